@@ -1,0 +1,1 @@
+"""The administration: its states, identity, assignment, settings in force."""

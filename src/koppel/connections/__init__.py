@@ -1,0 +1,1 @@
+"""App registrations, connections, grants (the vault), consent, health, reconnect."""

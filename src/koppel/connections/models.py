@@ -1,0 +1,138 @@
+"""Tables of a link to an accounting system. Secrets are sealed envelopes (`koppel.kit.secrets`), bound to their row."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from koppel.organisations.models import Membership, Organisation, Tenant
+
+
+class AppRegistration(models.Model):
+    """Client id and secret at the vendor, for one environment. `organisation` NULL: belongs to the installation.
+
+    `addresses` override the environment's base URLs (a sandbox on another port)."""
+
+    id = models.BigAutoField(primary_key=True)
+    organisation = models.ForeignKey(Organisation, null=True, on_delete=models.PROTECT, related_name="+")
+    connector = models.CharField(max_length=60)
+    environment = models.CharField(max_length=40)
+    consent_mode = models.CharField(max_length=40)
+    client_id = models.CharField(max_length=200)
+    client_secret = models.BinaryField()
+    addresses = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "connections_app_registration"
+
+    def __str__(self) -> str:
+        return f"{self.connector} {self.environment} {self.client_id}"
+
+
+class ConnectionState(models.TextChoices):
+    PENDING = "pending", _("Pending")
+    ACTIVE = "active", _("Active")
+    DEGRADED = "degraded", _("Retrying")
+    NEEDS_REAUTH = "needs_reauth", _("Sign in again")
+    PAUSED = "paused", _("Paused")
+    REMOVED = "removed", _("Removed")
+
+
+class Connection(Tenant):
+    """An organisation's link to one accounting system, as signed in by `account`. `reason` explains a state to a person."""
+
+    connector = models.CharField(max_length=60)
+    app = models.ForeignKey(AppRegistration, on_delete=models.PROTECT, related_name="connections")
+    owner = models.ForeignKey(Membership, on_delete=models.PROTECT, db_constraint=False, related_name="connections")
+    account = models.CharField(max_length=200)
+    state = models.CharField(max_length=20, choices=ConnectionState, default=ConnectionState.PENDING)
+    reason = models.TextField(default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+    consent_expires_at = models.DateTimeField(null=True)
+    last_contact_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "connections_connection"
+        indexes = [models.Index(fields=["organisation", "connector"], name="connections_of_system")]
+
+    def __str__(self) -> str:
+        return f"{self.connector} {self.account}"
+
+
+class Grant(Tenant):
+    """One consent: one set of tokens. `subject` is the vendor's immutable id of who signed in.
+
+    `generation` counts stored token answers; `refresh_started_at` is the committed intent of a refresh whose answer is not
+    stored yet. `refresh_token` NULL: none was given."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_constraint=False, related_name="grants")
+    subject = models.CharField(max_length=200)
+    company_id = models.CharField(max_length=200, default="")
+    access_token = models.BinaryField()
+    refresh_token = models.BinaryField(null=True)
+    issued_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    refresh_expires_at = models.DateTimeField(null=True)
+    scope = models.TextField(default="")
+    generation = models.IntegerField(default=1)
+    refresh_started_at = models.DateTimeField(null=True)
+    lost_at = models.DateTimeField(null=True)
+    lost_reason = models.TextField(default="")
+
+    class Meta:
+        db_table = "connections_grant"
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "connection", "subject", "company_id"], name="grant_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"grant {self.pk} of connection {self.connection_id}"
+
+
+class RemoteCompany(Tenant):
+    """What a grant can reach, as the vendor lists it; not yet ours. Identity is filled in by a background job.
+
+    `external_id` is the vendor's immutable id. `unreachable_reason` '' = can be reached. `listed_at` NULL = no longer listed."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_constraint=False, related_name="companies")
+    grant = models.ForeignKey(Grant, on_delete=models.CASCADE, db_constraint=False, related_name="companies")
+    external_id = models.CharField(max_length=200)
+    name = models.CharField(max_length=300)
+    code = models.CharField(max_length=100, default="")
+    routing = models.JSONField(default=dict)
+    number = models.CharField(max_length=100, default="")
+    vat_number = models.CharField(max_length=100, default="")
+    country = models.CharField(max_length=2, default="")
+    base_currency = models.CharField(max_length=3, default="")
+    industry_code = models.CharField(max_length=60, default="")
+    units = models.JSONField(default=list)
+    described_at = models.DateTimeField(null=True)
+    unreachable_code = models.CharField(max_length=60, default="")
+    unreachable_reason = models.TextField(default="")
+    released = models.BooleanField(default=True)
+    listed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "connections_remote_company"
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "connection", "external_id"], name="remote_company_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ConnectionEvent(Tenant):
+    """A line of a connection's timeline."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_constraint=False, related_name="events")
+    at = models.DateTimeField(auto_now_add=True)
+    kind = models.CharField(max_length=40)
+    facts = models.JSONField(default=dict)
+    actor_name = models.CharField(max_length=200, default="")
+
+    class Meta:
+        db_table = "connections_event"
+        indexes = [models.Index(fields=["organisation", "connection", "-at"], name="timeline")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of connection {self.connection_id}"

@@ -1,0 +1,297 @@
+"""What the hub asks of a connector. A connector is stateless protocol code: vault, cursors, budgets and storage are the hub's.
+
+Every call names the company through its `Session`; there is no "current company".
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from koppel.connector.rows import Row
+from koppel.kit.secrets import Secret
+
+
+class ReadMode(StrEnum):
+    """How a resource can be read; each resource states its modes, best first."""
+
+    FULL = "full"
+    MODIFIED_SINCE = "modified_since"
+
+
+class DeleteMode(StrEnum):
+    """How a deletion at the source becomes known."""
+
+    BY_ABSENCE = "by_absence"
+    TOMBSTONES = "tombstones"
+    NEVER_SEEN = "never_seen"
+
+
+@dataclass(frozen=True)
+class ConsentMode:
+    """A way to consent. `collects_many`: one sign-in reaches one company, so the wizard may ask for another sign-in."""
+
+    key: str
+    title: str
+    explanation: str
+    collects_many: bool = False
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where a connector points. `addresses` are named base URLs (`identity`, `api` …), without a slash at the end."""
+
+    key: str
+    title: str
+    addresses: Mapping[str, str]
+    consent_modes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """Static facts about the accounting system. `title` is what a person sees; texts are translated by the connector."""
+
+    key: str
+    title: str
+    scopes: tuple[str, ...]
+    consent_modes: tuple[ConsentMode, ...]
+    environments: tuple[Environment, ...]
+    needs: str
+    may: str
+    refresh_rotates: bool = True
+    refresh_not_before: timedelta | None = None
+    keep_alive_within: timedelta | None = None
+    source_timezone: str = "UTC"
+    page_size_max: int = 1000
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AppCredentials:
+    """An app registration as a connector sees it. `addresses` are the environment's, overridden for a sandbox."""
+
+    client_id: str
+    client_secret: Secret
+    consent_mode: str
+    addresses: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ConsentRequest:
+    """What the hub made for one sign-in. `code_verifier` is PKCE's; the connector sends only its S256 challenge."""
+
+    redirect_uri: str
+    state: str
+    nonce: str
+    code_verifier: Secret
+    language: str = "en"
+    force_sign_in: bool = False
+
+
+@dataclass(frozen=True)
+class Redirect:
+    """Send the browser here."""
+
+    url: str
+
+
+@dataclass(frozen=True)
+class Form:
+    """Ask the person for these fields (name to label), for systems without a sign-in page."""
+
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One set of tokens. `expires_at` and `refresh_expires_at` are aware datetimes; None = the vendor did not say."""
+
+    access_token: Secret
+    refresh_token: Secret | None
+    issued_at: datetime
+    expires_at: datetime
+    refresh_expires_at: datetime | None = None
+    scope: str = ""
+
+
+@dataclass(frozen=True)
+class Consent:
+    """The outcome of a sign-in. `subject` is the immutable id of who signed in, `account` what a person recognises.
+
+    `company_id` is set when the grant reaches one company only (company per sign-in)."""
+
+    subject: str
+    account: str
+    tokens: Tokens
+    company_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Company:
+    """A company that a grant can reach, as the vendor lists it. `external_id` is immutable; `routing` is the connector's own."""
+
+    external_id: str
+    name: str
+    code: str = ""
+    routing: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CompanyDescription:
+    """Identity as the source states it, unchecked: `number` and `vat_number` are free text there.
+
+    `units` are further organisations or branches within the company: (code, name, number)."""
+
+    name: str
+    number: str | None
+    vat_number: str | None
+    country: str | None
+    base_currency: str | None
+    industry_code: str | None = None
+    units: tuple[tuple[str, str, str | None], ...] = ()
+
+
+@dataclass(frozen=True)
+class ResourceSpec:
+    """A resource of one company. `available` False carries `why_not`, a sentence for a person."""
+
+    key: str
+    read_modes: tuple[ReadMode, ...]
+    delete_mode: DeleteMode
+    overlap: timedelta = timedelta(0)
+    available: bool = True
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class Window:
+    """How much history is wanted: entries and balances of the current fiscal year and `fiscal_years_back` before it."""
+
+    fiscal_years_back: int
+    today: date
+
+
+@dataclass(frozen=True)
+class Record:
+    """`native` is the vendor's payload, byte for byte, without what belongs to the page (totals). `children` are entry lines.
+
+    `partition` names what a complete read may prove absent (the period of an entry); '' where there are none."""
+
+    external_id: str
+    native: bytes
+    partition: str = ""
+    children: tuple["Record", ...] = ()
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A record that could not be understood. `reason` is a sentence without secrets."""
+
+    external_id: str
+    reason: str
+    native: bytes = b""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A complete read ended here. `partitions` None = all of the resource; else only rows of these may be called absent."""
+
+    partitions: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page: records and checkpoint are committed together.
+
+    `next` continues this read (None = the read is over). `checkpoint` is where a later incremental read may start; only on
+    the last page. `snapshot` only at the end of a complete read. `expected_total` counts records (lines for entries)."""
+
+    records: Sequence[Record]
+    next: str | None = None
+    checkpoint: str | None = None
+    snapshot: Snapshot | None = None
+    expected_total: int | None = None
+    rejected: Sequence[Rejected] = ()
+    tombstones: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Response:
+    """A vendor's answer. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Http(Protocol):
+    """Outbound HTTP without a token: for token endpoints. Raises `Unreachable` for network failures, never for a status."""
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response: ...
+
+
+class Session(Protocol):
+    """Made by the hub for one grant and, except while listing, one company. Adds the access token; limited, logged, redacted."""
+
+    addresses: Mapping[str, str]
+    consent_mode: str
+    company: Company | None
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response: ...
+
+
+class Connector(Protocol):
+    """One accounting system. Raises only `koppel.connector.errors`."""
+
+    @property
+    def descriptor(self) -> Descriptor: ...
+
+    def begin_consent(self, app: AppCredentials, request: ConsentRequest) -> Redirect | Form: ...
+
+    async def complete_consent(
+        self, http: Http, app: AppCredentials, request: ConsentRequest, inbound: Mapping[str, str]
+    ) -> Consent:
+        """Check the callback (error, issuer, nonce) and exchange the code once."""
+        ...
+
+    async def refresh(self, http: Http, app: AppCredentials, refresh_token: Secret) -> Tokens:
+        """Called by the vault alone."""
+        ...
+
+    async def revoke(self, http: Http, app: AppCredentials, token: Secret) -> None: ...
+
+    async def list_companies(self, session: Session) -> Sequence[Company]: ...
+
+    async def describe_company(self, session: Session) -> CompanyDescription:
+        """Identity of the session's company; one cheap call, so it is the health probe too."""
+        ...
+
+    async def list_resources(self, session: Session) -> Sequence[ResourceSpec]:
+        """In the order in which they should be read."""
+        ...
+
+    async def read_page(
+        self, session: Session, resource: str, mode: ReadMode, window: Window, cursor: str | None
+    ) -> Page:
+        """`cursor` None starts: a complete read, or with MODIFIED_SINCE not allowed (that starts from a checkpoint)."""
+        ...
+
+    def normalise(self, resource: str, native: bytes) -> Row:
+        """Pure: the same bytes give the same row. `entry_lines` for children of `entries`. Raises `ValueError` with a reason."""
+        ...

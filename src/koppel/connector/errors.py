@@ -1,0 +1,53 @@
+"""The closed error taxonomy of the contract: the class says who must act, `code` says what happened.
+
+A connector raises nothing else on purpose. The reaction to each class stands in one table, `koppel.sync.reactions`.
+"""
+
+
+class ConnectorError(Exception):
+    """What a vendor did to us. `code` is a stable word; `str(error)` is a sentence without secrets."""
+
+    def __init__(self, code: str, sentence: str = "", **facts: str) -> None:
+        super().__init__(sentence or code)
+        self.code = code
+        self.facts = facts
+
+
+class ConsentDenied(ConnectorError):
+    """The person pressed cancel, or the vendor refused consent. They can try again."""
+
+
+class ConsentLost(ConnectorError):
+    """The firm must sign in again: the grant is dead (`invalid_grant`, revoked, app secret changed)."""
+
+
+class NotConsented(ConnectorError):
+    """This company is not within the consent. The firm or its client must act; siblings go on."""
+
+
+class SetupMissing(ConnectorError):
+    """A role, licence or setting is missing at the vendor for this company. Siblings go on."""
+
+
+class RateLimited(ConnectorError):
+    """Nobody has to act: this company waits. `retry_after_seconds` counts from the answer."""
+
+    def __init__(self, code: str, sentence: str = "", *, retry_after_seconds: float, **facts: str) -> None:
+        super().__init__(code, sentence, **facts)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Unreachable(ConnectorError):
+    """Nobody has to act yet: time-out, refused connection, 5xx, maintenance page. Back off with jitter."""
+
+    def __init__(self, code: str, sentence: str = "", *, retry_after_seconds: float = 0, **facts: str) -> None:
+        super().__init__(code, sentence, **facts)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class TokenStale(ConnectorError):
+    """The access token was refused although it should still live. The session asks the vault once for a new one."""
+
+
+class ContractBroken(ConnectorError):
+    """The vendor answered something that the published description excludes. We must act; evidence is kept."""

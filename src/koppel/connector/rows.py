@@ -1,0 +1,181 @@
+"""Canonical rows: what a connector's records become. The field order is the column order of the table in `books`.
+
+Amounts are `Decimal`, exact as the source wrote them. Dates are the source's business dates, without zone.
+Periods are `YYYYPP`, PP being the period's number in its fiscal year.
+"""
+
+from datetime import date
+from decimal import Decimal
+
+import msgspec
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A typed row without its key: the record carries `external_id`."""
+
+
+class CompanyRow(Row):
+    """Company details as the source states them; one row per organisation or branch of the company."""
+
+    name: str
+    number: str | None = None
+    vat_number: str | None = None
+    country: str | None = None
+    base_currency: str | None = None
+    address: str | None = None
+    city: str | None = None
+    industry_code: str | None = None
+
+
+class AccountRow(Row):
+    """`kind` is asset, liability, income or expense."""
+
+    code: str
+    name: str
+    kind: str
+    account_class: str | None = None
+    active: bool = True
+    currency: str | None = None
+    vat_code: str | None = None
+
+
+class VatCodeRow(Row):
+    """`rate` in per cent, the one in force on the newest schedule; `direction` is output, input or both."""
+
+    code: str
+    name: str
+    rate: Decimal | None = None
+    direction: str | None = None
+    reverse_charge: bool = False
+    valid_until: date | None = None
+
+
+class JournalRow(Row):
+    """A daybook. `balance_type` actual | budget | report | statistical; only actual journals enter the trial balance."""
+
+    code: str
+    name: str
+    ledger: str | None = None
+    module: str | None = None
+    balance_type: str = "actual"
+    currency: str | None = None
+
+
+class PeriodRow(Row):
+    """`fiscal_year` as the source names it; `ends_on` is the last day of the period, inclusive."""
+
+    period: str
+    fiscal_year: str
+    number: int
+    name: str | None = None
+    starts_on: date | None = None
+    ends_on: date | None = None
+    closed: bool = False
+
+
+class CostCodeRow(Row):
+    """A value of a dimension, or a department (`dimension` = 'department')."""
+
+    dimension: str
+    code: str
+    name: str
+    active: bool = True
+
+
+class ProjectRow(Row):
+    code: str
+    name: str
+    status: str | None = None
+    customer: str | None = None
+    starts_on: date | None = None
+    ends_on: date | None = None
+
+
+class ContactRow(Row):
+    """`kind` is customer or supplier."""
+
+    kind: str
+    code: str
+    name: str
+    status: str | None = None
+    number: str | None = None
+    vat_number: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    city: str | None = None
+    country: str | None = None
+    currency: str | None = None
+
+
+class PaymentTermRow(Row):
+    code: str
+    name: str
+    days: int | None = None
+
+
+class EntryRow(Row):
+    """One batch. `status` is posted, unposted, hold, balanced, voided …; only posted entries of the actual ledger count."""
+
+    journal: str
+    module: str
+    number: str
+    period: str
+    booked_on: date
+    description: str | None = None
+    ledger: str | None = None
+    balance_type: str = "actual"
+    status: str = "posted"
+    currency: str | None = None
+    debit_total: Decimal = Decimal(0)
+    credit_total: Decimal = Decimal(0)
+
+
+class EntryLineRow(Row):
+    """One line of a batch, in base currency. `account` is the account's code. `dimensions` is `name=value` joined by `;`."""
+
+    entry: str
+    line_number: int
+    account: str
+    debit: Decimal
+    credit: Decimal
+    description: str | None = None
+    reference: str | None = None
+    vat_code: str | None = None
+    branch: str | None = None
+    project: str | None = None
+    contact: str | None = None
+    dimensions: str | None = None
+    currency: str | None = None
+    debit_in_currency: Decimal | None = None
+    credit_in_currency: Decimal | None = None
+
+
+class BalanceRow(Row):
+    """The source's own statement for an account and period: opening, movement, closing (debit positive)."""
+
+    account: str
+    period: str
+    ledger: str | None = None
+    branch: str | None = None
+    balance_type: str = "actual"
+    opening: Decimal
+    debit: Decimal
+    credit: Decimal
+    closing: Decimal
+
+
+ROWS: dict[str, type[Row]] = {
+    "company_details": CompanyRow,
+    "accounts": AccountRow,
+    "vat_codes": VatCodeRow,
+    "journals": JournalRow,
+    "periods": PeriodRow,
+    "cost_codes": CostCodeRow,
+    "projects": ProjectRow,
+    "contacts": ContactRow,
+    "payment_terms": PaymentTermRow,
+    "balances": BalanceRow,
+    "entries": EntryRow,
+    "entry_lines": EntryLineRow,
+}
+"""Resource key to its row. `entry_lines` is read with `entries`, never on its own."""

@@ -1,0 +1,1 @@
+"""Issues: what a person must fix, with the button that fixes it."""

@@ -1,0 +1,31 @@
+from django.db import models
+
+from koppel.organisations.models import Tenant
+
+
+class Issue(Tenant):
+    """Something a person must fix. At most one open issue per code and subject; raising it again updates `facts`.
+
+    `subject_kind` is `administration` or `connection`. `code` has its sentence and button in `issues.catalogue`."""
+
+    code = models.CharField(max_length=60)
+    subject_kind = models.CharField(max_length=40)
+    subject_id = models.BigIntegerField()
+    detail_key = models.CharField(max_length=200, default="")
+    facts = models.JSONField(default=dict)
+    raised_at = models.DateTimeField(auto_now_add=True)
+    last_seen_at = models.DateTimeField(auto_now=True)
+    resolved_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "issues_issue"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "subject_kind", "subject_id", "code", "detail_key"],
+                condition=models.Q(resolved_at=None),
+                name="one_open_issue",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code} of {self.subject_kind} {self.subject_id}"

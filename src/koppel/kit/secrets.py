@@ -1,0 +1,101 @@
+"""Secrets: a type that cannot be printed, and AES-GCM envelopes bound to the row they belong to.
+
+An envelope is `version(1) | key id length(1) | key id | nonce(12) | ciphertext`. The associated data names the row
+(`table|organisation|row|column`), so that a ciphertext moved to another row is refused.
+"""
+
+import base64
+import os
+from collections.abc import Mapping
+from typing import NoReturn
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+VERSION = 1
+NONCE_BYTES = 12
+
+
+class Secret:
+    """A text that must not be shown. `reveal()` is the explicit act."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A secret is not written to files, queues or other processes.")
+
+
+class SealBroken(Exception):
+    """An envelope cannot be opened: unknown key id, damaged bytes, or bytes of another row. Nothing is destroyed."""
+
+
+class Keyring:
+    """Named AES-256 keys; the first seals, all of them open."""
+
+    def __init__(self, keys: Mapping[str, bytes]) -> None:
+        if not keys:
+            raise ValueError("A keyring needs at least one key.")
+        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
+        self.current = next(iter(keys))
+
+    @classmethod
+    def parse(cls, text: str) -> "Keyring":
+        """From `id:base64[,id:base64…]`, newest first. Raises `ValueError` with a sentence."""
+        keys: dict[str, bytes] = {}
+        for part in filter(None, (part.strip() for part in text.split(","))):
+            key_id, _, encoded = part.partition(":")
+            key = base64.b64decode(encoded, validate=True)
+            if not key_id or len(key) != 32:
+                raise ValueError("KOPPEL_VAULT_KEYS must look like id:base64-of-32-bytes[,older-id:…].")
+            keys[key_id] = key
+        return cls(keys)
+
+    def seal(self, secret: bytes, row: str) -> bytes:
+        """Encrypt for the row named `row`."""
+        nonce = os.urandom(NONCE_BYTES)
+        key_id = self.current.encode()
+        header = bytes([VERSION, len(key_id)]) + key_id
+        return header + nonce + self._ciphers[self.current].encrypt(nonce, secret, header + row.encode())
+
+    def open(self, envelope: bytes, row: str) -> bytes:
+        """Decrypt what was sealed for `row`. Raises `SealBroken`."""
+        key_id = key_id_of(envelope)
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            raise SealBroken(f"Key {key_id!r} is not in KOPPEL_VAULT_KEYS; put it back to read what it sealed.")
+        end = 2 + len(key_id.encode())
+        nonce, sealed = envelope[end : end + NONCE_BYTES], envelope[end + NONCE_BYTES :]
+        try:
+            return cipher.decrypt(nonce, sealed, envelope[:end] + row.encode())
+        except InvalidTag:
+            raise SealBroken(f"The secret of {row} does not open with key {key_id!r}: wrong key or moved bytes.") from None
+
+
+def key_id_of(envelope: bytes) -> str:
+    """Which key sealed this envelope. Raises `SealBroken` when it is no envelope."""
+    if len(envelope) < 2 or envelope[0] != VERSION:
+        raise SealBroken("These bytes are not a sealed secret.")
+    return envelope[2 : 2 + envelope[1]].decode(errors="replace")

@@ -1,0 +1,61 @@
+"""Which organisation's rows this transaction may touch. PostgreSQL enforces it; a missing scope raises.
+
+`with organisation_scope(7): …` opens a transaction (or joins the one that is open) and names the organisation to the
+row level policies. `with installation_scope("sign-in"): …` is for the few acts that belong to no organisation: sign-in,
+scheduler, vault, key rotation. Its reason is written to the log, so that each use can be accounted for.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from django.db import connection, transaction
+
+INSTALLATION = 0
+"""The scope value that sees every organisation."""
+
+log = structlog.get_logger(__name__)
+
+
+@contextmanager
+def organisation_scope(organisation_id: int) -> Iterator[None]:
+    """Rows of this organisation only, for the length of the block, in one transaction."""
+    if organisation_id <= INSTALLATION:
+        raise ValueError("An organisation's scope needs the id of an organisation.")
+    with _scope(organisation_id):
+        yield
+
+
+@contextmanager
+def installation_scope(reason: str) -> Iterator[None]:
+    """Rows of every organisation, for a named reason, in one transaction."""
+    log.debug("installation_scope", reason=reason)
+    with _scope(INSTALLATION):
+        yield
+
+
+def set_scope_sql(organisation_id: int) -> tuple[str, list[str]]:
+    """The statement that scopes the rest of a transaction, for connections that Django does not own."""
+    return "SELECT set_config('koppel.organisation', %s, true)", [str(organisation_id)]
+
+
+@contextmanager
+def _scope(value: int) -> Iterator[None]:
+    with transaction.atomic():
+        before = _swap(str(value))
+        try:
+            yield
+        finally:
+            if not connection.needs_rollback:
+                _swap(before)
+
+
+def _swap(value: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(current_setting('koppel.organisation', true), ''),"
+            " set_config('koppel.organisation', %s, true)",
+            [value],
+        )
+        row = cursor.fetchone()
+    return str(row[0])

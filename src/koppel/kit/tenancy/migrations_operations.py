@@ -1,0 +1,56 @@
+"""Migration operations that put a table under row level security and tie it to its parents within one organisation."""
+
+from django.db.migrations.operations import RunSQL
+
+SCOPE_FUNCTION = """
+CREATE FUNCTION koppel_scope() RETURNS bigint LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+DECLARE value text := current_setting('koppel.organisation', true);
+BEGIN
+  IF value IS NULL OR value = '' THEN
+    RAISE EXCEPTION 'no organisation scope is set for this transaction'
+      USING ERRCODE = 'insufficient_privilege', HINT = 'Open koppel.kit.tenancy.organisation_scope(...) first.';
+  END IF;
+  RETURN value::bigint;
+END $$;
+"""
+
+
+def create_scope_function() -> RunSQL:
+    """The function that every policy asks. It raises when no scope is set, instead of silently hiding all rows."""
+    return RunSQL(SCOPE_FUNCTION, "DROP FUNCTION koppel_scope()")
+
+
+def tenant_table(table: str, *, column: str = "organisation_id", shared_when_null: bool = False) -> RunSQL:
+    """Force row level security on `table`: rows of the scope's organisation, or all in the installation scope.
+
+    `shared_when_null` lets every organisation read rows that belong to the installation (organisation NULL)."""
+    own = f"{column} = (SELECT koppel_scope()) OR (SELECT koppel_scope()) = 0"
+    seen = f"{own} OR {column} IS NULL" if shared_when_null else own
+    return RunSQL(
+        f"""
+        ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
+        ALTER TABLE {table} FORCE ROW LEVEL SECURITY;
+        CREATE POLICY tenant ON {table} USING ({seen}) WITH CHECK ({own});
+        """,
+        f"DROP POLICY tenant ON {table}; ALTER TABLE {table} DISABLE ROW LEVEL SECURITY;"
+        f" ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY;",
+    )
+
+
+def tenant_parent(table: str) -> RunSQL:
+    """Let `table` be the parent of composite keys: (organisation_id, id) is unique."""
+    return RunSQL(
+        f"ALTER TABLE {table} ADD CONSTRAINT {table}_tenant UNIQUE (organisation_id, id)",
+        f"ALTER TABLE {table} DROP CONSTRAINT {table}_tenant",
+    )
+
+
+def tenant_key(table: str, column: str, parent: str, *, on_delete: str = "NO ACTION") -> RunSQL:
+    """(organisation_id, column) of `table` must exist in `parent`: foreign key checks bypass policies, so a plain key would
+    let a row point into another organisation."""
+    name = f"{table}_{column}_tenant"
+    return RunSQL(
+        f"ALTER TABLE {table} ADD CONSTRAINT {name} FOREIGN KEY (organisation_id, {column})"
+        f" REFERENCES {parent} (organisation_id, id) ON DELETE {on_delete} DEFERRABLE INITIALLY DEFERRED",
+        f"ALTER TABLE {table} DROP CONSTRAINT {name}",
+    )

@@ -1,0 +1,1 @@
+"""Organisation, division, template, member, role and permission: the only answer to "may I?"."""

@@ -1,0 +1,126 @@
+"""Tables of the firm: organisation, people, divisions, templates."""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractUser, BaseUserManager
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from koppel.organisations.policy import Role
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        user = self.model(email=self.normalize_email(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+
+class User(AbstractUser):
+    """A person who signs in by e-mail. Belongs to organisations through `Membership`. `language` '' follows the browser."""
+
+    username = None  # type: ignore[assignment]
+    first_name = None  # type: ignore[assignment]
+    last_name = None  # type: ignore[assignment]
+    email = models.EmailField(_("e-mail address"), unique=True)
+    name = models.CharField(_("name"), max_length=200)
+    language = models.CharField(max_length=5, default="", blank=True)
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
+    objects = UserManager()  # type: ignore[assignment,misc]
+
+    class Meta:
+        db_table = "organisations_user"
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+
+class Organisation(models.Model):
+    """The accounting firm: the tenant. `settings` are the defaults beneath every template (see `administrations.settings`)."""
+
+    id = models.BigAutoField(primary_key=True)
+    name = models.CharField(max_length=200)
+    settings = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "organisations_organisation"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Tenant(models.Model):
+    """A table under row level security. The key to the organisation stands in every index and composite foreign key."""
+
+    id = models.BigAutoField(primary_key=True)
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, db_index=False, related_name="+")
+
+    class Meta:
+        abstract = True
+
+
+class Membership(Tenant):
+    """A person in an organisation, with one role. `expires_at` ends it by itself."""
+
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")
+    role = models.CharField(max_length=20, choices=Role)
+    is_active = models.BooleanField(default=True)
+    expires_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "organisations_membership"
+        constraints = [models.UniqueConstraint(fields=["organisation", "user"], name="one_membership_per_organisation")]
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.role})"
+
+
+class Division(Tenant):
+    """A group of users and administrations."""
+
+    name = models.CharField(max_length=120)
+    archived_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "organisations_division"
+        constraints = [models.UniqueConstraint(fields=["organisation", "name"], name="division_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DivisionMember(Tenant):
+    division = models.ForeignKey(Division, on_delete=models.CASCADE, db_constraint=False, related_name="members")
+    membership = models.ForeignKey(
+        Membership, on_delete=models.CASCADE, db_constraint=False, related_name="divisions"
+    )
+
+    class Meta:
+        db_table = "organisations_division_member"
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "division", "membership"], name="division_member_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.membership_id} in {self.division_id}"
+
+
+class Template(Tenant):
+    """A named bundle of settings. `settings` holds only what the template sets: resources, fiscal_years_back, schedule,
+    full_comparison_weekday, notify."""
+
+    name = models.CharField(max_length=120)
+    settings = models.JSONField(default=dict)
+    archived_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "organisations_template"
+        constraints = [models.UniqueConstraint(fields=["organisation", "name"], name="template_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
