@@ -107,3 +107,18 @@ class Favourite(Tenant):
 
     def __str__(self) -> str:
         return f"★ {self.administration_id}"
+
+
+class SavedView(Tenant):
+    """A person's named filter of the administrations list. `query` is the address bar's query string."""
+
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    name = models.CharField(max_length=120)
+    query = models.TextField()
+
+    class Meta:
+        db_table = "administrations_saved_view"
+        constraints = [models.UniqueConstraint(fields=["organisation", "membership", "name"], name="view_name_once")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -136,3 +136,38 @@ class ConnectionEvent(Tenant):
 
     def __str__(self) -> str:
         return f"{self.kind} of connection {self.connection_id}"
+
+
+class ConsentPurpose(models.TextChoices):
+    CONNECT = "connect", _("New connection")
+    ADD_COMPANY = "add_company", _("Add another company")
+    RECONNECT = "reconnect", _("Sign in again")
+
+
+class ConsentAttempt(Tenant):
+    """One sign-in under way at the vendor. Only the SHA-256 of `state` is kept; verifier and nonce are sealed.
+
+    Bound to the person who began it. `answer` is the sealed inbound callback, stored before it is used (`form_post`
+    arrives without our cookies). `used_at`: completed or refused once; a replayed `state` finds it used.
+    `return_to` is a path within Koppel. `connection` is set when the sign-in is for a connection that exists."""
+
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    app = models.ForeignKey(AppRegistration, on_delete=models.PROTECT, related_name="+")
+    connection = models.ForeignKey(
+        Connection, null=True, on_delete=models.CASCADE, db_constraint=False, related_name="+"
+    )
+    purpose = models.CharField(max_length=20, choices=ConsentPurpose)
+    state_hash = models.CharField(max_length=64, unique=True)
+    secrets = models.BinaryField()
+    answer = models.BinaryField(null=True)
+    return_to = models.CharField(max_length=300)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    answered_at = models.DateTimeField(null=True)
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "connections_consent_attempt"
+
+    def __str__(self) -> str:
+        return f"consent attempt {self.pk}"

@@ -1,0 +1,174 @@
+"""Django's settings, from environment variables alone. `docs/operations.md` has the table of them.
+
+`DATABASE_URL` is the application role: neither owner nor superuser, so that row level security holds for it.
+`KOPPEL_OWNER_DATABASE_URL` is used by `koppel migrate` and by nothing else.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.utils.translation import gettext_lazy as _
+from psycopg.conninfo import conninfo_to_dict
+
+ROOT = Path(__file__).resolve().parent
+
+
+def _database(url: str) -> dict[str, Any]:
+    """Django's description of the database behind a `postgresql://` URL. Options of the URL (sslmode …) are kept."""
+    parts: dict[str, Any] = conninfo_to_dict(url) if url else {}
+    named = {"dbname", "user", "password", "host", "port"}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.get("dbname", "koppel"),
+        "USER": parts.get("user", "koppel_app"),
+        "PASSWORD": parts.get("password", ""),
+        "HOST": parts.get("host", "127.0.0.1"),
+        "PORT": str(parts.get("port", "")),
+        "CONN_MAX_AGE": 300,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "application_name": "koppel",
+            "keepalives_idle": 15,
+            "tcp_user_timeout": 15000,
+            **{key: value for key, value in parts.items() if key not in named},
+        },
+    }
+
+
+DATABASES = {
+    "default": _database(os.environ.get("DATABASE_URL", "")),
+    "owner": _database(os.environ.get("KOPPEL_OWNER_DATABASE_URL", "")),
+}
+DATABASES["owner"]["CONN_MAX_AGE"] = 0
+
+SECRET_KEY = os.environ.get("KOPPEL_SECRET_KEY", "")
+if not SECRET_KEY:
+    SECRET_KEY = "only-for-checks-that-store-nothing"  # noqa: S105 - `koppel check` and `koppel web` refuse to run with it
+
+VAULT_KEYS = os.environ.get("KOPPEL_VAULT_KEYS", "")
+"""`id:base64-of-32-bytes[,older-id:…]`, newest first; see `koppel.kit.secrets.Keyring.parse`."""
+
+PUBLIC_URL = os.environ.get("KOPPEL_PUBLIC_URL", "http://localhost:8400").rstrip("/")
+"""Where people reach Koppel; the consent callback is `PUBLIC_URL/connections/consent/callback`."""
+
+DEBUG = False
+ALLOWED_HOSTS = [urlsplit(PUBLIC_URL).hostname or "localhost", "localhost", "127.0.0.1"]
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "django_htmx",
+    "procrastinate.contrib.django",
+    "koppel.kit",
+    "koppel.audit",
+    "koppel.organisations",
+    "koppel.issues",
+    "koppel.notifications",
+    "koppel.connections",
+    "koppel.registers",
+    "koppel.administrations",
+    "koppel.books",
+    "koppel.sync",
+    "koppel.onboarding",
+    "koppel.web",
+    "koppel.api",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "koppel.web.middleware.LanguageMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "koppel.web.middleware.ContentSecurityPolicyMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "koppel.web.middleware.ActorMiddleware",
+]
+
+ROOT_URLCONF = "koppel.web.urls"
+WSGI_APPLICATION = "koppel.web.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [ROOT / "web" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "koppel.web.context.frame",
+            ],
+        },
+    }
+]
+
+AUTH_USER_MODEL = "organisations.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_ADAPTER = "koppel.web.sign_in.AccountAdapter"
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_LOGOUT_ON_GET = False
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+
+SESSION_COOKIE_NAME = "koppel_session"
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+CSRF_COOKIE_NAME = "koppel_csrf"
+LANGUAGE_COOKIE_NAME = "koppel_language"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
+SECURE_HSTS_SECONDS = 31536000 if SESSION_COOKIE_SECURE else 0
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("nl", "Nederlands")]
+LOCALE_PATHS = sorted((ROOT / "connectors").glob("*/locale"))
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = os.environ.get("KOPPEL_TIME_ZONE", "Europe/Amsterdam")
+USE_THOUSAND_SEPARATOR = True
+
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_MAX_AGE = 31536000
+
+_mail_directory = os.environ.get("KOPPEL_MAIL_DIR", "")
+EMAIL_BACKEND = "django.core.mail.backends." + ("filebased" if _mail_directory else "smtp") + ".EmailBackend"
+EMAIL_FILE_PATH = _mail_directory or None
+_smtp = urlsplit(os.environ.get("KOPPEL_SMTP_URL", "smtp://localhost:25"))
+EMAIL_HOST, EMAIL_PORT = _smtp.hostname or "localhost", _smtp.port or 25
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _smtp.username or "", _smtp.password or ""
+EMAIL_USE_TLS = _smtp.scheme == "smtps"
+DEFAULT_FROM_EMAIL = os.environ.get("KOPPEL_MAIL_FROM", f"Koppel <koppel@{ALLOWED_HOSTS[0]}>")
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 50_000
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "tasks"
+LOGGING_CONFIG = None
+"""`koppel.kit.logging` configures logging when a command starts."""
+LIST_ROWS_MAX = 5000

@@ -1,0 +1,203 @@
+"""Runs, how far each resource got, and what changed. Runs are the exclusivity: at most one open run per administration.
+
+A worker that holds a run holds its `attempt` number; every page's transaction first checks that the number is still the
+run's own, so a worker that was stopped and continued cannot write beside its successor.
+"""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from koppel.administrations.models import Administration
+from koppel.organisations.models import Tenant
+
+
+class RunState(models.TextChoices):
+    QUEUED = "queued", _("Queued")
+    RUNNING = "running", _("Running")
+    SUCCEEDED = "succeeded", _("Succeeded")
+    PARTIAL = "partial", _("Partly succeeded")
+    FAILED = "failed", _("Failed")
+    CANCELLED = "cancelled", _("Cancelled")
+
+
+OPEN_STATES = (RunState.QUEUED, RunState.RUNNING)
+
+
+class Trigger(models.TextChoices):
+    IMPORT = "import", _("Import")
+    SCHEDULE = "schedule", _("Schedule")
+    PERSON = "person", _("By hand")
+
+
+class Run(Tenant):
+    """One sync of one administration.
+
+    `not_before`: waiting for the vendor (rate limit, unreachable) without holding a worker. `heartbeat_at` is renewed every
+    5 s by the worker that runs it; 15 s of silence means dead, and the sweeper hands the run to another worker.
+    `resources` NULL = all that the settings in force name. `failures` counts attempts that ended unreachable."""
+
+    administration = models.ForeignKey(Administration, on_delete=models.CASCADE, db_constraint=False, related_name="runs")
+    trigger = models.CharField(max_length=20, choices=Trigger)
+    full = models.BooleanField(default=False)
+    resources = models.JSONField(null=True)
+    state = models.CharField(max_length=20, choices=RunState, default=RunState.QUEUED)
+    attempt = models.IntegerField(default=0)
+    failures = models.IntegerField(default=0)
+    worker = models.CharField(max_length=120, default="")
+    requested_by = models.CharField(max_length=200, default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+    not_before = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    heartbeat_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    reason_code = models.CharField(max_length=60, default="")
+    reason = models.TextField(default="")
+
+    class Meta:
+        db_table = "sync_run"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["administration"],
+                condition=models.Q(state__in=["queued", "running"]),
+                name="one_open_run",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["administration", "-created_at"], name="runs_of_administration"),
+            models.Index(fields=["organisation", "state"], name="runs_by_state"),
+            models.Index(
+                fields=["state", "heartbeat_at"], condition=models.Q(state__in=["queued", "running"]), name="open_runs"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"run {self.pk} of administration {self.administration_id}"
+
+
+class ResourceState(models.TextChoices):
+    WAITING = "waiting", _("Waiting")
+    RUNNING = "running", _("Running")
+    DONE = "done", _("Done")
+    SKIPPED = "skipped", _("Not available")
+    FAILED = "failed", _("Failed")
+
+
+class RunResource(Tenant):
+    """One resource in one run. `expected_total` counts what the vendor says there is (entry lines for entries), if it says.
+
+    `rows` counts records read; `lines` the entry lines read with them."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, db_constraint=False, related_name="parts")
+    resource = models.CharField(max_length=40)
+    position = models.IntegerField()
+    state = models.CharField(max_length=20, choices=ResourceState, default=ResourceState.WAITING)
+    mode = models.CharField(max_length=20, default="")
+    pages = models.IntegerField(default=0)
+    rows = models.IntegerField(default=0)
+    lines = models.IntegerField(default=0)
+    expected_total = models.IntegerField(null=True)
+    added = models.IntegerField(default=0)
+    changed = models.IntegerField(default=0)
+    deleted = models.IntegerField(default=0)
+    rejected = models.IntegerField(default=0)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    reason = models.TextField(default="")
+
+    class Meta:
+        db_table = "sync_run_resource"
+        constraints = [models.UniqueConstraint(fields=["run", "resource"], name="resource_once_per_run")]
+
+    def __str__(self) -> str:
+        return f"{self.resource} in run {self.run_id}"
+
+
+class Checkpoint(Tenant):
+    """How far a resource of an administration got; written only together with the records it covers.
+
+    `cursor` is the place inside a read that is under way ('' = none), `read_mode` and `read_started_at` belong to it.
+    `position` is the vendor's mark from which the next incremental read starts. `complete_as_of` is the start of the newest
+    finished read; `last_full_at` that of the newest finished complete read."""
+
+    administration = models.ForeignKey(
+        Administration, on_delete=models.CASCADE, db_constraint=False, related_name="checkpoints"
+    )
+    resource = models.CharField(max_length=40)
+    cursor = models.TextField(default="")
+    read_mode = models.CharField(max_length=20, default="")
+    read_id = models.BigIntegerField(default=0)
+    read_started_at = models.DateTimeField(null=True)
+    position = models.TextField(default="")
+    complete_as_of = models.DateTimeField(null=True)
+    last_full_at = models.DateTimeField(null=True)
+    available = models.BooleanField(default=True)
+    why_not = models.TextField(default="")
+
+    class Meta:
+        db_table = "sync_checkpoint"
+        constraints = [models.UniqueConstraint(fields=["administration", "resource"], name="one_checkpoint")]
+
+    def __str__(self) -> str:
+        return f"{self.resource} of administration {self.administration_id}"
+
+
+class Seen(models.Model):
+    """Which keys a complete read has met, while it is under way; empty between reads. Unlogged: lost in a database crash,
+    after which the read under way starts again."""
+
+    pk = models.CompositePrimaryKey("administration_id", "resource", "read_id", "external_id")
+    organisation_id = models.BigIntegerField()
+    administration_id = models.BigIntegerField()
+    resource = models.CharField(max_length=40)
+    read_id = models.BigIntegerField()
+    external_id = models.TextField()
+
+    class Meta:
+        db_table = "sync_seen"
+
+    def __str__(self) -> str:
+        return f"{self.resource} {self.external_id}"
+
+
+class Change(models.Model):
+    """One record added, changed or deleted by a run. The first complete read of a resource is the baseline: its rows are
+    counted in the run and carry `first_seen`, and are not repeated here."""
+
+    id = models.BigAutoField(primary_key=True)
+    organisation_id = models.BigIntegerField()
+    administration_id = models.BigIntegerField()
+    run_id = models.BigIntegerField()
+    resource = models.CharField(max_length=40)
+    external_id = models.TextField()
+    kind = models.CharField(max_length=10)
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "sync_change"
+        indexes = [models.Index(fields=["administration_id", "-at"], name="changes_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.resource} {self.external_id}"
+
+
+class RejectedRecord(Tenant):
+    """A record of the vendor that could not be understood, with its bytes as evidence. Gone when it is understood later."""
+
+    administration = models.ForeignKey(
+        Administration, on_delete=models.CASCADE, db_constraint=False, related_name="rejected_records"
+    )
+    run_id = models.BigIntegerField()
+    resource = models.CharField(max_length=40)
+    external_id = models.TextField()
+    reason = models.TextField()
+    raw = models.BinaryField()
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "sync_rejected_record"
+        constraints = [
+            models.UniqueConstraint(fields=["administration", "resource", "external_id"], name="rejected_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.resource} {self.external_id}: {self.reason}"

@@ -1,0 +1,36 @@
+"""Marks on views: who may come in without signing in, and which views open their own transactions."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.http import HttpRequest
+
+from koppel.organisations.policy import Actor
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class MemberRequest(HttpRequest):
+    """The request of a signed-in member, as every view that is not public gets it."""
+
+    actor: Actor
+
+
+def public(view: View) -> View:
+    """This view answers anybody. It gets no scope; `request.actor` is None."""
+    view.koppel_public = True  # type: ignore[attr-defined]
+    return view
+
+
+def outside_transaction(view: View) -> View:
+    """This view opens its own scopes, because it calls the vendor or streams between them."""
+    view.koppel_outside_transaction = True  # type: ignore[attr-defined]
+    return view
+
+
+def is_public(view: Callable[..., Any]) -> bool:
+    return getattr(view, "koppel_public", False) or getattr(view, "__module__", "").startswith("allauth.")
+
+
+def runs_outside_transaction(view: Callable[..., Any]) -> bool:
+    return getattr(view, "koppel_outside_transaction", False)

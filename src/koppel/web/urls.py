@@ -1,0 +1,20 @@
+"""The whole address book: each slice's `urls.py` under its place."""
+
+from django.urls import include, path
+
+from koppel.web import views
+
+urlpatterns = [
+    path("healthz", views.healthz),
+    path("language", views.choose_language, name="language"),
+    path("accounts/", include("allauth.urls")),
+    path("connections/new/", include("koppel.onboarding.urls")),
+    path("connections/", include("koppel.connections.urls")),
+    path("administrations/", include("koppel.administrations.urls")),
+    path("administrations/<int:administration_id>/", include("koppel.books.urls")),
+    path("administrations/<int:administration_id>/", include("koppel.sync.urls")),
+    path("organisation/", include("koppel.organisations.urls")),
+    path("notices/", include("koppel.notifications.urls")),
+    path("issues/", include("koppel.issues.urls")),
+    path("", include("koppel.web.pages")),
+]

@@ -1,0 +1,40 @@
+"""The frame's own pages: health for machines, language, dashboard."""
+
+from django.conf import settings
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import check_for_language
+from django.views.decorators.http import require_POST
+
+from koppel.organisations.services import remember_language
+from koppel.web.doors import MemberRequest, public
+
+
+@public
+def healthz(request: HttpRequest) -> HttpResponse:
+    """200 when the database answers: for load balancers and the supervisor."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return JsonResponse({"status": "ok"})
+
+
+@public
+@require_POST
+def choose_language(request: HttpRequest) -> HttpResponse:
+    """Remember the language in this browser and, when signed in, with the person."""
+    target = request.POST.get("next", "/")
+    if not url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}):
+        target = "/"
+    response = HttpResponseRedirect(target)
+    language = request.POST.get("language", "")
+    if language in dict(settings.LANGUAGES) and check_for_language(language):
+        response.set_cookie(settings.LANGUAGE_COOKIE_NAME, language, max_age=365 * 24 * 3600, samesite="Lax")
+        if request.user.is_authenticated:
+            remember_language(request.user.pk, language)
+    return response
+
+
+def dashboard(request: MemberRequest) -> HttpResponse:
+    return render(request, "web/dashboard.html")
