@@ -103,7 +103,9 @@ class Favourite(Tenant):
 
     class Meta:
         db_table = "administrations_favourite"
-        constraints = [models.UniqueConstraint(fields=["organisation", "membership", "administration"], name="star_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "membership", "administration"], name="star_once")
+        ]
 
     def __str__(self) -> str:
         return f"★ {self.administration_id}"

@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 
 class ActorKind(models.TextChoices):
     PERSON = "person"
-    TOKEN = "token"
+    TOKEN = "token"  # noqa: S105 - the kind of actor, no secret
     JOB = "job"
 
 

@@ -184,7 +184,10 @@ class Entry(BookRow):
 
     class Meta:
         db_table = "books_entry"
-        indexes = [models.Index(fields=["administration_id", "period"], name="books_entry_period"), models.Index(fields=["administration_id", "booked_on"], name="books_entry_booked_on")]
+        indexes = [
+            models.Index(fields=["administration_id", "period"], name="books_entry_period"),
+            models.Index(fields=["administration_id", "booked_on"], name="books_entry_booked_on"),
+        ]
 
 
 class EntryLine(BookRow):
@@ -206,7 +209,10 @@ class EntryLine(BookRow):
 
     class Meta:
         db_table = "books_entry_line"
-        indexes = [models.Index(fields=["administration_id", "entry"], name="books_entry_line_entry"), models.Index(fields=["administration_id", "account"], name="books_entry_line_account")]
+        indexes = [
+            models.Index(fields=["administration_id", "entry"], name="books_entry_line_entry"),
+            models.Index(fields=["administration_id", "account"], name="books_entry_line_account"),
+        ]
 
 
 TABLES: dict[str, type[BookRow]] = {

@@ -14,7 +14,7 @@ class KitConfig(AppConfig):
 
 
 def _grant(*, using: str, app_config: AppConfig, **_: Any) -> None:
-    from koppel.kit.tenancy.grants import grant_to_application_role
+    from koppel.kit.tenancy.grants import grant_to_application_role  # noqa: PLC0415 - needs configured settings
 
     if app_config.name == "koppel.kit":
         return

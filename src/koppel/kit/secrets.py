@@ -91,7 +91,9 @@ class Keyring:
         try:
             return cipher.decrypt(nonce, sealed, envelope[:end] + row.encode())
         except InvalidTag:
-            raise SealBroken(f"The secret of {row} does not open with key {key_id!r}: wrong key or moved bytes.") from None
+            raise SealBroken(
+                f"The secret of {row} does not open with key {key_id!r}: wrong key or moved bytes."
+            ) from None
 
 
 def key_id_of(envelope: bytes) -> str:

@@ -96,9 +96,7 @@ class Division(Tenant):
 
 class DivisionMember(Tenant):
     division = models.ForeignKey(Division, on_delete=models.CASCADE, db_constraint=False, related_name="members")
-    membership = models.ForeignKey(
-        Membership, on_delete=models.CASCADE, db_constraint=False, related_name="divisions"
-    )
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="divisions")
 
     class Meta:
         db_table = "organisations_division_member"

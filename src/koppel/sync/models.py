@@ -36,7 +36,9 @@ class Run(Tenant):
     5 s by the worker that runs it; 15 s of silence means dead, and the sweeper hands the run to another worker.
     `resources` NULL = all that the settings in force name. `failures` counts attempts that ended unreachable."""
 
-    administration = models.ForeignKey(Administration, on_delete=models.CASCADE, db_constraint=False, related_name="runs")
+    administration = models.ForeignKey(
+        Administration, on_delete=models.CASCADE, db_constraint=False, related_name="runs"
+    )
     trigger = models.CharField(max_length=20, choices=Trigger)
     full = models.BooleanField(default=False)
     resources = models.JSONField(null=True)

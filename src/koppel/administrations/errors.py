@@ -1,0 +1,5 @@
+"""What the administrations slice refuses."""
+
+
+class NotThere(Exception):
+    """No such administration, or the actor may not see it: the two look alike from outside."""

@@ -1,0 +1,31 @@
+"""Which administrations an actor may see. Every query of administrations and books starts here."""
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from koppel.administrations.errors import NotThere
+from koppel.administrations.models import Administration, Assignment
+from koppel.organisations.models import DivisionMember
+from koppel.organisations.policy import Actor
+
+
+def visible_to(actor: Actor) -> "QuerySet[Administration]":
+    """All for Administrators and Team leaders, the assigned ones (personally or through a division) for the others.
+
+    A restricted administration is visible only to the people named on it, whatever their role."""
+    own = Administration.objects.filter(organisation_id=actor.organisation_id)
+    named = Exists(Assignment.objects.filter(administration=OuterRef("pk"), membership_id=actor.membership_id))
+    if actor.sees_all:
+        return own.filter(Q(restricted=False) | named)
+    divisions = DivisionMember.objects.filter(
+        organisation_id=actor.organisation_id, membership_id=actor.membership_id
+    ).values("division_id")
+    return own.filter(named | Q(restricted=False, division_id__in=divisions))
+
+
+def administration_for(actor: Actor, administration_id: int) -> Administration:
+    """The administration, with its connection, division and template. Raises `NotThere`."""
+    found = visible_to(actor).select_related("connection", "division", "template", "remote_company")
+    one = found.filter(pk=administration_id).first()
+    if one is None:
+        raise NotThere
+    return one

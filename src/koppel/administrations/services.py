@@ -1,0 +1,263 @@
+"""Use cases of administrations: import, assign, activate, and the states that the engine reports."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from koppel.administrations.errors import NotThere
+from koppel.administrations.models import Administration, Assignment, Favourite, Status
+from koppel.administrations.scope import visible_to
+from koppel.audit.services import record
+from koppel.connections.models import RemoteCompany
+from koppel.organisations.models import Division, Membership, Template
+from koppel.organisations.policy import Actor, Permission, Role
+
+
+@dataclass(frozen=True)
+class NewAdministration:
+    """A remote company to import, identified and assigned. Identity has been checked (`koppel.registers.identity`)."""
+
+    remote_company_id: int
+    number: str = ""
+    number_scheme: str = ""
+    number_note: str = ""
+    no_number_reason: str = ""
+    sector: str = ""
+    sector_scheme: str = ""
+    division_id: int | None = None
+    template_id: int | None = None
+    membership_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a bulk act did to each administration: changed, or skipped with a word why."""
+
+    changed: tuple[int, ...]
+    skipped: Mapping[int, str]
+
+
+def import_companies(
+    actor: Actor, connection_id: int, import_id: int, companies: Sequence[NewAdministration]
+) -> list[int]:
+    """Make administrations of remote companies, queued for their first sync. One imported already is left as it is.
+
+    Returns the ids of the new ones. Assigns every Administrator, the importer, and whom the wizard named."""
+    actor.require(Permission.IMPORT)
+    wanted = {one.remote_company_id: one for one in companies}
+    remotes = RemoteCompany.objects.filter(
+        organisation_id=actor.organisation_id, connection_id=connection_id, pk__in=wanted
+    )
+    made = Administration.objects.bulk_create(
+        [_new(actor, import_id, remote, wanted[remote.pk]) for remote in remotes.order_by("name", "pk")],
+        ignore_conflicts=True,
+    )
+    ids = _really_made(actor, import_id, [one.remote_company_id for one in made])
+    _assign_first(actor, {ids[key]: wanted[key] for key in ids})
+    record(
+        actor.organisation_id,
+        actor.audit,
+        "administrations.imported",
+        subject=("connection", connection_id, ""),
+        details={"import": import_id, "administrations": sorted(ids.values())},
+    )
+    return sorted(ids.values())
+
+
+def assign(
+    actor: Actor,
+    administration_ids: Iterable[int],
+    *,
+    division_id: int | None = None,
+    template_id: int | None = None,
+    add_membership_ids: Iterable[int] = (),
+) -> Outcome:
+    """Division and template replace, users are added. None leaves a value as it is. Other organisations' ids raise `NotThere`."""
+    actor.require(Permission.IMPORT)
+    found = visible_to(actor).filter(pk__in=set(administration_ids))
+    ids = tuple(found.values_list("pk", flat=True))
+    members = tuple(add_membership_ids)
+    _must_be_ours(actor, division_id, template_id, members)
+    values: dict[str, Any] = {}
+    if division_id is not None:
+        values["division_id"] = division_id
+    if template_id is not None:
+        values["template_id"] = template_id
+    if values:
+        Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=ids).update(**values)
+    _add_people(actor.organisation_id, [(one, member) for one in ids for member in members], automatic=False)
+    record(
+        actor.organisation_id,
+        actor.audit,
+        "administrations.assigned",
+        details={"administrations": sorted(ids), **values, "added_members": sorted(members)},
+    )
+    missing = set(administration_ids) - set(ids)
+    return Outcome(ids, dict.fromkeys(missing, "not_there"))
+
+
+def unassign(actor: Actor, administration_id: int, membership_id: int) -> None:
+    """Take a person off an administration."""
+    actor.require(Permission.IMPORT)
+    if not visible_to(actor).filter(pk=administration_id).exists():
+        raise NotThere
+    Assignment.objects.filter(
+        organisation_id=actor.organisation_id, administration_id=administration_id, membership_id=membership_id
+    ).delete()
+    record(
+        actor.organisation_id,
+        actor.audit,
+        "administration.unassigned",
+        subject=("administration", administration_id, ""),
+        details={"member": membership_id},
+    )
+
+
+def deactivate(actor: Actor, administration_ids: Iterable[int]) -> Outcome:
+    """Pause processing. Stays visible and assigned, no setting is lost."""
+    return _switch(actor, administration_ids, (Status.ACTIVE, Status.BLOCKED, Status.FAILED), Status.DEACTIVATED)
+
+
+def activate(actor: Actor, administration_ids: Iterable[int]) -> Outcome:
+    """Resume processing. One that was never completely synced goes back to the queue."""
+    return _switch(actor, administration_ids, (Status.DEACTIVATED,), Status.ACTIVE)
+
+
+def change_settings(actor: Actor, administration_id: int, values: Mapping[str, Any]) -> None:
+    """Store own values; None resets a key to what template or organisation say. `problems_with` must be empty."""
+    actor.require(Permission.CHANGE_ADMINISTRATIONS)
+    one = visible_to(actor).select_for_update(of=("self",)).filter(pk=administration_id).first()
+    if one is None:
+        raise NotThere
+    before = dict(one.settings)
+    merged = {**one.settings, **values}
+    one.settings = {key: value for key, value in merged.items() if value is not None}
+    one.save(update_fields=["settings"])
+    record(
+        actor.organisation_id,
+        actor.audit,
+        "administration.settings_changed",
+        subject=("administration", one.pk, one.name),
+        details={"before": before, "after": one.settings},
+    )
+
+
+def star(actor: Actor, administration_id: int, *, starred: bool) -> None:
+    """Mark or unmark as the actor's own favourite."""
+    if not visible_to(actor).filter(pk=administration_id).exists():
+        raise NotThere
+    key: dict[str, Any] = {
+        "organisation_id": actor.organisation_id,
+        "administration_id": administration_id,
+        "membership_id": actor.membership_id,
+    }
+    if starred:
+        Favourite.objects.get_or_create(**key)
+    else:
+        Favourite.objects.filter(**key).delete()
+
+
+def mark(organisation_id: int, administration_id: int, status: Status, *, code: str = "", reason: str = "") -> None:
+    """The engine's report of a state. A deactivated administration stays deactivated."""
+    found = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
+    found.exclude(status=Status.DEACTIVATED).update(status=status, status_code=code, status_reason=reason)
+
+
+def mark_complete(organisation_id: int, administration_id: int, as_of: datetime) -> bool:
+    """Every available resource was read. True when this made the administration active for the first time."""
+    found = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
+    first = found.filter(activated_at=None).update(activated_at=timezone.now()) == 1
+    found.update(complete_as_of=as_of)
+    mark(organisation_id, administration_id, Status.ACTIVE)
+    return first
+
+
+def _new(actor: Actor, import_id: int, remote: RemoteCompany, wanted: NewAdministration) -> Administration:
+    return Administration(
+        organisation_id=actor.organisation_id,
+        connection_id=remote.connection_id,
+        remote_company_id=remote.pk,
+        name=remote.name,
+        country=remote.country,
+        base_currency=remote.base_currency,
+        number=wanted.number,
+        number_scheme=wanted.number_scheme,
+        number_note=wanted.number_note,
+        no_number_reason=wanted.no_number_reason,
+        sector=wanted.sector,
+        sector_scheme=wanted.sector_scheme,
+        division_id=wanted.division_id,
+        template_id=wanted.template_id,
+        imported_by_id=actor.membership_id,
+        imported_in=import_id,
+    )
+
+
+def _really_made(actor: Actor, import_id: int, remote_ids: Sequence[int]) -> dict[int, int]:
+    """Remote company id to administration id, of this import only: conflicting rows were skipped."""
+    found = Administration.objects.filter(
+        organisation_id=actor.organisation_id, imported_in=import_id, remote_company_id__in=remote_ids
+    )
+    return dict(found.values_list("remote_company_id", "pk"))
+
+
+def _assign_first(actor: Actor, made: Mapping[int, NewAdministration]) -> None:
+    members = {member for one in made.values() for member in one.membership_ids}
+    divisions = {one.division_id for one in made.values()} - {None}
+    templates = {one.template_id for one in made.values()} - {None}
+    for division_id in divisions:
+        _must_be_ours(actor, division_id, None, ())
+    for template_id in templates:
+        _must_be_ours(actor, None, template_id, tuple(members))
+    _must_be_ours(actor, None, None, tuple(members))
+    administrators = Membership.objects.filter(
+        organisation_id=actor.organisation_id, role=Role.ADMINISTRATOR, is_active=True
+    ).values_list("pk", flat=True)
+    default = {*administrators, actor.membership_id}
+    chosen = [(key, member) for key, one in made.items() for member in one.membership_ids]
+    _add_people(actor.organisation_id, chosen, automatic=False)
+    _add_people(actor.organisation_id, [(key, member) for key in made for member in default], automatic=True)
+
+
+def _add_people(organisation_id: int, pairs: Sequence[tuple[int, int]], *, automatic: bool) -> None:
+    Assignment.objects.bulk_create(
+        [
+            Assignment(
+                organisation_id=organisation_id, administration_id=one, membership_id=member, automatic=automatic
+            )
+            for one, member in pairs
+        ],
+        ignore_conflicts=True,
+        batch_size=5000,
+    )
+
+
+def _must_be_ours(
+    actor: Actor, division_id: int | None, template_id: int | None, membership_ids: tuple[int, ...]
+) -> None:
+    own = {"organisation_id": actor.organisation_id}
+    if division_id is not None and not Division.objects.filter(**own, pk=division_id, archived_at=None).exists():
+        raise NotThere
+    if template_id is not None and not Template.objects.filter(**own, pk=template_id, archived_at=None).exists():
+        raise NotThere
+    if Membership.objects.filter(**own, pk__in=membership_ids).count() != len(set(membership_ids)):
+        raise NotThere
+
+
+def _switch(actor: Actor, administration_ids: Iterable[int], allowed: Sequence[Status], to: Status) -> Outcome:
+    actor.require(Permission.IMPORT)
+    wanted = set(administration_ids)
+    found = visible_to(actor).filter(pk__in=wanted)
+    ids = tuple(found.filter(status__in=allowed).values_list("pk", flat=True))
+    own = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
+    if to is Status.ACTIVE:
+        own.filter(activated_at=None).update(status=Status.QUEUED, status_code="", status_reason="")
+        own = own.exclude(activated_at=None)
+    own.update(status=to, status_code="", status_reason="")
+    record(actor.organisation_id, actor.audit, f"administrations.{to.value}", details={"administrations": sorted(ids)})
+    visible = set(found.values_list("pk", flat=True))
+    skipped = {one: "other_state" if one in visible else "not_there" for one in wanted - set(ids)}
+    return Outcome(ids, skipped)

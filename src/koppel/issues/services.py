@@ -1,0 +1,46 @@
+"""Raise and resolve. Both join the caller's transaction and scope."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+
+from koppel.issues.models import Issue
+
+Subject = tuple[str, int]
+"""What the issue is about: (`administration` | `connection`, its id)."""
+
+_RAISE = """
+INSERT INTO issues_issue (organisation_id, code, subject_kind, subject_id, detail_key, facts, raised_at, last_seen_at)
+VALUES (%s, %s, %s, %s, %s, %s::jsonb, now(), now())
+ON CONFLICT (organisation_id, subject_kind, subject_id, code, detail_key) WHERE resolved_at IS NULL
+DO UPDATE SET facts = excluded.facts, last_seen_at = now()
+RETURNING xmax = 0
+"""
+
+
+def raise_issue(
+    organisation_id: int, code: str, subject: Subject, facts: Mapping[str, Any] | None = None, *, detail_key: str = ""
+) -> bool:
+    """Open an issue, or refresh the facts of the open one. True when it is new. `facts` must be JSON, without secrets."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _RAISE, [organisation_id, code, subject[0], subject[1], detail_key[:200], Jsonb(dict(facts or {}))]
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def resolve_issues(
+    organisation_id: int, subject: Subject, code: str | None = None, *, detail_key: str | None = None
+) -> int:
+    """Close the subject's open issues (of this code, of this detail). How many were open."""
+    found = Issue.objects.filter(
+        organisation_id=organisation_id, subject_kind=subject[0], subject_id=subject[1], resolved_at=None
+    )
+    if code is not None:
+        found = found.filter(code=code)
+    if detail_key is not None:
+        found = found.filter(detail_key=detail_key)
+    return found.update(resolved_at=timezone.now())
