@@ -75,7 +75,9 @@ def assign(
     template_id: int | None = None,
     add_membership_ids: Iterable[int] = (),
 ) -> Outcome:
-    """Division and template replace, users are added. None leaves a value as it is. Other organisations' ids raise `NotThere`."""
+    """Division and template replace, users are added. None leaves a value as it is.
+
+    Raises `NotThere` for a division, template or person of another organisation."""
     actor.require(Permission.IMPORT)
     found = visible_to(actor).filter(pk__in=set(administration_ids))
     ids = tuple(found.values_list("pk", flat=True))

@@ -26,9 +26,8 @@ def raise_issue(
 ) -> bool:
     """Open an issue, or refresh the facts of the open one. True when it is new. `facts` must be JSON, without secrets."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            _RAISE, [organisation_id, code, subject[0], subject[1], detail_key[:200], Jsonb(dict(facts or {}))]
-        )
+        kind, subject_id = subject
+        cursor.execute(_RAISE, [organisation_id, code, kind, subject_id, detail_key[:200], json.dumps(dict(facts or {}))])
         return bool(cursor.fetchone()[0])
 
 
