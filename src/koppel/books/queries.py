@@ -1,0 +1,166 @@
+"""Reads of the books of one administration. The caller has shown that the actor may see it (`administrations.scope`)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+from django.db.models import Q
+
+from koppel.books.models import TABLES, BookRow, Entry, EntryLine
+
+PAGE_SIZE = 200
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "company_details": ("name", "number", "vat_number", "country", "base_currency", "address", "city"),
+    "accounts": ("code", "name", "kind", "account_class", "active", "currency", "vat_code"),
+    "vat_codes": ("code", "name", "rate", "direction", "reverse_charge", "valid_until"),
+    "journals": ("code", "name", "ledger", "module", "balance_type"),
+    "periods": ("period", "fiscal_year", "number", "name", "starts_on", "ends_on", "closed"),
+    "cost_codes": ("dimension", "code", "name", "active"),
+    "projects": ("code", "name", "status", "customer", "starts_on", "ends_on"),
+    "contacts": ("kind", "code", "name", "status", "number", "vat_number", "email", "phone", "city", "country"),
+    "payment_terms": ("code", "name", "days"),
+    "entries": ("booked_on", "period", "journal", "number", "description", "status", "debit_total"),
+    "balances": ("account", "period", "branch", "opening", "debit", "credit", "closing"),
+}
+"""What a table shows, in this order. Searched are the columns of text."""
+_ORDER: dict[str, tuple[str, ...]] = {
+    "cost_codes": ("dimension", "code"),
+    "contacts": ("name", "code"),
+    "entries": ("-booked_on", "-external_id"),
+    "balances": ("account", "period"),
+    "periods": ("-period",),
+    "company_details": ("name",),
+}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One page of a table. `total` counts what the search found."""
+
+    rows: Sequence[BookRow]
+    total: int
+    page: int
+    pages: int
+
+
+@dataclass(frozen=True)
+class LineOfAccount:
+    """A line on an account's card. `balance` runs from the opening balance of the fiscal year."""
+
+    entry: str
+    booked_on: date
+    period: str
+    journal: str
+    number: str
+    status: str
+    description: str
+    reference: str
+    contact: str
+    debit: Decimal
+    credit: Decimal
+    balance: Decimal
+
+
+@dataclass(frozen=True)
+class AccountLines:
+    lines: Sequence[LineOfAccount]
+    total: int
+    page: int
+    pages: int
+
+
+def table(
+    administration_id: int, resource: str, *, search: str = "", page: int = 1, show_deleted: bool = False
+) -> Listing:
+    """A page of a resource. `search` is looked for in every column of text. Raises `KeyError` for an unknown resource."""
+    model = TABLES[resource]
+    found = model._default_manager.filter(administration_id=administration_id).defer("raw", "content_hash")
+    if not show_deleted:
+        found = found.filter(deleted_at=None)
+    if search:
+        found = found.filter(_anywhere(resource, search))
+    total = found.count()
+    pages = max(1, -(-total // PAGE_SIZE))
+    page = min(max(page, 1), pages)
+    ordered = found.order_by(*_ORDER.get(resource, ("code",)), "external_id")
+    return Listing(list(ordered[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]), total, page, pages)
+
+
+def counts(administration_id: int) -> dict[str, int]:
+    """How many rows each resource has, without those deleted at the source."""
+    parts = [
+        f"SELECT '{key}', count(*) FROM {model._meta.db_table} WHERE administration_id = %(id)s AND deleted_at IS NULL"  # noqa: S608
+        for key, model in TABLES.items()
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(parts), {"id": administration_id})
+        return dict(cursor.fetchall())
+
+
+def entry_with_lines(administration_id: int, external_id: str) -> tuple[Entry, list[EntryLine]] | None:
+    """An entry and its lines in their order; None when there is no such entry."""
+    key = {"administration_id": administration_id}
+    entry = Entry.objects.filter(**key, external_id=external_id).first()
+    if entry is None:
+        return None
+    lines = EntryLine.objects.filter(**key, entry=external_id, deleted_at=None).order_by("line_number", "external_id")
+    return entry, list(lines)
+
+
+_LINES = """
+SELECT entry.external_id, entry.booked_on, entry.period, entry.journal, entry.number, entry.status,
+  coalesce(nullif(line.description, ''), entry.description, ''), coalesce(line.reference, ''), coalesce(line.contact, ''),
+  line.debit, line.credit,
+  sum(CASE WHEN entry.status = 'posted' AND entry.balance_type = 'actual' THEN line.debit - line.credit ELSE 0 END)
+    OVER place,
+  row_number() OVER place
+FROM books_entry_line line
+JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
+WHERE line.administration_id = %(administration)s AND line.account = %(account)s
+  AND line.deleted_at IS NULL AND entry.deleted_at IS NULL AND left(entry.period, 4) = %(year)s
+WINDOW place AS (ORDER BY entry.booked_on, entry.period, entry.external_id, line.line_number, line.external_id)
+"""
+
+
+def lines_of_account(
+    administration_id: int, account: str, fiscal_year: str, *, opening: Decimal, search: str = "", page: int = 1
+) -> AccountLines:
+    """The account's lines in a fiscal year, oldest first, with a balance running from `opening`."""
+    values: dict[str, Any] = {
+        "administration": administration_id,
+        "account": account,
+        "year": fiscal_year,
+        "pattern": f"%{_escaped(search)}%",
+        "search": search,
+        "limit": PAGE_SIZE,
+        "offset": (max(page, 1) - 1) * PAGE_SIZE,
+    }
+    statement = f"""
+        WITH card (entry, booked_on, period, journal, number, status, description, reference, contact, debit, credit, running, place)
+        AS ({_LINES})
+        SELECT card.*, count(*) OVER () FROM card
+        WHERE %(search)s = '' OR concat_ws(' ', journal, number, description, reference, contact) ILIKE %(pattern)s
+        ORDER BY place LIMIT %(limit)s OFFSET %(offset)s
+    """  # noqa: S608 - the parts are constants of this module
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        found = cursor.fetchall()
+    total = int(found[0][13]) if found else 0
+    lines = [LineOfAccount(*row[:11], opening + row[11]) for row in found]
+    return AccountLines(lines, total, max(page, 1), max(1, -(-total // PAGE_SIZE)))
+
+
+def _anywhere(resource: str, search: str) -> Q:
+    model = TABLES[resource]
+    texts = [name for name in COLUMNS[resource] if model._meta.get_field(name).get_internal_type() == "TextField"]
+    condition = Q()
+    for name in texts:
+        condition |= Q(**{f"{name}__icontains": search})
+    return condition
+
+
+def _escaped(search: str) -> str:
+    return search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
