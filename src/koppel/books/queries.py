@@ -1,6 +1,6 @@
 """Reads of the books of one administration. The caller has shown that the actor may see it (`administrations.scope`)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -89,6 +89,15 @@ def table(
     return Listing(list(ordered[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]), total, page, pages)
 
 
+def all_rows(administration_id: int, resource: str, *, search: str = "", limit: int) -> Iterator[tuple[Any, ...]]:
+    """Every row of a resource that the search finds, as the values of its `COLUMNS`, up to `limit`."""
+    found = TABLES[resource]._default_manager.filter(administration_id=administration_id, deleted_at=None)
+    if search:
+        found = found.filter(_anywhere(resource, search))
+    ordered = found.order_by(*_ORDER.get(resource, ("code",)), "external_id")
+    yield from ordered.values_list(*COLUMNS[resource])[:limit].iterator(chunk_size=5000)
+
+
 def counts(administration_id: int) -> dict[str, int]:
     """How many rows each resource has, without those deleted at the source."""
     parts = [
@@ -139,8 +148,8 @@ def lines_of_account(
         "offset": (max(page, 1) - 1) * PAGE_SIZE,
     }
     statement = f"""
-        WITH card (entry, booked_on, period, journal, number, status, description, reference, contact, debit, credit, running, place)
-        AS ({_LINES})
+        WITH card (entry, booked_on, period, journal, number, status, description, reference, contact,
+          debit, credit, running, place) AS ({_LINES})
         SELECT card.*, count(*) OVER () FROM card
         WHERE %(search)s = '' OR concat_ws(' ', journal, number, description, reference, contact) ILIKE %(pattern)s
         ORDER BY place LIMIT %(limit)s OFFSET %(offset)s
@@ -149,7 +158,7 @@ def lines_of_account(
         cursor.execute(statement, values)
         found = cursor.fetchall()
     total = int(found[0][13]) if found else 0
-    lines = [LineOfAccount(*row[:11], opening + row[11]) for row in found]
+    lines = [LineOfAccount(*(*row[:11], opening + row[11])) for row in found]
     return AccountLines(lines, total, max(page, 1), max(1, -(-total // PAGE_SIZE)))
 
 

@@ -133,7 +133,7 @@ def fiscal_years(administration_id: int) -> dict[str, str]:
 
 def trial_balance(administration_id: int, fiscal_year: str, to_period: str) -> TrialBalance:
     """Opening at the start of `fiscal_year`, movement until and closing at the end of `to_period` (`YYYYPP`)."""
-    values = {"administration": administration_id, "year": fiscal_year, "until": to_period}
+    values: dict[str, int | str] = {"administration": administration_id, "year": fiscal_year, "until": to_period}
     with connection.cursor() as cursor:
         cursor.execute(_TRIAL_BALANCE, values)
         return TrialBalance(fiscal_year, to_period, tuple(AccountBalance(*row) for row in cursor.fetchall()))

@@ -1,4 +1,15 @@
-from django.urls import URLPattern
+"""Addresses below `/administrations/<id>/`."""
+
+from django.urls import path
+
+from koppel.books import views
 
 app_name = "books"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("books/", views.overview, name="overview"),
+    path("books/trial-balance/", views.trial_balance_page, name="trial_balance"),
+    path("books/chart/", views.result_chart, name="chart"),
+    path("books/account/<path:code>/", views.account, name="account"),
+    path("books/entry/<path:external_id>/", views.entry, name="entry"),
+    path("books/<slug:resource>/", views.table, name="table"),
+]
