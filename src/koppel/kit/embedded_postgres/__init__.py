@@ -1,0 +1,36 @@
+"""PostgreSQL for an installation that brings none: real, local, private, owned by the process that started it."""
+
+from koppel.kit.embedded_postgres.access import (
+    Addresses,
+    DirectoryLock,
+    choose_free_port,
+    is_free,
+    write_private,
+)
+from koppel.kit.embedded_postgres.account import death_signal_prefix
+from koppel.kit.embedded_postgres.errors import (
+    BinariesMissing,
+    DataDirectoryInUse,
+    EmbeddedPostgresError,
+    NoUnprivilegedAccount,
+    OtherMajorVersion,
+    StartFailed,
+)
+from koppel.kit.embedded_postgres.server import EmbeddedPostgres, running_addresses
+
+__all__ = [
+    "Addresses",
+    "BinariesMissing",
+    "DataDirectoryInUse",
+    "DirectoryLock",
+    "EmbeddedPostgres",
+    "EmbeddedPostgresError",
+    "NoUnprivilegedAccount",
+    "OtherMajorVersion",
+    "StartFailed",
+    "choose_free_port",
+    "death_signal_prefix",
+    "is_free",
+    "running_addresses",
+    "write_private",
+]

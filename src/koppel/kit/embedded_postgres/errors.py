@@ -1,0 +1,25 @@
+"""Why the embedded server cannot run. Each message is one sentence for the person who started Koppel."""
+
+
+class EmbeddedPostgresError(Exception):
+    """The embedded PostgreSQL cannot be started; the text says why and what to do."""
+
+
+class BinariesMissing(EmbeddedPostgresError):
+    """No PostgreSQL was installed with Koppel and none is on the path."""
+
+
+class DataDirectoryInUse(EmbeddedPostgresError):
+    """Another living Koppel owns this data directory."""
+
+
+class OtherMajorVersion(EmbeddedPostgresError):
+    """The data was written by another major version of PostgreSQL. Nothing was changed."""
+
+
+class NoUnprivilegedAccount(EmbeddedPostgresError):
+    """We are root and neither another account nor a user namespace can run the server."""
+
+
+class StartFailed(EmbeddedPostgresError):
+    """The server's own last words are in the message."""

@@ -1,0 +1,53 @@
+"""What a killed server or a killed Koppel left behind. Called only by the process that holds the directory's lock."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from koppel.kit.embedded_postgres.errors import StartFailed
+
+ORPHAN_SECONDS = 30
+
+
+def clear_stale_pid_file(cluster: Path) -> None:
+    """Stop a server that outlived the Koppel that started it, and remove a pid file that names a dead or foreign process.
+
+    PostgreSQL itself refuses to start when the number in the file now belongs to any living process of ours. Its shared
+    memory is checked separately, by the directory, so children that are still ending are not overlooked."""
+    file = cluster / "postmaster.pid"
+    try:
+        pid = int(file.read_text().split("\n", 1)[0])
+    except (FileNotFoundError, ValueError):
+        return
+    if _serves(pid, cluster):
+        _stop_orphan(pid, cluster)
+    file.unlink(missing_ok=True)
+
+
+def _stop_orphan(pid: int, cluster: Path) -> None:
+    deadline = time.monotonic() + ORPHAN_SECONDS
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGINT)
+    while _serves(pid, cluster):
+        if time.monotonic() > deadline:
+            raise StartFailed(f"An older server (process {pid}) still runs in {cluster} and does not stop.")
+        time.sleep(0.05)
+
+
+def _serves(pid: int, cluster: Path) -> bool:
+    """Whether this process is a living PostgreSQL of this cluster. A zombie has no command line."""
+    command = _command_line(pid)
+    return "postgres" in command and str(cluster) in command
+
+
+def _command_line(pid: int) -> str:
+    if Path("/proc/self/cmdline").exists():
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            return ""
+    answer = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return answer.stdout
