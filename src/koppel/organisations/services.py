@@ -1,7 +1,7 @@
 """Use cases of the firm: who acts, people, divisions, templates."""
 
-from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q
 from django.utils import timezone
 

@@ -1,0 +1,28 @@
+"""REST under `/api/v1`, described at `/api/v1/openapi.json`. Each slice contributes its router; nothing is decided here.
+
+Errors are `{"error": code}` with 401, 403, 404 or 422. Amounts are JSON strings, exact as the source wrote them.
+"""
+
+from django.http import HttpRequest, HttpResponse
+from ninja import NinjaAPI
+
+from koppel.administrations.api import router as administrations
+from koppel.administrations.errors import NotThere
+from koppel.books.api import router as books
+from koppel.organisations.errors import NotAllowed
+from koppel.sync.api import router as sync
+
+api = NinjaAPI(title="Koppel", version="1", urls_namespace="api", docs_url=None)
+api.add_router("/administrations", administrations, tags=["administrations"])
+api.add_router("/administrations/{administration_id}/books", books, tags=["books"])
+api.add_router("/administrations/{administration_id}/sync", sync, tags=["sync"])
+
+
+@api.exception_handler(NotThere)
+def not_there(request: HttpRequest, error: NotThere) -> HttpResponse:
+    return api.create_response(request, {"error": "not_there"}, status=404)
+
+
+@api.exception_handler(NotAllowed)
+def not_allowed(request: HttpRequest, error: NotAllowed) -> HttpResponse:
+    return api.create_response(request, {"error": "not_allowed", "permission": error.permission}, status=403)

@@ -1,0 +1,150 @@
+"""A browser for machines: follows links and redirects, keeps cookies, fills in the forms that a person would see."""
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from http.cookiejar import CookieJar
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode, urljoin
+from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, Request, build_opener
+
+TIMEOUT_SECONDS = 60
+
+
+class Unexpected(Exception):
+    """A page was not what the job expects. Says which page and what was looked for."""
+
+
+@dataclass
+class Form:
+    """A form as sent without touching it: hidden fields, defaults, ticked boxes. `buttons` are (name, value, text)."""
+
+    action: str
+    method: str
+    fields: list[tuple[str, str]] = field(default_factory=list)
+    boxes: list[tuple[str, str]] = field(default_factory=list)
+    buttons: list[tuple[str, str, str]] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    options: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+
+
+@dataclass
+class Page:
+    url: str
+    status: int
+    text: str
+    forms: list[Form]
+    links: list[tuple[str, str]]
+
+    def form(self, *names: str, button: str = "") -> Form:
+        """The first form with all these fields, and with a button of this name. Raises `Unexpected`."""
+        for one in self.forms:
+            if set(names) <= one.names and (not button or any(name == button for name, _v, _t in one.buttons)):
+                return one
+        raise Unexpected(f"{self.url} has no form with {', '.join((*names, button))}. It begins: {self._beginning()}")
+
+    def link(self, part: str) -> str:
+        """The first link whose address contains `part`. Raises `Unexpected`."""
+        for address, _text in self.links:
+            if part in address:
+                return address
+        raise Unexpected(f"{self.url} has no link to {part}. It begins: {self._beginning()}")
+
+    def _beginning(self) -> str:
+        return " ".join(self.text.split())[:300]
+
+
+class Browser:
+    """One person's browser. Cookies are kept per host, as the standard library's policy has it."""
+
+    def __init__(self, language: str = "en") -> None:
+        self._opener = build_opener(HTTPCookieProcessor(CookieJar()), HTTPRedirectHandler())
+        self._language = language
+
+    def get(self, url: str) -> Page:
+        return self._open(Request(url))  # noqa: S310 - addresses of the demo's own stack
+
+    def submit(self, page: Page, form: Form, values: dict[str, Any], *, button: str = "", value: str = "") -> Page:
+        """Send a form with `values` laid over its defaults; a list gives several fields of one name."""
+        sent = [(name, text) for name, text in form.fields if name not in values]
+        for name, given in values.items():
+            sent += [(name, str(one)) for one in (given if isinstance(given, list) else [given])]
+        pressed = next((one for one in form.buttons if one[0] == button and value in ("", one[1])), None)
+        if pressed:
+            sent.append((pressed[0], pressed[1]))
+        target = urljoin(page.url, form.action or page.url)
+        if form.method == "get":
+            return self.get(target.partition("?")[0] + "?" + urlencode(sent))
+        request = Request(target, data=urlencode(sent).encode(), headers={"Referer": page.url})  # noqa: S310 - as above
+        return self._open(request)
+
+    def _open(self, request: Request) -> Page:
+        request.add_header("Accept-Language", self._language)
+        try:
+            with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
+                return _page(answer.geturl(), answer.status, answer.read().decode())
+        except HTTPError as error:
+            return _page(error.geturl() or request.full_url, error.code, error.read().decode(errors="replace"))
+
+
+def _page(url: str, status: int, text: str) -> Page:
+    reader = _Reader()
+    reader.feed(text)
+    return Page(url, status, text, reader.forms, [(urljoin(url, address), words) for address, words in reader.links])
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[Form] = []
+        self.links: list[tuple[str, str]] = []
+        self._form: Form | None = None
+        self._select = ""
+        self._area = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self._form = Form(given.get("action", ""), given.get("method", "get").lower())
+            self.forms.append(self._form)
+        elif tag == "a" and given.get("href"):
+            self.links.append((given["href"], ""))
+        elif self._form is not None:
+            self._control(tag, given, self._form)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._form = None
+        elif tag == "select":
+            self._select = ""
+        elif tag == "textarea":
+            self._area = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._area and self._form is not None:
+            self._form.fields.append((self._area, data))
+
+    def _control(self, tag: str, given: dict[str, str], form: Form) -> None:
+        name, kind = given.get("name", ""), given.get("type", "text").lower()
+        if tag == "button" or (tag == "input" and kind == "submit"):
+            form.buttons.append((name, given.get("value", ""), ""))
+        elif tag == "option" and self._select:
+            form.options[self._select].append((given.get("value", ""), ""))
+            if "selected" in given:
+                form.fields.append((self._select, given.get("value", "")))
+        elif name and tag in ("input", "select", "textarea"):
+            form.names.add(name)
+            self._field(tag, kind, name, given, form)
+
+    def _field(self, tag: str, kind: str, name: str, given: dict[str, str], form: Form) -> None:
+        if tag == "select":
+            self._select = name
+            form.options[name] = []
+        elif tag == "textarea":
+            self._area = name
+        elif kind in ("checkbox", "radio"):
+            form.boxes.append((name, given.get("value", "on")))
+            if "checked" in given:
+                form.fields.append((name, given.get("value", "on")))
+        elif "disabled" not in given and kind not in ("file", "button", "reset"):
+            form.fields.append((name, given.get("value", "")))
