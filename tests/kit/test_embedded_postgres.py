@@ -1,0 +1,171 @@
+"""The embedded PostgreSQL keeps its promises: private, one owner, nothing lost when it is killed."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from koppel.kit.embedded_postgres import (
+    DataDirectoryInUse,
+    EmbeddedPostgres,
+    EmbeddedPostgresError,
+    OtherMajorVersion,
+    choose_free_port,
+    running_addresses,
+)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    with EmbeddedPostgres(tmp_path / "postgres") as started:
+        yield started
+
+
+def remember(server: EmbeddedPostgres) -> None:
+    with psycopg.connect(server.addresses.owner_url) as connection:
+        connection.execute("CREATE TABLE kept (word text)")
+        connection.execute("INSERT INTO kept VALUES ('ledger')")
+
+
+def remembered(server: EmbeddedPostgres) -> list[tuple[str]]:
+    with psycopg.connect(server.addresses.owner_url) as connection:
+        return connection.execute("SELECT word FROM kept").fetchall()
+
+
+def test_a_second_start_is_quick_and_keeps_data_and_passwords(tmp_path: Path) -> None:
+    with EmbeddedPostgres(tmp_path / "postgres") as first:
+        remember(first)
+        addresses = first.addresses
+    began = time.monotonic()
+    with EmbeddedPostgres(tmp_path / "postgres") as second:
+        assert time.monotonic() - began < 1
+        assert second.addresses == addresses
+        assert remembered(second) == [("ledger",)]
+
+
+@pytest.mark.kill
+def test_a_killed_server_comes_back_on_the_same_address_with_its_rows(server: EmbeddedPostgres) -> None:
+    remember(server)
+    before = server.addresses
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while not server.ensure_running():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert server.addresses == before
+    assert remembered(server) == [("ledger",)]
+    assert server.ensure_running() is False
+
+
+@pytest.mark.kill
+def test_a_server_whose_koppel_was_killed_is_taken_over(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from koppel.kit.embedded_postgres import EmbeddedPostgres;"
+        "server = EmbeddedPostgres(Path(sys.argv[1])); server.start(); print('up', flush=True); time.sleep(600)"
+    )
+    home = tmp_path / "postgres"
+    with subprocess.Popen([sys.executable, "-c", program, str(home)], stdout=subprocess.PIPE) as koppel:
+        assert koppel.stdout is not None
+        assert koppel.stdout.readline() == b"up\n"
+        with pytest.raises(DataDirectoryInUse, match=f"process {koppel.pid}"):
+            EmbeddedPostgres(home).start()
+        koppel.kill()
+    with EmbeddedPostgres(home) as heir:
+        remember(heir)
+        assert remembered(heir) == [("ledger",)]
+
+
+def test_a_stale_pid_file_that_names_a_living_stranger_does_not_stop_the_start(tmp_path: Path) -> None:
+    with EmbeddedPostgres(tmp_path / "postgres") as server:
+        remember(server)
+    stale = tmp_path / "postgres" / "cluster" / "postmaster.pid"
+    stale.write_text(f"{os.getpid()}\n{stale.parent}\n1\n5432\n\n127.0.0.1\n")
+    with EmbeddedPostgres(tmp_path / "postgres") as server:
+        assert remembered(server) == [("ledger",)]
+
+
+def test_a_directory_in_use_is_refused_in_one_sentence(server: EmbeddedPostgres) -> None:
+    with pytest.raises(DataDirectoryInUse, match=r"is in use by another Koppel .* choose another with --data-dir"):
+        EmbeddedPostgres(server.data_dir).start()
+    assert server.ensure_running() is False
+
+
+def test_data_of_another_major_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    with EmbeddedPostgres(tmp_path / "postgres") as server:
+        remember(server)
+    version = tmp_path / "postgres" / "cluster" / "PG_VERSION"
+    ours = version.read_text()
+    version.write_text("13\n")
+    with pytest.raises(OtherMajorVersion, match=r"written by PostgreSQL 13 .* nothing was changed"):
+        EmbeddedPostgres(tmp_path / "postgres").start()
+    version.write_text(ours)
+    with EmbeddedPostgres(tmp_path / "postgres") as server:
+        assert remembered(server) == [("ledger",)]
+
+
+def test_lost_passwords_are_named(tmp_path: Path) -> None:
+    with EmbeddedPostgres(tmp_path / "postgres"):
+        pass
+    (tmp_path / "postgres" / "access.json").unlink()
+    with pytest.raises(EmbeddedPostgresError, match=r"access\.json is missing; restore it from the backup"):
+        EmbeddedPostgres(tmp_path / "postgres").start()
+
+
+def test_neither_role_can_look_past_row_security(server: EmbeddedPostgres) -> None:
+    for url in (server.addresses.app_url, server.addresses.owner_url):
+        with psycopg.connect(url) as connection:
+            privileges = connection.execute(
+                "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = current_user"
+            ).fetchone()
+            assert privileges == (False, False, False, False)
+    with psycopg.connect(server.addresses.app_url) as connection:
+        connection.execute("CREATE TEMPORARY TABLE page (line int)")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("CREATE TABLE public.mine (line int)")
+
+
+def test_the_door_is_shut_to_wrong_passwords_and_the_files_to_others(server: EmbeddedPostgres) -> None:
+    forged = server.addresses.app_url.replace("koppel_app:", "koppel_app:x")
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(forged)
+    assert (server.data_dir / "access.json").stat().st_mode & 0o777 == 0o600
+    assert (server.data_dir / "cluster").stat().st_mode & 0o777 == 0o700
+    assert "password" not in repr(server.addresses)
+
+
+def test_a_command_finds_the_server_that_another_process_runs(server: EmbeddedPostgres) -> None:
+    assert running_addresses(server.data_dir) == server.addresses
+    server.stop()
+    assert running_addresses(server.data_dir) is None
+
+
+def test_the_given_port_is_used(tmp_path: Path) -> None:
+    port = choose_free_port()
+    with EmbeddedPostgres(tmp_path / "postgres", port) as server:
+        assert f"127.0.0.1:{port}/koppel" in server.addresses.app_url
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has another account to fall back to")
+def test_as_root_the_server_runs_as_nobody_or_in_a_namespace_and_no_folder_is_opened_up(tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    public = Path(tempfile.mkdtemp(prefix="koppel-public-"))
+    public.chmod(0o755)
+    try:
+        for folder in (private, public):
+            mode = folder.stat().st_mode
+            with EmbeddedPostgres(folder / "postgres") as server:
+                remember(server)
+                assert remembered(server) == [("ledger",)]
+            assert folder.stat().st_mode == mode
+    finally:
+        shutil.rmtree(public)
