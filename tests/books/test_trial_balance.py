@@ -1,0 +1,104 @@
+"""The trial balance against ledgers small enough to check by hand."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from koppel.books import queries
+from koppel.books.trial_balance import fiscal_years, movement_by_period, result_by_period, trial_balance
+from koppel.kit.tenancy import organisation_scope
+from tests.books.ledger import Ledger, administration_of
+
+
+@pytest.fixture
+def ledger(actor: Any) -> Ledger:
+    """Two accounts of the balance sheet, one of income, one of cost; two periods of 2026."""
+    one = Ledger(administration_of(actor("administrator")))
+    one.account("1000", "Bank")
+    one.account("1300", "Debiteuren")
+    one.account("4000", "Huur", "expense")
+    one.account("8000", "Omzet", "income")
+    one.balance("1000", "202601", "100.00", "350.00")
+    one.balance("1000", "202602", "350.00", "300.00")
+    one.balance("8000", "202601", "0", "-250.00")
+    one.entry("1", "202601", ("1000", "250.00", "0"), ("8000", "0", "250.00"))
+    one.entry("2", "202602", ("4000", "50.00", "0"), ("1000", "0", "50.00"))
+    return one
+
+
+def read(ledger: Ledger, until: str = "202699") -> dict[str, Any]:
+    with organisation_scope(ledger.administration.organisation_id):
+        return {one.code: one for one in trial_balance(ledger.administration.pk, "2026", until).accounts}
+
+
+def test_closing_is_opening_plus_movement_and_equals_the_source(ledger: Ledger) -> None:
+    bank = read(ledger)["1000"]
+    assert (bank.opening, bank.debit, bank.credit, bank.closing) == tuple(map(Decimal, ("100", "250", "50", "300")))
+    assert bank.stated == Decimal("300.00")
+    assert bank.difference == 0
+
+
+def test_until_a_period_compares_with_the_closing_of_that_period(ledger: Ledger) -> None:
+    bank = read(ledger, "202601")["1000"]
+    assert (bank.closing, bank.stated) == (Decimal("350"), Decimal("350"))
+
+
+def test_an_account_without_a_statement_is_shown_and_not_called_different(ledger: Ledger) -> None:
+    rent = read(ledger)["4000"]
+    assert rent.stated is None
+    assert rent.difference == 0
+    assert rent.closing == Decimal("50")
+
+
+def test_a_difference_is_ours_less_the_source(ledger: Ledger) -> None:
+    ledger.balance("1300", "202602", "0", "12.34")
+    debtors = read(ledger)["1300"]
+    assert debtors.difference == Decimal("-12.34")
+
+
+def test_only_posted_entries_of_the_actual_ledger_count(ledger: Ledger) -> None:
+    ledger.entry("3", "202602", ("1000", "999", "0"), ("8000", "0", "999"), status="unposted")
+    ledger.entry("4", "202602", ("1000", "777", "0"), ("8000", "0", "777"), balance_type="budget")
+    assert read(ledger)["1000"].closing == Decimal("300")
+
+
+def test_branches_of_an_account_add_up(ledger: Ledger) -> None:
+    ledger.balance("1300", "202601", "10", "10", branch="1")
+    ledger.balance("1300", "202602", "5", "7", branch="2")
+    debtors = read(ledger)["1300"]
+    assert (debtors.opening, debtors.stated) == (Decimal("15"), Decimal("17"))
+
+
+def test_a_line_on_an_account_that_the_chart_lacks_is_not_hidden(ledger: Ledger) -> None:
+    ledger.entry("5", "202602", ("9999", "1", "0"), ("1000", "0", "1"))
+    assert read(ledger)["9999"].closing == Decimal("1")
+    assert read(ledger)["9999"].name == ""
+
+
+def test_years_periods_and_result(ledger: Ledger) -> None:
+    pk = ledger.administration.pk
+    with organisation_scope(ledger.administration.organisation_id):
+        assert fiscal_years(pk) == {"2026": "202602"}
+        assert movement_by_period(pk, "2026")[("1000", "202602")] == Decimal("-50")
+        income, cost = ((one.income, one.cost) for one in result_by_period(pk, "2026"))
+        assert (income, cost) == ((Decimal("250"), Decimal("0")), (Decimal("0"), Decimal("50")))
+
+
+def test_the_card_of_an_account_runs_from_its_opening_balance(ledger: Ledger) -> None:
+    with organisation_scope(ledger.administration.organisation_id):
+        card = queries.lines_of_account(ledger.administration.pk, "1000", "2026", opening=Decimal("100"))
+        assert [(line.number, line.balance) for line in card.lines] == [("1", Decimal("350")), ("2", Decimal("300"))]
+        found = queries.lines_of_account(
+            ledger.administration.pk, "1000", "2026", opening=Decimal("100"), search="gl 2"
+        )
+        assert [(line.number, line.balance) for line in found.lines] == [("2", Decimal("300"))]
+        assert found.total == 1
+
+
+def test_search_treats_wildcards_as_text(ledger: Ledger) -> None:
+    ledger.account("4001", "Huur 100%", "expense")
+    with organisation_scope(ledger.administration.organisation_id):
+        assert queries.table(ledger.administration.pk, "accounts", search="100%").total == 1
+        assert queries.table(ledger.administration.pk, "accounts", search="%").total == 1
+        assert queries.table(ledger.administration.pk, "accounts", search="huur").total == 2
