@@ -2,12 +2,14 @@
 
 from django.urls import include, path
 
+from koppel.api.v1 import api
 from koppel.web import views
 
 urlpatterns = [
     path("healthz", views.healthz),
     path("language", views.choose_language, name="language"),
     path("accounts/", include("allauth.urls")),
+    path("api/v1/", api.urls),
     path("connections/new/", include("koppel.onboarding.urls")),
     path("connections/", include("koppel.connections.urls")),
     path("administrations/", include("koppel.administrations.urls")),
