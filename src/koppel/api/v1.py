@@ -14,8 +14,8 @@ from koppel.sync.api import router as sync
 
 api = NinjaAPI(title="Koppel", version="1", urls_namespace="api", docs_url=None)
 api.add_router("/administrations", administrations, tags=["administrations"])
-api.add_router("/administrations/{administration_id}/books", books, tags=["books"])
-api.add_router("/administrations/{administration_id}/sync", sync, tags=["sync"])
+api.add_router("/administrations", books, tags=["books"])
+api.add_router("/administrations", sync, tags=["sync"])
 
 
 @api.exception_handler(NotThere)

@@ -47,13 +47,13 @@ class TrialBalanceOut(Schema):
     accounts: list[BalanceOut]
 
 
-@router.get("", response=Counts)
+@router.get("/{administration_id}/books", response=Counts)
 def counts(request: MemberRequest, administration_id: int) -> Counts:
     one = administration_for(request.actor, administration_id)
     return Counts(rows=queries.counts(one.pk))
 
 
-@router.get("/trial-balance", response=TrialBalanceOut)
+@router.get("/{administration_id}/books/trial-balance", response=TrialBalanceOut)
 def balance(request: MemberRequest, administration_id: int, year: str = "", until: str = "") -> TrialBalanceOut:
     """Of the newest fiscal year unless `year` says otherwise; `until` a period `YYYYPP`."""
     one = administration_for(request.actor, administration_id)
@@ -75,7 +75,7 @@ def balance(request: MemberRequest, administration_id: int, year: str = "", unti
     return TrialBalanceOut(fiscal_year=year, differing=len(found.differing), accounts=accounts)
 
 
-@router.get("/{resource}", response={200: Rows, 404: dict[str, str]})
+@router.get("/{administration_id}/books/{resource}", response={200: Rows, 404: dict[str, str]})
 def rows(
     request: MemberRequest, administration_id: int, resource: str, q: str = "", page: int = 1
 ) -> tuple[int, Rows | dict[str, str]]:

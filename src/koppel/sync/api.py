@@ -42,7 +42,7 @@ class RunOut(Schema):
     resources: list[ResourceOut]
 
 
-@router.get("/runs", response=list[RunOut])
+@router.get("/{administration_id}/sync/runs", response=list[RunOut])
 def runs(request: MemberRequest, administration_id: int, limit: int = 20) -> list[RunOut]:
     """The newest runs first, at most 100."""
     one = administration_for(request.actor, administration_id)
