@@ -9,6 +9,7 @@ from ninja import NinjaAPI
 from koppel.administrations.api import router as administrations
 from koppel.administrations.errors import NotThere
 from koppel.books.api import router as books
+from koppel.books.errors import UnknownResource
 from koppel.organisations.errors import NotAllowed
 from koppel.sync.api import router as sync
 
@@ -26,3 +27,8 @@ def not_there(request: HttpRequest, error: NotThere) -> HttpResponse:
 @api.exception_handler(NotAllowed)
 def not_allowed(request: HttpRequest, error: NotAllowed) -> HttpResponse:
     return api.create_response(request, {"error": "not_allowed", "permission": error.permission}, status=403)
+
+
+@api.exception_handler(UnknownResource)
+def unknown_resource(request: HttpRequest, error: UnknownResource) -> HttpResponse:
+    return api.create_response(request, {"error": "unknown_resource"}, status=404)

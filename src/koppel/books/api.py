@@ -7,6 +7,7 @@ from ninja import Router, Schema
 
 from koppel.administrations.scope import administration_for
 from koppel.books import queries
+from koppel.books.errors import UnknownResource
 from koppel.books.trial_balance import fiscal_years, trial_balance
 from koppel.web.doors import MemberRequest
 
@@ -75,17 +76,15 @@ def balance(request: MemberRequest, administration_id: int, year: str = "", unti
     return TrialBalanceOut(fiscal_year=year, differing=len(found.differing), accounts=accounts)
 
 
-@router.get("/{administration_id}/books/{resource}", response={200: Rows, 404: dict[str, str]})
-def rows(
-    request: MemberRequest, administration_id: int, resource: str, q: str = "", page: int = 1
-) -> tuple[int, Rows | dict[str, str]]:
+@router.get("/{administration_id}/books/{resource}", response=Rows)
+def rows(request: MemberRequest, administration_id: int, resource: str, q: str = "", page: int = 1) -> Rows:
     one = administration_for(request.actor, administration_id)
     if resource not in queries.COLUMNS:
-        return 404, {"error": "unknown_resource"}
+        raise UnknownResource
     found = queries.table(one.pk, resource, search=q, page=page)
     columns = ("external_id", *queries.COLUMNS[resource])
     items = [{name: _text(getattr(row, name)) for name in columns} for row in found.rows]
-    return 200, Rows(total=found.total, page=found.page, pages=found.pages, items=items)
+    return Rows(total=found.total, page=found.page, pages=found.pages, items=items)
 
 
 def _text(value: Any) -> Any:

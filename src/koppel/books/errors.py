@@ -1,0 +1,5 @@
+"""What the books refuse."""
+
+
+class UnknownResource(Exception):
+    """The books have no such resource."""
