@@ -1,0 +1,37 @@
+"""What time it is. One function to ask, so that tests of tokens and expiry can turn the hands.
+
+Code that lives by the clock takes a `Clock` argument with `now` as its default; everything else calls `now()`. Only tests and
+the vault's conformance suite set it.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+Clock = Callable[[], datetime]
+
+_set_clock: ContextVar[Clock | None] = ContextVar("koppel_clock", default=None)
+
+
+def now() -> datetime:
+    """The moment, with time zone UTC."""
+    clock = _set_clock.get()
+    return clock() if clock else datetime.now(UTC)
+
+
+@contextmanager
+def clock_set_to(time: datetime | Clock) -> Iterator[None]:
+    """For tests: `now()` answers this moment, or asks this clock, within the block. Raises `ValueError` without a zone."""
+    clock = time if callable(time) else _standing_still(time)
+    token = _set_clock.set(clock)
+    try:
+        yield
+    finally:
+        _set_clock.reset(token)
+
+
+def _standing_still(moment: datetime) -> Clock:
+    if moment.tzinfo is None:
+        raise ValueError("A moment needs a time zone.")
+    return lambda: moment
