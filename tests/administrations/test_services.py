@@ -1,0 +1,174 @@
+"""Import, assignment and states, as the wizard and the engine use them."""
+
+from typing import Any
+
+import pytest
+
+from koppel.administrations import services
+from koppel.administrations.errors import NotThere
+from koppel.administrations.models import Administration, Assignment, Status
+from koppel.administrations.scope import visible_to
+from koppel.administrations.services import NewAdministration
+from koppel.administrations.settings import Source, in_force, problems_with
+from koppel.audit.models import AuditEntry
+from koppel.connections.models import RemoteCompany
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.errors import NotAllowed
+from koppel.organisations.models import Division, DivisionMember, Organisation, Template
+from koppel.organisations.policy import Actor
+from tests.books.ledger import administration_of
+
+
+def colleague(actor: Any, boss: Actor, role: str) -> Actor:
+    with organisation_scope(boss.organisation_id):
+        firm = Organisation.objects.get(pk=boss.organisation_id)
+    return actor(role, organisation=firm)
+
+
+def two_more_companies(boss: Actor) -> tuple[int, list[int]]:
+    """A connection that reaches one imported company and two that are not."""
+    first = administration_of(boss)
+    with organisation_scope(boss.organisation_id):
+        grant_id = first.remote_company.grant_id
+        made = [
+            RemoteCompany.objects.create(
+                organisation_id=boss.organisation_id,
+                connection=first.connection,
+                grant_id=grant_id,
+                external_id=name,
+                name=name,
+            ).pk
+            for name in ("Noord B.V.", "Zuid B.V.")
+        ]
+    return first.connection_id, made
+
+
+def test_import_assigns_administrators_and_the_importer(actor: Any) -> None:
+    boss = actor("administrator")
+    plus = colleague(actor, boss, "user_plus")
+    connection_id, remotes = two_more_companies(boss)
+    with organisation_scope(boss.organisation_id):
+        ids = services.import_companies(plus, connection_id, 7, [NewAdministration(one) for one in remotes])
+        assigned = set(Assignment.objects.filter(administration_id=ids[0]).values_list("membership_id", flat=True))
+        assert assigned == {boss.membership_id, plus.membership_id}
+        assert set(Administration.objects.filter(pk__in=ids).values_list("status", flat=True)) == {Status.QUEUED}
+        assert AuditEntry.objects.get(act="administrations.imported").details["administrations"] == ids
+
+
+def test_a_company_is_imported_once_however_often_it_is_asked(actor: Any) -> None:
+    boss = actor("administrator")
+    connection_id, remotes = two_more_companies(boss)
+    wanted = [NewAdministration(one) for one in remotes]
+    with organisation_scope(boss.organisation_id):
+        first = services.import_companies(boss, connection_id, 1, wanted)
+        again = services.import_companies(boss, connection_id, 2, [*wanted, *wanted])
+        assert (len(first), again) == (2, [])
+        assert Administration.objects.filter(remote_company_id__in=remotes).count() == 2
+
+
+def test_companies_of_another_connection_are_not_imported(actor: Any) -> None:
+    boss = actor("administrator")
+    _connection, remotes = two_more_companies(boss)
+    other, _remotes = two_more_companies(actor("administrator"))
+    with organisation_scope(boss.organisation_id):
+        assert services.import_companies(boss, other, 1, [NewAdministration(one) for one in remotes]) == []
+
+
+def test_a_user_may_not_import(actor: Any) -> None:
+    user = actor("user")
+    with organisation_scope(user.organisation_id), pytest.raises(NotAllowed):
+        services.import_companies(user, 1, 1, [])
+
+
+def test_division_and_template_replace_and_people_are_added(actor: Any) -> None:
+    boss = actor("administrator")
+    user = colleague(actor, boss, "user")
+    one = administration_of(boss)
+    own = {"organisation_id": boss.organisation_id}
+    with organisation_scope(boss.organisation_id):
+        north, south = (Division.objects.create(**own, name=name) for name in ("Noord", "Zuid"))
+        template = Template.objects.create(**own, name="Standaard")
+        services.assign(
+            boss, [one.pk], division_id=north.pk, template_id=template.pk, add_membership_ids=[boss.membership_id]
+        )
+        outcome = services.assign(boss, [one.pk, 10**9], division_id=south.pk, add_membership_ids=[user.membership_id])
+        one.refresh_from_db()
+        assert (one.division_id, one.template_id) == (south.pk, template.pk)
+        assert one.assignments.count() == 2
+        assert (outcome.changed, dict(outcome.skipped)) == ((one.pk,), {10**9: "not_there"})
+
+
+def test_a_division_of_another_organisation_is_not_there(actor: Any) -> None:
+    boss, stranger = actor("administrator"), actor("administrator")
+    one = administration_of(boss)
+    with organisation_scope(stranger.organisation_id):
+        foreign = Division.objects.create(organisation_id=stranger.organisation_id, name="Elders")
+    with organisation_scope(boss.organisation_id), pytest.raises(NotThere):
+        services.assign(boss, [one.pk], division_id=foreign.pk)
+
+
+def test_a_division_shows_its_administrations_to_its_members(actor: Any) -> None:
+    boss = actor("administrator")
+    user = colleague(actor, boss, "user")
+    one = administration_of(boss)
+    own = {"organisation_id": boss.organisation_id}
+    with organisation_scope(boss.organisation_id):
+        north = Division.objects.create(**own, name="Noord")
+        services.assign(boss, [one.pk], division_id=north.pk)
+        assert not visible_to(user).exists()
+        DivisionMember.objects.create(**own, division=north, membership_id=user.membership_id)
+        assert list(visible_to(user)) == [one]
+        Administration.objects.update(restricted=True)
+        assert not visible_to(user).exists()
+
+
+def test_deactivate_and_activate_keep_everything(actor: Any) -> None:
+    boss = actor("administrator")
+    one = administration_of(boss)
+    with organisation_scope(boss.organisation_id):
+        services.mark_complete(boss.organisation_id, one.pk, one.created_at)
+        assert services.deactivate(boss, [one.pk]).changed == (one.pk,)
+        services.mark(boss.organisation_id, one.pk, Status.FAILED, code="x")
+        one.refresh_from_db()
+        assert one.status == Status.DEACTIVATED
+        assert services.deactivate(boss, [one.pk]).skipped == {one.pk: "other_state"}
+        services.activate(boss, [one.pk])
+        one.refresh_from_db()
+        assert one.status == Status.ACTIVE
+
+
+def test_a_setting_comes_from_the_nearest_place(actor: Any) -> None:
+    boss = actor("administrator")
+    one = administration_of(boss)
+    with organisation_scope(boss.organisation_id):
+        one.template = Template(settings={"fiscal_years_back": 5, "schedule": "night"})
+        services.change_settings(boss, one.pk, {"fiscal_years_back": 2})
+        one.settings = Administration.objects.get(pk=one.pk).settings
+        one.organisation.settings = {"resources": ["accounts", "entries"], "schedule": "off"}
+        found = in_force(one)
+    assert (found.fiscal_years_back, found.sources["fiscal_years_back"]) == (2, Source.HERE)
+    assert (found.schedule, found.sources["schedule"]) == ("night", Source.TEMPLATE)
+    assert (found.resources, found.sources["notify"]) == (("accounts", "entries"), Source.DEFAULT)
+
+
+def test_what_the_organisation_switched_off_stays_off(actor: Any) -> None:
+    one = administration_of(actor("administrator"))
+    with organisation_scope(one.organisation_id):
+        one.organisation.settings = {"resources": ["accounts"]}
+        one.settings = {"resources": ["accounts", "entries"]}
+        assert in_force(one).resources == ("accounts",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"resources": ["secrets"]}, "resources"),
+        ({"fiscal_years_back": -1}, "fiscal_years_back"),
+        ({"fiscal_years_back": "5"}, "fiscal_years_back"),
+        ({"schedule": "sometimes"}, "schedule"),
+        ({"full_comparison_weekday": 7}, "full_comparison_weekday"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named(settings: dict[str, Any], key: str) -> None:
+    assert set(problems_with(settings)) == {key}
