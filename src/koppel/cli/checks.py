@@ -1,0 +1,135 @@
+"""`koppel check`: what is misconfigured, in sentences that say what to do."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import psycopg
+
+from koppel.cli.environment import require_reachable
+from koppel.cli.errors import Refusal
+from koppel.cli.ports import answers
+from koppel.cli.preparation import pending_migrations
+from koppel.kit.embedded_postgres import is_free
+from koppel.kit.secrets import Keyring
+
+POSTGRES_VERSION_MIN = 150000
+SECRET_KEY_CHARACTERS_MIN = 50
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. `text` is a sentence: what is well, or what is wrong and what to do."""
+
+    topic: str
+    is_well: bool
+    text: str
+
+
+def findings(web_port: int) -> list[Finding]:
+    """All checks, in the order in which a person would repair. Later ones are left out when the database is silent."""
+    found = [_database_answers()]
+    if found[0].is_well:
+        found += [*_roles(), _migrations()]
+    return [*found, _vault_keys(), _secret_key(), _public_url(), _mail(), _web_port(web_port)]
+
+
+def _database_answers() -> Finding:
+    try:
+        for name in ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL"):
+            if url := os.environ.get(name):
+                require_reachable(url, name)
+    except Refusal as refusal:
+        return Finding("database", False, str(refusal))
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        version = connection.info.server_version
+    if version < POSTGRES_VERSION_MIN:
+        return Finding("database", False, f"PostgreSQL {version // 10000} is too old; Koppel needs 15 or newer.")
+    return Finding("database", True, f"PostgreSQL {version // 10000} answers.")
+
+
+_ROLE_QUERY = """
+SELECT r.rolname, r.rolsuper, r.rolbypassrls,
+       EXISTS (SELECT FROM pg_tables WHERE schemaname = 'public' AND pg_has_role(r.oid, tableowner::regrole, 'USAGE'))
+  FROM pg_roles r WHERE r.rolname = current_user
+"""
+
+
+def _roles() -> Iterator[Finding]:
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        row = connection.execute(_ROLE_QUERY).fetchone()
+    name, is_superuser, bypasses, owns_tables = row or ("", True, True, True)
+    for wrong, sentence in (
+        (is_superuser, "is a superuser, so row level security does not hold for it"),
+        (bypasses, "has BYPASSRLS, so row level security does not hold for it"),
+        (owns_tables, "owns Koppel's tables or belongs to their owner"),
+    ):
+        if wrong:
+            yield Finding(
+                "application role", False, f"The role {name} of DATABASE_URL {sentence}; use a plain role of its own."
+            )
+            return
+    yield Finding("application role", True, f"The application role {name} is neither superuser nor owner.")
+
+
+def _migrations() -> Finding:
+    owner = os.environ.get("KOPPEL_OWNER_DATABASE_URL")
+    try:
+        pending = pending_migrations("owner" if owner else "default")
+    except Exception as error:
+        return Finding("migrations", False, f"The state of the tables cannot be read: {str(error).splitlines()[0]}")
+    if pending:
+        return Finding(
+            "migrations", False, f"{len(pending)} migrations are not applied (first {pending[0]}); run koppel migrate."
+        )
+    return Finding("migrations", True, "All migrations are applied.")
+
+
+def _vault_keys() -> Finding:
+    try:
+        keyring = Keyring.parse(os.environ.get("KOPPEL_VAULT_KEYS", ""))
+        works = keyring.open(keyring.seal(b"koppel", "check"), "check") == b"koppel"
+    except ValueError as error:
+        return Finding("vault keys", False, f"KOPPEL_VAULT_KEYS cannot be used: {error}")
+    return Finding("vault keys", works, f"New secrets are sealed with key {keyring.current}.")
+
+
+def _secret_key() -> Finding:
+    length = len(os.environ.get("KOPPEL_SECRET_KEY", ""))
+    if length < SECRET_KEY_CHARACTERS_MIN:
+        return Finding(
+            "secret key",
+            False,
+            f"KOPPEL_SECRET_KEY has {length} characters; use at least {SECRET_KEY_CHARACTERS_MIN} random ones.",
+        )
+    return Finding("secret key", True, "KOPPEL_SECRET_KEY is long enough.")
+
+
+def _public_url() -> Finding:
+    url = os.environ.get("KOPPEL_PUBLIC_URL", "")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return Finding(
+            "public address", False, f"KOPPEL_PUBLIC_URL is {url!r}; set it to the address people type, https://…."
+        )
+    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1"):
+        return Finding(
+            "public address", False, f"KOPPEL_PUBLIC_URL {url} is not https; put a proxy with a certificate before it."
+        )
+    return Finding("public address", True, f"People reach Koppel at {url}.")
+
+
+def _mail() -> Finding:
+    if directory := os.environ.get("KOPPEL_MAIL_DIR"):
+        return Finding("mail", True, f"Mail is written to files in {directory}; set KOPPEL_SMTP_URL to send it.")
+    server = urlsplit(os.environ.get("KOPPEL_SMTP_URL", "smtp://localhost:25"))
+    return Finding("mail", True, f"Mail goes out through {server.hostname}:{server.port or 25}.")
+
+
+def _web_port(port: int) -> Finding:
+    if is_free(port):
+        return Finding("port", True, f"Port {port} is free.")
+    if answers(port, "/healthz"):
+        return Finding("port", True, f"Something healthy, presumably Koppel, listens on port {port}.")
+    return Finding("port", False, f"Port {port} is taken by another program; stop it, or choose another with --port.")

@@ -1,0 +1,99 @@
+"""`koppel`: the command tree. A slice's `commands.py` is mounted by name and loaded only when it is asked for."""
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import typer
+
+from koppel.cli import programs
+from koppel.cli.demo import commands as demo_commands
+from koppel.cli.environment import data_directory, enter
+from koppel.cli.errors import Refusal
+from koppel.kit import logging
+from koppel.kit.embedded_postgres import EmbeddedPostgresError
+
+REFUSED = 2
+
+
+@dataclass(frozen=True)
+class Branch:
+    """Commands that a slice brings: `attribute` of `module` is a `typer.Typer`."""
+
+    name: str
+    module: str
+    attribute: str
+    help: str
+
+
+BRANCHES = (
+    Branch("connections", "koppel.connections.commands", "app", "List, pause, reconnect and remove connections."),
+    Branch("administrations", "koppel.administrations.commands", "app", "List and change administrations."),
+    Branch("sync", "koppel.sync.commands", "app", "Start, watch and retry runs."),
+    Branch("export", "koppel.books.commands", "app", "Write books to files."),
+    Branch("keys", "koppel.connections.commands", "keys", "Rotate the keys that seal tokens and client secrets."),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command. What the user must put right is one sentence on stderr and exit code 2, never a traceback."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with ExitStack() as until_done:
+            command_tree(words, until_done)(args=words, prog_name="koppel")
+    except (Refusal, EmbeddedPostgresError) as refusal:
+        sys.stderr.write(f"{refusal}\n")
+        sys.exit(REFUSED)
+
+
+def command_tree(words: Sequence[str], until_done: ExitStack) -> typer.Typer:
+    """All commands. Only the branch named in `words` is imported, because slices need Django and Django the database."""
+    app = typer.Typer(
+        help="Koppel links all of a firm's client books.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    app.command()(programs.up)
+    app.command()(programs.web)
+    app.command()(programs.worker)
+    app.command()(programs.migrate)
+    app.command()(programs.check)
+    app.command(hidden=True)(programs.prepare)
+    passes_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    app.command(context_settings=passes_on)(programs.sandbox)
+    app.command()(demo_commands.demo)
+    app.command("demo-once")(demo_commands.demo_once)
+    for branch in BRANCHES:
+        _mount(app, branch, words, until_done)
+    return app
+
+
+def _mount(app: typer.Typer, branch: Branch, words: Sequence[str], until_done: ExitStack) -> None:
+    if importlib.util.find_spec(branch.module) is None:
+        return
+    if not words or words[0] != branch.name:
+        app.add_typer(typer.Typer(), name=branch.name, help=branch.help)
+        return
+    logging.configure()
+    wants_help = "--help" in words or len(words) == 1
+    until_done.enter_context(enter_for_branch(starts_database=not wants_help))
+    commands = getattr(importlib.import_module(branch.module), branch.attribute, None)
+    if commands is not None:
+        app.add_typer(commands, name=branch.name, help=branch.help)
+
+
+def enter_for_branch(*, starts_database: bool) -> ExitStack:
+    """Django with the installation's database; for `--help` with none, so that help needs nothing running."""
+    if starts_database:
+        home = data_directory(None)
+        return enter(home, start_database=(home / "postgres").exists())
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koppel.settings")
+    import django  # noqa: PLC0415
+
+    django.setup()
+    return ExitStack()

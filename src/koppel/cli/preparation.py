@@ -1,0 +1,54 @@
+"""What stands between an empty database and a running Koppel: texts, migrations, in the demo also the firm."""
+
+from dataclasses import asdict
+from typing import Any
+
+from koppel.cli.environment import OWNER_MISSING
+from koppel.cli.errors import Refusal
+from koppel.cli.stack import DemoFacts, SignIn
+
+
+def migrate(*, verbosity: int = 0) -> None:
+    """Bring the database up to this version, as the owner. Raises `Refusal` when it is not and we may not."""
+    import os  # noqa: PLC0415
+
+    from django.core.management import call_command  # noqa: PLC0415
+
+    if not pending_migrations("owner" if os.environ.get("KOPPEL_OWNER_DATABASE_URL") else "default"):
+        return
+    if not os.environ.get("KOPPEL_OWNER_DATABASE_URL"):
+        raise Refusal(OWNER_MISSING)
+    call_command("migrate", database="owner", verbosity=verbosity, interactive=False)
+
+
+def pending_migrations(alias: str) -> list[str]:
+    """`app.name` of the migrations that this version has and the database has not."""
+    from django.db import connections  # noqa: PLC0415
+    from django.db.migrations.executor import MigrationExecutor  # noqa: PLC0415
+
+    executor = MigrationExecutor(connections[alias])
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _backwards in plan]
+
+
+def compile_translations() -> None:
+    """From the .po files of a source tree. An installed wheel brings them compiled and does not bring polib."""
+    try:
+        from koppel.web.translations import compile_all  # noqa: PLC0415
+    except ModuleNotFoundError as missing:
+        if missing.name != "polib":
+            raise
+        return
+    compile_all()
+
+
+def seed_demo(sandbox_url: str, public_url: str) -> dict[str, Any]:
+    """Make the demo firm if it is not there. Answers with the facts to print: see `DemoFacts`."""
+    from koppel.cli.demo import seed  # noqa: PLC0415
+    from koppel.organisations.policy import Role  # noqa: PLC0415
+
+    seed.seed(sandbox_url, public_url)
+    people = tuple(
+        SignIn(person.email, person.name, str(Role(person.role).label), seed.PASSWORD) for person in seed.PEOPLE
+    )
+    return asdict(DemoFacts(people, seed.SANDBOX_USER, seed.SANDBOX_PASSWORD))

@@ -1,0 +1,143 @@
+"""`koppel up`, `web`, `worker`, `migrate`, `check`, `sandbox`: run it, and tell what is wrong."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from koppel.cli.environment import become, data_directory, enter, external_database, has_external_database, installation
+from koppel.cli.ports import LOOPBACK, WEB_PORT, require_free
+from koppel.cli.stack import Stack, StackOptions
+from koppel.cli.supervisor import stoppable
+from koppel.kit import logging
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the data is [KOPPEL_DATA_DIR, else ./data].")]
+Port = Annotated[int, typer.Option("--port", help="Where the web listens.")]
+Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Worker processes.")]
+Concurrency = Annotated[int, typer.Option("--concurrency", min=1, help="Administrations one worker syncs at a time.")]
+
+
+def up(
+    data_dir: DataDir = None,
+    host: Host = LOOPBACK,
+    port: Port = WEB_PORT,
+    web_workers: Annotated[int, typer.Option(min=1, help="Web processes.")] = 1,
+    workers: Workers = 1,
+    concurrency: Concurrency = 20,
+) -> None:
+    """Run everything: the embedded PostgreSQL (unless DATABASE_URL is set), migrations, web and workers."""
+    logging.configure()
+    stack = Stack(
+        StackOptions(
+            home=data_directory(data_dir),
+            host=host,
+            web_port=port,
+            web_workers=web_workers,
+            workers=workers,
+            concurrency=concurrency,
+        )
+    )
+    console = Console(stderr=True)
+    try:
+        with stoppable(), stack:
+            console.print(f"Koppel runs at [bold]{stack.public_url}[/]. Ctrl-C stops it.")
+            stack.watch()
+    except KeyboardInterrupt:
+        console.print("Koppel has stopped.")
+
+
+def web(
+    data_dir: DataDir = None,
+    host: Host = LOOPBACK,
+    port: Port = WEB_PORT,
+    workers: Annotated[int, typer.Option(min=1, help="Web processes.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Requests one process answers at a time.")] = 8,
+) -> None:
+    """Serve the web pages and the REST API."""
+    require_free(port, "--port")
+    enter_environment_only(data_directory(data_dir))
+    _become_program(
+        "granian",
+        *("--interface", "wsgi", "--host", host, "--port", str(port), "--workers", str(workers)),
+        *("--blocking-threads", str(threads), "--no-ws", "--http", "auto", "--respawn-failed-workers"),
+        *("--workers-kill-timeout", "5", "--log-level", "warning", "koppel.web.wsgi:application"),
+    )
+
+
+def worker(data_dir: DataDir = None, concurrency: Concurrency = 20) -> None:
+    """Work off the queue: syncs, notices, the schedule. Run as many as you like, on any machine."""
+    logging.configure()
+    with enter(data_directory(data_dir), start_database=False):
+        from koppel.sync.worker import main  # noqa: PLC0415 - needs configured settings
+
+        main(concurrency)
+
+
+def migrate(data_dir: DataDir = None) -> None:
+    """Create or upgrade the tables, as the role that owns them (KOPPEL_OWNER_DATABASE_URL)."""
+    from koppel.cli import preparation  # noqa: PLC0415
+
+    with enter(data_directory(data_dir), start_database=True, generate=True):
+        preparation.migrate(verbosity=1)
+    Console(stderr=True).print("All migrations are applied.")
+
+
+def prepare(demo_sandbox_url: Annotated[str, typer.Option()] = "") -> None:
+    """Texts, migrations and, with a sandbox, the demo firm. Prints the facts of the demo as JSON."""
+    from koppel.cli import preparation  # noqa: PLC0415
+
+    logging.configure()
+    with enter(data_directory(None), start_database=False):
+        preparation.compile_translations()
+        preparation.migrate()
+        facts = preparation.seed_demo(demo_sandbox_url, os.environ["KOPPEL_PUBLIC_URL"]) if demo_sandbox_url else {}
+    sys.stdout.write(json.dumps(facts))
+
+
+def check(
+    data_dir: DataDir = None,
+    port: Port = WEB_PORT,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per finding.")] = False,
+) -> None:
+    """Tell in sentences what is misconfigured. Exit code 1 when something is."""
+    from koppel.cli.checks import findings  # noqa: PLC0415
+
+    home = data_directory(data_dir)
+    with enter(home, start_database=(home / "postgres").exists()):
+        found = findings(port)
+    console = Console()
+    for finding in found:
+        if as_json:
+            sys.stdout.write(
+                json.dumps({"topic": finding.topic, "ok": finding.is_well, "text": finding.text}, ensure_ascii=False)
+                + "\n"
+            )
+        else:
+            mark = "[green]✓[/]" if finding.is_well else "[red]✗[/]"
+            console.print(f"{mark} {finding.topic}: ", end="")
+            console.print(finding.text, markup=False, highlight=False)
+    raise typer.Exit(0 if all(finding.is_well for finding in found) else 1)
+
+
+def sandbox(context: typer.Context) -> None:
+    """Play the vendor. Arguments go to `python -m koppel_sandbox`; see its --help."""
+    _become_program("koppel_sandbox", *context.args)
+
+
+def enter_environment_only(home: Path) -> None:
+    """Set this process's environment for a program that loads Django itself."""
+    if has_external_database():
+        become({**installation(home, generate=False), **external_database()})
+    else:
+        enter(home, start_database=False)
+
+
+def _become_program(module: str, *arguments: str) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - our own interpreter
