@@ -55,7 +55,7 @@ def require_reachable(url: str, name: str) -> None:
         psycopg.connect(url, connect_timeout=5).close()
     except (psycopg.Error, UnicodeError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = _without_password(lines[-1] if lines else type(error).__name__, url)
+        reason = _without_password(lines[0] if lines else type(error).__name__, url)
         raise Refusal(
             f"The database in {name} cannot be used: {reason.rstrip('.')}; correct {name} or unset it."
         ) from None

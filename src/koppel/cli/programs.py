@@ -65,7 +65,7 @@ def web(
         "granian",
         *("--interface", "wsgi", "--host", host, "--port", str(port), "--workers", str(workers)),
         *("--blocking-threads", str(threads), "--no-ws", "--http", "auto", "--respawn-failed-workers"),
-        *("--workers-kill-timeout", "5", "--log-level", "warning", "koppel.web.wsgi:application"),
+        *("--workers-kill-timeout", "5", "--log-level", "error", "koppel.web.wsgi:application"),
     )
 
 

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -51,12 +52,11 @@ def demo(
         )
     )
     try:
-        with stoppable():
+        with stoppable(), ExitStack() as until_done:
             with console.status("Starting Koppel, the sandbox and a worker …"):
-                stack.start()
-            with stack:
-                console.print(_welcome(stack, time.monotonic() - began))
-                stack.watch()
+                until_done.enter_context(stack)
+            console.print(_welcome(stack, time.monotonic() - began))
+            stack.watch()
     except KeyboardInterrupt:
         console.print("The demo has stopped. Its data stays where it is.")
 

@@ -1,0 +1,234 @@
+"""Reads SIE type 4 files as accounting programs really write them: three encodings, faults and all.
+
+Format: https://sie.se/format/ (type 4, edition 4B/4C). Lines of an entry are `#TRANS` only; `#RTRANS` and `#BTRANS` are
+corrections' history. Amounts keep the file's own digits.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+SUFFIXES = (".se", ".si", ".sie")
+
+
+class NotSie(Exception):
+    """The file is not SIE type 4. The sentence names the file and says why."""
+
+
+@dataclass
+class SieLine:
+    """`objects` are (dimension number, object code). A debit is positive."""
+
+    account: str
+    objects: list[tuple[str, str]]
+    amount: Decimal
+    booked_on: date | None
+    text: str
+
+
+@dataclass
+class Voucher:
+    """`series` and `number` as the file has them; numbers repeat in some files and may be blank."""
+
+    series: str
+    number: str
+    booked_on: date
+    text: str
+    lines: list[SieLine] = field(default_factory=list)
+
+
+@dataclass
+class SieFile:
+    """One file. `opening`, `closing` and `result` are #IB, #UB and #RES of the current year, by account."""
+
+    source: str
+    name: str = ""
+    number: str = ""
+    program: str = ""
+    currency: str = "SEK"
+    starts_on: date | None = None
+    ends_on: date | None = None
+    accounts: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    dimensions: dict[str, str] = field(default_factory=dict)
+    objects: dict[tuple[str, str], str] = field(default_factory=dict)
+    opening: dict[str, Decimal] = field(default_factory=dict)
+    closing: dict[str, Decimal] = field(default_factory=dict)
+    result: dict[str, Decimal] = field(default_factory=dict)
+    vouchers: list[Voucher] = field(default_factory=list)
+
+
+def read(path: Path) -> SieFile:
+    """Raises `NotSie` with a sentence that names the file."""
+    raw = path.read_bytes()
+    text = _decode(raw)
+    rows = [_fields(line) for line in text.splitlines()]
+    labels = {row[0] for row in rows if row}
+    if "#SIETYP" not in labels and not {"#FLAGGA", "#KONTO"} <= labels:
+        raise NotSie(f"{path.name} is not a SIE file: it has no #SIETYP line.")
+    kind = next((row[1] for row in rows if row and row[0] == "#SIETYP" and len(row) > 1), "4")
+    if not kind.startswith("4"):
+        raise NotSie(f"{path.name} is SIE type {kind}: it has no entries. Export type 4 instead.")
+    found = SieFile(source=path.name)
+    _read_rows(found, rows)
+    _complete(found)
+    return found
+
+
+def _decode(raw: bytes) -> str:
+    """`#FORMAT PC8` says CP437, but programs write Latin-1 and UTF-8 under the same label."""
+    if raw.startswith(b"\xef\xbb\xbf"):
+        return raw[3:].decode("utf-8", errors="replace")
+    if all(byte < 128 for byte in raw):
+        return raw.decode("ascii")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    # å ä ö Å Ä Ö é are letters in one of the two and box drawing or symbols in the other.
+    pc8 = sum(raw.count(byte) for byte in b"\x86\x84\x94\x8f\x8e\x99\x82")
+    latin = sum(raw.count(byte) for byte in b"\xe5\xe4\xf6\xc5\xc4\xd6\xe9")
+    return raw.decode("cp437" if pc8 >= latin else "cp1252", errors="replace")
+
+
+def _fields(line: str) -> list[str]:
+    """Fields are separated by blanks; quotes keep blanks together; `{…}` is one field; a backslash escapes a quote."""
+    fields: list[str] = []
+    place, end = 0, len(line)
+    while place < end:
+        character = line[place]
+        if character in " \t\x00":
+            place += 1
+        elif character == '"':
+            word, place = _quoted(line, place + 1)
+            fields.append(word)
+        elif character == "{":
+            close = line.find("}", place)
+            close = end if close < 0 else close
+            fields.append(line[place + 1 : close] if line[place + 1 : close].strip() else "{}" if close < end else "{")
+            place = close + 1
+        else:
+            start = place
+            while place < end and line[place] not in ' \t"':
+                place += 1
+            fields.append(line[start:place])
+    return fields
+
+
+def _quoted(line: str, place: int) -> tuple[str, int]:
+    letters: list[str] = []
+    while place < len(line):
+        if line[place] == "\\" and place + 1 < len(line) and line[place + 1] in '"\\':
+            letters.append(line[place + 1])
+            place += 2
+        elif line[place] == '"':
+            return "".join(letters), place + 1
+        else:
+            letters.append(line[place])
+            place += 1
+    return "".join(letters), place
+
+
+def _read_rows(found: SieFile, rows: list[list[str]]) -> None:
+    voucher: Voucher | None = None
+    for row in rows:
+        if not row:
+            continue
+        label, rest = row[0].upper(), row[1:]
+        if label == "#VER":
+            voucher = _voucher(rest)
+            if voucher:
+                found.vouchers.append(voucher)
+        elif label == "#TRANS" and voucher is not None:
+            line = _line(rest)
+            if line:
+                voucher.lines.append(line)
+        else:
+            _read_fact(found, label, rest)
+
+
+def _read_fact(found: SieFile, label: str, rest: list[str]) -> None:
+    first = rest[0].strip() if rest else ""
+    second = rest[1].strip() if len(rest) > 1 else ""
+    if label == "#FNAMN":
+        found.name = first
+    elif label == "#ORGNR":
+        found.number = first
+    elif label == "#PROGRAM":
+        found.program = first
+    elif label == "#VALUTA" and len(first) == 3:
+        found.currency = first.upper()
+    elif label == "#RAR" and first == "0":
+        found.starts_on, found.ends_on = _date(second), _date(rest[2] if len(rest) > 2 else "")
+    elif label == "#KONTO" and first:
+        found.accounts[first] = second
+    elif label == "#KTYP" and first:
+        found.kinds[first] = second.upper()
+    elif label == "#DIM" and first:
+        found.dimensions[first] = second
+    elif label == "#OBJEKT" and first and second:
+        found.objects[(first, second)] = rest[2].strip() if len(rest) > 2 else second
+    elif label in ("#IB", "#UB", "#RES") and first == "0" and second:
+        amount = _amount(rest[2] if len(rest) > 2 else "")
+        table = {"#IB": found.opening, "#UB": found.closing, "#RES": found.result}[label]
+        if amount is not None:
+            table[second] = table.get(second, Decimal(0)) + amount
+
+
+def _voucher(rest: list[str]) -> Voucher | None:
+    booked_on = _date(rest[2] if len(rest) > 2 else "")
+    if booked_on is None:
+        return None
+    return Voucher(rest[0].strip(), rest[1].strip(), booked_on, rest[3].strip() if len(rest) > 3 else "")
+
+
+def _line(rest: list[str]) -> SieLine | None:
+    """`account {objects} amount [date] [text]`; some programs leave the braces out."""
+    if len(rest) < 2:
+        return None
+    account, after = rest[0].strip(), rest[1:]
+    objects: list[tuple[str, str]] = []
+    if _amount(after[0]) is None or (len(after) > 1 and _amount(after[1]) is not None and "{" not in after[0] and " " in after[0]):
+        words = [] if after[0] in ("{}", "{") else _fields(after[0])
+        objects = [(words[place], words[place + 1]) for place in range(0, len(words) - 1, 2)]
+        after = after[1:]
+    amount = _amount(after[0]) if after else None
+    if amount is None:
+        return None
+    return SieLine(account, objects, amount, _date(after[1] if len(after) > 1 else ""), after[2].strip() if len(after) > 2 else "")
+
+
+def _complete(found: SieFile) -> None:
+    """What a file may leave out: a name, the year, accounts that entries use."""
+    found.name = found.name or Path(found.source).stem
+    days = [one.booked_on for one in found.vouchers]
+    if found.starts_on is None or found.ends_on is None:
+        first = min(days, default=date(2000, 1, 1))
+        found.starts_on, found.ends_on = date(first.year, 1, 1), date(first.year, 12, 31)
+    for code in _used_accounts(found):
+        found.accounts.setdefault(code, "")
+
+
+def _used_accounts(found: SieFile) -> Iterator[str]:
+    for table in (found.opening, found.closing, found.result):
+        yield from table
+    for voucher in found.vouchers:
+        yield from (line.account for line in voucher.lines)
+
+
+def _date(text: str) -> date | None:
+    digits = text.strip().replace("-", "")
+    try:
+        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:8])) if len(digits) == 8 else None
+    except ValueError:
+        return None
+
+
+def _amount(text: str) -> Decimal | None:
+    try:
+        amount = Decimal(text.strip().replace(",", "."))
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() else None
