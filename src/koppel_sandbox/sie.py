@@ -190,14 +190,18 @@ def _line(rest: list[str]) -> SieLine | None:
         return None
     account, after = rest[0].strip(), rest[1:]
     objects: list[tuple[str, str]] = []
-    if _amount(after[0]) is None or (len(after) > 1 and _amount(after[1]) is not None and "{" not in after[0] and " " in after[0]):
+    if _amount(after[0]) is None or (
+        len(after) > 1 and _amount(after[1]) is not None and "{" not in after[0] and " " in after[0]
+    ):
         words = [] if after[0] in ("{}", "{") else _fields(after[0])
         objects = [(words[place], words[place + 1]) for place in range(0, len(words) - 1, 2)]
         after = after[1:]
     amount = _amount(after[0]) if after else None
     if amount is None:
         return None
-    return SieLine(account, objects, amount, _date(after[1] if len(after) > 1 else ""), after[2].strip() if len(after) > 2 else "")
+    return SieLine(
+        account, objects, amount, _date(after[1] if len(after) > 1 else ""), after[2].strip() if len(after) > 2 else ""
+    )
 
 
 def _complete(found: SieFile) -> None:

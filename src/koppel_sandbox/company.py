@@ -1,0 +1,45 @@
+"""A company of the sandbox: who it is, and its books, which are made when they are first asked for."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from koppel_sandbox.ledger import Books
+
+
+@dataclass
+class Company:
+    """`number` and `vat_number` are what its people once typed into the accounting system, faults included.
+
+    `source` is the SIE file's name, or None when it was generated. `units` are (number, name) of its branches."""
+
+    id: int
+    tenant_id: str
+    name: str
+    country: str
+    currency: str
+    number: str
+    vat_number: str
+    city: str
+    make_books: Callable[[], Books]
+    source: str | None = None
+    units: tuple[tuple[str, str], ...] = (("1", "Main"),)
+    _books: Books | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def books(self) -> Books:
+        if self._books is None:
+            with self._lock:
+                if self._books is None:
+                    self._books = self.make_books()
+        return self._books
+
+    @property
+    def has_books(self) -> bool:
+        """Whether the books have been made: listing and describing a company must not make them."""
+        return self._books is not None
+
+    def keep(self, books: Books) -> None:
+        """Put other books in place."""
+        self._books = books

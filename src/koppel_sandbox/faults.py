@@ -1,0 +1,72 @@
+"""Misbehaviour on request: the next answers to chosen calls are errors, slow, truncated, HTML, doubled or cut off."""
+
+import asyncio
+import re
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+HTML = "<html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>"
+CALLS_MAX = 100_000
+
+
+@dataclass
+class Fault:
+    """Applies to the next `times` calls whose path matches `path` (a regular expression, any case), after `skip` of them.
+
+    `kind`: status, html, truncate, garbage, drop, slow, duplicate. `body` is the text of kind status."""
+
+    path: str
+    kind: str = "status"
+    status: int = 500
+    times: int = 1
+    skip: int = 0
+    company: int | None = None
+    body: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass
+class Faults:
+    waiting: list[Fault] = field(default_factory=list)
+    latency_seconds: float = 0.0
+    calls: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=CALLS_MAX))
+
+    def next_for(self, path: str, company: int | None) -> Fault | None:
+        for fault in self.waiting:
+            if fault.company not in (None, company) or not re.search(fault.path, path, re.IGNORECASE):
+                continue
+            if fault.skip > 0:
+                fault.skip -= 1
+                return None
+            fault.times -= 1
+            if fault.times <= 0:
+                self.waiting.remove(fault)
+            return fault
+        return None
+
+
+async def apply(fault: Fault, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    """The answer as the fault leaves it."""
+    if fault.kind == "slow":
+        await asyncio.sleep(fault.seconds)
+        return response
+    if fault.kind == "html":
+        status = fault.status if fault.status >= 400 else 502
+        return web.Response(text=HTML, content_type="text/html", status=status, headers=fault.headers)
+    if fault.kind == "drop":
+        if request.transport is not None:
+            request.transport.close()
+        raise web.HTTPServiceUnavailable
+    body = response.body if isinstance(response, web.Response) and isinstance(response.body, bytes) else b""
+    if fault.kind == "truncate":
+        return web.Response(body=body[: len(body) // 2], content_type="application/json")
+    if fault.kind == "garbage":
+        return web.Response(body=b'[{"totally": "unexpected"', content_type="application/json")
+    if fault.kind == "duplicate" and body.startswith(b"[") and len(body) > 2:
+        return web.Response(body=body[:-1] + b"," + body[1:], content_type="application/json")
+    text = fault.body or '{"message": "An error has occurred."}'
+    return web.Response(text=text, content_type="application/json", status=fault.status, headers=fault.headers)

@@ -1,0 +1,120 @@
+"""Companies whose books are a SIE file's own. A file that cannot be read is refused by name; the others go on."""
+
+import uuid
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from koppel_sandbox import sie
+from koppel_sandbox.company import Company
+from koppel_sandbox.generate import TENANTS
+from koppel_sandbox.ledger import ZERO, Account, Books, Entry, Line, Period, period_of
+
+FIRST_ID = 2_500_001
+KINDS = {"T": "asset", "S": "liability", "I": "income", "K": "expense"}
+VAT = [("01", "Utgående moms 25 %", "Output", Decimal(25)), ("02", "Ingående moms 25 %", "Input", Decimal(25))]
+
+
+def companies(folder: Path) -> tuple[list[Company], dict[str, str]]:
+    """The companies, and why each refused file was refused, by file name. Raises `NotADirectoryError`."""
+    if not folder.is_dir():
+        raise NotADirectoryError(f"--sie must name a folder: {folder}")
+    found: list[Company] = []
+    refused: dict[str, str] = {}
+    for path in sorted(one for one in folder.iterdir() if one.suffix.lower() in sie.SUFFIXES):
+        try:
+            found.append(_company(sie.read(path), len(found)))
+        except (sie.NotSie, OSError) as error:
+            refused[path.name] = str(error)
+    return found, refused
+
+
+def _company(file: sie.SieFile, place: int) -> Company:
+    return Company(
+        id=FIRST_ID + place,
+        tenant_id=str(uuid.uuid5(TENANTS, file.source)),
+        name=file.name,
+        country="SE",
+        currency=file.currency,
+        number=file.number,
+        vat_number="",
+        city="",
+        source=file.source,
+        units=(("1", file.name),),
+        make_books=lambda: _books(file),
+    )
+
+
+def _books(file: sie.SieFile) -> Books:
+    periods = _periods(file)
+    stated = {**file.closing, **file.result}
+    accounts = {code: Account(code, name, _kind(file, code)) for code, name in file.accounts.items()}
+    return Books(
+        accounts=accounts,
+        periods=periods,
+        entries=_entries(file, periods),
+        modified=datetime.combine(periods[-1].ends_on, datetime.min.time(), UTC),
+        opening=file.opening,
+        stated=stated,
+        dimensions={number: file.dimensions.get(number, number) for number in _dimensions(file)},
+        values=_values(file),
+        vat=VAT,
+        terms=[("30", "30 dagar", 30)],
+    )
+
+
+def _kind(file: sie.SieFile, code: str) -> str:
+    """#KTYP where it is given, else the class of the Swedish BAS chart that the number begins with."""
+    if kind := KINDS.get(file.kinds.get(code, "")):
+        return kind
+    return {"1": "asset", "2": "liability", "3": "income"}.get(code[:1], "expense")
+
+
+def _periods(file: sie.SieFile) -> list[Period]:
+    first, last = file.starts_on or date(2000, 1, 1), file.ends_on or date(2000, 12, 31)
+    found: list[Period] = []
+    starts_on = first
+    while starts_on <= last and len(found) < 99:
+        following = (starts_on.replace(day=1) + timedelta(days=31)).replace(day=1)
+        ends_on = min(following - timedelta(days=1), last)
+        found.append(Period(first.year, len(found) + 1, starts_on, ends_on))
+        starts_on = following
+    return found
+
+
+def _entries(file: sie.SieFile, periods: list[Period]) -> list[Entry]:
+    """Voucher numbers repeat in real files, and may be missing: the second gets `-2`, so that each stays an entry."""
+    used: dict[str, int] = {}
+    entries = []
+    for voucher in file.vouchers:
+        number = f"{periods[0].year}-{voucher.series}{voucher.number}"
+        used[number] = used.get(number, 0) + 1
+        if used[number] > 1:
+            number = f"{number}-{used[number]}"
+        lines = [Line(one.account, one.amount, one.text, tuple(one.objects)) for one in voucher.lines]
+        entered = datetime.combine(voucher.booked_on, datetime.min.time(), UTC) + timedelta(hours=12)
+        period = period_of(periods, voucher.booked_on).key
+        entries.append(Entry("GL", number, voucher.booked_on, period, voucher.text, lines, entered, voucher.series))
+    return entries
+
+
+def _used_objects(file: sie.SieFile) -> set[tuple[str, str]]:
+    return {one for voucher in file.vouchers for line in voucher.lines for one in line.objects}
+
+
+def _dimensions(file: sie.SieFile) -> list[str]:
+    return sorted({number for number, _value in {*file.objects, *_used_objects(file)}})
+
+
+def _values(file: sie.SieFile) -> dict[tuple[str, str], str]:
+    return {key: file.objects.get(key, key[1]) for key in sorted({*file.objects, *_used_objects(file)})}
+
+
+def differences(books: Books) -> dict[str, Decimal]:
+    """By account: the closing balance that the file states less opening balance and movement."""
+    moved: dict[str, Decimal] = dict(books.opening)
+    for entry in books.entries:
+        for line in entry.lines:
+            moved[line.account] = moved.get(line.account, ZERO) + line.amount
+    found = {code: stated - moved.get(code, ZERO) for code, stated in books.stated.items()}
+    return {code: amount for code, amount in sorted(found.items()) if amount}

@@ -1,0 +1,197 @@
+# ruff: noqa: S311 - dice for made-up books, not for secrets
+"""Plausible companies of five countries, the same for the same seed. Every entry balances."""
+
+import random
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+from koppel_sandbox import numbers
+from koppel_sandbox.company import Company
+from koppel_sandbox.ledger import ZERO, Account, Books, Contact, Entry, Line, Period, period_of
+from koppel_sandbox.words import CHART, COUNTRIES, DEPARTMENTS, Country
+
+LINES_MIN = 200
+TENANTS = uuid.UUID("6f1d2f0e-6a0b-4f3e-9d59-5a0d2f3c1b7a")
+FIRST_ID = 2_100_001
+WITHOUT_NUMBER = 11
+"""Every so many-th company has no number in the accounting system, every so many-th a messy or a mistaken one."""
+ROTATION = ("NL", "NL", "NO", "SE", "NL", "DK", "NO", "FI", "NL", "SE")
+
+
+def companies(count: int, lines_max: int, seed: int, today: date) -> list[Company]:
+    """`count` companies with 200 to `lines_max` entry lines, sizes spread evenly on a logarithmic scale."""
+    made: list[Company] = []
+    names: set[str] = set()
+    for index in range(count):
+        made.append(_company(index, count, lines_max, seed, today, names))
+        names.add(made[-1].name)
+    return made
+
+
+def _company(index: int, count: int, lines_max: int, seed: int, today: date, taken: set[str]) -> Company:
+    country = COUNTRIES[ROTATION[index % len(ROTATION)]]
+    dice = random.Random(f"{seed}/{index}")
+    share = (index * 7 % count) / max(1, count - 1)
+    size = round(LINES_MIN * (max(lines_max, LINES_MIN) / LINES_MIN) ** min(share, 1))
+    number = _clean_number(country.code, seed * 1000 + index)
+    registration, vat = _as_typed(index, country, number)
+    name = country.name(dice)
+    for city in (*[""] * 30, *country.cities, *map(str, range(2, 10_000))):
+        if name not in taken:
+            break
+        name = country.name(dice, city)
+    units = (("1", name), ("2", f"{name} {country.cities[1]}")) if index % 9 == 4 else (("1", name),)
+    return Company(
+        id=FIRST_ID + index,
+        tenant_id=str(uuid.uuid5(TENANTS, f"{seed}/{index}")),
+        name=name,
+        country=country.code,
+        currency=country.currency,
+        number=registration,
+        vat_number=vat,
+        city=dice.choice(country.cities),
+        units=units,
+        make_books=lambda: _Bookkeeper(country, f"{seed}/{index}/books", size, index % 19 == 7, today).books(),
+    )
+
+
+def _clean_number(country: str, seed: int) -> str:
+    make = {
+        "NL": numbers.kvk,
+        "NO": numbers.organisasjonsnummer,
+        "SE": numbers.organisationsnummer,
+        "DK": numbers.cvr,
+        "FI": numbers.y_tunnus,
+    }
+    return make[country](seed)
+
+
+def _as_typed(index: int, country: Country, number: str) -> tuple[str, str]:
+    """What stands in the accounting system's two fields: mostly right, sometimes messy, swapped, a dummy or nothing."""
+    vat = country.vat(number)
+    if index % WITHOUT_NUMBER == 5:
+        return "", ""
+    if index % 23 == 12:
+        return "12345678" if country.code in ("NL", "DK") else "999999999", vat
+    if index % 17 == 9 and country.code != "NL":
+        return vat, vat
+    if index % 7 == 3:
+        return f"{country.code} {number[:3]} {number[3:6]} {number[6:]}", vat
+    return number, vat
+
+
+@dataclass
+class _Bookkeeper:
+    country: Country
+    seed: str
+    size: int
+    broken_year: bool
+    today: date
+
+    def books(self) -> Books:
+        dice = random.Random(self.seed)
+        accounts = {code: Account(code, name[self.country.language], kind) for code, kind, name in CHART}
+        periods = self._periods()
+        books = Books(
+            accounts=accounts,
+            periods=periods,
+            entries=[],
+            modified=datetime.combine(periods[0].starts_on, datetime.min.time(), UTC),
+            result_account="2050",
+            vat=self.country.vat_codes,
+            terms=[(str(days), f"{days} {self.country.days}", days) for days in (8, 14, 30, 60)],
+            departments=dict(DEPARTMENTS),
+            projects={f"P{number:03d}": f"Project {number}" for number in range(1, 2 + self.size // 800)},
+            dimensions={"1": "Department", "2": "Region"},
+        )
+        books.values = {("1", code): name for code, name in DEPARTMENTS.items()}
+        books.values |= {("2", str(place)): city for place, city in enumerate(self.country.cities, 1)}
+        books.customers = self._contacts(dice, 10001, 5 + self.size // 60)
+        books.suppliers = self._contacts(dice, 50001, 4 + self.size // 120)
+        self._open(books, dice)
+        self._fill(books, dice)
+        return books
+
+    def _periods(self) -> list[Period]:
+        """The fiscal year before this one, and this one up to the current month."""
+        first_month = 7 if self.broken_year else 1
+        start_year = self.today.year - (1 if self.today.month < first_month else 0)
+        found = []
+        for year in (start_year - 1, start_year):
+            for number in range(1, 13):
+                starts_on = date(year + (first_month + number - 2) // 12, (first_month + number - 2) % 12 + 1, 1)
+                if starts_on <= self.today:
+                    ends_on = (starts_on + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+                    found.append(Period(year, number, starts_on, ends_on, closed=year < start_year))
+        return found
+
+    def _contacts(self, dice: random.Random, first: int, count: int) -> list[Contact]:
+        made = []
+        for place in range(count):
+            name = self.country.name(dice)
+            mail = f"info{first + place}@{self.country.code.lower()}.example"
+            number = _clean_number(self.country.code, first + place)
+            status = "Inactive" if place % 31 == 30 else "Active"
+            made.append(Contact(str(first + place), name, dice.choice(self.country.cities), mail, number, status))
+        return made
+
+    def _open(self, books: Books, dice: random.Random) -> None:
+        for code, kind, _name in CHART:
+            if kind in ("asset", "liability") and code != "2050":
+                amount = Decimal(dice.randrange(100_000, 90_000_00)) / 100
+                books.opening[code] = amount if kind == "asset" else -amount
+        books.opening["2050"] = -sum(books.opening.values(), ZERO)
+
+    def _fill(self, books: Books, dice: random.Random) -> None:
+        first, last = books.periods[0].starts_on, min(books.periods[-1].ends_on, self.today)
+        days, lines, numbers_used = (last - first).days + 1, 0, dict.fromkeys(("GL", "AR", "AP", "CA"), 0)
+        entries_wanted = max(1, self.size // 3)
+        place = 0
+        while lines < self.size:
+            day = first + timedelta(days=min(days - 1, place * days // entries_wanted))
+            module, text, made = self._transaction(books, dice, self.size - lines)
+            numbers_used[module] += 1
+            entered = datetime.combine(day, datetime.min.time(), UTC) + timedelta(
+                seconds=dice.randrange(28_800, 64_800)
+            )
+            number = f"{numbers_used[module]:06d}"
+            books.entries.append(Entry(module, number, day, period_of(books.periods, day).key, text, made, entered))
+            lines += len(made)
+            place += 1
+
+    def _transaction(self, books: Books, dice: random.Random, room: int) -> tuple[str, str, list[Line]]:
+        net = Decimal(dice.randrange(1_000, 2_500_000)) / 100
+        vat_id, vat_text, _direction, rate = books.vat[dice.randrange(2)]
+        vat = (net * rate / 100).quantize(Decimal("0.01"))
+        reference = str(dice.randrange(100_000, 999_999))
+        department = dice.choice(list(DEPARTMENTS))
+        objects = (("1", department), ("2", str(1 + dice.randrange(len(self.country.cities)))))
+        project = dice.choice(list(books.projects)) if dice.random() < 0.2 else ""
+        kind = dice.random()
+        if room < 3 or kind > 0.85:
+            return "GL", self.country.transfer, self._two(net, "1920", "2400", reference)
+        if kind < 0.4:
+            contact = dice.choice(books.customers)
+            income = dice.choice(("3000", "3010", "3100", "3600"))
+            lines = [
+                Line("1500", net + vat, contact.name, (), reference, contact.number),
+                Line(income, -net, contact.name, objects, reference, contact.number, vat_id, project),
+                Line("2700", -vat, vat_text, (), reference, contact.number, vat_id),
+            ]
+            return "AR", f"{self.country.invoice} {reference}", lines
+        if kind < 0.75:
+            contact = dice.choice(books.suppliers)
+            cost = dice.choice(("4000", "5000", "6000", "6300", "6500", "6800", "7000", "7320", "7700"))
+            lines = [
+                Line(cost, net, contact.name, objects, reference, contact.number, vat_id, project),
+                Line("2710", vat, vat_text, (), reference, contact.number, vat_id),
+                Line("2400", -(net + vat), contact.name, (), reference, contact.number),
+            ]
+            return "AP", f"{self.country.bill} {reference}", lines
+        contact = dice.choice(books.customers)
+        return "CA", f"{self.country.payment} {reference}", self._two(net, "1920", "1500", reference, contact.number)
+
+    def _two(self, net: Decimal, debit: str, credit: str, reference: str, contact: str = "") -> list[Line]:
+        return [Line(debit, net, "", (), reference, contact), Line(credit, -net, "", (), reference, contact)]

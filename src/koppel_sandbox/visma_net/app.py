@@ -1,0 +1,135 @@
+"""The whole played vendor as one aiohttp application."""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from koppel_sandbox import faults
+from koppel_sandbox.clock import Clock
+from koppel_sandbox.company import Company
+from koppel_sandbox.faults import Faults
+from koppel_sandbox.visma_net import forms
+from koppel_sandbox.visma_net.connect import Connect
+from koppel_sandbox.visma_net.control import Control
+from koppel_sandbox.visma_net.erp import Erp, Quota, message
+from koppel_sandbox.visma_net.tokens import Access, Tokens
+
+PREFIX = re.compile(r"^/(?:api/)?(?:controller/)?api(?=/v\d)|^/api(?=/resources)")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def build(companies: list[Company], refused: dict[str, str], seed: int, redirect_uris: list[str]) -> web.Application:
+    """`refused` says why a SIE file is not among the companies."""
+    clock, quota, found_faults, erp = Clock(), Quota(), Faults(), Erp()
+    connect = Connect(clock, Tokens(seed), companies, redirect_uris)
+    control = Control(clock=clock, connect=connect, erp=erp, quota=quota, faults=found_faults, refused=refused)
+    gateway = Gateway(clock, connect, erp, quota)
+    app = web.Application(middlewares=[_misbehave(found_faults)])
+    app.add_routes([web.get("/", _home), *connect.routes(), *control.routes()])
+    app.add_routes([web.get("/{path:.*}", gateway.get)])
+    return app
+
+
+class Gateway:
+    """Who calls, for which company, within which limits. Then the ERP API answers."""
+
+    def __init__(self, clock: Clock, connect: Connect, erp: Erp, quota: Quota) -> None:
+        self.clock, self.connect, self.erp, self.quota = clock, connect, erp, quota
+        self._by_id = {one.id: one for one in connect.companies}
+        self._by_tenant = {one.tenant_id: one for one in connect.companies}
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        access = self.connect.tokens.access.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
+        if access is None or access.expires_at <= self.clock.seconds():
+            return web.json_response(
+                {"statusCode": 401, "message": "Unauthorized. Access token is missing or invalid."}, status=401
+            )
+        path = PREFIX.sub("", request.path.lower()).rstrip("/")
+        if path == "/resources/v1/context":
+            return self._contexts(access)
+        company = self._company(request, access)
+        if isinstance(company, web.Response):
+            return company
+        request["company"] = company.id
+        allowed, headers = self.quota.take(company.id, access.client_id, self.clock.seconds())
+        if not allowed:
+            return web.json_response({"message": "API calls quota exceeded."}, status=429, headers=headers)
+        try:
+            query = {key.lower(): value for key, value in request.query.items()}
+            answer = await self.erp.answer(company, path, query)
+        except ValueError:
+            answer = message(400, "A parameter has a wrong format.")
+        answer.headers.update(headers)
+        return answer
+
+    def _contexts(self, access: Access) -> web.Response:
+        """The retired list of companies: `[{id, name, type}]`."""
+        user = self.connect.user_of(access.subject)
+        if user is None or access.tenant_id is not None:
+            return message(403, "Not available for this application.")
+        return web.json_response(
+            [{"id": one.id, "name": one.name, "type": "Standard"} for one in self.connect.reached_by(user)]
+        )
+
+    def _company(self, request: web.Request, access: Access) -> Company | web.Response:
+        if access.tenant_id is not None:
+            found = self._by_tenant.get(access.tenant_id)
+            # A customer tenant's id yields a token that the API does not take.
+            return found or web.json_response({"statusCode": 401, "message": "Unauthorized."}, status=401)
+        text = request.headers.get("ipp-company-id", "")
+        if not text:
+            return _fault("12002", "Invalid parameter exception: ipp-company-id", 400)
+        user = self.connect.user_of(access.subject)
+        company = self._by_id.get(int(text)) if text.isdigit() else None
+        if company is None or user is None or company not in self.connect.reached_by(user):
+            return _fault("12027", "No license for this company.", 403)
+        return company
+
+
+def _fault(code: str, text: str, status: int) -> web.Response:
+    """An error of the old gateway."""
+    body = {
+        "ExceptionType": "IPPException",
+        "ExceptionMessage": text,
+        "ExceptionFaultCode": code,
+        "ExceptionMessageID": f"{code}_00000000-0000-0000-0000-000000000000",
+        "ExceptionDetails": "",
+    }
+    return web.json_response(body, status=status)
+
+
+def _misbehave(state: Faults) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.startswith("/__sandbox__/") or request.path == "/":
+            return await handler(request)
+        began = time.time()
+        if state.latency_seconds:
+            await asyncio.sleep(state.latency_seconds)
+        header = request.headers.get("ipp-company-id", "")
+        fault = state.next_for(request.path, int(header) if header.isdigit() else None)
+        try:
+            response = await handler(request)
+        except web.HTTPException as raised:
+            response = raised
+        if fault is not None:
+            response = await faults.apply(fault, request, response)
+        state.calls.append(
+            {
+                "at": began, "method": request.method, "path": request.path, "query": dict(request.query),
+                "company": request.get("company"), "status": response.status,
+            }
+        )  # fmt: skip
+        if isinstance(response, web.HTTPException):
+            raise response
+        return response
+
+    return middleware
+
+
+async def _home(_request: web.Request) -> web.Response:
+    return forms.page("Visma.net sandbox", "<p>It plays Visma Connect and the Visma.net ERP API.</p>")

@@ -1,0 +1,322 @@
+"""Visma Connect: discovery, authorize, sign-in, company selector, consent, token, revocation, introspection, userinfo, JWKS.
+
+The consent page is shown at every authorisation, not only at an app's first use, so that Allow and Cancel can be tried.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote, urlencode, urlsplit
+
+from aiohttp import web
+
+from koppel_sandbox.clock import Clock
+from koppel_sandbox.company import Company
+from koppel_sandbox.visma_net import forms
+from koppel_sandbox.visma_net.people import PASSWORD, Client, User, clients, users
+from koppel_sandbox.visma_net.tokens import Refused, Tokens
+
+COOKIE = "sandbox_session"
+CODE_SECONDS = 300
+CALLBACK_PATH = "/connections/consent/callback"
+
+
+@dataclass
+class Authorisation:
+    """One walk from authorize to the callback; becomes a code when it is allowed."""
+
+    client: Client
+    redirect_uri: str
+    scope: str
+    state: str
+    nonce: str
+    challenge: str
+    response_mode: str
+    prompt: str
+    user: User | None = None
+    tenant_id: str | None = None
+    expires_at: float = 0.0
+    used: bool = False
+    family: str = ""
+
+
+@dataclass
+class Connect:
+    clock: Clock
+    tokens: Tokens
+    companies: list[Company]
+    redirect_uris: list[str] = field(default_factory=list)
+    clients: dict[str, Client] = field(default_factory=clients)
+    users: dict[str, User] = field(default_factory=users)
+    requests: dict[str, Authorisation] = field(default_factory=dict)
+    codes: dict[str, Authorisation] = field(default_factory=dict)
+    sessions: dict[str, User] = field(default_factory=dict)
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/.well-known/openid-configuration", self.discovery),
+            web.get("/.well-known/oauth-authorization-server", self.discovery),
+            web.get("/.well-known/openid-configuration/jwks", self.jwks),
+            web.get("/connect/authorize", self.authorize),
+            web.get("/account/login", self.login_page),
+            web.post("/account/login", self.login),
+            web.post("/account/context", self.choose_company),
+            web.post("/consent", self.consent),
+            web.post("/connect/token", self.token),
+            web.post("/connect/revocation", self.revoke),
+            web.post("/connect/introspect", self.introspect),
+            web.get("/connect/userinfo", self.userinfo),
+            web.get("/connect/endsession", self.end_session),
+        ]
+
+    def reached_by(self, user: User) -> list[Company]:
+        return self.companies if user.reach is None else self.companies[: user.reach]
+
+    def user_of(self, subject: str) -> User | None:
+        return next((one for one in self.users.values() if one.subject == subject), None)
+
+    async def discovery(self, request: web.Request) -> web.Response:
+        issuer = _issuer(request)
+        places = ("authorize", "token", "userinfo", "endsession", "revocation", "introspect")
+        names = ("authorization", "token", "userinfo", "end_session", "revocation", "introspection")
+        found: dict[str, Any] = {
+            f"{name}_endpoint": f"{issuer}/connect/{place}" for name, place in zip(names, places, strict=True)
+        }
+        return web.json_response(
+            {
+                "issuer": issuer,
+                **found,
+                "jwks_uri": f"{issuer}/.well-known/openid-configuration/jwks",
+                "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
+                "response_types_supported": ["code"],
+                "response_modes_supported": ["form_post", "query"],
+                "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+                "code_challenge_methods_supported": ["plain", "S256"],
+                "id_token_signing_alg_values_supported": ["RS256"],
+                "subject_types_supported": ["public"],
+                "authorization_response_iss_parameter_supported": True,
+            }
+        )
+
+    async def jwks(self, _request: web.Request) -> web.Response:
+        return web.json_response(self.tokens.jwks())
+
+    async def authorize(self, request: web.Request) -> web.Response:
+        asked = request.query
+        client = self.clients.get(asked.get("client_id", ""))
+        redirect_uri = asked.get("redirect_uri", "")
+        if client is None or client.mode == "service":
+            return forms.page("Unknown application", "<p>This client id is not registered for sign-in.</p>", 400)
+        if not self._is_registered(client, redirect_uri):
+            return forms.page(
+                "Wrong redirect address", "<p>The redirect address is not registered for this app.</p>", 400
+            )
+        new = Authorisation(
+            client, redirect_uri, asked.get("scope", ""), asked.get("state", ""), asked.get("nonce", ""),
+            asked.get("code_challenge", ""), asked.get("response_mode", "query"), asked.get("prompt", ""),
+        )  # fmt: skip
+        if asked.get("response_type") != "code":
+            return self._back(request, new, error="unsupported_response_type")
+        if new.challenge and asked.get("code_challenge_method") != "S256":
+            return self._back(request, new, error="invalid_request")
+        request_id = secrets.token_urlsafe(16)
+        self.requests[request_id] = new
+        user = self.sessions.get(request.cookies.get(COOKIE, ""))
+        if user is None or new.prompt in ("login", "select_account"):
+            raise web.HTTPFound(f"/account/login?request={request_id}")
+        new.user = user
+        return self._after_sign_in(request_id, new)
+
+    async def login_page(self, request: web.Request) -> web.Response:
+        request_id = request.query.get("request", "")
+        if request_id not in self.requests:
+            return _gone()
+        return forms.sign_in(request_id, "")
+
+    async def login(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        request_id, email = str(form.get("request", "")), str(form.get("username", "")).strip().lower()
+        pending = self.requests.get(request_id)
+        if pending is None:
+            return _gone()
+        user = self.users.get(email)
+        if user is None or not hmac.compare_digest(str(form.get("password", "")), PASSWORD):
+            return forms.sign_in(request_id, email, "User name or password is wrong.")
+        pending.user = user
+        response = self._after_sign_in(request_id, pending)
+        session = secrets.token_urlsafe(16)
+        self.sessions[session] = user
+        response.set_cookie(COOKIE, session, httponly=True, samesite="Lax")
+        return response
+
+    async def choose_company(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        request_id, tenant = str(form.get("request", "")), str(form.get("tenant", ""))
+        pending = self.requests.get(request_id)
+        if pending is None or pending.user is None:
+            return _gone()
+        if tenant not in {one.tenant_id for one in self.reached_by(pending.user)}:
+            return forms.page("Not available", "<p>This company is not available to you.</p>", 403)
+        pending.tenant_id = tenant
+        return self._consent_page(request_id, pending)
+
+    async def consent(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        pending = self.requests.pop(str(form.get("request", "")), None)
+        if pending is None or pending.user is None:
+            return _gone()
+        if form.get("answer") != "allow":
+            return self._back(request, pending, error="access_denied")
+        code = secrets.token_urlsafe(24)
+        pending.expires_at = self.clock.seconds() + CODE_SECONDS
+        pending.family = secrets.token_hex(12)
+        self.codes[code] = pending
+        return self._back(request, pending, code=code, scope=pending.scope)
+
+    async def token(self, request: web.Request) -> web.Response:
+        form = {key: str(value) for key, value in (await request.post()).items()}
+        try:
+            client = self._client_of(request, form)
+            grants = {
+                "authorization_code": self._by_code,
+                "refresh_token": self._by_refresh_token,
+                "client_credentials": self._by_client,
+            }
+            grant = grants.get(form.get("grant_type", ""))
+            if grant is None:
+                raise Refused("unsupported_grant_type")
+            answer = grant(_issuer(request), client, form)
+        except Refused as refusal:
+            body = {"error": refusal.code, "error_description": refusal.description}
+            return web.json_response(body, status=refusal.status, headers={"Cache-Control": "no-store"})
+        return web.json_response(answer, headers={"Cache-Control": "no-store"})
+
+    async def revoke(self, request: web.Request) -> web.Response:
+        form = {key: str(value) for key, value in (await request.post()).items()}
+        try:
+            self._client_of(request, form)
+        except Refused as refusal:
+            return web.json_response({"error": refusal.code}, status=refusal.status)
+        if family := self.tokens.family_of(form.get("token", "")):
+            self.tokens.revoke(family)
+        return web.Response()
+
+    async def introspect(self, request: web.Request) -> web.Response:
+        form = {key: str(value) for key, value in (await request.post()).items()}
+        try:
+            self._client_of(request, form)
+        except Refused as refusal:
+            return web.json_response({"error": refusal.code}, status=refusal.status)
+        found = self.tokens.access.get(form.get("token", ""))
+        active = found is not None and found.expires_at > self.clock.seconds()
+        facts = (
+            {"client_id": found.client_id, "scope": found.scope, "exp": int(found.expires_at)}
+            if found and active
+            else {}
+        )
+        return web.json_response({"active": active, **facts})
+
+    async def userinfo(self, request: web.Request) -> web.Response:
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        found = self.tokens.access.get(token)
+        user = self.user_of(found.subject) if found and found.expires_at > self.clock.seconds() else None
+        if user is None:
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+        return web.json_response({"sub": user.subject, "name": user.name, "email": user.email, "email_verified": True})
+
+    async def end_session(self, request: web.Request) -> web.Response:
+        self.sessions.pop(request.cookies.get(COOKIE, ""), None)
+        response = forms.page("Signed out", "<p>You are signed out.</p>")
+        response.del_cookie(COOKIE)
+        return response
+
+    def _after_sign_in(self, request_id: str, pending: Authorisation) -> web.Response:
+        if pending.client.mode != "company_per_sign_in" or pending.user is None:
+            return self._consent_page(request_id, pending)
+        reached = self.reached_by(pending.user)
+        if len(reached) > 1:
+            return forms.selector(request_id, [(one.tenant_id, one.name) for one in reached])
+        pending.tenant_id = reached[0].tenant_id if reached else None
+        return self._consent_page(request_id, pending)
+
+    def _consent_page(self, request_id: str, pending: Authorisation) -> web.Response:
+        user = pending.user.email if pending.user else ""
+        return forms.consent(request_id, pending.client.name, user, pending.scope.split())
+
+    def _back(self, request: web.Request, pending: Authorisation, **answer: str) -> web.Response:
+        fields = {**answer, "state": pending.state, "iss": _issuer(request)}
+        if pending.response_mode == "form_post":
+            return forms.post_back(pending.redirect_uri, fields)
+        joint = "&" if urlsplit(pending.redirect_uri).query else "?"
+        raise web.HTTPFound(f"{pending.redirect_uri}{joint}{urlencode(fields)}")
+
+    def _is_registered(self, client: Client, redirect_uri: str) -> bool:
+        """As registered, or (a sandbox's kindness) Koppel's callback on this machine."""
+        if redirect_uri in (*client.redirect_uris, *self.redirect_uris):
+            return True
+        parts = urlsplit(redirect_uri)
+        return parts.hostname in ("localhost", "127.0.0.1") and parts.path == CALLBACK_PATH
+
+    def _client_of(self, request: web.Request, form: dict[str, str]) -> Client:
+        """By Basic header or form fields. Raises `Refused`."""
+        client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
+        header = request.headers.get("Authorization", "")
+        if header.startswith("Basic "):
+            try:
+                client_id, _, secret = base64.b64decode(header[6:]).decode().partition(":")
+            except ValueError:
+                raise Refused("invalid_client", status=401) from None
+            client_id, secret = unquote(client_id), unquote(secret)
+        client = self.clients.get(client_id)
+        if client is None or not hmac.compare_digest(client.secret, secret):
+            raise Refused("invalid_client", "Client authentication failed.", 401)
+        return client
+
+    def _by_code(self, issuer: str, client: Client, form: dict[str, str]) -> dict[str, Any]:
+        found, now = self.codes.get(form.get("code", "")), self.clock.seconds()
+        if found is None or found.client is not client or found.user is None or now > found.expires_at:
+            raise Refused("invalid_grant", "The code is unknown or has expired.")
+        if found.used:
+            self.tokens.revoke(found.family)
+            raise Refused("invalid_grant", "The code was used before.")
+        found.used = True
+        if form.get("redirect_uri") != found.redirect_uri:
+            raise Refused("invalid_grant", "The redirect address differs.")
+        digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+        if found.challenge and base64.urlsafe_b64encode(digest).decode().rstrip("=") != found.challenge:
+            raise Refused("invalid_grant", "The code verifier does not fit.")
+        if not self.reached_by(found.user):
+            raise Refused("invalid_tenant", "The user has no API User role on any company.")
+        answer = self.tokens.issue(issuer, client, found.user.subject, found.scope, now, found.tenant_id, found.family)
+        if "openid" in found.scope.split():
+            answer["id_token"] = self.tokens.id_token(issuer, client, found.user, found.nonce, now)
+        return answer
+
+    def _by_refresh_token(self, issuer: str, client: Client, form: dict[str, str]) -> dict[str, Any]:
+        now = self.clock.seconds()
+        facts = self.tokens.redeem(form.get("refresh_token", ""), client, now)
+        return self.tokens.issue(issuer, client, facts["u"], facts["s"], now, facts["t"], facts["f"])
+
+    def _by_client(self, issuer: str, client: Client, form: dict[str, str]) -> dict[str, Any]:
+        tenant = form.get("tenant_id", "")
+        if client.mode != "service":
+            raise Refused("unauthorized_client")
+        if not tenant:
+            raise Refused("invalid_request", "tenant_id is required.")
+        if tenant not in {one.tenant_id for one in self.companies} and not tenant.startswith("customer-"):
+            raise Refused("invalid_tenant", "The tenant is unknown or has not approved this application.")
+        scope = form.get("scope", "") or "vismanet_erp_service_api:read"
+        answer = self.tokens.issue(issuer, client, "", scope, self.clock.seconds(), tenant, secrets.token_hex(12))
+        answer.pop("refresh_token", None)
+        return answer
+
+
+def _issuer(request: web.Request) -> str:
+    return f"{request.scheme}://{request.host}"
+
+
+def _gone() -> web.Response:
+    return forms.page("This sign-in has ended", "<p>Go back to the application and start again.</p>", 400)

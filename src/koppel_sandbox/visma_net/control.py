@@ -1,0 +1,161 @@
+"""`/__sandbox__/`: what a test or a demo may turn. Never part of the played vendor."""
+
+import json
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from aiohttp import web
+
+from koppel_sandbox import from_sie
+from koppel_sandbox.clock import Clock
+from koppel_sandbox.company import Company
+from koppel_sandbox.faults import Fault, Faults
+from koppel_sandbox.visma_net import shapes
+from koppel_sandbox.visma_net.connect import Connect
+from koppel_sandbox.visma_net.erp import Erp, Quota
+
+
+class Control:
+    def __init__(
+        self, *, clock: Clock, connect: Connect, erp: Erp, quota: Quota, faults: Faults, refused: dict[str, str]
+    ) -> None:
+        self.clock, self.connect, self.erp, self.quota, self.faults = clock, connect, erp, quota, faults
+        self.refused = refused
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/__sandbox__/companies", self.companies),
+            web.get("/__sandbox__/companies/{id}", self.company),
+            web.post("/__sandbox__/companies/{id}", self.change_company),
+            web.post("/__sandbox__/companies/{id}/batches", self.change_batches),
+            web.post("/__sandbox__/clock", self.set_clock),
+            web.post("/__sandbox__/faults", self.add_fault),
+            web.delete("/__sandbox__/faults", self.clear_faults),
+            web.post("/__sandbox__/settings", self.settings),
+            web.post("/__sandbox__/revoke", self.revoke),
+            web.get("/__sandbox__/calls", self.calls),
+            web.delete("/__sandbox__/calls", self.clear_calls),
+        ]
+
+    async def companies(self, request: web.Request) -> web.Response:
+        """All companies; with `?counts=1` also what their books hold (makes the books of all)."""
+        rows = []
+        for company in self.connect.companies:
+            rows.append(_facts(company) | (await self._counts(company) if request.query.get("counts") else {}))
+        return _json({"companies": rows, "refused": self.refused})
+
+    async def company(self, request: web.Request) -> web.Response:
+        company = self._company(request)
+        return _json(_facts(company) | await self._counts(company))
+
+    async def change_company(self, request: web.Request) -> web.Response:
+        """`{"name", "number"}`: as if somebody edited the company at the vendor."""
+        company, asked = self._company(request), await request.json()
+        for name in ("name", "number", "vat_number"):
+            setattr(company, name, asked.get(name, getattr(company, name)))
+        if company.has_books:
+            (await self.erp.stored(company)).lists.pop("/v1/organization", None)
+        return _json(_facts(company))
+
+    async def change_batches(self, request: web.Request) -> web.Response:
+        """`{"delete": [number …]}` or `{"edit": {number: description}}`, stamped with the sandbox's clock."""
+        company, asked = self._company(request), await request.json()
+        stored = await self.erp.stored(company)
+        gone = set(asked.get("delete", ()))
+        before = len(stored.batches)
+        stored.batches = [one for one in stored.batches if one.key[1] not in gone]
+        stamp = shapes.moment(self.clock.now())
+        edited = 0
+        for one in stored.batches:
+            if one.key[1] in asked.get("edit", {}):
+                head = json.loads(one.head + b"]}", parse_float=str)
+                text = json.dumps(head["description"]).encode()
+                new = json.dumps(asked["edit"][one.key[1]]).encode()
+                old_stamp = json.dumps(head["lastModifiedDateTime"]).encode()
+                one.head = one.head.replace(
+                    b'"description":' + shapes.encode(head["description"]), b'"description":' + new
+                )
+                one.head = one.head.replace(b'"description":' + text, b'"description":' + new)
+                one.head = one.head.replace(old_stamp, json.dumps(stamp).encode())
+                one.modified = stamp
+                edited += 1
+        return _json({"deleted": before - len(stored.batches), "edited": edited})
+
+    async def set_clock(self, request: web.Request) -> web.Response:
+        asked = await request.json()
+        if "now" in asked:
+            self.clock.set(datetime.fromisoformat(asked["now"]))
+        self.clock.advance(timedelta(seconds=float(asked.get("advance_seconds", 0))))
+        return _json({"now": self.clock.now().isoformat()})
+
+    async def add_fault(self, request: web.Request) -> web.Response:
+        fault = Fault(**await request.json())
+        self.faults.waiting.append(fault)
+        return _json(asdict(fault))
+
+    async def clear_faults(self, _request: web.Request) -> web.Response:
+        self.faults.waiting.clear()
+        return _json({})
+
+    async def settings(self, request: web.Request) -> web.Response:
+        """`latency_seconds`, `quota`, `quota_seconds`, and per client `{"clients": {id: {field: value}}}`."""
+        asked = await request.json()
+        self.faults.latency_seconds = float(asked.get("latency_seconds", self.faults.latency_seconds))
+        self.quota.limit = int(asked.get("quota", self.quota.limit))
+        self.quota.seconds = float(asked.get("quota_seconds", self.quota.seconds))
+        for client_id, values in asked.get("clients", {}).items():
+            for name, value in values.items():
+                setattr(self.connect.clients[client_id], name, value)
+        for email, reach in asked.get("reach", {}).items():
+            self.connect.users[email].reach = reach
+        return _json({})
+
+    async def revoke(self, _request: web.Request) -> web.Response:
+        """Withdraw every consent, as a user can at the vendor."""
+        families = {one.family for one in self.connect.tokens.access.values()} | set(self.connect.tokens.families)
+        for family in families:
+            self.connect.tokens.revoke(family)
+        return _json({"revoked": len(families)})
+
+    async def calls(self, _request: web.Request) -> web.Response:
+        return _json(list(self.faults.calls))
+
+    async def clear_calls(self, _request: web.Request) -> web.Response:
+        self.faults.calls.clear()
+        return _json({})
+
+    def _company(self, request: web.Request) -> Company:
+        key = request.match_info["id"]
+        for company in self.connect.companies:
+            if key in (str(company.id), company.tenant_id, company.source):
+                return company
+        raise web.HTTPNotFound
+
+    async def _counts(self, company: Company) -> dict[str, Any]:
+        await self.erp.stored(company)
+        books = company.books
+        differing = from_sie.differences(books) if company.source else {}
+        return {
+            "accounts": len(books.accounts),
+            "entries": len(books.entries),
+            "entry_lines": books.line_count,
+            "debit": str(books.debit_sum),
+            "fiscal_years": sorted({one.year for one in books.periods}),
+            "differences": {code: str(amount) for code, amount in differing.items()},
+        }
+
+
+def _facts(company: Company) -> dict[str, Any]:
+    return {
+        "id": company.id,
+        "tenant_id": company.tenant_id,
+        "name": company.name,
+        "number": company.number,
+        "country": company.country,
+        "source": company.source,
+    }
+
+
+def _json(value: Any) -> web.Response:
+    return web.json_response(value)

@@ -1,0 +1,253 @@
+"""The ERP API: which company a call is for, routing without regard to case, paging with its quirks, limits.
+
+Quirks kept from the real API: totals sit inside every item; a `pageSize` above the maximum is cut silently; journal pages count
+lines and split a batch; about half of the lists are not paged at all; `lastModifiedDateTime` without its condition is ignored,
+except on the two endpoints that know no condition.
+"""
+
+import asyncio
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from koppel_sandbox.company import Company
+from koppel_sandbox.visma_net import shapes
+
+PAGE_SIZE_MAX = 1000
+PAGE_SIZE_DEFAULT = 500
+ALIAS = re.compile(r"^/api/(?:controller/api/|(?=resources/))")
+Query = Mapping[str, str]
+
+LISTS: dict[str, Callable[[Company], list[dict[str, Any]]]] = {
+    "/v1/organization": shapes.organizations,
+    "/v1/branch": shapes.branches,
+    "/v1/account": shapes.accounts,
+    "/v1/ledger": shapes.ledgers,
+    "/v1/financialperiod": shapes.periods,
+    "/v1/vat": shapes.vat_codes,
+    "/v1/department": shapes.departments,
+}
+PAGED: dict[str, Callable[[Company], list[dict[str, Any]]]] = {
+    "/v1/project": shapes.projects,
+    "/v1/customer": shapes.customers,
+    "/v1/supplier": shapes.suppliers,
+}
+COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le,
+}  # fmt: skip
+
+
+@dataclass
+class Batch:
+    """A journal batch, ready to be sent. `modified` in the zone-less form of the API."""
+
+    key: tuple[str, str]
+    period: str
+    modified: str
+    head: bytes
+    lines: list[bytes]
+
+
+@dataclass
+class Stored:
+    """What has been made of a company's books for sending; edits and deletions by the control plane change it."""
+
+    batches: list[Batch]
+    balances: list[tuple[str, bytes]]
+    lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+class Erp:
+    """Answers calls about companies. Books are made on first use, in a thread, once."""
+
+    def __init__(self) -> None:
+        self._stored: dict[int, Stored] = {}
+        self._locks: dict[int, asyncio.Lock] = {}
+
+    async def stored(self, company: Company) -> Stored:
+        if company.id not in self._stored:
+            async with self._locks.setdefault(company.id, asyncio.Lock()):
+                if company.id not in self._stored:
+                    self._stored[company.id] = await asyncio.to_thread(_store, company)
+        return self._stored[company.id]
+
+    async def answer(self, company: Company, path: str, query: Query) -> web.Response:  # noqa: PLR0911 - a routing table
+        """`path` in lower case, without the old gateway's prefix. `query` names are in lower case."""
+        if path == "/v1/organization" and not company.has_books:
+            return _json(shapes.encode(shapes.organizations(company)))
+        stored = await self.stored(company)
+        if path == "/v2/journaltransaction":
+            return _journal(stored, query)
+        if path == "/v2/generalledgerbalance":
+            return _balances(stored, query, shapes.moment(company.books.modified))
+        if path in LISTS:
+            return _json(shapes.encode(_changed(_list(stored, company, path, LISTS[path]), query)))
+        if path in PAGED:
+            return _paged(_changed(_list(stored, company, path, PAGED[path]), query), query)
+        if path == "/v1/creditterm":
+            return _envelope(_list(stored, company, path, shapes.credit_terms), query)
+        if path == "/v1/dimension":
+            return _json(shapes.encode(["SUBACCOUNT"] if company.books.dimensions else []))
+        if path.startswith("/v1/dimension/") and unquote(path.rsplit("/", 1)[1]) == "subaccount":
+            return _json(shapes.encode(shapes.dimension(company)))
+        return message(404, "The requested resource was not found.")
+
+
+def message(status: int, text: str) -> web.Response:
+    """A business error of the current API."""
+    return web.json_response({"message": text}, status=status)
+
+
+def _store(company: Company) -> Stored:
+    batches = []
+    for entry in company.books.entries:
+        head, lines = shapes.batch(company, entry)
+        stamp = shapes.moment(entry.modified)
+        batches.append(Batch((entry.module, entry.number), entry.period, stamp, head, lines))
+    return Stored(batches, list(shapes.balances(company)))
+
+
+def _list(
+    stored: Stored, company: Company, path: str, make: Callable[[Company], list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    if path not in stored.lists:
+        stored.lists[path] = make(company)
+    return stored.lists[path]
+
+
+def _changed(rows: list[dict[str, Any]], query: Query) -> list[dict[str, Any]]:
+    since, condition = query.get("lastmodifieddatetime"), query.get("lastmodifieddatetimecondition")
+    if not since or condition not in COMPARE:
+        return rows
+    wanted, compare = _moment(since), COMPARE[condition]
+    return [
+        row
+        for row in rows
+        if "lastModifiedDateTime" not in row or compare(_moment(row["lastModifiedDateTime"]), wanted)
+    ]
+
+
+def _moment(text: str) -> datetime:
+    """Raises `HTTPBadRequest` for a form the API does not take, as one with a zone."""
+    for form in ("%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"):
+        try:
+            return datetime.strptime(text, form)  # noqa: DTZ007 - the API's times have no zone
+        except ValueError:
+            continue
+    raise web.HTTPBadRequest(
+        text='{"message": "lastModifiedDateTime has a wrong format."}', content_type="application/json"
+    )
+
+
+def _page_of(query: Query) -> tuple[int, int]:
+    number = max(1, int(query.get("pagenumber") or 1))
+    size = int(query.get("pagesize") or PAGE_SIZE_DEFAULT)
+    return number, min(max(size, 1), PAGE_SIZE_MAX)
+
+
+def _metadata(total: int) -> dict[str, int]:
+    return {"totalCount": total, "maxPageSize": PAGE_SIZE_MAX}
+
+
+def _paged(rows: list[dict[str, Any]], query: Query) -> web.Response:
+    number, size = _page_of(query)
+    shown = rows[(number - 1) * size : number * size]
+    return _json(shapes.encode([{**row, "metadata": _metadata(len(rows))} for row in shown]))
+
+
+def _envelope(rows: list[dict[str, Any]], query: Query) -> web.Response:
+    number, size = _page_of(query)
+    shown = rows[(number - 1) * size : number * size]
+    return _json(shapes.encode({"pageNumber": number, "pageSize": size, "totalCount": len(rows), "records": shown}))
+
+
+def _selected(query: Query) -> tuple[str, str] | None:
+    """(periodId, lastModifiedDateTime in the stored form); None when both mandatory parameters are missing."""
+    period, since = query.get("periodid", ""), query.get("lastmodifieddatetime", "")
+    if not period and not since:
+        return None
+    return period, shapes.moment(_moment(since)) if since else ""
+
+
+def _journal(stored: Stored, query: Query) -> web.Response:
+    selected = _selected(query)
+    if selected is None:
+        return message(400, "Either periodId or lastModifiedDateTime must be specified.")
+    period, since = selected
+    module = query.get("module", "")
+    found = [
+        one
+        for one in stored.batches
+        if (not period or one.period == period) and one.modified >= since and (not module or one.key[0] == module)
+    ]
+    number, size = _page_of(query)
+    total = sum(len(one.lines) for one in found)
+    first, last = (number - 1) * size, number * size
+    tail = b'],"metadata":' + shapes.encode(_metadata(total)) + b"}"
+    parts, place = [], 0
+    for one in found:
+        end = place + len(one.lines)
+        empty_here = not one.lines and first <= place and (place < last or place == total)
+        if empty_here or (end > first and place < last):
+            lines = one.lines[max(0, first - place) : last - place]
+            parts.append(one.head + b",".join(lines) + tail)
+        place = end
+        if place > last:
+            break
+    return _json(b"[" + b",".join(parts) + b"]")
+
+
+def _balances(stored: Stored, query: Query, modified: str) -> web.Response:
+    selected = _selected(query)
+    if selected is None:
+        return message(400, "Either periodId or lastModifiedDateTime must be specified.")
+    period, since = selected
+    found = [row for key, row in stored.balances if (not period or key == period) and modified >= since]
+    number, size = _page_of(query)
+    tail = b',"metadata":' + shapes.encode(_metadata(len(found))) + b"}"
+    return _json(b"[" + b",".join(row + tail for row in found[(number - 1) * size : number * size]) + b"]")
+
+
+def _json(body: bytes) -> web.Response:
+    return web.Response(body=body, content_type="application/json", charset="utf-8")
+
+
+@dataclass
+class Window:
+    """A fixed window of calls, per company and client, as the real API counts."""
+
+    ends_at: float
+    used: int = 0
+
+
+class Quota:
+    """`limit` calls in each window of `seconds`. The header names are the real ones."""
+
+    def __init__(self, limit: int = 15_000, seconds: float = 3600) -> None:
+        self.limit, self.seconds = limit, seconds
+        self._windows: dict[tuple[int, str], Window] = {}
+
+    def take(self, company: int, client: str, now: float) -> tuple[bool, dict[str, str]]:
+        """Whether this call is allowed, and the headers of its answer."""
+        window = self._windows.get((company, client))
+        if window is None or now >= window.ends_at:
+            window = self._windows[(company, client)] = Window(now + self.seconds)
+        window.used += 1
+        remaining = self.limit - window.used
+        reset = str(max(1, math.ceil(window.ends_at - now)))
+        headers = {
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": str(max(0, remaining)),
+            "X-RateLimit-Reset": reset,
+            "X-RateLimit-Policy": "4-fixed-window",
+        }
+        if remaining < 0:
+            headers["Retry-After"] = reset
+        return remaining >= 0, headers

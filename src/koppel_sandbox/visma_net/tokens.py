@@ -1,0 +1,142 @@
+"""Tokens of Visma Connect: RS256 access and id tokens, one-time refresh tokens with a grace period and family revocation.
+
+A refresh token carries its own facts and a signature, so that it outlives a restart of the sandbox, as a real one outlives a
+deployment. Which generation of a family was used last is remembered in memory only.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from koppel_sandbox.visma_net.people import Client, User
+
+KEY_ID = "sandbox-1"
+
+
+class Refused(Exception):
+    """An OAuth error: `code` as in RFC 6749."""
+
+    def __init__(self, code: str, description: str = "", status: int = 400) -> None:
+        super().__init__(description or code)
+        self.code, self.description, self.status = code, description or code, status
+
+
+@dataclass
+class Access:
+    """What an access token stands for. `tenant_id` None: reaches every company of the user."""
+
+    client_id: str
+    subject: str
+    scope: str
+    expires_at: float
+    family: str
+    tenant_id: str | None = None
+
+
+@dataclass
+class Family:
+    """All tokens that came from one consent."""
+
+    generation: int = 0
+    replaced_at: float = 0.0
+    revoked: bool = False
+
+
+class Tokens:
+    def __init__(self, seed: int) -> None:
+        self._private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._seal = hashlib.sha256(f"koppel-sandbox/{seed}".encode()).digest()
+        self.access: dict[str, Access] = {}
+        self.families: dict[str, Family] = {}
+
+    def jwks(self) -> dict[str, Any]:
+        algorithm = jwt.algorithms.RSAAlgorithm
+        key: dict[str, Any] = json.loads(algorithm.to_jwk(self._private.public_key()))
+        return {"keys": [{**key, "kid": KEY_ID, "use": "sig", "alg": "RS256"}]}
+
+    def sign(self, claims: dict[str, Any]) -> str:
+        return jwt.encode(claims, self._private, algorithm="RS256", headers={"kid": KEY_ID})
+
+    def issue(
+        self, issuer: str, client: Client, subject: str, scope: str, now: float, tenant_id: str | None, family: str
+    ) -> dict[str, Any]:
+        """The token endpoint's answer, without `id_token`."""
+        ends = now + client.access_seconds
+        claims: dict[str, Any] = {"iss": issuer, "aud": ["https://api.finance.visma.net/erp"], "client_id": client.client_id}
+        claims |= {"scope": scope.split(), "nbf": int(now), "exp": int(ends), "jti": secrets.token_hex(8)}
+        claims |= ({"sub": subject} if subject else {}) | ({"tenant_id": tenant_id} if tenant_id else {})
+        token = self.sign(claims)
+        self.access[token] = Access(client.client_id, subject, scope, ends, family, tenant_id)
+        answer: dict[str, Any] = {
+            "access_token": token, "expires_in": client.access_seconds, "token_type": "Bearer", "scope": scope,
+        }  # fmt: skip
+        if "offline_access" in scope.split():
+            state = self.families.setdefault(family, Family())
+            facts = {
+                "f": family,
+                "g": state.generation,
+                "c": client.client_id,
+                "u": subject,
+                "s": scope,
+                "t": tenant_id,
+            }
+            answer["refresh_token"] = self._pack({**facts, "i": now})
+        return answer
+
+    def redeem(self, token: str, client: Client, now: float) -> dict[str, Any]:
+        """The facts of a refresh token, which is used up now. A used one within the grace period is honoured again;
+        after it the whole family is revoked. Raises `Refused`."""
+        facts = self._unpack(token)
+        if facts is None or facts["c"] != client.client_id:
+            raise Refused("invalid_grant", "The refresh token is unknown.")
+        family = self.families.setdefault(facts["f"], Family(generation=facts["g"]))
+        if family.revoked or now > facts["i"] + client.refresh_days * 86_400:
+            raise Refused("invalid_grant", "The refresh token has expired or was revoked.")
+        if facts["g"] < family.generation:
+            if now - family.replaced_at > client.grace_seconds or facts["g"] < family.generation - 1:
+                self.revoke(facts["f"])
+                raise Refused("invalid_grant", "The refresh token was used before; its family is revoked.")
+            return facts
+        family.generation += 1
+        family.replaced_at = now
+        return facts
+
+    def revoke(self, family: str) -> None:
+        self.families.setdefault(family, Family()).revoked = True
+        for token in [token for token, one in self.access.items() if one.family == family]:
+            del self.access[token]
+
+    def family_of(self, token: str) -> str | None:
+        if found := self.access.get(token):
+            return found.family
+        facts = self._unpack(token)
+        return facts["f"] if facts else None
+
+    def id_token(self, issuer: str, client: Client, user: User, nonce: str, now: float) -> str:
+        return self.sign(
+            {
+                "iss": issuer, "aud": client.client_id, "sub": user.subject, "nonce": nonce, "iat": int(now),
+                "exp": int(now) + 300, "auth_time": int(now), "name": user.name, "email": user.email, "email_verified": True,
+            }
+        )  # fmt: skip
+
+    def _pack(self, facts: dict[str, Any]) -> str:
+        body = base64.urlsafe_b64encode(json.dumps(facts, separators=(",", ":")).encode()).decode().rstrip("=")
+        return f"{body}.{self._signature(body)}"
+
+    def _unpack(self, token: str) -> dict[str, Any] | None:
+        body, _, signature = token.partition(".")
+        if not hmac.compare_digest(signature, self._signature(body)):
+            return None
+        found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        return found
+
+    def _signature(self, body: str) -> str:
+        return hmac.new(self._seal, body.encode(), hashlib.sha256).hexdigest()[:32]

@@ -1,0 +1,118 @@
+# ruff: noqa: E501 - tables of words read best as tables
+"""Words of five countries for plausible books: names, cities, charts of accounts, VAT codes."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+
+@dataclass(frozen=True)
+class Country:
+    code: str
+    language: str
+    currency: str
+    cities: tuple[str, ...]
+    trades: tuple[str, ...]
+    families: tuple[str, ...]
+    form: str
+    vat: Callable[[str], str]
+    vat_codes: list[tuple[str, str, str, Decimal]]
+    invoice: str
+    bill: str
+    payment: str
+    transfer: str
+    days: str
+
+    def name(self, dice: random.Random, place: str = "") -> str:
+        """A made-up name; a place may tell it from its namesakes."""
+        words = (dice.choice(self.trades), dice.choice(self.families), place, self.form)
+        return " ".join(filter(None, words))
+
+
+def _digits(number: str) -> str:
+    return "".join(filter(str.isdigit, number))
+
+
+def _vat_codes(rates: tuple[str, ...], words: tuple[str, str]) -> list[tuple[str, str, str, Decimal]]:
+    out = [(f"{place}1", f"{words[0]} {rate} %", "Output", Decimal(rate)) for place, rate in enumerate(rates, 1)]
+    return out + [(f"{place}2", f"{words[1]} {rate} %", "Input", Decimal(rate)) for place, rate in enumerate(rates, 1)]
+
+
+COUNTRIES = {
+    "NL": Country(
+        "NL", "nl", "EUR", ("Utrecht", "Zwolle", "Breda", "Groningen", "Delft", "Arnhem"),
+        ("Bakkerij", "Bouwbedrijf", "Adviesbureau", "Garage", "Kwekerij", "Installatietechniek", "Drukkerij", "Holding"),
+        ("De Haan", "Van Dam", "Vermeulen", "Jansma", "Kuipers", "Ter Horst", "Van der Meer", "Brouwer", "Smit"), "B.V.",
+        lambda number: f"NL{int(_digits(number)):09d}B01", _vat_codes(("21", "9", "0"), ("Btw verkoop", "Btw inkoop")),
+        "Verkoopfactuur", "Inkoopfactuur", "Ontvangst", "Memoriaal", "dagen",
+    ),
+    "NO": Country(
+        "NO", "no", "NOK", ("Oslo", "Bergen", "Trondheim", "Tromsø", "Stavanger", "Bodø"),
+        ("Fjord", "Nordlys", "Bygg", "Rør", "Elektro", "Regnskap", "Laks", "Hytte"),
+        ("heim", "vik", "dal Entreprenør", "nes Service", "berg Handel", "strand Drift", "li Maskin"), "AS",
+        lambda number: f"NO{_digits(number)}MVA", _vat_codes(("25", "15", "0"), ("Utgående mva", "Inngående mva")),
+        "Utgående faktura", "Inngående faktura", "Innbetaling", "Bilag", "dager",
+    ),
+    "SE": Country(
+        "SE", "sv", "SEK", ("Stockholm", "Göteborg", "Malmö", "Växjö", "Umeå", "Örebro"),
+        ("Snickeri", "Åkeri", "Konsult", "Måleri", "Trädgård", "Bilservice", "Redovisning"),
+        ("Lindqvist", "Åström", "Bergström", "Sjöberg", "Holmgren", "Ekdahl", "Nyström"), "AB",
+        lambda number: f"SE{_digits(number)}01", _vat_codes(("25", "12", "6"), ("Utgående moms", "Ingående moms")),
+        "Kundfaktura", "Leverantörsfaktura", "Inbetalning", "Verifikation", "dagar",
+    ),
+    "DK": Country(
+        "DK", "da", "DKK", ("København", "Aarhus", "Odense", "Aalborg", "Ærøskøbing"),
+        ("Tømrer", "Vognmand", "Rådgivning", "Smede", "Gartneri", "Køleteknik"),
+        ("Nørgaard", "Østergaard", "Kjær", "Søndergaard", "Bøgh", "Lund"), "ApS",
+        lambda number: f"DK{_digits(number)}", _vat_codes(("25", "0"), ("Salgsmoms", "Købsmoms")),
+        "Salgsfaktura", "Købsfaktura", "Indbetaling", "Finansbilag", "dage",
+    ),
+    "FI": Country(
+        "FI", "fi", "EUR", ("Helsinki", "Jyväskylä", "Hämeenlinna", "Oulu", "Turku"),
+        ("Rakennus", "Kuljetus", "Tilitoimisto", "Leipomo", "Metsäpalvelu"),
+        ("Mäkinen", "Hämäläinen", "Järvelä", "Koskela", "Virtanen"), "Oy",
+        lambda number: f"FI{_digits(number)}", _vat_codes(("25.5", "14", "0"), ("Myynnin alv", "Oston alv")),
+        "Myyntilasku", "Ostolasku", "Maksu", "Muistiotosite", "päivää",
+    ),
+}  # fmt: skip
+
+DEPARTMENTS = {"10": "Sales", "20": "Production", "30": "Administration", "40": "Warehouse"}
+
+_L = ("nl", "no", "sv", "da", "fi")
+
+
+def _named(*words: str) -> dict[str, str]:
+    return dict(zip(_L, words, strict=True))
+
+
+CHART: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ("1200", "asset", _named("Machines en inventaris", "Maskiner og inventar", "Maskiner och inventarier", "Maskiner og inventar", "Koneet ja kalusto")),
+    ("1250", "asset", _named("Vervoermiddelen", "Transportmidler", "Transportmedel", "Transportmidler", "Ajoneuvot")),
+    ("1400", "asset", _named("Voorraden", "Varelager", "Varulager", "Varelager", "Vaihto-omaisuus")),
+    ("1500", "asset", _named("Debiteuren", "Kundefordringer", "Kundfordringar", "Debitorer", "Myyntisaamiset")),
+    ("1700", "asset", _named("Vooruitbetaalde kosten", "Forskuddsbetalte kostnader", "Förutbetalda kostnader", "Forudbetalte omkostninger", "Siirtosaamiset")),
+    ("1900", "asset", _named("Kas", "Kasse", "Kassa", "Kasse", "Kassa")),
+    ("1920", "asset", _named("Bank", "Bankinnskudd", "Bank", "Bank", "Pankkitili")),
+    ("2000", "liability", _named("Geplaatst kapitaal", "Aksjekapital", "Aktiekapital", "Anpartskapital", "Osakepääoma")),
+    ("2050", "liability", _named("Overige reserves", "Annen egenkapital", "Balanserat resultat", "Overført resultat", "Edellisten tilikausien voitto")),
+    ("2240", "liability", _named("Hypothecaire lening", "Pantelån", "Banklån", "Prioritetsgæld", "Pankkilaina")),
+    ("2400", "liability", _named("Crediteuren", "Leverandørgjeld", "Leverantörsskulder", "Kreditorer", "Ostovelat")),
+    ("2600", "liability", _named("Loonheffing", "Skattetrekk", "Personalskatt", "A-skat", "Ennakonpidätysvelka")),
+    ("2700", "liability", _named("Af te dragen btw", "Utgående merverdiavgift", "Utgående moms", "Salgsmoms", "Myynnin alv-velka")),
+    ("2710", "asset", _named("Voorbelasting btw", "Inngående merverdiavgift", "Ingående moms", "Købsmoms", "Oston alv-saaminen")),
+    ("3000", "income", _named("Omzet hoog tarief", "Salgsinntekt, avgiftspliktig", "Försäljning", "Salg af varer", "Myynti")),
+    ("3010", "income", _named("Omzet diensten", "Salg av tjenester", "Försäljning tjänster", "Salg af ydelser", "Palvelumyynti")),
+    ("3100", "income", _named("Omzet nultarief", "Salgsinntekt, avgiftsfri", "Försäljning export", "Momsfrit salg", "Veroton myynti")),
+    ("3600", "income", _named("Huuropbrengsten", "Leieinntekt", "Hyresintäkter", "Lejeindtægter", "Vuokratuotot")),
+    ("4000", "expense", _named("Inkoop grond- en hulpstoffen", "Innkjøp av råvarer", "Inköp av råvaror", "Råvareforbrug", "Ostot")),
+    ("5000", "expense", _named("Lonen en salarissen", "Lønn til ansatte", "Löner", "Lønninger", "Palkat")),
+    ("6000", "expense", _named("Afschrijvingen", "Avskrivninger", "Avskrivningar", "Afskrivninger", "Poistot")),
+    ("6300", "expense", _named("Huisvestingskosten", "Leie lokaler", "Lokalhyra", "Husleje", "Toimitilakulut")),
+    ("6500", "expense", _named("Klein gereedschap", "Verktøy", "Förbrukningsinventarier", "Småanskaffelser", "Työkalut")),
+    ("6800", "expense", _named("Kantoorkosten", "Kontorrekvisita", "Kontorsmateriel", "Kontorartikler", "Toimistokulut")),
+    ("7000", "expense", _named("Autokosten", "Bilkostnader", "Bilkostnader", "Bilomkostninger", "Ajoneuvokulut")),
+    ("7320", "expense", _named("Reclamekosten", "Reklame", "Reklam", "Reklame", "Markkinointi")),
+    ("7700", "expense", _named("Algemene kosten", "Andre kostnader", "Övriga kostnader", "Øvrige omkostninger", "Muut kulut")),
+    ("8150", "expense", _named("Rentelasten", "Rentekostnad", "Räntekostnader", "Renteudgifter", "Korkokulut")),
+)  # fmt: skip
