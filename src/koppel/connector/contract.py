@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from koppel.connector.rows import Row
+from koppel.kit.http import Response
 from koppel.kit.secrets import Secret
 
 
@@ -129,7 +130,7 @@ class Consent:
 
 @dataclass(frozen=True)
 class Company:
-    """A company that a grant can reach, as the vendor lists it. `external_id` is immutable; `routing` is the connector's own."""
+    """A company that a grant can reach, as the vendor lists it. `external_id` never changes; `routing` is the connector's."""
 
     external_id: str
     name: str
@@ -216,15 +217,6 @@ class Page:
     tombstones: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class Response:
-    """A vendor's answer. Header names are lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
 class Http(Protocol):
     """Outbound HTTP without a token: for token endpoints. Raises `Unreachable` for network failures, never for a status."""
 
@@ -240,7 +232,7 @@ class Http(Protocol):
 
 
 class Session(Protocol):
-    """Made by the hub for one grant and, except while listing, one company. Adds the access token; limited, logged, redacted."""
+    """Made by the hub for one grant and, except while listing, one company. Adds the access token; limited and redacted."""
 
     addresses: Mapping[str, str]
     consent_mode: str
@@ -292,6 +284,8 @@ class Connector(Protocol):
         """`cursor` None starts: a complete read, or with MODIFIED_SINCE not allowed (that starts from a checkpoint)."""
         ...
 
-    def normalise(self, resource: str, native: bytes) -> Row:
-        """Pure: the same bytes give the same row. `entry_lines` for children of `entries`. Raises `ValueError` with a reason."""
+    def normalise(self, resource: str, native: bytes, parent: str = "") -> Row:
+        """Pure: the same bytes give the same row. `entry_lines` are the children of the entry with the key `parent`.
+
+        Raises `ValueError` with a reason."""
         ...

@@ -1,0 +1,89 @@
+"""Calls the ERP API and turns what is not a good answer into the contract's errors."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from koppel.connector.contract import Session
+from koppel.connector.errors import (
+    ConnectorError,
+    ContractBroken,
+    NotConsented,
+    RateLimited,
+    SetupMissing,
+    TokenStale,
+    Unreachable,
+)
+from koppel.connectors.visma_net.descriptor import COMPANY_LIST
+from koppel.kit.http import Response
+
+RETRY_SECONDS_DEFAULT = 60.0
+RETRY_SECONDS_MAX = 3600.0
+
+
+async def get(session: Session, path: str, params: Mapping[str, str] | None = None) -> bytes:
+    """The body of `GET <api><path>` for the session's company. Raises the contract's errors."""
+    if session.consent_mode == COMPANY_LIST:
+        url = f"{session.addresses['legacy']}/API/controller/api{path}"
+        company = session.company.routing.get("id", session.company.external_id) if session.company else ""
+        headers = {"ipp-application-type": "Visma.net Financials", "ipp-company-id": company}
+    else:
+        url, headers = f"{session.addresses['api']}{path}", {}
+    return good(await session.send("GET", url, params=params, headers=headers))
+
+
+def good(answer: Response) -> bytes:
+    """The body of a 200 with JSON. Raises the contract's errors for anything else."""
+    if answer.status == 200:
+        if not answer.headers.get("content-type", "").startswith("application/json"):
+            raise Unreachable("not_json", "Visma.net answered with a page instead of data.", retry_after_seconds=30)
+        return answer.body
+    raise _error(answer)
+
+
+def parse(body: bytes, kind: Any) -> Any:
+    """Decode; a body that breaks off is a network fault, one of another shape a broken contract."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise ContractBroken("unexpected_shape", f"Visma.net answered in an unexpected shape: {error}.") from None
+    except msgspec.DecodeError:
+        raise Unreachable("truncated", "An answer of Visma.net broke off.", retry_after_seconds=5) from None
+
+
+def _error(answer: Response) -> ConnectorError:
+    status = answer.status
+    if status == 401:
+        return TokenStale("unauthorised", "Visma.net does not accept the access token.")
+    if status == 429:
+        seconds = _seconds(answer.headers.get("retry-after", ""))
+        return RateLimited("quota", "Visma.net's call quota for this company is used up.", retry_after_seconds=seconds)
+    if status >= 500:
+        return Unreachable(f"http_{status}", f"Visma.net answers with an error ({status}).", retry_after_seconds=15)
+    words = _words(answer.body)
+    if words.get("ExceptionFaultCode") == "12027":
+        return SetupMissing(
+            "no_license",
+            "Visma.net says: no licence for this company. The user lacks the role “API User”, or the licence has ended.",
+        )
+    if status == 403:
+        return NotConsented("forbidden", "Visma.net does not allow Koppel to read this. A scope or a role is missing.")
+    message = str(words.get("message") or words.get("ExceptionMessage") or "")[:200]
+    return ContractBroken(f"http_{status}", f"Visma.net refused a call ({status}). {message}".strip())
+
+
+def _words(body: bytes) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _seconds(text: str) -> float:
+    """`Retry-After` in seconds; a missing or absurd one becomes a minute or an hour."""
+    try:
+        return min(max(float(text), 1.0), RETRY_SECONDS_MAX)
+    except ValueError:
+        return RETRY_SECONDS_DEFAULT

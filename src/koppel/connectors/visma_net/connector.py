@@ -1,0 +1,125 @@
+"""The contract, fulfilled for Visma.net. Each method says where the work is done."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from koppel.connector.contract import (
+    AppCredentials,
+    Company,
+    CompanyDescription,
+    Consent,
+    ConsentRequest,
+    DeleteMode,
+    Descriptor,
+    Http,
+    Page,
+    ReadMode,
+    Redirect,
+    ResourceSpec,
+    Session,
+    Tokens,
+    Window,
+)
+from koppel.connector.rows import Row
+from koppel.connectors.visma_net import consent, normalise, reading
+from koppel.connectors.visma_net.answers import get, good, parse
+from koppel.connectors.visma_net.descriptor import COMPANY_LIST, DESCRIPTOR
+from koppel.kit.secrets import Secret
+
+ORDER = (
+    "company_details", "periods", "accounts", "vat_codes", "journals", "cost_codes", "projects", "contacts",
+    "payment_terms", "balances", "entries",
+)  # fmt: skip
+WITH_CHANGES = ("projects", "contacts", "balances", "entries")
+"""Resources whose endpoints know `lastModifiedDateTime`; the others are short lists, read whole."""
+
+
+class _Context(msgspec.Struct):
+    id: int
+    name: str
+    type: str = ""
+
+
+class _Unit(msgspec.Struct):
+    number: str = ""
+    name: str = ""
+
+
+class _Organization(normalise.Organization):
+    organizationCd: str = ""
+    branches: list[_Unit] = []
+
+
+class VismaNet:
+    """Stateless; one instance serves all organisations."""
+
+    @property
+    def descriptor(self) -> Descriptor:
+        return DESCRIPTOR
+
+    def begin_consent(self, app: AppCredentials, request: ConsentRequest) -> Redirect:
+        return consent.begin(app, request)
+
+    async def complete_consent(
+        self, http: Http, app: AppCredentials, request: ConsentRequest, inbound: Mapping[str, str]
+    ) -> Consent:
+        return await consent.complete(http, app, request, inbound)
+
+    async def refresh(self, http: Http, app: AppCredentials, refresh_token: Secret) -> Tokens:
+        return await consent.refresh(http, app, refresh_token)
+
+    async def revoke(self, http: Http, app: AppCredentials, token: Secret) -> None:
+        await consent.revoke(http, app, token)
+
+    async def list_companies(self, session: Session) -> Sequence[Company]:
+        """The retired context endpoint in company-list mode; else the one company of the token."""
+        if session.consent_mode == COMPANY_LIST:
+            url = f"{session.addresses['legacy']}/API/resources/v1/context"
+            found: list[_Context] = parse(good(await session.send("GET", url)), list[_Context])
+            return [Company(str(one.id), one.name.strip(), str(one.id), {"id": str(one.id)}) for one in found]
+        if session.company is None:
+            return []
+        description = await self.describe_company(session)
+        return [Company(session.company.external_id, description.name)]
+
+    async def describe_company(self, session: Session) -> CompanyDescription:
+        """From `GET /v1/organization`. With several organisations the first one stands for the company; all are in `units`."""
+        found: list[_Organization] = parse(await get(session, "/v1/organization"), list[_Organization])
+        if not found:
+            return CompanyDescription("", None, None, None, None)
+        first = found[0]
+        units = [(unit.number, unit.name, None) for one in found for unit in one.branches]
+        others = [(one.organizationCd, one.name, one.corporateId) for one in found[1:]]
+        return CompanyDescription(
+            name=first.name.strip(),
+            number=(first.corporateId or "").strip() or None,
+            vat_number=(first.vatRegistrationId or "").strip() or None,
+            country=first.defaultCountry.code if first.defaultCountry else None,
+            base_currency=first.baseCurrency,
+            industry_code=first.industryCode.code if first.industryCode else None,
+            units=tuple(units + others) if len(units) + len(others) > 1 else (),
+        )
+
+    async def list_resources(self, session: Session) -> Sequence[ResourceSpec]:
+        """All are part of the general ledger that every company has; what a licence lacks shows when it is read."""
+        return [
+            ResourceSpec(
+                key,
+                (ReadMode.MODIFIED_SINCE, ReadMode.FULL) if key in WITH_CHANGES else (ReadMode.FULL,),
+                DeleteMode.BY_ABSENCE,
+                reading.OVERLAP,
+            )
+            for key in ORDER
+        ]
+
+    async def read_page(
+        self, session: Session, resource: str, mode: ReadMode, window: Window, cursor: str | None
+    ) -> Page:
+        return await reading.read_page(session, resource, mode, window, cursor)
+
+    def normalise(self, resource: str, native: bytes, parent: str = "") -> Row:
+        """Raises `ValueError` (which msgspec's errors are) with a reason."""
+        if resource == "entry_lines":
+            return normalise.entry_line(native, parent)
+        return normalise.NORMALISERS[resource](native)

@@ -1,0 +1,67 @@
+"""Static facts about Visma.net: addresses, scopes, ways to consent."""
+
+from datetime import timedelta
+
+from django.utils.translation import gettext_lazy as _
+
+from koppel.connector.contract import ConsentMode, Descriptor, Environment
+
+COMPANY_LIST = "company_list"
+COMPANY_PER_SIGN_IN = "company_per_sign_in"
+SERVICE = "service"
+
+SCOPES = ("openid", "email", "profile", "tenants", "offline_access", "vismanet_erp_interactive_api:read")
+
+DESCRIPTOR = Descriptor(
+    key="visma_net",
+    title="Visma.net",
+    scopes=SCOPES,
+    consent_modes=(
+        ConsentMode(
+            COMPANY_LIST,
+            _("One sign-in reaches many companies"),  # type: ignore[arg-type]
+            _("The classic way, with a list of companies. Visma retired it for new apps in 2025."),  # type: ignore[arg-type]
+        ),
+        ConsentMode(
+            COMPANY_PER_SIGN_IN,
+            _("One company per sign-in"),  # type: ignore[arg-type]
+            _("Visma Connect today: you pick one company at each sign-in and add the next one."),  # type: ignore[arg-type]
+            collects_many=True,
+        ),
+        ConsentMode(
+            SERVICE,
+            _("Service, by tenant id"),  # type: ignore[arg-type]
+            _("Without a person: the client approves Koppel in the Visma App Store."),  # type: ignore[arg-type]
+        ),
+    ),
+    environments=(
+        Environment(
+            "production",
+            "Visma.net",
+            {
+                "identity": "https://connect.visma.com",
+                "api": "https://api.finance.visma.net",
+                "legacy": "https://integration.visma.net",
+            },
+            (COMPANY_PER_SIGN_IN, SERVICE),
+        ),
+        Environment(
+            "sandbox",
+            "Sandbox",
+            {"identity": "http://127.0.0.1:8410", "api": "http://127.0.0.1:8410", "legacy": "http://127.0.0.1:8410"},
+            (COMPANY_LIST, COMPANY_PER_SIGN_IN, SERVICE),
+        ),
+    ),
+    needs=_("A Visma.net user with the role “API User” on each company."),  # type: ignore[arg-type]
+    may=_("Read. You can withdraw it at any time."),  # type: ignore[arg-type]
+    refresh_rotates=True,
+    source_timezone="Europe/Oslo",
+    page_size_max=1000,
+    provenance={
+        "endpoints": "connect.visma.com/.well-known/openid-configuration, 13 September 2026",
+        "paging": "docs.vismasoftware.no/vismanetapi/api-reference/features/pagination",
+        "source_timezone": "not published; assumed",
+    },
+)
+REFRESH_ADVICE = timedelta(days=7)
+"""How long before a refresh token ends a notice is due; the lifetime is chosen per app in the vendor's portal."""

@@ -1,0 +1,120 @@
+"""Outbound HTTP: never inside a database transaction, never to a host that was not named, never following a redirect.
+
+A token goes only where the caller's list of origins allows; the vendor's `Location` and next links are data, not instructions.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+from django.db import connections
+
+BODY_BYTES_MAX = 64 * 1024 * 1024
+TIMEOUT_SECONDS = 240
+"""The API cuts synchronous calls at about four minutes (docs.vismasoftware.no, 30 April 2025)."""
+CONNECT_SECONDS = 10
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Response:
+    """A vendor's answer. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class NetworkFailure(Exception):
+    """No answer came. `code` is a stable word, the text a sentence without secrets."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class HttpClient:
+    """A pool of connections for one event loop. Use as `async with HttpClient() as http`."""
+
+    def __init__(self, *, timeout_seconds: float = TIMEOUT_SECONDS, connections_max: int = 100) -> None:
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=CONNECT_SECONDS)
+        self._connections_max = connections_max
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(limit=self._connections_max, ttl_dns_cache=60)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": "Koppel", "Accept": "application/json"},
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        allowed_origins: Collection[str],
+        params: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Any status is an answer. Raises `NetworkFailure`; `ValueError` for an address outside `allowed_origins`."""
+        if origin_of(url) not in allowed_origins:
+            raise ValueError(f"Koppel does not call {urlsplit(url).netloc}: the connector's addresses do not name it.")
+        _refuse_in_transaction()
+        if self._session is None:
+            raise RuntimeError("HttpClient is used as `async with`.")
+        try:
+            async with self._session.request(
+                method, url, params=params, data=form, headers=headers, allow_redirects=False
+            ) as answer:
+                body = await answer.content.read(BODY_BYTES_MAX + 1)
+                while len(body) <= BODY_BYTES_MAX and (more := await answer.content.read(BODY_BYTES_MAX)):
+                    body += more
+                if len(body) > BODY_BYTES_MAX:
+                    raise NetworkFailure("too_large", f"The answer is larger than {BODY_BYTES_MAX >> 20} MB.")
+                return Response(answer.status, {key.lower(): value for key, value in answer.headers.items()}, body)
+        except TimeoutError:
+            raise NetworkFailure("timeout", f"{urlsplit(url).netloc} did not answer in time.") from None
+        except aiohttp.ClientError as error:
+            raise NetworkFailure(
+                "network", f"{urlsplit(url).netloc} cannot be reached ({type(error).__name__})."
+            ) from None
+
+
+def origin_of(url: str) -> str:
+    """`scheme://host:port` in lower case, the port always named."""
+    parts = urlsplit(url)
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+    return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+def run(work: Callable[[HttpClient], Awaitable[T]]) -> T:
+    """Do async work from a web request or a command. Raises `RuntimeError` inside a database transaction."""
+    _refuse_in_transaction()
+
+    async def within() -> T:
+        async with HttpClient(timeout_seconds=60) as http:
+            return await work(http)
+
+    return asyncio.run(within())
+
+
+def _refuse_in_transaction() -> None:
+    if any(one.in_atomic_block for one in connections.all(initialized_only=True)):
+        raise RuntimeError(
+            "An outbound call inside a database transaction would hold its locks while the vendor thinks."
+        )
