@@ -1,6 +1,7 @@
 """Administrations over REST."""
 
 from datetime import datetime
+from typing import Annotated
 
 from ninja import Query, Router, Schema
 
@@ -43,8 +44,8 @@ def administrations(
     status: str | None = None,
     imported_in: int | None = None,
     q: str = "",
-    limit: int = Query(100, ge=1, le=LIMIT_MAX),
-    offset: int = Query(0, ge=0),
+    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
+    offset: Annotated[int, Query(ge=0)] = 0,
 ) -> AdministrationList:
     """The administrations that you may see, by name."""
     found = visible_to(request.actor).select_related("division", "template", "remote_company")

@@ -91,7 +91,7 @@ class Grant(Tenant):
 class RemoteCompany(Tenant):
     """What a grant can reach, as the vendor lists it; not yet ours. Identity is filled in by a background job.
 
-    `external_id` is the vendor's immutable id. `unreachable_reason` '' = can be reached. `listed_at` NULL = no longer listed."""
+    `external_id` is the vendor's immutable id. `unreachable_reason` '' = can be reached. `listed_at` NULL = not listed now."""
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_constraint=False, related_name="companies")
     grant = models.ForeignKey(Grant, on_delete=models.CASCADE, db_constraint=False, related_name="companies")

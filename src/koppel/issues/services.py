@@ -27,7 +27,9 @@ def raise_issue(
     """Open an issue, or refresh the facts of the open one. True when it is new. `facts` must be JSON, without secrets."""
     with connection.cursor() as cursor:
         kind, subject_id = subject
-        cursor.execute(_RAISE, [organisation_id, code, kind, subject_id, detail_key[:200], json.dumps(dict(facts or {}))])
+        cursor.execute(
+            _RAISE, [organisation_id, code, kind, subject_id, detail_key[:200], json.dumps(dict(facts or {}))]
+        )
         return bool(cursor.fetchone()[0])
 
 

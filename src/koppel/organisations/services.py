@@ -14,7 +14,7 @@ def actor_of(user: AbstractBaseUser | AnonymousUser, organisation_id: int | None
     """Who this user is in the organisation chosen in the session, else in the first one. None: a member of none."""
     with installation_scope("sign-in"):
         live = Membership.objects.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), is_active=True)
-        found = list(live.filter(user_id=user.pk).order_by("organisation_id").select_related("user"))
+        found = list(live.filter(user_id=user.pk or 0).order_by("organisation_id").select_related("user"))
     chosen = next((one for one in found if one.organisation_id == organisation_id), found[0] if found else None)
     if chosen is None:
         return None

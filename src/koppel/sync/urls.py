@@ -1,4 +1,11 @@
-from django.urls import URLPattern
+"""Addresses below `/administrations/<id>/`."""
+
+from django.urls import path
+
+from koppel.sync import views
 
 app_name = "sync"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("sync/", views.overview, name="overview"),
+    path("sync/now", views.sync_now, name="now"),
+]

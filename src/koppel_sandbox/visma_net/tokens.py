@@ -69,7 +69,11 @@ class Tokens:
     ) -> dict[str, Any]:
         """The token endpoint's answer, without `id_token`."""
         ends = now + client.access_seconds
-        claims: dict[str, Any] = {"iss": issuer, "aud": ["https://api.finance.visma.net/erp"], "client_id": client.client_id}
+        claims: dict[str, Any] = {
+            "iss": issuer,
+            "aud": ["https://api.finance.visma.net/erp"],
+            "client_id": client.client_id,
+        }
         claims |= {"scope": scope.split(), "nbf": int(now), "exp": int(ends), "jti": secrets.token_hex(8)}
         claims |= ({"sub": subject} if subject else {}) | ({"tenant_id": tenant_id} if tenant_id else {})
         token = self.sign(claims)

@@ -1,0 +1,78 @@
+"""Reads of connections."""
+
+from dataclasses import dataclass
+
+from django.db.models import Count, Q, QuerySet
+
+from koppel.connections.errors import NoSuchConnection
+from koppel.connections.models import AppRegistration, Connection, ConnectionEvent, ConnectionState, RemoteCompany
+from koppel.connections.sealing import addresses
+from koppel.connector.contract import ConsentMode, Environment
+from koppel.connector.registry import connectors
+from koppel.kit.http import origin_of
+from koppel.organisations.policy import Actor
+
+MODES_OFFERED = ("company_list", "company_per_sign_in")
+
+
+@dataclass(frozen=True)
+class AppChoice:
+    """A way to sign in at a system: an app registration with its environment and mode."""
+
+    app: AppRegistration
+    environment: Environment
+    mode: ConsentMode
+
+
+def connections_of(actor: Actor) -> "QuerySet[Connection]":
+    """Live connections by system and account, with `administration_count` and their owner."""
+    found = Connection.objects.filter(organisation_id=actor.organisation_id).exclude(state=ConnectionState.REMOVED)
+    return (
+        found.select_related("owner__user", "app")
+        .annotate(administration_count=Count("administrations", distinct=True))
+        .order_by("connector", "account", "pk")
+    )
+
+
+def connection_for(actor: Actor, connection_id: int) -> Connection:
+    """Raises `NoSuchConnection`."""
+    one = connections_of(actor).filter(pk=connection_id).first()
+    if one is None:
+        raise NoSuchConnection
+    return one
+
+
+def timeline(connection: Connection, limit: int = 100) -> list[ConnectionEvent]:
+    """The newest first."""
+    return list(connection.events.filter(organisation_id=connection.organisation_id).order_by("-at", "-pk")[:limit])
+
+
+def companies_of(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":
+    """What the connection lists and the actor may see: who consented sees all, others what was released for import."""
+    found = RemoteCompany.objects.filter(
+        organisation_id=actor.organisation_id, connection=connection, listed_at__isnull=False
+    )
+    if connection.owner_id != actor.membership_id:
+        found = found.filter(released=True)
+    return found.order_by("name", "pk")
+
+
+def apps_for(actor: Actor, connector_key: str) -> list[AppChoice]:
+    """The app registrations of the installation and of the organisation, best way first."""
+    found = AppRegistration.objects.filter(Q(organisation=None) | Q(organisation_id=actor.organisation_id))
+    choices = []
+    for app in found.filter(connector=connector_key, consent_mode__in=MODES_OFFERED).order_by("pk"):
+        descriptor = connectors()[app.connector].descriptor if app.connector in connectors() else None
+        if descriptor is None:
+            continue
+        environment = next((one for one in descriptor.environments if one.key == app.environment), None)
+        mode = next((one for one in descriptor.consent_modes if one.key == app.consent_mode), None)
+        if environment and mode:
+            choices.append(AppChoice(app, environment, mode))
+    return choices
+
+
+def sign_in_origins(actor: Actor) -> list[str]:
+    """Where the forms of a page may lead: the sign-in pages of the app registrations."""
+    apps = AppRegistration.objects.filter(Q(organisation=None) | Q(organisation_id=actor.organisation_id))
+    return sorted({origin_of(addresses(app)["identity"]) for app in apps if "identity" in addresses(app)})

@@ -1,0 +1,54 @@
+"""Makes a `Runtime`: for the length of a web request, or for the life of a worker."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from koppel.connections.sessions import Runtime
+from koppel.connections.vault import Vault
+from koppel.kit import http as outbound
+from koppel.kit.database import Database
+from koppel.kit.http import HttpClient
+
+T = TypeVar("T")
+
+_of_worker: list[Runtime] = []
+
+
+@asynccontextmanager
+async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
+    """`size` database connections at most."""
+    async with Database.open(size=size) as database:
+        vault = Vault(database, http)
+        try:
+            yield Runtime(database, http, vault)
+        finally:
+            await vault.close()
+
+
+def run(work: Callable[[Runtime], Awaitable[T]]) -> T:
+    """Do vendor calls from a web request or a command. Raises `RuntimeError` inside a database transaction."""
+
+    async def within(http: HttpClient) -> T:
+        async with runtime(http, size=4) as made:
+            return await work(made)
+
+    return outbound.run(within)
+
+
+@asynccontextmanager
+async def as_worker(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
+    """The worker's own: tasks find it with `of_worker`."""
+    async with runtime(http, size=size) as made:
+        _of_worker.append(made)
+        try:
+            yield made
+        finally:
+            _of_worker.remove(made)
+
+
+def of_worker() -> Runtime:
+    """Raises `RuntimeError` outside a worker."""
+    if not _of_worker:
+        raise RuntimeError("This task runs in a worker only.")
+    return _of_worker[-1]

@@ -1,0 +1,9 @@
+"""What stops a run from within."""
+
+
+class Fenced(Exception):
+    """Another worker has taken the run over: this one must write nothing more."""
+
+
+class NotPossible(Exception):
+    """A sync cannot be started, with a translated sentence why."""

@@ -1,0 +1,241 @@
+"""The engine's own rows: runs, parts and checkpoints, over async psycopg. Every page's transaction begins with `hold`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import class_row
+
+from koppel.connector.contract import Rejected
+from koppel.kit.database import Connection
+from koppel.sync.errors import Fenced
+
+STALLED_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class Held:
+    """A run that this worker holds, with what it needs to know about its administration."""
+
+    id: int
+    attempt: int
+    organisation_id: int
+    administration_id: int
+    connection_id: int
+    remote_company_id: int
+    connector: str
+    full: bool
+    resources: list[str] | None
+    failures: int
+    trigger: str
+
+
+@dataclass
+class Mark:
+    """A checkpoint as read."""
+
+    cursor: str = ""
+    read_mode: str = ""
+    read_id: int = 0
+    read_started_at: datetime | None = None
+    position: str = ""
+    complete_as_of: datetime | None = None
+    last_full_at: datetime | None = None
+
+
+_CLAIM = f"""
+UPDATE sync_run run
+   SET state = 'running', attempt = run.attempt + 1, worker = %(worker)s, heartbeat_at = now(), not_before = NULL,
+       started_at = coalesce(run.started_at, now()), reason = '', reason_code = ''
+  FROM administrations_administration a
+  JOIN connections_connection c ON c.id = a.connection_id AND c.organisation_id = a.organisation_id
+ WHERE run.id = %(run)s AND a.id = run.administration_id AND a.organisation_id = run.organisation_id
+   AND ((run.state = 'queued' AND (run.not_before IS NULL OR run.not_before <= now()))
+     OR (run.state = 'running' AND run.heartbeat_at < now() - interval '{STALLED_SECONDS} seconds'))
+RETURNING run.id, run.attempt, run.organisation_id, run.administration_id, a.connection_id, a.remote_company_id, c.connector,
+          run.full, run.resources, run.failures, run.trigger
+"""  # noqa: S608 - a number of our own
+
+
+async def claim(connection: Connection, run_id: int, worker: str) -> Held | None:
+    """Take the run if it waits or if its worker has fallen silent. None: somebody else has it, or it is over."""
+    async with connection.cursor(row_factory=class_row(Held)) as cursor:
+        await cursor.execute(_CLAIM, {"run": run_id, "worker": worker})
+        return await cursor.fetchone()
+
+
+async def hold(connection: Connection, held: Held) -> None:
+    """Lock the run for this transaction. Raises `Fenced` when it is no longer ours."""
+    found = await connection.execute(
+        "SELECT 1 FROM sync_run WHERE id = %s AND attempt = %s AND state = 'running' FOR NO KEY UPDATE",
+        [held.id, held.attempt],
+    )
+    if await found.fetchone() is None:
+        raise Fenced
+
+
+async def beat(connection: Connection, held: Held) -> bool:
+    """Say that we live. False when the run is no longer ours."""
+    done = await connection.execute(
+        "UPDATE sync_run SET heartbeat_at = now() WHERE id = %s AND attempt = %s AND state = 'running'",
+        [held.id, held.attempt],
+    )
+    return done.rowcount == 1
+
+
+async def finish(connection: Connection, held: Held, state: str, code: str, reason: str) -> bool:
+    """Close the run. False when it was no longer ours."""
+    done = await connection.execute(
+        "UPDATE sync_run SET state = %s, finished_at = now(), reason_code = %s, reason = %s"
+        " WHERE id = %s AND attempt = %s AND state = 'running'",
+        [state, code, reason, held.id, held.attempt],
+    )
+    return done.rowcount == 1
+
+
+async def put_back(connection: Connection, held: Held, seconds: float, *, failed: bool, code: str, reason: str) -> None:
+    """Let the run wait without a worker."""
+    await connection.execute(
+        "UPDATE sync_run SET state = 'queued', not_before = now() + make_interval(secs => %s), failures = failures + %s,"
+        " reason_code = %s, reason = %s WHERE id = %s AND attempt = %s AND state = 'running'",
+        [seconds, int(failed), code, reason, held.id, held.attempt],
+    )
+
+
+async def failures(connection: Connection, held: Held) -> int:
+    """How often in a row the run met a wall; a page in between makes it 0."""
+    found = await connection.execute("SELECT failures FROM sync_run WHERE id = %s", [held.id])
+    row = await found.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def forgive(connection: Connection, held: Held) -> None:
+    """A page came through: what failed before does not count."""
+    await connection.execute("UPDATE sync_run SET failures = 0 WHERE id = %s", [held.id])
+
+
+async def plan(connection: Connection, held: Held, resources: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Write the parts of the run (resource, why not or '') once; the state of each part."""
+    async with connection.cursor() as cursor:
+        await cursor.executemany(
+            "INSERT INTO sync_run_resource (organisation_id, run_id, resource, position, state, mode, pages, rows, lines,"
+            " added, changed, deleted, rejected, reason)"
+            " VALUES (%s, %s, %s, %s, %s, '', 0, 0, 0, 0, 0, 0, 0, %s) ON CONFLICT (run_id, resource) DO NOTHING",
+            [
+                (held.organisation_id, held.id, key, position, "skipped" if why_not else "waiting", why_not)
+                for position, (key, why_not) in enumerate(resources)
+            ],
+        )
+    found = await connection.execute("SELECT resource, state FROM sync_run_resource WHERE run_id = %s", [held.id])
+    return dict(await found.fetchall())
+
+
+async def read_mark(connection: Connection, held: Held, resource: str) -> Mark:
+    async with connection.cursor(row_factory=class_row(Mark)) as cursor:
+        await cursor.execute(
+            "SELECT cursor, read_mode, read_id, read_started_at, position, complete_as_of, last_full_at"
+            " FROM sync_checkpoint WHERE administration_id = %s AND resource = %s",
+            [held.administration_id, resource],
+        )
+        return await cursor.fetchone() or Mark()
+
+
+async def keep_mark(connection: Connection, held: Held, resource: str, mark: Mark) -> None:
+    await connection.execute(
+        "INSERT INTO sync_checkpoint (organisation_id, administration_id, resource, cursor, read_mode, read_id,"
+        " read_started_at, position, complete_as_of, last_full_at, available, why_not)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, true, '')"
+        " ON CONFLICT (administration_id, resource) DO UPDATE SET cursor = excluded.cursor, read_mode = excluded.read_mode,"
+        " read_id = excluded.read_id, read_started_at = excluded.read_started_at, position = excluded.position,"
+        " complete_as_of = excluded.complete_as_of, last_full_at = excluded.last_full_at, available = true, why_not = ''",
+        [
+            held.organisation_id, held.administration_id, resource, mark.cursor, mark.read_mode, mark.read_id,
+            mark.read_started_at, mark.position, mark.complete_as_of, mark.last_full_at,
+        ],
+    )  # fmt: skip
+
+
+async def count_page(connection: Connection, held: Held, resource: str, **values: Any) -> None:
+    """Add to the counters of a part; `expected_total`, `state`, `mode` and `reason` are set, not added."""
+    put: dict[str, Any] = {key: values.pop(key) for key in ("expected_total", "state", "mode", "reason") if key in values}
+    parts = [f"{key} = {key} + %({key})s" for key in values] + [f"{key} = %({key})s" for key in put]
+    if put.get("state") in ("done", "failed", "skipped"):
+        parts.append("finished_at = now()")
+    parts.append("started_at = coalesce(started_at, now())")
+    await connection.execute(
+        f"UPDATE sync_run_resource SET {', '.join(parts)} WHERE run_id = %(run)s AND resource = %(resource)s",  # noqa: S608
+        {**values, **put, "run": held.id, "resource": resource},
+    )
+
+
+async def note_unavailable(connection: Connection, held: Held, resource: str, why_not: str) -> None:
+    await connection.execute(
+        "INSERT INTO sync_checkpoint (organisation_id, administration_id, resource, cursor, read_mode, read_id, position,"
+        " available, why_not) VALUES (%s, %s, %s, '', '', 0, '', false, %s)"
+        " ON CONFLICT (administration_id, resource) DO UPDATE SET available = false, why_not = excluded.why_not, cursor = ''",
+        [held.organisation_id, held.administration_id, resource, why_not],
+    )
+
+
+async def see(connection: Connection, held: Held, resource: str, read_id: int, keys: list[str]) -> None:
+    await connection.execute(
+        "INSERT INTO sync_seen (organisation_id, administration_id, resource, read_id, external_id)"
+        " SELECT %s, %s, %s, %s, unnest(%s::text[]) ON CONFLICT DO NOTHING",
+        [held.organisation_id, held.administration_id, resource, read_id, keys],
+    )
+
+
+async def has_seen(connection: Connection, held: Held, resource: str, read_id: int, key: str) -> bool:
+    found = await connection.execute(
+        "SELECT 1 FROM sync_seen WHERE administration_id = %s AND resource = %s AND read_id = %s AND external_id = %s",
+        [held.administration_id, resource, read_id, key],
+    )
+    return await found.fetchone() is not None
+
+
+async def forget_seen(connection: Connection, held: Held, resources: Sequence[str]) -> None:
+    await connection.execute(
+        "DELETE FROM sync_seen WHERE administration_id = %s AND resource = ANY(%s)",
+        [held.administration_id, list(resources)],
+    )
+
+
+async def log_changes(connection: Connection, held: Held, resource: str, kind: str, keys: list[str]) -> None:
+    if keys:
+        await connection.execute(
+            "INSERT INTO sync_change (organisation_id, administration_id, run_id, resource, external_id, kind, at)"
+            " SELECT %s, %s, %s, %s, unnest(%s::text[]), %s, now()",
+            [held.organisation_id, held.administration_id, held.id, resource, keys, kind],
+        )
+
+
+async def keep_rejected(connection: Connection, held: Held, resource: str, rejected: Sequence[Rejected]) -> None:
+    if not rejected:
+        return
+    async with connection.cursor() as cursor:
+        await cursor.executemany(
+            "INSERT INTO sync_rejected_record"
+            " (organisation_id, administration_id, run_id, resource, external_id, reason, raw, at)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, now()) ON CONFLICT (administration_id, resource, external_id)"
+            " DO UPDATE SET run_id = excluded.run_id, reason = excluded.reason, raw = excluded.raw, at = now()",
+            [
+                (
+                    held.organisation_id,
+                    held.administration_id,
+                    held.id,
+                    resource,
+                    one.external_id,
+                    one.reason,
+                    one.native,
+                )
+                for one in rejected
+            ],
+        )
+
+
+async def forget_rejected(connection: Connection, held: Held, resource: str, keys: list[str]) -> None:
+    await connection.execute(
+        "DELETE FROM sync_rejected_record WHERE administration_id = %s AND resource = ANY(%s) AND external_id = ANY(%s)",
+        [held.administration_id, [resource], keys],
+    )

@@ -1,0 +1,88 @@
+"""How a run ends for people: the administration's state, issues, notices. Each use case is one transaction in scope."""
+
+from django.db import connection
+from django.db.models import Min
+
+from koppel.administrations.models import Administration, Status
+from koppel.administrations.services import mark, mark_complete
+from koppel.administrations.settings import in_force
+from koppel.connections.services import mark_lost
+from koppel.connector.errors import ConnectorError
+from koppel.issues.services import raise_issue, resolve_issues
+from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.models import Notice
+from koppel.notifications.services import notify
+from koppel.sync.checks import check
+from koppel.sync.engine import Wanted
+from koppel.sync.ledger import Held
+from koppel.sync.models import Checkpoint
+from koppel.sync.reactions import Next, Reaction
+
+RUN_ISSUES = ("not_consented", "setup_missing", "contract_broken", "sync_failed")
+
+
+def begin(held: Held) -> Wanted:
+    """The settings in force; a first sync shows as configuring."""
+    with organisation_scope(held.organisation_id):
+        found = Administration.objects.select_related("template", "organisation")
+        administration = found.get(organisation_id=held.organisation_id, pk=held.administration_id)
+        if administration.activated_at is None:
+            mark(held.organisation_id, held.administration_id, Status.CONFIGURING)
+        settings = in_force(administration)
+    return Wanted(settings.resources, settings.fiscal_years_back)
+
+
+def succeed(held: Held, *, changed: bool) -> None:
+    """Every available resource was read."""
+    subject = ("administration", held.administration_id)
+    with organisation_scope(held.organisation_id):
+        oldest = Checkpoint.objects.filter(
+            organisation_id=held.organisation_id, administration_id=held.administration_id, available=True
+        ).aggregate(Min("complete_as_of"))
+        first = mark_complete(held.organisation_id, held.administration_id, oldest["complete_as_of__min"])
+        for code in RUN_ISSUES:
+            resolve_issues(held.organisation_id, subject, code)
+        if first or changed:
+            check(held.organisation_id, held.administration_id)
+        _import_settled(held)
+
+
+def fail(held: Held, reaction: Reaction, code: str, sentence: str) -> None:
+    """Over, and a person is needed."""
+    subject = ("administration", held.administration_id)
+    if reaction.next is Next.SIGN_IN:
+        mark_lost(held.organisation_id, held.connection_id, sentence)
+    with organisation_scope(held.organisation_id):
+        if reaction.issue:
+            raise_issue(held.organisation_id, reaction.issue, subject, {"reason": sentence, "code": code})
+        administration = Administration.objects.get(organisation_id=held.organisation_id, pk=held.administration_id)
+        status = Status.BLOCKED if reaction.next is Next.BLOCK else Status.FAILED
+        if reaction.next is Next.BLOCK or administration.activated_at is None:
+            mark(held.organisation_id, held.administration_id, status, code=code, reason=sentence)
+        _import_settled(held)
+
+
+def fail_of_error(held: Held, reaction: Reaction, error: ConnectorError) -> None:
+    fail(held, reaction, error.code, str(error))
+
+
+def _import_settled(held: Held) -> None:
+    """One notice to the importer when the last administration of an import is done, whoever finishes last."""
+    own = Administration.objects.filter(organisation_id=held.organisation_id)
+    import_id = own.values_list("imported_in", flat=True).get(pk=held.administration_id)
+    if held.trigger != "import" or import_id is None:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('import settled'), %s)", [import_id % 2**31])
+    of_import = own.filter(imported_in=import_id)
+    if of_import.filter(status__in=[Status.QUEUED, Status.CONFIGURING]).exists():
+        return
+    importer = of_import.values_list("imported_by_id", flat=True).first()
+    told = Notice.objects.filter(
+        organisation_id=held.organisation_id, event="import_finished", facts__import=import_id
+    ).exists()
+    if importer is None or told:
+        return
+    total, active = of_import.count(), of_import.filter(status=Status.ACTIVE).count()
+    facts = {"import": import_id, "count": total, "active": active, "others": total - active}
+    notify(held.organisation_id, "import_finished", [importer], facts, f"/administrations/?import={import_id}")

@@ -1,0 +1,127 @@
+"""Use cases of syncing: ask for a run, retry, cancel, and the schedule."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from koppel.administrations.models import Administration, Status
+from koppel.administrations.scope import administration_for
+from koppel.administrations.settings import in_force
+from koppel.audit.services import record
+from koppel.connections.models import ConnectionState
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.policy import Actor, Permission
+from koppel.sync.errors import NotPossible
+from koppel.sync.models import OPEN_STATES, Run, RunState, Trigger
+
+EVERY = {"daily": 24, "night": 24, "hourly_2": 2, "hourly_4": 4, "hourly_8": 8}
+NIGHT_HOURS = range(5)
+READY = (Status.ACTIVE, Status.BLOCKED, Status.FAILED)
+
+
+def request_first_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
+    """Queue the first sync of imported administrations, in the caller's transaction."""
+    actor.require(Permission.IMPORT)
+    return _request(actor.organisation_id, administration_ids, Trigger.IMPORT, actor.name)
+
+
+def request_run(
+    actor: Actor, administration_id: int, *, full: bool = False, resources: Sequence[str] | None = None
+) -> bool:
+    """Sync now. False when one is under way already. Raises `NotThere`, and `NotPossible` with a sentence."""
+    actor.require(Permission.CHANGE_ADMINISTRATIONS)
+    one = administration_for(actor, administration_id)
+    if one.status == Status.DEACTIVATED:
+        raise NotPossible(_("This administration is deactivated. Activate it first."))
+    if one.connection.state in (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED):
+        raise NotPossible(_("The connection needs you to sign in again first."))
+    trigger = Trigger.PERSON if one.activated_at else Trigger.IMPORT
+    made = _request(actor.organisation_id, [one.pk], trigger, actor.name, full=full, resources=resources)
+    if made and one.activated_at is None:
+        Administration.objects.filter(organisation_id=one.organisation_id, pk=one.pk).update(
+            status=Status.QUEUED, status_code="", status_reason=""
+        )
+    record(
+        actor.organisation_id,
+        actor.audit,
+        "administration.sync_requested",
+        subject=("administration", one.pk, one.name),
+    )
+    return made > 0
+
+
+def request_for_connection(actor: Actor, connection_id: int) -> int:
+    """After a reconnect: everything that could not be synced meanwhile."""
+    found = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
+    waiting = found.exclude(status=Status.DEACTIVATED)
+    waiting.filter(activated_at=None).update(status=Status.QUEUED, status_code="", status_reason="")
+    return _request(actor.organisation_id, list(waiting.values_list("pk", flat=True)), Trigger.IMPORT, actor.name)
+
+
+def request_due_runs() -> int:
+    """The schedule: one run for each administration whose time has come, however many were missed."""
+    due: dict[int, list[int]] = {}
+    now = timezone.now()
+    with installation_scope("schedule"):
+        found = Administration.objects.filter(status__in=READY, connection__state=ConnectionState.ACTIVE)
+        found = found.exclude(activated_at=None).exclude(runs__state__in=OPEN_STATES)
+        for one in found.select_related("template", "organisation").iterator(chunk_size=500):
+            last = Run.objects.filter(administration=one).order_by("-created_at").values_list("created_at", flat=True)
+            if is_due(in_force(one).schedule, last.first(), now, one.pk):
+                due.setdefault(one.organisation_id, []).append(one.pk)
+    for organisation_id, ids in due.items():
+        with organisation_scope(organisation_id):
+            _request(organisation_id, ids, Trigger.SCHEDULE, "")
+    return sum(map(len, due.values()))
+
+
+def is_due(schedule: str, last: datetime | None, now: datetime, spread: int) -> bool:
+    """`spread` (an administration's id) staggers those with the same schedule over a sixth of their interval."""
+    hours = EVERY.get(schedule)
+    if hours is None:
+        return False
+    if schedule == "night" and timezone.localtime(now).hour not in NIGHT_HOURS:
+        return False
+    last = last or datetime(2000, 1, 1, tzinfo=UTC)
+    interval = timedelta(hours=hours if schedule != "night" else 12)
+    return now - last >= interval + interval / 6 * (spread % 97) / 97
+
+
+def _request(
+    organisation_id: int, administration_ids: Iterable[int], trigger: Trigger, requested_by: str,
+    *, full: bool = False, resources: Sequence[str] | None = None,
+) -> int:  # fmt: skip
+    """At most one open run per administration: the database sees to it. How many were made."""
+    from koppel.sync.tasks import perform_run  # noqa: PLC0415 - tasks import the engine
+
+    ids = list(administration_ids)
+    common = {"organisation_id": organisation_id, "trigger": trigger, "requested_by": requested_by}
+    before = timezone.now()
+    Run.objects.bulk_create(
+        [
+            Run(
+                administration_id=one,
+                full=full,
+                resources=list(resources) if resources else None,
+                created_at=before,
+                **common,
+            )
+            for one in ids
+        ],
+        ignore_conflicts=True,
+        batch_size=1000,
+    )
+    made = Run.objects.filter(
+        organisation_id=organisation_id,
+        administration_id__in=ids,
+        state=RunState.QUEUED,
+        attempt=0,
+        created_at__gte=before,
+    )
+    jobs: list[dict[str, Any]] = [{"organisation_id": organisation_id, "run_id": run_id} for run_id in made.values_list("pk", flat=True)]
+    if jobs:
+        perform_run.batch_defer(*jobs)
+    return len(jobs)

@@ -1,0 +1,98 @@
+"""Jobs of syncing. Procrastinate only dispatches: whether a run may be performed is decided by its own row."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+from django.db import close_old_connections
+from procrastinate.contrib.django import app
+
+from koppel.connections.runtime import of_worker
+from koppel.connections.sessions import Runtime
+from koppel.connector.errors import ConnectorError
+from koppel.sync import engine, ledger, outcomes
+from koppel.sync.errors import Fenced
+from koppel.sync.ledger import Held
+from koppel.sync.reactions import Next, Reaction, reaction_to, wait_seconds
+
+T = TypeVar("T")
+WORKER = f"{socket.gethostname()}:{os.getpid()}"
+log = structlog.get_logger(__name__)
+
+
+@app.task(name="sync.perform_run")
+async def perform_run(organisation_id: int, run_id: int) -> None:
+    """Perform a run if it waits or was left by a dead worker; else do nothing."""
+    runtime = of_worker()
+    async with runtime.database.scoped(organisation_id) as connection:
+        held = await ledger.claim(connection, run_id, WORKER)
+    if held is None:
+        return
+    with structlog.contextvars.bound_contextvars(organisation=organisation_id, run=run_id, attempt=held.attempt):
+        try:
+            await _perform(runtime, held)
+        except Fenced:
+            log.warning("run_taken_over")
+        except ConnectorError as error:
+            await _react(runtime, held, error)
+        except Exception as error:
+            log.exception("run_crashed")
+            await _crashed(runtime, held, error)
+
+
+async def _perform(runtime: Runtime, held: Held) -> None:
+    wanted = await in_django(lambda: outcomes.begin(held))
+    outcome = await engine.perform(runtime, held, wanted)
+    if outcome.broken:
+        resource, sentence = next(iter(outcome.broken.items()))
+        if await _finish(runtime, held, "partial", "contract_broken", f"{resource}: {sentence}"):
+            reaction = Reaction(Next.FAIL, "contract_broken")
+            await in_django(lambda: outcomes.fail(held, reaction, "contract_broken", f"{resource}: {sentence}"))
+        return
+    # People are told before the run is closed: a crash in between repeats the telling, which changes nothing.
+    await in_django(lambda: outcomes.succeed(held, changed=bool(outcome.touched)))
+    await _finish(runtime, held, "succeeded", "", "")
+    log.info("run_succeeded", administration=held.administration_id, touched=sorted(outcome.touched))
+
+
+async def _react(runtime: Runtime, held: Held, error: ConnectorError) -> None:
+    async with runtime.database.scoped(held.organisation_id) as connection:
+        failures = await ledger.failures(connection, held)
+    reaction = reaction_to(error, failures)
+    log.info("run_stopped", code=error.code, next=reaction.next.value, reason=str(error))
+    if reaction.next is Next.WAIT:
+        seconds = wait_seconds(error, failures)
+        async with runtime.database.scoped(held.organisation_id) as connection:
+            await ledger.put_back(connection, held, seconds, failed=reaction.counts, code=error.code, reason=str(error))
+        return
+    if await _finish(runtime, held, "failed", error.code, str(error)):
+        await in_django(lambda: outcomes.fail_of_error(held, reaction, error))
+
+
+async def _crashed(runtime: Runtime, held: Held, error: Exception) -> None:
+    """A fault of ours, or of the database under us. Tried again a few times, for the database may be on its way back."""
+    again = held.failures + 1 < 3
+    sentence = f"Koppel failed here ({type(error).__name__}). The log of the worker has the details."
+    if again:
+        async with runtime.database.scoped(held.organisation_id) as connection:
+            await ledger.put_back(connection, held, 5, failed=True, code="crashed", reason=sentence)
+    elif await _finish(runtime, held, "failed", "crashed", sentence):
+        await in_django(lambda: outcomes.fail(held, Reaction(Next.FAIL, "sync_failed"), "crashed", sentence))
+
+
+async def _finish(runtime: Runtime, held: Held, state: str, code: str, reason: str) -> bool:
+    async with runtime.database.scoped(held.organisation_id) as connection:
+        return await ledger.finish(connection, held, state, code, reason)
+
+
+async def in_django(work: Callable[[], T]) -> T:
+    """Run a use case in a thread; a connection that the server has closed meanwhile is replaced first."""
+
+    def within() -> T:
+        close_old_connections()
+        return work()
+
+    return await asyncio.to_thread(within)

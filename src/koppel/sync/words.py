@@ -1,0 +1,88 @@
+"""The sentences of what a sync finds: issues with their buttons, and notices."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from koppel.issues import catalogue as issues
+from koppel.issues.catalogue import Entry
+from koppel.notifications import catalogue as notices
+
+
+def register() -> None:
+    issues.register(
+        "entry_unbalanced",
+        Entry(
+            _("Entry %(number)s does not balance: debit and credit differ by %(difference)s."),
+            _(
+                "It was imported as it is. Correct it in the accounting system; the next sync takes the correction over."
+            ),
+            _("Show the entry"),
+            _entry,
+        ),
+    )
+    issues.register(
+        "balance_differs",
+        Entry(
+            _("%(count)s accounts differ from the closing balance that the source states for %(year)s: %(accounts)s."),
+            _(
+                "Opening balance and entries do not add up to what the accounting system says. The trial balance lists each."
+            ),
+            _("Show the differences"),
+            _differences,
+        ),
+    )
+    issues.register(
+        "records_rejected",
+        Entry(
+            _("%(count)s records of %(resource)s could not be understood. The first: %(reason)s"),
+            _("All others were read. Koppel keeps the records as evidence and tries again at the next sync."),
+            _("Show the sync"),
+            _sync,
+        ),
+    )
+    issues.register(
+        "setup_missing",
+        Entry(
+            _("The accounting system does not let Koppel in: %(reason)s"),
+            _("Change it there, then retry."),
+            _("Retry"),
+            _sync,
+        ),
+    )
+    issues.register(
+        "not_consented",
+        Entry(
+            _("Koppel may not read this company: %(reason)s"), _("Give access there, then retry."), _("Retry"), _sync
+        ),
+    )
+    issues.register(
+        "contract_broken",
+        Entry(
+            _("The accounting system answered something unexpected: %(reason)s"),
+            _("This is for Koppel's developers. What was read so far is kept."),
+            _("Retry"),
+            _sync,
+        ),
+    )
+    issues.register(
+        "sync_failed", Entry(_("The sync failed: %(reason)s"), _("What was read so far is kept."), _("Retry"), _sync)
+    )
+    notices.register(
+        "import_finished",
+        _("The import of %(count)s administrations is complete: %(active)s active, %(others)s need attention."),
+    )
+
+
+def _sync(administration_id: int, _facts: Mapping[str, Any]) -> str:
+    return reverse("sync:overview", args=[administration_id])
+
+
+def _entry(administration_id: int, facts: Mapping[str, Any]) -> str:
+    return reverse("books:entry", args=[administration_id, facts.get("entry", "-")])
+
+
+def _differences(administration_id: int, facts: Mapping[str, Any]) -> str:
+    return f"{reverse('books:trial_balance', args=[administration_id])}?year={facts.get('year', '')}&only=differences"
