@@ -158,7 +158,9 @@ async def keep_mark(connection: Connection, held: Held, resource: str, mark: Mar
 
 async def count_page(connection: Connection, held: Held, resource: str, **values: Any) -> None:
     """Add to the counters of a part; `expected_total`, `state`, `mode` and `reason` are set, not added."""
-    put: dict[str, Any] = {key: values.pop(key) for key in ("expected_total", "state", "mode", "reason") if key in values}
+    put: dict[str, Any] = {
+        key: values.pop(key) for key in ("expected_total", "state", "mode", "reason") if key in values
+    }
     parts = [f"{key} = {key} + %({key})s" for key in values] + [f"{key} = %({key})s" for key in put]
     if put.get("state") in ("done", "failed", "skipped"):
         parts.append("finished_at = now()")

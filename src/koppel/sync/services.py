@@ -121,7 +121,9 @@ def _request(
         attempt=0,
         created_at__gte=before,
     )
-    jobs: list[dict[str, Any]] = [{"organisation_id": organisation_id, "run_id": run_id} for run_id in made.values_list("pk", flat=True)]
+    jobs: list[dict[str, Any]] = [
+        {"organisation_id": organisation_id, "run_id": run_id} for run_id in made.values_list("pk", flat=True)
+    ]
     if jobs:
         perform_run.batch_defer(*jobs)
     return len(jobs)

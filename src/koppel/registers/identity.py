@@ -1,0 +1,60 @@
+"""The one rule of identity, said once: a number, or a reason and a sector."""
+
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from koppel.registers.numbers import Checked, Verdict, check
+from koppel.registers.reasons import REASONS
+from koppel.registers.sectors import SCHEME, SECTIONS
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a company is. Either `number`, or `no_number_reason` and `sector`. `number_note` says what is doubtful."""
+
+    number: str = ""
+    number_scheme: str = ""
+    number_note: str = ""
+    no_number_reason: str = ""
+    sector: str = ""
+    sector_scheme: str = ""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """`field` is number, reason or sector."""
+
+    field: str
+    code: str
+    sentence: str | Promise
+
+
+def check_identity(*, country: str, number: str = "", reason: str = "", sector: str = "") -> Identity | list[Problem]:
+    """A doubtful number is accepted with its note: a wrong check digit must not stop real work. A number beats a reason."""
+    if number.strip():
+        checked = check(number, country)
+        if checked.verdict is Verdict.INVALID:
+            return [Problem("number", checked.note, checked.sentence)]
+        return Identity(checked.number, checked.scheme, checked.note)
+    if not reason:
+        return [Problem("number", "missing", _("Enter a number, or choose a reason and a sector."))]
+    problems = []
+    if reason not in REASONS:
+        problems.append(Problem("reason", "unknown", _("Choose one of the reasons.")))
+    if sector not in SECTIONS:
+        problems.append(Problem("sector", "missing", _("Choose a sector as well.")))
+    return problems or Identity(no_number_reason=reason, sector=sector, sector_scheme=SCHEME)
+
+
+def first_guess(country: str, number: str, vat_number: str) -> tuple[str, Checked | None]:
+    """What to fill in at first from what the accounting system states: its number, else the one inside a Nordic VAT number."""
+    if number.strip():
+        checked = check(number, country)
+        return (number.strip() if checked.verdict is Verdict.INVALID else checked.number), checked
+    if vat_number.strip() and country in ("NO", "SE", "DK", "FI"):
+        checked = check(vat_number, country)
+        if checked.verdict is Verdict.VALID:
+            return checked.number, checked
+    return "", None
