@@ -72,7 +72,7 @@ def is_personal(number: str) -> bool:
     return len(digits) == 10 and digits[2] in "01"
 
 
-def _nl(bare: str, country: str) -> Checked:
+def _nl(bare: str, country: str) -> Checked:  # noqa: PLR0911 - one return per kind of number
     if re.fullmatch(r"(NL)?\d{9}B\d{2}", bare):
         return _wrong(bare, country, "vat_number", _("This is a VAT number. The COC number has 8 digits."))
     digits = bare.removeprefix("NL").removeprefix("KVK")

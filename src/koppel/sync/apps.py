@@ -13,7 +13,6 @@ class SyncConfig(AppConfig):
         from koppel.connections.services import register_after_reconnect  # noqa: PLC0415 - after models
         from koppel.sync import words  # noqa: PLC0415 - after models
         from koppel.sync.queries import progress_of  # noqa: PLC0415 - after models
-
         from koppel.sync.services import request_for_connection  # noqa: PLC0415 - after models
 
         register_after_reconnect(request_for_connection)

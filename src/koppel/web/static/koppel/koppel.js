@@ -1,0 +1,85 @@
+// Small habits of all pages. Everything works without it; this makes it quicker.
+
+const every = (selector, act, root = document) => root.querySelectorAll(selector).forEach(act);
+
+function shownBoxes(name) {
+  return [...document.querySelectorAll(`input[type=checkbox][name="${CSS.escape(name)}"]`)].filter((box) => !box.disabled && !box.closest("tr")?.hidden);
+}
+
+function countBoxes() {
+  every("[data-count-of]", (place) => {
+    const boxes = [...document.querySelectorAll(`input[type=checkbox][name="${CSS.escape(place.dataset.countOf)}"]:checked`)];
+    place.textContent = boxes.length.toLocaleString(document.documentElement.lang);
+    const button = place.closest("button");
+    if (button && button.dataset.needsSome !== undefined) button.disabled = boxes.length === 0;
+  });
+  every("[data-check-all]", (all) => {
+    const boxes = shownBoxes(all.dataset.checkAll);
+    const ticked = boxes.filter((box) => box.checked).length;
+    all.checked = boxes.length > 0 && ticked === boxes.length;
+    all.indeterminate = ticked > 0 && ticked < boxes.length;
+  });
+}
+
+function filterRows(input) {
+  const words = input.value.trim().toLocaleLowerCase();
+  const only = [...document.querySelectorAll(`[data-only-rows="${input.dataset.filterRows}"]:checked`)].map((box) => box.value);
+  every(`${input.dataset.filterRows} tbody tr`, (row) => {
+    row.hidden = (words && !row.textContent.toLocaleLowerCase().includes(words)) || only.some((mark) => !row.dataset.marks?.includes(mark));
+  });
+  countBoxes();
+}
+
+document.addEventListener("change", (event) => {
+  const target = event.target;
+  if (target.dataset.submitOnChange !== undefined) target.form.requestSubmit();
+  if (target.dataset.checkAll) shownBoxes(target.dataset.checkAll).forEach((box) => { box.checked = target.checked; });
+  if (target.dataset.onlyRows) every(`[data-filter-rows="${target.dataset.onlyRows}"]`, filterRows);
+  if (target.type === "checkbox") countBoxes();
+  if (target.dataset.reasonFor) showSector(target);
+});
+
+document.addEventListener("input", (event) => {
+  if (event.target.dataset.filterRows) filterRows(event.target);
+});
+
+document.addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+    event.preventDefault();
+    document.getElementById("search")?.focus();
+  }
+});
+
+// A double click sends a form once.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.dataset.once === undefined) return;
+  if (form.dataset.sent) { event.preventDefault(); return; }
+  form.dataset.sent = "1";
+  setTimeout(() => { delete form.dataset.sent; }, 5000);
+});
+window.addEventListener("pageshow", () => every("form[data-sent]", (form) => { delete form.dataset.sent; }));
+
+function showSector(select) {
+  const place = document.getElementById(select.dataset.reasonFor);
+  if (place) place.hidden = !select.value;
+}
+
+// A column of numbers pasted into one field fills the fields below it.
+document.addEventListener("paste", (event) => {
+  const target = event.target;
+  if (target.dataset.column === undefined) return;
+  const lines = event.clipboardData.getData("text").split(/\r?\n/).map((line) => line.trim()).filter(Boolean);
+  if (lines.length < 2) return;
+  event.preventDefault();
+  const column = [...document.querySelectorAll("input[data-column]")].filter((field) => !field.closest("tr").hidden);
+  lines.forEach((line, place) => {
+    const field = column[column.indexOf(target) + place];
+    if (field) { field.value = line; field.dispatchEvent(new Event("change", { bubbles: true })); }
+  });
+});
+
+if (matchMedia("(max-width: 720px)").matches) every(".rail-fold", (fold) => fold.removeAttribute("open"));
+every("select[data-reason-for]", showSector);
+document.addEventListener("htmx:afterSwap", countBoxes);
+countBoxes();

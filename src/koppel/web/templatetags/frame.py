@@ -1,0 +1,34 @@
+"""Small words of the frame: figures, durations, resource names."""
+
+from django import template
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from koppel.books.labels import RESOURCES
+
+register = template.Library()
+
+
+@register.filter
+def figure(value: int | None) -> str:
+    """With the language's separator between thousands."""
+    return "–" if value is None else number_format(value, use_l10n=True, force_grouping=True)
+
+
+@register.filter
+def duration(seconds: int | None) -> str:
+    """Seconds below a minute and a half, then minutes, then hours."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return ngettext("%(count)d second", "%(count)d seconds", seconds) % {"count": seconds}
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return ngettext("%(count)d minute", "%(count)d minutes", minutes) % {"count": minutes}
+    return _("%(hours)d hours") % {"hours": round(minutes / 60)}
+
+
+@register.filter
+def resource_name(key: str) -> str:
+    return str(RESOURCES.get(key, key))
