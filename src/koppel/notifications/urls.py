@@ -1,4 +1,8 @@
-from django.urls import URLPattern
+"""Addresses below `/notices/`."""
+
+from django.urls import path
+
+from koppel.notifications import views
 
 app_name = "notifications"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [path("", views.listing, name="list"), path("read", views.read, name="read")]

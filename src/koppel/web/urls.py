@@ -17,6 +17,6 @@ urlpatterns = [
     path("administrations/<int:administration_id>/", include("koppel.sync.urls")),
     path("organisation/", include("koppel.organisations.urls")),
     path("notices/", include("koppel.notifications.urls")),
-    path("issues/", include("koppel.issues.urls")),
+    path("issues/", include(([path("", views.issues_page, name="list")], "issues"))),
     path("", include("koppel.web.pages")),
 ]

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST
 
 from koppel.organisations.services import remember_language
 from koppel.web.doors import MemberRequest, public
+from koppel.web.overview import issues, overview
 
 
 @public
@@ -37,4 +38,10 @@ def choose_language(request: HttpRequest) -> HttpResponse:
 
 
 def dashboard(request: MemberRequest) -> HttpResponse:
-    return render(request, "web/dashboard.html")
+    """Four questions, each with its list behind it."""
+    return render(request, "web/dashboard.html", {"look": overview(request.actor), "place": "dashboard"})
+
+
+def issues_page(request: MemberRequest) -> HttpResponse:
+    """What a person must fix, with the button that fixes it."""
+    return render(request, "web/issues.html", {"issues": issues(request.actor), "place": "issues"})
