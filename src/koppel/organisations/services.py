@@ -131,7 +131,7 @@ def _save_named(
     own = kind._default_manager.filter(organisation_id=actor.organisation_id)
     if not name:
         raise Refused(_("A name is needed."))
-    if own.filter(name__iexact=name).exclude(pk=key).exists():
+    if own.filter(name__iexact=name).exclude(pk=key or 0).exists():
         raise Refused(_("“%s” exists already.") % name)
     values = {**values, "name": name, "archived_at": timezone.now() if archived else None}
     if key is None:
