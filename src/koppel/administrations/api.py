@@ -7,7 +7,7 @@ from ninja import Query, Router, Schema
 
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import administration_for, visible_to
-from koppel.issues.queries import count_open
+from koppel.issues.queries import count_open, open_issues
 from koppel.web.doors import MemberRequest
 
 router = Router()
@@ -65,6 +65,25 @@ def administration(request: MemberRequest, administration_id: int) -> Administra
     one = administration_for(request.actor, administration_id)
     issues = count_open(request.actor.organisation_id, "administration", [one.pk])
     return _out(one, issues.get(one.pk, 0))
+
+
+class IssueOut(Schema):
+    """`code` is a stable word, `sentence` its text in the caller's language."""
+
+    code: str
+    sentence: str
+    advice: str
+    raised_at: datetime
+
+
+@router.get("/{administration_id}/issues", response=list[IssueOut])
+def issues(request: MemberRequest, administration_id: int) -> list[IssueOut]:
+    """The open issues, oldest first."""
+    one = administration_for(request.actor, administration_id)
+    found = open_issues(one.organisation_id, "administration", [one.pk]).get(one.pk, [])
+    return [
+        IssueOut(code=each.code, sentence=each.sentence, advice=each.advice, raised_at=each.raised_at) for each in found
+    ]
 
 
 def _out(one: Administration, issues: int) -> AdministrationOut:

@@ -308,8 +308,12 @@ def _assign(request: MemberRequest, flow: Flow, *, announce: bool) -> None:
 
 def _url(flow: Flow, step: Step) -> str:
     names = {
-        Step.SYSTEM: "sign_in", Step.SIGN_IN: "sign_in", Step.CHOOSE: "choose", Step.IDENTIFY: "identify", Step.ASSIGN: "assign",
-    }  # fmt: skip
+        Step.SYSTEM: "sign_in",
+        Step.SIGN_IN: "sign_in",
+        Step.CHOOSE: "choose",
+        Step.IDENTIFY: "identify",
+        Step.ASSIGN: "assign",
+    }
     return reverse(f"onboarding:{names[step]}", args=[flow.token])
 
 

@@ -12,7 +12,8 @@ from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 
-from koppel.cli.environment import DEMO_DATA_DIRECTORY, become, data_directory
+from koppel.cli.demo.once import Job, run
+from koppel.cli.environment import DEMO_DATA_DIRECTORY, data_directory
 from koppel.cli.ports import SANDBOX_PORT, WEB_PORT
 from koppel.cli.stack import Stack, StackOptions
 from koppel.cli.supervisor import stoppable
@@ -86,7 +87,7 @@ def demo_once(
     )
     try:
         with stoppable(), stack:
-            code = _run_once(stack, administrations, as_json=as_json, timeout_seconds=timeout_seconds)
+            code = _run_once(stack, as_json=as_json, timeout_seconds=timeout_seconds)
     except KeyboardInterrupt:
         code = 130
     finally:
@@ -102,11 +103,9 @@ def sandbox_arguments(companies: int, sie: Path | None) -> tuple[str, ...]:
     return ("--companies", str(companies), *(("--sie", str(sie.absolute())) if sie else ()))
 
 
-def _run_once(stack: Stack, administrations: int, *, as_json: bool, timeout_seconds: float) -> int:
-    become(stack.environment)
-    from koppel.cli.demo.once import run  # noqa: PLC0415 - may need the environment above
-
-    return run(stack.public_url, stack.sandbox_url, administrations, as_json, timeout_seconds)
+def _run_once(stack: Stack, *, as_json: bool, timeout_seconds: float) -> int:
+    job = Job(stack.public_url, stack.sandbox_url, stack.facts, stack.supervisor.tick, timeout_seconds)
+    return run(job, as_json=as_json)
 
 
 def _welcome(stack: Stack, seconds: float) -> Panel:

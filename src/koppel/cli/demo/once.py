@@ -1,0 +1,166 @@
+"""The whole main job without a person: through the sandbox's real forms and Koppel's own pages, then a table of the result."""
+
+import json
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from koppel.cli.demo.browser import Browser, Form, Page, Unexpected
+from koppel.cli.errors import Refusal
+from koppel.cli.stack import DemoFacts
+
+POLL_SECONDS = 0.5
+SETTLED = ("active", "failed", "blocked", "deactivated")
+
+
+@dataclass
+class Result:
+    """One administration at the end. `source` is the SIE file's name; `rows` per resource; `issues` their sentences."""
+
+    name: str
+    source: str | None
+    status: str
+    seconds: float | None
+    rows: dict[str, int] = field(default_factory=dict)
+    issues: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Job:
+    """`tick` is called between looks, so that the caller can keep its programs alive."""
+
+    public_url: str
+    sandbox_url: str
+    facts: DemoFacts
+    tick: Callable[[], None]
+    timeout_seconds: float
+
+
+def run(job: Job, *, as_json: bool) -> int:
+    """0 when everything that was imported is active. Raises `Refusal` when a page is not what it should be."""
+    began = time.monotonic()
+    console = Console(stderr=True)
+    browser = Browser()
+    try:
+        import_id = _import_everything(browser, job, console)
+        statuses = _watch(browser, job, import_id, console)
+        results = [_result(browser, job, one) for one in statuses]
+    except Unexpected as unexpected:
+        raise Refusal(f"The job stopped: {unexpected}") from None
+    seconds = round(time.monotonic() - began, 1)
+    if as_json:
+        sys.stdout.write(json.dumps({"seconds": seconds, "administrations": [asdict(one) for one in results]}) + "\n")
+    else:
+        Console().print(_table(results, seconds))
+    return 0 if results and all(one.status == "active" for one in results) else 1
+
+
+def _import_everything(browser: Browser, job: Job, console: Console) -> int:
+    """Sign in, connect, tick all, identify, assign, finish. The import's id."""
+    person = job.facts.people[0]
+    page = browser.get(f"{job.public_url}/accounts/login/")
+    page = browser.submit(page, page.form("login", "password"), {"login": person.email, "password": person.password})
+    page = browser.get(f"{job.public_url}/connections/new/")
+    page = browser.submit(page, page.form(button="connector"), {}, button="connector")
+    page = browser.submit(page, page.form("app"), {})
+    account = {"username": job.facts.sandbox_user, "password": job.facts.sandbox_password}
+    page = browser.submit(page, page.form("username", "password"), account)
+    page = browser.submit(page, page.form("request", button="answer"), {}, button="answer", value="allow")
+    _wait_for_descriptions(browser, page.url.replace("/choose", "/companies.json"), job)
+    form = page.form("company")
+    found = [value for name, value in form.boxes if name == "company"]
+    console.print(f"{len(found)} administrations found")
+    page = browser.submit(page, form, {"company": found})
+    page = _identify(browser, page)
+    form = page.form("division")
+    division = next(value for value, _text in form.options["division"] if value)
+    page = browser.submit(page, form, {"division": division}, button="act", value="apply")
+    page = browser.submit(page, page.form("division"), {}, button="act", value="finish")
+    match = re.search(r"[?&]import=(\d+)", page.url)
+    if match is None:
+        raise Unexpected(f"The import did not begin; the browser is at {page.url}.")
+    return int(match[1])
+
+
+def _wait_for_descriptions(browser: Browser, url: str, job: Job) -> None:
+    """Numbers and countries are asked for by a worker; what is missing after a minute is identified by a reason."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        answer = browser.get(url)
+        if answer.status == 200 and json.loads(answer.text)["left"] == 0:
+            return
+        job.tick()
+        time.sleep(POLL_SECONDS)
+
+
+def _identify(browser: Browser, page: Page) -> Page:
+    """Take the numbers that the accounting system knows; a company without a good one is a test company."""
+    form = _identities(page)
+    empty = [name.removeprefix("number-") for name, value in form.fields if name.startswith("number-") and not value]
+    wrong = re.findall(r'id="problem-(\d+)"', page.text)
+    values: dict[str, Any] = {}
+    for key in {*empty, *wrong}:
+        values |= {f"number-{key}": "", f"reason-{key}": "test_demo", f"sector-{key}": "N"}
+    return browser.submit(page, form, values, button="act", value="next")
+
+
+def _identities(page: Page) -> Form:
+    for form in page.forms:
+        if any(name.startswith("number-") for name in form.names):
+            return form
+    raise Unexpected(f"{page.url} is not the Identify step.")
+
+
+def _watch(browser: Browser, job: Job, import_id: int, console: Console) -> list[dict[str, Any]]:
+    """Look until everything is settled or the time is over."""
+    deadline = time.monotonic() + job.timeout_seconds
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+        while True:
+            answer = browser.get(f"{job.public_url}/api/v1/administrations?imported_in={import_id}&limit=1000")
+            if answer.status != 200:
+                raise Unexpected(f"{answer.url} answered {answer.status}.")
+            found: list[dict[str, Any]] = json.loads(answer.text)["items"]
+            live.update(_progress(found))
+            if all(one["status"] in SETTLED for one in found) or time.monotonic() > deadline:
+                return found
+            job.tick()
+            time.sleep(POLL_SECONDS)
+
+
+def _progress(found: list[dict[str, Any]]) -> Table:
+    table = Table("Status", "Administrations", title="Importing")
+    counts: dict[str, int] = {}
+    for one in found:
+        counts[one["status"]] = counts.get(one["status"], 0) + 1
+    for status, count in sorted(counts.items()):
+        table.add_row(status, str(count))
+    return table
+
+
+def _result(browser: Browser, job: Job, one: dict[str, Any]) -> Result:
+    base = f"{job.public_url}/api/v1/administrations/{one['id']}"
+    rows = json.loads(browser.get(f"{base}/books").text)["rows"]
+    runs = json.loads(browser.get(f"{base}/sync/runs").text)
+    issues = json.loads(browser.get(f"{base}/issues").text)
+    company = json.loads(browser.get(f"{job.sandbox_url}/__sandbox__/companies/{one['source_id']}").text)
+    seconds = runs[-1]["seconds"] if runs else None
+    return Result(
+        one["name"], company["source"], one["status"], round(seconds, 1) if seconds is not None else None, rows,
+        [issue["sentence"] for issue in issues],
+    )  # fmt: skip
+
+
+def _table(results: list[Result], seconds: float) -> Table:
+    columns = ("accounts", "contacts", "balances", "entries", "entry_lines")
+    table = Table("Administration", "Status", *columns, "Issues", "Seconds", title=f"Imported in {seconds} s")
+    for one in results:
+        figures = [f"{one.rows.get(key, 0):,}" for key in columns]
+        table.add_row(one.name, one.status, *figures, str(len(one.issues)), str(one.seconds))
+    return table
