@@ -1,0 +1,54 @@
+# One door per habit. `make help` lists them. Needed: Python 3.11 or newer and make; everything else is installed below this folder.
+SHELL := /bin/sh
+PYTHON ?= python3
+TOOLS := .koppel/uv
+UV := $(TOOLS)/bin/uv
+READY := .koppel/ready
+ARGS ?=
+ID ?=
+
+.PHONY: help demo demo-once test check bench docs clean
+
+help: ## What there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY) ## Everything with a demo firm and a played accounting system; prints the address; Ctrl-C stops it
+	@.venv/bin/koppel demo $(ARGS)
+
+demo-once: $(READY) ## The whole main job without a person; exits 0 when all is active (ARGS="--administrations 60 --sie DIR --json")
+	@.venv/bin/koppel demo-once $(ARGS)
+
+test: check ## Style, types, arrows, then all tests, the browser's too (ARGS="-k tenancy": some of them)
+	@.venv/bin/python -m pytest $(ARGS)
+
+check: $(READY) ## Style, types and arrows only: seconds
+	@.venv/bin/ruff format --check -q .
+	@.venv/bin/ruff check -q .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+bench: $(READY) ## Measure, a JSON line per figure (ID=embedded_postgres: one of them)
+	@.venv/bin/python -m bench $(ID)
+
+docs: $(READY) ## Where the documentation is, and whether it names every setting, permission and command
+	@ls -1 README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs/*.md docs/decisions/*.md bench/README.md
+	@.venv/bin/python -m pytest tests/house/test_docs.py
+
+clean: ## Remove the environment; data stays
+	rm -rf .venv .koppel .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+# Whoever removed .venv gets a new one.
+ifeq ($(wildcard .venv/bin/python),)
+.PHONY: $(READY)
+endif
+
+# Made from the lock file, and again when that changes. What is said goes to stderr: --json owns stdout.
+$(READY): uv.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "Koppel needs Python 3.11 or newer; install it, or name one with PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "This Python cannot make environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@test -x $(UV) || { echo "Installing what uv.lock names, once …" >&2; rm -rf $(TOOLS); $(PYTHON) -m venv $(TOOLS) >&2; }
+	@test -x $(UV) || $(TOOLS)/bin/python -m pip install -q --disable-pip-version-check uv==0.13.9 >&2
+	@$(UV) sync --frozen -q --python "$$(command -v $(PYTHON))" >&2
+	@touch $(READY)
