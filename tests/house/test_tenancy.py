@@ -1,0 +1,175 @@
+"""Organisations are kept apart by PostgreSQL itself: every table of every slice, seen as the application role sees it."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import date
+from functools import partial
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.errors import InsufficientPrivilege
+
+from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.tenancy import set_scope_sql
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+OURS, THEIRS = 1, 2
+
+WITHOUT_ORGANISATION = {
+    "organisations_organisation": "the organisation itself; its policy compares id",
+    "organisations_user": "a person may belong to several organisations; sign-in comes before any scope",
+    "organisations_user_groups": "Django's own, unused",
+    "organisations_user_user_permissions": "Django's own, unused",
+}
+FOREIGN = ("django_", "auth_", "account_", "mfa_", "procrastinate_")
+"""Tables of installed packages. They hold sessions, sign-in and the queue, never books."""
+
+_TABLES = """
+SELECT c.relname, c.relrowsecurity, c.relforcerowsecurity,
+       EXISTS (SELECT FROM pg_attribute a
+                WHERE a.attrelid = c.oid AND a.attname = 'organisation_id' AND NOT a.attisdropped)
+  FROM pg_class c
+ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+ ORDER BY c.relname
+"""
+_COLUMNS = """
+SELECT a.attname, t.typname, CASE WHEN a.atttypmod > 4 THEN a.atttypmod - 4 END
+  FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+ WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped
+   AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = '' AND a.attname <> 'organisation_id'
+"""
+_VALUES: dict[str, Any] = {
+    "bool": True, "bytea": b"x", "date": date(2025, 1, 1), "float8": 1.0, "inet": "127.0.0.1", "int2": 1, "int4": 1,
+    "int8": 1, "jsonb": "{}", "numeric": 1, "text": "x", "timestamptz": "2025-01-01T00:00:00Z", "uuid": uuid.UUID(int=1),
+    "varchar": "x", "_text": ["x"], "_varchar": ["x"], "interval": "1 day",
+}  # fmt: skip
+
+
+@pytest.fixture
+def application(clean_database: None, database_addresses: Addresses) -> Iterator[Connection]:
+    """A transaction of the application role that is rolled back."""
+    with psycopg.connect(database_addresses.app_url) as connection:
+        yield connection
+        connection.rollback()
+
+
+@pytest.fixture
+def tenant_tables(application: Connection) -> list[str]:
+    return [name for name, _secured, _forced, is_tenant in application.execute(_TABLES).fetchall() if is_tenant]
+
+
+def test_every_table_with_an_organisation_has_row_security_enabled_and_forced(application: Connection) -> None:
+    rows = [row for row in application.execute(_TABLES).fetchall() if row[3]]
+    assert len(rows) > 30
+    assert [name for name, secured, forced, _is_tenant in rows if not (secured and forced)] == []
+
+
+def test_a_table_without_organisation_is_a_named_exception(application: Connection) -> None:
+    without = {name for name, _secured, _forced, is_tenant in application.execute(_TABLES).fetchall() if not is_tenant}
+    assert {name for name in without if not name.startswith(FOREIGN)} == set(WITHOUT_ORGANISATION)
+
+
+def test_an_organisation_sees_only_itself(application: Connection) -> None:
+    scope(application, 0)
+    insert(application, "organisations_organisation", id=OURS)
+    scope(application, THEIRS)
+    assert count(application, "organisations_organisation") == 0
+
+
+def test_without_a_scope_every_table_denies(application: Connection, tenant_tables: list[str]) -> None:
+    accepted = []
+    for table in tenant_tables:
+        scope(application, OURS)
+        with application.transaction(force_rollback=True):
+            insert(application, table, organisation_id=OURS)
+            scope(application, None)
+            for statement in ("SELECT count(*) FROM {}", "UPDATE {} SET organisation_id = 2", "DELETE FROM {}"):
+                query = sql.SQL(statement).format(sql.Identifier(table))
+                if not refusal(application, partial(application.execute, query)):
+                    accepted.append((table, statement))
+    assert accepted == []
+
+
+def test_without_a_scope_nothing_can_be_written(application: Connection, tenant_tables: list[str]) -> None:
+    for table in tenant_tables:
+        reason = refusal(application, partial(insert, application, table, organisation_id=OURS))
+        assert "no organisation scope" in reason, table
+
+
+def test_another_organisations_rows_are_neither_seen_nor_written(
+    application: Connection, tenant_tables: list[str]
+) -> None:
+    for table in tenant_tables:
+        with application.transaction(force_rollback=True):
+            scope(application, OURS)
+            insert(application, table, organisation_id=OURS)
+            assert count(application, table) == 1, table
+            scope(application, THEIRS)
+            assert count(application, table) == 0, table
+            reason = refusal(application, partial(insert, application, table, organisation_id=OURS))
+            assert "row-level security" in reason, table
+
+
+def test_the_trail_of_who_did_what_cannot_be_rewritten(application: Connection) -> None:
+    scope(application, OURS)
+    insert(application, "audit_entry", organisation_id=OURS)
+    for statement in (
+        b"UPDATE audit_entry SET organisation_id = 1",
+        b"DELETE FROM audit_entry",
+        b"TRUNCATE audit_entry",
+    ):
+        with pytest.raises(InsufficientPrivilege, match="permission denied"), application.transaction():
+            application.execute(statement)
+
+
+@pytest.mark.usefixtures("clean_database")
+def test_the_owner_is_under_the_policies_too(database_addresses: Addresses) -> None:
+    with psycopg.connect(database_addresses.owner_url) as owner, owner.transaction(force_rollback=True):
+        scope(owner, OURS)
+        insert(owner, "issues_issue", organisation_id=OURS)
+        scope(owner, None)
+        with pytest.raises(InsufficientPrivilege), owner.transaction():
+            owner.execute("SELECT count(*) FROM issues_issue")
+
+
+def refusal(connection: Connection, act: Callable[[], object]) -> str:
+    """PostgreSQL's words when it refuses, '' when it does not. Afterwards the transaction is as before."""
+    try:
+        with connection.transaction(force_rollback=True):
+            act()
+    except InsufficientPrivilege as refused:
+        return str(refused)
+    return ""
+
+
+def scope(connection: Connection, organisation_id: int | None) -> None:
+    """Scope the rest of the transaction; None takes the scope away."""
+    if organisation_id is None:
+        connection.execute("SELECT set_config('koppel.organisation', '', true)")
+    else:
+        connection.execute(*set_scope_sql(organisation_id))
+
+
+def count(connection: Connection, table: str) -> int:
+    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def insert(connection: Connection, table: str, **given: int) -> None:
+    """A row with something in every column that needs it. Keys are checked at commit only, and we never commit."""
+    values: dict[str, Any] = {}
+    for name, kind, length_max in connection.execute(_COLUMNS, [table]).fetchall():
+        value = _VALUES[kind]
+        values[name] = value[:length_max] if isinstance(value, str) and length_max else value
+    values |= given
+    connection.execute(
+        sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+            sql.Identifier(table),
+            sql.SQL(", ").join(map(sql.Identifier, values)),
+            sql.SQL(", ").join([sql.Placeholder()] * len(values)),
+        ),
+        list(values.values()),
+    )
