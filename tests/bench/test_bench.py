@@ -1,0 +1,54 @@
+"""The door to the benchmarks. What they measure is their own business."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import __main__ as bench
+from tests.fixtures.surroundings import REPOSITORY
+
+
+def test_an_unknown_name_is_answered_with_those_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["no_such_thing"]) == bench.UNKNOWN
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == f"There is no benchmark 'no_such_thing'; there are: {', '.join(bench.available())}.\n"
+
+
+def test_every_benchmark_is_described_and_every_described_one_exists() -> None:
+    table = (REPOSITORY / "bench" / "README.md").read_text().partition("## What there is")[2]
+    described = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert sorted(described) == bench.available()
+
+
+def test_a_benchmark_prints_nothing_but_its_figures(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Talkative:
+        @staticmethod
+        def run() -> list[dict[str, object]]:
+            sys.stdout.write("warming up\n")
+            return [{"name": "wait", "value": 2, "unit": "s", "to_reach": 1, "holds": False}]
+
+    monkeypatch.setattr(bench, "available", lambda: ["talkative"])
+    monkeypatch.setattr(bench.importlib, "import_module", lambda _name: Talkative)
+    assert bench.main([]) == bench.MISSED
+    assert json.loads(capsys.readouterr().out) == {
+        "id": "talkative", "name": "wait", "value": 2, "unit": "s", "to_reach": 1, "holds": False, "compared_with": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "figure", [{"name": "wait", "value": 2}, {"name": "wait", "value": 2, "unit": "s", "to_reach": 1}]
+)
+def test_a_figure_that_lacks_something_is_refused(figure: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="is not of the form"):
+        bench.complete("some", figure)
+
+
+def test_what_begins_with_an_underscore_is_no_benchmark(tmp_path: Path) -> None:
+    for name in ("__init__", "__main__", "_books", "pages"):
+        (tmp_path / f"{name}.py").touch()
+    assert bench.available(tmp_path) == ["pages"]
