@@ -12,6 +12,7 @@ from koppel.administrations.models import Administration, Assignment, Favourite,
 from koppel.administrations.scope import visible_to
 from koppel.audit.services import record
 from koppel.connections.models import RemoteCompany
+from koppel.organisations.bundles import refuse_problems
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.policy import Actor, Permission, Role
 
@@ -129,14 +130,17 @@ def activate(actor: Actor, administration_ids: Iterable[int]) -> Outcome:
 
 
 def change_settings(actor: Actor, administration_id: int, values: Mapping[str, Any]) -> None:
-    """Store own values; None resets a key to what template or organisation say. `problems_with` must be empty."""
+    """Store own values; None resets a key to what template or organisation say. Raises `Refused`."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
+    refuse_problems({key: value for key, value in values.items() if value is not None})
     one = visible_to(actor).select_for_update(of=("self",)).filter(pk=administration_id).first()
     if one is None:
         raise NotThere
     before = dict(one.settings)
     merged = {**one.settings, **values}
     one.settings = {key: value for key, value in merged.items() if value is not None}
+    if one.settings == before:
+        return
     one.save(update_fields=["settings"])
     record(
         actor.organisation_id,

@@ -9,10 +9,10 @@ from enum import StrEnum
 from typing import Any
 
 from koppel.administrations.models import Administration
-from koppel.connector.rows import ROWS
+from koppel.organisations.bundles import RESOURCES, SCHEDULES, problems_with
 
-RESOURCES = tuple(key for key in ROWS if key != "entry_lines")
-SCHEDULES = ("off", "daily", "night", "hourly_2", "hourly_4", "hourly_8")
+__all__ = ["DEFAULTS", "RESOURCES", "SCHEDULES", "InForce", "Setting", "Source", "in_force", "problems_with"]
+
 DEFAULTS: dict[str, Any] = {
     "resources": list(RESOURCES),
     "fiscal_years_back": 1,
@@ -63,23 +63,6 @@ def in_force(administration: Administration) -> InForce:
         notify=tuple(found["notify"].value),
         sources={key: setting.source for key, setting in found.items()},
     )
-
-
-def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Why a bundle of settings cannot be stored, by key; {} when it can. For templates, organisations, administrations."""
-    problems: dict[str, str] = {}
-    for key in settings.keys() - DEFAULTS.keys():
-        problems[key] = "unknown"
-    if not set(settings.get("resources", ())) <= set(RESOURCES):
-        problems["resources"] = "unknown_resource"
-    years = settings.get("fiscal_years_back", 0)
-    if not isinstance(years, int) or not 0 <= years <= 20:
-        problems["fiscal_years_back"] = "out_of_range"
-    if settings.get("schedule", "off") not in SCHEDULES:
-        problems["schedule"] = "unknown_schedule"
-    if settings.get("full_comparison_weekday", 0) not in range(7):
-        problems["full_comparison_weekday"] = "out_of_range"
-    return problems
 
 
 def _setting(administration: Administration, key: str) -> Setting:

@@ -7,6 +7,7 @@ from koppel.administrations import views
 app_name = "administrations"
 urlpatterns = [
     path("", views.listing, name="list"),
+    path("rows/", views.rows, name="rows"),
     path("bulk", views.bulk, name="bulk"),
     path("<int:administration_id>/", views.detail, name="detail"),
     path("<int:administration_id>/settings/", views.settings_page, name="settings"),

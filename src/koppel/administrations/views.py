@@ -14,34 +14,39 @@ from koppel.administrations import panels, queries, services
 from koppel.administrations.doors import administration_or_404
 from koppel.administrations.errors import NotThere
 from koppel.administrations.models import Administration, Status
-from koppel.administrations.settings import DEFAULTS, RESOURCES, SCHEDULES, in_force, problems_with
-from koppel.audit.models import AuditEntry
+from koppel.administrations.settings import DEFAULTS, RESOURCES, InForce, in_force
 from koppel.issues.queries import count_open, open_issues
+from koppel.organisations.bundles import SCHEDULE_NAMES, WEEKDAYS
+from koppel.organisations.bundles import asked as asked_bundle
+from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Permission
 from koppel.web.doors import MemberRequest
 
-WEEKDAYS = tuple(
-    gettext_lazy(day) for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+FRESHNESSES = (
+    ("fresh", gettext_lazy("Complete since yesterday")),
+    ("stale", gettext_lazy("Older")),
+    ("never", gettext_lazy("Never complete")),
 )
-SCHEDULE_NAMES = {
-    "off": gettext_lazy("Off"),
-    "daily": gettext_lazy("Daily"),
-    "night": gettext_lazy("At night"),
-    "hourly_2": gettext_lazy("Every 2 hours"),
-    "hourly_4": gettext_lazy("Every 4 hours"),
-    "hourly_8": gettext_lazy("Every 8 hours"),
-}
 
 
 def listing(request: MemberRequest) -> HttpResponse:
     """The list; asks for its rows again every two seconds while something is being read in."""
+    return render(request, "administrations/list.html", _listed(request) | queries.choices(request.actor))
+
+
+def rows(request: MemberRequest) -> HttpResponse:
+    """The part of the list that changes by itself."""
+    return render(request, "administrations/rows.html", _listed(request))
+
+
+def _listed(request: MemberRequest) -> dict[str, Any]:
     actor, asked = request.actor, request.GET
     page = queries.page_of(queries.search(actor, asked.dict()), _number(asked.get("page", "1")))
     ids = [one.pk for one in page.rows]
     progress = panels.progress_of(actor.organisation_id, ids)
     issues = count_open(actor.organisation_id, "administration", ids)
     state = queries.import_state(actor, int(asked["import"])) if asked.get("import", "").isdecimal() else None
-    context = {
+    return {
         "place": "administrations",
         "page": page,
         "rows": [(one, progress.get(one.pk), issues.get(one.pk, 0)) for one in page.rows],
@@ -52,11 +57,9 @@ def listing(request: MemberRequest) -> HttpResponse:
         "asked": asked,
         "query": _without(request, "page"),
         "statuses": Status.choices,
+        "freshnesses": FRESHNESSES,
         "filtered": any(asked.get(key) for key in (*queries.FILTERS, "q", "import", "favourites")),
-        **queries.choices(actor),
     }
-    template = "administrations/rows.html" if request.headers.get("HX-Request") else "administrations/list.html"
-    return render(request, template, context)
 
 
 @require_POST
@@ -97,18 +100,16 @@ def settings_page(request: MemberRequest, administration_id: int) -> HttpRespons
     one = administration_or_404(request.actor, administration_id)
     if request.method == "POST":
         request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
-        values = _asked_settings(request)
-        problems = problems_with({key: value for key, value in values.items() if value is not None})
-        if problems:
-            messages.error(request, _("These settings cannot be stored: %s.") % ", ".join(sorted(problems)))
-        else:
-            services.change_settings(request.actor, one.pk, values)
+        try:
+            services.change_settings(request.actor, one.pk, _asked_settings(request, one))
             messages.success(request, _("The settings are stored. They hold from the next sync on."))
             return HttpResponseRedirect(request.path)
+        except Refused as refusal:
+            messages.error(request, str(refusal))
     context = _frame(request, one, "settings") | {
         "in_force": in_force(one),
         "all_resources": RESOURCES,
-        "schedules": [(key, SCHEDULE_NAMES[key]) for key in SCHEDULES],
+        "schedules": list(SCHEDULE_NAMES.items()),
         "weekdays": list(enumerate(WEEKDAYS)),
         "may_change": request.actor.may(Permission.CHANGE_ADMINISTRATIONS),
     }
@@ -118,10 +119,8 @@ def settings_page(request: MemberRequest, administration_id: int) -> HttpRespons
 def history(request: MemberRequest, administration_id: int) -> HttpResponse:
     """Who did what to this administration."""
     one = administration_or_404(request.actor, administration_id)
-    entries = AuditEntry.objects.filter(
-        organisation_id=one.organisation_id, subject_kind="administration", subject_id=one.pk
-    ).order_by("-at", "-pk")[:200]
-    return render(request, "administrations/history.html", _frame(request, one, "history") | {"entries": entries})
+    context = _frame(request, one, "history") | {"entries": queries.history_of(one)}
+    return render(request, "administrations/history.html", context)
 
 
 @require_POST
@@ -159,17 +158,19 @@ def _chosen(request: HttpRequest, key: str) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-def _asked_settings(request: HttpRequest) -> dict[str, Any]:
+def _asked_settings(request: HttpRequest, one: Administration) -> dict[str, Any]:
+    """What the form changes. A value that is in force already stays where it comes from. Raises `Refused`."""
     if key := request.POST.get("reset"):
         return {key: None} if key in DEFAULTS else {}
-    years = request.POST.get("fiscal_years_back", "")
-    weekday = request.POST.get("full_comparison_weekday", "")
-    return {
-        "resources": request.POST.getlist("resources"),
-        "fiscal_years_back": int(years) if years.isdecimal() and len(years) < 4 else -1,
-        "schedule": request.POST.get("schedule", ""),
-        "full_comparison_weekday": int(weekday) if weekday.isdecimal() and len(weekday) < 3 else -1,
-    }
+    wanted = {"resources": request.POST.getlist("resources"), **asked_bundle(request.POST, {})}
+    now = in_force(one)
+    return {key: value for key, value in wanted.items() if not _is_in_force(now, key, value)}
+
+
+def _is_in_force(now: InForce, key: str, value: Any) -> bool:
+    if key == "resources":
+        return set(value) == set(now.resources)
+    return bool(getattr(now, key) == value)
 
 
 def _back(request: HttpRequest) -> HttpResponse:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.kit.tenancy import installation_scope
+from koppel.organisations.bundles import refuse_problems
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, DivisionMember, Membership, Organisation, Template, User
 from koppel.organisations.policy import Actor, Permission, Role
@@ -54,7 +55,7 @@ def add_person(actor: Actor, *, email: str, name: str, role: Role) -> tuple[Memb
     email = User.objects.normalize_email(email.strip())
     user = User.objects.filter(email__iexact=email).first()
     is_new = user is None
-    user = user or User.objects.create_user(email, None, name=name.strip() or email)
+    user = user or User.objects.create_user(email, None, name=_clean(name)[:200] or email)
     membership, made = Membership.objects.get_or_create(
         organisation_id=actor.organisation_id, user=user, defaults={"role": role}
     )
@@ -105,18 +106,31 @@ def save_division(actor: Actor, division_id: int | None, name: str, *, archived:
 def save_template(
     actor: Actor, template_id: int | None, name: str, settings: Mapping[str, Any], *, archived: bool = False
 ) -> None:
-    """Make, change or archive a template. The caller has checked the settings. Raises `Refused`."""
+    """Make, change or archive a template. Raises `Refused`."""
     actor.require(Permission.PEOPLE)
+    refuse_problems(settings)
     _save_named(actor, Template, template_id, name, archived, {"settings": dict(settings)})
 
 
-def change_organisation(actor: Actor, *, name: str) -> None:
-    """Rename the organisation. Raises `Refused`."""
+def change_organisation(actor: Actor, *, name: str, settings: Mapping[str, Any]) -> None:
+    """Its name, and the settings beneath every template. Raises `Refused`."""
     actor.require(Permission.ORGANISATION)
-    if not name.strip():
+    refuse_problems(settings)
+    name = _clean(name)[:200]
+    if not name:
         raise Refused(_("A name is needed."))
-    Organisation.objects.filter(pk=actor.organisation_id).update(name=name.strip()[:200])
-    _record(actor, "organisation.renamed", "organisation", actor.organisation_id, name, {})
+    organisation = Organisation.objects.select_for_update().get(pk=actor.organisation_id)
+    before = {"name": organisation.name, "settings": organisation.settings}
+    after = {"name": name, "settings": dict(settings)}
+    organisation.name, organisation.settings = name, dict(settings)
+    organisation.save(update_fields=["name", "settings"])
+    details = {"before": before, "after": after}
+    _record(actor, "organisation.changed", "organisation", actor.organisation_id, name, details)
+
+
+def _clean(text: str) -> str:
+    """Without the one character that PostgreSQL cannot store."""
+    return text.replace("\0", "").strip()
 
 
 def _save_named(
@@ -127,7 +141,7 @@ def _save_named(
     archived: bool,
     values: dict[str, Any],
 ) -> None:
-    name = name.strip()[:120]
+    name = _clean(name)[:120]
     own = kind._default_manager.filter(organisation_id=actor.organisation_id)
     if not name:
         raise Refused(_("A name is needed."))

@@ -4,16 +4,17 @@ from typing import Any
 
 from allauth.account.forms import ResetPasswordForm
 from django.contrib import messages
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from koppel.audit.models import AuditEntry
 from koppel.organisations import services
+from koppel.organisations.bundles import RESOURCES, SCHEDULE_NAMES, WEEKDAYS, asked
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Organisation, Template
-from koppel.organisations.policy import Permission, Role
+from koppel.organisations.policy import Actor, Permission, Role
 from koppel.web.doors import MemberRequest
 
 ACTIVITY_ROWS = 200
@@ -27,46 +28,58 @@ def people(request: MemberRequest) -> HttpResponse:
     found = Membership.objects.filter(organisation_id=request.actor.organisation_id).select_related("user")
     own = Division.objects.filter(organisation_id=request.actor.organisation_id, archived_at=None).order_by("name")
     rows = [
-        (one, {each.division_id for each in one.divisions.all()})
+        (one, {each.division_id for each in one.divisions.all()}, _may_change(request.actor, one))
         for one in found.prefetch_related("divisions").order_by("-is_active", "user__name")
     ]
-    return render(
-        request, "organisations/people.html", {"place": "people", "rows": rows, "roles": Role.choices, "divisions": own}
-    )
+    roles = [(key, label) for key, label in Role.choices if _may_give(request.actor, Role(key))]
+    context = {"place": "people", "rows": rows, "roles": roles, "divisions": own}
+    return render(request, "organisations/people.html", context)
 
 
 def divisions(request: MemberRequest) -> HttpResponse:
+    """Groups of people and administrations."""
     request.actor.require(Permission.PEOPLE)
     if request.method == "POST":
         return _done(request, _change_division)
-    rows = _named(request, Division).annotate(count=Count("administrations", distinct=True))
+    rows = _named(request, Division).annotate(
+        count=Count("administrations", distinct=True), people=Count("members", distinct=True)
+    )
     return render(request, "organisations/divisions.html", {"place": "divisions", "rows": rows})
 
 
 def templates(request: MemberRequest) -> HttpResponse:
+    """Named bundles of settings."""
     request.actor.require(Permission.PEOPLE)
     if request.method == "POST":
         return _done(request, _change_template)
     rows = _named(request, Template).annotate(count=Count("administrations", distinct=True))
-    return render(request, "organisations/templates.html", {"place": "templates", "rows": rows})
+    return render(request, "organisations/templates.html", {"place": "templates", "rows": rows, **_choices()})
 
 
 def activity(request: MemberRequest) -> HttpResponse:
-    """The newest acts of everybody."""
+    """The newest acts of everybody, and older ones page by page."""
     request.actor.require(Permission.ORGANISATION)
-    found = AuditEntry.objects.filter(organisation_id=request.actor.organisation_id).order_by("-at", "-pk")
-    if words := request.GET.get("q", "").strip():
-        found = found.filter(subject_name__icontains=words) | found.filter(actor_name__icontains=words)
-    context = {"place": "activity", "entries": found[:ACTIVITY_ROWS], "search": request.GET.get("q", "")}
+    found = AuditEntry.objects.filter(organisation_id=request.actor.organisation_id).order_by("-pk")
+    words = request.GET.get("q", "").replace("\0", "").strip()
+    if words:
+        found = found.filter(Q(subject_name__icontains=words) | Q(actor_name__icontains=words))
+    before = request.GET.get("before", "")
+    if before.isdecimal():
+        found = found.filter(pk__lt=int(before))
+    entries = list(found[: ACTIVITY_ROWS + 1])
+    older = entries[ACTIVITY_ROWS - 1].pk if len(entries) > ACTIVITY_ROWS else None
+    context = {"place": "activity", "entries": entries[:ACTIVITY_ROWS], "search": words, "older": older}
     return render(request, "organisations/activity.html", context)
 
 
 def settings_page(request: MemberRequest) -> HttpResponse:
+    """The organisation's name, and the settings that hold where neither administration nor template sets one."""
     request.actor.require(Permission.ORGANISATION)
     if request.method == "POST":
-        return _done(request, lambda asked: services.change_organisation(asked.actor, name=asked.POST.get("name", "")))
+        return _done(request, _change_organisation)
     organisation = Organisation.objects.get(pk=request.actor.organisation_id)
-    return render(request, "organisations/settings.html", {"place": "settings", "organisation": organisation})
+    context = {"place": "settings", "organisation": organisation, **_choices()}
+    return render(request, "organisations/settings.html", context)
 
 
 def _done(request: MemberRequest, act: Any) -> HttpResponse:
@@ -80,45 +93,66 @@ def _done(request: MemberRequest, act: Any) -> HttpResponse:
 
 
 def _change_person(request: MemberRequest) -> None:
-    asked = request.POST
-    role = Role(asked["role"]) if asked.get("role") in Role.values else Role.USER
-    key = asked.get("id", "")
-    if not key.isdecimal():
-        membership, is_new = services.add_person(
-            request.actor, email=asked.get("email", "").strip(), name=asked.get("name", ""), role=role
-        )
-        key = str(membership.pk)
-        if is_new:
-            form = ResetPasswordForm(data={"email": membership.user.email})
-            if form.is_valid():
-                form.save(request)
+    form = request.POST
+    role = Role(form["role"]) if form.get("role") in Role.values else Role.USER
+    key = _number(form.get("id", ""))
+    if key is None:
+        key = _add_person(request, role)
     else:
-        services.change_person(request.actor, int(key), role=role, is_active=asked.get("is_active") == "1")
-    chosen = [int(one) for one in asked.getlist("divisions") if one.isdecimal()]
-    services.set_divisions(request.actor, int(key), chosen)
+        services.change_person(request.actor, key, role=role, is_active=form.get("is_active") == "1")
+    chosen = [int(one) for one in form.getlist("divisions") if one.isdecimal()]
+    services.set_divisions(request.actor, key, chosen)
+
+
+def _add_person(request: MemberRequest, role: Role) -> int:
+    """The new membership's id. Somebody who is new to Koppel gets a mail."""
+    email, name = request.POST.get("email", "").strip(), request.POST.get("name", "")
+    membership, is_new = services.add_person(request.actor, email=email, name=name, role=role)
+    if is_new:
+        form = ResetPasswordForm(data={"email": membership.user.email})
+        if form.is_valid():
+            form.save(request)
+    return membership.pk
 
 
 def _change_division(request: MemberRequest) -> None:
-    asked = request.POST
-    services.save_division(request.actor, _key(request), asked.get("name", ""), archived=asked.get("archived") == "1")
+    form = request.POST
+    key, archived = _number(form.get("id", "")), form.get("archived") == "1"
+    services.save_division(request.actor, key, form.get("name", ""), archived=archived)
 
 
 def _change_template(request: MemberRequest) -> None:
-    """Renames and archives here; the settings of a template are kept as they are, or copied for a new one."""
-    asked, key = request.POST, _key(request)
+    form, key = request.POST, _number(request.POST.get("id", ""))
     own = Template.objects.filter(organisation_id=request.actor.organisation_id)
-    base = own.filter(pk=key or (int(asked["copy"]) if asked.get("copy", "").isdecimal() else 0)).first()
-    values = dict(base.settings) if base else {}
-    years, schedule = asked.get("fiscal_years_back", ""), asked.get("schedule", "")
-    if years.isdecimal() and int(years) <= 20:
-        values["fiscal_years_back"] = int(years)
-    if schedule in ("off", "daily", "night", "hourly_2", "hourly_4", "hourly_8"):
-        values["schedule"] = schedule
-    services.save_template(request.actor, key, asked.get("name", ""), values, archived=asked.get("archived") == "1")
+    before = own.filter(pk=key or 0).values_list("settings", flat=True).first() or {}
+    values, archived = asked(form, before), form.get("archived") == "1"
+    services.save_template(request.actor, key, form.get("name", ""), values, archived=archived)
 
 
-def _key(request: MemberRequest) -> int | None:
-    text = request.POST.get("id", "")
+def _change_organisation(request: MemberRequest) -> None:
+    before = Organisation.objects.values_list("settings", flat=True).get(pk=request.actor.organisation_id)
+    values = asked(request.POST, before)
+    services.change_organisation(request.actor, name=request.POST.get("name", ""), settings=values)
+
+
+def _may_give(actor: Actor, role: Role) -> bool:
+    return role != Role.ADMINISTRATOR or actor.role == Role.ADMINISTRATOR
+
+
+def _may_change(actor: Actor, membership: Membership) -> bool:
+    return _may_give(actor, Role(membership.role))
+
+
+def _choices() -> dict[str, Any]:
+    """What a form of settings offers."""
+    return {
+        "all_resources": RESOURCES,
+        "schedules": list(SCHEDULE_NAMES.items()),
+        "weekdays": list(enumerate(WEEKDAYS)),
+    }
+
+
+def _number(text: str) -> int | None:
     return int(text) if text.isdecimal() else None
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.functional import Promise
+from django.utils.functional import Promise, SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 
 from koppel.notifications.queries import unread_count
@@ -48,11 +48,16 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     shown: dict[str, Any] = {"actor": actor, "languages": settings.LANGUAGES, "places": (), "organisation_places": ()}
     if actor is None:
         return shown
+    # Asked for by the frame only: pages of refusal are rendered where no scope is open.
     return {
         **shown,
-        "organisation_name": Organisation.objects.values_list("name", flat=True).get(pk=actor.organisation_id),
-        "unread_notices": unread_count(actor),
+        "organisation_name": SimpleLazyObject(lambda: _name_of(actor)),
+        "unread_notices": SimpleLazyObject(lambda: unread_count(actor)),
         "places": [one for one in MAIN if actor.may(one.permission)],
         "organisation_places": [one for one in ORGANISATION if actor.may(one.permission)],
         "may": {permission.value: actor.may(permission) for permission in Permission},
     }
+
+
+def _name_of(actor: Actor) -> str:
+    return Organisation.objects.values_list("name", flat=True).get(pk=actor.organisation_id)

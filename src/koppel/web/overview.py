@@ -9,6 +9,7 @@ from django.utils import timezone
 from koppel.administrations import panels
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.panels import Progress
+from koppel.administrations.queries import FRESH_HOURS
 from koppel.administrations.scope import visible_to
 from koppel.connections.models import Connection, ConnectionState
 from koppel.issues.models import Issue
@@ -26,8 +27,10 @@ class Overview:
     issues: list[tuple[IssueView, str]]
     issue_count: int
     running: list[tuple[Administration, Progress | None]]
+    running_count: int
     fresh: int
     stale: int
+    never: int
     connections: int
     waiting_connections: int
 
@@ -36,12 +39,13 @@ def overview(actor: Actor) -> Overview:
     """One look at everything."""
     visible = visible_to(actor)
     by_status = dict(visible.values_list("status").annotate(Count("pk")).order_by())
-    running = list(visible.filter(status__in=[Status.QUEUED, Status.CONFIGURING]).order_by("name")[:SHOWN])
+    under_way = visible.filter(status__in=[Status.QUEUED, Status.CONFIGURING])
+    running = list(under_way.order_by("status", "name")[:SHOWN])
     progress = panels.progress_of(actor.organisation_id, [one.pk for one in running])
     connections = Connection.objects.filter(organisation_id=actor.organisation_id).exclude(
         state=ConnectionState.REMOVED
     )
-    since = timezone.now() - timedelta(hours=30)
+    since = timezone.now() - timedelta(hours=FRESH_HOURS)
     found = issues(actor)
     return Overview(
         total=sum(by_status.values()),
@@ -49,8 +53,10 @@ def overview(actor: Actor) -> Overview:
         issues=found[:SHOWN],
         issue_count=len(found),
         running=[(one, progress.get(one.pk)) for one in running],
+        running_count=by_status.get(Status.QUEUED, 0) + by_status.get(Status.CONFIGURING, 0),
         fresh=visible.filter(complete_as_of__gte=since).count(),
-        stale=visible.filter(complete_as_of__lt=since, status=Status.ACTIVE).count(),
+        stale=visible.filter(complete_as_of__lt=since).count(),
+        never=visible.filter(complete_as_of=None).count(),
         connections=connections.count(),
         waiting_connections=connections.filter(state=ConnectionState.NEEDS_REAUTH).count(),
     )

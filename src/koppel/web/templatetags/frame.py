@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from koppel.books.labels import RESOURCES
+from koppel.web.acts import ACTS
 
 register = template.Library()
 
@@ -32,3 +33,14 @@ def duration(seconds: int | None) -> str:
 @register.filter
 def resource_name(key: str) -> str:
     return str(RESOURCES.get(key, key))
+
+
+@register.filter
+def act_name(act: str) -> str:
+    return str(ACTS.get(act, act))
+
+
+@register.filter
+def key(value: int | None) -> str:
+    """A row's id in an address or a form: never with separators between thousands."""
+    return "" if value is None else str(value)

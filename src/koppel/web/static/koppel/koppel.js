@@ -50,6 +50,16 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+document.addEventListener("click", (event) => {
+  event.target.closest("[data-close]")?.parentElement.remove();
+  every("details.menu[open]", (menu) => { if (!menu.contains(event.target)) menu.open = false; });
+});
+
+document.addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && document.querySelector("details.menu[open]");
+  if (menu) { menu.open = false; menu.querySelector("summary").focus(); }
+});
+
 // A double click sends a form once.
 document.addEventListener("submit", (event) => {
   const form = event.target;
@@ -80,6 +90,7 @@ document.addEventListener("paste", (event) => {
 });
 
 if (matchMedia("(max-width: 720px)").matches) every(".rail-fold", (fold) => fold.removeAttribute("open"));
+every("[data-close]", (button) => { button.hidden = false; });
 every("select[data-reason-for]", showSector);
 document.addEventListener("htmx:afterSwap", countBoxes);
 countBoxes();

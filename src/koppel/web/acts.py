@@ -1,0 +1,22 @@
+"""The words of the audit trail's acts. The frame shows them; a test sees to it that no act lacks its words."""
+
+from django.utils.translation import gettext_lazy as _
+
+ACTS = {
+    "administration.settings_changed": _("changed the settings"),
+    "administration.sync_requested": _("asked for a sync"),
+    "administration.unassigned": _("took a person off"),
+    "administrations.active": _("activated administrations"),
+    "administrations.assigned": _("assigned administrations"),
+    "administrations.deactivated": _("deactivated administrations"),
+    "administrations.imported": _("imported administrations"),
+    "connection.connected": _("made the connection"),
+    "connection.reconnected": _("signed in again"),
+    "division.changed": _("changed the division"),
+    "division.made": _("made the division"),
+    "organisation.changed": _("changed the organisation"),
+    "person.added": _("added a person"),
+    "person.changed": _("changed a person"),
+    "template.changed": _("changed the template"),
+    "template.made": _("made the template"),
+}

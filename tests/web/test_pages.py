@@ -1,0 +1,253 @@
+"""Every page of the frame, for every role, in both languages."""
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from koppel.administrations.models import Administration, Status
+from koppel.audit.models import AuditEntry
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.models import Division, Membership, Organisation, Template
+from koppel.organisations.policy import PERMISSIONS, Permission, Role
+from tests.books.ledger import administration_of
+from tests.web.world import IMPORT, World, world_of
+
+OF_THE_FRAME = {
+    "/": Permission.SEE,
+    "/administrations/": Permission.SEE,
+    f"/administrations/?import={IMPORT}": Permission.SEE,
+    "/administrations/?q=bakkerij&status=active&sort=-complete&freshness=stale&favourites=1": Permission.SEE,
+    f"/administrations/rows/?import={IMPORT}": Permission.SEE,
+    "/issues/": Permission.SEE,
+    "/notices/": Permission.SEE,
+    "/organisation/people/": Permission.PEOPLE,
+    "/organisation/divisions/": Permission.PEOPLE,
+    "/organisation/templates/": Permission.PEOPLE,
+    "/organisation/activity/": Permission.ORGANISATION,
+    "/organisation/settings/": Permission.ORGANISATION,
+    "/connections/": Permission.IMPORT,
+}
+OF_ONE = ("administrations:detail", "administrations:settings", "administrations:history", "sync:overview")
+FOR_ANYBODY = (
+    "/accounts/login/",
+    "/accounts/password/reset/",
+    "/accounts/password/reset/done/",
+    "/accounts/password/reset/key/done/",
+    "/accounts/password/reset/key/x-y/",
+    "/accounts/signup/",
+)
+WHEN_SIGNED_IN = ("/accounts/password/change/", "/accounts/logout/", "/accounts/2fa/", "/accounts/reauthenticate/")
+
+
+@pytest.fixture
+def world(actor: Any) -> World:
+    return world_of(actor)
+
+
+@pytest.mark.parametrize("language", ["en", "nl"])
+@pytest.mark.parametrize("role", Role.values)
+def test_every_page_answers_every_role(world: World, role: str, language: str) -> None:
+    client = world.client(role, language)
+    for address, permission in OF_THE_FRAME.items():
+        expected = 200 if Role(role) in PERMISSIONS[permission] else 403
+        reads(client, address, language, expected)
+    for name in OF_ONE:
+        reads(client, reverse(name, args=[world.active.pk]), language)
+        reads(client, reverse(name, args=[world.configuring.pk]), language)
+    for address in WHEN_SIGNED_IN:
+        reads(client, address, language)
+
+
+@pytest.mark.parametrize("language", ["en", "nl"])
+def test_pages_for_anybody(clean_database: None, language: str) -> None:
+    client = Client()
+    client.cookies["koppel_language"] = language
+    for address in FOR_ANYBODY:
+        reads(client, address, language)
+    reads(client, "/nowhere/", language, 404)
+
+
+def reads(client: Client, address: str, language: str, status: int = 200) -> str:
+    """The page has this status, says its language, and holds nothing that the content security policy would stop."""
+    response = client.get(address, follow=address.startswith("/accounts/"))
+    text = response.content.decode()
+    assert response.status_code == status, f"{address}: {response.status_code}"
+    assert f'<html lang="{language}">' in text or 'id="rows"' in text, address
+    assert not re.search(
+        r"<style|<script(?![^>]*\ssrc=)|\sstyle=|\son[a-z]+=|javascript:|(?:src|action)=\"https?:", text
+    ), address
+    return text
+
+
+def test_the_rail_shows_only_what_the_role_may(world: World) -> None:
+    assert 'href="/organisation/people/"' in reads(world.client("team_leader"), "/", "en")
+    assert 'href="/organisation/activity/"' not in reads(world.client("team_leader"), "/", "en")
+    assert 'href="/organisation/' not in reads(world.client("reader"), "/", "en")
+
+
+def test_a_stranger_is_asked_to_sign_in(clean_database: None) -> None:
+    assert Client().get("/administrations/").headers["Location"] == "/accounts/login/?next=/administrations/"
+
+
+def test_an_administration_of_others_does_not_exist_here(world: World, actor: Any) -> None:
+    hidden = administration_of(actor("administrator"))
+    for name in OF_ONE:
+        text = reads(world.client("administrator"), reverse(name, args=[hidden.pk]), "en", 404)
+        assert hidden.name not in text
+
+
+def test_a_person_without_organisation_is_told_so(world: World) -> None:
+    with organisation_scope(world.boss.organisation_id):
+        Membership.objects.filter(pk=world.people["reader"].membership_id).update(is_active=False)
+    assert "No organisation" in reads(world.client("reader"), "/", "en", 403)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["page=0", "page=9999999999", "page=x", "status=gone", "division=99999999999999999999", "user=%00", "q=%00a",
+     "import=99999999999999999999", "sort=;drop", "template=-1", "freshness=x", "connection=²", "q=%25_"],
+)  # fmt: skip
+def test_rubbish_in_the_address_bar_is_left_out(world: World, query: str) -> None:
+    reads(world.client("administrator"), f"/administrations/?{query}", "en")
+
+
+def test_an_import_is_followed_in_the_list(world: World) -> None:
+    text = reads(world.client("user"), f"/administrations/?import={IMPORT}", "en")
+    assert "Importing 2 administrations" in text
+    assert 'hx-trigger="every 2s"' in text
+    finish(world)
+    text = reads(world.client("user"), f"/administrations/rows/?import={IMPORT}", "en")
+    assert "The import is complete" in text
+    assert "hx-trigger" not in text
+
+
+def finish(world: World) -> None:
+    with organisation_scope(world.boss.organisation_id):
+        Administration.objects.update(status=Status.ACTIVE)
+
+
+def test_the_bulk_bar_assigns_what_is_ticked_and_nothing_else(world: World) -> None:
+    client = world.client("user_plus")
+    asked = {"act": "assign", "division": world.division.pk, "id": [world.active.pk]}
+    client.post("/administrations/bulk", asked)
+    with organisation_scope(world.boss.organisation_id):
+        assert set(Administration.objects.filter(division=world.division)) == {world.active}
+
+
+def test_a_reader_changes_nothing(world: World) -> None:
+    client = world.client("reader")
+    assert client.post("/administrations/bulk", {"act": "deactivate", "id": [world.active.pk]}).status_code == 403
+    assert client.post(f"/administrations/{world.active.pk}/settings/", {"schedule": "off"}).status_code == 403
+    for page in ("people", "divisions", "templates", "settings"):
+        assert client.post(f"/organisation/{page}/", {"name": "x"}).status_code == 403
+    with organisation_scope(world.boss.organisation_id):
+        assert Administration.objects.get(pk=world.active.pk).status == Status.ACTIVE
+        assert not Division.objects.filter(name="x").exists()
+
+
+def test_a_favourite_is_starred_in_the_list_and_unstarred(world: World) -> None:
+    client = world.client("reader")
+    client.post(f"/administrations/{world.active.pk}/star", {"starred": "1"})
+    text = reads(client, "/administrations/?favourites=1", "en")
+    assert "Bakkerij De Haan" in text
+    assert "Fjordheim" not in text
+    client.post(f"/administrations/{world.active.pk}/star", {"starred": "0"})
+    assert "Bakkerij De Haan" not in reads(client, "/administrations/?favourites=1", "en")
+
+
+def settings_form(**changed: Any) -> dict[str, Any]:
+    from koppel.administrations.settings import DEFAULTS
+
+    values = {key: DEFAULTS[key] for key in ("resources", "schedule", "full_comparison_weekday")}
+    return {**values, "fiscal_years_back": 3, **changed}
+
+
+def test_saving_settings_keeps_what_was_not_changed_where_it_comes_from(world: World) -> None:
+    client = world.client("user")
+    address = f"/administrations/{world.active.pk}/settings/"
+    client.post(address, settings_form(schedule="night"))
+    with organisation_scope(world.boss.organisation_id):
+        assert Administration.objects.get(pk=world.active.pk).settings == {"schedule": "night"}
+    assert "from the template" in reads(client, address, "en")
+    client.post(address, {"reset": "schedule"})
+    with organisation_scope(world.boss.organisation_id):
+        assert Administration.objects.get(pk=world.active.pk).settings == {}
+
+
+def test_settings_out_of_range_are_refused_with_a_sentence(world: World) -> None:
+    address = f"/administrations/{world.active.pk}/settings/"
+    response = world.client("user").post(address, settings_form(fiscal_years_back="99"))
+    assert "banner-bad" in response.content.decode()
+
+
+def test_history_tells_acts_in_words(world: World) -> None:
+    client = world.client("administrator")
+    client.post("/administrations/bulk", {"act": "assign", "division": world.division.pk, "id": [world.active.pk]})
+    address = f"/administrations/{world.active.pk}/history/"
+    assert "administrations.assigned" not in reads(client, address, "en")
+    assert "toegewezen" in reads(world.client("administrator", "nl"), address, "nl")
+
+
+def test_people_are_added_changed_and_shut_out(world: World) -> None:
+    client = world.client("administrator")
+    client.post("/organisation/people/", {"email": "new@example.test", "name": "Nieuw", "role": "user"})
+    with organisation_scope(world.boss.organisation_id):
+        new = Membership.objects.get(user__email="new@example.test")
+    client.post("/organisation/people/", {"id": new.pk, "role": "reader", "divisions": [world.division.pk]})
+    with organisation_scope(world.boss.organisation_id):
+        new.refresh_from_db()
+        assert (new.role, new.is_active) == ("reader", False)
+        assert new.divisions.get().division_id == world.division.pk
+
+
+def test_a_template_is_made_changed_and_archived(world: World) -> None:
+    client = world.client("team_leader")
+    asked = {"name": "Nightly", "schedule": "hourly_2", "fiscal_years_back": "4", "resources_set": "1"}
+    client.post("/organisation/templates/", {**asked, "resources": ["accounts", "entries"]})
+    with organisation_scope(world.boss.organisation_id):
+        made = Template.objects.get(name="Nightly")
+        wanted = {"schedule": "hourly_2", "fiscal_years_back": 4, "resources": ["accounts", "entries"]}
+        assert made.settings == wanted
+    client.post("/organisation/templates/", {"id": made.pk, "name": "Nightly", "schedule": "", "archived": "1"})
+    with organisation_scope(world.boss.organisation_id):
+        made.refresh_from_db()
+        assert made.settings == {}
+        assert made.archived_at
+
+
+def test_the_organisation_sets_defaults_beneath_its_templates(world: World) -> None:
+    client = world.client("administrator")
+    client.post("/organisation/settings/", {"name": "Kantoor Oost", "schedule": "off", "fiscal_years_back": "77"})
+    assert "77" not in reads(client, "/organisation/settings/", "en")
+    client.post("/organisation/settings/", {"name": "Kantoor Oost", "schedule": "off"})
+    with organisation_scope(world.boss.organisation_id):
+        firm = Organisation.objects.get(pk=world.boss.organisation_id)
+        assert (firm.name, firm.settings) == ("Kantoor Oost", {"schedule": "off"})
+        assert AuditEntry.objects.filter(act="organisation.changed").count() == 1
+
+
+def test_a_division_is_renamed_and_a_name_is_used_once(world: World) -> None:
+    client = world.client("team_leader")
+    client.post("/organisation/divisions/", {"id": world.division.pk, "name": "Zuidwest"})
+    response = client.post("/organisation/divisions/", {"name": "zuidwest"}, follow=True)
+    assert "exists already" in response.content.decode()
+    with organisation_scope(world.boss.organisation_id):
+        assert [one.name for one in Division.objects.all()] == ["Zuidwest"]
+
+
+def test_notices_are_counted_and_marked_as_read(world: World) -> None:
+    client = world.client("user")
+    assert 'class="count">1<' in reads(client, "/notices/", "en")
+    client.post("/notices/read")
+    assert 'class="count"' not in reads(client, "/notices/", "en")
+
+
+def test_the_language_follows_the_person(world: World) -> None:
+    client = world.client("user")
+    response = client.post("/language", {"language": "nl", "next": "/notices/"})
+    assert response.headers["Location"] == "/notices/"
+    assert "Meldingen" in reads(client, "/notices/", "nl")
+    assert client.post("/language", {"language": "en", "next": "https://elsewhere.test/"}).headers["Location"] == "/"

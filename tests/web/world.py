@@ -1,0 +1,63 @@
+"""A firm in the middle of its work: two administrations, an issue, a notice, a division, a template."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.test import Client
+
+from koppel.administrations.models import Administration
+from koppel.connections.models import Connection
+from koppel.connector.registry import connectors
+from koppel.issues.services import raise_issue
+from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.services import notify
+from koppel.organisations import services
+from koppel.organisations.models import Division, Organisation, Template, User
+from koppel.organisations.policy import Actor, Role
+from tests.books.ledger import administration_of, assign
+
+IMPORT = 7
+
+
+@dataclass
+class World:
+    boss: Actor
+    people: dict[str, Actor]
+    active: Administration
+    configuring: Administration
+    division: Division
+    template: Template
+
+    def client(self, role: str, language: str = "en") -> Client:
+        """A browser in which this person is signed in and reads this language."""
+        client = Client(raise_request_exception=True)
+        client.force_login(User.objects.get(pk=self.people[role].user_id))
+        client.cookies["koppel_language"] = language
+        return client
+
+
+def world_of(actor: Any) -> World:
+    """Everybody is a member; the administrations are assigned to all of them."""
+    boss = actor("administrator")
+    with organisation_scope(boss.organisation_id):
+        firm = Organisation.objects.get(pk=boss.organisation_id)
+    people = {role: boss if role == "administrator" else actor(role, organisation=firm) for role in Role.values}
+    with organisation_scope(boss.organisation_id):
+        services.save_division(boss, None, "Zuid")
+        services.save_template(boss, None, "Standard", {"fiscal_years_back": 3})
+        division, template = Division.objects.get(name="Zuid"), Template.objects.get(name="Standard")
+    active = administration_of(boss, number="69599084", country="NL", template=template, imported_in=IMPORT)
+    configuring = administration_of(_other(actor, firm), "Fjordheim AS", status="configuring", imported_in=IMPORT)
+    with organisation_scope(boss.organisation_id):
+        Connection.objects.update(connector=next(iter(connectors())))
+    for one in people.values():
+        assign(one, active)
+        assign(one, configuring)
+    with organisation_scope(boss.organisation_id):
+        raise_issue(boss.organisation_id, "made_up_by_a_test", ("administration", active.pk))
+        notify(boss.organisation_id, "made_up_by_a_test", [one.membership_id for one in people.values()], {})
+    return World(boss, people, active, configuring, division, template)
+
+
+def _other(actor: Any, firm: Organisation) -> Actor:
+    return actor("administrator", organisation=firm, name="Piet Jansen")  # type: ignore[no-any-return]
