@@ -9,4 +9,4 @@ from koppel.web.translations import compile_all
 @pytest.fixture(scope="session", autouse=True)
 def compiled_translations() -> None:
     if compile_all():
-        trans_real._translations.clear()
+        trans_real._translations.clear()  # type: ignore[attr-defined]

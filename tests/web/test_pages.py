@@ -124,6 +124,14 @@ def test_an_import_is_followed_in_the_list(world: World) -> None:
     assert "hx-trigger" not in text
 
 
+def test_ids_of_four_digits_stay_ids(world: World) -> None:
+    one = administration_of(world.boss, "Noord B.V.", id=5001, imported_in=IMPORT)
+    text = reads(world.client("administrator", "nl"), "/administrations/", "nl")
+    assert 'value="5001"' in text
+    assert "5.001" not in text
+    assert "5.001" not in reads(world.client("administrator", "nl"), f"/administrations/{one.pk}/", "nl")
+
+
 def finish(world: World) -> None:
     with organisation_scope(world.boss.organisation_id):
         Administration.objects.update(status=Status.ACTIVE)
