@@ -4,5 +4,8 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from koppel.kit import logging
+
+logging.configure()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koppel.settings")
 application = get_wsgi_application()

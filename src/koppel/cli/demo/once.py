@@ -58,7 +58,7 @@ def run(job: Job, *, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(json.dumps({"seconds": seconds, "administrations": [asdict(one) for one in results]}) + "\n")
     else:
-        Console().print(_table(results, seconds))
+        Console(width=max(120, Console().width)).print(_table(results, seconds))
     return 0 if results and all(one.status == "active" for one in results) else 1
 
 
@@ -77,6 +77,8 @@ def _import_everything(browser: Browser, job: Job, console: Console) -> int:
     form = page.form("company")
     found = [value for name, value in form.boxes if name == "company"]
     console.print(f"{len(found)} administrations found")
+    for sentence in json.loads(browser.get(f"{job.sandbox_url}/__sandbox__/companies").text)["refused"].values():
+        console.print(f"Left out: {sentence}")
     page = browser.submit(page, form, {"company": found})
     page = _identify(browser, page)
     form = page.form("division")
@@ -159,7 +161,10 @@ def _result(browser: Browser, job: Job, one: dict[str, Any]) -> Result:
 
 def _table(results: list[Result], seconds: float) -> Table:
     columns = ("accounts", "contacts", "balances", "entries", "entry_lines")
-    table = Table("Administration", "Status", *columns, "Issues", "Seconds", title=f"Imported in {seconds} s")
+    table = Table(title=f"Imported in {seconds} s")
+    table.add_column("Administration", no_wrap=True, max_width=34)
+    for column in ("Status", *columns, "Issues", "Seconds"):
+        table.add_column(column, no_wrap=True, justify="left" if column == "Status" else "right")
     for one in results:
         figures = [f"{one.rows.get(key, 0):,}" for key in columns]
         table.add_row(one.name, one.status, *figures, str(len(one.issues)), str(one.seconds))
