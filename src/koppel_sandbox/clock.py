@@ -18,5 +18,8 @@ class Clock:
     def set(self, moment: datetime) -> None:
         self._offset = moment.timestamp() - time.time()
 
+    def reset(self) -> None:
+        self._offset = 0.0
+
     def advance(self, by: timedelta) -> None:
         self._offset += by.total_seconds()

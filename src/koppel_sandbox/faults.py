@@ -35,6 +35,11 @@ class Faults:
     latency_seconds: float = 0.0
     calls: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=CALLS_MAX))
 
+    def reset(self) -> None:
+        self.waiting.clear()
+        self.calls.clear()
+        self.latency_seconds = 0.0
+
     def next_for(self, path: str, company: int | None) -> Fault | None:
         for fault in self.waiting:
             if fault.company not in (None, company) or not re.search(fault.path, path, re.IGNORECASE):

@@ -1,188 +1,25 @@
-"""Use cases of connections: app registrations, consent, the list of companies, states."""
+"""Use cases of a connection's life: what it became, and what its timeline says."""
 
-import hashlib
-import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
-from django.conf import settings
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
-from koppel.audit.services import record
-from koppel.connections import runtime
-from koppel.connections.errors import ConsentRefused, NoSuchConnection
-from koppel.connections.models import (
-    AppRegistration,
-    Connection,
-    ConnectionEvent,
-    ConnectionState,
-    ConsentAttempt,
-    ConsentPurpose,
-    Grant,
-    RemoteCompany,
-)
-from koppel.connections.outbound import PlainHttp
-from koppel.connections.sealing import addresses, credentials, keyring, seal_client_secret, seal_token
-from koppel.connections.sessions import Runtime, listing_session
-from koppel.connector.contract import Company, Consent, ConsentRequest, Form
-from koppel.connector.errors import ConnectorError, ConsentDenied
-from koppel.connector.registry import connector
-from koppel.issues.services import raise_issue, resolve_issues
-from koppel.kit.secrets import Secret
-from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.connections.errors import NoSuchConnection
+from koppel.connections.models import Connection, ConnectionEvent, ConnectionState
+from koppel.issues.services import raise_issue
+from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.services import notify
-from koppel.organisations.policy import Actor, Permission
-
-ATTEMPT_LIFETIME = timedelta(minutes=30)
-CALLBACK = "/connections/consent/callback"
+from koppel.organisations.policy import Actor
 
 
-@dataclass(frozen=True)
-class ConsentOutcome:
-    """A sign-in that succeeded. `return_to` is where the person goes on."""
-
-    connection_id: int
-    purpose: str
-    return_to: str
-    account: str
-
-
-def register_app(
-    *,
-    connector: str,
-    environment: str,
-    consent_mode: str,
-    client_id: str,
-    client_secret: Secret,
-    addresses: Mapping[str, str] | None = None,
-    organisation_id: int | None = None,
-) -> AppRegistration:
-    """Keep an app registration; its secret is sealed. Joins the caller's transaction and scope."""
-    return AppRegistration.objects.create(
-        organisation_id=organisation_id,
-        connector=connector,
-        environment=environment,
-        consent_mode=consent_mode,
-        client_id=client_id,
-        client_secret=seal_client_secret(client_secret, connector, client_id),
-        addresses=dict(addresses or {}),
-    )
-
-
-def begin_consent(
-    actor: Actor,
-    app_id: int,
-    purpose: ConsentPurpose,
-    return_to: str,
-    *,
-    connection_id: int | None = None,
-    language: str = "en",
-    force_sign_in: bool = False,
-) -> str:
-    """The vendor's address to send the browser to. `return_to` is a path within Koppel. Raises `NoSuchConnection`."""
-    actor.require(Permission.CONNECTIONS)
-    app = _app(actor, app_id)
-    if connection_id is not None:
-        _own(actor, connection_id)
-    state, nonce, verifier = (secrets.token_urlsafe(32) for _each in range(3))
-    state_hash = _hash(state)
-    hidden = msgspec.json.encode({"nonce": nonce, "verifier": verifier, "language": language})
-    ConsentAttempt.objects.create(
-        organisation_id=actor.organisation_id,
-        membership_id=actor.membership_id,
-        app=app,
-        connection_id=connection_id,
-        purpose=purpose,
-        state_hash=state_hash,
-        secrets=keyring().seal(hidden, _attempt_row(state_hash, "secrets")),
-        return_to=return_to,
-        expires_at=timezone.now() + ATTEMPT_LIFETIME,
-    )
-    request = ConsentRequest(redirect_uri(), state, nonce, Secret(verifier), language, force_sign_in)
-    step = connector(app.connector).begin_consent(credentials(app), request)
-    if isinstance(step, Form):
-        raise ConsentRefused("form", _("This system is connected with a form, which is not built yet."))
-    return step.url
-
-
-def redirect_uri() -> str:
-    return f"{settings.PUBLIC_URL}{CALLBACK}"
-
-
-def receive_answer(state: str, inbound: Mapping[str, str]) -> int | None:
-    """Keep the vendor's answer under its `state`, before anybody uses it. The attempt's id; None for a forged state.
-
-    A second answer to the same state changes nothing."""
-    state_hash = _hash(state)
-    with installation_scope("consent callback"):
-        attempt = ConsentAttempt.objects.select_for_update().filter(state_hash=state_hash).first()
-        if attempt is None:
-            return None
-        if attempt.answer is None:
-            sealed = keyring().seal(msgspec.json.encode(dict(inbound)), _attempt_row(state_hash, "answer"))
-            attempt.answer, attempt.answered_at = sealed, timezone.now()
-            attempt.save(update_fields=["answer", "answered_at"])
-        return attempt.pk
-
-
-def complete_consent(actor: Actor, attempt_id: int) -> ConsentOutcome:
-    """Exchange the code once and keep the grant, outside any transaction. Asked again, it answers the same.
-
-    Raises `ConsentRefused` with a sentence: denied, expired, another person's, another account at reconnect."""
-    with organisation_scope(actor.organisation_id):
-        attempt = _claim(actor, attempt_id)
-    if attempt.used_at is not None:
-        return _again(actor, attempt)
-    with organisation_scope(actor.organisation_id):
-        app = attempt.app
-    hidden = msgspec.json.decode(keyring().open(bytes(attempt.secrets), _attempt_row(attempt.state_hash, "secrets")))
-    inbound = msgspec.json.decode(
-        keyring().open(bytes(attempt.answer or b""), _attempt_row(attempt.state_hash, "answer")), type=dict[str, str]
-    )
-    request = ConsentRequest(redirect_uri(), inbound.get("state", ""), hidden["nonce"], Secret(hidden["verifier"]))
-
-    async def exchange(made: Runtime) -> Consent:
-        http = PlainHttp(made.http, addresses(app))
-        return await connector(app.connector).complete_consent(http, credentials(app), request, inbound)
-
-    try:
-        consent = runtime.run(exchange)
-    except ConsentDenied as denied:
-        if denied.code == "access_denied":
-            raise ConsentRefused("denied", _("You did not allow access, so nothing was connected.")) from None
-        raise ConsentRefused("denied", str(denied)) from None
-    except ConnectorError as error:
-        raise ConsentRefused(error.code, str(error)) from None
-    with organisation_scope(actor.organisation_id):
-        connection_id = _keep(actor, attempt, consent)
-    return ConsentOutcome(connection_id, attempt.purpose, attempt.return_to, consent.account)
-
-
-def refresh_companies(actor: Actor, connection_id: int) -> int:
-    """Ask the vendor which companies the connection's grants reach, and keep the list. Outside any transaction.
-
-    How many there are. Raises `ConnectorError` and `NoSuchConnection`."""
-    actor.require(Permission.IMPORT)
-    with organisation_scope(actor.organisation_id):
-        connection = _own(actor, connection_id)
-        grants = list(Grant.objects.filter(connection=connection, lost_at=None).values_list("pk", flat=True))
-
-    async def listing(made: Runtime) -> dict[int, Sequence[Company]]:
-        found: dict[int, Sequence[Company]] = {}
-        for grant_id in grants:
-            session = await listing_session(made, actor.organisation_id, grant_id)
-            found[grant_id] = await connector(connection.connector).list_companies(session)
-        return found
-
-    by_grant = runtime.run(listing)
-    with organisation_scope(actor.organisation_id):
-        count = _keep_companies(actor.organisation_id, connection.pk, by_grant)
-        _ask_for_descriptions(actor.organisation_id, connection.pk)
-    return count
+def own_connection(actor: Actor, connection_id: int) -> Connection:
+    """A live connection of the actor's organisation, with its app registration. Raises `NoSuchConnection`."""
+    found = Connection.objects.filter(organisation_id=actor.organisation_id, pk=connection_id)
+    connection = found.exclude(state=ConnectionState.REMOVED).select_related("app").first()
+    if connection is None:
+        raise NoSuchConnection
+    return connection
 
 
 def mark_lost(organisation_id: int, connection_id: int, sentence: str) -> None:
@@ -197,7 +34,7 @@ def mark_lost(organisation_id: int, connection_id: int, sentence: str) -> None:
             return
         connection = Connection.objects.get(organisation_id=organisation_id, pk=connection_id)
         facts = {"account": connection.account, "reason": sentence}
-        _event(connection, "lost", facts)
+        note_event(connection, "lost", facts)
         raise_issue(organisation_id, "consent_lost", ("connection", connection_id), facts)
         notify(organisation_id, "connection_lost", [connection.owner_id], facts, f"/connections/{connection_id}/")
 
@@ -225,131 +62,8 @@ def touch(organisation_id: int, connection_id: int) -> None:
         )
 
 
-def _app(actor: Actor, app_id: int) -> AppRegistration:
-    app = AppRegistration.objects.filter(pk=app_id, organisation_id__in=[actor.organisation_id]).first()
-    app = app or AppRegistration.objects.filter(pk=app_id, organisation=None).first()
-    if app is None:
-        raise NoSuchConnection
-    return app
-
-
-def _own(actor: Actor, connection_id: int) -> Connection:
-    found = Connection.objects.filter(organisation_id=actor.organisation_id, pk=connection_id)
-    connection = found.exclude(state=ConnectionState.REMOVED).select_related("app").first()
-    if connection is None:
-        raise NoSuchConnection
-    return connection
-
-
-def _claim(actor: Actor, attempt_id: int) -> ConsentAttempt:
-    """Mark the attempt as used, so that its code is sent once. Returned with `used_at` None when it is ours to use."""
-    found = ConsentAttempt.objects.select_for_update(of=("self",)).select_related("app", "connection")
-    attempt = found.filter(organisation_id=actor.organisation_id, pk=attempt_id).first()
-    if attempt is None or attempt.membership_id != actor.membership_id:
-        raise ConsentRefused("unknown", _("This sign-in is not yours, or does not exist. Please start again."))
-    if attempt.used_at is not None:
-        return attempt
-    if attempt.answer is None:
-        raise ConsentRefused("unanswered", _("The accounting system has not answered yet. Please sign in there first."))
-    if attempt.expires_at < timezone.now():
-        raise ConsentRefused("expired", _("This sign-in took too long. Please start again."))
-    ConsentAttempt.objects.filter(pk=attempt.pk).update(used_at=timezone.now())
-    return attempt
-
-
-def _again(actor: Actor, attempt: ConsentAttempt) -> ConsentOutcome:
-    if attempt.connection_id is None or attempt.connection is None:
-        raise ConsentRefused("used", _("This sign-in was used before. Please start again."))
-    return ConsentOutcome(attempt.connection_id, attempt.purpose, attempt.return_to, attempt.connection.account)
-
-
-def _keep(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
-    connection = _connection_for(actor, attempt, consent)
-    grant, made = Grant.objects.get_or_create(
-        organisation_id=actor.organisation_id,
-        connection=connection,
-        subject=consent.subject,
-        company_id=consent.company_id or "",
-        defaults={"access_token": b"", "issued_at": consent.tokens.issued_at, "expires_at": consent.tokens.expires_at},
-    )
-    place, tokens = (actor.organisation_id, grant.pk), consent.tokens
-    Grant.objects.filter(organisation_id=actor.organisation_id, pk=grant.pk).update(
-        access_token=seal_token(tokens.access_token, *place, "access_token"),
-        refresh_token=seal_token(tokens.refresh_token, *place, "refresh_token") if tokens.refresh_token else None,
-        issued_at=tokens.issued_at,
-        expires_at=tokens.expires_at,
-        refresh_expires_at=tokens.refresh_expires_at,
-        scope=tokens.scope,
-        generation=grant.generation + (0 if made else 1),
-        refresh_started_at=None,
-        lost_at=None,
-        lost_reason="",
-    )
-    before = connection.state
-    Connection.objects.filter(organisation_id=actor.organisation_id, pk=connection.pk).update(
-        state=ConnectionState.ACTIVE, reason="", last_contact_at=timezone.now(), account=consent.account
-    )
-    resolve_issues(actor.organisation_id, ("connection", connection.pk), "consent_lost")
-    kind = "connected" if before == ConnectionState.PENDING else "reconnected"
-    _event(connection, kind, {"account": consent.account}, actor.name)
-    record(
-        actor.organisation_id, actor.audit, f"connection.{kind}", subject=("connection", connection.pk, consent.account)
-    )
-    ConsentAttempt.objects.filter(pk=attempt.pk).update(connection=connection)
-    return connection.pk
-
-
-def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> Connection:
-    """The connection that is signed in again, the one that this account has already, or a new one."""
-    own = Connection.objects.filter(organisation_id=actor.organisation_id).exclude(state=ConnectionState.REMOVED)
-    if attempt.connection_id is not None:
-        connection = own.get(pk=attempt.connection_id)
-        known = Grant.objects.filter(connection=connection).values_list("subject", flat=True)
-        if known and consent.subject not in known:
-            sentence = _("You signed in as %(new)s, but this connection belongs to %(old)s. Nothing was changed.")
-            raise ConsentRefused("other_account", sentence % {"new": consent.account, "old": connection.account})
-        return connection
-    existing = own.filter(app=attempt.app, grants__subject=consent.subject).first()
-    return existing or Connection.objects.create(
-        organisation_id=actor.organisation_id,
-        connector=attempt.app.connector,
-        app=attempt.app,
-        owner_id=actor.membership_id,
-        account=consent.account,
-    )
-
-
-def _keep_companies(organisation_id: int, connection_id: int, by_grant: Mapping[int, Sequence[Company]]) -> int:
-    listed_at, kept = timezone.now(), 0
-    for grant_id, companies in by_grant.items():
-        rows = [
-            RemoteCompany(
-                organisation_id=organisation_id, connection_id=connection_id, grant_id=grant_id,
-                external_id=one.external_id, name=one.name[:300] or one.external_id, code=one.code[:100],
-                routing=dict(one.routing), listed_at=listed_at,
-            )
-            for one in {one.external_id: one for one in companies}.values()
-        ]  # fmt: skip
-        RemoteCompany.objects.bulk_create(
-            rows,
-            update_conflicts=True,
-            unique_fields=["organisation", "connection", "external_id"],
-            update_fields=["grant", "name", "code", "routing", "listed_at"],
-            batch_size=1000,
-        )
-        kept += len(rows)
-    gone = RemoteCompany.objects.filter(organisation_id=organisation_id, connection_id=connection_id)
-    gone.filter(grant_id__in=list(by_grant)).exclude(listed_at=listed_at).update(listed_at=None)
-    return kept
-
-
-def _ask_for_descriptions(organisation_id: int, connection_id: int) -> None:
-    from koppel.connections.tasks import describe_companies  # noqa: PLC0415 - tasks import this module
-
-    describe_companies.defer(organisation_id=organisation_id, connection_id=connection_id)
-
-
-def _event(connection: Connection, kind: str, facts: Mapping[str, Any], actor_name: str = "") -> None:
+def note_event(connection: Connection, kind: str, facts: Mapping[str, Any], actor_name: str = "") -> None:
+    """A line of the timeline."""
     ConnectionEvent.objects.create(
         organisation_id=connection.organisation_id,
         connection=connection,
@@ -357,11 +71,3 @@ def _event(connection: Connection, kind: str, facts: Mapping[str, Any], actor_na
         facts=dict(facts),
         actor_name=actor_name,
     )
-
-
-def _hash(state: str) -> str:
-    return hashlib.sha256(state.encode()).hexdigest()
-
-
-def _attempt_row(state_hash: str, column: str) -> str:
-    return f"connections_consent_attempt|{state_hash}|{column}"

@@ -12,8 +12,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
-from koppel.connections import queries, services
+from koppel.connections import consent, queries, services
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
+from koppel.connections.listing import refresh_companies
 from koppel.connections.models import ConsentAttempt, ConsentPurpose
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
@@ -60,7 +61,7 @@ def reconnect(request: MemberRequest, connection_id: int) -> HttpResponse:
     """Sign in again, in place: administrations, settings and checkpoints stay as they are."""
     try:
         one = queries.connection_for(request.actor, connection_id)
-        url = services.begin_consent(
+        url = consent.begin_consent(
             request.actor, one.app_id, ConsentPurpose.RECONNECT, f"/connections/{one.pk}/",
             connection_id=one.pk, language=get_language() or "en", force_sign_in=True,
         )  # fmt: skip
@@ -78,7 +79,7 @@ def callback(request: MemberRequest) -> HttpResponse:
     Nothing of the answer is shown, logged or used here."""
     given = request.POST if request.method == "POST" else request.GET
     inbound = {key: str(value)[:ANSWER_CHARACTERS_MAX] for key, value in given.items()}
-    attempt_id = services.receive_answer(inbound.get("state", ""), inbound)
+    attempt_id = consent.receive_answer(inbound.get("state", ""), inbound)
     if attempt_id is None:
         log.warning("consent_callback_unknown_state")
         return render(request, "connections/unknown_answer.html", status=400)
@@ -92,8 +93,8 @@ def done(request: MemberRequest) -> HttpResponse:
     attempt_id = int(text) if text.isdigit() and len(text) < 19 else 0
     back = _return_to(request, attempt_id)
     try:
-        outcome = services.complete_consent(request.actor, attempt_id)
-        services.refresh_companies(request.actor, outcome.connection_id)
+        outcome = consent.complete_consent(request.actor, attempt_id)
+        refresh_companies(request.actor, outcome.connection_id)
     except ConsentRefused as refusal:
         messages.error(request, str(refusal))
         return HttpResponseRedirect(back)

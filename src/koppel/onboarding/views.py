@@ -14,10 +14,11 @@ from django.utils.translation import gettext as _
 
 from koppel.administrations.errors import NotThere
 from koppel.administrations.queries import choices
+from koppel.connections.consent import begin_consent
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
+from koppel.connections.listing import refresh_companies
 from koppel.connections.models import ConsentPurpose
 from koppel.connections.queries import apps_for, connections_of, sign_in_origins
-from koppel.connections.services import begin_consent, refresh_companies
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connectors
 from koppel.kit.tenancy import organisation_scope

@@ -72,6 +72,13 @@ class Connect:
             web.get("/connect/endsession", self.end_session),
         ]
 
+    def reset(self) -> None:
+        """People and apps as at the start; every consent is forgotten."""
+        self.clients, self.users = clients(), users()
+        self.tokens.forget()
+        for kept in (self.requests, self.codes, self.sessions):
+            kept.clear()
+
     def reached_by(self, user: User) -> list[Company]:
         return self.companies if user.reach is None else self.companies[: user.reach]
 

@@ -1,6 +1,7 @@
 """`/__sandbox__/`: what a test or a demo may turn. Never part of the played vendor."""
 
 import json
+from copy import copy
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ class Control:
     ) -> None:
         self.clock, self.connect, self.erp, self.quota, self.faults = clock, connect, erp, quota, faults
         self.refused = refused
+        self._first = [copy(one) for one in connect.companies]
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -36,6 +38,7 @@ class Control:
             web.post("/__sandbox__/revoke", self.revoke),
             web.get("/__sandbox__/calls", self.calls),
             web.delete("/__sandbox__/calls", self.clear_calls),
+            web.post("/__sandbox__/reset", self.reset),
         ]
 
     async def companies(self, request: web.Request) -> web.Response:
@@ -123,6 +126,17 @@ class Control:
 
     async def clear_calls(self, _request: web.Request) -> web.Response:
         self.faults.calls.clear()
+        return _json({})
+
+    async def reset(self, _request: web.Request) -> web.Response:
+        """As it was at the start: clock, faults, quota, people, apps, consents, companies and their books."""
+        for company, first in zip(self.connect.companies, self._first, strict=True):
+            company.__dict__.update(first.__dict__)
+        self.clock.reset()
+        self.faults.reset()
+        self.quota.reset()
+        self.erp.forget()
+        self.connect.reset()
         return _json({})
 
     def _company(self, request: web.Request) -> Company:

@@ -71,6 +71,9 @@ class Erp:
         self._stored: dict[int, Stored] = {}
         self._locks: dict[int, asyncio.Lock] = {}
 
+    def forget(self) -> None:
+        self._stored.clear()
+
     async def stored(self, company: Company) -> Stored:
         if company.id not in self._stored:
             async with self._locks.setdefault(company.id, asyncio.Lock()):
@@ -233,6 +236,10 @@ class Quota:
     def __init__(self, limit: int = 15_000, seconds: float = 3600) -> None:
         self.limit, self.seconds = limit, seconds
         self._windows: dict[tuple[int, str], Window] = {}
+
+    def reset(self) -> None:
+        self.limit, self.seconds = 15_000, 3600
+        self._windows.clear()
 
     def take(self, company: int, client: str, now: float) -> tuple[bool, dict[str, str]]:
         """Whether this call is allowed, and the headers of its answer."""

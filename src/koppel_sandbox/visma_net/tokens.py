@@ -112,6 +112,10 @@ class Tokens:
         family.replaced_at = now
         return facts
 
+    def forget(self) -> None:
+        self.access.clear()
+        self.families.clear()
+
     def revoke(self, family: str) -> None:
         self.families.setdefault(family, Family()).revoked = True
         for token in [token for token, one in self.access.items() if one.family == family]:

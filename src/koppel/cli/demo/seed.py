@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from koppel.connections.models import AppRegistration
-from koppel.connections.services import register_app
+from koppel.connections.registrations import register_app
 from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import installation_scope
 from koppel.organisations.models import Division, DivisionMember, Membership, Organisation, Template, User
