@@ -3,3 +3,5 @@
 
 class NotThere(Exception):
     """No such administration, or the actor may not see it: the two look alike from outside."""
+
+    is_refusal = True

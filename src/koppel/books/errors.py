@@ -3,3 +3,5 @@
 
 class UnknownResource(Exception):
     """The books have no such resource."""
+
+    is_refusal = True

@@ -89,13 +89,13 @@ def table(
     return Listing(list(ordered[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]), total, page, pages)
 
 
-def all_rows(administration_id: int, resource: str, *, search: str = "", limit: int) -> Iterator[tuple[Any, ...]]:
-    """Every row of a resource that the search finds, as the values of its `COLUMNS`, up to `limit`."""
+def all_rows(administration_id: int, resource: str, *, search: str = "") -> Iterator[tuple[Any, ...]]:
+    """Every row of a resource that the search finds, as the values of its `COLUMNS`."""
     found = TABLES[resource]._default_manager.filter(administration_id=administration_id, deleted_at=None)
     if search:
         found = found.filter(_anywhere(resource, search))
     ordered = found.order_by(*_ORDER.get(resource, ("code",)), "external_id")
-    yield from ordered.values_list(*COLUMNS[resource])[:limit].iterator(chunk_size=5000)
+    yield from ordered.values_list(*COLUMNS[resource]).iterator(chunk_size=5000)
 
 
 def counts(administration_id: int) -> dict[str, int]:

@@ -3,14 +3,19 @@
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.contrib import messages
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from koppel.administrations.doors import administration_or_404
 from koppel.administrations.models import Administration
-from koppel.books import chart, labels, queries
-from koppel.books.export import Cell, csv_lines
+from koppel.books import chart, exports, labels, queries
+from koppel.books.exports import Exported
 from koppel.books.models import Account
 from koppel.books.trial_balance import (
     TrialBalance,
@@ -19,9 +24,8 @@ from koppel.books.trial_balance import (
     result_by_period,
     trial_balance,
 )
+from koppel.kit.table_files import MEDIA_TYPES, Cell, Column, Format, Kind, TooManyRows, write_table
 from koppel.web.doors import MemberRequest
-
-EXPORT_ROWS_MAX = 100_000
 
 
 def overview(request: MemberRequest, administration_id: int) -> HttpResponse:
@@ -34,7 +38,15 @@ def overview(request: MemberRequest, administration_id: int) -> HttpResponse:
     listing = queries.table(one.pk, "accounts", search=search, page=_page(request))
     rows = [(account, balances.get(account.code)) for account in listing.rows]  # type: ignore[attr-defined]
     return _page_of(
-        request, one, "books/accounts.html", "accounts", listing=listing, rows=rows, search=search, year=year
+        request,
+        one,
+        "books/accounts.html",
+        "accounts",
+        listing=listing,
+        rows=rows,
+        search=search,
+        year=year,
+        accounts_path=reverse("books:table", args=[one.pk, "accounts"]),
     )
 
 
@@ -72,13 +84,16 @@ def entry(request: MemberRequest, administration_id: int, external_id: str) -> H
     )  # fmt: skip
 
 
-def trial_balance_page(request: MemberRequest, administration_id: int) -> HttpResponse:
+def trial_balance_page(request: MemberRequest, administration_id: int) -> HttpResponseBase:
     """Opening, movement, closing; every account checked against the source's closing balance."""
     one = administration_or_404(request.actor, administration_id)
     year, until = _year_and_period(request, one)
     found = trial_balance(one.pk, year, until)
-    if request.GET.get("format") == "csv":
-        return _csv(f"trial-balance-{year}", _trial_balance_header(), _trial_balance_rows(found))
+    if file_format := _format(request):
+        content = write_table(file_format, _trial_balance_columns(), _trial_balance_rows(found))
+        name = f"{exports.file_stem(one)}-trial-balance-{year}.{file_format}"
+        exports.record_export(request.actor, one, ["trial_balance"], file_format)
+        return _download(Exported(name, content), file_format)
     by_period = request.GET.get("view") == "periods"
     periods, movements = _per_period(one.pk, year, found) if by_period else ([], [])
     only = request.GET.get("only") == "differences"
@@ -87,27 +102,39 @@ def trial_balance_page(request: MemberRequest, administration_id: int) -> HttpRe
     return _page_of(
         request, one, "books/trial_balance.html", "trial_balance",
         balance=found, shown=shown, totals=totals, year=year, until=until, only_differences=only,
-        periods=periods, movements=movements, by_period=by_period,
+        periods=periods, movements=movements, by_period=by_period, export_query=f"year={year}&",
     )  # fmt: skip
 
 
-def table(request: MemberRequest, administration_id: int, resource: str) -> HttpResponse:
-    """Any resource as a searchable table, or as CSV."""
+def table(request: MemberRequest, administration_id: int, resource: str) -> HttpResponseBase:
+    """Any resource as a searchable table, or as a file."""
+    one = administration_or_404(request.actor, administration_id)
+    if resource not in exports.EXPORTED:
+        raise Http404
+    search = request.GET.get("q", "").strip()
+    if file_format := _format(request):
+        return _export(request, one, resource, file_format, search)
     if resource not in queries.COLUMNS:
         raise Http404
-    one = administration_or_404(request.actor, administration_id)
-    search = request.GET.get("q", "").strip()
     columns = queries.COLUMNS[resource]
     header = [str(labels.COLUMNS.get(name, name)) for name in columns]
-    if request.GET.get("format") == "csv":
-        return _csv(resource, header, queries.all_rows(one.pk, resource, search=search, limit=EXPORT_ROWS_MAX))
     listing = queries.table(one.pk, resource, search=search, page=_page(request))
     rows = [(row, [getattr(row, name) for name in columns]) for row in listing.rows]
     return _page_of(
         request, one, "books/table.html", resource,
         resource=resource, title=labels.RESOURCES[resource], header=header, columns=columns,
-        listing=listing, rows=rows, search=search,
+        listing=listing, rows=rows, search=search, is_entries=resource == "entries",
+        export_query=f"{urlencode({'q': search})}&" if search else "",
     )  # fmt: skip
+
+
+def everything(request: MemberRequest, administration_id: int) -> HttpResponseBase:
+    """All books as one ZIP."""
+    one = administration_or_404(request.actor, administration_id)
+    exported = exports.export_all(request.actor, one, _format(request) or Format.PARQUET)
+    return FileResponse(
+        exported.content, as_attachment=True, filename=exported.file_name, content_type="application/zip"
+    )
 
 
 def result_chart(request: MemberRequest, administration_id: int) -> HttpResponse:
@@ -159,9 +186,14 @@ def _per_period(
     return periods, rows
 
 
-def _trial_balance_header() -> list[str]:
-    keys = ("account", "name", "opening", "debit", "credit", "closing")
-    return [str(labels.COLUMNS[key]) for key in keys] + ["source", "difference"]
+def _trial_balance_columns() -> list[Column]:
+    texts = [Column(key, str(labels.COLUMNS[key])) for key in ("account", "name")]
+    own = [Column(key, str(labels.COLUMNS[key]), Kind.AMOUNT) for key in ("opening", "debit", "credit", "closing")]
+    stated = [
+        Column("stated", _("According to the source"), Kind.AMOUNT),
+        Column("difference", _("Difference"), Kind.AMOUNT),
+    ]
+    return texts + own + stated
 
 
 def _trial_balance_rows(found: TrialBalance) -> Iterable[list[Cell]]:
@@ -169,7 +201,22 @@ def _trial_balance_rows(found: TrialBalance) -> Iterable[list[Cell]]:
         yield [one.code, one.name, one.opening, one.debit, one.credit, one.closing, one.stated, one.difference]
 
 
-def _csv(name: str, header: Iterable[str], rows: Iterable[Iterable[Cell]]) -> HttpResponse:
-    response = HttpResponse("".join(csv_lines(header, rows)), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
-    return response
+def _format(request: HttpRequest) -> Format | None:
+    asked = request.GET.get("format", "")
+    return Format(asked) if asked in set(Format) else None
+
+
+def _export(
+    request: MemberRequest, one: Administration, resource: str, file_format: Format, search: str
+) -> HttpResponseBase:
+    try:
+        return _download(exports.export_resource(request.actor, one, resource, file_format, search=search), file_format)
+    except TooManyRows:
+        messages.error(request, _("An Excel sheet is too small for this table. Choose CSV or Parquet."))
+        return HttpResponseRedirect(request.path)
+
+
+def _download(exported: Exported, file_format: Format) -> FileResponse:
+    return FileResponse(
+        exported.content, as_attachment=True, filename=exported.file_name, content_type=MEDIA_TYPES[file_format]
+    )

@@ -11,3 +11,5 @@ class NotAllowed(Exception):
 
 class Refused(Exception):
     """A request that the rules forbid, with a translated sentence for the person."""
+
+    is_refusal = True

@@ -7,3 +7,5 @@ class Fenced(Exception):
 
 class NotPossible(Exception):
     """A sync cannot be started, with a translated sentence why."""
+
+    is_refusal = True

@@ -10,6 +10,7 @@ ACTS = {
     "administrations.assigned": _("assigned administrations"),
     "administrations.deactivated": _("deactivated administrations"),
     "administrations.imported": _("imported administrations"),
+    "books.exported": _("exported books"),
     "connection.connected": _("made the connection"),
     "connection.reconnected": _("signed in again"),
     "division.changed": _("changed the division"),

@@ -1,0 +1,74 @@
+"""`koppel export`: books to files."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from koppel.administrations.scope import administration_for
+from koppel.books import exports, queries
+from koppel.cli.doors import AsJson, AsPerson, OfOrganisation, acting, print_one, print_rows
+from koppel.cli.errors import Refusal
+from koppel.kit.table_files import Format
+
+app = typer.Typer(no_args_is_help=True)
+Administration = Annotated[
+    int, typer.Argument(help="Id of the administration; `koppel administrations list` has them.")
+]
+Out = Annotated[Path | None, typer.Option("--out", help="File to write; the working directory's own name by default.")]
+As = Annotated[Format, typer.Option("--format", help="csv, xlsx or parquet.")]
+
+
+@app.command("resource")
+def resource(
+    administration: Administration,
+    resource: Annotated[str, typer.Argument(help="accounts, entries, entry_lines …; `koppel export counts` has them.")],
+    file_format: As = Format.CSV,
+    out: Out = None,
+    person: AsPerson = "",
+    organisation: OfOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
+    """One resource of an administration as a file."""
+    with acting(person, organisation) as actor:
+        one = administration_for(actor, administration)
+        _keep(exports.export_resource(actor, one, resource, file_format), out, as_json=as_json)
+
+
+@app.command("books")
+def books(
+    administration: Administration,
+    file_format: As = Format.PARQUET,
+    out: Out = None,
+    person: AsPerson = "",
+    organisation: OfOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
+    """All books of an administration as one ZIP, with a manifest."""
+    with acting(person, organisation) as actor:
+        one = administration_for(actor, administration)
+        _keep(exports.export_all(actor, one, file_format), out, as_json=as_json)
+
+
+@app.command("counts")
+def counts(
+    administration: Administration, person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False
+) -> None:
+    """How many rows each resource of an administration has."""
+    with acting(person, organisation) as actor:
+        one = administration_for(actor, administration)
+        rows = [{"resource": key, "rows": count} for key, count in queries.counts(one.pk).items()]
+    print_rows(rows, ["resource", "rows"], as_json=as_json)
+
+
+def _keep(exported: exports.Exported, out: Path | None, *, as_json: bool) -> None:
+    path = out or Path(exported.file_name)
+    if path.is_dir():
+        path /= exported.file_name
+    try:
+        with exported.content, path.open("wb") as target:
+            shutil.copyfileobj(exported.content, target)
+    except OSError as error:
+        raise Refusal(f"{path} cannot be written: {error.strerror}.") from None
+    print_one({"file": str(path), "bytes": path.stat().st_size}, as_json=as_json)

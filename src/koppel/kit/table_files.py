@@ -1,0 +1,163 @@
+"""Tables as files: CSV, Excel, Parquet. Rows stream in; amounts stay exact; no cell is executed by a spreadsheet.
+
+Whoever exports names the columns and says what each holds, because an empty table has types too.
+"""
+
+import csv
+import io
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from itertools import islice
+from typing import IO, Any
+
+Cell = str | int | bool | Decimal | date | datetime | None
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+PARQUET_ROWS = 20_000
+PARQUET_DIGITS, PARQUET_DECIMALS = 38, 10
+EXCEL_ROWS_MAX = 1_048_575
+EXCEL_DIGITS_EXACT = 15
+"""Excel keeps numbers as doubles; a longer amount is written as text instead of being rounded."""
+
+
+class Kind(StrEnum):
+    """What a column holds."""
+
+    TEXT = "text"
+    AMOUNT = "amount"
+    WHOLE = "whole"
+    FLAG = "flag"
+    DAY = "day"
+    MOMENT = "moment"
+
+
+class Format(StrEnum):
+    CSV = "csv"
+    EXCEL = "xlsx"
+    PARQUET = "parquet"
+
+
+MEDIA_TYPES = {
+    Format.CSV: "text/csv; charset=utf-8",
+    Format.EXCEL: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    Format.PARQUET: "application/vnd.apache.parquet",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """`key` names it in Parquet, `title` is what a person reads in CSV and Excel."""
+
+    key: str
+    title: str
+    kind: Kind = Kind.TEXT
+
+
+class TooManyRows(Exception):
+    """An Excel sheet holds 1,048,575 rows. Export as CSV or Parquet, or filter first."""
+
+    is_refusal = True
+
+
+def write_table(file_format: Format, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> IO[bytes]:
+    """A temporary file with the table, rewound; gone when it is closed. Raises `TooManyRows`, and `ValueError` for an
+    amount of more than ten decimals in Parquet."""
+    target: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - the caller streams and closes it
+    if file_format is Format.CSV:
+        for text in csv_lines([one.title for one in columns], rows):
+            target.write(text.encode())
+    elif file_format is Format.EXCEL:
+        _write_excel(target, columns, rows)
+    else:
+        _write_parquet(target, columns, rows)
+    target.seek(0)
+    return target
+
+
+def csv_lines(header: Iterable[str], rows: Iterable[Iterable[Cell]]) -> Iterator[str]:
+    """UTF-8 text with a byte order mark, so that spreadsheets read it as such; `;` between cells as Dutch Excel expects."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, delimiter=";")
+    yield "\ufeff"
+    for row in (header, *([_cell(cell) for cell in row] for row in rows)):
+        writer.writerow(row)
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+
+
+def defused(text: str) -> str:
+    """A text that begins like a formula gets an apostrophe, so that no spreadsheet executes it."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def _cell(cell: Cell) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, Decimal):
+        return format(cell, "f")
+    return defused(cell) if isinstance(cell, str) else str(cell)
+
+
+def _write_excel(target: IO[bytes], columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
+    import xlsxwriter  # noqa: PLC0415 - only who exports pays for it
+
+    options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "remove_timezone": True}
+    book = xlsxwriter.Workbook(target, options)
+    sheet = book.add_worksheet()
+    bold, day, moment, amount = (
+        book.add_format(one)
+        for one in (
+            {"bold": True}, {"num_format": "yyyy-mm-dd"}, {"num_format": "yyyy-mm-dd hh:mm"}, {"num_format": "#,##0.00"},
+        )
+    )  # fmt: skip
+    formats = {Kind.DAY: day, Kind.MOMENT: moment, Kind.AMOUNT: amount}
+    sheet.freeze_panes(1, 0)
+    for place, column in enumerate(columns):
+        sheet.set_column(place, place, 14 if column.kind is not Kind.TEXT else 22, formats.get(column.kind))
+        sheet.write_string(0, place, column.title, bold)
+    for number, row in enumerate(rows, start=1):
+        if number > EXCEL_ROWS_MAX:
+            book.close()
+            raise TooManyRows
+        for place, cell in enumerate(row):
+            _write_excel_cell(sheet, number, place, cell, formats.get(columns[place].kind))
+    book.close()
+
+
+def _write_excel_cell(sheet: Any, row: int, place: int, cell: Cell, style: Any) -> None:
+    if cell is None:
+        return
+    if isinstance(cell, bool):
+        sheet.write_boolean(row, place, cell)
+    elif isinstance(cell, date):
+        sheet.write_datetime(row, place, cell, style)
+    elif isinstance(cell, int | Decimal):
+        exact = len(Decimal(cell).normalize().as_tuple().digits) <= EXCEL_DIGITS_EXACT
+        sheet.write_number(row, place, cell, style) if exact else sheet.write_string(row, place, format(cell, "f"))
+    else:
+        sheet.write_string(row, place, str(cell))
+
+
+def _write_parquet(target: IO[bytes], columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
+    import pyarrow  # noqa: PLC0415 - 40 MB that only who exports pays for
+    import pyarrow.parquet  # noqa: PLC0415
+
+    kinds = {
+        Kind.TEXT: pyarrow.string(),
+        Kind.AMOUNT: pyarrow.decimal128(PARQUET_DIGITS, PARQUET_DECIMALS),
+        Kind.WHOLE: pyarrow.int64(),
+        Kind.FLAG: pyarrow.bool_(),
+        Kind.DAY: pyarrow.date32(),
+        Kind.MOMENT: pyarrow.timestamp("us", tz="UTC"),
+    }
+    schema = pyarrow.schema([(one.key, kinds[one.kind]) for one in columns])
+    coming = iter(rows)
+    with pyarrow.parquet.ParquetWriter(target, schema, compression="zstd") as writer:
+        while chunk := list(islice(coming, PARQUET_ROWS)):
+            cells = zip(*chunk, strict=True)
+            arrays = [pyarrow.array(list(values), type=one.type) for values, one in zip(cells, schema, strict=True)]
+            writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
