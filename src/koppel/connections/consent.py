@@ -14,10 +14,11 @@ from django.utils.translation import gettext as _
 from koppel.audit.services import record
 from koppel.connections import runtime
 from koppel.connections.errors import ConsentRefused
+from koppel.connections.grants import keep_grant
 from koppel.connections.models import Connection, ConnectionState, ConsentAttempt, ConsentPurpose, Grant
 from koppel.connections.outbound import PlainHttp
 from koppel.connections.registrations import app_for
-from koppel.connections.sealing import addresses, credentials, keyring, seal_token
+from koppel.connections.sealing import addresses, credentials, keyring
 from koppel.connections.services import note_event, own_connection
 from koppel.connections.sessions import Runtime
 from koppel.connector.contract import Consent, ConsentRequest, Form
@@ -155,26 +156,7 @@ def _again(actor: Actor, attempt: ConsentAttempt) -> ConsentOutcome:
 
 def _keep(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
     connection = _connection_for(actor, attempt, consent)
-    grant, made = Grant.objects.get_or_create(
-        organisation_id=actor.organisation_id,
-        connection=connection,
-        subject=consent.subject,
-        company_id=consent.company_id or "",
-        defaults={"access_token": b"", "issued_at": consent.tokens.issued_at, "expires_at": consent.tokens.expires_at},
-    )
-    place, tokens = (actor.organisation_id, grant.pk), consent.tokens
-    Grant.objects.filter(organisation_id=actor.organisation_id, pk=grant.pk).update(
-        access_token=seal_token(tokens.access_token, *place, "access_token"),
-        refresh_token=seal_token(tokens.refresh_token, *place, "refresh_token") if tokens.refresh_token else None,
-        issued_at=tokens.issued_at,
-        expires_at=tokens.expires_at,
-        refresh_expires_at=tokens.refresh_expires_at,
-        scope=tokens.scope,
-        generation=grant.generation + (0 if made else 1),
-        refresh_started_at=None,
-        lost_at=None,
-        lost_reason="",
-    )
+    keep_grant(actor.organisation_id, connection, consent.subject, consent.company_id or "", consent.tokens)
     before = connection.state
     Connection.objects.filter(organisation_id=actor.organisation_id, pk=connection.pk).update(
         state=ConnectionState.ACTIVE, reason="", last_contact_at=timezone.now(), account=consent.account

@@ -61,8 +61,11 @@ class Connection(Tenant):
 class Grant(Tenant):
     """One consent: one set of tokens. `subject` is the vendor's immutable id of who signed in.
 
-    `generation` counts stored token answers; `refresh_started_at` is the committed intent of a refresh whose answer is not
-    stored yet. `refresh_token` NULL: none was given."""
+    `generation` counts stored token answers. `refresh_started_at` is the committed intent of a refresh whose answer is not
+    stored yet; `refresh_trouble` says why it is not: '' while the call is under way, and after a crash. `refresh_token`
+    NULL: none was given. `failures` counts calls in a row that nobody has to act on; no other is made before `retry_at`.
+    `attend_at` is when the vault's keeper should look, NULL = never. `refused_at`: when an access token was last renewed
+    because the vendor refused it."""
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_constraint=False, related_name="grants")
     subject = models.CharField(max_length=200)
@@ -75,6 +78,13 @@ class Grant(Tenant):
     scope = models.TextField(default="")
     generation = models.IntegerField(default=1)
     refresh_started_at = models.DateTimeField(null=True)
+    refresh_trouble = models.CharField(max_length=60, default="")
+    failures = models.IntegerField(default=0)
+    failure_code = models.CharField(max_length=60, default="")
+    failure_reason = models.TextField(default="")
+    retry_at = models.DateTimeField(null=True)
+    attend_at = models.DateTimeField(null=True)
+    refused_at = models.DateTimeField(null=True)
     lost_at = models.DateTimeField(null=True)
     lost_reason = models.TextField(default="")
 
@@ -82,6 +92,9 @@ class Grant(Tenant):
         db_table = "connections_grant"
         constraints = [
             models.UniqueConstraint(fields=["organisation", "connection", "subject", "company_id"], name="grant_once")
+        ]
+        indexes = [
+            models.Index(fields=["attend_at"], name="grants_to_attend", condition=models.Q(lost_at=None)),
         ]
 
     def __str__(self) -> str:

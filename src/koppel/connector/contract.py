@@ -31,12 +31,16 @@ class DeleteMode(StrEnum):
 
 @dataclass(frozen=True)
 class ConsentMode:
-    """A way to consent. `collects_many`: one sign-in reaches one company, so the wizard may ask for another sign-in."""
+    """A way to consent. `collects_many`: one sign-in reaches one company, so the wizard may ask for another sign-in.
+
+    `by_company_id`: nobody signs in; companies are named by their id, and the app asks for a token for each of them with its
+    own credentials (`Connector.service_token`). Such a grant has a `company_id` and no refresh token."""
 
     key: str
     title: str
     explanation: str
     collects_many: bool = False
+    by_company_id: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,10 @@ class Environment:
 
 @dataclass(frozen=True)
 class Descriptor:
-    """Static facts about the accounting system. `title` is what a person sees; texts are translated by the connector."""
+    """Static facts about the accounting system. `title` is what a person sees; texts are translated by the connector.
+
+    `refresh_not_before`: counted from issue, the vendor refuses an earlier refresh. `keep_alive_within`: a grant whose tokens
+    are not renewed for this long may die; the vault renews them in half that time, also when nothing is due."""
 
     key: str
     title: str
@@ -263,7 +270,17 @@ class Connector(Protocol):
         ...
 
     async def refresh(self, http: Http, app: AppCredentials, refresh_token: Secret) -> Tokens:
-        """Called by the vault alone."""
+        """Called by the vault alone. `refresh_token` of the answer None: the old one stays in use.
+
+        Raises `ConsentLost` when a person must act: `invalid_grant` when the grant is dead, any other code when the app
+        registration is refused (`invalid_client`), in which case the grant is kept for when that is put right.
+        `Unreachable` and `RateLimited` when nobody has to act."""
+        ...
+
+    async def service_token(self, http: Http, app: AppCredentials, company_id: str) -> Tokens:
+        """An access token for one company with the app's own credentials; called for modes that are `by_company_id` alone.
+
+        Raises `SetupMissing` when the company is unknown or did not approve the app."""
         ...
 
     async def revoke(self, http: Http, app: AppCredentials, token: Secret) -> None: ...

@@ -57,7 +57,7 @@ def _error(answer: Response) -> ConnectorError:
     if status == 401:
         return TokenStale("unauthorised", "Visma.net does not accept the access token.")
     if status == 429:
-        seconds = _seconds(answer.headers.get("retry-after", ""))
+        seconds = seconds_of(answer.headers.get("retry-after", ""))
         return RateLimited("quota", "Visma.net's call quota for this company is used up.", retry_after_seconds=seconds)
     if status >= 500:
         return Unreachable(f"http_{status}", f"Visma.net answers with an error ({status}).", retry_after_seconds=15)
@@ -81,7 +81,7 @@ def _words(body: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _seconds(text: str) -> float:
+def seconds_of(text: str) -> float:
     """`Retry-After` in seconds; a missing or absurd one becomes a minute or an hour."""
     try:
         return min(max(float(text), 1.0), RETRY_SECONDS_MAX)

@@ -69,6 +69,9 @@ class VismaNet:
     async def refresh(self, http: Http, app: AppCredentials, refresh_token: Secret) -> Tokens:
         return await consent.refresh(http, app, refresh_token)
 
+    async def service_token(self, http: Http, app: AppCredentials, company_id: str) -> Tokens:
+        return await consent.service_token(http, app, company_id)
+
     async def revoke(self, http: Http, app: AppCredentials, token: Secret) -> None:
         await consent.revoke(http, app, token)
 

@@ -16,11 +16,12 @@ from koppel.connector.errors import (
     ConsentDenied,
     ConsentLost,
     ContractBroken,
+    RateLimited,
     SetupMissing,
     Unreachable,
 )
-from koppel.connectors.visma_net.answers import RETRY_SECONDS_DEFAULT
-from koppel.connectors.visma_net.descriptor import COMPANY_PER_SIGN_IN, SCOPES
+from koppel.connectors.visma_net.answers import RETRY_SECONDS_DEFAULT, seconds_of
+from koppel.connectors.visma_net.descriptor import COMPANY_PER_SIGN_IN, SCOPES, SERVICE_SCOPES
 from koppel.kit.clock import now
 from koppel.kit.http import Response
 from koppel.kit.secrets import Secret
@@ -88,6 +89,20 @@ async def refresh(http: Http, app: AppCredentials, refresh_token: Secret) -> Tok
     return _tokens(await _token(http, app, form))
 
 
+async def service_token(http: Http, app: AppCredentials, tenant_id: str) -> Tokens:
+    """Client credentials for one tenant. There is no refresh token: when it expires, ask again.
+
+    Both a company tenant and a customer tenant yield a token; with the latter the API answers 401."""
+    form = {"grant_type": "client_credentials", "scope": " ".join(SERVICE_SCOPES), "tenant_id": tenant_id}
+    try:
+        return _tokens(await _token(http, app, form))
+    except SetupMissing as refused:
+        raise SetupMissing(
+            refused.code,
+            "Visma knows no such tenant, or its administrator has not approved Koppel in the Visma App Store.",
+        ) from None
+
+
 async def revoke(http: Http, app: AppCredentials, token: Secret) -> None:
     await http.send(
         "POST",
@@ -110,12 +125,23 @@ async def _token(http: Http, app: AppCredentials, form: Mapping[str, str]) -> To
         raise Unreachable("token_answer", "Visma Connect answered without tokens.", retry_after_seconds=10) from None
 
 
+A_PERSONS_JOB = {
+    "invalid_grant": "The consent at Visma has expired or was withdrawn.",
+    "invalid_client": "Visma Connect does not accept Koppel's client secret. It was probably changed.",
+    "unauthorized_client": "Visma Connect does not allow this to Koppel's app registration.",
+    "invalid_scope": "Visma Connect does not give Koppel's app registration the scopes it asks for.",
+}
+
+
 def _refusal(answer: Response) -> ConnectorError:
-    """Token-endpoint errors: `invalid_grant` and `invalid_client` are a person's job, a 5xx is not."""
+    """Token-endpoint errors: `invalid_grant` and what is wrong with the app are a person's job, a 429 or 5xx is not."""
     try:
-        error = str(msgspec.json.decode(answer.body).get("error", ""))
+        error = str(msgspec.json.decode(answer.body).get("error", ""))[:40]
     except (msgspec.DecodeError, AttributeError):
         error = ""
+    if answer.status == 429:
+        seconds = seconds_of(answer.headers.get("retry-after", ""))
+        return RateLimited("token_quota", "Visma Connect asks Koppel to slow down.", retry_after_seconds=seconds)
     if answer.status >= 500 or not error:
         return Unreachable(
             f"token_{answer.status}", "Visma Connect does not answer.", retry_after_seconds=RETRY_SECONDS_DEFAULT
@@ -125,11 +151,9 @@ def _refusal(answer: Response) -> ConnectorError:
             error,
             "This user has the role “API User” on no company. A new role takes 10 to 15 minutes to work.",
         )
-    if error == "invalid_client":
-        return ConsentLost(error, "Visma Connect does not accept Koppel's client secret. It was probably changed.")
-    if error == "invalid_grant":
-        return ConsentLost(error, "The consent at Visma has expired or was withdrawn.")
-    return ConsentLost(error[:60], f"Visma Connect refused ({error[:60]}).")
+    if sentence := A_PERSONS_JOB.get(error):
+        return ConsentLost(error, sentence)
+    return ContractBroken(f"token_{error}", f"Visma Connect did not understand Koppel's request ({error}).")
 
 
 def _tokens(answer: TokenAnswer) -> Tokens:

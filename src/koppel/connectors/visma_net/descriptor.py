@@ -11,6 +11,7 @@ COMPANY_PER_SIGN_IN = "company_per_sign_in"
 SERVICE = "service"
 
 SCOPES = ("openid", "email", "profile", "tenants", "offline_access", "vismanet_erp_interactive_api:read")
+SERVICE_SCOPES = ("vismanet_erp_service_api:read",)
 
 DESCRIPTOR = Descriptor(
     key="visma_net",
@@ -32,6 +33,7 @@ DESCRIPTOR = Descriptor(
             SERVICE,
             _("Service, by tenant id"),  # type: ignore[arg-type]
             _("Without a person: the client approves Koppel in the Visma App Store."),  # type: ignore[arg-type]
+            by_company_id=True,
         ),
     ),
     environments=(
@@ -55,11 +57,13 @@ DESCRIPTOR = Descriptor(
     needs=_("A Visma.net user with the role “API User” on each company."),  # type: ignore[arg-type]
     may=_("Read. You can withdraw it at any time."),  # type: ignore[arg-type]
     refresh_rotates=True,
+    keep_alive_within=timedelta(days=1),
     source_timezone="Europe/Oslo",
     page_size_max=1000,
     provenance={
         "endpoints": "connect.visma.com/.well-known/openid-configuration, 13 September 2026",
         "paging": "docs.vismasoftware.no/vismanetapi/api-reference/features/pagination",
+        "keep_alive_within": "the lifetime of refresh tokens is chosen per app, in days, and not told; so the shortest",
         "source_timezone": "not published; assumed",
     },
 )

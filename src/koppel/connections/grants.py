@@ -1,0 +1,60 @@
+"""Grants: keep the tokens of a consent that was just given, and forgive what the vault noted against an app registration."""
+
+from datetime import datetime, timedelta
+
+from koppel.connections.models import AppRegistration, Connection, Grant
+from koppel.connections.sealing import seal_token
+from koppel.connector.contract import Tokens
+from koppel.connector.registry import connector
+from koppel.kit.clock import now
+
+CLEAN = {
+    "refresh_started_at": None, "refresh_trouble": "", "failures": 0, "failure_code": "", "failure_reason": "",
+    "retry_at": None, "refused_at": None, "lost_at": None, "lost_reason": "",
+}  # fmt: skip
+"""What the vault knows of a grant with which nothing is wrong."""
+
+
+def keep_grant(organisation_id: int, connection: Connection, subject: str, company_id: str, tokens: Tokens) -> Grant:
+    """Store a new consent, over the older one of the same person and company. Joins the caller's transaction and scope.
+
+    For modes `by_company_id` the tokens come from `Connector.service_token`, and `subject` is the company's id too."""
+    grant, made = Grant.objects.get_or_create(
+        organisation_id=organisation_id,
+        connection=connection,
+        subject=subject,
+        company_id=company_id,
+        defaults={"access_token": b"", "issued_at": tokens.issued_at, "expires_at": tokens.expires_at},
+    )
+    place = (organisation_id, grant.pk)
+    # The generation rises, so that an answer to a refresh of the older consent is not stored over this one.
+    Grant.objects.filter(organisation_id=organisation_id, pk=grant.pk).update(
+        access_token=seal_token(tokens.access_token, *place, "access_token"),
+        refresh_token=seal_token(tokens.refresh_token, *place, "refresh_token") if tokens.refresh_token else None,
+        issued_at=tokens.issued_at,
+        expires_at=tokens.expires_at,
+        refresh_expires_at=tokens.refresh_expires_at,
+        scope=tokens.scope,
+        generation=grant.generation + (0 if made else 1),
+        attend_at=attend_at(connection.connector, tokens),
+        **CLEAN,
+    )
+    return grant
+
+
+def forgive_app(app: AppRegistration) -> int:
+    """The registration was corrected: its grants may be tried again at once. How many there are. In the caller's scope."""
+    refused = Grant.objects.filter(connection__app=app, lost_at=None).exclude(retry_at=None)
+    return refused.update(failures=0, failure_code="", failure_reason="", retry_at=None, attend_at=now())
+
+
+def attend_at(connector_key: str, tokens: Tokens) -> datetime | None:
+    """When tokens must be renewed lest the grant dies unused: half-way to the vendor's limit. None: nothing to keep alive."""
+    if tokens.refresh_token is None:
+        return None
+    limits: list[timedelta] = []
+    if within := connector(connector_key).descriptor.keep_alive_within:
+        limits.append(within)
+    if tokens.refresh_expires_at:
+        limits.append(tokens.refresh_expires_at - tokens.issued_at)
+    return tokens.issued_at + min(limits) / 2 if limits else None
