@@ -2,5 +2,13 @@ from django.apps import AppConfig
 
 
 class AdministrationsConfig(AppConfig):
+    """Proves to connections what was imported: without that proof no session reads books."""
+
     name = "koppel.administrations"
     label = "administrations"
+
+    def ready(self) -> None:
+        from koppel.administrations.proof import imported  # noqa: PLC0415 - after models
+        from koppel.connections.scope import register_proof  # noqa: PLC0415 - after models
+
+        register_proof(imported)

@@ -4,8 +4,12 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from koppel.administrations.errors import NotThere
 from koppel.administrations.models import Administration, Assignment
+from koppel.connections.scope import note_refusal
+from koppel.kit.threads import apart
 from koppel.organisations.models import DivisionMember
 from koppel.organisations.policy import Actor
+
+ID_MAX = 2**63 - 1
 
 
 def visible_to(actor: Actor) -> "QuerySet[Administration]":
@@ -23,9 +27,13 @@ def visible_to(actor: Actor) -> "QuerySet[Administration]":
 
 
 def administration_for(actor: Actor, administration_id: int) -> Administration:
-    """The administration, with its connection, division and template. Raises `NotThere`."""
+    """The administration, with its connection, division and template.
+
+    Raises `NotThere`, after writing it to the audit trail: whoever asks by number may be looking for what is not theirs."""
     found = visible_to(actor).select_related("connection", "division", "template", "remote_company")
     one = found.filter(pk=administration_id).first()
     if one is None:
+        subject = ("administration", min(administration_id, ID_MAX), "")
+        apart(lambda: note_refusal(actor.organisation_id, subject, "not_there", actor.audit))
         raise NotThere
     return one

@@ -1,16 +1,26 @@
-"""Sessions: what a connector gets to call the vendor with. One is made for one grant and, except while listing, one company."""
+"""Sessions: what a connector gets to call the vendor with. The session itself holds the consent's scope.
+
+An `IdentitySession` lists and describes companies and refuses every other address. A `ReadingSession` reads books; it is made
+from an administration that was imported, and refuses to name another company. A token that turns out to be another
+company's is not used. Nothing else in Koppel carries a token.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from koppel.connections.models import AppRegistration
 from koppel.connections.outbound import PlainHttp
+from koppel.connections.scope import imported_company, note_refusal
 from koppel.connections.sealing import addresses
 from koppel.connections.vault import Vault
-from koppel.connector.contract import Company
-from koppel.connector.errors import SetupMissing
+from koppel.connector.contract import Company, Connector
+from koppel.connector.errors import NotConsented, SetupMissing
+from koppel.connector.registry import connector
 from koppel.kit.database import Database
 from koppel.kit.http import HttpClient, Response
+from koppel.kit.secrets import Secret
+from koppel.kit.threads import in_django
 
 UNAUTHORISED = 401
 
@@ -24,17 +34,27 @@ class Runtime:
     vault: Vault
 
 
+@dataclass(frozen=True)
+class Place:
+    """Whose grant a session uses. `company_id` is set when the grant reaches one company only."""
+
+    organisation_id: int
+    connection_id: int
+    grant_id: int
+    company_id: str
+
+
 class BoundSession:
     """The contract's `Session`. A token that is refused is renewed once; a second refusal is the company's matter."""
 
-    def __init__(
-        self, runtime: Runtime, organisation_id: int, grant_id: int, app: AppRegistration, company: Company | None
-    ) -> None:
+    def __init__(self, runtime: Runtime, place: Place, app: AppRegistration, company: Company | None) -> None:
         self.addresses: Mapping[str, str] = addresses(app)
         self.consent_mode = app.consent_mode
         self.company = company
-        self._vault, self._grant = runtime.vault, (organisation_id, grant_id)
+        self.place = place
+        self._vault, self._connector = runtime.vault, connector(app.connector)
         self._http = PlainHttp(runtime.http, self.addresses)
+        self._known: Secret | None = None
 
     async def send(
         self,
@@ -44,53 +64,136 @@ class BoundSession:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        token = await self._vault.access_token(*self._grant)
+        """Raises `NotConsented`, after writing it to the audit trail, for a call outside of what the session is for."""
+        if reason := self._refuses(method, url, headers or {}):
+            await self._note(reason)
+            raise NotConsented("outside_consent", "Koppel does not make this call: it is outside of what was imported.")
+        token = await self._token()
         for last in (False, True):
             sent = {**(headers or {}), "Authorization": f"Bearer {token.reveal()}"}
             answer = await self._http.send(method, url, params=params, headers=sent)
             if answer.status != UNAUTHORISED:
                 return answer
             if not last:
-                token = await self._vault.access_token(*self._grant, refused=token)
+                token = await self._token(refused=token)
         raise SetupMissing("unauthorised", "The accounting system refuses this company with a fresh token.")
+
+    def _refuses(self, method: str, url: str, headers: Mapping[str, str]) -> str:
+        """A word why this call is not made; '' when it is."""
+        return "other_company" if names_another(self._connector, self.company, headers) else ""
+
+    async def _token(self, refused: Secret | None = None) -> Secret:
+        """Of the same company as the grant, checked whenever the vault hands out another token."""
+        token = await self._vault.access_token(self.place.organisation_id, self.place.grant_id, refused)
+        if token != self._known:
+            reached = self._connector.company_of(token) if self.place.company_id else None
+            if reached not in (None, self.place.company_id):
+                await self._note("other_company")
+                raise NotConsented("other_company", "The consent has become another company's, so nothing was read.")
+            self._known = token
+        return token
+
+    async def _note(self, reason: str) -> None:
+        name = self.company.name if self.company else ""
+        subject = ("connection", self.place.connection_id, name)
+        await in_django(lambda: note_refusal(self.place.organisation_id, subject, reason))
+
+
+class IdentitySession(BoundSession):
+    """Lists and describes, also what is not imported. Books are out of its reach."""
+
+    def _refuses(self, method: str, url: str, headers: Mapping[str, str]) -> str:
+        path = urlsplit(url).path
+        if method != "GET" or not path.endswith(self._connector.descriptor.identity_paths):
+            return "not_imported"
+        return super()._refuses(method, url, headers)
+
+
+class ReadingSession(BoundSession):
+    """Reads the books of the one company it was made for."""
+
+
+def names_another(vendor: Connector, company: Company | None, headers: Mapping[str, str]) -> bool:
+    """Whether the headers name a company other than the session's own."""
+    naming = vendor.descriptor.company_header
+    if naming is None:
+        return False
+    header, key = naming
+    named = next((value for name, value in headers.items() if name.lower() == header), None)
+    return named is not None and (company is None or named != company.routing.get(key, company.external_id))
 
 
 _GRANT = """
-SELECT g.company_id, a.id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.addresses
+SELECT g.connection_id, g.company_id,
+       a.id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.addresses
   FROM connections_grant g
   JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
   JOIN connections_app_registration a ON a.id = c.app_id
- WHERE g.id = %s
+ WHERE g.id = %s AND c.state <> 'removed'
+"""
+
+_COMPANY = """
+SELECT grant_id, connection_id, external_id, name, code, routing FROM connections_remote_company WHERE id = %s
 """
 
 
-async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int) -> BoundSession:
+async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int) -> IdentitySession:
     """For `list_companies`. A grant for one company carries that company. Raises `LookupError`."""
-    app, company_id = await _app_of(runtime, organisation_id, grant_id)
-    company = Company(company_id, "") if company_id else None
-    return BoundSession(runtime, organisation_id, grant_id, app, company)
+    app, place = await _place(runtime, organisation_id, grant_id)
+    company = Company(place.company_id, "") if place.company_id else None
+    return IdentitySession(runtime, place, app, company)
 
 
-async def company_session(runtime: Runtime, organisation_id: int, remote_company_id: int) -> BoundSession:
-    """For one company. The caller has proved that it may be read or described. Raises `LookupError`."""
-    async with runtime.database.scoped(organisation_id) as connection:
-        found = await connection.execute(
-            "SELECT grant_id, external_id, name, code, routing FROM connections_remote_company WHERE id = %s",
-            [remote_company_id],
-        )
-        row = await found.fetchone()
-    if row is None:
+async def describing_session(runtime: Runtime, organisation_id: int, remote_company_id: int) -> IdentitySession:
+    """For `describe_company`, imported or not. Raises `LookupError`."""
+    found = await _company(runtime, organisation_id, remote_company_id)
+    if found is None:
         raise LookupError(f"remote company {remote_company_id}")
-    app, _company_id = await _app_of(runtime, organisation_id, row[0])
-    return BoundSession(runtime, organisation_id, row[0], app, Company(row[1], row[2], row[3], row[4]))
+    grant_id, _connection_id, company = found
+    app, place = await _place(runtime, organisation_id, grant_id)
+    return IdentitySession(runtime, place, app, company)
 
 
-async def _app_of(runtime: Runtime, organisation_id: int, grant_id: int) -> tuple[AppRegistration, str]:
+async def reading_session(runtime: Runtime, organisation_id: int, administration_id: int) -> ReadingSession:
+    """For the books of one administration of this organisation, through the connection that it was imported with.
+
+    Raises `NotConsented`, after writing it to the audit trail, when there is no such import."""
+    async with runtime.database.scoped(organisation_id) as connection:
+        imported = await imported_company(connection, administration_id)
+    found = await _company(runtime, organisation_id, imported.remote_company_id) if imported else None
+    if imported is None or found is None or found[1] != imported.connection_id:
+        await _refuse(organisation_id, administration_id, "not_imported")
+        raise NotConsented("outside_consent", "This company was not imported here, so it cannot be read.")
+    grant_id, _connection_id, company = found
+    try:
+        app, place = await _place(runtime, organisation_id, grant_id)
+    except LookupError:
+        raise NotConsented("connection_removed", "The connection of this administration was removed.") from None
+    if place.connection_id != imported.connection_id or place.company_id not in ("", company.external_id):
+        await _refuse(organisation_id, administration_id, "other_company")
+        raise NotConsented("outside_consent", "This company is not within the consent that it was imported with.")
+    return ReadingSession(runtime, place, app, company)
+
+
+async def _refuse(organisation_id: int, administration_id: int, reason: str) -> None:
+    await in_django(lambda: note_refusal(organisation_id, ("administration", administration_id, ""), reason))
+
+
+async def _company(runtime: Runtime, organisation_id: int, remote_company_id: int) -> tuple[int, int, Company] | None:
+    """(grant id, connection id, company), if the organisation has it."""
+    async with runtime.database.scoped(organisation_id) as connection:
+        found = await connection.execute(_COMPANY, [remote_company_id])
+        row = await found.fetchone()
+    return (row[0], row[1], Company(*row[2:])) if row else None
+
+
+async def _place(runtime: Runtime, organisation_id: int, grant_id: int) -> tuple[AppRegistration, Place]:
     async with runtime.database.scoped(organisation_id) as connection:
         found = await connection.execute(_GRANT, [grant_id])
         row = await found.fetchone()
     if row is None:
         raise LookupError(f"grant {grant_id}")
-    company_id, *app = row
+    connection_id, company_id, *app = row
     names = ("id", "connector", "environment", "consent_mode", "client_id", "client_secret", "addresses")
-    return AppRegistration(**dict(zip(names, app, strict=True))), str(company_id)
+    place = Place(organisation_id, connection_id, grant_id, str(company_id))
+    return AppRegistration(**dict(zip(names, app, strict=True))), place

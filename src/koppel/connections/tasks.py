@@ -6,7 +6,7 @@ import structlog
 from procrastinate.contrib.django import app
 
 from koppel.connections.runtime import of_worker
-from koppel.connections.sessions import Runtime, company_session
+from koppel.connections.sessions import Runtime, describing_session
 from koppel.connector.contract import CompanyDescription
 from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing
 from koppel.connector.registry import connector
@@ -48,7 +48,7 @@ UPDATE connections_remote_company
 
 
 async def _describe(runtime: Runtime, organisation_id: int, company_id: int, connector_key: str) -> None:
-    session = await company_session(runtime, organisation_id, company_id)
+    session = await describing_session(runtime, organisation_id, company_id)
     try:
         description = await connector(connector_key).describe_company(session)
     except (SetupMissing, NotConsented) as refusal:

@@ -58,7 +58,11 @@ class Descriptor:
     """Static facts about the accounting system. `title` is what a person sees; texts are translated by the connector.
 
     `refresh_not_before`: counted from issue, the vendor refuses an earlier refresh. `keep_alive_within`: a grant whose tokens
-    are not renewed for this long may die; the vault renews them in half that time, also when nothing is due."""
+    are not renewed for this long may die; the vault renews them in half that time, also when nothing is due.
+
+    `identity_paths` are the ends of the paths that list and describe companies: a session that is not made for an imported
+    administration may call no other. `company_header` is the header (in lower case) that names the company of a call, and
+    the key of `Company.routing` that it must equal; None where the token alone decides."""
 
     key: str
     title: str
@@ -67,6 +71,8 @@ class Descriptor:
     environments: tuple[Environment, ...]
     needs: str
     may: str
+    identity_paths: tuple[str, ...]
+    company_header: tuple[str, str] | None = None
     refresh_rotates: bool = True
     refresh_not_before: timedelta | None = None
     keep_alive_within: timedelta | None = None
@@ -284,6 +290,10 @@ class Connector(Protocol):
         ...
 
     async def revoke(self, http: Http, app: AppCredentials, token: Secret) -> None: ...
+
+    def company_of(self, access_token: Secret) -> str | None:
+        """The immutable id of the one company that this token reaches, where the token itself says so."""
+        ...
 
     async def list_companies(self, session: Session) -> Sequence[Company]: ...
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 import structlog
 
 from koppel.books import storage
-from koppel.connections.sessions import BoundSession, Runtime, company_session
+from koppel.connections.sessions import ReadingSession, Runtime, reading_session
 from koppel.connector.contract import Connector, Page, ReadMode, Record, ResourceSpec, Window
 from koppel.connector.errors import ContractBroken, NotConsented, SetupMissing
 from koppel.connector.registry import connector
@@ -50,7 +50,7 @@ class Outcome:
 
 async def perform(runtime: Runtime, held: Held, wanted: Wanted) -> Outcome:
     """Read everything that is wanted. Raises the connector's errors and `Fenced`; all that was read stays."""
-    session = await company_session(runtime, held.organisation_id, held.remote_company_id)
+    session = await reading_session(runtime, held.organisation_id, held.administration_id)
     reader = _Reader(runtime, held, wanted, session, connector(held.connector))
     async with _heartbeat(runtime, held):
         return await reader.read_all()
@@ -90,7 +90,7 @@ async def _heartbeat(runtime: Runtime, held: Held) -> AsyncIterator[None]:
 
 class _Reader:
     def __init__(
-        self, runtime: Runtime, held: Held, wanted: Wanted, session: BoundSession, connector: Connector
+        self, runtime: Runtime, held: Held, wanted: Wanted, session: ReadingSession, connector: Connector
     ) -> None:
         self._runtime, self._held, self._session, self._connector = runtime, held, session, connector
         self._wanted = wanted

@@ -65,6 +65,12 @@ async def claim(connection: Connection, run_id: int, worker: str) -> Held | None
         return await cursor.fetchone()
 
 
+async def exists(connection: Connection, run_id: int) -> bool:
+    """Whether the scope's organisation has this run, in whichever state."""
+    found = await connection.execute("SELECT 1 FROM sync_run WHERE id = %s", [run_id])
+    return await found.fetchone() is not None
+
+
 async def hold(connection: Connection, held: Held) -> None:
     """Lock the run for this transaction. Raises `Fenced` when it is no longer ours."""
     found = await connection.execute(

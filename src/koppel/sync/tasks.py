@@ -11,6 +11,7 @@ from django.db import close_old_connections
 from procrastinate.contrib.django import app
 
 from koppel.connections.runtime import of_worker
+from koppel.connections.scope import note_refusal
 from koppel.connections.sessions import Runtime
 from koppel.connector.errors import ConnectorError
 from koppel.sync import engine, ledger, outcomes
@@ -29,6 +30,9 @@ async def perform_run(organisation_id: int, run_id: int) -> None:
     runtime = of_worker()
     async with runtime.database.scoped(organisation_id) as connection:
         held = await ledger.claim(connection, run_id, WORKER)
+        known = held is not None or await ledger.exists(connection, run_id)
+    if not known:
+        await in_django(lambda: note_refusal(organisation_id, ("run", run_id, ""), "no_such_run"))
     if held is None:
         return
     with structlog.contextvars.bound_contextvars(organisation=organisation_id, run=run_id, attempt=held.attempt):

@@ -13,6 +13,7 @@ ACTS = {
     "books.exported": _("exported books"),
     "connection.connected": _("made the connection"),
     "connection.reconnected": _("signed in again"),
+    "consent_scope.refused": _("was refused books that are not imported, or not theirs to see"),
     "division.changed": _("changed the division"),
     "division.made": _("made the division"),
     "organisation.changed": _("changed the organisation"),

@@ -21,6 +21,7 @@ from koppel.connector.contract import (
     Tokens,
     Window,
 )
+from koppel.connector.errors import NotConsented
 from koppel.connector.rows import Row
 from koppel.connectors.visma_net import consent, normalise, reading
 from koppel.connectors.visma_net.answers import get, good, parse
@@ -75,6 +76,9 @@ class VismaNet:
     async def revoke(self, http: Http, app: AppCredentials, token: Secret) -> None:
         await consent.revoke(http, app, token)
 
+    def company_of(self, access_token: Secret) -> str | None:
+        return consent.company_of(access_token)
+
     async def list_companies(self, session: Session) -> Sequence[Company]:
         """The retired context endpoint in company-list mode; else the one company of the token."""
         if session.consent_mode == COMPANY_LIST:
@@ -87,10 +91,12 @@ class VismaNet:
         return [Company(session.company.external_id, description.name)]
 
     async def describe_company(self, session: Session) -> CompanyDescription:
-        """From `GET /v1/organization`. With several organisations the first one stands for the company; all are in `units`."""
+        """From `GET /v1/organization`. With several organisations the first one stands for the company; all are in `units`.
+
+        An empty answer is what the old gateway gives for a company that the user does not reach."""
         found: list[_Organization] = parse(await get(session, "/v1/organization"), list[_Organization])
         if not found:
-            return CompanyDescription("", None, None, None, None)
+            raise NotConsented("no_company", "Visma.net shows nothing of this company to the user who signed in.")
         first = found[0]
         units = [(unit.number, unit.name, None) for one in found for unit in one.branches]
         others = [(one.organizationCd, one.name, one.corporateId) for one in found[1:]]

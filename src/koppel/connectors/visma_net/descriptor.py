@@ -56,6 +56,8 @@ DESCRIPTOR = Descriptor(
     ),
     needs=_("A Visma.net user with the role “API User” on each company."),  # type: ignore[arg-type]
     may=_("Read. You can withdraw it at any time."),  # type: ignore[arg-type]
+    identity_paths=("/API/resources/v1/context", "/v1/organization"),
+    company_header=("ipp-company-id", "id"),
     refresh_rotates=True,
     keep_alive_within=timedelta(days=1),
     source_timezone="Europe/Oslo",
