@@ -83,3 +83,12 @@ def test_other_libraries_and_exceptions_come_the_same_way_and_redacted(lines: An
     assert line["event"] == "Internal error: /x"
     assert "RuntimeError" in line["exception"]
     assert "hunter2" not in json.dumps(line)
+
+
+def test_a_persons_company_number_is_masked_in_logs_and_a_companys_is_not(lines: Any) -> None:
+    configure(human=False)
+    structlog.get_logger("koppel.registers").info(
+        "asked", number="19640823-3234", text="no 640823-3234, but 556036-0793"
+    )
+    (line,) = lines()
+    assert (line["number"], line["text"]) == ("19640823-****", "no 640823-****, but 556036-0793")

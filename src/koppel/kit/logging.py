@@ -21,6 +21,8 @@ _SECRET_TEXT = re.compile(
     r"|(\b(?:access_token|refresh_token|id_token|client_secret|password|code_verifier)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]+"
     r"|(postgres(?:ql)?://[^:/\s@]*:)[^@\s]+(?=@)"
 )
+_PERSONAL_NUMBER = re.compile(r"\b((?:18|19|20)?\d{2}[01]\d[0-3]\d)[-+]\d{4}\b")
+"""A Swedish sole trader's company number is a person's own: the date stays, the rest does not."""
 
 
 def configure(*, level: int = logging.INFO, human: bool | None = None) -> None:
@@ -86,7 +88,7 @@ def _redacted(key: str, value: Any) -> Any:
     if isinstance(value, Secret) or (_SECRET_KEY.search(key) and not _COUNT_KEY.search(key) and value is not None):
         return REDACTED
     if isinstance(value, str):
-        return _SECRET_TEXT.sub(_keep_the_label, value)
+        return _PERSONAL_NUMBER.sub(r"\1-****", _SECRET_TEXT.sub(_keep_the_label, value))
     if isinstance(value, Mapping):
         return {inner: _redacted(str(inner), part) for inner, part in value.items()}
     if isinstance(value, list | tuple):

@@ -1,8 +1,10 @@
 """Why a company has no COC number."""
 
+from django.utils import translation
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+LANGUAGES = ("en", "nl")
 REASONS: dict[str, str | Promise] = {
     "not_a_company": _("Not a company"),
     "test_demo": _("Test / demo"),
@@ -11,3 +13,16 @@ REASONS: dict[str, str | Promise] = {
     "public_body": _("Public body"),
     "private_person": _("Private person"),
 }
+
+
+def resolve(text: str) -> str:
+    """The reason that somebody means by its word or its label in either language; '' when it is none."""
+    wanted = text.strip().casefold()
+    if wanted in REASONS:
+        return wanted
+    for language in LANGUAGES:
+        with translation.override(language):
+            for key, label in REASONS.items():
+                if wanted and wanted == str(label).casefold():
+                    return key
+    return ""

@@ -1,0 +1,48 @@
+"""What a check of a company number found."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from django.utils.functional import Promise
+
+SCHEMES = {
+    "NL": "0106", "NO": "0192", "SE": "0007", "DK": "0184", "FI": "0212", "BE": "0208", "FR": "0002", "EE": "0191",
+    "LV": "0218", "LT": "0200",
+}  # fmt: skip
+"""ISO 6523 codes as far as `docs/registers.md` names a source; a country without one has ''."""
+
+
+class Verdict(StrEnum):
+    """VALID: nothing speaks against it. DOUBTFUL: may be kept, with a warning. INVALID: cannot be this country's number."""
+
+    VALID = "valid"
+    DOUBTFUL = "doubtful"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """`number` is normalised. `note` is a stable word and `sentence` what to tell the person; both '' when all is well.
+
+    `is_personal`: it belongs to a natural person, so lists, logs and exports mask it. `proposes`: the reason that fits better
+    than this number."""
+
+    number: str
+    scheme: str
+    verdict: Verdict
+    note: str = ""
+    sentence: str | Promise = ""
+    is_personal: bool = False
+    proposes: str = ""
+
+
+def valid(number: str, country: str, *, is_personal: bool = False) -> Checked:
+    return Checked(number, SCHEMES.get(country, ""), Verdict.VALID, is_personal=is_personal)
+
+
+def doubtful(number: str, country: str, note: str, sentence: str | Promise, *, is_personal: bool = False) -> Checked:
+    return Checked(number, SCHEMES.get(country, ""), Verdict.DOUBTFUL, note, sentence, is_personal)
+
+
+def wrong(number: str, country: str, note: str, sentence: str | Promise) -> Checked:
+    return Checked(number, SCHEMES.get(country, ""), Verdict.INVALID, note, sentence)
