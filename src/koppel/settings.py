@@ -87,6 +87,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "koppel.web.bearer.BearerMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "koppel.web.middleware.LanguageMiddleware",
@@ -130,8 +131,13 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "koppel.web.sign_in.AccountAdapter"
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_LOGOUT_ON_GET = False
+ALLAUTH_TRUSTED_PROXY_COUNT = int(os.environ.get("KOPPEL_PROXIES", "0"))
+"""How many proxies of ours stand before the web: so many addresses at the end of `X-Forwarded-For` are believed."""
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
+
+API_REQUESTS_PER_MINUTE = int(os.environ.get("KOPPEL_API_REQUESTS_PER_MINUTE", "600"))
+"""Per API token, over all web processes."""
 
 SESSION_COOKIE_NAME = "koppel_session"
 SESSION_COOKIE_SAMESITE = "Lax"

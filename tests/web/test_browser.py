@@ -97,6 +97,7 @@ def pages(world: World) -> dict[str, str]:
         "templates": "/organisation/templates/",
         "activity": "/organisation/activity/",
         "settings": "/organisation/settings/",
+        "tokens": "/account/tokens/",
         "password": "/accounts/password/change/",
         "two-steps": "/accounts/2fa/",
         "not-found": NOWHERE,

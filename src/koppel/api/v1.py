@@ -1,6 +1,7 @@
 """REST under `/api/v1`, described at `/api/v1/openapi.json`. Each slice contributes its router; nothing is decided here.
 
-Errors are `{"error": code}` with 401, 403, 404 or 422. Amounts are JSON strings, exact as the source wrote them.
+A program sends `Authorization: Bearer koppel_…`, a member's own token. Errors are `{"error": code}` with 401, 403, 404, 409,
+422 or 429. Amounts are JSON strings, exact as the source wrote them.
 """
 
 from django.http import HttpRequest, HttpResponse
@@ -10,10 +11,16 @@ from koppel.administrations.api import router as administrations
 from koppel.administrations.errors import NotThere
 from koppel.books.api import router as books
 from koppel.books.errors import UnknownResource
-from koppel.organisations.errors import NotAllowed
+from koppel.organisations.api import router as organisations
+from koppel.organisations.errors import NotAllowed, Refused
 from koppel.sync.api import router as sync
 
-api = NinjaAPI(title="Koppel", version="1", urls_namespace="api", docs_url=None)
+BEARER = {
+    "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "koppel_…"}}},
+    "security": [{"token": []}],
+}
+api = NinjaAPI(title="Koppel", version="1", urls_namespace="api", docs_url=None, openapi_extra=BEARER)
+api.add_router("", organisations, tags=["organisation"])
 api.add_router("/administrations", administrations, tags=["administrations"])
 api.add_router("/administrations", books, tags=["books"])
 api.add_router("/administrations", sync, tags=["sync"])
@@ -32,3 +39,9 @@ def not_allowed(request: HttpRequest, error: NotAllowed) -> HttpResponse:
 @api.exception_handler(UnknownResource)
 def unknown_resource(request: HttpRequest, error: UnknownResource) -> HttpResponse:
     return api.create_response(request, {"error": "unknown_resource"}, status=404)
+
+
+@api.exception_handler(Refused)
+def refused(request: HttpRequest, error: Refused) -> HttpResponse:
+    """The rules forbid it; `sentence` says why, in the caller's language."""
+    return api.create_response(request, {"error": "refused", "sentence": str(error)}, status=409)

@@ -4,17 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from koppel.audit.models import ActorKind, AuditEntry
+from koppel.audit.models import ActorKind, AuditEntry, Door
 
 
 @dataclass(frozen=True)
 class AuditActor:
-    """Who acts: a person (with the address they act from), a token or a job."""
+    """Who acts, from which address and through which door. A job needs to name neither."""
 
     kind: ActorKind
     id: int | None
     name: str
     from_address: str = ""
+    door: Door = Door.JOB
 
 
 def record(
@@ -33,6 +34,7 @@ def record(
         actor_id=actor.id,
         actor_name=actor.name,
         from_address=actor.from_address,
+        door=actor.door,
         act=act,
         subject_kind=kind,
         subject_id=subject_id,

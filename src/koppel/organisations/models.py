@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from koppel.organisations.policy import Role
@@ -79,6 +80,11 @@ class Membership(Tenant):
     def __str__(self) -> str:
         return f"{self.user} ({self.role})"
 
+    @property
+    def is_live(self) -> bool:
+        """May act: neither deactivated nor expired."""
+        return self.is_active and (self.expires_at is None or self.expires_at > timezone.now())
+
 
 class Division(Tenant):
     """A group of users and administrations."""
@@ -122,3 +128,35 @@ class Template(Tenant):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ApiToken(Tenant):
+    """A member's key for programs. Only its SHA-256 is kept, with the last characters to recognise it by.
+
+    It may do what its member may, at most what `role` may ('' = no less than the member); `used_in_minute` counts the requests
+    of `minute`."""
+
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="tokens")
+    name = models.CharField(max_length=100)
+    hash = models.BinaryField(max_length=32, unique=True)
+    ends_with = models.CharField(max_length=8)
+    role = models.CharField(max_length=20, choices=Role, default="", blank=True)
+    read_only = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+    last_used_from = models.TextField(default="")
+    minute = models.DateTimeField(null=True)
+    used_in_minute = models.IntegerField(default=0)
+
+    class Meta:
+        db_table = "organisations_api_token"
+        indexes = [models.Index(fields=["organisation", "membership"], name="tokens_of_member")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def has_expired(self) -> bool:
+        return self.expires_at <= timezone.now()

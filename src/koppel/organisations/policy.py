@@ -6,7 +6,7 @@ from enum import StrEnum
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
-from koppel.audit.models import ActorKind
+from koppel.audit.models import ActorKind, Door
 from koppel.audit.services import AuditActor
 from koppel.organisations.errors import NotAllowed
 
@@ -41,9 +41,17 @@ SEES_ALL: frozenset[Role] = frozenset({Role.ADMINISTRATOR, Role.TEAM_LEADER})
 """Roles that see every administration that is not restricted; the others see what is assigned to them."""
 
 
+def lesser(one: Role, other: Role) -> Role:
+    """The role of the two that may do less. The roles of `Role` stand from most to least."""
+    return max(one, other, key=list(Role).index)
+
+
 @dataclass(frozen=True)
 class Actor:
-    """Somebody acting within one organisation. The scope of every query and the subject of every "may I?"."""
+    """Somebody acting within one organisation. The scope of every query and the subject of every "may I?".
+
+    `token_id` names the API token that the person acts through. `read_only` is kept by the doors: a request that could
+    change something is refused before it reaches a view."""
 
     organisation_id: int
     membership_id: int
@@ -51,6 +59,10 @@ class Actor:
     name: str
     role: Role
     from_address: str = ""
+    door: Door = Door.SCREEN
+    token_id: int | None = None
+    token_name: str = ""
+    read_only: bool = False
 
     def may(self, permission: Permission) -> bool:
         return self.role in PERMISSIONS[permission]
@@ -66,4 +78,7 @@ class Actor:
 
     @property
     def audit(self) -> AuditActor:
-        return AuditActor(ActorKind.PERSON, self.user_id, self.name, self.from_address)
+        if self.token_id is not None:
+            name = f"{self.name} ({self.token_name})"
+            return AuditActor(ActorKind.TOKEN, self.user_id, name, self.from_address, self.door)
+        return AuditActor(ActorKind.PERSON, self.user_id, self.name, self.from_address, self.door)

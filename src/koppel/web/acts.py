@@ -21,4 +21,6 @@ ACTS = {
     "person.changed": _("changed a person"),
     "template.changed": _("changed the template"),
     "template.made": _("made the template"),
+    "token.made": _("made an API token"),
+    "token.revoked": _("revoked an API token"),
 }

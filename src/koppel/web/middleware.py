@@ -1,19 +1,25 @@
 """What every request passes: language, who acts in which organisation, and the one transaction in its scope."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import structlog
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
 
+from koppel.audit.models import Door
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import NotAllowed
-from koppel.organisations.services import actor_of
+from koppel.organisations.policy import Actor
+from koppel.organisations.sign_in import actor_of
+from koppel.web.address import address_of
+from koppel.web.bearer import SAFE, actor_of_bearer, bearer_of, forged, is_api
 from koppel.web.doors import is_public, runs_outside_transaction
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
@@ -69,24 +75,56 @@ class ActorMiddleware:
         self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HttpResponseBase | None:
         request.actor = None  # type: ignore[attr-defined]
-        if not request.user.is_authenticated:
-            return None if is_public(view) else _please_sign_in(request)
-        actor = actor_of(request.user, request.session.get("organisation"), request.META.get("REMOTE_ADDR", ""))
         if is_public(view):
             return None
-        if actor is None:
-            return render(request, "web/no_organisation.html", status=403)
-        request.actor = actor  # type: ignore[attr-defined]
-        structlog.contextvars.bind_contextvars(organisation=actor.organisation_id, user=actor.user_id)
-        try:
-            if runs_outside_transaction(view):
-                return view(request, *args, **kwargs)
-            with organisation_scope(actor.organisation_id):
-                return _rendered(view(request, *args, **kwargs))
-        except NotAllowed as refusal:
-            return _not_allowed(request, actor.organisation_id, refusal)
-        finally:
-            structlog.contextvars.clear_contextvars()
+        found = _who_acts(request)
+        if not isinstance(found, Actor):
+            return found
+        request.actor = found  # type: ignore[attr-defined]
+        return _refusal(request, found) or _answer(request, found, lambda: view(request, *args, **kwargs), view)
+
+
+def _who_acts(request: HttpRequest) -> Actor | HttpResponseBase:
+    """The member behind a token or a session, or the answer for whom is none."""
+    address = address_of(request)
+    token = bearer_of(request)
+    if token is not None:
+        return actor_of_bearer(request, token, address)
+    if not request.user.is_authenticated:
+        return _please_sign_in(request)
+    door = Door.API if is_api(request) else Door.SCREEN
+    actor = actor_of(request.user.pk, request.session.get("organisation"), address, door)
+    if actor is None:
+        return _no_organisation(request)
+    return (forged(request) if is_api(request) else None) or actor
+
+
+def _refusal(request: HttpRequest, actor: Actor) -> HttpResponseBase | None:
+    """For who may only look: every request that could change something."""
+    if not actor.read_only or request.method in SAFE:
+        return None
+    if is_api(request):
+        return JsonResponse({"error": "read_only"}, status=403)
+    return _not_allowed(request, actor.organisation_id, NotAllowed("read_only"))
+
+
+def _answer(
+    request: HttpRequest, actor: Actor, act: Callable[[], HttpResponseBase], view: Callable[..., HttpResponseBase]
+) -> HttpResponseBase:
+    structlog.contextvars.bind_contextvars(organisation=actor.organisation_id, user=actor.user_id)
+    try:
+        if runs_outside_transaction(view):
+            return act()
+        with organisation_scope(actor.organisation_id):
+            response = _rendered(act())
+            if is_api(request) and response.status_code >= HTTPStatus.BAD_REQUEST:
+                # The API turns errors into answers; what the refused call had begun to write must not stay.
+                transaction.set_rollback(True)
+            return response
+    except NotAllowed as refusal:
+        return _not_allowed(request, actor.organisation_id, refusal)
+    finally:
+        structlog.contextvars.clear_contextvars()
 
 
 def _rendered(response: HttpResponseBase) -> HttpResponseBase:
@@ -96,15 +134,21 @@ def _rendered(response: HttpResponseBase) -> HttpResponseBase:
 
 
 def _please_sign_in(request: HttpRequest) -> HttpResponseBase:
-    if request.path.startswith("/api/"):
-        return HttpResponse('{"error": "sign_in_needed"}', status=401, content_type="application/json")
+    if is_api(request):
+        return JsonResponse({"error": "sign_in_needed"}, status=401, headers={"WWW-Authenticate": "Bearer"})
     if request.headers.get("HX-Request"):
         return HttpResponse(status=204, headers={"HX-Redirect": f"{settings.LOGIN_REDIRECT_URL}"})
     return redirect_to_login(request.get_full_path())
 
 
+def _no_organisation(request: HttpRequest) -> HttpResponseBase:
+    if is_api(request):
+        return JsonResponse({"error": "no_organisation"}, status=403)
+    return render(request, "web/no_organisation.html", status=403)
+
+
 def _not_allowed(request: HttpRequest, organisation_id: int, refusal: NotAllowed) -> HttpResponseBase:
-    if request.path.startswith("/api/"):
-        return HttpResponse('{"error": "not_allowed"}', status=403, content_type="application/json")
+    if is_api(request):
+        return JsonResponse({"error": "not_allowed", "permission": refusal.permission}, status=403)
     with organisation_scope(organisation_id):
         return render(request, "web/not_allowed.html", {"permission": refusal.permission}, status=403)

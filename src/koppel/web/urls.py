@@ -16,6 +16,7 @@ urlpatterns = [
     path("administrations/<int:administration_id>/", include("koppel.books.urls")),
     path("administrations/<int:administration_id>/", include("koppel.sync.urls")),
     path("organisation/", include("koppel.organisations.urls")),
+    path("account/", include("koppel.organisations.account_urls")),
     path("notices/", include("koppel.notifications.urls")),
     path("issues/", include(([path("", views.issues_page, name="list")], "issues"))),
     path("", include("koppel.web.pages")),

@@ -51,6 +51,8 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("click", (event) => {
+  if (event.target.dataset.selectAll !== undefined) event.target.select();
+  if (event.target.dataset.copy) copy(event.target);
   event.target.closest("[data-close]")?.parentElement.remove();
   every("details.menu[open]", (menu) => { if (!menu.contains(event.target)) menu.open = false; });
 });
@@ -69,6 +71,12 @@ document.addEventListener("submit", (event) => {
   setTimeout(() => { delete form.dataset.sent; }, 5000);
 });
 window.addEventListener("pageshow", () => every("form[data-sent]", (form) => { delete form.dataset.sent; }));
+
+async function copy(button) {
+  await navigator.clipboard.writeText(document.querySelector(button.dataset.copy).value);
+  button.textContent = button.dataset.copied;
+}
+if (navigator.clipboard) every("[data-copy]", (button) => { button.hidden = false; });
 
 function showSector(select) {
   const place = document.getElementById(select.dataset.reasonFor);

@@ -1,0 +1,1 @@
+"""Pages of people and of a person's own account."""

@@ -1,0 +1,140 @@
+"""Programs with a token of a member: what they may, what they may not, and what is left of them in the trail."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from koppel.audit.models import AuditEntry
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations import tokens
+from koppel.organisations.models import ApiToken, Membership, User
+from koppel.organisations.policy import Actor, Role
+
+ME = "/api/v1/me"
+
+
+def token_of(actor: Actor, **wanted: Any) -> str:
+    with organisation_scope(actor.organisation_id):
+        asked: dict[str, Any] = {"name": "Reports", "days": 30, "role": None, "read_only": True, **wanted}
+        return tokens.make_token(actor, **asked)[1].reveal()
+
+
+def call(text: str, path: str = ME, method: str = "GET") -> Any:
+    return Client(enforce_csrf_checks=True).generic(method, path, headers={"Authorization": f"Bearer {text}"})
+
+
+def test_a_program_learns_whom_it_acts_for(actor: Any) -> None:
+    leader = actor("team_leader", name="Lena")
+    body = call(token_of(leader)).json()
+    assert (body["name"], body["role"], body["token"], body["read_only"]) == ("Lena", "team_leader", "Reports", True)
+    assert body["organisation"]["id"] == leader.organisation_id
+
+
+def test_the_page_shows_a_token_once(actor: Any) -> None:
+    user, client = actor("user"), Client()
+    client.force_login(User.objects.get(pk=user.user_id))
+    made = client.post("/account/tokens/", {"name": "Backup <x>", "days": "90", "access": "read"})
+    text = made.content.decode().split('id="token-text" value="')[1].split('"')[0]
+    assert made.headers["Cache-Control"] == "no-store"
+    assert text.startswith("koppel_")
+    assert call(text).status_code == 200
+    later = client.get("/account/tokens/").content.decode()
+    assert "Backup &lt;x&gt;" in later
+    assert text not in later
+    with organisation_scope(user.organisation_id):
+        stored = ApiToken.objects.get()
+        assert text.encode() not in bytes(stored.hash)
+        client.post(f"/account/tokens/{stored.pk}/revoke")
+    assert (call(text).status_code, call(text).json()) == (401, {"error": "token_invalid"})
+
+
+@pytest.mark.parametrize("text", ["", "koppel_", "koppel_" + "x" * 43, "é", "a b"])
+@pytest.mark.usefixtures("clean_database")
+def test_a_made_up_token_is_refused(text: str) -> None:
+    answer = call(text.encode().decode("latin-1"))
+    assert (answer.status_code, answer.json()) == (401, {"error": "token_invalid"})
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_token_is_held_to_the_lesser_role(actor: Any) -> None:
+    boss = actor("administrator")
+    assert call(token_of(boss, role=Role.READER), "/api/v1/people").status_code == 403
+    assert call(token_of(boss), "/api/v1/people").status_code == 200
+    user = actor("user")
+    assert call(token_of(user, role=Role.ADMINISTRATOR), "/api/v1/people").status_code == 403
+
+
+def test_a_read_only_token_changes_nothing(actor: Any) -> None:
+    answer = call(token_of(actor("administrator")), method="POST")
+    assert (answer.status_code, answer.json()) == (403, {"error": "read_only"})
+    assert call(token_of(actor("administrator"), read_only=False), method="POST").status_code == 405
+
+
+def test_a_session_that_changes_something_must_prove_where_it_comes_from(actor: Any) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.get(pk=actor("administrator").user_id))
+    assert client.get(ME).json()["token"] is None
+    assert client.post(ME).json() == {"error": "csrf"}
+
+
+def test_a_token_opens_no_page(actor: Any) -> None:
+    answer = call(token_of(actor("administrator")), "/organisation/people/")
+    assert answer.status_code == 302
+    assert "/accounts/login/" in answer.headers["Location"]
+
+
+@pytest.mark.parametrize("end", ["deactivated", "expired", "token expired"])
+def test_a_token_ends_with_its_owner(actor: Any, end: str) -> None:
+    user = actor("user")
+    text = token_of(user)
+    assert call(text).status_code == 200
+    with organisation_scope(user.organisation_id):
+        own = Membership.objects.filter(pk=user.membership_id)
+        if end == "deactivated":
+            own.update(is_active=False)
+        elif end == "expired":
+            own.update(expires_at=timezone.now())
+        else:
+            ApiToken.objects.update(expires_at=timezone.now())
+    assert call(text).status_code == 401
+
+
+def test_a_hasty_program_is_told_to_wait(actor: Any, settings: Any) -> None:
+    settings.API_REQUESTS_PER_MINUTE = 3
+    text = token_of(actor("user"))
+    statuses = [call(text).status_code for _ in range(8)]
+    # The minute may turn once while we count.
+    assert statuses[:3] == [200] * 3
+    assert 429 in statuses
+    refused = next(answer for _ in range(8) if (answer := call(text)).status_code == 429)
+    assert refused.json() == {"error": "too_many_requests"}
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+
+
+def test_somebody_elses_token_is_revoked_by_who_manages_people_only(actor: Any) -> None:
+    boss = actor("administrator")
+    with organisation_scope(boss.organisation_id):
+        firm = Membership.objects.get(pk=boss.membership_id).organisation
+    user, other = actor("user", organisation=firm), actor("user", organisation=firm)
+    text = token_of(user)
+    with organisation_scope(boss.organisation_id):
+        token_id = ApiToken.objects.get().pk
+    client = Client()
+    client.force_login(User.objects.get(pk=other.user_id))
+    assert client.post(f"/account/tokens/{token_id}/revoke").status_code == 403
+    assert call(text).status_code == 200
+    with organisation_scope(boss.organisation_id):
+        tokens.revoke_token(boss, token_id)
+    assert call(text).status_code == 401
+
+
+def test_the_trail_names_token_person_address_and_door(actor: Any) -> None:
+    boss = actor("administrator", name="Anna")
+    acting = tokens.actor_of_token(token_of(boss, name="Nightly"), "203.0.113.7")
+    with organisation_scope(boss.organisation_id):
+        tokens.revoke_token(acting, ApiToken.objects.get().pk)
+        entry = AuditEntry.objects.latest("pk")
+    assert (entry.actor_kind, entry.actor_id, entry.actor_name) == ("token", boss.user_id, "Anna (Nightly)")
+    assert (entry.from_address, entry.door, entry.act) == ("203.0.113.7", "api", "token.revoked")
