@@ -19,11 +19,12 @@ from rich.console import Console
 from rich.table import Table
 
 from koppel.cli.errors import Refusal
+from koppel.audit.models import Door
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.errors import NotAllowed
 from koppel.organisations.models import Membership, User
 from koppel.organisations.policy import Actor
-from koppel.organisations.services import actor_of
+from koppel.organisations.sign_in import actor_of
 
 AsPerson = Annotated[
     str,
@@ -41,7 +42,7 @@ def actor_named(email: str, organisation: str = "") -> Actor:
     if not email:
         raise Refusal("Say who acts: --as with a member's e-mail address, or KOPPEL_AS.")
     user = User.objects.filter(email__iexact=email.strip(), is_active=True).first()
-    actor = actor_of(user, _organisation_id(user, organisation), _place()) if user else None
+    actor = actor_of(user.pk, _organisation_id(user, organisation), _place(), Door.CLI) if user else None
     if actor is None:
         raise Refusal(f"{email} is not a member who may sign in here.")
     return actor
