@@ -18,8 +18,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from koppel.cli.errors import Refusal
 from koppel.audit.models import Door
+from koppel.cli.errors import Refusal
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.errors import NotAllowed
 from koppel.organisations.models import Membership, User
