@@ -184,3 +184,22 @@ class ConsentAttempt(Tenant):
 
     def __str__(self) -> str:
         return f"consent attempt {self.pk}"
+
+
+class Budget(models.Model):
+    """How many calls are left for one company through one app registration, for all workers and organisations together:
+    the vendor counts per company and client, whoever asks. `company` '' = the app registration as a whole (errors only).
+
+    `state` is a `koppel.connections.allowance.Allowance`. Of the installation: only its scope sees these rows."""
+
+    pk = models.CompositePrimaryKey("app_id", "company")
+    app_id = models.BigIntegerField()
+    company = models.TextField()
+    state = models.JSONField(default=dict)
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "connections_budget"
+
+    def __str__(self) -> str:
+        return f"budget of {self.company} through app {self.app_id}"

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
+from koppel.connections.budgets import Budgets
 from koppel.connections.sessions import Runtime
 from koppel.connections.vault import Vault
 from koppel.kit import http as outbound
@@ -19,10 +20,11 @@ _of_worker: list[Runtime] = []
 async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
     """`size` database connections at most."""
     async with Database.open(size=size) as database:
-        vault = Vault(database, http)
+        vault, budgets = Vault(database, http), Budgets(database)
         try:
-            yield Runtime(database, http, vault)
+            yield Runtime(database, http, vault, budgets)
         finally:
+            await budgets.close()
             await vault.close()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from koppel.connections.budgets import Budgets, metered
 from koppel.connections.models import AppRegistration
 from koppel.connections.outbound import PlainHttp
 from koppel.connections.scope import imported_company, note_refusal
@@ -32,6 +33,7 @@ class Runtime:
     database: Database
     http: HttpClient
     vault: Vault
+    budgets: Budgets
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,10 @@ class BoundSession:
         self.company = company
         self.place = place
         self._vault, self._connector = runtime.vault, connector(app.connector)
-        self._http = PlainHttp(runtime.http, self.addresses)
+        http = PlainHttp(runtime.http, self.addresses)
+        self._http = metered(
+            http, runtime.budgets, app.pk, company.external_id if company else None, place.organisation_id
+        )
         self._known: Secret | None = None
 
     async def send(

@@ -15,7 +15,8 @@ from koppel_sandbox.faults import Faults
 from koppel_sandbox.visma_net import forms
 from koppel_sandbox.visma_net.connect import Connect
 from koppel_sandbox.visma_net.control import Control
-from koppel_sandbox.visma_net.erp import Erp, Quota, message
+from koppel_sandbox.visma_net.erp import Erp, message
+from koppel_sandbox.visma_net.limits import Limits
 from koppel_sandbox.visma_net.tokens import Access, Tokens
 
 PREFIX = re.compile(r"^/(?:api/)?(?:controller/)?api(?=/v\d)|^/api(?=/resources)")
@@ -24,10 +25,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def build(companies: list[Company], refused: dict[str, str], seed: int, redirect_uris: list[str]) -> web.Application:
     """`refused` says why a SIE file is not among the companies."""
-    clock, quota, found_faults, erp = Clock(), Quota(), Faults(), Erp()
+    clock, limits, found_faults, erp = Clock(), Limits(), Faults(), Erp()
     connect = Connect(clock, Tokens(seed), companies, redirect_uris)
-    control = Control(clock=clock, connect=connect, erp=erp, quota=quota, faults=found_faults, refused=refused)
-    gateway = Gateway(clock, connect, erp, quota)
+    control = Control(clock=clock, connect=connect, erp=erp, limits=limits, faults=found_faults, refused=refused)
+    gateway = Gateway(clock, connect, erp, limits)
     app = web.Application(middlewares=[_misbehave(found_faults)])
     app.add_routes([web.get("/", _home), *connect.routes(), *control.routes()])
     app.add_routes([web.get("/{path:.*}", gateway.get)])
@@ -37,8 +38,8 @@ def build(companies: list[Company], refused: dict[str, str], seed: int, redirect
 class Gateway:
     """Who calls, for which company, within which limits. Then the ERP API answers."""
 
-    def __init__(self, clock: Clock, connect: Connect, erp: Erp, quota: Quota) -> None:
-        self.clock, self.connect, self.erp, self.quota = clock, connect, erp, quota
+    def __init__(self, clock: Clock, connect: Connect, erp: Erp, limits: Limits) -> None:
+        self.clock, self.connect, self.erp, self.limits = clock, connect, erp, limits
         self._by_id = {one.id: one for one in connect.companies}
         self._by_tenant = {one.tenant_id: one for one in connect.companies}
 
@@ -55,7 +56,7 @@ class Gateway:
         if isinstance(company, web.Response):
             return company
         request["company"] = company.id
-        allowed, headers = self.quota.take(company.id, access.client_id, self.clock.seconds())
+        allowed, headers = self.limits.take(company.id, access.client_id, self.clock.seconds())
         if not allowed:
             return web.json_response({"message": "API calls quota exceeded."}, status=429, headers=headers)
         try:

@@ -14,14 +14,15 @@ from koppel_sandbox.company import Company
 from koppel_sandbox.faults import Fault, Faults
 from koppel_sandbox.visma_net import shapes
 from koppel_sandbox.visma_net.connect import Connect
-from koppel_sandbox.visma_net.erp import Erp, Quota
+from koppel_sandbox.visma_net.erp import Erp
+from koppel_sandbox.visma_net.limits import Limits
 
 
 class Control:
     def __init__(
-        self, *, clock: Clock, connect: Connect, erp: Erp, quota: Quota, faults: Faults, refused: dict[str, str]
+        self, *, clock: Clock, connect: Connect, erp: Erp, limits: Limits, faults: Faults, refused: dict[str, str]
     ) -> None:
-        self.clock, self.connect, self.erp, self.quota, self.faults = clock, connect, erp, quota, faults
+        self.clock, self.connect, self.erp, self.limits, self.faults = clock, connect, erp, limits, faults
         self.refused = refused
         self._first = [copy(one) for one in connect.companies]
 
@@ -102,11 +103,11 @@ class Control:
         return _json({})
 
     async def settings(self, request: web.Request) -> web.Response:
-        """`latency_seconds`, `quota`, `quota_seconds`, and per client `{"clients": {id: {field: value}}}`."""
+        """`latency_seconds`, `quotas` (`{policy: [calls, seconds]}`; `quota` and `quota_seconds` turn the hourly one alone),
+        and per client `{"clients": {id: {field: value}}}`."""
         asked = await request.json()
         self.faults.latency_seconds = float(asked.get("latency_seconds", self.faults.latency_seconds))
-        self.quota.limit = int(asked.get("quota", self.quota.limit))
-        self.quota.seconds = float(asked.get("quota_seconds", self.quota.seconds))
+        self.limits.change(asked)
         for client_id, values in asked.get("clients", {}).items():
             for name, value in values.items():
                 setattr(self.connect.clients[client_id], name, value)
@@ -134,7 +135,7 @@ class Control:
             company.__dict__.update(first.__dict__)
         self.clock.reset()
         self.faults.reset()
-        self.quota.reset()
+        self.limits.reset()
         self.erp.forget()
         self.connect.reset()
         return _json({})

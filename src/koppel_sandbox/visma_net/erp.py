@@ -6,7 +6,6 @@ except on the two endpoints that know no condition.
 """
 
 import asyncio
-import math
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -220,41 +219,3 @@ def _balances(stored: Stored, query: Query, modified: str) -> web.Response:
 
 def _json(body: bytes) -> web.Response:
     return web.Response(body=body, content_type="application/json", charset="utf-8")
-
-
-@dataclass
-class Window:
-    """A fixed window of calls, per company and client, as the real API counts."""
-
-    ends_at: float
-    used: int = 0
-
-
-class Quota:
-    """`limit` calls in each window of `seconds`. The header names are the real ones."""
-
-    def __init__(self, limit: int = 15_000, seconds: float = 3600) -> None:
-        self.limit, self.seconds = limit, seconds
-        self._windows: dict[tuple[int, str], Window] = {}
-
-    def reset(self) -> None:
-        self.limit, self.seconds = 15_000, 3600
-        self._windows.clear()
-
-    def take(self, company: int, client: str, now: float) -> tuple[bool, dict[str, str]]:
-        """Whether this call is allowed, and the headers of its answer."""
-        window = self._windows.get((company, client))
-        if window is None or now >= window.ends_at:
-            window = self._windows[(company, client)] = Window(now + self.seconds)
-        window.used += 1
-        remaining = self.limit - window.used
-        reset = str(max(1, math.ceil(window.ends_at - now)))
-        headers = {
-            "X-RateLimit-Limit": str(self.limit),
-            "X-RateLimit-Remaining": str(max(0, remaining)),
-            "X-RateLimit-Reset": reset,
-            "X-RateLimit-Policy": "4-fixed-window",
-        }
-        if remaining < 0:
-            headers["Retry-After"] = reset
-        return remaining >= 0, headers

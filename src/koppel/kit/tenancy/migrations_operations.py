@@ -37,6 +37,19 @@ def tenant_table(table: str, *, column: str = "organisation_id", shared_when_nul
     )
 
 
+def installation_table(table: str) -> RunSQL:
+    """Force row level security on a `table` without organisations: only the installation scope sees and writes it."""
+    return RunSQL(
+        f"""
+        ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
+        ALTER TABLE {table} FORCE ROW LEVEL SECURITY;
+        CREATE POLICY installation ON {table} USING ((SELECT koppel_scope()) = 0) WITH CHECK ((SELECT koppel_scope()) = 0);
+        """,
+        f"DROP POLICY installation ON {table}; ALTER TABLE {table} DISABLE ROW LEVEL SECURITY;"
+        f" ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY;",
+    )
+
+
 def tenant_parent(table: str) -> RunSQL:
     """Let `table` be the parent of composite keys: (organisation_id, id) is unique."""
     return RunSQL(

@@ -1,0 +1,64 @@
+"""Call limits: fixed windows per company and client, which begin with their first call, and the headers that tell of them.
+
+The vendor documents one window of an hour and the four headers; its number is not published (15,000 was the last one known).
+Several windows are there for tests of clients. An answer tells of the window with the fewest calls left, of two alike the one
+that ends last. A refused call counts too.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+HOURLY = "4-fixed-window"
+LIMIT, SECONDS = 15_000, 3600.0
+
+
+@dataclass
+class Window:
+    ends_at: float
+    used: int = 0
+
+
+class Limits:
+    """`quotas`: by policy, how many calls in how many seconds."""
+
+    def __init__(self) -> None:
+        self.quotas: dict[str, tuple[int, float]] = {HOURLY: (LIMIT, SECONDS)}
+        self._windows: dict[tuple[int, str, str], Window] = {}
+
+    def reset(self) -> None:
+        self.quotas = {HOURLY: (LIMIT, SECONDS)}
+        self._windows.clear()
+
+    def change(self, asked: Mapping[str, Any]) -> None:
+        """From the control plane: `quotas` replaces all, `quota` and `quota_seconds` turn the hourly one."""
+        if "quotas" in asked:
+            self.quotas = {
+                str(policy): (int(calls), float(seconds)) for policy, (calls, seconds) in asked["quotas"].items()
+            }
+        if "quota" in asked or "quota_seconds" in asked:
+            calls, seconds = self.quotas.get(HOURLY, (LIMIT, SECONDS))
+            self.quotas[HOURLY] = (int(asked.get("quota", calls)), float(asked.get("quota_seconds", seconds)))
+
+    def take(self, company: int, client: str, now: float) -> tuple[bool, dict[str, str]]:
+        """Whether this call is allowed, and the headers of its answer."""
+        stated: list[tuple[int, float, str]] = []
+        for policy, (limit, seconds) in self.quotas.items():
+            key = (company, client, policy)
+            window = self._windows.get(key)
+            if window is None or now >= window.ends_at:
+                window = self._windows[key] = Window(now + seconds)
+            window.used += 1
+            stated.append((limit - window.used, -window.ends_at, policy))
+        remaining, ends_at, policy = min(stated)
+        reset = str(max(1, math.ceil(-ends_at - now)))
+        headers = {
+            "X-RateLimit-Limit": str(self.quotas[policy][0]),
+            "X-RateLimit-Remaining": str(max(0, remaining)),
+            "X-RateLimit-Reset": reset,
+            "X-RateLimit-Policy": policy,
+        }
+        if remaining < 0:
+            headers["Retry-After"] = reset
+        return remaining >= 0, headers

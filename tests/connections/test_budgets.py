@@ -1,0 +1,171 @@
+"""Budgets in PostgreSQL, between processes' `Budgets` objects and the real sandbox over HTTP. The firm's worker acts."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.errors import InsufficientPrivilege
+
+from koppel.connections.allowance import LEASE_SECONDS
+from koppel.connections.budgets import Budgets, Key
+from koppel.connections.runtime import runtime
+from koppel.connections.sessions import Runtime, describing_session
+from koppel.connector.errors import RateLimited
+from koppel.connector.registry import connector
+from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.http import HttpClient, Response
+from koppel.kit.tenancy import organisation_scope, set_scope_sql
+from tests.fixtures.stack import Connected, MakeConnected
+
+HOURLY = {"x-ratelimit-limit": "100", "x-ratelimit-policy": "4-fixed-window", "x-ratelimit-reset": "3600"}
+
+
+def in_workers(work: Callable[[list[Runtime]], Awaitable[Any]], count: int) -> Any:
+    """`count` runtimes as those of separate workers: they share nothing but the database."""
+
+    async def within() -> Any:
+        async with HttpClient() as http:
+            return await opened(http, [], count)
+
+    async def opened(http: HttpClient, made: list[Runtime], more: int) -> Any:
+        if not more:
+            return await work(made)
+        async with runtime(http, size=3) as one:
+            return await opened(http, [*made, one], more - 1)
+
+    return asyncio.run(within())
+
+
+def first_company(connected: Connected) -> int:
+    with organisation_scope(connected.actor.organisation_id):
+        return int(connected.connection.companies.order_by("pk").values_list("pk", flat=True)[0])
+
+
+def describe_until_refused(connected: Connected, workers: int, quota: int) -> tuple[int, list[RateLimited]]:
+    company = first_company(connected)
+    made, refusals = 0, []
+
+    async def one(worker: Runtime) -> None:
+        nonlocal made
+        session = await describing_session(worker, connected.actor.organisation_id, company)
+        for _each in range(quota + 5):
+            try:
+                await connector("visma_net").describe_company(session)
+                made += 1
+            except RateLimited as limited:
+                refusals.append(limited)
+                if limited.retry_after_seconds > 5:
+                    return
+                await asyncio.sleep(limited.retry_after_seconds)
+
+    in_workers(lambda made: asyncio.gather(*map(one, made)), workers)
+    return made, refusals
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_quota_is_used_to_its_last_call_and_the_vendor_never_has_to_refuse(
+    connected: MakeConnected, workers: int
+) -> None:
+    firm = connected()
+    firm.sandbox.control("settings", {"quota": 40, "quota_seconds": 600})
+    firm.sandbox.forget_calls()
+    made, refusals = describe_until_refused(firm, workers, 40)
+    calls = firm.sandbox.calls("/v1/organization")
+    assert [one["status"] for one in calls] == [200] * 40
+    assert made == 40
+    assert refusals[-1].code == "call_budget"
+    assert 500 < refusals[-1].retry_after_seconds <= 601, "until the window ends, as the vendor said"
+
+
+def test_a_worker_asks_the_database_far_less_often_than_it_calls(
+    connected: MakeConnected, database_addresses: Addresses
+) -> None:
+    firm = connected()
+    company = first_company(firm)
+
+    async def hundred_calls(made: list[Runtime]) -> None:
+        session = await describing_session(made[0], firm.actor.organisation_id, company)
+        for _each in range(100):
+            await connector("visma_net").describe_company(session)
+
+    before = budget_writes(database_addresses)
+    in_workers(hundred_calls, 1)
+    assert budget_writes(database_addresses) - before <= 15
+
+
+def test_another_worker_goes_on_when_one_died_with_a_slice(clean_database: None) -> None:
+    key = Key(1, "company")
+
+    async def story(made: list[Runtime]) -> None:
+        dead, living, again = Budgets(made[0].database), Budgets(made[1].database), Budgets(made[1].database)
+        await dead.spend(key, 1)
+        dead.answered(key, 1, left(99))
+        await dead.spend(key, 1)  # holds fifty calls now, makes one, and is never heard of again
+        assert dead._reporting is not None
+        dead._reporting.cancel()
+        async with made[0].database.for_installation() as connection:
+            await age_leases(connection, LEASE_SECONDS + 1)
+        await living.spend(key, 1)
+        with pytest.raises(RateLimited):
+            await again.spend(key, 1)  # how much is left is not certain until the living one has its answer
+        living.answered(key, 1, left(97))
+        await living.close()
+        for calls in range(96, -1, -1):
+            await again.spend(key, 1)
+            again.answered(key, 1, left(calls))
+        with pytest.raises(RateLimited):
+            await again.spend(key, 1)
+        await again.close()
+
+    def left(calls: int) -> Response:
+        return Response(200, {**HOURLY, "x-ratelimit-remaining": str(calls)}, b"")
+
+    async def age_leases(connection: Any, seconds: float) -> None:
+        row = await (await connection.execute("SELECT state FROM connections_budget")).fetchone()
+        for lease in row[0]["leases"].values():
+            lease["until"] -= seconds
+        await connection.execute("UPDATE connections_budget SET state = %s", [json.dumps(row[0])])
+
+    in_workers(story, 2)
+
+
+def test_when_the_vendor_is_down_it_is_left_alone_for_all_companies(clean_database: None) -> None:
+    async def story(made: list[Runtime]) -> None:
+        budgets = Budgets(made[0].database)
+        for company in range(12):
+            for _each in range(5):
+                await budgets.spend(Key(1, str(company)), 1)
+                budgets.answered(Key(1, str(company)), 1, Response(502, {}, b""))
+        await budgets.close()
+        other = Budgets(made[1].database)
+        with pytest.raises(RateLimited) as refused:
+            await other.spend(Key(1, "another company"), 1)
+        assert refused.value.code == "error_budget"
+        await other.spend(Key(2, "through another app"), 1)
+        await other.close()
+
+    in_workers(story, 2)
+
+
+def test_no_organisation_sees_the_budgets(clean_database: None, database_addresses: Addresses) -> None:
+    with psycopg.connect(database_addresses.app_url) as connection:
+        connection.execute(*set_scope_sql(0))
+        connection.execute("INSERT INTO connections_budget (app_id, company, state, at) VALUES (1, 'x', '{}', now())")
+        connection.execute(*set_scope_sql(7))
+        assert connection.execute("SELECT count(*) FROM connections_budget").fetchone() == (0,)
+        with pytest.raises(InsufficientPrivilege):
+            connection.execute(
+                "INSERT INTO connections_budget (app_id, company, state, at) VALUES (1, 'y', '{}', now())"
+            )
+
+
+def budget_writes(addresses: Addresses) -> int:
+    with psycopg.connect(addresses.superuser_url) as connection:
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        row = connection.execute(
+            "SELECT n_tup_upd + n_tup_ins FROM pg_stat_user_tables WHERE relname = 'connections_budget'"
+        ).fetchone()
+        return int(row[0]) if row else 0
