@@ -1,6 +1,7 @@
 """A company of the sandbox: who it is, and its books, which are made when they are first asked for."""
 
 import threading
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -11,7 +12,8 @@ from koppel_sandbox.ledger import Books
 class Company:
     """`number` and `vat_number` are what its people once typed into the accounting system, faults included.
 
-    `source` is the SIE file's name, or None when it was generated. `units` are (number, name) of its branches."""
+    `source` is the SIE file's name, or None when it was generated. `units` are (number, name) of its branches. `closed`: its
+    people ended it; `licensed` False: the vendor's licence ran out."""
 
     id: int
     tenant_id: str
@@ -24,8 +26,15 @@ class Company:
     make_books: Callable[[], Books]
     source: str | None = None
     units: tuple[tuple[str, str], ...] = (("1", "Main"),)
+    closed: bool = False
+    licensed: bool = True
     _books: Books | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def customer_tenant_id(self) -> str:
+        """The id of the customer that owns the company: people take it for the company's own."""
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"customer/{self.tenant_id}"))
 
     @property
     def books(self) -> Books:

@@ -1,12 +1,39 @@
 """Signing in at the vendor: through the sandbox's real forms, as the person and as somebody with bad intentions meet it."""
 
+from html import unescape
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.test import Client
 
-from koppel.connections.models import RemoteCompany
+from koppel.connections.models import Connection, ConsentAttempt, Grant, RemoteCompany
 from koppel.kit.tenancy import organisation_scope
-from tests.fixtures.stack import MakeConnected, Sandbox, wait_until
+from koppel.organisations.models import Organisation, User
+from koppel.organisations.policy import Actor
+from tests.fixtures.newcomer import Newcomer, newcomer, path_of
+from tests.fixtures.people import PASSWORD
+from tests.fixtures.stack import CLIENTS, MakeConnected, Sandbox, register_app, wait_until
+
+APP = CLIENTS["company_list"]
+
+
+@pytest.fixture
+def anna(actor: Any, sandbox: Sandbox) -> Newcomer:
+    return newcomer(actor("administrator"), sandbox)
+
+
+def connections_of(actor: Actor) -> int:
+    with organisation_scope(actor.organisation_id):
+        return Connection.objects.count()
+
+
+def token_calls(sandbox: Sandbox) -> int:
+    return len(sandbox.calls("/connect/token"))
+
+
+def words_of(response: Any) -> str:
+    return unescape(response.content.decode())
 
 
 def companies_of(made: Any) -> list[RemoteCompany]:
@@ -30,3 +57,165 @@ def test_the_sandbox_begins_anew_for_each_test(sandbox: Sandbox) -> None:
     sandbox.fault("/connect/token")
     sandbox.reset()
     assert sandbox.companies() == before
+
+
+def test_anna_allows_and_comes_back_to_the_list(anna: Newcomer, sandbox: Sandbox) -> None:
+    url = anna.begin(register_app(sandbox).pk)
+    asked = {key: values[0] for key, values in parse_qs(urlsplit(url).query).items()}
+    assert (asked["response_mode"], asked["code_challenge_method"]) == ("form_post", "S256")
+    assert asked["state"] not in Client().get("/").content.decode()
+    page = anna.answered(sandbox.sign_in(url))
+    assert path_of(page) == f"{anna.flow}choose"
+    assert "8 administrations found" in words_of(page)
+
+
+def test_the_answer_may_come_in_the_address_too(anna: Newcomer, sandbox: Sandbox) -> None:
+    page = anna.answered(sandbox.sign_in(anna.begin(register_app(sandbox).pk)), by="get")
+    assert path_of(page) == f"{anna.flow}choose"
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [("en", "You did not allow access, so nothing was connected."), ("nl", "U hebt geen toegang gegeven")],
+)
+def test_cancel_instead_of_allow_connects_nothing_and_may_be_tried_again(
+    actor: Any, sandbox: Sandbox, language: str, sentence: str
+) -> None:
+    anna, app = newcomer(actor(), sandbox, language), register_app(sandbox)
+    page = anna.connect(app.pk, answer="cancel")
+    assert path_of(page) == f"{anna.flow}sign-in"
+    assert sentence in words_of(page)
+    assert (connections_of(anna.actor), token_calls(sandbox)) == (0, 0)
+    page = anna.answered(sandbox.sign_in(anna.sign_in_again(app.pk)))
+    assert path_of(page) == f"{anna.flow}choose"
+
+
+def test_a_forged_state_is_nobodys(anna: Newcomer, sandbox: Sandbox) -> None:
+    inbound = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
+    page = anna.answered({**inbound, "state": "made-up"})
+    assert (page.status_code, connections_of(anna.actor)) == (400, 0)
+    assert "Nothing was changed" in words_of(page)
+
+
+def test_a_replayed_answer_changes_nothing_and_its_code_is_sent_once(anna: Newcomer, sandbox: Sandbox) -> None:
+    inbound = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
+    first = anna.answered(inbound)
+    again = anna.answered({**inbound, "code": "another-code"})
+    assert path_of(first) == path_of(again) == f"{anna.flow}choose"
+    assert (connections_of(anna.actor), token_calls(sandbox)) == (1, 1)
+
+
+def test_a_code_of_another_sign_in_does_not_fit(anna: Newcomer, sandbox: Sandbox) -> None:
+    app = register_app(sandbox)
+    stolen = sandbox.sign_in(anna.begin(app.pk))["code"]
+    page = anna.answered({**sandbox.sign_in(anna.begin(app.pk)), "code": stolen})
+    assert "used before, or it took too long" in words_of(page)
+    assert connections_of(anna.actor) == 0
+
+
+def test_the_signed_answer_must_carry_our_nonce(anna: Newcomer, sandbox: Sandbox) -> None:
+    """Somebody opened the vendor's page with our state and challenge, but another nonce."""
+    url = anna.begin(register_app(sandbox).pk)
+    nonce = parse_qs(urlsplit(url).query)["nonce"][0]
+    page = anna.answered(sandbox.sign_in(url.replace(nonce, "another-nonce")))
+    assert "belongs to another sign-in" in words_of(page)
+    assert connections_of(anna.actor) == 0
+
+
+def test_a_colleague_cannot_use_annas_sign_in(anna: Newcomer, actor: Any, sandbox: Sandbox) -> None:
+    with organisation_scope(anna.actor.organisation_id):
+        firm = Organisation.objects.get(pk=anna.actor.organisation_id)
+    piet = newcomer(actor("administrator", organisation=firm, name="Piet Jansen"), sandbox)
+    piet.client.cookies["koppel_browser"] = "guessed"
+    page = piet.answered(sandbox.sign_in(anna.begin(register_app(sandbox).pk)))
+    assert "not yours" in words_of(page)
+    assert connections_of(anna.actor) == 0
+
+
+def test_a_sign_in_is_finished_in_the_browser_it_began_in(anna: Newcomer, sandbox: Sandbox) -> None:
+    inbound = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
+    elsewhere = newcomer(anna.actor, sandbox)
+    assert "began in another browser" in words_of(elsewhere.answered(inbound))
+    assert connections_of(anna.actor) == 0
+    anna.answered(inbound)
+    assert connections_of(anna.actor) == 1
+
+
+def test_signed_out_on_the_way_anna_signs_in_and_goes_on(anna: Newcomer, sandbox: Sandbox) -> None:
+    inbound = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
+    anna.client.post("/accounts/logout/")
+    page = anna.answered(inbound)
+    assert path_of(page) == "/accounts/login/"
+    with organisation_scope(anna.actor.organisation_id):
+        email = User.objects.get(pk=anna.actor.user_id).email
+    page = anna.client.post(page.redirect_chain[-1][0], {"login": email, "password": PASSWORD}, follow=True)
+    assert path_of(page) == f"{anna.flow}choose"
+    assert connections_of(anna.actor) == 1
+
+
+def test_an_answer_that_does_not_name_its_issuer_is_refused_where_the_vendor_always_does(
+    anna: Newcomer, sandbox: Sandbox
+) -> None:
+    app = register_app(sandbox)
+    sandbox.client(APP, names_issuer=False)
+    assert "does not come from Visma" in words_of(anna.connect(app.pk))
+    assert connections_of(anna.actor) == 0
+    sandbox.control("settings", {"names_issuer": False})
+    assert path_of(anna.connect(app.pk)) == f"{anna.flow}choose"
+
+
+def test_an_answer_of_another_issuer_is_refused(anna: Newcomer, sandbox: Sandbox) -> None:
+    inbound = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
+    page = anna.answered({**inbound, "iss": "https://elsewhere.example"})
+    assert "does not come from Visma" in words_of(page)
+    assert (connections_of(anna.actor), token_calls(sandbox)) == (0, 0)
+
+
+def test_an_answer_that_comes_too_late_starts_again(anna: Newcomer, sandbox: Sandbox) -> None:
+    from django.utils import timezone
+
+    inbound = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
+    with organisation_scope(anna.actor.organisation_id):
+        ConsentAttempt.objects.update(expires_at=timezone.now())
+    assert "took too long" in words_of(anna.answered(inbound))
+    assert token_calls(sandbox) == 0
+
+
+@pytest.mark.parametrize("language", ["en", "nl"])
+@pytest.mark.parametrize("case", ["secret", "scope_asked", "scope_given", "role", "down", "page"])
+def test_what_goes_wrong_at_the_vendor_is_a_sentence(actor: Any, sandbox: Sandbox, case: str, language: str) -> None:
+    anna, user = newcomer(actor(), sandbox, language), "demo@sandbox.example"
+    if case == "secret":
+        sandbox.client(APP, secret="changed")
+    elif case == "scope_asked":
+        sandbox.client(APP, scopes=["openid", "email"])
+    elif case == "scope_given":
+        sandbox.client(APP, granted=["openid", "email"])
+    elif case == "role":
+        user = "none@sandbox.example"
+    else:
+        sandbox.fault("/connect/token", kind="status" if case == "down" else "html", status=503)
+    page = anna.connect(register_app(sandbox).pk, user=user)
+    assert SENTENCES[case][language] in words_of(page)
+    assert path_of(page) == f"{anna.flow}sign-in"
+    with organisation_scope(anna.actor.organisation_id):
+        assert not Grant.objects.exists()
+
+
+SENTENCES = {
+    "secret": {"en": "enters the new one under App registrations", "nl": "vult het nieuwe in bij App-registraties"},
+    "scope_asked": {"en": "adds the missing scope", "nl": "voegt de ontbrekende scope toe"},
+    "scope_given": {"en": "lacks a permission (scope)", "nl": "ontbreekt een recht (scope)"},
+    "role": {"en": "it takes 10 to 15 minutes to work", "nl": "het duurt 10 tot 15 minuten voordat die werkt"},
+    "down": {"en": "does not answer properly just now", "nl": "antwoordt op dit moment niet goed"},
+    "page": {"en": "does not answer properly just now", "nl": "antwoordt op dit moment niet goed"},
+}
+
+
+def test_a_role_that_was_just_given_works_after_a_quarter_of_an_hour(anna: Newcomer, sandbox: Sandbox) -> None:
+    app, user = register_app(sandbox), "none@sandbox.example"
+    sandbox.control("clock", {"advance_seconds": -901})
+    sandbox.control("settings", {"reach": {user: 2}, "reach_in_seconds": 900})
+    assert "10 to 15 minutes" in words_of(anna.connect(app.pk, user=user))
+    sandbox.control("clock", {"advance_seconds": 901})
+    assert "2 administrations found" in words_of(anna.connect(app.pk, user=user))

@@ -9,17 +9,20 @@ from koppel.organisations.models import Membership, Organisation, Tenant
 class AppRegistration(models.Model):
     """Client id and secret at the vendor, for one environment. `organisation` NULL: belongs to the installation.
 
-    `addresses` override the environment's base URLs (a sandbox on another port)."""
+    `addresses` override the environment's base URLs (a sandbox on another port). `name` is the firm's own word for it, ''
+    where it has none. A removed one stays for the history, without its secret."""
 
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey(Organisation, null=True, on_delete=models.PROTECT, related_name="+")
     connector = models.CharField(max_length=60)
     environment = models.CharField(max_length=40)
     consent_mode = models.CharField(max_length=40)
+    name = models.CharField(max_length=120, default="")
     client_id = models.CharField(max_length=200)
     client_secret = models.BinaryField()
     addresses = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
+    removed_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "connections_app_registration"
@@ -161,7 +164,8 @@ class ConsentAttempt(Tenant):
     """One sign-in under way at the vendor. Only the SHA-256 of `state` is kept; verifier and nonce are sealed.
 
     Bound to the person who began it. `answer` is the sealed inbound callback, stored before it is used (`form_post`
-    arrives without our cookies). `used_at`: completed or refused once; a replayed `state` finds it used.
+    arrives without our cookies). `used_at`: completed or refused once; a replayed `state` finds it used, and `granted_at` or
+    `refusal` (`code: sentence`) tells how it ended. `browser_hash` '' = not bound to a browser.
     `return_to` is a path within Koppel. `connection` is set when the sign-in is for a connection that exists."""
 
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
@@ -171,6 +175,7 @@ class ConsentAttempt(Tenant):
     )
     purpose = models.CharField(max_length=20, choices=ConsentPurpose)
     state_hash = models.CharField(max_length=64, unique=True)
+    browser_hash = models.CharField(max_length=64, default="")
     secrets = models.BinaryField()
     answer = models.BinaryField(null=True)
     return_to = models.CharField(max_length=300)
@@ -178,6 +183,8 @@ class ConsentAttempt(Tenant):
     expires_at = models.DateTimeField()
     answered_at = models.DateTimeField(null=True)
     used_at = models.DateTimeField(null=True)
+    granted_at = models.DateTimeField(null=True)
+    refusal = models.TextField(default="")
 
     class Meta:
         db_table = "connections_consent_attempt"

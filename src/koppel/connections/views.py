@@ -1,21 +1,20 @@
 """Pages of connections, and the two ends of a sign-in at the vendor: callback and done."""
 
-from typing import Any
 from urllib.parse import urlencode
 
 import structlog
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
-from koppel.connections import consent, queries, services
+from koppel.connections import browser, consent, queries, services
+from koppel.connections.doors import sign_in_at_vendor
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.listing import refresh_companies
-from koppel.connections.models import ConsentAttempt, ConsentPurpose
+from koppel.connections.models import ConsentPurpose
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
 from koppel.issues.queries import open_issues
@@ -61,13 +60,12 @@ def reconnect(request: MemberRequest, connection_id: int) -> HttpResponse:
     """Sign in again, in place: administrations, settings and checkpoints stay as they are."""
     try:
         one = queries.connection_for(request.actor, connection_id)
-        url = consent.begin_consent(
-            request.actor, one.app_id, ConsentPurpose.RECONNECT, f"/connections/{one.pk}/",
-            connection_id=one.pk, language=get_language() or "en", force_sign_in=True,
+        return sign_in_at_vendor(
+            request, request.actor, one.app_id, ConsentPurpose.RECONNECT, f"/connections/{one.pk}/",
+            connection_id=one.pk, force_sign_in=True,
         )  # fmt: skip
     except NoSuchConnection:
         raise Http404 from None
-    return HttpResponseRedirect(url)
 
 
 @csrf_exempt
@@ -83,7 +81,9 @@ def callback(request: MemberRequest) -> HttpResponse:
     if attempt_id is None:
         log.warning("consent_callback_unknown_state")
         return render(request, "connections/unknown_answer.html", status=400)
-    return HttpResponseRedirect(f"/connections/consent/done?{urlencode({'attempt': attempt_id})}")
+    # 303: the vendor may have posted; a GET of our own is what brings our cookies.
+    location = f"/connections/consent/done?{urlencode({'attempt': attempt_id})}"
+    return HttpResponse(status=303, headers={"Location": location})
 
 
 @outside_transaction
@@ -91,28 +91,19 @@ def done(request: MemberRequest) -> HttpResponse:
     """Exchange the code, list the companies, and go on where the person came from."""
     text = request.GET.get("attempt", "")
     attempt_id = int(text) if text.isdigit() and len(text) < 19 else 0
-    back = _return_to(request, attempt_id)
+    back = consent.return_to_of(request.actor, attempt_id) or "/connections/"
     try:
-        outcome = consent.complete_consent(request.actor, attempt_id)
+        outcome = consent.complete_consent(request.actor, attempt_id, request.COOKIES.get(browser.COOKIE, ""))
         refresh_companies(request.actor, outcome.connection_id)
     except ConsentRefused as refusal:
         messages.error(request, str(refusal))
         return HttpResponseRedirect(back)
     except ConnectorError as error:
-        messages.error(request, _("You are signed in, but the list of companies could not be read: %s") % error)
+        text = _("You are signed in, but the list of companies could not be read: %s")
+        messages.error(request, text % _(str(error)))
         return HttpResponseRedirect(back)
     if outcome.purpose == ConsentPurpose.RECONNECT:
         with organisation_scope(request.actor.organisation_id):
             services.after_reconnect(request.actor, outcome.connection_id)
         messages.success(request, _("Signed in again as %s. The administrations go on.") % outcome.account)
-    return HttpResponseRedirect(_with(outcome.return_to, attempt=str(attempt_id)))
-
-
-def _return_to(request: MemberRequest, attempt_id: int) -> str:
-    with organisation_scope(request.actor.organisation_id):
-        found = ConsentAttempt.objects.filter(pk=attempt_id, membership_id=request.actor.membership_id)
-        return found.values_list("return_to", flat=True).first() or "/connections/"
-
-
-def _with(path: str, **values: Any) -> str:
-    return f"{path}{'&' if '?' in path else '?'}{urlencode(values)}"
+    return HttpResponseRedirect(outcome.return_to)

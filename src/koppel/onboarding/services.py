@@ -108,16 +108,16 @@ def has_reached(flow: Flow, step: Step) -> bool:
     return STEPS.index(step) <= STEPS.index(flow.step)
 
 
-def signed_in(actor: Actor, flow: Flow, attempt_id: int) -> bool:
-    """Take over the connection of a completed sign-in. False when this attempt is not the actor's or led nowhere."""
-    attempt = ConsentAttempt.objects.filter(
-        organisation_id=actor.organisation_id, membership_id=actor.membership_id, pk=attempt_id
-    ).first()
-    if attempt is None or attempt.connection_id is None or attempt.used_at is None:
-        return False
+def take_over_sign_ins(actor: Actor, flow: Flow, return_to: str) -> None:
+    """Go on with the connection of the newest sign-in that was begun by this flow and led somewhere."""
+    found = ConsentAttempt.objects.filter(
+        organisation_id=actor.organisation_id, membership_id=actor.membership_id, return_to=return_to
+    ).exclude(granted_at=None)
+    attempt = found.order_by("-granted_at").first()
+    if attempt is None or flow.connection_id == attempt.connection_id:
+        return
     flow.connection_id, flow.app_id = attempt.connection_id, attempt.app_id
     _advance(flow, Step.CHOOSE)
-    return True
 
 
 def rows(actor: Actor, flow: Flow) -> list[Row]:

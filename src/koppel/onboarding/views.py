@@ -9,12 +9,12 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from koppel.administrations.errors import NotThere
 from koppel.administrations.queries import choices
-from koppel.connections.consent import begin_consent
+from koppel.connections.doors import sign_in_at_vendor
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.listing import refresh_companies
 from koppel.connections.models import ConsentPurpose
@@ -87,7 +87,8 @@ def _step(step: Step) -> Callable[[View], Callable[[MemberRequest, UUID], HttpRe
                 return render(request, "onboarding/expired.html", _frame(step), status=410)
             if flow.state == FlowState.FINISHED:
                 return _finished(flow)
-            if not services.has_reached(flow, step) and "attempt" not in request.GET:
+            services.take_over_sign_ins(request.actor, flow, reverse("onboarding:choose", args=[flow.token]))
+            if not services.has_reached(flow, step):
                 return HttpResponseRedirect(_url(flow, Step(flow.step)))
             return view(request, flow)
 
@@ -113,14 +114,13 @@ def sign_in(request: MemberRequest, flow: Flow) -> HttpResponse:
             raise Http404
         purpose = ConsentPurpose.ADD_COMPANY if flow.connection_id else ConsentPurpose.CONNECT
         try:
-            url = begin_consent(
-                request.actor, chosen.app.pk, purpose, reverse("onboarding:choose", args=[flow.token]),
-                language=get_language() or "en", force_sign_in=request.POST.get("another") == "1",
+            return sign_in_at_vendor(
+                request, request.actor, chosen.app.pk, purpose, _url(flow, Step.CHOOSE),
+                force_sign_in=request.POST.get("another") == "1",
             )  # fmt: skip
         except ConsentRefused as refusal:
             messages.error(request, str(refusal))
             return HttpResponseRedirect(request.path)
-        return HttpResponseRedirect(url)
     request.csp_forms = sign_in_origins(request.actor)  # type: ignore[attr-defined]
     context = {"flow": flow, "apps": apps, "system": connectors()[flow.connector].descriptor}
     return render(request, "onboarding/sign_in.html", context | _frame(Step.SIGN_IN))
@@ -129,12 +129,6 @@ def sign_in(request: MemberRequest, flow: Flow) -> HttpResponse:
 @_step(Step.CHOOSE)
 def choose(request: MemberRequest, flow: Flow) -> HttpResponse:
     """③ Tick administrations."""
-    attempt = request.GET.get("attempt", "")
-    if attempt.isdecimal():
-        if not services.signed_in(request.actor, flow, int(attempt)):
-            messages.error(request, _("That sign-in led nowhere. Please sign in again."))
-            return HttpResponseRedirect(_url(flow, Step.SIGN_IN))
-        return HttpResponseRedirect(request.path)
     if request.method == "POST":
         ids = [int(one) for one in request.POST.getlist("company") if one.isdecimal()]
         if services.choose(request.actor, flow, ids):

@@ -11,6 +11,7 @@ ACTS = {
     "administrations.deactivated": _("deactivated administrations"),
     "administrations.imported": _("imported administrations"),
     "books.exported": _("exported books"),
+    "connection.company_added": _("added a company to the connection"),
     "connection.connected": _("made the connection"),
     "connection.reconnected": _("signed in again"),
     "consent_scope.refused": _("was refused books that are not imported, or not theirs to see"),

@@ -56,6 +56,8 @@ class Gateway:
         if isinstance(company, web.Response):
             return company
         request["company"] = company.id
+        if not any(one.endswith(":read") for one in access.scope.split()):
+            return message(403, "The access token lacks the scope for this operation.")
         allowed, headers = self.limits.take(company.id, access.client_id, self.clock.seconds())
         if not allowed:
             return web.json_response({"message": "API calls quota exceeded."}, status=429, headers=headers)
@@ -79,16 +81,23 @@ class Gateway:
     def _company(self, request: web.Request, access: Access) -> Company | web.Response:
         if access.tenant_id is not None:
             found = self._by_tenant.get(access.tenant_id)
-            # A customer tenant's id yields a token that the API does not take.
-            return found or web.json_response({"statusCode": 401, "message": "Unauthorized."}, status=401)
+            if found is None:  # a customer tenant's id yields a token that the API does not take
+                return web.json_response({"statusCode": 401, "message": "Unauthorized."}, status=401)
+            if found.closed or not found.licensed or not self._has_role(access, found):
+                return _fault("12027", "No license for this company.", 403)
+            return found
         text = request.headers.get("ipp-company-id", "")
         if not text:
             return _fault("12002", "Invalid parameter exception: ipp-company-id", 400)
-        user = self.connect.user_of(access.subject)
         company = self._by_id.get(int(text)) if text.isdigit() else None
-        if company is None or user is None or company not in self.connect.reached_by(user):
+        if company is None or not company.licensed or not self._has_role(access, company):
             return _fault("12027", "No license for this company.", 403)
         return company
+
+    def _has_role(self, access: Access, company: Company) -> bool:
+        """A service needs no user; a person needs the API User role, which can be taken away from a living token."""
+        user = self.connect.user_of(access.subject) if access.subject else None
+        return not access.subject or (user is not None and self.connect.reaches(user, company))
 
 
 def _fault(code: str, text: str, status: int) -> web.Response:

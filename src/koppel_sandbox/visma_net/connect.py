@@ -54,6 +54,11 @@ class Connect:
     requests: dict[str, Authorisation] = field(default_factory=dict)
     codes: dict[str, Authorisation] = field(default_factory=dict)
     sessions: dict[str, User] = field(default_factory=dict)
+    names_issuer: bool = True
+    """What the metadata says about `iss` in the callback."""
+
+    def __post_init__(self) -> None:
+        self._place = {company.id: place for place, company in enumerate(self.companies)}
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -74,13 +79,20 @@ class Connect:
 
     def reset(self) -> None:
         """People and apps as at the start; every consent is forgotten."""
-        self.clients, self.users = clients(), users()
+        self.clients, self.users, self.names_issuer = clients(), users(), True
         self.tokens.forget()
         for kept in (self.requests, self.codes, self.sessions):
             kept.clear()
 
     def reached_by(self, user: User) -> list[Company]:
-        return self.companies if user.reach is None else self.companies[: user.reach]
+        """Where the user has the API User role now; a closed company is nowhere."""
+        reach = user.reach_at(self.clock.seconds())
+        return [one for one in self.companies[:reach] if not one.closed]
+
+    def reaches(self, user: User, company: Company) -> bool:
+        """As `reached_by`, for one company: asked at every call."""
+        reach = user.reach_at(self.clock.seconds())
+        return not company.closed and (reach is None or self._place[company.id] < reach)
 
     def user_of(self, subject: str) -> User | None:
         return next((one for one in self.users.values() if one.subject == subject), None)
@@ -104,7 +116,7 @@ class Connect:
                 "code_challenge_methods_supported": ["plain", "S256"],
                 "id_token_signing_alg_values_supported": ["RS256"],
                 "subject_types_supported": ["public"],
-                "authorization_response_iss_parameter_supported": True,
+                "authorization_response_iss_parameter_supported": self.names_issuer,
             }
         )
 
@@ -129,6 +141,8 @@ class Connect:
             return self._back(request, new, error="unsupported_response_type")
         if new.challenge and asked.get("code_challenge_method") != "S256":
             return self._back(request, new, error="invalid_request")
+        if client.scopes is not None and not set(new.scope.split()) <= set(client.scopes):
+            return self._back(request, new, error="invalid_scope")
         request_id = secrets.token_urlsafe(16)
         self.requests[request_id] = new
         user = self.sessions.get(request.cookies.get(COOKIE, ""))
@@ -254,7 +268,9 @@ class Connect:
         return forms.consent(request_id, pending.client.name, user, pending.scope.split())
 
     def _back(self, request: web.Request, pending: Authorisation, **answer: str) -> web.Response:
-        fields = {**answer, "state": pending.state, "iss": _issuer(request)}
+        fields = {**answer, "state": pending.state}
+        if pending.client.names_issuer:
+            fields["iss"] = _issuer(request)
         if pending.response_mode == "form_post":
             return forms.post_back(pending.redirect_uri, fields)
         joint = "&" if urlsplit(pending.redirect_uri).query else "?"
@@ -297,7 +313,8 @@ class Connect:
             raise Refused("invalid_grant", "The code verifier does not fit.")
         if not self.reached_by(found.user):
             raise Refused("invalid_tenant", "The user has no API User role on any company.")
-        answer = self.tokens.issue(issuer, client, found.user.subject, found.scope, now, found.tenant_id, found.family)
+        scope = found.scope if client.granted is None else " ".join(client.granted)
+        answer = self.tokens.issue(issuer, client, found.user.subject, scope, now, found.tenant_id, found.family)
         if "openid" in found.scope.split():
             answer["id_token"] = self.tokens.id_token(issuer, client, found.user, found.nonce, now)
         return answer
@@ -313,12 +330,21 @@ class Connect:
             raise Refused("unauthorized_client")
         if not tenant:
             raise Refused("invalid_request", "tenant_id is required.")
-        if tenant not in {one.tenant_id for one in self.companies} and not tenant.startswith("customer-"):
+        if not self._may_name(client, tenant):
             raise Refused("invalid_tenant", "The tenant is unknown or has not approved this application.")
         scope = form.get("scope", "") or "vismanet_erp_service_api:read"
         answer = self.tokens.issue(issuer, client, "", scope, self.clock.seconds(), tenant, secrets.token_hex(12))
         answer.pop("refresh_token", None)
         return answer
+
+    def _may_name(self, client: Client, tenant: str) -> bool:
+        """A company that approved the app, or its customer tenant, which yields a token that the API does not take."""
+        for company in self.companies:
+            if tenant == company.customer_tenant_id:
+                return True
+            if tenant == company.tenant_id:
+                return not company.closed and (client.approved is None or tenant in client.approved)
+        return False
 
 
 def _issuer(request: web.Request) -> str:

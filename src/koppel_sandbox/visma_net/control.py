@@ -54,9 +54,9 @@ class Control:
         return _json(_facts(company) | await self._counts(company))
 
     async def change_company(self, request: web.Request) -> web.Response:
-        """`{"name", "number"}`: as if somebody edited the company at the vendor."""
+        """`{"name", "number", "vat_number", "closed", "licensed"}`: as if somebody changed the company at the vendor."""
         company, asked = self._company(request), await request.json()
-        for name in ("name", "number", "vat_number"):
+        for name in ("name", "number", "vat_number", "closed", "licensed"):
             setattr(company, name, asked.get(name, getattr(company, name)))
         if company.has_books:
             (await self.erp.stored(company)).lists.pop("/v1/organization", None)
@@ -104,15 +104,19 @@ class Control:
 
     async def settings(self, request: web.Request) -> web.Response:
         """`latency_seconds`, `quotas` (`{policy: [calls, seconds]}`; `quota` and `quota_seconds` turn the hourly one alone),
-        and per client `{"clients": {id: {field: value}}}`."""
+        `names_issuer`, per client `{"clients": {id: {field: value}}}`, per user `{"reach": {email: count}}`, with
+        `reach_in_seconds` when the change of role takes a while."""
         asked = await request.json()
         self.faults.latency_seconds = float(asked.get("latency_seconds", self.faults.latency_seconds))
         self.limits.change(asked)
         for client_id, values in asked.get("clients", {}).items():
             for name, value in values.items():
                 setattr(self.connect.clients[client_id], name, value)
+        self.connect.names_issuer = bool(asked.get("names_issuer", self.connect.names_issuer))
         for email, reach in asked.get("reach", {}).items():
-            self.connect.users[email].reach = reach
+            user, now = self.connect.users[email], self.clock.seconds()
+            user.reach_before, user.reach = user.reach_at(now), reach
+            user.reach_from = now + float(asked.get("reach_in_seconds", 0))
         return _json({})
 
     async def revoke(self, _request: web.Request) -> web.Response:
@@ -165,6 +169,7 @@ def _facts(company: Company) -> dict[str, Any]:
     return {
         "id": company.id,
         "tenant_id": company.tenant_id,
+        "customer_tenant_id": company.customer_tenant_id,
         "name": company.name,
         "number": company.number,
         "country": company.country,

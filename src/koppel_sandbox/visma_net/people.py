@@ -8,17 +8,26 @@ CLIENT_SECRET = "koppel-demo-secret"  # noqa: S105 - known to the demo only
 
 @dataclass
 class User:
-    """`reach` counts the companies, from the first one; None = all."""
+    """`reach` counts the companies on which the user has the API User role, from the first one; None = all. A change of role
+    takes a while: `reach_before` holds until `reach_from` (seconds since 1970)."""
 
     subject: str
     email: str
     name: str
     reach: int | None = None
+    reach_before: int | None = None
+    reach_from: float = 0.0
+
+    def reach_at(self, now: float) -> int | None:
+        return self.reach if now >= self.reach_from else self.reach_before
 
 
 @dataclass
 class Client:
-    """An app as registered in the developer portal. `mode` decides what its tokens reach."""
+    """An app as registered in the developer portal. `mode` decides what its tokens reach.
+
+    `scopes` None: may ask for every scope. `granted` narrows what tokens carry. `approved` are the tenants whose
+    administrator has approved a service app; None = all. `names_issuer`: the callback carries `iss`."""
 
     client_id: str
     name: str
@@ -28,6 +37,10 @@ class Client:
     access_seconds: int = 3600
     refresh_days: int = 180
     redirect_uris: list[str] = field(default_factory=list)
+    scopes: list[str] | None = None
+    granted: list[str] | None = None
+    approved: list[str] | None = None
+    names_issuer: bool = True
 
 
 def users() -> dict[str, User]:

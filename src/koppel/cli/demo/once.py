@@ -73,6 +73,7 @@ def _import_everything(browser: Browser, job: Job, console: Console) -> int:
     account = {"username": job.facts.sandbox_user, "password": job.facts.sandbox_password}
     page = browser.submit(page, page.form("username", "password"), account)
     page = browser.submit(page, page.form("request", button="answer"), {}, button="answer", value="allow")
+    page = browser.submit(page, page.form("code", "state"), {})  # a page that a real browser sends by itself
     _wait_for_descriptions(browser, page.url.replace("/choose", "/companies.json"), job)
     form = page.form("company")
     found = [value for name, value in form.boxes if name == "company"]

@@ -1,4 +1,7 @@
-"""Sign-in at Visma Connect: authorisation code with PKCE, one-time refresh tokens, revocation."""
+"""Sign-in at Visma Connect: authorisation code with PKCE, one-time refresh tokens, revocation.
+
+Sentences are marked for translation here and translated where they are shown: a worker has no language.
+"""
 
 import base64
 import hashlib
@@ -9,6 +12,7 @@ from urllib.parse import urlencode
 
 import jwt
 import msgspec
+from django.utils.translation import gettext_noop as _
 
 from koppel.connector.contract import AppCredentials, Consent, ConsentRequest, Http, Redirect, Tokens
 from koppel.connector.errors import (
@@ -21,10 +25,43 @@ from koppel.connector.errors import (
     Unreachable,
 )
 from koppel.connectors.visma_net.answers import RETRY_SECONDS_DEFAULT, seconds_of
-from koppel.connectors.visma_net.descriptor import COMPANY_PER_SIGN_IN, SCOPES, SERVICE_SCOPES
+from koppel.connectors.visma_net.descriptor import COMPANY_PER_SIGN_IN, READ_SCOPE, SCOPES, SERVICE_SCOPES
 from koppel.kit.clock import now
 from koppel.kit.http import Response
 from koppel.kit.secrets import Secret
+
+DENIED = _("The sign-in at Visma was refused, so nothing was connected. Please try again.")
+DENIALS = {
+    "access_denied": _("You did not allow access, so nothing was connected. You can start again at any time."),
+    "invalid_scope": _(
+        "The app at Visma may not ask for what Koppel needs. An Administrator adds the missing scope in the Visma Developer"
+        " Portal; then sign in again."
+    ),
+    "unauthorized_client": _("The app at Visma is not set up for signing in. An Administrator corrects that at Visma."),
+    "server_error": _("Visma Connect had a failure of its own. Please try again in a few minutes."),
+    "temporarily_unavailable": _("Visma Connect is not available just now. Please try again in a few minutes."),
+}
+SILENT = _("Visma Connect does not answer properly just now. Koppel goes on trying; nothing is lost.")
+NO_ROLE = _(
+    "This user has the role “API User” on no company. An administrator of the company gives it in Visma Admin; it takes"
+    " 10 to 15 minutes to work. Then sign in again."
+)
+SCOPE_MISSING = _(
+    "The consent lacks a permission (scope) that Koppel needs: to read, and to stay connected. An Administrator adds it to the"
+    " app in the Visma Developer Portal; then sign in again."
+)
+SECRET_REFUSED = _(
+    "Visma Connect does not accept Koppel's client secret: it was probably changed. An Administrator enters the new one under"
+    " App registrations."
+)
+NOT_APPROVED = _("Visma knows no such tenant, or its administrator has not approved Koppel in the Visma App Store.")
+CODE_USED = _("This sign-in was used before, or it took too long. Please start again.")
+A_PERSONS_JOB = {
+    "invalid_grant": _("The consent at Visma has expired or was withdrawn."),
+    "invalid_client": SECRET_REFUSED,
+    "unauthorized_client": _("Visma Connect does not allow this to Koppel's app registration."),
+    "invalid_scope": SCOPE_MISSING,
+}
 
 
 class TokenAnswer(msgspec.Struct):
@@ -44,6 +81,7 @@ def begin(app: AppCredentials, request: ConsentRequest) -> Redirect:
         "client_id": app.client_id,
         "scope": " ".join(SCOPES),
         "response_type": "code",
+        "response_mode": "form_post",
         "redirect_uri": request.redirect_uri,
         "state": request.state,
         "nonce": request.nonce,
@@ -58,11 +96,9 @@ def begin(app: AppCredentials, request: ConsentRequest) -> Redirect:
 
 async def complete(http: Http, app: AppCredentials, request: ConsentRequest, inbound: Mapping[str, str]) -> Consent:
     """Raises `ConsentDenied`, `ContractBroken` for a callback that is not from this issuer, and the token errors."""
+    await _must_be_from_issuer(http, app, inbound)
     if error := inbound.get("error"):
-        sentence = "Access was not allowed." if error == "access_denied" else f"The sign-in was refused ({error[:60]})."
-        raise ConsentDenied(error[:60], sentence)
-    if inbound.get("iss", app.addresses["identity"]) != app.addresses["identity"]:
-        raise ContractBroken("issuer", "The answer of the sign-in does not come from the expected address.")
+        raise ConsentDenied(error[:60], DENIALS.get(error, DENIED))
     form = {
         "grant_type": "authorization_code",
         "code": inbound.get("code", ""),
@@ -72,16 +108,35 @@ async def complete(http: Http, app: AppCredentials, request: ConsentRequest, inb
     answer = await _token(http, app, form)
     claims = await _verified(http, app, answer.id_token or "", audience=app.client_id)
     if claims.get("nonce") != request.nonce:
-        raise ContractBroken("nonce", "The answer of the sign-in belongs to another sign-in.")
+        raise ContractBroken("nonce", _("The answer of the sign-in belongs to another sign-in. Please start again."))
+    _must_be_enough(answer)
     company = None
     if app.consent_mode == COMPANY_PER_SIGN_IN:
         company = (await _verified(http, app, answer.access_token, audience=None)).get("tenant_id")
         if not company:
             raise SetupMissing(
-                "no_tenant", "The sign-in names no company. The app must be enabled for tenants at Visma."
+                "no_tenant", _("The sign-in names no company. The app must be enabled for tenants at Visma.")
             )
     account = str(claims.get("email") or claims.get("name") or claims["sub"])
     return Consent(subject=str(claims["sub"]), account=account, tokens=_tokens(answer), company_id=company)
+
+
+async def _must_be_from_issuer(http: Http, app: AppCredentials, inbound: Mapping[str, str]) -> None:
+    """RFC 9207: an answer that names another issuer, or none where the vendor says that it always names itself, is a mix-up."""
+    identity = app.addresses["identity"]
+    found = _words((await http.send("GET", f"{identity}/.well-known/openid-configuration")).body)
+    if found.get("issuer") != identity:
+        raise Unreachable("discovery", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
+    always_named = found.get("authorization_response_iss_parameter_supported") is True
+    if inbound.get("iss", "" if always_named else identity) != identity:
+        raise ContractBroken("issuer", _("The answer of the sign-in does not come from Visma. Please start again."))
+
+
+def _must_be_enough(answer: TokenAnswer) -> None:
+    """Without a refresh token or the right to read, the connection would die within the hour."""
+    granted = answer.scope.split()
+    if answer.refresh_token is None or (granted and READ_SCOPE not in granted):
+        raise SetupMissing("scope_missing", SCOPE_MISSING)
 
 
 async def refresh(http: Http, app: AppCredentials, refresh_token: Secret) -> Tokens:
@@ -97,10 +152,7 @@ async def service_token(http: Http, app: AppCredentials, tenant_id: str) -> Toke
     try:
         return _tokens(await _token(http, app, form))
     except SetupMissing as refused:
-        raise SetupMissing(
-            refused.code,
-            "Visma knows no such tenant, or its administrator has not approved Koppel in the Visma App Store.",
-        ) from None
+        raise SetupMissing(refused.code, NOT_APPROVED) from None
 
 
 async def revoke(http: Http, app: AppCredentials, token: Secret) -> None:
@@ -127,42 +179,37 @@ def _credentials(app: AppCredentials) -> dict[str, str]:
 async def _token(http: Http, app: AppCredentials, form: Mapping[str, str]) -> TokenAnswer:
     answer = await http.send("POST", f"{app.addresses['identity']}/connect/token", form={**form, **_credentials(app)})
     if answer.status != 200:
-        raise _refusal(answer)
+        raise _refusal(answer, by_code=form["grant_type"] == "authorization_code")
     try:
         return msgspec.json.decode(answer.body, type=TokenAnswer)
     except msgspec.DecodeError:
-        raise Unreachable("token_answer", "Visma Connect answered without tokens.", retry_after_seconds=10) from None
+        raise Unreachable("token_answer", SILENT, retry_after_seconds=10) from None
 
 
-A_PERSONS_JOB = {
-    "invalid_grant": "The consent at Visma has expired or was withdrawn.",
-    "invalid_client": "Visma Connect does not accept Koppel's client secret. It was probably changed.",
-    "unauthorized_client": "Visma Connect does not allow this to Koppel's app registration.",
-    "invalid_scope": "Visma Connect does not give Koppel's app registration the scopes it asks for.",
-}
-
-
-def _refusal(answer: Response) -> ConnectorError:
-    """Token-endpoint errors: `invalid_grant` and what is wrong with the app are a person's job, a 429 or 5xx is not."""
-    try:
-        error = str(msgspec.json.decode(answer.body).get("error", ""))[:40]
-    except (msgspec.DecodeError, AttributeError):
-        error = ""
+def _refusal(answer: Response, *, by_code: bool) -> ConnectorError:
+    """Token-endpoint errors: `invalid_grant` and what is wrong with the app are a person's job, a 429, 5xx or page is not."""
+    error = str(_words(answer.body).get("error", ""))[:40]
     if answer.status == 429:
         seconds = seconds_of(answer.headers.get("retry-after", ""))
-        return RateLimited("token_quota", "Visma Connect asks Koppel to slow down.", retry_after_seconds=seconds)
+        return RateLimited("token_quota", _("Visma Connect asks Koppel to slow down."), retry_after_seconds=seconds)
     if answer.status >= 500 or not error:
-        return Unreachable(
-            f"token_{answer.status}", "Visma Connect does not answer.", retry_after_seconds=RETRY_SECONDS_DEFAULT
-        )
+        return Unreachable(f"token_{answer.status}", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
     if error == "invalid_tenant":
-        return SetupMissing(
-            error,
-            "This user has the role “API User” on no company. A new role takes 10 to 15 minutes to work.",
-        )
+        return SetupMissing(error, NO_ROLE)
+    if error == "invalid_grant" and by_code:
+        return ConsentDenied("code_used", CODE_USED)
     if sentence := A_PERSONS_JOB.get(error):
         return ConsentLost(error, sentence)
-    return ContractBroken(f"token_{error}", f"Visma Connect did not understand Koppel's request ({error}).")
+    return ContractBroken(f"token_{error}", _("Visma Connect did not understand Koppel's request."))
+
+
+def _words(body: bytes) -> dict[str, Any]:
+    """A JSON object, or nothing: failures can be pages."""
+    try:
+        found = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _tokens(answer: TokenAnswer) -> Tokens:
@@ -188,7 +235,5 @@ async def _verified(http: Http, app: AppCredentials, token: str, *, audience: st
                 options={"verify_aud": audience is not None, "require": ["exp", "iss"]},
             )
         )  # fmt: skip
-    except (jwt.PyJWTError, KeyError, ValueError) as error:
-        raise ContractBroken(
-            "id_token", f"Visma Connect's signed answer cannot be trusted ({type(error).__name__})."
-        ) from None
+    except (jwt.PyJWTError, KeyError, ValueError):
+        raise ContractBroken("id_token", _("The signed answer of Visma Connect cannot be trusted.")) from None

@@ -10,7 +10,9 @@ COMPANY_LIST = "company_list"
 COMPANY_PER_SIGN_IN = "company_per_sign_in"
 SERVICE = "service"
 
-SCOPES = ("openid", "email", "profile", "tenants", "offline_access", "vismanet_erp_interactive_api:read")
+READ_SCOPE = "vismanet_erp_interactive_api:read"
+SCOPES = ("openid", "email", "profile", "tenants", "offline_access", READ_SCOPE)
+SERVICE_SCOPES = ("vismanet_erp_service_api:read",)
 SERVICE_SCOPES = ("vismanet_erp_service_api:read",)
 
 DESCRIPTOR = Descriptor(

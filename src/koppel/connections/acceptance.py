@@ -1,0 +1,69 @@
+"""What a sign-in that succeeded leaves behind: the connection that it belongs to, its grant, its line in the timeline."""
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from koppel.audit.services import record
+from koppel.connections.errors import ConsentRefused
+from koppel.connections.grants import keep_grant
+from koppel.connections.models import Connection, ConnectionState, ConsentAttempt, ConsentPurpose, Grant, RemoteCompany
+from koppel.connections.services import note_event
+from koppel.connector.contract import Consent
+from koppel.issues.services import resolve_issues
+from koppel.organisations.policy import Actor
+
+
+def keep_consent(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
+    """The connection's id. In the caller's transaction. Raises `ConsentRefused` when another account signed in."""
+    connection = _connection_for(actor, attempt, consent)
+    keep_grant(actor.organisation_id, connection, consent.subject, consent.company_id or "", consent.tokens)
+    before = connection.state
+    Connection.objects.filter(organisation_id=actor.organisation_id, pk=connection.pk).update(
+        state=ConnectionState.ACTIVE, reason="", last_contact_at=timezone.now(), account=consent.account
+    )
+    resolve_issues(actor.organisation_id, ("connection", connection.pk), "consent_lost")
+    kind = _kind(attempt, before)
+    note_event(connection, kind, {"account": consent.account}, actor.name)
+    record(
+        actor.organisation_id, actor.audit, f"connection.{kind}", subject=("connection", connection.pk, consent.account)
+    )
+    ConsentAttempt.objects.filter(pk=attempt.pk).update(connection=connection, granted_at=timezone.now())
+    return connection.pk
+
+
+def _kind(attempt: ConsentAttempt, before: str) -> str:
+    """What happened, as the timeline and the audit trail call it."""
+    if before == ConnectionState.PENDING:
+        return "connected"
+    return "company_added" if attempt.purpose == ConsentPurpose.ADD_COMPANY else "reconnected"
+
+
+def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> Connection:
+    """The connection that is signed in again, the one that this account has already, or a new one."""
+    own = Connection.objects.filter(organisation_id=actor.organisation_id).exclude(state=ConnectionState.REMOVED)
+    if attempt.connection_id is not None:
+        connection = own.get(pk=attempt.connection_id)
+        _must_be_the_same(connection, consent)
+        return connection
+    existing = own.filter(app=attempt.app, grants__subject=consent.subject).first()
+    return existing or Connection.objects.create(
+        organisation_id=actor.organisation_id,
+        connector=attempt.app.connector,
+        app=attempt.app,
+        owner_id=actor.membership_id,
+        account=consent.account,
+    )
+
+
+def _must_be_the_same(connection: Connection, consent: Consent) -> None:
+    """Signing in again is for the account, and where one sign-in reaches one company, for the companies that it had."""
+    known = Grant.objects.filter(organisation_id=connection.organisation_id, connection=connection)
+    grants = list(known.values_list("subject", "company_id"))
+    if grants and consent.subject not in {subject for subject, _company in grants}:
+        sentence = _("You signed in as %(new)s, but this connection belongs to %(old)s. Nothing was changed.")
+        raise ConsentRefused("other_account", sentence % {"new": consent.account, "old": connection.account})
+    if consent.company_id and consent.company_id not in {company for _subject, company in grants}:
+        companies = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, connection=connection)
+        names = ", ".join(companies.order_by("name").values_list("name", flat=True)[:5])
+        sentence = _("You chose another company. This connection is for %(names)s. Nothing was changed.")
+        raise ConsentRefused("other_company", sentence % {"names": names or connection.account})

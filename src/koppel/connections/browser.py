@@ -1,0 +1,25 @@
+"""What binds a sign-in at a vendor to the browser it began in: a random cookie that outlives signing out of Koppel.
+
+The Koppel session would not do: it ends with a sign-out in the middle, after which the person may still go on.
+"""
+
+import secrets
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+
+COOKIE = "koppel_browser"
+LIFETIME_SECONDS = 24 * 3600
+
+
+def key_of(request: HttpRequest) -> str:
+    """This browser's key, a new one when it has none yet."""
+    return request.COOKIES.get(COOKIE, "") or secrets.token_urlsafe(32)
+
+
+def remember(response: HttpResponseBase, key: str) -> None:
+    """Let the browser keep its key for the way back."""
+    response.set_cookie(
+        COOKIE, key, max_age=LIFETIME_SECONDS, path="/connections/", httponly=True, samesite="Lax",
+        secure=settings.SESSION_COOKIE_SECURE,
+    )  # fmt: skip
