@@ -21,6 +21,8 @@ from koppel_sandbox.visma_net.tokens import Access, Tokens
 
 PREFIX = re.compile(r"^/(?:api/)?(?:controller/)?api(?=/v\d)|^/api(?=/resources)")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+COMPANY = web.RequestKey("company", int)
+"""Whose books a call was for, for the log of calls."""
 
 
 def build(companies: list[Company], refused: dict[str, str], seed: int, redirect_uris: list[str]) -> web.Application:
@@ -55,7 +57,7 @@ class Gateway:
         company = self._company(request, access)
         if isinstance(company, web.Response):
             return company
-        request["company"] = company.id
+        request[COMPANY] = company.id
         if not any(one.endswith(":read") for one in access.scope.split()):
             return message(403, "The access token lacks the scope for this operation.")
         allowed, headers = self.limits.take(company.id, access.client_id, self.clock.seconds())
@@ -131,7 +133,7 @@ def _misbehave(state: Faults) -> Middleware:
         state.calls.append(
             {
                 "at": began, "method": request.method, "path": request.path, "query": dict(request.query),
-                "company": request.get("company"), "status": response.status,
+                "company": request.get(COMPANY), "status": response.status,
             }
         )  # fmt: skip
         if isinstance(response, web.HTTPException):
