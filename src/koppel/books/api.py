@@ -15,9 +15,11 @@ router = Router()
 
 
 class Counts(Schema):
-    """Rows per resource, without those deleted at the source."""
+    """Rows per resource, and the sums of all entry lines, without what was deleted at the source."""
 
     rows: dict[str, int]
+    debit: Decimal
+    credit: Decimal
 
 
 class Rows(Schema):
@@ -51,7 +53,8 @@ class TrialBalanceOut(Schema):
 @router.get("/{administration_id}/books", response=Counts)
 def counts(request: MemberRequest, administration_id: int) -> Counts:
     one = administration_for(request.actor, administration_id)
-    return Counts(rows=queries.counts(one.pk))
+    debit, credit = queries.sums(one.pk)
+    return Counts(rows=queries.counts(one.pk), debit=debit, credit=credit)
 
 
 @router.get("/{administration_id}/books/trial-balance", response=TrialBalanceOut)

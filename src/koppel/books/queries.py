@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, Sum
 
 from koppel.books.models import TABLES, BookRow, Entry, EntryLine
 
@@ -107,6 +107,13 @@ def counts(administration_id: int) -> dict[str, int]:
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(parts), {"id": administration_id})
         return dict(cursor.fetchall())
+
+
+def sums(administration_id: int) -> tuple[Decimal, Decimal]:
+    """Debit and credit of all entry lines."""
+    lines = EntryLine.objects.filter(administration_id=administration_id, deleted_at=None)
+    found = lines.aggregate(debit=Sum("debit"), credit=Sum("credit"))
+    return found["debit"] or Decimal(0), found["credit"] or Decimal(0)
 
 
 def entry_with_lines(administration_id: int, external_id: str) -> tuple[Entry, list[EntryLine]] | None:

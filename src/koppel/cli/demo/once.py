@@ -22,13 +22,15 @@ SETTLED = ("active", "failed", "blocked", "deactivated")
 
 @dataclass
 class Result:
-    """One administration at the end. `source` is the SIE file's name; `rows` per resource; `issues` their sentences."""
+    """One administration at the end. `source` is the SIE file's name; `rows` per resource; `debit` is the
+    sum of all entry lines, exact; `issues` their sentences."""
 
     name: str
     source: str | None
     status: str
     seconds: float | None
     rows: dict[str, int] = field(default_factory=dict)
+    debit: str = "0"
     issues: list[str] = field(default_factory=list)
 
 
@@ -149,14 +151,14 @@ def _progress(found: list[dict[str, Any]]) -> Table:
 
 def _result(browser: Browser, job: Job, one: dict[str, Any]) -> Result:
     base = f"{job.public_url}/api/v1/administrations/{one['id']}"
-    rows = json.loads(browser.get(f"{base}/books").text)["rows"]
+    books = json.loads(browser.get(f"{base}/books").text)
     runs = json.loads(browser.get(f"{base}/sync/runs").text)
     issues = json.loads(browser.get(f"{base}/issues").text)
     company = json.loads(browser.get(f"{job.sandbox_url}/__sandbox__/companies/{one['source_id']}").text)
     seconds = runs[-1]["seconds"] if runs else None
     return Result(
-        one["name"], company["source"], one["status"], round(seconds, 1) if seconds is not None else None, rows,
-        [issue["sentence"] for issue in issues],
+        one["name"], company["source"], one["status"], round(seconds, 1) if seconds is not None else None, books["rows"],
+        books["debit"], [issue["sentence"] for issue in issues],
     )  # fmt: skip
 
 

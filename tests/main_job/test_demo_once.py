@@ -1,0 +1,133 @@
+"""The main job as a newcomer runs it: `koppel demo-once` on real ledgers, while somebody keeps killing its worker.
+
+What the files hold is counted here anew, line by line, by nothing that Koppel or its sandbox uses.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+GENERATED = 8
+KILLS = 2
+WORKING_SECONDS = 2.2
+BROKEN = "not-a-sie-file.se"
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(400)]
+
+
+@dataclass(frozen=True)
+class Counted:
+    accounts: int
+    vouchers: int
+    lines: int
+    debit: Decimal
+
+
+@pytest.fixture(scope="module")
+def outcome(shared_reference: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `koppel demo-once --json` printed although its worker was killed again and again."""
+    home = tmp_path_factory.mktemp("home")
+    words = ("demo-once", "--administrations", str(GENERATED), "--sie", str(shared_reference / "sie"), "--json")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "koppel.cli", *words], cwd=home, env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        killed = kill_workers_of(process)
+        said, complaints = process.communicate(timeout=300)
+    assert killed == KILLS, f"Only {killed} workers were there to be killed.\n{complaints}"
+    assert process.returncode == 0, complaints
+    assert BROKEN in complaints, "the file that is no ledger is named"
+    return json.loads(said)  # type: ignore[no-any-return]
+
+
+def kill_workers_of(process: "subprocess.Popen[str]") -> int:
+    """SIGKILL for one worker after the other, each a moment after it began to read entries."""
+    killed: set[int] = set()
+    deadline = time.monotonic() + 200
+    while len(killed) < KILLS and process.poll() is None and time.monotonic() < deadline:
+        for pid in workers_below(process.pid):
+            if pid not in killed and is_importing(pid):
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+                break
+        time.sleep(0.2)
+    return len(killed)
+
+
+def workers_below(root: int) -> Iterator[int]:
+    """Process ids of the `koppel worker` programs that `root` started."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            if b"worker" in words and root in ancestors(int(folder.name)):
+                yield int(folder.name)
+        except (OSError, ValueError):
+            continue
+
+
+def ancestors(pid: int) -> Iterator[int]:
+    while pid > 1:
+        pid = int((Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+        yield pid
+
+
+def is_importing(pid: int) -> bool:
+    """It has used more processor time than starting alone takes."""
+    fields = (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") > WORKING_SECONDS
+
+
+def counted(file: Path) -> Counted:
+    """Labels at the start of lines; the amount is what follows the objects in braces."""
+    lines = [line.strip() for line in file.read_bytes().split(b"\n")]
+    accounts = {line.split()[1] for line in lines if line.split()[:1] == [b"#KONTO"]}
+    amounts = [
+        Decimal(re.match(rb'#TRANS\s+"?[^\s"]+"?\s+(?:\{[^}]*\}\s+)?"?(-?[\d.]+)', line)[1].decode())  # type: ignore[index]
+        for line in lines
+        if line.split()[:1] == [b"#TRANS"]
+    ]
+    vouchers = sum(line.split()[:1] == [b"#VER"] for line in lines)
+    return Counted(len(accounts), vouchers, len(amounts), sum((one for one in amounts if one > 0), Decimal(0)))
+
+
+def test_every_good_file_is_an_active_administration_with_exactly_its_rows(
+    outcome: dict[str, Any], shared_reference: Path
+) -> None:
+    files = {file.name: file for file in (shared_reference / "sie").glob("*.s[ei]") if file.name != BROKEN}
+    found = {one["source"]: one for one in outcome["administrations"] if one["source"]}
+    assert set(found) == set(files)
+    for name, file in files.items():
+        rows, want = found[name]["rows"], counted(file)
+        assert found[name]["status"] == "active"
+        assert (rows["accounts"], rows["entries"], rows["entry_lines"]) == (want.accounts, want.vouchers, want.lines), (
+            name
+        )
+        assert Decimal(found[name]["debit"]) == want.debit, name
+
+
+def test_generated_companies_are_active_too(outcome: dict[str, Any]) -> None:
+    made = [one for one in outcome["administrations"] if one["source"] is None]
+    assert len(made) == GENERATED
+    assert {one["status"] for one in made} == {"active"}
+    assert all(one["rows"]["entry_lines"] >= 200 for one in made)
+    assert [one["issues"] for one in made] == [[]] * GENERATED
+
+
+def test_what_does_not_add_up_is_said_and_not_hidden(outcome: dict[str, Any]) -> None:
+    issues = {one["source"]: one["issues"] for one in outcome["administrations"]}
+    assert any(issue.startswith("29 accounts differ") for issue in issues["fortnox.si"])
+    unbalanced = issues["avendo-one-voucher-unbalanced.se"]
+    assert any("does not balance" in issue for issue in unbalanced)
+    assert any("1910" in issue for issue in unbalanced)
+    assert issues["avendo.se"] == []
