@@ -10,6 +10,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+NO_DATE = date.min
 SUFFIXES = (".se", ".si", ".sie")
 
 
@@ -139,8 +140,7 @@ def _read_rows(found: SieFile, rows: list[list[str]]) -> None:
         label, rest = row[0].upper(), row[1:]
         if label == "#VER":
             voucher = _voucher(rest)
-            if voucher:
-                found.vouchers.append(voucher)
+            found.vouchers.append(voucher)
         elif label == "#TRANS" and voucher is not None:
             line = _line(rest)
             if line:
@@ -177,11 +177,10 @@ def _read_fact(found: SieFile, label: str, rest: list[str]) -> None:
             table[second] = table.get(second, Decimal(0)) + amount
 
 
-def _voucher(rest: list[str]) -> Voucher | None:
-    booked_on = _date(rest[2] if len(rest) > 2 else "")
-    if booked_on is None:
-        return None
-    return Voucher(rest[0].strip(), rest[1].strip(), booked_on, rest[3].strip() if len(rest) > 3 else "")
+def _voucher(rest: list[str]) -> Voucher:
+    """Without a date of its own it gets one in the end (`_complete`): a voucher is never left out."""
+    series, number, day, text = (*(one.strip() for one in rest[:4]), "", "", "", "")[:4]
+    return Voucher(series, number, _date(day) or NO_DATE, text)
 
 
 def _line(rest: list[str]) -> SieLine | None:
@@ -207,10 +206,15 @@ def _line(rest: list[str]) -> SieLine | None:
 def _complete(found: SieFile) -> None:
     """What a file may leave out: a name, the year, accounts that entries use."""
     found.name = found.name or Path(found.source).stem
-    days = [one.booked_on for one in found.vouchers]
+    for voucher in found.vouchers:
+        if voucher.booked_on == NO_DATE:
+            voucher.booked_on = next((line.booked_on for line in voucher.lines if line.booked_on), NO_DATE)
+    days = [one.booked_on for one in found.vouchers if one.booked_on != NO_DATE]
     if found.starts_on is None or found.ends_on is None:
         first = min(days, default=date(2000, 1, 1))
         found.starts_on, found.ends_on = date(first.year, 1, 1), date(first.year, 12, 31)
+    for voucher in found.vouchers:
+        voucher.booked_on = found.starts_on if voucher.booked_on == NO_DATE else voucher.booked_on
     for code in _used_accounts(found):
         found.accounts.setdefault(code, "")
 
