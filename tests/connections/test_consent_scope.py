@@ -1,6 +1,7 @@
 """What was not ticked cannot be read: Anna imported one of the companies that her sign-in reaches, and every door to the
 others stays shut. Each attempt is in the audit trail."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -85,7 +86,8 @@ def test_a_forged_job_reads_nothing(anna: Connected, connected: MakeConnected) -
     bert = connected()
     theirs = imported(bert, 1, sync=False)[0]
     with organisation_scope(bert.actor.organisation_id):
-        run = Run.objects.create(organisation_id=bert.actor.organisation_id, administration=theirs, trigger="person")
+        own = {"organisation_id": bert.actor.organisation_id, "not_before": now() + timedelta(days=1)}
+        run = Run.objects.create(administration=theirs, trigger="person", **own)
     for run_id in (run.pk, 987_654):
         perform_run.defer(organisation_id=anna.actor.organisation_id, run_id=run_id)
     wait_until(lambda: len(refusals(anna.actor.organisation_id)) == 2)

@@ -9,3 +9,7 @@ class NotPossible(Exception):
     """A sync cannot be started, with a translated sentence why."""
 
     is_refusal = True
+
+
+class TurnOver(Exception):
+    """The run stops at this page, so that others may go on; it stays in the queue."""

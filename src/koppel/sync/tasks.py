@@ -1,8 +1,9 @@
-"""Jobs of syncing. Procrastinate only dispatches: whether a run may be performed is decided by its own row."""
+"""Performs a run that this worker holds, whoever took it: the dispatcher from the queue of runs, or a job."""
 
 import asyncio
 import os
 import socket
+import uuid
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -15,31 +16,40 @@ from koppel.connections.scope import note_refusal
 from koppel.connections.sessions import Runtime
 from koppel.connector.errors import ConnectorError
 from koppel.sync import engine, ledger, outcomes
-from koppel.sync.errors import Fenced
+from koppel.sync.errors import Fenced, TurnOver
 from koppel.sync.ledger import Held
 from koppel.sync.reactions import Next, Reaction, reaction_to, wait_seconds
 
 T = TypeVar("T")
-WORKER = f"{socket.gethostname()}:{os.getpid()}"
+WORKER = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 log = structlog.get_logger(__name__)
 
 
 @app.task(name="sync.perform_run")
 async def perform_run(organisation_id: int, run_id: int) -> None:
-    """Perform a run if it waits or was left by a dead worker; else do nothing."""
+    """Perform a run if it waits or was left by a dead worker; else do nothing. Runs are taken from their own queue; this job
+    is for those that an older Koppel left in the queue of jobs."""
     runtime = of_worker()
     async with runtime.database.scoped(organisation_id) as connection:
         held = await ledger.claim(connection, run_id, WORKER)
         known = held is not None or await ledger.exists(connection, run_id)
     if not known:
         await in_django(lambda: note_refusal(organisation_id, ("run", run_id, ""), "no_such_run"))
-    if held is None:
-        return
+    if held is not None:
+        await perform_held(runtime, held)
+
+
+async def perform_held(runtime: Runtime, held: Held) -> None:
+    """To its end, to a wall, or until its turn is over; whichever it is, the run's row says so afterwards."""
+    organisation_id, run_id = held.organisation_id, held.id
     with structlog.contextvars.bound_contextvars(organisation=organisation_id, run=run_id, attempt=held.attempt):
         try:
             await _perform(runtime, held)
         except Fenced:
             log.warning("run_taken_over")
+        except TurnOver:
+            async with runtime.database.scoped(organisation_id) as connection:
+                await ledger.put_back(connection, held, 0, failed=False, code="", reason="")
         except ConnectorError as error:
             await _react(runtime, held, error)
         except Exception as error:

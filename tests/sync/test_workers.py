@@ -1,0 +1,121 @@
+"""Real workers that are killed, stopped and told: Anna's import goes on without her. The sandbox is slow on purpose."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from koppel.administrations.models import Administration
+from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.tenancy import organisation_scope
+from koppel.sync.models import Run
+from koppel.sync.services import request_run
+from tests.connections.office import imported
+from tests.fixtures.stack import Connected, MakeConnected, run_worker, wait_until
+
+Worker = subprocess.Popen[bytes]
+
+
+@pytest.fixture
+def start_worker(clean_database: None, database_addresses: Addresses) -> Iterator[Callable[[], Worker]]:
+    running = []
+
+    def start() -> Worker:
+        context = run_worker(database_addresses.superuser_url)
+        running.append(context)
+        return context.__enter__()
+
+    yield start
+    for context in reversed(running):
+        context.__exit__(None, None, None)
+
+
+def runs_of(made: Connected) -> list[Run]:
+    with organisation_scope(made.actor.organisation_id):
+        return list(Run.objects.order_by("pk"))
+
+
+def pages_of(made: Connected) -> int:
+    return len(made.sandbox.calls("/v"))
+
+
+def all_active(made: Connected) -> bool:
+    with organisation_scope(made.actor.organisation_id):
+        return not Administration.objects.exclude(status="active").exists()
+
+
+def test_a_sync_asked_for_begins_at_once(connected: MakeConnected, worker: Worker) -> None:
+    anna = connected()
+    (one,) = imported(anna)
+    with organisation_scope(anna.actor.organisation_id):
+        request_run(anna.actor, one.pk)
+    wait_until(lambda: runs_of(anna)[0].started_at is not None, 5)
+    (run,) = runs_of(anna)
+    assert run.started_at is not None
+    assert (run.started_at - run.created_at).total_seconds() < 0.5, "announced, not polled for"
+    assert worker.poll() is None
+
+
+@pytest.mark.kill
+def test_a_killed_worker_is_replaced_by_another_within_30_seconds(
+    connected: MakeConnected, start_worker: Callable[[], Worker]
+) -> None:
+    anna = connected()
+    imported(anna, 3, sync=True)
+    anna.sandbox.control("settings", {"latency_seconds": 0.2})
+    first = start_worker()
+    wait_until(lambda: pages_of(anna) >= 12)
+    first.send_signal(signal.SIGKILL)
+    killed_at = time.monotonic()
+    anna.sandbox.control("settings", {"latency_seconds": 0})
+    start_worker()
+    wait_until(lambda: all(run.attempt >= 2 for run in runs_of(anna)), 30)
+    assert time.monotonic() - killed_at < 30
+    wait_until(lambda: all_active(anna), 30)
+
+
+def test_a_stopped_worker_hands_its_runs_on_at_a_page(
+    connected: MakeConnected, start_worker: Callable[[], Worker]
+) -> None:
+    anna = connected()
+    imported(anna, 3, sync=True)
+    anna.sandbox.control("settings", {"latency_seconds": 0.2})
+    first = start_worker()
+    wait_until(lambda: pages_of(anna) >= 12)
+    first.send_signal(signal.SIGTERM)
+    first.wait(timeout=8)
+    assert first.returncode == 0
+    assert {run.state for run in runs_of(anna)} == {"queued"}
+    called = [(one["path"], str(sorted(one["query"].items())), one["company"]) for one in anna.sandbox.calls("/v")]
+    anna.sandbox.control("settings", {"latency_seconds": 0})
+    anna.sandbox.forget_calls()
+    start_worker()
+    wait_until(lambda: all_active(anna), 30)
+    again = [(one["path"], str(sorted(one["query"].items())), one["company"]) for one in anna.sandbox.calls("/v")]
+    periods = [one for one in again if one in called and "financialPeriod" not in one[0]]
+    assert len(periods) <= 3, "no page is read twice but the one in flight"
+
+
+def test_a_frozen_worker_that_wakes_up_writes_nothing_more(
+    connected: MakeConnected, start_worker: Callable[[], Worker]
+) -> None:
+    anna = connected()
+    imported(anna, 1, sync=True)
+    anna.sandbox.control("settings", {"latency_seconds": 0.3})
+    frozen = start_worker()
+    wait_until(lambda: pages_of(anna) >= 5)
+    frozen.send_signal(signal.SIGSTOP)
+    with organisation_scope(anna.actor.organisation_id):
+        Run.objects.update(heartbeat_at="2020-01-01T00:00:00Z")
+    anna.sandbox.control("settings", {"latency_seconds": 0})
+    start_worker()
+    wait_until(lambda: all_active(anna), 30)
+    frozen.send_signal(signal.SIGCONT)
+    time.sleep(1)
+    (run,) = runs_of(anna)
+    assert run.state == "succeeded"
+    assert run.attempt >= 2, "it may have had to wait until the frozen one's calls came back"
+    assert os.waitpid(frozen.pid, os.WNOHANG) == (0, 0), "it lives on and does other work"
