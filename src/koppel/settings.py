@@ -170,6 +170,19 @@ EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _smtp.username or "", _smtp.password or "
 EMAIL_USE_TLS = _smtp.scheme == "smtps"
 DEFAULT_FROM_EMAIL = os.environ.get("KOPPEL_MAIL_FROM", f"Koppel <koppel@{ALLOWED_HOSTS[0]}>")
 
+_twin = os.environ.get("KOPPEL_REGISTERS_URL", "").rstrip("/")
+REGISTERS = os.environ.get("KOPPEL_REGISTERS", "kvk,brreg,prh,vies").replace(" ", "").split(",")
+"""Which registers are asked; an empty text asks none."""
+REGISTER_URLS = {
+    "kvk": os.environ.get("KOPPEL_KVK_URL", "https://api.kvk.nl"),
+    "brreg": "https://data.brreg.no",
+    "prh": "https://avoindata.prh.fi",
+    "vies": "https://ec.europa.eu",
+}
+if _twin:  # a program that plays them all, such as the sandbox
+    REGISTER_URLS = {name: f"{_twin}/{name}" for name in REGISTER_URLS}
+KVK_API_KEY = os.environ.get("KOPPEL_KVK_API_KEY", "sandbox" if _twin else "")
+
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 50_000
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

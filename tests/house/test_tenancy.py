@@ -18,6 +18,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 OURS, THEIRS = 1, 2
 
 WITHOUT_ORGANISATION = {
+    "registers_call_budget": "how often each public register was called, by all together; it names no company",
     "organisations_organisation": "the organisation itself; its policy compares id",
     "organisations_user": "a person may belong to several organisations; sign-in comes before any scope",
     "connections_budget": "the vendor counts per company and client, for all organisations alike; installation scope only",

@@ -122,6 +122,8 @@ class Stack:
             database = embedded_database(self._postgres.start())
         public_url = self.options.public_url or os.environ.get("KOPPEL_PUBLIC_URL") or f"http://localhost:{port}"
         self.environment = {**os.environ, **installation(home, public_url=public_url), **database}
+        if self.options.sandbox_port is not None:
+            self.environment.setdefault("KOPPEL_REGISTERS_URL", f"{self.sandbox_url}/registers")
         self.supervisor = Supervisor(self._postgres)
 
     def _prepare(self) -> DemoFacts:

@@ -69,9 +69,12 @@ class HttpClient:
         allowed_origins: Collection[str],
         params: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
+        content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Any status is an answer. Raises `NetworkFailure`; `ValueError` for an address outside `allowed_origins`."""
+        """Any status is an answer. `content` is a body as it is, instead of a form.
+
+        Raises `NetworkFailure`; `ValueError` for an address outside `allowed_origins`."""
         if origin_of(url) not in allowed_origins:
             raise ValueError(f"Koppel does not call {urlsplit(url).netloc}: the connector's addresses do not name it.")
         _refuse_in_transaction()
@@ -79,7 +82,12 @@ class HttpClient:
             raise RuntimeError("HttpClient is used as `async with`.")
         try:
             async with self._session.request(
-                method, url, params=params, data=form, headers=headers, allow_redirects=False
+                method,
+                url,
+                params=params,
+                data=form if content is None else content,
+                headers=headers,
+                allow_redirects=False,
             ) as answer:
                 body = await answer.content.read(BODY_BYTES_MAX + 1)
                 while len(body) <= BODY_BYTES_MAX and (more := await answer.content.read(BODY_BYTES_MAX)):

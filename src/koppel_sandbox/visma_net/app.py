@@ -12,6 +12,7 @@ from koppel_sandbox import faults
 from koppel_sandbox.clock import Clock
 from koppel_sandbox.company import Company
 from koppel_sandbox.faults import Faults
+from koppel_sandbox.registers.app import Registers
 from koppel_sandbox.visma_net import forms
 from koppel_sandbox.visma_net.connect import Connect
 from koppel_sandbox.visma_net.control import Control
@@ -32,7 +33,7 @@ def build(companies: list[Company], refused: dict[str, str], seed: int, redirect
     control = Control(clock=clock, connect=connect, erp=erp, limits=limits, faults=found_faults, refused=refused)
     gateway = Gateway(clock, connect, erp, limits)
     app = web.Application(middlewares=[_misbehave(found_faults)])
-    app.add_routes([web.get("/", _home), *connect.routes(), *control.routes()])
+    app.add_routes([web.get("/", _home), *connect.routes(), *control.routes(), *Registers(companies).routes()])
     app.add_routes([web.get("/{path:.*}", gateway.get)])
     return app
 

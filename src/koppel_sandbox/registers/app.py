@@ -1,0 +1,62 @@
+"""All four registers below `/registers/<name>`, and the knob that changes what they know."""
+
+from copy import copy
+from datetime import date
+
+from aiohttp import web
+
+from koppel_sandbox.company import Company
+from koppel_sandbox.registers.entries import Entry, entries_of
+from koppel_sandbox.registers.kvk import Kvk
+from koppel_sandbox.registers.others import Brreg, Prh, Vies
+
+
+class Registers:
+    def __init__(self, companies: list[Company]) -> None:
+        self.entries = entries_of(companies)
+        self._first = [copy(one) for one in self.entries.rows]
+        self.brreg = Brreg(self.entries)
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            *Kvk(self.entries).routes("/registers/kvk"),
+            *self.brreg.routes("/registers/brreg"),
+            *Prh(self.entries).routes("/registers/prh"),
+            *Vies(self.entries).routes("/registers/vies"),
+            web.get("/__sandbox__/registers", self.listed),
+            web.post("/__sandbox__/registers", self.change),
+        ]
+
+    def reset(self) -> None:
+        self.entries.rows[:] = [copy(one) for one in self._first]
+        self.brreg.removed.clear()
+
+    async def listed(self, _request: web.Request) -> web.Response:
+        rows = [
+            {"country": one.country, "number": one.number, "name": one.name, "rsin": one.rsin, "vat": one.vat,
+             "closed_on": one.closed_on.isoformat() if one.closed_on else None}
+            for one in self.entries.rows
+        ]  # fmt: skip
+        return web.json_response({"entries": rows})
+
+    async def change(self, request: web.Request) -> web.Response:
+        """`{"country", "number"}` with `name`, `activity`, `rsin`, `vat`, `closed_on` to make or change an entry, `gone` to
+        take it out, `removed` for Norway's 410, `reset` alone to begin again."""
+        asked = await request.json()
+        if asked.get("reset"):
+            self.reset()
+            return web.json_response({})
+        country, number = asked["country"], asked["number"]
+        entry = self.entries.by_number(country, number)
+        if asked.get("gone") or asked.get("removed"):
+            self.entries.rows[:] = [one for one in self.entries.rows if one is not entry]
+            self.brreg.removed |= {number} if asked.get("removed") else set()
+            return web.json_response({})
+        if entry is None:
+            entry = Entry(country, number, asked.get("name", ""), asked.get("activity", ""))
+            self.entries.rows.append(entry)
+        for name in ("name", "activity", "rsin", "vat"):
+            setattr(entry, name, asked.get(name, getattr(entry, name)))
+        if "closed_on" in asked:
+            entry.closed_on = date.fromisoformat(asked["closed_on"]) if asked["closed_on"] else None
+        return web.json_response({})

@@ -1,0 +1,110 @@
+"""What the registers hold: each company of the sandbox as its register knows it, which is not always how its books call it."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import date
+
+from koppel_sandbox import numbers
+from koppel_sandbox.company import Company
+
+EVERY_CLOSED, EVERY_RENAMED, EVERY_MISSING = 13, 6, 17
+"""Every so many-th company was closed, is called differently in the register, or is not in it."""
+ACTIVITIES = {
+    "NL": ("62100", "47240", "43220", "64210", "69202"),
+    "NO": ("62.100", "43.210", "47.110", "69.202", "96.210"),
+    "SE": ("62010", "43320", "69201"),
+    "DK": ("433200", "494100", "692000"),
+    "FI": ("62100", "41000", "10710", "69201"),
+}
+
+
+@dataclass
+class Entry:
+    """One company in one register. `rsin` is Dutch only; `vat` is without the country's letters."""
+
+    country: str
+    number: str
+    name: str
+    activity: str
+    city: str = ""
+    rsin: str = ""
+    vat: str = ""
+    form: str = ""
+    closed_on: date | None = None
+    is_broken: bool = False
+
+
+@dataclass
+class Entries:
+    rows: list[Entry] = field(default_factory=list)
+
+    def by_number(self, country: str, number: str) -> Entry | None:
+        wanted = digits(number)
+        return next((one for one in self.rows if one.country == country and digits(one.number) == wanted), None)
+
+    def by_rsin(self, rsin: str) -> list[Entry]:
+        return [one for one in self.rows if one.rsin and one.rsin == rsin]
+
+    def by_vat(self, country: str, vat: str) -> Entry | None:
+        return next((one for one in self.rows if one.country == country and one.vat and one.vat == vat.upper()), None)
+
+    def by_name(self, country: str, words: str) -> list[Entry]:
+        wanted = words.casefold().split()
+        return [
+            one for one in self.rows if one.country == country and all(word in one.name.casefold() for word in wanted)
+        ]
+
+
+def entries_of(companies: list[Company]) -> Entries:
+    """The same companies give the same entries, in their order."""
+    rows = [_entry(place, company) for place, company in enumerate(companies) if company.country in ACTIVITIES]
+    return Entries([one for one in rows if one is not None] + _test_companies())
+
+
+def digits(text: str) -> str:
+    return re.sub(r"\D", "", text)
+
+
+def _entry(place: int, company: Company) -> Entry | None:
+    if place % EVERY_MISSING == EVERY_MISSING - 1:
+        return None
+    country, number = company.country, _number(company)
+    trades = ACTIVITIES[country]
+    entry = Entry(country, number, company.name, trades[place % len(trades)], company.city)
+    entry.vat = re.sub(r"^[A-Z]{2}|MVA$", "", company.vat_number.replace(" ", "").upper())
+    if country == "NL":
+        entry.rsin, entry.form = entry.vat[:9], "BeslotenVennootschap"
+    if place % EVERY_RENAMED == EVERY_RENAMED - 1:
+        entry.name = f"{company.name.split()[0]} Groep {company.name.split()[-1]}"
+    if place % EVERY_CLOSED == EVERY_CLOSED - 1:
+        entry.closed_on = date(2024, 5, 1)
+    return entry
+
+
+def _number(company: Company) -> str:
+    """What was typed into the accounting system, cleaned; a company without a good number has one here all the same."""
+    typed = digits(company.number)
+    length = {"NL": 8, "NO": 9, "SE": 10, "DK": 8, "FI": 8}[company.country]
+    if len(typed) == length and len(set(typed)) > 1 and typed != "12345678":
+        return typed
+    make = {
+        "NL": numbers.kvk, "NO": numbers.organisasjonsnummer, "SE": numbers.organisationsnummer, "DK": numbers.cvr,
+        "FI": numbers.y_tunnus,
+    }[company.country]  # fmt: skip
+    return digits(make(5_000_000 + company.id))
+
+
+def _test_companies() -> list[Entry]:
+    """Numbers that the Dutch register publishes for its own test service; names are ours."""
+    known = {
+        "69599084": ("Eenmanszaak Test", "Eenmanszaak", "9602"),
+        "68750110": ("Test Besloten B.V.", "BeslotenVennootschap", "1011"),
+        "90001354": ("Test Handel B.V.", "BeslotenVennootschap", "4711"),
+        "68727720": ("Test Naamloos N.V.", "NaamlozeVennootschap", "6420"),
+        "90004760": ("Test Beurs N.V.", "NaamlozeVennootschap", "6420"),
+        "69599068": ("Stichting Test", "Stichting", "9499"),
+        "69599076": ("V.O.F. Test", "VennootschapOnderFirma", "4520"),
+        "55344526": ("Coöperatie Test U.A.", "Cooperatie", "0113"),
+    }
+    rows = [Entry("NL", number, name, code, "Utrecht", form=form) for number, (name, form, code) in known.items()]
+    return rows + [Entry("NL", number, "", "", is_broken=True) for number in ("90004973", "90002903")]
