@@ -40,3 +40,8 @@ def timeline_of(made: Connected) -> list[ConnectionEvent]:
     """Oldest first."""
     with organisation_scope(made.actor.organisation_id):
         return list(ConnectionEvent.objects.filter(connection_id=made.connection.pk).order_by("at", "pk"))
+
+
+def kinds(made: Connected) -> list[str]:
+    """What the timeline tells, oldest first."""
+    return [one.kind for one in timeline_of(made)]

@@ -6,10 +6,10 @@ from django.utils.translation import gettext as _
 from koppel.audit.services import record
 from koppel.connections.errors import ConsentRefused
 from koppel.connections.grants import keep_grant
+from koppel.connections.health import signed_in
 from koppel.connections.models import Connection, ConnectionState, ConsentAttempt, ConsentPurpose, Grant, RemoteCompany
-from koppel.connections.services import note_event
+from koppel.connections.timeline import note_event
 from koppel.connector.contract import Consent
-from koppel.issues.services import resolve_issues
 from koppel.organisations.policy import Actor
 
 
@@ -18,10 +18,7 @@ def keep_consent(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int
     connection = _connection_for(actor, attempt, consent)
     keep_grant(actor.organisation_id, connection, consent.subject, consent.company_id or "", consent.tokens)
     before = connection.state
-    Connection.objects.filter(organisation_id=actor.organisation_id, pk=connection.pk).update(
-        state=ConnectionState.ACTIVE, reason="", last_contact_at=timezone.now(), account=consent.account
-    )
-    resolve_issues(actor.organisation_id, ("connection", connection.pk), "consent_lost")
+    signed_in(connection, consent.account)
     kind = _kind(attempt, before)
     note_event(connection, kind, {"account": consent.account}, actor.name)
     record(

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from django.utils import timezone
 
 from koppel.connections import runtime
+from koppel.connections.identity import note_listed
 from koppel.connections.models import Grant, RemoteCompany
 from koppel.connections.services import own_connection
 from koppel.connections.sessions import Runtime, listing_session
@@ -39,6 +40,7 @@ def refresh_companies(actor: Actor, connection_id: int) -> int:
 
 def _keep_companies(organisation_id: int, connection_id: int, by_grant: Mapping[int, Sequence[Company]]) -> int:
     listed_at, kept = timezone.now(), 0
+    note_listed(organisation_id, connection_id, [one for found in by_grant.values() for one in found], by_grant)
     for grant_id, companies in by_grant.items():
         rows = [
             RemoteCompany(

@@ -1,6 +1,7 @@
 """Tables of a link to an accounting system. Secrets are sealed envelopes (`koppel.kit.secrets`), bound to their row."""
 
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from koppel.organisations.models import Membership, Organisation, Tenant
@@ -10,7 +11,8 @@ class AppRegistration(models.Model):
     """Client id and secret at the vendor, for one environment. `organisation` NULL: belongs to the installation.
 
     `addresses` override the environment's base URLs (a sandbox on another port). `name` is the firm's own word for it, ''
-    where it has none. A removed one stays for the history, without its secret."""
+    where it has none. A removed one stays for the history, without its secret.
+    `refresh_days`: how long a refresh token lives, where the app may choose and the vendor does not say."""
 
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey(Organisation, null=True, on_delete=models.PROTECT, related_name="+")
@@ -21,6 +23,7 @@ class AppRegistration(models.Model):
     client_id = models.CharField(max_length=200)
     client_secret = models.BinaryField()
     addresses = models.JSONField(default=dict)
+    refresh_days = models.PositiveSmallIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     removed_at = models.DateTimeField(null=True)
 
@@ -40,8 +43,20 @@ class ConnectionState(models.TextChoices):
     REMOVED = "removed", _("Removed")
 
 
+class Release(models.TextChoices):
+    """Which of the companies that a consent reaches others than its owner may import."""
+
+    ALL = "all", _("All companies")
+    SELECTED = "selected", _("The ticked ones")
+    NONE = "none", _("None")
+
+
 class Connection(Tenant):
-    """An organisation's link to one accounting system, as signed in by `account`. `reason` explains a state to a person."""
+    """An organisation's link to one accounting system, as signed in by `account`. `reason` explains a state to a person.
+
+    `degraded_since` is set while the state is degraded; `probes` counts the calls made since then, `probe_at` is when the next
+    one is due. `next_owner` takes over by signing in at the vendor; until then it runs on the old owner's account.
+    `expiry_told_for` is the end of the consent that a notice was sent about."""
 
     connector = models.CharField(max_length=60)
     app = models.ForeignKey(AppRegistration, on_delete=models.PROTECT, related_name="connections")
@@ -50,8 +65,15 @@ class Connection(Tenant):
     state = models.CharField(max_length=20, choices=ConnectionState, default=ConnectionState.PENDING)
     reason = models.TextField(default="")
     created_at = models.DateTimeField(auto_now_add=True)
-    consent_expires_at = models.DateTimeField(null=True)
     last_contact_at = models.DateTimeField(null=True)
+    degraded_since = models.DateTimeField(null=True)
+    probes = models.IntegerField(default=0)
+    probe_at = models.DateTimeField(null=True)
+    next_owner = models.ForeignKey(
+        Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="connections_to_come"
+    )
+    releases = models.CharField(max_length=20, choices=Release, default=Release.ALL)
+    expiry_told_for = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "connections_connection"
@@ -107,12 +129,15 @@ class Grant(Tenant):
 class RemoteCompany(Tenant):
     """What a grant can reach, as the vendor lists it; not yet ours. Identity is filled in by a background job.
 
-    `external_id` is the vendor's immutable id. `unreachable_reason` '' = can be reached. `listed_at` NULL = not listed now."""
+    `external_id` is the vendor's immutable id; `name` is as listed, `legal_name` as the company describes itself.
+    `unreachable_reason` '' = can be reached. `listed_at` NULL = not listed now. `failing_since`: since then no call about this
+    company was answered, and Koppel tries again."""
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_constraint=False, related_name="companies")
     grant = models.ForeignKey(Grant, on_delete=models.CASCADE, db_constraint=False, related_name="companies")
     external_id = models.CharField(max_length=200)
     name = models.CharField(max_length=300)
+    legal_name = models.CharField(max_length=300, default="")
     code = models.CharField(max_length=100, default="")
     routing = models.JSONField(default=dict)
     number = models.CharField(max_length=100, default="")
@@ -126,6 +151,9 @@ class RemoteCompany(Tenant):
     unreachable_reason = models.TextField(default="")
     released = models.BooleanField(default=True)
     listed_at = models.DateTimeField(null=True)
+    last_contact_at = models.DateTimeField(null=True)
+    failing_since = models.DateTimeField(null=True)
+    failing_reason = models.TextField(default="")
 
     class Meta:
         db_table = "connections_remote_company"
@@ -138,10 +166,13 @@ class RemoteCompany(Tenant):
 
 
 class ConnectionEvent(Tenant):
-    """A line of a connection's timeline."""
+    """A line of a connection's timeline. What lasts has an end in `until` (NULL while it lasts); what repeats is folded into
+    one line that says how often, and when last."""
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_constraint=False, related_name="events")
-    at = models.DateTimeField(auto_now_add=True)
+    at = models.DateTimeField(default=timezone.now)
+    until = models.DateTimeField(null=True)
+    times = models.IntegerField(default=1)
     kind = models.CharField(max_length=40)
     facts = models.JSONField(default=dict)
     actor_name = models.CharField(max_length=200, default="")
@@ -158,6 +189,7 @@ class ConsentPurpose(models.TextChoices):
     CONNECT = "connect", _("New connection")
     ADD_COMPANY = "add_company", _("Add another company")
     RECONNECT = "reconnect", _("Sign in again")
+    TAKE_OVER = "take_over", _("Take over the connection")
 
 
 class ConsentAttempt(Tenant):

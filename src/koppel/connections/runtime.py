@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from koppel.connections.budgets import Budgets
+from koppel.connections.pulse import Pulse
 from koppel.connections.sessions import Runtime
 from koppel.connections.vault import Vault
 from koppel.kit import http as outbound
@@ -22,7 +23,7 @@ async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
     async with Database.open(size=size) as database:
         vault, budgets = Vault(database, http), Budgets(database)
         try:
-            yield Runtime(database, http, vault, budgets)
+            yield Runtime(database, http, vault, budgets, Pulse(database))
         finally:
             await budgets.close()
             await vault.close()

@@ -1,16 +1,14 @@
-"""Use cases of a connection's life: what it became, and what its timeline says."""
+"""What the use cases of a connection share: which one is the actor's, and what follows when it is signed in again."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
-from django.utils import timezone
+from collections.abc import Callable
 
 from koppel.connections.errors import NoSuchConnection
-from koppel.connections.models import Connection, ConnectionEvent, ConnectionState
-from koppel.issues.services import raise_issue
-from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.services import notify
+from koppel.connections.health import mark_lost
+from koppel.connections.models import Connection, ConnectionState
+from koppel.connections.timeline import note_event
 from koppel.organisations.policy import Actor
+
+__all__ = ["after_reconnect", "mark_lost", "note_event", "own_connection", "register_after_reconnect"]
 
 
 def own_connection(actor: Actor, connection_id: int) -> Connection:
@@ -20,23 +18,6 @@ def own_connection(actor: Actor, connection_id: int) -> Connection:
     if connection is None:
         raise NoSuchConnection
     return connection
-
-
-def mark_lost(organisation_id: int, connection_id: int, sentence: str) -> None:
-    """The firm must sign in again: one state, one issue, one notice, however many administrations noticed."""
-    with organisation_scope(organisation_id):
-        changed = (
-            Connection.objects.filter(organisation_id=organisation_id, pk=connection_id)
-            .exclude(state__in=[ConnectionState.NEEDS_REAUTH, ConnectionState.REMOVED])
-            .update(state=ConnectionState.NEEDS_REAUTH, reason=sentence)
-        )
-        if not changed:
-            return
-        connection = Connection.objects.get(organisation_id=organisation_id, pk=connection_id)
-        facts = {"account": connection.account, "reason": sentence}
-        note_event(connection, "lost", facts)
-        raise_issue(organisation_id, "consent_lost", ("connection", connection_id), facts)
-        notify(organisation_id, "connection_lost", [connection.owner_id], facts, f"/connections/{connection_id}/")
 
 
 AfterReconnect = Callable[[Actor, int], object]
@@ -52,22 +33,3 @@ def register_after_reconnect(act: AfterReconnect) -> None:
 def after_reconnect(actor: Actor, connection_id: int) -> None:
     for act in _after_reconnect:
         act(actor, connection_id)
-
-
-def touch(organisation_id: int, connection_id: int) -> None:
-    """The vendor answered: the connection lives."""
-    with organisation_scope(organisation_id):
-        Connection.objects.filter(organisation_id=organisation_id, pk=connection_id).update(
-            last_contact_at=timezone.now()
-        )
-
-
-def note_event(connection: Connection, kind: str, facts: Mapping[str, Any], actor_name: str = "") -> None:
-    """A line of the timeline."""
-    ConnectionEvent.objects.create(
-        organisation_id=connection.organisation_id,
-        connection=connection,
-        kind=kind,
-        facts=dict(facts),
-        actor_name=actor_name,
-    )

@@ -12,11 +12,12 @@ from urllib.parse import urlsplit
 from koppel.connections.budgets import Budgets, metered
 from koppel.connections.models import AppRegistration
 from koppel.connections.outbound import PlainHttp
+from koppel.connections.pulse import Pulse
 from koppel.connections.scope import imported_company, note_refusal
 from koppel.connections.sealing import addresses
 from koppel.connections.vault import Vault
 from koppel.connector.contract import Company, Connector
-from koppel.connector.errors import NotConsented, SetupMissing
+from koppel.connector.errors import ConsentLost, NotConsented, SetupMissing, Unreachable
 from koppel.connector.registry import connector
 from koppel.kit.database import Database
 from koppel.kit.http import HttpClient, Response
@@ -34,16 +35,19 @@ class Runtime:
     http: HttpClient
     vault: Vault
     budgets: Budgets
+    pulse: Pulse
 
 
 @dataclass(frozen=True)
 class Place:
-    """Whose grant a session uses. `company_id` is set when the grant reaches one company only."""
+    """Whose grant a session uses. `company_id` is set when the grant reaches one company only, `remote_company_id` when the
+    session is for one."""
 
     organisation_id: int
     connection_id: int
     grant_id: int
     company_id: str
+    remote_company_id: int | None = None
 
 
 class BoundSession:
@@ -54,7 +58,7 @@ class BoundSession:
         self.consent_mode = app.consent_mode
         self.company = company
         self.place = place
-        self._vault, self._connector = runtime.vault, connector(app.connector)
+        self._vault, self._pulse, self._connector = runtime.vault, runtime.pulse, connector(app.connector)
         http = PlainHttp(runtime.http, self.addresses)
         self._http = metered(
             http, runtime.budgets, app.pk, company.external_id if company else None, place.organisation_id
@@ -76,12 +80,34 @@ class BoundSession:
         token = await self._token()
         for last in (False, True):
             sent = {**(headers or {}), "Authorization": f"Bearer {token.reveal()}"}
-            answer = await self._http.send(method, url, params=params, headers=sent)
+            answer = await self._answer(method, url, params, sent)
             if answer.status != UNAUTHORISED:
                 return answer
             if not last:
                 token = await self._token(refused=token)
         raise SetupMissing("unauthorised", "The accounting system refuses this company with a fresh token.")
+
+    async def _answer(
+        self, method: str, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]
+    ) -> Response:
+        """Whatever the vendor says; whether it says anything is reported to the connection's health."""
+        try:
+            answer = await self._http.send(method, url, params=params, headers=headers)
+        except Unreachable as unreachable:
+            await self._missed(str(unreachable), whole=False)
+            raise
+        if is_out_of_order(answer):
+            await self._missed(f"{urlsplit(url).hostname} answers with an error ({answer.status}).", whole=False)
+        else:
+            place = self.place
+            await self._pulse.answered(place.organisation_id, place.connection_id, place.remote_company_id)
+        return answer
+
+    async def _missed(self, sentence: str, *, whole: bool) -> None:
+        place = self.place
+        await self._pulse.missed(
+            place.organisation_id, place.connection_id, place.remote_company_id, sentence, whole=whole
+        )
 
     def _refuses(self, method: str, url: str, headers: Mapping[str, str]) -> str:
         """A word why this call is not made; '' when it is."""
@@ -89,7 +115,15 @@ class BoundSession:
 
     async def _token(self, refused: Secret | None = None) -> Secret:
         """Of the same company as the grant, checked whenever the vault hands out another token."""
-        token = await self._vault.access_token(self.place.organisation_id, self.place.grant_id, refused)
+        place = self.place
+        try:
+            token = await self._vault.access_token(place.organisation_id, place.grant_id, refused)
+        except Unreachable as unreachable:
+            await self._missed(str(unreachable), whole=True)
+            raise
+        except ConsentLost as lost:
+            await self._pulse.lost(place.organisation_id, place.connection_id, str(lost))
+            raise
         if token != self._known:
             reached = self._connector.company_of(token) if self.place.company_id else None
             if reached not in (None, self.place.company_id):
@@ -116,6 +150,12 @@ class IdentitySession(BoundSession):
 
 class ReadingSession(BoundSession):
     """Reads the books of the one company it was made for."""
+
+
+def is_out_of_order(answer: Response) -> bool:
+    """An error of the vendor's own, or a page for people where data should be."""
+    is_page = answer.headers.get("content-type", "").startswith("text/html")
+    return answer.status >= 500 or (answer.status == 200 and is_page)
 
 
 def names_another(vendor: Connector, company: Company | None, headers: Mapping[str, str]) -> bool:
@@ -155,7 +195,7 @@ async def describing_session(runtime: Runtime, organisation_id: int, remote_comp
     if found is None:
         raise LookupError(f"remote company {remote_company_id}")
     grant_id, _connection_id, company = found
-    app, place = await _place(runtime, organisation_id, grant_id)
+    app, place = await _place(runtime, organisation_id, grant_id, remote_company_id)
     return IdentitySession(runtime, place, app, company)
 
 
@@ -171,7 +211,7 @@ async def reading_session(runtime: Runtime, organisation_id: int, administration
         raise NotConsented("outside_consent", "This company was not imported here, so it cannot be read.")
     grant_id, _connection_id, company = found
     try:
-        app, place = await _place(runtime, organisation_id, grant_id)
+        app, place = await _place(runtime, organisation_id, grant_id, imported.remote_company_id)
     except LookupError:
         raise NotConsented("connection_removed", "The connection of this administration was removed.") from None
     if place.connection_id != imported.connection_id or place.company_id not in ("", company.external_id):
@@ -192,7 +232,9 @@ async def _company(runtime: Runtime, organisation_id: int, remote_company_id: in
     return (row[0], row[1], Company(*row[2:])) if row else None
 
 
-async def _place(runtime: Runtime, organisation_id: int, grant_id: int) -> tuple[AppRegistration, Place]:
+async def _place(
+    runtime: Runtime, organisation_id: int, grant_id: int, remote_company_id: int | None = None
+) -> tuple[AppRegistration, Place]:
     async with runtime.database.scoped(organisation_id) as connection:
         found = await connection.execute(_GRANT, [grant_id])
         row = await found.fetchone()
@@ -200,5 +242,5 @@ async def _place(runtime: Runtime, organisation_id: int, grant_id: int) -> tuple
         raise LookupError(f"grant {grant_id}")
     connection_id, company_id, *app = row
     names = ("id", "connector", "environment", "consent_mode", "client_id", "client_secret", "addresses")
-    place = Place(organisation_id, connection_id, grant_id, str(company_id))
+    place = Place(organisation_id, connection_id, grant_id, str(company_id), remote_company_id)
     return AppRegistration(**dict(zip(names, app, strict=True))), place

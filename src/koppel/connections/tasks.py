@@ -3,13 +3,18 @@
 import asyncio
 
 import structlog
+from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
+from koppel.connections.endings import tell_of_endings
+from koppel.connections.identity import note_described, note_unreachable
+from koppel.connections.probe import DUE_FOR_A_PROBE, probe_once
+from koppel.connections.revocation import revoke
 from koppel.connections.runtime import of_worker
 from koppel.connections.sessions import Runtime, describing_session
-from koppel.connector.contract import CompanyDescription
 from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing
 from koppel.connector.registry import connector
+from koppel.kit.threads import in_django
 
 AT_A_TIME = 10
 log = structlog.get_logger(__name__)
@@ -38,50 +43,43 @@ SELECT r.id, c.connector FROM connections_remote_company r
  WHERE r.connection_id = %s AND r.listed_at IS NOT NULL
    AND (r.described_at IS NULL OR r.described_at < now() - interval '1 day') ORDER BY r.name
 """
+AT_ONCE_MAX = 200
 
-_KEEP = """
-UPDATE connections_remote_company
-   SET number = %s, vat_number = %s, country = %s, base_currency = %s, industry_code = %s, units = %s,
-       described_at = now(), unreachable_code = '', unreachable_reason = ''
- WHERE id = %s
-"""
+
+@app.periodic(cron="* * * * *")
+@app.task(name="connections.watch", queueing_lock="connections.watch", pass_context=False)
+async def watch(timestamp: int) -> None:
+    """Each minute: probe what is degraded or has been idle for long, and tell whose consent is about to end."""
+    runtime = of_worker()
+    async with runtime.database.for_installation() as connection:
+        found = await connection.execute(DUE_FOR_A_PROBE, [AT_ONCE_MAX])
+        due = await found.fetchall()
+    turns = asyncio.Semaphore(AT_A_TIME)
+
+    async def one(organisation_id: int, connection_id: int) -> None:
+        async with turns:
+            await probe_once(runtime, organisation_id, connection_id)
+
+    await asyncio.gather(*(one(*row) for row in due))
+    told = await in_django(tell_of_endings)
+    if due or told:
+        log.info("connections_watched", probed=len(due), told=told)
+
+
+@app.task(name="connections.revoke_grants", retry=RetryStrategy(max_attempts=12, exponential_wait=3))
+async def revoke_grants(organisation_id: int, grant_ids: list[int]) -> None:
+    """Withdraw the tokens of grants that are no longer used at the vendor, then forget them. Tried again for a day or two."""
+    await revoke(of_worker(), organisation_id, grant_ids)
 
 
 async def _describe(runtime: Runtime, organisation_id: int, company_id: int, connector_key: str) -> None:
     session = await describing_session(runtime, organisation_id, company_id)
     try:
-        description = await connector(connector_key).describe_company(session)
-    except (SetupMissing, NotConsented) as refusal:
-        await _cannot(runtime, organisation_id, company_id, refusal)
+        found = await connector(connector_key).describe_company(session)
     except ConnectorError as error:
         # Identity can be typed by hand; the next listing asks again.
-        log.warning("company_not_described", company=company_id, code=error.code)
-        await _cannot(runtime, organisation_id, company_id, None)
+        log.info("company_not_described", company=company_id, code=error.code)
+        refusal = error if isinstance(error, SetupMissing | NotConsented) else None
+        await in_django(lambda: note_unreachable(organisation_id, company_id, refusal))
     else:
-        await _keep(runtime, organisation_id, company_id, description)
-
-
-async def _keep(runtime: Runtime, organisation_id: int, company_id: int, found: CompanyDescription) -> None:
-    from psycopg.types.json import Jsonb  # noqa: PLC0415 - only here
-
-    values = [
-        (found.number or "")[:100],
-        (found.vat_number or "")[:100],
-        (found.country or "")[:2],
-        (found.base_currency or "")[:3],
-        (found.industry_code or "")[:60],
-        Jsonb([list(unit) for unit in found.units]),
-        company_id,
-    ]
-    async with runtime.database.scoped(organisation_id) as connection:
-        await connection.execute(_KEEP, values)
-
-
-async def _cannot(runtime: Runtime, organisation_id: int, company_id: int, refusal: ConnectorError | None) -> None:
-    code, sentence = (refusal.code, str(refusal)) if refusal else ("", "")
-    async with runtime.database.scoped(organisation_id) as connection:
-        await connection.execute(
-            "UPDATE connections_remote_company SET described_at = now(), unreachable_code = %s, unreachable_reason = %s"
-            " WHERE id = %s",
-            [code, sentence, company_id],
-        )
+        await in_django(lambda: note_described(organisation_id, company_id, found))

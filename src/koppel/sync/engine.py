@@ -13,6 +13,7 @@ from datetime import timedelta
 import structlog
 
 from koppel.books import storage
+from koppel.connections.identity import same_company
 from koppel.connections.sessions import ReadingSession, Runtime, reading_session
 from koppel.connector.contract import Connector, Page, ReadMode, Record, ResourceSpec, Window
 from koppel.connector.errors import ContractBroken, NotConsented, SetupMissing
@@ -51,6 +52,7 @@ class Outcome:
 async def perform(runtime: Runtime, held: Held, wanted: Wanted) -> Outcome:
     """Read everything that is wanted. Raises the connector's errors and `Fenced`; all that was read stays."""
     session = await reading_session(runtime, held.organisation_id, held.administration_id)
+    await same_company(session, held.connector)
     reader = _Reader(runtime, held, wanted, session, connector(held.connector))
     async with _heartbeat(runtime, held):
         return await reader.read_all()

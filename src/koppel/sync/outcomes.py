@@ -6,7 +6,7 @@ from django.db.models import Min
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.services import mark, mark_complete
 from koppel.administrations.settings import in_force
-from koppel.connections.services import mark_lost
+from koppel.connections.health import mark_lost
 from koppel.connector.errors import ConnectorError
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope

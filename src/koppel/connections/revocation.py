@@ -1,0 +1,69 @@
+"""Tokens that nobody needs any more are withdrawn at the vendor, so that a copy of them is worth nothing; then forgotten."""
+
+from functools import partial
+
+import structlog
+from django.utils import timezone
+
+from koppel.connections.models import AppRegistration, Grant
+from koppel.connections.outbound import PlainHttp
+from koppel.connections.sealing import addresses, credentials, open_token
+from koppel.connections.sessions import Runtime
+from koppel.connections.timeline import note_event
+from koppel.connector.errors import ConnectorError
+from koppel.connector.registry import connector
+from koppel.kit.secrets import Secret
+from koppel.kit.tenancy import organisation_scope
+from koppel.kit.threads import in_django
+
+log = structlog.get_logger(__name__)
+NOTHING = b""
+"""Stands where a token stood."""
+
+
+async def revoke(made: Runtime, organisation_id: int, grant_ids: list[int]) -> None:
+    """Outside any transaction; one after the other. Raises the connector's errors: then the rest is tried again later."""
+    for grant_id in grant_ids:
+        found = await in_django(partial(_tokens, organisation_id, grant_id))
+        if found is None:
+            continue
+        app, tokens = found
+        http = PlainHttp(made.http, addresses(app))
+        try:
+            for token in tokens:
+                await connector(app.connector).revoke(http, credentials(app), token)
+        except ConnectorError as error:
+            log.warning("grant_not_revoked", grant=grant_id, code=error.code)
+            raise
+        await in_django(partial(_forget, organisation_id, grant_id))
+        log.info("grant_revoked", grant=grant_id)
+
+
+def retire(organisation_id: int, grant_ids: list[int]) -> None:
+    """From now on these grants give no token; a job withdraws them at the vendor. In the caller's transaction and scope."""
+    from koppel.connections.tasks import revoke_grants  # noqa: PLC0415 - tasks import this module
+
+    own = Grant.objects.filter(organisation_id=organisation_id, pk__in=grant_ids)
+    own.filter(lost_at=None).update(lost_at=timezone.now(), lost_reason="retired: The consent was given back.")
+    own.update(attend_at=None)
+    if grant_ids:
+        revoke_grants.defer(organisation_id=organisation_id, grant_ids=sorted(grant_ids))
+
+
+def _tokens(organisation_id: int, grant_id: int) -> tuple[AppRegistration, list[Secret]] | None:
+    """The refresh token revokes its family; without one, the access token is revoked."""
+    with organisation_scope(organisation_id):
+        found = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id)
+        grant = found.select_related("connection__app").first()
+    if grant is None or not bytes(grant.access_token):
+        return None
+    column = "refresh_token" if grant.refresh_token else "access_token"
+    sealed = bytes(grant.refresh_token or grant.access_token)
+    return grant.connection.app, [open_token(sealed, organisation_id, grant_id, column)]
+
+
+def _forget(organisation_id: int, grant_id: int) -> None:
+    with organisation_scope(organisation_id):
+        grant = Grant.objects.select_related("connection").get(organisation_id=organisation_id, pk=grant_id)
+        Grant.objects.filter(pk=grant.pk).update(access_token=NOTHING, refresh_token=None)
+        note_event(grant.connection, "revoked", {"account": grant.connection.account})

@@ -1,0 +1,44 @@
+"""A connection's timeline: what happened once, what lasted from when to when, what repeats and is folded into one line."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from koppel.connections.models import Connection, ConnectionEvent
+
+FOLDED_WITHIN = timedelta(minutes=15)
+"""An interruption that comes back sooner than this after the last one goes on in the same line."""
+
+
+def note_event(connection: Connection, kind: str, facts: Mapping[str, Any], actor_name: str = "") -> None:
+    """It happened now."""
+    ConnectionEvent.objects.create(
+        organisation_id=connection.organisation_id,
+        connection=connection,
+        kind=kind,
+        facts=dict(facts),
+        actor_name=actor_name,
+    )
+
+
+def begin_event(connection: Connection, kind: str, facts: Mapping[str, Any], actor_name: str = "") -> None:
+    """It lasts from now until `end_event`; one that ended a moment ago goes on."""
+    own = _own(connection, kind)
+    latest = own.filter(until__gt=timezone.now() - FOLDED_WITHIN).first()
+    if latest is None:
+        note_event(connection, kind, facts, actor_name)
+    else:
+        own.filter(pk=latest.pk).update(until=None, times=F("times") + 1, facts=dict(facts))
+
+
+def end_event(connection: Connection, kind: str) -> None:
+    """It lasted until now."""
+    _own(connection, kind).filter(until=None).update(until=timezone.now())
+
+
+def _own(connection: Connection, kind: str) -> "QuerySet[ConnectionEvent]":
+    found = ConnectionEvent.objects.filter(organisation_id=connection.organisation_id, connection=connection, kind=kind)
+    return found.order_by("-at", "-pk")

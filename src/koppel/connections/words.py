@@ -1,0 +1,68 @@
+"""The words of this slice's issues and notices."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from koppel.issues import catalogue as issues
+from koppel.issues.catalogue import Entry
+from koppel.notifications import catalogue as notices
+
+LOST = _("The connection of %(account)s needs you to sign in again: %(reason)s")
+PARTLY_LOST = _("A part of the connection of %(account)s needs you to sign in again (%(companies)s): %(reason)s")
+EXPIRING = _("The consent of %(account)s ends on %(day)s. Sign in again before, and nothing stops.")
+
+
+def register() -> None:
+    """Once, when the slice starts."""
+    nothing_is_lost = _("Its administrations wait. Nothing is lost: after signing in they go on where they stopped.")
+    sign_in = _("Sign in again")
+    issues.register("consent_lost", Entry(LOST, nothing_is_lost, sign_in, _connection))
+    issues.register(
+        "consent_partly_lost",
+        Entry(PARTLY_LOST, _("The other administrations of this connection go on."), sign_in, _connection),
+    )
+    issues.register("consent_expiring", Entry(EXPIRING, "", sign_in, _connection))
+    issues.register(
+        "owner_left",
+        Entry(
+            _("The connection of %(account)s runs on the account of %(owner)s, who may no longer sign in here."),
+            _("It goes on until that account is closed at the accounting system. Let somebody else take it over."),
+            _("Choose a new owner"),
+            _connection,
+        ),
+    )
+    issues.register(
+        "company_gone",
+        Entry(
+            _("The sign-in of %(account)s no longer reaches %(name)s."),
+            _("The company was closed, or the user lost access to it. The books that were read stay."),
+            _("Show the connection"),
+            _connection_of_company,
+        ),
+    )
+    for code, sentence in _CHANGED.items():
+        issues.register(
+            code, Entry(sentence, _("The syncs go on."), _("Take it over or leave it"), _connection_of_company)
+        )
+    notices.register("connection_lost", LOST)
+    notices.register("connection_partly_lost", PARTLY_LOST)
+    notices.register("consent_expiring", EXPIRING)
+    notices.register("take_over_asked", _("%(by)s asks you to take over the connection of %(account)s: sign in once."))
+    notices.register("taken_over", _("%(owner)s has taken over the connection of %(account)s."))
+
+
+_CHANGED = {
+    "company_renamed": _("%(old)s is called %(new)s at the accounting system now."),
+    "company_code_changed": _("%(name)s has another code at the accounting system: %(new)s instead of %(old)s."),
+    "company_number_changed": _("%(name)s has another number at the accounting system: %(new)s instead of %(old)s."),
+}
+
+
+def _connection(connection_id: int, _facts: Mapping[str, Any]) -> str:
+    return f"/connections/{connection_id}/"
+
+
+def _connection_of_company(_administration_id: int, facts: Mapping[str, Any]) -> str:
+    return f"/connections/{facts.get('connection', '')}/#administrations"

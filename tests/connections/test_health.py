@@ -1,0 +1,184 @@
+"""A connection's health as its owner sees it: the vendor fails and comes back, a consent dies, a probe tells."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from koppel.connections import runtime
+from koppel.connections.consent import begin_consent, complete_consent, receive_answer
+from koppel.connections.endings import tell_of_endings
+from koppel.connections.health import note_missed
+from koppel.connections.models import Connection, ConsentPurpose, Grant
+from koppel.connections.probe import probe
+from koppel.connections.tasks import watch
+from koppel.issues.models import Issue
+from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.models import Notice
+from tests.connections.office import imported, kinds, now_of, timeline_of
+from tests.fixtures.stack import Connected, MakeConnected, wait_until
+
+
+@pytest.fixture
+def anna(connected: MakeConnected) -> Connected:
+    return connected()
+
+
+def issues(made: Connected) -> set[str]:
+    with organisation_scope(made.actor.organisation_id):
+        return set(Issue.objects.filter(resolved_at=None).values_list("code", flat=True))
+
+
+def notices(made: Connected) -> list[str]:
+    with organisation_scope(made.actor.organisation_id):
+        return list(Notice.objects.order_by("pk").values_list("event", flat=True))
+
+
+def change(made: Connected, model: Any, **values: Any) -> None:
+    with organisation_scope(made.actor.organisation_id):
+        model.objects.update(**values)
+
+
+def test_a_probe_costs_one_cheap_call(anna: Connected) -> None:
+    anna.sandbox.forget_calls()
+    found = probe(anna.actor, anna.connection.pk)
+    assert (found.answered, found.state, found.code) == (True, "active", "")
+    assert [one["path"].rpartition("/")[2] for one in anna.sandbox.calls()] == ["organization"]
+    assert now_of(anna).last_contact_at > anna.connection.last_contact_at
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 502}, {"kind": "html"}, {"kind": "drop"}, {"kind": "html", "status": 200}]
+)
+def test_a_vendor_that_fails_degrades_the_connection_and_its_answer_heals_it(
+    anna: Connected, fault: dict[str, Any]
+) -> None:
+    change(anna, Connection, last_contact_at=datetime.now(UTC) - timedelta(hours=1))
+    anna.sandbox.fault("organization", times=9, **fault)
+    assert not probe(anna.actor, anna.connection.pk).answered
+    down = now_of(anna)
+    assert down.state == "degraded"
+    assert down.reason
+    anna.sandbox.control("faults", method="DELETE")
+    assert probe(anna.actor, anna.connection.pk).state == "active"
+    (event,) = [one for one in timeline_of(anna) if one.kind == "degraded"]
+    assert event.until > event.at
+    assert issues(anna) == set()
+    assert notices(anna) == []
+
+
+def test_a_token_endpoint_that_is_down_for_long_is_one_line_and_no_mail(anna: Connected) -> None:
+    """Interruptions that follow each other closely are one line, too."""
+    change(anna, Grant, expires_at=datetime.now(UTC))
+    anna.sandbox.fault("/connect/token", status=503, times=3)
+    for _attempt in range(3):
+        change(anna, Grant, retry_at=None)
+        assert probe(anna.actor, anna.connection.pk).state == "degraded"
+    change(anna, Grant, retry_at=None)
+    assert probe(anna.actor, anna.connection.pk).state == "active"
+    change(anna, Grant, expires_at=datetime.now(UTC))
+    anna.sandbox.fault("/connect/token", status=503, times=1)
+    assert probe(anna.actor, anna.connection.pk).state == "degraded"
+    change(anna, Grant, retry_at=None)
+    assert probe(anna.actor, anna.connection.pk).state == "active"
+    (event,) = [one for one in timeline_of(anna) if one.kind == "degraded"]
+    assert event.times == 2
+    assert notices(anna) == []
+
+
+def test_one_company_that_fails_among_others_is_not_the_connections_trouble(anna: Connected) -> None:
+    """The first failure comes straight after an answer, and others are answered before the second."""
+    first, second = imported(anna, 2)
+    where = (anna.actor.organisation_id, anna.connection.pk, first.remote_company_id)
+    change(anna, Connection, last_contact_at=datetime.now(UTC))
+    note_missed(*where, "answers with an error (500)")
+    assert now_of(anna).state == "active"
+    change(anna, Connection, last_contact_at=datetime.now(UTC))
+    note_missed(*where, "answers with an error (500)")
+    assert now_of(anna).state == "active"
+    with organisation_scope(anna.actor.organisation_id):
+        first.remote_company.refresh_from_db()
+        second.remote_company.refresh_from_db()
+    assert first.remote_company.failing_since
+    assert not second.remote_company.failing_since
+    for _twice in range(2):
+        note_missed(*where[:2], second.remote_company_id, "answers with an error (500)")
+    assert now_of(anna).state == "degraded"
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_dead_consent_asks_its_owner_once_and_signing_in_again_heals_it(anna: Connected) -> None:
+    imported(anna, 4, sync=True)
+    wait_until(lambda: _all_active(anna))
+    anna.sandbox.control("revoke", {})
+    change(anna, Grant, expires_at=datetime.now(UTC))
+    for _each in range(3):
+        probe(anna.actor, anna.connection.pk)
+    assert now_of(anna).state == "needs_reauth"
+    assert notices(anna).count("connection_lost") == 1
+    assert issues(anna) == {"consent_lost"}
+    reconnect(anna)
+    assert now_of(anna).state == "active"
+    assert issues(anna) == set()
+    assert [kind for kind in kinds(anna) if kind in ("connected", "lost", "reconnected")] == [
+        "connected", "lost", "reconnected",
+    ]  # fmt: skip
+
+
+def test_a_consent_that_is_about_to_end_is_told_once(anna: Connected) -> None:
+    ends = datetime.now(UTC) + timedelta(days=6)
+    assert tell_of_endings() == 0
+    change(anna, Grant, refresh_expires_at=ends)
+    assert [tell_of_endings(), tell_of_endings()] == [1, 0]
+    assert notices(anna) == ["consent_expiring"]
+    assert issues(anna) == {"consent_expiring"}
+    reconnect(anna)
+    assert issues(anna) == set()
+
+
+def test_what_degraded_or_lay_idle_is_probed_by_itself(anna: Connected) -> None:
+    change(anna, Connection, state="degraded", probe_at=datetime.now(UTC), last_contact_at=None)
+    look(anna)
+    assert now_of(anna).state == "active"
+    anna.sandbox.forget_calls()
+    change(anna, Connection, last_contact_at=datetime.now(UTC) - timedelta(hours=5))
+    look(anna)
+    assert anna.sandbox.calls() == []
+    change(
+        anna, Connection, last_contact_at=datetime.now(UTC) - timedelta(hours=7), created_at=datetime(2026, 1, 1, tzinfo=UTC)
+    )  # fmt: skip
+    look(anna)
+    look(anna)
+    assert len(anna.sandbox.calls()) == 1
+
+
+def look(made: Connected) -> None:
+    """What a worker does each minute."""
+
+    async def within() -> None:
+        from koppel.kit.http import HttpClient
+
+        async with HttpClient() as http, runtime.as_worker(http, size=4):
+            await watch.func(0)
+
+    asyncio.run(within())
+
+
+def reconnect(made: Connected, **consent: Any) -> None:
+    """Through the sandbox's real forms, in place."""
+    with organisation_scope(made.actor.organisation_id):
+        url = begin_consent(
+            made.actor, made.app.pk, ConsentPurpose.RECONNECT, "/connections/", connection_id=made.connection.pk
+        )
+    inbound = made.sandbox.sign_in(url, **consent)
+    attempt_id = receive_answer(inbound["state"], inbound)
+    assert attempt_id is not None
+    complete_consent(made.actor, attempt_id)
+
+
+def _all_active(made: Connected) -> bool:
+    from koppel.administrations.models import Administration
+
+    with organisation_scope(made.actor.organisation_id):
+        return set(Administration.objects.values_list("status", flat=True)) == {"active"}
