@@ -1,8 +1,10 @@
 """Use cases of syncing: ask for a run, retry, cancel, and the schedule."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from typing import Any
 
+from django.db import connection as db
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -15,9 +17,9 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.policy import Actor, Permission
 from koppel.sync.errors import NotPossible
 from koppel.sync.models import OPEN_STATES, Run, Trigger
+from koppel.sync.schedule import is_due, spread_of
 
-EVERY = {"daily": 24, "night": 24, "hourly_2": 2, "hourly_4": 4, "hourly_8": 8}
-NIGHT_HOURS = range(5)
+SCHEDULE_LOCK = 0x5C4EE
 READY = (Status.ACTIVE, Status.BLOCKED, Status.FAILED)
 
 
@@ -61,32 +63,40 @@ def request_for_connection(actor: Actor, connection_id: int) -> int:
 
 
 def request_due_runs() -> int:
-    """The schedule: one run for each administration whose time has come, however many were missed."""
-    due: dict[int, list[int]] = {}
-    now = timezone.now()
+    """The schedule: one run for each administration whose time has come, however many were missed. How many were made.
+
+    One at a time over all workers: whoever comes second finds the lock taken and leaves. The lock ends with the transaction,
+    so a killed scheduler leaves nothing behind; a connection that does not work schedules nothing."""
     with installation_scope("schedule"):
-        found = Administration.objects.filter(status__in=READY, connection__state=ConnectionState.ACTIVE)
-        found = found.exclude(activated_at=None).exclude(runs__state__in=OPEN_STATES)
-        for one in found.select_related("template", "organisation").iterator(chunk_size=500):
-            last = Run.objects.filter(administration=one).order_by("-created_at").values_list("created_at", flat=True)
-            if is_due(in_force(one).schedule, last.first(), now, one.pk):
+        if not _alone():
+            return 0
+        due: dict[int, list[int]] = {}
+        at, zone = timezone.now(), timezone.get_default_timezone()
+        for one in _schedulable().iterator(chunk_size=2000):
+            if is_due(in_force(one).schedule, one.last_run_at, at, spread_of(one.pk), zone):
                 due.setdefault(one.organisation_id, []).append(one.pk)
-    for organisation_id, ids in due.items():
-        with organisation_scope(organisation_id):
-            _request(organisation_id, ids, Trigger.SCHEDULE, "")
+        for organisation_id, ids in due.items():
+            with organisation_scope(organisation_id):
+                _request(organisation_id, ids, Trigger.SCHEDULE, "")
     return sum(map(len, due.values()))
 
 
-def is_due(schedule: str, last: datetime | None, now: datetime, spread: int) -> bool:
-    """`spread` (an administration's id) staggers those with the same schedule over a sixth of their interval."""
-    hours = EVERY.get(schedule)
-    if hours is None:
-        return False
-    if schedule == "night" and timezone.localtime(now).hour not in NIGHT_HOURS:
-        return False
-    last = last or datetime(2000, 1, 1, tzinfo=UTC)
-    interval = timedelta(hours=hours if schedule != "night" else 12)
-    return now - last >= interval + interval / 6 * (spread % 97) / 97
+def _schedulable() -> "QuerySet[Any]":
+    """In one query, however many there are: at rest, imported completely once, on a connection that works; `last_run_at`."""
+    runs = Run.objects.filter(administration_id=OuterRef("pk"))
+    return (
+        Administration.objects.filter(status__in=READY, activated_at__isnull=False)
+        .filter(connection__state__in=[ConnectionState.ACTIVE, ConnectionState.DEGRADED])
+        .exclude(Exists(runs.filter(state__in=OPEN_STATES)))
+        .annotate(last_run_at=Subquery(runs.order_by("-created_at").values("created_at")[:1]))
+        .select_related("template", "organisation")
+    )
+
+
+def _alone() -> bool:
+    with db.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [SCHEDULE_LOCK])
+        return bool(cursor.fetchone()[0])
 
 
 def _request(

@@ -1,0 +1,71 @@
+"""When an administration is due: by the clock on the wall, spread over the administrations, whatever was missed.
+
+Each schedule is a sequence of moments, one per interval, at a place within it that is the administration's own (`spread_of`).
+Due is who has not begun a run since the newest moment: however many were missed meanwhile, one run catches up.
+
+daily    once between 4 and 8 in the morning, before the office opens; missed, it is caught up at once
+night    once between midnight and 5; missed, it waits for the next night, for that is what was asked for
+hourly_N every N hours
+"""
+
+import hashlib
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+
+HOURS = {"hourly_2": 2, "hourly_4": 4, "hourly_8": 8}
+DAILY = (time(4), timedelta(hours=4))
+NIGHT = (time(0), timedelta(hours=5))
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def spread_of(administration_id: int) -> float:
+    """A place in [0, 1) that never changes and has nothing to do with the order of import."""
+    digest = hashlib.blake2b(str(administration_id).encode(), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**64
+
+
+def newest_moment(schedule: str, at: datetime, spread: float, zone: tzinfo) -> datetime | None:
+    """The newest moment of the schedule that is not after `at`; None: it has none."""
+    if schedule in HOURS:
+        interval = timedelta(hours=HOURS[schedule])
+        passed = (at - EPOCH - interval * spread) // interval
+        return EPOCH + interval * (passed + spread)
+    if schedule not in ("daily", "night"):
+        return None
+    begins, length = DAILY if schedule == "daily" else NIGHT
+    today = at.astimezone(zone).date()
+    moments = (_on_the_wall(today - timedelta(days=days), begins, length * spread, zone) for days in (0, 1))
+    return next(moment for moment in moments if moment <= at)
+
+
+def is_due(schedule: str, last_begun_at: datetime | None, at: datetime, spread: float, zone: tzinfo) -> bool:
+    """Whether a run should begin now. `last_begun_at`: the newest run, of whatever trigger and outcome."""
+    moment = newest_moment(schedule, at, spread, zone)
+    if moment is None or (last_begun_at is not None and last_begun_at >= moment):
+        return False
+    return schedule != "night" or _is_night(at, zone)
+
+
+def next_moment(schedule: str, at: datetime, spread: float, zone: tzinfo) -> datetime | None:
+    """The first moment after `at`, to be shown."""
+    if schedule in HOURS:
+        newest = newest_moment(schedule, at, spread, zone)
+        return newest + timedelta(hours=HOURS[schedule]) if newest else None
+    if schedule not in ("daily", "night"):
+        return None
+    begins, length = DAILY if schedule == "daily" else NIGHT
+    today = at.astimezone(zone).date()
+    moments = (_on_the_wall(today + timedelta(days=days), begins, length * spread, zone) for days in (0, 1))
+    return next(moment for moment in moments if moment > at)
+
+
+def _on_the_wall(day: date, begins: time, after: timedelta, zone: tzinfo) -> datetime:
+    """A wall-clock time of a day. One that the change to summer time leaves out becomes the moment an hour later on the
+    wall, one that comes twice the first of the two: so there is exactly one a day."""
+    wall = datetime.combine(day, begins) + after
+    return wall.replace(tzinfo=zone).astimezone(UTC)
+
+
+def _is_night(at: datetime, zone: tzinfo) -> bool:
+    begins, length = NIGHT
+    local = at.astimezone(zone)
+    return begins <= local.time() < (datetime.combine(local.date(), begins) + length).time()
