@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import msgspec
-from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.connections import runtime
 from koppel.connections.acceptance import keep_consent
+from koppel.connections.consent_address import redirect_uri
 from koppel.connections.errors import ConsentRefused
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose
 from koppel.connections.outbound import PlainHttp
@@ -33,7 +33,6 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.policy import Actor, Permission
 
 ATTEMPT_LIFETIME = timedelta(minutes=30)
-CALLBACK = "/connections/consent/callback"
 TWIN_WAIT_SECONDS = 15
 """How long a second request for the same answer waits for the first one's outcome (a doubled click)."""
 
@@ -85,11 +84,6 @@ def begin_consent(
     if isinstance(step, Form):
         raise ConsentRefused("form", _("This system is connected with a form, which Koppel does not know yet."))
     return step.url
-
-
-def redirect_uri() -> str:
-    """The address that is registered at the vendor."""
-    return f"{settings.PUBLIC_URL}{CALLBACK}"
 
 
 def receive_answer(state: str, inbound: Mapping[str, str]) -> int | None:

@@ -1,5 +1,7 @@
 """What the connections slice refuses."""
 
+from collections.abc import Mapping
+
 
 class ConsentRefused(Exception):
     """A sign-in that led nowhere. `code` is a stable word, the text a sentence for the person."""
@@ -15,3 +17,11 @@ class NoSuchConnection(Exception):
     """No such connection, or not one that the actor may use: the two look alike from outside."""
 
     is_refusal = True
+
+
+class RegistrationRefused(Exception):
+    """An app registration that cannot be kept or removed. `problems` maps a field ('' = the whole) to a sentence."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__(" ".join(problems.values()))
+        self.problems = problems

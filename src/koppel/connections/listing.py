@@ -1,40 +1,62 @@
 """Which companies a connection reaches: asked from the vendor, kept as remote companies."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
+from django.db.models import Q
 from django.utils import timezone
 
 from koppel.connections import runtime
 from koppel.connections.identity import note_listed
 from koppel.connections.models import Grant, RemoteCompany
+from koppel.connections.registrations import mode_of
 from koppel.connections.services import own_connection
 from koppel.connections.sessions import Runtime, listing_session
 from koppel.connector.contract import Company
+from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.policy import Actor, Permission
+
+AT_A_TIME = 10
 
 
 def refresh_companies(actor: Actor, connection_id: int) -> int:
     """Ask the vendor which companies the connection's grants reach, and keep the list. Outside any transaction.
 
-    How many there are. Raises `ConnectorError` and `NoSuchConnection`."""
+    A grant for one company is asked once, when it is new: what it reaches cannot change. How many companies were listed
+    now. Raises `ConnectorError` when nothing could be listed, and `NoSuchConnection`."""
     actor.require(Permission.IMPORT)
     with organisation_scope(actor.organisation_id):
         connection = own_connection(actor, connection_id)
-        grants = list(Grant.objects.filter(connection=connection, lost_at=None).values_list("pk", flat=True))
+        mode = mode_of(connection.app)
+        known = Q(companies__isnull=False) & ~Q(company_id="")
+        live = Grant.objects.filter(connection=connection, lost_at=None)
+        grants = (
+            [] if mode and mode.by_company_id else list(live.exclude(known).values_list("pk", flat=True).distinct())
+        )
 
-    async def listing(made: Runtime) -> dict[int, Sequence[Company]]:
-        found: dict[int, Sequence[Company]] = {}
-        for grant_id in grants:
-            session = await listing_session(made, actor.organisation_id, grant_id)
-            found[grant_id] = await connector(connection.connector).list_companies(session)
-        return found
+    async def listing(made: Runtime) -> list[Sequence[Company] | ConnectorError]:
+        turns = asyncio.Semaphore(AT_A_TIME)
 
-    by_grant = runtime.run(listing)
+        async def one(grant_id: int) -> Sequence[Company] | ConnectorError:
+            async with turns:
+                try:
+                    session = await listing_session(made, actor.organisation_id, grant_id)
+                    return await connector(connection.connector).list_companies(session)
+                except ConnectorError as error:
+                    return error
+
+        return await asyncio.gather(*(one(grant_id) for grant_id in grants))
+
+    answers = dict(zip(grants, runtime.run(listing), strict=True)) if grants else {}
+    errors = [one for one in answers.values() if isinstance(one, ConnectorError)]
+    if errors and len(errors) == len(answers):
+        raise errors[0]
+    by_grant = {key: one for key, one in answers.items() if not isinstance(one, ConnectorError)}
     with organisation_scope(actor.organisation_id):
         count = _keep_companies(actor.organisation_id, connection.pk, by_grant)
-        _ask_for_descriptions(actor.organisation_id, connection.pk)
+        ask_for_descriptions(actor.organisation_id, connection.pk)
     return count
 
 
@@ -63,7 +85,8 @@ def _keep_companies(organisation_id: int, connection_id: int, by_grant: Mapping[
     return kept
 
 
-def _ask_for_descriptions(organisation_id: int, connection_id: int) -> None:
+def ask_for_descriptions(organisation_id: int, connection_id: int) -> None:
+    """A worker asks the vendor who the companies are that were not described lately."""
     from koppel.connections.tasks import describe_companies  # noqa: PLC0415 - tasks import this module
 
     describe_companies.defer(organisation_id=organisation_id, connection_id=connection_id)

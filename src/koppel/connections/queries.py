@@ -2,17 +2,16 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, QuerySet
 
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.models import AppRegistration, Connection, ConnectionEvent, ConnectionState, RemoteCompany
+from koppel.connections.registrations import descriptor_of, environment_of, mode_of, registrations_of
 from koppel.connections.sealing import addresses
 from koppel.connector.contract import ConsentMode, Environment
 from koppel.connector.registry import connectors
 from koppel.kit.http import origin_of
 from koppel.organisations.policy import Actor
-
-MODES_OFFERED = ("company_list", "company_per_sign_in")
 
 
 @dataclass(frozen=True)
@@ -58,21 +57,19 @@ def companies_of(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompan
 
 
 def apps_for(actor: Actor, connector_key: str) -> list[AppChoice]:
-    """The app registrations of the installation and of the organisation, best way first."""
-    found = AppRegistration.objects.filter(Q(organisation=None) | Q(organisation_id=actor.organisation_id))
+    """Ways to sign in with the app registrations of the organisation and the installation, best way first.
+
+    A way that the connector does not offer in that environment is left out."""
     choices = []
-    for app in found.filter(connector=connector_key, consent_mode__in=MODES_OFFERED).order_by("pk"):
-        descriptor = connectors()[app.connector].descriptor if app.connector in connectors() else None
-        if descriptor is None:
-            continue
-        environment = next((one for one in descriptor.environments if one.key == app.environment), None)
-        mode = next((one for one in descriptor.consent_modes if one.key == app.consent_mode), None)
-        if environment and mode:
+    for app in registrations_of(actor).filter(connector=connector_key):
+        environment, mode = environment_of(app), mode_of(app)
+        if environment and mode and mode.key in environment.consent_modes:
             choices.append(AppChoice(app, environment, mode))
-    return choices
+    order = [one.key for one in connectors()[connector_key].descriptor.consent_modes]
+    return sorted(choices, key=lambda one: (order.index(one.mode.key), one.app.pk))
 
 
 def sign_in_origins(actor: Actor) -> list[str]:
     """Where the forms of a page may lead: the sign-in pages of the app registrations."""
-    apps = AppRegistration.objects.filter(Q(organisation=None) | Q(organisation_id=actor.organisation_id))
+    apps = [one for one in registrations_of(actor) if descriptor_of(one)]
     return sorted({origin_of(addresses(app)["identity"]) for app in apps if "identity" in addresses(app)})

@@ -34,13 +34,22 @@ class ConsentMode:
     """A way to consent. `collects_many`: one sign-in reaches one company, so the wizard may ask for another sign-in.
 
     `by_company_id`: nobody signs in; companies are named by their id, and the app asks for a token for each of them with its
-    own credentials (`Connector.service_token`). Such a grant has a `company_id` and no refresh token."""
+    own credentials (`Connector.service_token`). Such a grant has a `company_id` and no refresh token. `company_id_pattern`
+    finds such ids in a pasted text, `company_id_title` says what they are called and `company_id_help` where to find them.
+
+    `scopes` are what the app must be allowed to ask for, where that differs from the descriptor's. `advice` is shown where the
+    way is chosen: what is better or worse about it."""
 
     key: str
     title: str
     explanation: str
     collects_many: bool = False
     by_company_id: bool = False
+    company_id_pattern: str = ""
+    company_id_title: str = ""
+    company_id_help: str = ""
+    scopes: tuple[str, ...] = ()
+    advice: str = ""
 
 
 @dataclass(frozen=True)
@@ -287,6 +296,13 @@ class Connector(Protocol):
         """An access token for one company with the app's own credentials; called for modes that are `by_company_id` alone.
 
         Raises `SetupMissing` when the company is unknown or did not approve the app."""
+        ...
+
+    async def check_app(self, http: Http, app: AppCredentials, redirect_uri: str) -> None:
+        """Real calls that prove an app registration: id and secret, and where people sign in its redirect address and scopes.
+
+        Nothing is granted by it. Raises the contract's errors, with `SetupMissing` for what somebody must correct at the
+        vendor and `ConsentLost("invalid_client")` for a wrong id or secret."""
         ...
 
     async def revoke(self, http: Http, app: AppCredentials, token: Secret) -> None: ...

@@ -56,6 +56,7 @@ class Connect:
     sessions: dict[str, User] = field(default_factory=dict)
     names_issuer: bool = True
     """What the metadata says about `iss` in the callback."""
+    strict_redirects: bool = False
 
     def __post_init__(self) -> None:
         self._place = {company.id: place for place, company in enumerate(self.companies)}
@@ -79,7 +80,8 @@ class Connect:
 
     def reset(self) -> None:
         """People and apps as at the start; every consent is forgotten."""
-        self.clients, self.users, self.names_issuer = clients(), users(), True
+        self.clients, self.users = clients(), users()
+        self.names_issuer, self.strict_redirects = True, False
         self.tokens.forget()
         for kept in (self.requests, self.codes, self.sessions):
             kept.clear()
@@ -277,9 +279,9 @@ class Connect:
         raise web.HTTPFound(f"{pending.redirect_uri}{joint}{urlencode(fields)}")
 
     def _is_registered(self, client: Client, redirect_uri: str) -> bool:
-        """As registered, or (a sandbox's kindness) Koppel's callback on this machine."""
-        if redirect_uri in (*client.redirect_uris, *self.redirect_uris):
-            return True
+        """As registered, or (a sandbox's kindness, unless `strict_redirects`) Koppel's callback on this machine."""
+        if redirect_uri in (*client.redirect_uris, *self.redirect_uris) or self.strict_redirects:
+            return redirect_uri in (*client.redirect_uris, *self.redirect_uris)
         parts = urlsplit(redirect_uri)
         return parts.hostname in ("localhost", "127.0.0.1") and parts.path == CALLBACK_PATH
 

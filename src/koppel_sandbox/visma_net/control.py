@@ -104,14 +104,15 @@ class Control:
 
     async def settings(self, request: web.Request) -> web.Response:
         """`latency_seconds`, `quotas` (`{policy: [calls, seconds]}`; `quota` and `quota_seconds` turn the hourly one alone),
-        `names_issuer`, per client `{"clients": {id: {field: value}}}`, per user `{"reach": {email: count}}`, with
-        `reach_in_seconds` when the change of role takes a while."""
+        `names_issuer`, `strict_redirects`, per client `{"clients": {id: {field: value}}}`, per user
+        `{"reach": {email: count}}`, with `reach_in_seconds` when the change of role takes a while."""
         asked = await request.json()
         self.faults.latency_seconds = float(asked.get("latency_seconds", self.faults.latency_seconds))
         self.limits.change(asked)
         for client_id, values in asked.get("clients", {}).items():
             for name, value in values.items():
                 setattr(self.connect.clients[client_id], name, value)
+        self.connect.strict_redirects = bool(asked.get("strict_redirects", self.connect.strict_redirects))
         self.connect.names_issuer = bool(asked.get("names_issuer", self.connect.names_issuer))
         for email, reach in asked.get("reach", {}).items():
             user, now = self.connect.users[email], self.clock.seconds()

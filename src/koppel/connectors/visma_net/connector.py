@@ -21,11 +21,11 @@ from koppel.connector.contract import (
     Tokens,
     Window,
 )
-from koppel.connector.errors import NotConsented
+from koppel.connector.errors import NotConsented, SetupMissing
 from koppel.connector.rows import Row
 from koppel.connectors.visma_net import consent, normalise, reading
 from koppel.connectors.visma_net.answers import get, good, parse
-from koppel.connectors.visma_net.descriptor import COMPANY_LIST, DESCRIPTOR
+from koppel.connectors.visma_net.descriptor import COMPANY_LIST, DESCRIPTOR, SERVICE
 from koppel.kit.secrets import Secret
 
 ORDER = (
@@ -73,6 +73,9 @@ class VismaNet:
     async def service_token(self, http: Http, app: AppCredentials, company_id: str) -> Tokens:
         return await consent.service_token(http, app, company_id)
 
+    async def check_app(self, http: Http, app: AppCredentials, redirect_uri: str) -> None:
+        await consent.check(http, app, redirect_uri)
+
     async def revoke(self, http: Http, app: AppCredentials, token: Secret) -> None:
         await consent.revoke(http, app, token)
 
@@ -94,7 +97,14 @@ class VismaNet:
         """From `GET /v1/organization`. With several organisations the first one stands for the company; all are in `units`.
 
         An empty answer is what the old gateway gives for a company that the user does not reach."""
-        found: list[_Organization] = parse(await get(session, "/v1/organization"), list[_Organization])
+        try:
+            body = await get(session, "/v1/organization")
+        except SetupMissing as refused:
+            # A customer tenant's token is refused with 401 (docs.vismasoftware.no, fix401error); a company's is not.
+            if refused.code == "unauthorised" and session.consent_mode == SERVICE:
+                raise SetupMissing("customer_tenant", consent.CUSTOMER_TENANT) from None
+            raise
+        found: list[_Organization] = parse(body, list[_Organization])
         if not found:
             raise NotConsented("no_company", "Visma.net shows nothing of this company to the user who signed in.")
         first = found[0]

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import jwt
 import msgspec
@@ -25,7 +25,7 @@ from koppel.connector.errors import (
     Unreachable,
 )
 from koppel.connectors.visma_net.answers import RETRY_SECONDS_DEFAULT, seconds_of
-from koppel.connectors.visma_net.descriptor import COMPANY_PER_SIGN_IN, READ_SCOPE, SCOPES, SERVICE_SCOPES
+from koppel.connectors.visma_net.descriptor import COMPANY_PER_SIGN_IN, READ_SCOPE, SCOPES, SERVICE, SERVICE_SCOPES
 from koppel.kit.clock import now
 from koppel.kit.http import Response
 from koppel.kit.secrets import Secret
@@ -55,6 +55,14 @@ SECRET_REFUSED = _(
     " App registrations."
 )
 NOT_APPROVED = _("Visma knows no such tenant, or its administrator has not approved Koppel in the Visma App Store.")
+REDIRECT_UNKNOWN = _(
+    "Visma does not know the redirect address of this app. Copy it from here into the app in the Visma Developer Portal."
+)
+CUSTOMER_TENANT = _(
+    "This is the tenant id of the customer, not of the company: Visma gives a token for it, but the company's books refuse it."
+    " The right one is in Visma Admin → Company → Edit → Configuration → Tenant id."
+)
+NO_VERIFIER = "koppel-tests-this-app-and-grants-nothing-by-it"
 CODE_USED = _("This sign-in was used before, or it took too long. Please start again.")
 A_PERSONS_JOB = {
     "invalid_grant": _("The consent at Visma has expired or was withdrawn."),
@@ -153,6 +161,42 @@ async def service_token(http: Http, app: AppCredentials, tenant_id: str) -> Toke
         return _tokens(await _token(http, app, form))
     except SetupMissing as refused:
         raise SetupMissing(refused.code, NOT_APPROVED) from None
+
+
+async def check(http: Http, app: AppCredentials, redirect_uri: str) -> None:
+    """Proved with a code, or a tenant, that cannot exist: whoever is refused for that alone has been let in.
+
+    Where people sign in, the authorise page is asked for as a browser would; a redirect to the sign-in page means that Visma
+    knows the redirect address and the scopes. What the real page answers to a wrong address is not published; anything else
+    than such a redirect is taken for a refusal."""
+    if app.consent_mode == SERVICE:
+        await _refused_for(http, app, {"grant_type": "client_credentials", "scope": " ".join(SERVICE_SCOPES)})
+        return
+    form = {"grant_type": "authorization_code", "code": "koppel-tests-this-app", "redirect_uri": redirect_uri}
+    await _refused_for(http, app, {**form, "code_verifier": NO_VERIFIER})
+    request = ConsentRequest(redirect_uri, "koppel-tests-this-app", "koppel-tests-this-app", Secret(NO_VERIFIER))
+    url, _mark, query = begin(app, request).url.partition("?")
+    answer = await http.send("GET", url, params={**dict(parse_qsl(query)), "response_mode": "query"})
+    if answer.status >= 500:
+        raise Unreachable(f"authorize_{answer.status}", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
+    location = answer.headers.get("location", "")
+    error = dict(parse_qsl(urlsplit(location).query)).get("error", "")
+    if error:
+        raise SetupMissing("scope_missing" if error == "invalid_scope" else error[:60], DENIALS.get(error, DENIED))
+    if not location or location.startswith(redirect_uri) or "/error" in urlsplit(location).path:
+        raise SetupMissing("redirect_address", REDIRECT_UNKNOWN)
+
+
+async def _refused_for(http: Http, app: AppCredentials, form: Mapping[str, str]) -> None:
+    """Returns when the token endpoint knows the app and minds only what was made up about the request."""
+    try:
+        await _token(http, app, form)
+    except (ConsentDenied, SetupMissing) as refused:
+        if refused.code not in ("code_used", "invalid_tenant"):
+            raise
+    except ContractBroken as refused:
+        if refused.code != "token_invalid_request":
+            raise
 
 
 async def revoke(http: Http, app: AppCredentials, token: Secret) -> None:

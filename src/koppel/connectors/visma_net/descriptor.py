@@ -13,7 +13,9 @@ SERVICE = "service"
 READ_SCOPE = "vismanet_erp_interactive_api:read"
 SCOPES = ("openid", "email", "profile", "tenants", "offline_access", READ_SCOPE)
 SERVICE_SCOPES = ("vismanet_erp_service_api:read",)
+TENANT_ID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 SERVICE_SCOPES = ("vismanet_erp_service_api:read",)
+TENANT_ID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 
 DESCRIPTOR = Descriptor(
     key="visma_net",
@@ -23,19 +25,36 @@ DESCRIPTOR = Descriptor(
         ConsentMode(
             COMPANY_LIST,
             _("One sign-in reaches many companies"),  # type: ignore[arg-type]
-            _("The classic way, with a list of companies. Visma retired it for new apps in 2025."),  # type: ignore[arg-type]
+            _("The classic way, with a list of companies."),  # type: ignore[arg-type]
+            scopes=SCOPES,
+            advice=_("Visma retired this sign-in for new apps in 2025, so it works with the sandbox only."),  # type: ignore[arg-type]
         ),
         ConsentMode(
             COMPANY_PER_SIGN_IN,
             _("One company per sign-in"),  # type: ignore[arg-type]
             _("Visma Connect today: you pick one company at each sign-in and add the next one."),  # type: ignore[arg-type]
             collects_many=True,
+            scopes=SCOPES,
+            advice=_(  # type: ignore[arg-type]
+                "Sign in with a service account of your firm rather than your own: a connection runs on the account that made"
+                " it, and stops when that person leaves."
+            ),
         ),
         ConsentMode(
             SERVICE,
             _("Service, by tenant id"),  # type: ignore[arg-type]
-            _("Without a person: the client approves Koppel in the Visma App Store."),  # type: ignore[arg-type]
+            _("Without a person: the client approves Koppel in the Visma App Store, and you enter the tenant id."),  # type: ignore[arg-type]
             by_company_id=True,
+            company_id_pattern=TENANT_ID,
+            company_id_title=_("Tenant ids"),  # type: ignore[arg-type]
+            company_id_help=_(  # type: ignore[arg-type]
+                "One company tenant per line, from Visma Admin → Company → Edit → Configuration → Tenant id. The tenant id of"
+                " the customer, one level higher, does not work."
+            ),
+            scopes=SERVICE_SCOPES,
+            advice=_(  # type: ignore[arg-type]
+                "The steadiest way: nobody's account is needed, so nothing stops when somebody leaves or changes a password."
+            ),
         ),
     ),
     environments=(

@@ -1,0 +1,10 @@
+"""Where the vendor sends people back to: one address for all systems, registered at each of them."""
+
+from django.conf import settings
+
+CALLBACK = "/connections/consent/callback"
+
+
+def redirect_uri() -> str:
+    """The address to register at the vendor."""
+    return f"{settings.PUBLIC_URL}{CALLBACK}"

@@ -1,0 +1,168 @@
+"""App registrations as an Administrator keeps them: the secret goes in, the vendor is really asked, what is used stays."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from koppel.audit.models import AuditEntry
+from koppel.connections.models import AppRegistration, Grant
+from koppel.connections.sealing import credentials
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.models import Organisation
+from koppel.organisations.policy import Actor
+from tests.fixtures.newcomer import newcomer
+from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, MakeConnected, Sandbox, register_app
+
+PAGE = "/connections/apps/"
+NEW = {
+    "place": "visma_net/sandbox/service",
+    "client_id": CLIENTS["service"],
+    "client_secret": CLIENT_SECRET,
+    "name": "Service app",
+}
+
+
+def browser(actor: Actor, sandbox: Sandbox, language: str = "en") -> Client:
+    return newcomer(actor, sandbox, language).client
+
+
+def own_app(actor: Actor) -> AppRegistration:
+    with organisation_scope(actor.organisation_id):
+        return AppRegistration.objects.get(organisation_id=actor.organisation_id)
+
+
+def shown(response: Any) -> str:
+    from html import unescape
+
+    return unescape(response.content.decode())
+
+
+def test_an_administrator_registers_an_app_and_its_secret_never_comes_out(actor: Any, sandbox: Sandbox) -> None:
+    register_app(sandbox, "company_list")
+    anna = actor("administrator")
+    client = browser(anna, sandbox)
+    page = client.post(PAGE, NEW, follow=True)
+    app = own_app(anna)
+    assert "Test it before you sign in with it" in shown(page)
+    assert CLIENT_SECRET not in shown(page)
+    assert app.addresses == sandbox.addresses(), "a sandbox elsewhere is found where the installation says"
+    with organisation_scope(anna.organisation_id):
+        assert credentials(app).client_secret.reveal() == CLIENT_SECRET
+        entry = AuditEntry.objects.get(act="app_registration.made")
+        assert CLIENT_SECRET not in str(entry.details)
+
+
+@pytest.mark.parametrize("mode", list(CLIENTS))
+def test_testing_an_app_asks_the_vendor(actor: Any, sandbox: Sandbox, mode: str) -> None:
+    register_app(sandbox, "company_list")
+    anna = actor("administrator")
+    client = browser(anna, sandbox)
+    client.post(PAGE, {**NEW, "place": f"visma_net/sandbox/{mode}", "client_id": CLIENTS[mode]})
+    page = client.post(f"{PAGE}{own_app(anna).pk}/test", follow=True)
+    assert "It works: the vendor knows this app." in shown(page)
+    assert sandbox.calls("/connect/token")
+    with organisation_scope(anna.organisation_id):
+        assert not Grant.objects.exists(), "nothing is granted by a test"
+
+
+@pytest.mark.parametrize("language", ["en", "nl"])
+@pytest.mark.parametrize("case", ["secret", "scope", "redirect", "down"])
+def test_a_test_that_fails_says_what_to_correct(actor: Any, sandbox: Sandbox, case: str, language: str) -> None:
+    app = register_app(sandbox)
+    if case == "secret":
+        sandbox.client(CLIENTS["company_list"], secret="changed")
+    elif case == "scope":
+        sandbox.client(CLIENTS["company_list"], scopes=["openid"])
+    elif case == "redirect":
+        sandbox.control("settings", {"strict_redirects": True})
+    else:
+        sandbox.fault("/connect/token", kind="html", status=502)
+    page = browser(actor("administrator"), sandbox, language).post(f"{PAGE}{app.pk}/test", follow=True)
+    assert FAILURES[case][language] in shown(page)
+
+
+FAILURES = {
+    "secret": {"en": "does not accept Koppel's client secret", "nl": "accepteert het client secret van Koppel niet"},
+    "scope": {"en": "adds the missing scope", "nl": "voegt de ontbrekende scope toe"},
+    "redirect": {"en": "does not know the redirect address", "nl": "kent het redirect-adres van deze app niet"},
+    "down": {"en": "does not answer properly just now", "nl": "antwoordt op dit moment niet goed"},
+}
+
+
+def test_a_new_secret_frees_the_grants_that_the_old_one_failed(connected: MakeConnected, actor: Any) -> None:
+    from django.utils import timezone
+
+    anna = actor("administrator")
+    made = connected(actor=anna)
+    client = browser(anna, made.sandbox)
+    with installation_scope("test set-up"):
+        AppRegistration.objects.update(organisation_id=anna.organisation_id)
+    with organisation_scope(anna.organisation_id):
+        Grant.objects.update(retry_at=timezone.now(), failures=4)
+    change = {"client_id": CLIENTS["company_list"], "client_secret": "another", "name": "Ours"}
+    client.post(f"{PAGE}{made.app.pk}/change", change)
+    app = own_app(anna)
+    with organisation_scope(anna.organisation_id):
+        assert Grant.objects.get().failures == 0
+        assert (app.name, credentials(app).client_secret.reveal()) == ("Ours", "another")
+    client.post(f"{PAGE}{made.app.pk}/change", {**change, "client_secret": ""})
+    with organisation_scope(anna.organisation_id):
+        assert credentials(own_app(anna)).client_secret.reveal() == "another", "an empty field keeps the secret"
+
+
+def test_what_is_missing_or_twice_is_said_at_the_field(actor: Any, sandbox: Sandbox) -> None:
+    anna = actor("administrator")
+    client = browser(anna, sandbox)
+    page = client.post(PAGE, {**NEW, "client_secret": "", "place": "visma_net/production/company_list"})
+    assert page.status_code == 422
+    assert "does not exist in this environment" in shown(page)
+    assert "Enter the client secret" in shown(page)
+    client.post(PAGE, NEW)
+    assert "registered here already" in shown(client.post(PAGE, NEW))
+
+
+def test_the_retired_way_is_offered_in_the_sandbox_alone_and_says_so(actor: Any, sandbox: Sandbox) -> None:
+    page = shown(browser(actor("administrator"), sandbox).get(PAGE))
+    assert 'value="visma_net/sandbox/company_list"' in page
+    assert 'value="visma_net/production/company_list"' not in page
+    assert "Visma retired this sign-in for new apps in 2025" in page
+
+
+def test_only_an_unused_app_is_removed_and_its_secret_goes_with_it(actor: Any, connected: MakeConnected) -> None:
+    anna = actor("administrator")
+    made = connected(actor=anna)
+    client = browser(anna, made.sandbox)
+    with installation_scope("test set-up"):
+        AppRegistration.objects.update(organisation_id=anna.organisation_id)
+    assert "Connections use this app" in shown(client.post(f"{PAGE}{made.app.pk}/remove", follow=True))
+    client.post(PAGE, NEW)
+    with organisation_scope(anna.organisation_id):
+        unused = AppRegistration.objects.get(client_id=CLIENTS["service"])
+    client.post(f"{PAGE}{unused.pk}/remove")
+    with organisation_scope(anna.organisation_id):
+        unused.refresh_from_db()
+        assert (bytes(unused.client_secret), unused.removed_at is not None) == (b"", True)
+    assert CLIENTS["service"] not in shown(client.get(PAGE))
+
+
+def test_an_app_of_the_installation_is_shown_but_not_changed(actor: Any, sandbox: Sandbox) -> None:
+    app = register_app(sandbox)
+    client = browser(actor("administrator"), sandbox)
+    assert "kept by whoever runs Koppel" in shown(client.get(PAGE))
+    for act in ("change", "remove"):
+        assert client.post(f"{PAGE}{app.pk}/{act}", {"client_id": "x"}).status_code == 404
+
+
+@pytest.mark.parametrize("role", ["team_leader", "user_plus", "user", "reader"])
+def test_app_registrations_are_for_administrators(actor: Any, sandbox: Sandbox, role: str) -> None:
+    anna = actor("administrator")
+    with organisation_scope(anna.organisation_id):
+        firm = Organisation.objects.get(pk=anna.organisation_id)
+    assert browser(actor(role, organisation=firm), sandbox).get(PAGE).status_code == 403
+
+
+def test_another_organisations_app_is_not_there(actor: Any, sandbox: Sandbox) -> None:
+    anna, eve = actor("administrator"), actor("administrator")
+    browser(anna, sandbox).post(PAGE, NEW)
+    assert browser(eve, sandbox).post(f"{PAGE}{own_app(anna).pk}/test").status_code == 404
