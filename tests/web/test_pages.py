@@ -37,7 +37,6 @@ FOR_ANYBODY = (
     "/accounts/password/reset/done/",
     "/accounts/password/reset/key/done/",
     "/accounts/password/reset/key/x-y/",
-    "/accounts/signup/",
 )
 WHEN_SIGNED_IN = ("/accounts/password/change/", "/accounts/logout/", "/accounts/2fa/", "/accounts/reauthenticate/")
 

@@ -6,9 +6,11 @@ from typing import Any
 from django.test import Client
 
 from koppel.administrations.models import Administration
-from koppel.connections.models import Connection
+from koppel.connections.models import AppRegistration, Connection
+from koppel.connections.sealing import seal_client_secret
 from koppel.connector.registry import connectors
 from koppel.issues.services import raise_issue
+from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.services import notify
 from koppel.organisations import services
@@ -49,7 +51,9 @@ def world_of(actor: Any) -> World:
     active = administration_of(boss, number="69599084", country="NL", template=template, imported_in=IMPORT)
     configuring = administration_of(_other(actor, firm), "Fjordheim AS", status="configuring", imported_in=IMPORT)
     with organisation_scope(boss.organisation_id):
-        Connection.objects.update(connector=next(iter(connectors())))
+        vendor = next(iter(connectors()))
+        Connection.objects.update(connector=vendor)
+        AppRegistration.objects.update(connector=vendor, client_secret=seal_client_secret(Secret("s"), vendor, "c"))
     for one in people.values():
         assign(one, active)
         assign(one, configuring)

@@ -8,7 +8,7 @@ from koppel.web import views
 urlpatterns = [
     path("healthz", views.healthz),
     path("language", views.choose_language, name="language"),
-    path("accounts/", include("allauth.urls")),
+    path("accounts/", include("koppel.web.sign_in_urls")),
     path("api/v1/", api.urls),
     path("connections/new/", include("koppel.onboarding.urls")),
     path("connections/", include("koppel.connections.urls")),

@@ -1,0 +1,190 @@
+"""Every door of the web, opened as everybody and compared with docs/permissions.md; and as a stranger from elsewhere.
+
+A new route fails here until its row says who may come in: CONTRIBUTING.md tells how to add one."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+import psycopg
+import pytest
+from django.test import Client
+from django.urls import resolve
+from psycopg import sql
+
+from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations import tokens
+from koppel.organisations.models import Organisation, User
+from koppel.organisations.policy import Actor, Role
+from koppel.web.routes import TABLE, Route, routes, rows
+from tests.web.world import IMPORT, World, world_of
+
+FROM_LEAST = tuple(reversed(list(Role)))
+WHO = {"anybody": None, "member": Role.READER, **{str(role.label): role for role in FROM_LEAST[1:]}}
+"""The words of the table, and the least role each stands for."""
+HOW = "Run `python -m koppel.web.routes` for the rows, then write who comes in; see CONTRIBUTING.md."
+
+
+@pytest.fixture
+def world(actor: Any) -> World:
+    return world_of(actor)
+
+
+def samples(world: World) -> dict[str, Any]:
+    """What stands in an address for each `{word}`. A word that is not here gets a number or text of nothing."""
+    return {
+        "administration_id": world.active.pk,
+        "connection_id": world.active.connection_id,
+        "division_id": world.division.pk,
+        "template_id": world.template.pk,
+        "membership_id": world.people["reader"].membership_id,
+        "resource": "accounts",
+        "token": uuid.UUID(int=1),
+    }
+
+
+FORMS = {"/administrations/bulk": {"act": "deactivate"}}
+"""For doors that look at the form before they ask who is there."""
+
+
+def test_every_route_has_its_row_and_every_row_its_route() -> None:
+    there, written = routes(), rows(TABLE.read_text()).keys()
+    assert sorted(f"{one.method} {one.path}" for one in there - written) == [], f"Without a row. {HOW}"
+    assert sorted(f"{one.method} {one.path}" for one in written - there) == [], f"Without a route. {HOW}"
+
+
+def test_the_table_says_who_comes_in(world: World) -> None:
+    written = rows(TABLE.read_text())
+    doors = Doors(world)
+    wrong = [
+        f"{route.method} {route.path}: the table says {who}, but it lets in: {seen}"
+        for route, who in sorted(written.items())
+        if (seen := doors.least_let_in(route)) != who
+    ]
+    assert not wrong + doors.broken, "\n".join(wrong + doors.broken)
+
+
+def test_nothing_of_another_organisation_is_there(world: World, actor: Any, database_addresses: Addresses) -> None:
+    stranger = actor("administrator", name="Vreemde")
+    with organisation_scope(stranger.organisation_id):
+        Organisation.objects.update(name="Elders")
+    ours = re.compile("|".join(map(re.escape, secrets_of(world))))
+    before = dict(fingerprints(database_addresses, world.boss.organisation_id))
+    assert len(before) > 10
+    leaked, doors = [], Doors(world)
+    for route in sorted(routes()):
+        answer = doors.knock(stranger, route, lure(world))
+        if ours.search(answer.text_read):
+            leaked.append(f"{route.method} {route.path}")
+    assert leaked == []
+    after = dict(fingerprints(database_addresses, world.boss.organisation_id))
+    assert {table for table in before | after if before.get(table) != after.get(table)} == set()
+
+
+class Doors:
+    """Knocks at doors as anybody; a program's door with a token, a page's with a session."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.broken: list[str] = []
+        self._tokens: dict[int, str] = {}
+        self._sessions: dict[int, str] = {}
+
+    def least_let_in(self, route: Route) -> str:
+        """In the words of the table; a sentence when a lesser role gets where a greater one does not."""
+        if self._comes_in(None, route):
+            return "anybody"
+        let_in = [role for role in FROM_LEAST if self._comes_in(self.world.people[role], route)]
+        if not let_in:
+            return "nobody"
+        if let_in != list(FROM_LEAST[FROM_LEAST.index(let_in[0]) :]):
+            return f"only {', '.join(let_in)}"
+        return next(word for word, role in WHO.items() if role == let_in[0])
+
+    def knock(self, actor: Actor | None, route: Route, form: dict[str, Any] | None = None) -> Any:
+        path, headers = self._address(route), {}
+        client = self._client(actor, path)
+        if actor is not None and path.startswith("/api/"):
+            headers = {"Authorization": f"Bearer {self._token(actor)}"}
+        if route.method in ("GET", "POST") and not (headers and route.method == "POST"):
+            return read(getattr(client, route.method.lower())(path, form or {}, headers=headers))
+        return read(client.generic(route.method, path, "{}", content_type="application/json", headers=headers))
+
+    def _comes_in(self, actor: Actor | None, route: Route) -> bool:
+        answer = self.knock(actor, route, FORMS.get(route.path))
+        if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            who = actor.role if actor else "nobody"
+            self.broken.append(f"{route.method} {route.path}: answers {answer.status_code} to {who}")
+        asks = answer.headers.get("Location", "").startswith("/accounts/login/?next=")
+        return not asks and answer.status_code not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+    def _address(self, route: Route) -> str:
+        known = samples(self.world)
+
+        def sample(word: re.Match[str]) -> str:
+            return str(known.get(word[1], "987654" if word[1].endswith("_id") else "nothing"))
+
+        path = re.sub(r"\{(\w+)\}", sample, route.path)
+        resolve(path)  # raises when a sample does not fit: add one to `samples`
+        return path
+
+    def _client(self, actor: Actor | None, path: str) -> Client:
+        """Signed in unless the door is a program's. Pages about signing in get a session to spoil."""
+        client = Client(raise_request_exception=False)
+        if actor is None or path.startswith("/api/"):
+            return client
+        if actor.user_id not in self._sessions or path.startswith("/accounts/"):
+            client.force_login(User.objects.get(pk=actor.user_id))
+            if path.startswith("/accounts/"):
+                return client
+            self._sessions[actor.user_id] = client.cookies["koppel_session"].value
+        client.cookies["koppel_session"] = self._sessions[actor.user_id]
+        return client
+
+    def _token(self, actor: Actor) -> str:
+        if actor.user_id not in self._tokens:
+            with organisation_scope(actor.organisation_id):
+                made = tokens.make_token(actor, name="Walk", days=30, role=None, read_only=False)
+                self._tokens[actor.user_id] = made[1].reveal()
+        return self._tokens[actor.user_id]
+
+
+def read(answer: Any) -> Any:
+    """Read to the end, also what is streamed, so that no file stays open behind it."""
+    answer.text_read = b"".join(answer).decode(errors="replace")
+    answer.close()
+    return answer
+
+
+def secrets_of(world: World) -> list[str]:
+    """Texts that only this organisation may read."""
+    emails = User.objects.filter(pk__in=[one.user_id for one in world.people.values()]).values_list("email", flat=True)
+    return [world.active.name, world.configuring.name, world.division.name, *emails]
+
+
+def lure(world: World) -> dict[str, Any]:
+    """A form and a query that name the other organisation's rows in every way that our forms do."""
+    ids = [world.active.pk, world.configuring.pk]
+    return {
+        "id": ids, "ids": ids, "administrations": ids, "administration": ids[0], "import": IMPORT, "name": "Lured",
+        "division": world.division.pk, "divisions": world.division.pk, "template": world.template.pk, "role": "reader",
+        "user": world.boss.membership_id, "users": world.boss.membership_id, "act": "deactivate", "archived": "1",
+        "connection": world.active.connection_id, "schedule": "off", "starred": "1", "email": "lured@example.test",
+    }  # fmt: skip
+
+
+def fingerprints(addresses: Addresses, organisation_id: int) -> Iterator[tuple[str, str]]:
+    """(table, digest of the organisation's rows), past the policies."""
+    tables = (
+        "SELECT table_name FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)"
+        " WHERE table_schema = 'public' AND column_name = 'organisation_id' AND table_type = 'BASE TABLE'"
+    )
+    digest = "SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {} t WHERE organisation_id = %s"
+    with psycopg.connect(addresses.superuser_url) as connection:
+        for (table,) in connection.execute(tables).fetchall():
+            row = connection.execute(sql.SQL(digest).format(sql.Identifier(table)), [organisation_id]).fetchone()
+            if row and row[0]:
+                yield table, row[0]
