@@ -24,6 +24,8 @@ ACTS = {
     "organisation.changed": _("changed the organisation"),
     "person.added": _("added a person"),
     "person.changed": _("changed a person"),
+    "sql_reader.made": _("let a program read by SQL"),
+    "sql_reader.removed": _("ended reading by SQL"),
     "template.changed": _("changed the template"),
     "template.made": _("made the template"),
     "token.made": _("made an API token"),
