@@ -55,6 +55,7 @@ def stays(request: MemberRequest, administration_id: int) -> HttpResponse:
 @require_POST
 def withdraw(request: MemberRequest, administration_id: int) -> HttpResponse:
     """Gone for everybody at once; a job erases its data. Asked for with the administration's name typed."""
+    request.actor.require(Permission.IMPORT)
     one = administration_or_404(request.actor, administration_id)
     if request.POST.get("name", "").strip().casefold() != one.name.strip().casefold():
         messages.error(request, _("Type the name of the administration to withdraw it."))
@@ -93,6 +94,7 @@ def rescue(request: MemberRequest, administration_id: int) -> HttpResponse:
 
 def _done(request: MemberRequest, administration_id: int, act: Callable[[], None]) -> HttpResponse:
     """Do it and go back to the administration; a refusal is said with its reason."""
+    request.actor.require(Permission.IMPORT)
     administration_or_404(request.actor, administration_id)
     try:
         act()
