@@ -41,7 +41,6 @@ DATABASES = {
     "owner": _database(os.environ.get("KOPPEL_OWNER_DATABASE_URL", "")),
 }
 DATABASES["owner"]["CONN_MAX_AGE"] = 0
-OWNER_DATABASE_URL = os.environ.get("KOPPEL_OWNER_DATABASE_URL", "")
 
 SECRET_KEY = os.environ.get("KOPPEL_SECRET_KEY", "")
 if not SECRET_KEY:
@@ -169,6 +168,7 @@ _smtp = urlsplit(os.environ.get("KOPPEL_SMTP_URL", "smtp://localhost:25"))
 EMAIL_HOST, EMAIL_PORT = _smtp.hostname or "localhost", _smtp.port or 25
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _smtp.username or "", _smtp.password or ""
 EMAIL_USE_TLS = _smtp.scheme == "smtps"
+EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = os.environ.get("KOPPEL_MAIL_FROM", f"Koppel <koppel@{ALLOWED_HOSTS[0]}>")
 
 _twin = os.environ.get("KOPPEL_REGISTERS_URL", "").rstrip("/")

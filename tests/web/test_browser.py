@@ -92,6 +92,8 @@ def pages(world: World) -> dict[str, str]:
         "sync": f"{one}/sync/",
         "issues": "/issues/",
         "notices": "/notices/",
+        "notices-unread": "/notices/?show=unread",
+        "notices-preferences": "/notices/preferences/",
         "people": "/organisation/people/",
         "divisions": "/organisation/divisions/",
         "templates": "/organisation/templates/",

@@ -3,9 +3,7 @@
 from koppel.connections.scope import ImportedCompany
 from koppel.kit.database import Connection
 
-_IMPORTED = """
-SELECT connection_id, remote_company_id FROM administrations_administration WHERE id = %s AND withdrawn_at IS NULL
-"""
+_IMPORTED = "SELECT connection_id, remote_company_id FROM administrations_administration WHERE id = %s"
 
 
 async def imported(connection: Connection, administration_id: int) -> ImportedCompany | None:

@@ -16,7 +16,7 @@ from koppel.connections.models import Connection, ConnectionState, Grant, Remote
 from koppel.connections.timeline import begin_event, end_event, note_event
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.services import notify
+from koppel.notifications.happenings import announce, settle
 
 SETTLED = timedelta(seconds=10)
 """A first failure this soon after an answer says nothing about the connection yet; the next one does."""
@@ -97,7 +97,10 @@ def mark_lost(organisation_id: int, connection_id: int, sentence: str) -> None:
             return
         begin_event(connection, "partly_lost" if partly else "lost", facts)
         event = "connection_partly_lost" if partly else "connection_lost"
-        notify(organisation_id, event, [connection.owner_id], facts, f"/connections/{connection_id}/")
+        announce(
+            organisation_id, event, f"connection {connection_id}", about=("connection", connection_id),
+            responsible=connection.owner_id, facts=facts, link=f"/connections/{connection_id}/",
+        )  # fmt: skip
     log.warning("connection_lost", connection=connection_id, partly=partly)
 
 
@@ -143,10 +146,12 @@ def _forget_loss(connection: Connection) -> None:
     subject = ("connection", connection.pk)
     resolve_issues(connection.organisation_id, subject, "consent_lost")
     resolve_issues(connection.organisation_id, subject, "consent_expiring")
+    settle(connection.organisation_id, "connection_lost", f"connection {connection.pk}")
     end_event(connection, "lost")
     lost = Grant.objects.filter(organisation_id=connection.organisation_id, connection=connection).exclude(lost_at=None)
     if not lost.exists():
         resolve_issues(connection.organisation_id, subject, "consent_partly_lost")
+        settle(connection.organisation_id, "connection_partly_lost", f"connection {connection.pk}")
         end_event(connection, "partly_lost")
 
 

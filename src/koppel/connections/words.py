@@ -5,9 +5,11 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from koppel.connections.models import Connection
 from koppel.issues import catalogue as issues
 from koppel.issues.catalogue import Entry
 from koppel.notifications import catalogue as notices
+from koppel.notifications.reach import Subject, register_subject
 
 LOST = _("The connection of %(account)s needs you to sign in again: %(reason)s")
 PARTLY_LOST = _("A part of the connection of %(account)s needs you to sign in again (%(companies)s): %(reason)s")
@@ -46,11 +48,28 @@ def register() -> None:
         issues.register(
             code, Entry(sentence, _("The syncs go on."), _("Take it over or leave it"), _connection_of_company)
         )
-    notices.register("connection_lost", LOST)
-    notices.register("connection_partly_lost", PARTLY_LOST)
-    notices.register("consent_expiring", EXPIRING)
+    notices.register(
+        "connection_lost",
+        LOST,
+        label=_("A connection is lost"),
+        absorbs=("sync_failing",),
+        covers_issues=("consent_lost",),
+    )
+    notices.register(
+        "connection_partly_lost", PARTLY_LOST, label=_("A part of a connection is lost"),
+        covers_issues=("consent_partly_lost",),
+    )  # fmt: skip
+    notices.register(
+        "consent_expiring", EXPIRING, label=_("A consent is about to end"), covers_issues=("consent_expiring",)
+    )
     notices.register("take_over_asked", _("%(by)s asks you to take over the connection of %(account)s: sign in once."))
     notices.register("taken_over", _("%(owner)s has taken over the connection of %(account)s."))
+    register_subject("connection", _described)
+
+
+def _described(organisation_id: int, connection_id: int) -> Subject:
+    one = Connection.objects.filter(organisation_id=organisation_id, pk=connection_id).first()
+    return Subject(one.account, one.owner_id) if one else Subject()
 
 
 _CHANGED = {

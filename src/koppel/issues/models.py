@@ -6,7 +6,8 @@ from koppel.organisations.models import Tenant
 class Issue(Tenant):
     """Something a person must fix. At most one open issue per code and subject; raising it again updates `facts`.
 
-    `subject_kind` is `administration` or `connection`. `code` has its sentence and button in `issues.catalogue`."""
+    `subject_kind` is `administration` or `connection`. `code` has its sentence and button in `issues.catalogue`. `told_at`:
+    when its responsible person was told, or it was seen that this is not needed."""
 
     code = models.CharField(max_length=60)
     subject_kind = models.CharField(max_length=40)
@@ -16,6 +17,7 @@ class Issue(Tenant):
     raised_at = models.DateTimeField(auto_now_add=True)
     last_seen_at = models.DateTimeField(auto_now=True)
     resolved_at = models.DateTimeField(null=True)
+    told_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "issues_issue"
@@ -24,6 +26,13 @@ class Issue(Tenant):
                 fields=["organisation", "subject_kind", "subject_id", "code", "detail_key"],
                 condition=models.Q(resolved_at=None),
                 name="one_open_issue",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["organisation", "raised_at"],
+                condition=models.Q(resolved_at=None, told_at=None),
+                name="issues_to_tell",
             )
         ]
 

@@ -62,6 +62,11 @@ def view_of(issue: Issue) -> IssueView:
     )
 
 
+def sentence_of(code: str, facts: dict[str, object]) -> str:
+    """In the language that is active, also when the issue itself is gone."""
+    return _filled(str(entry_of(code).sentence), {"code": code, **facts})
+
+
 def _filled(words: str, facts: dict[str, object]) -> str:
     """Facts may be older than the words: a missing one shows as a dash, never as a failed page."""
     return words % _Dashes(facts)

@@ -1,21 +1,206 @@
+"""What happened, who is told of it, and how it reaches them."""
+
 from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from koppel.organisations.models import Membership, Tenant
 
 
+class HappeningState(models.TextChoices):
+    """WAITING: not told yet, it may heal by itself. TOLD: people know. SETTLED: over, the next one is news. HEALED: over
+    before anybody was told."""
+
+    WAITING = "waiting"
+    TOLD = "told"
+    SETTLED = "settled"
+    HEALED = "healed"
+
+
+class Happening(Tenant):
+    """One event, however often and for however many administrations it is announced while it lasts.
+
+    `key` says which announcements are the same event. `administrations` maps the ids of those it touches to what is said of
+    each (`name`, `reason` …). `about_kind` and `about_id` are what it is about: an administration, a connection."""
+
+    event = models.CharField(max_length=60)
+    key = models.CharField(max_length=120)
+    about_kind = models.CharField(max_length=40, default="")
+    about_id = models.BigIntegerField(null=True)
+    facts = models.JSONField(default=dict)
+    administrations = models.JSONField(default=dict)
+    link = models.CharField(max_length=300, default="")
+    responsible = models.ForeignKey(
+        Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+"
+    )
+    state = models.CharField(max_length=10, choices=HappeningState, default=HappeningState.WAITING)
+    first_at = models.DateTimeField(default=timezone.now)
+    last_at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField()
+    told_at = models.DateTimeField(null=True)
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "notifications_happening"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "event", "key"],
+                condition=models.Q(state__in=["waiting", "told"]),
+                name="one_open_happening",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["organisation", "due_at"], condition=models.Q(state="waiting"), name="happenings_that_wait"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} {self.key}"
+
+
+class Because(models.TextChoices):
+    """Why somebody gets a notice."""
+
+    RESPONSIBLE = "responsible", _("you are responsible for this")
+    STAND_IN = "stand_in", _("you stand in for the person who is responsible")
+    FOLLOWS = "follows", _("you asked to be told")
+
+
 class Notice(Tenant):
-    """One notice to one person. `event` has its words in `notifications.catalogue`; `link` is a path within Koppel."""
+    """One notice to one person. `event` has its words in `notifications.catalogue`; `link` is a path within Koppel.
+
+    `on_screen` False: told by mail alone. `healed_at`: the trouble is over."""
 
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="notices")
+    happening = models.ForeignKey(
+        Happening, null=True, on_delete=models.CASCADE, db_constraint=False, related_name="notices"
+    )
     event = models.CharField(max_length=60)
     facts = models.JSONField(default=dict)
     link = models.CharField(max_length=300, default="")
+    because = models.CharField(max_length=20, choices=Because, default=Because.RESPONSIBLE)
+    on_screen = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     read_at = models.DateTimeField(null=True)
+    healed_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "notifications_notice"
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "happening", "membership"], name="told_once"),
+        ]
         indexes = [models.Index(fields=["organisation", "membership", "-created_at"], name="notices_of_person")]
 
     def __str__(self) -> str:
         return f"{self.event} to {self.membership_id}"
+
+
+class DeliveryState(models.TextChoices):
+    """HANDING_OVER is stored before the mail server is given the text: a process that dies there leaves a mail of which
+    nobody can say whether it was accepted. It becomes UNCERTAIN and is not sent again."""
+
+    WAITING = "waiting"
+    CLAIMED = "claimed"
+    HANDING_OVER = "handing_over"
+    SENT = "sent"
+    FAILED = "failed"
+    UNCERTAIN = "uncertain"
+    DROPPED = "dropped"
+
+
+class Delivery(Tenant):
+    """A notice on its way by mail: by itself, or with others in a person's daily digest."""
+
+    notice = models.ForeignKey(Notice, on_delete=models.CASCADE, db_constraint=False, related_name="deliveries")
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    is_digest = models.BooleanField(default=False)
+    state = models.CharField(max_length=20, choices=DeliveryState, default=DeliveryState.WAITING)
+    due_at = models.DateTimeField(default=timezone.now)
+    claimed_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+    attempts = models.IntegerField(default=0)
+    reason = models.CharField(max_length=300, default="")
+
+    class Meta:
+        db_table = "notifications_delivery"
+        constraints = [models.UniqueConstraint(fields=["organisation", "notice"], name="mailed_once")]
+        indexes = [
+            models.Index(
+                fields=["organisation", "due_at"],
+                condition=models.Q(state__in=["waiting", "claimed", "handing_over"]),
+                name="deliveries_under_way",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"mail of {self.notice_id}"
+
+
+class Channel(models.TextChoices):
+    SCREEN = "screen", _("On screen")
+    MAIL = "mail", _("By mail")
+
+
+class Scope(models.TextChoices):
+    """Whose events reach a person. Each includes the ones above it, except that NONE is nothing."""
+
+    NONE = "none", _("Nothing")
+    MINE = "mine", _("What I am responsible for")
+    FAVOURITES = "favourites", _("and my favourites")
+    DIVISIONS = "divisions", _("and my divisions")
+    ALL = "all", _("and all that I may see")
+
+
+class Preference(Tenant):
+    """A person's own choice for one event and channel. Without a row: what the person is responsible for."""
+
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    event = models.CharField(max_length=60)
+    channel = models.CharField(max_length=10, choices=Channel)
+    scope = models.CharField(max_length=20, choices=Scope)
+
+    class Meta:
+        db_table = "notifications_preference"
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "membership", "event", "channel"], name="one_preference")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} {self.channel}: {self.scope}"
+
+
+class Arrangement(Tenant):
+    """How a person wants mail: at once or in one daily digest; and who stands in while the person is away."""
+
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    digest = models.BooleanField(default=False)
+    stand_in = models.ForeignKey(
+        Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+"
+    )
+    away_until = models.DateField(null=True)
+
+    class Meta:
+        db_table = "notifications_arrangement"
+        constraints = [models.UniqueConstraint(fields=["organisation", "membership"], name="one_arrangement")]
+
+    def __str__(self) -> str:
+        return f"arrangement of {self.membership_id}"
+
+
+class KnownDevice(Tenant):
+    """A browser from which a person signed in before, as a fingerprint: another one is worth a notice."""
+
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    fingerprint = models.CharField(max_length=64)
+    first_seen_at = models.DateTimeField(auto_now_add=True)
+    last_seen_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "notifications_known_device"
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "membership", "fingerprint"], name="device_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"device of {self.membership_id}"

@@ -5,4 +5,10 @@ from django.urls import path
 from koppel.notifications import views
 
 app_name = "notifications"
-urlpatterns = [path("", views.listing, name="list"), path("read", views.read, name="read")]
+urlpatterns = [
+    path("", views.listing, name="list"),
+    path("read", views.read, name="read"),
+    path("preferences/", views.preferences_page, name="preferences"),
+    path("unsubscribe/<str:token>", views.unsubscribe, name="unsubscribe"),
+    path("<int:notice_id>/", views.open_notice, name="open"),
+]

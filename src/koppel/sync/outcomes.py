@@ -10,8 +10,7 @@ from koppel.connections.health import mark_lost
 from koppel.connector.errors import ConnectorError
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.models import Notice
-from koppel.notifications.services import notify
+from koppel.notifications.happenings import announce, settle_for
 from koppel.sync.checks import check
 from koppel.sync.engine import Wanted
 from koppel.sync.ledger import Held
@@ -42,6 +41,7 @@ def succeed(held: Held, *, changed: bool) -> None:
         first = mark_complete(held.organisation_id, held.administration_id, oldest["complete_as_of__min"])
         for code in RUN_ISSUES:
             resolve_issues(held.organisation_id, subject, code)
+        settle_for(held.organisation_id, "sync_failing", _key(held), [held.administration_id])
         if first or changed:
             check(held.organisation_id, held.administration_id)
         _import_settled(held)
@@ -59,6 +59,8 @@ def fail(held: Held, reaction: Reaction, code: str, sentence: str) -> None:
         status = Status.BLOCKED if reaction.next is Next.BLOCK else Status.FAILED
         if reaction.next is Next.BLOCK or administration.activated_at is None:
             mark(held.organisation_id, held.administration_id, status, code=code, reason=sentence)
+        if reaction.next is not Next.SIGN_IN:
+            _failing(held, administration.name, sentence)
         _import_settled(held)
 
 
@@ -78,11 +80,29 @@ def _import_settled(held: Held) -> None:
     if of_import.filter(status__in=[Status.QUEUED, Status.CONFIGURING]).exists():
         return
     importer = of_import.values_list("imported_by_id", flat=True).first()
-    told = Notice.objects.filter(
-        organisation_id=held.organisation_id, event="import_finished", facts__import=import_id
-    ).exists()
-    if importer is None or told:
-        return
     total, active = of_import.count(), of_import.filter(status=Status.ACTIVE).count()
-    facts = {"import": import_id, "count": total, "active": active, "others": total - active}
-    notify(held.organisation_id, "import_finished", [importer], facts, f"/administrations/?import={import_id}")
+    announce(
+        held.organisation_id,
+        "import_finished" if active else "import_failed",
+        f"import {import_id}",
+        responsible=importer,
+        administrations={one: {"name": name} for one, name in of_import.values_list("pk", "name")[:500]},
+        facts={"import": import_id, "total": total, "active": active, "others": total - active},
+        link=f"/administrations/?import={import_id}",
+    )
+
+
+def _failing(held: Held, name: str, sentence: str) -> None:
+    """All that fails of one connection is one event, told when it has not healed by itself."""
+    announce(
+        held.organisation_id,
+        "sync_failing",
+        _key(held),
+        about=("connection", held.connection_id),
+        administrations={held.administration_id: {"name": name, "reason": sentence}},
+        link=f"/administrations/?connection={held.connection_id}",
+    )
+
+
+def _key(held: Held) -> str:
+    return f"connection {held.connection_id}"

@@ -10,6 +10,9 @@ from koppel.issues import catalogue as issues
 from koppel.issues.catalogue import Entry
 from koppel.notifications import catalogue as notices
 
+CONFIRM_SECONDS = 15 * 60.0
+"""A sync that succeeds by then never failed for anybody."""
+
 
 def register() -> None:
     issues.register(
@@ -72,7 +75,21 @@ def register() -> None:
     )
     notices.register(
         "import_finished",
-        _("The import of %(count)s administrations is complete: %(active)s active, %(others)s need attention."),
+        _("The import of %(total)s administrations is complete: %(active)s active, %(others)s need attention."),
+        label=_("An import is complete"),
+    )
+    notices.register(
+        "import_failed",
+        _("The import of %(total)s administrations failed: none of them could be read."),
+        label=_("An import failed"),
+    )
+    notices.register(
+        "sync_failing",
+        _("The sync of %(name)s fails: %(reason)s"),
+        collective=_("The sync of %(count)s administrations of one connection fails: %(names)s"),
+        label=_("Syncs fail"),
+        confirm_seconds=CONFIRM_SECONDS,
+        covers_issues=("sync_failed", "not_consented", "setup_missing", "contract_broken"),
     )
 
 

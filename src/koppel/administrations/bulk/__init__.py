@@ -1,1 +1,0 @@
-"""One act on many administrations: preview, then a job with a result for each, then perhaps an undo."""

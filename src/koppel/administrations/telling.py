@@ -1,0 +1,55 @@
+"""Whom an administration's events concern: its responsible person, and the colleagues who see, star or share it."""
+
+from collections.abc import Collection
+
+from koppel.administrations.models import Administration, Assignment, Favourite
+from koppel.administrations.scope import visible_to
+from koppel.notifications.reach import About, Reach, Subject, register_reach, register_subject
+from koppel.organisations.models import DivisionMember, Membership
+from koppel.organisations.policy import Actor, Role
+
+
+def register() -> None:
+    register_reach(reach_of)
+    register_subject("administration", describe)
+
+
+def describe(organisation_id: int, administration_id: int) -> Subject:
+    """Responsible is whom somebody chose for it, else who imported it, else the owner of its connection.
+
+    Being assigned automatically at import makes nobody responsible."""
+    own = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
+    one = own.select_related("connection").first()
+    if one is None:
+        return Subject()
+    chosen = Assignment.objects.filter(
+        organisation_id=organisation_id, administration=one, automatic=False, membership__is_active=True
+    )
+    first = chosen.order_by("pk").values_list("membership_id", flat=True).first()
+    return Subject(one.name, first or one.imported_by_id or one.connection.owner_id, {one.pk: one.name})
+
+
+def reach_of(
+    organisation_id: int, about: About, administration_ids: Collection[int], membership_ids: Collection[int]
+) -> dict[int, Reach]:
+    """Within what each of these people may see; a restricted administration concerns only those named on it."""
+    touched = Administration.objects.filter(organisation_id=organisation_id)
+    if administration_ids:
+        touched = touched.filter(pk__in=administration_ids)
+    elif about[0] == "connection" and about[1] is not None:
+        touched = touched.filter(connection_id=about[1])
+    else:
+        return {}
+    ids = list(touched.values_list("pk", flat=True))
+    people = Membership.objects.filter(organisation_id=organisation_id, pk__in=membership_ids)
+    return {one.pk: reach for one in people if (reach := _reach(one, ids)).seen}
+
+
+def _reach(person: Membership, ids: list[int]) -> Reach:
+    actor = Actor(person.organisation_id, person.pk, person.user_id, "", Role(person.role))
+    seen = dict(visible_to(actor).filter(pk__in=ids).values_list("pk", "division_id"))
+    own = {"organisation_id": person.organisation_id, "membership_id": person.pk}
+    divisions = set(DivisionMember.objects.filter(**own).values_list("division_id", flat=True))
+    stars = Favourite.objects.filter(**own, administration_id__in=seen).values_list("administration_id", flat=True)
+    shared = frozenset(one for one, division in seen.items() if division in divisions)
+    return Reach(frozenset(seen), shared, frozenset(stars))

@@ -1,1 +1,0 @@
-"""Pages of administrations: the list, bulk work, and one administration's own tabs."""

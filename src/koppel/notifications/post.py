@@ -1,0 +1,79 @@
+"""Hands a mail to the mail server, in steps: what fails before the text is given may be tried again, what breaks off after that
+may have been accepted and must not be."""
+
+import smtplib
+from collections.abc import Callable
+from email.utils import parseaddr
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core.mail.backends.smtp import EmailBackend
+
+
+class TryLater(Exception):
+    """Not accepted, and nothing speaks against trying again."""
+
+
+class Refused(Exception):
+    """The mail server will not take this mail."""
+
+
+class Uncertain(Exception):
+    """The text was given and no answer came."""
+
+
+class Post:
+    """One open line to the mail server, for several mails. Use as `with Post() as post`."""
+
+    def __init__(self) -> None:
+        self._backend = get_connection()
+
+    def __enter__(self) -> "Post":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._backend.close()
+
+    def send(self, message: EmailMultiAlternatives, before_handing_over: Callable[[], bool]) -> None:
+        """`before_handing_over` is asked right before the text is given; False stops. Raises the errors above."""
+        if not isinstance(self._backend, EmailBackend):
+            if before_handing_over():
+                self._backend.send_messages([message])
+            return
+        smtp = self._line(self._backend, message)
+        if not before_handing_over():
+            smtp.rset()
+            return
+        try:
+            reply: tuple[int, bytes | str] = smtp.data(message.message().as_bytes())  # smtplib ends lines as SMTP wants
+        except smtplib.SMTPDataError as refusal:  # it did not want the text at all
+            reply = refusal.smtp_code, refusal.smtp_error
+        except (OSError, smtplib.SMTPException) as error:
+            self._backend.close()
+            raise Uncertain(type(error).__name__) from None
+        _raise_for(*reply)
+
+    def _line(self, backend: EmailBackend, message: EmailMultiAlternatives) -> smtplib.SMTP:
+        """The mail server, having agreed to sender and receiver."""
+        try:
+            backend.open()
+            smtp: smtplib.SMTP | None = backend.connection
+            if smtp is None:
+                raise TryLater("no connection")
+            smtp.ehlo_or_helo_if_needed()
+            _raise_for(*smtp.mail(parseaddr(settings.DEFAULT_FROM_EMAIL)[1]))
+            _raise_for(*smtp.rcpt(message.to[0]))
+        except (OSError, smtplib.SMTPException) as error:
+            backend.close()
+            raise TryLater(f"{type(error).__name__}: {error}") from None
+        except (TryLater, Refused):
+            backend.close()
+            raise
+        return smtp
+
+
+def _raise_for(code: int, words: bytes | str) -> None:
+    if code < 400:
+        return
+    text = words.decode(errors="replace") if isinstance(words, bytes) else words
+    raise (Refused if code >= 500 else TryLater)(f"{code} {text}")

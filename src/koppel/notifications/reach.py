@@ -1,0 +1,61 @@
+"""Whom an event concerns. Higher slices know which administrations a person sees, follows or is responsible for."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+
+About = tuple[str, int | None]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Of the administrations that an event touches: those the person may see, and of these the ones of the person's
+    divisions and favourites."""
+
+    seen: frozenset[int] = frozenset()
+    divisions: frozenset[int] = frozenset()
+    favourites: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What an event is about, in words, and the one person who is responsible for it (None: nobody in particular).
+
+    `administrations` are those it touches, by id, with their names."""
+
+    name: str = ""
+    responsible: int | None = None
+    administrations: Mapping[int, str] = field(default_factory=dict)
+
+
+ReachOf = Callable[[int, About, Collection[int], Collection[int]], Mapping[int, Reach]]
+Describe = Callable[[int, int], Subject]
+
+_reach_of: list[ReachOf] = []
+_describe: dict[str, Describe] = {}
+
+
+def register_reach(reach_of: ReachOf) -> None:
+    """`reach_of(organisation_id, about, administration_ids, membership_ids)`: by membership; who sees nothing is absent."""
+    if reach_of not in _reach_of:
+        _reach_of.append(reach_of)
+
+
+def register_subject(kind: str, describe: Describe) -> None:
+    """`describe(organisation_id, id)` tells about a thing of this kind, in scope."""
+    _describe[kind] = describe
+
+
+def reach_of(
+    organisation_id: int, about: About, administration_ids: Collection[int], membership_ids: Collection[int]
+) -> dict[int, Reach]:
+    found: dict[int, Reach] = {}
+    for one in _reach_of:
+        found.update(one(organisation_id, about, administration_ids, membership_ids))
+    return found
+
+
+def subject_of(organisation_id: int, about: About) -> Subject:
+    """Nobody and nothing for a kind that no slice knows: an Administrator is told then."""
+    kind, subject_id = about
+    describe = _describe.get(kind)
+    return describe(organisation_id, subject_id) if describe and subject_id is not None else Subject()

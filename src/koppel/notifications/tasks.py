@@ -1,0 +1,84 @@
+"""Jobs of notices: send mail, tell what did not heal, take over what dead processes left."""
+
+from datetime import timedelta
+
+import structlog
+from django.db.models import Q
+from django.utils import timezone
+from procrastinate.contrib.django import app
+
+from koppel.issues.models import Issue
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.kit.threads import in_django
+from koppel.notifications import delivery
+from koppel.notifications.models import Delivery, DeliveryState, Happening, HappeningState, Notice
+from koppel.notifications.new_issues import CONFIRM_FOR, tell_new_issues
+from koppel.notifications.telling import tell_due
+
+KEEP_READ_FOR = timedelta(days=180)
+KEEP_UNREAD_FOR = timedelta(days=730)
+
+log = structlog.get_logger(__name__)
+
+
+@app.task(name="notifications.send_mails")
+async def send_mails(organisation_id: int) -> None:
+    """Send the organisation's mails whose time has come."""
+    sent = await in_django(lambda: delivery.send_due(organisation_id))
+    if sent:
+        log.info("mails_sent", organisation=organisation_id, count=sent)
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="notifications.keep")
+async def keep(timestamp: int) -> None:
+    """Every minute, for every organisation where something waits."""
+    for organisation_id in await in_django(_where_something_waits):
+        await in_django(lambda one=organisation_id: _keep(one))  # type: ignore[misc]
+
+
+@app.periodic(cron="17 3 * * *")
+@app.task(name="notifications.forget")
+async def forget(timestamp: int) -> None:
+    """Old notices go, with what they came from; unread ones stay longer."""
+    await in_django(_forget)
+
+
+def _where_something_waits() -> list[int]:
+    now = timezone.now()
+    under_way = [DeliveryState.CLAIMED, DeliveryState.HANDING_OVER]
+    with installation_scope("notices that wait"):
+        happenings = Happening.objects.filter(state=HappeningState.WAITING, due_at__lte=now)
+        mails = Delivery.objects.filter(Q(state=DeliveryState.WAITING, due_at__lte=now) | Q(state__in=under_way))
+        issues = Issue.objects.filter(resolved_at=None, told_at=None, raised_at__lt=now - CONFIRM_FOR)
+        where = {
+            *happenings.values_list("organisation_id", flat=True),
+            *mails.values_list("organisation_id", flat=True),
+            *issues.values_list("organisation_id", flat=True).distinct(),
+        }
+    return sorted(where)
+
+
+def _keep(organisation_id: int) -> None:
+    with organisation_scope(organisation_id):
+        tell_new_issues(organisation_id)
+        tell_due(organisation_id)
+        delivery.take_over(organisation_id)
+        waiting = Delivery.objects.filter(
+            organisation_id=organisation_id, state=DeliveryState.WAITING, due_at__lte=timezone.now()
+        )
+        if waiting.exists():
+            send_mails.defer(organisation_id=organisation_id)
+
+
+def _forget() -> None:
+    now = timezone.now()
+    with installation_scope("old notices"):
+        old = Notice.objects.filter(
+            Q(read_at__lt=now - KEEP_READ_FOR) | Q(created_at__lt=now - KEEP_UNREAD_FOR)
+            | Q(on_screen=False, created_at__lt=now - KEEP_READ_FOR)
+        )  # fmt: skip
+        Delivery.objects.filter(notice__in=old).delete()
+        old.delete()
+        over = [HappeningState.SETTLED, HappeningState.HEALED]
+        Happening.objects.filter(state__in=over, last_at__lt=now - KEEP_READ_FOR, notices=None).delete()

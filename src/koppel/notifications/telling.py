@@ -1,0 +1,122 @@
+"""Turns a happening into notices, and notices into mails to be sent. Once per happening, whoever comes first."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from koppel.notifications.catalogue import entry_of
+from koppel.notifications.models import (
+    Arrangement,
+    Channel,
+    Delivery,
+    Happening,
+    HappeningState,
+    Notice,
+)
+from koppel.notifications.recipients import Recipient, recipients_of
+
+NAMES_MAX = 12
+DIGEST_AT = time(7, 0)
+"""In the installation's time zone."""
+
+Check = Callable[[Happening], bool]
+_checks: dict[str, Check] = {}
+
+
+def register_check(event: str, still_true: Check) -> None:
+    """`still_true(happening)` is asked right before the telling, in scope; it may correct the happening's facts."""
+    _checks[event] = still_true
+
+
+def tell(organisation_id: int, happening_id: int) -> int:
+    """How many people were told. In scope, in the caller's transaction. Nobody, when it healed or was told meanwhile."""
+    own = Happening.objects.select_for_update().filter(organisation_id=organisation_id, pk=happening_id)
+    happening = own.filter(state=HappeningState.WAITING).first()
+    if happening is None:
+        return 0
+    check = _checks.get(happening.event)
+    if check is not None and not check(happening):
+        happening.state, happening.settled_at = HappeningState.HEALED, timezone.now()
+        happening.save()
+        return 0
+    repeats = entry_of(happening.event).repeats
+    happening.state = HappeningState.SETTLED if repeats else HappeningState.TOLD
+    happening.told_at = timezone.now()
+    happening.save()
+    return deliver(happening, recipients_of(happening))
+
+
+def tell_due(organisation_id: int) -> int:
+    """Everything whose time to heal is over. How many people were told."""
+    due = Happening.objects.filter(
+        organisation_id=organisation_id, state=HappeningState.WAITING, due_at__lte=timezone.now()
+    )
+    return sum(tell(organisation_id, one) for one in list(due.order_by("due_at").values_list("pk", flat=True)[:500]))
+
+
+def deliver(happening: Happening, recipients: Iterable[Recipient]) -> int:
+    """Notices for these people, with a mail for those who want it. The mails are sent by a job after commit."""
+    from koppel.notifications.tasks import send_mails  # noqa: PLC0415 - tasks call services
+
+    chosen = [one for one in recipients if one.channels]
+    notices = Notice.objects.bulk_create(_notice(happening, one) for one in chosen)
+    by_mail = [notice for notice, one in zip(notices, chosen, strict=True) if Channel.MAIL in one.channels]
+    if by_mail:
+        digests = _digest_readers(happening.organisation_id, [one.membership_id for one in by_mail])
+        Delivery.objects.bulk_create(_delivery(notice, notice.membership_id in digests) for notice in by_mail)
+        send_mails.defer(organisation_id=happening.organisation_id)
+    return len(chosen)
+
+
+def next_digest(now: datetime) -> datetime:
+    """The next morning's digest; today's when it is still to come."""
+    local = timezone.localtime(now)
+    today = local.replace(hour=DIGEST_AT.hour, minute=DIGEST_AT.minute, second=0, microsecond=0)
+    return today if today > local else today + timedelta(days=1)
+
+
+def _notice(happening: Happening, one: Recipient) -> Notice:
+    return Notice(
+        organisation_id=happening.organisation_id,
+        happening=happening,
+        membership_id=one.membership_id,
+        event=happening.event,
+        facts=_facts(happening, one),
+        link=happening.link,
+        because=one.because,
+        on_screen=Channel.SCREEN in one.channels,
+    )
+
+
+def _facts(happening: Happening, one: Recipient) -> dict[str, Any]:
+    """Only administrations that the person may see are named and counted; of a single one its own facts are told too."""
+    touched = happening.administrations
+    shown = [own for key, own in touched.items() if one.seen is None or int(key) in one.seen]
+    facts: dict[str, Any] = dict(happening.facts)
+    if not shown:
+        return facts
+    shown.sort(key=lambda own: str(own.get("name", "")).casefold())
+    names = [str(own.get("name", "")) for own in shown]
+    listed = ", ".join(names[:NAMES_MAX]) + (" …" if len(names) > NAMES_MAX else "")
+    issues = sum(own.get("issues", 0) for own in shown)
+    facts |= shown[0]
+    facts |= {"names": listed, "count": len(names)}
+    return facts | {"issues": issues} if issues else facts
+
+
+def _delivery(notice: Notice, is_digest: bool) -> Delivery:
+    now = timezone.now()
+    return Delivery(
+        organisation_id=notice.organisation_id,
+        notice=notice,
+        membership_id=notice.membership_id,
+        is_digest=is_digest,
+        due_at=next_digest(now) if is_digest else now,
+    )
+
+
+def _digest_readers(organisation_id: int, membership_ids: list[int]) -> set[int]:
+    own = Arrangement.objects.filter(organisation_id=organisation_id, membership_id__in=membership_ids, digest=True)
+    return set(own.values_list("membership_id", flat=True))

@@ -1,0 +1,267 @@
+"""Mail: in the receiver's language, with one link and a way out; retried when the server fails, never sent twice."""
+
+import asyncio
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.mail import EmailMessage
+from django.test import Client
+from django.utils import timezone
+
+from koppel.kit.tenancy import organisation_scope
+from koppel.notifications import delivery
+from koppel.notifications.models import Arrangement, Delivery, Notice, Preference
+from koppel.notifications.tasks import keep
+from koppel.notifications.telling import next_digest
+from koppel.organisations.models import User
+from koppel.organisations.policy import Actor
+from tests.fixtures.stack import run_worker, wait_until
+from tests.notifications.firm import NEWS, TROUBLE, happens, is_over, mails, prefers, told
+from tests.notifications.smtp import MailServer, serve
+
+
+@pytest.fixture
+def anna(actor: Any) -> Actor:
+    return actor("administrator", name="Anna")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def post(settings: Any) -> Iterator[MailServer]:
+    """A mail server, as the settings of this process name it."""
+    mail = MailServer()
+    stop = serve(mail)
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", mail.port
+    yield mail
+    stop()
+
+
+def news(actor: Actor, key: str = "one", name: str = "Bakkerij De Haan") -> None:
+    happens(actor, NEWS, key, administrations={1: {"name": name}})
+
+
+def send(actor: Actor) -> int:
+    return delivery.send_due(actor.organisation_id)
+
+
+def later(actor: Actor) -> None:
+    """As if the pauses were over."""
+    with organisation_scope(actor.organisation_id):
+        past = timezone.now() - timedelta(hours=1)
+        Delivery.objects.filter(claimed_at__isnull=False).update(claimed_at=past)
+        Delivery.objects.filter(state="waiting").update(due_at=past)
+
+
+def links(text: str) -> list[str]:
+    return re.findall(r"http://\S+", text)
+
+
+def test_a_mail_is_plain_and_html_with_one_link_and_a_way_out(
+    anna: Actor, mailoutbox: list[EmailMessage], client: Client
+) -> None:
+    news(anna)
+    assert send(anna) == 1
+    (mail,) = mailoutbox
+    with organisation_scope(anna.organisation_id):
+        notice = Notice.objects.get()
+    assert mail.subject == "News of Bakkerij De Haan"
+    assert mail.to == ["administrator-1@example.test"]
+    assert links(str(mail.body)) == [
+        f"http://localhost:8400/notices/{notice.pk}/", "http://localhost:8400/notices/preferences/",
+    ]  # fmt: skip
+    html = mail.alternatives[0][0]  # type: ignore[attr-defined]
+    assert "News of Bakkerij De Haan" in html
+    assert f'href="http://localhost:8400/notices/{notice.pk}/"' in html
+    assert mail.extra_headers["Auto-Submitted"] == "auto-generated"
+    client.force_login(User.objects.get(pk=anna.user_id))
+    assert client.get(f"/notices/{notice.pk}/").headers["Location"] == "/issues/"
+    with organisation_scope(anna.organisation_id):
+        notice.refresh_from_db()
+        assert notice.read_at
+
+
+def test_a_mail_speaks_the_receivers_language(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
+    User.objects.filter(pk=anna.user_id).update(language="nl")
+    happens(
+        anna, "issue_raised", facts={"name": "Anna & Co", "issue": {"code": "sync_failed", "facts": {"reason": "x"}}}
+    )
+    send(anna)
+    (mail,) = mailoutbox
+    assert mail.subject.startswith("Anna & Co heeft u nodig")
+    assert "U krijgt dit omdat u hier verantwoordelijk voor bent." in mail.body
+    html = mail.alternatives[0][0]  # type: ignore[attr-defined]
+    assert "Anna &amp; Co" in html
+    assert '<html lang="nl">' in html
+
+
+def test_the_way_out_needs_no_sign_in_and_works_by_one_click(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
+    news(anna)
+    send(anna)
+    way_out = mailoutbox[0].extra_headers["List-Unsubscribe"].strip("<>").removeprefix("http://localhost:8400")
+    assert mailoutbox[0].extra_headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    stranger = Client(enforce_csrf_checks=True)
+    assert "No more mail about this" in stranger.get(way_out).content.decode()
+    with organisation_scope(anna.organisation_id):
+        assert not Preference.objects.exists()
+    assert stranger.post(way_out, {"List-Unsubscribe": "One-Click"}).status_code == 200
+    assert stranger.post(way_out[:-3] + "abc").status_code == 404
+    news(anna, "two")
+    assert send(anna) == 0
+    assert len(told(anna)) == 2
+
+
+def test_a_digest_is_one_mail_in_the_morning(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
+    with organisation_scope(anna.organisation_id):
+        Arrangement.objects.create(organisation_id=anna.organisation_id, membership_id=anna.membership_id, digest=True)
+    for place in range(3):
+        news(anna, f"import {place}", f"Company {place}")
+    assert send(anna) == 0
+    with organisation_scope(anna.organisation_id):
+        due = {timezone.localtime(one).hour for one in Delivery.objects.values_list("due_at", flat=True)}
+    assert due == {7}
+    later(anna)
+    assert send(anna) == 1
+    assert mailoutbox[0].subject == "3 notices from Koppel"
+    assert all(f"News of Company {place}" in mailoutbox[0].body for place in range(3))
+    assert mails(anna) == ["sent"] * 3
+
+
+def test_the_next_digest_is_this_mornings_or_tomorrows() -> None:
+    noon = timezone.localtime().replace(hour=12)
+    assert next_digest(noon) - noon == timedelta(hours=19) - timedelta(
+        minutes=noon.minute, seconds=noon.second, microseconds=noon.microsecond
+    )
+    assert next_digest(noon.replace(hour=6)).date() == noon.date()
+
+
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA", "END"])
+def test_a_server_that_cannot_just_now_is_asked_again(anna: Actor, post: MailServer, command: str) -> None:
+    post.answers[command] = ["451 try again later"]
+    news(anna)
+    assert send(anna) == 0
+    assert mails(anna) == ["waiting"]
+    later(anna)
+    assert send(anna) == 1
+    assert (len(post.accepted), mails(anna)) == (1, ["sent"])
+
+
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
+def test_a_server_that_hangs_up_before_the_text_is_asked_again(anna: Actor, post: MailServer, command: str) -> None:
+    post.answers[command] = [None]
+    news(anna)
+    send(anna)
+    if command == "DATA":  # nobody can say: the text was offered
+        assert mails(anna) == ["uncertain"]
+        return
+    later(anna)
+    send(anna)
+    assert (len(post.accepted), mails(anna)) == (1, ["sent"])
+
+
+def test_a_server_that_hangs_up_after_the_text_does_not_get_it_again(anna: Actor, post: MailServer) -> None:
+    post.answers["END"] = [None]
+    news(anna)
+    send(anna)
+    later(anna)
+    asyncio.run(keep(timestamp=0))
+    send(anna)
+    assert (len(post.accepted), mails(anna)) == (1, ["uncertain"])
+
+
+def test_a_refused_receiver_is_not_tried_for_ever_and_the_next_mail_goes_out(anna: Actor, post: MailServer) -> None:
+    post.answers["RCPT"] = ["550 no such person"]
+    news(anna)
+    news(anna, "two")
+    assert send(anna) == 1
+    assert mails(anna) == ["failed", "sent"]
+
+
+def test_a_server_that_is_down_delays_all_and_loses_none(anna: Actor, settings: Any) -> None:
+    down = MailServer()
+    serve(down)()
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", down.port
+    news(anna)
+    news(anna, "two")
+    assert send(anna) == 0
+    assert mails(anna) == ["waiting", "waiting"]
+    stop = serve(down)
+    later(anna)
+    assert send(anna) == 2
+    stop()
+
+
+def test_what_healed_before_its_mail_was_sent_is_not_mailed(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
+    happens(anna, "test_worse", facts={"account": "x"})
+    is_over(anna, "test_worse")
+    assert send(anna) == 0
+    assert mailoutbox == []
+
+
+def test_a_person_who_left_meanwhile_gets_no_mail(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
+    news(anna)
+    User.objects.filter(pk=anna.user_id).update(is_active=False)
+    assert send(anna) == 0
+    assert mails(anna) == ["dropped"]
+
+
+def test_a_killed_worker_neither_loses_a_mail_nor_sends_it_twice(
+    anna: Actor, database_addresses: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while the server thinks about the text; and killed before it had agreed to the receiver."""
+    mail = MailServer(holds=threading.Event())
+    stop = serve(mail)
+    monkeypatch.setenv("KOPPEL_SMTP_URL", f"smtp://127.0.0.1:{mail.port}")
+    monkeypatch.setenv("KOPPEL_MAIL_DIR", "")
+    news(anna, "one", "Given")
+    with run_worker(database_addresses.superuser_url) as worker:
+        assert mail.received.wait(20)
+        news(anna, "two", "Not given")
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.wait()
+    assert mail.holds is not None
+    mail.holds.set()
+    assert mails(anna) == ["handing_over", "waiting"]
+    with organisation_scope(anna.organisation_id):  # the second was claimed when its process died
+        Delivery.objects.filter(state="waiting").update(state="claimed", claimed_at=timezone.now())
+    later(anna)
+    asyncio.run(keep(timestamp=0))
+    with run_worker(database_addresses.superuser_url):
+        wait_until(lambda: mails(anna) == ["uncertain", "sent"], 20)
+    stop()
+    assert len(mail.accepted) == len({one["Message-ID"] for one in mail.accepted}) == 2
+
+
+def test_two_workers_send_each_mail_once(anna: Actor, post: MailServer) -> None:
+    for place in range(20):
+        news(anna, str(place), f"Company {place}")
+    both = [threading.Thread(target=_send_apart, args=(anna,)) for _ in range(3)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    subjects = [str(one["Subject"]) for one in post.accepted]
+    assert sorted(subjects) == sorted(set(subjects))
+    assert len(subjects) == 20
+
+
+def _send_apart(actor: Actor) -> None:
+    from django.db import connections
+
+    try:
+        send(actor)
+    finally:
+        connections.close_all()
+
+
+def test_silenced_events_are_not_mailed_and_unknown_ones_say_so(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
+    prefers(anna, TROUBLE, mail="none")
+    happens(anna, "never_registered")
+    send(anna)
+    assert mailoutbox[0].subject == "Something happened (never_registered)."

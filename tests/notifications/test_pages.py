@@ -1,0 +1,124 @@
+"""The page of notices and the page of what a person is told, as the person uses them."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from koppel.audit.models import AuditEntry
+from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.models import Arrangement, Notice, Preference
+from koppel.notifications.sign_ins import browser_of
+from koppel.organisations.models import Organisation, User
+from koppel.organisations.policy import Actor
+from tests.fixtures.people import PASSWORD
+from tests.notifications.firm import NEWS, TROUBLE, happens, is_over, told
+
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:150.0) Gecko/20100101 Firefox/150.0"
+EDGE = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36 Edg/140.0"
+
+
+@pytest.fixture
+def anna(actor: Any) -> Actor:
+    return actor("administrator", name="Anna")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def browser(anna: Actor) -> Client:
+    client = Client()
+    client.force_login(User.objects.get(pk=anna.user_id))
+    return client
+
+
+def page(browser: Client, address: str = "/notices/") -> str:
+    return browser.get(address).content.decode()
+
+
+def test_notices_are_filtered_read_and_unread_again(anna: Actor, browser: Client) -> None:
+    happens(anna, NEWS, administrations={1: {"name": "First"}})
+    happens(anna, "test_worse", "two", facts={"account": "s.jansen"})
+    is_over(anna, "test_worse", "two")
+    assert 'class="count">2<' in page(browser)
+    assert "it is over" in page(browser)
+    assert "First" not in page(browser, "/notices/?event=test_worse")
+    with organisation_scope(anna.organisation_id):
+        first = Notice.objects.get(event=NEWS)
+    browser.post("/notices/read", {"id": first.pk, "query": "show=unread"})
+    assert "First" not in page(browser, "/notices/?show=unread")
+    assert 'class="count">1<' in page(browser)
+    browser.post("/notices/read", {"unread": first.pk})
+    assert 'class="count">2<' in page(browser)
+    browser.post("/notices/read")
+    assert 'class="count"' not in page(browser)
+
+
+def test_a_notice_of_somebody_else_is_not_there(anna: Actor, browser: Client, actor: Any) -> None:
+    with organisation_scope(anna.organisation_id):
+        firm = Organisation.objects.get(pk=anna.organisation_id)
+    happens(actor("user", organisation=firm, name="Ben"), NEWS, "ben", administrations={1: {"name": "Secret"}})
+    with organisation_scope(anna.organisation_id):
+        notice = Notice.objects.get()
+    assert browser.get(f"/notices/{notice.pk}/").status_code == 404
+    browser.post("/notices/read", {"id": notice.pk})
+    with organisation_scope(anna.organisation_id):
+        notice.refresh_from_db()
+        assert notice.read_at is None
+    assert "Secret" not in page(browser)
+
+
+@pytest.mark.parametrize("query", ["page=0", "page=99999999", "event=%00", "show=x", "page=²"])
+def test_rubbish_in_the_address_bar_is_left_out(browser: Client, query: str) -> None:
+    assert browser.get(f"/notices/?{query}").status_code == 200
+
+
+def test_what_a_person_is_told_is_chosen_and_kept_in_the_trail(anna: Actor, browser: Client, actor: Any) -> None:
+    with organisation_scope(anna.organisation_id):
+        firm = Organisation.objects.get(pk=anna.organisation_id)
+    ben = actor("user", organisation=firm, name="Ben")
+    asked = {f"screen-{NEWS}": "all", f"mail-{NEWS}": "none", f"screen-{TROUBLE}": "none", "digest": "daily",
+             "stand_in": ben.membership_id, "away_until": "2026-12-24"}  # fmt: skip
+    text = browser.post("/notices/preferences/", asked, follow=True).content.decode()
+    assert "Your choices are stored." in text
+    with organisation_scope(anna.organisation_id):
+        chosen = {(one.event, one.channel): one.scope for one in Preference.objects.all()}
+        assert chosen == {(NEWS, "screen"): "all", (NEWS, "mail"): "none"}
+        arrangement = Arrangement.objects.get()
+        assert (arrangement.digest, arrangement.stand_in_id) == (True, ben.membership_id)
+        assert AuditEntry.objects.filter(act="notices.arranged").count() == 2
+    browser.post("/notices/preferences/", {f"screen-{NEWS}": "mine", f"mail-{NEWS}": "mine", "digest": "now"})
+    with organisation_scope(anna.organisation_id):
+        assert not Preference.objects.exists()
+        assert Arrangement.objects.get().stand_in_id is None
+
+
+def test_a_stranger_cannot_stand_in(anna: Actor, browser: Client, actor: Any) -> None:
+    stranger = actor("administrator", name="Vreemde")
+    text = browser.post("/notices/preferences/", {"stand_in": stranger.membership_id}).content.decode()
+    assert "Nothing was stored" in text
+    with organisation_scope(anna.organisation_id):
+        assert not Arrangement.objects.exists()
+
+
+def sign_in(anna: Actor, agent: str, address: str = "192.0.2.10") -> None:
+    client = Client(headers={"user-agent": agent}, REMOTE_ADDR=address)
+    email = User.objects.get(pk=anna.user_id).email
+    client.post("/accounts/login/", {"login": email, "password": PASSWORD})
+    assert client.get("/notices/").status_code == 200
+
+
+def test_a_sign_in_from_a_new_browser_is_told_and_a_known_one_is_not(anna: Actor) -> None:
+    sign_in(anna, FIREFOX)
+    sign_in(anna, FIREFOX.replace("150", "151"), "192.0.2.77")
+    assert told(anna) == []
+    sign_in(anna, EDGE)
+    sign_in(anna, FIREFOX, "198.51.100.4")
+    sign_in(anna, EDGE)
+    assert [one.split(":")[1].split(".")[0] for one in told(anna)] == [
+        " Edge, Windows, address 192", " Firefox, Linux, address 198",
+    ]  # fmt: skip
+
+
+def test_browsers_are_named_as_people_name_them() -> None:
+    assert browser_of(EDGE) == "Edge, Windows"
+    assert browser_of("curl/8.1") == "curl/8.1"
+    assert browser_of("") == "–"
