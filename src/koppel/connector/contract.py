@@ -9,16 +9,22 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+import msgspec
+
 from koppel.connector.rows import Row
 from koppel.kit.http import Response
 from koppel.kit.secrets import Secret
 
 
 class ReadMode(StrEnum):
-    """How a resource can be read; each resource states its modes, best first."""
+    """How a resource can be read; each resource states its modes, best first.
+
+    FULL: everything. MODIFIED_SINCE: what changed since a checkpoint. COMPARED: everything, but an answer that is byte for byte
+    that of the checkpoint is `unchanged` and brings no records."""
 
     FULL = "full"
     MODIFIED_SINCE = "modified_since"
+    COMPARED = "compared"
 
 
 class DeleteMode(StrEnum):
@@ -195,16 +201,19 @@ class Window:
     today: date
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """`native` is the vendor's payload, byte for byte, without what belongs to the page (totals). `children` are entry lines.
 
-    `partition` names what a complete read may prove absent (the period of an entry); '' where there are none."""
+    `partition` names what a complete read may prove absent (the period of an entry); '' where there are none. `compared` is
+    what tells two versions apart when that is less than `native`: a stamp that jumps on a whole table changes nothing.
+    `is_whole`: all children are here (False when a page may have split them)."""
 
     external_id: str
     native: bytes
     partition: str = ""
     children: tuple["Record", ...] = ()
+    compared: bytes = b""
+    is_whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -218,9 +227,15 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A complete read ended here. `partitions` None = all of the resource; else only rows of these may be called absent."""
+    """A complete read ended with this page. `partitions` None = all of the resource; else only rows of these may be absent.
+
+    `again` is the cursor at which these partitions begin: a read of several answers is repeated before anything is called
+    absent, for rows move between pages while somebody works. None = it was one answer, which cannot be torn. `is_sound`
+    False = the source itself showed that rows moved (totals differ)."""
 
     partitions: frozenset[str] | None = None
+    again: str | None = None
+    is_sound: bool = True
 
 
 @dataclass(frozen=True)
@@ -228,7 +243,8 @@ class Page:
     """One page: records and checkpoint are committed together.
 
     `next` continues this read (None = the read is over). `checkpoint` is where a later incremental read may start; only on
-    the last page. `snapshot` only at the end of a complete read. `expected_total` counts records (lines for entries)."""
+    the last page. `snapshot` only at the end of a complete read, of the whole or of partitions. `unchanged`: this part is
+    what the checkpoint says. `expected_total` counts records (lines for entries)."""
 
     records: Sequence[Record]
     next: str | None = None
@@ -237,6 +253,7 @@ class Page:
     expected_total: int | None = None
     rejected: Sequence[Rejected] = ()
     tombstones: Sequence[str] = ()
+    unchanged: bool = False
 
 
 class Http(Protocol):
@@ -324,7 +341,7 @@ class Connector(Protocol):
     async def read_page(
         self, session: Session, resource: str, mode: ReadMode, window: Window, cursor: str | None
     ) -> Page:
-        """`cursor` None starts: a complete read, or with MODIFIED_SINCE not allowed (that starts from a checkpoint)."""
+        """`cursor` None starts a complete read; MODIFIED_SINCE and COMPARED start from a checkpoint."""
         ...
 
     def normalise(self, resource: str, native: bytes, parent: str = "") -> Row:

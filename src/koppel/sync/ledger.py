@@ -1,9 +1,8 @@
 """The engine's own rows: runs, parts and checkpoints, over async psycopg. Every page's transaction begins with `hold`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from typing import Any
 
 from psycopg.rows import class_row
 
@@ -33,7 +32,7 @@ class Held:
 
 @dataclass
 class Mark:
-    """A checkpoint as read."""
+    """A checkpoint as read; the fields are those of `sync.models.Checkpoint`."""
 
     cursor: str = ""
     read_mode: str = ""
@@ -42,6 +41,31 @@ class Mark:
     position: str = ""
     complete_as_of: datetime | None = None
     last_full_at: datetime | None = None
+    fiscal_years_back: int = 0
+    is_confirming: bool = False
+    is_torn: bool = False
+    seen: int = 0
+
+    @property
+    def is_baseline(self) -> bool:
+        """Nothing has been read completely yet: rows are new, and none can be absent."""
+        return self.last_full_at is None
+
+
+@dataclass(frozen=True)
+class Count:
+    """What a page adds to a part of the run; `state`, `mode` and `expected_total` are set, not added."""
+
+    state: str
+    mode: str
+    expected_total: int | None = None
+    pages: int = 1
+    rows: int = 0
+    lines: int = 0
+    added: int = 0
+    changed: int = 0
+    deleted: int = 0
+    rejected: int = 0
 
 
 _CLAIM = f"""
@@ -142,69 +166,80 @@ async def plan(connection: Connection, held: Held, resources: Sequence[tuple[str
     return dict(await found.fetchall())
 
 
-async def read_mark(connection: Connection, held: Held, resource: str) -> Mark:
-    async with connection.cursor(row_factory=class_row(Mark)) as cursor:
-        await cursor.execute(
-            "SELECT cursor, read_mode, read_id, read_started_at, position, complete_as_of, last_full_at"
-            " FROM sync_checkpoint WHERE administration_id = %s AND resource = %s",
-            [held.administration_id, resource],
-        )
-        return await cursor.fetchone() or Mark()
+async def read_marks(connection: Connection, held: Held) -> dict[str, Mark]:
+    """By resource; one that was never read has none."""
+    names = [one.name for one in fields(Mark)]
+    found = await connection.execute(
+        f"SELECT resource, {', '.join(names)} FROM sync_checkpoint WHERE administration_id = %s",  # noqa: S608
+        [held.administration_id],
+    )
+    return {str(resource): Mark(*values) for resource, *values in await found.fetchall()}
 
 
-async def keep_mark(connection: Connection, held: Held, resource: str, mark: Mark) -> None:
+async def keep(connection: Connection, held: Held, resource: str, mark: Mark, count: Count) -> None:
+    """A page's checkpoint and its counts, in the page's own transaction."""
     await connection.execute(
-        "INSERT INTO sync_checkpoint (organisation_id, administration_id, resource, cursor, read_mode, read_id,"
-        " read_started_at, position, complete_as_of, last_full_at, available, why_not)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, true, '')"
-        " ON CONFLICT (administration_id, resource) DO UPDATE SET cursor = excluded.cursor, read_mode = excluded.read_mode,"
-        " read_id = excluded.read_id, read_started_at = excluded.read_started_at, position = excluded.position,"
-        " complete_as_of = excluded.complete_as_of, last_full_at = excluded.last_full_at, available = true, why_not = ''",
-        [
-            held.organisation_id, held.administration_id, resource, mark.cursor, mark.read_mode, mark.read_id,
-            mark.read_started_at, mark.position, mark.complete_as_of, mark.last_full_at,
-        ],
+        _KEEP,
+        {
+            **asdict(mark), **asdict(count), "organisation": held.organisation_id, "administration": held.administration_id,
+            "run": held.id, "resource": resource,
+        },
     )  # fmt: skip
 
 
-async def count_page(connection: Connection, held: Held, resource: str, **values: Any) -> None:
-    """Add to the counters of a part; `expected_total`, `state`, `mode` and `reason` are set, not added."""
-    put: dict[str, Any] = {
-        key: values.pop(key) for key in ("expected_total", "state", "mode", "reason") if key in values
-    }
-    parts = [f"{key} = {key} + %({key})s" for key in values] + [f"{key} = %({key})s" for key in put]
-    if put.get("state") in ("done", "failed", "skipped"):
-        parts.append("finished_at = now()")
-    parts.append("started_at = coalesce(started_at, now())")
+_MARK = tuple(one.name for one in fields(Mark))
+_COUNTED = ("pages", "rows", "lines", "added", "changed", "deleted", "rejected")
+_KEEP = f"""
+WITH part AS (
+  UPDATE sync_run_resource
+     SET {", ".join(f"{name} = {name} + %({name})s" for name in _COUNTED)}, state = %(state)s::text, mode = %(mode)s,
+         expected_total = %(expected_total)s, started_at = coalesce(started_at, now()),
+         finished_at = CASE WHEN %(state)s::text = 'done' THEN now() END
+   WHERE run_id = %(run)s AND resource = %(resource)s)
+INSERT INTO sync_checkpoint (organisation_id, administration_id, resource, {", ".join(_MARK)}, available, why_not)
+VALUES (%(organisation)s, %(administration)s, %(resource)s, {", ".join(f"%({name})s" for name in _MARK)}, true, '')
+    ON CONFLICT (administration_id, resource) DO UPDATE
+   SET {", ".join(f"{name} = excluded.{name}" for name in _MARK)}, available = true, why_not = ''
+"""  # noqa: S608 - column names of our own
+
+
+async def end_part(connection: Connection, held: Held, resource: str, state: str, reason: str) -> None:
+    """A resource that could not be read: skipped or failed, with the reason."""
     await connection.execute(
-        f"UPDATE sync_run_resource SET {', '.join(parts)} WHERE run_id = %(run)s AND resource = %(resource)s",  # noqa: S608
-        {**values, **put, "run": held.id, "resource": resource},
+        "UPDATE sync_run_resource SET state = %s, reason = %s, started_at = coalesce(started_at, now()),"
+        " finished_at = now() WHERE run_id = %s AND resource = %s",
+        [state, reason, held.id, resource],
     )
 
 
 async def note_unavailable(connection: Connection, held: Held, resource: str, why_not: str) -> None:
     await connection.execute(
         "INSERT INTO sync_checkpoint (organisation_id, administration_id, resource, cursor, read_mode, read_id, position,"
-        " available, why_not) VALUES (%s, %s, %s, '', '', 0, '', false, %s)"
+        " fiscal_years_back, is_confirming, is_torn, seen, available, why_not)"
+        " VALUES (%s, %s, %s, '', '', 0, '', 0, false, false, 0, false, %s)"
         " ON CONFLICT (administration_id, resource) DO UPDATE SET available = false, why_not = excluded.why_not, cursor = ''",
         [held.organisation_id, held.administration_id, resource, why_not],
     )
 
 
-async def see(connection: Connection, held: Held, resource: str, read_id: int, keys: list[str]) -> None:
-    await connection.execute(
+async def see(connection: Connection, held: Held, resource: str, read_id: int, keys: list[str]) -> int:
+    """Write down what a complete read of several pages met. How many keys were new."""
+    done = await connection.execute(
         "INSERT INTO sync_seen (organisation_id, administration_id, resource, read_id, external_id)"
         " SELECT %s, %s, %s, %s, unnest(%s::text[]) ON CONFLICT DO NOTHING",
         [held.organisation_id, held.administration_id, resource, read_id, keys],
     )
+    return done.rowcount
 
 
-async def has_seen(connection: Connection, held: Held, resource: str, read_id: int, key: str) -> bool:
+async def count_seen(connection: Connection, held: Held, resources: Sequence[str], read_id: int) -> int:
+    """Fewer than were written down: the table is unlogged, and the database crashed in between."""
     found = await connection.execute(
-        "SELECT 1 FROM sync_seen WHERE administration_id = %s AND resource = %s AND read_id = %s AND external_id = %s",
-        [held.administration_id, resource, read_id, key],
+        "SELECT count(*) FROM sync_seen WHERE administration_id = %s AND resource = ANY(%s) AND read_id = %s",
+        [held.administration_id, list(resources), read_id],
     )
-    return await found.fetchone() is not None
+    row = await found.fetchone()
+    return int(row[0]) if row else 0
 
 
 async def forget_seen(connection: Connection, held: Held, resources: Sequence[str]) -> None:
@@ -212,15 +247,6 @@ async def forget_seen(connection: Connection, held: Held, resources: Sequence[st
         "DELETE FROM sync_seen WHERE administration_id = %s AND resource = ANY(%s)",
         [held.administration_id, list(resources)],
     )
-
-
-async def log_changes(connection: Connection, held: Held, resource: str, kind: str, keys: list[str]) -> None:
-    if keys:
-        await connection.execute(
-            "INSERT INTO sync_change (organisation_id, administration_id, run_id, resource, external_id, kind, at)"
-            " SELECT %s, %s, %s, %s, unnest(%s::text[]), %s, now()",
-            [held.organisation_id, held.administration_id, held.id, resource, keys, kind],
-        )
 
 
 async def keep_rejected(connection: Connection, held: Held, resource: str, rejected: Sequence[Rejected]) -> None:

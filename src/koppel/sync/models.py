@@ -119,7 +119,11 @@ class Checkpoint(Tenant):
 
     `cursor` is the place inside a read that is under way ('' = none), `read_mode` and `read_started_at` belong to it.
     `position` is the vendor's mark from which the next incremental read starts. `complete_as_of` is the start of the newest
-    finished read; `last_full_at` that of the newest finished complete read."""
+    finished read; `last_full_at` that of the newest finished complete read, which looked `fiscal_years_back` years back.
+
+    While a complete read is under way: `seen` counts the keys kept in `sync_seen`; `is_confirming`: rows were missed and their
+    partition is read once more before they are called deleted; `is_torn`: a part could not be proved, so the read does not
+    count as complete."""
 
     administration = models.ForeignKey(
         Administration, on_delete=models.CASCADE, db_constraint=False, related_name="checkpoints"
@@ -132,6 +136,10 @@ class Checkpoint(Tenant):
     position = models.TextField(default="")
     complete_as_of = models.DateTimeField(null=True)
     last_full_at = models.DateTimeField(null=True)
+    fiscal_years_back = models.IntegerField(default=0)
+    is_confirming = models.BooleanField(default=False)
+    is_torn = models.BooleanField(default=False)
+    seen = models.BigIntegerField(default=0)
     available = models.BooleanField(default=True)
     why_not = models.TextField(default="")
 
@@ -161,9 +169,16 @@ class Seen(models.Model):
         return f"{self.resource} {self.external_id}"
 
 
+class ChangeKind(models.TextChoices):
+    ADDED = "added", _("Added")
+    CHANGED = "changed", _("Changed")
+    DELETED = "deleted", _("Deleted")
+
+
 class Change(models.Model):
-    """One record added, changed or deleted by a run. The first complete read of a resource is the baseline: its rows are
-    counted in the run and carry `first_seen`, and are not repeated here."""
+    """One record added, changed or deleted by a run, with the vendor's payload before and after (NULL: there was none). The
+    first complete read of a resource is the baseline: its rows are counted in the run and carry `first_seen`, and are not
+    repeated here. `period` is that of an entry, line or balance; `in_closed_period`: the source had closed it."""
 
     id = models.BigAutoField(primary_key=True)
     organisation_id = models.BigIntegerField()
@@ -171,12 +186,19 @@ class Change(models.Model):
     run_id = models.BigIntegerField()
     resource = models.CharField(max_length=40)
     external_id = models.TextField()
-    kind = models.CharField(max_length=10)
+    kind = models.CharField(max_length=10, choices=ChangeKind)
     at = models.DateTimeField()
+    before = models.BinaryField(null=True)
+    after = models.BinaryField(null=True)
+    period = models.CharField(max_length=10, default="")
+    in_closed_period = models.BooleanField(default=False)
 
     class Meta:
         db_table = "sync_change"
-        indexes = [models.Index(fields=["administration_id", "-at"], name="changes_by_time")]
+        indexes = [
+            models.Index(fields=["administration_id", "-at"], name="changes_by_time"),
+            models.Index(fields=["administration_id", "run_id", "id"], name="changes_of_run"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.resource} {self.external_id}"

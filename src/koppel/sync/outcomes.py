@@ -28,7 +28,7 @@ def begin(held: Held) -> Wanted:
         if administration.activated_at is None:
             mark(held.organisation_id, held.administration_id, Status.CONFIGURING)
         settings = in_force(administration)
-    return Wanted(settings.resources, settings.fiscal_years_back)
+    return Wanted(settings.resources, settings.fiscal_years_back, settings.full_comparison_weekday)
 
 
 def succeed(held: Held, *, changed: bool) -> None:

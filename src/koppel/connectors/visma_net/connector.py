@@ -23,7 +23,7 @@ from koppel.connector.contract import (
 )
 from koppel.connector.errors import NotConsented, SetupMissing
 from koppel.connector.rows import Row
-from koppel.connectors.visma_net import consent, normalise, reading
+from koppel.connectors.visma_net import consent, lists, normalise, periods, reading
 from koppel.connectors.visma_net.answers import get, good, parse
 from koppel.connectors.visma_net.descriptor import COMPANY_LIST, DESCRIPTOR, SERVICE
 from koppel.kit.secrets import Secret
@@ -32,8 +32,8 @@ ORDER = (
     "company_details", "periods", "accounts", "vat_codes", "journals", "cost_codes", "projects", "contacts",
     "payment_terms", "balances", "entries",
 )  # fmt: skip
-WITH_CHANGES = ("projects", "contacts", "balances", "entries")
-"""Resources whose endpoints know `lastModifiedDateTime`; the others are short lists, read whole."""
+WITH_CHANGES = (*lists.WITH_CHANGES, *periods.ENDPOINTS)
+"""Resources whose endpoints know `lastModifiedDateTime` and are long enough to need it; the others are compared whole."""
 
 
 class _Context(msgspec.Struct):
@@ -125,7 +125,7 @@ class VismaNet:
         return [
             ResourceSpec(
                 key,
-                (ReadMode.MODIFIED_SINCE, ReadMode.FULL) if key in WITH_CHANGES else (ReadMode.FULL,),
+                (ReadMode.MODIFIED_SINCE if key in WITH_CHANGES else ReadMode.COMPARED, ReadMode.FULL),
                 DeleteMode.BY_ABSENCE,
                 reading.OVERLAP,
             )
@@ -135,7 +135,13 @@ class VismaNet:
     async def read_page(
         self, session: Session, resource: str, mode: ReadMode, window: Window, cursor: str | None
     ) -> Page:
-        return await reading.read_page(session, resource, mode, window, cursor)
+        at = reading.decoded(cursor, mode)
+        if resource not in periods.ENDPOINTS:
+            return await lists.read(session, resource, at)
+        if not at.since and not at.names:
+            names = await reading.periods_within(session, window)
+            at = at.following(names=names, oldest=names[0] if names else "")
+        return await periods.read(session, resource, at)
 
     def normalise(self, resource: str, native: bytes, parent: str = "") -> Row:
         """Raises `ValueError` (which msgspec's errors are) with a reason."""

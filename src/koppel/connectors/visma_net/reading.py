@@ -1,87 +1,76 @@
-"""Reads one page of one resource. Cursors are JSON, so that a read goes on in another process.
+"""Reads one page of one resource: cursors, checkpoints, and which file knows the endpoint.
 
-Rules of the API that shape this file: totals sit in every item (`metadata`), a large `pageSize` is cut silently, unpaged lists
-come whole, journal pages count lines and split a batch, `/v2/journaltransaction` and `/v2/generalLedgerBalance` want `periodId`
-or a bare `lastModifiedDateTime`.
+Cursors are JSON, so that a read goes on in another process. Rules of the API that shape the files beside this one: totals sit
+in every item (`metadata`), a large `pageSize` is cut silently, unpaged lists come whole, journal pages count lines and split a
+batch, `/v2/journaltransaction` and `/v2/generalLedgerBalance` want `periodId` or a bare `lastModifiedDateTime`.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
 
-from koppel.connector.contract import Page, ReadMode, Record, Rejected, Session, Snapshot, Window
-from koppel.connector.errors import ContractBroken
+from koppel.connector.contract import ReadMode, Session, Window
 from koppel.connectors.visma_net.answers import get, parse
+from koppel.kit.clock import now
 
 PAGE_SIZE = 1000
 OVERLAP = timedelta(minutes=10)
-Item = dict[str, msgspec.Raw]
-Key = Callable[[Item], str]
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """`fields` make the key, `prefix` tells records of two endpoints in one resource apart. `wraps`: rows sit in `records`."""
-
-    path: str
-    fields: tuple[str, ...]
-    prefix: str = ""
-    paged: bool = False
-    wraps: bool = False
-    delta: bool = False
-
-
-ENDPOINTS: dict[str, tuple[Endpoint, ...]] = {
-    "company_details": (
-        Endpoint("/v1/organization", ("organizationCd",), "organisation "),
-        Endpoint("/v1/branch", ("number",), "branch "),
-    ),
-    "accounts": (Endpoint("/v1/account", ("accountCD",)),),
-    "vat_codes": (Endpoint("/v1/vat", ("vatId",)),),
-    "journals": (Endpoint("/v1/ledger", ("number", "module")),),
-    "periods": (Endpoint("/v1/financialPeriod", ("year", "period")),),
-    "cost_codes": (Endpoint("/v1/department", ("departmentId",), "department "),),
-    "projects": (Endpoint("/v1/project", ("projectID",), paged=True, delta=True),),
-    "contacts": (
-        Endpoint("/v1/customer", ("internalId",), "customer ", paged=True, delta=True),
-        Endpoint("/v1/supplier", ("internalId",), "supplier ", paged=True, delta=True),
-    ),
-    "payment_terms": (Endpoint("/v1/creditTerm", ("termsId",), paged=True, wraps=True),),
-}
-BY_PERIOD = ("balances", "entries")
-MODULES = ("GL", "AP", "AR", "CA", "CM", "IN", "DR", "FA", "PM")
-"""The batch modules of the description; each is a daybook of an actual ledger."""
+FUTURE_MAX = timedelta(days=1)
+TRIES_MAX = 3
 
 
 class Cursor(msgspec.Struct, tag="cursor", omit_defaults=True):
-    """Where a read is: `place` in the endpoints or periods, the next `page`, the newest change seen, lines counted so far.
+    """Where a read is.
 
-    `since` is set for a read of changes only."""
+    `place` among the endpoints, dimensions or periods (`names`), the next `page` there; `newest` change seen; `since` is set
+    for a read of changes only. `expected` counts what the places before this one held. Of this place: the `total` that its
+    first page stated, what was `read` so far, the page `size` the vendor really uses, and how often it was begun again
+    because rows moved (`tries`). `known` are fingerprints of the checkpoint, `found` those of this read; `skips` says
+    whether an answer that is known may be left out. `oldest` period that was ever read whole."""
 
     place: int = 0
     page: int = 1
-    periods: list[str] = []
+    names: list[str] = []
     newest: str = ""
-    counted: int = 0
     since: str = ""
+    expected: int = 0
+    total: int = -1
+    read: int = 0
+    size: int = 0
+    tries: int = 0
+    known: dict[str, str] = {}
+    found: dict[str, str] = {}
+    skips: bool = False
+    oldest: str = ""
+
+    def following(self, **changes: object) -> "Cursor":
+        return msgspec.structs.replace(self, **changes)
+
+    def next_page(self, read: int, total: int, size: int) -> "Cursor":
+        return self.following(page=self.page + 1, read=read, total=total, size=size)
+
+    def next_place(self, expected: int) -> "Cursor":
+        return self.following(place=self.place + 1, page=1, expected=expected, total=-1, read=0, size=0, tries=0)
+
+    def again(self, tries: int = 0) -> "Cursor":
+        """This place from its first page."""
+        return self.following(page=1, total=-1, read=0, size=0, tries=tries)
+
+    def text(self) -> str:
+        return msgspec.json.encode(self).decode()
 
 
-class Metadata(msgspec.Struct):
+class Checkpoint(msgspec.Struct, tag="checkpoint", omit_defaults=True):
+    """From which the next read starts: the vendor's own clock, zone-less, or the fingerprints of lists that came whole."""
+
+    newest: str = ""
+    found: dict[str, str] = {}
+    oldest: str = ""
+
+
+class Metadata(msgspec.Struct, frozen=True):
     totalCount: int = 0
     maxPageSize: int = 0
-
-
-class Envelope(msgspec.Struct):
-    records: list[Item]
-    totalCount: int = 0
-
-
-class Checkpoint(msgspec.Struct, tag="checkpoint"):
-    """From which the next read of changes starts: the vendor's own clock, zone-less."""
-
-    newest: str
 
 
 class FinancialPeriod(msgspec.Struct):
@@ -90,48 +79,34 @@ class FinancialPeriod(msgspec.Struct):
     startDate: str
 
 
-class Segment(msgspec.Struct):
-    segmentId: int
-    description: str = ""
-    segmentValues: list[msgspec.Raw] = []
+_start_or_place = msgspec.json.Decoder(Cursor | Checkpoint)
 
 
-class Dimension(msgspec.Struct):
-    id: str
-    segments: list[Segment] = []
+def decoded(cursor: str | None, mode: ReadMode) -> Cursor:
+    """The place to read at; a checkpoint becomes the first place."""
+    found = _start_or_place.decode(cursor) if cursor else Checkpoint()
+    if isinstance(found, Cursor):
+        return found
+    if mode is ReadMode.MODIFIED_SINCE and found.newest:
+        return Cursor(since=earlier(found.newest), newest=found.newest, oldest=found.oldest)
+    return Cursor(known=found.found, skips=mode is ReadMode.COMPARED)
 
 
-async def read_page(session: Session, resource: str, mode: ReadMode, window: Window, cursor: str | None) -> Page:
-    """One call to the vendor (two at the start of a read by period)."""
-    found = msgspec.json.decode(cursor, type=Cursor | Checkpoint) if cursor else None
-    at = found if isinstance(found, Cursor) else await _start(session, resource, mode, window, found)
-    if resource in BY_PERIOD:
-        return await _page_by_period(session, resource, at)
-    if resource == "cost_codes" and at.place > 0:
-        return await _dimension(session, at)
-    return await _page_of_list(session, resource, at)
-
-
-async def _start(
-    session: Session, resource: str, mode: ReadMode, window: Window, checkpoint: Checkpoint | None
-) -> Cursor:
-    if mode is ReadMode.MODIFIED_SINCE and checkpoint:
-        return Cursor(since=_earlier(checkpoint.newest), newest=checkpoint.newest)
-    if resource in BY_PERIOD:
-        return Cursor(periods=await periods_within(session, window))
-    if resource == "cost_codes":
-        names: list[str] = parse(await get(session, "/v1/dimension"), list[str])
-        return Cursor(periods=names)
-    return Cursor()
+def checkpoint(at: Cursor) -> str:
+    """'' when nothing was seen from which a later read could start."""
+    if not at.newest and not at.found:
+        return ""
+    return msgspec.json.encode(Checkpoint(at.newest, at.found, at.oldest)).decode()
 
 
 async def periods_within(session: Session, window: Window) -> list[str]:
-    """`YYYYPP` of the newest fiscal year that has begun and the years before it that are wanted, oldest first."""
+    """`YYYYPP` of the newest fiscal year that has begun and the years before it that are wanted, oldest first.
+
+    Years are the company's own: they may be broken, short or long, and a year without periods does not count."""
     found: list[FinancialPeriod] = parse(await get(session, "/v1/financialPeriod"), list[FinancialPeriod])
-    begun = [one for one in found if one.startDate[:10] <= window.today.isoformat()]
-    newest = max((one.year for one in begun), default=0)
-    wanted = [one for one in found if newest - window.fiscal_years_back <= one.year <= newest]
-    return sorted({period_key(one.year, one.period) for one in wanted})
+    begun = {one.year for one in found if one.startDate[:10] <= window.today.isoformat()}
+    years = sorted(begun)[-(window.fiscal_years_back + 1) :]
+    return sorted({period_key(one.year, one.period) for one in found if one.year in years})
 
 
 def period_key(year: int, period: str) -> str:
@@ -139,198 +114,31 @@ def period_key(year: int, period: str) -> str:
     return period if len(period) == 6 else f"{year:04d}{period:0>2}"
 
 
-async def _page_of_list(session: Session, resource: str, at: Cursor) -> Page:
-    endpoints = ENDPOINTS[resource]
-    endpoint = endpoints[at.place]
-    params: dict[str, str] = {"pageNumber": str(at.page), "pageSize": str(PAGE_SIZE)} if endpoint.paged else {}
-    if at.since:
-        params |= {"lastModifiedDateTime": at.since, "lastModifiedDateTimeCondition": ">="}
-    body = await get(session, endpoint.path, params)
-    if endpoint.wraps:
-        envelope: Envelope = parse(body, Envelope)
-        items, meta = envelope.records, Metadata(envelope.totalCount, PAGE_SIZE)
-    else:
-        items = parse(body, list[Item])
-        meta = _metadata(items)
-    records, rejected = _records(_daybooks(items) if resource == "journals" else items, endpoint)
-    at.newest = max([at.newest, *(_text(one.get("lastModifiedDateTime")) for one in items)])
-    last_place = len(endpoints) - 1 + (len(at.periods) if resource == "cost_codes" else 0)
-    following = _following(at, endpoint, len(items), meta)
-    if following is None and at.place < last_place:
-        following = Cursor(at.place + 1, 1, at.periods, at.newest, at.counted + meta.totalCount, at.since)
-    return _page(at, records, rejected, following, expected=at.counted + (meta.totalCount or len(items)))
+def newer(newest: str, *stamps: str) -> str:
+    """The latest of the stamps. One from the future is a clock gone wrong: following it would hide all that comes before it."""
+    limit = (now() + FUTURE_MAX).strftime("%Y-%m-%dT%H:%M:%S")
+    return max([newest, *(one for one in stamps if one < limit)])
 
 
-def _daybooks(ledgers: Sequence[Item]) -> list[Item]:
-    """Each actual ledger once per batch module, the others (budget, statistics) once."""
-    return [
-        {**ledger, "module": msgspec.Raw(f'"{module}"'.encode())}
-        for ledger in ledgers
-        for module in (MODULES if _text(ledger.get("balanceType")) == "Actual" else MODULES[:1])
-    ]
-
-
-def _following(at: Cursor, endpoint: Endpoint, count: int, meta: Metadata) -> Cursor | None:
-    """The next page of this endpoint. The size counted with is the vendor's, not the one we asked for."""
-    size = min(PAGE_SIZE, meta.maxPageSize or PAGE_SIZE)
-    if not endpoint.paged or count == 0 or at.page * size >= meta.totalCount:
-        return None
-    return Cursor(at.place, at.page + 1, at.periods, at.newest, at.counted, at.since)
-
-
-async def _dimension(session: Session, at: Cursor) -> Page:
-    """The values of all segments of one dimension."""
-    name = at.periods[at.place - 1]
-    found: Dimension = parse(await get(session, f"/v1/dimension/{name}"), Dimension)
-    records = []
-    for segment in found.segments:
-        head = msgspec.json.encode(
-            {"dimension": found.id, "segmentId": segment.segmentId, "segment": segment.description}
-        )
-        for value in segment.segmentValues:
-            key = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
-            native = head[:-1] + b"," + bytes(value)[1:]
-            records.append(Record(f"{found.id} {segment.segmentId} {_text(key.get('valueId'))}", native))
-    following = Cursor(at.place + 1, 1, at.periods, at.newest, at.counted, "") if at.place < len(at.periods) else None
-    return _page(at, records, [], following, expected=None)
-
-
-async def _page_by_period(session: Session, resource: str, at: Cursor) -> Page:
-    if not at.since and not at.periods:
-        return Page([], checkpoint=_checkpoint(at), snapshot=Snapshot(frozenset()))
-    path = "/v2/journaltransaction" if resource == "entries" else "/v2/generalLedgerBalance"
-    params = {"pageNumber": str(at.page), "pageSize": str(PAGE_SIZE)}
-    params |= {"lastModifiedDateTime": at.since} if at.since else {"periodId": at.periods[at.place]}
-    items: list[Item] = parse(await get(session, path, params), list[Item])
-    meta = _metadata(items)
-    make = _entry if resource == "entries" else _balance
-    records: list[Record] = []
-    rejected: list[Rejected] = []
-    for item in items:
-        _sort_out(make, item, records, rejected)
-    at.newest = max([at.newest, *(_text(one.get("lastModifiedDateTime")) for one in items)])
-    size = min(PAGE_SIZE, meta.maxPageSize or PAGE_SIZE)
-    following: Cursor | None = None
-    counted = at.counted + (meta.totalCount if at.page == 1 else 0)
-    if items and at.page * size < meta.totalCount:
-        following = Cursor(at.place, at.page + 1, at.periods, at.newest, counted, at.since)
-    elif not at.since and at.place < len(at.periods) - 1:
-        following = Cursor(at.place + 1, 1, at.periods, at.newest, counted, "")
-    expected = counted if at.since else counted * max(1, len(at.periods)) // (at.place + 1)
-    return _page(at, records, rejected, following, expected=expected)
-
-
-def _page(
-    at: Cursor, records: Sequence[Record], rejected: Sequence[Rejected], following: Cursor | None, expected: int | None
-) -> Page:
-    if following is not None:
-        text = msgspec.json.encode(following).decode()
-        return Page(records, next=text, expected_total=expected, rejected=rejected)
-    by_period = bool(at.periods) and at.periods[0].isdigit()
-    snapshot = None if at.since else Snapshot(frozenset(at.periods) if by_period else None)
-    return Page(records, checkpoint=_checkpoint(at), snapshot=snapshot, expected_total=expected, rejected=rejected)
-
-
-def _checkpoint(at: Cursor) -> str:
-    return msgspec.json.encode(Checkpoint(at.newest)).decode() if at.newest else ""
-
-
-def _earlier(newest: str) -> str:
+def earlier(newest: str) -> str:
     """A little before the newest change seen: rows may become visible late. Same form as the API's, no zone."""
     moment = datetime.fromisoformat(newest).replace(tzinfo=None) - OVERLAP
     return moment.strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _metadata(items: Sequence[Item]) -> Metadata:
-    if items and "metadata" in items[0]:
-        found: Metadata = parse(bytes(items[0]["metadata"]), Metadata)
-        return found
-    return Metadata(len(items), 0)
+def page_size(at: Cursor, count: int, meta: Metadata) -> int:
+    """What the vendor really uses, settled on the first page: what it says, or what it gave when there is more."""
+    if at.size:
+        return at.size
+    size = min(PAGE_SIZE, meta.maxPageSize or PAGE_SIZE)
+    return count if 0 < count < size and meta.totalCount > count else size
 
 
-def _records(items: Sequence[Item], endpoint: Endpoint) -> tuple[list[Record], list[Rejected]]:
-    records: list[Record] = []
-    rejected: list[Rejected] = []
-
-    def make(item: Item) -> Record:
-        parts = [_text(item.get(name)) for name in endpoint.fields]
-        if not all(parts):
-            raise ValueError(f"It has no {endpoint.fields[0]}.")
-        prefix = f'"endpoint":"{endpoint.prefix.strip()}",'.encode() if endpoint.prefix else b""
-        return Record(endpoint.prefix + "/".join(parts), b"{" + prefix + _native(item)[1:])
-
-    for item in items:
-        _sort_out(make, item, records, rejected)
-    return records, rejected
+def has_more(at: Cursor, count: int, meta: Metadata) -> bool:
+    """Whether another page of this place follows. An empty page is the end, whatever the totals say."""
+    return count > 0 and at.page * page_size(at, count, meta) < meta.totalCount
 
 
-def _sort_out(make: Callable[[Item], Record], item: Item, records: list[Record], rejected: list[Rejected]) -> None:
-    try:
-        records.append(make(item))
-    except (ValueError, msgspec.DecodeError) as error:
-        rejected.append(Rejected("", str(error)[:200], _native(item)))
-
-
-def _native(item: Item, *left_out: str) -> bytes:
-    """The record as the vendor wrote it, without the page's totals: they change with every other record."""
-    parts = (
-        msgspec.json.encode(name) + b":" + bytes(raw)
-        for name, raw in item.items()
-        if name not in ("metadata", *left_out)
-    )
-    return b"{" + b",".join(parts) + b"}"
-
-
-class _LineKey(msgspec.Struct):
-    lineNumber: int
-
-
-_line_key = msgspec.json.Decoder(_LineKey)
-_raw_list = msgspec.json.Decoder(list[msgspec.Raw])
-_text_or_number = msgspec.json.Decoder(str | int | float | None)
-
-
-def _entry(item: Item) -> Record:
-    module, number = _text(item.get("module")).removeprefix("Module"), _text(item.get("batchNumber"))
-    if not module or not number:
-        raise ValueError("It has no module or batch number.")
-    period = _text(item.get("financialPeriod")) or _text(item.get("postPeriod"))
-    key = f"{module} {number}"
-    raws = _raw_list.decode(item["journalTransactionLines"]) if "journalTransactionLines" in item else []
-    children = tuple(Record(f"{key} {_line_key.decode(raw).lineNumber}", bytes(raw), period) for raw in raws)
-    return Record(key, _native(item, "journalTransactionLines"), period, children)
-
-
-class _Numbered(msgspec.Struct):
-    number: str = ""
-    id: str = ""
-
-
-def _balance(item: Item) -> Record:
-    parts = [
-        _numbered(item.get("ledger")),
-        _numbered(item.get("branch")),
-        _numbered(item.get("account")),
-        _text(item.get("subaccountId")),
-        _text(item.get("financialPeriod")),
-    ]
-    if not parts[2] or not parts[4]:
-        raise ValueError("It has no account or period.")
-    return Record("/".join(parts), _native(item), parts[4])
-
-
-def _numbered(raw: msgspec.Raw | None) -> str:
-    if raw is None or bytes(raw) == b"null":
-        return ""
-    found = msgspec.json.decode(raw, type=_Numbered)
-    return found.number or found.id
-
-
-def _text(raw: msgspec.Raw | None) -> str:
-    if raw is None:
-        return ""
-    try:
-        value = _text_or_number.decode(raw)
-    except msgspec.DecodeError:
-        raise ContractBroken("unexpected_shape", "Visma.net answered an object where a text is described.") from None
-    return "" if value is None else str(value)
+def has_moved(at: Cursor, read: int, total: int) -> bool:
+    """Whether rows moved between the pages of this place: a total changed, or fewer rows came than there are."""
+    return (at.total >= 0 and total != at.total) or read < total

@@ -1,0 +1,62 @@
+"""From the items of a page to records: keys, the vendor's bytes, and what is left out when two versions are compared."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from koppel.connector.contract import Record, Rejected
+from koppel.connector.errors import ContractBroken
+
+Item = dict[str, msgspec.Raw]
+STAMPS = ("lastModifiedDateTime", "timeStamp")
+"""They say that the vendor touched a record, not that it changed: after an upgrade they jump on a whole table (2020)."""
+_STAMP = re.compile(rb',?"(?:lastModifiedDateTime|timeStamp)":(?:"[^"\\]*"|null)')
+_text_or_number = msgspec.json.Decoder(str | int | float | None)
+
+
+def native(item: Item, *left_out: str) -> bytes:
+    """The record as the vendor wrote it, without the page's totals: they change with every other record."""
+    parts = (
+        msgspec.json.encode(name) + b":" + bytes(raw)
+        for name, raw in item.items()
+        if name not in ("metadata", *left_out)
+    )
+    return b"{" + b",".join(parts) + b"}"
+
+
+def without_stamps(payload: bytes) -> bytes:
+    """What tells versions apart."""
+    return _STAMP.sub(b"", payload)
+
+
+def sorted_out(items: Sequence[Item], make: Callable[[Item], Record]) -> tuple[list[Record], list[Rejected]]:
+    """Records, and what could not be one. Of a record that is there twice the newer one is kept."""
+    records: dict[str, tuple[str, Record]] = {}
+    rejected: list[Rejected] = []
+    for item in items:
+        try:
+            record = make(item)
+        except (ValueError, msgspec.DecodeError) as error:
+            rejected.append(Rejected("", str(error)[:200], native(item)))
+            continue
+        stamp = stamp_of(item)
+        known = records.get(record.external_id)
+        if known is None or known[0] <= stamp:
+            records[record.external_id] = (stamp, record)
+    return [record for _stamp, record in records.values()], rejected
+
+
+def stamp_of(item: Mapping[str, msgspec.Raw]) -> str:
+    return text(item.get("lastModifiedDateTime"))
+
+
+def text(raw: msgspec.Raw | None) -> str:
+    """A text or number of the vendor's as text; '' for null. Raises `ContractBroken` for anything else."""
+    if raw is None:
+        return ""
+    try:
+        value = _text_or_number.decode(raw)
+    except msgspec.DecodeError:
+        raise ContractBroken("unexpected_shape", "Visma.net answered an object where a text is described.") from None
+    return "" if value is None else str(value)

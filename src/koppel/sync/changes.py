@@ -1,0 +1,68 @@
+"""The log of changes: each record that a run added, changed or deleted, with the vendor's payload before and after.
+
+Written in the page's own transaction, from what `koppel.books.storage` has staged, before the books take it over. The first
+complete read of a resource is the baseline and is not logged: its rows are counted in the run and carry `first_seen`.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+
+from koppel.books import storage
+from koppel.kit.database import Connection
+from koppel.sync.ledger import Held
+
+OF_A_PERIOD = ("entries", "entry_lines", "balances")
+"""Their partition is a period, so that a change in a closed one can be told."""
+
+
+async def log_staged(connection: Connection, held: Held, resource: str) -> None:
+    """What is staged for a resource: added or changed. A record that was gone and is back counts as added."""
+    await connection.execute(_staged_sql(resource), _values(held, resource))
+
+
+async def log_deleted(connection: Connection, held: Held, resource: str, keys: Sequence[str]) -> None:
+    """Before the rows are flagged."""
+    await connection.execute(_deleted_sql(resource), {**_values(held, resource), "keys": list(keys)})
+
+
+def _values(held: Held, resource: str) -> dict[str, object]:
+    return {
+        "organisation": held.organisation_id, "administration": held.administration_id, "run": held.id,
+        "resource": resource,
+    }  # fmt: skip
+
+
+_HEAD = (
+    "INSERT INTO sync_change (organisation_id, administration_id, run_id, resource, external_id, kind, at, before, after,"
+    " period, in_closed_period) SELECT %(organisation)s, %(administration)s, %(run)s, %(resource)s,"
+)
+
+
+@cache
+def _staged_sql(resource: str) -> str:
+    one = storage.table(resource)
+    return (
+        f"{_HEAD} incoming.external_id, CASE WHEN row.external_id IS NULL OR row.deleted_at IS NOT NULL"
+        f" THEN 'added' ELSE 'changed' END, now(), row.raw, incoming.raw, {_period(resource, 'incoming')}"
+        f" FROM {one.incoming} incoming LEFT JOIN {one.name} row"
+        " ON row.administration_id = %(administration)s AND row.external_id = incoming.external_id"
+    )
+
+
+@cache
+def _deleted_sql(resource: str) -> str:
+    return (
+        f"{_HEAD} row.external_id, 'deleted', now(), row.raw, NULL, {_period(resource, 'row')}"
+        f" FROM {storage.table(resource).name} row"
+        " WHERE row.administration_id = %(administration)s AND row.external_id = ANY(%(keys)s)"
+    )
+
+
+def _period(resource: str, source: str) -> str:
+    """Two columns: the period and whether it is closed at the source."""
+    if resource not in OF_A_PERIOD:
+        return "'', false"
+    return (
+        f"{source}.partition, EXISTS (SELECT FROM {storage.table('periods').name} period"
+        f" WHERE period.administration_id = %(administration)s AND period.period = {source}.partition AND period.closed)"
+    )

@@ -1,0 +1,12 @@
+"""An imported administration whose syncs are performed in this process, against the real sandbox over HTTP."""
+
+import pytest
+
+from tests.fixtures.stack import MakeConnected
+from tests.sync.syncing import Synced, import_company
+
+
+@pytest.fixture
+def synced(connected: MakeConnected) -> "Synced":
+    """The sandbox's first company, imported; nothing has been read yet."""
+    return import_company(connected())
