@@ -96,7 +96,7 @@ def test_a_stopped_worker_hands_its_runs_on_at_a_page(
     wait_until(lambda: all_active(anna), 30)
     again = [(one["path"], str(sorted(one["query"].items())), one["company"]) for one in anna.sandbox.calls("/v")]
     asked_at_every_start = ("/v1/financialPeriod", "/v1/organization")
-        periods = [one for one in again if one in called and not one[0].endswith(asked_at_every_start)]
+    periods = [one for one in again if one in called and not one[0].endswith(asked_at_every_start)]
     assert len(periods) <= 3, "no page is read twice but the one in flight"
 
 
