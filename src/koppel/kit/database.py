@@ -15,6 +15,8 @@ from koppel.kit.tenancy import INSTALLATION, set_scope_sql
 
 KEEP_ALIVE: dict[str, Any] = {"keepalives_idle": 15, "tcp_user_timeout": 15000}
 WAIT_SECONDS = 60
+GIVE_UP = "-c idle_in_transaction_session_timeout=15s"
+"""A process that was stopped in the middle of a transaction, and whose machine still answers, must not hold its locks."""
 Connection = AsyncConnection[tuple[Any, ...]]
 
 
@@ -32,7 +34,7 @@ class Database:
             min_size=1,
             max_size=size,
             timeout=WAIT_SECONDS,
-            kwargs={"application_name": "koppel worker", **KEEP_ALIVE},
+            kwargs={"application_name": "koppel worker", "options": GIVE_UP, **KEEP_ALIVE},
             check=AsyncConnectionPool.check_connection,
             open=False,
         )
