@@ -41,6 +41,7 @@ DATABASES = {
     "owner": _database(os.environ.get("KOPPEL_OWNER_DATABASE_URL", "")),
 }
 DATABASES["owner"]["CONN_MAX_AGE"] = 0
+OWNER_DATABASE_URL = os.environ.get("KOPPEL_OWNER_DATABASE_URL", "")
 
 SECRET_KEY = os.environ.get("KOPPEL_SECRET_KEY", "")
 if not SECRET_KEY:

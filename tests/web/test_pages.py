@@ -136,17 +136,25 @@ def finish(world: World) -> None:
         Administration.objects.update(status=Status.ACTIVE)
 
 
+def in_bulk(client: Client, asked: dict[str, Any]) -> None:
+    """Preview it, then start what was previewed."""
+    draft = client.post("/administrations/bulk/preview", asked).headers["Location"]
+    assert "Nothing has changed yet" in client.get(draft).content.decode()
+    client.post(f"{draft}start")
+
+
 def test_the_bulk_bar_assigns_what_is_ticked_and_nothing_else(world: World) -> None:
     client = world.client("user_plus")
-    asked = {"act": "assign", "division": world.division.pk, "id": [world.active.pk]}
-    client.post("/administrations/bulk", asked)
+    in_bulk(client, {"act": "change", "set_division": world.division.pk, "id": [world.active.pk]})
     with organisation_scope(world.boss.organisation_id):
         assert set(Administration.objects.filter(division=world.division)) == {world.active}
 
 
 def test_a_reader_changes_nothing(world: World) -> None:
     client = world.client("reader")
-    assert client.post("/administrations/bulk", {"act": "deactivate", "id": [world.active.pk]}).status_code == 403
+    assert (
+        client.post("/administrations/bulk/preview", {"act": "deactivate", "id": [world.active.pk]}).status_code == 403
+    )
     assert client.post(f"/administrations/{world.active.pk}/settings/", {"schedule": "off"}).status_code == 403
     for page in ("people", "divisions", "templates", "settings"):
         assert client.post(f"/organisation/{page}/", {"name": "x"}).status_code == 403
@@ -192,7 +200,7 @@ def test_settings_out_of_range_are_refused_with_a_sentence(world: World) -> None
 
 def test_history_tells_acts_in_words(world: World) -> None:
     client = world.client("administrator")
-    client.post("/administrations/bulk", {"act": "assign", "division": world.division.pk, "id": [world.active.pk]})
+    in_bulk(client, {"act": "change", "set_division": world.division.pk, "id": [world.active.pk]})
     address = f"/administrations/{world.active.pk}/history/"
     assert "administrations.assigned" not in reads(client, address, "en")
     assert "toegewezen" in reads(world.client("administrator", "nl"), address, "nl")

@@ -46,7 +46,7 @@ def samples(world: World) -> dict[str, Any]:
     }
 
 
-FORMS = {"/administrations/bulk": {"act": "deactivate"}}
+FORMS: dict[str, dict[str, Any]] = {}
 """For doors that look at the form before they ask who is there."""
 
 

@@ -62,6 +62,7 @@ def administrations(
 
 @router.get("/{administration_id}", response=AdministrationOut)
 def administration(request: MemberRequest, administration_id: int) -> AdministrationOut:
+    """One administration that the caller may see."""
     one = administration_for(request.actor, administration_id)
     issues = count_open(request.actor.organisation_id, "administration", [one.pk])
     return _out(one, issues.get(one.pk, 0))

@@ -3,6 +3,7 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from koppel.administrations.folding import Folded
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.organisations.models import Division, Membership, Template, Tenant
 
@@ -20,14 +21,18 @@ class Administration(Tenant):
     """A remote company that was imported. Identity is a COC number, or `no_number_reason` and `sector`.
 
     `number` is normalised; `number_scheme` is its ISO 6523 code. `sector` is a section letter of `sector_scheme`
-    (NACE-2.1). `settings` holds only what differs here from template and organisation. `imported_in` is the import's id in
-    `onboarding`. `complete_as_of` is the start of the newest run that read every available resource."""
+    (NACE-2.1). `client_number` is the firm's own. `settings` holds only what differs here from template and organisation.
+    `imported_in` is the import's id in `onboarding`. `complete_as_of` is the start of the newest run that read every
+    available resource. `sort_name` and `search_key` are made by the database: without case and accents.
+
+    `deactivate_on`: to be deactivated then. `left_on`: the client left; everything is erased on `erase_on`. `withdrawn_at`:
+    gone for everybody, its data is being erased. `predecessor`: the same client before it was renamed, merged or moved."""
 
     connection = models.ForeignKey(
-        Connection, on_delete=models.PROTECT, db_constraint=False, related_name="administrations"
+        Connection, on_delete=models.PROTECT, db_constraint=False, db_index=False, related_name="administrations"
     )
     remote_company = models.ForeignKey(
-        RemoteCompany, on_delete=models.PROTECT, db_constraint=False, related_name="administrations"
+        RemoteCompany, on_delete=models.PROTECT, db_constraint=False, db_index=False, related_name="administrations"
     )
     name = models.CharField(max_length=300)
     country = models.CharField(max_length=2, default="")
@@ -43,20 +48,43 @@ class Administration(Tenant):
     status_reason = models.TextField(default="")
     status_code = models.CharField(max_length=60, default="")
     division = models.ForeignKey(
-        Division, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="administrations"
+        Division,
+        null=True,
+        on_delete=models.SET_NULL,
+        db_constraint=False,
+        db_index=False,
+        related_name="administrations",
     )
     template = models.ForeignKey(
-        Template, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="administrations"
+        Template,
+        null=True,
+        on_delete=models.SET_NULL,
+        db_constraint=False,
+        db_index=False,
+        related_name="administrations",
     )
     restricted = models.BooleanField(default=False)
     settings = models.JSONField(default=dict)
     imported_by = models.ForeignKey(
-        Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+"
+        Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, db_index=False, related_name="+"
     )
     imported_in = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     activated_at = models.DateTimeField(null=True)
     complete_as_of = models.DateTimeField(null=True)
+    deactivated_on = models.DateField(null=True)
+    deactivate_on = models.DateField(null=True)
+    deactivation_reason = models.CharField(max_length=300, default="")
+    left_on = models.DateField(null=True)
+    erase_on = models.DateField(null=True)
+    withdrawn_at = models.DateTimeField(null=True)
+    predecessor = models.ForeignKey(
+        "self", null=True, on_delete=models.SET_NULL, db_constraint=False, db_index=False, related_name="successors"
+    )
+    sort_name = models.GeneratedField(expression=Folded("name"), output_field=models.TextField(), db_persist=True)
+    search_key = models.GeneratedField(
+        expression=Folded("name", "number", "client_number"), output_field=models.TextField(), db_persist=True
+    )
 
     class Meta:
         db_table = "administrations_administration"
@@ -64,10 +92,15 @@ class Administration(Tenant):
             models.UniqueConstraint(fields=["organisation", "remote_company"], name="imported_once"),
         ]
         indexes = [
-            models.Index(fields=["organisation", "name"], name="administrations_by_name"),
-            models.Index(fields=["organisation", "status"], name="administrations_by_status"),
+            models.Index(fields=["organisation", "sort_name", "id"], name="administrations_by_name"),
+            models.Index(fields=["organisation", "status", "sort_name"], name="administrations_by_status"),
             models.Index(fields=["organisation", "imported_in"], name="administrations_by_import"),
             models.Index(fields=["organisation", "number"], name="administrations_by_number"),
+            models.Index(fields=["organisation", "client_number"], name="administrations_by_client"),
+            models.Index(fields=["organisation", "complete_as_of"], name="administrations_by_age"),
+            models.Index(fields=["organisation", "division"], name="administrations_of_division"),
+            models.Index(fields=["organisation", "template"], name="administrations_of_template"),
+            models.Index(fields=["organisation", "connection"], name="administrations_of_connection"),
         ]
 
     def __str__(self) -> str:
@@ -78,10 +111,10 @@ class Assignment(Tenant):
     """A person who works on an administration. `automatic`: by default at import, not chosen by somebody."""
 
     administration = models.ForeignKey(
-        Administration, on_delete=models.CASCADE, db_constraint=False, related_name="assignments"
+        Administration, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="assignments"
     )
     membership = models.ForeignKey(
-        Membership, on_delete=models.CASCADE, db_constraint=False, related_name="assignments"
+        Membership, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="assignments"
     )
     automatic = models.BooleanField(default=False)
 
@@ -90,6 +123,7 @@ class Assignment(Tenant):
         constraints = [
             models.UniqueConstraint(fields=["organisation", "administration", "membership"], name="assigned_once")
         ]
+        indexes = [models.Index(fields=["organisation", "membership", "administration"], name="assignments_of_person")]
 
     def __str__(self) -> str:
         return f"{self.membership_id} on {self.administration_id}"
@@ -112,15 +146,98 @@ class Favourite(Tenant):
 
 
 class SavedView(Tenant):
-    """A person's named filter of the administrations list. `query` is the address bar's query string."""
+    """A person's named view of the list: filters, sorting and columns as the address bar's query string.
+
+    `is_default`: what the list shows when it is opened without asking for anything."""
 
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
     name = models.CharField(max_length=120)
     query = models.TextField()
+    is_default = models.BooleanField(default=False)
 
     class Meta:
         db_table = "administrations_saved_view"
-        constraints = [models.UniqueConstraint(fields=["organisation", "membership", "name"], name="view_name_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "membership", "name"], name="view_name_once"),
+            models.UniqueConstraint(
+                fields=["organisation", "membership"], condition=models.Q(is_default=True), name="one_default_view"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class BulkState(models.TextChoices):
+    DRAFT = "draft", _("Not started")
+    QUEUED = "queued", _("Queued")
+    RUNNING = "running", _("Running")
+    DONE = "done", _("Done")
+    UNDOING = "undoing", _("Being undone")
+    UNDONE = "undone", _("Undone")
+
+
+class BulkOperation(Tenant):
+    """One act on many administrations: previewed as a draft, started once, performed in chunks, perhaps undone.
+
+    `act` is a key of `bulk.acts`, `asked` its parameters, `source` the filter that it came from. `total` counts its items.
+    `role`: what the person may do at most, however long the job waits."""
+
+    membership = models.ForeignKey(
+        Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, db_index=False, related_name="+"
+    )
+    actor_name = models.CharField(max_length=200)
+    from_address = models.CharField(max_length=100, default="")
+    role = models.CharField(max_length=20)
+    door = models.CharField(max_length=20)
+    act = models.CharField(max_length=40)
+    asked = models.JSONField(default=dict)
+    source = models.TextField(default="")
+    state = models.CharField(max_length=20, choices=BulkState, default=BulkState.DRAFT)
+    total = models.IntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    undone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "administrations_bulk_operation"
+        indexes = [models.Index(fields=["organisation", "membership", "-created_at"], name="bulk_of_person")]
+
+    def __str__(self) -> str:
+        return f"{self.act} on {self.total}"
+
+
+class ItemState(models.TextChoices):
+    WAITING = "waiting", _("Waiting")
+    CHANGED = "changed", _("Changed")
+    SKIPPED = "skipped", _("Left as it is")
+    UNDONE = "undone", _("Undone")
+    KEPT = "kept", _("Not undone")
+
+
+class BulkItem(Tenant):
+    """What a bulk operation means for one administration. `why` is a word of `bulk.words` when nothing changes.
+
+    `asked` is what this one should get where it differs per administration (a CSV). `before` and `after` are what was
+    really replaced, for the undo. No name is kept: erasing an administration must not miss one here."""
+
+    operation = models.ForeignKey(
+        BulkOperation, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="items"
+    )
+    administration_id = models.BigIntegerField()
+    state = models.CharField(max_length=20, choices=ItemState, default=ItemState.WAITING)
+    why = models.CharField(max_length=60, default="")
+    asked = models.JSONField(default=dict)
+    before = models.JSONField(default=dict)
+    after = models.JSONField(default=dict)
+
+    class Meta:
+        db_table = "administrations_bulk_item"
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "operation", "administration_id"], name="item_once")
+        ]
+        indexes = [models.Index(fields=["organisation", "operation", "state", "id"], name="bulk_items_by_state")]
+
+    def __str__(self) -> str:
+        return f"{self.administration_id} in bulk operation {self.operation_id}"

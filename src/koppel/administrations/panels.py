@@ -1,7 +1,8 @@
 """Where higher slices appear on the pages of an administration, without this slice knowing them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.utils.functional import Promise
 
@@ -36,17 +37,57 @@ class Card:
     order: int
 
 
+@dataclass(frozen=True)
+class Change:
+    """What syncs did to one administration's books in some time."""
+
+    administration_id: int
+    added: int
+    changed: int
+    deleted: int
+
+    @property
+    def total(self) -> int:
+        return self.added + self.changed + self.deleted
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """A sync that runs or waits. `seconds_left` None: no telling yet."""
+
+    administration_id: int
+    is_import: bool
+    is_running: bool
+    seconds_left: int | None
+
+
 ProgressProvider = Callable[[int, Sequence[int]], dict[int, Progress]]
+ChangesProvider = Callable[[int, datetime], Iterable[Change]]
+UnderWayProvider = Callable[[int], Iterable[UnderWay]]
 
 _progress: list[ProgressProvider] = []
 _tabs: dict[str, Tab] = {}
 _cards: dict[str, Card] = {}
+_changes: list[ChangesProvider] = []
+_under_way: list[UnderWayProvider] = []
 
 
 def register_progress(provider: ProgressProvider) -> None:
     """`provider(organisation_id, administration_ids)` tells what is under way."""
     if provider not in _progress:
         _progress.append(provider)
+
+
+def register_changes(provider: ChangesProvider) -> None:
+    """`provider(organisation_id, since)` tells what changed in whose books, one line per administration."""
+    if provider not in _changes:
+        _changes.append(provider)
+
+
+def register_under_way(provider: UnderWayProvider) -> None:
+    """`provider(organisation_id)` tells every sync that runs or waits."""
+    if provider not in _under_way:
+        _under_way.append(provider)
 
 
 def register_tab(tab: Tab) -> None:
@@ -63,6 +104,20 @@ def progress_of(organisation_id: int, administration_ids: Sequence[int]) -> dict
     for provider in _progress:
         found.update(provider(organisation_id, administration_ids))
     return found
+
+
+def changes_since(organisation_id: int, since: datetime) -> list[Change]:
+    """Of all administrations of the organisation: the caller shows what its actor may see. Biggest first."""
+    found = [one for provider in _changes for one in provider(organisation_id, since)]
+    return sorted(found, key=lambda one: (-one.total, one.administration_id))
+
+
+def changed_since(organisation_id: int, since: datetime) -> list[int]:
+    return [one.administration_id for one in changes_since(organisation_id, since)]
+
+
+def under_way(organisation_id: int) -> list[UnderWay]:
+    return [one for provider in _under_way for one in provider(organisation_id)]
 
 
 def tabs() -> list[Tab]:

@@ -3,7 +3,9 @@
 from koppel.connections.scope import ImportedCompany
 from koppel.kit.database import Connection
 
-_IMPORTED = "SELECT connection_id, remote_company_id FROM administrations_administration WHERE id = %s"
+_IMPORTED = """
+SELECT connection_id, remote_company_id FROM administrations_administration WHERE id = %s AND withdrawn_at IS NULL
+"""
 
 
 async def imported(connection: Connection, administration_id: int) -> ImportedCompany | None:

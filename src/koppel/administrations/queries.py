@@ -1,38 +1,18 @@
-"""Reads of administrations: the list people live in."""
+"""Reads of administrations besides the list itself (`listing`)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
+from django.db.models import Count, Q
+from django.utils.translation import gettext as _
 
-from koppel.administrations.models import Administration, Assignment, Favourite, Status
+from koppel.administrations.folding import folded
+from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import visible_to
 from koppel.audit.models import AuditEntry
+from koppel.connections.models import Connection, ConnectionState
+from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.policy import Actor
-
-PAGE_SIZE = 100
-SORTS = {
-    "name": ("name", "pk"),
-    "-name": ("-name", "-pk"),
-    "number": ("number", "name", "pk"),
-    "status": ("status", "name", "pk"),
-    "complete": ("complete_as_of", "name", "pk"),
-    "-complete": ("-complete_as_of", "name", "pk"),
-}
-FILTERS = ("status", "division", "template", "user", "connection", "freshness")
-FRESH_HOURS = 30
-"""Data older than a daily sync with some delay is stale."""
-
-
-@dataclass(frozen=True)
-class Page:
-    rows: list[Administration]
-    total: int
-    number: int
-    pages: int
 
 
 @dataclass(frozen=True)
@@ -50,52 +30,6 @@ class ImportState:
         return self.active + self.trouble
 
 
-def search(actor: Actor, asked: Mapping[str, str]) -> "QuerySet[Administration]":
-    """What the address bar asks for (`FILTERS`, q, import, favourites, sort). Rubbish is left out."""
-    asked = {key: value.replace("\0", "") for key, value in asked.items()}
-    found = visible_to(actor).select_related("division", "template", "connection")
-    if words := asked.get("q", "").strip():
-        found = found.filter(Q(name__icontains=words) | Q(number__icontains=words))
-    if asked.get("status") in Status.values:
-        found = found.filter(status=asked["status"])
-    for key, column in (
-        ("division", "division_id"),
-        ("template", "template_id"),
-        ("connection", "connection_id"),
-        ("import", "imported_in"),
-    ):
-        if asked.get(key, "").isdecimal():
-            found = found.filter(**{column: int(asked[key])})
-    if asked.get("user", "").isdecimal():
-        found = found.filter(
-            Exists(Assignment.objects.filter(administration=OuterRef("pk"), membership_id=int(asked["user"])))
-        )
-    found = _of_age(found, asked.get("freshness", ""))
-    star = Exists(Favourite.objects.filter(administration=OuterRef("pk"), membership_id=actor.membership_id))
-    found = found.annotate(starred=star)
-    if asked.get("favourites"):
-        found = found.filter(starred=True)
-    return found.order_by(*SORTS.get(asked.get("sort", ""), SORTS["name"]))
-
-
-def _of_age(found: "QuerySet[Administration]", freshness: str) -> "QuerySet[Administration]":
-    since = timezone.now() - timedelta(hours=FRESH_HOURS)
-    if freshness == "fresh":
-        return found.filter(complete_as_of__gte=since)
-    if freshness == "stale":
-        return found.filter(complete_as_of__lt=since)
-    if freshness == "never":
-        return found.filter(complete_as_of=None)
-    return found
-
-
-def page_of(found: "QuerySet[Administration]", number: int) -> Page:
-    total = found.count()
-    pages = max(1, -(-total // PAGE_SIZE))
-    number = min(max(number, 1), pages)
-    return Page(list(found[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]), total, number, pages)
-
-
 def import_state(actor: Actor, import_id: int) -> ImportState | None:
     """None when the actor sees nothing of it."""
     counts = dict(
@@ -109,13 +43,17 @@ def import_state(actor: Actor, import_id: int) -> ImportState | None:
 
 
 def choices(actor: Actor) -> dict[str, list[tuple[int, str]]]:
-    """Divisions, templates and people to filter by or assign."""
+    """What to filter by or assign, by name."""
     own = {"organisation_id": actor.organisation_id}
-    people = Membership.objects.filter(**own, is_active=True).select_related("user").order_by("user__name")
+    people = Membership.objects.filter(**own, is_active=True).select_related("user").order_by("user__name", "pk")
+    divisions = Division.objects.filter(**own, archived_at=None).order_by("name").values_list("pk", "name")
+    templates = Template.objects.filter(**own, archived_at=None).order_by("name").values_list("pk", "name")
+    connections = Connection.objects.filter(**own).exclude(state=ConnectionState.REMOVED).order_by("account")
     return {
-        "divisions": list(Division.objects.filter(**own, archived_at=None).order_by("name").values_list("pk", "name")),
-        "templates": list(Template.objects.filter(**own, archived_at=None).order_by("name").values_list("pk", "name")),
+        "divisions": list(divisions),
+        "templates": list(templates),
         "people": [(one.pk, str(one.user)) for one in people],
+        "connections": list(connections.values_list("pk", "account")),
     }
 
 
@@ -125,3 +63,26 @@ def history_of(one: Administration, limit: int = 200) -> list[AuditEntry]:
     on_many = Q(act__startswith="administrations.", details__administrations__contains=[one.pk])
     found = AuditEntry.objects.filter(on_it | on_many, organisation_id=one.organisation_id)
     return list(found.order_by("-at", "-pk")[:limit])
+
+
+def visible_one(actor: Actor, administration_id: int | None) -> Administration | None:
+    return visible_to(actor).filter(pk=administration_id).first() if administration_id else None
+
+
+def visible_successors(actor: Actor, one: Administration) -> list[Administration]:
+    return list(visible_to(actor).filter(predecessor=one).order_by("sort_name"))
+
+
+def found_by_words(actor: Actor, words: str, other_than: int) -> int:
+    """The one administration that answers to a name, number or id. Raises `Refused` when none or several do."""
+    others = visible_to(actor).exclude(pk=other_than)
+    if words.isdecimal() and len(words) < 19:
+        exact = others.filter(Q(pk=int(words)) | Q(number=words) | Q(client_number=words))
+    else:
+        exact = others.filter(Q(sort_name=folded(words)) | Q(number=words) | Q(client_number=words))
+    found = list(exact.values_list("pk", flat=True)[:2])
+    if not found:
+        raise Refused(_("There is no administration with this name, number or client number."))
+    if len(found) > 1:
+        raise Refused(_("More than one administration answers to this. Enter its client number."))
+    return found[0]

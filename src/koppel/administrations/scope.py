@@ -16,8 +16,12 @@ def visible_to(actor: Actor) -> "QuerySet[Administration]":
     """All for Administrators and Team leaders, the assigned ones (personally or through a division) for the others.
 
     A restricted administration is visible only to the people named on it, whatever their role."""
-    own = Administration.objects.filter(organisation_id=actor.organisation_id)
-    named = Exists(Assignment.objects.filter(administration=OuterRef("pk"), membership_id=actor.membership_id))
+    own = Administration.objects.filter(organisation_id=actor.organisation_id, withdrawn_at=None)
+    named = Exists(
+        Assignment.objects.filter(
+            organisation_id=actor.organisation_id, administration=OuterRef("pk"), membership_id=actor.membership_id
+        )
+    )
     if actor.sees_all:
         return own.filter(Q(restricted=False) | named)
     divisions = DivisionMember.objects.filter(

@@ -2,15 +2,32 @@
 
 from django.urls import path
 
-from koppel.administrations import views
+from koppel.administrations.views import bulk, life, listing, one
 
 app_name = "administrations"
 urlpatterns = [
-    path("", views.listing, name="list"),
-    path("rows/", views.rows, name="rows"),
-    path("bulk", views.bulk, name="bulk"),
-    path("<int:administration_id>/", views.detail, name="detail"),
-    path("<int:administration_id>/settings/", views.settings_page, name="settings"),
-    path("<int:administration_id>/history/", views.history, name="history"),
-    path("<int:administration_id>/star", views.star, name="star"),
+    path("", listing.listing, name="list"),
+    path("rows/", listing.rows, name="rows"),
+    path("export.<str:file_format>", listing.export, name="export"),
+    path("views", listing.keep_view, name="views"),
+    path("restricted/", listing.hidden, name="hidden"),
+    path("restricted/<int:administration_id>", life.rescue, name="rescue"),
+    path("bulk/", bulk.done_lately, name="bulk_list"),
+    path("bulk/preview", bulk.preview, name="bulk_preview"),
+    path("bulk/csv/", bulk.spreadsheet_page, name="bulk_csv"),
+    path("bulk/<int:operation_id>/", bulk.one, name="bulk_one"),
+    path("bulk/<int:operation_id>/progress", bulk.progress, name="bulk_progress"),
+    path("bulk/<int:operation_id>/start", bulk.start, name="bulk_start"),
+    path("bulk/<int:operation_id>/undo", bulk.undo, name="bulk_undo"),
+    path("bulk/<int:operation_id>/discard", bulk.discard, name="bulk_discard"),
+    path("<int:administration_id>/", one.detail, name="detail"),
+    path("<int:administration_id>/edit/", one.edit, name="edit"),
+    path("<int:administration_id>/settings/", one.settings_page, name="settings"),
+    path("<int:administration_id>/history/", one.history, name="history"),
+    path("<int:administration_id>/star", one.star, name="star"),
+    path("<int:administration_id>/ending/", life.ending, name="ending"),
+    path("<int:administration_id>/left", life.left, name="left"),
+    path("<int:administration_id>/stays", life.stays, name="stays"),
+    path("<int:administration_id>/withdraw", life.withdraw, name="withdraw"),
+    path("<int:administration_id>/predecessor", life.follow, name="follow"),
 ]

@@ -52,6 +52,7 @@ class TrialBalanceOut(Schema):
 
 @router.get("/{administration_id}/books", response=Counts)
 def counts(request: MemberRequest, administration_id: int) -> Counts:
+    """Rows per resource and the sums of all entry lines: enough to tell whether a copy is complete."""
     one = administration_for(request.actor, administration_id)
     debit, credit = queries.sums(one.pk)
     return Counts(rows=queries.counts(one.pk), debit=debit, credit=credit)
@@ -81,6 +82,7 @@ def balance(request: MemberRequest, administration_id: int, year: str = "", unti
 
 @router.get("/{administration_id}/books/{resource}", response=Rows)
 def rows(request: MemberRequest, administration_id: int, resource: str, q: str = "", page: int = 1) -> Rows:
+    """A page of a resource; `q` is looked for in every column of text. Rows deleted at the source are left out."""
     one = administration_for(request.actor, administration_id)
     if resource not in queries.COLUMNS:
         raise UnknownResource

@@ -1,4 +1,4 @@
-"""`koppel export`: books to files."""
+"""`koppel export`: books to files. `koppel sql-readers`: who may read them by SQL."""
 
 import shutil
 from pathlib import Path
@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from koppel.administrations.scope import administration_for
-from koppel.books import exports, queries
+from koppel.books import exports, queries, sql_readers
 from koppel.cli.doors import AsJson, AsPerson, OfOrganisation, acting, print_one, print_rows
+from koppel.cli.environment import administrator_url
 from koppel.cli.errors import Refusal
 from koppel.kit.table_files import Format
 
 app = typer.Typer(no_args_is_help=True)
+readers = typer.Typer(no_args_is_help=True)
 Administration = Annotated[
     int, typer.Argument(help="Id of the administration; `koppel administrations list` has them.")
 ]
@@ -60,6 +62,44 @@ def counts(
         one = administration_for(actor, administration)
         rows = [{"resource": key, "rows": count} for key, count in queries.counts(one.pk).items()]
     print_rows(rows, ["resource", "rows"], as_json=as_json)
+
+
+Name = Annotated[str, typer.Argument(help="Short name; the role is called koppel_reader_<name>.")]
+AdministratorUrl = Annotated[
+    str,
+    typer.Option(
+        "--administrator-url", help="Who may create roles, where the owner may not and PostgreSQL is your own."
+    ),
+]
+
+
+@readers.command("list")
+def list_readers(person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False) -> None:
+    """Who may read this organisation's books by SQL."""
+    with acting(person, organisation) as actor:
+        print_rows(sql_readers.readers(actor), ["role", "made_at", "made_by", "exists"], as_json=as_json)
+
+
+@readers.command("add")
+def add_reader(
+    name: Name, administrator: AdministratorUrl = "", person: AsPerson = "", organisation: OfOrganisation = "",
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Let a program read this organisation's books, through the views of the schema books. Prints its address once."""
+    with acting(person, organisation) as actor:
+        made = sql_readers.add_reader(actor, name, administrator_url=administrator or administrator_url())
+    print_one({"role": made.role, "url": made.url.reveal()}, as_json=as_json)
+
+
+@readers.command("remove")
+def remove_reader(
+    name: Name, administrator: AdministratorUrl = "", person: AsPerson = "", organisation: OfOrganisation = "",
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """End its sessions and drop its role."""
+    with acting(person, organisation) as actor:
+        sql_readers.remove_reader(actor, name, administrator_url=administrator or administrator_url())
+    print_one({"removed": sql_readers.role_name(name)}, as_json=as_json)
 
 
 def _keep(exported: exports.Exported, out: Path | None, *, as_json: bool) -> None:

@@ -45,6 +45,13 @@ def external_database() -> dict[str, str]:
     return found
 
 
+def administrator_url() -> str:
+    """Who may create roles in the embedded server; '' when the database is not ours."""
+    home = os.environ.get("KOPPEL_DATA_DIR", "")
+    found = running_addresses(Path(home) / "postgres") if home else None
+    return found.superuser_url if found and found.app_url == os.environ.get("DATABASE_URL") else ""
+
+
 def embedded_database(addresses: Addresses) -> dict[str, str]:
     return {"DATABASE_URL": addresses.app_url, "KOPPEL_OWNER_DATABASE_URL": addresses.owner_url}
 

@@ -35,6 +35,7 @@ BRANCHES = (
     Branch("administrations", "koppel.administrations.commands", "app", "List and change administrations."),
     Branch("sync", "koppel.sync.commands", "app", "Start, watch and retry runs."),
     Branch("export", "koppel.books.commands", "app", "Write books to files."),
+    Branch("sql-readers", "koppel.books.commands", "readers", "Who may read books by SQL."),
     Branch("keys", "koppel.connections.commands", "keys", "Rotate the keys that seal tokens and client secrets."),
 )
 

@@ -27,6 +27,7 @@ def keep_grant(organisation_id: int, connection: Connection, subject: str, compa
         defaults={"access_token": b"", "issued_at": tokens.issued_at, "expires_at": tokens.expires_at},
     )
     place = (organisation_id, grant.pk)
+    attend_at = keep_alive_at(connection.connector, tokens.issued_at, tokens.refresh_expires_at)
     # The generation rises, so that an answer to a refresh of the older consent is not stored over this one.
     Grant.objects.filter(organisation_id=organisation_id, pk=grant.pk).update(
         access_token=seal_token(tokens.access_token, *place, "access_token"),
@@ -36,7 +37,7 @@ def keep_grant(organisation_id: int, connection: Connection, subject: str, compa
         refresh_expires_at=tokens.refresh_expires_at,
         scope=tokens.scope,
         generation=grant.generation + (0 if made else 1),
-        attend_at=attend_at(connection.connector, tokens),
+        attend_at=attend_at if tokens.refresh_token else None,
         **CLEAN,
     )
     return grant
@@ -48,13 +49,11 @@ def forgive_app(app: AppRegistration) -> int:
     return refused.update(failures=0, failure_code="", failure_reason="", retry_at=None, attend_at=now())
 
 
-def attend_at(connector_key: str, tokens: Tokens) -> datetime | None:
-    """When tokens must be renewed lest the grant dies unused: half-way to the vendor's limit. None: nothing to keep alive."""
-    if tokens.refresh_token is None:
-        return None
+def keep_alive_at(connector_key: str, issued_at: datetime, refresh_expires_at: datetime | None) -> datetime | None:
+    """When tokens must be renewed lest the grant dies unused: half-way to the vendor's limit. None: no limit is known."""
     limits: list[timedelta] = []
     if within := connector(connector_key).descriptor.keep_alive_within:
         limits.append(within)
-    if tokens.refresh_expires_at:
-        limits.append(tokens.refresh_expires_at - tokens.issued_at)
-    return tokens.issued_at + min(limits) / 2 if limits else None
+    if refresh_expires_at:
+        limits.append(refresh_expires_at - issued_at)
+    return issued_at + min(limits) / 2 if limits else None

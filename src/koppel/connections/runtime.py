@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from koppel.connections.budgets import Budgets
 from koppel.connections.pulse import Pulse
+from koppel.connections.renewal import CALL_SECONDS_MAX
 from koppel.connections.sessions import Runtime
 from koppel.connections.vault import Vault
 from koppel.kit import http as outbound
@@ -20,8 +21,12 @@ _of_worker: list[Runtime] = []
 @asynccontextmanager
 async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
     """`size` database connections at most."""
-    async with Database.open(size=size) as database:
-        vault, budgets = Vault(database, http), Budgets(database)
+    # The vault calls through connections of its own: syncs that use up theirs must not keep a token waiting.
+    async with (
+        HttpClient(timeout_seconds=CALL_SECONDS_MAX, connections_max=0) as token_http,
+        Database.open(size=size) as database,
+    ):
+        vault, budgets = Vault(database, token_http), Budgets(database)
         try:
             yield Runtime(database, http, vault, budgets, Pulse(database))
         finally:

@@ -1,206 +1,305 @@
 """The vault: the one owner of every token. Nobody else refreshes.
 
-Across processes a session advisory lock per grant; within a process one flight per grant. The intent to refresh is committed
-before the call, the answer before its first use. A crash in between is seen at the next use (`refresh_started_at` is set) and
-the old refresh token is tried once more: it works within the vendor's grace period, else the consent is lost, with that reason.
+Across processes an advisory lock per grant (`locks`), within a process one flight per grant. The intent to refresh is committed
+before the call, the answer before its first use. A crash in between is seen at the next use (the intent stands) and the old
+refresh token is tried once more: within the vendor's grace period it works, else the consent is lost, with that reason.
+
+Why it is so, and what it does when its own lock is lost: docs/decisions, "One owner for every token".
 """
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TypeVar
 
+import psycopg
 import structlog
+from django.db import InterfaceError, OperationalError
+from psycopg_pool import PoolTimeout
 
-from koppel.connections.models import AppRegistration
+from koppel.connections import standing
+from koppel.connections.grants import keep_alive_at
+from koppel.connections.locks import GrantLocks, Turn
 from koppel.connections.outbound import PlainHttp
-from koppel.connections.sealing import addresses, credentials, open_token, seal_token
+from koppel.connections.renewal import (
+    BACK_OFF_SECONDS_MAX,
+    CALL_SECONDS_MAX,
+    PATIENCE_SECONDS,
+    is_by_company_id,
+    is_left_behind,
+    pause_seconds,
+    usable,
+)
+from koppel.connections.sealing import addresses, credentials
+from koppel.connections.vault_rows import GrantRows, Held
 from koppel.connector.contract import Tokens
-from koppel.connector.errors import ConsentLost, Unreachable
+from koppel.connector.errors import (
+    ConnectorError,
+    ConsentLost,
+    ContractBroken,
+    SetupMissing,
+    Unreachable,
+)
 from koppel.connector.registry import connector
 from koppel.kit.clock import now
-from koppel.kit.database import Connection, Database, lock_connection
-from koppel.kit.http import HttpClient
-from koppel.kit.secrets import Secret
+from koppel.kit.database import Database
+from koppel.kit.http import NOT_CONNECTED, HttpClient
+from koppel.kit.secrets import SealBroken, Secret
+from koppel.kit.threads import in_django
 
-MARGIN = timedelta(seconds=60)
-"""A token that ends sooner than this is not handed out."""
-LOCK_SPACE = 0x4B4F
-LOCK_POLL_SECONDS = 0.05
-LOCK_WAIT_SECONDS = 60
+SECOND_LOOK_SECONDS = 2.0
+"""An intent without a lock is looked at twice: its process may have lost only its lock connection and be taking another.
+Longer than that takes, shorter than the shortest grace period that is known (5 s)."""
+FLIGHTS_MAX = 256
+ATTEND_SECONDS = 3.0
+"""After an intent, when the keeper looks whether it was left by a crash."""
+APP_REFUSED_SECONDS = 3600.0
+KEPT_MAX, KEPT_SECONDS = 1000, 1.0
+"""How long an access token is used without looking whether it moved. A refused one is always looked up."""
+TELL_SECONDS_MAX = 600
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OperationalError, InterfaceError)
+FAILURES_UNTIL_DEGRADED = 3
 
+BUSY = "vault_busy"
+CRASH = "crash"
+
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class _Held:
-    """A grant as read, with its app registration."""
+class _Flight:
+    """A renewal under way in this process. `patience_seconds` 0: it is the keeper's, which gives up when another is at it."""
 
-    organisation_id: int
-    id: int
-    app: AppRegistration
-    access_token: Secret
-    refresh_token: Secret | None
-    expires_at: datetime
-    generation: int
-    refresh_started_at: datetime | None
-    lost_at: datetime | None
-    lost_reason: str
-
-    def is_fresh(self, refused: Secret | None) -> bool:
-        return self.expires_at > now() + MARGIN and (refused is None or refused != self.access_token)
+    task: asyncio.Task[Secret]
+    refused: Secret | None
+    patience_seconds: float
 
 
 class Vault:
-    """One per process. Close it to give the lock connection back."""
+    """One per process. Close it: it finishes what is under way, and gives the lock connection back."""
 
     def __init__(self, database: Database, http: HttpClient) -> None:
-        self._database, self._http = database, http
-        self._flights: dict[int, asyncio.Task[Secret]] = {}
-        self._locks: Connection | None = None
-        self._locks_guard = asyncio.Lock()
+        self._rows, self._http, self._locks = GrantRows(database), http, GrantLocks()
+        self._flights: dict[int, _Flight] = {}
+        self._turns = asyncio.Semaphore(FLIGHTS_MAX)
+        self._kept: dict[tuple[int, int], tuple[Held, float]] = {}
+        self._closing = False
 
     async def close(self) -> None:
-        if self._locks is not None:
-            await self._locks.close()
+        """A token that is on its way is stored first: its answer exists nowhere else."""
+        self._closing = True
+        self._locks.stop_waiting()
+        await asyncio.gather(*(one.task for one in self._flights.values()), return_exceptions=True)
+        await self._locks.close()
 
     async def access_token(self, organisation_id: int, grant_id: int, refused: Secret | None = None) -> Secret:
-        """A token that lives at least a minute. `refused`: the vendor did not accept this one.
+        """A token to call with. `refused`: the vendor did not accept this one.
 
-        Raises `ConsentLost` (a person must sign in), `Unreachable` (the token endpoint does not answer)."""
+        It is `refused` itself when that was renewed for a refusal a moment ago: then the token is not the reason.
+        Raises `ConsentLost` (a person must act), `SetupMissing` (at the vendor), `Unreachable` and others (nobody must)."""
+        kept = self._kept.get((organisation_id, grant_id))
+        if kept and refused is None and kept[1] > _loop_seconds() and kept[0].due_at > now():
+            return kept[0].access_token
         held = await self._read(organisation_id, grant_id)
-        _must_be_alive(held)
-        if held.is_fresh(refused):
-            return held.access_token
+        if (token := usable(held, refused)) is not None:
+            self._keep_for_a_moment(held)
+            return token
+        while True:
+            flight = self._start(organisation_id, grant_id, refused, PATIENCE_SECONDS)
+            try:
+                token = await asyncio.shield(flight.task)
+            except Unreachable as error:
+                if error.code != BUSY or flight.patience_seconds > 0:
+                    raise
+            else:
+                if token != refused or flight.refused == refused:
+                    return token
+
+    async def attend(self, organisation_id: int, grant_id: int) -> None:
+        """Renew a grant that is due to be kept alive, was left in the middle, or is to be tried again after failures.
+
+        Does nothing when somebody is at it. Raises as `access_token` does."""
+        if grant_id not in self._flights:
+            await asyncio.shield(self._start(organisation_id, grant_id, None, 0).task)
+
+    async def due(self, limit: int) -> list[tuple[int, int]]:
+        """(organisation, grant) of what `attend` has something to do for, the longest overdue first."""
+        return await self._rows.due(limit)
+
+    def _start(self, organisation_id: int, grant_id: int, refused: Secret | None, patience_seconds: float) -> "_Flight":
+        """The grant's flight: the one that is under way, or a new one."""
         flight = self._flights.get(grant_id)
         if flight is None:
-            flight = asyncio.create_task(self._refresh(organisation_id, grant_id, refused))
-            self._flights[grant_id] = flight
-            flight.add_done_callback(lambda _done: self._flights.pop(grant_id, None))
-        return await asyncio.shield(flight)
+            self._kept.pop((organisation_id, grant_id), None)
+            task = asyncio.create_task(self._fly(organisation_id, grant_id, refused, patience_seconds))
+            flight = self._flights[grant_id] = _Flight(task, refused, patience_seconds)
+            task.add_done_callback(lambda done: self._landed(grant_id, done))
+        return flight
 
-    async def _refresh(self, organisation_id: int, grant_id: int, refused: Secret | None) -> Secret:
-        await self._lock(grant_id)
-        try:
-            held = await self._read(organisation_id, grant_id)
-            _must_be_alive(held)
-            if held.is_fresh(refused):
-                return held.access_token
-            if held.refresh_token is None:
-                raise await self._lose(held, ConsentLost("no_refresh_token", "The vendor gave no refresh token."))
-            await self._intend(held)
-            return await self._exchange(held, held.refresh_token)
-        finally:
-            await self._unlock(grant_id)
+    def _landed(self, grant_id: int, task: asyncio.Task[Secret]) -> None:
+        self._flights.pop(grant_id, None)
+        if not task.cancelled():
+            task.exception()  # Whoever asked may have been cancelled; an outcome that nobody collects is no fault.
 
-    async def _exchange(self, held: _Held, refresh_token: Secret) -> Secret:
-        app = credentials(held.app)
-        http = PlainHttp(self._http, addresses(held.app))
+    def _keep_for_a_moment(self, held: Held) -> None:
+        if len(self._kept) >= KEPT_MAX:
+            self._kept.clear()
+        self._kept[held.organisation_id, held.id] = (held, _loop_seconds() + KEPT_SECONDS)
+
+    async def _fly(
+        self, organisation_id: int, grant_id: int, refused: Secret | None, patience_seconds: float
+    ) -> Secret:
+        """Until the grant has a token that can be used, or a reason why not."""
+        looked_at: datetime | None = None
+        async with self._turns:
+            while True:
+                held = await self._read(organisation_id, grant_id)
+                if (token := usable(held, refused, keeping=patience_seconds <= 0)) is not None:
+                    return token
+                if self._closing:
+                    raise Unreachable("closing", "Koppel is stopping.", retry_after_seconds=1)
+                turn = await self._locks.take(
+                    grant_id, held.generation, held.failures, patience_seconds=patience_seconds
+                )
+                if turn is Turn.BUSY:
+                    raise Unreachable(BUSY, "Another process renews this consent.", retry_after_seconds=10)
+                if turn is Turn.MOVED:
+                    continue
+                try:
+                    if not is_left_behind(held) or held.started_at == looked_at:
+                        if await self._rows.intend(held, now() + timedelta(seconds=ATTEND_SECONDS)):
+                            return await self._renew(held, refused)
+                        continue
+                    looked_at = held.started_at
+                finally:
+                    self._locks.give_back(grant_id)
+                await asyncio.sleep(SECOND_LOOK_SECONDS)
+
+    async def _renew(self, held: Held, refused: Secret | None) -> Secret:
+        """The one call, with the lock held and the intent committed. `held` is as read before the intent."""
+        asked_at = now()
         try:
-            tokens = await connector(held.app.connector).refresh(http, app, refresh_token)
+            tokens = await asyncio.wait_for(_ask_vendor(self._http, held), CALL_SECONDS_MAX)
         except ConsentLost as lost:
-            raise await self._lose(held, lost) from None
-        await self._store(held, tokens)
+            raise await self._refused(held, lost) from None
+        except ConnectorError as error:
+            return await self._failed(held, error, refused)
+        except TimeoutError:
+            late = Unreachable("timeout", "The accounting system did not answer in time.")
+            return await self._failed(held, late, refused)
+        except Exception as surprise:
+            log.exception("token_answer_not_understood", grant=held.id)
+            broken = ContractBroken(
+                "token_answer", f"Koppel did not understand the answer ({type(surprise).__name__})."
+            )
+            return await self._failed(held, broken, refused)
+        return await self._keep(held, tokens, asked_at, refused)
+
+    async def _keep(self, held: Held, tokens: Tokens, asked_at: datetime, refused: Secret | None) -> Secret:
+        """The lifetime counts from the question, for the answer may have been long under way; the pause from the answer."""
+        answered_at = now()
+        tokens = replace(tokens, issued_at=answered_at, expires_at=asked_at + (tokens.expires_at - tokens.issued_at))
+        attend_at = keep_alive_at(held.app.connector, answered_at, tokens.refresh_expires_at)
+        if not (tokens.refresh_token or held.sealed_refresh_token):
+            attend_at = None
+        refused_at = answered_at if refused is not None else held.refused_at
+        if not await _insist(lambda: self._rows.keep(held, tokens, attend_at, refused_at)):
+            log.warning("grant_moved_on", grant=held.id, generation=held.generation)
+            other = await self._read(held.organisation_id, held.id)
+            return other.access_token
         log.info("grant_refreshed", grant=held.id, generation=held.generation + 1)
+        if held.failures:
+            await self._tell(lambda: standing.recovered(held.organisation_id, held.connection_id))
         return tokens.access_token
 
-    async def _read(self, organisation_id: int, grant_id: int) -> _Held:
-        async with self._database.scoped(organisation_id) as connection:
-            found = await connection.execute(_READ, [grant_id])
-            row = await found.fetchone()
-        if row is None:
-            raise ConsentLost("no_grant", "The consent no longer exists.")
-        return _held(organisation_id, grant_id, row)
-
-    async def _intend(self, held: _Held) -> None:
-        async with self._database.scoped(held.organisation_id) as connection:
-            await connection.execute(
-                "UPDATE connections_grant SET refresh_started_at = %s WHERE id = %s", [now(), held.id]
-            )
-
-    async def _store(self, held: _Held, tokens: Tokens) -> None:
-        place = (held.organisation_id, held.id)
-        renewed = tokens.refresh_token
-        values = [
-            seal_token(tokens.access_token, *place, "access_token"),
-            seal_token(renewed, *place, "refresh_token") if renewed else None,
-            tokens.issued_at,
-            tokens.expires_at,
-            tokens.refresh_expires_at,
-            held.id,
-        ]
-        async with self._database.scoped(held.organisation_id) as connection:
-            await connection.execute(_STORE, values)
-
-    async def _lose(self, held: _Held, lost: ConsentLost) -> ConsentLost:
-        """Write down that the grant is dead, so that nobody tries it again."""
-        if held.refresh_started_at is not None and lost.code == "invalid_grant":
+    async def _refused(self, held: Held, lost: ConsentLost) -> ConsentLost:
+        """`invalid_grant` ends the grant; any other refusal is about the app registration, and the grant outlives it."""
+        if lost.code != "invalid_grant":
+            retry_at = now() + timedelta(seconds=APP_REFUSED_SECONDS)
+            failure = (f"{type(lost).__name__}:{lost.code}"[:60], str(lost))
+            await _insist(lambda: self._rows.note_failure(held, failure, retry_at, None))
+            await self._tell(lambda: standing.app_refused(held.organisation_id, held.connection_id, str(lost)))
+            log.warning("app_refused", grant=held.id, code=lost.code)
+            return lost
+        if held.started_at is not None:
             lost = ConsentLost(
-                "answer_lost", "Koppel was interrupted while it renewed the consent, and the new token was lost."
+                "answer_lost", standing.INTERRUPTED if held.trouble in ("", CRASH) else standing.UNANSWERED
             )
-        async with self._database.scoped(held.organisation_id) as connection:
-            await connection.execute(
-                "UPDATE connections_grant SET lost_at = %s, lost_reason = %s WHERE id = %s AND lost_at IS NULL",
-                [now(), f"{lost.code}: {lost}", held.id],
-            )
-        log.warning("grant_lost", grant=held.id, code=lost.code)
+        await self._lose(held, lost)
         return lost
 
-    async def _lock(self, grant_id: int) -> None:
-        """Wait for the grant's lock without holding up other grants: the lock connection serves them all."""
-        deadline = asyncio.get_running_loop().time() + LOCK_WAIT_SECONDS
-        while not await self._ask_lock("SELECT pg_try_advisory_lock(%s, %s)", grant_id):
-            if asyncio.get_running_loop().time() > deadline:
-                raise Unreachable("vault_busy", "Another process renews this consent.", retry_after_seconds=10)
-            await asyncio.sleep(LOCK_POLL_SECONDS)
+    async def _lose(self, held: Held, lost: ConsentLost) -> None:
+        facts = (held.organisation_id, held.id, held.generation, lost.code, str(lost))
+        if await self._tell(lambda: standing.grant_lost(*facts)):
+            log.warning("grant_lost", grant=held.id, code=lost.code)
 
-    async def _unlock(self, grant_id: int) -> None:
-        await self._ask_lock("SELECT pg_advisory_unlock(%s, %s)", grant_id)
+    async def _failed(self, held: Held, error: ConnectorError, refused: Secret | None) -> Secret:
+        """Nobody has to act. Back off; while the old access token lives it is used on."""
+        retry_at = now() + timedelta(seconds=pause_seconds(error, held.failures))
+        failure = (f"{type(error).__name__}:{error.code}"[:60], str(error))
+        is_unanswered = isinstance(error, Unreachable | ContractBroken) and error.code != NOT_CONNECTED
+        # What an earlier call may have done stays uncertain when a later one was certainly not heard.
+        trouble = (held.trouble or CRASH) if held.started_at else None
+        if is_unanswered:
+            trouble = error.code[:60]
+        await _insist(lambda: self._rows.note_failure(held, failure, retry_at, trouble))
+        log.warning(
+            "grant_not_refreshed", grant=held.id, code=error.code, failures=held.failures + 1, reason=str(error)
+        )
+        is_usable = held.is_live() and refused is None
+        if not isinstance(error, SetupMissing) and (not is_usable or held.failures + 1 >= FAILURES_UNTIL_DEGRADED):
+            facts = (held.organisation_id, held.connection_id, str(error))
+            await self._tell(lambda: standing.degraded(*facts))
+        if is_usable:
+            return held.access_token
+        raise error
 
-    async def _ask_lock(self, statement: str, grant_id: int) -> bool:
-        async with self._locks_guard:
-            if self._locks is None or self._locks.closed:
-                self._locks = await lock_connection()
-            found = await self._locks.execute(statement, [LOCK_SPACE, grant_id % 2**31])
-            row = await found.fetchone()
-        return bool(row and row[0])
+    async def _read(self, organisation_id: int, grant_id: int) -> Held:
+        """A grant that is not known to be dead."""
+        try:
+            held = await self._rows.read(organisation_id, grant_id)
+        except SealBroken as broken:
+            log.error("vault_key_missing", grant=grant_id, reason=str(broken))
+            raise Unreachable("vault_key", str(broken), retry_after_seconds=BACK_OFF_SECONDS_MAX) from None
+        if held is None:
+            raise ConsentLost("no_grant", "The consent no longer exists.")
+        if held.lost_at is not None:
+            code, _, sentence = held.lost_reason.partition(": ")
+            raise ConsentLost(code or "lost", sentence)
+        if held.sealed_refresh_token is None and not is_by_company_id(held) and not held.is_live():
+            lost = ConsentLost("no_refresh_token", standing.NO_REFRESH_TOKEN)
+            await self._lose(held, lost)
+            raise lost
+        return held
 
-
-_READ = """
-SELECT g.access_token, g.refresh_token, g.expires_at, g.generation, g.refresh_started_at, g.lost_at, g.lost_reason,
-       a.id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.addresses
-  FROM connections_grant g
-  JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
-  JOIN connections_app_registration a ON a.id = c.app_id
- WHERE g.id = %s
-"""
-
-_STORE = """
-UPDATE connections_grant
-   SET access_token = %s, refresh_token = coalesce(%s, refresh_token), issued_at = %s, expires_at = %s,
-       refresh_expires_at = coalesce(%s, refresh_expires_at), generation = generation + 1, refresh_started_at = NULL
- WHERE id = %s
-"""
-
-
-def _held(organisation_id: int, grant_id: int, row: tuple[Any, ...]) -> _Held:
-    access, refresh, expires_at, generation, started, lost_at, lost_reason, *app = row
-    names = ("id", "connector", "environment", "consent_mode", "client_id", "client_secret", "addresses")
-    return _Held(
-        organisation_id,
-        grant_id,
-        AppRegistration(**dict(zip(names, app, strict=True))),
-        open_token(access, organisation_id, grant_id, "access_token"),
-        open_token(refresh, organisation_id, grant_id, "refresh_token") if refresh else None,
-        expires_at,
-        generation,
-        started,
-        lost_at,
-        lost_reason,
-    )
+    async def _tell(self, work: Callable[[], T]) -> T:
+        return await _insist(lambda: in_django(work))
 
 
-def _must_be_alive(held: _Held) -> None:
-    if held.lost_at is not None:
-        code, _, sentence = held.lost_reason.partition(": ")
-        raise ConsentLost(code or "lost", sentence)
+async def _ask_vendor(http: HttpClient, held: Held) -> Tokens:
+    app, plain = credentials(held.app), PlainHttp(http, addresses(held.app))
+    system, refresh_token = connector(held.app.connector), held.refresh_token
+    if refresh_token is None:
+        return await system.service_token(plain, app, held.company_id)
+    return await system.refresh(plain, app, refresh_token)
+
+
+async def _insist(work: Callable[[], Awaitable[T]]) -> T:
+    """Write to a database that may be away for a moment: what the vendor said is known to this process alone."""
+    began = pause = 0.0
+    while True:
+        try:
+            return await work()
+        except AWAY as error:
+            began = began or _loop_seconds()
+            if _loop_seconds() - began > TELL_SECONDS_MAX:
+                raise
+            log.warning("vault_waits_for_database", error=type(error).__name__)
+            pause = min(pause + 0.2, 2.0)
+            await asyncio.sleep(pause)
+
+
+def _loop_seconds() -> float:
+    return asyncio.get_running_loop().time()

@@ -17,6 +17,8 @@ BODY_BYTES_MAX = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 240
 """The API cuts synchronous calls at about four minutes (docs.vismasoftware.no, 30 April 2025)."""
 CONNECT_SECONDS = 10
+NOT_CONNECTED = "not_connected"
+"""The code of a failure before anything was sent: the other side cannot have acted on it."""
 T = TypeVar("T")
 
 
@@ -38,10 +40,10 @@ class NetworkFailure(Exception):
 
 
 class HttpClient:
-    """A pool of connections for one event loop. Use as `async with HttpClient() as http`."""
+    """A pool of connections for one event loop. Use as `async with HttpClient() as http`. `connections_max` 0: no limit."""
 
     def __init__(self, *, timeout_seconds: float = TIMEOUT_SECONDS, connections_max: int = 100) -> None:
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=CONNECT_SECONDS)
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_SECONDS)
         self._connections_max = connections_max
         self._session: aiohttp.ClientSession | None = None
 
@@ -95,6 +97,10 @@ class HttpClient:
                 if len(body) > BODY_BYTES_MAX:
                     raise NetworkFailure("too_large", f"The answer is larger than {BODY_BYTES_MAX >> 20} MB.")
                 return Response(answer.status, {key.lower(): value for key, value in answer.headers.items()}, body)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise NetworkFailure(
+                NOT_CONNECTED, f"{urlsplit(url).netloc} cannot be reached ({type(error).__name__})."
+            ) from None
         except TimeoutError:
             raise NetworkFailure("timeout", f"{urlsplit(url).netloc} did not answer in time.") from None
         except aiohttp.ClientError as error:

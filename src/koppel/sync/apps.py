@@ -9,13 +9,20 @@ class SyncConfig(AppConfig):
     label = "sync"
 
     def ready(self) -> None:
-        from koppel.administrations.panels import Tab, register_progress, register_tab  # noqa: PLC0415 - after models
+        from koppel.administrations import life, panels  # noqa: PLC0415 - after models
         from koppel.connections.services import register_after_reconnect  # noqa: PLC0415 - after models
-        from koppel.sync import words  # noqa: PLC0415 - after models
+        from koppel.sync import bulk, endings, words  # noqa: PLC0415 - after models
+        from koppel.sync.overview import changes_since, under_way  # noqa: PLC0415 - after models
         from koppel.sync.queries import progress_of  # noqa: PLC0415 - after models
         from koppel.sync.services import request_for_connection  # noqa: PLC0415 - after models
 
         register_after_reconnect(request_for_connection)
-        register_progress(progress_of)
-        register_tab(Tab("sync", _("Sync"), "sync:overview", 30))
+        panels.register_progress(progress_of)
+        panels.register_changes(changes_since)
+        panels.register_under_way(under_way)
+        panels.register_tab(panels.Tab("sync", _("Sync"), "sync:overview", 30))
+        life.register_stop(endings.stop)
+        life.register_begin(endings.begin)
+        life.register_eraser(endings.erase)
+        bulk.register()
         words.register()

@@ -54,6 +54,17 @@ def request_run(
     return made > 0
 
 
+def request_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
+    """Sync many now, those that can be; who asks has seen which cannot. How many runs were made."""
+    actor.require(Permission.CHANGE_ADMINISTRATIONS)
+    own = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=list(administration_ids))
+    new = list(own.filter(activated_at=None).values_list("pk", flat=True))
+    own.filter(pk__in=new).update(status=Status.QUEUED, status_code="", status_reason="")
+    known = sorted(set(administration_ids) - set(new))
+    made = _request(actor.organisation_id, new, Trigger.IMPORT, actor.name)
+    return made + _request(actor.organisation_id, known, Trigger.PERSON, actor.name)
+
+
 def request_for_connection(actor: Actor, connection_id: int) -> int:
     """After a reconnect: everything that could not be synced meanwhile."""
     found = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)

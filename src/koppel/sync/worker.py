@@ -9,6 +9,7 @@ from procrastinate import App
 from procrastinate.contrib.django import app
 from procrastinate.jobs import Status
 
+from koppel.connections.keeper import ATTEND_EVERY_SECONDS, Keeper
 from koppel.connections.runtime import as_worker
 from koppel.kit.http import HttpClient
 from koppel.sync.dispatcher import Dispatcher
@@ -44,6 +45,7 @@ async def _main(concurrency: int) -> None:
             asyncio.create_task(dispatcher.run()),
             asyncio.create_task(_work_off_jobs(worker_app)),
             asyncio.create_task(_every(REVIVE_SECONDS, lambda: _revive_jobs(worker_app), "revive_jobs")),
+            asyncio.create_task(_every(ATTEND_EVERY_SECONDS, Keeper(runtime.vault).round, "grants")),
             asyncio.create_task(_every(SCHEDULE_SECONDS, lambda: _keep_schedule(dispatcher), "schedule")),
         ]
         waiting = asyncio.create_task(stopped.wait())

@@ -7,9 +7,9 @@ from django.db.models import Count
 from django.utils import timezone
 
 from koppel.administrations import panels
+from koppel.administrations.listing import FRESH_HOURS
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.panels import Progress
-from koppel.administrations.queries import FRESH_HOURS
 from koppel.administrations.scope import visible_to
 from koppel.connections.models import Connection, ConnectionState
 from koppel.issues.models import Issue

@@ -18,6 +18,7 @@ from koppel_sandbox.visma_net.connect import Connect
 from koppel_sandbox.visma_net.control import Control
 from koppel_sandbox.visma_net.erp import Erp, message
 from koppel_sandbox.visma_net.limits import Limits
+from koppel_sandbox.visma_net.token_control import TokenControl
 from koppel_sandbox.visma_net.tokens import Access, Tokens
 
 PREFIX = re.compile(r"^/(?:api/)?(?:controller/)?api(?=/v\d)|^/api(?=/resources)")
@@ -33,7 +34,8 @@ def build(companies: list[Company], refused: dict[str, str], seed: int, redirect
     control = Control(clock=clock, connect=connect, erp=erp, limits=limits, faults=found_faults, refused=refused)
     gateway = Gateway(clock, connect, erp, limits)
     app = web.Application(middlewares=[_misbehave(found_faults)])
-    app.add_routes([web.get("/", _home), *connect.routes(), *control.routes(), *Registers(companies).routes()])
+    app.add_routes([web.get("/", _home), *connect.routes(), *control.routes(), *TokenControl(connect).routes()])
+    app.add_routes(Registers(companies).routes())
     app.add_routes([web.get("/{path:.*}", gateway.get)])
     return app
 

@@ -3,6 +3,7 @@
 The consent page is shown at every authorisation, not only at an app's first use, so that Allow and Cancel can be tried.
 """
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -211,10 +212,13 @@ class Connect:
             grant = grants.get(form.get("grant_type", ""))
             if grant is None:
                 raise Refused("unsupported_grant_type")
+            self.tokens.counts.calls[form["grant_type"]] += 1
             answer = grant(_issuer(request), client, form)
         except Refused as refusal:
+            self.tokens.counts.refusals[refusal.code] += 1
             body = {"error": refusal.code, "error_description": refusal.description}
             return web.json_response(body, status=refusal.status, headers={"Cache-Control": "no-store"})
+        await asyncio.sleep(client.token_seconds)
         return web.json_response(answer, headers={"Cache-Control": "no-store"})
 
     async def revoke(self, request: web.Request) -> web.Response:
@@ -322,9 +326,7 @@ class Connect:
         return answer
 
     def _by_refresh_token(self, issuer: str, client: Client, form: dict[str, str]) -> dict[str, Any]:
-        now = self.clock.seconds()
-        facts = self.tokens.redeem(form.get("refresh_token", ""), client, now)
-        return self.tokens.issue(issuer, client, facts["u"], facts["s"], now, facts["t"], facts["f"])
+        return self.tokens.refresh(issuer, form.get("refresh_token", ""), client, self.clock.seconds())
 
     def _by_client(self, issuer: str, client: Client, form: dict[str, str]) -> dict[str, Any]:
         tenant = form.get("tenant_id", "")

@@ -36,7 +36,6 @@ class Control:
             web.post("/__sandbox__/faults", self.add_fault),
             web.delete("/__sandbox__/faults", self.clear_faults),
             web.post("/__sandbox__/settings", self.settings),
-            web.post("/__sandbox__/revoke", self.revoke),
             web.get("/__sandbox__/calls", self.calls),
             web.delete("/__sandbox__/calls", self.clear_calls),
             web.post("/__sandbox__/reset", self.reset),
@@ -119,13 +118,6 @@ class Control:
             user.reach_before, user.reach = user.reach_at(now), reach
             user.reach_from = now + float(asked.get("reach_in_seconds", 0))
         return _json({})
-
-    async def revoke(self, _request: web.Request) -> web.Response:
-        """Withdraw every consent, as a user can at the vendor."""
-        families = {one.family for one in self.connect.tokens.access.values()} | set(self.connect.tokens.families)
-        for family in families:
-            self.connect.tokens.revoke(family)
-        return _json({"revoked": len(families)})
 
     async def calls(self, _request: web.Request) -> web.Response:
         return _json(list(self.faults.calls))

@@ -27,7 +27,9 @@ class Client:
     """An app as registered in the developer portal. `mode` decides what its tokens reach.
 
     `scopes` None: may ask for every scope. `granted` narrows what tokens carry. `approved` are the tenants whose
-    administrator has approved a service app; None = all. `names_issuer`: the callback carries `iss`."""
+    administrator has approved a service app; None = all. `names_issuer`: the callback carries `iss`.
+    `rotating`: refresh tokens are used once; else the same one comes back. `token_seconds` is how long the token endpoint
+    takes to hand out what it has decided."""
 
     client_id: str
     name: str
@@ -36,6 +38,9 @@ class Client:
     grace_seconds: int = 30
     access_seconds: int = 3600
     refresh_days: int = 180
+    rotating: bool = True
+    refresh_not_before_seconds: float = 0
+    token_seconds: float = 0
     redirect_uris: list[str] = field(default_factory=list)
     scopes: list[str] | None = None
     granted: list[str] | None = None

@@ -1,7 +1,9 @@
-"""Tokens of Visma Connect: RS256 access and id tokens, one-time refresh tokens with a grace period and family revocation.
+"""Tokens of Visma Connect: RS256 access and id tokens; refresh tokens that are used once (with a grace period, after which
+reuse revokes the family) or again and again, as the app is set in the developer portal.
 
 A refresh token carries its own facts and a signature, so that it outlives a restart of the sandbox, as a real one outlives a
-deployment. Which generation of a family was used last is remembered in memory only.
+deployment. Which generation of a family was used last is remembered in memory only. An app can also be told to refuse a refresh
+before a time; Visma Connect is not known to do that, but others are, and a client must be shown to obey.
 """
 
 import base64
@@ -9,7 +11,8 @@ import hashlib
 import hmac
 import json
 import secrets
-from dataclasses import dataclass
+from collections import Counter, deque
+from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
@@ -18,6 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from koppel_sandbox.visma_net.people import Client, User
 
 KEY_ID = "sandbox-1"
+TEXTS_MAX = 50_000
+"""How many token texts are remembered, for tests that look for them where they must not be."""
 
 
 class Refused(Exception):
@@ -42,11 +47,28 @@ class Access:
 
 @dataclass
 class Family:
-    """All tokens that came from one consent."""
+    """All tokens that came from one consent. `refreshes` counts those that were granted, `refused` those that were not."""
 
+    client_id: str = ""
+    subject: str = ""
+    tenant_id: str | None = None
     generation: int = 0
     replaced_at: float = 0.0
+    issued_at: float = 0.0
     revoked: bool = False
+    refreshes: int = 0
+    refused: int = 0
+
+
+@dataclass
+class Counts:
+    """What the token endpoint was asked since the start or the last reset. `refusals` by OAuth error."""
+
+    calls: Counter[str] = field(default_factory=Counter)
+    refusals: Counter[str] = field(default_factory=Counter)
+    too_early: int = 0
+    within_grace: int = 0
+    families_revoked_for_reuse: int = 0
 
 
 class Tokens:
@@ -55,6 +77,8 @@ class Tokens:
         self._seal = hashlib.sha256(f"koppel-sandbox/{seed}".encode()).digest()
         self.access: dict[str, Access] = {}
         self.families: dict[str, Family] = {}
+        self.counts = Counts()
+        self.texts: deque[str] = deque(maxlen=TEXTS_MAX)
 
     def jwks(self) -> dict[str, Any]:
         algorithm = jwt.algorithms.RSAAlgorithm
@@ -78,11 +102,13 @@ class Tokens:
         claims |= ({"sub": subject} if subject else {}) | ({"tenant_id": tenant_id} if tenant_id else {})
         token = self.sign(claims)
         self.access[token] = Access(client.client_id, subject, scope, ends, family, tenant_id)
+        self.texts.append(token)
         answer: dict[str, Any] = {
             "access_token": token, "expires_in": client.access_seconds, "token_type": "Bearer", "scope": scope,
         }  # fmt: skip
+        state = self.families.setdefault(family, Family(client.client_id, subject, tenant_id))
+        state.issued_at = now
         if "offline_access" in scope.split():
-            state = self.families.setdefault(family, Family())
             facts = {
                 "f": family,
                 "g": state.generation,
@@ -92,33 +118,59 @@ class Tokens:
                 "t": tenant_id,
             }
             answer["refresh_token"] = self._pack({**facts, "i": now})
+            self.texts.append(answer["refresh_token"])
         return answer
 
-    def redeem(self, token: str, client: Client, now: float) -> dict[str, Any]:
-        """The facts of a refresh token, which is used up now. A used one within the grace period is honoured again;
-        after it the whole family is revoked. Raises `Refused`."""
+    def refresh(self, issuer: str, token: str, client: Client, now: float) -> dict[str, Any]:
+        """The token endpoint's answer to a refresh token. A one-time token is used up; used again within the grace period it
+        is honoured again, after it the whole family is revoked. Raises `Refused`."""
         facts = self._unpack(token)
         if facts is None or facts["c"] != client.client_id:
             raise Refused("invalid_grant", "The refresh token is unknown.")
-        family = self.families.setdefault(facts["f"], Family(generation=facts["g"]))
+        unknown = Family(client.client_id, facts["u"], facts["t"], generation=facts["g"], issued_at=facts["i"])
+        family = self.families.setdefault(facts["f"], unknown)
+        try:
+            self._redeem(facts, family, client, now)
+        except Refused:
+            family.refused += 1
+            raise
+        family.refreshes += 1
+        answer = self.issue(issuer, client, facts["u"], facts["s"], now, facts["t"], facts["f"])
+        return answer if client.rotating else {**answer, "refresh_token": token}
+
+    def _redeem(self, facts: dict[str, Any], family: Family, client: Client, now: float) -> None:
         if family.revoked or now > facts["i"] + client.refresh_days * 86_400:
             raise Refused("invalid_grant", "The refresh token has expired or was revoked.")
-        if facts["g"] < family.generation:
+        if client.rotating and facts["g"] < family.generation:
             if now - family.replaced_at > client.grace_seconds or facts["g"] < family.generation - 1:
+                self.counts.families_revoked_for_reuse += 1
                 self.revoke(facts["f"])
                 raise Refused("invalid_grant", "The refresh token was used before; its family is revoked.")
-            return facts
-        family.generation += 1
-        family.replaced_at = now
-        return facts
+            self.counts.within_grace += 1
+            return
+        if now - family.issued_at < client.refresh_not_before_seconds:
+            self.counts.too_early += 1
+            raise Refused("invalid_request", "The access token has not expired yet.")
+        if client.rotating:
+            family.generation += 1
+            family.replaced_at = now
 
     def forget(self) -> None:
         self.access.clear()
         self.families.clear()
+        self.counts = Counts()
+        self.texts.clear()
 
     def revoke(self, family: str) -> None:
         self.families.setdefault(family, Family()).revoked = True
         for token in [token for token, one in self.access.items() if one.family == family]:
+            del self.access[token]
+
+    def end_access(self, client_id: str, tenant_id: str) -> None:
+        """Access tokens of an app for a tenant are no longer accepted."""
+        for token in [
+            text for text, one in self.access.items() if (one.client_id, one.tenant_id) == (client_id, tenant_id)
+        ]:
             del self.access[token]
 
     def family_of(self, token: str) -> str | None:

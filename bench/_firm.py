@@ -1,0 +1,127 @@
+"""A firm with thousands of administrations on an embedded PostgreSQL of its own, served by a real `koppel web`."""
+
+import contextlib
+import http.client
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from koppel.kit.embedded_postgres import EmbeddedPostgres, choose_free_port
+
+PEOPLE = 12
+
+
+@dataclass(frozen=True)
+class Served:
+    """`get` answers with status and body over one kept connection, signed in as an Administrator."""
+
+    firm: Any
+    port: int
+    cookie: str
+
+    def connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+
+    def get(self, connection: http.client.HTTPConnection, path: str) -> bytes:
+        """Raises `RuntimeError` unless the answer is 200."""
+        connection.request("GET", path, headers={"Cookie": self.cookie, "Host": f"localhost:{self.port}"})
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            raise RuntimeError(f"{path}: {answer.status} {answer.headers.get('Location', '')}")
+        return body
+
+
+@contextlib.contextmanager
+def firm_in_database(count: int) -> Iterator[Any]:
+    """Django set up as the application role, with a firm of `count` administrations; statistics are fresh."""
+    with tempfile.TemporaryDirectory(prefix="koppel-bench-") as folder:
+        home = Path(folder)
+        with EmbeddedPostgres(home / "postgres") as server:
+            _surround(home, server.addresses)
+            import django  # noqa: PLC0415 - reads what was set above
+
+            django.setup()
+            from django.core.management import call_command  # noqa: PLC0415
+            from django.db import connections  # noqa: PLC0415
+
+            call_command("migrate", database="owner", verbosity=0, interactive=False)
+            firm = _firm(count)
+            with connections["owner"].cursor() as cursor:
+                cursor.execute("ANALYZE")
+            try:
+                yield firm
+            finally:
+                connections.close_all()
+
+
+@contextlib.contextmanager
+def served_firm(count: int) -> Iterator[Served]:
+    with firm_in_database(count) as firm:
+        port = choose_free_port()
+        command = [sys.executable, "-m", "koppel.cli", "web", "--port", str(port)]
+        process = subprocess.Popen(command, env={**os.environ, "KOPPEL_PUBLIC_URL": f"http://localhost:{port}"})
+        try:
+            _wait_for(port)
+            yield Served(firm, port, _signed_in(firm.boss.user_id))
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _surround(home: Path, addresses: Any) -> None:
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "koppel.settings",
+        "DATABASE_URL": addresses.app_url,
+        "KOPPEL_OWNER_DATABASE_URL": addresses.owner_url,
+        "KOPPEL_SECRET_KEY": "a-key-for-measurements-that-is-long-enough-for-every-check-0123456789",
+        "KOPPEL_VAULT_KEYS": "bench:" + "QUFB" * 10 + "QUE=",
+        "KOPPEL_MAIL_DIR": str(home),
+        "KOPPEL_DATA_DIR": str(home / "data"),
+    }
+
+
+def _firm(count: int) -> Any:
+    from koppel.kit.tenancy import installation_scope  # noqa: PLC0415
+    from koppel.organisations.models import Membership, Organisation, User  # noqa: PLC0415
+    from koppel.organisations.policy import Actor, Role  # noqa: PLC0415
+    from tests.administrations.firm import firm_of  # noqa: PLC0415
+
+    with installation_scope("bench"):
+        organisation = Organisation.objects.create(name="Kantoor Groot")
+        members = []
+        for number in range(PEOPLE):
+            role = Role.ADMINISTRATOR if number < 2 else Role.USER
+            user = User.objects.create_user(f"p{number}@example.test", None, name=f"Persoon {number:02}")
+            members.append(Membership.objects.create(organisation=organisation, user=user, role=role))
+    boss = Actor(organisation.pk, members[0].pk, members[0].user_id, "Persoon 00", Role.ADMINISTRATOR)
+    return firm_of(boss, count, [one.pk for one in members])
+
+
+def _signed_in(user_id: int) -> str:
+    from django.conf import settings  # noqa: PLC0415
+    from django.test import Client  # noqa: PLC0415
+
+    from koppel.organisations.models import User  # noqa: PLC0415
+
+    client = Client()
+    client.force_login(User.objects.get(pk=user_id))
+    return f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+            connection.request("GET", "/healthz")
+            if connection.getresponse().status == 200:
+                return
+        time.sleep(0.2)
+    raise RuntimeError("The web does not answer.")

@@ -1,0 +1,129 @@
+"""The bulk act that assigns and sets: division, template, people on and off, number, sector, client number."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from koppel.administrations.bulk import state
+from koppel.administrations.bulk.acts import Act, Values, Verdict, register_act
+from koppel.administrations.errors import NotThere
+from koppel.administrations.models import Administration
+from koppel.organisations.errors import Refused
+from koppel.organisations.models import Division, Membership, Template
+from koppel.organisations.policy import Actor, Permission
+from koppel.registers.checked import Verdict as NumberVerdict
+from koppel.registers.numbers import check as check_number
+from koppel.registers.sectors import SCHEME, SECTIONS
+
+ASSIGNING = frozenset({"division", "template", "add", "remove"})
+SETTING = frozenset({"number", "sector", "client_number"})
+CLIENT_NUMBER_MAX = 60
+
+
+def check(actor: Actor, asked: Values) -> Values:
+    """Keys of `ASSIGNING` and `SETTING`, those given only; division and template None take it away.
+
+    Raises `NotThere` for what is not this organisation's, `Refused` when nothing is asked or may not be."""
+    wanted = {key: asked[key] for key in (*ASSIGNING, *SETTING) if key in asked}
+    for key in ("add", "remove"):
+        if key in wanted:
+            wanted[key] = sorted({int(one) for one in wanted[key]})
+    wanted = {key: value for key, value in wanted.items() if value not in ([], ())}
+    if ASSIGNING & wanted.keys():
+        actor.require(Permission.IMPORT)
+    if "sector" in wanted and wanted["sector"] not in ("", *SECTIONS):
+        raise Refused(_("Choose one of the sectors."))
+    if set(wanted.get("add", ())) & set(wanted.get("remove", ())):
+        raise Refused(_("The same person cannot be added and taken off."))
+    _must_be_ours(actor, wanted)
+    return wanted
+
+
+def check_asked(actor: Actor, asked: Values) -> Values:
+    """As `check`, for what is the same for all: something must be asked."""
+    wanted = check(actor, asked)
+    if not wanted and not asked.get("per_item"):
+        raise Refused(_("Choose a division, a template, a person or a sector first."))
+    return wanted
+
+
+def judge(actor: Actor, found: Sequence[Administration], asked: Mapping[int, Values]) -> dict[int, Verdict]:
+    touches_people = any(values.get("add") or values.get("remove") for values in asked.values())
+    people = state.people_on(actor.organisation_id, asked) if touches_people else {}
+    return {one.pk: _judge_one(one, people.get(one.pk, {}), asked.get(one.pk, {})) for one in found}
+
+
+def perform(actor: Actor, wanted: Mapping[int, Values]) -> None:
+    state.write(actor.organisation_id, wanted)
+
+
+def _judge_one(one: Administration, people: state.People, asked: Values) -> Verdict:
+    columns: dict[str, Any] = {}
+    for key, column in (("division", "division_id"), ("template", "template_id"), ("client_number", "client_number")):
+        if key in asked:
+            columns[column] = asked[key]
+    if "sector" in asked:
+        columns |= {"sector": asked["sector"], "sector_scheme": SCHEME if asked["sector"] else ""}
+    if "number" in asked:
+        checked = check_number(asked["number"], one.country)
+        if checked.verdict is NumberVerdict.INVALID:
+            return Verdict(f"number_{checked.note}")
+        columns |= {"number": checked.number, "number_scheme": checked.scheme, "number_note": checked.note}
+        columns["no_number_reason"] = ""
+    before = state.read(one, columns)
+    after = {name: value for name, value in columns.items() if before[name] != value}
+    moves = _moves(people, asked)
+    if one.restricted and moves and _nobody_left(people, moves):
+        return Verdict("last_named")
+    if not after and not moves:
+        return Verdict("same")
+    return Verdict(
+        before={
+            "columns": {name: before[name] for name in after},
+            "people": {str(member): people.get(member) for member in moves},
+        },
+        after={"columns": after, "people": {str(member): flag for member, flag in moves.items()}},
+    )
+
+
+def _moves(people: state.People, asked: Values) -> dict[int, bool | None]:
+    """Who comes on (chosen, even when on it by default already) and who goes off."""
+    moves: dict[int, bool | None] = {one: False for one in asked.get("add", ()) if people.get(one) is not False}
+    return moves | {one: None for one in asked.get("remove", ()) if one in people}
+
+
+def _nobody_left(people: state.People, moves: Mapping[int, bool | None]) -> bool:
+    return not any(flag is not None for flag in {**people, **moves}.values())
+
+
+def _must_be_ours(actor: Actor, wanted: Values) -> None:
+    own = {"organisation_id": actor.organisation_id}
+    division, template = wanted.get("division"), wanted.get("template")
+    if division is not None and not Division.objects.filter(**own, pk=division, archived_at=None).exists():
+        raise NotThere
+    if template is not None and not Template.objects.filter(**own, pk=template, archived_at=None).exists():
+        raise NotThere
+    _people_must_be_ours(actor, {*wanted.get("add", ()), *wanted.get("remove", ())})
+
+
+def _people_must_be_ours(actor: Actor, members: Iterable[int]) -> None:
+    members = set(members)
+    if Membership.objects.filter(organisation_id=actor.organisation_id, pk__in=members).count() != len(members):
+        raise NotThere
+
+
+register_act(
+    Act(
+        key="change",
+        label=gettext_lazy("Assign and set"),
+        permission=Permission.CHANGE_ADMINISTRATIONS,
+        audit="administrations.assigned",
+        audit_of=lambda asked: f"administrations.{'assigned' if ASSIGNING & asked.keys() else 'set'}",
+        check=check_asked,
+        judge=judge,
+        perform=perform,
+        is_undoable=True,
+    )
+)

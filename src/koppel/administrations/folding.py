@@ -1,0 +1,23 @@
+"""Text without case and accents, alike in Python and in PostgreSQL: for sorting names and for the search.
+
+The embedded server has neither ICU nor unaccent, so the letters of the countries we serve are named here.
+"""
+
+from django.db.models import Func, Value
+from django.db.models.functions import Concat, Lower
+
+ACCENTED = "àáâãäåæçèéêëìíîïñòóôõöøœùúûüýÿšžÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜÝŸŠŽ"
+PLAIN = "aaaaaaaceeeeiiiinooooooouuuuyysz" * 2
+_TABLE = str.maketrans(ACCENTED, PLAIN)
+
+
+def folded(text: str) -> str:
+    """What is typed into the search, as `Folded` stores it."""
+    return text.lower().translate(_TABLE)
+
+
+def Folded(*names: str) -> Func:
+    """Columns joined by a space, folded. Immutable, so that it can be a generated column."""
+    parts = [part for name in names for part in (name, Value(" "))][:-1]
+    text = Concat(*parts) if len(parts) > 1 else parts[0]
+    return Func(Lower(text), Value(ACCENTED), Value(PLAIN), function="translate")

@@ -1,0 +1,43 @@
+"""Jobs of administrations. A job that is done again after its worker died finds its work in the tables, not in memory."""
+
+from django.db import close_old_connections
+from procrastinate.contrib.django import app
+
+from koppel.administrations import life
+from koppel.administrations.bulk import operations
+from koppel.kit.tenancy import installation_scope, organisation_scope
+
+
+@app.task(name="administrations.carry_on_bulk")
+def carry_on_bulk(organisation_id: int, operation_id: int) -> None:
+    """Bulk work, chunk by chunk, each in its own transaction."""
+    close_old_connections()
+    more = True
+    while more:
+        with organisation_scope(organisation_id):
+            more = operations.carry_on(organisation_id, operation_id)
+
+
+@app.task(name="administrations.erase")
+def erase(organisation_id: int, administration_id: int) -> None:
+    """Everything of an administration that was withdrawn or whose time of keeping is over."""
+    close_old_connections()
+    more = True
+    while more:
+        with organisation_scope(organisation_id):
+            more = life.erase_some(organisation_id, administration_id)
+
+
+@app.periodic(cron="*/15 * * * *")
+@app.task(name="administrations.keep_dates", pass_context=False)
+def keep_dates(timestamp: int) -> None:
+    """What falls due: planned deactivations, erasing after the time of keeping; and previews that nobody started."""
+    close_old_connections()
+    with installation_scope("dates of administrations"):
+        due = life.due_today()
+        operations.forget_drafts()
+    for organisation_id in due.organisations_to_deactivate:
+        with organisation_scope(organisation_id):
+            life.deactivate_planned(organisation_id)
+    for organisation_id, administration_id in due.to_erase:
+        erase.defer(organisation_id=organisation_id, administration_id=administration_id)

@@ -1,0 +1,216 @@
+"""Bulk work: what will happen, that it happens, what happened, and its undo."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+
+from koppel.administrations.asked import asked_of_text
+from koppel.administrations.bulk import operations, spreadsheet, words
+from koppel.administrations.bulk.acts import act_named
+from koppel.administrations.errors import NotThere
+from koppel.administrations.models import BulkItem, BulkOperation, BulkState, ItemState
+from koppel.administrations.scope import visible_to
+from koppel.administrations.views.one import back
+from koppel.organisations.errors import Refused
+from koppel.organisations.policy import Actor, Permission
+from koppel.web.doors import MemberRequest
+
+ITEMS_SHOWN = 200
+UPLOAD_BYTES_MAX = 5 * 1024 * 1024
+OPEN = (BulkState.QUEUED, BulkState.RUNNING, BulkState.UNDOING)
+
+
+@require_POST
+def preview(request: MemberRequest) -> HttpResponse:
+    """What the act would do to what is ticked, or to all that match."""
+    form = request.POST
+    everything = form.get("all") == "1"
+    selection = operations.Selection(
+        ids=[] if everything else [int(one) for one in form.getlist("id") if one.isdecimal() and len(one) < 19],
+        asked=asked_of_text(form.get("query", "")) if everything else None,
+    )
+    act = form.get("act", "")
+    try:
+        draft = operations.preview(request.actor, act, _asked(act, request), selection, source=form.get("query", ""))
+    except Refused as refusal:
+        messages.warning(request, str(refusal))
+        return back(request)
+    except NotThere:
+        messages.error(request, _("That division, template or person no longer exists. Nothing was changed."))
+        return back(request)
+    if act in ("star", "unstar"):
+        return _start(request, draft)
+    return HttpResponseRedirect(reverse("administrations:bulk_one", args=[draft.pk]))
+
+
+def one(request: MemberRequest, operation_id: int) -> HttpResponse:
+    """Before it starts: who changes, who does not and why. Afterwards: how far it is, what happened, and the undo."""
+    operation = _or_404(request.actor, operation_id)
+    only = request.GET.get("only", "")
+    context = _told(request.actor, operation, only) | {"only": only}
+    return render(request, "administrations/bulk.html", context)
+
+
+def progress(request: MemberRequest, operation_id: int) -> HttpResponse:
+    """The part that changes by itself."""
+    operation = _or_404(request.actor, operation_id)
+    context = _told(request.actor, operation, request.GET.get("only", ""))
+    return render(request, "administrations/bulk_state.html", context)
+
+
+@require_POST
+def start(request: MemberRequest, operation_id: int) -> HttpResponse:
+    return _start(request, _or_404(request.actor, operation_id))
+
+
+@require_POST
+def undo(request: MemberRequest, operation_id: int) -> HttpResponse:
+    operation = _or_404(request.actor, operation_id)
+    try:
+        if not operations.undo(request.actor, operation.pk):
+            messages.info(request, _("This is being undone already."))
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    return HttpResponseRedirect(reverse("administrations:bulk_one", args=[operation.pk]))
+
+
+@require_POST
+def discard(request: MemberRequest, operation_id: int) -> HttpResponse:
+    operation = _or_404(request.actor, operation_id)
+    query = operation.source
+    operations.discard(request.actor, operation.pk)
+    return HttpResponseRedirect(f"{reverse('administrations:list')}?{asked_of_text(query).query() or 'all=1'}")
+
+
+def done_lately(request: MemberRequest) -> HttpResponse:
+    """What was done to many at once, newest first."""
+    request.actor.require(Permission.SEE)
+    found = [
+        (each, act_named(each.act).label, operations.counts_of(each))
+        for each in operations.operations_of(request.actor)
+    ]
+    return render(request, "administrations/bulk_list.html", {"place": "administrations", "rows": found})
+
+
+def spreadsheet_page(request: MemberRequest) -> HttpResponse:
+    """Changes from a CSV, pasted or uploaded; leads to the same preview."""
+    request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
+    text = request.POST.get("text", "")
+    if request.method == "POST":
+        try:
+            return _read_spreadsheet(request, text)
+        except (Refused, UnicodeDecodeError) as refusal:
+            sentence = str(refusal) if isinstance(refusal, Refused) else _("This file is not text in UTF-8.")
+            messages.error(request, sentence)
+    context = {"place": "administrations", "text": text}
+    return render(request, "administrations/bulk_csv.html", context)
+
+
+def _read_spreadsheet(request: MemberRequest, text: str) -> HttpResponse:
+    upload = request.FILES.get("file")
+    if upload:
+        if (upload.size or 0) > UPLOAD_BYTES_MAX:
+            raise Refused(_("This file is too large."))
+        text = upload.read().decode("utf-8-sig")
+    found = spreadsheet.read(request.actor, text)
+    if not found.each:
+        lines = "; ".join(f"{number}: {why}" for number, _text, why in found.problems[:5])
+        raise Refused(_("No line of the file can be followed. %s") % lines)
+    asked = {"per_item": True, "problems": found.problems[:100]}
+    selection = operations.Selection(ids=sorted(found.each), each=found.each)
+    draft = operations.preview(request.actor, "change", asked, selection)
+    BulkOperation.objects.filter(pk=draft.pk).update(asked=asked)
+    return HttpResponseRedirect(reverse("administrations:bulk_one", args=[draft.pk]))
+
+
+def _start(request: MemberRequest, operation: BulkOperation) -> HttpResponse:
+    """Few are changed at once: back to the list they came from, with what happened. Many are followed on their own page."""
+    if not operations.start(request.actor, operation.pk):
+        messages.info(request, _("This was started already."))
+    operation.refresh_from_db()
+    if operation.state != BulkState.DONE or operation.asked.get("per_item"):
+        return HttpResponseRedirect(reverse("administrations:bulk_one", args=[operation.pk]))
+    counts = operations.counts_of(operation)
+    text = ngettext("%(count)d administration was changed.", "%(count)d administrations were changed.", counts.changed)
+    messages.success(request, text % {"count": counts.changed})
+    if counts.skipped:
+        skipped = ngettext("%(count)d was left as it is.", "%(count)d were left as they are.", counts.skipped)
+        messages.warning(request, skipped % {"count": counts.skipped})
+    query = asked_of_text(operation.source).query() or "all=1"
+    done = f"&done={operation.pk}" if operations.can_undo(operation) and counts.changed else ""
+    return HttpResponseRedirect(f"{reverse('administrations:list')}?{query}{done}")
+
+
+def _asked(act: str, request: MemberRequest) -> Mapping[str, Any]:
+    """The parameters that the bar's menus hold; empty fields ask for nothing."""
+    form = request.POST
+    if act == "deactivate":
+        return {"reason": form.get("reason", ""), "on": form.get("on", "")}
+    if act != "change":
+        return {}
+    asked: dict[str, Any] = {}
+    for key in ("division", "template"):
+        if text := form.get(f"set_{key}", ""):
+            asked[key] = int(text) if text.isdecimal() and len(text) < 19 else None
+    for key in ("add", "remove"):
+        asked[key] = [int(text) for text in form.getlist(key) if text.isdecimal() and len(text) < 19]
+    if sector := form.get("set_sector", ""):
+        asked["sector"] = "" if sector == "none" else sector
+    return asked
+
+
+def _or_404(actor: Actor, operation_id: int) -> BulkOperation:
+    try:
+        return operations.operation_for(actor, operation_id)
+    except NotThere:
+        raise Http404 from None
+
+
+def _told(actor: Actor, operation: BulkOperation, only: str) -> dict[str, Any]:
+    act = act_named(operation.act)
+    counts = operations.counts_of(operation)
+    return {
+        "place": "administrations",
+        "operation": operation,
+        "act": act,
+        "counts": counts,
+        "handled": counts.total - (counts.changed if operation.state == BulkState.UNDOING else counts.waiting),
+        "is_draft": operation.state == BulkState.DRAFT,
+        "is_open": operation.state in OPEN,
+        "can_undo": operations.can_undo(operation) and counts.changed > 0,
+        "undo_hours": operations.UNDO_HOURS,
+        "sentences": words.asked_in_words(actor, operation.asked),
+        "problems": operation.asked.get("problems", ()),
+        "items": _items(actor, operation, only),
+        "items_shown": ITEMS_SHOWN,
+        "states": ItemState.choices,
+    }
+
+
+def _items(actor: Actor, operation: BulkOperation, only: str) -> list[dict[str, Any]]:
+    """The first ones; those that are left as they are come first, for they may need somebody."""
+    found = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation)
+    if only in ItemState.values:
+        found = found.filter(state=only)
+    shown = list(found.order_by("-state", "pk")[:ITEMS_SHOWN])
+    visible = visible_to(actor).filter(pk__in=[item.administration_id for item in shown])
+    known = dict(visible.values_list("pk", "name"))
+    names = words.Names(actor, [state for item in shown for state in (item.before, item.after)])
+    return [
+        {
+            "id": item.administration_id,
+            "name": known.get(item.administration_id, ""),
+            "state": item.state,
+            "label": ItemState(item.state).label,
+            "why": words.why(item.why),
+            "differences": words.differences(item.before, item.after, names) if item.administration_id in known else [],
+        }
+        for item in shown
+    ]

@@ -1,0 +1,24 @@
+"""Erasing an administration's books, a part at a time: rows with the payloads they were made of."""
+
+from django.db import connection
+
+from koppel.books.models import TABLES
+
+ROWS_AT_A_TIME = 20_000
+
+_ERASE = """
+DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+  SELECT ctid FROM {table} WHERE organisation_id = %s AND administration_id = %s LIMIT %s))
+"""
+
+
+def erase_books(organisation_id: int, administration_id: int) -> bool:
+    """True while there may be more."""
+    left = ROWS_AT_A_TIME
+    with connection.cursor() as cursor:
+        for model in TABLES.values():
+            cursor.execute(_ERASE.format(table=model._meta.db_table), [organisation_id, administration_id, left])
+            left -= cursor.rowcount
+            if left <= 0:
+                return True
+    return False

@@ -1,0 +1,60 @@
+"""The schema `books`: a view for each table of the books, for programs that read by SQL. Made anew after every migration.
+
+A reader's role may use these views and nothing beneath them. The views run with the owner's rights, under the same row level
+security as everybody: its policies ask `koppel_scope()`, which answers by the name of the reading role (decision 0007).
+Books of a restricted administration are for the people named on it, so no reader sees them.
+"""
+
+from django.db.backends.utils import CursorWrapper
+
+from koppel.books.models import TABLES, BookRow
+
+SCHEMA = "books"
+_FRAME = ("first_seen", "last_changed", "deleted_at")
+_ADMINISTRATIONS = f"""
+CREATE VIEW {SCHEMA}.administrations WITH (security_barrier) AS
+SELECT a.id AS administration_id, a.name, a.number, a.country, a.base_currency, a.client_number, a.sector, a.status,
+       d.name AS division, a.complete_as_of
+  FROM administrations_administration a
+  LEFT JOIN organisations_division d ON d.id = a.division_id AND d.organisation_id = a.organisation_id
+ WHERE NOT a.restricted
+"""  # noqa: S608 - our own name
+_SHOWN = "administration_id IN (SELECT id FROM administrations_administration WHERE NOT restricted)"
+
+
+def drop_views(cursor: CursorWrapper) -> None:
+    """Before migrations: a table cannot change beneath a view."""
+    cursor.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+
+
+def make_views(cursor: CursorWrapper) -> None:
+    """As the owner, in one transaction: drop the schema, make it again, and let every known reader in."""
+    drop_views(cursor)
+    cursor.execute(f"CREATE SCHEMA {SCHEMA}")
+    cursor.execute(_ADMINISTRATIONS)
+    for resource, model in TABLES.items():
+        cursor.execute(_view(resource, model))
+    cursor.execute("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC")
+    cursor.execute("SELECT role FROM koppel_readers.reader WHERE role IN (SELECT rolname FROM pg_roles)")
+    for (role,) in cursor.fetchall():
+        for statement in grants(str(role)):
+            cursor.execute(statement)
+
+
+def grants(role: str) -> list[str]:
+    """What lets a role read. `role` has been checked (`sql_readers.role_name`)."""
+    return [
+        f'GRANT USAGE ON SCHEMA {SCHEMA} TO "{role}"',
+        f'GRANT SELECT ON ALL TABLES IN SCHEMA {SCHEMA} TO "{role}"',
+        f'GRANT EXECUTE ON FUNCTION koppel_scope(), koppel_reader_organisation(name) TO "{role}"',
+    ]
+
+
+def _view(resource: str, model: type[BookRow]) -> str:
+    frame = {one.name for one in BookRow._meta.local_fields} | {"pk"}
+    own = [str(one.column) for one in model._meta.local_concrete_fields if one.name not in frame]
+    columns = ", ".join(("administration_id", "external_id", *own, *_FRAME))
+    return (
+        f"CREATE VIEW {SCHEMA}.{resource} WITH (security_barrier) AS"  # noqa: S608 - our own names
+        f" SELECT {columns} FROM {model._meta.db_table} WHERE {_SHOWN}"
+    )

@@ -1,0 +1,175 @@
+"""The locks of grants: session advisory locks of PostgreSQL, all of a process on one connection.
+
+Connections are few and waiting is common, so nobody waits inside PostgreSQL: one task asks for all grants that are waited
+for in one statement, and the same statement tells which of them another process has meanwhile dealt with. A lock is worth as
+much as its connection: when that is lost, the task takes another and asks for the locks it held again.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from enum import Enum
+
+import psycopg
+import structlog
+
+from koppel.kit.database import Connection, lock_connection
+from koppel.kit.tenancy import INSTALLATION, set_scope_sql
+
+KEY_SPACE = 0x4B4F << 48
+"""Advisory keys of grants: this number plus the grant's id, in PostgreSQL's space of single 64-bit keys."""
+PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.03, 0.3
+HEARTBEAT_SECONDS = 0.5
+ONCE_SECONDS_MAX = 10
+
+log = structlog.get_logger(__name__)
+
+
+class Turn(Enum):
+    """OURS: the lock is held, give it back. MOVED: the grant is not as it was, read it again. BUSY: another process has it."""
+
+    OURS = "ours"
+    MOVED = "moved"
+    BUSY = "busy"
+
+
+@dataclass
+class _Waiting:
+    generation: int
+    failures: int
+    once: bool
+    turn: asyncio.Future[Turn] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class GrantLocks:
+    """One per vault. At most one taker per grant at a time: session locks are re-entrant."""
+
+    def __init__(self) -> None:
+        self._connection: Connection | None = None
+        self._of_session: set[int] = set()
+        self._held: set[int] = set()
+        self._waiting: dict[int, _Waiting] = {}
+        self._server: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+
+    async def take(self, grant_id: int, generation: int, failures: int, *, patience_seconds: float) -> Turn:
+        """Wait for the grant's lock while it is as it was read. `patience_seconds` 0 asks once."""
+        waiting = self._waiting[grant_id] = _Waiting(generation, failures, once=patience_seconds <= 0)
+        self._serve()
+        turn = Turn.BUSY
+        try:
+            await asyncio.wait([waiting.turn], timeout=patience_seconds or ONCE_SECONDS_MAX)
+            if waiting.turn.done():
+                turn = waiting.turn.result()
+        except asyncio.CancelledError:
+            if waiting.turn.done() and waiting.turn.result() is Turn.OURS:
+                self.give_back(grant_id)
+            raise
+        finally:
+            waiting.turn.cancel()
+            self._waiting.pop(grant_id, None)
+        return turn
+
+    def give_back(self, grant_id: int) -> None:
+        """Takes effect at once for this process, within a moment for others."""
+        self._held.discard(grant_id)
+        self._serve()
+
+    def stop_waiting(self) -> None:
+        """Whoever waits hears that the grant is busy."""
+        for one in self._waiting.values():
+            if not one.turn.done():
+                one.turn.set_result(Turn.BUSY)
+
+    async def close(self) -> None:
+        """Gives everything back."""
+        if self._server is not None:
+            self._server.cancel()
+            await asyncio.gather(self._server, return_exceptions=True)
+        if self._connection is not None:
+            await self._connection.close()
+
+    def _serve(self) -> None:
+        self._wake.set()
+        if self._server is None or self._server.done():
+            self._server = asyncio.create_task(self._serve_all())
+
+    async def _serve_all(self) -> None:
+        pause = PAUSE_SECONDS_MIN
+        while self._waiting or self._held or self._of_session:
+            self._wake.clear()
+            try:
+                pause = PAUSE_SECONDS_MIN if await self._round() else min(pause * 1.5, PAUSE_SECONDS_MAX)
+            except Exception as error:
+                log.warning("lock_connection_lost", held=len(self._held), error=type(error).__name__)
+                await self._drop()
+                pause = PAUSE_SECONDS_MAX
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), pause if self._waiting else HEARTBEAT_SECONDS)
+
+    async def _round(self) -> bool:
+        """Whether anybody got an answer."""
+        if self._connection is None or self._connection.closed:
+            self._of_session.clear()
+            self._connection = await lock_connection()
+        async with self._connection.transaction():
+            await self._connection.execute(*set_scope_sql(INSTALLATION))
+            await self._give_back(self._connection)
+            await self._take_again(self._connection)
+            return await self._ask(self._connection)
+
+    async def _give_back(self, connection: Connection) -> None:
+        if done := self._of_session - self._held:
+            await connection.execute("SELECT pg_advisory_unlock(%s + id) FROM unnest(%s::bigint[]) id", _keys(done))
+            self._of_session -= done
+
+    async def _take_again(self, connection: Connection) -> None:
+        """After a lost connection. What another process has taken meanwhile stays missing: the row's generation fences."""
+        if missing := self._held - self._of_session:
+            found = await connection.execute(
+                "SELECT id FROM unnest(%s::bigint[]) id WHERE pg_try_advisory_lock(%s + id)", [*_keys(missing)][::-1]
+            )
+            self._of_session |= {int(row[0]) for row in await found.fetchall()}
+
+    async def _ask(self, connection: Connection) -> bool:
+        asked = {key: one for key, one in self._waiting.items() if not one.turn.done()}
+        if not asked:
+            return False
+        columns = [list(asked), [one.generation for one in asked.values()], [one.failures for one in asked.values()]]
+        found = await connection.execute(_ASK, [*columns, KEY_SPACE])
+        answered = False
+        for grant_id, moved, ours in await found.fetchall():
+            if ours:
+                self._of_session.add(grant_id)
+            answered |= self._answer(grant_id, asked[grant_id], moved=moved, ours=ours)
+        return answered
+
+    def _answer(self, grant_id: int, one: _Waiting, *, moved: bool, ours: bool) -> bool:
+        if one.turn.done() or not (moved or ours or one.once):
+            return False
+        if ours:
+            # Who stopped waiting in the meantime does not get it; the next round gives it back.
+            self._held.add(grant_id)
+        one.turn.set_result(Turn.OURS if ours else Turn.MOVED if moved else Turn.BUSY)
+        return True
+
+    async def _drop(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                await self._connection.close()
+        self._connection = None
+        self._of_session.clear()
+
+
+_ASK = """
+WITH asked AS (SELECT * FROM unnest(%s::bigint[], %s::int[], %s::int[]) AS one(id, generation, failures)),
+     seen AS MATERIALIZED (
+       SELECT asked.id, g.id IS NULL OR g.generation <> asked.generation OR g.failures <> asked.failures
+              OR g.lost_at IS NOT NULL AS moved
+         FROM asked LEFT JOIN connections_grant g ON g.id = asked.id)
+SELECT id, moved, CASE WHEN moved THEN false ELSE pg_try_advisory_lock(%s + id) END FROM seen
+"""
+
+
+def _keys(grant_ids: set[int]) -> list[object]:
+    return [KEY_SPACE, sorted(grant_ids)]

@@ -1,0 +1,51 @@
+"""What administrations ask of syncs: begin the first one, stop what runs, erase what was kept."""
+
+from collections.abc import Sequence
+
+from django.db import connection
+from django.db.models import F
+from django.utils import timezone
+
+from koppel.organisations.policy import Actor
+from koppel.sync.models import OPEN_STATES, Change, Checkpoint, RejectedRecord, Run, RunResource, RunState, Seen
+from koppel.sync.services import request_first_runs
+
+ROWS_AT_A_TIME = 20_000
+
+
+def begin(actor: Actor, administration_ids: Sequence[int]) -> None:
+    """For those that go back to the queue because they were never completely read."""
+    request_first_runs(actor, administration_ids)
+
+
+def stop(organisation_id: int, administration_ids: Sequence[int]) -> int:
+    """Cancel what waits or runs. A worker that is in the middle of it finds at its next page that the run is not its own."""
+    found = Run.objects.filter(
+        organisation_id=organisation_id, administration_id__in=list(administration_ids), state__in=OPEN_STATES
+    )
+    return found.update(
+        state=RunState.CANCELLED, attempt=F("attempt") + 1, finished_at=timezone.now(), reason_code="stopped", reason=""
+    )
+
+
+def erase(organisation_id: int, administration_id: int) -> bool:
+    """Changes, evidence, checkpoints and runs. True while there may be more."""
+    own = {"organisation_id": organisation_id, "administration_id": administration_id}
+    for model in (Change, Seen):
+        if _erase_some(model._meta.db_table, organisation_id, administration_id) >= ROWS_AT_A_TIME:
+            return True
+    for kept in (RejectedRecord, Checkpoint):
+        kept._default_manager.filter(**own).delete()
+    RunResource.objects.filter(organisation_id=organisation_id, run__administration_id=administration_id).delete()
+    Run.objects.filter(**own).delete()
+    return False
+
+
+def _erase_some(table: str, organisation_id: int, administration_id: int) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table}"  # noqa: S608 - our own table names
+            " WHERE organisation_id = %s AND administration_id = %s LIMIT %s))",
+            [organisation_id, administration_id, ROWS_AT_A_TIME],
+        )
+        return int(cursor.rowcount)

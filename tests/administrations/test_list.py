@@ -1,0 +1,181 @@
+"""The list people live in: what its address bar asks for, its saved views, and what it exports."""
+
+import io
+from typing import Any
+
+import pytest
+from django.test import Client
+from openpyxl import load_workbook
+
+from koppel.administrations.asked import asked_of_text
+from koppel.administrations.columns import COLUMNS
+from koppel.administrations.listing import PAGE_SIZE, matching, page_of, search
+from koppel.administrations.models import Administration, SavedView
+from koppel.audit.models import AuditEntry
+from koppel.issues.services import raise_issue
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.models import Organisation, User
+from koppel.organisations.policy import Actor
+from tests.administrations.firm import Firm, firm_of
+from tests.books.ledger import administration_of
+
+
+def browser_of(actor: Actor) -> Client:
+    client = Client()
+    client.force_login(User.objects.get(pk=actor.user_id))
+    client.cookies["koppel_language"] = "en"
+    return client
+
+
+def names(actor: Actor, query: str) -> list[str]:
+    with organisation_scope(actor.organisation_id):
+        return [one.name for one in search(actor, asked_of_text(query))]
+
+
+def test_search_finds_names_numbers_client_numbers_and_the_sources_codes_however_typed(actor: Any) -> None:
+    boss = actor("administrator")
+    cafe = administration_of(boss, "Café Öberg B.V.", number="69599084", country="NL", client_number="K-100")
+    administration_of(boss, "Holding Smit", number="923609016", country="NO")
+    with organisation_scope(boss.organisation_id):
+        type(cafe.remote_company).objects.filter(pk=cafe.remote_company_id).update(code="V7781")
+    for typed in ("cafe", "oberg", "ÖBERG café", "69599084", "6959", "k-100", "v7781"):
+        assert names(boss, f"q={typed}") == ["Café Öberg B.V."], typed
+    assert names(boss, "q=923 609 016") == ["Holding Smit"]
+    assert names(boss, "q=smit&status=active&status=failed") == ["Holding Smit"]
+    assert names(boss, "q=100%25") == []
+
+
+def test_filters_narrow_together_and_several_values_widen(actor: Any) -> None:
+    boss = actor("administrator")
+    with organisation_scope(boss.organisation_id):
+        organisation = Organisation.objects.get(pk=boss.organisation_id)
+    user = actor("user", organisation=organisation)
+    firm = firm_of(boss, 60, [user.membership_id, boss.membership_id])
+    north, east = firm.divisions[:2]
+    with organisation_scope(boss.organisation_id):
+        own = Administration.objects.filter(organisation_id=boss.organisation_id)
+        failed = own.filter(status__in=["failed", "blocked"], division_id__in=[north, east])
+        assert failed.exists()
+        assert set(names(boss, f"status=failed&status=blocked&division={north}&division={east}")) == {
+            one.name for one in failed
+        }
+        assert len(names(boss, "division=none")) == own.filter(division=None).count() > 0
+        assert len(names(boss, "user=me")) == 30
+        assert len(names(boss, "user=none")) == 0
+        assert len(names(boss, "number=missing")) == own.filter(number="").count()
+        with_issue = len(names(boss, "issues=any"))
+        assert with_issue == len(names(boss, "issues=sync_failed")) == 7
+        assert len(names(boss, "issues=none")) == 60 - with_issue
+        ages = [len(names(boss, f"freshness={age}")) for age in ("fresh", "stale", "old", "never")]
+        assert sum(ages) == 60
+        assert all(ages[place] for place in (0, 1, 3))
+        twin = own.order_by("pk").exclude(number="").first()
+        assert twin
+        own.filter(pk=firm.ids[-1]).update(number=twin.number, number_scheme=twin.number_scheme)
+    assert len(names(boss, "number=twice")) == 2
+
+
+def test_every_column_sorts_both_ways_and_pages_do_not_overlap(actor: Any) -> None:
+    boss = actor("administrator")
+    firm = firm_of(boss, PAGE_SIZE + 20, [boss.membership_id])
+    with organisation_scope(boss.organisation_id):
+        for key in COLUMNS:
+            for sort in (key, f"-{key}"):
+                first = page_of(boss, asked_of_text(f"sort={sort}"))
+                second = page_of(boss, asked_of_text(f"sort={sort}&page=2"))
+                seen = [one.pk for one in (*first.rows, *second.rows)]
+                assert sorted(seen) == sorted(firm.ids), sort
+        ascending = [one.sort_name for one in search(boss, asked_of_text("sort=name"))]
+        assert ascending == sorted(ascending)
+        ages = [one.complete_as_of for one in search(boss, asked_of_text("sort=-complete"))]
+        known = [age for age in ages if age]
+        assert known == sorted(known, reverse=True)
+        assert ages[: len(known)] == known, "what was never complete comes last either way"
+
+
+def test_the_page_says_where_one_is_and_reads_its_state_from_the_address(actor: Any) -> None:
+    boss = actor("administrator")
+    firm = firm_of(boss, PAGE_SIZE + 5)
+    client = browser_of(boss)
+    text = client.get(
+        f"/administrations/?division={firm.divisions[0]}&sort=-number&columns=name.client.sector"
+    ).content.decode()
+    assert "Division: Noord" in text
+    assert 'aria-sort="descending"' not in text, "the sorted column is not shown"
+    assert "Client number" in text
+    assert 'id="administrations"' in text
+    assert "Complete as of</a>" not in text
+    assert f"101–{PAGE_SIZE + 5} of {PAGE_SIZE + 5}" in client.get("/administrations/?page=99").content.decode()
+    assert 'aria-sort="ascending"' in client.get("/administrations/").content.decode()
+
+
+def test_a_view_is_saved_opens_by_default_and_is_ones_own(actor: Any) -> None:
+    boss = actor("administrator")
+    with organisation_scope(boss.organisation_id):
+        organisation = Organisation.objects.get(pk=boss.organisation_id)
+    other = actor("team_leader", organisation=organisation)
+    firm_of(boss, 10)
+    client = browser_of(boss)
+    asked = {"name": "Failing", "query": "status=failed&rubbish=1&page=3", "is_default": "1"}
+    client.post("/administrations/views", asked)
+    answer = client.get("/administrations/")
+    assert answer.headers["Location"] == "/administrations/?status=failed"
+    assert '<span class="tag">Failing</span>' in client.get("/administrations/?status=failed").content.decode()
+    assert client.get("/administrations/?all=1").status_code == 200
+    assert browser_of(other).get("/administrations/").status_code == 200
+    with organisation_scope(boss.organisation_id):
+        view = SavedView.objects.get()
+    browser_of(other).post("/administrations/views", {"act": "remove", "id": view.pk})
+    client.post("/administrations/views", {"act": "no_default", "id": view.pk})
+    assert client.get("/administrations/").status_code == 200
+    client.post("/administrations/views", {"act": "remove", "id": view.pk})
+    with organisation_scope(boss.organisation_id):
+        assert not SavedView.objects.exists()
+
+
+def test_what_is_shown_is_exported_defused_and_audited(actor: Any) -> None:
+    boss = actor("administrator")
+    firm: Firm = firm_of(boss, PAGE_SIZE + 10)
+    evil = administration_of(boss, "=HYPERLINK(1)", client_number="+31", status="failed")
+    client = browser_of(boss)
+    query = "status=failed&status=blocked&columns=name.client.issues&sort=name"
+    answer = client.get(f"/administrations/export.csv?{query}")
+    lines = b"".join(answer.streaming_content).decode("utf-8-sig").splitlines()  # type: ignore[attr-defined]
+    with organisation_scope(boss.organisation_id):
+        shown = [one.name for one in search(boss, asked_of_text(query))]
+    assert lines[0] == "Name;Client number;Issues"
+    assert len(lines) == 1 + len(shown) < len(firm.ids)
+    assert any(line.startswith("'=HYPERLINK(1);'+31;") for line in lines)
+    content = b"".join(client.get(f"/administrations/export.xlsx?{query}").streaming_content)  # type: ignore[attr-defined]
+    sheet = load_workbook(io.BytesIO(content)).active
+    cells = [[cell.value for cell in row] for row in sheet.iter_rows()]
+    assert [row[0] for row in cells[1:]] == shown
+    assert [cell.data_type for cell in sheet["A"]] == ["s"] * len(cells)
+    with organisation_scope(boss.organisation_id):
+        entry = AuditEntry.objects.filter(act="administrations.exported").latest("pk")
+        assert entry.details["rows"] == len(shown)
+        assert "status=failed" in entry.details["filter"]
+    assert evil.name in shown
+
+
+@pytest.mark.parametrize("role", ["user", "reader"])
+def test_others_list_count_and_export_what_is_assigned_to_them(actor: Any, role: str) -> None:
+    boss = actor("administrator")
+    with organisation_scope(boss.organisation_id):
+        organisation = Organisation.objects.get(pk=boss.organisation_id)
+    person = actor(role, organisation=organisation)
+    firm_of(boss, 40, [person.membership_id, boss.membership_id])
+    client = browser_of(person)
+    assert '<span class="hint">20</span>' in client.get("/administrations/").content.decode()
+    lines = b"".join(client.get("/administrations/export.csv").streaming_content).splitlines()  # type: ignore[attr-defined]
+    assert len(lines) == 21
+
+
+def test_a_filter_by_an_issue_code_and_one_by_its_absence(actor: Any) -> None:
+    boss = actor("administrator")
+    one = administration_of(boss)
+    with organisation_scope(boss.organisation_id):
+        raise_issue(boss.organisation_id, "made_up", ("administration", one.pk))
+        assert matching(boss, asked_of_text("issues=made_up")).count() == 1
+        assert matching(boss, asked_of_text("issues=other")).count() == 0
+        assert matching(boss, asked_of_text("issues=none")).count() == 0

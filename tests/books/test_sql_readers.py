@@ -1,0 +1,194 @@
+"""A program reads the books by SQL: its own firm's, never the raw tables, whatever it sets."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.test import override_settings
+
+from koppel.audit.models import AuditEntry
+from koppel.books import sql_readers
+from koppel.books.errors import ReaderRefused
+from koppel.books.models import TABLES
+from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.errors import NotAllowed
+from koppel.organisations.models import User
+from koppel.organisations.policy import Actor
+from tests.books.ledger import Ledger, administration_of
+
+
+@pytest.fixture
+def anna(actor: Any) -> Actor:
+    return actor("administrator")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def books(anna: Actor, actor: Any) -> dict[str, Ledger]:
+    """Anna's firm has an open and a restricted administration; another firm has one too."""
+    found = {
+        "open": Ledger(administration_of(anna)),
+        "restricted": Ledger(administration_of(anna, "Directie B.V.", restricted=True)),
+        "theirs": Ledger(administration_of(actor("administrator"), "Andere B.V.")),
+    }
+    for one in found.values():
+        one.account("1000", "Bank")
+        one.entry("1", "202601", ("1000", "250.1234", "0"), ("8000", "0", "250.1234"))
+    return found
+
+
+@pytest.fixture
+def reader(anna: Actor, books: dict[str, Ledger], database_addresses: Addresses) -> Iterator[str]:
+    """The address of a role that Anna made."""
+    administrator = database_addresses.superuser_url
+    with organisation_scope(anna.organisation_id):
+        made = sql_readers.add_reader(anna, "bi", administrator_url=administrator)
+    yield made.url.reveal()
+    with organisation_scope(anna.organisation_id):
+        sql_readers.remove_reader(anna, "bi", administrator_url=administrator)
+
+
+def ask(url: str, question: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(question.encode()).fetchall()
+
+
+def test_it_sees_the_books_of_its_firm_but_no_restricted_ones(reader: str, books: dict[str, Ledger]) -> None:
+    assert ask(reader, "SELECT administration_id, name FROM books.administrations") == [
+        (books["open"].administration.pk, "Bakkerij De Haan B.V.")
+    ]
+    lines = "SELECT administration_id, account, debit FROM books.entry_lines WHERE debit > 0"
+    assert ask(reader, lines) == [(books["open"].administration.pk, "1000", Decimal("250.1234"))]
+
+
+@pytest.mark.parametrize("resource", sorted(TABLES))
+def test_every_resource_has_its_view(reader: str, resource: str) -> None:
+    ask(reader, f"SELECT administration_id, external_id, deleted_at FROM books.{resource}")
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [
+        "SET koppel.organisation = '{theirs}'",
+        "SELECT set_config('koppel.organisation', '0', false)",
+        "SET default_transaction_read_only = off",
+        "SET row_security = off",
+    ],
+)
+def test_what_it_sets_changes_nothing(reader: str, books: dict[str, Ledger], trick: str) -> None:
+    with psycopg.connect(reader, autocommit=True) as connection:
+        connection.execute(trick.format(theirs=books["theirs"].administration.organisation_id).encode())
+        try:
+            found = connection.execute("SELECT count(*) FROM books.accounts").fetchone()
+        except psycopg.errors.InsufficientPrivilege:
+            return
+        assert found == (1,)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM books_account",
+        "SELECT * FROM connections_grant",
+        "SELECT * FROM koppel_readers.reader",
+        "INSERT INTO books.accounts (external_id) VALUES ('x')",
+        "UPDATE books.accounts SET name = 'x'",
+        "DELETE FROM books.accounts",
+        "SET ROLE koppel_owner",
+        "SET ROLE koppel_app",
+        "CREATE TABLE public.mine (a int)",
+        "CREATE FUNCTION books.leak() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    ],
+)
+def test_it_may_do_nothing_else(reader: str, statement: str) -> None:
+    with psycopg.connect(reader, autocommit=True) as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectNotInPrerequisiteState)):
+            connection.execute(statement.encode())
+
+
+def test_it_may_run_no_function_that_acts_as_the_owner(reader: str) -> None:
+    question = (
+        "SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
+        " WHERE p.prosecdef AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
+        " AND has_function_privilege(current_user, p.oid, 'EXECUTE') AND has_schema_privilege(current_user, n.oid, 'USAGE')"
+    )
+    assert ask(reader, question) == [("koppel_reader_organisation",)]
+
+
+@pytest.mark.parametrize("hidden", ["restricted", "theirs"])
+def test_a_question_that_stumbles_over_hidden_rows_does_not_meet_them(
+    reader: str, books: dict[str, Ledger], hidden: str
+) -> None:
+    """An expression that raises on a row would tell that the row exists, if it ran before the filter."""
+    key = books[hidden].administration.pk
+    question = (
+        f"SELECT count(*) FROM books.accounts WHERE 1 / (CASE WHEN administration_id = {key} THEN 0 ELSE 1 END) = 1"
+    )
+    assert ask(reader, question) == [(1,)]
+
+
+def test_a_removed_reader_is_out_at_once(anna: Actor, books: dict[str, Ledger], database_addresses: Addresses) -> None:
+    administrator = database_addresses.superuser_url
+    with organisation_scope(anna.organisation_id):
+        url = sql_readers.add_reader(anna, "gone", administrator_url=administrator).url.reveal()
+    with psycopg.connect(url, autocommit=True) as open_session:
+        with organisation_scope(anna.organisation_id):
+            sql_readers.remove_reader(anna, "gone", administrator_url=administrator)
+        with pytest.raises(psycopg.OperationalError):
+            open_session.execute("SELECT 1")
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(url)
+
+
+@pytest.mark.parametrize("name", ["", "Drop Table", 'x"; DROP SCHEMA books; --', "1st", "é", "x" * 41])
+def test_a_name_that_cannot_be_one_is_refused(anna: Actor, name: str) -> None:
+    with organisation_scope(anna.organisation_id), pytest.raises(ReaderRefused, match="cannot be a reader's name"):
+        sql_readers.add_reader(anna, name)
+
+
+def test_where_the_owner_may_not_make_roles_it_says_what_to_do(anna: Actor, books: dict[str, Ledger]) -> None:
+    with organisation_scope(anna.organisation_id), pytest.raises(ReaderRefused, match="--administrator-url"):
+        sql_readers.add_reader(anna, "bi")
+    with (
+        organisation_scope(anna.organisation_id),
+        override_settings(OWNER_DATABASE_URL=""),
+        pytest.raises(ReaderRefused, match="KOPPEL_OWNER_DATABASE_URL is not set"),
+    ):
+        sql_readers.add_reader(anna, "bi")
+
+
+def test_only_administrators_make_readers(actor: Any) -> None:
+    leader = actor("team_leader")
+    with organisation_scope(leader.organisation_id), pytest.raises(NotAllowed):
+        sql_readers.add_reader(leader, "bi")
+
+
+def test_from_the_shell(anna: Actor, books: dict[str, Ledger], database_addresses: Addresses, tmp_path: Path) -> None:
+    email = User.objects.get(pk=anna.user_id).email
+
+    def koppel(*words: str) -> Any:
+        command = [sys.executable, "-m", "koppel.cli", "sql-readers", *words, "--as", email, "--json"]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    administrator = ("--administrator-url", database_addresses.superuser_url)
+    made = koppel("add", "shell", *administrator)
+    assert ask(made["url"], "SELECT count(*) FROM books.entries") == [(1,)]
+    assert [one["role"] for one in koppel("list")] == ["koppel_reader_shell"]
+    assert koppel("remove", "shell", *administrator) == {"removed": "koppel_reader_shell"}
+    with organisation_scope(anna.organisation_id):
+        acts = list(
+            AuditEntry.objects.filter(act__startswith="sql_reader").order_by("pk").values_list("act", flat=True)
+        )
+    assert acts == ["sql_reader.made", "sql_reader.removed"]

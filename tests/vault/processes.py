@@ -1,0 +1,66 @@
+"""Starts programs with a vault, talks to them, kills them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import IO, Any
+
+from tests.vault.grants import Given
+
+
+class Program:
+    """One process with a vault; see `program.py`."""
+
+    def __init__(self, given: Sequence[Given], log: IO[bytes] | int, **asked: Any) -> None:
+        words = json.dumps({"grants": [[one.organisation_id, one.grant_id] for one in given], **asked})
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.vault.program", words],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=dict(os.environ),
+        )  # fmt: skip
+
+    def ready(self) -> None:
+        assert self.read().get("ready"), "The program did not start."
+
+    def go(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+
+    def read(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, f"The program ended with {self.process.wait()}."
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def read_until_done(self) -> list[dict[str, Any]]:
+        """Its answers, in the order they came; the last one has `done` and `seconds`."""
+        found = [self.read()]
+        while "done" not in found[-1]:
+            found.append(self.read())
+        return found
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@contextmanager
+def programs(count: int, given: Sequence[Given], **asked: Any) -> Iterator[list[Program]]:
+    """So many processes, all ready and none begun."""
+    with ExitStack() as until_done:
+        found = []
+        for _each in range(count):
+            found.append(Program(given, subprocess.DEVNULL, **asked))
+            until_done.callback(found[-1].close)
+        for one in found:
+            one.ready()
+        yield found
