@@ -15,12 +15,12 @@ SECONDS_MAX = 30
 
 def run() -> list[dict[str, Any]]:
     with firm_in_database(ADMINISTRATIONS) as firm:
-        from koppel.administrations.asked import asked_of_text  # noqa: PLC0415 - Django is set up by now
-        from koppel.administrations.bulk import operations  # noqa: PLC0415
-        from koppel.administrations.models import BulkState  # noqa: PLC0415
-        from koppel.administrations.tasks import carry_on_bulk  # noqa: PLC0415
-        from koppel.kit.tenancy import organisation_scope  # noqa: PLC0415
-        from koppel.organisations.models import Membership  # noqa: PLC0415
+        from koppel.administrations.asked import asked_of_text
+        from koppel.administrations.bulk import operations
+        from koppel.administrations.models import BulkState
+        from koppel.administrations.tasks import carry_on_bulk
+        from koppel.kit.tenancy import organisation_scope
+        from koppel.organisations.models import Membership
 
         boss = firm.boss
         began = time.perf_counter()

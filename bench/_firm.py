@@ -45,11 +45,11 @@ def firm_in_database(count: int) -> Iterator[Any]:
         home = Path(folder)
         with EmbeddedPostgres(home / "postgres") as server:
             _surround(home, server.addresses)
-            import django  # noqa: PLC0415 - reads what was set above
+            import django
 
             django.setup()
-            from django.core.management import call_command  # noqa: PLC0415
-            from django.db import connections  # noqa: PLC0415
+            from django.core.management import call_command
+            from django.db import connections
 
             call_command("migrate", database="owner", verbosity=0, interactive=False)
             firm = _firm(count)
@@ -88,10 +88,10 @@ def _surround(home: Path, addresses: Any) -> None:
 
 
 def _firm(count: int) -> Any:
-    from koppel.kit.tenancy import installation_scope  # noqa: PLC0415
-    from koppel.organisations.models import Membership, Organisation, User  # noqa: PLC0415
-    from koppel.organisations.policy import Actor, Role  # noqa: PLC0415
-    from tests.administrations.firm import firm_of  # noqa: PLC0415
+    from koppel.kit.tenancy import installation_scope
+    from koppel.organisations.models import Membership, Organisation, User
+    from koppel.organisations.policy import Actor, Role
+    from tests.administrations.firm import firm_of
 
     with installation_scope("bench"):
         organisation = Organisation.objects.create(name="Kantoor Groot")
@@ -105,10 +105,10 @@ def _firm(count: int) -> Any:
 
 
 def _signed_in(user_id: int) -> str:
-    from django.conf import settings  # noqa: PLC0415
-    from django.test import Client  # noqa: PLC0415
+    from django.conf import settings
+    from django.test import Client
 
-    from koppel.organisations.models import User  # noqa: PLC0415
+    from koppel.organisations.models import User
 
     client = Client()
     client.force_login(User.objects.get(pk=user_id))
