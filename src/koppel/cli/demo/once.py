@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -164,10 +165,11 @@ def _result(browser: Browser, job: Job, one: dict[str, Any]) -> Result:
 
 def _table(results: list[Result], seconds: float) -> Table:
     columns = ("accounts", "contacts", "balances", "entries", "entry_lines")
-    table = Table(title=f"Imported in {seconds} s")
+    table = Table(title=f"Imported in {seconds} s", box=box.SIMPLE_HEAD)
     table.add_column("Administration", no_wrap=True, max_width=34)
     for column in ("Status", *columns, "Issues", "Seconds"):
-        table.add_column(column, no_wrap=True, justify="left" if column == "Status" else "right")
+        heading = column.replace("_", " ").capitalize()
+        table.add_column(heading, no_wrap=True, justify="left" if column == "Status" else "right")
     for one in results:
         figures = [f"{one.rows.get(key, 0):,}" for key in columns]
         table.add_row(one.name, one.status, *figures, str(len(one.issues)), str(one.seconds))
