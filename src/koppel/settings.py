@@ -157,6 +157,7 @@ USE_I18N = True
 USE_TZ = True
 TIME_ZONE = os.environ.get("KOPPEL_TIME_ZONE", "Europe/Amsterdam")
 USE_THOUSAND_SEPARATOR = True
+FORMAT_MODULE_PATH = "koppel.web.formats"
 
 STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True

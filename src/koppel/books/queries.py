@@ -13,17 +13,17 @@ from koppel.books.models import TABLES, BookRow, Entry, EntryLine
 
 PAGE_SIZE = 200
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "company_details": ("name", "number", "vat_number", "country", "base_currency", "address", "city"),
     "accounts": ("code", "name", "kind", "account_class", "active", "currency", "vat_code"),
+    "entries": ("booked_on", "period", "journal", "number", "description", "status", "debit_total"),
+    "contacts": ("kind", "code", "name", "status", "number", "vat_number", "email", "phone", "city", "country"),
     "vat_codes": ("code", "name", "rate", "direction", "reverse_charge", "valid_until"),
     "journals": ("code", "name", "ledger", "module", "balance_type"),
     "periods": ("period", "fiscal_year", "number", "name", "starts_on", "ends_on", "closed"),
     "cost_codes": ("dimension", "code", "name", "active"),
     "projects": ("code", "name", "status", "customer", "starts_on", "ends_on"),
-    "contacts": ("kind", "code", "name", "status", "number", "vat_number", "email", "phone", "city", "country"),
     "payment_terms": ("code", "name", "days"),
-    "entries": ("booked_on", "period", "journal", "number", "description", "status", "debit_total"),
     "balances": ("account", "period", "branch", "opening", "debit", "credit", "closing"),
+    "company_details": ("name", "number", "vat_number", "country", "base_currency", "address", "city"),
 }
 """What a table shows, in this order. Searched are the columns of text."""
 _ORDER: dict[str, tuple[str, ...]] = {

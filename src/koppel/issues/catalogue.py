@@ -13,7 +13,8 @@ Facts = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Entry:
-    """`sentence` and `advice` are filled with the issue's facts (`%(name)s`). `link` gives the path of the button."""
+    """`sentence` and `advice` are filled with the issue's facts (`%(name)s`); one with a plural names the fact that
+    counts. `link` gives the path of the button."""
 
     sentence: Words
     advice: Words = ""

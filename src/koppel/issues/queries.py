@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db.models import Count
 
-from koppel.issues.catalogue import entry_of
+from koppel.issues.catalogue import Words, entry_of
 from koppel.issues.models import Issue
 
 
@@ -53,8 +53,8 @@ def view_of(issue: Issue) -> IssueView:
         code=issue.code,
         subject_kind=issue.subject_kind,
         subject_id=issue.subject_id,
-        sentence=_filled(str(entry.sentence), facts),
-        advice=_filled(str(entry.advice), facts),
+        sentence=_filled(entry.sentence, facts),
+        advice=_filled(entry.advice, facts),
         button=str(entry.button),
         link=entry.link(issue.subject_id, facts) if entry.link else "",
         facts=issue.facts,
@@ -64,12 +64,12 @@ def view_of(issue: Issue) -> IssueView:
 
 def sentence_of(code: str, facts: dict[str, object]) -> str:
     """In the language that is active, also when the issue itself is gone."""
-    return _filled(str(entry_of(code).sentence), {"code": code, **facts})
+    return _filled(entry_of(code).sentence, {"code": code, **facts})
 
 
-def _filled(words: str, facts: dict[str, object]) -> str:
+def _filled(words: Words, facts: dict[str, object]) -> str:
     """Facts may be older than the words: a missing one shows as a dash, never as a failed page."""
-    return words % _Dashes(facts)
+    return str(words % _Dashes(facts))
 
 
 class _Dashes(dict[str, object]):

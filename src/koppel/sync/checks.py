@@ -36,7 +36,7 @@ def _unbalanced(organisation_id: int, subject: tuple[str, int]) -> None:
         found: list[tuple[str, str, Decimal]] = cursor.fetchall()
     resolve_issues_except(organisation_id, subject, "entry_unbalanced", {key for key, _number, _difference in found})
     for key, number, difference in found:
-        facts = {"number": number, "difference": str(difference), "entry": key}
+        facts = {"number": number, "difference": plain(difference), "entry": key}
         raise_issue(organisation_id, "entry_unbalanced", subject, facts, detail_key=key)
 
 
@@ -49,7 +49,7 @@ def _balances(organisation_id: int, subject: tuple[str, int]) -> None:
             differing[year] = accounts
     resolve_issues_except(organisation_id, subject, "balance_differs", set(differing))
     for year, accounts in differing.items():
-        named = [f"{one.code} ({one.difference})" for one in accounts[:ACCOUNTS_NAMED]]
+        named = [f"{one.code} ({plain(one.difference)})" for one in accounts[:ACCOUNTS_NAMED]]
         facts = {"year": year, "count": len(accounts), "accounts": ", ".join(named), "currency": currency}
         raise_issue(organisation_id, "balance_differs", subject, facts, detail_key=year)
 
@@ -75,3 +75,9 @@ def resolve_issues_except(organisation_id: int, subject: tuple[str, int], code: 
     )
     for detail in set(found.values_list("detail_key", flat=True)) - still:
         resolve_issues(organisation_id, subject, code, detail_key=detail)
+
+
+def plain(amount: Decimal) -> str:
+    """Exact, with two decimals where two are enough: `-67800.00`, not `-67800.0000`."""
+    cents = amount.quantize(Decimal("0.01"))
+    return str(cents if cents == amount else amount.normalize())

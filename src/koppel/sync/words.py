@@ -5,6 +5,7 @@ from typing import Any
 
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from koppel.issues import catalogue as issues
 from koppel.issues.catalogue import Entry
@@ -29,7 +30,11 @@ def register() -> None:
     issues.register(
         "balance_differs",
         Entry(
-            _("%(count)s accounts differ from the closing balance that the source states for %(year)s: %(accounts)s."),
+            ngettext_lazy(
+                "%(count)s account differs from the closing balance that the source states for %(year)s: %(accounts)s.",
+                "%(count)s accounts differ from the closing balance that the source states for %(year)s: %(accounts)s.",
+                "count",
+            ),
             _(
                 "Opening balance and entries do not add up to what the accounting system says. The trial balance lists each."
             ),
