@@ -30,6 +30,7 @@ ACTS = {
     "connection.company_added": _("added a company to the connection"),
     "connection.company_forgotten": _("took companies off the connection's list"),
     "connection.connected": _("made the connection"),
+    "connection.probed": _("tried the connection"),
     "connection.reconnected": _("signed in again"),
     "consent_scope.refused": _("was refused books that are not imported, or not theirs to see"),
     "division.changed": _("changed the division"),
