@@ -17,7 +17,7 @@ from koppel.sync.services import request_due_runs
 from koppel.sync.tasks import in_django, perform_run
 
 REVIVE_SECONDS = 5
-SCHEDULE_SECONDS = 15
+SCHEDULE_SECONDS = 60
 JOB_STALLED_SECONDS = 30
 JOBS_CONCURRENCY = 10
 DATABASE_CONNECTIONS_MAX = 12
