@@ -41,6 +41,7 @@ def samples(world: World) -> dict[str, Any]:
         "division_id": world.division.pk,
         "template_id": world.template.pk,
         "membership_id": world.people["reader"].membership_id,
+        "import_id": IMPORT,
         "resource": "accounts",
         "token": uuid.UUID(int=1),
     }

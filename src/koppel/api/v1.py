@@ -13,7 +13,9 @@ from koppel.books.api import router as books
 from koppel.books.errors import UnknownResource
 from koppel.organisations.api import router as organisations
 from koppel.organisations.errors import NotAllowed, Refused
+from koppel.sync.api import imports as sync_imports
 from koppel.sync.api import router as sync
+from koppel.sync.errors import NotPossible
 
 BEARER = {
     "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "koppel_…"}}},
@@ -24,6 +26,7 @@ api.add_router("", organisations, tags=["organisation"])
 api.add_router("/administrations", administrations, tags=["administrations"])
 api.add_router("/administrations", books, tags=["books"])
 api.add_router("/administrations", sync, tags=["sync"])
+api.add_router("/imports", sync_imports, tags=["sync"])
 
 
 @api.exception_handler(NotThere)
@@ -45,3 +48,9 @@ def unknown_resource(request: HttpRequest, error: UnknownResource) -> HttpRespon
 def refused(request: HttpRequest, error: Refused) -> HttpResponse:
     """The rules forbid it; `sentence` says why, in the caller's language."""
     return api.create_response(request, {"error": "refused", "sentence": str(error)}, status=409)
+
+
+@api.exception_handler(NotPossible)
+def not_possible(request: HttpRequest, error: NotPossible) -> HttpResponse:
+    """A sync cannot begin now; `sentence` says why, in the caller's language."""
+    return api.create_response(request, {"error": "not_possible", "sentence": str(error)}, status=409)

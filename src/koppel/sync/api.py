@@ -1,14 +1,21 @@
-"""Runs of an administration over REST."""
+"""Runs of an administration and progress of imports over REST. Poll every two seconds; nothing here is slow."""
 
 from datetime import datetime
+from typing import Any
 
 from ninja import Router, Schema
+from ninja.responses import Status
 
+from koppel.administrations.errors import NotThere
 from koppel.administrations.scope import administration_for
 from koppel.sync.models import Run, RunResource
+from koppel.sync.progress import RunProgress, progress_of_runs
+from koppel.sync.queries import ImportLine, import_state
+from koppel.sync.services import cancel_run, request_run
 from koppel.web.doors import MemberRequest
 
 router = Router()
+imports = Router()
 
 
 class ResourceOut(Schema):
@@ -17,6 +24,7 @@ class ResourceOut(Schema):
     resource: str
     state: str
     mode: str
+    pages: int
     rows: int
     lines: int
     expected_total: int | None
@@ -42,12 +50,147 @@ class RunOut(Schema):
     resources: list[ResourceOut]
 
 
+class PartOut(Schema):
+    """`done` and `expected` count rows (entry lines for entries); `expected` null: the source did not say."""
+
+    resource: str
+    state: str
+    done: int
+    expected: int | None
+    pages: int
+    percent: int
+    seconds_left: int | None
+
+
+class ProgressOut(Schema):
+    """A run that waits or is performed. `resource` is the one being read. `waits_until`: it waits for the vendor, for `reason`.
+
+    `percent` and `seconds_left` are null before it begins; they come from what earlier runs took and from its own pace."""
+
+    run_id: int
+    administration_id: int
+    state: str
+    trigger: str
+    requested_at: datetime
+    started_at: datetime | None
+    waits_until: datetime | None
+    reason: str
+    percent: int | None
+    seconds_left: int | None
+    resource: str
+    done: int
+    expected: int | None
+    rows: int
+    pages: int
+    parts: list[PartOut]
+
+
+class SyncOut(Schema):
+    """`progress` null: no run is open. `newest` null: there never was one."""
+
+    administration_id: int
+    progress: ProgressOut | None
+    newest: RunOut | None
+
+
+class SyncIn(Schema):
+    """`resources` null: all that the settings name. `full`: read everything again and find what was deleted."""
+
+    full: bool = False
+    resources: list[str] | None = None
+
+
+class AskedOut(Schema):
+    """`begun` false: a run was under way already."""
+
+    begun: bool
+
+
+class CancelledOut(Schema):
+    """`cancelled` false: no run was under way."""
+
+    cancelled: bool
+
+
+class ImportLineOut(Schema):
+    administration_id: int
+    name: str
+    status: str
+    reason: str
+    progress: ProgressOut | None
+
+
+class ImportOut(Schema):
+    """What the caller may see of an import; what needs somebody comes first."""
+
+    id: int
+    total: int
+    active: int
+    failed: int
+    percent: int
+    is_over: bool
+    seconds_left: int | None
+    administrations: list[ImportLineOut]
+
+
+@router.get("/{administration_id}/sync", response=SyncOut)
+def sync(request: MemberRequest, administration_id: int) -> dict[str, Any]:
+    """How far the open run is, and the newest run."""
+    one = administration_for(request.actor, administration_id)
+    newest = Run.objects.filter(organisation_id=one.organisation_id, administration=one).prefetch_related("parts")
+    run = newest.order_by("-created_at", "-pk").first()
+    progress = progress_of_runs(one.organisation_id, [one.pk]).get(one.pk)
+    return {"administration_id": one.pk, "progress": _progress(progress), "newest": _out(run) if run else None}
+
+
+@router.post("/{administration_id}/sync", response={202: AskedOut})
+def start(request: MemberRequest, administration_id: int, asked: SyncIn) -> Status[dict[str, bool]]:
+    """Sync now, or try again what failed."""
+    begun = request_run(request.actor, administration_id, full=asked.full, resources=asked.resources)
+    return Status(202, {"begun": begun})
+
+
+@router.post("/{administration_id}/sync/cancel", response=CancelledOut)
+def cancel(request: MemberRequest, administration_id: int) -> dict[str, bool]:
+    """Stop the open run at its page. What was read stays."""
+    return {"cancelled": cancel_run(request.actor, administration_id)}
+
+
 @router.get("/{administration_id}/sync/runs", response=list[RunOut])
 def runs(request: MemberRequest, administration_id: int, limit: int = 20) -> list[RunOut]:
     """The newest runs first, at most 100."""
     one = administration_for(request.actor, administration_id)
     found = Run.objects.filter(organisation_id=one.organisation_id, administration=one).prefetch_related("parts")
     return [_out(run) for run in found.order_by("-created_at", "-pk")[: min(max(limit, 1), 100)]]
+
+
+@imports.get("/{import_id}", response=ImportOut)
+def one_import(request: MemberRequest, import_id: int) -> dict[str, Any]:
+    """How far an import is, administration by administration."""
+    state = import_state(request.actor, import_id)
+    if state is None:
+        raise NotThere
+    names = ("total", "active", "failed", "percent", "is_over", "seconds_left")
+    return {
+        "id": import_id,
+        **{name: getattr(state, name) for name in names},
+        "administrations": [_line(line) for line in state.lines],
+    }
+
+
+def _line(line: ImportLine) -> dict[str, Any]:
+    one = line.administration
+    return {
+        "administration_id": one.pk, "name": one.name, "status": one.status, "reason": one.status_reason,
+        "progress": _progress(line.progress),
+    }  # fmt: skip
+
+
+def _progress(found: RunProgress | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    parts = [{name: getattr(part, name) for name in PartOut.model_fields} for part in found.parts]
+    return {name: getattr(found, name) for name in ProgressOut.model_fields if name != "parts"} | {"parts": parts}
 
 
 def _out(run: Run) -> RunOut:

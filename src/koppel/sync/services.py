@@ -16,7 +16,7 @@ from koppel.connections.models import ConnectionState
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.policy import Actor, Permission
 from koppel.sync.errors import NotPossible
-from koppel.sync.models import OPEN_STATES, Run, Trigger
+from koppel.sync.models import OPEN_STATES, Run, RunState, Trigger
 from koppel.sync.schedule import is_due, spread_of
 
 SCHEDULE_LOCK = 0x5C4EE
@@ -63,6 +63,27 @@ def request_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
     known = sorted(set(administration_ids) - set(new))
     made = _request(actor.organisation_id, new, Trigger.IMPORT, actor.name)
     return made + _request(actor.organisation_id, known, Trigger.PERSON, actor.name)
+
+
+def cancel_run(actor: Actor, administration_id: int) -> bool:
+    """Stop the open run at its page; what was read stays. False when there is none.
+
+    A first import that is stopped is failed, with who stopped it as the reason, and can be retried."""
+    actor.require(Permission.CHANGE_ADMINISTRATIONS)
+    one = administration_for(actor, administration_id)
+    stopped = Run.objects.filter(organisation_id=one.organisation_id, administration=one, state__in=OPEN_STATES).update(
+        state=RunState.CANCELLED, finished_at=timezone.now(), reason_code="cancelled", reason=actor.name
+    )
+    if not stopped:
+        return False
+    if one.activated_at is None:
+        sentence = _("The import was stopped by %(name)s.") % {"name": actor.name}
+        Administration.objects.filter(organisation_id=one.organisation_id, pk=one.pk).update(
+            status=Status.FAILED, status_code="cancelled", status_reason=sentence
+        )
+    subject = ("administration", one.pk, one.name)
+    record(actor.organisation_id, actor.audit, "administration.sync_cancelled", subject=subject)
+    return True
 
 
 def request_for_connection(actor: Actor, connection_id: int) -> int:
@@ -125,12 +146,11 @@ def _request(
                 requested_by=requested_by,
                 full=full,
                 resources=list(resources) if resources else None,
-                created_at=before,
             )
             for one in ids
         ],
         ignore_conflicts=True,
         batch_size=1000,
     )
-    made = Run.objects.filter(organisation_id=organisation_id, administration_id__in=ids, created_at=before)
+    made = Run.objects.filter(organisation_id=organisation_id, administration_id__in=ids, created_at__gte=before)
     return made.count()

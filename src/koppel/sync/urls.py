@@ -8,4 +8,5 @@ app_name = "sync"
 urlpatterns = [
     path("sync/", views.overview, name="overview"),
     path("sync/now", views.sync_now, name="now"),
+    path("sync/cancel", views.cancel, name="cancel"),
 ]

@@ -1,7 +1,7 @@
 """The Sync tab of an administration."""
 
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
@@ -10,9 +10,11 @@ from django.views.decorators.http import require_POST
 from koppel.administrations.doors import administration_or_404
 from koppel.books.labels import RESOURCES
 from koppel.books.queries import counts
+from koppel.organisations.policy import Permission
 from koppel.sync.errors import NotPossible
-from koppel.sync.queries import newest_run, progress_of, recent_runs, resource_lines
-from koppel.sync.services import request_run
+from koppel.sync.progress import progress_of_runs
+from koppel.sync.queries import import_state, newest_run, recent_runs, resource_lines
+from koppel.sync.services import cancel_run, request_run
 from koppel.web.doors import MemberRequest
 
 
@@ -26,7 +28,7 @@ def overview(request: MemberRequest, administration_id: int) -> HttpResponse:
         "administration": one,
         "tab": "sync",
         "run": run,
-        "progress": progress_of(one.organisation_id, [one.pk]).get(one.pk),
+        "progress": progress_of_runs(one.organisation_id, [one.pk]).get(one.pk),
         "lines": lines,
         "runs": recent_runs(one),
     }
@@ -45,7 +47,37 @@ def sync_now(request: MemberRequest, administration_id: int) -> HttpResponse:
             messages.info(request, _("A sync of %(name)s is under way already.") % {"name": one.name})
     except NotPossible as refusal:
         messages.error(request, str(refusal))
+    return _back(request, one.pk)
+
+
+@require_POST
+def cancel(request: MemberRequest, administration_id: int) -> HttpResponse:
+    one = administration_or_404(request.actor, administration_id)
+    if cancel_run(request.actor, one.pk):
+        messages.success(request, _("The sync of %(name)s was stopped. What was read is kept.") % {"name": one.name})
+    else:
+        messages.info(request, _("No sync of %(name)s is under way.") % {"name": one.name})
+    return _back(request, one.pk)
+
+
+def import_page(request: MemberRequest, import_id: int) -> HttpResponse:
+    """An import, administration by administration. Asks for itself again until it is over."""
+    request.actor.require(Permission.SEE)
+    state = import_state(request.actor, import_id)
+    if state is None:
+        raise Http404
+    template = "sync/import_lines.html" if request.headers.get("HX-Request") else "sync/import.html"
+    return render(request, template, {"state": state})
+
+
+def import_banner(request: MemberRequest, import_id: int) -> HttpResponse:
+    """The one line about an import, for the list of administrations; empty when there is nothing to tell."""
+    request.actor.require(Permission.SEE)
+    return render(request, "sync/import_banner.html", {"state": import_state(request.actor, import_id)})
+
+
+def _back(request: MemberRequest, administration_id: int) -> HttpResponse:
     back = request.POST.get("next", "")
     if not url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}):
-        back = f"/administrations/{one.pk}/sync/"
+        back = f"/administrations/{administration_id}/sync/"
     return HttpResponseRedirect(back)

@@ -12,6 +12,7 @@ ACTS = {
     "administration.rescued": _("named somebody on a restricted administration that nobody saw"),
     "administration.restricted": _("restricted the administration"),
     "administration.settings_changed": _("changed the settings"),
+    "administration.sync_cancelled": _("stopped a sync"),
     "administration.sync_requested": _("asked for a sync"),
     "administration.unassigned": _("took a person off"),
     "administration.withdrawn": _("withdrew an import"),

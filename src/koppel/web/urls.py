@@ -15,6 +15,7 @@ urlpatterns = [
     path("administrations/", include("koppel.administrations.urls")),
     path("administrations/<int:administration_id>/", include("koppel.books.urls")),
     path("administrations/<int:administration_id>/", include("koppel.sync.urls")),
+    path("imports/", include("koppel.sync.import_urls")),
     path("organisation/", include("koppel.organisations.urls")),
     path("account/", include("koppel.organisations.account_urls")),
     path("notices/", include("koppel.notifications.urls")),

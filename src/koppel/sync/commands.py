@@ -1,0 +1,166 @@
+"""`koppel sync`: start, watch, retry and cancel runs."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from koppel.administrations.models import Administration, Status
+from koppel.administrations.scope import administration_for, visible_to
+from koppel.cli.doors import AsJson, AsPerson, OfOrganisation, acting, print_json, print_one, print_rows
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.policy import Actor
+from koppel.sync.models import Run
+from koppel.sync.progress import RunProgress, progress_of_runs
+from koppel.sync.services import cancel_run, request_run
+
+POLL_SECONDS = 1.0
+COLUMNS = ("id", "name", "status", "state", "percent", "resource", "rows", "seconds_left", "complete_as_of", "reason")
+
+app = typer.Typer(no_args_is_help=True)
+One = Annotated[int, typer.Argument(help="Id of the administration; `koppel administrations list` has them.")]
+Some = Annotated[list[int] | None, typer.Argument(help="Ids of administrations; without any, all that you may see.")]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One administration. `state` is that of its newest run; `percent`, `resource`, `rows` and `seconds_left` tell of an open
+    one."""
+
+    id: int
+    name: str
+    status: str
+    state: str
+    percent: int | None
+    resource: str
+    rows: int
+    pages: int
+    seconds_left: int | None
+    waits_until: datetime | None
+    complete_as_of: datetime | None
+    reason: str
+
+
+@app.command("start")
+def start(
+    administration: One,
+    full: Annotated[bool, typer.Option("--full", help="Read everything again and find what was deleted.")] = False,
+    resource: Annotated[
+        list[str] | None, typer.Option("--resource", help="Only this one; may be given several times.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Until the run is over; exit code 1 when it failed.")] = False,
+    person: AsPerson = "",
+    organisation: OfOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
+    """Sync an administration now."""
+    with acting(person, organisation) as actor:
+        begun = request_run(actor, administration, full=full, resources=resource)
+    if wait:
+        _watch(actor, [administration], as_json=as_json)
+        return
+    print_one({"administration": administration, "begun": begun}, as_json=as_json)
+
+
+@app.command("status")
+def status(
+    administrations: Some = None, person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False
+) -> None:
+    """How far administrations are."""
+    with acting(person, organisation) as actor:
+        print_rows(_lines(actor, administrations), COLUMNS, as_json=as_json)
+
+
+@app.command("watch")
+def watch(
+    administrations: Some = None, person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False
+) -> None:
+    """Follow open runs until all are over. With --json one object per administration and change. Exit code 1: one failed."""
+    with acting(person, organisation) as actor:
+        lines = _lines(actor, administrations)
+    watched = administrations or [line.id for line in lines if line.state in ("queued", "running")]
+    _watch(actor, watched, as_json=as_json)
+
+
+@app.command("retry")
+def retry(
+    administrations: Some = None, person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False
+) -> None:
+    """Try again what failed or is blocked, from where it stopped."""
+    with acting(person, organisation) as actor:
+        failed = [one for one in _wanted(actor, administrations) if one.status in (Status.FAILED, Status.BLOCKED)]
+        rows = [{"id": one.pk, "name": one.name, "begun": request_run(actor, one.pk)} for one in failed]
+        print_rows(rows, ("id", "name", "begun"), as_json=as_json)
+
+
+@app.command("cancel")
+def cancel(
+    administration: One, person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False
+) -> None:
+    """Stop the open run of an administration; what was read stays."""
+    with acting(person, organisation) as actor:
+        print_one({"administration": administration, "cancelled": cancel_run(actor, administration)}, as_json=as_json)
+
+
+def _watch(actor: Actor, administrations: Sequence[int], *, as_json: bool) -> None:
+    console, shown = Console(), dict[int, dict[str, Any]]()
+    while True:
+        with organisation_scope(actor.organisation_id):
+            lines = _lines(actor, administrations) if administrations else []
+        for line in lines:
+            row = asdict(line)
+            if shown.get(line.id) == row:
+                continue
+            shown[line.id] = row
+            if as_json:
+                print_json(row)
+            else:
+                console.print(_sentence(line), markup=False, highlight=False)
+        if not any(line.state in ("queued", "running") for line in lines):
+            raise typer.Exit(1 if any(line.state in ("failed", "partial") for line in lines) else 0)
+        time.sleep(POLL_SECONDS)
+
+
+def _sentence(line: Line) -> str:
+    done = f" {line.percent} %" if line.percent is not None else ""
+    reading = f", {line.resource}, {line.rows} rows" if line.resource else ""
+    left = f", about {line.seconds_left} s left" if line.seconds_left else ""
+    return f"{line.id} {line.name}: {line.state}{done}{reading}{left}{f' ({line.reason})' if line.reason else ''}"
+
+
+def _wanted(actor: Actor, ids: Sequence[int] | None) -> list[Administration]:
+    """Raises `NotThere` for one that the actor may not see."""
+    if ids:
+        return [administration_for(actor, one) for one in ids]
+    return list(visible_to(actor).order_by("name", "pk"))
+
+
+def _lines(actor: Actor, ids: Sequence[int] | None) -> list[Line]:
+    found = _wanted(actor, ids)
+    keys = [one.pk for one in found]
+    progress = progress_of_runs(actor.organisation_id, keys)
+    newest = Run.objects.filter(organisation_id=actor.organisation_id, administration_id__in=keys)
+    newest = newest.order_by("administration_id", "-created_at", "-pk").distinct("administration_id")
+    runs = {run.administration_id: run for run in newest}
+    return [_line(one, runs.get(one.pk), progress.get(one.pk)) for one in found]
+
+
+def _line(one: Administration, run: Run | None, progress: RunProgress | None) -> Line:
+    return Line(
+        id=one.pk,
+        name=one.name,
+        status=one.status,
+        state=run.state if run else "",
+        percent=progress.percent if progress else None,
+        resource=progress.resource if progress else "",
+        rows=progress.rows if progress else 0,
+        pages=progress.pages if progress else 0,
+        seconds_left=progress.seconds_left if progress else None,
+        waits_until=progress.waits_until if progress else None,
+        complete_as_of=one.complete_as_of,
+        reason=(run.reason if run else "") or one.status_reason,
+    )

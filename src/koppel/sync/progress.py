@@ -1,0 +1,200 @@
+"""How far a run is and how long it will take: what was read, what the vendor says there is, and how long it took before.
+
+The expected duration of a resource is that of the administration's last finished run; for a first run, that of other
+administrations of the organisation, by row where the vendor says how many rows there are. While a run goes on, its own pace
+corrects the expectation.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+from django.utils import timezone
+
+from koppel.sync.models import OPEN_STATES, ResourceState, Run, RunResource
+
+OVER = (ResourceState.DONE, ResourceState.SKIPPED, ResourceState.FAILED)
+SECONDS_GUESSED = {"entries": 12.0, "balances": 3.0, "contacts": 1.5}
+SECONDS_GUESSED_OTHERWISE = 0.5
+"""Where nobody knows better: the first run of the first administration."""
+ALMOST = 0.97
+PACE_FROM_SECONDS = 3.0
+PACE_BETWEEN = (0.2, 10.0)
+RECENT_RUNS = 200
+
+
+@dataclass(frozen=True)
+class PartProgress:
+    """One resource of a run. `done` and `expected` count rows (entry lines for entries); None: the source did not say."""
+
+    resource: str
+    state: str
+    done: int
+    expected: int | None
+    pages: int
+    percent: int
+    seconds_left: int | None
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """A run that waits or is performed. `resource` is the one being read now, '' before the first.
+
+    `waits_until`: it waits for the vendor, because of `reason`. `percent` and `seconds_left` None: not begun, or no telling."""
+
+    run_id: int
+    administration_id: int
+    state: str
+    trigger: str
+    requested_at: datetime
+    started_at: datetime | None
+    waits_until: datetime | None
+    reason: str
+    percent: int | None
+    seconds_left: int | None
+    resource: str
+    done: int
+    expected: int | None
+    rows: int
+    pages: int
+    parts: tuple[PartProgress, ...]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long a resource takes on average: a whole read, and each row of it."""
+
+    seconds: float
+    seconds_per_row: float | None
+
+
+@dataclass(frozen=True)
+class Experience:
+    """What earlier runs took: of these administrations by (administration, resource), and of the organisation by resource."""
+
+    own: Mapping[tuple[int, str], float]
+    others: Mapping[str, Pace]
+
+
+def progress_of_runs(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, RunProgress]:
+    """By administration; those without an open run are absent. Four queries, however many administrations."""
+    found = Run.objects.filter(
+        organisation_id=organisation_id, administration_id__in=list(administration_ids), state__in=OPEN_STATES
+    )
+    runs = list(found.prefetch_related("parts"))
+    if not runs:
+        return {}
+    experience = _experience(organisation_id, [run.administration_id for run in runs])
+    at = timezone.now()
+    return {run.administration_id: progress_of_run(run, list(run.parts.all()), experience, at) for run in runs}
+
+
+def progress_of_run(run: Run, parts: Iterable[RunResource], experience: Experience, at: datetime) -> RunProgress:
+    ordered = sorted(parts, key=lambda part: part.position)
+    expected = {part.resource: _expected_seconds(run, part, experience) for part in ordered}
+    shares = {part.resource: _share(part, expected[part.resource], at) for part in ordered}
+    total = sum(expected.values())
+    done = sum(expected[key] * shares[key] for key in expected)
+    factor = _factor(run, done, at)
+    current = next((one for one in ordered if one.state == ResourceState.RUNNING), None)
+    current = current or next((one for one in ordered if one.state == ResourceState.WAITING), None)
+    waits_until = run.not_before if run.not_before and run.not_before > at else None
+    left = (total - done) * factor + ((waits_until - at).total_seconds() if waits_until else 0)
+    return RunProgress(
+        run_id=run.pk,
+        administration_id=run.administration_id,
+        state=run.state,
+        trigger=run.trigger,
+        requested_at=run.created_at,
+        started_at=run.started_at,
+        waits_until=waits_until,
+        reason=run.reason if waits_until else "",
+        percent=min(99, int(100 * done / total)) if total else None,
+        seconds_left=round(left) if total else None,
+        resource=current.resource if current else "",
+        done=_read(current) if current else 0,
+        expected=current.expected_total if current else None,
+        rows=sum(_read(part) for part in ordered),
+        pages=sum(part.pages for part in ordered),
+        parts=tuple(
+            PartProgress(
+                part.resource, part.state, _read(part), part.expected_total, part.pages, int(100 * shares[part.resource]),
+                None if part.state in OVER else round(expected[part.resource] * (1 - shares[part.resource]) * factor),
+            )
+            for part in ordered
+        ),
+    )  # fmt: skip
+
+
+def _read(part: RunResource) -> int:
+    return part.lines or part.rows
+
+
+def _expected_seconds(run: Run, part: RunResource, experience: Experience) -> float:
+    if part.state == ResourceState.SKIPPED:
+        return 0.0
+    own = experience.own.get((run.administration_id, part.resource))
+    if own is not None and not run.full:
+        return max(own, 0.05)
+    pace = experience.others.get(part.resource)
+    if pace and pace.seconds_per_row and part.expected_total:
+        return max(pace.seconds_per_row * part.expected_total, 0.05)
+    if pace:
+        return max(pace.seconds, own or 0.0, 0.05)
+    return own or SECONDS_GUESSED.get(part.resource, SECONDS_GUESSED_OTHERWISE)
+
+
+def _share(part: RunResource, expected_seconds: float, at: datetime) -> float:
+    """By rows where the vendor says how many there are, else by time."""
+    if part.state in OVER:
+        return 1.0
+    if part.expected_total:
+        return min(ALMOST, _read(part) / part.expected_total)
+    if part.state == ResourceState.RUNNING and part.started_at:
+        return min(ALMOST, (at - part.started_at).total_seconds() / expected_seconds / 2)
+    return 0.0
+
+
+def _factor(run: Run, done_seconds: float, at: datetime) -> float:
+    """How much slower than expected this run has been so far; 1 until there is something to go by."""
+    if run.started_at is None or run.attempt > 1:
+        return 1.0
+    elapsed = (at - run.started_at).total_seconds()
+    if elapsed < PACE_FROM_SECONDS or done_seconds <= 0:
+        return 1.0
+    return min(max(elapsed / done_seconds, PACE_BETWEEN[0]), PACE_BETWEEN[1])
+
+
+_OWN = """
+SELECT last.administration_id, part.resource, extract(epoch FROM part.finished_at - part.started_at)::float8
+  FROM unnest(%s::bigint[]) AS wanted (administration_id)
+ CROSS JOIN LATERAL (
+   SELECT run.id, run.administration_id FROM sync_run run
+    WHERE run.administration_id = wanted.administration_id AND run.state = 'succeeded' AND NOT run.full
+    ORDER BY run.created_at DESC LIMIT 1) AS last
+  JOIN sync_run_resource part ON part.run_id = last.id
+ WHERE part.state = 'done' AND part.finished_at IS NOT NULL AND part.started_at IS NOT NULL AND last.id <> (
+   SELECT min(first.id) FROM sync_run first WHERE first.administration_id = last.administration_id)
+"""
+# The first run reads everything and says little about the later ones.
+
+_OTHERS = """
+SELECT part.resource, avg(extract(epoch FROM part.finished_at - part.started_at))::float8,
+       (sum(extract(epoch FROM part.finished_at - part.started_at))
+        / nullif(sum(greatest(part.lines, part.rows)), 0))::float8
+  FROM (SELECT id FROM sync_run WHERE organisation_id = %s AND state = 'succeeded'
+         ORDER BY finished_at DESC NULLS LAST LIMIT %s) AS recent
+  JOIN sync_run_resource part ON part.run_id = recent.id
+ WHERE part.state = 'done' AND part.mode = 'full' AND part.finished_at IS NOT NULL AND part.started_at IS NOT NULL
+ GROUP BY part.resource
+"""
+
+
+def _experience(organisation_id: int, administration_ids: Sequence[int]) -> Experience:
+    with connection.cursor() as cursor:
+        cursor.execute(_OWN, [list(administration_ids)])
+        own = {(administration_id, resource): seconds for administration_id, resource, seconds in cursor.fetchall()}
+        cursor.execute(_OTHERS, [organisation_id, RECENT_RUNS])
+        others = {resource: Pace(seconds, per_row) for resource, seconds, per_row in cursor.fetchall()}
+    return Experience(own, others)

@@ -1,0 +1,195 @@
+"""What people see of a run under way: on screen, over REST and in the shell. Anna watches an import."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from typer.testing import CliRunner
+
+from koppel.administrations.models import Administration
+from koppel.audit.models import AuditEntry
+from koppel.kit.clock import now
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.models import User
+from koppel.organisations.policy import Actor
+from koppel.sync.commands import app as sync
+from koppel.sync.models import Run, RunResource
+from koppel.sync.progress import RunProgress, progress_of_runs
+from tests.fixtures.people import MakeActor
+from tests.sync.test_queue import firm_with
+
+IMPORT = 9
+
+
+@pytest.fixture
+def firm(actor: MakeActor) -> tuple[Actor, list[Administration]]:
+    """Three administrations of one import: one done, one being read, one waiting."""
+    anna, companies = firm_with(actor, 3)
+    with organisation_scope(anna.organisation_id):
+        Administration.objects.update(imported_in=IMPORT)
+        Administration.objects.filter(pk=companies[1].pk).update(status="configuring", activated_at=None)
+        Administration.objects.filter(pk=companies[2].pk).update(status="queued", activated_at=None)
+    return anna, companies
+
+
+def run_of(one: Administration, state: str, trigger: str = "import", **fields: Any) -> Run:
+    with organisation_scope(one.organisation_id):
+        return Run.objects.create(
+            organisation_id=one.organisation_id, administration=one, state=state, trigger=trigger, **fields
+        )
+
+
+def part_of(run: Run, resource: str, state: str, seconds: float | None = None, **fields: Any) -> None:
+    at = now()
+    times = {"started_at": at - timedelta(seconds=seconds or 0), "finished_at": at if state == "done" else None}
+    with organisation_scope(run.organisation_id):
+        position = RunResource.objects.filter(run=run).count()
+        RunResource.objects.create(
+            organisation_id=run.organisation_id, run=run, resource=resource, state=state, position=position,
+            **({} if seconds is None else times), **fields,
+        )  # fmt: skip
+
+
+def progress(one: Administration) -> RunProgress:
+    with organisation_scope(one.organisation_id):
+        return progress_of_runs(one.organisation_id, [one.pk])[one.pk]
+
+
+def test_a_first_import_is_expected_to_take_what_similar_ones_took(firm: tuple[Actor, list[Administration]]) -> None:
+    _anna, (done, reading, _waiting) = firm
+    finished = run_of(done, "succeeded", finished_at=now())
+    part_of(finished, "accounts", "done", 1.0, mode="full", rows=100)
+    part_of(finished, "entries", "done", 20.0, mode="full", rows=500, lines=2000)
+    run = run_of(reading, "running", attempt=1, started_at=now() - timedelta(seconds=1))
+    part_of(run, "accounts", "done", 1.0, mode="full", rows=100)
+    part_of(run, "entries", "running", 0.1, mode="full", rows=100, lines=1000, expected_total=10_000, pages=1)
+    found = progress(reading)
+    assert (found.resource, found.done, found.expected, found.pages) == ("entries", 1000, 10_000, 1)
+    assert found.percent == pytest.approx(10, abs=2), "a tenth of the entries, which take nearly all of the time"
+    assert found.seconds_left == pytest.approx(90, abs=3), "9,000 lines at the pace of the other one: 100 a second"
+
+
+def test_a_later_run_is_expected_to_take_what_the_last_one_took(firm: tuple[Actor, list[Administration]]) -> None:
+    _anna, (one, *_others) = firm
+    part_of(run_of(one, "succeeded", finished_at=now()), "entries", "done", 300.0, mode="full", lines=50_000)
+    part_of(
+        run_of(one, "succeeded", "schedule", finished_at=now()), "entries", "done", 2.0, mode="modified_since", lines=3
+    )
+    part_of(run_of(one, "running", "schedule", attempt=1, started_at=now()), "entries", "waiting")
+    assert progress(one).seconds_left == 2
+
+
+def test_a_run_that_waits_for_the_vendor_says_until_when_and_why(firm: tuple[Actor, list[Administration]]) -> None:
+    anna, (_done, reading, _waiting) = firm
+    run = run_of(reading, "queued", not_before=now() + timedelta(minutes=10), reason="The calls are used up for now.")
+    part_of(run, "accounts", "waiting")
+    found = progress(reading)
+    assert found.waits_until is not None
+    assert found.reason == "The calls are used up for now."
+    assert found.seconds_left == pytest.approx(600, abs=5)
+    page = browser_of(anna).get(f"/administrations/{reading.pk}/sync/").content.decode()
+    assert "The calls are used up for now." in page
+
+
+def browser_of(actor: Actor) -> Client:
+    client = Client()
+    client.force_login(User.objects.get(pk=actor.user_id))
+    return client
+
+
+def test_the_page_of_an_import_goes_on_until_it_is_over(firm: tuple[Actor, list[Administration]]) -> None:
+    anna, (_done, reading, waiting) = firm
+    part_of(run_of(reading, "running", started_at=now()), "entries", "running", 1.0, lines=1200, expected_total=4000)
+    run_of(waiting, "queued")
+    browser = browser_of(anna)
+    page = browser.get(f"/imports/{IMPORT}/").content.decode()
+    assert "1 of 3 active" in page
+    assert "every 2s" in page
+    assert "waits for its turn" in page
+    assert "1,200" in page
+    assert "Importing 3 administrations · 1 active" in browser.get(f"/imports/{IMPORT}/banner").content.decode()
+    with organisation_scope(anna.organisation_id):
+        Run.objects.filter(state__in=["queued", "running"]).update(state="succeeded", finished_at=now())
+        Administration.objects.filter(pk=reading.pk).update(status="active")
+        Administration.objects.filter(pk=waiting.pk).update(status="failed", status_reason="No licence.")
+    page = browser.get(f"/imports/{IMPORT}/").content.decode()
+    assert "every 2s" not in page
+    assert page.index("No licence.") < page.index("Company 0"), "what needs somebody comes first"
+    assert browser.get("/imports/999/").status_code == 404
+    assert browser.get("/imports/999/banner").content.decode().strip() == ""
+
+
+def test_rest_tells_the_same(firm: tuple[Actor, list[Administration]]) -> None:
+    anna, (done, reading, _waiting) = firm
+    part_of(run_of(reading, "running", started_at=now()), "entries", "running", 1.0, lines=1200, expected_total=4000)
+    browser = browser_of(anna)
+    body = browser.get(f"/api/v1/administrations/{reading.pk}/sync").json()
+    assert (body["progress"]["resource"], body["progress"]["done"], body["newest"]["state"]) == (
+        "entries",
+        1200,
+        "running",
+    )
+    body = browser.get(f"/api/v1/imports/{IMPORT}").json()
+    assert (body["total"], body["active"], body["is_over"]) == (3, 1, False)
+    address = f"/api/v1/administrations/{done.pk}/sync"
+    answer = browser.post(address, {"full": True}, content_type="application/json")
+    assert (answer.status_code, answer.json()) == (202, {"begun": True})
+    assert browser.post(address, {}, content_type="application/json").json() == {"begun": False}
+    assert browser.post(f"{address}/cancel").json() == {"cancelled": True}
+    assert browser.post(f"{address}/cancel").json() == {"cancelled": False}
+    with organisation_scope(anna.organisation_id):
+        Administration.objects.filter(pk=done.pk).update(status="deactivated")
+    answer = browser.post(address, {}, content_type="application/json")
+    assert (answer.status_code, answer.json()["error"]) == (409, "not_possible")
+
+
+def test_a_first_import_that_is_stopped_says_who_stopped_it_and_can_be_retried(
+    firm: tuple[Actor, list[Administration]],
+) -> None:
+    anna, (_done, reading, _waiting) = firm
+    run = run_of(reading, "running", attempt=1, started_at=now(), heartbeat_at=now())
+    browser = browser_of(anna)
+    browser.post(f"/administrations/{reading.pk}/sync/cancel")
+    with organisation_scope(anna.organisation_id):
+        run.refresh_from_db()
+        stopped = Administration.objects.get(pk=reading.pk)
+        assert AuditEntry.objects.filter(act="administration.sync_cancelled").count() == 1
+    assert (run.state, run.reason) == ("cancelled", anna.name)
+    assert (stopped.status, stopped.status_reason) == ("failed", f"The import was stopped by {anna.name}.")
+    browser.post(f"/administrations/{reading.pk}/sync/now")
+    with organisation_scope(anna.organisation_id):
+        assert Administration.objects.get(pk=reading.pk).status == "queued"
+
+
+def test_the_shell_starts_tells_retries_and_stops(
+    firm: tuple[Actor, list[Administration]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna, (done, _reading, waiting) = firm
+    monkeypatch.setenv("KOPPEL_AS", User.objects.get(pk=anna.user_id).email)
+
+    def told(*words: str) -> list[Any]:
+        outcome = CliRunner().invoke(sync, [*words, "--json"])
+        assert outcome.exit_code == 0, outcome.output
+        return [json.loads(line) for line in outcome.stdout.splitlines() if line[:1] in "[{"]
+
+    assert told("start", str(done.pk)) == [{"administration": done.pk, "begun": True}]
+    (lines,) = told("status")
+    assert [(one["id"], one["state"]) for one in lines if one["state"]] == [(done.pk, "queued")]
+    assert told("cancel", str(done.pk)) == [{"administration": done.pk, "cancelled": True}]
+    with organisation_scope(anna.organisation_id):
+        Administration.objects.filter(pk=waiting.pk).update(status="failed")
+    assert told("retry") == [[{"id": waiting.pk, "name": waiting.name, "begun": True}]]
+    assert told("cancel", str(waiting.pk))[0]["cancelled"]
+    assert [one["state"] for one in told("watch", str(done.pk))] == ["cancelled"]
+
+
+def test_what_is_told_of_fifty_runs_takes_no_more_queries_than_of_one(
+    actor: MakeActor, django_assert_max_num_queries: Any
+) -> None:
+    anna, companies = firm_with(actor, 50)
+    for one in companies:
+        part_of(run_of(one, "running", started_at=now()), "entries", "running", 1.0)
+    with organisation_scope(anna.organisation_id), django_assert_max_num_queries(4):
+        assert len(progress_of_runs(anna.organisation_id, [one.pk for one in companies])) == 50
