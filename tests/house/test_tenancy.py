@@ -33,7 +33,7 @@ SELECT c.relname, c.relrowsecurity, c.relforcerowsecurity,
        EXISTS (SELECT FROM pg_attribute a
                 WHERE a.attrelid = c.oid AND a.attname = 'organisation_id' AND NOT a.attisdropped)
   FROM pg_class c
- WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
  ORDER BY c.relname
 """
 _COLUMNS = """
@@ -66,6 +66,18 @@ def test_every_table_with_an_organisation_has_row_security_enabled_and_forced(ap
     rows = [row for row in application.execute(_TABLES).fetchall() if row[3]]
     assert len(rows) > 30
     assert [name for name, secured, forced, _is_tenant in rows if not (secured and forced)] == []
+
+
+def test_a_partition_is_reached_through_its_table_only(application: Connection) -> None:
+    found = application.execute(
+        "SELECT relname, relrowsecurity AND relforcerowsecurity FROM pg_class WHERE relispartition AND relkind = 'r'"
+    ).fetchall()
+    assert len(found) >= 48
+    scope(application, OURS)
+    for name, secured in found:
+        assert secured, name
+        query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))
+        assert "permission denied" in refusal(application, partial(application.execute, query)), name
 
 
 def test_a_table_without_organisation_is_a_named_exception(application: Connection) -> None:

@@ -22,6 +22,10 @@ def grant_to_application_role(using: str) -> None:
             "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {}",
         ):
             cursor.execute(sql.SQL(statement).format(name))
+        cursor.execute("SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r'")
+        for (partition,) in cursor.fetchall():
+            # Reached through the table that they are partitions of, where the policies are.
+            cursor.execute(sql.SQL("REVOKE ALL ON {} FROM {}").format(sql.Identifier(partition), name))
         for table in APPEND_ONLY:
             cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table])
             if cursor.fetchone()[0]:

@@ -67,3 +67,39 @@ def tenant_key(table: str, column: str, parent: str, *, on_delete: str = "NO ACT
         f" REFERENCES {parent} (organisation_id, id) ON DELETE {on_delete} DEFERRABLE INITIALLY DEFERRED",
         f"ALTER TABLE {table} DROP CONSTRAINT {name}",
     )
+
+
+_PARTITION = """
+DO $$
+DECLARE
+  definition text;
+  definitions text[];
+BEGIN
+  SELECT array_agg(indexdef) INTO definitions FROM pg_indexes
+   WHERE schemaname = 'public' AND tablename = '{table}' AND indexname <> '{table}_pkey';
+  ALTER TABLE {table} RENAME TO {table}_whole;
+  CREATE TABLE {table} (LIKE {table}_whole INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)
+    PARTITION BY HASH ({column});
+  FOR number IN 0..{count} - 1 LOOP
+    EXECUTE format('CREATE TABLE {table}_%s PARTITION OF {table} FOR VALUES WITH (MODULUS {count}, REMAINDER %s)', number, number);
+    EXECUTE format('ALTER TABLE {table}_%s ENABLE ROW LEVEL SECURITY', number);
+    EXECUTE format('ALTER TABLE {table}_%s FORCE ROW LEVEL SECURITY', number);
+  END LOOP;
+  PERFORM set_config('koppel.organisation', '0', true);
+  INSERT INTO {table} SELECT * FROM {table}_whole;
+  DROP TABLE {table}_whole CASCADE;
+  ALTER TABLE {table} ADD PRIMARY KEY ({key});
+  FOREACH definition IN ARRAY coalesce(definitions, '{{}}') LOOP
+    EXECUTE definition;
+  END LOOP;
+END $$;
+"""
+
+
+def partitioned_by_hash(table: str, column: str, key: str, *, count: int) -> RunSQL:
+    """Replace `table` by one of `count` partitions with the same columns, indexes and rows; policies and tenant keys are to be
+    made anew after it, views that read it too. `key` is the primary key; `column` is part of it.
+
+    The partitions have row level security without any policy: only through `table` can they be reached. Going back keeps the
+    partitions: they do no harm."""
+    return RunSQL(_PARTITION.format(table=table, column=column, key=key, count=count), RunSQL.noop)
