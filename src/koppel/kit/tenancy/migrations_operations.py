@@ -81,7 +81,8 @@ BEGIN
   CREATE TABLE {table} (LIKE {table}_whole INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)
     PARTITION BY HASH ({column});
   FOR number IN 0..{count} - 1 LOOP
-    EXECUTE format('CREATE TABLE {table}_%s PARTITION OF {table} FOR VALUES WITH (MODULUS {count}, REMAINDER %s)', number, number);
+    EXECUTE format('CREATE TABLE {table}_%s PARTITION OF {table} FOR VALUES WITH (MODULUS {count}, REMAINDER %s)',
+                   number, number);
     EXECUTE format('ALTER TABLE {table}_%s ENABLE ROW LEVEL SECURITY', number);
     EXECUTE format('ALTER TABLE {table}_%s FORCE ROW LEVEL SECURITY', number);
   END LOOP;
