@@ -50,6 +50,9 @@ if not SECRET_KEY:
 VAULT_KEYS = os.environ.get("KOPPEL_VAULT_KEYS", "")
 """`id:base64-of-32-bytes[,older-id:…]`, newest first; see `koppel.kit.secrets.Keyring.parse`."""
 
+DATA_DIR = os.environ.get("KOPPEL_DATA_DIR", "")
+"""Where `secrets.json` is, when the keys come from there."""
+
 PUBLIC_URL = os.environ.get("KOPPEL_PUBLIC_URL", "http://localhost:8400").rstrip("/")
 """Where people reach Koppel; the consent callback is `PUBLIC_URL/connections/consent/callback`."""
 

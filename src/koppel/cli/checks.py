@@ -32,7 +32,14 @@ def findings(web_port: int) -> list[Finding]:
     found = [_database_answers()]
     if found[0].is_well:
         found += [*_roles(), _migrations()]
-    return [*found, _vault_keys(), _secret_key(), _public_url(), _mail(), _web_port(web_port)]
+    return [
+        *found,
+        _vault_keys(database_answers=found[0].is_well),
+        _secret_key(),
+        _public_url(),
+        _mail(),
+        _web_port(web_port),
+    ]
 
 
 def _database_answers() -> Finding:
@@ -86,13 +93,41 @@ def _migrations() -> Finding:
     return Finding("migrations", True, "All migrations are applied.")
 
 
-def _vault_keys() -> Finding:
+def _vault_keys(*, database_answers: bool) -> Finding:
     try:
         keyring = Keyring.parse(os.environ.get("KOPPEL_VAULT_KEYS", ""))
-        works = keyring.open(keyring.seal(b"koppel", "check"), "check") == b"koppel"
     except ValueError as error:
         return Finding("vault keys", False, f"KOPPEL_VAULT_KEYS cannot be used: {error}")
-    return Finding("vault keys", works, f"New secrets are sealed with key {keyring.current}.")
+    well = f"New secrets are sealed with key {keyring.current}."
+    return (_sealed_secrets() if database_answers else None) or Finding("vault keys", True, well)
+
+
+def _sealed_secrets() -> Finding | None:
+    """What the keys do not open, or should be sealed again; None when all is sealed with the current key."""
+    from koppel.connections.rotation import key_uses  # noqa: PLC0415 - needs configured settings
+    from koppel.connections.sealing import keyring  # noqa: PLC0415
+
+    try:
+        uses = key_uses()
+    except Exception as error:
+        return Finding("vault keys", False, f"The sealed secrets cannot be read: {str(error).splitlines()[0]}")
+    if broken := [one for one in uses if one.reason]:
+        count = sum(one.secrets for one in broken)
+        return Finding(
+            "vault keys",
+            False,
+            f"{count} tokens and client secrets cannot be opened, among {sum(one.secrets for one in uses)}: "
+            f"{broken[0].reason} Nothing was changed; they open again with the right key.",
+        )
+    current = keyring().current
+    if older := [one for one in uses if one.key != current]:
+        count, names = sum(one.secrets for one in older), ", ".join(one.key for one in older)
+        return Finding(
+            "vault keys",
+            True,
+            f"New secrets are sealed with key {current}; {count} still need {names}. `koppel keys rotate` moves them.",
+        )
+    return None
 
 
 def _secret_key() -> Finding:

@@ -36,7 +36,7 @@ BRANCHES = (
     Branch("sync", "koppel.sync.commands", "app", "Start, watch and retry runs."),
     Branch("export", "koppel.books.commands", "app", "Write books to files."),
     Branch("sql-readers", "koppel.books.commands", "readers", "Who may read books by SQL."),
-    Branch("keys", "koppel.connections.commands", "keys", "Rotate the keys that seal tokens and client secrets."),
+    Branch("keys", "koppel.cli.keys", "app", "Rotate the keys that seal tokens and client secrets."),
 )
 
 

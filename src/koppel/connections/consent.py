@@ -22,7 +22,7 @@ from koppel.connections.errors import ConsentRefused
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose
 from koppel.connections.outbound import PlainHttp
 from koppel.connections.registrations import app_for
-from koppel.connections.sealing import addresses, credentials, keyring
+from koppel.connections.sealing import addresses, attempt_row, credentials, keyring
 from koppel.connections.services import own_connection
 from koppel.connections.sessions import Runtime
 from koppel.connector.contract import Consent, ConsentRequest, Form
@@ -75,7 +75,7 @@ def begin_consent(
         purpose=purpose,
         state_hash=state_hash,
         browser_hash=_hash(browser) if browser else "",
-        secrets=keyring().seal(hidden, _attempt_row(state_hash, "secrets")),
+        secrets=keyring().seal(hidden, attempt_row(state_hash, "secrets")),
         return_to=return_to,
         expires_at=timezone.now() + ATTEMPT_LIFETIME,
     )
@@ -96,7 +96,7 @@ def receive_answer(state: str, inbound: Mapping[str, str]) -> int | None:
         if attempt is None:
             return None
         if attempt.answer is None:
-            sealed = keyring().seal(msgspec.json.encode(dict(inbound)), _attempt_row(state_hash, "answer"))
+            sealed = keyring().seal(msgspec.json.encode(dict(inbound)), attempt_row(state_hash, "answer"))
             attempt.answer, attempt.answered_at = sealed, timezone.now()
             attempt.save(update_fields=["answer", "answered_at"])
         return attempt.pk
@@ -152,8 +152,8 @@ def _claim(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
 
 def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
     row = attempt.state_hash
-    hidden = msgspec.json.decode(keyring().open(bytes(attempt.secrets), _attempt_row(row, "secrets")))
-    answer = keyring().open(bytes(attempt.answer or b""), _attempt_row(row, "answer"))
+    hidden = msgspec.json.decode(keyring().open(bytes(attempt.secrets), attempt_row(row, "secrets")))
+    answer = keyring().open(bytes(attempt.answer or b""), attempt_row(row, "answer"))
     inbound = msgspec.json.decode(answer, type=dict[str, str])
     request = ConsentRequest(redirect_uri(), inbound.get("state", ""), hidden["nonce"], Secret(hidden["verifier"]))
 
@@ -181,7 +181,3 @@ def _again(actor: Actor, attempt: ConsentAttempt) -> ConsentOutcome:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _attempt_row(state_hash: str, column: str) -> str:
-    return f"connections_consent_attempt|{state_hash}|{column}"

@@ -1,6 +1,8 @@
 """Secrets of this slice, sealed for their row and opened again."""
 
-from functools import cache
+import json
+from functools import lru_cache
+from pathlib import Path
 
 from django.conf import settings
 
@@ -10,30 +12,42 @@ from koppel.connector.registry import connector
 from koppel.kit.secrets import Keyring, Secret
 
 
-@cache
-def _keyring(keys: str) -> Keyring:
-    return Keyring.parse(keys)
+@lru_cache(maxsize=4)
+def _keyring(keys: str, file: str, _changed_at: int) -> Keyring:
+    """The environment's ring, or the one in `secrets.json` when that is the same with keys added since this process began."""
+    ring = Keyring.parse(keys)
+    try:
+        kept = Keyring.parse(json.loads(Path(file).read_text())["KOPPEL_VAULT_KEYS"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ring
+    return kept if kept.includes(ring) else ring
 
 
 def keyring() -> Keyring:
-    return _keyring(settings.VAULT_KEYS)
+    """The installation's keys as they are now: `koppel keys rotate --new` adds one while everything runs."""
+    file = Path(settings.DATA_DIR, "secrets.json")
+    try:
+        changed_at = file.stat().st_mtime_ns if settings.DATA_DIR else 0
+    except OSError:
+        changed_at = 0
+    return _keyring(settings.VAULT_KEYS, str(file), changed_at)
 
 
 def seal_token(secret: Secret, organisation_id: int, grant_id: int, column: str) -> bytes:
-    return keyring().seal(secret.reveal().encode(), _grant_row(organisation_id, grant_id, column))
+    return keyring().seal(secret.reveal().encode(), grant_row(organisation_id, grant_id, column))
 
 
 def open_token(envelope: bytes, organisation_id: int, grant_id: int, column: str) -> Secret:
-    return Secret(keyring().open(bytes(envelope), _grant_row(organisation_id, grant_id, column)).decode())
+    return Secret(keyring().open(bytes(envelope), grant_row(organisation_id, grant_id, column)).decode())
 
 
 def seal_client_secret(secret: Secret, connector_key: str, client_id: str) -> bytes:
-    return keyring().seal(secret.reveal().encode(), _app_row(connector_key, client_id))
+    return keyring().seal(secret.reveal().encode(), app_row(connector_key, client_id))
 
 
 def credentials(app: AppRegistration) -> AppCredentials:
     """An app registration as its connector wants it. Raises `SealBroken`."""
-    secret = keyring().open(bytes(app.client_secret), _app_row(app.connector, app.client_id))
+    secret = keyring().open(bytes(app.client_secret), app_row(app.connector, app.client_id))
     return AppCredentials(app.client_id, Secret(secret.decode()), app.consent_mode, addresses(app))
 
 
@@ -44,9 +58,13 @@ def addresses(app: AppRegistration) -> dict[str, str]:
     return {**(known.addresses if known else {}), **app.addresses}
 
 
-def _grant_row(organisation_id: int, grant_id: int, column: str) -> str:
+def grant_row(organisation_id: int, grant_id: int, column: str) -> str:
     return f"connections_grant|{organisation_id}|{grant_id}|{column}"
 
 
-def _app_row(connector_key: str, client_id: str) -> str:
+def app_row(connector_key: str, client_id: str) -> str:
     return f"connections_app_registration|{connector_key}|{client_id}|client_secret"
+
+
+def attempt_row(state_hash: str, column: str) -> str:
+    return f"connections_consent_attempt|{state_hash}|{column}"

@@ -5,6 +5,7 @@ An envelope is `version(1) | key id length(1) | key id | nonce(12) | ciphertext`
 """
 
 import base64
+import hashlib
 import os
 from collections.abc import Mapping
 from typing import NoReturn
@@ -58,6 +59,7 @@ class Keyring:
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         if not keys:
             raise ValueError("A keyring needs at least one key.")
+        self._fingerprints = {key_id: hashlib.sha256(key).digest() for key_id, key in keys.items()}
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self.current = next(iter(keys))
 
@@ -72,6 +74,10 @@ class Keyring:
                 raise ValueError("KOPPEL_VAULT_KEYS must look like id:base64-of-32-bytes[,older-id:…].")
             keys[key_id] = key
         return cls(keys)
+
+    def includes(self, other: "Keyring") -> bool:
+        """Whether this ring has all of the other's keys: it is the same one, or a later one."""
+        return self._fingerprints.items() >= other._fingerprints.items()
 
     def seal(self, secret: bytes, row: str) -> bytes:
         """Encrypt for the row named `row`."""

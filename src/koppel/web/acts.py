@@ -37,6 +37,7 @@ ACTS = {
     "division.changed": _("changed the division"),
     "division.made": _("made the division"),
     "notices.arranged": _("chose what to be told"),
+    "keys.rotated": _("sealed the tokens again with a new key"),
     "organisation.changed": _("changed the organisation"),
     "person.added": _("added a person"),
     "person.changed": _("changed a person"),

@@ -1,0 +1,157 @@
+"""Moves every sealed secret to the current key of the ring, while everything runs; and tells what the ring cannot open.
+
+A batch is one transaction that holds its rows, so a token that is renewed meanwhile is neither lost nor put back. What is done
+already is not selected again: stopped anywhere, the next run goes on. What cannot be opened is counted and left as it is.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection
+
+from koppel.audit.models import ActorKind, Door
+from koppel.audit.services import AuditActor, record
+from koppel.connections.sealing import app_row, attempt_row, grant_row, keyring
+from koppel.kit.secrets import SealBroken, key_id_of
+from koppel.kit.tenancy import installation_scope
+
+BATCH_ROWS = 200
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A table with sealed columns. `names` are the columns that its rows' names are made of (`sealing`)."""
+
+    table: str
+    columns: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def row(self, values: Sequence[Any], column: str) -> str:
+        """The name that the envelope of this column is bound to."""
+        if self.table == "connections_grant":
+            return grant_row(int(values[0]), int(values[1]), column)
+        if self.table == "connections_app_registration":
+            return app_row(str(values[0]), str(values[1]))
+        return attempt_row(str(values[0]), column)
+
+
+SEALED = (
+    Sealed("connections_grant", ("access_token", "refresh_token"), ("organisation_id", "id")),
+    Sealed("connections_app_registration", ("client_secret",), ("connector", "client_id")),
+    Sealed("connections_consent_attempt", ("secrets", "answer"), ("state_hash",)),
+)
+
+
+@dataclass
+class Rotation:
+    """What a rotation did. `unreadable`: secrets that stay under a key by its id, and why the first of them did not open."""
+
+    key: str
+    sealed_again: int = 0
+    organisations: set[int] = field(default_factory=set)
+    unreadable: Counter[str] = field(default_factory=Counter)
+    reason: str = ""
+
+
+def rotate(operator: str) -> Rotation:
+    """Seal everything with the ring's first key. Each organisation's trail says that, and who asked."""
+    done = Rotation(keyring().current)
+    for sealed in SEALED:
+        last = 0
+        while (last := _batch(sealed, last, done)) > 0:
+            pass
+    actor = AuditActor(ActorKind.OPERATOR, None, operator, door=Door.CLI)
+    if done.organisations:
+        with installation_scope("key rotation"):
+            for organisation_id in sorted(done.organisations):
+                record(organisation_id, actor, "keys.rotated", details={"key": done.key})
+    return done
+
+
+@dataclass(frozen=True)
+class KeyUse:
+    """How many secrets a key seals, and why they cannot be opened: '' when they can."""
+
+    key: str
+    secrets: int
+    reason: str
+
+
+def key_uses() -> list[KeyUse]:
+    """Every sealed secret is opened once, and forgotten."""
+    counted: Counter[str] = Counter()
+    broken: dict[str, str] = {}
+    for envelope, row in _all_envelopes():
+        try:
+            key_id = key_id_of(envelope)
+        except SealBroken:
+            key_id = "?"
+        counted[key_id] += 1
+        try:
+            keyring().open(envelope, row)
+        except SealBroken as reason:
+            broken.setdefault(key_id, str(reason))
+    return [KeyUse(key_id, count, broken.get(key_id, "")) for key_id, count in sorted(counted.items())]
+
+
+def _batch(sealed: Sealed, after: int, done: Rotation) -> int:
+    """The last id of the batch; 0 when there was nothing left."""
+    current = done.key.encode()
+    other = " OR ".join(
+        f"(length({one}) > 2 AND substring({one} FROM 3 FOR get_byte({one}, 1)) <> %s)" for one in sealed.columns
+    )
+    organisation = ", organisation_id"
+    chosen = f"id{organisation}, {', '.join((*sealed.names, *sealed.columns))}"
+    with installation_scope("key rotation"), connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {chosen} FROM {sealed.table} WHERE id > %s AND ({other})"  # noqa: S608 - names of our own
+            " ORDER BY id LIMIT %s FOR NO KEY UPDATE",
+            [after, *[current] * len(sealed.columns), BATCH_ROWS],
+        )
+        rows = cursor.fetchall()
+        for row_id, organisation_id, *values in rows:
+            names, envelopes = values[: len(sealed.names)], values[len(sealed.names) :]
+            if fresh := _sealed_again(sealed, names, envelopes, done):
+                assigned = ", ".join(f"{column} = %s" for column in fresh)
+                cursor.execute(
+                    f"UPDATE {sealed.table} SET {assigned} WHERE id = %s",  # noqa: S608 - names of our own
+                    [*fresh.values(), row_id],
+                )
+                done.sealed_again += len(fresh)
+                done.organisations |= {organisation_id} - {None}
+    return int(rows[-1][0]) if rows else 0
+
+
+def _sealed_again(sealed: Sealed, names: Sequence[Any], envelopes: Sequence[Any], done: Rotation) -> dict[str, bytes]:
+    fresh = {}
+    for column, envelope in zip(sealed.columns, envelopes, strict=True):
+        if not envelope:
+            continue
+        row = sealed.row(names, column)
+        try:
+            if key_id_of(bytes(envelope)) != done.key:
+                fresh[column] = keyring().seal(keyring().open(bytes(envelope), row), row)
+        except SealBroken as reason:
+            done.reason = done.reason or str(reason)
+            done.unreadable[_key_name(bytes(envelope))] += 1
+    return fresh
+
+
+def _key_name(envelope: bytes) -> str:
+    try:
+        return key_id_of(envelope)
+    except SealBroken:
+        return "?"
+
+
+def _all_envelopes() -> Iterator[tuple[bytes, str]]:
+    for sealed in SEALED:
+        with installation_scope("key check"), connection.cursor() as cursor:
+            cursor.execute(f"SELECT {', '.join((*sealed.names, *sealed.columns))} FROM {sealed.table}")  # noqa: S608
+            for values in cursor.fetchall():
+                names, envelopes = values[: len(sealed.names)], values[len(sealed.names) :]
+                for column, envelope in zip(sealed.columns, envelopes, strict=True):
+                    if envelope:
+                        yield bytes(envelope), sealed.row(names, column)

@@ -1,0 +1,128 @@
+"""The operator changes the vault's keys, loses one, mixes one up. Tokens stay what they are."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from koppel.cli.checks import findings
+from koppel.connections import sealing
+from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose, Grant
+from koppel.connections.rotation import key_uses, rotate
+from koppel.kit.secrets import key_id_of
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from tests.fixtures.stack import Sandbox, register_app
+from tests.vault.grants import Given, connection_of, give
+from tests.vault.processes import programs
+
+OLD = os.environ["KOPPEL_VAULT_KEYS"]
+
+
+def key(name: str, byte: bytes = b"b") -> str:
+    return f"{name}:{base64.b64encode(byte * 32).decode()}"
+
+
+@pytest.fixture
+def given(clean_database: None, sandbox: Sandbox, actor: Any) -> list[Given]:
+    """Twenty consents, and a sign-in that was begun."""
+    from koppel.connections.consent import begin_consent
+
+    boss, app = actor(), register_app(sandbox)
+    with organisation_scope(boss.organisation_id):
+        begin_consent(boss, app.pk, ConsentPurpose.CONNECT, "/connections/")
+    return give(sandbox, connection_of(boss, app), 20)
+
+
+@pytest.fixture
+def home(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data directory that this process and its children keep their keys in."""
+    (tmp_path / "secrets.json").write_text(json.dumps({"KOPPEL_VAULT_KEYS": OLD, "KOPPEL_SECRET_KEY": "s" * 50}))
+    monkeypatch.setenv("KOPPEL_DATA_DIR", str(tmp_path))
+    settings.DATA_DIR = str(tmp_path)
+    return tmp_path
+
+
+def koppel(*words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "koppel.cli", *words]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
+
+
+def keys_used() -> set[str]:
+    with installation_scope("test"):
+        found = [bytes(one.access_token) for one in Grant.objects.all()]
+        found += [bytes(one.refresh_token or b"") for one in Grant.objects.all()]
+        found += [bytes(one.client_secret) for one in AppRegistration.objects.all()]
+        found += [bytes(one.secrets) for one in ConsentAttempt.objects.all()]
+    return {key_id_of(one) for one in found}
+
+
+def test_keys_are_rotated_while_a_process_with_the_old_one_goes_on(
+    given: list[Given], home: Path, sandbox: Sandbox
+) -> None:
+    """It was started before the new key was made, and finds it when it meets what the key sealed."""
+    with programs(1, given) as (running,):
+        done = koppel("keys", "rotate", "--new", "--json")
+        answer = json.loads(done.stdout)
+        assert done.returncode == 0, done.stderr
+        assert (answer["sealed_again"], answer["unreadable"]) == (42, {})
+        assert keys_used() == {answer["key"]} != {"test"}
+        running.go()
+        tokens = [one for one in running.read_until_done() if "token" in one]
+    assert len(tokens) == len(given)
+    assert keys_used() == {answer["key"]}
+    assert json.loads(koppel("keys", "rotate", "--json").stdout)["sealed_again"] == 0
+    assert OLD in (home / "secrets.json").read_text(), "The old key is the operator's to remove."
+
+
+def test_a_rotation_that_was_stopped_goes_on(
+    given: list[Given], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from koppel.connections import rotation
+
+    settings.VAULT_KEYS = f"{key('new')},{OLD}"
+    monkeypatch.setattr(rotation, "BATCH_ROWS", 6)
+    real, calls = rotation._batch, []
+
+    def stopping(*arguments: Any) -> int:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(rotation, "_batch", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        rotate("operator")
+    assert keys_used() == {"new", "test"}
+    assert {one.key: one.reason for one in key_uses()} == {"new": "", "test": ""}
+    assert rotate("operator").sealed_again == 42 - 24
+    assert keys_used() == {"new"}
+
+
+@pytest.mark.parametrize("ring", [key("new"), key("test", b"x")], ids=["a lost key", "a wrong key of the same name"])
+def test_a_lost_or_wrong_key_is_told_in_a_sentence_and_destroys_nothing(
+    given: list[Given], settings: Any, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, ring: str
+) -> None:
+    before = [bytes(one.row().access_token) for one in given]
+    monkeypatch.setenv("KOPPEL_VAULT_KEYS", ring)
+    settings.VAULT_KEYS = ring
+    (found,) = [one for one in findings(8499) if one.topic == "vault keys"]
+    assert not found.is_well
+    assert "42 tokens and client secrets cannot be opened" in found.text
+    with programs(1, given[:3]) as (running,):
+        running.go()
+        assert {one["error"] for one in running.read_until_done() if "error" in one} == {"vault_key"}
+    rotated = rotate("operator")
+    assert (rotated.sealed_again, rotated.unreadable.total()) == (0, 42 if ring.startswith("new") else 0)
+    monkeypatch.setenv("KOPPEL_VAULT_KEYS", OLD)
+    settings.VAULT_KEYS = OLD
+    assert [bytes(one.row().access_token) for one in given] == before
+    assert all(one.row().lost_at is None and one.row().connection.state == "active" for one in given)
+    with programs(1, given[:3]) as (running,):
+        running.go()
+        assert len([one for one in running.read_until_done() if "token" in one]) == 3
+    assert sealing.keyring().current == "test"
