@@ -1,5 +1,6 @@
 """The list people live in: what its address bar asks for, its saved views, and what it exports."""
 
+import contextlib
 import io
 from typing import Any
 
@@ -25,6 +26,12 @@ def browser_of(actor: Actor) -> Client:
     client.force_login(User.objects.get(pk=actor.user_id))
     client.cookies["koppel_language"] = "en"
     return client
+
+
+def content(answer: Any) -> bytes:
+    """Of an answer that streams a file, which is closed."""
+    with contextlib.closing(answer):
+        return b"".join(answer.streaming_content)
 
 
 def names(actor: Actor, query: str) -> list[str]:
@@ -140,14 +147,13 @@ def test_what_is_shown_is_exported_defused_and_audited(actor: Any) -> None:
     client = browser_of(boss)
     query = "status=failed&status=blocked&columns=name.client.issues&sort=name"
     answer = client.get(f"/administrations/export.csv?{query}")
-    lines = b"".join(answer.streaming_content).decode("utf-8-sig").splitlines()  # type: ignore[attr-defined]
+    lines = content(answer).decode("utf-8-sig").splitlines()
     with organisation_scope(boss.organisation_id):
         shown = [one.name for one in search(boss, asked_of_text(query))]
     assert lines[0] == "Name;Client number;Issues"
     assert len(lines) == 1 + len(shown) < len(firm.ids)
     assert any(line.startswith("'=HYPERLINK(1);'+31;") for line in lines)
-    content = b"".join(client.get(f"/administrations/export.xlsx?{query}").streaming_content)  # type: ignore[attr-defined]
-    sheet = load_workbook(io.BytesIO(content)).active
+    sheet = load_workbook(io.BytesIO(content(client.get(f"/administrations/export.xlsx?{query}")))).active
     cells = [[cell.value for cell in row] for row in sheet.iter_rows()]
     assert [row[0] for row in cells[1:]] == shown
     assert [cell.data_type for cell in sheet["A"]] == ["s"] * len(cells)
@@ -167,7 +173,7 @@ def test_others_list_count_and_export_what_is_assigned_to_them(actor: Any, role:
     firm_of(boss, 40, [person.membership_id, boss.membership_id])
     client = browser_of(person)
     assert '<span class="hint">20</span>' in client.get("/administrations/").content.decode()
-    lines = b"".join(client.get("/administrations/export.csv").streaming_content).splitlines()  # type: ignore[attr-defined]
+    lines = content(client.get("/administrations/export.csv")).splitlines()
     assert len(lines) == 21
 
 

@@ -22,6 +22,7 @@ from koppel.issues.models import Issue
 from koppel.organisations.policy import Actor, Role
 
 PAGE_SIZE = 100
+PARENTS = ("division", "template", "connection", "remote_company")
 FRESH_HOURS = 30
 """Data older than a daily sync with some delay is stale."""
 OLD_DAYS = 7
@@ -52,17 +53,24 @@ def matching(actor: Actor, asked: Asked) -> "QuerySet[Administration]":
 def search(actor: Actor, asked: Asked) -> "QuerySet[Administration]":
     """What matches, in the order asked for."""
     annotations, order = ordering(asked.sort)
-    found = matching(actor, asked).select_related("division", "template", "connection", "remote_company")
+    found = matching(actor, asked).select_related(*PARENTS)
     return found.annotate(**annotations).order_by(*order)
 
 
 def page_of(actor: Actor, asked: Asked) -> Page:
-    """The page asked for, else the last one there is."""
+    """The page asked for, else the last one there is.
+
+    Ids are ordered first and rows fetched for one page only: sorting whole rows with their four parents costs five times as
+    much."""
     total = matching(actor, asked).count()
     pages = max(1, -(-total // PAGE_SIZE))
     number = min(max(asked.page, 1), pages)
-    rows = list(search(actor, asked)[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]) if total else []
-    return Page(rows, total, number, pages)
+    annotations, order = ordering(asked.sort)
+    ids = matching(actor, asked).annotate(**annotations).order_by(*order).values_list("pk", flat=True)
+    shown = list(ids[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]) if total else []
+    found = Administration.objects.filter(organisation_id=actor.organisation_id).select_related(*PARENTS)
+    rows = found.in_bulk(shown)
+    return Page([rows[key] for key in shown if key in rows], total, number, pages)
 
 
 def since_fresh(now: datetime | None = None) -> datetime:

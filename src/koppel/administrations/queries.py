@@ -77,9 +77,9 @@ def found_by_words(actor: Actor, words: str, other_than: int) -> int:
     """The one administration that answers to a name, number or id. Raises `Refused` when none or several do."""
     others = visible_to(actor).exclude(pk=other_than)
     if words.isdecimal() and len(words) < 19:
-        exact = others.filter(Q(pk=int(words)) | Q(number=words) | Q(client_number=words))
+        exact = others.filter(Q(pk=int(words)) | Q(number=words) | Q(client_number__iexact=words))
     else:
-        exact = others.filter(Q(sort_name=folded(words)) | Q(number=words) | Q(client_number=words))
+        exact = others.filter(Q(sort_name=folded(words)) | Q(number__iexact=words) | Q(client_number__iexact=words))
     found = list(exact.values_list("pk", flat=True)[:2])
     if not found:
         raise Refused(_("There is no administration with this name, number or client number."))

@@ -1,0 +1,295 @@
+"""Bulk work: previewed, started once, performed in chunks by whoever is there, undone for a day."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.utils import timezone
+
+from koppel.administrations.asked import asked_of_text
+from koppel.administrations.bulk import operations
+from koppel.administrations.bulk.operations import AT_ONCE_MAX, CHUNK_ITEMS, Selection
+from koppel.administrations.models import Administration, Assignment, BulkItem, BulkOperation, Favourite
+from koppel.administrations.tasks import carry_on_bulk
+from koppel.audit.models import AuditEntry
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.errors import NotAllowed, Refused
+from koppel.organisations.models import Membership, Organisation
+from koppel.organisations.policy import Actor
+from koppel.sync.models import Run
+from tests.administrations.firm import Firm, firm_of
+from tests.administrations.test_list import browser_of
+
+
+@pytest.fixture
+def firm(actor: Any) -> Firm:
+    return firm_of(actor("administrator"), 24)
+
+
+def colleague(actor: Any, boss: Actor, role: str, name: str = "Piet Jansen") -> Actor:
+    with organisation_scope(boss.organisation_id):
+        organisation = Organisation.objects.get(pk=boss.organisation_id)
+    return actor(role, organisation=organisation, name=name)  # type: ignore[no-any-return]
+
+
+def results(boss: Actor, operation: BulkOperation) -> dict[int, tuple[str, str]]:
+    with organisation_scope(boss.organisation_id):
+        items = BulkItem.objects.filter(operation=operation)
+        return {item.administration_id: (item.state, item.why) for item in items}
+
+
+def test_who_changes_who_does_not_and_why_is_said_before_and_after(firm: Firm, actor: Any) -> None:
+    boss, anna = firm.boss, colleague(actor, firm.boss, "user", "Anna Smit")
+    browser = browser_of(boss)
+    with organisation_scope(boss.organisation_id):
+        already = list(Administration.objects.filter(division_id=firm.divisions[0]).values_list("pk", flat=True))
+    form = {"act": "change", "set_division": firm.divisions[0], "id": [*firm.ids, 10**9], "query": "sort=number"}
+    draft = browser.post("/administrations/bulk/preview", form).headers["Location"]
+    page = browser.get(draft).content.decode()
+    assert f"{24 - len(already)} administrations change" in page
+    assert f"{len(already) + 1} stay as they are" in page
+    assert "Is so already." in page
+    assert "Does not exist, or you may not see it." in page
+    assert "Division: Zuid → Noord" in page
+    with organisation_scope(boss.organisation_id):
+        assert Administration.objects.filter(division_id=firm.divisions[0]).count() == len(already), "only previewed"
+        assert AuditEntry.objects.filter(act="administrations.assigned").count() == 0
+    answer = browser.post(f"{draft}start")
+    assert answer.headers["Location"].startswith("/administrations/?sort=number&done=")
+    assert "Undo" in browser.get(answer.headers["Location"]).content.decode()
+    with organisation_scope(boss.organisation_id):
+        assert Administration.objects.filter(division_id=firm.divisions[0]).count() == 24
+        entry = AuditEntry.objects.get(act="administrations.assigned")
+        assert len(entry.details["administrations"]) == 24 - len(already)
+    browser.post(f"{draft}start")
+    with organisation_scope(boss.organisation_id):
+        assert AuditEntry.objects.filter(act="administrations.assigned").count() == 1, "a second click starts nothing"
+    assert browser_of(anna).get(draft).status_code == 404
+
+
+def test_undo_takes_back_what_nobody_has_changed_since(firm: Firm, actor: Any) -> None:
+    boss = firm.boss
+    anna, bert = (colleague(actor, boss, "user", name).membership_id for name in ("Anna", "Bert"))
+    first, second, third = firm.ids[1:4]
+    with organisation_scope(boss.organisation_id):
+        before = dict(Administration.objects.values_list("pk", "division_id"))
+        Assignment.objects.create(organisation_id=boss.organisation_id, administration_id=first, membership_id=bert)
+        asked = {"division": None, "add": [anna, boss.membership_id], "remove": [bert], "sector": "Q"}
+        draft = operations.preview(boss, "change", asked, Selection(ids=firm.ids))
+        operations.start(boss, draft.pk)
+        assert Administration.objects.filter(division=None, sector="Q").count() == 24
+        chosen = Assignment.objects.filter(membership_id=boss.membership_id, automatic=False)
+        assert chosen.count() == 24, "who was on it by default is there by choice now"
+        Administration.objects.filter(pk=second).update(division_id=firm.divisions[3])
+        Assignment.objects.filter(administration_id=third, membership_id=anna).delete()
+        assert operations.undo(boss, draft.pk)
+        assert not operations.undo(boss, draft.pk), "once"
+        now = dict(Administration.objects.values_list("pk", "division_id"))
+        assert {key for key in now if now[key] != before[key]} == {second}
+        assert not Administration.objects.filter(pk=first, sector="Q").exists()
+        assert not chosen.exists()
+        assert set(Assignment.objects.filter(administration_id=first).values_list("membership_id", flat=True)) == {
+            boss.membership_id, bert,
+        }  # fmt: skip
+    states = results(boss, draft)
+    assert states[second] == states[third] == ("kept", "changed_since")
+    assert states[first] == ("undone", "")
+    with organisation_scope(boss.organisation_id):
+        assert AuditEntry.objects.get(act="administrations.undone").details["administrations"]
+
+
+def test_after_a_day_and_for_other_acts_there_is_no_undo(firm: Firm) -> None:
+    boss = firm.boss
+    with organisation_scope(boss.organisation_id):
+        draft = operations.preview(boss, "change", {"sector": "A"}, Selection(ids=firm.ids))
+        operations.start(boss, draft.pk)
+        BulkOperation.objects.update(finished_at=timezone.now() - timedelta(hours=25))
+        with pytest.raises(Refused):
+            operations.undo(boss, draft.pk)
+        draft = operations.preview(boss, "deactivate", {}, Selection(ids=firm.ids))
+        operations.start(boss, draft.pk)
+        with pytest.raises(Refused):
+            operations.undo(boss, draft.pk)
+
+
+def test_deactivating_has_a_reason_and_a_day_and_stops_what_runs(firm: Firm) -> None:
+    boss = firm.boss
+    browser = browser_of(boss)
+    active, failed, queued, stopped = (
+        next(key for key, state in states_of(boss).items() if state == wanted)
+        for wanted in ("active", "failed", "queued", "deactivated")
+    )
+    with organisation_scope(boss.organisation_id):
+        Run.objects.create(organisation_id=boss.organisation_id, administration_id=active, trigger="person")
+    tomorrow = (timezone.localdate() + timedelta(days=1)).isoformat()
+    ids = [active, queued, stopped]
+    draft = browser.post("/administrations/bulk/preview", {"act": "deactivate", "reason": "Dossier dicht", "id": ids})
+    browser.post(f"{draft.headers['Location']}start")
+    form = {"act": "deactivate", "on": tomorrow, "id": [failed]}
+    browser.post(browser.post("/administrations/bulk/preview", form).headers["Location"] + "start")
+    with organisation_scope(boss.organisation_id):
+        one = Administration.objects.get(pk=active)
+        assert (one.status, one.deactivation_reason) == ("deactivated", "Dossier dicht")
+        assert Run.objects.get().state == "cancelled"
+        assert Administration.objects.get(pk=queued).status == "queued"
+        later = Administration.objects.get(pk=failed)
+        assert (later.status, str(later.deactivate_on)) == ("failed", tomorrow)
+        operation = BulkOperation.objects.order_by("pk")[0]
+    assert set(results(boss, operation).values()) == {
+        ("changed", ""), ("skipped", "being_imported"), ("skipped", "same"),
+    }  # fmt: skip
+    draft = browser.post("/administrations/bulk/preview", {"act": "activate", "id": [active, failed]})
+    browser.post(f"{draft.headers['Location']}start")
+    with organisation_scope(boss.organisation_id):
+        assert Administration.objects.get(pk=active).status == "active"
+        assert Administration.objects.get(pk=failed).deactivate_on is None
+
+
+def test_one_that_was_never_read_is_queued_and_its_first_sync_asked_for(firm: Firm) -> None:
+    boss = firm.boss
+    with organisation_scope(boss.organisation_id):
+        Administration.objects.filter(pk=firm.ids[0]).update(status="deactivated", activated_at=None)
+        draft = operations.preview(boss, "activate", {}, Selection(ids=[firm.ids[0]]))
+        operations.start(boss, draft.pk)
+        assert Administration.objects.get(pk=firm.ids[0]).status == "queued"
+        assert Run.objects.get(administration_id=firm.ids[0]).trigger == "import"
+
+
+def test_many_are_synced_at_once_but_for_those_that_cannot(firm: Firm) -> None:
+    boss = firm.boss
+    with organisation_scope(boss.organisation_id):
+        draft = operations.preview(boss, "sync", {}, Selection(ids=firm.ids))
+        operations.start(boss, draft.pk)
+        again = operations.preview(boss, "sync", {}, Selection(ids=firm.ids))
+    states = states_of(boss)
+    for key, result in results(boss, draft).items():
+        assert result == (("skipped", "deactivated") if states[key] == "deactivated" else ("changed", ""))
+    assert set(results(boss, again).values()) == {("skipped", "deactivated"), ("skipped", "under_way")}
+    with organisation_scope(boss.organisation_id):
+        assert Run.objects.count() == sum(state == "changed" for state, _why in results(boss, draft).values())
+
+
+def test_favourites_are_the_persons_own_and_need_no_preview(firm: Firm, actor: Any) -> None:
+    boss = firm.boss
+    reader = colleague(actor, boss, "reader")
+    with organisation_scope(boss.organisation_id):
+        own = [
+            Assignment(organisation_id=boss.organisation_id, administration_id=one, membership_id=reader.membership_id)
+            for one in firm.ids[:5]
+        ]
+        Assignment.objects.bulk_create(own)
+    browser_of(reader).post("/administrations/bulk/preview", {"act": "star", "all": "1", "query": ""})
+    with organisation_scope(boss.organisation_id):
+        starred = Favourite.objects.values_list("administration_id", "membership_id")
+        assert sorted(starred) == [(one, reader.membership_id) for one in sorted(firm.ids[:5])]
+    answer = browser_of(reader).post("/administrations/bulk/preview", {"act": "deactivate", "all": "1"})
+    assert answer.status_code == 403
+
+
+def test_a_csv_sets_what_differs_and_says_which_lines_it_cannot_follow(firm: Firm, actor: Any) -> None:
+    boss = firm.boss
+    anna = colleague(actor, boss, "user", "Anna")
+    with organisation_scope(boss.organisation_id):
+        mail = Membership.objects.select_related("user").get(pk=anna.membership_id).user.email
+        one, two, three = Administration.objects.filter(pk__in=firm.ids).order_by("pk")[:3]
+    text = "\n".join(
+        [
+            "Code in bron;klantnummer;Afdeling;KvK-nummer;personen erbij",
+            f"V00000;C-1;west;69599084;{mail}",
+            "V00001;=C-2;-;;",
+            "V00002;;;NL001234567B01;",
+            "V99999;x;;;",
+            "V00003;;Nergens;;",
+            "V00000;;Noord;;",
+        ]
+    )
+    browser = browser_of(boss)
+    draft = browser.post("/administrations/bulk/csv/", {"text": text}).headers["Location"]
+    page = browser.get(draft).content.decode()
+    assert "3 lines of the file cannot be followed" in page
+    assert "No administration with this name" in page
+    assert "stands in the file twice" in page
+    assert "This is a VAT number." in page
+    browser.post(f"{draft}start")
+    with organisation_scope(boss.organisation_id):
+        one.refresh_from_db()
+        two.refresh_from_db()
+        three.refresh_from_db()
+        assert (one.client_number, one.division_id, one.number) == ("C-1", firm.divisions[3], "69599084")
+        assert (two.client_number, two.division_id) == ("=C-2", None)
+        assert three.number != "001234567"
+        assert Assignment.objects.filter(administration=one, membership_id=anna.membership_id).exists()
+
+
+def test_a_role_lost_meanwhile_stops_the_job(firm: Firm, actor: Any) -> None:
+    boss = firm.boss
+    leader = colleague(actor, boss, "team_leader")
+    with organisation_scope(boss.organisation_id):
+        draft = operations.preview(leader, "change", {"division": firm.divisions[0]}, Selection(ids=firm.ids))
+        Membership.objects.filter(pk=leader.membership_id).update(role="reader")
+        operations.start(leader, draft.pk)
+    assert set(results(boss, draft).values()) == {("skipped", "same"), ("skipped", "not_allowed")}
+
+
+def test_nobody_reaches_what_is_not_theirs(firm: Firm, actor: Any) -> None:
+    boss, stranger = firm.boss, actor("administrator")
+    user = colleague(actor, boss, "user")
+    with organisation_scope(stranger.organisation_id):
+        draft = operations.preview(stranger, "change", {"sector": "A"}, Selection(ids=firm.ids))
+    assert set(results(stranger, draft).values()) == {("skipped", "not_there")}
+    with organisation_scope(boss.organisation_id):
+        with pytest.raises(NotAllowed):
+            operations.preview(user, "change", {"division": firm.divisions[0]}, Selection(ids=firm.ids))
+        draft = operations.preview(user, "change", {"sector": "A"}, Selection(ids=firm.ids))
+    assert set(results(boss, draft).values()) == {("skipped", "not_there")}, "nothing is assigned to this user"
+
+
+def test_all_that_match_become_a_job_and_two_workers_do_nothing_twice(actor: Any) -> None:
+    firm = firm_of(actor("administrator"), CHUNK_ITEMS * 2 + 150)
+    boss = firm.boss
+    browser = browser_of(boss)
+    form = {"act": "change", "add": [boss.membership_id], "set_sector": "S", "all": "1", "query": ""}
+    draft = browser.post("/administrations/bulk/preview", form).headers["Location"]
+    assert browser.post(f"{draft}start").headers["Location"] == draft
+    assert 'hx-trigger="every 1s"' in browser.get(draft).content.decode()
+    operation_id = int(draft.strip("/").split("/")[-1])
+    workers = [threading.Thread(target=work, args=(boss.organisation_id, operation_id)) for _each in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    work(boss.organisation_id, operation_id)
+    page = browser.get(draft).content.decode()
+    assert "hx-trigger" not in page.split('id="bulk-state"')[1].split(">")[0]
+    with organisation_scope(boss.organisation_id):
+        assert Administration.objects.exclude(sector="S").count() == 0
+        changed = [
+            one
+            for entry in AuditEntry.objects.filter(act="administrations.assigned")
+            for one in entry.details["administrations"]
+        ]
+        assert sorted(changed) == sorted(set(changed)) == sorted(firm.ids)
+        assert len(firm.ids) > AT_ONCE_MAX
+
+
+def work(organisation_id: int, operation_id: int) -> None:
+    try:
+        carry_on_bulk(organisation_id, operation_id)
+    finally:
+        connections.close_all()
+
+
+def states_of(boss: Actor) -> dict[int, str]:
+    with organisation_scope(boss.organisation_id):
+        return dict(Administration.objects.values_list("pk", "status"))
+
+
+def test_all_matching_takes_the_filter_not_what_is_ticked(firm: Firm) -> None:
+    boss = firm.boss
+    with organisation_scope(boss.organisation_id):
+        selection = Selection(asked=asked_of_text("status=failed"))
+        draft = operations.preview(boss, "change", {"sector": "A"}, selection)
+    failed = {key for key, state in states_of(boss).items() if state == "failed"}
+    assert set(results(boss, draft)) == failed != set()

@@ -1,0 +1,168 @@
+"""The life after the import: cancelled, withdrawn, left by its client, erased; and what came before."""
+
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from django.utils import timezone
+from psycopg import sql
+
+from koppel.administrations import life
+from koppel.administrations.models import Administration, Favourite
+from koppel.administrations.tasks import erase, keep_dates
+from koppel.audit.models import AuditEntry
+from koppel.connections.models import RemoteCompany
+from koppel.issues.services import raise_issue
+from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.errors import Refused
+from koppel.organisations.policy import Actor
+from koppel.sync.models import Change, Checkpoint, Run, RunResource
+from tests.administrations.test_list import browser_of, names
+from tests.books.ledger import Ledger, administration_of, assign
+
+NOT_ERASED = {"audit_entry"}
+"""Keeps that something happened, by number only."""
+
+
+def fill(boss: Actor, one: Administration) -> None:
+    """Something in every table that keeps what belongs to an administration."""
+    ledger = Ledger(one)
+    ledger.account("1000", "Kas")
+    ledger.entry("1", "202601", ("1000", "10.00", "0"), ("8000", "0", "10.00"))
+    ledger.balance("1000", "202601", "0", "10.00")
+    assign(boss, one)
+    own: dict[str, Any] = {"organisation_id": boss.organisation_id, "administration_id": one.pk}
+    with organisation_scope(boss.organisation_id):
+        run = Run.objects.create(**own, trigger="person")
+        RunResource.objects.create(organisation_id=boss.organisation_id, run=run, resource="accounts", position=1)
+        Checkpoint.objects.create(**own, resource="accounts")
+        Change.objects.create(
+            **own, run_id=run.pk, resource="accounts", external_id="1000", kind="added", at=timezone.now()
+        )
+        Favourite.objects.create(**own, membership_id=boss.membership_id)
+        raise_issue(boss.organisation_id, "made_up_by_a_test", ("administration", one.pk))
+
+
+def tables_that_know(addresses: Addresses, administration_id: int) -> set[str]:
+    """Every table with a column `administration_id` in which this one still stands."""
+    with psycopg.connect(addresses.superuser_url) as connection:
+        tables = connection.execute(
+            "SELECT c.relname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+            " WHERE a.attname = 'administration_id' AND c.relkind IN ('r', 'p') AND NOT a.attisdropped"
+            " AND c.relnamespace = 'public'::regnamespace"
+        ).fetchall()
+        question = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE administration_id = %s)")
+        return {
+            name
+            for (name,) in tables
+            if connection.execute(question.format(sql.Identifier(name)), [administration_id]).fetchone() == (True,)
+        }
+
+
+def test_a_wrong_import_is_withdrawn_gone_at_once_and_erased_by_a_job(
+    actor: Any, database_addresses: Addresses
+) -> None:
+    boss = actor("administrator")
+    one, sibling = administration_of(boss), administration_of(boss, "Blijft B.V.")
+    fill(boss, one)
+    fill(boss, sibling)
+    browser = browser_of(boss)
+    browser.post(f"/administrations/{one.pk}/withdraw", {"name": "something else"})
+    assert len(names(boss, "")) == 2
+    browser.post(f"/administrations/{one.pk}/withdraw", {"name": "bakkerij de haan b.v."})
+    assert names(boss, "") == ["Blijft B.V."]
+    assert browser.get(f"/administrations/{one.pk}/").status_code == 404
+    with organisation_scope(boss.organisation_id):
+        assert Run.objects.get(administration_id=one.pk).state == "cancelled"
+    assert {"books_account", "sync_change", "sync_run"} <= tables_that_know(database_addresses, one.pk)
+    before = tables_that_know(database_addresses, sibling.pk)
+    erase(boss.organisation_id, one.pk)
+    erase(boss.organisation_id, one.pk)
+    assert tables_that_know(database_addresses, one.pk) - NOT_ERASED == set()
+    assert tables_that_know(database_addresses, sibling.pk) == before
+    with organisation_scope(boss.organisation_id):
+        entry = AuditEntry.objects.get(act="administration.erased")
+        assert (entry.subject_id, entry.subject_name, entry.details) == (one.pk, "", {"reason": "withdrawn"})
+        assert RemoteCompany.objects.filter(pk=one.remote_company_id).exists(), "it can be imported again"
+
+
+def test_an_import_that_waits_is_cancelled(actor: Any) -> None:
+    boss = actor("administrator")
+    one = administration_of(boss, status="queued")
+    assert "Cancel the import" in browser_of(boss).get(f"/administrations/{one.pk}/ending/").content.decode()
+    with organisation_scope(boss.organisation_id):
+        life.withdraw(boss, one.pk)
+        assert AuditEntry.objects.filter(act="administration.import_cancelled", subject_name="").count() == 1
+    assert names(boss, "") == []
+
+
+def test_a_client_that_left_is_kept_until_its_day_then_erased(actor: Any, database_addresses: Addresses) -> None:
+    boss = actor("administrator")
+    one, sibling = administration_of(boss), administration_of(boss, "Blijft B.V.")
+    fill(boss, one)
+    today = timezone.localdate()
+    browser = browser_of(boss)
+    asked = {"left_on": today.isoformat(), "erase_on": today.isoformat()}
+    assert "in the future" in browser.post(f"/administrations/{one.pk}/left", asked, follow=True).content.decode()
+    asked["erase_on"] = (today + timedelta(days=2557)).isoformat()
+    page = browser.post(f"/administrations/{one.pk}/left", asked, follow=True).content.decode()
+    assert "Export the books if you want a copy" in page
+    assert (
+        f"/administrations/{one.pk}/books/export/" in browser.get(f"/administrations/{one.pk}/ending/").content.decode()
+    )
+    with organisation_scope(boss.organisation_id):
+        left = Administration.objects.get(pk=one.pk)
+        assert (left.status, left.left_on) == ("deactivated", today)
+        assert Administration.objects.get(pk=sibling.pk).status == "active", "siblings go on"
+        assert Run.objects.get().state == "cancelled"
+    assert names(boss, "ending=left") == [one.name]
+    keep_dates(0)
+    erase(boss.organisation_id, one.pk)
+    assert "books_account" in tables_that_know(database_addresses, one.pk), "its day has not come"
+    with organisation_scope(boss.organisation_id):
+        Administration.objects.filter(pk=one.pk).update(erase_on=today)
+    keep_dates(0)
+    erase(boss.organisation_id, one.pk)
+    assert tables_that_know(database_addresses, one.pk) - NOT_ERASED == set()
+    with organisation_scope(boss.organisation_id):
+        assert not RemoteCompany.objects.filter(pk=one.remote_company_id).exists()
+        assert AuditEntry.objects.get(act="administration.erased").subject_name == ""
+
+
+def test_a_client_that_came_back_is_not_erased(actor: Any) -> None:
+    boss = actor("administrator")
+    one = administration_of(boss)
+    today = timezone.localdate()
+    with organisation_scope(boss.organisation_id):
+        life.client_left(boss, one.pk, left_on=today, erase_on=today + timedelta(days=1))
+    browser_of(boss).post(f"/administrations/{one.pk}/stays")
+    with organisation_scope(boss.organisation_id):
+        assert Administration.objects.get(pk=one.pk).erase_on is None
+        assert life.due_today().to_erase == []
+
+
+def test_a_planned_deactivation_happens_on_its_day(actor: Any) -> None:
+    boss = actor("administrator")
+    one = administration_of(boss, deactivate_on=timezone.localdate(), deactivation_reason="Jaarwerk klaar")
+    keep_dates(0)
+    with organisation_scope(boss.organisation_id):
+        stopped = Administration.objects.get(pk=one.pk)
+        assert (stopped.status, stopped.deactivate_on) == ("deactivated", None)
+        assert stopped.deactivation_reason == "Jaarwerk klaar"
+
+
+def test_the_same_number_twice_warns_until_one_continues_the_other(actor: Any) -> None:
+    boss = actor("administrator")
+    old = administration_of(boss, "Oud B.V.", number="69599084", number_scheme="0106", client_number="K9")
+    new = administration_of(boss, "Nieuw B.V.", number="69599084", number_scheme="0106")
+    browser = browser_of(boss)
+    assert "The same number stands on:" in browser.get(f"/administrations/{new.pk}/").content.decode()
+    browser.post(f"/administrations/{new.pk}/predecessor", {"predecessor": "k9"})
+    page = browser.get(f"/administrations/{new.pk}/").content.decode()
+    assert "The same number stands on:" not in page
+    assert "Oud B.V." in page
+    assert "Nieuw B.V." in browser.get(f"/administrations/{old.pk}/").content.decode()
+    with organisation_scope(boss.organisation_id), pytest.raises(Refused):
+        life.follow(boss, old.pk, new.pk)
