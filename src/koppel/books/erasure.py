@@ -7,9 +7,10 @@ from koppel.books.models import TABLES
 ROWS_AT_A_TIME = 20_000
 
 _ERASE = """
-DELETE FROM {table} WHERE ctid = ANY (ARRAY(
-  SELECT ctid FROM {table} WHERE organisation_id = %s AND administration_id = %s LIMIT %s))
+DELETE FROM {table} WHERE organisation_id = %s AND administration_id = %s AND external_id IN (
+  SELECT external_id FROM {table} WHERE administration_id = %s LIMIT %s)
 """
+"""By key: a row's physical place (ctid) means another row in each partition."""
 
 
 def erase_books(organisation_id: int, administration_id: int) -> bool:
@@ -17,7 +18,9 @@ def erase_books(organisation_id: int, administration_id: int) -> bool:
     left = ROWS_AT_A_TIME
     with connection.cursor() as cursor:
         for model in TABLES.values():
-            cursor.execute(_ERASE.format(table=model._meta.db_table), [organisation_id, administration_id, left])
+            cursor.execute(
+                _ERASE.format(table=model._meta.db_table), [organisation_id, administration_id, administration_id, left]
+            )
             left -= cursor.rowcount
             if left <= 0:
                 return True

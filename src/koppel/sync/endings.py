@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
@@ -31,21 +30,12 @@ def stop(organisation_id: int, administration_ids: Sequence[int]) -> int:
 def erase(organisation_id: int, administration_id: int) -> bool:
     """Changes, evidence, checkpoints and runs. True while there may be more."""
     own = {"organisation_id": organisation_id, "administration_id": administration_id}
-    for model in (Change, Seen):
-        if _erase_some(model._meta.db_table, organisation_id, administration_id) >= ROWS_AT_A_TIME:
-            return True
+    changes = Change.objects.filter(**own)
+    if changes.filter(pk__in=list(changes.values_list("pk", flat=True)[:ROWS_AT_A_TIME])).delete()[0] >= ROWS_AT_A_TIME:
+        return True
+    Seen.objects.filter(**own).delete()
     for kept in (RejectedRecord, Checkpoint):
         kept._default_manager.filter(**own).delete()
     RunResource.objects.filter(organisation_id=organisation_id, run__administration_id=administration_id).delete()
     Run.objects.filter(**own).delete()
     return False
-
-
-def _erase_some(table: str, organisation_id: int, administration_id: int) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table}"  # noqa: S608 - our own table names
-            " WHERE organisation_id = %s AND administration_id = %s LIMIT %s))",
-            [organisation_id, administration_id, ROWS_AT_A_TIME],
-        )
-        return int(cursor.rowcount)
