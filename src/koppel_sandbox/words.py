@@ -50,7 +50,7 @@ COUNTRIES = {
     "NO": Country(
         "NO", "no", "NOK", ("Oslo", "Bergen", "Trondheim", "Tromsø", "Stavanger", "Bodø"),
         ("Fjord", "Nordlys", "Bygg", "Rør", "Elektro", "Regnskap", "Laks", "Hytte"),
-        ("heim", "vik", "dal Entreprenør", "nes Service", "berg Handel", "strand Drift", "li Maskin"), "AS",
+        ("Solheim", "Nordvik", "Fossdal", "Vestnes", "Solberg", "Sandstrand", "Furuli"), "AS",
         lambda number: f"NO{_digits(number)}MVA", _vat_codes(("25", "15", "0"), ("Utgående mva", "Inngående mva")),
         "Utgående faktura", "Inngående faktura", "Innbetaling", "Bilag", "dager",
     ),
