@@ -188,6 +188,29 @@ def test_the_search_is_one_keystroke_away(browser: Browser, world: World, addres
     page.close()
 
 
+def test_the_search_finds_administrations_people_and_pages_by_keyboard(
+    browser: Browser, world: World, address: str
+) -> None:
+    page = browser.new_page()
+    sign_in(page, address, world)
+    page.keyboard.press("Control+k")
+    page.keyboard.type("bakk")
+    page.wait_for_selector("#hits >> text=Bakkerij De Haan B.V.")
+    look(page, "search-wide-en")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{address}/administrations/{world.active.pk}/")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("verbinding")
+    page.wait_for_selector("#hits >> text=Connections")
+    page.keyboard.press("Escape")
+    assert page.locator("#hits a").count() == 0
+    page.keyboard.press("Control+a")
+    page.keyboard.type("no such thing")
+    page.wait_for_selector("#hits >> text=Nothing is called “no such thing”.")
+    page.close()
+
+
 def test_enter_in_the_settings_saves_and_never_resets(browser: Browser, world: World, address: str) -> None:
     with organisation_scope(world.boss.organisation_id):
         type(world.active).objects.filter(pk=world.active.pk).update(settings={"resources": ["accounts"]})

@@ -7,4 +7,5 @@ from koppel.web import views
 app_name = "web"
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
+    path("search/", views.search, name="search"),
 ]

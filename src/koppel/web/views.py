@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST
 from koppel.organisations.services import remember_language
 from koppel.web.doors import MemberRequest, public
 from koppel.web.overview import issues, overview
+from koppel.web.search import LETTERS_MIN, find
 
 
 @public
@@ -40,6 +41,13 @@ def choose_language(request: HttpRequest) -> HttpResponse:
 def dashboard(request: MemberRequest) -> HttpResponse:
     """Four questions, each with its list behind it."""
     return render(request, "web/dashboard.html", {"look": overview(request.actor), "place": "dashboard"})
+
+
+def search(request: MemberRequest) -> HttpResponse:
+    """What the search field found so far, for the list beneath it."""
+    asked = request.GET.get("q", "")[:100].strip()
+    context = {"hits": find(request.actor, asked), "asked": asked if len(asked) >= LETTERS_MIN else ""}
+    return render(request, "web/parts/hits.html", context)
 
 
 def issues_page(request: MemberRequest) -> HttpResponse:
