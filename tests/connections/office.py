@@ -1,13 +1,15 @@
 """What happens in an accounting firm between a sign-in and a test's question: companies are imported, runs asked for."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from koppel.connections.models import Connection, ConnectionEvent, RemoteCompany
+from koppel.connections.consent import begin_consent, complete_consent, receive_answer
+from koppel.connections.models import Connection, ConnectionEvent, ConsentPurpose, RemoteCompany
 from koppel.kit.tenancy import organisation_scope
 from tests.fixtures.stack import Connected
 
 if TYPE_CHECKING:
     from koppel.administrations.models import Administration
+    from koppel.organisations.policy import Actor
 
 
 def companies(made: Connected) -> list[RemoteCompany]:
@@ -45,3 +47,24 @@ def timeline_of(made: Connected) -> list[ConnectionEvent]:
 def kinds(made: Connected) -> list[str]:
     """What the timeline tells, oldest first."""
     return [one.kind for one in timeline_of(made)]
+
+
+def statuses(made: Connected) -> set[str]:
+    """Of all administrations of the firm."""
+    from koppel.administrations.models import Administration
+
+    with organisation_scope(made.actor.organisation_id):
+        return set(Administration.objects.values_list("status", flat=True))
+
+
+def sign_in(made: Connected, purpose: str, *, by: "Actor | None" = None, **consent: Any) -> None:
+    """Somebody signs in for the connection, through the sandbox's real forms; nothing after the exchange of the code."""
+    person = by or made.actor
+    with organisation_scope(made.actor.organisation_id):
+        url = begin_consent(
+            person, made.app.pk, ConsentPurpose(purpose), "/connections/", connection_id=made.connection.pk
+        )
+    inbound = made.sandbox.sign_in(url, **consent)
+    attempt_id = receive_answer(inbound["state"], inbound)
+    assert attempt_id is not None
+    complete_consent(person, attempt_id)

@@ -7,16 +7,15 @@ from typing import Any
 import pytest
 
 from koppel.connections import runtime
-from koppel.connections.consent import begin_consent, complete_consent, receive_answer
 from koppel.connections.endings import tell_of_endings
 from koppel.connections.health import note_missed
-from koppel.connections.models import Connection, ConsentPurpose, Grant
+from koppel.connections.models import Connection, Grant
 from koppel.connections.probe import probe
 from koppel.connections.tasks import watch
 from koppel.issues.models import Issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import Notice
-from tests.connections.office import imported, kinds, now_of, timeline_of
+from tests.connections.office import imported, kinds, now_of, sign_in, statuses, timeline_of
 from tests.fixtures.stack import Connected, MakeConnected, wait_until
 
 
@@ -110,7 +109,7 @@ def test_one_company_that_fails_among_others_is_not_the_connections_trouble(anna
 @pytest.mark.usefixtures("worker")
 def test_a_dead_consent_asks_its_owner_once_and_signing_in_again_heals_it(anna: Connected) -> None:
     imported(anna, 4, sync=True)
-    wait_until(lambda: _all_active(anna))
+    wait_until(lambda: statuses(anna) == {"active"})
     anna.sandbox.control("revoke", {})
     change(anna, Grant, expires_at=datetime.now(UTC))
     for _each in range(3):
@@ -118,7 +117,7 @@ def test_a_dead_consent_asks_its_owner_once_and_signing_in_again_heals_it(anna: 
     assert now_of(anna).state == "needs_reauth"
     assert notices(anna).count("connection_lost") == 1
     assert issues(anna) == {"consent_lost"}
-    reconnect(anna)
+    sign_in(anna, "reconnect")
     assert now_of(anna).state == "active"
     assert issues(anna) == set()
     assert [kind for kind in kinds(anna) if kind in ("connected", "lost", "reconnected")] == [
@@ -133,7 +132,7 @@ def test_a_consent_that_is_about_to_end_is_told_once(anna: Connected) -> None:
     assert [tell_of_endings(), tell_of_endings()] == [1, 0]
     assert notices(anna) == ["consent_expiring"]
     assert issues(anna) == {"consent_expiring"}
-    reconnect(anna)
+    sign_in(anna, "reconnect")
     assert issues(anna) == set()
 
 
@@ -163,22 +162,3 @@ def look(made: Connected) -> None:
             await watch.func(0)
 
     asyncio.run(within())
-
-
-def reconnect(made: Connected, **consent: Any) -> None:
-    """Through the sandbox's real forms, in place."""
-    with organisation_scope(made.actor.organisation_id):
-        url = begin_consent(
-            made.actor, made.app.pk, ConsentPurpose.RECONNECT, "/connections/", connection_id=made.connection.pk
-        )
-    inbound = made.sandbox.sign_in(url, **consent)
-    attempt_id = receive_answer(inbound["state"], inbound)
-    assert attempt_id is not None
-    complete_consent(made.actor, attempt_id)
-
-
-def _all_active(made: Connected) -> bool:
-    from koppel.administrations.models import Administration
-
-    with organisation_scope(made.actor.organisation_id):
-        return set(Administration.objects.values_list("status", flat=True)) == {"active"}

@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class AdministrationsConfig(AppConfig):
-    """Proves to connections what was imported: without that proof no session reads books. Registers its bulk acts."""
+    """Proves to connections what was imported, says what becomes of it without a connection, and registers its bulk acts."""
 
     name = "koppel.administrations"
     label = "administrations"
@@ -11,7 +11,12 @@ class AdministrationsConfig(AppConfig):
         from koppel.administrations import telling  # noqa: PLC0415 - after models
         from koppel.administrations.bulk import change, stars, switch  # noqa: F401, PLC0415 - after models
         from koppel.administrations.proof import imported  # noqa: PLC0415 - after models
+        from koppel.administrations.standing import adopt, settle, take_over  # noqa: PLC0415 - after models
+        from koppel.connections.dependants import register_dependants  # noqa: PLC0415 - after models
+        from koppel.connections.identity import register_take_over  # noqa: PLC0415 - after models
         from koppel.connections.scope import register_proof  # noqa: PLC0415 - after models
 
         register_proof(imported)
         telling.register()
+        register_dependants(settle, adopt)
+        register_take_over(take_over)

@@ -8,6 +8,7 @@ from koppel.connections.errors import ConsentRefused
 from koppel.connections.grants import keep_grant
 from koppel.connections.health import signed_in
 from koppel.connections.models import Connection, ConnectionState, ConsentAttempt, ConsentPurpose, Grant, RemoteCompany
+from koppel.connections.ownership import keep_candidate
 from koppel.connections.timeline import note_event
 from koppel.connector.contract import Consent
 from koppel.organisations.policy import Actor
@@ -15,6 +16,8 @@ from koppel.organisations.policy import Actor
 
 def keep_consent(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
     """The connection's id. In the caller's transaction. Raises `ConsentRefused` when another account signed in."""
+    if attempt.purpose == ConsentPurpose.TAKE_OVER:
+        return keep_candidate(actor, attempt, consent)
     connection = _connection_for(actor, attempt, consent)
     keep_grant(actor.organisation_id, connection, consent.subject, consent.company_id or "", consent.tokens)
     before = connection.state

@@ -15,6 +15,8 @@ from koppel.notifications.services import notify
 
 NOTICE = timedelta(days=7)
 """How long before a consent ends its owner is told, once."""
+SILENCE = timedelta(days=1)
+"""After this long without an answer of the vendor there is an issue; until then nobody is bothered."""
 ALIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED, ConnectionState.PAUSED)
 
 _ENDS = """
@@ -22,7 +24,7 @@ SELECT c.organisation_id, c.id, min(coalesce(g.refresh_expires_at, g.issued_at +
   FROM connections_connection c
   JOIN connections_app_registration a ON a.id = c.app_id
   JOIN connections_grant g ON g.connection_id = c.id AND g.organisation_id = c.organisation_id
- WHERE g.lost_at IS NULL AND g.refresh_token IS NOT NULL AND c.state <> 'removed' AND {which}
+ WHERE g.lost_at IS NULL AND NOT g.is_candidate AND g.refresh_token IS NOT NULL AND c.state <> 'removed' AND {which}
  GROUP BY c.organisation_id, c.id, c.expiry_told_for
 """
 _NEAR = f"""
@@ -50,17 +52,21 @@ def ends_of(connection_ids: list[int]) -> dict[int, datetime]:
 
 
 def tell_of_endings() -> int:
-    """One notice before each end of a consent, and an issue for each connection whose owner left. How many were told."""
+    """One notice before each end of a consent; an issue for each connection whose owner left, or whose vendor is silent for
+    long. How many consents were told of."""
     with installation_scope("consents about to end"):
         with database.cursor() as cursor:
             cursor.execute(_NEAR, [NOTICE.total_seconds()])
             near = [_Ending(*row) for row in cursor.fetchall()]
         orphaned = list(_orphans().values_list("organisation_id", "pk"))
+        silent = list(_silent().values_list("organisation_id", "pk"))
     for ending in near:
         _tell(ending)
     for organisation_id, connection_id in orphaned:
-        _raise_orphan(organisation_id, connection_id)
-    return len(near) + len(orphaned)
+        _raise(organisation_id, connection_id, "owner_left")
+    for organisation_id, connection_id in silent:
+        _raise(organisation_id, connection_id, "vendor_silent")
+    return len(near)
 
 
 def _tell(ending: _Ending) -> None:
@@ -78,16 +84,21 @@ def _tell(ending: _Ending) -> None:
 
 
 def _orphans() -> "QuerySet[Connection]":
-    """Connections whose owner may no longer act, and that nobody is to take over yet."""
+    """Connections whose owner may no longer act."""
     gone = Q(owner__is_active=False) | Q(owner__expires_at__lt=timezone.now())
-    return Connection.objects.filter(gone, next_owner=None).exclude(state=ConnectionState.REMOVED)
+    return Connection.objects.filter(gone).exclude(state=ConnectionState.REMOVED)
 
 
-def _raise_orphan(organisation_id: int, connection_id: int) -> None:
+def _silent() -> "QuerySet[Connection]":
+    """So long that somebody should look, although Koppel keeps trying."""
+    return Connection.objects.filter(state=ConnectionState.DEGRADED, degraded_since__lt=timezone.now() - SILENCE)
+
+
+def _raise(organisation_id: int, connection_id: int, code: str) -> None:
     with organisation_scope(organisation_id):
         one = Connection.objects.select_related("owner__user").get(pk=connection_id)
-        facts = {"account": one.account, "owner": str(one.owner.user)}
-        raise_issue(organisation_id, "owner_left", ("connection", connection_id), facts)
+        facts = {"account": one.account, "owner": str(one.owner.user), "reason": one.reason}
+        raise_issue(organisation_id, code, ("connection", connection_id), facts)
 
 
 def owner_is_back(organisation_id: int, connection_id: int) -> None:

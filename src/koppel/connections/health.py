@@ -23,6 +23,9 @@ SETTLED = timedelta(seconds=10)
 FIRST_PROBE = timedelta(seconds=30)
 """When a degraded connection is tried, if no run tries before."""
 
+RETIRED = "retired:"
+"""How the reason of a grant begins that was given back."""
+
 OnRecovery = Callable[[int, int], object]
 _on_recovery: list[OnRecovery] = []
 log = structlog.get_logger(__name__)
@@ -82,7 +85,7 @@ def mark_lost(organisation_id: int, connection_id: int, sentence: str) -> None:
         connection = locked(organisation_id, connection_id)
         if connection is None:
             return
-        lost = Grant.objects.filter(organisation_id=organisation_id, connection=connection).exclude(lost_at=None)
+        lost = grants_of(connection).exclude(lost_at=None)
         partly = lost.exists() and settled_state(connection) == ConnectionState.ACTIVE
         facts = {"account": connection.account, "reason": sentence, "companies": _companies_of(lost) if partly else ""}
         code = "consent_partly_lost" if partly else "consent_lost"
@@ -119,17 +122,23 @@ def signed_in(connection: Connection, account: str) -> None:
 
 def settled_state(connection: Connection) -> ConnectionState:
     """What the connection is when nothing else is the matter: active while one of its grants lives."""
-    grants = Grant.objects.filter(organisation_id=connection.organisation_id, connection=connection)
+    grants = grants_of(connection)
     if grants.exists() and not grants.filter(lost_at=None).exists():
         return ConnectionState.NEEDS_REAUTH
     return ConnectionState.ACTIVE
+
+
+def grants_of(connection: Connection) -> "QuerySet[Grant]":
+    """Those that serve it: neither a candidate's nor given back."""
+    found = Grant.objects.filter(organisation_id=connection.organisation_id, connection=connection, is_candidate=False)
+    return found.exclude(lost_reason__startswith=RETIRED)
 
 
 def _is_well_again(connection: Connection) -> bool:
     """After an answer. One that needed a person does only when the vault has no trouble left with any of its grants."""
     if connection.state == ConnectionState.DEGRADED:
         return True
-    troubled = Grant.objects.filter(organisation_id=connection.organisation_id, connection=connection, failures__gt=0)
+    troubled = grants_of(connection).filter(failures__gt=0)
     is_well = settled_state(connection) == ConnectionState.ACTIVE and not troubled.exists()
     return connection.state == ConnectionState.NEEDS_REAUTH and is_well
 
@@ -139,6 +148,7 @@ def _become_active(connection: Connection) -> None:
     connection.probes, connection.probe_at = 0, None
     connection.save(update_fields=["state", "reason", "degraded_since", "probes", "probe_at"])
     end_event(connection, "degraded")
+    resolve_issues(connection.organisation_id, ("connection", connection.pk), "vendor_silent")
     _forget_loss(connection)
 
 
@@ -148,8 +158,7 @@ def _forget_loss(connection: Connection) -> None:
     resolve_issues(connection.organisation_id, subject, "consent_expiring")
     settle(connection.organisation_id, "connection_lost", f"connection {connection.pk}")
     end_event(connection, "lost")
-    lost = Grant.objects.filter(organisation_id=connection.organisation_id, connection=connection).exclude(lost_at=None)
-    if not lost.exists():
+    if not grants_of(connection).exclude(lost_at=None).exists():
         resolve_issues(connection.organisation_id, subject, "consent_partly_lost")
         settle(connection.organisation_id, "connection_partly_lost", f"connection {connection.pk}")
         end_event(connection, "partly_lost")

@@ -4,10 +4,12 @@ The immutable id decides which company it is; sessions refuse another one. A cha
 person and never stops anything.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from django.utils import timezone
 
+from koppel.audit.services import record
+from koppel.connections.errors import NoSuchConnection
 from koppel.connections.models import RemoteCompany
 from koppel.connections.sessions import ReadingSession
 from koppel.connections.timeline import note_event
@@ -18,6 +20,8 @@ from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.threads import in_django
+from koppel.organisations.errors import Refused
+from koppel.organisations.policy import Actor, Permission
 
 CHANGES = {
     "name": "company_renamed",
@@ -131,3 +135,40 @@ def _locked(organisation_id: int, company_id: int) -> RemoteCompany | None:
 def _plain(text: str) -> str:
     """Capitals, spaces and punctuation are no change."""
     return "".join(filter(str.isalnum, text.casefold()))
+
+
+TakeOver = Callable[[Actor, int, str, str], str]
+_take_over: list[TakeOver] = []
+
+
+def register_take_over(act: TakeOver) -> None:
+    """`act(actor, administration_id, field, value)`: it takes what the vendor says. '' or a sentence why not."""
+    _take_over[:] = [act]
+
+
+def settle_change(actor: Actor, connection_id: int, administration_id: int, code: str, *, take: bool) -> None:
+    """A person has seen a change: take it over, or leave the administration as it is. Asked twice, it does so once.
+
+    Raises `Refused` with a sentence, and `NoSuchConnection`."""
+    actor.require(Permission.IMPORT)
+    own = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
+    company = own.filter(administrations=administration_id).first()
+    if company is None or code not in CHANGES.values():
+        raise NoSuchConnection
+    subject = ("administration", administration_id)
+    issue = Issue.objects.filter(
+        organisation_id=actor.organisation_id,
+        code=code,
+        subject_kind=subject[0],
+        subject_id=subject[1],
+        resolved_at=None,
+    ).first()
+    if issue is None:
+        return
+    for act in _take_over if take else ():
+        if sentence := act(actor, administration_id, str(issue.facts["field"]), str(issue.facts["new"])):
+            raise Refused(sentence)
+    resolve_issues(actor.organisation_id, subject, code)
+    details = {"code": code, "taken": take, "old": issue.facts["old"], "new": issue.facts["new"]}
+    named = ("administration", administration_id, company.name)
+    record(actor.organisation_id, actor.audit, "company.change_settled", subject=named, details=details)

@@ -7,10 +7,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from koppel.connections import runtime
+from koppel.connections.dependants import adopt
 from koppel.connections.identity import note_listed
-from koppel.connections.models import Grant, RemoteCompany
+from koppel.connections.models import Connection, Grant, Release, RemoteCompany
 from koppel.connections.registrations import mode_of
-from koppel.connections.services import own_connection
+from koppel.connections.services import after_reconnect, own_connection
 from koppel.connections.sessions import Runtime, listing_session
 from koppel.connector.contract import Company
 from koppel.connector.errors import ConnectorError
@@ -31,7 +32,7 @@ def refresh_companies(actor: Actor, connection_id: int) -> int:
         connection = own_connection(actor, connection_id)
         mode = mode_of(connection.app)
         known = Q(companies__isnull=False) & ~Q(company_id="")
-        live = Grant.objects.filter(connection=connection, lost_at=None)
+        live = Grant.objects.filter(connection=connection, lost_at=None, is_candidate=False)
         grants = (
             [] if mode and mode.by_company_id else list(live.exclude(known).values_list("pk", flat=True).distinct())
         )
@@ -55,20 +56,22 @@ def refresh_companies(actor: Actor, connection_id: int) -> int:
         raise errors[0]
     by_grant = {key: one for key, one in answers.items() if not isinstance(one, ConnectorError)}
     with organisation_scope(actor.organisation_id):
-        count = _keep_companies(actor.organisation_id, connection.pk, by_grant)
+        count = _keep_companies(actor.organisation_id, connection, by_grant)
+        if adopt(actor, connection.pk):
+            after_reconnect(actor, connection.pk)
         ask_for_descriptions(actor.organisation_id, connection.pk)
     return count
 
 
-def _keep_companies(organisation_id: int, connection_id: int, by_grant: Mapping[int, Sequence[Company]]) -> int:
-    listed_at, kept = timezone.now(), 0
+def _keep_companies(organisation_id: int, connection: Connection, by_grant: Mapping[int, Sequence[Company]]) -> int:
+    listed_at, kept, connection_id = timezone.now(), 0, connection.pk
     note_listed(organisation_id, connection_id, [one for found in by_grant.values() for one in found], by_grant)
     for grant_id, companies in by_grant.items():
         rows = [
             RemoteCompany(
                 organisation_id=organisation_id, connection_id=connection_id, grant_id=grant_id,
                 external_id=one.external_id, name=one.name[:300] or one.external_id, code=one.code[:100],
-                routing=dict(one.routing), listed_at=listed_at,
+                routing=dict(one.routing), listed_at=listed_at, released=connection.releases == Release.ALL,
             )
             for one in {one.external_id: one for one in companies}.values()
         ]  # fmt: skip

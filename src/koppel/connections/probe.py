@@ -69,7 +69,8 @@ def probe(actor: Actor, connection_id: int) -> Probe:
 _ONE_COMPANY = """
 SELECT c.connector, r.id, r.name, g.id
   FROM connections_connection c
-  LEFT JOIN connections_grant g ON g.connection_id = c.id AND g.organisation_id = c.organisation_id AND g.lost_at IS NULL
+  LEFT JOIN connections_grant g ON g.connection_id = c.id AND g.organisation_id = c.organisation_id
+        AND g.lost_at IS NULL AND NOT g.is_candidate
   LEFT JOIN connections_remote_company r ON r.grant_id = g.id AND r.organisation_id = g.organisation_id
         AND r.listed_at IS NOT NULL
  WHERE c.id = %s

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.models import AppRegistration, Connection, ConnectionEvent, ConnectionState, RemoteCompany
@@ -27,7 +27,7 @@ def connections_of(actor: Actor) -> "QuerySet[Connection]":
     """Live connections by system and account, with `administration_count` and their owner."""
     found = Connection.objects.filter(organisation_id=actor.organisation_id).exclude(state=ConnectionState.REMOVED)
     return (
-        found.select_related("owner__user", "app")
+        found.select_related("owner__user", "next_owner__user", "app")
         .annotate(administration_count=Count("administrations", distinct=True))
         .order_by("connector", "account", "pk")
     )
@@ -42,8 +42,26 @@ def connection_for(actor: Actor, connection_id: int) -> Connection:
 
 
 def timeline(connection: Connection, limit: int = 100) -> list[ConnectionEvent]:
-    """The newest first."""
-    return list(connection.events.filter(organisation_id=connection.organisation_id).order_by("-at", "-pk")[:limit])
+    """The newest first. Renewals of tokens are one line, made from what the grants know: how often, and when last."""
+    own = connection.events.filter(organisation_id=connection.organisation_id)
+    found = list(own.order_by("-at", "-pk")[:limit])
+    grants = connection.grants.filter(organisation_id=connection.organisation_id).values_list("generation", "issued_at")
+    signed_in = own.filter(kind__in=["reconnected", "owner_changed"]).count()
+    times = sum(generation - 1 for generation, _issued_at in grants) - signed_in
+    if times > 0:
+        last = max(issued_at for _generation, issued_at in grants)
+        found.append(ConnectionEvent(kind="refreshed", at=last, times=times, connection=connection))
+    return sorted(found, key=lambda one: one.at, reverse=True)
+
+
+def listed_companies(connection: Connection) -> "QuerySet[RemoteCompany]":
+    """All that the connection lists, by name: for whoever decides what is released."""
+    found = RemoteCompany.objects.filter(
+        organisation_id=connection.organisation_id, connection=connection, listed_at__isnull=False
+    )
+    return found.annotate(is_imported=Exists(found.filter(pk=OuterRef("pk"), administrations__isnull=False))).order_by(
+        "name", "pk"
+    )
 
 
 def companies_of(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":

@@ -5,6 +5,7 @@ from functools import partial
 import structlog
 from django.utils import timezone
 
+from koppel.connections.health import RETIRED
 from koppel.connections.models import AppRegistration, Grant
 from koppel.connections.outbound import PlainHttp
 from koppel.connections.sealing import addresses, credentials, open_token
@@ -44,7 +45,7 @@ def retire(organisation_id: int, grant_ids: list[int]) -> None:
     from koppel.connections.tasks import revoke_grants  # noqa: PLC0415 - tasks import this module
 
     own = Grant.objects.filter(organisation_id=organisation_id, pk__in=grant_ids)
-    own.filter(lost_at=None).update(lost_at=timezone.now(), lost_reason="retired: The consent was given back.")
+    own.filter(lost_at=None).update(lost_at=timezone.now(), lost_reason=f"{RETIRED} The consent was given back.")
     own.update(attend_at=None)
     if grant_ids:
         revoke_grants.defer(organisation_id=organisation_id, grant_ids=sorted(grant_ids))

@@ -8,15 +8,14 @@ from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
-from koppel.connections import browser, consent, queries, services
-from koppel.connections.doors import sign_in_at_vendor
+from koppel.connections import browser, consent, ownership, queries, services
+from koppel.connections import overview as pages
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.listing import refresh_companies
 from koppel.connections.models import ConsentPurpose
 from koppel.connector.errors import ConnectorError
-from koppel.connector.registry import connector
 from koppel.issues.queries import open_issues
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.policy import Permission
@@ -27,45 +26,42 @@ ANSWER_CHARACTERS_MAX = 4000
 
 
 def overview(request: MemberRequest) -> HttpResponse:
-    """All connections with their health."""
+    """All connections with their health; those that need somebody first."""
     request.actor.require(Permission.IMPORT)
-    found = [(one, connector(one.connector).descriptor.title) for one in queries.connections_of(request.actor)]
-    waiting = [one for one, _title in found if one.state == "needs_reauth"]
-    return render(request, "connections/list.html", {"connections": found, "waiting": waiting, "place": "connections"})
+    cards = pages.cards(request.actor)
+    broken = [one for one in cards if one.needs_sign_in]
+    context = {
+        "cards": cards,
+        "broken": broken,
+        "waiting": sum(one.waiting for one in broken),
+        "place": "connections",
+    }
+    return render(request, "connections/list.html", context)
 
 
 def detail(request: MemberRequest, connection_id: int) -> HttpResponse:
-    """One connection: state, what it reaches, timeline, and the buttons of DESIGN's repair."""
+    """One connection: health, administrations, what is released, whose it is, what happened."""
     request.actor.require(Permission.IMPORT)
     try:
         one = queries.connection_for(request.actor, connection_id)
     except NoSuchConnection:
         raise Http404 from None
+    may = request.actor.may(Permission.CONNECTIONS)
     request.csp_forms = queries.sign_in_origins(request.actor)  # type: ignore[attr-defined]
     context = {
+        "card": pages.card_of(one),
         "connection": one,
-        "system": connector(one.connector).descriptor.title,
         "events": queries.timeline(one),
+        "rows": pages.company_rows(one),
         "companies": queries.companies_of(request.actor, one).count(),
-        "unreachable": list(queries.companies_of(request.actor, one).exclude(unreachable_code="")[:50]),
+        "listed": queries.listed_companies(one) if may else [],
+        "owners": ownership.possible_owners(request.actor) if may else [],
         "issues": open_issues(one.organisation_id, "connection", [one.pk]).get(one.pk, []),
-        "may_reconnect": request.actor.may(Permission.CONNECTIONS),
+        "may_change": may,
+        "is_next": one.next_owner_id == request.actor.membership_id,
         "place": "connections",
     }
     return render(request, "connections/detail.html", context)
-
-
-@require_POST
-def reconnect(request: MemberRequest, connection_id: int) -> HttpResponse:
-    """Sign in again, in place: administrations, settings and checkpoints stay as they are."""
-    try:
-        one = queries.connection_for(request.actor, connection_id)
-        return sign_in_at_vendor(
-            request, request.actor, one.app_id, ConsentPurpose.RECONNECT, f"/connections/{one.pk}/",
-            connection_id=one.pk, force_sign_in=True,
-        )  # fmt: skip
-    except NoSuchConnection:
-        raise Http404 from None
 
 
 @csrf_exempt
@@ -94,6 +90,8 @@ def done(request: MemberRequest) -> HttpResponse:
     back = consent.return_to_of(request.actor, attempt_id) or "/connections/"
     try:
         outcome = consent.complete_consent(request.actor, attempt_id, request.COOKIES.get(browser.COOKIE, ""))
+        if outcome.purpose == ConsentPurpose.TAKE_OVER:
+            is_whole = ownership.finish_take_over(request.actor, outcome.connection_id)
         refresh_companies(request.actor, outcome.connection_id)
     except ConsentRefused as refusal:
         messages.error(request, str(refusal))
@@ -106,4 +104,8 @@ def done(request: MemberRequest) -> HttpResponse:
         with organisation_scope(request.actor.organisation_id):
             services.after_reconnect(request.actor, outcome.connection_id)
         messages.success(request, _("Signed in again as %s. The administrations go on.") % outcome.account)
+    elif outcome.purpose == ConsentPurpose.TAKE_OVER and is_whole:
+        messages.success(request, _("The connection is yours now, and runs on your account."))
+    elif outcome.purpose == ConsentPurpose.TAKE_OVER:
+        messages.info(request, _("This company runs on your account now. Sign in once for each of the others."))
     return HttpResponseRedirect(outcome.return_to)

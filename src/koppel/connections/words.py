@@ -36,6 +36,15 @@ def register() -> None:
         ),
     )
     issues.register(
+        "vendor_silent",
+        Entry(
+            _("The accounting system has not answered for %(account)s for more than a day: %(reason)s"),
+            _("Koppel keeps trying. Look there whether it is known, or ask its support."),
+            _("Show the connection"),
+            _connection,
+        ),
+    )
+    issues.register(
         "company_gone",
         Entry(
             _("The sign-in of %(account)s no longer reaches %(name)s."),

@@ -13,6 +13,7 @@ from koppel.administrations.scope import administration_for
 from koppel.administrations.settings import in_force
 from koppel.audit.services import record
 from koppel.connections.models import ConnectionState
+from koppel.connections.repair import why_not
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.policy import Actor, Permission
 from koppel.sync.errors import NotPossible
@@ -37,8 +38,8 @@ def request_run(
     one = administration_for(actor, administration_id)
     if one.status == Status.DEACTIVATED:
         raise NotPossible(_("This administration is deactivated. Activate it first."))
-    if one.connection.state in (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED):
-        raise NotPossible(_("The connection needs you to sign in again first."))
+    if sentence := why_not(one.connection, one.remote_company):
+        raise NotPossible(sentence)
     trigger = Trigger.PERSON if one.activated_at else Trigger.IMPORT
     made = _request(actor.organisation_id, [one.pk], trigger, actor.name, full=full, resources=resources)
     if made and one.activated_at is None:
@@ -119,6 +120,7 @@ def _schedulable() -> "QuerySet[Any]":
     return (
         Administration.objects.filter(status__in=READY, activated_at__isnull=False)
         .filter(connection__state__in=[ConnectionState.ACTIVE, ConnectionState.DEGRADED])
+        .filter(remote_company__grant__lost_at=None)
         .exclude(Exists(runs.filter(state__in=OPEN_STATES)))
         .annotate(last_run_at=Subquery(runs.order_by("-created_at").values("created_at")[:1]))
         .select_related("template", "organisation")

@@ -14,11 +14,12 @@ from procrastinate.contrib.django import app
 from koppel.connections.runtime import of_worker
 from koppel.connections.scope import note_refusal
 from koppel.connections.sessions import Runtime
-from koppel.connector.errors import ConnectorError
+from koppel.connector.errors import ConnectorError, Unreachable
 from koppel.sync import engine, ledger, outcomes
 from koppel.sync.errors import Fenced, TurnOver
 from koppel.sync.ledger import Held
 from koppel.sync.reactions import Next, Reaction, reaction_to, wait_seconds
+from koppel.sync.standstill import OUTAGE, outage_seconds
 
 T = TypeVar("T")
 WORKER = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
@@ -75,12 +76,14 @@ async def _perform(runtime: Runtime, held: Held) -> None:
 async def _react(runtime: Runtime, held: Held, error: ConnectorError) -> None:
     async with runtime.database.scoped(held.organisation_id) as connection:
         failures = await ledger.failures(connection, held)
-    reaction = reaction_to(error, failures)
+        down = await outage_seconds(connection, held.connection_id) if isinstance(error, Unreachable) else None
+    reaction = reaction_to(error, failures) if down is None else Reaction(Next.WAIT)
     log.info("run_stopped", code=error.code, next=reaction.next.value, reason=str(error))
     if reaction.next is Next.WAIT:
-        seconds = wait_seconds(error, failures)
+        seconds = wait_seconds(error, failures) if down is None else down
+        code = error.code if down is None else OUTAGE
         async with runtime.database.scoped(held.organisation_id) as connection:
-            await ledger.put_back(connection, held, seconds, failed=reaction.counts, code=error.code, reason=str(error))
+            await ledger.put_back(connection, held, seconds, failed=reaction.counts, code=code, reason=str(error))
         return
     if await _finish(runtime, held, "failed", error.code, str(error)):
         await in_django(lambda: outcomes.fail_of_error(held, reaction, error))

@@ -1,19 +1,104 @@
-"""Words of a connection's timeline."""
+"""Words of a connection's timeline and health."""
+
+from datetime import timedelta
+from typing import Any
 
 from django import template
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
+
+from koppel.connections.health_bar import Day
+from koppel.connections.models import ConnectionEvent
 
 register = template.Library()
 EVENTS = {
-    "connected": _("Connected"),
-    "reconnected": _("Signed in again"),
+    "connected": _("Connected as %(account)s"),
+    "reconnected": _("Signed in again as %(account)s"),
+    "company_added": _("A company was added by signing in as %(account)s"),
     "lost": _("Consent lost"),
-    "refreshed": _("Renewed"),
+    "partly_lost": _("Consent lost for %(companies)s"),
+    "refreshed": _("Tokens renewed"),
     "degraded": _("The accounting system did not answer"),
     "recovered": _("The accounting system answers again"),
+    "expiring": _("The consent ends on %(day)s; the owner was told"),
+    "paused": _("Paused"),
+    "resumed": _("Resumed"),
+    "owner_asked": _("%(owner)s was asked to take over"),
+    "owner_kept": _("%(owner)s keeps the connection"),
+    "owner_changed": _("%(owner)s has taken over; it runs on %(account)s"),
+    "released": _("%(count)s companies released for import"),
+    "removed": _("Removed"),
+    "revoked": _("Tokens of %(account)s withdrawn at the accounting system"),
+    "company_gone": _("%(name)s is no longer reached"),
+    "company_back": _("%(name)s is reached again"),
+    "role_removed": _("No access to %(name)s any more"),
+    "role_back": _("Access to %(name)s again"),
+    "company_renamed": _("%(old)s is called %(new)s now"),
+    "company_code_changed": _("%(name)s has the code %(new)s now"),
+    "company_number_changed": _("%(name)s has the number %(new)s now"),
+}
+BAD = ("lost", "partly_lost", "company_gone", "role_removed")
+WARNING = ("degraded", "expiring", "company_renamed", "company_code_changed", "company_number_changed")
+DAY_KINDS = {
+    "ok": _("well"),
+    "none": _("not connected yet"),
+    "degraded": _("no answer"),
+    "lost": _("consent lost"),
+    "partly_lost": _("consent partly lost"),
+    "paused": _("paused"),
 }
 
 
+class _Dashes(dict[str, Any]):
+    """Facts may be older than the words: a missing one shows as a dash."""
+
+    def __missing__(self, key: str) -> str:
+        return "–"
+
+
 @register.filter
-def event_name(kind: str) -> str:
-    return str(EVENTS.get(kind, kind))
+def event_sentence(event: ConnectionEvent) -> str:
+    words = EVENTS.get(event.kind)
+    return str(words) % _Dashes(event.facts) if words else event.kind
+
+
+@register.filter
+def event_tone(event: ConnectionEvent) -> str:
+    """A class and a shape: what is seen is never colour alone."""
+    return "bad" if event.kind in BAD else "warn" if event.kind in WARNING else "ok"
+
+
+@register.filter
+def event_time(event: ConnectionEvent) -> str:
+    """A moment, or from when to when; while it lasts the end is open."""
+    begin = timezone.localtime(event.at)
+    text = date_format(begin, "SHORT_DATETIME_FORMAT")
+    if event.until is None:
+        return text
+    end = timezone.localtime(event.until)
+    is_short = end - begin < timedelta(hours=20) and end.date() == begin.date()
+    return f"{text} – {date_format(end, 'TIME_FORMAT' if is_short else 'SHORT_DATETIME_FORMAT')}"
+
+
+@register.filter
+def in_words(sentence: str) -> str:
+    """A sentence of a connector, in the reader's language where it is known."""
+    return translate(sentence) if sentence else ""
+
+
+@register.filter
+def day_sentence(day: Day) -> str:
+    text = f"{date_format(day.day, 'SHORT_DATE_FORMAT')}: {DAY_KINDS.get(day.kind, day.kind)}"
+    return translate("%(text)s, %(minutes)d minutes") % {"text": text, "minutes": day.minutes} if day.minutes else text
+
+
+@register.filter
+def bar_summary(days: list[Day]) -> str:
+    """The drawing in one sentence, for those who do not see it."""
+    troubled = [day for day in days if day.kind not in ("ok", "none")]
+    if not troubled:
+        return translate("Health of the last 30 days: well every day.")
+    listed = "; ".join(day_sentence(day) for day in troubled)
+    return translate("Health of the last 30 days: %(listed)s.") % {"listed": listed}

@@ -1,0 +1,89 @@
+"""Administrations whose connection is removed: they wait, move or are deactivated; another connection may take them up."""
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from koppel.administrations.models import Administration, Status
+from koppel.administrations.scope import visible_to
+from koppel.audit.services import record
+from koppel.connections.dependants import Fate
+from koppel.connections.models import ConnectionState, RemoteCompany
+from koppel.organisations.policy import Actor
+from koppel.registers.identity import Identity, check_identity
+
+WAITS = "connection_removed"
+"""In `status_code`: blocked until another connection reaches the company."""
+LIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
+
+
+def settle(actor: Actor, connection_id: int, fate: Fate) -> int:
+    """Before a connection is removed. How many administrations did not move."""
+    own = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
+    if fate is Fate.MOVE:
+        _move(actor, own, _elsewhere(actor).exclude(connection_id=connection_id))
+    left = own.all()
+    count = left.count()
+    if fate is Fate.DEACTIVATE:
+        left.update(status=Status.DEACTIVATED, status_code=WAITS, status_reason="")
+    else:
+        reason = _("Its connection was removed. It goes on when another connection reaches the company.")
+        left.exclude(status=Status.DEACTIVATED).update(status=Status.BLOCKED, status_code=WAITS, status_reason=reason)
+    return count
+
+
+def adopt(actor: Actor, connection_id: int) -> int:
+    """After a connection's companies were listed: those that wait for a connection go on through this one. How many."""
+    waiting = Administration.objects.filter(
+        organisation_id=actor.organisation_id, connection__state=ConnectionState.REMOVED
+    )
+    return _move(actor, waiting, _elsewhere(actor).filter(connection_id=connection_id))
+
+
+def _elsewhere(actor: Actor) -> "QuerySet[RemoteCompany]":
+    found = RemoteCompany.objects.filter(
+        organisation_id=actor.organisation_id, listed_at__isnull=False, connection__state__in=LIVE
+    )
+    return found.filter(administrations=None).select_related("connection").order_by("-connection_id")
+
+
+def _move(actor: Actor, administrations: "QuerySet[Administration]", reached: "QuerySet[RemoteCompany]") -> int:
+    """Point administrations at the same company (the vendor's immutable id) of another connection. Nothing else changes:
+    settings, people, books and checkpoints stay. How many found one."""
+    found = list(administrations.select_related("remote_company", "connection"))
+    wanted = {one.remote_company.external_id for one in found}
+    by_company = {(one.connection.connector, one.external_id): one for one in reached.filter(external_id__in=wanted)}
+    moved = []
+    for one in found:
+        target = by_company.get((one.connection.connector, one.remote_company.external_id))
+        if target is None:
+            continue
+        one.connection_id, one.remote_company_id = target.connection_id, target.pk
+        if one.status_code == WAITS and one.status != Status.DEACTIVATED:
+            one.status = Status.ACTIVE if one.activated_at else Status.QUEUED
+        one.status_code, one.status_reason = (
+            ("", "") if one.status_code == WAITS else (one.status_code, one.status_reason)
+        )
+        moved.append(one)
+    fields = ["connection", "remote_company", "status", "status_code", "status_reason"]
+    Administration.objects.bulk_update(moved, fields, batch_size=500)
+    if moved:
+        details = {"administrations": sorted(one.pk for one in moved)}
+        record(actor.organisation_id, actor.audit, "administrations.moved", details=details)
+    return len(moved)
+
+
+def take_over(actor: Actor, administration_id: int, field: str, value: str) -> str:
+    """What the accounting system says of the company becomes the administration's own. '' or a sentence why not."""
+    one = visible_to(actor).filter(pk=administration_id).first()
+    if one is None:
+        return _("You may not see this administration.")
+    if field in ("name", "legal_name"):
+        one.name = value[:300]
+        one.save(update_fields=["name"])
+    elif field == "number":
+        found = check_identity(country=one.country, number=value)
+        if not isinstance(found, Identity):
+            return str(found[0].sentence)
+        one.number, one.number_scheme, one.number_note = found.number, found.number_scheme, found.number_note
+        one.save(update_fields=["number", "number_scheme", "number_note"])
+    return ""

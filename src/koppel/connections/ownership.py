@@ -1,0 +1,211 @@
+"""Whose account a connection runs on, and how it comes to somebody else.
+
+Koppel can give a connection another owner; only a sign-in at the vendor can give it another account. So a change of owner
+begins with a request and ends when the new owner has signed in with an account that reaches the same companies. Until then it
+runs on the old account, and says so.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from koppel.audit.services import record
+from koppel.connections import runtime
+from koppel.connections.endings import owner_is_back
+from koppel.connections.errors import ConsentRefused, NoSuchConnection
+from koppel.connections.grants import keep_grant
+from koppel.connections.health import locked, signed_in
+from koppel.connections.models import Connection, ConsentAttempt, Grant, RemoteCompany
+from koppel.connections.queries import connections_of
+from koppel.connections.revocation import retire
+from koppel.connections.sessions import Runtime, listing_session
+from koppel.connections.timeline import note_event
+from koppel.connector.contract import Consent
+from koppel.connector.registry import connector
+from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.services import notify
+from koppel.organisations.errors import Refused
+from koppel.organisations.models import Membership
+from koppel.organisations.policy import PERMISSIONS, Actor, Permission
+
+NAMED_MAX = 5
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """What hangs on a person: the connections that run on their account and the administrations that stop with it."""
+
+    person: str
+    connections: list[Connection]
+
+    @property
+    def administrations(self) -> int:
+        return sum(getattr(one, "administration_count", 0) for one in self.connections)
+
+
+def possible_owners(actor: Actor) -> list[Membership]:
+    """Who may sign in for a connection, by name."""
+    now = timezone.now()
+    found = Membership.objects.filter(
+        Q(expires_at=None) | Q(expires_at__gt=now),
+        organisation_id=actor.organisation_id,
+        is_active=True,
+        role__in=PERMISSIONS[Permission.CONNECTIONS],
+    )
+    return list(found.select_related("user").order_by("user__name", "pk"))
+
+
+def ask_to_take_over(actor: Actor, connection_id: int, membership_id: int) -> bool:
+    """Ask somebody to take a connection over; the owner's own name takes the request back. False when nothing changes.
+
+    Where nobody signs in (service), the owner changes at once. Raises `Refused` and `NoSuchConnection`."""
+    actor.require(Permission.CONNECTIONS)
+    connection = locked(actor.organisation_id, connection_id)
+    if connection is None:
+        raise NoSuchConnection
+    chosen = next((one for one in possible_owners(actor) if one.pk == membership_id), None)
+    if chosen is None:
+        raise Refused(_("Only an Administrator or a Team leader who may sign in can take over a connection."))
+    if chosen.pk in (connection.next_owner_id, connection.owner_id if connection.next_owner_id is None else None):
+        return False
+    if chosen.pk == connection.owner_id:
+        connection.next_owner = None
+        connection.save(update_fields=["next_owner"])
+        _note(actor, connection, "owner_kept", str(chosen.user))
+    elif _needs_no_sign_in(connection):
+        _hand_over(actor, connection, chosen, connection.account)
+    else:
+        connection.next_owner = chosen
+        connection.save(update_fields=["next_owner"])
+        _note(actor, connection, "owner_asked", str(chosen.user))
+        facts = {"by": actor.name, "account": connection.account}
+        if chosen.pk != actor.membership_id:
+            notify(actor.organisation_id, "take_over_asked", [chosen.pk], facts, f"/connections/{connection.pk}/")
+    return True
+
+
+def leaving(actor: Actor, membership_id: int) -> Leaving:
+    """What stops when this person's account at the vendor is closed. Raises `Refused` for a stranger."""
+    actor.require(Permission.CONNECTIONS)
+    person = Membership.objects.filter(organisation_id=actor.organisation_id, pk=membership_id).first()
+    if person is None:
+        raise Refused(_("This person is not a member of your organisation."))
+    return Leaving(str(person.user), list(connections_of(actor).filter(owner_id=membership_id)))
+
+
+def hand_over_all(actor: Actor, membership_id: int, to_membership_id: int) -> int:
+    """Ask somebody to take over everything that runs on a person's account, in one act. How many connections."""
+    found = leaving(actor, membership_id).connections
+    return sum(ask_to_take_over(actor, one.pk, to_membership_id) for one in found)
+
+
+def keep_candidate(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
+    """The new owner has signed in: keep the consent aside. In the caller's transaction. Raises `ConsentRefused`."""
+    connection = locked(actor.organisation_id, attempt.connection_id or 0)
+    if connection is None or connection.next_owner_id != actor.membership_id:
+        raise ConsentRefused("not_asked", _("You are not asked to take over this connection any more."))
+    known = Grant.objects.filter(organisation_id=actor.organisation_id, connection=connection, is_candidate=False)
+    is_same = known.filter(subject=consent.subject).exists()
+    grant = keep_grant(actor.organisation_id, connection, consent.subject, consent.company_id or "", consent.tokens)
+    Grant.objects.filter(pk=grant.pk).update(account=consent.account, is_candidate=not is_same)
+    ConsentAttempt.objects.filter(pk=attempt.pk).update(granted_at=timezone.now())
+    return connection.pk
+
+
+def finish_take_over(actor: Actor, connection_id: int) -> bool:
+    """Compare what the new account reaches with what is imported, and switch. Outside any transaction.
+
+    False: further companies still run on the old account (one sign-in for each). Raises `ConsentRefused`, after giving the
+    new consent back, when the account does not reach what is imported; and the connector's errors."""
+    with organisation_scope(actor.organisation_id):
+        candidates = list(
+            Grant.objects.filter(
+                organisation_id=actor.organisation_id, connection_id=connection_id, is_candidate=True
+            ).select_related("connection")
+        )
+    for grant in candidates:
+        reached = _reached_by(actor, grant)
+        with organisation_scope(actor.organisation_id):
+            missing = _switch(actor, grant, reached)
+        if missing:
+            names = ", ".join(missing[:NAMED_MAX])
+            sentence = _("%(account)s does not reach %(names)s. Nothing was changed: it still runs on %(old)s.")
+            facts = {"account": grant.account, "names": names, "old": grant.connection.account}
+            raise ConsentRefused("reaches_less", sentence % facts)
+    with organisation_scope(actor.organisation_id):
+        return _end(actor, connection_id)
+
+
+def _reached_by(actor: Actor, grant: Grant) -> set[str]:
+    async def listing(made: Runtime) -> set[str]:
+        session = await listing_session(made, actor.organisation_id, grant.pk)
+        return {one.external_id for one in await connector(grant.connection.connector).list_companies(session)}
+
+    return runtime.run(listing)
+
+
+def _switch(actor: Actor, grant: Grant, reached: Iterable[str]) -> list[str]:
+    """Let the new grant serve what it reaches. The names of imported companies that it should reach and does not."""
+    connection = locked(actor.organisation_id, grant.connection_id)
+    if connection is None:
+        raise NoSuchConnection
+    own = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection=connection)
+    concerned = own.filter(external_id=grant.company_id) if grant.company_id else own
+    lacking = concerned.filter(administrations__isnull=False).exclude(external_id__in=reached).distinct()
+    missing = list(lacking.order_by("name").values_list("name", flat=True))
+    if not missing and grant.company_id and not concerned.exists():
+        missing = list(own.order_by("name").values_list("name", flat=True))
+    if missing:
+        retire(actor.organisation_id, [grant.pk])
+        return missing
+    concerned.filter(external_id__in=reached).update(grant=grant)
+    Grant.objects.filter(pk=grant.pk).update(is_candidate=False)
+    return []
+
+
+def _end(actor: Actor, connection_id: int) -> bool:
+    """Give back the old account's grants that serve nothing any more; without any left, the new owner is the owner."""
+    connection = locked(actor.organisation_id, connection_id)
+    if connection is None:
+        raise NoSuchConnection
+    if connection.next_owner_id != actor.membership_id:
+        return connection.owner_id == actor.membership_id
+    grants = Grant.objects.filter(organisation_id=actor.organisation_id, connection=connection, is_candidate=False)
+    new = grants.exclude(account="").order_by("-issued_at").first()
+    if new is None:
+        return False
+    old = grants.exclude(subject=new.subject)
+    serving = old.filter(companies__administrations__isnull=False).values_list("pk", flat=True)
+    idle = list(old.exclude(pk__in=list(serving)).values_list("pk", flat=True))
+    retire(actor.organisation_id, idle)
+    if serving:
+        return False
+    RemoteCompany.objects.filter(organisation_id=actor.organisation_id, grant_id__in=idle).update(listed_at=None)
+    _hand_over(actor, connection, Membership.objects.get(pk=actor.membership_id), new.account)
+    return True
+
+
+def _hand_over(actor: Actor, connection: Connection, to: Membership, account: str) -> None:
+    before = connection.owner
+    connection.owner, connection.next_owner = to, None
+    connection.save(update_fields=["owner", "next_owner"])
+    signed_in(connection, account)
+    owner_is_back(actor.organisation_id, connection.pk)
+    _note(actor, connection, "owner_changed", str(to.user))
+    facts = {"owner": str(to.user), "account": connection.account}
+    notify(actor.organisation_id, "taken_over", [before.pk], facts, f"/connections/{connection.pk}/")
+
+
+def _needs_no_sign_in(connection: Connection) -> bool:
+    modes = connector(connection.connector).descriptor.consent_modes
+    return any(one.by_company_id for one in modes if one.key == connection.app.consent_mode)
+
+
+def _note(actor: Actor, connection: Connection, kind: str, name: str) -> None:
+    facts = {"owner": name, "account": connection.account}
+    note_event(connection, kind, facts, actor.name)
+    subject = ("connection", connection.pk, connection.account)
+    record(actor.organisation_id, actor.audit, f"connection.{kind}", subject=subject, details=facts)
