@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,8 @@ CALLS_MAX = 100_000
 class Fault:
     """Applies to the next `times` calls whose path matches `path` (a regular expression, any case), after `skip` of them.
 
-    `kind`: status, html, truncate, garbage, drop, slow, duplicate. `body` is the text of kind status."""
+    `kind`: status, html, truncate, garbage, drop, slow, duplicate, replace. `body` is the text of kind status; kind
+    replace puts it wherever the answer has `old`."""
 
     path: str
     kind: str = "status"
@@ -25,6 +27,7 @@ class Fault:
     skip: int = 0
     company: int | None = None
     body: str = ""
+    old: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -67,11 +70,15 @@ async def apply(fault: Fault, request: web.Request, response: web.StreamResponse
             request.transport.close()
         raise web.HTTPServiceUnavailable
     body = response.body if isinstance(response, web.Response) and isinstance(response.body, bytes) else b""
-    if fault.kind == "truncate":
-        return web.Response(body=body[: len(body) // 2], content_type="application/json")
-    if fault.kind == "garbage":
-        return web.Response(body=b'[{"totally": "unexpected"', content_type="application/json")
-    if fault.kind == "duplicate" and body.startswith(b"[") and len(body) > 2:
-        return web.Response(body=body[:-1] + b"," + body[1:], content_type="application/json")
+    if fault.kind in _SPOILT:
+        return web.Response(body=_SPOILT[fault.kind](fault, body), content_type="application/json")
     text = fault.body or '{"message": "An error has occurred."}'
     return web.Response(text=text, content_type="application/json", status=fault.status, headers=fault.headers)
+
+
+_SPOILT: dict[str, Callable[[Fault, bytes], bytes]] = {
+    "truncate": lambda _fault, body: body[: len(body) // 2],
+    "garbage": lambda _fault, _body: b'[{"totally": "unexpected"',
+    "replace": lambda fault, body: body.replace(fault.old.encode(), fault.body.encode()),
+    "duplicate": lambda _fault, body: body[:-1] + b"," + body[1:] if body.startswith(b"[") and len(body) > 2 else body,
+}

@@ -156,6 +156,7 @@ class _Bookkeeper:
             entered = datetime.combine(day, datetime.min.time(), UTC) + timedelta(
                 seconds=dice.randrange(28_800, 64_800)
             )
+            entered = min(entered, datetime.combine(self.today, datetime.min.time(), UTC))  # nobody books in the future
             number = f"{numbers_used[module]:06d}"
             books.entries.append(Entry(module, number, day, period_of(books.periods, day).key, text, made, entered))
             lines += len(made)

@@ -94,6 +94,30 @@ class Synced:
         found: dict[str, Any] = self.sandbox.control(f"companies/{self.company_id}/batches", acts)
         return found
 
+    def paging(self, **values: Any) -> None:
+        """How the source pages: `page_size_max`, `stated_page_size_max`."""
+        self.sandbox.control(f"companies/{self.company_id}/paging", values)
+
+    def is_exact(self) -> bool:
+        """The books hold what the source holds now, no more and no less."""
+        entries = self.source_keys()
+        lines = {f"{key} {number}" for key, numbers in entries.items() for number in numbers}
+        return self.keys("entries") == set(entries) and self.keys("entry_lines") == lines
+
+    def batches(self) -> list[dict[str, Any]]:
+        """The source's batches: module, number, period, line numbers."""
+        found: list[dict[str, Any]] = self.sandbox.control(f"companies/{self.company_id}/batches")
+        return found
+
+    def source_keys(self) -> dict[str, set[int]]:
+        """The source's entries by the key they have in the books, with their line numbers."""
+        return {f"{one['module']} {one['number']}": set(one["lines"]) for one in self.batches()}
+
+    def settings(self, **values: Any) -> None:
+        """Settings of the administration's own."""
+        with organisation_scope(self.actor.organisation_id):
+            Administration.objects.filter(pk=self.administration_id).update(settings=values)
+
     def facts(self) -> dict[str, Any]:
         found: dict[str, Any] = self.sandbox.control(f"companies/{self.company_id}")
         return found

@@ -45,17 +45,16 @@ class PageWriter:
         """Write the page within the caller's transaction, which holds the run."""
         place = self._place()
         counts = _Counts(rejected=len(page.rejected))
-        rejected = list(page.rejected)
+        await ledger.keep_rejected(connection, self._held, self._resource, page.rejected)
         for level, records, parents in self._by_level(page.records):
             written = await self._write(connection, place, level, records, parents, mark)
-            rejected += written.rejected
+            await ledger.keep_rejected(connection, self._held, level, written.rejected)
             counts.rejected += len(written.rejected)
             counts.touched |= bool(written.rows)
             if level == self._resource:
                 counts.added, counts.changed = len(written.added), len(written.changed)
             else:
                 counts.lines = len(records)
-        await ledger.keep_rejected(connection, self._held, self._resource, rejected)
         if not mark.is_baseline and mark.read_mode == ReadMode.MODIFIED_SINCE and self._resource in CHILDREN:
             await self._drop_lines(connection, place, page.records, counts)
         await self._flag(connection, place, self._resource, page.tombstones, counts)

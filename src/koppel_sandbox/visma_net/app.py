@@ -29,7 +29,8 @@ COMPANY = web.RequestKey("company", int)
 
 def build(companies: list[Company], refused: dict[str, str], seed: int, redirect_uris: list[str]) -> web.Application:
     """`refused` says why a SIE file is not among the companies."""
-    clock, limits, found_faults, erp = Clock(), Limits(), Faults(), Erp()
+    clock, limits, found_faults = Clock(), Limits(), Faults()
+    erp = Erp(clock)
     connect = Connect(clock, Tokens(seed), companies, redirect_uris)
     control = Control(clock=clock, connect=connect, erp=erp, limits=limits, faults=found_faults, refused=refused)
     gateway = Gateway(clock, connect, erp, limits)

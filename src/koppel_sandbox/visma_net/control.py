@@ -1,6 +1,5 @@
 """`/__sandbox__/`: what a test or a demo may turn. Never part of the played vendor."""
 
-import json
 from copy import copy
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -12,7 +11,7 @@ from koppel_sandbox import from_sie
 from koppel_sandbox.clock import Clock
 from koppel_sandbox.company import Company
 from koppel_sandbox.faults import Fault, Faults
-from koppel_sandbox.visma_net import shapes
+from koppel_sandbox.visma_net import changes, shapes
 from koppel_sandbox.visma_net.connect import Connect
 from koppel_sandbox.visma_net.erp import Erp
 from koppel_sandbox.visma_net.limits import Limits
@@ -31,7 +30,9 @@ class Control:
             web.get("/__sandbox__/companies", self.companies),
             web.get("/__sandbox__/companies/{id}", self.company),
             web.post("/__sandbox__/companies/{id}", self.change_company),
+            web.get("/__sandbox__/companies/{id}/batches", self.batches),
             web.post("/__sandbox__/companies/{id}/batches", self.change_batches),
+            web.post("/__sandbox__/companies/{id}/paging", self.change_paging),
             web.post("/__sandbox__/clock", self.set_clock),
             web.post("/__sandbox__/faults", self.add_fault),
             web.delete("/__sandbox__/faults", self.clear_faults),
@@ -61,29 +62,30 @@ class Control:
             (await self.erp.stored(company)).lists.pop("/v1/organization", None)
         return _json(_facts(company))
 
+    async def batches(self, request: web.Request) -> web.Response:
+        """What an exact copy of the journal would hold: `[{module, number, period, lines: [line number]}]`."""
+        stored = await self.erp.stored(self._company(request))
+        return _json([changes.facts(one) for one in stored.batches])
+
     async def change_batches(self, request: web.Request) -> web.Response:
-        """`{"delete": [number …]}` or `{"edit": {number: description}}`, stamped with the sandbox's clock."""
+        """`changes.apply` says what can be asked; stamped with the sandbox's clock. With `{"after": {"path", "calls"}}` it
+        happens when so many more calls to the path have been answered: while a client is paging."""
         company, asked = self._company(request), await request.json()
         stored = await self.erp.stored(company)
-        gone = set(asked.get("delete", ()))
-        before = len(stored.batches)
-        stored.batches = [one for one in stored.batches if one.key[1] not in gone]
-        stamp = shapes.moment(self.clock.now())
-        edited = 0
-        for one in stored.batches:
-            if one.key[1] in asked.get("edit", {}):
-                head = json.loads(one.head + b"]}", parse_float=str)
-                text = json.dumps(head["description"]).encode()
-                new = json.dumps(asked["edit"][one.key[1]]).encode()
-                old_stamp = json.dumps(head["lastModifiedDateTime"]).encode()
-                one.head = one.head.replace(
-                    b'"description":' + shapes.encode(head["description"]), b'"description":' + new
-                )
-                one.head = one.head.replace(b'"description":' + text, b'"description":' + new)
-                one.head = one.head.replace(old_stamp, json.dumps(stamp).encode())
-                one.modified = stamp
-                edited += 1
-        return _json({"deleted": before - len(stored.batches), "edited": edited})
+        if "after" in asked:
+            stored.later.append(changes.Later(asked["after"]["path"], int(asked["after"]["calls"]), asked))
+            return _json({})
+        return _json(changes.apply(stored, asked, shapes.moment(self.clock.now())))
+
+    async def change_paging(self, request: web.Request) -> web.Response:
+        """`{"page_size_max", "stated_page_size_max", "copies"}` of one company; see `Stored`."""
+        stored = await self.erp.stored(self._company(request))
+        for name, value in (await request.json()).items():
+            if name not in ("page_size_max", "stated_page_size_max", "copies"):
+                raise web.HTTPBadRequest
+            setattr(stored, name, value)
+        stored.forget_pages()
+        return _json({})
 
     async def set_clock(self, request: web.Request) -> web.Response:
         asked = await request.json()

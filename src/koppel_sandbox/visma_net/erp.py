@@ -8,18 +8,18 @@ except on the two endpoints that know no condition.
 import asyncio
 import operator
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
 
+from koppel_sandbox.clock import Clock
 from koppel_sandbox.company import Company
-from koppel_sandbox.visma_net import shapes
+from koppel_sandbox.visma_net import changes, shapes
+from koppel_sandbox.visma_net.stored import Batch, Stored, make
 
-PAGE_SIZE_MAX = 1000
 PAGE_SIZE_DEFAULT = 500
 ALIAS = re.compile(r"^/api/(?:controller/api/|(?=resources/))")
 Query = Mapping[str, str]
@@ -43,30 +43,11 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }  # fmt: skip
 
 
-@dataclass
-class Batch:
-    """A journal batch, ready to be sent. `modified` in the zone-less form of the API."""
-
-    key: tuple[str, str]
-    period: str
-    modified: str
-    head: bytes
-    lines: list[bytes]
-
-
-@dataclass
-class Stored:
-    """What has been made of a company's books for sending; edits and deletions by the control plane change it."""
-
-    batches: list[Batch]
-    balances: list[tuple[str, bytes]]
-    lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-
-
 class Erp:
     """Answers calls about companies. Books are made on first use, in a thread, once."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._stored: dict[int, Stored] = {}
         self._locks: dict[int, asyncio.Lock] = {}
 
@@ -77,14 +58,20 @@ class Erp:
         if company.id not in self._stored:
             async with self._locks.setdefault(company.id, asyncio.Lock()):
                 if company.id not in self._stored:
-                    self._stored[company.id] = await asyncio.to_thread(_store, company)
+                    self._stored[company.id] = await asyncio.to_thread(make, company)
         return self._stored[company.id]
 
-    async def answer(self, company: Company, path: str, query: Query) -> web.Response:  # noqa: PLR0911 - a routing table
+    async def answer(self, company: Company, path: str, query: Query) -> web.Response:
         """`path` in lower case, without the old gateway's prefix. `query` names are in lower case."""
         if path == "/v1/organization" and not company.has_books:
             return _json(shapes.encode(shapes.organizations(company)))
         stored = await self.stored(company)
+        answer = self._of_books(stored, company, path, query)
+        if stored.later:
+            changes.happen(stored, path, shapes.moment(self._clock.now()))
+        return answer
+
+    def _of_books(self, stored: Stored, company: Company, path: str, query: Query) -> web.Response:  # noqa: PLR0911
         if path == "/v2/journaltransaction":
             return _journal(stored, query)
         if path == "/v2/generalledgerbalance":
@@ -92,9 +79,9 @@ class Erp:
         if path in LISTS:
             return _json(shapes.encode(_changed(_list(stored, company, path, LISTS[path]), query)))
         if path in PAGED:
-            return _paged(_changed(_list(stored, company, path, PAGED[path]), query), query)
+            return _paged(stored, _changed(_list(stored, company, path, PAGED[path]), query), query)
         if path == "/v1/creditterm":
-            return _envelope(_list(stored, company, path, shapes.credit_terms), query)
+            return _envelope(stored, _list(stored, company, path, shapes.credit_terms), query)
         if path == "/v1/dimension":
             return _json(shapes.encode(["SUBACCOUNT"] if company.books.dimensions else []))
         if path.startswith("/v1/dimension/") and unquote(path.rsplit("/", 1)[1]) == "subaccount":
@@ -105,15 +92,6 @@ class Erp:
 def message(status: int, text: str) -> web.Response:
     """A business error of the current API."""
     return web.json_response({"message": text}, status=status)
-
-
-def _store(company: Company) -> Stored:
-    batches = []
-    for entry in company.books.entries:
-        head, lines = shapes.batch(company, entry)
-        stamp = shapes.moment(entry.modified)
-        batches.append(Batch((entry.module, entry.number), entry.period, stamp, head, lines))
-    return Stored(batches, list(shapes.balances(company)))
 
 
 def _list(
@@ -148,24 +126,24 @@ def _moment(text: str) -> datetime:
     )
 
 
-def _page_of(query: Query) -> tuple[int, int]:
+def _page_of(stored: Stored, query: Query) -> tuple[int, int]:
     number = max(1, int(query.get("pagenumber") or 1))
     size = int(query.get("pagesize") or PAGE_SIZE_DEFAULT)
-    return number, min(max(size, 1), PAGE_SIZE_MAX)
+    return number, min(max(size, 1), stored.page_size_max)
 
 
-def _metadata(total: int) -> dict[str, int]:
-    return {"totalCount": total, "maxPageSize": PAGE_SIZE_MAX}
+def _metadata(stored: Stored, total: int) -> dict[str, int]:
+    return {"totalCount": total, "maxPageSize": stored.stated_page_size_max or stored.page_size_max}
 
 
-def _paged(rows: list[dict[str, Any]], query: Query) -> web.Response:
-    number, size = _page_of(query)
+def _paged(stored: Stored, rows: list[dict[str, Any]], query: Query) -> web.Response:
+    number, size = _page_of(stored, query)
     shown = rows[(number - 1) * size : number * size]
-    return _json(shapes.encode([{**row, "metadata": _metadata(len(rows))} for row in shown]))
+    return _json(shapes.encode([{**row, "metadata": _metadata(stored, len(rows))} for row in shown]))
 
 
-def _envelope(rows: list[dict[str, Any]], query: Query) -> web.Response:
-    number, size = _page_of(query)
+def _envelope(stored: Stored, rows: list[dict[str, Any]], query: Query) -> web.Response:
+    number, size = _page_of(stored, query)
     shown = rows[(number - 1) * size : number * size]
     return _json(shapes.encode({"pageNumber": number, "pageSize": size, "totalCount": len(rows), "records": shown}))
 
@@ -184,26 +162,42 @@ def _journal(stored: Stored, query: Query) -> web.Response:
         return message(400, "Either periodId or lastModifiedDateTime must be specified.")
     period, since = selected
     module = query.get("module", "")
+    number, size = _page_of(stored, query)
+    key = (period, since, module, str(number), str(size))
+    if key in stored.pages:
+        return _json(stored.pages[key])
     found = [
         one
-        for one in stored.batches
-        if (not period or one.period == period) and one.modified >= since and (not module or one.key[0] == module)
+        for one in (stored.of_period(period) if period else stored.batches)
+        if one.modified >= since and (not module or one.key[0] == module)
     ]
-    number, size = _page_of(query)
-    total = sum(len(one.lines) for one in found)
-    first, last = (number - 1) * size, number * size
-    tail = b'],"metadata":' + shapes.encode(_metadata(total)) + b"}"
-    parts, place = [], 0
+    return _json(stored.keep_page(key, _lines(stored, found, (number - 1) * size, number * size)))
+
+
+def _lines(stored: Stored, found: list[Batch], first: int, last: int) -> bytes:
+    """A page that counts lines: a batch at its edge is split."""
+    once = sum(len(one.lines) for one in found)
+    tail = b'],"metadata":' + shapes.encode(_metadata(stored, once * stored.copies)) + b"}"
+    parts: list[bytes] = []
+    for copy in range(first // once if once else 0, stored.copies):
+        if copy * once >= last and copy > 0:
+            break
+        prefix = b'"batchNumber":"' + (b"%d-" % copy if copy else b"")
+        for head, lines in _between(found, first - copy * once, last - copy * once):
+            parts.append(head.replace(b'"batchNumber":"', prefix, 1) + b",".join(lines) + tail)
+    return b"[" + b",".join(parts) + b"]"
+
+
+def _between(found: list[Batch], first: int, last: int) -> Iterator[tuple[bytes, list[bytes]]]:
+    place, total = 0, sum(len(one.lines) for one in found)
     for one in found:
         end = place + len(one.lines)
         empty_here = not one.lines and first <= place and (place < last or place == total)
         if empty_here or (end > first and place < last):
-            lines = one.lines[max(0, first - place) : last - place]
-            parts.append(one.head + b",".join(lines) + tail)
+            yield one.head, one.lines[max(0, first - place) : last - place]
         place = end
         if place > last:
             break
-    return _json(b"[" + b",".join(parts) + b"]")
 
 
 def _balances(stored: Stored, query: Query, modified: str) -> web.Response:
@@ -212,8 +206,8 @@ def _balances(stored: Stored, query: Query, modified: str) -> web.Response:
         return message(400, "Either periodId or lastModifiedDateTime must be specified.")
     period, since = selected
     found = [row for key, row in stored.balances if (not period or key == period) and modified >= since]
-    number, size = _page_of(query)
-    tail = b',"metadata":' + shapes.encode(_metadata(len(found))) + b"}"
+    number, size = _page_of(stored, query)
+    tail = b',"metadata":' + shapes.encode(_metadata(stored, len(found))) + b"}"
     return _json(b"[" + b",".join(row + tail for row in found[(number - 1) * size : number * size]) + b"]")
 
 

@@ -15,7 +15,8 @@ from koppel.kit.clock import now
 
 PAGE_SIZE = 1000
 OVERLAP = timedelta(minutes=10)
-FUTURE_MAX = timedelta(days=1)
+FUTURE_MAX = timedelta(hours=3)
+"""The zone of the vendor's stamps is not published: those of Helsinki may be so far ahead of UTC, none may be further."""
 TRIES_MAX = 3
 
 

@@ -1,0 +1,154 @@
+"""What a sync costs and finds when little has changed at the source, and what a full comparison proves."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from koppel.kit.clock import clock_set_to
+from koppel.kit.tenancy import organisation_scope
+from koppel.sync.engine import full_comparison_is_due
+from koppel.sync.models import Change, Checkpoint
+from tests.sync.syncing import Synced
+
+SUNDAY = 6
+
+
+def test_nothing_changed_costs_one_request_for_each_endpoint(synced: Synced) -> None:
+    synced.sync()
+    synced.sandbox.forget_calls()
+    synced.sync()
+    paths = [one["path"].partition("/api")[2] for one in synced.sandbox.calls("/v")]
+    assert len(paths) == len(set(paths)) + paths.count("/v1/organization") - 1, "no endpoint is asked twice"
+    assert synced.part(synced.sync(), "accounts").mode == "compared"
+
+
+def test_an_edited_entry_comes_by_its_stamp_and_nothing_else_is_written(synced: Synced) -> None:
+    synced.sync()
+    number = synced.rows("entries")[3].number  # type: ignore[attr-defined]
+    synced.change(edit={number: "Corrected at the source"})
+    before = synced.versions()
+    run = synced.sync()
+    part = synced.part(run, "entries")
+    assert (part.mode, part.added, part.deleted) == ("modified_since", 0, 0)
+    edited = synced.rows("entries", description="Corrected at the source")
+    assert part.changed == len(edited) >= 1
+    after = synced.versions()
+    assert len(after["entries"] - before["entries"]) == len(edited)
+    assert after["entry_lines"] == before["entry_lines"]
+
+
+def test_a_read_of_changes_overlaps_the_last_one(synced: Synced) -> None:
+    synced.sync()
+    newest = max(call["query"].get("lastModifiedDateTime", "") for call in synced.sandbox.calls("/customer"))
+    assert newest == ""
+    synced.sandbox.forget_calls()
+    synced.sync()
+    (call,) = synced.sandbox.calls("/customer")
+    assert call["query"]["lastModifiedDateTimeCondition"] == ">="
+    since = datetime.fromisoformat(call["query"]["lastModifiedDateTime"])
+    seen = max(one.raw.tobytes() if isinstance(one.raw, memoryview) else one.raw for one in synced.rows("contacts"))
+    stamp = datetime.fromisoformat(seen.decode().partition('"lastModifiedDateTime":"')[2][:19])
+    assert timedelta(minutes=9) < stamp - since < timedelta(minutes=11)
+
+
+def test_a_deleted_entry_is_flagged_by_the_full_comparison_and_not_before(synced: Synced) -> None:
+    synced.sync()
+    gone = synced.rows("entries")[5]
+    synced.change(delete=[gone.number])  # type: ignore[attr-defined]
+    assert synced.part(synced.sync(), "entries").deleted == 0
+    run = synced.sync(full=True)
+    assert synced.part(run, "entries").deleted >= 1
+    assert gone.external_id not in synced.keys("entries")
+    assert synced.is_exact()
+
+
+def test_a_line_that_left_its_entry_is_gone_with_the_next_sync(synced: Synced) -> None:
+    synced.sync()
+    line = next(one for one in synced.rows("entry_lines") if one.line_number == 3)  # type: ignore[attr-defined]
+    number = line.external_id.split()[1]
+    synced.change(drop_lines={number: [3]})
+    synced.sync()
+    assert line.external_id not in synced.keys("entry_lines")
+    assert synced.is_exact()
+
+
+def test_a_snapshot_that_broke_off_deletes_nothing(synced: Synced) -> None:
+    synced.sync()
+    entries = synced.keys("entries")
+    synced.sandbox.fault("journaltransaction", kind="status", status=500, times=50, skip=6)
+    run = synced.sync(full=True)
+    assert run.state == "queued"
+    assert synced.keys("entries") == entries
+
+
+def test_stamps_that_jump_on_a_whole_table_change_nothing(synced: Synced) -> None:
+    """It happened after an upgrade in 2020: a read of changes becomes a full one."""
+    synced.sync()
+    before = synced.versions()
+    synced.change(touch_all=True)
+    part = synced.part(synced.sync(), "entries")
+    assert part.rows == len(synced.keys("entries"))
+    assert part.changed == 0
+    assert synced.versions() == before
+
+
+def test_each_change_keeps_what_was_and_what_is(synced: Synced) -> None:
+    synced.sync()
+    first, second = synced.rows("entries")[0], synced.rows("entries")[1]
+    synced.change(edit={first.number: "Now this"}, delete=[])  # type: ignore[attr-defined]
+    run = synced.sync()
+    with organisation_scope(synced.actor.organisation_id):
+        found = {one.external_id: one for one in Change.objects.filter(run_id=run.pk, resource="entries")}
+    assert second.external_id not in found
+    one = found[first.external_id]
+    assert one.kind == "changed"
+    assert b"Now this" not in bytes(one.before or b"")
+    assert b"Now this" in bytes(one.after or b"")
+    assert one.period == first.period  # type: ignore[attr-defined]
+
+
+def test_a_wider_window_brings_the_older_years_and_a_narrower_one_deletes_nothing(synced: Synced) -> None:
+    synced.settings(fiscal_years_back=0)
+    synced.sync()
+    narrow = synced.keys("entries")
+    synced.settings(fiscal_years_back=1)
+    synced.sync()
+    wide = synced.keys("entries")
+    assert wide > narrow
+    assert synced.is_exact()
+    synced.settings(fiscal_years_back=0)
+    synced.sync(full=True)
+    assert synced.keys("entries") == wide, "leaving the window is no deletion"
+
+
+@pytest.mark.parametrize(
+    ("last", "at", "due"),
+    [
+        (None, "2026-03-04", True),
+        ("2026-03-01T10:00", "2026-03-01T23:00", False),
+        ("2026-03-01T10:00", "2026-03-07T22:00", False),
+        ("2026-03-01T10:00", "2026-03-08T00:30", True),
+        ("2026-03-04T10:00", "2026-03-08T10:00", True),
+        ("2026-03-04T10:00", "2026-03-11T10:00", True),
+        ("2026-03-08T02:00", "2026-03-11T10:00", False),
+    ],
+)
+def test_the_full_comparison_comes_on_its_week_day_and_is_caught_up(last: str | None, at: str, due: bool) -> None:
+    """1 and 8 March 2026 are Sundays."""
+    moment = datetime.fromisoformat(last).replace(tzinfo=UTC) if last else None
+    assert full_comparison_is_due(moment, SUNDAY, datetime.fromisoformat(at).replace(tzinfo=UTC)) is due
+
+
+def test_on_the_week_day_everything_is_compared(synced: Synced) -> None:
+    synced.sync()
+    with organisation_scope(synced.actor.organisation_id):
+        Checkpoint.objects.update(last_full_at=datetime.now(UTC) - timedelta(days=8))
+    assert synced.part(synced.sync(), "entries").mode == "full"
+    assert synced.part(synced.sync(), "entries").mode == "modified_since"
+
+
+def test_a_stamp_from_the_future_hides_nothing(synced: Synced) -> None:
+    with clock_set_to(datetime(2020, 1, 1, tzinfo=UTC)):
+        from koppel.connectors.visma_net.reading import newer
+
+        assert newer("2019-12-31T10:00:00", "2099-01-01T00:00:00", "2019-12-31T11:00:00") == "2019-12-31T11:00:00"
