@@ -1,7 +1,7 @@
 """REST under `/api/v1`, described at `/api/v1/openapi.json`. Each slice contributes its router; nothing is decided here.
 
 A program sends `Authorization: Bearer koppel_…`, a member's own token. Errors are `{"error": code}` with 401, 403, 404, 409,
-422 or 429. Amounts are JSON strings, exact as the source wrote them.
+410, 422 or 429. Amounts are JSON strings, exact as the source wrote them.
 """
 
 from django.http import HttpRequest, HttpResponse
@@ -11,6 +11,9 @@ from koppel.administrations.api import router as administrations
 from koppel.administrations.errors import NotThere
 from koppel.books.api import router as books
 from koppel.books.errors import UnknownResource
+from koppel.connections.errors import NoSuchConnection
+from koppel.onboarding.api import router as onboarding
+from koppel.onboarding.errors import FlowExpired, NoSuchFlow, NotReached, UnknownSystem
 from koppel.organisations.api import router as organisations
 from koppel.organisations.errors import NotAllowed, Refused
 from koppel.sync.api import imports as sync_imports
@@ -23,6 +26,7 @@ BEARER = {
 }
 api = NinjaAPI(title="Koppel", version="1", urls_namespace="api", docs_url=None, openapi_extra=BEARER)
 api.add_router("", organisations, tags=["organisation"])
+api.add_router("/onboarding", onboarding, tags=["onboarding"])
 api.add_router("/administrations", administrations, tags=["administrations"])
 api.add_router("/administrations", books, tags=["books"])
 api.add_router("/administrations", sync, tags=["sync"])
@@ -54,3 +58,25 @@ def refused(request: HttpRequest, error: Refused) -> HttpResponse:
 def not_possible(request: HttpRequest, error: NotPossible) -> HttpResponse:
     """A sync cannot begin now; `sentence` says why, in the caller's language."""
     return api.create_response(request, {"error": "not_possible", "sentence": str(error)}, status=409)
+
+
+@api.exception_handler(NoSuchConnection)
+@api.exception_handler(NoSuchFlow)
+def nothing_there(request: HttpRequest, error: Exception) -> HttpResponse:
+    return api.create_response(request, {"error": "not_there"}, status=404)
+
+
+@api.exception_handler(UnknownSystem)
+def unknown_system(request: HttpRequest, error: UnknownSystem) -> HttpResponse:
+    return api.create_response(request, {"error": "unknown_system"}, status=404)
+
+
+@api.exception_handler(FlowExpired)
+def flow_expired(request: HttpRequest, error: FlowExpired) -> HttpResponse:
+    """It was left too long; a new one must be begun."""
+    return api.create_response(request, {"error": "expired"}, status=410)
+
+
+@api.exception_handler(NotReached)
+def not_reached(request: HttpRequest, error: NotReached) -> HttpResponse:
+    return api.create_response(request, {"error": "not_reached"}, status=409)

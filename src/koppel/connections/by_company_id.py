@@ -139,6 +139,8 @@ def _keep(connection: Connection, company_id: str) -> None:
         connection=connection,
         grant=grant,
         external_id=company_id,
+        # Until the company says its name; a name that equals the legal one follows it.
         name=company_id,
+        legal_name=company_id,
         listed_at=over,
     )

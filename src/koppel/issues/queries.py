@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Count
+from django.utils.translation import gettext
 
 from koppel.issues.catalogue import Words, entry_of
 from koppel.issues.models import Issue
@@ -68,8 +69,10 @@ def sentence_of(code: str, facts: dict[str, object]) -> str:
 
 
 def _filled(words: Words, facts: dict[str, object]) -> str:
-    """Facts may be older than the words: a missing one shows as a dash, never as a failed page."""
-    return str(words % _Dashes(facts))
+    """Facts may be older than the words: a missing one shows as a dash, never as a failed page. A vendor's reason was kept
+    as the connector said it, without a language; it is translated where it is shown."""
+    reason = facts.get("reason")
+    return str(words % _Dashes({**facts, "reason": gettext(reason)} if isinstance(reason, str) else facts))
 
 
 class _Dashes(dict[str, object]):

@@ -11,3 +11,11 @@ class FlowExpired(Exception):
     """The flow was left too long. What it had imported stays; it starts again."""
 
     is_refusal = True
+
+
+class NotReached(Exception):
+    """This step lies ahead, or the flow is over."""
+
+
+class UnknownSystem(Exception):
+    """No connector of this name is installed."""

@@ -42,7 +42,8 @@ class Import(Tenant):
 class Flow(Tenant):
     """One walk through the wizard by one person. `step` is the furthest step reached; earlier ones may be revisited.
 
-    `chosen` are remote company ids. `answers` maps remote company id to what was typed at Identify (number, reason, sector,
+    `connection` is the one last signed in; `collected` are the ids of all that this flow lists. `chosen` are remote company
+    ids. `answers` maps remote company id to what was typed at Identify (number, reason, sector,
     keep_anyway). `assignments` maps remote company id to {division, template, users}. `expires_at` moves with each answer."""
 
     token = models.UUIDField(default=uuid.uuid4)
@@ -55,6 +56,7 @@ class Flow(Tenant):
     step = models.CharField(max_length=20, choices=Step, default=Step.SYSTEM)
     state = models.CharField(max_length=20, choices=FlowState, default=FlowState.OPEN)
     message = models.CharField(max_length=60, default="")
+    collected = models.JSONField(default=list)
     chosen = models.JSONField(default=list)
     answers = models.JSONField(default=dict)
     assignments = models.JSONField(default=dict)

@@ -2,16 +2,20 @@
 
 from django.urls import path
 
-from koppel.onboarding import views
+from koppel.onboarding.pages import assign, choose, identify, start
 
 app_name = "onboarding"
 urlpatterns = [
-    path("", views.system, name="new"),
-    path("import", views.import_more, name="import"),
-    path("<uuid:token>/", views.resume, name="resume"),
-    path("<uuid:token>/sign-in", views.sign_in, name="sign_in"),
-    path("<uuid:token>/choose", views.choose, name="choose"),
-    path("<uuid:token>/companies.json", views.companies, name="companies"),
-    path("<uuid:token>/identify", views.identify, name="identify"),
-    path("<uuid:token>/assign", views.assign, name="assign"),
+    path("", start.system, name="new"),
+    path("import", start.import_more, name="import"),
+    path("<uuid:token>/", start.resume, name="resume"),
+    path("<uuid:token>/sign-in", start.sign_in, name="sign_in"),
+    path("<uuid:token>/give-up", start.give_up, name="give_up"),
+    path("<uuid:token>/choose", choose.choose, name="choose"),
+    path("<uuid:token>/companies.json", choose.companies, name="companies"),
+    path("<uuid:token>/identify", identify.identify, name="identify"),
+    path("<uuid:token>/row", identify.row, name="row"),
+    path("<uuid:token>/marks.json", identify.marks, name="marks"),
+    path("<uuid:token>/sectors.json", identify.sectors, name="sectors"),
+    path("<uuid:token>/assign", assign.assign, name="assign"),
 ]

@@ -43,6 +43,7 @@ ACTS = {
     "connection.removed": _("removed the connection"),
     "connection.resumed": _("resumed the connection"),
     "consent_scope.refused": _("was refused books that are not imported, or not theirs to see"),
+    "connection.withheld": _("hid companies from others"),
     "division.changed": _("changed the division"),
     "division.made": _("made the division"),
     "notices.arranged": _("chose what to be told"),

@@ -110,7 +110,7 @@ def _identify(browser: Browser, page: Page) -> Page:
     """Take the numbers that the accounting system knows; a company without a good one is a test company."""
     form = _identities(page)
     empty = [name.removeprefix("number-") for name, value in form.fields if name.startswith("number-") and not value]
-    wrong = re.findall(r'id="problem-(\d+)"', page.text)
+    wrong = re.findall(r'name="number-(\d+)"[^>]* aria-invalid="true"', page.text)
     values: dict[str, Any] = {}
     for key in {*empty, *wrong}:
         values |= {f"number-{key}": "", f"reason-{key}": "test_demo", f"sector-{key}": "N"}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from django.utils.translation import gettext_noop as _
 
 from koppel.connector.contract import Session
 from koppel.connector.errors import (
@@ -20,6 +21,13 @@ from koppel.kit.http import Response
 
 RETRY_SECONDS_DEFAULT = 60.0
 RETRY_SECONDS_MAX = 3600.0
+PAGE = _("Visma.net answered with a page instead of data. Koppel tries again.")
+ERROR = _("Visma.net answers with an error. Koppel tries again.")
+QUOTA_USED = _("Visma.net's call quota for this company is used up.")
+NO_LICENCE = _(
+    "Visma.net says: no licence for this company. The user lacks the role “API User”, or the licence has ended."
+)
+FORBIDDEN = _("Visma.net does not allow Koppel to read this. A scope or a role is missing.")
 
 
 async def get(session: Session, path: str, params: Mapping[str, str] | None = None) -> bytes:
@@ -37,7 +45,7 @@ def good(answer: Response) -> bytes:
     """The body of a 200 with JSON. Raises the contract's errors for anything else."""
     if answer.status == 200:
         if not answer.headers.get("content-type", "").startswith("application/json"):
-            raise Unreachable("not_json", "Visma.net answered with a page instead of data.", retry_after_seconds=30)
+            raise Unreachable("not_json", PAGE, retry_after_seconds=30)
         return answer.body
     raise _error(answer)
 
@@ -49,26 +57,23 @@ def parse(body: bytes, kind: Any) -> Any:
     except msgspec.ValidationError as error:
         raise ContractBroken("unexpected_shape", f"Visma.net answered in an unexpected shape: {error}.") from None
     except msgspec.DecodeError:
-        raise Unreachable("truncated", "An answer of Visma.net broke off.", retry_after_seconds=5) from None
+        raise Unreachable("truncated", _("An answer of Visma.net broke off."), retry_after_seconds=5) from None
 
 
 def _error(answer: Response) -> ConnectorError:
     status = answer.status
     if status == 401:
-        return TokenStale("unauthorised", "Visma.net does not accept the access token.")
+        return TokenStale("unauthorised", _("Visma.net does not accept the access token."))
     if status == 429:
         seconds = seconds_of(answer.headers.get("retry-after", ""))
-        return RateLimited("quota", "Visma.net's call quota for this company is used up.", retry_after_seconds=seconds)
+        return RateLimited("quota", QUOTA_USED, retry_after_seconds=seconds)
     if status >= 500:
-        return Unreachable(f"http_{status}", f"Visma.net answers with an error ({status}).", retry_after_seconds=15)
+        return Unreachable(f"http_{status}", ERROR, retry_after_seconds=15)
     words = _words(answer.body)
     if words.get("ExceptionFaultCode") == "12027":
-        return SetupMissing(
-            "no_license",
-            "Visma.net says: no licence for this company. The user lacks the role “API User”, or the licence has ended.",
-        )
+        return SetupMissing("no_license", NO_LICENCE)
     if status == 403:
-        return NotConsented("forbidden", "Visma.net does not allow Koppel to read this. A scope or a role is missing.")
+        return NotConsented("forbidden", FORBIDDEN)
     message = str(words.get("message") or words.get("ExceptionMessage") or "")[:200]
     return ContractBroken(f"http_{status}", f"Visma.net refused a call ({status}). {message}".strip())
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import msgspec
+from django.utils.translation import gettext_noop as _
 
 from koppel.connector.contract import (
     AppCredentials,
@@ -106,7 +107,7 @@ class VismaNet:
             raise
         found: list[_Organization] = parse(body, list[_Organization])
         if not found:
-            raise NotConsented("no_company", "Visma.net shows nothing of this company to the user who signed in.")
+            raise NotConsented("no_company", _("Visma.net shows nothing of this company to the user who signed in."))
         first = found[0]
         units = [(unit.number, unit.name, None) for one in found for unit in one.branches]
         others = [(one.organizationCd, one.name, one.corporateId) for one in found[1:]]

@@ -1,16 +1,24 @@
-// The wizard: fills in what the background job finds out while the page is open.
+// The wizard: what the background finds out fills the open page; Identify is typed like a spreadsheet and stored row by row.
 
-const notice = document.querySelector("[data-poll]");
+const table = document.getElementById("identities");
+const form = document.getElementById("identify");
 const touched = new Set();
 document.addEventListener("input", (event) => touched.add(event.target.name));
 
+// What a worker hears from the accounting system.
+
+const notice = document.querySelector("[data-poll]");
+
 function fill(company) {
-  for (const key of ["number", "country", "currency"]) {
+  for (const key of ["name", "number", "country", "currency"]) {
     const cell = document.querySelector(`[data-cell="${key}-${company.id}"]`);
     if (cell && company[key]) cell.textContent = company[key];
   }
   const field = document.querySelector(`[data-guess="${company.id}"]`);
-  if (field && !field.value && !touched.has(field.name) && company.guess) field.value = company.guess;
+  if (field && !field.value && !touched.has(field.name) && company.guess) {
+    field.value = company.guess;
+    asked.add(field.closest("tr").dataset.row);
+  }
 }
 
 async function poll(turns) {
@@ -18,9 +26,173 @@ async function poll(turns) {
   if (!answer.ok) return;
   const found = await answer.json();
   found.companies.forEach(fill);
+  askMarks();
   notice.querySelector("[data-poll-left]").textContent = found.left;
-  if (found.left === 0 || turns === 0) notice.hidden = true;
-  else setTimeout(() => poll(turns - 1), 1000);
+  const bar = notice.querySelector("progress");
+  if (bar) bar.value = found.companies.length;
+  if (found.left > 0 && turns > 0) setTimeout(() => poll(turns - 1), 1000);
+  else if (notice.dataset.pollReload !== undefined && found.left === 0) location.reload();
+  else notice.hidden = true;
 }
 
-if (notice && !notice.hidden) poll(90);
+// Identify.
+
+const asked = new Set();
+
+function sign(row, answer) {
+  row.dataset.marks = answer.complete ? "complete" : "incomplete";
+  if (answer.complete) row.classList.remove("row-bad");
+  const field = row.querySelector("[data-column]");
+  field.toggleAttribute("aria-invalid", answer.tone === "bad");
+  if (answer.tone === "bad") field.setAttribute("aria-invalid", "true");
+  const mark = row.querySelector("[data-mark]");
+  mark.className = `mark mark-${answer.tone}`;
+  mark.textContent = answer.sentence;
+  const sector = row.querySelector("[data-sector-mark]");
+  sector.textContent = answer.problems.sector || "";
+  showSuggestions(row, answer.suggestions);
+  if (answer.waiting) asked.add(row.dataset.row);
+  else asked.delete(row.dataset.row);
+}
+
+function showSuggestions(row, suggestions) {
+  const buttons = suggestions.map((one) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "button button-quiet";
+    button.dataset.suggest = one.number;
+    button.append(`${one.number} `);
+    const name = document.createElement("span");
+    name.className = "hint";
+    name.textContent = one.name;
+    button.append(name);
+    return button;
+  });
+  row.querySelector("[data-suggestions]").replaceChildren(...buttons);
+}
+
+function tally() {
+  const before = Number(table.dataset.incomplete ?? 0);
+  const now = table.querySelectorAll('tr[data-marks="incomplete"]').length;
+  table.dataset.incomplete = now;
+  for (const [key, by] of [["incomplete", now - before], ["complete", before - now]]) {
+    const place = document.querySelector(`[data-tally="${key}"]`);
+    place.dataset.count = Number(place.dataset.count) + by;
+    place.textContent = Number(place.dataset.count).toLocaleString(document.documentElement.lang);
+  }
+  const left = Number(document.querySelector('[data-tally="incomplete"]').dataset.count);
+  const state = document.querySelector("[data-tally-state]");
+  state.className = `status ${left ? "status-warn" : "status-ok"}`;
+  state.textContent = left ? "◆" : "●";
+}
+
+async function store(rows) {
+  const sent = new URLSearchParams();
+  for (const row of rows) {
+    for (const name of ["number", "reason", "sector"]) {
+      const key = `${name}-${row.dataset.row}`;
+      sent.set(key, form.elements[key].value);
+    }
+  }
+  const token = form.elements.csrfmiddlewaretoken.value;
+  const answer = await fetch(form.dataset.rowUrl, { method: "POST", body: sent, headers: { "X-CSRFToken": token } });
+  if (!answer.ok) return;
+  show((await answer.json()).rows);
+  askLater();
+}
+
+function show(rows) {
+  for (const one of rows) {
+    const row = table.querySelector(`tr[data-row="${one.id}"]`);
+    if (row) sign(row, one);
+  }
+  tally();
+}
+
+let timer = null;
+function askLater() {
+  if (asked.size && !timer) timer = setTimeout(() => { timer = null; askMarks(); }, 1500);
+}
+
+let turns = 60;
+async function askMarks() {
+  if (!table || !asked.size || turns-- <= 0) return;
+  const query = new URLSearchParams([...asked].slice(0, 250).map((id) => ["id", id]));
+  const answer = await fetch(`${form.dataset.marksUrl}?${query}`);
+  if (answer.ok) show((await answer.json()).rows);
+  askLater();
+}
+
+// Tab runs down the numbers, then through the reasons and sectors; Enter goes down too.
+
+function order() {
+  const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden && row.dataset.row);
+  const numbers = rows.map((row) => row.querySelector("[data-column]"));
+  const others = rows.flatMap((row) => [...row.querySelectorAll("select, [data-sector]")]).filter((field) => field.offsetParent);
+  return [...numbers, ...others];
+}
+
+function move(event) {
+  const isNumber = event.target.dataset.column !== undefined;
+  if (event.key === "Enter" && isNumber) event.preventDefault();
+  else if (event.key !== "Tab" || event.altKey || event.ctrlKey || event.metaKey) return;
+  const fields = order();
+  const at = fields.indexOf(event.target);
+  const next = at < 0 ? null : fields[at + (event.shiftKey ? -1 : 1)];
+  if (!next) return;
+  event.preventDefault();
+  next.focus();
+  next.select?.();
+}
+
+let pasted = [];
+function changed(event) {
+  const row = event.target.closest("tr[data-row]");
+  if (!row) return;
+  // A pasted column changes many fields at once: they are stored together.
+  pasted.push(row);
+  if (pasted.length === 1) setTimeout(() => { store(new Set(pasted)); pasted = []; }, 30);
+}
+
+let typing = null;
+async function suggestSectors(field) {
+  const answer = await fetch(`${form.dataset.sectorsUrl}?q=${encodeURIComponent(field.value)}`);
+  if (!answer.ok) return;
+  const options = (await answer.json()).sectors.map((one) => {
+    const option = document.createElement("option");
+    option.value = one.text;
+    option.label = `${one.text} · ${one.because}`;
+    return option;
+  });
+  document.getElementById("sectors").replaceChildren(...options);
+}
+
+if (table) {
+  table.dataset.incomplete = table.querySelectorAll('tr[data-marks="incomplete"]').length;
+  for (const place of document.querySelectorAll("[data-tally]")) place.dataset.count = place.textContent.replace(/\D/g, "");
+  table.addEventListener("keydown", move);
+  table.addEventListener("change", changed);
+  table.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-suggest]");
+    if (!button) return;
+    const field = button.closest("tr").querySelector("[data-column]");
+    field.value = button.dataset.suggest;
+    field.focus();
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+  table.addEventListener("input", (event) => {
+    if (event.target.dataset.sector === undefined) return;
+    clearTimeout(typing);
+    typing = setTimeout(() => suggestSectors(event.target), 150);
+  });
+  for (const row of table.tBodies[0].rows) if (row.querySelector(".mark-busy, .mark-ok")) asked.add(row.dataset.row);
+  askLater();
+  const first = document.querySelector("#identities [aria-invalid=true]");
+  if (first) {
+    first.id ||= "first-problem";
+    first.scrollIntoView({ block: "center" });
+    first.focus();
+    document.querySelector('a[href="#first-problem"]')?.addEventListener("click", (event) => { event.preventDefault(); first.focus(); });
+  }
+}
+if (notice && !notice.hidden) poll(300);

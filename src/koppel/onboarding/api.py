@@ -1,0 +1,262 @@
+"""The wizard over REST: the same steps as the pages, each answered with what follows from it."""
+
+from typing import Literal
+from uuid import UUID
+
+from django.conf import settings
+from ninja import Router, Schema
+
+from koppel.connections.queries import apps_for
+from koppel.connector.registry import connectors
+from koppel.onboarding import choosing, identifying, steps
+from koppel.onboarding import flow as flows
+from koppel.onboarding.errors import NotReached, UnknownSystem
+from koppel.onboarding.models import Flow, FlowState, Step
+from koppel.onboarding.outcomes import Abort, Advance, Complete, Elsewhere, Outcome
+from koppel.organisations.policy import Permission
+from koppel.web.doors import MemberRequest
+
+router = Router()
+
+
+class TroubleOut(Schema):
+    """`company` None: with the step as a whole. `code` is a stable word."""
+
+    company: int | None
+    field: str
+    code: str
+    sentence: str
+
+
+class OutcomeOut(Schema):
+    """advance: on to `step`. stay: `troubles` say what is wrong. elsewhere: a person goes on at `open`, in a browser.
+    abort: over, nothing imported. complete: `import_id` has begun."""
+
+    result: Literal["advance", "stay", "elsewhere", "abort", "complete"]
+    step: str | None = None
+    troubles: list[TroubleOut] = []
+    open: str | None = None
+    reason: str | None = None
+    import_id: int | None = None
+    count: int | None = None
+    skipped: int | None = None
+
+
+class WayOut(Schema):
+    """A way to sign in. `by_company_id`: nobody signs in, company ids are given."""
+
+    app: int
+    title: str
+    environment: str
+    by_company_id: bool
+
+
+class FlowOut(Schema):
+    """`step` is the furthest one reached. `open` is the page for people."""
+
+    token: UUID
+    system: str
+    step: str
+    state: str
+    import_id: int | None
+    open: str
+    ways: list[WayOut]
+
+
+class FlowIn(Schema):
+    """Either a `system` for a new connection, or the id of a `connection` that exists."""
+
+    system: str = ""
+    connection: int | None = None
+
+
+class SignInIn(Schema):
+    """`company_ids`: any text with ids in it, for a way that takes them."""
+
+    app: int = 0
+    company_ids: str = ""
+
+
+class CompanyOut(Schema):
+    """`state` is new, imported or unreachable; `reason` says why not."""
+
+    id: int
+    name: str
+    number: str
+    country: str
+    base_currency: str
+    account: str
+    state: str
+    reason: str
+    is_described: bool
+
+
+class ChooseIn(Schema):
+    companies: list[int] = []
+
+
+class IdentityIn(Schema):
+    """A number; or a reason and a sector (letter, name or code)."""
+
+    company: int
+    number: str = ""
+    reason: str = ""
+    sector: str = ""
+
+
+class IdentityOut(Schema):
+    """What stands there now, typed or guessed; `tone` ok, warn, bad, busy or '' with a sentence about the number."""
+
+    company: int
+    name: str
+    country: str
+    number: str
+    reason: str
+    sector: str
+    guessed: bool
+    is_complete: bool
+    tone: str
+    sentence: str
+
+
+class IdentifyIn(Schema):
+    identities: list[IdentityIn] = []
+
+
+class AssignIn(Schema):
+    """Users are added; division and template replace."""
+
+    companies: list[int] = []
+    division: int | None = None
+    template: int | None = None
+    users: list[int] = []
+
+
+@router.post("/flows", response=FlowOut)
+def start(request: MemberRequest, given: FlowIn) -> FlowOut:
+    """Begin. The list of a connection that exists is the one last fetched."""
+    request.actor.require(Permission.IMPORT)
+    if given.connection is not None:
+        return _flow_out(request, flows.start_import(request.actor, given.connection))
+    if given.system not in connectors():
+        raise UnknownSystem
+    return _flow_out(request, flows.start(request.actor, given.system))
+
+
+@router.get("/flows/{token}", response=FlowOut)
+def flow(request: MemberRequest, token: UUID) -> FlowOut:
+    """How far it is. A sign-in that was finished in a browser meanwhile is taken over."""
+    return _flow_out(request, _flow(request, token))
+
+
+@router.delete("/flows/{token}", response=OutcomeOut)
+def abandon(request: MemberRequest, token: UUID) -> OutcomeOut:
+    return _out(steps.abort(_flow(request, token)))
+
+
+@router.post("/flows/{token}/sign-in", response=OutcomeOut)
+def sign_in(request: MemberRequest, token: UUID, given: SignInIn) -> OutcomeOut:
+    """Company ids for a way that takes them; else the address where a person signs in."""
+    return _out(steps.sign_in(request.actor, _flow(request, token), given.app, given.company_ids))
+
+
+@router.get("/flows/{token}/companies", response=list[CompanyOut])
+def companies(request: MemberRequest, token: UUID) -> list[CompanyOut]:
+    found = choosing.rows(request.actor, _flow(request, token, Step.CHOOSE))
+    return [
+        CompanyOut(
+            id=one.company.pk, name=one.company.name, number=one.company.number, country=one.company.country,
+            base_currency=one.company.base_currency, account=one.account, state=one.marks,
+            reason=one.company.unreachable_reason, is_described=one.company.described_at is not None,
+        )
+        for one in found
+    ]  # fmt: skip
+
+
+@router.post("/flows/{token}/choose", response=OutcomeOut)
+def choose(request: MemberRequest, token: UUID, given: ChooseIn) -> OutcomeOut:
+    return _out(steps.choose(request.actor, _flow(request, token, Step.CHOOSE), given.companies))
+
+
+@router.get("/flows/{token}/identities", response=list[IdentityOut])
+def identities(request: MemberRequest, token: UUID) -> list[IdentityOut]:
+    found = identifying.answers(_flow(request, token, Step.IDENTIFY))
+    return [
+        IdentityOut(
+            company=one.company.pk, name=one.company.name, country=one.company.country, number=one.number,
+            reason=one.reason, sector=one.sector, guessed=one.guessed, is_complete=one.is_complete,
+            tone=one.mark[0], sentence=one.mark[1],
+        )
+        for one in found
+    ]  # fmt: skip
+
+
+@router.post("/flows/{token}/identify", response=OutcomeOut)
+def identify(request: MemberRequest, token: UUID, given: IdentifyIn) -> OutcomeOut:
+    """Only what differs from what stands there need be given."""
+    by_company = {
+        one.company: {"number": one.number[:60], "reason": one.reason[:40], "sector": one.sector[:60]}
+        for one in given.identities
+    }
+    return _out(steps.identify(_flow(request, token, Step.IDENTIFY), by_company))
+
+
+@router.post("/flows/{token}/assign", response=OutcomeOut)
+def assign(request: MemberRequest, token: UUID, given: AssignIn) -> OutcomeOut:
+    found = _flow(request, token, Step.ASSIGN)
+    return _out(
+        steps.assign(found, given.companies, division_id=given.division, template_id=given.template, users=given.users)
+    )
+
+
+@router.post("/flows/{token}/finish", response=OutcomeOut)
+def finish(request: MemberRequest, token: UUID) -> OutcomeOut:
+    """Import, once: asked again it names the same import."""
+    request.actor.require(Permission.IMPORT)
+    found = flows.flow_for(request.actor, token)
+    if found.state == FlowState.OPEN and not flows.has_reached(found, Step.ASSIGN):
+        raise NotReached
+    return _out(steps.finish(request.actor, token))
+
+
+def _flow(request: MemberRequest, token: UUID, step: Step = Step.SIGN_IN) -> Flow:
+    """Raises `NoSuchFlow`, `FlowExpired`, and `NotReached` for a step that lies ahead or a flow that is over."""
+    request.actor.require(Permission.IMPORT)
+    found = flows.flow_for(request.actor, token)
+    if found.state == FlowState.OPEN:
+        flows.take_over_sign_ins(request.actor, found, flows.return_to(found))
+    elif step is not Step.SIGN_IN:
+        raise NotReached
+    if not flows.has_reached(found, step):
+        raise NotReached
+    return found
+
+
+def _flow_out(request: MemberRequest, found: Flow) -> FlowOut:
+    ways = [
+        WayOut(
+            app=one.app.pk, title=str(one.mode.title), environment=str(one.environment.title),
+            by_company_id=one.mode.by_company_id,
+        )
+        for one in apps_for(request.actor, found.connector)
+    ]  # fmt: skip
+    return FlowOut(
+        token=found.token, system=found.connector, step=found.step, state=found.state, import_id=found.result_id,
+        open=f"{settings.PUBLIC_URL}/connections/new/{found.token}/", ways=ways,
+    )  # fmt: skip
+
+
+def _out(outcome: Outcome) -> OutcomeOut:
+    if isinstance(outcome, Advance):
+        return OutcomeOut(result="advance", step=outcome.step)
+    if isinstance(outcome, Elsewhere):
+        return OutcomeOut(result="elsewhere", open=f"{settings.PUBLIC_URL}{outcome.path}")
+    if isinstance(outcome, Abort):
+        return OutcomeOut(result="abort", reason=outcome.reason)
+    if isinstance(outcome, Complete):
+        return OutcomeOut(result="complete", import_id=outcome.import_id, count=outcome.count, skipped=outcome.skipped)
+    troubles = [
+        TroubleOut(company=one.company_id, field=one.field, code=one.code, sentence=one.sentence)
+        for one in outcome.troubles
+    ]
+    return OutcomeOut(result="stay", step=outcome.step, troubles=troubles)

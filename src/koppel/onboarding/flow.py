@@ -1,0 +1,128 @@
+"""The wizard's state, kept in the database: begin, find again, go on. A flow belongs to one person and ends by itself."""
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection as database
+from django.urls import reverse
+from django.utils import timezone
+
+from koppel.connections.models import ConsentAttempt
+from koppel.connections.queries import connection_for
+from koppel.onboarding.errors import FlowExpired, NoSuchFlow
+from koppel.onboarding.models import Flow, FlowState, Step
+from koppel.organisations.policy import Actor, Permission
+
+LIFETIME = timedelta(hours=24)
+STEPS = tuple(Step.values)
+FROM_CONNECTION = "from_connection"
+"""In a flow's `message`: begun from a connection that exists, so only what is new is offered."""
+
+
+def start(actor: Actor, connector: str) -> Flow:
+    """A new connection. Nothing is kept at the vendor yet."""
+    actor.require(Permission.CONNECTIONS)
+    return _new(actor, connector=connector, step=Step.SIGN_IN)
+
+
+def start_import(actor: Actor, connection_id: int) -> Flow:
+    """More administrations through a connection that exists. Raises `NoSuchConnection`."""
+    actor.require(Permission.IMPORT)
+    connection = connection_for(actor, connection_id)
+    return _new(
+        actor,
+        connector=connection.connector,
+        app=connection.app,
+        connection_id=connection.pk,
+        collected=[connection.pk],
+        step=Step.CHOOSE,
+        message=FROM_CONNECTION,
+    )
+
+
+def open_flows(actor: Actor) -> list[Flow]:
+    """The actor's own unfinished ones, newest first."""
+    found = Flow.objects.filter(
+        organisation_id=actor.organisation_id, membership_id=actor.membership_id, state=FlowState.OPEN
+    )
+    worth = found.filter(expires_at__gt=timezone.now()).exclude(step=Step.SIGN_IN)
+    return list(worth.select_related("connection").order_by("-created_at")[:5])
+
+
+def flow_for(actor: Actor, token: UUID, *, lock: bool = False) -> Flow:
+    """The actor's own flow. Raises `NoSuchFlow` and `FlowExpired`."""
+    # A row that was waited for comes fresh, but what is joined to it would come from before the wait.
+    found = Flow.objects.select_for_update() if lock else Flow.objects.select_related("connection", "app", "result")
+    flow = found.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id, token=token).first()
+    if flow is None or flow.state == FlowState.ABANDONED:
+        raise NoSuchFlow
+    if flow.state == FlowState.OPEN and flow.expires_at < timezone.now():
+        raise FlowExpired
+    return flow
+
+
+def abandon(flow: Flow) -> None:
+    """The person does not want it any more. A connection that was made stays."""
+    Flow.objects.filter(pk=flow.pk, state=FlowState.OPEN).update(state=FlowState.ABANDONED)
+
+
+def has_reached(flow: Flow, step: Step) -> bool:
+    return STEPS.index(step) <= STEPS.index(flow.step)
+
+
+def is_import(flow: Flow) -> bool:
+    """Begun from a connection that existed."""
+    return flow.message == FROM_CONNECTION
+
+
+def return_to(flow: Flow) -> str:
+    """Where the vendor's sign-ins of this flow lead: the list of companies."""
+    return reverse("onboarding:choose", args=[flow.token])
+
+
+def take_over_sign_ins(actor: Actor, flow: Flow, return_to: str) -> None:
+    """Collect the connections of the sign-ins that were begun by this flow and led somewhere."""
+    found = ConsentAttempt.objects.filter(
+        organisation_id=actor.organisation_id, membership_id=actor.membership_id, return_to=return_to
+    ).exclude(granted_at=None)
+    for attempt in found.order_by("granted_at"):
+        if attempt.connection_id is not None and attempt.connection_id not in flow.collected:
+            collect(flow, attempt.connection_id, attempt.app_id)
+
+
+def collect(flow: Flow, connection_id: int, app_id: int) -> None:
+    """List the companies of this connection too."""
+    if connection_id not in flow.collected:
+        flow.collected = [*flow.collected, connection_id]
+    flow.connection_id, flow.app_id = connection_id, app_id
+    reached = Step(flow.step) if has_reached(flow, Step.CHOOSE) else Step.CHOOSE
+    advance(flow, reached, "collected", "connection", "app")
+
+
+def advance(flow: Flow, step: Step, *fields: str) -> None:
+    """Store `fields` and the furthest step that may be seen. Nothing else is written: another tab may have."""
+    flow.step = step
+    flow.expires_at = timezone.now() + LIFETIME
+    flow.save(update_fields=["step", "expires_at", *fields])
+
+
+def merge(flow: Flow, column: str, values: Mapping[str, Any]) -> None:
+    """Lay values by company over what is stored, without touching other companies: two tabs lose nothing."""
+    getattr(flow, column).update(values)
+    with database.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE onboarding_flow SET {column} = {column} || %s::jsonb WHERE organisation_id = %s AND id = %s",  # noqa: S608
+            [json.dumps(dict(values)), flow.organisation_id, flow.pk],
+        )
+
+
+def _new(actor: Actor, **values: Any) -> Flow:
+    return Flow.objects.create(
+        organisation_id=actor.organisation_id,
+        membership_id=actor.membership_id,
+        expires_at=timezone.now() + LIFETIME,
+        **values,
+    )

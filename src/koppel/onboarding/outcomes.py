@@ -1,0 +1,58 @@
+"""How a step of the wizard ends. Screen, REST and command line answer the same steps and get one of these."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from koppel.onboarding.models import Step
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What is wrong with one answer. `company_id` None: with the step as a whole. `code` is a stable word."""
+
+    code: str
+    sentence: str
+    field: str = ""
+    company_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Advance:
+    """On to `step`."""
+
+    step: Step
+
+
+@dataclass(frozen=True)
+class Stay:
+    """Something is missing or wrong; what was right is kept."""
+
+    step: Step
+    troubles: tuple[Trouble, ...]
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """The person goes on in a browser at `path`, which leads to the vendor's own page."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Abort:
+    """The flow is over and nothing was imported."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Complete:
+    """The import has begun. `skipped` were imported by somebody else meanwhile."""
+
+    import_id: int
+    count: int
+    skipped: int = 0
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+Outcome = Advance | Stay | Elsewhere | Abort | Complete

@@ -1,0 +1,1 @@
+"""The wizard's pages. A page shows its step, or sends to the step that the flow has reached."""

@@ -1,0 +1,131 @@
+"""④ Identify: a table to type in. Each row is stored when it is left, so that nothing typed is lost."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.utils.translation import get_language, ngettext
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from koppel.onboarding import identifying, steps
+from koppel.onboarding.identifying import FIELDS, Answer
+from koppel.onboarding.models import Flow, Step
+from koppel.onboarding.outcomes import Advance
+from koppel.onboarding.pages.guard import UPLOAD_BYTES_MAX, frame, step_page, to_step
+from koppel.registers.paste import decode
+from koppel.registers.reasons import REASONS
+from koppel.registers.sectors import SECTIONS, search
+from koppel.web.doors import MemberRequest
+
+PAGE_ROWS = 250
+"""More rows than these are shown in pages; those that need a person come first."""
+
+
+@step_page(Step.IDENTIFY)
+def identify(request: MemberRequest, flow: Flow) -> HttpResponse:
+    """④ A COC number for each, or a reason and a sector."""
+    tried = False
+    if request.method == "POST":
+        if request.POST.get("act") == "fill":
+            identifying.keep(flow, _given(request, flow))
+            _fill_in(request, flow)
+            return HttpResponseRedirect(request.path)
+        outcome = steps.identify(flow, _given(request, flow))
+        if isinstance(outcome, Advance):
+            return to_step(flow, outcome.step)
+        tried = True
+    found = identifying.answers(flow)
+    context = _shown(request, found, tried=tried) | {"tried": tried, "reasons": REASONS.items()}
+    context["sectors"] = [(letter, f"{letter} – {label}") for letter, label in SECTIONS.items()]
+    return render(
+        request, "onboarding/identify.html", context | frame(Step.IDENTIFY, flow), status=422 if tried else 200
+    )
+
+
+@require_POST
+@step_page(Step.IDENTIFY)
+def row(request: MemberRequest, flow: Flow) -> HttpResponse:
+    """One row was left: store it, ask a register, and say how it stands."""
+    own = identifying.keep(flow, _given(request, flow))
+    if not own:
+        return JsonResponse({"error": "not_there"}, status=404)
+    identifying.ask_registers(flow, own)
+    return JsonResponse({"rows": [_as_json(one) for one in identifying.answers(flow, own)]})
+
+
+@step_page(Step.IDENTIFY)
+def marks(request: MemberRequest, flow: Flow) -> HttpResponse:
+    """What registers have answered meanwhile about the rows `?id=…&id=…`, for the open page."""
+    wanted = [int(one) for one in request.GET.getlist("id")[:PAGE_ROWS] if one.isdecimal() and len(one) < 19]
+    return JsonResponse({"rows": [_as_json(one) for one in identifying.answers(flow, wanted)]})
+
+
+@step_page(Step.IDENTIFY)
+def sectors(request: MemberRequest, flow: Flow) -> HttpResponse:
+    """What a few typed letters may mean."""
+    found = search(request.GET.get("q", "")[:60], get_language() or "en")
+    return JsonResponse({"sectors": [{"text": one.text, "because": one.because or one.example} for one in found[:25]]})
+
+
+def _as_json(one: Answer) -> dict[str, Any]:
+    tone, sentence = one.mark
+    return {
+        "id": one.company.pk,
+        "complete": one.is_complete,
+        "tone": tone,
+        "sentence": sentence,
+        "waiting": bool(one.finding and one.finding.is_waiting and one.finding.outcome is None),
+        "suggestions": [{"number": number, "name": name} for number, name in one.suggestions],
+        "problems": {name: str(problem.sentence) for name, problem in one.problems.items() if name != "number"},
+    }
+
+
+def _shown(request: MemberRequest, found: list[Answer], *, tried: bool) -> dict[str, Any]:
+    """Which rows: by filter, and in pages when there are many. After an attempt to go on: those that need somebody."""
+    incomplete = [one for one in found if not one.is_complete]
+    only, words = request.GET.get("show", "needs" if tried and len(found) > PAGE_ROWS else ""), request.GET.get("q", "")
+    rows = incomplete if only == "needs" else found
+    if words:
+        rows = [one for one in rows if words.casefold() in f"{one.company.name} {one.number}".casefold()]
+    if len(found) > PAGE_ROWS:
+        rows = sorted(rows, key=lambda one: one.is_complete)
+    page = Paginator(rows, PAGE_ROWS).get_page(request.GET.get("page"))
+    return {
+        "answers": list(page.object_list),
+        "page": page,
+        "total": len(found),
+        "incomplete": len(incomplete),
+        "complete": len(found) - len(incomplete),
+        "elsewhere": len(found) - len(page.object_list),
+        "only": only,
+        "words": words,
+        "undescribed": sum(one.company.described_at is None for one in found),
+    }
+
+
+def _given(request: MemberRequest, flow: Flow) -> dict[int, dict[str, str]]:
+    """What was typed for rows of the flow. Rows that the page did not show stay as they are."""
+    return {
+        company_id: {name: request.POST.get(f"{name}-{company_id}", "").replace("\0", "")[:60] for name in FIELDS}
+        for company_id in flow.chosen
+        if f"number-{company_id}" in request.POST
+    }
+
+
+def _fill_in(request: MemberRequest, flow: Flow) -> None:
+    text = request.POST.get("pasted", "")
+    upload = request.FILES.get("file")
+    if upload is not None:
+        if (upload.size or 0) > UPLOAD_BYTES_MAX:
+            messages.error(request, _("This file is larger than 2 MB. A list of numbers is much smaller."))
+            return
+        text = decode(upload.read())
+    found = identifying.fill_in(flow, text)
+    identifying.ask_registers(flow)
+    sentence = ngettext("%(count)d row was filled in.", "%(count)d rows were filled in.", found.placed)
+    messages.success(request, sentence % {"count": found.placed})
+    if found.missed:
+        messages.warning(request, _("Not placed: %s") % "; ".join(found.missed[:8]))

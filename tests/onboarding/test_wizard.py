@@ -1,0 +1,458 @@
+"""The wizard as its people meet it, page by page: what it keeps, what it refuses, and that nothing is imported twice."""
+
+import threading
+from html import unescape
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.db import connections as database_connections
+from django.utils import timezone
+
+from koppel.administrations.models import Administration, Assignment
+from koppel.connections.models import Connection, RemoteCompany
+from koppel.kit.tenancy import organisation_scope
+from koppel.onboarding.models import Flow, Import
+from koppel.organisations.models import Division, Organisation, Template
+from koppel.organisations.policy import Actor
+from koppel.sync.models import Run
+from tests.fixtures.newcomer import Newcomer, newcomer, path_of
+from tests.fixtures.stack import CLIENTS, Sandbox, register_app
+
+KVK = "69599084"
+
+
+@pytest.fixture
+def anna(actor: Any, sandbox: Sandbox) -> Newcomer:
+    return newcomer(actor("administrator"), sandbox)
+
+
+@pytest.fixture
+def listed(anna: Newcomer) -> Newcomer:
+    """Anna signed in and sees the list."""
+    anna.connect(register_app(anna.sandbox).pk)
+    return anna
+
+
+def colleague_of(anna: Newcomer, actor: Any, role: str) -> Newcomer:
+    with organisation_scope(anna.actor.organisation_id):
+        firm = Organisation.objects.get(pk=anna.actor.organisation_id)
+    return newcomer(actor(role, organisation=firm, name="Piet Jansen"), anna.sandbox)
+
+
+def words(response: Any) -> str:
+    return unescape(response.content.decode())
+
+
+def companies(one: Newcomer) -> list[RemoteCompany]:
+    with organisation_scope(one.actor.organisation_id):
+        return list(RemoteCompany.objects.order_by("name", "pk"))
+
+
+def the_flow(one: Newcomer) -> Flow:
+    with organisation_scope(one.actor.organisation_id):
+        return Flow.objects.get(token=one.flow.strip("/").split("/")[-1])
+
+
+def imported(actor: Actor) -> list[Administration]:
+    with organisation_scope(actor.organisation_id):
+        return list(Administration.objects.order_by("name"))
+
+
+def choose(one: Newcomer, *ids: int) -> Any:
+    return one.client.post(f"{one.flow}choose", {"company": [str(key) for key in ids]}, follow=True)
+
+
+def identify(one: Newcomer, given: dict[int, dict[str, str]], **more: Any) -> Any:
+    fields = {
+        f"{name}-{key}": own.get(name, "") for key, own in given.items() for name in ("number", "reason", "sector")
+    }
+    return one.client.post(f"{one.flow}identify", {**fields, **more}, follow=True)
+
+
+def number(text: str = KVK) -> dict[str, str]:
+    return {"number": text}
+
+
+def to_assign(one: Newcomer, count: int = 2) -> list[int]:
+    """Choose and identify the first companies of the list."""
+    with organisation_scope(one.actor.organisation_id):
+        RemoteCompany.objects.update(country="NL")
+    ids = [company.pk for company in companies(one)[:count]]
+    choose(one, *ids)
+    assert path_of(identify(one, {key: number() for key in ids})) == f"{one.flow}assign"
+    return ids
+
+
+def test_from_new_connection_to_administrations_in_the_queue(listed: Newcomer) -> None:
+    ids = to_assign(listed, 3)
+    page = listed.client.post(f"{listed.flow}assign", {"act": "finish", "company": ids}, follow=True)
+    assert "The import of 3 administrations has begun." in words(page)
+    found = imported(listed.actor)
+    assert (len(found), {one.status for one in found}) == (3, {"queued"})
+    with organisation_scope(listed.actor.organisation_id):
+        assert Run.objects.count() == 3
+    assert f"?import={found[0].imported_in}" in page.redirect_chain[-1][0]
+
+
+def test_finish_pressed_twice_at_once_imports_once(listed: Newcomer) -> None:
+    ids, ends = to_assign(listed, 3), []
+
+    def press() -> None:
+        client = newcomer(listed.actor, listed.sandbox).client
+        ends.append(client.post(f"{listed.flow}assign", {"act": "finish", "company": ids}).headers["Location"])
+        database_connections.close_all()
+
+    threads = [threading.Thread(target=press) for _each in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert len(set(ends)) == 1
+    assert len(imported(listed.actor)) == 3
+    with organisation_scope(listed.actor.organisation_id):
+        assert (Import.objects.count(), Run.objects.count()) == (1, 3)
+
+
+def test_two_colleagues_who_import_the_same_company_get_it_once(listed: Newcomer, actor: Any) -> None:
+    piet = colleague_of(listed, actor, "administrator")
+    piet.connect(
+        register_app(listed.sandbox, "company_per_sign_in").pk, tenant=listed.sandbox.companies()[0]["tenant_id"]
+    )
+    with organisation_scope(listed.actor.organisation_id):
+        RemoteCompany.objects.update(country="NL")
+        first = RemoteCompany.objects.filter(connection__app__consent_mode="company_list").first()
+        assert first is not None
+        RemoteCompany.objects.exclude(connection=first.connection).update(external_id=first.external_id)
+        own = RemoteCompany.objects.exclude(connection=first.connection).get()
+    for one, company in ((listed, first), (piet, own)):
+        choose(one, company.pk)
+        identify(one, {company.pk: number()})
+    for one in (listed, piet):
+        page = one.client.post(f"{one.flow}assign", {"act": "skip"}, follow=True)
+    assert len(imported(listed.actor)) == 1
+    assert "1 was left out: somebody imported it meanwhile" in words(page)
+
+
+def test_reload_back_and_a_second_tab_lose_nothing(listed: Newcomer) -> None:
+    with organisation_scope(listed.actor.organisation_id):
+        RemoteCompany.objects.update(country="NL")
+    first, second = (one.pk for one in companies(listed)[:2])
+    choose(listed, first, second)
+    for key, text in ((first, "69599084"), (second, "nonsense")):
+        answer = listed.client.post(
+            f"{listed.flow}row", {f"number-{key}": text, f"reason-{key}": "", f"sector-{key}": ""}
+        )
+        assert answer.json()["rows"][0]["complete"] == (key == first)
+    page = words(listed.client.get(f"{listed.flow}identify"))
+    assert 'value="69599084"' in page
+    assert 'value="nonsense"' in page
+    back = words(listed.client.get(f"{listed.flow}choose"))
+    assert back.count('name="company"') == 8
+    assert back.count(" checked") == 2
+    choose(listed, second)
+    assert 'value="nonsense"' in words(listed.client.get(f"{listed.flow}identify"))
+    assert path_of(listed.client.get(f"{listed.flow}assign", follow=True)) == f"{listed.flow}identify"
+
+
+def test_signed_out_and_back_in_the_flow_waits_where_it_was(listed: Newcomer) -> None:
+    choose(listed, companies(listed)[0].pk)
+    listed.client.post("/accounts/logout/")
+    later = newcomer(listed.actor, listed.sandbox)
+    page = later.client.get("/connections/new/")
+    assert "You have an unfinished import" in words(page)
+    assert path_of(later.client.get(listed.flow, follow=True)) == f"{listed.flow}identify"
+
+
+def test_a_flow_that_was_left_for_a_day_says_so_and_imports_nothing(listed: Newcomer) -> None:
+    to_assign(listed)
+    with organisation_scope(listed.actor.organisation_id):
+        Flow.objects.update(expires_at=timezone.now())
+    page = listed.client.post(f"{listed.flow}assign", {"act": "finish"})
+    assert (page.status_code, imported(listed.actor)) == (410, [])
+    assert "left for more than a day" in words(page)
+
+
+def test_a_flow_belongs_to_one_person(listed: Newcomer, actor: Any) -> None:
+    piet = colleague_of(listed, actor, "administrator")
+    for step in ("", "choose", "identify", "assign", "companies.json"):
+        assert piet.client.get(f"{listed.flow}{step}").status_code == 404
+
+
+def test_stop_drops_the_flow_and_keeps_the_connection(listed: Newcomer) -> None:
+    page = listed.client.post(f"{listed.flow}give-up", follow=True)
+    assert "This import was dropped" in words(page)
+    assert listed.client.get(f"{listed.flow}choose").status_code == 404
+    with organisation_scope(listed.actor.organisation_id):
+        assert Connection.objects.count() == 1
+
+
+def test_a_later_import_offers_only_what_is_new_and_asks_no_sign_in(listed: Newcomer) -> None:
+    ids = to_assign(listed, 3)
+    listed.client.post(f"{listed.flow}assign", {"act": "skip"})
+    listed.sandbox.forget_calls()
+    page = listed.client.get("/connections/new/import", follow=True)
+    assert words(page).count('name="company"') == 5
+    assert "8 administrations found with this sign-in, 3 already imported" in words(page)
+    assert not {f'value="{key}"' for key in ids} & set(words(page).split())
+    assert not listed.sandbox.calls("/connect/authorize")
+    assert "Sign in with another account" in words(page)
+
+
+def test_others_see_what_was_released_for_import(listed: Newcomer, actor: Any) -> None:
+    hidden = companies(listed)[0]
+    page = listed.client.post(f"{listed.flow}choose", {"act": "withhold", "company": [hidden.pk]}, follow=True)
+    assert "1 company is hidden from others now" in words(page)
+    assert hidden.name in words(page)
+    uma = colleague_of(listed, actor, "user_plus")
+    seen = words(uma.client.get("/connections/new/import", follow=True))
+    assert hidden.name not in seen
+    assert seen.count('name="company"') == 7
+    assert "Ask an Administrator or a Team leader to sign in with another account" in seen
+
+
+def test_who_may_not_release_cannot(listed: Newcomer, actor: Any) -> None:
+    uma = colleague_of(listed, actor, "user_plus")
+    flow = path_of(uma.client.get("/connections/new/import", follow=True))
+    assert uma.client.post(flow, {"act": "withhold", "company": [companies(listed)[0].pk]}).status_code == 403
+    assert all(one.released for one in companies(listed))
+
+
+def test_users_are_added_division_and_template_replace_and_skip_assigns_nothing(listed: Newcomer, actor: Any) -> None:
+    uma, piet = colleague_of(listed, actor, "user"), colleague_of(listed, actor, "user")
+    with organisation_scope(listed.actor.organisation_id):
+        firm = Organisation.objects.get()
+        north, south = (Division.objects.create(organisation=firm, name=name) for name in ("Noord", "Zuid"))
+        template = Template.objects.create(organisation=firm, name="Standard", settings={})
+    first, second = to_assign(listed)
+    for fields in (
+        {"company": [first, second], "division": north.pk, "users": [uma.actor.membership_id]},
+        {"company": [first], "division": south.pk, "users": [piet.actor.membership_id], "template": template.pk},
+    ):
+        page = listed.client.post(f"{listed.flow}assign", {"act": "apply", **fields}, follow=True)
+    assert "Applied to 1 administration." in words(page)
+    listed.client.post(f"{listed.flow}assign", {"act": "skip"})
+    found = {one.remote_company_id: one for one in imported(listed.actor)}
+    assert (found[first].division_id, found[second].division_id) == (south.pk, north.pk)
+    assert (found[first].template_id, found[second].template_id) == (template.pk, None)
+    with organisation_scope(listed.actor.organisation_id):
+        people = set(Assignment.objects.filter(administration=found[first]).values_list("membership_id", flat=True))
+    assert people == {one.actor.membership_id for one in (listed, uma, piet)}
+
+
+def test_a_division_that_is_gone_stops_everything(listed: Newcomer) -> None:
+    with organisation_scope(listed.actor.organisation_id):
+        division = Division.objects.create(organisation=Organisation.objects.get(), name="Noord")
+    ids = to_assign(listed)
+    listed.client.post(f"{listed.flow}assign", {"act": "apply", "company": ids, "division": division.pk})
+    with organisation_scope(listed.actor.organisation_id):
+        division.archived_at = timezone.now()
+        division.save()
+    page = listed.client.post(f"{listed.flow}assign", {"act": "finish", "company": ids}, follow=True)
+    assert "Nothing was imported yet" in words(page)
+    assert imported(listed.actor) == []
+    with organisation_scope(listed.actor.organisation_id):
+        assert (Import.objects.count(), Run.objects.count()) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("language", "missing", "wrong"),
+    [("en", "still needs a number", "A COC number has 8 digits"), ("nl", "heeft nog een nummer nodig", "8 cijfers")],
+)
+def test_next_says_what_is_missing_and_keeps_what_is_right(
+    actor: Any, sandbox: Sandbox, language: str, missing: str, wrong: str
+) -> None:
+    anna = newcomer(actor(), sandbox, language)
+    anna.connect(register_app(sandbox).pk)
+    with organisation_scope(anna.actor.organisation_id):
+        RemoteCompany.objects.update(country="NL", number="", vat_number="")
+    first, second, third = (one.pk for one in companies(anna)[:3])
+    choose(anna, first, second, third)
+    reasoned = {"reason": "test_demo", "sector": "N"}
+    page = identify(anna, {first: number(), second: number("12"), third: reasoned})
+    assert page.status_code == 422
+    assert missing in words(page)
+    assert wrong in words(page)
+    assert path_of(identify(anna, {second: {"reason": "not_a_company", "sector": "62"}})) == f"{anna.flow}assign"
+
+
+def test_a_pasted_list_finds_its_rows_and_says_what_it_did_not(listed: Newcomer) -> None:
+    with organisation_scope(listed.actor.organisation_id):
+        RemoteCompany.objects.update(country="NL", number="", vat_number="")
+    first, second = companies(listed)[:2]
+    choose(listed, first.pk, second.pk)
+    pasted = f"Naam;KvK;Reden;Sector\n{second.name.upper()};;test / demo;Onderwijs\n{first.name};{KVK};;\nNiemand;1;;"
+    page = listed.client.post(f"{listed.flow}identify", {"act": "fill", "pasted": pasted}, follow=True)
+    assert "2 rows were filled in." in words(page)
+    assert "Niemand: no administration has this name" in words(page)
+    assert path_of(identify(listed, {})) == f"{listed.flow}assign"
+
+
+@pytest.mark.usefixtures("worker")
+def test_companies_are_collected_one_sign_in_after_the_other(anna: Newcomer, sandbox: Sandbox) -> None:
+    app, known = register_app(sandbox, "company_per_sign_in"), sandbox.companies()
+    page = anna.connect(app.pk, tenant=known[0]["tenant_id"])
+    assert "1 administration found" in words(page)
+    assert "Sign in with a service account of your firm" in words(anna.client.get(f"{anna.flow}sign-in"))
+    page = anna.answered(sandbox.sign_in(anna.sign_in_again(app.pk, another="1"), tenant=known[1]["tenant_id"]))
+    assert "2 administrations found" in words(page)
+    page = anna.answered(
+        sandbox.sign_in(anna.sign_in_again(app.pk, another="1"), tenant=known[2]["tenant_id"], answer="no")
+    )
+    assert "2 administrations found" in words(page), "cancelling one keeps the rest"
+    assert path_of(page) == f"{anna.flow}choose"
+    page = anna.answered(sandbox.sign_in(anna.sign_in_again(app.pk, another="1"), user="small@sandbox.example"))
+    assert "2 administrations found" in words(page), "another account that reaches the same company adds no second row"
+    assert {one.name for one in companies(anna)} == {known[0]["name"], known[1]["name"]}
+    with organisation_scope(anna.actor.organisation_id):
+        accounts = set(Connection.objects.values_list("account", flat=True))
+    assert accounts == {"demo@sandbox.example", "small@sandbox.example"}
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("language", ["en", "nl"])
+def test_tenant_ids_are_probed_and_each_line_says_what_came_of_it(actor: Any, sandbox: Sandbox, language: str) -> None:
+    from tests.fixtures.stack import wait_until
+
+    anna, app, known = newcomer(actor(), sandbox, language), register_app(sandbox, "service"), sandbox.companies()
+    sandbox.client(CLIENTS["service"], approved=[one["tenant_id"] for one in known if one is not known[1]])
+    sandbox.control(f"companies/{known[2]['id']}", {"licensed": False})
+    good, unapproved, unlicensed = (one["tenant_id"] for one in known[:3])
+    lines = [
+        "Name;Tenant id", f"A;{good.upper()}", f"B;{unapproved}", f"C;{unlicensed}", f"D;{known[3]['customer_tenant_id']}",
+        f"again {good}", "0a1b2c3d-not-an-id",
+    ]  # fmt: skip
+    location = anna.client.post("/connections/new/", {"connector": "visma_net"}).headers["Location"]
+    anna.flow = location.removesuffix("sign-in")
+    page = anna.client.post(location, {"app": app.pk, "company_ids": "\n".join(lines)}, follow=True)
+    assert path_of(page) == f"{anna.flow}choose"
+    assert ("4 ids were read. 1 was given twice." if language == "en" else "4 id’s gelezen") in words(page)
+    assert ("No id was recognised in" if language == "en" else "Geen id herkend in") in words(page)
+    wait_until(lambda: all(one.described_at for one in companies(anna)))
+    page = words(anna.client.get(f"{anna.flow}choose"))
+    assert known[0]["name"] in page
+    assert page.count('name="company"') == 1
+    for sentence in RESULTS[language]:
+        assert sentence in page
+    sandbox.client(CLIENTS["service"], approved=None)
+    anna.client.post(f"{anna.flow}choose", {"act": "ask_again"})
+    wait_until(lambda: all(one.described_at for one in companies(anna)))
+    assert words(anna.client.get(f"{anna.flow}choose")).count('name="company"') == 2
+    anna.client.post(f"{anna.flow}choose", {"act": "forget"})
+    assert {one.external_id for one in companies(anna)} == {good, unapproved}
+
+
+RESULTS = {
+    "en": (
+        "its administrator has not approved Koppel in the Visma App Store",
+        "the licence has ended",
+        "the tenant id of the customer, not of the company",
+    ),
+    "nl": (
+        "de beheerder ervan heeft Koppel niet goedgekeurd",
+        "de licentie is beëindigd",
+        "het tenant-id van de klant, niet van het bedrijf",
+    ),
+}
+
+
+def test_thousands_of_companies_stay_quick(listed: Newcomer) -> None:
+    import time
+
+    with organisation_scope(listed.actor.organisation_id):
+        one = RemoteCompany.objects.first()
+        assert one is not None
+        common = {"organisation_id": one.organisation_id, "connection_id": one.connection_id, "grant_id": one.grant_id}
+        RemoteCompany.objects.bulk_create(
+            RemoteCompany(
+                **common, external_id=f"x{place}", name=f"Company {place:04d}", country="NL", number=KVK,
+                listed_at=one.listed_at, described_at=timezone.now(),
+            )
+            for place in range(3000)
+        )  # fmt: skip
+        ids = list(RemoteCompany.objects.filter(external_id__startswith="x").values_list("pk", flat=True))
+    took = {}
+    for name, act in (
+        ("list", lambda: listed.client.get(f"{listed.flow}choose")),
+        ("choose", lambda: listed.client.post(f"{listed.flow}choose", {"company": ids})),
+        ("identify", lambda: listed.client.get(f"{listed.flow}identify")),
+        ("next", lambda: listed.client.post(f"{listed.flow}identify", {})),
+        ("assign", lambda: listed.client.get(f"{listed.flow}assign")),
+        ("finish", lambda: listed.client.post(f"{listed.flow}assign", {"act": "finish"})),
+    ):
+        began = time.monotonic()
+        answer = act()
+        took[name] = round(time.monotonic() - began, 2)
+        assert answer.status_code in (200, 302), name
+    assert len(imported(listed.actor)) == 3000
+    assert max(took.values()) < 15, took
+
+
+def test_the_imports_own_page_has_failed_ones_on_top_and_retries_them(listed: Newcomer, actor: Any) -> None:
+    to_assign(listed, 3)
+    listed.client.post(f"{listed.flow}assign", {"act": "skip"}, follow=True)
+    key = imported(listed.actor)[0].imported_in
+    with organisation_scope(listed.actor.organisation_id):
+        last = Administration.objects.order_by("-name").first()
+        assert last is not None
+        Run.objects.filter(administration=last).delete()
+        Administration.objects.filter(pk=last.pk).update(status="failed", status_reason="The books are closed.")
+    page = words(listed.client.get(f"/imports/{key}/"))
+    names = [one.name for one in imported(listed.actor)]
+    assert page.index(names[-1]) < page.index(names[0])
+    assert "The books are closed." in page
+    listed.client.post(f"/administrations/{last.pk}/sync/now", {"next": f"/imports/{key}/"})
+    with organisation_scope(listed.actor.organisation_id):
+        last.refresh_from_db()
+        assert (last.status, Run.objects.filter(administration=last).count()) == ("queued", 1)
+    assert colleague_of(listed, actor, "user").client.get(f"/imports/{key}/").status_code == 404
+
+
+def test_the_same_steps_over_rest(listed: Newcomer) -> None:
+    api = listed.client
+
+    def call(method: str, path: str, body: Any = None) -> Any:
+        answer = getattr(api, method)(f"/api/v1/onboarding/flows{path}", body, content_type="application/json")
+        return answer.status_code, answer.json()
+
+    with organisation_scope(listed.actor.organisation_id):
+        RemoteCompany.objects.update(country="NL", number="", vat_number="")
+        connection_id = Connection.objects.values_list("pk", flat=True).get()
+    status, flow = call("post", "", {"connection": connection_id})
+    assert (status, flow["step"]) == (200, "choose")
+    base = f"/{flow['token']}"
+    first, second = (one["id"] for one in call("get", f"{base}/companies")[1][:2])
+    assert call("post", f"{base}/finish")[1] == {"error": "not_reached"}
+    assert call("post", f"{base}/choose", {"companies": []})[1]["result"] == "stay"
+    assert call("post", f"{base}/choose", {"companies": [first, second]})[1]["step"] == "identify"
+    outcome = call("post", f"{base}/identify", {"identities": [{"company": first, "number": KVK}]})[1]
+    assert [(one["company"], one["field"], one["code"]) for one in outcome["troubles"]] == [
+        (second, "number", "missing")
+    ]
+    given = {"identities": [{"company": second, "reason": "test_demo", "sector": "Onderwijs"}]}
+    assert call("post", f"{base}/identify", given)[1]["result"] == "advance"
+    assert [one["is_complete"] for one in call("get", f"{base}/identities")[1]] == [True, True]
+    assert call("post", f"{base}/assign", {"companies": [first], "users": []})[1]["result"] == "advance"
+    done = call("post", f"{base}/finish")[1]
+    assert (done["result"], done["count"]) == ("complete", 2)
+    assert call("post", f"{base}/finish")[1]["import_id"] == done["import_id"]
+    look = api.get(f"/api/v1/imports/{done['import_id']}").json()
+    assert (look["total"], look["is_over"]) == (2, False)
+    assert len(imported(listed.actor)) == 2
+
+
+def test_over_rest_a_person_signs_in_elsewhere_and_a_flow_can_be_dropped(anna: Newcomer) -> None:
+    app = register_app(anna.sandbox)
+    flow = anna.client.post("/api/v1/onboarding/flows", {"system": "visma_net"}, content_type="application/json").json()
+    base = f"/api/v1/onboarding/flows/{flow['token']}"
+    assert flow["ways"][0]["app"] == app.pk
+    outcome = anna.client.post(f"{base}/sign-in", {"app": app.pk}, content_type="application/json").json()
+    assert (outcome["result"], urlsplit(outcome["open"]).path) == (
+        "elsewhere",
+        f"/connections/new/{flow['token']}/sign-in",
+    )
+    anna.flow = f"/connections/new/{flow['token']}/"
+    anna.answered(anna.sandbox.sign_in(anna.sign_in_again(app.pk)))
+    assert anna.client.get(base).json()["step"] == "choose"
+    assert anna.client.delete(base).json()["result"] == "abort"
+    assert anna.client.get(base).status_code == 404
