@@ -144,7 +144,7 @@ def test_a_setting_comes_from_the_nearest_place(actor: Any) -> None:
         one.template = Template(settings={"fiscal_years_back": 5, "schedule": "night"})
         services.change_settings(boss, one.pk, {"fiscal_years_back": 2})
         one.settings = Administration.objects.get(pk=one.pk).settings
-        one.organisation.settings = {"resources": ["accounts", "entries"], "schedule": "off"}
+        one.organisation.settings = {"resources": ["accounts", "entries"], "schedule": "hourly_8"}
         found = in_force(one)
     assert (found.fiscal_years_back, found.sources["fiscal_years_back"]) == (2, Source.HERE)
     assert (found.schedule, found.sources["schedule"]) == ("night", Source.TEMPLATE)

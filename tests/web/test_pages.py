@@ -226,7 +226,7 @@ def test_a_template_is_made_changed_and_archived(world: World) -> None:
         made = Template.objects.get(name="Nightly")
         wanted = {"schedule": "hourly_2", "fiscal_years_back": 4, "resources": ["accounts", "entries"]}
         assert made.settings == wanted
-    client.post("/organisation/templates/", {"id": made.pk, "name": "Nightly", "schedule": "", "archived": "1"})
+    client.post(f"/organisation/templates/{made.pk}/", {"name": "Nightly", "schedule": "", "archived": "1"})
     with organisation_scope(world.boss.organisation_id):
         made.refresh_from_db()
         assert made.settings == {}
@@ -246,7 +246,7 @@ def test_the_organisation_sets_defaults_beneath_its_templates(world: World) -> N
 
 def test_a_division_is_renamed_and_a_name_is_used_once(world: World) -> None:
     client = world.client("team_leader")
-    client.post("/organisation/divisions/", {"id": world.division.pk, "name": "Zuidwest"})
+    client.post(f"/organisation/divisions/{world.division.pk}/", {"name": "Zuidwest"})
     response = client.post("/organisation/divisions/", {"name": "zuidwest"}, follow=True)
     assert "exists already" in response.content.decode()
     with organisation_scope(world.boss.organisation_id):

@@ -10,13 +10,16 @@ class AdministrationsConfig(AppConfig):
     def ready(self) -> None:
         from koppel.administrations import telling  # noqa: PLC0415 - after models
         from koppel.administrations.bulk import change, stars, switch  # noqa: F401, PLC0415 - after models
+        from koppel.administrations.dependants import Administrations  # noqa: PLC0415 - after models
         from koppel.administrations.proof import imported  # noqa: PLC0415 - after models
         from koppel.administrations.standing import adopt, settle, take_over  # noqa: PLC0415 - after models
         from koppel.connections.dependants import register_dependants  # noqa: PLC0415 - after models
         from koppel.connections.identity import register_take_over  # noqa: PLC0415 - after models
         from koppel.connections.scope import register_proof  # noqa: PLC0415 - after models
+        from koppel.organisations.dependants import register_group_dependants  # noqa: PLC0415 - after models
 
         register_proof(imported)
+        register_group_dependants(Administrations())
         telling.register()
         register_dependants(settle, adopt)
         register_take_over(take_over)

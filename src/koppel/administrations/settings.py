@@ -1,6 +1,6 @@
 """Settings in force: the administration's own value, else its template's, else the organisation's, else Koppel's default.
 
-A resource that the organisation switched off cannot be switched on below it.
+What the organisation switched off cannot be switched on below it: a resource that it does not read, or syncing by schedule.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,19 @@ from typing import Any
 from koppel.administrations.models import Administration
 from koppel.organisations.bundles import RESOURCES, SCHEDULES, problems_with
 
-__all__ = ["DEFAULTS", "RESOURCES", "SCHEDULES", "InForce", "Setting", "Source", "in_force", "problems_with"]
+__all__ = [
+    "DEFAULTS",
+    "RESOURCES",
+    "SCHEDULES",
+    "InForce",
+    "Setting",
+    "Source",
+    "in_force",
+    "problems_with",
+    "settings_in_force",
+]
 
+OFF = "off"
 DEFAULTS: dict[str, Any] = {
     "resources": list(RESOURCES),
     "fiscal_years_back": 1,
@@ -41,7 +52,9 @@ class Setting:
 
 @dataclass(frozen=True)
 class InForce:
-    """The settings of one administration, each with its source in `sources`."""
+    """The settings of one administration, each with its source in `sources`.
+
+    `capped`: settings of which the organisation switched something off that would otherwise be on."""
 
     resources: tuple[str, ...]
     fiscal_years_back: int
@@ -49,30 +62,39 @@ class InForce:
     full_comparison_weekday: int
     notify: tuple[str, ...]
     sources: Mapping[str, Source]
+    capped: frozenset[str] = frozenset()
+
+
+COMPARED = ("resources", "fiscal_years_back", "schedule", "full_comparison_weekday", "notify")
+"""What makes two administrations sync differently."""
 
 
 def in_force(administration: Administration) -> InForce:
     """Needs `template` and `organisation` of the administration (select_related them for many)."""
-    found = {key: _setting(administration, key) for key in DEFAULTS}
-    allowed = administration.organisation.settings.get("resources", RESOURCES)
+    template = administration.template.settings if administration.template else {}
+    return settings_in_force(administration.settings, template, administration.organisation.settings)
+
+
+def settings_in_force(own: Mapping[str, Any], template: Mapping[str, Any], organisation: Mapping[str, Any]) -> InForce:
+    """Nearest first; then what the organisation switched off is off: resources that it does not read, and syncing itself."""
+    found = {key: _setting(key, own, template, organisation) for key in DEFAULTS}
+    allowed = organisation.get("resources", RESOURCES)
+    resources = tuple(key for key in found["resources"].value if key in RESOURCES)
+    schedule = OFF if organisation.get("schedule") == OFF else str(found["schedule"].value)
+    capped = {"resources"} if set(resources) - set(allowed) else set()
     return InForce(
-        resources=tuple(key for key in found["resources"].value if key in allowed and key in RESOURCES),
+        resources=tuple(key for key in resources if key in allowed),
         fiscal_years_back=int(found["fiscal_years_back"].value),
-        schedule=str(found["schedule"].value),
+        schedule=schedule,
         full_comparison_weekday=int(found["full_comparison_weekday"].value),
         notify=tuple(found["notify"].value),
         sources={key: setting.source for key, setting in found.items()},
+        capped=frozenset(capped | ({"schedule"} if schedule != found["schedule"].value else set())),
     )
 
 
-def _setting(administration: Administration, key: str) -> Setting:
-    template = administration.template.settings if administration.template else {}
-    places = (
-        (Source.HERE, administration.settings),
-        (Source.TEMPLATE, template),
-        (Source.ORGANISATION, administration.organisation.settings),
-    )
-    for source, values in places:
+def _setting(key: str, own: Mapping[str, Any], template: Mapping[str, Any], organisation: Mapping[str, Any]) -> Setting:
+    for source, values in ((Source.HERE, own), (Source.TEMPLATE, template), (Source.ORGANISATION, organisation)):
         if key in values:
             return Setting(key, values[key], source)
     return Setting(key, DEFAULTS[key], Source.DEFAULT)

@@ -16,10 +16,13 @@ class BooksConfig(AppConfig):
         from koppel.administrations.life import register_eraser  # noqa: PLC0415 - after models
         from koppel.administrations.panels import Card, Tab, register_card, register_tab  # noqa: PLC0415 - after models
         from koppel.books.erasure import erase_books  # noqa: PLC0415 - after models
+        from koppel.books.labels import RESOURCES  # noqa: PLC0415 - after models
+        from koppel.organisations.bundles import register_resource_labels  # noqa: PLC0415 - after models
 
         pre_migrate.connect(_drop_views, sender=self, dispatch_uid="koppel.books.views")
         post_migrate.connect(_make_views, sender=self, dispatch_uid="koppel.books.views")
         register_eraser(erase_books)
+        register_resource_labels(RESOURCES)
         register_tab(Tab("books", _("Books"), "books:overview", 20))
         register_card(Card("result", "books:chart", 20))
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.http import QueryDict
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -37,6 +38,16 @@ KEYS = {
     "notify": gettext_lazy("Notices"),
 }
 FISCAL_YEARS_BACK_MAX = 20
+_resource_labels: dict[str, str | Promise] = {}
+
+
+def register_resource_labels(labels: Mapping[str, str | Promise]) -> None:
+    """What a person calls each resource: the slice of the books knows."""
+    _resource_labels.update(labels)
+
+
+def resource_label(key: str) -> str:
+    return str(_resource_labels.get(key, key))
 
 
 def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:

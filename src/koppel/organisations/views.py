@@ -4,7 +4,7 @@ from typing import Any
 
 from allauth.account.forms import ResetPasswordForm
 from django.contrib import messages
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -13,7 +13,7 @@ from koppel.audit.models import AuditEntry
 from koppel.organisations import services
 from koppel.organisations.bundles import RESOURCES, SCHEDULE_NAMES, WEEKDAYS, asked
 from koppel.organisations.errors import Refused
-from koppel.organisations.models import Division, Membership, Organisation, Template
+from koppel.organisations.models import Division, Membership, Organisation
 from koppel.organisations.policy import Actor, Permission, Role
 from koppel.web.doors import MemberRequest
 
@@ -34,26 +34,6 @@ def people(request: MemberRequest) -> HttpResponse:
     roles = [(key, label) for key, label in Role.choices if _may_give(request.actor, Role(key))]
     context = {"place": "people", "rows": rows, "roles": roles, "divisions": own}
     return render(request, "organisations/people.html", context)
-
-
-def divisions(request: MemberRequest) -> HttpResponse:
-    """Groups of people and administrations."""
-    request.actor.require(Permission.PEOPLE)
-    if request.method == "POST":
-        return _done(request, _change_division)
-    rows = _named(request, Division).annotate(
-        count=Count("administrations", distinct=True), people=Count("members", distinct=True)
-    )
-    return render(request, "organisations/divisions.html", {"place": "divisions", "rows": rows})
-
-
-def templates(request: MemberRequest) -> HttpResponse:
-    """Named bundles of settings."""
-    request.actor.require(Permission.PEOPLE)
-    if request.method == "POST":
-        return _done(request, _change_template)
-    rows = _named(request, Template).annotate(count=Count("administrations", distinct=True))
-    return render(request, "organisations/templates.html", {"place": "templates", "rows": rows, **_choices()})
 
 
 def activity(request: MemberRequest) -> HttpResponse:
@@ -115,20 +95,6 @@ def _add_person(request: MemberRequest, role: Role) -> int:
     return membership.pk
 
 
-def _change_division(request: MemberRequest) -> None:
-    form = request.POST
-    key, archived = _number(form.get("id", "")), form.get("archived") == "1"
-    services.save_division(request.actor, key, form.get("name", ""), archived=archived)
-
-
-def _change_template(request: MemberRequest) -> None:
-    form, key = request.POST, _number(request.POST.get("id", ""))
-    own = Template.objects.filter(organisation_id=request.actor.organisation_id)
-    before = own.filter(pk=key or 0).values_list("settings", flat=True).first() or {}
-    values, archived = asked(form, before), form.get("archived") == "1"
-    services.save_template(request.actor, key, form.get("name", ""), values, archived=archived)
-
-
 def _change_organisation(request: MemberRequest) -> None:
     before = Organisation.objects.values_list("settings", flat=True).get(pk=request.actor.organisation_id)
     values = asked(request.POST, before)
@@ -154,8 +120,3 @@ def _choices() -> dict[str, Any]:
 
 def _number(text: str) -> int | None:
     return int(text) if text.isdecimal() else None
-
-
-def _named(request: MemberRequest, kind: type[Division] | type[Template]) -> "QuerySet[Any]":
-    found = kind._default_manager.filter(organisation_id=request.actor.organisation_id)
-    return found.order_by("archived_at", "name")

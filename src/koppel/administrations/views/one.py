@@ -81,8 +81,11 @@ def settings_page(request: MemberRequest, administration_id: int) -> HttpRespons
             return HttpResponseRedirect(request.path)
         except Refused as refusal:
             messages.error(request, str(refusal))
+    now = in_force(one)
     context = frame(request, one, "settings") | {
-        "in_force": in_force(one),
+        "in_force": now,
+        "resources_capped": "resources" in now.capped,
+        "schedule_capped": "schedule" in now.capped,
         "all_resources": RESOURCES,
         "schedules": list(SCHEDULE_NAMES.items()),
         "weekdays": list(enumerate(WEEKDAYS)),

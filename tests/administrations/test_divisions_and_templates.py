@@ -1,0 +1,134 @@
+"""Divisions and templates: made, renamed, filled, merged, archived; and what a template's change does, told before it does."""
+
+from typing import Any
+
+import pytest
+
+from koppel.administrations.models import Administration
+from koppel.administrations.settings import Source, in_force
+from koppel.audit.models import AuditEntry
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations import divisions, templates_of_settings
+from koppel.organisations.errors import NotAllowed, Refused
+from koppel.organisations.models import Division, Organisation, Template
+from tests.administrations.firm import firm_of
+from tests.administrations.test_bulk import colleague
+from tests.administrations.test_list import browser_of, names
+from tests.books.ledger import administration_of
+
+
+def test_a_division_is_made_filled_renamed_and_gives_sight(actor: Any) -> None:
+    boss = actor("administrator")
+    user = colleague(actor, boss, "user")
+    one = administration_of(boss)
+    browser = browser_of(boss)
+    page = browser.post("/organisation/divisions/", {"name": "Zuid"}).headers["Location"]
+    browser.post(page, {"name": "Zuidwest", "people": [user.membership_id], "has_people": "1"})
+    with organisation_scope(boss.organisation_id):
+        division = Division.objects.get()
+        Administration.objects.filter(pk=one.pk).update(division=division)
+    assert division.name == "Zuidwest"
+    assert names(user, "") == [one.name]
+    listing = browser.get("/organisation/divisions/").content.decode()
+    assert f'href="/administrations/?division={division.pk}">1<' in listing
+    browser.post(page, {"name": "Zuidwest", "has_people": "1"})
+    assert names(user, "") == []
+    again = browser.post("/organisation/divisions/", {"name": "zuidwest"}, follow=True)
+    assert "exists already" in again.content.decode()
+    assert browser_of(user).post(page, {"name": "x"}).status_code == 403
+
+
+def test_merging_divisions_moves_people_and_administrations_and_leaves_it_archived(actor: Any) -> None:
+    boss = actor("administrator")
+    user = colleague(actor, boss, "user")
+    firm = firm_of(boss, 20)
+    north, east = firm.divisions[:2]
+    with organisation_scope(boss.organisation_id):
+        divisions.set_people(boss, north, [user.membership_id])
+        theirs = Administration.objects.filter(division_id__in=[north, east]).count()
+    page = browser_of(boss).get(f"/organisation/divisions/{north}/").content.decode()
+    assert "4 administrations, 1 people" in page
+    browser_of(boss).post(f"/organisation/divisions/{north}/merge", {"into": east})
+    with organisation_scope(boss.organisation_id):
+        assert Administration.objects.filter(division_id=east).count() == theirs
+        assert Division.objects.get(pk=north).archived_at
+        assert AuditEntry.objects.get(act="division.merged").details["administrations"] == theirs - 4
+        with pytest.raises(Refused):
+            divisions.merge(boss, east, north)
+        with pytest.raises(Refused):
+            divisions.merge(boss, east, east)
+        with pytest.raises(NotAllowed):
+            divisions.merge(user, east, firm.divisions[2])
+    assert len(names(user, "")) == theirs
+
+
+def test_a_templates_change_says_first_how_many_change_and_how(actor: Any) -> None:
+    boss = actor("administrator")
+    firm = firm_of(boss, 30)
+    standard = firm.templates[0]
+    with organisation_scope(boss.organisation_id):
+        having = Administration.objects.filter(template_id=standard).order_by("pk")
+        own = having.first()
+        assert own
+        Administration.objects.filter(pk=own.pk).update(settings={"schedule": "off"})
+        count = having.count()
+    browser = browser_of(boss)
+    address = f"/organisation/templates/{standard}/"
+    form = {"name": "Standard", "schedule": "night", "fiscal_years_back": "1"}
+    page = browser.post(address, form).content.decode()
+    assert f"{count - 1} of {count} administrations change" in page
+    assert "<td>Daily</td><td>At night</td>" in page
+    with organisation_scope(boss.organisation_id):
+        assert Template.objects.get(pk=standard).settings == {}, "only told"
+    stale = browser.post(address, {**form, "confirmed": "1"}).content.decode()
+    assert f"{count - 1} of {count} administrations change" in stale, "what was confirmed is not what would happen"
+    browser.post(address, {**form, "confirmed": str(count - 1)})
+    with organisation_scope(boss.organisation_id):
+        assert Template.objects.get(pk=standard).settings == {"schedule": "night", "fiscal_years_back": 1}
+        assert AuditEntry.objects.get(act="template.settings_changed").details["before"] == {}
+        one = having.select_related("template", "organisation").last()
+        assert one
+        assert (in_force(one).schedule, in_force(one).sources["schedule"]) == ("night", Source.TEMPLATE)
+    settings = browser.get(f"/administrations/{one.pk}/settings/").content.decode()
+    assert "from the template" in settings
+    assert "“Standard”" in settings
+
+
+def test_what_changes_nothing_is_stored_without_asking(actor: Any) -> None:
+    boss = actor("administrator")
+    firm = firm_of(boss, 6)
+    address = f"/organisation/templates/{firm.templates[1]}/"
+    browser_of(boss).post(address, {"name": "Daily", "schedule": "daily"})
+    with organisation_scope(boss.organisation_id):
+        template = Template.objects.get(pk=firm.templates[1])
+        assert (template.name, template.settings) == ("Daily", {"schedule": "daily"})
+
+
+def test_what_the_organisation_switched_off_stays_off_below_it(actor: Any) -> None:
+    boss = actor("administrator")
+    firm = firm_of(boss, 6)
+    with organisation_scope(boss.organisation_id):
+        Organisation.objects.update(settings={"resources": ["accounts", "entries"], "schedule": "off"})
+        Template.objects.filter(pk=firm.templates[0]).update(settings={"resources": ["accounts", "contacts"]})
+        Administration.objects.update(settings={"schedule": "hourly_2"}, template_id=firm.templates[0])
+        one = Administration.objects.select_related("template", "organisation").first()
+        assert one
+        now = in_force(one)
+        assert (now.resources, now.schedule, now.capped) == (("accounts",), "off", {"resources", "schedule"})
+        none = templates_of_settings.preview(boss, firm.templates[0], {"resources": ["accounts", "journals"]})
+        assert none.changed == 0, "what is capped above changes nothing"
+        some = templates_of_settings.preview(boss, firm.templates[0], {"resources": ["accounts", "entries"]})
+        assert (some.changed, some.total) == (6, 6)
+    page = browser_of(boss).get(f"/administrations/{one.pk}/settings/").content.decode()
+    assert page.count("switched off by the organisation") == 2
+    editor = browser_of(boss).get(f"/organisation/templates/{firm.templates[0]}/").content.decode()
+    assert "switched off by the organisation" in editor
+
+
+def test_merging_templates_gives_the_other_one(actor: Any) -> None:
+    boss = actor("administrator")
+    firm = firm_of(boss, 9)
+    browser_of(boss).post(f"/organisation/templates/{firm.templates[0]}/merge", {"into": firm.templates[1]})
+    with organisation_scope(boss.organisation_id):
+        assert Administration.objects.filter(template_id=firm.templates[1]).count() == 6
+        assert Template.objects.get(pk=firm.templates[0]).archived_at
