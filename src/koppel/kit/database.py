@@ -4,19 +4,22 @@ Django's async ORM runs on one thread; workers read and write hundreds of pages 
 """
 
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from koppel.kit.tenancy import INSTALLATION, set_scope_sql
+from koppel.kit.tenancy import INSTALLATION
 
 KEEP_ALIVE: dict[str, Any] = {"keepalives_idle": 15, "tcp_user_timeout": 15000}
 WAIT_SECONDS = 60
 GIVE_UP = "-c idle_in_transaction_session_timeout=15s"
 """A process that was stopped in the middle of a transaction, and whose machine still answers, must not hold its locks."""
+UNCHECKED_SECONDS = 2.0
 Connection = AsyncConnection[tuple[Any, ...]]
 
 
@@ -34,8 +37,8 @@ class Database:
             min_size=1,
             max_size=size,
             timeout=WAIT_SECONDS,
-            kwargs={"application_name": "koppel worker", "options": GIVE_UP, **KEEP_ALIVE},
-            check=AsyncConnectionPool.check_connection,
+            kwargs={"application_name": "koppel worker", "autocommit": True, "options": GIVE_UP, **KEEP_ALIVE},
+            check=_check_after_idling,
             open=False,
         )
         async with pool:
@@ -57,9 +60,23 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(self, scope: int) -> AsyncIterator[Connection]:
-        async with self._pool.connection() as connection, connection.transaction():
-            await connection.execute(*set_scope_sql(scope))
-            yield connection
+        async with self._pool.connection() as connection:
+            # Begin and scope in one round trip; the pool's block commits, or rolls back what raised.
+            await connection.execute(_BEGIN.format(int(scope)).encode())
+            try:
+                yield connection
+            finally:
+                _used_at[connection] = time.monotonic()
+
+
+_BEGIN = "BEGIN; SELECT set_config('koppel.organisation', '{}', true)"
+_used_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
+
+
+async def _check_after_idling(connection: Connection) -> None:
+    """A connection that was in use a moment ago is good: asking each time would cost as much as the work."""
+    if time.monotonic() - _used_at.get(connection, 0.0) > UNCHECKED_SECONDS:
+        await AsyncConnectionPool.check_connection(connection)
 
 
 async def lock_connection() -> Connection:

@@ -9,20 +9,34 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TypeVar
 
-from django.db import connections
+from django.db import close_old_connections, connections
 
 T = TypeVar("T")
 
 
 async def in_django(work: Callable[[], T]) -> T:
-    """Run a use case in a thread; the thread gives its database connection back afterwards."""
-    return await asyncio.to_thread(_alone, work)
+    """Run a use case in a thread; the thread gives its database connection back afterwards, unless `threads_last`."""
+    return await asyncio.to_thread(_kept if _lasting else _alone, work)
+
+
+def threads_last() -> None:
+    """In a worker the threads live as long as the process, and keep a connection each: a new one for each use case would
+    cost more than the use case."""
+    _lasting.append(True)
 
 
 def apart(work: Callable[[], T]) -> T:
     """Run a use case in a transaction that the caller's fate does not touch."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         return pool.submit(copy_context().run, _alone, work).result()
+
+
+_lasting: list[bool] = []
+
+
+def _kept(work: Callable[[], T]) -> T:
+    close_old_connections()
+    return work()
 
 
 def _alone(work: Callable[[], T]) -> T:

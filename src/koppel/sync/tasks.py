@@ -1,27 +1,23 @@
 """Performs a run that this worker holds, whoever took it: the dispatcher from the queue of runs, or a job."""
 
-import asyncio
 import os
 import socket
 import uuid
-from collections.abc import Callable
-from typing import TypeVar
 
 import structlog
-from django.db import close_old_connections
 from procrastinate.contrib.django import app
 
 from koppel.connections.runtime import of_worker
 from koppel.connections.scope import note_refusal
 from koppel.connections.sessions import Runtime
 from koppel.connector.errors import ConnectorError, Unreachable
+from koppel.kit.threads import in_django
 from koppel.sync import engine, ledger, outcomes
 from koppel.sync.errors import Fenced, TurnOver
 from koppel.sync.ledger import Held
 from koppel.sync.reactions import Next, Reaction, reaction_to, wait_seconds
 from koppel.sync.standstill import OUTAGE, outage_seconds
 
-T = TypeVar("T")
 WORKER = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 log = structlog.get_logger(__name__)
 
@@ -103,13 +99,3 @@ async def _crashed(runtime: Runtime, held: Held, error: Exception) -> None:
 async def _finish(runtime: Runtime, held: Held, state: str, code: str, reason: str) -> bool:
     async with runtime.database.scoped(held.organisation_id) as connection:
         return await ledger.finish(connection, held, state, code, reason)
-
-
-async def in_django(work: Callable[[], T]) -> T:
-    """Run a use case in a thread; a connection that the server has closed meanwhile is replaced first."""
-
-    def within() -> T:
-        close_old_connections()
-        return work()
-
-    return await asyncio.to_thread(within)

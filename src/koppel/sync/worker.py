@@ -12,9 +12,10 @@ from procrastinate.jobs import Status
 from koppel.connections.keeper import ATTEND_EVERY_SECONDS, Keeper
 from koppel.connections.runtime import as_worker
 from koppel.kit.http import HttpClient
+from koppel.kit.threads import in_django, threads_last
 from koppel.sync.dispatcher import Dispatcher
 from koppel.sync.services import request_due_runs
-from koppel.sync.tasks import in_django, perform_run
+from koppel.sync.tasks import perform_run
 
 REVIVE_SECONDS = 5
 SCHEDULE_SECONDS = 60
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 def main(concurrency: int = 20) -> None:
     """Work until SIGTERM or SIGINT; jobs under way are finished or left to the next worker."""
+    threads_last()
     asyncio.run(_main(concurrency))
 
 

@@ -75,7 +75,7 @@ class Erp:
         if path == "/v2/journaltransaction":
             return _journal(stored, query)
         if path == "/v2/generalledgerbalance":
-            return _balances(stored, query, shapes.moment(company.books.modified))
+            return _balances(stored, query)
         if path in LISTS:
             return _json(shapes.encode(_changed(_list(stored, company, path, LISTS[path]), query)))
         if path in PAGED:
@@ -200,12 +200,12 @@ def _between(found: list[Batch], first: int, last: int) -> Iterator[tuple[bytes,
             break
 
 
-def _balances(stored: Stored, query: Query, modified: str) -> web.Response:
+def _balances(stored: Stored, query: Query) -> web.Response:
     selected = _selected(query)
     if selected is None:
         return message(400, "Either periodId or lastModifiedDateTime must be specified.")
     period, since = selected
-    found = [row for key, row in stored.balances if (not period or key == period) and modified >= since]
+    found = [row for key, stamp, row in stored.balances if (not period or key == period) and stamp >= since]
     number, size = _page_of(stored, query)
     tail = b',"metadata":' + shapes.encode(_metadata(stored, len(found))) + b"}"
     return _json(b"[" + b",".join(row + tail for row in found[(number - 1) * size : number * size]) + b"]")

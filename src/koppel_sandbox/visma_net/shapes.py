@@ -233,14 +233,20 @@ def credit_terms(company: Company) -> list[dict[str, Any]]:
     ]
 
 
-def balances(company: Company) -> Iterable[tuple[str, bytes]]:
-    """(period, JSON object without its end and metadata)."""
+def balances(company: Company) -> Iterable[tuple[str, str, bytes]]:
+    """(period, when it was changed, JSON object without its end and metadata). A balance changes with its entries."""
     books = company.books
+    changed: dict[tuple[str, str], datetime] = {}
+    for entry in books.entries:
+        for line in entry.lines:
+            key = (line.account, entry.period)
+            changed[key] = max(changed.get(key, entry.modified), entry.modified)
     for one in books.balances():
-        yield one.period, encode(_balance(company, books, one))[:-1]
+        stamp = moment(changed.get((one.account, one.period), books.modified))
+        yield one.period, stamp, encode(_balance(company, books, one, stamp))[:-1]
 
 
-def _balance(company: Company, books: Books, one: Balance) -> dict[str, Any]:
+def _balance(company: Company, books: Books, one: Balance, stamp: str) -> dict[str, Any]:
     account = books.accounts[one.account]
     figures = {
         "periodToDateDebit": amount(one.debit),
@@ -259,7 +265,7 @@ def _balance(company: Company, books: Books, one: Balance) -> dict[str, Any]:
         **figures,
         **{f"{name}InCurrency": value for name, value in figures.items()},
         "yearClosed": False,
-        "lastModifiedDateTime": moment(books.modified),
+        "lastModifiedDateTime": stamp,
     }
 
 

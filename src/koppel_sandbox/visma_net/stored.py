@@ -33,7 +33,7 @@ class Stored:
     will be done to the batches while a client reads."""
 
     batches: list[Batch]
-    balances: list[tuple[str, bytes]]
+    balances: list[tuple[str, str, bytes]]
     lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     page_size_max: int = PAGE_SIZE_MAX
     stated_page_size_max: int | None = None
