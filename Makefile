@@ -28,6 +28,7 @@ check: $(READY) ## Style, types and arrows only: seconds
 	@.venv/bin/lint-imports
 
 bench: $(READY) ## Measure, a JSON line per figure (ID=embedded_postgres: one of them)
+	@$(UV) sync --frozen -q --group bench >&2
 	@.venv/bin/python -m bench $(ID)
 
 docs: $(READY) ## Where the documentation is, and whether it names every setting, permission and command

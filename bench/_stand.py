@@ -5,14 +5,18 @@ Everything lies in a temporary folder and is gone afterwards. Work is done as th
 
 import contextlib
 import os
+import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from koppel.kit.embedded_postgres import Addresses, EmbeddedPostgres
-from tests.fixtures.stack import Connected, Sandbox, register_app, run_sandbox
+from tests.fixtures.stack import Connected, Sandbox, register_app, run_sandbox, run_worker
 
 if TYPE_CHECKING:
     from tests.sync.syncing import Synced
@@ -45,6 +49,39 @@ def stand(*, companies: int, lines: int) -> Iterator[Stand]:
             _surround_django(server.addresses, home)
             with run_sandbox(companies=companies, lines=lines) as sandbox:
                 yield Stand(_connected(sandbox), server.addresses)
+
+
+@contextlib.contextmanager
+def worker(stood: Stand) -> Iterator["subprocess.Popen[bytes]"]:
+    """A real `koppel worker`."""
+    with run_worker(stood.addresses.superuser_url) as process:
+        yield process
+
+
+def entries_import(company: "Synced", timeout_seconds: float = 600) -> int:
+    """Ask for a first sync of the entries and wait until a worker has done it. The run's id."""
+    from koppel.kit.tenancy import organisation_scope
+    from koppel.sync.models import OPEN_STATES, Run
+    from koppel.sync.services import request_run
+
+    organisation = company.actor.organisation_id
+    with organisation_scope(organisation):
+        request_run(company.actor, company.administration_id, resources=["entries"])
+        run_id = Run.objects.latest("pk").pk
+    deadline = time.monotonic() + timeout_seconds
+    while time.monotonic() < deadline:
+        with organisation_scope(organisation):
+            if Run.objects.get(pk=run_id).state not in OPEN_STATES:
+                return run_id
+        time.sleep(0.2)
+    raise RuntimeError("The import took too long.")
+
+
+def forget_books(stood: Stand) -> None:
+    """As if nothing had been read."""
+    with psycopg.connect(stood.addresses.superuser_url) as connection:
+        connection.execute("TRUNCATE books_entry, books_entry_line, sync_checkpoint, sync_change, sync_seen")
+        connection.execute("CHECKPOINT")
 
 
 def _surround_django(addresses: Addresses, home: Path) -> None:

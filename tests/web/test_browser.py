@@ -90,6 +90,7 @@ def pages(world: World) -> dict[str, str]:
         "history": f"{one}/history/",
         "books": f"{one}/books/",
         "sync": f"{one}/sync/",
+        "sync-run": f"{one}/sync/runs/{world.run_id}/",
         "issues": "/issues/",
         "notices": "/notices/",
         "notices-unread": "/notices/?show=unread",

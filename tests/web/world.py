@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.test import Client
+from django.utils import timezone
 
 from koppel.administrations.models import Administration
 from koppel.connections.models import AppRegistration, Connection
@@ -16,6 +17,7 @@ from koppel.notifications.services import notify
 from koppel.organisations import services
 from koppel.organisations.models import Division, Organisation, Template, User
 from koppel.organisations.policy import Actor, Role
+from koppel.sync.models import Change, Run, RunResource
 from tests.books.ledger import administration_of, assign
 
 IMPORT = 7
@@ -29,6 +31,7 @@ class World:
     configuring: Administration
     division: Division
     template: Template
+    run_id: int
 
     def client(self, role: str, language: str = "en") -> Client:
         """A browser in which this person is signed in and reads this language."""
@@ -60,7 +63,24 @@ def world_of(actor: Any) -> World:
     with organisation_scope(boss.organisation_id):
         raise_issue(boss.organisation_id, "made_up_by_a_test", ("administration", active.pk))
         notify(boss.organisation_id, "made_up_by_a_test", [one.membership_id for one in people.values()], {})
-    return World(boss, people, active, configuring, division, template)
+    return World(boss, people, active, configuring, division, template, changed_run(active))
+
+
+def changed_run(administration: Administration) -> int:
+    """A finished run that changed an account of a closed year and dropped another. Its id."""
+    before = b'{"accountCD":"1000","type":"Asset","description":"Kas","active":true}'
+    after = before.replace(b'"Kas"', b'"Kas en bank"')
+    own = {"organisation_id": administration.organisation_id, "administration_id": administration.pk}
+    with organisation_scope(administration.organisation_id):
+        run = Run.objects.create(**own, trigger="schedule", state="succeeded", attempt=1)
+        RunResource.objects.create(
+            organisation_id=administration.organisation_id, run=run, resource="accounts", position=0, state="done",
+            mode="full", rows=40, changed=1, deleted=1,
+        )  # fmt: skip
+        common = {**own, "run_id": run.pk, "resource": "accounts", "at": timezone.now(), "before": before}
+        Change.objects.create(**common, external_id="1000", kind="changed", after=after)
+        Change.objects.create(**common, external_id="1010", kind="deleted", period="202512", in_closed_period=True)
+    return run.pk
 
 
 def _other(actor: Any, firm: Organisation) -> Actor:

@@ -8,7 +8,8 @@ from ninja.responses import Status
 
 from koppel.administrations.errors import NotThere
 from koppel.administrations.scope import administration_for
-from koppel.sync.models import Run, RunResource
+from koppel.sync import history
+from koppel.sync.models import Checkpoint, Run, RunResource
 from koppel.sync.progress import RunProgress, progress_of_runs
 from koppel.sync.queries import ImportLine, import_state
 from koppel.sync.services import cancel_run, request_run
@@ -191,6 +192,83 @@ def _progress(found: RunProgress | None) -> dict[str, Any] | None:
         return None
     parts = [{name: getattr(part, name) for name in PartOut.model_fields} for part in found.parts]
     return {name: getattr(found, name) for name in ProgressOut.model_fields if name != "parts"} | {"parts": parts}
+
+
+class CompleteOut(Schema):
+    """`complete_as_of`: everything the source knew at this moment is in the books. `compared_at`: the newest complete read,
+    which also proved what is gone. `why_not`: a sentence when the source does not give this resource."""
+
+    resource: str
+    complete_as_of: datetime | None
+    compared_at: datetime | None
+    available: bool
+    why_not: str
+
+
+@router.get("/{administration_id}/sync/resources", response=list[CompleteOut])
+def resources(request: MemberRequest, administration_id: int) -> list[CompleteOut]:
+    """How complete each resource is."""
+    one = administration_for(request.actor, administration_id)
+    found = Checkpoint.objects.filter(organisation_id=one.organisation_id, administration=one).order_by("resource")
+    return [
+        CompleteOut(
+            resource=mark.resource, complete_as_of=mark.complete_as_of, compared_at=mark.last_full_at,
+            available=mark.available, why_not=mark.why_not,
+        )
+        for mark in found
+    ]  # fmt: skip
+
+
+class FieldOut(Schema):
+    name: str
+    before: str
+    after: str
+
+
+class ChangeOut(Schema):
+    """`fields` differ, as Koppel names them; `before` and `after` are the source's own record, or null."""
+
+    resource: str
+    external_id: str
+    kind: str
+    at: datetime
+    period: str
+    in_closed_period: bool
+    fields: list[FieldOut]
+    before: str | None
+    after: str | None
+
+
+class ChangesOut(Schema):
+    total: int
+    page: int
+    pages: int
+    changes: list[ChangeOut]
+
+
+@router.get("/{administration_id}/sync/runs/{run_id}/changes", response=ChangesOut)
+def changes(
+    request: MemberRequest, administration_id: int, run_id: int, resource: str = "", kind: str = "", search: str = "",
+    closed: bool = False, page: int = 1,
+) -> ChangesOut:  # fmt: skip
+    """What a run added, changed and deleted, 50 on a page. The first complete read of a resource is not repeated here."""
+    one = administration_for(request.actor, administration_id)
+    run = history.run_of(one, run_id)
+    if run is None:
+        raise NotThere
+    found = history.changes_of(one, run, history.Filter(resource, kind, search, closed), page)
+    return ChangesOut(
+        total=found.total, page=found.page, pages=found.pages, changes=[_change(each) for each in found.changes]
+    )
+
+
+def _change(shown: history.Shown) -> ChangeOut:
+    change = shown.change
+    return ChangeOut(
+        resource=change.resource, external_id=change.external_id, kind=change.kind, at=change.at, period=change.period,
+        in_closed_period=change.in_closed_period, before=shown.before or None, after=shown.after or None,
+        fields=[FieldOut(name=each.name, before=each.before, after=each.after) for each in shown.fields],
+    )  # fmt: skip
 
 
 def _out(run: Run) -> RunOut:

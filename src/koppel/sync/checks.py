@@ -22,12 +22,21 @@ SELECT entry.external_id, entry.number, sum(line.debit - line.credit)
 """
 
 
+_IN_CLOSED_PERIODS = """
+SELECT period, count(*), max(run_id) FROM sync_change
+ WHERE administration_id = %s AND at > now() - interval '30 days' AND in_closed_period
+   AND resource IN ('entries', 'entry_lines')
+ GROUP BY period ORDER BY period
+"""
+
+
 def check(organisation_id: int, administration_id: int) -> None:
     """Raise what is wrong, resolve what is right again. Joins the caller's scope."""
     subject = ("administration", administration_id)
     _unbalanced(organisation_id, subject)
     _balances(organisation_id, subject)
     _rejected(organisation_id, subject)
+    _closed_periods(organisation_id, subject)
 
 
 def _unbalanced(organisation_id: int, subject: tuple[str, int]) -> None:
@@ -64,6 +73,17 @@ def _rejected(organisation_id: int, subject: tuple[str, int]) -> None:
         reason = rows.filter(resource=resource).values_list("reason", flat=True).first() or ""
         facts = {"resource": resource, "count": count, "reason": reason}
         raise_issue(organisation_id, "records_rejected", subject, facts, detail_key=resource)
+
+
+def _closed_periods(organisation_id: int, subject: tuple[str, int]) -> None:
+    """Whoever filed accounts on a closed period wants to know that it moved. Told for a month after the last change."""
+    with connection.cursor() as cursor:
+        cursor.execute(_IN_CLOSED_PERIODS, [subject[1]])
+        found: list[tuple[str, int, int]] = cursor.fetchall()
+    resolve_issues_except(organisation_id, subject, "closed_period_changed", {period for period, _c, _r in found})
+    for period, count, run in found:
+        facts = {"period": period, "count": count, "run": run}
+        raise_issue(organisation_id, "closed_period_changed", subject, facts, detail_key=period)
 
 
 def resolve_issues_except(organisation_id: int, subject: tuple[str, int], code: str, still: set[str]) -> None:

@@ -11,6 +11,7 @@ from koppel.administrations.doors import administration_or_404
 from koppel.books.labels import RESOURCES
 from koppel.books.queries import counts
 from koppel.organisations.policy import Permission
+from koppel.sync import history
 from koppel.sync.errors import NotPossible
 from koppel.sync.progress import progress_of_runs
 from koppel.sync.queries import import_state, newest_run, recent_runs, resource_lines
@@ -34,6 +35,32 @@ def overview(request: MemberRequest, administration_id: int) -> HttpResponse:
     }
     template = "sync/resources.html" if request.headers.get("HX-Request") else "sync/overview.html"
     return render(request, template, context)
+
+
+def run_detail(request: MemberRequest, administration_id: int, run_id: int) -> HttpResponse:
+    """What one run read and changed, each record before and after. Filtered by the address."""
+    one = administration_or_404(request.actor, administration_id)
+    run = history.run_of(one, run_id)
+    if run is None:
+        raise Http404
+    asked = request.GET
+    wanted = history.Filter(
+        asked.get("resource", ""), asked.get("kind", ""), asked.get("q", "").strip(), asked.get("closed") == "1"
+    )
+    page = asked.get("page", "1")
+    parts = sorted(run.parts.all(), key=lambda part: part.position)
+    context = {
+        "administration": one,
+        "tab": "sync",
+        "run": run,
+        "parts": parts,
+        "wanted": wanted,
+        "listing": history.changes_of(one, run, wanted, int(page) if page.isdigit() else 1),
+        "resources": RESOURCES.items(),
+        "kinds": history.KINDS,
+        "first": any(part.added for part in parts),
+    }
+    return render(request, "sync/run.html", context)
 
 
 @require_POST

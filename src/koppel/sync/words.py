@@ -28,6 +28,15 @@ def register() -> None:
         ),
     )
     issues.register(
+        "closed_period_changed",
+        Entry(
+            _("%(count)s entries or lines of the closed period %(period)s were changed at the source."),
+            _("What was reported on this period may no longer be right. Koppel took the changes over and lists each."),
+            _("Show the changes"),
+            _closed_changes,
+        ),
+    )
+    issues.register(
         "balance_differs",
         Entry(
             ngettext_lazy(
@@ -104,6 +113,10 @@ def _sync(administration_id: int, _facts: Mapping[str, Any]) -> str:
 
 def _entry(administration_id: int, facts: Mapping[str, Any]) -> str:
     return reverse("books:entry", args=[administration_id, facts.get("entry", "-")])
+
+
+def _closed_changes(administration_id: int, facts: Mapping[str, Any]) -> str:
+    return f"{reverse('sync:run', args=[administration_id, int(facts.get('run', 0))])}?closed=1#changes"
 
 
 def _differences(administration_id: int, facts: Mapping[str, Any]) -> str:
