@@ -151,6 +151,7 @@ def flow(request: MemberRequest, token: UUID) -> FlowOut:
 
 @router.delete("/flows/{token}", response=OutcomeOut)
 def abandon(request: MemberRequest, token: UUID) -> OutcomeOut:
+    """Leave the flow. What it has imported stays."""
     return _out(steps.abort(_flow(request, token)))
 
 
@@ -162,6 +163,7 @@ def sign_in(request: MemberRequest, token: UUID, given: SignInIn) -> OutcomeOut:
 
 @router.get("/flows/{token}/companies", response=list[CompanyOut])
 def companies(request: MemberRequest, token: UUID) -> list[CompanyOut]:
+    """What the sign-in reaches, each with what is known of it and whether it can be chosen."""
     found = choosing.rows(request.actor, _flow(request, token, Step.CHOOSE))
     return [
         CompanyOut(
@@ -175,11 +177,13 @@ def companies(request: MemberRequest, token: UUID) -> list[CompanyOut]:
 
 @router.post("/flows/{token}/choose", response=OutcomeOut)
 def choose(request: MemberRequest, token: UUID, given: ChooseIn) -> OutcomeOut:
+    """Which companies to bring in; all of those named, none else."""
     return _out(steps.choose(request.actor, _flow(request, token, Step.CHOOSE), given.companies))
 
 
 @router.get("/flows/{token}/identities", response=list[IdentityOut])
 def identities(request: MemberRequest, token: UUID) -> list[IdentityOut]:
+    """Per chosen company what is known of its number, what is wrong with it, and what is still needed."""
     found = identifying.answers(_flow(request, token, Step.IDENTIFY))
     return [
         IdentityOut(
@@ -203,6 +207,7 @@ def identify(request: MemberRequest, token: UUID, given: IdentifyIn) -> OutcomeO
 
 @router.post("/flows/{token}/assign", response=OutcomeOut)
 def assign(request: MemberRequest, token: UUID, given: AssignIn) -> OutcomeOut:
+    """A division, people and a template for some or all of the chosen companies."""
     found = _flow(request, token, Step.ASSIGN)
     return _out(
         steps.assign(found, given.companies, division_id=given.division, template_id=given.template, users=given.users)
