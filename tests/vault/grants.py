@@ -26,7 +26,7 @@ class Given:
 
     def row(self) -> Grant:
         with organisation_scope(self.organisation_id):
-            return Grant.objects.select_related("connection").get(pk=self.grant_id)
+            return Grant.objects.select_related("connection__app").get(pk=self.grant_id)
 
     def change(self, **values: Any) -> None:
         with organisation_scope(self.organisation_id):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import IO, Any
 
+from tests.fixtures.stack import Sandbox, wait_until
 from tests.vault.grants import Given
 
 
@@ -64,3 +65,21 @@ def programs(count: int, given: Sequence[Given], **asked: Any) -> Iterator[list[
         for one in found:
             one.ready()
         yield found
+
+
+def die_at(step: str, sandbox: Sandbox, client_id: str, given: Sequence[Given]) -> None:
+    """A process begins to renew these grants and is killed when all of them have come to this step (`program.STEPS`)."""
+    with programs(1, given, stop_at=step) as (doomed,):
+        if step == "called":
+            sandbox.client(client_id, token_seconds=30)
+        doomed.go()
+        for _each in given:
+            assert doomed.read()["at"] == step
+        if step == "called":
+            wait_until(lambda: all(_refreshes(sandbox, one) for one in given))
+        doomed.kill()
+        sandbox.client(client_id, token_seconds=0)
+
+
+def _refreshes(sandbox: Sandbox, given: Given) -> int:
+    return int(sandbox.control("tokens?families=1")["families"][given.family]["refreshes"])

@@ -1,7 +1,8 @@
 """A process with a vault, to be run many at once and killed: `python -m tests.vault.program '{"grants": [[org, id] …], …}'`.
 
 Says on standard output, one JSON object per line: `ready`; then, when a line comes in, for each grant `token` (a hash of it) or
-`error`; and `at` when it has come to the step at which it stands still (`stop_at`), for somebody to kill it there.
+`error` (`briefly`: one hash over all, and the errors counted), and `done`. With `stop_at` it stands still at that step of each
+refresh and says `at`, for somebody to kill it there.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import hashlib
 import json
 import sys
 import time
+from collections import Counter
 from typing import Any
 
 import django
@@ -32,18 +34,24 @@ async def main(asked: dict[str, Any]) -> None:
         say(ready=True)
         while await asyncio.to_thread(sys.stdin.readline):
             began = time.monotonic()
-            await asyncio.gather(*(use(made, *one) for one in asked["grants"]))
+            found = await asyncio.gather(*(use(made, *one) for one in asked["grants"]))
+            if asked.get("briefly"):
+                tokens = hashlib.sha256("".join(one.get("token", "") for one in found).encode()).hexdigest()
+                say(tokens=tokens, errors=Counter(one["error"] for one in found if "error" in one))
+            else:
+                for one in found:
+                    say(**one)
             say(done=True, seconds=time.monotonic() - began)
 
 
-async def use(made: Any, organisation_id: int, grant_id: int) -> None:
+async def use(made: Any, organisation_id: int, grant_id: int) -> dict[str, Any]:
     from koppel.connector.errors import ConnectorError
 
     try:
         token = await made.vault.access_token(organisation_id, grant_id)
-        say(grant=grant_id, token=hashlib.sha256(token.reveal().encode()).hexdigest()[:16])
     except ConnectorError as error:
-        say(grant=grant_id, error=error.code)
+        return {"grant": grant_id, "error": error.code}
+    return {"grant": grant_id, "token": hashlib.sha256(token.reveal().encode()).hexdigest()[:16]}
 
 
 def stand_still(step: str) -> None:

@@ -1,7 +1,6 @@
 """One owner for every token: many real processes at once, and killed at every step of a refresh."""
 
 from collections import Counter
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -10,9 +9,9 @@ from koppel.connections.models import ConnectionEvent
 from koppel.issues.models import Issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import Notice
-from tests.fixtures.stack import CLIENTS, Sandbox, register_app, wait_until
+from tests.fixtures.stack import CLIENTS, Sandbox, register_app
 from tests.vault.grants import Given, connection_of, give
-from tests.vault.processes import Program, programs
+from tests.vault.processes import die_at, programs
 from tests.vault.program import STEPS
 
 CLIENT = CLIENTS["company_list"]
@@ -55,7 +54,8 @@ def test_killed_at_every_step_a_refresh_is_recovered_or_lost_with_its_reason(
     boss = actor()
     sandbox.client(CLIENT, grace_seconds=grace_seconds, token_seconds=0)
     given = {step: give(sandbox, connection_of(boss, app, step))[0] for step in STEPS}
-    _die_at_each_step(sandbox, given)
+    for step, one in given.items():
+        die_at(step, sandbox, CLIENT, [one])
     with programs(1, list(given.values())) as (survivor,):
         survivor.go()
         found = {one["grant"]: one for one in survivor.read_until_done() if "grant" in one}
@@ -70,24 +70,6 @@ def test_killed_at_every_step_a_refresh_is_recovered_or_lost_with_its_reason(
         assert _state(one) == (("needs_reauth", 1, 1, 1) if step in lost else ("active", 0, 0, 0)), step
         if step in lost:
             assert "interrupted" in one.row().connection.reason
-
-
-def _die_at_each_step(sandbox: Sandbox, given: dict[str, Given]) -> None:
-    with ExitStack() as until_done:
-        programs_of: dict[str, Program] = {}
-        for step, one in given.items():
-            (programs_of[step],) = until_done.enter_context(programs(1, [one], stop_at=step))
-        sandbox.client(CLIENT, token_seconds=5)
-        programs_of["called"].go()
-        assert programs_of["called"].read()["at"] == "called"
-        wait_until(lambda: counts(sandbox)["families"][given["called"].family]["refreshes"] == 1)
-        programs_of["called"].kill()
-        sandbox.client(CLIENT, token_seconds=0)
-        for step in STEPS:
-            if step != "called":
-                programs_of[step].go()
-                assert programs_of[step].read()["at"] == step
-                programs_of[step].kill()
 
 
 def _state(one: Given) -> tuple[str, int, int, int]:

@@ -17,6 +17,8 @@ from koppel.kit.secrets import Secret
 
 MARGIN = timedelta(seconds=60)
 """A token that ends sooner than this is renewed first, unless the vendor forbids it; of a short-lived token a tenth."""
+CLOCKS_DIFFER = timedelta(seconds=1)
+"""Ours and the vendor's do not run alike; a refresh that is refused as too early costs more than a second."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Held:
     @property
     def allowed_at(self) -> datetime:
         """From when on the vendor takes a refresh."""
-        return self.issued_at + (self.descriptor.refresh_not_before or timedelta(0))
+        not_before = self.descriptor.refresh_not_before
+        return self.issued_at + (not_before + CLOCKS_DIFFER if not_before else timedelta(0))
 
     @property
     def due_at(self) -> datetime:

@@ -1,0 +1,337 @@
+"""What the vault does with each kind of grant, and with everything a token endpoint can answer."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from koppel.connections import runtime
+from koppel.connections.grants import forgive_app, keep_grant
+from koppel.connections.keeper import Keeper
+from koppel.connections.models import Connection, ConnectionEvent
+from koppel.connections.sessions import Runtime
+from koppel.connector.contract import Tokens
+from koppel.connector.errors import ConnectorError, ConsentLost, SetupMissing, Unreachable
+from koppel.connector.registry import connectors
+from koppel.kit.clock import now
+from koppel.kit.http import HttpClient
+from koppel.kit.secrets import Secret
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from tests.fixtures.stack import CLIENTS, Sandbox, register_app
+from tests.vault.grants import Given, connection_of, expire, give
+
+CLIENT, SERVICE = CLIENTS["company_list"], CLIENTS["service"]
+
+
+@asynccontextmanager
+async def process() -> AsyncIterator[Runtime]:
+    async with HttpClient() as http, runtime.runtime(http, size=4) as made:
+        yield made
+
+
+def within(work: Callable[[Runtime], Awaitable[Any]]) -> Any:
+    """Do it in a runtime of its own, like a process would."""
+
+    async def run() -> Any:
+        async with process() as made:
+            return await work(made)
+
+    return asyncio.run(run())
+
+
+def token_of(given: Given, refused: Secret | None = None) -> Secret:
+    found: Secret = within(lambda made: made.vault.access_token(given.organisation_id, given.grant_id, refused))
+    return found
+
+
+def error_of(given: Given, refused: Secret | None = None) -> ConnectorError:
+    with pytest.raises(ConnectorError) as raised:
+        token_of(given, refused)
+    return raised.value
+
+
+def asked(sandbox: Sandbox) -> int:
+    return sum(1 for one in sandbox.calls("/connect/token"))
+
+
+@pytest.fixture
+def given(clean_database: None, sandbox: Sandbox, actor: Any) -> Given:
+    """One consent whose access token has ended; nothing was asked yet."""
+    found = give(sandbox, connection_of(actor(), register_app(sandbox)))[0]
+    sandbox.forget_calls()
+    return found
+
+
+def test_two_hundred_callers_in_one_process_share_one_call(given: Given, sandbox: Sandbox) -> None:
+    async def all_at_once(made: Runtime) -> set[Secret]:
+        return {
+            *await asyncio.gather(*(made.vault.access_token(given.organisation_id, given.grant_id) for _ in range(200)))
+        }
+
+    assert len(within(all_at_once)) == 1
+    assert asked(sandbox) == 1
+
+
+def test_a_hundred_and_twenty_grants_are_renewed_at_the_same_time(sandbox: Sandbox, given: Given) -> None:
+    """A token endpoint that takes a second takes one second, not a hundred and twenty."""
+    many = give(sandbox, given.row().connection, 120)
+    sandbox.client(CLIENT, token_seconds=1.0)
+
+    async def all_at_once(made: Runtime) -> float:
+        began = asyncio.get_running_loop().time()
+        await asyncio.gather(*(made.vault.access_token(one.organisation_id, one.grant_id) for one in many))
+        return asyncio.get_running_loop().time() - began
+
+    assert within(all_at_once) < 30
+
+
+def test_a_reusable_token_is_used_again_and_again(given: Given, sandbox: Sandbox) -> None:
+    sandbox.client(CLIENT, rotating=False, grace_seconds=0)
+    before = bytes(given.row().refresh_token or b"")
+    first = token_of(given)
+    expire([given])
+    second = token_of(given)
+    assert first != second
+    assert (before, given.row().generation) != (b"", 1)
+    assert sandbox.control("tokens")["refusals"] == {}
+
+
+def test_a_service_grant_has_no_refresh_token_and_is_asked_for_again(
+    clean_database: None, sandbox: Sandbox, actor: Any
+) -> None:
+    """The company takes its approval back: its administration waits for a person, the connection lives."""
+    boss, app = actor(), register_app(sandbox, "service")
+    connection, tenant = connection_of(boss, app), sandbox.companies()[0]["tenant_id"]
+    given = service_grant(boss, connection, tenant)
+    token_of(given)
+    assert sandbox.control("tokens")["calls"] == {"client_credentials": 1}
+    sandbox.control("approvals", {"client_id": SERVICE, "tenant_id": tenant, "approved": False})
+    expire([given])
+    assert isinstance(error_of(given), SetupMissing)
+    assert isinstance(error_of(given), SetupMissing)
+    assert sandbox.control("tokens")["refusals"] == {"invalid_tenant": 1}, "The second caller heard it from the first."
+    assert given.row().connection.state == "active"
+    sandbox.control("approvals", {"client_id": SERVICE, "tenant_id": tenant, "approved": True})
+    given.change(retry_at=now())
+    token_of(given)
+
+
+def service_grant(boss: Any, connection: Connection, tenant: str) -> Given:
+    ended = Tokens(Secret("ended"), None, now() - timedelta(hours=1), now())
+    with organisation_scope(boss.organisation_id):
+        grant = keep_grant(boss.organisation_id, connection, tenant, tenant, ended)
+    return Given(boss.organisation_id, connection.pk, grant.pk, "")
+
+
+def test_a_grant_without_any_way_to_renew_it_asks_for_a_person_when_it_ends(given: Given) -> None:
+    given.change(refresh_token=None)
+    assert error_of(given).code == "no_refresh_token"
+    assert given.row().connection.state == "needs_reauth"
+
+
+@pytest.mark.parametrize("fault", [{"status": 503}, {"kind": "html", "status": 502}, {"kind": "truncate"}], ids=str)
+def test_a_token_endpoint_that_is_down_is_nobodys_job_and_not_stormed(
+    given: Given, sandbox: Sandbox, fault: dict[str, Any]
+) -> None:
+    sandbox.fault("/connect/token", times=100, **fault)
+    assert {error_of(given).code for _each in range(5)} != {"invalid_grant"}
+    assert asked(sandbox) == 1
+    row = given.row()
+    assert (row.failures, row.lost_at, row.connection.state) == (1, None, "degraded")
+    sandbox.control("faults", method="DELETE")
+    given.change(retry_at=now())
+    token_of(given)
+    assert (given.row().failures, given.row().connection.state) == (0, "active")
+
+
+def test_an_answer_that_broke_off_has_used_up_the_token_and_is_recovered_within_the_grace_period(
+    given: Given, sandbox: Sandbox
+) -> None:
+    sandbox.client(CLIENT, grace_seconds=30)
+    sandbox.fault("/connect/token", kind="drop")
+    error_of(given)
+    given.change(retry_at=now())
+    token_of(given)
+    assert sandbox.control("tokens")["within_grace"] == 1
+
+
+def test_without_a_grace_period_the_reason_is_the_answer_that_broke_off(given: Given, sandbox: Sandbox) -> None:
+    sandbox.client(CLIENT, grace_seconds=0)
+    sandbox.fault("/connect/token", kind="drop")
+    error_of(given)
+    given.change(retry_at=now())
+    lost = error_of(given)
+    assert lost.code == "answer_lost"
+    assert "did not answer" in given.row().connection.reason
+
+
+def test_a_consent_withdrawn_while_the_endpoint_could_not_be_reached_is_called_withdrawn(
+    given: Given, sandbox: Sandbox
+) -> None:
+    """Nothing was sent, so no answer of ours was lost."""
+    reachable = dict(given.row().connection.app.addresses)
+    _address(given, {**reachable, "identity": "http://127.0.0.1:9"})
+    assert isinstance(error_of(given), Unreachable)
+    assert given.row().refresh_started_at is None
+    _address(given, reachable)
+    sandbox.control("revoke", {})
+    given.change(retry_at=now())
+    assert error_of(given).code == "invalid_grant"
+
+
+def _address(given: Given, addresses: dict[str, str]) -> None:
+    with installation_scope("test"):
+        app = given.row().connection.app
+        type(app).objects.filter(pk=app.pk).update(addresses=addresses)
+
+
+def test_a_changed_client_secret_loses_no_grant(given: Given, sandbox: Sandbox) -> None:
+    """An Administrator corrects it, and everything goes on without a new sign-in."""
+    sandbox.client(CLIENT, secret="another")
+    assert isinstance(error_of(given), ConsentLost)
+    assert error_of(given).code == "invalid_client"
+    assert asked(sandbox) == 1
+    row = given.row()
+    assert (row.lost_at, row.connection.state) == (None, "needs_reauth")
+    sandbox.client(CLIENT, secret="koppel-demo-secret")
+    with installation_scope("test"):
+        assert forgive_app(row.connection.app) == 1
+    token_of(given)
+    assert given.row().connection.state == "active"
+
+
+def test_a_live_token_is_used_on_while_the_endpoint_is_down(given: Given, sandbox: Sandbox) -> None:
+    expire([given], now() + timedelta(seconds=30))
+    sandbox.fault("/connect/token", status=503, times=100)
+    token_of(given)
+    assert (given.row().failures, given.row().connection.state) == (1, "active")
+
+
+def test_a_token_that_is_refused_again_after_its_renewal_is_not_the_reason(given: Given, sandbox: Sandbox) -> None:
+    """A company that always answers 401 costs one refresh a minute, however often it is called."""
+    token = token_of(given)
+    renewed = token_of(given, refused=token)
+    assert renewed != token
+    assert [token_of(given, refused=renewed) for _each in range(3)] == [renewed] * 3
+    assert asked(sandbox) == 2
+
+
+def test_the_vendor_is_not_asked_before_it_allows(
+    given: Given, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.client(CLIENT, access_seconds=600)
+    token = token_of(given)
+    sandbox.client(CLIENT, refresh_not_before_seconds=570)
+    _punctual(monkeypatch)
+    refusal = error_of(given, refused=token)
+    assert isinstance(refusal, Unreachable)
+    assert 560 < refusal.retry_after_seconds <= 571
+    given.change(issued_at=now() - timedelta(seconds=565), expires_at=now() + timedelta(seconds=35))
+    assert token_of(given) == token, "It ends within a minute, but may not be renewed yet."
+    assert asked(sandbox) == 1
+
+
+def _punctual(monkeypatch: pytest.MonkeyPatch) -> None:
+    system = connectors()["visma_net"]
+    strict = replace(system.descriptor, refresh_not_before=timedelta(seconds=570))
+    monkeypatch.setattr(type(system), "descriptor", strict)
+
+
+def test_losing_the_lock_connection_during_a_call_makes_nobody_call_again(
+    given: Given, sandbox: Sandbox, database_addresses: Any
+) -> None:
+    """The endpoint takes three seconds. After one, every lock connection is cut; another process wants the token."""
+    sandbox.client(CLIENT, grace_seconds=0, token_seconds=4)
+    place = (given.organisation_id, given.grant_id)
+
+    async def two() -> list[Secret]:
+        async with process() as one, process() as other:
+            first = asyncio.create_task(one.vault.access_token(*place))
+            await asyncio.sleep(1)
+            await asyncio.to_thread(_cut, database_addresses.superuser_url)
+            return [await other.vault.access_token(*place), await first]
+
+    assert len(set(asyncio.run(two()))) == 1
+    assert sandbox.control("tokens")["calls"] == {"refresh_token": 1}
+
+
+def _cut(superuser_url: str) -> None:
+    with psycopg.connect(superuser_url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'koppel%'"
+        )
+
+
+def test_a_caller_that_gives_up_does_not_stop_the_refresh(given: Given, sandbox: Sandbox) -> None:
+    """Neither does the end of the program: the answer is stored before the vault is closed."""
+    sandbox.client(CLIENT, grace_seconds=0, token_seconds=1)
+
+    async def give_up(made: Runtime) -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(made.vault.access_token(given.organisation_id, given.grant_id), 0.5)
+
+    within(give_up)
+    assert given.row().generation == 2
+    assert given.row().refresh_started_at is None
+
+
+def test_a_new_sign_in_during_a_refresh_is_not_overwritten_by_its_answer(given: Given, sandbox: Sandbox) -> None:
+    sandbox.client(CLIENT, token_seconds=1)
+    fresh = sandbox.control("grants", {"client_id": CLIENT})["grants"][0]
+    from tests.vault.grants import tokens_of
+
+    async def meanwhile(made: Runtime) -> Secret:
+        old = asyncio.create_task(made.vault.access_token(given.organisation_id, given.grant_id))
+        await asyncio.sleep(0.4)
+        await asyncio.to_thread(sign_in)
+        return await old
+
+    def sign_in() -> None:
+        from django.db import connections
+
+        row = given.row()
+        with organisation_scope(given.organisation_id):
+            keep_grant(given.organisation_id, row.connection, row.subject, "", tokens_of(fresh))
+        connections.close_all()
+
+    assert within(meanwhile) == Secret(fresh["access_token"])
+
+
+def test_the_keeper_renews_what_nobody_uses(given: Given, sandbox: Sandbox) -> None:
+    """Half the vendor's limit has passed, the connection is paused, nothing is due."""
+    issued = now() - timedelta(hours=13)
+    given.change(issued_at=issued, expires_at=issued + timedelta(hours=1), attend_at=issued + timedelta(hours=12))
+    with organisation_scope(given.organisation_id):
+        Connection.objects.filter(pk=given.connection_id).update(state="paused")
+    _keep(times=2)
+    row = given.row()
+    assert row.generation == 2
+    assert row.attend_at is not None
+    assert timedelta(hours=11) < row.attend_at - now() < timedelta(hours=12, minutes=1)
+    assert asked(sandbox) == 1
+
+
+def test_the_keeper_brings_a_degraded_connection_back(given: Given, sandbox: Sandbox) -> None:
+    sandbox.fault("/connect/token", status=503)
+    error_of(given)
+    assert given.row().connection.state == "degraded"
+    given.change(retry_at=now(), attend_at=now())
+    _keep()
+    assert given.row().connection.state == "active"
+    with organisation_scope(given.organisation_id):
+        assert ConnectionEvent.objects.filter(connection_id=given.connection_id, kind="degraded").count() == 1
+
+
+def _keep(times: int = 1) -> None:
+    async def keep(made: Runtime) -> None:
+        keeper = Keeper(made.vault)
+        for _each in range(times):
+            await keeper.round()
+            await keeper.settle()
+
+    within(keep)
