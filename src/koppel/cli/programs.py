@@ -103,6 +103,10 @@ def check(
     data_dir: DataDir = None,
     port: Port = WEB_PORT,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per finding.")] = False,
+    support_bundle: Annotated[
+        Path | None,
+        typer.Option(help="Also write a ZIP for whoever helps: versions, settings, counts; no secret in it."),
+    ] = None,
 ) -> None:
     """Tell in sentences what is misconfigured. Exit code 1 when something is."""
     from koppel.cli.checks import findings  # noqa: PLC0415
@@ -110,6 +114,10 @@ def check(
     home = data_directory(data_dir)
     with enter(home, start_database=(home / "postgres").exists()):
         found = findings(port)
+        if support_bundle:
+            from koppel.cli.support import write_bundle  # noqa: PLC0415 - needs configured settings
+
+            write_bundle(support_bundle, found)
     console = Console()
     for finding in found:
         if as_json:

@@ -3,6 +3,7 @@
 Each write says which generation it was made for, so that a slow process changes nothing that moved on without it.
 """
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from koppel.connector.contract import Descriptor, Tokens
 from koppel.connector.registry import connector
 from koppel.kit.clock import now
 from koppel.kit.database import Database
-from koppel.kit.secrets import Secret
+from koppel.kit.secrets import SealBroken, Secret
 
 MARGIN = timedelta(seconds=60)
 """A token that ends sooner than this is renewed first, unless the vendor forbids it; of a short-lived token a tenth."""
@@ -76,15 +77,47 @@ class Held:
 
 
 class GrantRows:
+    """Reads are gathered: a thousand callers at once cost a few statements, each made after the last of them asked."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._asked: dict[int, dict[int, asyncio.Future[Held | None]]] = {}
+        self._loading: set[asyncio.Task[None]] = set()
 
     async def read(self, organisation_id: int, grant_id: int) -> Held | None:
         """Raises `SealBroken`."""
-        async with self._database.scoped(organisation_id) as connection:
-            found = await connection.execute(_READ, [grant_id])
-            row = await found.fetchone()
-        return _held(organisation_id, grant_id, row) if row else None
+        asked = self._asked.get(organisation_id)
+        if asked is None:
+            asked = self._asked[organisation_id] = {}
+            task = asyncio.create_task(self._load(organisation_id, asked))
+            self._loading.add(task)
+            task.add_done_callback(self._loading.discard)
+        if grant_id not in asked:
+            asked[grant_id] = asyncio.get_running_loop().create_future()
+            asked[grant_id].add_done_callback(lambda one: one.cancelled() or one.exception())
+        return await asyncio.shield(asked[grant_id])
+
+    async def _load(self, organisation_id: int, asked: dict[int, "asyncio.Future[Held | None]"]) -> None:
+        try:
+            async with self._database.scoped(organisation_id) as connection:
+                self._asked.pop(organisation_id)
+                found = await connection.execute(_READ, [list(asked)])
+                rows = {int(row[0]): row[1:] for row in await found.fetchall()}
+            for grant_id, future in asked.items():
+                try:
+                    future.set_result(_held(organisation_id, grant_id, rows[grant_id]) if grant_id in rows else None)
+                except SealBroken as broken:
+                    future.set_exception(broken)
+        except BaseException as error:
+            if self._asked.get(organisation_id) is asked:
+                del self._asked[organisation_id]
+            for future in asked.values():
+                if not future.done():
+                    future.set_exception(
+                        error if isinstance(error, Exception) else RuntimeError("The vault is closed.")
+                    )
+            if not isinstance(error, Exception):
+                raise
 
     async def intend(self, held: Held, attend_at: datetime) -> bool:
         """Commit the intent to refresh. False when somebody else has moved the grant since it was read."""
@@ -125,14 +158,14 @@ class GrantRows:
 
 
 _READ = """
-SELECT g.connection_id, g.company_id, g.access_token, g.refresh_token, g.issued_at, g.expires_at, g.generation,
+SELECT g.id, g.connection_id, g.company_id, g.access_token, g.refresh_token, g.issued_at, g.expires_at, g.generation,
        g.refresh_started_at, extract(epoch FROM clock_timestamp() - g.refresh_started_at)::float8, g.refresh_trouble,
        g.failures, g.failure_code, g.failure_reason, g.retry_at, g.attend_at, g.refused_at, g.lost_at, g.lost_reason,
        a.id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.addresses
   FROM connections_grant g
   JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
   JOIN connections_app_registration a ON a.id = c.app_id
- WHERE g.id = %s
+ WHERE g.id = ANY(%s)
 """
 
 _INTEND = """

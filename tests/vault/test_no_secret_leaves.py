@@ -1,0 +1,195 @@
+"""A firm connects, imports, syncs, loses its consent. Then all that Koppel wrote, sent or answered is searched for secrets."""
+
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.test import Client
+
+from koppel.cli.checks import findings
+from koppel.cli.support import write_bundle
+from koppel.connections.models import Grant, RemoteCompany
+from koppel.kit.clock import now
+from koppel.kit.secrets import Secret
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.models import User
+from koppel.sync.models import Run
+from tests.fixtures.stack import CLIENT_SECRET, Connected, MakeConnected, wait_until
+
+
+def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_or_support_bundle(
+    connected: MakeConnected, database_addresses: Any, tmp_path: Path
+) -> None:
+    log = tmp_path / "worker.log"
+    with _jobs_kept(database_addresses.superuser_url) as jobs, _worker(log):
+        firm = connected()
+        runs = _import_two(firm)
+        wait_until(lambda: _ended(firm, runs), 90)
+        _end_access_tokens(firm)
+        _sync(firm)
+        wait_until(lambda: "grant_refreshed" in log.read_text(), 60)
+        wait_until(lambda: _ended(firm, runs), 90)
+        firm.sandbox.fault("/connect/token", kind="garbage", times=1)
+        _end_access_tokens(firm)
+        _sync(firm)
+        wait_until(lambda: "grant_not_refreshed" in log.read_text(), 60)
+        firm.sandbox.control("revoke", {})
+        _end_access_tokens(firm)
+        wait_until(lambda: "grant_lost" in log.read_text(), 60)
+        job_arguments = jobs()
+    bundle = tmp_path / "support.zip"
+    write_bundle(bundle, findings(8499))
+    with zipfile.ZipFile(bundle) as parts:
+        bundled = "\n".join(parts.read(name).decode() for name in parts.namelist())
+        assert {"check.json", "settings.json", "state.json", "versions.json"} <= set(parts.namelist())
+    mails = [one.read_text() for one in Path(os.environ["KOPPEL_MAIL_DIR"]).glob("*") if one.is_file()]
+    places = {
+        "a log line": log.read_text(),
+        "an address": "\n".join(
+            f"{one['path']} {one['query']}" for one in firm.sandbox.calls() if "authorize" not in one["path"]
+        ),
+        "a job's arguments": job_arguments,
+        "an answer of the API or a page": "\n".join(_answers(firm)),
+        "a mail": "\n".join(mails),
+        "a table": _tables(database_addresses.superuser_url),
+        "the support bundle": bundled,
+    }
+    assert all(len(text) > 50 for name, text in places.items() if name != "a mail"), "Something was not looked at."
+    secrets = _secrets(firm)
+    assert len(secrets) > 8
+    found = [(place, name) for place, text in places.items() for name, secret in secrets.items() if secret in text]
+    assert found == []
+
+
+def _secrets(firm: Connected) -> dict[str, str]:
+    """Every token and code that the vendor ever handed out, and our own."""
+    issued = firm.sandbox.control("tokens?texts=1")["texts"]
+    passwords = [
+        re.search(r"://[^:]+:([^@]+)@", os.environ[name]) for name in ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL")
+    ]
+    own = [CLIENT_SECRET, os.environ["KOPPEL_SECRET_KEY"], os.environ["KOPPEL_VAULT_KEYS"].partition(":")[2]]
+    own += [one[1] for one in passwords if one]
+    return {f"issued {number}": text for number, text in enumerate(issued)} | {
+        f"own {n}": one for n, one in enumerate(own)
+    }
+
+
+def _answers(firm: Connected) -> Iterator[str]:
+    client = Client()
+    client.force_login(User.objects.get(pk=firm.actor.user_id))
+    described = client.get("/api/v1/openapi.json").json()["paths"]
+    pages = [
+        "/",
+        "/connections/",
+        f"/connections/{firm.connection.pk}/",
+        "/administrations/",
+        "/activity/",
+        "/notices/",
+    ]
+    for path in [*(one for one in described if "{" not in one), *pages]:
+        answer = client.get(path, follow=True)
+        yield f"{path} {answer.status_code}"
+        yield b"".join(answer).decode(errors="replace") if answer.streaming else answer.content.decode(errors="replace")
+    for path in described:
+        if "/connections/{" in path:
+            yield client.get(re.sub(r"\{[^}]+\}", str(firm.connection.pk), path)).content.decode(errors="replace")
+
+
+def _tables(superuser_url: str) -> str:
+    """Every row of every table as text, bytes decoded: a token belongs nowhere but under its seal."""
+    found = []
+    with psycopg.connect(superuser_url) as connection:
+        names = connection.execute(
+            "SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')"
+        ).fetchall()
+        for (name,) in names:
+            for row in connection.execute(f'SELECT * FROM "{name}"'.encode()).fetchall():
+                found += [
+                    bytes(one).decode(errors="replace") if isinstance(one, bytes | memoryview) else str(one)
+                    for one in row
+                ]
+    return "\n".join(found)
+
+
+def _import_two(firm: Connected) -> int:
+    from koppel.administrations.services import NewAdministration, import_companies
+    from koppel.sync.services import request_first_runs
+
+    with organisation_scope(firm.actor.organisation_id):
+        companies = RemoteCompany.objects.order_by("pk").values_list("pk", flat=True)[:2]
+        wanted = [NewAdministration(remote_company_id=one) for one in companies]
+        ids = import_companies(firm.actor, firm.connection.pk, 1, wanted)
+        return request_first_runs(firm.actor, ids)
+
+
+def _sync(firm: Connected) -> None:
+    from koppel.administrations.models import Administration
+    from koppel.sync.services import request_run
+
+    with organisation_scope(firm.actor.organisation_id):
+        for one in Administration.objects.all():
+            request_run(firm.actor, one.pk)
+
+
+def _ended(firm: Connected, runs: int) -> bool:
+    with organisation_scope(firm.actor.organisation_id):
+        ended = Run.objects.exclude(state__in=["queued", "running"]).count()
+        return ended >= runs and not Run.objects.filter(state__in=["queued", "running"]).exists()
+
+
+def _end_access_tokens(firm: Connected) -> None:
+    with organisation_scope(firm.actor.organisation_id):
+        Grant.objects.update(expires_at=now(), retry_at=None, attend_at=now())
+
+
+@contextmanager
+def _worker(log: Path) -> Iterator[None]:
+    with log.open("wb") as words:
+        process = subprocess.Popen([sys.executable, "-m", "koppel.cli", "worker"], env=dict(os.environ), stderr=words)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _jobs_kept(superuser_url: str) -> Iterator[Any]:
+    """What any job was given, also after it is done and gone."""
+    with psycopg.connect(superuser_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE public.jobs_seen (facts text)")
+        connection.execute("GRANT INSERT ON public.jobs_seen TO PUBLIC")
+        connection.execute(
+            "CREATE FUNCTION public.see_job() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS"
+            " 'BEGIN INSERT INTO public.jobs_seen VALUES (NEW::text); RETURN NEW; END'"
+        )
+        connection.execute(
+            "CREATE TRIGGER see_job BEFORE INSERT ON procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION public.see_job()"
+        )
+        try:
+            yield lambda: "\n".join(
+                row[0] for row in connection.execute("SELECT facts FROM public.jobs_seen").fetchall()
+            )
+        finally:
+            connection.execute("DROP TRIGGER see_job ON procrastinate_jobs")
+            connection.execute("DROP FUNCTION public.see_job()")
+            connection.execute("DROP TABLE public.jobs_seen")
+
+
+def test_a_secret_cannot_be_written_down_by_accident() -> None:
+    secret = Secret("hush")
+    assert not any("hush" in text for text in (repr([secret]), str(secret), f"{secret:>20}", f"{secret!r}"))
+    for write in (pickle.dumps, json.dumps):
+        with pytest.raises(TypeError) as refusal:
+            write(secret)
+        assert "hush" not in str(refusal.value)
