@@ -1,7 +1,6 @@
 """Registers over real HTTP: the sandbox answers in their published shapes, the job asks, what is known is read back."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
@@ -18,18 +17,9 @@ from koppel.registers.answers import Budget, Kind, Outcome, Question
 from koppel.registers.clients import register_for
 from koppel.registers.lookups import Finding, known, question_about, request_lookups
 from koppel.registers.models import CallBudget, Lookup
-from koppel.registers.tasks import look_up, sweep
+from koppel.registers.tasks import sweep
 from tests.fixtures.stack import Sandbox
-
-
-@pytest.fixture
-def registers(sandbox: Sandbox, settings: Any) -> Iterator[Sandbox]:
-    """The sandbox's registers, as the settings of this process name them."""
-    sandbox.control("registers", {"reset": True})
-    settings.REGISTER_URLS = {name: f"{sandbox.url}/registers/{name}" for name in settings.REGISTER_URLS}
-    settings.REGISTERS, settings.KVK_API_KEY = list(settings.REGISTER_URLS), "sandbox"
-    yield sandbox
-    sandbox.control("registers", {"reset": True})
+from tests.registers.asking import work
 
 
 @pytest.fixture
@@ -44,14 +34,6 @@ def ask(boss: Actor, *questions: Question, again: bool = False) -> dict[Question
     work(boss)
     with organisation_scope(boss.organisation_id):
         return known(boss.organisation_id, questions)
-
-
-def work(boss: Actor) -> None:
-    async def within() -> None:
-        async with HttpClient() as http, as_worker(http, size=4):
-            await look_up(organisation_id=boss.organisation_id)
-
-    asyncio.run(within())
 
 
 def number(country: str, value: str) -> Question:

@@ -86,6 +86,7 @@ def pages(world: World) -> dict[str, str]:
         "administrations": "/administrations/",
         "import": f"/administrations/?import={IMPORT}",
         "overview": f"{one}/",
+        "identity": f"{one}/identity/",
         "settings-of-one": f"{one}/settings/",
         "history": f"{one}/history/",
         "books": f"{one}/books/",

@@ -8,9 +8,10 @@ class AdministrationsConfig(AppConfig):
     label = "administrations"
 
     def ready(self) -> None:
-        from koppel.administrations import telling  # noqa: PLC0415 - after models
+        from koppel.administrations import identity, telling  # noqa: PLC0415 - after models
         from koppel.administrations.bulk import change, stars, switch  # noqa: F401, PLC0415 - after models
         from koppel.administrations.dependants import Administrations  # noqa: PLC0415 - after models
+        from koppel.administrations.panels import Card, register_card  # noqa: PLC0415 - after models
         from koppel.administrations.proof import imported  # noqa: PLC0415 - after models
         from koppel.administrations.standing import adopt, settle, take_over  # noqa: PLC0415 - after models
         from koppel.connections.dependants import register_dependants  # noqa: PLC0415 - after models
@@ -23,3 +24,5 @@ class AdministrationsConfig(AppConfig):
         telling.register()
         register_dependants(settle, adopt)
         register_take_over(take_over)
+        identity.register()
+        register_card(Card("register", "administrations:register_card", 60))

@@ -16,7 +16,7 @@ NONE = "none"
 """In a filter: those that have no division, no template, no sector, nobody chosen."""
 FRESHNESSES = ("fresh", "stale", "old", "never")
 ISSUES = ("any", NONE)
-NUMBERS = ("missing", "doubtful", "twice")
+NUMBERS = ("missing", "incomplete", "doubtful", "twice")
 ENDINGS = ("left", "planned")
 MANY = ("status", "division", "user", "template", "sector", "connection", "freshness")
 ONE = ("q", "issues", "number", "ending", "import", "favourites", "changed", "restricted")

@@ -40,6 +40,7 @@ SINGLE: Mapping[tuple[str, str], Label] = {
     ("issues", "any"): _("With issues"),
     ("issues", NONE): _("Without issues"),
     ("number", "missing"): _("No COC number"),
+    ("number", "incomplete"): _("Identity incomplete"),
     ("number", "doubtful"): _("Number looks doubtful"),
     ("number", "twice"): _("Same number twice"),
     ("changed", "1"): _("Changed since yesterday"),

@@ -134,6 +134,8 @@ def _issues(actor: Actor, value: str) -> Q:
 def _number(actor: Actor, value: str) -> Q:
     if value == "missing":
         return Q(number="")
+    if value == "incomplete":
+        return Q(number="") & (Q(no_number_reason="") | Q(sector=""))
     if value == "doubtful":
         return ~Q(number_note="")
     return Q(number__in=numbers_twice(actor))

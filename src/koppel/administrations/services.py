@@ -8,6 +8,7 @@ from typing import Any
 from django.utils import timezone
 
 from koppel.administrations.errors import NotThere
+from koppel.administrations.identity import after_import
 from koppel.administrations.models import Administration, Assignment, Favourite, Status
 from koppel.administrations.scope import visible_to
 from koppel.audit.services import record
@@ -65,6 +66,7 @@ def import_companies(
         subject=("connection", connection_id, ""),
         details={"import": import_id, "administrations": sorted(ids.values())},
     )
+    after_import(actor.organisation_id, sorted(ids.values()))
     return sorted(ids.values())
 
 

@@ -3,9 +3,10 @@
 from django.db import close_old_connections
 from procrastinate.contrib.django import app
 
-from koppel.administrations import life
+from koppel.administrations import life, yearly
 from koppel.administrations.bulk import operations
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.models import Organisation
 
 
 @app.task(name="administrations.carry_on_bulk")
@@ -41,3 +42,15 @@ def keep_dates(timestamp: int) -> None:
             life.deactivate_planned(organisation_id)
     for organisation_id, administration_id in due.to_erase:
         erase.defer(organisation_id=organisation_id, administration_id=administration_id)
+
+
+@app.periodic(cron="37 * * * *")
+@app.task(name="administrations.check_identities", pass_context=False)
+def check_identities(timestamp: int) -> None:
+    """Ask the registers about some of each organisation's administrations: new numbers, and those not checked for a year."""
+    close_old_connections()
+    with installation_scope("yearly check of company numbers"):
+        organisations = list(Organisation.objects.order_by("pk").values_list("pk", flat=True))
+    for organisation_id in organisations:
+        with organisation_scope(organisation_id):
+            yearly.check_some(organisation_id)

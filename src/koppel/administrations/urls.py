@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from koppel.administrations.views import bulk, life, listing, one
+from koppel.administrations.views import bulk, identity, life, listing, one
 
 app_name = "administrations"
 urlpatterns = [
@@ -22,6 +22,9 @@ urlpatterns = [
     path("bulk/<int:operation_id>/discard", bulk.discard, name="bulk_discard"),
     path("<int:administration_id>/", one.detail, name="detail"),
     path("<int:administration_id>/edit/", one.edit, name="edit"),
+    path("<int:administration_id>/identity/", identity.page, name="identity"),
+    path("<int:administration_id>/identity/card", identity.card, name="register_card"),
+    path("<int:administration_id>/identity/register", identity.ask, name="ask_register"),
     path("<int:administration_id>/settings/", one.settings_page, name="settings"),
     path("<int:administration_id>/history/", one.history, name="history"),
     path("<int:administration_id>/star", one.star, name="star"),

@@ -18,6 +18,7 @@ urlpatterns = [
     path("imports/", include("koppel.sync.import_urls")),
     path("organisation/", include("koppel.organisations.urls")),
     path("account/", include("koppel.organisations.account_urls")),
+    path("registers/", include("koppel.registers.urls")),
     path("notices/", include("koppel.notifications.urls")),
     path("issues/", include(([path("", views.issues_page, name="list")], "issues"))),
     path("", include("koppel.web.pages")),
