@@ -1,35 +1,92 @@
-"""Administrations over REST."""
+"""Administrations over REST: what the list and an administration's own pages do."""
 
-from datetime import datetime
-from typing import Annotated
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Annotated, Any
 
-from ninja import Query, Router, Schema
+from django.http import QueryDict
+from django.utils.translation import gettext as _
+from ninja import Query, Router, Schema, Status
 
+from koppel.administrations import access, life, saved_views, services
+from koppel.administrations.asked import Asked, asked_of
+from koppel.administrations.bulk import operations
+from koppel.administrations.bulk.operations import Selection
+from koppel.administrations.cells import shown_number
+from koppel.administrations.listing import matching, search
 from koppel.administrations.models import Administration
-from koppel.administrations.scope import administration_for, visible_to
+from koppel.administrations.scope import administration_for
+from koppel.administrations.settings import COMPARED, in_force
 from koppel.issues.queries import count_open, open_issues
+from koppel.organisations.errors import Refused
+from koppel.organisations.policy import Actor, Permission
 from koppel.web.doors import MemberRequest
 
 router = Router()
 LIMIT_MAX = 1000
 
 
+class Filters(Schema):
+    """As in the address bar of the list. Ids as digits, or `none`; several of one kind widen, different kinds narrow.
+
+    `freshness`: fresh, stale, old, never. `issues`: any, none or a code. `number`: missing, doubtful, twice. `sort`: a column,
+    with `-` in front for descending."""
+
+    q: str = ""
+    status: list[str] = []
+    division: list[str] = []
+    user: list[str] = []
+    template: list[str] = []
+    sector: list[str] = []
+    connection: list[str] = []
+    freshness: list[str] = []
+    issues: str = ""
+    number: str = ""
+    ending: str = ""
+    favourites: bool = False
+    changed: bool = False
+    restricted: bool = False
+    running: bool = False
+    imported_in: int | None = None
+    sort: str = "name"
+
+    def asked(self) -> Asked:
+        found = QueryDict(mutable=True)
+        for key, value in self.dict(exclude={"imported_in"}).items():
+            if isinstance(value, list):
+                found.setlist(key, value)
+            elif value:
+                found[key] = "1" if value is True else str(value)
+        if self.imported_in is not None:
+            found["import"] = str(self.imported_in)
+        return asked_of(found)
+
+
 class AdministrationOut(Schema):
-    """`source_id` is the accounting system's own id of the company. `issues` counts the open ones."""
+    """`source_id` is the accounting system's own id of the company, `code` its code there, `client_number` the firm's own.
+
+    `issues` counts the open ones. A personal number is masked."""
 
     id: int
     name: str
     number: str
+    client_number: str
+    code: str
     country: str
     base_currency: str
+    sector: str
     status: str
     status_reason: str
     connection: int
     source_id: str
     division: str | None
     template: str | None
+    restricted: bool
     imported_in: int | None
     complete_as_of: datetime | None
+    left_on: date | None
+    erase_on: date | None
+    predecessor: int | None
     issues: int
 
 
@@ -41,31 +98,173 @@ class AdministrationList(Schema):
 @router.get("", response=AdministrationList)
 def administrations(
     request: MemberRequest,
-    status: str | None = None,
-    imported_in: int | None = None,
-    q: str = "",
+    filters: Annotated[Filters, Query()],
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> AdministrationList:
-    """The administrations that you may see, by name."""
-    found = visible_to(request.actor).select_related("division", "template", "remote_company")
-    if status:
-        found = found.filter(status=status)
-    if imported_in is not None:
-        found = found.filter(imported_in=imported_in)
-    if q:
-        found = found.filter(name__icontains=q)
-    page = list(found.order_by("name", "pk")[offset : offset + limit])
+    """The administrations that you may see, filtered and sorted as the list does."""
+    asked = filters.asked()
+    page = list(search(request.actor, asked)[offset : offset + limit])
     issues = count_open(request.actor.organisation_id, "administration", [one.pk for one in page])
-    return AdministrationList(total=found.count(), items=[_out(one, issues.get(one.pk, 0)) for one in page])
+    total = matching(request.actor, asked).count()
+    return AdministrationList(total=total, items=[_out(one, issues.get(one.pk, 0)) for one in page])
 
 
-@router.get("/{administration_id}", response=AdministrationOut)
+class ViewOut(Schema):
+    """`query` is what the list's address bar holds."""
+
+    id: int
+    name: str
+    query: str
+    is_default: bool
+
+
+@router.get("/views", response=list[ViewOut])
+def views(request: MemberRequest) -> list[Any]:
+    """Your saved views of the list."""
+    return list(saved_views.views_of(request.actor))
+
+
+@router.get("/{int:administration_id}", response=AdministrationOut)
 def administration(request: MemberRequest, administration_id: int) -> AdministrationOut:
-    """One administration that the caller may see."""
-    one = administration_for(request.actor, administration_id)
-    issues = count_open(request.actor.organisation_id, "administration", [one.pk])
-    return _out(one, issues.get(one.pk, 0))
+    return _one(request.actor, administration_id)
+
+
+class Changes(Schema):
+    """What is absent stays as it is. `division` and `template` null: none. `add` and `remove` are ids of memberships."""
+
+    division: int | None = None
+    template: int | None = None
+    add: list[int] = []
+    remove: list[int] = []
+    sector: str | None = None
+    number: str | None = None
+    client_number: str | None = None
+
+
+@router.patch("/{int:administration_id}", response=AdministrationOut)
+def change(request: MemberRequest, administration_id: int, changes: Changes) -> AdministrationOut:
+    """Assign and set, as bulk work on one administration: undone like it, under the id in the trail."""
+    administration_for(request.actor, administration_id)
+    asked = changes.dict(exclude_unset=True)
+    draft = operations.preview(request.actor, "change", asked, Selection(ids=[administration_id]))
+    operations.start(request.actor, draft.pk)
+    return _one(request.actor, administration_id)
+
+
+class SettingsOut(Schema):
+    """`in_force` with where each comes from (here, template, organisation, default); `own` holds what is set here.
+
+    `capped` names those of which the organisation switched something off."""
+
+    in_force: dict[str, Any]
+    sources: dict[str, str]
+    own: dict[str, Any]
+    capped: list[str]
+
+
+@router.get("/{int:administration_id}/settings", response=SettingsOut)
+def settings(request: MemberRequest, administration_id: int) -> SettingsOut:
+    return _settings(request.actor, administration_id)
+
+
+class SettingsIn(Schema):
+    """Own values; null gives a setting back to template or organisation."""
+
+    values: dict[str, Any]
+
+
+@router.patch("/{int:administration_id}/settings", response=SettingsOut)
+def change_settings(request: MemberRequest, administration_id: int, given: SettingsIn) -> SettingsOut:
+    services.change_settings(request.actor, administration_id, given.values)
+    return _settings(request.actor, administration_id)
+
+
+class AccessIn(Schema):
+    """`people` are ids of memberships: when restricted exactly these, else these are added."""
+
+    restricted: bool
+    people: list[int] = []
+
+
+@router.put("/{int:administration_id}/access", response={204: None})
+def set_access(request: MemberRequest, administration_id: int, given: AccessIn) -> Status[None]:
+    """Restrict it to the people named, whatever their role, or open it again."""
+    access.set_access(request.actor, administration_id, restricted=given.restricted, membership_ids=given.people)
+    return Status(204, None)
+
+
+@router.put("/{int:administration_id}/star", response={204: None})
+def star(request: MemberRequest, administration_id: int) -> Status[None]:
+    """Your own favourite."""
+    services.star(request.actor, administration_id, starred=True)
+    return Status(204, None)
+
+
+@router.delete("/{int:administration_id}/star", response={204: None})
+def unstar(request: MemberRequest, administration_id: int) -> Status[None]:
+    services.star(request.actor, administration_id, starred=False)
+    return Status(204, None)
+
+
+class LeftIn(Schema):
+    left_on: date
+    erase_on: date
+
+
+@router.put("/{int:administration_id}/left", response=AdministrationOut)
+def left(request: MemberRequest, administration_id: int, given: LeftIn) -> AdministrationOut:
+    """The client left: syncing stops, on `erase_on` everything is erased."""
+    life.client_left(request.actor, administration_id, left_on=given.left_on, erase_on=given.erase_on)
+    return _one(request.actor, administration_id)
+
+
+@router.delete("/{int:administration_id}/left", response=AdministrationOut)
+def stays(request: MemberRequest, administration_id: int) -> AdministrationOut:
+    """The client came back: nothing is erased."""
+    life.client_stays(request.actor, administration_id)
+    return _one(request.actor, administration_id)
+
+
+class PredecessorIn(Schema):
+    administration: int | None
+
+
+@router.put("/{int:administration_id}/predecessor", response=AdministrationOut)
+def follow(request: MemberRequest, administration_id: int, given: PredecessorIn) -> AdministrationOut:
+    """Which earlier administration this one continues; null takes the link away."""
+    life.follow(request.actor, administration_id, given.administration)
+    return _one(request.actor, administration_id)
+
+
+class WithdrawIn(Schema):
+    """The administration's name, so that no other one is erased by a wrong number."""
+
+    name: str
+
+
+@router.post("/{int:administration_id}/withdraw", response={204: None})
+def withdraw(request: MemberRequest, administration_id: int, given: WithdrawIn) -> Status[None]:
+    """Cancel an import that waits, or withdraw a wrong one: gone at once, its data is erased. Cannot be undone."""
+    request.actor.require(Permission.IMPORT)
+    if administration_for(request.actor, administration_id).name.casefold() != given.name.strip().casefold():
+        raise Refused(_("Type the name of the administration to withdraw it."))
+    life.withdraw(request.actor, administration_id)
+    return Status(204, None)
+
+
+class MaskedOut(Schema):
+    id: int
+    status: str
+    people: Sequence[str]
+    is_orphaned: bool
+
+
+@router.get("/restricted", response=list[MaskedOut])
+def restricted(request: MemberRequest) -> list[Any]:
+    """For Administrators: the restricted administrations that exist beside what they see."""
+    request.actor.require(Permission.ORGANISATION)
+    return list(access.hidden_from(request.actor))
 
 
 class IssueOut(Schema):
@@ -77,7 +276,7 @@ class IssueOut(Schema):
     raised_at: datetime
 
 
-@router.get("/{administration_id}/issues", response=list[IssueOut])
+@router.get("/{int:administration_id}/issues", response=list[IssueOut])
 def issues(request: MemberRequest, administration_id: int) -> list[IssueOut]:
     """The open issues, oldest first."""
     one = administration_for(request.actor, administration_id)
@@ -87,20 +286,43 @@ def issues(request: MemberRequest, administration_id: int) -> list[IssueOut]:
     ]
 
 
+def _one(actor: Actor, administration_id: int) -> AdministrationOut:
+    one = administration_for(actor, administration_id)
+    return _out(one, count_open(actor.organisation_id, "administration", [one.pk]).get(one.pk, 0))
+
+
+def _settings(actor: Actor, administration_id: int) -> SettingsOut:
+    one = administration_for(actor, administration_id)
+    now = in_force(one)
+    return SettingsOut(
+        in_force={key: getattr(now, key) for key in COMPARED},
+        sources={key: source.value for key, source in now.sources.items()},
+        own=one.settings,
+        capped=sorted(now.capped),
+    )
+
+
 def _out(one: Administration, issues: int) -> AdministrationOut:
     return AdministrationOut(
         id=one.pk,
         name=one.name,
-        number=one.number,
+        number=shown_number(one),
+        client_number=one.client_number,
+        code=one.remote_company.code,
         country=one.country,
         base_currency=one.base_currency,
+        sector=one.sector,
         status=one.status,
         status_reason=one.status_reason,
         connection=one.connection_id,
         source_id=one.remote_company.external_id,
         division=one.division.name if one.division else None,
         template=one.template.name if one.template else None,
+        restricted=one.restricted,
         imported_in=one.imported_in,
         complete_as_of=one.complete_as_of,
+        left_on=one.left_on,
+        erase_on=one.erase_on,
+        predecessor=one.predecessor_id,
         issues=issues,
     )

@@ -44,6 +44,7 @@ SINGLE: Mapping[tuple[str, str], Label] = {
     ("number", "doubtful"): _("Number looks doubtful"),
     ("number", "twice"): _("Same number twice"),
     ("changed", "1"): _("Changed since yesterday"),
+    ("running", "1"): _("Being read now"),
     ("ending", "left"): _("Client left"),
     ("ending", "planned"): _("To be deactivated"),
     ("restricted", "1"): _("Restricted"),

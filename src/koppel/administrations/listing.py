@@ -173,6 +173,9 @@ _ONE: dict[str, Callable[[Actor, str], Q]] = {
     "number": _number,
     "favourites": _starred,
     "changed": _changed,
+    "running": lambda actor, value: Q(
+        pk__in=[one.administration_id for one in panels.under_way(actor.organisation_id)]
+    ),
     "import": lambda actor, value: Q(imported_in=int(value)),
     "restricted": lambda actor, value: Q(restricted=True),
     "ending": lambda actor, value: Q(left_on__isnull=False) if value == "left" else Q(deactivate_on__isnull=False),

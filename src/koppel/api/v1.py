@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 
 from koppel.administrations.api import router as administrations
+from koppel.administrations.bulk.api import router as bulk
 from koppel.administrations.errors import NotThere
 from koppel.books.api import router as books
 from koppel.books.errors import UnknownResource
@@ -16,6 +17,7 @@ from koppel.onboarding.api import router as onboarding
 from koppel.onboarding.errors import FlowExpired, NoSuchFlow, NotReached, UnknownSystem
 from koppel.organisations.api import router as organisations
 from koppel.organisations.errors import NotAllowed, Refused
+from koppel.organisations.pages.groups_api import router as groups
 from koppel.sync.api import imports as sync_imports
 from koppel.sync.api import router as sync
 from koppel.sync.errors import NotPossible
@@ -27,6 +29,8 @@ BEARER = {
 api = NinjaAPI(title="Koppel", version="1", urls_namespace="api", docs_url=None, openapi_extra=BEARER)
 api.add_router("", organisations, tags=["organisation"])
 api.add_router("/onboarding", onboarding, tags=["onboarding"])
+api.add_router("", groups, tags=["organisation"])
+api.add_router("/administrations/bulk", bulk, tags=["bulk work"])
 api.add_router("/administrations", administrations, tags=["administrations"])
 api.add_router("/administrations", books, tags=["books"])
 api.add_router("/administrations", sync, tags=["sync"])

@@ -1,0 +1,136 @@
+"""What the screens do, over REST and in the shell."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from typer.testing import CliRunner
+
+from koppel.administrations.commands import app
+from koppel.administrations.models import Administration, BulkOperation
+from koppel.audit.models import AuditEntry
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.models import User
+from koppel.organisations.policy import Actor
+from tests.administrations.firm import Firm, firm_of
+from tests.administrations.test_bulk import colleague
+from tests.administrations.test_list import browser_of
+
+ROOT = "/api/v1/administrations"
+
+
+@pytest.fixture
+def firm(actor: Any) -> Firm:
+    return firm_of(actor("administrator"), 12)
+
+
+def send(client: Client, method: str, path: str, body: Any = None, status: int = 200) -> Any:
+    answer = client.generic(method, path, json.dumps(body) if body is not None else "", "application/json")
+    assert answer.status_code == status, answer.content.decode()
+    return answer.json() if answer.content else None
+
+
+def test_the_list_over_rest_filters_and_sorts_as_the_page_does(firm: Firm) -> None:
+    client = browser_of(firm.boss)
+    found = send(client, "GET", f"{ROOT}?status=active&status=blocked&division={firm.divisions[0]}&sort=-name&limit=2")
+    names = [one["name"] for one in found["items"]]
+    assert names == sorted(names, reverse=True)
+    assert found["total"] >= len(names) == 2
+    assert send(client, "GET", f"{ROOT}?q=V00003")["items"][0]["code"] == "V00003"
+    assert send(client, "GET", f"{ROOT}?issues=any")["total"] == 2
+
+
+def test_one_administration_is_changed_restricted_and_linked_over_rest(firm: Firm, actor: Any) -> None:
+    boss = firm.boss
+    client, one, other = browser_of(boss), *firm.ids[:2]
+    anna = colleague(actor, boss, "user")
+    asked = {"client_number": "C-9", "division": None, "add": [anna.membership_id]}
+    assert send(client, "PATCH", f"{ROOT}/{one}", asked)["client_number"] == "C-9"
+    assert send(client, "GET", f"{ROOT}/{one}")["division"] is None
+    settings = send(client, "PATCH", f"{ROOT}/{one}/settings", {"values": {"schedule": "night"}})
+    assert (settings["in_force"]["schedule"], settings["sources"]["schedule"]) == ("night", "here")
+    assert send(client, "PATCH", f"{ROOT}/{one}/settings", {"values": {"schedule": None}})["own"] == {}
+    send(client, "PUT", f"{ROOT}/{one}/star", status=204)
+    assert send(client, "GET", f"{ROOT}?favourites=true")["total"] == 1
+    assert send(client, "PUT", f"{ROOT}/{one}/predecessor", {"administration": other})["predecessor"] == other
+    send(client, "PUT", f"{ROOT}/{other}/predecessor", {"administration": one}, status=409)
+    left = {"left_on": "2026-01-01", "erase_on": "2099-01-01"}
+    assert send(client, "PUT", f"{ROOT}/{other}/left", left)["status"] == "deactivated"
+    assert send(client, "DELETE", f"{ROOT}/{other}/left")["erase_on"] is None
+    send(client, "PUT", f"{ROOT}/{one}/access", {"restricted": True, "people": [anna.membership_id]}, status=204)
+    send(client, "GET", f"{ROOT}/{one}", status=404)
+    assert send(client, "GET", f"{ROOT}/restricted")[0]["id"] == one
+    send(client, "POST", f"{ROOT}/{other}/withdraw", {"name": "another"}, status=409)
+    with organisation_scope(boss.organisation_id):
+        name = Administration.objects.get(pk=other).name
+    send(client, "POST", f"{ROOT}/{other}/withdraw", {"name": name}, status=204)
+    assert send(client, "GET", ROOT)["total"] == 10
+
+
+def test_bulk_work_over_rest_is_previewed_started_and_undone(firm: Firm) -> None:
+    client = browser_of(firm.boss)
+    asked = {"act": "change", "asked": {"sector": "Q"}, "filter": "status=active"}
+    draft = send(client, "POST", f"{ROOT}/bulk", asked, status=201)
+    assert (draft["state"], draft["counts"]["changed"]) == ("draft", 0)
+    done = send(client, "POST", f"{ROOT}/bulk/{draft['id']}/start")
+    assert (done["state"], done["counts"]["waiting"], done["can_undo"]) == ("done", 0, True)
+    items = send(client, "GET", f"{ROOT}/bulk/{draft['id']}/items?state=changed")
+    assert {one["after"]["columns"]["sector"] for one in items} == {"Q"}
+    assert send(client, "POST", f"{ROOT}/bulk/{draft['id']}/undo")["state"] == "undone"
+    assert send(client, "GET", f"{ROOT}/bulk")[0]["id"] == draft["id"]
+    send(client, "POST", f"{ROOT}/bulk", {"act": "explode", "filter": ""}, status=409)
+
+
+def test_divisions_and_templates_over_rest(firm: Firm) -> None:
+    client = browser_of(firm.boss)
+    made = send(client, "POST", "/api/v1/divisions", {"name": "Nieuw", "people": [firm.boss.membership_id]}, status=201)
+    assert made["people"] == 1
+    moved = send(client, "POST", f"/api/v1/divisions/{firm.divisions[0]}/merge", {"into": made["id"]})
+    assert moved["administrations"] == 3
+    template = firm.templates[0]
+    wanted = {"name": "Standard", "settings": {"schedule": "night"}}
+    effects = send(client, "POST", f"/api/v1/templates/{template}/effects", wanted)
+    assert (effects["changed"], effects["differences"][0]["key"]) == (4, "schedule")
+    assert send(client, "PUT", f"/api/v1/templates/{template}", wanted)["settings"] == {"schedule": "night"}
+    send(client, "PUT", f"/api/v1/templates/{template}", {**wanted, "settings": {"schedule": "never"}}, status=409)
+
+
+def run(actor: Actor, *words: str, code: int = 0) -> Any:
+    email = User.objects.get(pk=actor.user_id).email
+    outcome = CliRunner().invoke(app, [*words, "--as", email, "--json"])
+    assert outcome.exit_code == code, outcome.output or outcome.exception
+    return json.loads(outcome.stdout.splitlines()[-1]) if code == 0 else str(outcome.exception)
+
+
+def test_the_shell_lists_shows_assigns_undoes_and_deactivates(firm: Firm) -> None:
+    boss, one = firm.boss, str(firm.ids[3])
+    assert len(run(boss, "list", "--filter", "status=active")) == 12
+    shown = run(boss, "show", one)
+    assert shown["settings"]["schedule"] == {"value": "daily", "from": "default"}
+    preview = run(boss, "assign", one, "--division", str(firm.divisions[0]), "--dry-run")
+    assert (preview["state"], preview["would_change"]) == ("draft", 1)
+    done = run(boss, "assign", one, "--division", str(firm.divisions[0]))
+    assert (done["state"], done["changed"]) == ("done", 1)
+    assert run(boss, "undo", str(done["operation"]))["undone"] == 1
+    assert run(boss, "deactivate", "--filter", "", "--reason", "Dicht")["changed"] == 12
+    assert run(boss, "activate", one)["changed"] == 1
+    assert "one of the two" in run(boss, "activate", code=1)
+    assert "Say --yes" in run(boss, "withdraw", one, code=1)
+    with organisation_scope(boss.organisation_id):
+        assert AuditEntry.objects.filter(act="administrations.deactivated", door="cli").exists()
+
+
+def test_the_shell_reads_a_csv_and_writes_the_list(firm: Firm, tmp_path: Path) -> None:
+    boss = firm.boss
+    file = tmp_path / "numbers.csv"
+    file.write_text("code;client number\nV00001;K1\nV00002;K2\n")
+    assert run(boss, "import-csv", str(file))["changed"] == 2
+    file.write_text("code;client number\nV00001;K1\nV99999;K2\n")
+    assert "line 3" in run(boss, "import-csv", str(file), code=1)
+    out = tmp_path / "list.csv"
+    assert run(boss, "export", "--filter", "q=k2&columns=name.client", "--out", str(out))["bytes"] > 0
+    assert out.read_text("utf-8-sig").splitlines()[1].endswith(";K2")
+    with organisation_scope(boss.organisation_id):
+        assert BulkOperation.objects.exclude(state="done").count() == 0
