@@ -127,6 +127,7 @@ def views(request: MemberRequest) -> list[Any]:
 
 @router.get("/{int:administration_id}", response=AdministrationOut)
 def administration(request: MemberRequest, administration_id: int) -> AdministrationOut:
+    """One administration."""
     return _one(request.actor, administration_id)
 
 
@@ -165,6 +166,7 @@ class SettingsOut(Schema):
 
 @router.get("/{int:administration_id}/settings", response=SettingsOut)
 def settings(request: MemberRequest, administration_id: int) -> SettingsOut:
+    """The settings in force, each with where it comes from."""
     return _settings(request.actor, administration_id)
 
 
@@ -176,6 +178,7 @@ class SettingsIn(Schema):
 
 @router.patch("/{int:administration_id}/settings", response=SettingsOut)
 def change_settings(request: MemberRequest, administration_id: int, given: SettingsIn) -> SettingsOut:
+    """Set here, or give back to template or organisation."""
     services.change_settings(request.actor, administration_id, given.values)
     return _settings(request.actor, administration_id)
 
@@ -203,6 +206,7 @@ def star(request: MemberRequest, administration_id: int) -> Status[None]:
 
 @router.delete("/{int:administration_id}/star", response={204: None})
 def unstar(request: MemberRequest, administration_id: int) -> Status[None]:
+    """No favourite of yours any more."""
     services.star(request.actor, administration_id, starred=False)
     return Status(204, None)
 

@@ -70,6 +70,7 @@ def make(request: MemberRequest, given: OperationIn) -> Status[OperationOut]:
 
 @router.get("/{int:operation_id}", response=OperationOut)
 def one(request: MemberRequest, operation_id: int) -> OperationOut:
+    """How far it is, or what it did."""
     return _again(request.actor, operation_id)
 
 

@@ -39,12 +39,14 @@ class Moved(Schema):
 
 @router.get("/divisions", response=list[DivisionOut])
 def list_divisions(request: MemberRequest) -> list[Any]:
+    """The divisions, those in use first, with how many people and administrations each has."""
     request.actor.require(Permission.PEOPLE)
     return list(divisions.lines(request.actor))
 
 
 @router.post("/divisions", response={201: DivisionOut})
 def make_division(request: MemberRequest, given: DivisionIn) -> Status[Any]:
+    """A new division, with its people when they are named."""
     made = divisions.make(request.actor, given.name)
     if given.people is not None:
         divisions.set_people(request.actor, made.pk, given.people)
@@ -53,6 +55,7 @@ def make_division(request: MemberRequest, given: DivisionIn) -> Status[Any]:
 
 @router.put("/divisions/{int:division_id}", response=DivisionOut)
 def change_division(request: MemberRequest, division_id: int, given: DivisionIn) -> Any:
+    """Its name, its people, and whether it is still offered."""
     request.actor.require(Permission.PEOPLE)
     divisions.change(request.actor, division_id, name=given.name, archived=given.archived, membership_ids=given.people)
     return next(line for line in divisions.lines(request.actor) if line.id == division_id)
@@ -97,18 +100,21 @@ class EffectsOut(Schema):
 
 @router.get("/templates", response=list[TemplateOut])
 def list_templates(request: MemberRequest) -> list[Any]:
+    """The templates, those in use first, with what each sets and how many administrations have it."""
     request.actor.require(Permission.PEOPLE)
     return list(templates_of_settings.lines(request.actor))
 
 
 @router.post("/templates", response={201: TemplateOut})
 def make_template(request: MemberRequest, given: TemplateIn) -> Status[Any]:
+    """A new template."""
     made = templates_of_settings.make(request.actor, given.name, given.settings)
     return Status(201, next(line for line in templates_of_settings.lines(request.actor) if line.id == made.pk))
 
 
 @router.put("/templates/{int:template_id}", response=TemplateOut)
 def change_template(request: MemberRequest, template_id: int, given: TemplateIn) -> Any:
+    """Its name and settings; `effects` says beforehand what that does."""
     request.actor.require(Permission.PEOPLE)
     templates_of_settings.change(
         request.actor, template_id, name=given.name, settings=given.settings, archived=given.archived
