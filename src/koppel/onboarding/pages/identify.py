@@ -27,7 +27,6 @@ PAGE_ROWS = 250
 @step_page(Step.IDENTIFY)
 def identify(request: MemberRequest, flow: Flow) -> HttpResponse:
     """④ A COC number for each, or a reason and a sector."""
-    tried = False
     if request.method == "POST":
         if request.POST.get("act") == "fill":
             identifying.keep(flow, _given(request, flow))
@@ -36,13 +35,12 @@ def identify(request: MemberRequest, flow: Flow) -> HttpResponse:
         outcome = steps.identify(flow, _given(request, flow))
         if isinstance(outcome, Advance):
             return to_step(flow, outcome.step)
-        tried = True
-    found = identifying.answers(flow)
+        # What was typed is kept: a reload of the next page sends nothing again over what was stored meanwhile.
+        return HttpResponseRedirect(f"{request.path}?tried=1")
+    found, tried = identifying.answers(flow), "tried" in request.GET
     context = _shown(request, found, tried=tried) | {"tried": tried, "reasons": REASONS.items()}
     context["sectors"] = [(letter, f"{letter} – {label}") for letter, label in SECTIONS.items()]
-    return render(
-        request, "onboarding/identify.html", context | frame(Step.IDENTIFY, flow), status=422 if tried else 200
-    )
+    return render(request, "onboarding/identify.html", context | frame(Step.IDENTIFY, flow))
 
 
 @require_POST

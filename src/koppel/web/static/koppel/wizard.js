@@ -81,6 +81,8 @@ function tally() {
     place.textContent = Number(place.dataset.count).toLocaleString(document.documentElement.lang);
   }
   const left = Number(document.querySelector('[data-tally="incomplete"]').dataset.count);
+  const words = document.querySelector("[data-tally-words]");
+  words.textContent = left === 1 ? words.dataset.one : words.dataset.many;
   const state = document.querySelector("[data-tally-state]");
   state.className = `status ${left ? "status-warn" : "status-ok"}`;
   state.textContent = left ? "◆" : "●";

@@ -1,0 +1,207 @@
+"""The nine steps clicked through in a real browser, with the played vendor and a real worker behind it.
+
+Screenshots of every step stay in `test-output/`; axe-core looks at each.
+"""
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connections
+from playwright.sync_api import Browser, Page, expect
+
+from koppel.administrations.models import Administration
+from koppel.connections.models import RemoteCompany
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.models import Organisation, User
+from koppel.organisations.services import save_division, save_template
+from tests.fixtures.people import PASSWORD
+from tests.fixtures.stack import SANDBOX_PASSWORD, SANDBOX_USER, Sandbox, register_app
+from tests.web.test_browser import address, browser, listen, look
+
+__all__ = ["address", "browser"]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed"),
+]
+WORDS = {
+    "en": {
+        "next": "Next", "paste": "Paste a list", "fill": "Fill in", "apply": "Apply to", "finish": "Finish import",
+        "complete": "The import is complete", "only": "only those that need me",
+    },
+    "nl": {
+        "next": "Volgende", "paste": "Lijst plakken", "fill": "Invullen", "apply": "Toepassen op",
+        "finish": "Import afronden", "complete": "De import is", "only": "alleen die mij nodig hebben",
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def place(address: str, settings: Any) -> str:
+    """Where Koppel says that it is: the vendor sends people back there."""
+    settings.PUBLIC_URL = address
+    return address
+
+
+@pytest.fixture
+def boss(actor: Any) -> Any:
+    made = actor("administrator")
+    with organisation_scope(made.organisation_id):
+        save_division(made, None, "Zuid")
+        save_template(made, None, "Standaard", {"fiscal_years_back": 1})
+    return made
+
+
+def open_page(browser: Browser, place: str, boss: Any, width: int, language: str, scheme: Any) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, locale=language)
+    page = context.new_page()
+    page.goto(f"{place}/accounts/login/")
+    page.fill("#id_login", User.objects.get(pk=boss.user_id).email)
+    page.fill("#id_password", PASSWORD)
+    page.press("#id_password", "Enter")
+    page.wait_for_url(f"{place}/")
+    yield page
+    context.close()
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize(("width", "language", "scheme"), [(1280, "en", "light"), (390, "nl", "dark")])
+def test_the_nine_steps(
+    browser: Browser, place: str, boss: Any, sandbox: Sandbox, width: int, language: str, scheme: Any
+) -> None:
+    register_app(sandbox)
+    words, mark = WORDS[language], f"wizard-{width}-{language}"
+    for page in open_page(browser, place, boss, width, language, scheme):
+        complaints = listen(page)
+        page.goto(f"{place}/connections/new/")
+        look(page, f"{mark}-1-system")
+        page.click("button[name=connector]")
+        look(page, f"{mark}-2-sign-in")
+        page.click("main .card button.button-primary")
+        page.fill("#username", SANDBOX_USER)
+        page.fill("#password", SANDBOX_PASSWORD)
+        page.click("button")
+        page.click("button[value=allow]")
+        page.wait_for_url("**/choose")
+        page.wait_for_selector("[data-poll][hidden]", state="attached")
+        look(page, f"{mark}-3-choose")
+        names = [one["name"] for one in sandbox.companies()]
+        page.fill("[data-filter-rows]", names[0])
+        page.uncheck("[data-check-all]")
+        page.fill("[data-filter-rows]", "")
+        expect(page.locator(".bulkbar [data-count-of]")).to_have_text("7")
+        page.check("[data-check-all]")
+        expect(page.locator(".bulkbar [data-count-of]")).to_have_text("8")
+        page.click(".bulkbar .button-primary")
+        page.wait_for_url("**/identify")
+        look(page, f"{mark}-4-identify")
+        identify(page, boss, words, mark)
+        page.wait_for_url("**/assign")
+        look(page, f"{mark}-5-assign")
+        page.select_option("select[name=division]", label="Zuid")
+        page.click("button[value=apply]")
+        page.wait_for_selector(".toast")
+        expect(page.locator("#assign tbody tr").first).to_contain_text("Zuid")
+        look(page, f"{mark}-5-assigned")
+        page.dblclick("button[value=finish]")
+        page.wait_for_url("**/administrations/?import=*")
+        look(page, f"{mark}-6-import")
+        page.wait_for_selector(f"text={words['complete']}", timeout=60_000)
+        look(page, f"{mark}-7-active")
+        assert [one for one in complaints if place in one] == []
+    with organisation_scope(boss.organisation_id):
+        assert Administration.objects.filter(status="active").count() == len(sandbox.companies())
+
+
+def identify(page: Page, boss: Any, words: dict[str, str], mark: str) -> None:
+    """By keyboard down the column, by a pasted column, and by a reason where there is no number."""
+    fields = page.locator("input[data-column]")
+    for place in range(fields.count()):
+        fields.nth(place).fill("")
+        fields.nth(place).dispatch_event("change")
+    page.click(".bulkbar button[value=next]")
+    page.wait_for_selector("[role=alert]")
+    expect(fields.first).to_be_focused()
+    look(page, f"{mark}-4-missing")
+    with organisation_scope(boss.organisation_id):
+        RemoteCompany.objects.update(country="NL")
+    first = fields.first
+    first.focus()
+    page.keyboard.type("69599084")
+    page.keyboard.press("Tab")
+    expect(fields.nth(1)).to_be_focused()
+    expect(page.locator('tr[data-marks="complete"]')).to_have_count(1)
+    page.keyboard.press("Shift+Tab")
+    expect(first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(fields.nth(1)).to_be_focused()
+    column = "\n".join(["69599084"] * (fields.count() - 2))
+    paste(page, fields.nth(1), column)
+    expect(page.locator('tr[data-marks="complete"]')).to_have_count(fields.count() - 1)
+    expect(page.locator('[data-tally="incomplete"]')).to_have_text("1")
+    last = page.locator('tr[data-marks="incomplete"]')
+    last.locator("select").select_option("test_demo")
+    sector = last.locator("[data-sector]")
+    sector.fill("softw")
+    expect(page.locator('#sectors option[value^="A"]')).to_have_count(0)
+    expect(page.locator('#sectors option[value^="K"]').first).to_be_attached()
+    sector.fill("K – Telecom en IT" if "nl" in mark else "K – Telecom and IT")
+    sector.blur()
+    expect(page.locator('[data-tally="incomplete"]')).to_have_text("0")
+    page.reload()
+    expect(page.locator('[data-tally="incomplete"]')).to_have_text("0")
+    look(page, f"{mark}-4-complete")
+    page.click(".bulkbar button[value=next]")
+
+
+def paste(page: Page, field: Any, text: str) -> None:
+    field.evaluate(
+        """(field, text) => {
+          const data = new DataTransfer();
+          data.setData("text", text);
+          field.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+        }""",
+        text,
+    )
+
+
+def test_three_thousand_rows_are_searched_and_ticked_at_once(
+    browser: Browser, place: str, boss: Any, sandbox: Sandbox, connected: Any
+) -> None:
+    with ThreadPoolExecutor(1) as elsewhere:  # Playwright's loop runs in this thread
+        made = elsewhere.submit(connected, actor=boss).result()
+        elsewhere.submit(connections.close_all).result()
+    for page in open_page(browser, place, boss, 1280, "en", "light"):
+        page.goto(f"{place}/connections/new/import?connection={made.connection.pk}")
+        add_companies(boss, made.connection, 3000)
+        page.reload()
+        took = page.evaluate(
+            """() => {
+              const search = document.querySelector("[data-filter-rows]");
+              const began = performance.now();
+              search.value = "Company 1";
+              search.dispatchEvent(new Event("input", { bubbles: true }));
+              document.querySelector("[data-check-all]").click();
+              document.body.offsetHeight;
+              return performance.now() - began;
+            }"""
+        )
+        expect(page.locator(".bulkbar [data-count-of]")).to_have_text("1,000")
+        assert took < 2000, f"{took:.0f} ms"
+
+
+def add_companies(boss: Any, connection: Any, count: int) -> None:
+    """As if the vendor had listed these too."""
+    with organisation_scope(boss.organisation_id):
+        firm, one = Organisation.objects.get(), RemoteCompany.objects.first()
+        assert one is not None
+        RemoteCompany.objects.bulk_create(
+            RemoteCompany(
+                organisation=firm, connection=connection, grant_id=one.grant_id, external_id=f"x{number}",
+                name=f"Company {number:04d}", listed_at=one.listed_at, described_at=one.listed_at,
+            )
+            for number in range(count)
+        )  # fmt: skip
+        RemoteCompany.objects.update(described_at=one.listed_at)
