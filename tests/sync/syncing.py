@@ -44,7 +44,7 @@ class Synced:
         """As a worker does, also a run that waits."""
         with organisation_scope(self.actor.organisation_id):
             Run.objects.filter(pk=run_id).update(not_before=None)
-        asyncio.run(_perform(self.actor.organisation_id, run_id))
+        asyncio.run(perform(self.actor.organisation_id, run_id))
         with organisation_scope(self.actor.organisation_id):
             return Run.objects.get(pk=run_id)
 
@@ -133,7 +133,8 @@ def import_company(connected: Connected, place: int = 0) -> Synced:
     return Synced(actor, made[0], company_id, connected.sandbox)
 
 
-async def _perform(organisation_id: int, run_id: int) -> None:
+async def perform(organisation_id: int, run_id: int) -> None:
+    """One run, as a worker performs it, with a runtime of its own."""
     with ThreadPoolExecutor(1) as threads:
         asyncio.get_running_loop().set_default_executor(threads)
         async with HttpClient() as http, as_worker(http, size=4):

@@ -177,13 +177,12 @@ class _Reader:
         )  # fmt: skip
 
     async def _take(self, writer: PageWriter, resource: str, mark: Mark, page: Page) -> Mark:
-        if _is_quiet(mark, page):
+        if _is_quiet(mark, page):  # its checkpoint waits for the next page that writes
             new = after(replace(mark, cursor=page.next or ""), page)
             self._quiet.append((resource, new, Count("running" if new.cursor else "done", new.read_mode)))
             return new
         async with self._transaction() as connection:
-            await self._keep(connection)
-            applied = await writer.apply(connection, mark, page)
+            applied = await writer.apply(connection, mark, page, self._quiet)
             if self._held.failures and not self._forgiven:
                 await ledger.forgive(connection, self._held)
         self._forgiven = True
@@ -195,13 +194,8 @@ class _Reader:
     async def _keep_quiet_ones(self) -> None:
         if self._quiet:
             async with self._transaction() as connection:
-                await self._keep(connection)
+                await ledger.keep(connection, self._held, self._quiet)
             self._quiet.clear()
-
-    async def _keep(self, connection: Connection) -> None:
-        """Answers in which nothing was new wait for the next page that writes: their checkpoints cost no transaction."""
-        for resource, mark, count in self._quiet:
-            await ledger.keep(connection, self._held, resource, mark, count)
 
     @contextlib.asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:

@@ -1,9 +1,11 @@
 """The engine's own rows: runs, parts and checkpoints, over async psycopg. Every page's transaction begins with `hold`."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 
+import msgspec
 from psycopg.rows import class_row
 
 from koppel.connector.contract import Rejected
@@ -176,28 +178,51 @@ async def read_marks(connection: Connection, held: Held) -> dict[str, Mark]:
     return {str(resource): Mark(*values) for resource, *values in await found.fetchall()}
 
 
-async def keep(connection: Connection, held: Held, resource: str, mark: Mark, count: Count) -> None:
-    """A page's checkpoint and its counts, in the page's own transaction."""
+Kept = tuple[str, Mark, Count]
+
+
+async def keep(connection: Connection, held: Held, kept: Sequence[Kept]) -> None:
+    """Checkpoints and counts of one page, or of several answers in which nothing was new, in one statement."""
+    rows: dict[str, dict[str, Any]] = {}
+    for resource, mark, count in kept:
+        added = {"resource": resource, **vars(mark), **vars(count)}
+        if before := rows.get(resource):
+            added |= {name: getattr(count, name) + before[name] for name in _COUNTED}
+        rows[resource] = added
     await connection.execute(
         _KEEP,
         {
-            **asdict(mark), **asdict(count), "organisation": held.organisation_id, "administration": held.administration_id,
-            "run": held.id, "resource": resource,
+            "rows": msgspec.json.encode(list(rows.values())).decode(), "organisation": held.organisation_id,
+            "administration": held.administration_id, "run": held.id,
         },
     )  # fmt: skip
 
 
-_MARK = tuple(one.name for one in fields(Mark))
+_MARK = {
+    "cursor": "text", "read_mode": "text", "read_id": "bigint", "read_started_at": "timestamptz", "position": "text",
+    "complete_as_of": "timestamptz", "last_full_at": "timestamptz", "fiscal_years_back": "int", "is_confirming": "bool",
+    "is_torn": "bool", "seen": "bigint",
+}  # fmt: skip
 _COUNTED = ("pages", "rows", "lines", "added", "changed", "deleted", "rejected")
+_ROW = {
+    "resource": "text",
+    **_MARK,
+    "state": "text",
+    "mode": "text",
+    "expected_total": "int",
+    **dict.fromkeys(_COUNTED, "int"),
+}
 _KEEP = f"""
-WITH part AS (
-  UPDATE sync_run_resource
-     SET {", ".join(f"{name} = {name} + %({name})s" for name in _COUNTED)}, state = %(state)s::text, mode = %(mode)s,
-         expected_total = %(expected_total)s, started_at = coalesce(started_at, now()),
-         finished_at = CASE WHEN %(state)s::text = 'done' THEN now() END
-   WHERE run_id = %(run)s AND resource = %(resource)s)
+WITH kept AS (
+  SELECT * FROM json_to_recordset(%(rows)s::json) AS ({", ".join(f'"{name}" {kind}' for name, kind in _ROW.items())})
+), counted AS (
+  UPDATE sync_run_resource part
+     SET {", ".join(f'"{name}" = part."{name}" + kept."{name}"' for name in _COUNTED)}, state = kept.state, mode = kept.mode,
+         expected_total = coalesce(kept.expected_total, part.expected_total), started_at = coalesce(part.started_at, now()),
+         finished_at = CASE WHEN kept.state = 'done' THEN now() END
+    FROM kept WHERE part.run_id = %(run)s AND part.resource = kept.resource)
 INSERT INTO sync_checkpoint (organisation_id, administration_id, resource, {", ".join(_MARK)}, available, why_not)
-VALUES (%(organisation)s, %(administration)s, %(resource)s, {", ".join(f"%({name})s" for name in _MARK)}, true, '')
+SELECT %(organisation)s, %(administration)s, resource, {", ".join(_MARK)}, true, '' FROM kept
     ON CONFLICT (administration_id, resource) DO UPDATE
    SET {", ".join(f"{name} = excluded.{name}" for name in _MARK)}, available = true, why_not = ''
 """  # noqa: S608 - column names of our own

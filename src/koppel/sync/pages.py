@@ -41,8 +41,10 @@ class PageWriter:
         self._held, self._connector, self._resource = held, connector, resource
         self._levels: tuple[str, ...] = (resource, CHILDREN[resource]) if resource in CHILDREN else (resource,)
 
-    async def apply(self, connection: Connection, mark: Mark, page: Page) -> Applied:
-        """Write the page within the caller's transaction, which holds the run."""
+    async def apply(
+        self, connection: Connection, mark: Mark, page: Page, waiting: Sequence[ledger.Kept] = ()
+    ) -> Applied:
+        """Write the page within the caller's transaction, which holds the run, and the checkpoints that waited for it."""
         place = self._place()
         counts = _Counts(rejected=len(page.rejected))
         await ledger.keep_rejected(connection, self._held, self._resource, page.rejected)
@@ -60,7 +62,7 @@ class PageWriter:
         await self._flag(connection, place, self._resource, page.tombstones, counts)
         new = await self._proved(connection, place, mark, page, counts)
         new = after(new, page)
-        await ledger.keep(connection, self._held, self._resource, new, self._count(new, page, counts))
+        await ledger.keep(connection, self._held, [*waiting, (self._resource, new, self._count(new, page, counts))])
         return Applied(new, counts.touched)
 
     def _place(self) -> storage.Place:

@@ -1,0 +1,98 @@
+"""The connector keeps the contract's rules against its sandbox, page sizes small so that reads have many pages."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from koppel.connections.runtime import runtime
+from koppel.connections.sessions import reading_session
+from koppel.connector import conformance
+from koppel.connector.contract import ReadMode, Session, Window
+from koppel.connector.errors import ContractBroken, NotConsented, RateLimited, SetupMissing, Unreachable
+from koppel.connector.registry import connectors
+from koppel.kit.http import HttpClient
+from tests.fixtures.stack import MakeConnected
+from tests.sync.syncing import Synced, import_company
+
+WINDOW = Window(1, datetime.now(UTC).date())
+SECRET = "koppel-demo-secret"
+
+
+@pytest.fixture
+def imported(connected: MakeConnected) -> Synced:
+    """Imported, never read; the source cuts its pages at 40."""
+    one = import_company(connected())
+    one.paging(page_size_max=40)
+    return one
+
+
+def of_session(one: Synced, work: Callable[[Session], Awaitable[Any]]) -> Any:
+    async def within() -> Any:
+        async with HttpClient() as http, runtime(http, size=2) as made:
+            return await work(await reading_session(made, one.actor.organisation_id, one.administration_id))
+
+    return asyncio.run(within())
+
+
+def connector() -> Any:
+    return next(iter(connectors().values()))
+
+
+def test_every_resource_keeps_the_rules_of_reading_and_normalising(imported: Synced) -> None:
+    pages = of_session(imported, lambda session: conformance.check_reading(connector(), session, WINDOW))
+    conformance.check_normalising(connector(), pages)
+    assert len(pages["entries"]) > 10
+    assert set(conformance.keys(pages["entries"])) == set(imported.source_keys())
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ({"status": 429, "headers": {"Retry-After": "7"}}, {RateLimited}),
+        ({"status": 503}, {Unreachable}),
+        ({"kind": "html", "status": 502}, {Unreachable}),
+        ({"kind": "truncate"}, {Unreachable}),
+        ({"kind": "replace", "old": "[", "body": '{"error":"no"}['}, {Unreachable, ContractBroken}),
+        ({"status": 403}, {NotConsented}),
+        ({"status": 403, "body": '{"ExceptionFaultCode":"12027"}'}, {SetupMissing}),
+        ({"status": 400, "body": '{"message":"no such thing"}'}, {ContractBroken}),
+    ],
+)  # fmt: skip
+def test_what_the_vendor_does_becomes_an_error_of_the_contract(
+    imported: Synced, fault: dict[str, Any], expected: set[Any]
+) -> None:
+    imported.sandbox.fault("/v1/account", times=3, **fault)
+
+    async def work(session: Session) -> Any:
+        async def read() -> object:
+            return await connector().read_page(session, "accounts", ReadMode.FULL, WINDOW, None)
+
+        return await conformance.check_error(read, expected, [SECRET])
+
+    error = of_session(imported, work)
+    if isinstance(error, RateLimited):
+        assert error.retry_after_seconds >= 7
+
+
+def test_every_rule_names_who_answers_for_it() -> None:
+    assert [rule.key for rule in conformance.RULES] == [f"C{number}" for number in range(1, 18)]
+    assert {rule.answered_by for rule in conformance.RULES} == {"connector", "hub", "nobody"}
+
+
+def test_the_suite_finds_a_connector_that_breaks_a_rule(imported: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conformance, "PAGES_MAX", 50)
+
+    class Forgetful:
+        """Reads on from the first page, whatever the cursor says."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(connector(), name)
+
+        async def read_page(self, session: Session, resource: str, mode: Any, window: Window, cursor: Any) -> Any:
+            return await connector().read_page(session, resource, mode, window, None)
+
+    with pytest.raises(conformance.NotConforming, match=r"C5|C8|C9"):
+        of_session(imported, lambda session: conformance.check_reading(Forgetful(), session, WINDOW))
