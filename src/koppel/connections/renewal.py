@@ -3,6 +3,8 @@
 import random
 from datetime import timedelta
 
+from django.utils.translation import gettext_noop
+
 from koppel.connections.vault_rows import Held
 from koppel.connector.errors import ConnectorError, ConsentLost, RateLimited, SetupMissing, Unreachable
 from koppel.kit.clock import now
@@ -15,6 +17,7 @@ PATIENCE_SECONDS = CALL_SECONDS_MAX + 30
 BACK_OFF_SECONDS, BACK_OFF_SECONDS_MAX = 5.0, 300.0
 REFUSAL_PAUSE = timedelta(seconds=60)
 """A token that was renewed because the vendor refused it and is refused again: then the token is not the reason."""
+REFUSED_FOR_NOW = gettext_noop("The accounting system refuses the token and does not give another one yet.")
 
 
 def usable(held: Held, refused: Secret | None, *, keeping: bool = False) -> Secret | None:
@@ -39,8 +42,7 @@ def _after_refusal(held: Held) -> Secret | None:
         return held.access_token
     if held.allowed_at > now():
         seconds = (held.allowed_at - now()).total_seconds()
-        sentence = "The accounting system refuses the token and does not give another one yet."
-        raise Unreachable("token_refused", sentence, retry_after_seconds=seconds)
+        raise Unreachable("token_refused", REFUSED_FOR_NOW, retry_after_seconds=seconds)
     return None
 
 

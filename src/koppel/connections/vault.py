@@ -16,6 +16,7 @@ from typing import TypeVar
 import psycopg
 import structlog
 from django.db import InterfaceError, OperationalError
+from django.utils.translation import gettext_noop
 from psycopg_pool import PoolTimeout
 
 from koppel.connections import standing
@@ -63,6 +64,10 @@ FAILURES_UNTIL_DEGRADED = 3
 
 BUSY = "vault_busy"
 CRASH = "crash"
+STOPPING = gettext_noop("Koppel is stopping.")
+BUSY_ELSEWHERE = gettext_noop("Another process renews this consent.")
+LATE = gettext_noop("The accounting system did not answer in time.")
+NO_GRANT = gettext_noop("The consent no longer exists.")
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -159,12 +164,12 @@ class Vault:
                 if (token := usable(held, refused, keeping=patience_seconds <= 0)) is not None:
                     return token
                 if self._closing:
-                    raise Unreachable("closing", "Koppel is stopping.", retry_after_seconds=1)
+                    raise Unreachable("closing", STOPPING, retry_after_seconds=1)
                 turn = await self._locks.take(
                     grant_id, held.generation, held.failures, patience_seconds=patience_seconds
                 )
                 if turn is Turn.BUSY:
-                    raise Unreachable(BUSY, "Another process renews this consent.", retry_after_seconds=10)
+                    raise Unreachable(BUSY, BUSY_ELSEWHERE, retry_after_seconds=10)
                 if turn is Turn.MOVED:
                     continue
                 try:
@@ -187,7 +192,7 @@ class Vault:
         except ConnectorError as error:
             return await self._failed(held, error, refused)
         except TimeoutError:
-            late = Unreachable("timeout", "The accounting system did not answer in time.")
+            late = Unreachable("timeout", LATE)
             return await self._failed(held, late, refused)
         except Exception as surprise:
             log.exception("token_answer_not_understood", grant=held.id)
@@ -264,7 +269,7 @@ class Vault:
             log.error("vault_key_missing", grant=grant_id, reason=str(broken))
             raise Unreachable("vault_key", str(broken), retry_after_seconds=BACK_OFF_SECONDS_MAX) from None
         if held is None:
-            raise ConsentLost("no_grant", "The consent no longer exists.")
+            raise ConsentLost("no_grant", NO_GRANT)
         if held.lost_at is not None:
             code, _, sentence = held.lost_reason.partition(": ")
             raise ConsentLost(code or "lost", sentence)
