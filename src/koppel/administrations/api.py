@@ -29,8 +29,8 @@ LIMIT_MAX = 1000
 class Filters(Schema):
     """As in the address bar of the list. Ids as digits, or `none`; several of one kind widen, different kinds narrow.
 
-    `freshness`: fresh, stale, old, never. `issues`: any, none or a code. `number`: missing, doubtful, twice. `sort`: a column,
-    with `-` in front for descending."""
+    `freshness`: fresh, stale, old, never. `issues`: any, none or a code. `number`: missing, incomplete, doubtful, twice.
+    `sort`: a column, with `-` in front for descending."""
 
     q: str = ""
     status: list[str] = []

@@ -13,6 +13,7 @@ from koppel.administrations.errors import NotThere
 from koppel.books.api import router as books
 from koppel.books.errors import UnknownResource
 from koppel.connections.errors import NoSuchConnection
+from koppel.notifications.api import router as notices
 from koppel.onboarding.api import router as onboarding
 from koppel.onboarding.errors import FlowExpired, NoSuchFlow, NotReached, UnknownSystem
 from koppel.organisations.api import router as organisations
@@ -35,6 +36,7 @@ api.add_router("/administrations", administrations, tags=["administrations"])
 api.add_router("/administrations", books, tags=["books"])
 api.add_router("/administrations", sync, tags=["sync"])
 api.add_router("/imports", sync_imports, tags=["sync"])
+api.add_router("/notices", notices, tags=["notices"])
 
 
 @api.exception_handler(NotThere)

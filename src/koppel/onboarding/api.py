@@ -215,13 +215,16 @@ def assign(request: MemberRequest, token: UUID, given: AssignIn) -> OutcomeOut:
 
 
 @router.post("/flows/{token}/finish", response=OutcomeOut)
-def finish(request: MemberRequest, token: UUID) -> OutcomeOut:
-    """Import, once: asked again it names the same import."""
+def finish(request: MemberRequest, token: UUID, complete_later: bool = False) -> OutcomeOut:
+    """Import, once: asked again it names the same import.
+
+    `complete_later` imports administrations without number or reason too; each becomes an issue until somebody completes it."""
     request.actor.require(Permission.IMPORT)
     found = flows.flow_for(request.actor, token)
-    if found.state == FlowState.OPEN and not flows.has_reached(found, Step.ASSIGN):
+    needed = Step.IDENTIFY if complete_later else Step.ASSIGN
+    if found.state == FlowState.OPEN and not flows.has_reached(found, needed):
         raise NotReached
-    return _out(steps.finish(request.actor, token))
+    return _out(steps.finish(request.actor, token, complete_later=complete_later))
 
 
 def _flow(request: MemberRequest, token: UUID, step: Step = Step.SIGN_IN) -> Flow:

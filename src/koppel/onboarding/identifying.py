@@ -146,12 +146,17 @@ def fill_in(flow: Flow, text: str) -> FilledIn:
     return FilledIn(len(given), tuple(missed))
 
 
-def identity_of(answer: Answer) -> Identity | None:
-    """None while something is missing. With a number the sector is the register's, where it gave one."""
+def identity_of(answer: Answer, *, complete_later: bool = False) -> Identity | None:
+    """None while something is missing, unless it may be completed later: then a guess that cannot be right is left out.
+
+    With a number the sector is the register's, where it gave one."""
     sector = answer.sector
     if answer.number and answer.finding and answer.finding.exists and (section := answer.finding.sector):
         sector = section.letter
-    found = check_identity(country=answer.company.country, number=answer.number, reason=answer.reason, sector=sector)
+    number = "" if complete_later and answer.guessed and answer.problems else answer.number
+    found = check_identity(
+        country=answer.company.country, number=number, reason=answer.reason, sector=sector, may_wait=complete_later
+    )
     return found if isinstance(found, Identity) else None
 
 

@@ -25,15 +25,16 @@ class Finished:
     skipped: int = 0
 
 
-def finish(actor: Actor, token: UUID) -> Finished | None:
+def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Finished | None:
     """Import what was chosen and queue the first syncs, once: asked again it answers with the same import.
 
-    None when a row lacks its identity. Raises `NotThere` for a division, template or person that is gone."""
+    None when a row lacks its identity; with `complete_later` (nobody attends) only when what was given is wrong: the others
+    become issues, and the list finds them. Raises `NotThere` for a division, template or person that is gone."""
     flow = flow_for(actor, token, lock=True)
     if flow.state == FlowState.FINISHED and flow.result is not None:
         return Finished(flow.result)
     found = answers(flow)
-    identities = {one.company.pk: identity_of(one) for one in found}
+    identities = {one.company.pk: identity_of(one, complete_later=complete_later) for one in found}
     if flow.connection is None or not found or any(one is None for one in identities.values()):
         return None
     _one_at_a_time(actor)

@@ -66,11 +66,11 @@ def assign(
     return Advance(Step.ASSIGN)
 
 
-def finish(actor: Actor, token: UUID) -> Complete | Stay:
-    """Import, once."""
+def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Complete | Stay:
+    """Import, once. `complete_later`: what has no identity yet is imported all the same."""
     try:
         with transaction.atomic():  # a refusal in the middle takes back what was written
-            finished = services.finish(actor, token)
+            finished = services.finish(actor, token, complete_later=complete_later)
     except NotThere:
         sentence = _("A division, template or person that you chose is gone. Nothing was imported yet.")
         return Stay(Step.ASSIGN, (Trouble("gone", sentence),))

@@ -1,0 +1,27 @@
+"""A member's notices over REST."""
+
+from typing import Any
+
+from django.test import Client
+
+from koppel.organisations.models import User
+from tests.notifications.firm import NEWS, happens
+
+
+def test_notices_are_listed_read_and_chosen_over_rest(actor: Any) -> None:
+    anna = actor("reader", name="Anna")
+    client = Client()
+    client.force_login(User.objects.get(pk=anna.user_id))
+    for key in ("one", "two"):
+        happens(anna, NEWS, key, administrations={1: {"name": key}})
+    found = client.get("/api/v1/notices?unread=true").json()
+    assert [one["sentence"] for one in found["items"]] == ["News of two", "News of one"]
+    first = found["items"][0]["id"]
+    read = client.post("/api/v1/notices/read", {"ids": [first]}, content_type="application/json").json()
+    assert read == {"read": 1}
+    assert client.get("/api/v1/notices?unread=true").json()["total"] == 1
+    wanted = [{"event": NEWS, "channel": "mail", "scope": "none"}, {"event": "x", "channel": "mail", "scope": "all"}]
+    chosen = client.put("/api/v1/notices/preferences", wanted, content_type="application/json").json()
+    assert {"event": NEWS, "channel": "mail", "scope": "none"} in chosen
+    assert {"event": NEWS, "channel": "screen", "scope": "mine"} in chosen
+    assert "x" not in {one["event"] for one in chosen}
