@@ -139,18 +139,24 @@ NONE_OPEN = "SELECT NOT EXISTS (SELECT FROM sync_run WHERE state IN ('queued', '
 
 @contextlib.contextmanager
 def fleet(*, companies: int, lines: int) -> Iterator[Fleet]:
+    with in_database() as addresses, run_sandbox(companies=companies, lines=lines) as sandbox:
+        yield Fleet(sandbox, addresses, register_app(sandbox))
+
+
+@contextlib.contextmanager
+def in_database() -> Iterator[Addresses]:
+    """Django set up on a new database with all migrations."""
     with tempfile.TemporaryDirectory(prefix="koppel-bench-") as folder:
         home = Path(folder)
         with EmbeddedPostgres(home / "postgres") as server:
-            _surround_django(server.addresses, home)
-            with run_sandbox(companies=companies, lines=lines) as sandbox:
-                yield Fleet(sandbox, server.addresses, register_app(sandbox))
+            surround_django(server.addresses, home)
+            yield server.addresses
             from django.db import connections
 
             connections.close_all()
 
 
-def _surround_django(addresses: Addresses, home: Path) -> None:
+def surround_django(addresses: Addresses, home: Path) -> None:
     import django
     from django.core.management import call_command
     from django.db import connections

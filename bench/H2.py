@@ -1,0 +1,96 @@
+"""Workers on two hosts, one of which is cut off from the network in the middle of its runs: the other finishes, and what the
+first still wants to write when it is back is refused."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench._fleet import NONE_OPEN, Fleet, surround_django
+from bench._hosts import HUB, Host, debian_postgres, two_hosts, why_not
+from tests.fixtures.stack import register_app, run_sandbox
+
+COMPANIES = 6
+TAKEOVER_SECONDS_MAX = 30
+LISTENING = "SELECT count(*) >= 2 FROM pg_stat_activity WHERE application_name = 'koppel locks'"
+SILENT = "FROM sync_run WHERE state = 'running' AND heartbeat_at < now() - interval '6 seconds'"
+
+
+def run() -> list[dict[str, Any]]:
+    if reason := why_not():
+        raise RuntimeError(reason)
+    with two_hosts() as (first, second), debian_postgres() as addresses, tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        surround_django(addresses, home)
+        with run_sandbox("--host", HUB, companies=COMPANIES, lines=400) as sandbox:
+            stand = Fleet(sandbox, addresses, register_app(sandbox))
+            firm = stand.firm("Two hosts")
+            sandbox.control("settings", {"latency_seconds": 0.15})
+            with _worker(first, home / "first.log"), _worker(second, home / "second.log"):
+                stand.wait(LISTENING, 60)
+                firm.import_all()
+                return _cut(stand, first, home / "first.log")
+
+
+def _cut(stand: Fleet, first: Host, log: Path) -> list[dict[str, Any]]:
+    stand.wait("SELECT count(DISTINCT worker) = 2 FROM sync_run WHERE state = 'running'", 30, each=0.05)
+    time.sleep(1)
+    first.cut_off()
+    cut_at = time.monotonic()
+    stand.sandbox.control("settings", {"latency_seconds": 0})
+    stand.wait(f"SELECT count(*) > 0 {SILENT}", 20, each=0.1)
+    left = stand.value(f"SELECT array_agg(id) {SILENT}")
+    ids = ", ".join(map(str, left))
+    stand.wait(f"SELECT bool_and(attempt >= 2) FROM sync_run WHERE id IN ({ids})", 60, each=0.1)
+    taken_over = time.monotonic() - cut_at
+    stand.wait(NONE_OPEN, 60)
+    finished = time.monotonic() - cut_at
+    first.reconnect()
+    refused = _wait_for(log, "run_taken_over", 20)
+    active = stand.value("SELECT count(*) FROM administrations_administration WHERE status = 'active'")
+    return [
+        _figure(
+            "taken over after the cut",
+            round(taken_over, 1),
+            "s",
+            TAKEOVER_SECONDS_MAX,
+            taken_over <= TAKEOVER_SECONDS_MAX,
+        ),
+        {"name": "everything finished after the cut", "value": round(finished, 1), "unit": "s"},
+        _figure("administrations active", active, "administrations", COMPANIES, holds=active == COMPANIES),
+        _figure("entry lines lost or doubled", _difference(stand), "lines", 0, holds=_difference(stand) == 0),
+        _figure("runs of the cut-off host that were refused when it was back", refused, "runs", 1, holds=refused >= 1),
+    ]
+
+
+def _difference(stand: Fleet) -> int:
+    there = sum(one["entry_lines"] for one in stand.sandbox.control("companies?counts=1")["companies"])
+    return abs(there - int(stand.value("SELECT count(*) FROM books_entry_line")))
+
+
+def _wait_for(log: Path, word: str, seconds: float) -> int:
+    ends_at = time.monotonic() + seconds
+    while time.monotonic() < ends_at and word not in log.read_text():
+        time.sleep(0.2)
+    return log.read_text().count(word)
+
+
+@contextlib.contextmanager
+def _worker(host: Host, log: Path) -> Iterator[None]:
+    with log.open("wb") as words:
+        command = host.command(sys.executable, "-m", "koppel.cli", "worker", "--concurrency", str(COMPANIES // 2))
+        process = subprocess.Popen(command, env=dict(os.environ), stderr=words)
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _figure(name: str, value: float, unit: str, to_reach: float, *, holds: bool) -> dict[str, Any]:
+    return {"name": name, "value": value, "unit": unit, "to_reach": to_reach, "holds": holds}

@@ -1,0 +1,27 @@
+"""Workers on two hosts, one of which loses its network: bench/H2.py with network namespaces and PostgreSQL on TCP."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bench._hosts import why_not
+from tests.fixtures.surroundings import REPOSITORY
+
+
+@pytest.mark.kill
+def test_the_other_host_finishes_what_a_host_without_network_had_begun() -> None:
+    if reason := why_not():
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "H2"], cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=150
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    figures = {one["name"]: one["value"] for one in map(json.loads, done.stdout.splitlines())}
+    assert figures["taken over after the cut"] <= 30
+    assert figures["entry lines lost or doubled"] == 0
+    assert figures["runs of the cut-off host that were refused when it was back"] >= 1
