@@ -1,0 +1,74 @@
+"""The sandbox's token endpoint, as a client that knows nothing of Koppel meets it."""
+
+import json
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, Sandbox
+
+CLIENT, SERVICE = CLIENTS["company_list"], CLIENTS["service"]
+
+
+def ask(sandbox: Sandbox, client_id: str = CLIENT, **form: str) -> tuple[int, dict[str, Any]]:
+    """Status and decoded answer of the token endpoint."""
+    body = urlencode({**form, "client_id": client_id, "client_secret": CLIENT_SECRET}).encode()
+    try:
+        with urlopen(Request(f"{sandbox.url}/connect/token", body), timeout=20) as answer:
+            return answer.status, json.load(answer)
+    except HTTPError as refusal:
+        with refusal:
+            return refusal.code, json.load(refusal)
+
+
+def refresh(sandbox: Sandbox, token: str) -> tuple[int, dict[str, Any]]:
+    return ask(sandbox, grant_type="refresh_token", refresh_token=token)
+
+
+def first_token(sandbox: Sandbox) -> str:
+    return str(sandbox.control("grants", {"client_id": CLIENT})["grants"][0]["refresh_token"])
+
+
+def test_a_one_time_token_works_again_only_within_the_grace_period_then_its_family_dies(sandbox: Sandbox) -> None:
+    sandbox.client(CLIENT, grace_seconds=30)
+    first = first_token(sandbox)
+    second = refresh(sandbox, first)[1]["refresh_token"]
+    assert second != first
+    assert refresh(sandbox, first)[0] == 200
+    sandbox.control("clock", {"advance_seconds": 31})
+    assert (refresh(sandbox, first)[0], refresh(sandbox, first)[1]["error"]) == (400, "invalid_grant")
+    assert refresh(sandbox, second)[1]["error"] == "invalid_grant", "The newest token of a revoked family still works."
+    assert sandbox.control("tokens")["families_revoked_for_reuse"] == 1
+
+
+def test_a_reusable_token_comes_back_unchanged(sandbox: Sandbox) -> None:
+    sandbox.client(CLIENT, rotating=False, grace_seconds=0)
+    first = first_token(sandbox)
+    assert [refresh(sandbox, first)[1]["refresh_token"] for _each in range(3)] == [first] * 3
+
+
+def test_a_refresh_before_its_time_is_refused_and_costs_nothing(sandbox: Sandbox) -> None:
+    sandbox.client(CLIENT, access_seconds=600, refresh_not_before_seconds=570)
+    first = first_token(sandbox)
+    assert refresh(sandbox, first)[1]["error"] == "invalid_request"
+    sandbox.control("clock", {"advance_seconds": 571})
+    assert refresh(sandbox, first)[0] == 200
+    assert sandbox.control("tokens")["too_early"] == 1
+
+
+def test_a_service_app_gets_tokens_for_companies_that_approved_it(sandbox: Sandbox) -> None:
+    one, other = (company["tenant_id"] for company in sandbox.companies()[:2])
+    form = {"grant_type": "client_credentials", "scope": "vismanet_erp_service_api:read"}
+    status, answer = ask(sandbox, SERVICE, tenant_id=one, **form)
+    assert (status, "refresh_token" in answer) == (200, False)
+    sandbox.control("approvals", {"client_id": SERVICE, "tenant_id": one, "approved": False})
+    assert ask(sandbox, SERVICE, tenant_id=one, **form)[1]["error"] == "invalid_tenant"
+    assert ask(sandbox, SERVICE, tenant_id=other, **form)[0] == 200
+
+
+def test_a_user_withdraws_one_consent_at_the_vendor(sandbox: Sandbox) -> None:
+    given = sandbox.control("grants", {"client_id": CLIENT, "count": 2})["grants"]
+    assert sandbox.control("revoke", {"family": given[0]["family"]}) == {"revoked": 1}
+    assert refresh(sandbox, given[0]["refresh_token"])[1]["error"] == "invalid_grant"
+    assert refresh(sandbox, given[1]["refresh_token"])[0] == 200
