@@ -29,7 +29,9 @@ def imported(made: Connected, count: int = 1, *, sync: bool = False) -> "list[Ad
         ids = import_companies(made.actor, made.connection.pk, 1, wanted)
         if sync:
             request_first_runs(made.actor, ids)
-        return list(Administration.objects.filter(pk__in=ids).order_by("remote_company_id"))
+        return list(
+            Administration.objects.filter(pk__in=ids).select_related("remote_company").order_by("remote_company_id")
+        )
 
 
 def now_of(made: Connected) -> Connection:

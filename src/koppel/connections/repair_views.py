@@ -131,7 +131,7 @@ def change(request: MemberRequest, connection_id: int) -> HttpResponse:
         request.actor, connection_id, _number(request, "administration"), request.POST.get("code", ""),
         take=request.POST.get("take") == "1",
     )  # fmt: skip
-    return _to(connection_id, "#administrations")
+    return _to(connection_id, "#companies")
 
 
 @_kept

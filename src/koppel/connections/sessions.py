@@ -128,7 +128,10 @@ class BoundSession:
             reached = self._connector.company_of(token) if self.place.company_id else None
             if reached not in (None, self.place.company_id):
                 await self._note("other_company")
-                raise NotConsented("other_company", "The consent has become another company's, so nothing was read.")
+                name = self.company.name if self.company else ""
+                raise NotConsented(
+                    "other_company", f"The consent reaches another company than {name}: nothing was read."
+                )
             self._known = token
         return token
 
@@ -216,7 +219,7 @@ async def reading_session(runtime: Runtime, organisation_id: int, administration
         raise NotConsented("connection_removed", "The connection of this administration was removed.") from None
     if place.connection_id != imported.connection_id or place.company_id not in ("", company.external_id):
         await _refuse(organisation_id, administration_id, "other_company")
-        raise NotConsented("outside_consent", "This company is not within the consent that it was imported with.")
+        raise NotConsented("outside_consent", f"{company.name} is not within the consent that it was imported with.")
     return ReadingSession(runtime, place, app, company)
 
 

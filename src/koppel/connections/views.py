@@ -16,6 +16,7 @@ from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.listing import refresh_companies
 from koppel.connections.models import ConsentPurpose
 from koppel.connector.errors import ConnectorError
+from koppel.connector.registry import connectors
 from koppel.issues.queries import open_issues
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.policy import Permission
@@ -51,6 +52,7 @@ def detail(request: MemberRequest, connection_id: int) -> HttpResponse:
     context = {
         "card": pages.card_of(one),
         "connection": one,
+        "needs": str(connectors()[one.connector].descriptor.needs) if one.connector in connectors() else "",
         "events": queries.timeline(one),
         "rows": pages.company_rows(one),
         "companies": queries.companies_of(request.actor, one).count(),

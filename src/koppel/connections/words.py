@@ -93,4 +93,4 @@ def _connection(connection_id: int, _facts: Mapping[str, Any]) -> str:
 
 
 def _connection_of_company(_administration_id: int, facts: Mapping[str, Any]) -> str:
-    return f"/connections/{facts.get('connection', '')}/#administrations"
+    return f"/connections/{facts.get('connection', '')}/#companies"

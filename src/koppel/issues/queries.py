@@ -49,6 +49,8 @@ def count_open(organisation_id: int, kind: str, ids: Iterable[int]) -> dict[int,
 def view_of(issue: Issue) -> IssueView:
     entry = entry_of(issue.code)
     facts = {"code": issue.code, **issue.facts}
+    if reason := facts.get("reason"):
+        facts["reason"] = gettext(str(reason))
     return IssueView(
         id=issue.pk,
         code=issue.code,

@@ -1,0 +1,157 @@
+"""Same company: another account or company changes nothing and is named; what changed about the right one is told."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from koppel.administrations.models import Administration
+from koppel.books.models import Account
+from koppel.connections.errors import ConsentRefused
+from koppel.connections.listing import refresh_companies
+from koppel.connections.models import Grant, RemoteCompany
+from koppel.issues.queries import open_issues
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.models import User
+from koppel.sync.models import Checkpoint, Run
+from koppel.sync.services import request_run
+from tests.connections.office import companies, imported, kinds, now_of, sign_in, statuses
+from tests.fixtures.stack import Connected, MakeConnected, wait_until
+
+
+def told(made: Connected, one: Administration) -> dict[str, str]:
+    """The open issues of an administration: code and sentence."""
+    with organisation_scope(made.actor.organisation_id):
+        found = open_issues(made.actor.organisation_id, "administration", [one.pk]).get(one.pk, [])
+        return {issue.code: issue.sentence for issue in found}
+
+
+def sync(made: Connected, one: Administration) -> str:
+    """A run to its end, as a person asks for it. How it ended."""
+    with organisation_scope(made.actor.organisation_id):
+        assert request_run(made.actor, one.pk)
+
+    def state() -> str:
+        with organisation_scope(made.actor.organisation_id):
+            return str(Run.objects.order_by("-pk").values_list("state", flat=True)[0])
+
+    wait_until(lambda: state() not in ("queued", "running"))
+    return state()
+
+
+def test_signing_in_with_another_account_changes_nothing_and_names_the_right_one(connected: MakeConnected) -> None:
+    anna = connected()
+    imported(anna, 2)
+    before = grants(anna)
+    with pytest.raises(ConsentRefused) as caught:
+        sign_in(anna, "reconnect", user="small@sandbox.example")
+    assert "demo@sandbox.example" in str(caught.value)
+    assert "small@sandbox.example" in str(caught.value)
+    assert grants(anna) == before
+    assert kinds(anna) == ["connected"]
+
+
+def test_choosing_another_company_changes_nothing_and_names_the_right_one(connected: MakeConnected) -> None:
+    anna = connected("company_per_sign_in")
+    (only,) = companies(anna)
+    before = grants(anna)
+    other = next(one for one in anna.sandbox.companies() if one["tenant_id"] != only.external_id)
+    with pytest.raises(ConsentRefused) as caught:
+        sign_in(anna, "reconnect", tenant=other["tenant_id"])
+    assert only.name in str(caught.value)
+    assert grants(anna) == before
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("also_the_grant", [False, True])
+def test_a_consent_of_another_company_reads_nothing(connected: MakeConnected, also_the_grant: bool) -> None:
+    """What is stored says one company and the vendor's token another: nothing is read or written, somebody is told."""
+    anna = connected("company_per_sign_in")
+    (own,) = imported(anna)
+    other = next(one for one in anna.sandbox.companies() if one["tenant_id"] != companies(anna)[0].external_id)
+    with organisation_scope(anna.actor.organisation_id):
+        RemoteCompany.objects.filter(pk=own.remote_company_id).update(external_id=other["tenant_id"])
+        if also_the_grant:
+            Grant.objects.update(company_id=other["tenant_id"])
+    anna.sandbox.forget_calls()
+    assert sync(anna, own) == "failed"
+    wait_until(lambda: statuses(anna) == {"blocked"})
+    assert own.name in told(anna, own)["not_consented"]
+    with organisation_scope(anna.actor.organisation_id):
+        assert not Account.objects.exists()
+        assert not Checkpoint.objects.exists()
+    assert {one["path"] for one in anna.sandbox.calls()} <= {"/v1/organization"}
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_new_name_and_number_are_told_and_stop_nothing(connected: MakeConnected) -> None:
+    anna = connected()
+    (own,) = imported(anna)
+    assert sync(anna, own) == "succeeded"
+    place, company = f"companies/{own.remote_company.external_id}", own.remote_company
+    with organisation_scope(anna.actor.organisation_id):
+        company.refresh_from_db()
+    anna.sandbox.control(place, {"name": "Nieuwe Naam B.V.", "number": "68750110"})
+    for _twice in range(2):
+        assert sync(anna, own) == "succeeded"
+    found = told(anna, own)
+    assert "Nieuwe Naam B.V." in found["company_renamed"]
+    assert company.number in found["company_number_changed"]
+    assert "68750110" in found["company_number_changed"]
+    assert (kinds(anna).count("company_renamed"), kinds(anna).count("company_number_changed")) == (1, 1)
+    browser = Client()
+    browser.force_login(User.objects.get(pk=anna.actor.user_id))
+    for code, take in (("company_renamed", "1"), ("company_renamed", "1"), ("company_number_changed", "0")):
+        browser.post(
+            f"/connections/{anna.connection.pk}/change", {"administration": own.pk, "code": code, "take": take}
+        )
+    with organisation_scope(anna.actor.organisation_id):
+        own = Administration.objects.get(pk=own.pk)
+    assert (own.name, own.number) == ("Nieuwe Naam B.V.", "")
+    assert told(anna, own) == {}
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_name_that_comes_back_needs_nobody(connected: MakeConnected) -> None:
+    anna = connected()
+    (own,) = imported(anna)
+    assert sync(anna, own) == "succeeded"
+    place, name = f"companies/{own.remote_company.external_id}", own.name
+    for new, expected in (("Nieuwe Naam B.V.", {"company_renamed"}), (name.upper(), set())):
+        anna.sandbox.control(place, {"name": new})
+        assert sync(anna, own) == "succeeded"
+        assert set(told(anna, own)) == expected
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_company_that_the_account_no_longer_reaches_is_told_and_comes_back(connected: MakeConnected) -> None:
+    """The client takes the role away from the user, and gives it back."""
+    anna = connected()
+    first, second = imported(anna, 2)
+    reach(anna, 1)
+    refresh_companies(anna.actor, anna.connection.pk)
+    assert told(anna, first) == {}
+    assert second.name in told(anna, second)["company_gone"]
+    assert now_of(anna).state == "active"
+    assert sync(anna, second) == "failed"
+    assert "role_removed" in kinds(anna)
+    browser = Client()
+    browser.force_login(User.objects.get(pk=anna.actor.user_id))
+    assert "1 administration cannot be reached" in browser.get("/connections/").content.decode()
+    reach(anna, None)
+    refresh_companies(anna.actor, anna.connection.pk)
+    assert "company_gone" not in told(anna, second)
+    assert sync(anna, second) == "succeeded"
+    assert told(anna, second) == {}
+    assert [one for one in kinds(anna) if one.startswith(("company", "role"))] == [
+        "company_gone", "role_removed", "company_back", "role_back",
+    ]  # fmt: skip
+
+
+def reach(made: Connected, count: int | None) -> None:
+    made.sandbox.control("settings", {"reach": {"demo@sandbox.example": count}})
+
+
+def grants(made: Connected) -> list[Any]:
+    with organisation_scope(made.actor.organisation_id):
+        return list(Grant.objects.order_by("pk").values("pk", "subject", "company_id", "generation", "lost_at"))

@@ -1,0 +1,85 @@
+"""The pages of connections in a real browser, in a firm where things go wrong: one connection waits for a sign-in, one is
+degraded and has a company that was renamed, somebody is to take over, somebody left."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Browser
+
+from koppel.connections.models import Connection, ConnectionEvent, Grant, RemoteCompany
+from koppel.issues.services import raise_issue
+from koppel.kit.tenancy import organisation_scope
+from tests.web.test_browser import WIDTHS, address, browser, listen, look, sign_in, world
+from tests.web.world import World
+
+__all__ = ["address", "browser", "world"]
+pytestmark = pytest.mark.browser
+
+
+def trouble(world: World) -> dict[str, str]:
+    """What the firm of the other browser tests looks like on a bad day. The pages to see."""
+    now = timezone.now()
+    with organisation_scope(world.boss.organisation_id):
+        well, broken = Connection.objects.order_by("pk")
+        Connection.objects.update(created_at=now - timedelta(days=24), last_contact_at=now - timedelta(minutes=3))
+        for one, kind, hours_ago, hours in (
+            (well, "degraded", 300, 4), (well, "degraded", 70, 0.5), (broken, "paused", 260, 40), (broken, "lost", 5, None),
+        ):  # fmt: skip
+            begin = now - timedelta(hours=hours_ago)
+            until = None if hours is None else begin + timedelta(hours=hours)
+            event(one, kind, begin, until, {"reason": "Visma Connect does not answer.", "account": one.account})
+        event(well, "connected", now - timedelta(days=24), None, {"account": well.account}, "Anna de Vries")
+        reason = "The consent at Visma has expired or was withdrawn."
+        Connection.objects.filter(pk=broken.pk).update(
+            state="needs_reauth", reason=reason, account="p.jansen@kantoor.example", next_owner=world.boss.membership_id
+        )
+        Grant.objects.filter(connection=broken).update(lost_at=now - timedelta(hours=5), lost_reason=f"lost: {reason}")
+        raise_issue(
+            world.boss.organisation_id, "consent_lost", ("connection", broken.pk),
+            {"account": "p.jansen@kantoor.example", "reason": reason},
+        )  # fmt: skip
+        Connection.objects.filter(pk=well.pk).update(
+            state="degraded", degraded_since=now - timedelta(minutes=9), reason="Visma Connect does not answer."
+        )
+        Grant.objects.filter(connection=well).update(
+            generation=44, refresh_token=b"x", refresh_expires_at=now + timedelta(days=107)
+        )
+        RemoteCompany.objects.filter(connection=well).update(
+            listed_at=now, unreachable_code="role", unreachable_reason="Visma.net shows nothing of this company."
+        )
+        facts = {"field": "name", "old": "Bakkerij De Haan B.V.", "new": "De Haan Brood en Banket Nederland B.V."}
+        raise_issue(world.boss.organisation_id, "company_renamed", ("administration", world.active.pk), facts)
+    return {
+        "connections": "/connections/",
+        "connection-well": f"/connections/{well.pk}/",
+        "connection-broken": f"/connections/{broken.pk}/",
+        "connection-remove": f"/connections/{well.pk}/remove/",
+        "connections-repair": "/connections/repair/",
+        "connections-leaving": f"/connections/leaving/{broken.owner_id}/",
+    }
+
+
+def event(one: Connection, kind: str, at: Any, until: Any, facts: dict[str, str], by: str = "") -> None:
+    ConnectionEvent.objects.create(
+        organisation_id=one.organisation_id, connection=one, kind=kind, at=at, until=until, facts=facts, actor_name=by
+    )
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("nl", "dark")])
+def test_troubled_connections_shut_nobody_out(
+    browser: Browser, world: World, address: str, width: str, language: str, scheme: Any
+) -> None:
+    context = browser.new_context(
+        viewport={"width": WIDTHS[width], "height": 900}, color_scheme=scheme, locale=language
+    )
+    page = context.new_page()
+    complaints = listen(page)
+    sign_in(page, address, world)
+    for name, path in trouble(world).items():
+        page.goto(address + path)
+        look(page, f"{name}-{width}-{language}")
+    context.close()
+    assert complaints == []
