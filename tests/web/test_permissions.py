@@ -61,6 +61,9 @@ FORMS: dict[str, dict[str, Any]] = {
     "/api/v1/templates/{template_id}": {"name": ""},
     "/api/v1/templates/{template_id}/effects": {"name": ""},
     "/api/v1/templates/{template_id}/merge": {"into": 0},
+    "/api/v1/connections/{connection_id}/owner": {"member": 0},
+    "/api/v1/connections/{connection_id}/release": {"which": "all"},
+    "/api/v1/connections/{connection_id}/removal": {"administrations": "wait", "seen": "another day"},
 }
 """For doors that look at the form before they ask who is there."""
 

@@ -12,7 +12,8 @@ from koppel.administrations.bulk.api import router as bulk
 from koppel.administrations.errors import NotThere
 from koppel.books.api import router as books
 from koppel.books.errors import UnknownResource
-from koppel.connections.errors import NoSuchConnection
+from koppel.connections.api import router as connections
+from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.notifications.api import router as notices
 from koppel.onboarding.api import router as onboarding
 from koppel.onboarding.errors import FlowExpired, NoSuchFlow, NotReached, UnknownSystem
@@ -32,6 +33,7 @@ api.add_router("", organisations, tags=["organisation"])
 api.add_router("/onboarding", onboarding, tags=["onboarding"])
 api.add_router("", groups, tags=["organisation"])
 api.add_router("/administrations/bulk", bulk, tags=["bulk work"])
+api.add_router("/connections", connections, tags=["connections"])
 api.add_router("/administrations", administrations, tags=["administrations"])
 api.add_router("/administrations", books, tags=["books"])
 api.add_router("/administrations", sync, tags=["sync"])
@@ -64,6 +66,12 @@ def refused(request: HttpRequest, error: Refused) -> HttpResponse:
 def not_possible(request: HttpRequest, error: NotPossible) -> HttpResponse:
     """A sync cannot begin now; `sentence` says why, in the caller's language."""
     return api.create_response(request, {"error": "not_possible", "sentence": str(error)}, status=409)
+
+
+@api.exception_handler(ConsentRefused)
+def consent_refused(request: HttpRequest, error: ConsentRefused) -> HttpResponse:
+    """A sign-in at the accounting system cannot begin; `sentence` says why, in the caller's language."""
+    return api.create_response(request, {"error": error.code, "sentence": str(error)}, status=409)
 
 
 @api.exception_handler(NoSuchConnection)

@@ -126,7 +126,8 @@ def release(actor: Actor, connection_id: int, which: Release, company_ids: Itera
     New companies follow: released with ALL, kept back with SELECTED and NONE."""
     connection = _for_change(actor, connection_id)
     own = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection=connection)
-    chosen = set(company_ids) if which is Release.SELECTED else set()
+    asked = set(company_ids) if which is Release.SELECTED else set()
+    chosen = asked & set(own.values_list("pk", flat=True))
     own.filter(pk__in=chosen).update(released=True)
     own.exclude(pk__in=chosen).update(released=which is Release.ALL)
     connection.releases = which

@@ -1,6 +1,7 @@
 """The buttons of a connection: probe, sign in again, pause, owner, release, remove. Each is safe to press twice."""
 
 from collections.abc import Callable
+from functools import wraps
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -29,6 +30,7 @@ Act = Callable[[MemberRequest, int], HttpResponse]
 def _kept(act: Act) -> Act:
     """A refusal is a sentence on the connection's page; a connection that is gone says so on the list."""
 
+    @wraps(act)
     def view(request: MemberRequest, connection_id: int) -> HttpResponse:
         try:
             return act(request, connection_id)
@@ -113,6 +115,7 @@ def owner(request: MemberRequest, connection_id: int) -> HttpResponse:
 @_kept
 def release(request: MemberRequest, connection_id: int) -> HttpResponse:
     """Which companies others than the owner may import."""
+    request.actor.require(Permission.CONNECTIONS)
     which = request.POST.get("which", "")
     if which not in Release.values:
         raise Refused(_("Choose what is released."))

@@ -1,15 +1,24 @@
 """The whole address book: each slice's `urls.py` under its place."""
 
-from django.urls import include, path
+from django.urls import URLPattern, include, path
 
 from koppel.api.v1 import api
 from koppel.web import views
+from koppel.web.doors import outside_transaction
+
+CALL_THE_VENDOR = ("connection_probe",)
+"""Operations of the API that open their own transactions."""
+
+api_urls = api.urls
+for pattern in api_urls[0]:
+    if isinstance(pattern, URLPattern) and pattern.name in CALL_THE_VENDOR:
+        outside_transaction(pattern.callback)
 
 urlpatterns = [
     path("healthz", views.healthz),
     path("language", views.choose_language, name="language"),
     path("accounts/", include("koppel.web.sign_in_urls")),
-    path("api/v1/", api.urls),
+    path("api/v1/", api_urls),
     path("connections/new/", include("koppel.onboarding.urls")),
     path("connections/", include("koppel.connections.urls")),
     path("administrations/", include("koppel.administrations.urls")),

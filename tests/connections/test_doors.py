@@ -1,0 +1,76 @@
+"""Connections by program and by shell: the same acts as on the pages."""
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+from typer.testing import CliRunner
+
+from koppel.cli.errors import Refusal
+from koppel.connections.commands import app
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations import tokens
+from koppel.organisations.models import User
+from tests.connections.office import imported, now_of, statuses
+from tests.fixtures.stack import Connected, MakeConnected
+
+
+@pytest.fixture
+def anna(connected: MakeConnected) -> Connected:
+    made = connected()
+    imported(made, 2)
+    return made
+
+
+def test_a_program_watches_and_repairs(anna: Connected) -> None:
+    with organisation_scope(anna.actor.organisation_id):
+        _token, secret = tokens.make_token(anna.actor, name="watch", days=30, role=None, read_only=False)
+    client = Client(headers={"Authorization": f"Bearer {secret.reveal()}"})
+    place = f"/api/v1/connections/{anna.connection.pk}"
+
+    def post(what: str, **body: Any) -> Any:
+        return client.post(f"{place}/{what}", json.dumps(body), content_type="application/json")
+
+    (listed,) = client.get("/api/v1/connections").json()
+    assert (listed["state"], listed["administrations"], listed["waiting"]) == ("active", 2, 0)
+    assert [one["health"] for one in client.get(f"{place}/administrations").json()] == ["ok", "ok"]
+    assert post("probe").json()["answered"] is True
+    anna.sandbox.fault("organization", status=503, times=9)
+    assert post("probe").json()["code"] == "http_503"
+    anna.sandbox.control("faults", method="DELETE")
+    assert [post("pause").json(), post("pause").json()] == [{"changed": True}, {"changed": False}]
+    assert post("resume").json() == {"changed": True}
+    assert post("reconnect").json()["url"].startswith(anna.sandbox.url)
+    assert post("owner", member=987_654).status_code == 409
+    preview = client.get(f"{place}/removal").json()
+    assert post("removal", administrations="deactivate", seen="another day").status_code == 409
+    assert post("removal", administrations="deactivate", seen=preview["seen"]).json()["administrations"] == 2
+    assert client.get(place).json() == {"error": "not_there"}
+    assert statuses(anna) == {"deactivated"}
+
+
+def test_the_shell_does_the_same(anna: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KOPPEL_AS", User.objects.get(pk=anna.actor.user_id).email)
+    number = str(anna.connection.pk)
+
+    def run(*words: str) -> Any:
+        done = CliRunner().invoke(app, [*words, "--json"])
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return json.loads(done.stdout.splitlines()[-1])  # what is logged stands before
+
+    assert [one["state"] for one in run("list")] == ["active"]
+    assert run("probe", number)["answered"] is True
+    assert run("pause", number) == {"connection": anna.connection.pk, "changed": True}
+    assert run("resume", number)["changed"] is True
+    shown = run("show", number)
+    assert [one["kind"] for one in shown["timeline"]] == ["resumed", "paused", "connected"]
+    assert len(shown["administrations"]) == 2
+    assert run("reconnect", number)["url"].startswith(anna.sandbox.url)
+    with pytest.raises(Refusal):
+        run("owner", number, "nobody@example.test")
+    assert run("remove", number, "--administrations", "wait")["removed"] is False
+    assert now_of(anna).state == "active"
+    assert run("remove", number, "--administrations", "wait", "--yes")["removed"] is True
+    assert now_of(anna).state == "removed"
