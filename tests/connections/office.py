@@ -22,9 +22,11 @@ def imported(made: Connected, count: int = 1, *, sync: bool = False) -> "list[Ad
     """The first `count` companies become administrations; with `sync` their first runs are queued."""
     from koppel.administrations.models import Administration
     from koppel.administrations.services import NewAdministration, import_companies
+    from koppel.registers.sectors import SCHEME
     from koppel.sync.services import request_first_runs
 
-    wanted = [NewAdministration(remote_company_id=one.pk) for one in companies(made)[:count]]
+    who = {"no_number_reason": "test_demo", "sector": "K", "sector_scheme": SCHEME}
+    wanted = [NewAdministration(remote_company_id=one.pk, **who) for one in companies(made)[:count]]
     with organisation_scope(made.actor.organisation_id):
         ids = import_companies(made.actor, made.connection.pk, 1, wanted)
         if sync:

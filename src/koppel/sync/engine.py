@@ -50,9 +50,9 @@ class Outcome:
 async def perform(runtime: Runtime, held: Held, wanted: Wanted) -> Outcome:
     """Read everything that is wanted. Raises the connector's errors and `Fenced`; all that was read stays."""
     session = await reading_session(runtime, held.organisation_id, held.administration_id)
-    await same_company(session, held.connector)
     reader = _Reader(runtime, held, wanted, session, connector(held.connector))
     async with _heartbeat(runtime, held):
+        await same_company(session, held.connector)
         return await reader.read_all()
 
 
