@@ -109,7 +109,7 @@ class _Writer:
     def name_cell(self, one: Administration) -> SafeString:
         mark = ""
         if one.restricted:
-            mark = format_html(' <span class="tag" title="{0}">🔒 {0}</span>', self.words["restricted"])
+            mark = format_html(' <span class="tag" title="{0}">{0}</span>', self.words["restricted"])
         return format_html('<a id="open-{}" href="{}{}/">{}</a>{}', str(one.pk), self.here, str(one.pk), one.name, mark)
 
     def number_cell(self, one: Administration) -> SafeString:

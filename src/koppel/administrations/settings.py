@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from koppel.administrations.models import Administration
-from koppel.organisations.bundles import RESOURCES, SCHEDULES, problems_with
+from koppel.organisations.bundles import DEFAULTS, RESOURCES, SCHEDULES, problems_with
 
 __all__ = [
     "DEFAULTS",
@@ -24,14 +24,6 @@ __all__ = [
 ]
 
 OFF = "off"
-DEFAULTS: dict[str, Any] = {
-    "resources": list(RESOURCES),
-    "fiscal_years_back": 1,
-    "schedule": "daily",
-    "full_comparison_weekday": 6,
-    "notify": ["import_finished", "sync_failed"],
-}
-"""`full_comparison_weekday` counts from Monday = 0. `fiscal_years_back` years before the current one."""
 
 
 class Source(StrEnum):

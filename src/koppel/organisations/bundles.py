@@ -38,6 +38,15 @@ KEYS = {
     "notify": gettext_lazy("Notices"),
 }
 FISCAL_YEARS_BACK_MAX = 20
+DEFAULTS: dict[str, Any] = {
+    "resources": list(RESOURCES),
+    "fiscal_years_back": 1,
+    "schedule": "daily",
+    "full_comparison_weekday": 6,
+    "notify": ["import_finished", "sync_failed"],
+}
+"""Koppel's own, where nobody sets anything. `full_comparison_weekday` counts from Monday = 0, `fiscal_years_back` from the
+current one."""
 _resource_labels: dict[str, str | Promise] = {}
 
 

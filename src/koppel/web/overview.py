@@ -22,7 +22,7 @@ from koppel.issues.queries import IssueView, view_of
 from koppel.organisations.models import Membership
 from koppel.organisations.policy import Actor, Permission, Role
 
-SHOWN = 8
+SHOWN = 7
 PAGE_SIZE = 200
 
 

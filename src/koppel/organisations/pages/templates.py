@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from koppel.organisations import templates_of_settings
-from koppel.organisations.bundles import KEYS, RESOURCES, SCHEDULE_NAMES, WEEKDAYS, asked, resource_label
+from koppel.organisations.bundles import DEFAULTS, KEYS, RESOURCES, SCHEDULE_NAMES, WEEKDAYS, asked, resource_label
 from koppel.organisations.dependants import Effects
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Template
@@ -127,10 +127,17 @@ def _choices(actor: Actor) -> dict[str, Any]:
         "all_resources": RESOURCES,
         "schedules": list(SCHEDULE_NAMES.items()),
         "weekdays": list(enumerate(WEEKDAYS)),
-        "beneath": {key: value_in_words(key, value) for key, value in below.items() if key in KEYS},
+        "beneath": {key: _beneath(key, below) for key in KEYS},
         "cap": set(RESOURCES) - set(below.get("resources", RESOURCES)),
         "schedule_is_off": below.get("schedule") == "off",
     }
+
+
+def _beneath(key: str, below: Mapping[str, Any]) -> str:
+    """What holds where a template does not set this, and who says so."""
+    value = value_in_words(key, below.get(key, DEFAULTS[key]))
+    source = _("from the organisation") if key in below else _("Koppel's default")
+    return f"{value} ({source})"
 
 
 def _or_404(actor: Actor, template_id: int) -> Template:

@@ -1,0 +1,59 @@
+"""A worker that is killed in the middle of bulk work: another one goes on, and nothing is done twice."""
+
+import os
+import signal
+from typing import Any
+
+import psycopg
+import pytest
+
+from koppel.administrations.bulk import operations
+from koppel.administrations.bulk.operations import CHUNK_ITEMS, Selection
+from koppel.administrations.models import Assignment, BulkItem, BulkOperation
+from koppel.audit.models import AuditEntry
+from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.tenancy import organisation_scope
+from tests.administrations.firm import firm_of
+from tests.administrations.test_bulk import colleague
+from tests.fixtures.stack import run_worker, wait_until
+
+TIME_PASSES = "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 minute'"
+"""So that nobody waits half a minute for the dead worker's heartbeat to be missed."""
+
+
+@pytest.mark.kill
+def test_another_worker_goes_on_where_a_killed_one_stopped(actor: Any, database_addresses: Addresses) -> None:
+    boss = actor("administrator")
+    anna = colleague(actor, boss, "user")
+    firm = firm_of(boss, CHUNK_ITEMS * 8)
+    with organisation_scope(boss.organisation_id):
+        asked = {"add": [anna.membership_id], "sector": "S", "template": firm.templates[1]}
+        draft = operations.preview(boss, "change", asked, Selection(ids=firm.ids))
+        operations.start(boss, draft.pk)
+
+    def changed() -> int:
+        with organisation_scope(boss.organisation_id):
+            return BulkItem.objects.filter(operation=draft, state="changed").count()
+
+    with run_worker(database_addresses.superuser_url) as first:
+        wait_until(lambda: changed() > 0)
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait()
+    before = changed()
+    assert 0 < before < len(firm.ids)
+    assert before % CHUNK_ITEMS == 0, "a chunk is there wholly or not at all"
+    with run_worker(database_addresses.superuser_url):
+        with psycopg.connect(database_addresses.superuser_url) as connection:
+            connection.execute(TIME_PASSES)
+        wait_until(lambda: changed() == len(firm.ids))
+        wait_until(lambda: state_of(boss.organisation_id, draft.pk) == "done")
+    with organisation_scope(boss.organisation_id):
+        entries = AuditEntry.objects.filter(act="administrations.assigned")
+        told = [one for entry in entries for one in entry.details["administrations"]]
+        assert sorted(told) == sorted(firm.ids), "each once in the trail"
+        assert Assignment.objects.filter(membership_id=anna.membership_id).count() == len(firm.ids)
+
+
+def state_of(organisation_id: int, operation_id: int) -> str:
+    with organisation_scope(organisation_id):
+        return BulkOperation.objects.get(pk=operation_id).state
