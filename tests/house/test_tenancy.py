@@ -22,6 +22,7 @@ WITHOUT_ORGANISATION = {
     "organisations_organisation": "the organisation itself; its policy compares id",
     "organisations_user": "a person may belong to several organisations; sign-in comes before any scope",
     "connections_budget": "the vendor counts per company and client, for all organisations alike; installation scope only",
+    "organisations_session": "a session is the person's, who may switch between organisations; read by person only",
     "organisations_user_groups": "Django's own, unused",
     "organisations_user_user_permissions": "Django's own, unused",
 }

@@ -107,6 +107,11 @@ def pages(world: World) -> dict[str, str]:
         "bulk-list": "/administrations/bulk/",
         "restricted": "/administrations/restricted/",
         "filtered": f"/administrations/?status=active&division={world.division.pk}&sort=-name&columns=name.client.people",
+        "person": f"/organisation/people/{world.bystander.membership_id}/",
+        "invite": "/organisation/people/invite/",
+        "invite-many": "/organisation/people/invite/many/",
+        "security": "/organisation/security/",
+        "sessions": "/account/sessions/",
         "activity": "/organisation/activity/",
         "settings": "/organisation/settings/",
         "tokens": "/account/tokens/",
@@ -126,8 +131,8 @@ def test_no_page_shuts_anybody_out(
     )
     page = context.new_page()
     complaints = listen(page)
-    for name in ("login", "password/reset"):
-        page.goto(f"{address}/accounts/{name}/")
+    for name in ("accounts/login", "accounts/password/reset", "sign-in"):
+        page.goto(f"{address}/{name}/")
         look(page, f"{name.replace('/', '-')}-{width}-{language}")
     sign_in(page, address, world)
     for name, path in pages(world).items():

@@ -41,9 +41,10 @@ def samples(world: World) -> dict[str, Any]:
         "connection_id": world.active.connection_id,
         "division_id": world.division.pk,
         "template_id": world.template.pk,
-        "membership_id": world.people["reader"].membership_id,
+        "membership_id": world.bystander.membership_id,
         "import_id": IMPORT,
         "resource": "accounts",
+        "pk": 987654,
         "token": uuid.UUID(int=1),
     }
 

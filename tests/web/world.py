@@ -27,6 +27,7 @@ IMPORT = 7
 class World:
     boss: Actor
     people: dict[str, Actor]
+    bystander: Actor
     active: Administration
     configuring: Administration
     division: Division
@@ -63,7 +64,8 @@ def world_of(actor: Any) -> World:
     with organisation_scope(boss.organisation_id):
         raise_issue(boss.organisation_id, "made_up_by_a_test", ("administration", active.pk))
         notify(boss.organisation_id, "made_up_by_a_test", [one.membership_id for one in people.values()], {})
-    return World(boss, people, active, configuring, division, template, changed_run(active))
+    bystander = actor("user", organisation=firm, name="Kees Bos")
+    return World(boss, people, bystander, active, configuring, division, template, changed_run(active))
 
 
 def changed_run(administration: Administration) -> int:

@@ -8,7 +8,7 @@ class AdministrationsConfig(AppConfig):
     label = "administrations"
 
     def ready(self) -> None:
-        from koppel.administrations import identity, telling  # noqa: PLC0415 - after models
+        from koppel.administrations import handover, identity, telling  # noqa: PLC0415 - after models
         from koppel.administrations.bulk import change, stars, switch  # noqa: F401, PLC0415 - after models
         from koppel.administrations.dependants import Administrations  # noqa: PLC0415 - after models
         from koppel.administrations.panels import Card, register_card  # noqa: PLC0415 - after models
@@ -26,3 +26,4 @@ class AdministrationsConfig(AppConfig):
         register_take_over(take_over)
         identity.register()
         register_card(Card("register", "administrations:register_card", 60))
+        handover.register()

@@ -5,9 +5,9 @@ from typing import Any
 
 from ninja import Router, Schema
 
-from koppel.administrations.scope import administration_for
 from koppel.books import queries
 from koppel.books.errors import UnknownResource
+from koppel.books.opening import books_for
 from koppel.books.trial_balance import fiscal_years, trial_balance
 from koppel.web.doors import MemberRequest
 
@@ -53,7 +53,7 @@ class TrialBalanceOut(Schema):
 @router.get("/{administration_id}/books", response=Counts)
 def counts(request: MemberRequest, administration_id: int) -> Counts:
     """Rows per resource and the sums of all entry lines: enough to tell whether a copy is complete."""
-    one = administration_for(request.actor, administration_id)
+    one = books_for(request.actor, administration_id)
     debit, credit = queries.sums(one.pk)
     return Counts(rows=queries.counts(one.pk), debit=debit, credit=credit)
 
@@ -61,7 +61,7 @@ def counts(request: MemberRequest, administration_id: int) -> Counts:
 @router.get("/{administration_id}/books/trial-balance", response=TrialBalanceOut)
 def balance(request: MemberRequest, administration_id: int, year: str = "", until: str = "") -> TrialBalanceOut:
     """Of the newest fiscal year unless `year` says otherwise; `until` a period `YYYYPP`."""
-    one = administration_for(request.actor, administration_id)
+    one = books_for(request.actor, administration_id)
     year = year or next(iter(fiscal_years(one.pk)), "")
     found = trial_balance(one.pk, year, until or f"{year}99")
     accounts = [
@@ -83,7 +83,7 @@ def balance(request: MemberRequest, administration_id: int, year: str = "", unti
 @router.get("/{administration_id}/books/{resource}", response=Rows)
 def rows(request: MemberRequest, administration_id: int, resource: str, q: str = "", page: int = 1) -> Rows:
     """A page of a resource; `q` is looked for in every column of text. Rows deleted at the source are left out."""
-    one = administration_for(request.actor, administration_id)
+    one = books_for(request.actor, administration_id)
     if resource not in queries.COLUMNS:
         raise UnknownResource
     found = queries.table(one.pk, resource, search=q, page=page)

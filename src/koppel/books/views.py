@@ -12,11 +12,11 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from koppel.administrations.doors import administration_or_404
 from koppel.administrations.models import Administration
 from koppel.books import chart, exports, labels, queries
 from koppel.books.exports import Exported
 from koppel.books.models import Account
+from koppel.books.opening import books_or_404
 from koppel.books.trial_balance import (
     TrialBalance,
     fiscal_years,
@@ -30,7 +30,7 @@ from koppel.web.doors import MemberRequest
 
 def overview(request: MemberRequest, administration_id: int) -> HttpResponse:
     """Accounts with their balances: where one begins."""
-    one = administration_or_404(request.actor, administration_id)
+    one = books_or_404(request.actor, administration_id)
     year, until = _year_and_period(request, one)
     found = trial_balance(one.pk, year, until)
     search = request.GET.get("q", "").strip()
@@ -52,7 +52,7 @@ def overview(request: MemberRequest, administration_id: int) -> HttpResponse:
 
 def account(request: MemberRequest, administration_id: int, code: str) -> HttpResponse:
     """The lines of an account in a fiscal year, with a running balance."""
-    one = administration_or_404(request.actor, administration_id)
+    one = books_or_404(request.actor, administration_id)
     year, _until = _year_and_period(request, one)
     balance = trial_balance(one.pk, year, f"{year}99")
     own = next((row for row in balance.accounts if row.code == code), None)
@@ -70,7 +70,7 @@ def account(request: MemberRequest, administration_id: int, code: str) -> HttpRe
 
 def entry(request: MemberRequest, administration_id: int, external_id: str) -> HttpResponse:
     """One entry with all its lines; says so when debit and credit differ."""
-    one = administration_or_404(request.actor, administration_id)
+    one = books_or_404(request.actor, administration_id)
     found = queries.entry_with_lines(one.pk, external_id)
     if found is None:
         raise Http404
@@ -86,7 +86,7 @@ def entry(request: MemberRequest, administration_id: int, external_id: str) -> H
 
 def trial_balance_page(request: MemberRequest, administration_id: int) -> HttpResponseBase:
     """Opening, movement, closing; every account checked against the source's closing balance."""
-    one = administration_or_404(request.actor, administration_id)
+    one = books_or_404(request.actor, administration_id)
     year, until = _year_and_period(request, one)
     found = trial_balance(one.pk, year, until)
     if file_format := _format(request):
@@ -108,7 +108,7 @@ def trial_balance_page(request: MemberRequest, administration_id: int) -> HttpRe
 
 def table(request: MemberRequest, administration_id: int, resource: str) -> HttpResponseBase:
     """Any resource as a searchable table, or as a file."""
-    one = administration_or_404(request.actor, administration_id)
+    one = books_or_404(request.actor, administration_id)
     if resource not in exports.EXPORTED:
         raise Http404
     search = request.GET.get("q", "").strip()
@@ -130,7 +130,7 @@ def table(request: MemberRequest, administration_id: int, resource: str) -> Http
 
 def everything(request: MemberRequest, administration_id: int) -> HttpResponseBase:
     """All books as one ZIP."""
-    one = administration_or_404(request.actor, administration_id)
+    one = books_or_404(request.actor, administration_id)
     exported = exports.export_all(request.actor, one, _format(request) or Format.PARQUET)
     return FileResponse(
         exported.content, as_attachment=True, filename=exported.file_name, content_type="application/zip"
@@ -139,7 +139,7 @@ def everything(request: MemberRequest, administration_id: int) -> HttpResponseBa
 
 def result_chart(request: MemberRequest, administration_id: int) -> HttpResponse:
     """Income and cost per period of the newest year, as a card of the Overview."""
-    one = administration_or_404(request.actor, administration_id)
+    one = books_or_404(request.actor, administration_id)
     years = fiscal_years(one.pk)
     year = next(iter(years), "")
     results = result_by_period(one.pk, year) if year else []

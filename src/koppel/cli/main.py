@@ -36,6 +36,9 @@ BRANCHES = (
     Branch("sync", "koppel.sync.commands", "app", "Start, watch and retry runs."),
     Branch("export", "koppel.books.commands", "app", "Write books to files."),
     Branch("sql-readers", "koppel.books.commands", "readers", "Who may read books by SQL."),
+    Branch(
+        "operators", "koppel.organisations.commands", "operators", "Who may look in when an organisation lets them."
+    ),
     Branch("keys", "koppel.cli.keys", "app", "Rotate the keys that seal tokens and client secrets."),
 )
 

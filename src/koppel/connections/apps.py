@@ -8,6 +8,7 @@ class ConnectionsConfig(AppConfig):
     label = "connections"
 
     def ready(self) -> None:
-        from koppel.connections import words  # noqa: PLC0415 - after models
+        from koppel.connections import handover, words  # noqa: PLC0415 - after models
 
         words.register()
+        handover.register()

@@ -2,10 +2,13 @@
 
 from django.urls import path
 
-from koppel.organisations.pages import tokens
+from koppel.organisations.pages import account, tokens
 
 app_name = "own"
 urlpatterns = [
+    path("sessions/", account.own_sessions, name="sessions"),
+    path("organisations/", account.organisations, name="organisations"),
+    path("second-step/", account.second_step_needed, name="second_step_needed"),
     path("tokens/", tokens.listing, name="tokens"),
     path("tokens/<int:token_id>/revoke", tokens.revoke, name="revoke_token"),
 ]

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
+from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -19,7 +20,9 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractUser):
-    """A person who signs in by e-mail. Belongs to organisations through `Membership`. `language` '' follows the browser."""
+    """A person who signs in by e-mail. Belongs to organisations through `Membership`. `language` '' follows the browser.
+
+    `is_operator`: operates this installation, and may look into an organisation while it consents (`support_until`)."""
 
     username = None  # type: ignore[assignment]
     first_name = None  # type: ignore[assignment]
@@ -27,6 +30,7 @@ class User(AbstractUser):
     email = models.EmailField(_("e-mail address"), unique=True)
     name = models.CharField(_("name"), max_length=200)
     language = models.CharField(max_length=5, default="", blank=True)
+    is_operator = models.BooleanField(default=False)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
@@ -40,11 +44,17 @@ class User(AbstractUser):
 
 
 class Organisation(models.Model):
-    """The accounting firm: the tenant. `settings` are the defaults beneath every template (see `administrations.settings`)."""
+    """The accounting firm: the tenant. `settings` are the defaults beneath every template (see `administrations.settings`).
+
+    `email_domains` [] = people may have any address. `support_until`: operators of the installation may look in until then."""
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=200)
     settings = models.JSONField(default=dict)
+    requires_second_step = models.BooleanField(default=False)
+    email_domains = models.JSONField(default=list)
+    audit_years = models.PositiveSmallIntegerField(default=7)
+    support_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -160,3 +170,95 @@ class ApiToken(Tenant):
     @property
     def has_expired(self) -> bool:
         return self.expires_at <= timezone.now()
+
+
+class Invitation(Tenant):
+    """Somebody asked by mail to become a member. `sends` counts the mails: only the link of the last one opens the door."""
+
+    email = models.EmailField()
+    name = models.CharField(max_length=200, default="", blank=True)
+    role = models.CharField(max_length=20, choices=Role)
+    divisions = models.JSONField(default=list)
+    member_until = models.DateTimeField(null=True)
+    invited_by = models.ForeignKey(Membership, on_delete=models.PROTECT, db_constraint=False, related_name="+")
+    language = models.CharField(max_length=5)
+    sends = models.IntegerField(default=1)
+    valid_until = models.DateTimeField()
+    mail_failed = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    accepted_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "organisations_invitation"
+        constraints = [
+            models.UniqueConstraint(
+                "organisation",
+                Lower("email"),
+                condition=models.Q(accepted_at=None, revoked_at=None),
+                name="one_open_invitation",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+    @property
+    def has_lapsed(self) -> bool:
+        return self.valid_until <= timezone.now()
+
+
+class SignInProvider(Tenant):
+    """The organisation's own identity provider (OpenID Connect). It vouches for people here and nowhere else."""
+
+    name = models.CharField(max_length=100)
+    issuer = models.URLField(max_length=300)
+    client_id = models.CharField(max_length=300)
+    client_secret = models.BinaryField()
+    is_active = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "organisations_sign_in_provider"
+        constraints = [models.UniqueConstraint(fields=["organisation"], name="one_provider_per_organisation")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SignInSubject(Tenant):
+    """Who somebody is at the organisation's identity provider: its lasting `subject`, never the e-mail address."""
+
+    provider = models.ForeignKey(SignInProvider, on_delete=models.CASCADE, db_constraint=False, related_name="subjects")
+    subject = models.CharField(max_length=255)
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="subjects")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "organisations_sign_in_subject"
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "provider", "subject"], name="subject_once"),
+            models.UniqueConstraint(fields=["organisation", "membership"], name="one_subject_per_member"),
+        ]
+
+    def __str__(self) -> str:
+        return self.subject
+
+
+class PersonSession(models.Model):
+    """Where a person is signed in. It belongs to the person, who may act in several organisations: `acts_in` is the one that
+    this session chose last, and the only one whose Administrators see it."""
+
+    session_key = models.CharField(max_length=40, unique=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
+    acts_in = models.BigIntegerField(null=True)
+    address = models.TextField(default="")
+    browser = models.CharField(max_length=300, default="")
+    started_at = models.DateTimeField(auto_now_add=True)
+    last_seen_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "organisations_session"
+
+    def __str__(self) -> str:
+        return f"{self.user_id} from {self.address}"

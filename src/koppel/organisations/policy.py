@@ -51,7 +51,8 @@ class Actor:
     """Somebody acting within one organisation. The scope of every query and the subject of every "may I?".
 
     `token_id` names the API token that the person acts through. `read_only` is kept by the doors: a request that could
-    change something is refused before it reaches a view."""
+    change something is refused before it reaches a view; so is `needs_second_step`, which lets nothing but its own pages in.
+    `is_operator`: no member, but whoever operates the installation, let in by the organisation for a while."""
 
     organisation_id: int
     membership_id: int
@@ -63,6 +64,9 @@ class Actor:
     token_id: int | None = None
     token_name: str = ""
     read_only: bool = False
+    is_operator: bool = False
+    needs_second_step: bool = False
+    may_switch: bool = False
 
     def may(self, permission: Permission) -> bool:
         return self.role in PERMISSIONS[permission]
@@ -78,6 +82,8 @@ class Actor:
 
     @property
     def audit(self) -> AuditActor:
+        if self.is_operator:
+            return AuditActor(ActorKind.OPERATOR, self.user_id, self.name, self.from_address, self.door)
         if self.token_id is not None:
             name = f"{self.name} ({self.token_name})"
             return AuditActor(ActorKind.TOKEN, self.user_id, name, self.from_address, self.door)

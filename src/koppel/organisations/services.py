@@ -1,78 +1,20 @@
-"""Use cases of the firm: people, divisions, templates."""
+"""Use cases of the firm: divisions, templates, the organisation itself. People have `people.py`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.organisations.bundles import refuse_problems
 from koppel.organisations.errors import Refused
-from koppel.organisations.models import Division, DivisionMember, Membership, Organisation, Template, User
-from koppel.organisations.policy import Actor, Permission, Role
+from koppel.organisations.models import Division, Organisation, Template, User
+from koppel.organisations.policy import Actor, Permission
 
 
 def remember_language(user_id: int, language: str) -> None:
     User.objects.filter(pk=user_id).update(language=language)
-
-
-def add_person(actor: Actor, *, email: str, name: str, role: Role) -> tuple[Membership, bool]:
-    """Make somebody a member. The membership, and whether the person is new to Koppel and must choose a password.
-
-    Raises `Refused` with a sentence."""
-    actor.require(Permission.PEOPLE)
-    if role == Role.ADMINISTRATOR and actor.role != Role.ADMINISTRATOR:
-        raise Refused(_("Only an Administrator can make an Administrator."))
-    try:
-        validate_email(email)
-    except ValidationError:
-        raise Refused(_("“%s” is not an e-mail address.") % email) from None
-    email = User.objects.normalize_email(email.strip())
-    user = User.objects.filter(email__iexact=email).first()
-    is_new = user is None
-    user = user or User.objects.create_user(email, None, name=_clean(name)[:200] or email)
-    membership, made = Membership.objects.get_or_create(
-        organisation_id=actor.organisation_id, user=user, defaults={"role": role}
-    )
-    if not made:
-        raise Refused(_("%s is a member already.") % email)
-    _record(actor, "person.added", "membership", membership.pk, email, {"role": role})
-    return membership, is_new
-
-
-def change_person(actor: Actor, membership_id: int, *, role: Role, is_active: bool) -> None:
-    """Role, and whether the person may still sign in here. The last Administrator stays. Raises `Refused`."""
-    actor.require(Permission.PEOPLE)
-    own = Membership.objects.select_for_update().filter(organisation_id=actor.organisation_id)
-    membership = own.filter(pk=membership_id).first()
-    if membership is None:
-        raise Refused(_("This person is not a member of your organisation."))
-    touches_administrator = Role.ADMINISTRATOR in (role, membership.role)
-    if touches_administrator and actor.role != Role.ADMINISTRATOR:
-        raise Refused(_("Only an Administrator can change an Administrator."))
-    stops = membership.role == Role.ADMINISTRATOR and (role != Role.ADMINISTRATOR or not is_active)
-    if stops and not own.filter(role=Role.ADMINISTRATOR, is_active=True).exclude(pk=membership_id).exists():
-        raise Refused(_("This is the last Administrator. Make somebody else an Administrator first."))
-    before = {"role": membership.role, "is_active": membership.is_active}
-    membership.role, membership.is_active = role, is_active
-    membership.save(update_fields=["role", "is_active"])
-    _record(actor, "person.changed", "membership", membership.pk, str(membership.user), {"before": before})
-
-
-def set_divisions(actor: Actor, membership_id: int, division_ids: Iterable[int]) -> None:
-    """The divisions of a person, all of them."""
-    actor.require(Permission.PEOPLE)
-    own = {"organisation_id": actor.organisation_id}
-    wanted = set(Division.objects.filter(**own, pk__in=list(division_ids)).values_list("pk", flat=True))
-    if not Membership.objects.filter(**own, pk=membership_id).exists():
-        raise Refused(_("This person is not a member of your organisation."))
-    DivisionMember.objects.filter(**own, membership_id=membership_id).exclude(division_id__in=wanted).delete()
-    DivisionMember.objects.bulk_create(
-        [DivisionMember(**own, membership_id=membership_id, division_id=one) for one in wanted], ignore_conflicts=True
-    )
 
 
 def save_division(actor: Actor, division_id: int | None, name: str, *, archived: bool = False) -> None:

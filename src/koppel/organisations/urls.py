@@ -3,17 +3,29 @@
 from django.urls import path
 
 from koppel.organisations import views
-from koppel.organisations.pages import divisions, templates
+from koppel.organisations.pages import divisions, invitations, people, security, templates
 
 app_name = "organisations"
 urlpatterns = [
-    path("people/", views.people, name="people"),
+    path("people/", people.listing, name="people"),
+    path("people/invite/", invitations.invite, name="invite"),
+    path("people/invite/many/", invitations.invite_many, name="invite_many"),
+    path("people/invitations/<int:invitation_id>/resend", invitations.resend, name="resend_invitation"),
+    path("people/invitations/<int:invitation_id>/revoke", invitations.revoke, name="revoke_invitation"),
+    path("people/<int:membership_id>/", people.person, name="person"),
+    path("people/<int:membership_id>/hand-over", people.hand_over, name="hand_over"),
+    path("people/<int:membership_id>/end-sessions", people.end_sessions, name="end_sessions"),
+    path("people/<int:membership_id>/second-step", people.reset_second_step, name="reset_second_step"),
+    path("people/<int:membership_id>/tokens/<int:token_id>/revoke", people.revoke_token, name="revoke_token_of"),
     path("divisions/", divisions.listing, name="divisions"),
     path("divisions/<int:division_id>/", divisions.one, name="division"),
     path("divisions/<int:division_id>/merge", divisions.merge, name="division_merge"),
     path("templates/", templates.listing, name="templates"),
     path("templates/<int:template_id>/", templates.one, name="template"),
     path("templates/<int:template_id>/merge", templates.merge, name="template_merge"),
-    path("activity/", views.activity, name="activity"),
+    path("security/", security.rules, name="security"),
+    path("security/provider", security.provider, name="provider"),
+    path("security/provider/test", security.test_provider, name="test_provider"),
+    path("security/support", security.support, name="support"),
     path("settings/", views.settings_page, name="settings"),
 ]

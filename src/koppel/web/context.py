@@ -38,7 +38,8 @@ ORGANISATION = (
     Place("people", _("People"), "organisations:people", Permission.PEOPLE),
     Place("divisions", _("Divisions"), "organisations:divisions", Permission.PEOPLE),
     Place("templates", _("Templates"), "organisations:templates", Permission.PEOPLE),
-    Place("activity", _("Activity"), "organisations:activity", Permission.ORGANISATION),
+    Place("activity", _("Activity"), "web:activity", Permission.ORGANISATION),
+    Place("security", _("Security"), "organisations:security", Permission.ORGANISATION),
     Place("settings", _("Settings"), "organisations:settings", Permission.ORGANISATION),
 )
 

@@ -1,8 +1,9 @@
-"""Marks on views: who may come in without signing in, and which views open their own transactions."""
+"""What views share with the frame: marks (who may come in, who opens transactions), and where a request comes from."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.http import HttpRequest
 
 from koppel.organisations.policy import Actor
@@ -34,3 +35,13 @@ def is_public(view: Callable[..., Any]) -> bool:
 
 def runs_outside_transaction(view: Callable[..., Any]) -> bool:
     return getattr(view, "koppel_outside_transaction", False)
+
+
+def address_of(request: HttpRequest) -> str:
+    """The caller's address. Behind proxies of ours, what the outermost of them saw: the caller may write anything before it."""
+    direct = str(request.META.get("REMOTE_ADDR", ""))
+    count = settings.ALLAUTH_TRUSTED_PROXY_COUNT
+    if not count:
+        return direct
+    seen = [one.strip() for one in request.headers.get("X-Forwarded-For", "").split(",") if one.strip()]
+    return seen[-count] if len(seen) >= count else direct

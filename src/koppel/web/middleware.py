@@ -8,19 +8,21 @@ import structlog
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
 
 from koppel.audit.models import Door
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import NotAllowed
+from koppel.organisations.operators import operator_actor
 from koppel.organisations.policy import Actor
+from koppel.organisations.sessions import note_seen
 from koppel.organisations.sign_in import actor_of
-from koppel.web.address import address_of
 from koppel.web.bearer import SAFE, actor_of_bearer, bearer_of, forged, is_api
-from koppel.web.doors import is_public, runs_outside_transaction
+from koppel.web.doors import address_of, is_public, runs_outside_transaction
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
@@ -76,7 +78,7 @@ class ActorMiddleware:
     ) -> HttpResponseBase | None:
         request.actor = None  # type: ignore[attr-defined]
         if is_public(view):
-            return None
+            return _not_yours_to_change(request, view)
         found = _who_acts(request)
         if not isinstance(found, Actor):
             return found
@@ -93,14 +95,31 @@ def _who_acts(request: HttpRequest) -> Actor | HttpResponseBase:
     if not request.user.is_authenticated:
         return _please_sign_in(request)
     door = Door.API if is_api(request) else Door.SCREEN
-    actor = actor_of(request.user.pk, request.session.get("organisation"), address, door)
+    session = request.session
+    vouched_by, entered = session.get("vouched_by"), session.get("operator_in")
+    actor = operator_actor(request.user.pk, entered, address) if entered else None
+    chosen = session.get("organisation")
+    actor = actor or actor_of(request.user.pk, chosen, address, door, vouched_by=vouched_by)
     if actor is None:
         return _no_organisation(request)
+    note_seen(str(request.session.session_key), actor.organisation_id, address)
     return (forged(request) if is_api(request) else None) or actor
 
 
+def _not_yours_to_change(request: HttpRequest, view: Callable[..., HttpResponseBase]) -> HttpResponseBase | None:
+    """A session that one organisation's identity provider opened cannot touch what proves the person to the others."""
+    is_about_proof = getattr(view, "__module__", "").startswith("allauth.") and "/logout/" not in request.path
+    if not is_about_proof or "vouched_by" not in request.session or not request.user.is_authenticated:
+        return None
+    return render(request, "web/vouched.html", status=403)
+
+
 def _refusal(request: HttpRequest, actor: Actor) -> HttpResponseBase | None:
-    """For who may only look: every request that could change something."""
+    """For who must first set up a second step: everything. For who may only look: every request that could change something."""
+    if actor.needs_second_step and is_api(request):
+        return JsonResponse({"error": "second_step_needed"}, status=403)
+    if actor.needs_second_step:
+        return HttpResponseRedirect(reverse("own:second_step_needed"))
     if not actor.read_only or request.method in SAFE:
         return None
     if is_api(request):

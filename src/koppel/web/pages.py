@@ -3,9 +3,11 @@
 from django.urls import path
 
 from koppel.web import views
+from koppel.web.activity import activity
 
 app_name = "web"
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
     path("search/", views.search, name="search"),
+    path("organisation/activity/", activity, name="activity"),
 ]

@@ -23,7 +23,6 @@ ROW = re.compile(r"^\| `(?P<path>/[^`]*)` \| (?P<method>[A-Z]+) \| (?P<who>[^|]*
 _CHANGES = re.compile(
     r"\brequire_POST\b|\brequire_http_methods\b|\brequest\.method\b|\brequest\.POST\b|\brequest\.FILES\b"
 )
-_READS_TOO = re.compile(r"@require_POST\b")
 
 
 @dataclass(frozen=True, order=True)
@@ -79,10 +78,20 @@ def _methods(view: Any) -> list[str]:
         return [method for method in ("GET", "POST") if hasattr(kind, method.lower())]
     if isinstance(view, partial):  # ninja's description of itself
         return ["GET"]
+    if (only := _required(view)) is not None:
+        return only
     code = inspect.getsource(inspect.unwrap(view))
-    if _READS_TOO.search(code):
-        return ["POST"]
     return ["GET", "POST"] if _CHANGES.search(code) else ["GET"]
+
+
+def _required(view: Any) -> list[str] | None:
+    """The methods that Django's `require_http_methods` or `require_POST` lets through, however the view was wrapped."""
+    while view is not None:
+        closed_over = inspect.getclosurevars(view).nonlocals
+        if "request_method_list" in closed_over:
+            return [method for method in ("GET", "POST") if method in closed_over["request_method_list"]]
+        view = getattr(view, "__wrapped__", None)
+    return None
 
 
 def _operations() -> Iterator[Route]:

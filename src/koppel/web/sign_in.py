@@ -1,9 +1,18 @@
 """How allauth behaves here."""
 
+import base64
+import time
 from typing import Any
 
+from allauth.account import app_settings as account_settings
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.login import get_authentication_records
+from allauth.mfa.adapter import DefaultMFAAdapter
 from django.http import HttpRequest
+
+from koppel.organisations.sealing import seal, unseal
+
+SECOND_STEPS = "mfa_authenticator"
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -14,3 +23,20 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def save_user(self, request: HttpRequest, user: Any, form: Any, commit: bool = True) -> Any:
         raise NotImplementedError("People are added by their organisation.")
+
+    def is_reauthentication_required(self, *, app: str) -> bool:
+        """Not within minutes of the sign-in itself: who is led to set up a second step has just typed the password."""
+        records = get_authentication_records(self.request, self.request.user)
+        just_now = time.time() - account_settings.REAUTHENTICATION_TIMEOUT
+        is_fresh = any(record["at"] > just_now for record in records)
+        return not is_fresh and bool(super().is_reauthentication_required(app=app))
+
+
+class SecondStepAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+    """The secrets behind authenticator apps and recovery codes are sealed like every other secret here."""
+
+    def encrypt(self, text: str) -> str:
+        return base64.b64encode(seal(text.encode(), SECOND_STEPS)).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return unseal(base64.b64decode(encrypted_text), SECOND_STEPS).decode()

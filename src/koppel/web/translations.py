@@ -51,7 +51,7 @@ def _texts(folder: Path) -> set[str]:
 
     with tempfile.TemporaryDirectory() as scratch:
         sources = [str(file) for file in folder.rglob("*.py") if "migrations" not in file.parts]
-        for number, file in enumerate(sorted(folder.rglob("templates/**/*.html"))):
+        for number, file in enumerate(sorted(folder.rglob("templates/**/*.*"))):
             copy = Path(scratch) / f"{number}.py"
             copy.write_text(re.sub("\u0000", "", templatize(file.read_text(), origin=str(file))))
             sources.append(str(copy))

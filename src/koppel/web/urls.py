@@ -3,6 +3,8 @@
 from django.urls import URLPattern, include, path
 
 from koppel.api.v1 import api
+from koppel.organisations.pages import operators, single_sign_on
+from koppel.organisations.pages.invitations import accept as accept_invitation
 from koppel.web import views
 from koppel.web.doors import outside_transaction
 
@@ -26,6 +28,13 @@ urlpatterns = [
     path("administrations/<int:administration_id>/", include("koppel.sync.urls")),
     path("imports/", include("koppel.sync.import_urls")),
     path("organisation/", include("koppel.organisations.urls")),
+    path("invitation/<str:token>/", accept_invitation, name="invitation"),
+    path("sign-in/", single_sign_on.choose, name="sign_in_choose"),
+    path("sign-in/callback", single_sign_on.callback, name="sign_in_callback"),
+    path("sign-in/<int:provider_id>/", single_sign_on.go, name="sign_in_through"),
+    path("operator/", operators.listing, name="operator"),
+    path("operator/enter", operators.enter, name="operator_enter"),
+    path("operator/leave", operators.leave, name="operator_leave"),
     path("account/", include("koppel.organisations.account_urls")),
     path("registers/", include("koppel.registers.urls")),
     path("notices/", include("koppel.notifications.urls")),

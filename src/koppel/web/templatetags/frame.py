@@ -44,3 +44,19 @@ def act_name(act: str) -> str:
 def key(value: int | None) -> str:
     """A row's id in an address or a form: never with separators between thousands."""
     return "" if value is None else str(value)
+
+
+@register.filter
+def browser_name(agent: str) -> str:
+    """A browser and its system, as far as its own words tell; the words themselves when they tell neither."""
+    browsers = (("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+    systems = (
+        ("iPhone", "iPhone"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS", "macOS"),
+        ("Linux", "Linux"),
+    )
+    browser = next((name for mark, name in browsers if mark in agent), "")
+    system = next((name for mark, name in systems if mark in agent), "")
+    return " · ".join(filter(None, (browser, system))) or agent[:60] or _("unknown browser")

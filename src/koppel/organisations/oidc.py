@@ -1,0 +1,195 @@
+"""OpenID Connect with an organisation's identity provider: discovery, the way there, and the proof that comes back.
+
+Authorization code with PKCE, state and nonce. The ID token's signature, issuer, audience, time and nonce are always checked
+(OpenID Connect Core 1.0, 3.1.3.7); nothing is believed because of the channel it came through."""
+
+import base64
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import jwt
+
+from koppel.kit.http import HttpClient, NetworkFailure, Response, origin_of
+from koppel.kit.secrets import Secret
+
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384")
+CLOCKS_APART_SECONDS = 60
+NOT_A_CODE = "koppel-asks-whether-its-secret-is-known"
+
+
+class ProviderRefused(Exception):
+    """The identity provider, or what it says, cannot be trusted. `code` is a stable word for the sentence."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(f"{code} {detail}".strip())
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Client:
+    """Koppel as the provider knows it."""
+
+    issuer: str
+    client_id: str
+    client_secret: Secret
+    redirect_uri: str
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    issuer: str
+    authorization: str
+    token: str
+    keys: str
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What is kept in the session between going and coming back."""
+
+    provider_id: int
+    state: str
+    nonce: str
+    verifier: str
+
+    @classmethod
+    def new(cls, provider_id: int) -> "Attempt":
+        return cls(provider_id, *(secrets.token_urlsafe(32) for _ in range(3)))
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who came back. `subject` lasts; `email` is '' unless the provider says that it is proved."""
+
+    subject: str
+    email: str
+    name: str
+
+
+async def discover(http: HttpClient, issuer: str) -> Endpoints:
+    """Raises `ProviderRefused` when the provider is not there or says to be another."""
+    url = issuer.rstrip("/") + "/.well-known/openid-configuration"
+    told = _json(await _send(http, "GET", url, {origin_of(url)}), "no_discovery")
+    try:
+        found = Endpoints(told["issuer"], told["authorization_endpoint"], told["token_endpoint"], told["jwks_uri"])
+    except (KeyError, TypeError):
+        raise ProviderRefused("no_discovery") from None
+    if found.issuer.rstrip("/") != issuer.rstrip("/"):
+        raise ProviderRefused("other_issuer")
+    safe = urlsplit(issuer).scheme
+    if any(urlsplit(one).scheme not in ("https", safe) for one in (found.authorization, found.token, found.keys)):
+        raise ProviderRefused("not_encrypted")
+    return found
+
+
+def address_to_go(endpoints: Endpoints, client: Client, attempt: Attempt) -> str:
+    """Where the person signs in."""
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(attempt.verifier.encode()).digest()).rstrip(b"=").decode()
+    asked = {
+        "response_type": "code",
+        "client_id": client.client_id,
+        "redirect_uri": client.redirect_uri,
+        "scope": "openid email profile",
+        "state": attempt.state,
+        "nonce": attempt.nonce,
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+    }
+    separator = "&" if "?" in endpoints.authorization else "?"
+    return endpoints.authorization + separator + urlencode(asked)
+
+
+async def identity_behind(http: HttpClient, client: Client, attempt: Attempt, code: str) -> Identity:
+    """Exchange the code and check the ID token. Raises `ProviderRefused`."""
+    endpoints = await discover(http, client.issuer)
+    answer = await _ask_for_tokens(http, endpoints, client, code, attempt.verifier)
+    told = _json(answer, "code_refused")
+    if not isinstance(told, dict) or not isinstance(told.get("id_token"), str):
+        raise ProviderRefused("no_id_token")
+    keys = _json(await _send(http, "GET", endpoints.keys, {origin_of(endpoints.keys)}), "no_keys")
+    return checked(told["id_token"], keys, endpoints.issuer, client.client_id, attempt.nonce)
+
+
+async def knows_us(http: HttpClient, client: Client) -> None:
+    """Whether discovery, keys and our client secret hold, without a person: a code that cannot be is refused as such, a secret
+    that is not ours as `invalid_client`. Raises `ProviderRefused`."""
+    endpoints = await discover(http, client.issuer)
+    keys = _json(await _send(http, "GET", endpoints.keys, {origin_of(endpoints.keys)}), "no_keys")
+    if not isinstance(keys, dict) or not keys.get("keys"):
+        raise ProviderRefused("no_keys")
+    answer = await _ask_for_tokens(http, endpoints, client, NOT_A_CODE, secrets.token_urlsafe(32))
+    try:
+        error = json.loads(answer.body).get("error")
+    except (ValueError, AttributeError):
+        error = None
+    if answer.status == 401 or error in ("invalid_client", "unauthorized_client"):
+        raise ProviderRefused("client_unknown")
+    if error != "invalid_grant":
+        raise ProviderRefused("strange_answer")
+
+
+def checked(id_token: str, keys: Any, issuer: str, client_id: str, nonce: str) -> Identity:
+    """The identity that a token proves. Raises `ProviderRefused`."""
+    try:
+        key = _key_of(jwt.get_unverified_header(id_token), keys)
+        claims = jwt.decode(
+            id_token,
+            key.key,
+            algorithms=list(ALGORITHMS),
+            audience=client_id,
+            issuer=issuer,
+            leeway=CLOCKS_APART_SECONDS,
+            options={"require": ["exp", "iat", "iss", "aud", "sub"]},
+        )
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
+        raise ProviderRefused("token_refused", type(error).__name__) from None
+    if not secrets.compare_digest(str(claims.get("nonce", "")), nonce):
+        raise ProviderRefused("other_nonce")
+    if isinstance(claims["aud"], list) and len(claims["aud"]) > 1 and claims.get("azp") != client_id:
+        raise ProviderRefused("token_refused", "azp")
+    is_proved = claims.get("email_verified") is True
+    email = str(claims.get("email", "")) if is_proved else ""
+    return Identity(str(claims["sub"])[:255], email.replace("\0", ""), str(claims.get("name", "")).replace("\0", ""))
+
+
+def _key_of(header: dict[str, Any], keys: Any) -> jwt.PyJWK:
+    """The provider's key that the token names. Raises `PyJWTError`; symmetric keys and `none` never serve."""
+    if header.get("alg") not in ALGORITHMS:
+        raise jwt.InvalidAlgorithmError
+    found = [one for one in keys["keys"] if one.get("use", "sig") == "sig" and one.get("kty") in ("RSA", "EC")]
+    named = [one for one in found if one.get("kid") == header.get("kid")]
+    if len(named) != 1:
+        raise jwt.InvalidKeyError
+    return jwt.PyJWK(named[0], algorithm=header["alg"])
+
+
+async def _ask_for_tokens(http: HttpClient, endpoints: Endpoints, client: Client, code: str, verifier: str) -> Response:
+    pair = f"{quote(client.client_id, safe='')}:{quote(client.client_secret.reveal(), safe='')}"
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": client.redirect_uri,
+        "code_verifier": verifier,
+    }
+    headers = {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+    return await _send(http, "POST", endpoints.token, {origin_of(endpoints.token)}, form=form, headers=headers)
+
+
+async def _send(http: HttpClient, method: str, url: str, origins: set[str], **more: Any) -> Response:
+    try:
+        return await http.send(method, url, allowed_origins=origins, **more)
+    except (NetworkFailure, ValueError) as failure:
+        raise ProviderRefused("unreachable", str(failure)) from None
+
+
+def _json(answer: Response, code: str) -> Any:
+    if answer.status != 200:
+        raise ProviderRefused(code)
+    try:
+        return json.loads(answer.body)
+    except ValueError:
+        raise ProviderRefused(code) from None

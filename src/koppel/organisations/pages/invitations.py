@@ -1,0 +1,139 @@
+"""Inviting people, and the page that an invitation's link opens."""
+
+from typing import Any
+
+from allauth.account.internal.flows.login import perform_login
+from allauth.account.models import Login
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+
+from koppel.organisations import directory, invitation_lines, invitations, people
+from koppel.organisations.errors import Refused
+from koppel.organisations.invitation_lines import end_of_day
+from koppel.organisations.invitations import Wanted
+from koppel.organisations.models import User
+from koppel.organisations.pages.people import number
+from koppel.organisations.policy import Actor, Permission, Role
+from koppel.web.doors import MemberRequest, address_of, public
+
+BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+
+
+def invite(request: MemberRequest) -> HttpResponse:
+    """One person, or the way to many."""
+    request.actor.require(Permission.PEOPLE)
+    problem = ""
+    if request.method == "POST":
+        try:
+            one = invitations.invite(request.actor, _wanted(request))
+            messages.success(request, _("%s is invited. The mail is on its way.") % one.email)
+            return HttpResponseRedirect(reverse("organisations:people"))
+        except Refused as refusal:
+            problem = str(refusal)
+    context = {**_choices(request.actor), "problem": problem, "form": request.POST}
+    return render(request, "organisations/invite.html", context)
+
+
+def invite_many(request: MemberRequest) -> HttpResponse:
+    """A list: first what would become of each line, then what did."""
+    request.actor.require(Permission.PEOPLE)
+    context: dict[str, Any] = {"place": "people", "text": ""}
+    if request.method == "POST":
+        try:
+            text = _text(request)
+            act = request.POST.get("confirmed") == "1"
+            lines = (invitation_lines.invite_all if act else invitation_lines.preview)(request.actor, text)
+            good = sum(not line.problem for line in lines)
+            context |= {"text": text, "lines": lines, "good": good, "bad": len(lines) - good, "done": act}
+            if act:
+                said = ngettext("%(count)d person is invited.", "%(count)d people are invited.", good)
+                messages.success(request, said % {"count": good})
+        except Refused as refusal:
+            context |= {"problem": str(refusal), "text": request.POST.get("text", "")}
+    return render(request, "organisations/invite_many.html", context)
+
+
+@require_POST
+def resend(request: MemberRequest, invitation_id: int) -> HttpResponse:
+    request.actor.require(Permission.PEOPLE)
+    try:
+        one = invitations.resend(request.actor, invitation_id)
+        messages.success(
+            request, _("%s gets a new mail. The link in the older one does not work any more.") % one.email
+        )
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    return HttpResponseRedirect(reverse("organisations:people"))
+
+
+@require_POST
+def revoke(request: MemberRequest, invitation_id: int) -> HttpResponse:
+    request.actor.require(Permission.PEOPLE)
+    try:
+        one = invitations.revoke(request.actor, invitation_id)
+        messages.success(request, _("The invitation of %s is revoked.") % one.email)
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    return HttpResponseRedirect(reverse("organisations:people"))
+
+
+@public
+def accept(request: HttpRequest, token: str) -> HttpResponse:
+    """Who is invited becomes a member: signed in already, or with a name and a password chosen here."""
+    try:
+        invitation, organisation = invitations.find(token)
+    except Refused as refusal:
+        return render(request, "organisations/invitation_gone.html", {"sentence": str(refusal)}, status=410)
+    by = User.objects.get(pk=request.user.pk) if request.user.is_authenticated else None
+    context: dict[str, Any] = {
+        "invitation": invitation,
+        "organisation": organisation,
+        "is_known": invitations.is_known(invitation.email),
+        "is_other": by is not None and by.email.lower() != invitation.email.lower(),
+        "name": request.POST.get("name", invitation.name),
+    }
+    if request.method == "POST":
+        try:
+            return _join(request, token, by)
+        except Refused as refusal:
+            context["problems"] = [str(refusal)]
+        except ValidationError as weak:
+            context["problems"] = weak.messages
+    return render(request, "organisations/invitation.html", context)
+
+
+def _join(request: HttpRequest, token: str, by: User | None) -> HttpResponse:
+    form, address = request.POST, address_of(request)
+    invitation, _organisation = invitations.find(token)
+    user = invitations.accept(
+        token, by, name=form.get("name", ""), password=form.get("password", ""), from_address=address
+    )
+    request.session["organisation"] = invitation.organisation_id
+    if by is not None:
+        return HttpResponseRedirect("/")
+    user.backend = BACKEND
+    return perform_login(request, Login(user=user, redirect_url="/"))  # type: ignore[no-any-return]
+
+
+def _wanted(request: MemberRequest) -> Wanted:
+    form = request.POST
+    role = Role(form["role"]) if form.get("role") in Role.values else Role.USER
+    until = end_of_day(form["until"]) if form.get("until") else None
+    divisions = frozenset(int(key) for key in form.getlist("divisions") if number(key))
+    return Wanted(form.get("email", ""), form.get("name", ""), role, divisions, until)
+
+
+def _text(request: MemberRequest) -> str:
+    upload = request.FILES.get("file")
+    return invitation_lines.decoded(upload.read()) if upload is not None else request.POST.get("text", "")
+
+
+def _choices(actor: Actor) -> dict[str, Any]:
+    roles = [(key, label) for key, label in Role.choices if people.may_give(actor, Role(key))]
+    return {"place": "people", "roles": roles, "divisions": directory.divisions_of(actor)}

@@ -1,0 +1,53 @@
+"""The operator's door: which organisations let them in, the way in and the way out."""
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from koppel.organisations import operators
+from koppel.organisations.errors import Refused
+from koppel.organisations.models import User
+from koppel.organisations.pages.people import number
+from koppel.web.doors import address_of, public
+
+KEY = "operator_in"
+
+
+@public
+def listing(request: HttpRequest) -> HttpResponse:
+    """For operators; to everybody else this page does not exist."""
+    _operator(request)
+    return render(request, "organisations/operator.html", {"open": operators.open_organisations()})
+
+
+@public
+@require_POST
+def enter(request: HttpRequest) -> HttpResponse:
+    user = _operator(request)
+    try:
+        wanted = number(request.POST.get("organisation")) or 0
+        actor = operators.enter(user.pk, wanted, address_of(request))
+    except Refused as refusal:
+        context = {"open": operators.open_organisations(), "problem": str(refusal)}
+        return render(request, "organisations/operator.html", context, status=403)
+    request.session[KEY] = actor.organisation_id
+    return HttpResponseRedirect("/")
+
+
+@public
+@require_POST
+def leave(request: HttpRequest) -> HttpResponse:
+    user = _operator(request)
+    entered = request.session.pop(KEY, None)
+    actor = operators.operator_actor(user.pk, entered, address_of(request)) if entered else None
+    if actor is not None:
+        operators.note(actor, "operator.left")
+    return HttpResponseRedirect(reverse("operator"))
+
+
+def _operator(request: HttpRequest) -> User:
+    user = User.objects.filter(pk=request.user.pk or 0, is_operator=True, is_active=True).first()
+    if user is None:
+        raise Http404
+    return user

@@ -1,0 +1,96 @@
+"""What the organisation asks of sign-in, its identity provider, its trail, and whom it lets look in."""
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from koppel.organisations import security, single_sign_on
+from koppel.organisations.errors import Refused
+from koppel.organisations.models import Organisation
+from koppel.organisations.pages.people import number
+from koppel.organisations.policy import Permission
+from koppel.organisations.security import Rules
+from koppel.organisations.single_sign_on import Configured
+from koppel.web.doors import MemberRequest, outside_transaction
+
+
+def rules(request: MemberRequest) -> HttpResponse:
+    """The rules, and the forms of all that the page holds."""
+    request.actor.require(Permission.ORGANISATION)
+    organisation = Organisation.objects.get(pk=request.actor.organisation_id)
+    if request.method == "POST":
+        form = request.POST
+        try:
+            domains = security.domains_in(form.get("email_domains", ""))
+            years = number(form.get("audit_years")) or 0
+            security.change_rules(request.actor, Rules(form.get("requires_second_step") == "1", domains, years))
+            messages.success(request, _("Saved."))
+        except Refused as refusal:
+            messages.error(request, str(refusal))
+        return _back()
+    until = organisation.support_until
+    context = {
+        "place": "security",
+        "organisation": organisation,
+        "years": security.AUDIT_YEARS,
+        "provider": single_sign_on.provider_of(organisation.pk),
+        "redirect_uri": single_sign_on.redirect_uri(),
+        "support_hours": security.SUPPORT_HOURS,
+        "support_is_open": until is not None and until > timezone.now(),
+    }
+    return render(request, "organisations/security.html", context)
+
+
+@require_POST
+def provider(request: MemberRequest) -> HttpResponse:
+    """Store the identity provider, or switch it off."""
+    request.actor.require(Permission.ORGANISATION)
+    form = request.POST
+    try:
+        if form.get("act") == "off":
+            single_sign_on.switch_off(request.actor)
+            messages.success(request, _("Nobody signs in through the identity provider any more."))
+        else:
+            fields = (form.get(key, "") for key in ("name", "issuer", "client_id", "client_secret"))
+            single_sign_on.configure(request.actor, Configured(*fields))
+            messages.success(request, _("Saved. Test it to switch it on."))
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    return _back()
+
+
+@require_POST
+@outside_transaction
+def test_provider(request: MemberRequest) -> HttpResponse:
+    """Ask the provider whether it knows us; switched on when it does."""
+    request.actor.require(Permission.ORGANISATION)
+    try:
+        single_sign_on.test(request.actor)
+        messages.success(request, _("The identity provider knows Koppel. People can sign in through it now."))
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    return _back()
+
+
+@require_POST
+def support(request: MemberRequest) -> HttpResponse:
+    """Let the operator of the installation look in, or end it."""
+    request.actor.require(Permission.ORGANISATION)
+    try:
+        if request.POST.get("act") == "withdraw":
+            security.withdraw_support(request.actor)
+            messages.success(request, _("Nobody from outside looks in any more."))
+        else:
+            security.grant_support(request.actor, number(request.POST.get("hours")) or 0)
+            messages.success(request, _("The operator of this installation may look in."))
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    return _back()
+
+
+def _back() -> HttpResponseRedirect:
+    return HttpResponseRedirect(reverse("organisations:security"))

@@ -1,0 +1,41 @@
+"""The second step at sign-in, and what an organisation asks of it."""
+
+from allauth.mfa.models import Authenticator
+from django.utils.translation import gettext as _
+
+from koppel.audit.services import record
+from koppel.kit.tenancy import installation_scope
+from koppel.organisations.errors import Refused
+from koppel.organisations.models import Membership
+from koppel.organisations.policy import Actor, Permission
+
+PROVES = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+"""Recovery codes come with one of these; alone they are none."""
+
+
+def has_second_step(user_id: int) -> bool:
+    return bool(Authenticator.objects.filter(user_id=user_id, type__in=PROVES).exists())
+
+
+def names_of(user_id: int) -> list[str]:
+    """What somebody has set up, in words."""
+    words = {
+        Authenticator.Type.TOTP: _("authenticator app"),
+        Authenticator.Type.WEBAUTHN: _("passkey"),
+        Authenticator.Type.RECOVERY_CODES: _("recovery codes"),
+    }
+    kinds = Authenticator.objects.filter(user_id=user_id).order_by("type").values_list("type", flat=True).distinct()
+    return [words[Authenticator.Type(kind)] for kind in kinds]
+
+
+def reset(actor: Actor, person: Membership) -> None:
+    """Remove everything that somebody set up. Raises `Refused` for who works for other organisations too: theirs is not ours
+    to weaken."""
+    actor.require(Permission.PEOPLE)
+    with installation_scope("second step reset"):
+        elsewhere = Membership.objects.filter(user_id=person.user_id, is_active=True).exclude(pk=person.pk).exists()
+    if elsewhere:
+        raise Refused(_("This person works for another organisation too, so only they themselves can change this."))
+    Authenticator.objects.filter(user_id=person.user_id).delete()
+    subject = ("person", person.pk, str(person.user))
+    record(actor.organisation_id, actor.audit, "person.second_step_reset", subject=subject)

@@ -1,0 +1,63 @@
+"""Jobs of the firm: mail to people who are invited, and the end of the trail's oldest entries."""
+
+import smtplib
+
+import structlog
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import connection
+from django.template.loader import render_to_string
+from django.utils import translation
+from procrastinate import JobContext, RetryStrategy
+from procrastinate.contrib.django import app
+
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.models import Invitation, Organisation
+
+ATTEMPTS = 5
+log = structlog.get_logger(__name__)
+
+
+@app.task(
+    name="organisations.send_invitation",
+    pass_context=True,
+    retry=RetryStrategy(max_attempts=ATTEMPTS, exponential_wait=5),
+)
+def send_invitation(context: JobContext, *, organisation_id: int, invitation_id: int, sends: int) -> None:
+    """The mail with the link, in the language of who invites. When it cannot be delivered, the list of people says so."""
+    from koppel.organisations import invitations  # noqa: PLC0415 - which defers this task
+
+    with organisation_scope(organisation_id):
+        own = invitations.open_invitations(organisation_id).select_related("invited_by__user", "organisation")
+        one = own.filter(pk=invitation_id, sends=sends).first()
+    if one is None:
+        return
+    try:
+        _mail(one, invitations.link_of(one)).send()
+    except (OSError, smtplib.SMTPException) as error:
+        log.warning("invitation_not_sent", invitation=invitation_id, reason=type(error).__name__)
+        if context.job.attempts + 1 < ATTEMPTS:
+            raise
+        invitations.note_mail_failed(organisation_id, invitation_id, sends)
+
+
+def _mail(one: Invitation, link: str) -> EmailMessage:
+    with translation.override(one.language):
+        facts = {"invitation": one, "organisation": one.organisation, "by": one.invited_by.user, "link": link}
+        subject = render_to_string("organisations/mail/invitation_subject.txt", facts).strip()
+        body = render_to_string("organisations/mail/invitation.txt", facts)
+    return EmailMessage(subject, body, settings.DEFAULT_FROM_EMAIL, [one.email])
+
+
+@app.periodic(cron="17 3 * * *")
+@app.task(name="organisations.expire_audit", queueing_lock="organisations.expire_audit", pass_context=False)
+def expire_audit(timestamp: int) -> None:
+    """Each night, per organisation: delete what is older than it wants to keep, by the owner's function alone."""
+    with installation_scope("audit retention"):
+        ids = list(Organisation.objects.values_list("pk", flat=True))
+    for organisation_id in ids:
+        with organisation_scope(organisation_id), connection.cursor() as cursor:
+            cursor.execute("SELECT audit_expire(%s)", [organisation_id])
+            gone = cursor.fetchone()[0]
+        if gone:
+            log.info("audit_expired", organisation=organisation_id, count=gone)

@@ -1,0 +1,40 @@
+"""What every sign-in leaves behind: a session that its person, and the organisation it acts in, can see and end."""
+
+from typing import Any
+
+from django.contrib.auth.signals import user_logged_in
+from django.http import HttpRequest
+
+from koppel.audit.models import Door
+from koppel.audit.services import record
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.models import User
+from koppel.organisations.sessions import note_session
+from koppel.organisations.sign_in import actor_of
+from koppel.web.doors import address_of
+
+
+def register() -> None:
+    user_logged_in.connect(_signed_in, dispatch_uid="koppel.web.sign_ins")
+
+
+def _signed_in(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
+    if request is None or user is None:
+        return
+    if not request.session.session_key:
+        request.session.save()
+    session, address = request.session, address_of(request)
+    vouched_by = session.get("vouched_by")
+    actor = actor_of(user.pk, session.get("organisation"), address, Door.SCREEN, vouched_by=vouched_by)
+    note_session(
+        str(request.session.session_key),
+        user.pk,
+        acts_in=actor.organisation_id if actor else None,
+        address=address,
+        browser=request.META.get("HTTP_USER_AGENT", ""),
+    )
+    if actor is not None:
+        with organisation_scope(actor.organisation_id):
+            subject = ("person", actor.membership_id, actor.name)
+            details = {"through": "provider"} if vouched_by else {}
+            record(actor.organisation_id, actor.audit, "person.signed_in", subject=subject, details=details)

@@ -1,0 +1,127 @@
+"""The trail as an Administrator reads it: filtered, exported, kept for as long as the organisation says."""
+
+import csv
+import io
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from koppel.audit.models import ActorKind, AuditEntry, Door
+from koppel.audit.queries import changes_of
+from koppel.audit.services import AuditActor, record
+from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations import tasks
+from koppel.organisations.models import Organisation, User
+from koppel.organisations.policy import Actor
+
+PAGE = "/organisation/activity/"
+
+
+@pytest.fixture
+def boss(actor: Any) -> Actor:
+    return actor("administrator", name="Anna")  # type: ignore[no-any-return]
+
+
+def signed_in(actor: Actor) -> Client:
+    client = Client()
+    client.force_login(User.objects.get(pk=actor.user_id))
+    return client
+
+
+def note(actor: Actor, act: str, name: str, **details: Any) -> None:
+    with organisation_scope(actor.organisation_id):
+        record(actor.organisation_id, actor.audit, act, subject=("division", 1, name), details=details)
+
+
+def grow_old(addresses: Addresses, name: str, years: int) -> None:
+    with psycopg.connect(addresses.superuser_url) as connection:
+        at = timezone.now() - timedelta(days=years * 366)
+        connection.execute("UPDATE audit_entry SET at = %s WHERE subject_name = %s", [at, name])
+
+
+def test_acts_are_found_by_person_act_door_period_and_words(boss: Actor, actor: Any) -> None:
+    with organisation_scope(boss.organisation_id):
+        firm = Organisation.objects.get()
+    other = actor("administrator", organisation=firm, name="Bram")
+    note(boss, "division.made", "Zuid")
+    note(other, "division.changed", "Noord", before={"name": "N"}, after={"name": "Noord"})
+    with organisation_scope(boss.organisation_id):
+        record(firm.pk, AuditActor(ActorKind.JOB, None, "Koppel"), "division.made", subject=("division", 2, "Oost"))
+    client, today = signed_in(boss), timezone.localdate()
+    for query, seen in (
+        ("", {"Zuid", "Noord", "Oost"}),
+        (f"person={other.user_id}", {"Noord"}),
+        ("act=division.made", {"Zuid", "Oost"}),
+        ("door=job", {"Oost"}),
+        ("q=bram", {"Noord"}),
+        (f"since={today}&until={today}", {"Zuid", "Noord", "Oost"}),
+        (f"until={today - timedelta(days=1)}", set()),
+        ("since=rubbish&person=x&act=nothing&door=roof&page=-4", {"Zuid", "Noord", "Oost"}),
+    ):
+        page = client.get(f"{PAGE}?{query}").content.decode()
+        assert {name for name in ("Zuid", "Noord", "Oost") if f"<td>{name}</td>" in page} == seen, query
+    assert "<del>N</del> → <ins>Noord</ins>" in client.get(PAGE).content.decode()
+
+
+def test_an_export_is_defused_and_leaves_word_of_itself(boss: Actor) -> None:
+    note(boss, "division.made", "=HYPERLINK(evil)")
+    answer = signed_in(boss).get(f"{PAGE}?act=division.made&format=csv")
+    rows = list(csv.reader(io.StringIO(b"".join(answer).decode("utf-8-sig")), delimiter=";"))
+    assert rows[0][:2] == ["When", "Who"]
+    assert rows[1][1] == "Anna"
+    assert "'=HYPERLINK(evil)" in rows[1]
+    with organisation_scope(boss.organisation_id):
+        assert AuditEntry.objects.get(act="audit.exported").details == {"filter": {"act": "division.made"}}
+
+
+@pytest.mark.parametrize("role", ["team_leader", "user"])
+def test_the_trail_is_for_administrators(actor: Any, role: str) -> None:
+    assert signed_in(actor(role)).get(PAGE).status_code == 403
+
+
+def test_what_is_older_than_is_kept_goes_and_word_of_it_stays(boss: Actor, database_addresses: Addresses) -> None:
+    note(boss, "division.made", "Ancient")
+    note(boss, "division.made", "Recent")
+    grow_old(database_addresses, "Ancient", 4)
+    tasks.expire_audit(0)
+    with organisation_scope(boss.organisation_id):
+        assert AuditEntry.objects.count() == 2, "Seven years is what holds until somebody chooses."
+        Organisation.objects.update(audit_years=3)
+    tasks.expire_audit(0)
+    with organisation_scope(boss.organisation_id):
+        assert not AuditEntry.objects.filter(subject_name="Ancient").exists()
+        assert AuditEntry.objects.filter(subject_name="Recent").exists()
+        assert AuditEntry.objects.get(act="audit.expired").details == {"count": 1, "years": 3}
+
+
+def test_the_application_cannot_make_the_trail_shorter_than_a_year(
+    boss: Actor, actor: Any, database_addresses: Addresses
+) -> None:
+    """Whatever the application writes into the setting, and for nobody but the organisation it names."""
+    stranger = actor("administrator")
+    for one in (boss, stranger):
+        note(one, "division.made", "Old")
+    grow_old(database_addresses, "Old", 2)
+    note(boss, "division.made", "Young")
+    with organisation_scope(boss.organisation_id):
+        Organisation.objects.update(audit_years=0)
+    tasks.expire_audit(0)
+    with organisation_scope(boss.organisation_id):
+        assert set(AuditEntry.objects.values_list("act", flat=True)) == {"division.made", "audit.expired"}
+    with organisation_scope(stranger.organisation_id):
+        assert AuditEntry.objects.filter(subject_name="Old").exists()
+
+
+def test_only_what_differs_is_a_change() -> None:
+    found = changes_of({"before": {"a": 1, "b": [1, 2]}, "after": {"a": 1, "b": [2], "c": True}})
+    assert [(one.key, one.before, one.after) for one in found] == [("b", "1, 2", "2"), ("c", "", "True")]
+    assert changes_of({"administrations": [1]}) == []
+
+
+def test_a_person_acts_through_a_door(boss: Actor) -> None:
+    assert (boss.audit.kind, boss.audit.door) == (ActorKind.PERSON, Door.SCREEN)

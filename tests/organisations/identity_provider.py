@@ -1,0 +1,96 @@
+"""A small OpenID Connect provider, run as a process of its own: `python identity_provider.py PORT`.
+
+Signs in whoever `POST /__control__` says, with the faults it names. It knows one client."""
+
+import base64
+import hashlib
+import json
+import secrets
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+CLIENT_ID, CLIENT_SECRET = "koppel", "a secret: with %"
+KEY, OTHER_KEY = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+STATE: dict[str, Any] = {"claims": {}, "fault": ""}
+CODES: dict[str, dict[str, str]] = {}
+
+
+class Provider(BaseHTTPRequestHandler):
+    @property
+    def issuer(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        asked = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        if parts.path == "/.well-known/openid-configuration":
+            issuer = "http://elsewhere.test" if STATE["fault"] == "issuer" else self.issuer
+            ends = {"authorization_endpoint": "/authorize", "token_endpoint": "/token", "jwks_uri": "/keys"}
+            self._say({"issuer": issuer, **{key: self.issuer + path for key, path in ends.items()}})
+        elif parts.path == "/keys":
+            public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key()))
+            self._say({"keys": [{**public, "kid": "one", "use": "sig"}]})
+        else:
+            code = secrets.token_urlsafe(8)
+            CODES[code] = asked
+            self.send_response(302)
+            self.send_header(
+                "Location", asked["redirect_uri"] + "?" + urlencode({"code": code, "state": asked["state"]})
+            )
+            self.end_headers()
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if self.path == "/__control__":
+            STATE.update(json.loads(body))
+            self._say({})
+            return
+        form = {key: values[0] for key, values in parse_qs(body).items()}
+        pair = base64.b64decode(self.headers.get("Authorization", "").removeprefix("Basic ")).decode()
+        if [unquote(one) for one in pair.split(":")] != [CLIENT_ID, CLIENT_SECRET]:
+            self._say({"error": "invalid_client"}, 401)
+            return
+        asked = CODES.pop(form.get("code", ""), None)
+        proof = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+        challenge = base64.urlsafe_b64encode(proof).rstrip(b"=").decode()
+        if asked is None or asked["code_challenge"] != challenge or asked["redirect_uri"] != form["redirect_uri"]:
+            self._say({"error": "invalid_grant"}, 400)
+            return
+        self._say({"access_token": "x", "token_type": "Bearer", "id_token": self._id_token(asked)})
+
+    def _id_token(self, asked: dict[str, str]) -> str:
+        now, fault = int(time.time()), STATE["fault"]
+        claims = {
+            "iss": self.issuer,
+            "aud": "somebody-else" if fault == "audience" else CLIENT_ID,
+            "iat": now,
+            "exp": now - 600 if fault == "expired" else now + 60,
+            "nonce": "another" if fault == "nonce" else asked["nonce"],
+            **STATE["claims"],
+        }
+        if fault == "unsigned":
+            return jwt.encode(claims, None, algorithm="none", headers={"kid": "one"})
+        if fault == "symmetric":
+            return jwt.encode(claims, "k" * 64, algorithm="HS256", headers={"kid": "one"})
+        return jwt.encode(claims, OTHER_KEY if fault == "key" else KEY, algorithm="RS256", headers={"kid": "one"})
+
+    def _say(self, what: dict[str, Any], status: int = 200) -> None:
+        body = json.dumps(what).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        """Requests are not what the test tells."""
+
+
+if __name__ == "__main__":
+    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Provider).serve_forever()

@@ -1,0 +1,187 @@
+"""Somebody is asked by mail, opens the link, and is a member: the whole way, as the browser walks it."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.test import Client
+from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
+
+from koppel.audit.models import AuditEntry
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations import tasks
+from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
+from koppel.organisations.policy import Actor, Role
+from tests.fixtures.people import PASSWORD
+
+INVITE = "/organisation/people/invite/"
+MANY = "/organisation/people/invite/many/"
+CHOSEN = "seven green herons walk"
+
+
+def signed_in(actor: Actor) -> Client:
+    client = Client()
+    client.force_login(User.objects.get(pk=actor.user_id))
+    return client
+
+
+def deliver(settings: Any) -> list[Any]:
+    """What a worker does with the jobs that wait; the mails it sends."""
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    mail.outbox = []
+    for job in ProcrastinateJob.objects.filter(task_name="organisations.send_invitation", status="todo"):
+        tasks.send_invitation(context=Attempt(0), **job.args)
+    return list(mail.outbox)
+
+
+class Attempt:
+    """As much of a job's context as the task reads."""
+
+    def __init__(self, attempts: int) -> None:
+        self.job = self
+        self.attempts = attempts
+
+
+def link_in(message: Any) -> str:
+    found = re.search(r"http://localhost:8400(/invitation/\S+)", message.body)
+    assert found
+    return found[1]
+
+
+def asked(boss: Actor, settings: Any, **form: Any) -> str:
+    signed_in(boss).post(INVITE, {"email": "nieuw@example.test", "role": "user", **form})
+    return link_in(deliver(settings)[-1])
+
+
+def test_a_new_colleague_follows_the_mail_and_is_at_work(actor: Any, settings: Any) -> None:
+    boss = actor("administrator", name="Anna")
+    with organisation_scope(boss.organisation_id):
+        south = Division.objects.create(organisation_id=boss.organisation_id, name="Zuid")
+    link = asked(boss, settings, name="Bram", role="user_plus", divisions=[south.pk], until="2099-03-31")
+    assert "Anna invites you" in mail.outbox[0].body
+    client = Client()
+    page = client.get(link).content.decode()
+    assert "nieuw@example.test" in page
+    assert 'value="Bram"' in page
+    answer = client.post(link, {"name": "Bram Bos", "password": CHOSEN})
+    assert answer.headers["Location"] == "/"
+    assert client.get("/").status_code == 200
+    with organisation_scope(boss.organisation_id):
+        one = Membership.objects.get(user__email="nieuw@example.test")
+        assert (one.user.name, one.role, one.divisions.get().division_id) == ("Bram Bos", "user_plus", south.pk)
+        assert one.expires_at
+        assert one.expires_at.year == 2099
+        assert AuditEntry.objects.get(act="person.joined").actor_name == "Bram Bos"
+    assert Client().get(link).status_code == 410, "A link works once."
+
+
+def test_a_weak_password_is_refused_with_the_reason(actor: Any, settings: Any) -> None:
+    link = asked(actor(), settings)
+    page = Client().post(link, {"name": "Bram", "password": "short"})
+    assert "at least 12 characters" in page.content.decode()
+    assert not User.objects.filter(email="nieuw@example.test").exists()
+
+
+def test_only_the_last_mails_link_holds_and_revoking_ends_it(actor: Any, settings: Any) -> None:
+    boss = actor()
+    first = asked(boss, settings)
+    with organisation_scope(boss.organisation_id):
+        key = Invitation.objects.get().pk
+    signed_in(boss).post(f"/organisation/people/invitations/{key}/resend")
+    second = link_in(deliver(settings)[-1])
+    assert (Client().get(first).status_code, Client().get(second).status_code) == (410, 200)
+    signed_in(boss).post(f"/organisation/people/invitations/{key}/revoke")
+    assert Client().get(second).status_code == 410
+
+
+def test_a_link_lapses_and_a_forged_one_opens_nothing(actor: Any, settings: Any) -> None:
+    boss = actor()
+    link = asked(boss, settings)
+    with organisation_scope(boss.organisation_id):
+        Invitation.objects.update(valid_until=timezone.now() - timedelta(seconds=1))
+    assert Client().get(link).status_code == 410
+    assert Client().get(link[:-3] + "xyz/").status_code == 410
+
+
+def test_who_has_an_account_signs_in_and_then_belongs_to_both(actor: Any, settings: Any) -> None:
+    boss, elsewhere = actor(), actor("reader", name="Elke")
+    email = User.objects.get(pk=elsewhere.user_id).email
+    link = asked(boss, settings, email=email)
+    stranger = Client()
+    assert "Sign in to accept" in stranger.get(link).content.decode()
+    stranger.post(link, {"name": "Somebody else", "password": CHOSEN})
+    assert User.objects.get(pk=elsewhere.user_id).check_password(PASSWORD), "An invitation never changes a password."
+    other = signed_in(actor("user"))
+    assert "signed in as" in other.get(link).content.decode()
+    other.post(link)
+    signed_in(elsewhere).post(link)
+    with installation_scope("test"):
+        found = Membership.objects.filter(user_id=elsewhere.user_id).values_list("organisation_id", flat=True)
+        assert set(found) == {boss.organisation_id, elsewhere.organisation_id}
+
+
+def test_a_team_leader_invites_no_administrator(actor: Any) -> None:
+    answer = signed_in(actor("team_leader")).post(INVITE, {"email": "x@example.test", "role": "administrator"})
+    assert "Only an Administrator" in answer.content.decode()
+    assert signed_in(actor("user_plus")).post(INVITE, {"email": "x@example.test", "role": "user"}).status_code == 403
+
+
+def test_an_organisation_may_accept_addresses_of_its_own_only(actor: Any) -> None:
+    boss = actor()
+    with organisation_scope(boss.organisation_id):
+        Organisation.objects.update(email_domains=["kantoor.nl"])
+    page = signed_in(boss).post(INVITE, {"email": "x@gmail.test", "role": "user"}).content.decode()
+    assert "kantoor.nl only" in page
+    assert signed_in(boss).post(INVITE, {"email": "X@Kantoor.nl", "role": "user"}).status_code == 302
+
+
+def test_a_mail_that_does_not_arrive_is_shown(actor: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    boss = actor()
+    signed_in(boss).post(INVITE, {"email": "x@example.test", "role": "user"})
+
+    def away(self: Any) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("django.core.mail.EmailMessage.send", away)
+    job = ProcrastinateJob.objects.get(task_name="organisations.send_invitation")
+    with pytest.raises(ConnectionRefusedError):
+        tasks.send_invitation(context=Attempt(0), **job.args)
+    tasks.send_invitation(context=Attempt(tasks.ATTEMPTS - 1), **job.args)
+    assert "could not be delivered" in signed_in(boss).get("/organisation/people/").content.decode()
+
+
+LINES = """e-mail;name;role;divisions;until
+a@example.test;Ada;Teamleider;Zuid;2099-01-31
+b@example.test
+nonsense;Bert
+a@example.test;Ada again
+c@example.test;Cor;Koning
+d@example.test;Dirk;user;Elders
+e@example.test;Els;reader;;31-01-2001
+"""
+
+
+def test_many_are_invited_with_a_result_per_line_after_a_look(actor: Any, settings: Any) -> None:
+    boss = actor()
+    with organisation_scope(boss.organisation_id):
+        Division.objects.create(organisation_id=boss.organisation_id, name="Zuid")
+    client = signed_in(boss)
+    page = client.post(MANY, {"text": LINES}).content.decode()
+    for words in ("2 people will be invited", "5 lines are left out", "is not an e-mail address", "an earlier line",
+                  "is not a role", "no division", "lies in the past"):  # fmt: skip
+        assert words in page, words
+    assert deliver(settings) == []
+    page = client.post(MANY, {"text": LINES, "confirmed": "1"}).content.decode()
+    assert "2 people are invited" in page
+    assert sorted(one.to[0] for one in deliver(settings)) == ["a@example.test", "b@example.test"]
+    with organisation_scope(boss.organisation_id):
+        ada = Invitation.objects.get(email="a@example.test")
+        assert (ada.role, len(ada.divisions)) == (Role.TEAM_LEADER, 1)
+    assert "invited already" in client.post(MANY, {"text": LINES}).content.decode()
+
+
+def test_a_list_of_nothing_is_said(actor: Any) -> None:
+    assert "no line" in signed_in(actor()).post(MANY, {"text": "\n;\n"}).content.decode()

@@ -1,0 +1,180 @@
+"""Who may change whom, the last Administrator, and leaving with everything handed over."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.test import Client
+from django.utils import timezone
+
+from koppel.administrations.models import Assignment, SavedView
+from koppel.audit.models import AuditEntry
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations import people
+from koppel.organisations.errors import Refused
+from koppel.organisations.models import Division, Membership, Organisation, User
+from koppel.organisations.people import Access
+from koppel.organisations.policy import Actor, Role
+from tests.books.ledger import administration_of, assign
+
+
+@pytest.fixture
+def boss(actor: Any) -> Actor:
+    return actor("administrator", name="Anna")  # type: ignore[no-any-return]
+
+
+def firm_of(boss: Actor) -> Organisation:
+    with organisation_scope(boss.organisation_id):
+        return Organisation.objects.get()
+
+
+def signed_in(actor: Actor) -> Client:
+    client = Client()
+    client.force_login(User.objects.get(pk=actor.user_id))
+    return client
+
+
+def page_of(person: Actor) -> str:
+    return f"/organisation/people/{person.membership_id}/"
+
+
+def membership(person: Actor) -> Membership:
+    with organisation_scope(person.organisation_id):
+        return Membership.objects.get(pk=person.membership_id)
+
+
+def test_role_divisions_and_end_are_changed_and_told_before_and_after(boss: Actor, actor: Any) -> None:
+    user = actor("user", organisation=firm_of(boss), name="Bram")
+    with organisation_scope(boss.organisation_id):
+        north, south = (
+            Division.objects.create(organisation_id=boss.organisation_id, name=n) for n in ("Noord", "Zuid")
+        )
+    form = {"role": "team_leader", "divisions": [north.pk, south.pk], "until": "2099-12-31", "is_active": "1"}
+    signed_in(boss).post(page_of(user), form)
+    changed = membership(user)
+    assert (changed.role, changed.is_active, changed.is_live) == ("team_leader", True, True)
+    with organisation_scope(boss.organisation_id):
+        entry = AuditEntry.objects.get(act="person.changed")
+    assert entry.details["before"] == {"role": "user", "is_active": True, "until": None, "divisions": []}
+    assert entry.details["after"]["divisions"] == ["Noord", "Zuid"]
+    assert (entry.door, entry.from_address) == ("screen", "127.0.0.1")
+
+
+def test_the_last_administrator_stays(boss: Actor, actor: Any) -> None:
+    client = signed_in(boss)
+    for form in (
+        {"role": "user", "is_active": "1"},
+        {"role": "administrator", "is_active": "1", "until": "2099-01-01"},
+    ):
+        answer = client.post(page_of(boss), form, follow=True)
+        assert "last Administrator" in answer.content.decode()
+    assert membership(boss).role == "administrator"
+    actor("administrator", organisation=firm_of(boss))
+    client.post(page_of(boss), {"role": "user", "is_active": "1"})
+    assert membership(boss).role == "user"
+
+
+def test_two_administrators_cannot_take_each_other_away_at_the_same_moment(boss: Actor, actor: Any) -> None:
+    other = actor("administrator", organisation=firm_of(boss))
+    outcomes: list[str] = []
+    start = threading.Barrier(2)
+
+    def demote(acting: Actor, whom: Actor) -> None:
+        start.wait()
+        try:
+            with organisation_scope(acting.organisation_id):
+                people.change_access(acting, whom.membership_id, Access(Role.USER, True, None, frozenset()))
+            outcomes.append("done")
+        except Refused:
+            outcomes.append("refused")
+        finally:
+            connections.close_all()
+
+    both = [threading.Thread(target=demote, args=pair) for pair in ((boss, other), (other, boss))]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert sorted(outcomes) == ["done", "refused"]
+
+
+def test_a_team_leader_neither_makes_nor_changes_an_administrator(boss: Actor, actor: Any) -> None:
+    firm = firm_of(boss)
+    leader, user = actor("team_leader", organisation=firm), actor("user", organisation=firm)
+    client = signed_in(leader)
+    for whom, form in ((boss, {"role": "user"}), (user, {"role": "administrator", "is_active": "1"})):
+        answer = client.post(page_of(whom), form, follow=True)
+        assert "Only an Administrator" in answer.content.decode()
+    for act in ("end-sessions", "second-step", "hand-over"):
+        client.post(page_of(boss) + act, {"to": user.membership_id, "deactivate": "1"})
+    assert (membership(boss).is_active, membership(user).role) == (True, "user")
+
+
+def test_who_is_shut_out_is_out_at_once(boss: Actor, actor: Any) -> None:
+    user = actor("user", organisation=firm_of(boss))
+    at_work = signed_in(user)
+    assert at_work.get("/").status_code == 200
+    signed_in(boss).post(page_of(user), {"role": "user"})
+    assert at_work.get("/").status_code == 302, "The session is over, not only refused."
+
+
+def test_access_ends_by_itself_on_its_day(boss: Actor, actor: Any) -> None:
+    user = actor("user", organisation=firm_of(boss))
+    with organisation_scope(boss.organisation_id):
+        Membership.objects.filter(pk=user.membership_id).update(expires_at=timezone.now() - timedelta(minutes=1))
+    assert signed_in(user).get("/").status_code == 403
+    assert "access has ended" in signed_in(boss).get("/organisation/people/?access=expired").content.decode()
+
+
+def test_a_leaver_hands_everything_over_in_one_act(boss: Actor, actor: Any) -> None:
+    firm = firm_of(boss)
+    leaver, heir = actor("user", organisation=firm, name="Lotte"), actor("user", organisation=firm, name="Hugo")
+    shared, secret = administration_of(boss, "Gedeeld"), administration_of(boss, "Geheim", restricted=True)
+    for one, person in ((shared, leaver), (shared, heir), (secret, leaver)):
+        assign(person, one)
+    with organisation_scope(boss.organisation_id):
+        for person in (leaver, heir):
+            SavedView.objects.create(
+                organisation_id=firm.pk, membership_id=person.membership_id, name="Mine", query="status=active"
+            )
+    page = signed_in(boss).get(page_of(leaver)).content.decode()
+    for words in (
+        "2 administrations are assigned",
+        "1 restricted administration is then visible to nobody",
+        "1 saved view",
+    ):
+        assert words in page
+    signed_in(boss).post(page_of(leaver) + "hand-over", {"to": heir.membership_id, "deactivate": "1"})
+    assert not membership(leaver).is_active
+    with organisation_scope(boss.organisation_id):
+        assert set(Assignment.objects.values_list("administration__name", "membership_id")) == {
+            ("Gedeeld", heir.membership_id),
+            ("Geheim", heir.membership_id),
+        }
+        assert set(SavedView.objects.values_list("name", "membership_id")) == {
+            ("Mine", heir.membership_id),
+            ("Mine of Lotte", heir.membership_id),
+        }
+        assert AuditEntry.objects.get(act="person.handed_over").details["to"] == "Hugo"
+    assert "Nothing stops" in signed_in(boss).get(page_of(leaver)).content.decode()
+
+
+def test_nothing_is_handed_to_a_stranger(boss: Actor, actor: Any) -> None:
+    user, stranger = actor("user", organisation=firm_of(boss)), actor("administrator")
+    answer = signed_in(boss).post(page_of(user) + "hand-over", {"to": stranger.membership_id}, follow=True)
+    assert "not a member" in answer.content.decode()
+    assert signed_in(boss).get(page_of(stranger)).status_code == 404
+
+
+def test_the_list_is_searched_and_filtered(boss: Actor, actor: Any) -> None:
+    firm = firm_of(boss)
+    for role, name in (("user", "Bram Bos"), ("reader", "Cor Dam")):
+        actor(role, organisation=firm, name=name)
+    client = signed_in(boss)
+    for query, seen in (("q=bram", "Bram Bos"), ("role=reader", "Cor Dam"), ("q=reader-", "Cor Dam")):
+        page = client.get(f"/organisation/people/?{query}").content.decode()
+        assert {name for name in ("Bram Bos", "Cor Dam") if f">{name}</a>" in page} == {seen}, query
+    for rubbish in ("role=king", "division=x", "page=99", "page=-1", "access=maybe", "q=%00"):
+        assert client.get(f"/organisation/people/?{rubbish}").status_code == 200

@@ -1,0 +1,241 @@
+"""Signing in: the second step, passkeys, sessions, throttling, switching between organisations, and operators who look in."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from django.test import Client
+from django.utils import timezone
+
+from koppel.audit.models import AuditEntry
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations import operators, tokens
+from koppel.organisations.models import Membership, Organisation, PersonSession, User
+from koppel.organisations.policy import Actor
+from tests.books.ledger import administration_of
+from tests.fixtures.people import PASSWORD
+
+LOGIN = "/accounts/login/"
+SECURITY = "/organisation/security/"
+NEEDED = "/account/second-step/"
+
+
+def email_of(person: Actor) -> str:
+    return User.objects.get(pk=person.user_id).email
+
+
+def signed_in(person: Actor) -> Client:
+    client = Client()
+    client.force_login(User.objects.get(pk=person.user_id))
+    return client
+
+
+def with_password(person: Actor, **more: Any) -> Client:
+    client = Client(**more)
+    client.post(LOGIN, {"login": email_of(person), "password": PASSWORD})
+    return client
+
+
+def code_of(secret: str) -> str:
+    return format_hotp_value(hotp_value(secret, next(iter(yield_hotp_counters_from_time()))))
+
+
+def set_up_app(client: Client) -> str:
+    """Set up an authenticator app as its pages ask for it; the app's secret."""
+    first = client.get("/accounts/2fa/totp/activate/")
+    assert first.status_code == 200, (first.status_code, first.headers.get("Location"))
+    secret = str(client.session["mfa.totp.secret"])
+    answer = client.post("/accounts/2fa/totp/activate/", {"code": code_of(secret)})
+    assert answer.status_code == 302, answer.content.decode()
+    return secret
+
+
+def test_a_password_alone_no_longer_suffices_and_secrets_are_sealed(actor: Any) -> None:
+    user = actor("user")
+    secret = set_up_app(with_password(user))
+    stored = Authenticator.objects.get(type=Authenticator.Type.TOTP)
+    assert secret not in str(stored.data)
+    client = Client()
+    half = client.post(LOGIN, {"login": email_of(user), "password": PASSWORD})
+    assert half.headers["Location"].startswith("/accounts/2fa/authenticate/")
+    assert client.get("/").status_code == 302
+    assert client.post("/accounts/2fa/authenticate/", {"code": "000000"}).status_code == 200
+    Authenticator.objects.filter(pk=stored.pk).update(last_used_at=timezone.now() - timedelta(minutes=5))
+    codes = Authenticator.objects.get(type=Authenticator.Type.RECOVERY_CODES).wrap().get_unused_codes()
+    assert client.post("/accounts/2fa/authenticate/", {"code": codes[0]}).headers["Location"] == "/"
+    assert client.get("/").status_code == 200
+    again = Client()
+    again.post(LOGIN, {"login": email_of(user), "password": PASSWORD})
+    assert again.post("/accounts/2fa/authenticate/", {"code": codes[0]}).status_code == 200, "A code works once."
+
+
+def test_where_a_second_step_is_required_nothing_else_can_be_done_before(actor: Any) -> None:
+    boss = actor("administrator")
+    with organisation_scope(boss.organisation_id):
+        firm = Organisation.objects.get()
+    user = actor("user", organisation=firm)
+    client = with_password(boss)
+    refused = client.post(SECURITY, {"requires_second_step": "1", "audit_years": "7"}, follow=True)
+    assert "for yourself first" in refused.content.decode()
+    set_up_app(client)
+    client.post(SECURITY, {"requires_second_step": "1", "audit_years": "7"})
+    assert client.get("/").status_code == 200
+    member = with_password(user)
+    for page in ("/", "/administrations/", "/account/tokens/", "/notices/"):
+        assert member.get(page).headers["Location"] == NEEDED, page
+    answer = member.get("/api/v1/me")
+    assert (answer.status_code, answer.json()) == (403, {"error": "second_step_needed"})
+    assert "authenticator app" in member.get(NEEDED).content.decode()
+    set_up_app(member)
+    assert member.get("/").status_code == 200
+
+
+def test_passkeys_are_offered_and_their_pages_answer(actor: Any) -> None:
+    assert "passkey" in Client().get(LOGIN).content.decode()
+    client = with_password(actor("user"))
+    page = client.get("/accounts/2fa/webauthn/add/").content.decode()
+    assert "creation_options" in page
+    assert (
+        "request_options"
+        in Client().get("/accounts/2fa/webauthn/login/", headers={"accept": "application/json"}).json()
+    )
+
+
+def test_sessions_are_listed_and_ended(actor: Any) -> None:
+    user = actor("user")
+    firefox, chrome = with_password(user), with_password(user, headers={"user-agent": "Mozilla Windows Chrome/1"})
+    page = firefox.get("/account/sessions/").content.decode()
+    assert "Chrome · Windows" in page
+    assert "this one" in page
+    other = PersonSession.objects.get(browser__contains="Chrome")
+    firefox.post("/account/sessions/", {"id": other.pk})
+    assert chrome.get("/").status_code == 302
+    assert firefox.get("/").status_code == 200
+    stranger = signed_in(actor("administrator"))
+    own = PersonSession.objects.get(session_key=firefox.session.session_key)
+    stranger.post("/account/sessions/", {"id": own.pk})
+    assert firefox.get("/").status_code == 200
+
+
+def test_an_administrator_ends_a_persons_sessions_here_and_not_elsewhere(actor: Any) -> None:
+    boss, elsewhere = actor("administrator"), actor("user")
+    with organisation_scope(boss.organisation_id):
+        here = Membership.objects.create(organisation_id=boss.organisation_id, user_id=elsewhere.user_id, role="user")
+    at_home, at_ours = signed_in(elsewhere), signed_in(elsewhere)
+    at_home.post("/account/organisations/", {"organisation": elsewhere.organisation_id})
+    at_home.get("/")
+    at_ours.post("/account/organisations/", {"organisation": boss.organisation_id})
+    at_ours.get("/")
+    signed_in(boss).post(f"/organisation/people/{here.pk}/end-sessions")
+    assert (at_home.get("/").status_code, at_ours.get("/").status_code) == (200, 302)
+
+
+def test_guessing_is_slowed_down_over_all_processes(actor: Any) -> None:
+    user = actor("user")
+    for _ in range(6):
+        answer = Client().post(LOGIN, {"login": email_of(user), "password": "wrong"})
+    assert "Too many" in answer.content.decode()
+    assert Client().post(LOGIN, {"login": email_of(user), "password": PASSWORD}).status_code == 200, "Not even rightly."
+
+
+def test_a_sign_in_is_in_the_trail(actor: Any) -> None:
+    user = actor("user")
+    with_password(user)
+    with organisation_scope(user.organisation_id):
+        entry = AuditEntry.objects.get(act="person.signed_in")
+    assert (entry.actor_id, entry.from_address, entry.door) == (user.user_id, "127.0.0.1", "screen")
+
+
+def test_who_belongs_to_two_organisations_switches(actor: Any) -> None:
+    first, second = actor("administrator"), actor("administrator")
+    with organisation_scope(second.organisation_id):
+        Organisation.objects.update(name="Kantoor Oost")
+        Membership.objects.create(organisation_id=second.organisation_id, user_id=first.user_id, role="reader")
+    client = signed_in(first)
+    assert "Kantoor Oost" in client.get("/account/organisations/").content.decode()
+    client.post("/account/organisations/", {"organisation": second.organisation_id})
+    me = client.get("/api/v1/me").json()
+    assert (me["organisation"]["name"], me["role"]) == ("Kantoor Oost", "reader")
+    assert client.get("/organisation/people/").status_code == 403
+    outsider = signed_in(actor("user"))
+    outsider.post("/account/organisations/", {"organisation": second.organisation_id})
+    assert outsider.get("/api/v1/me").json()["organisation"]["id"] != second.organisation_id
+
+
+@pytest.fixture
+def operator(actor: Any) -> Actor:
+    one = actor("user", name="Otto")
+    operators.appoint(email_of(one), is_operator=True)
+    return one  # type: ignore[no-any-return]
+
+
+def look_in(operator: Actor, boss: Actor) -> Client:
+    client = signed_in(operator)
+    client.post("/operator/enter", {"organisation": boss.organisation_id})
+    return client
+
+
+def test_an_operator_looks_in_only_while_the_organisation_lets_them(actor: Any, operator: Actor) -> None:
+    boss = actor("administrator")
+    shown = administration_of(boss, "Zichtbaar B.V.")
+    secret = administration_of(boss, "Geheim B.V.", restricted=True)
+    client = look_in(operator, boss)
+    assert client.get(f"/administrations/{shown.pk}/").status_code == 404
+    signed_in(boss).post(SECURITY + "support", {"hours": "2"})
+    client = look_in(operator, boss)
+    page = client.get(f"/administrations/{shown.pk}/").content.decode()
+    assert "Zichtbaar" in page
+    assert "read only" in page
+    assert client.get(f"/administrations/{secret.pk}/books/").status_code == 404
+    assert client.get(f"/administrations/{shown.pk}/books/").status_code == 200
+    for path in ("/organisation/settings/", f"/administrations/{shown.pk}/settings/", "/account/tokens/"):
+        assert client.post(path, {"name": "x", "days": "30"}).status_code == 403, path
+    signed_in(boss).post(SECURITY + "support", {"act": "withdraw"})
+    assert client.get(f"/administrations/{shown.pk}/").status_code == 404
+    with organisation_scope(boss.organisation_id):
+        acts = AuditEntry.objects.filter(actor_kind="operator").order_by("pk").values_list("act", "actor_name")
+        assert list(acts) == [
+            ("operator.entered", "Otto"), ("consent_scope.refused", "Otto"), ("books.opened", "Otto")
+        ]  # fmt: skip
+
+
+def test_support_ends_by_itself_and_by_leaving(actor: Any, operator: Actor) -> None:
+    boss = actor("administrator")
+    signed_in(boss).post(SECURITY + "support", {"hours": "2"})
+    client = look_in(operator, boss)
+    assert client.get("/organisation/people/").status_code == 200
+    client.post("/operator/leave")
+    assert client.get("/organisation/people/").status_code == 403
+    client = look_in(operator, boss)
+    with organisation_scope(boss.organisation_id):
+        Organisation.objects.update(support_until=timezone.now() - timedelta(seconds=1))
+    assert client.get("/organisation/people/").status_code == 403
+
+
+def test_the_operators_door_is_not_there_for_others(actor: Any) -> None:
+    boss = actor("administrator")
+    signed_in(boss).post(SECURITY + "support", {"hours": "2"})
+    other = signed_in(actor("administrator"))
+    assert other.get("/operator/").status_code == 404
+    assert other.post("/operator/enter", {"organisation": boss.organisation_id}).status_code == 404
+
+
+def test_opening_a_restricted_administrations_books_is_in_the_trail(actor: Any) -> None:
+    from tests.books.ledger import assign
+
+    boss = actor("administrator")
+    one, other = administration_of(boss, "Geheim", restricted=True), administration_of(boss, "Gewoon")
+    assign(boss, one)
+    client = signed_in(boss)
+    for _ in range(2):
+        client.get(f"/administrations/{one.pk}/books/")
+    client.get(f"/administrations/{other.pk}/books/")
+    with organisation_scope(boss.organisation_id):
+        entry = AuditEntry.objects.get(act="books.opened")
+        assert (entry.subject_id, entry.actor_id) == (one.pk, boss.user_id)
+        text = tokens.make_token(boss, name="t", days=30, role=None, read_only=True)[1].reveal()
+    Client().get(f"/api/v1/administrations/{one.pk}/books", headers={"Authorization": f"Bearer {text}"})
+    with organisation_scope(boss.organisation_id):
+        assert AuditEntry.objects.filter(act="books.opened", door="api").count() == 1

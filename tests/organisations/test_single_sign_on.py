@@ -1,0 +1,233 @@
+"""A firm's own identity provider, a process of its own: it signs in the firm's people, to the firm, and nobody else."""
+
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.test import Client
+
+from koppel.kit.embedded_postgres import choose_free_port
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations import invitations
+from koppel.organisations.invitations import Wanted
+from koppel.organisations.models import Membership, Organisation, SignInProvider, SignInSubject, User
+from koppel.organisations.policy import Actor, Role
+from tests.organisations import identity_provider
+from tests.organisations.identity_provider import CLIENT_ID, CLIENT_SECRET
+
+SECURITY = "/organisation/security/"
+
+
+class Idp:
+    def __init__(self, port: int) -> None:
+        self.issuer = f"http://127.0.0.1:{port}"
+
+    def says(self, fault: str = "", **claims: Any) -> None:
+        body = json.dumps({"claims": claims, "fault": fault}).encode()
+        urllib.request.urlopen(urllib.request.Request(f"{self.issuer}/__control__", body)).close()
+
+
+@pytest.fixture(scope="module")
+def idp() -> Iterator[Idp]:
+    port = choose_free_port()
+    process = subprocess.Popen([sys.executable, str(Path(identity_provider.__file__)), str(port)])
+    found = Idp(port)
+    for _ in range(100):
+        try:
+            found.says()
+            break
+        except OSError:
+            time.sleep(0.1)
+    yield found
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def boss(actor: Any) -> Actor:
+    return actor("administrator")  # type: ignore[no-any-return]
+
+
+def signed_in(actor: Actor) -> Client:
+    client = Client()
+    client.force_login(User.objects.get(pk=actor.user_id))
+    return client
+
+
+def configure(boss: Actor, idp: Idp, **changed: str) -> str:
+    """What the page says after the test."""
+    form = {"name": "Inlog", "issuer": idp.issuer, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, **changed}
+    client = signed_in(boss)
+    client.post(SECURITY + "provider", form)
+    return client.post(SECURITY + "provider/test", follow=True).content.decode()
+
+
+def walk(boss: Actor, client: Client | None = None) -> Any:
+    """From the sign-in address over the provider and back: the last answer, with its client."""
+    client = client or Client()
+    with organisation_scope(boss.organisation_id):
+        key = SignInProvider.objects.get().pk
+    going = client.get(f"/sign-in/{key}/")
+    assert going.status_code == 302, going.content.decode()
+
+    class Stay(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *args: Any) -> None:
+            return None
+
+    try:
+        urllib.request.build_opener(Stay).open(going.headers["Location"])
+    except urllib.error.HTTPError as answer:
+        back = urlsplit(answer.headers["Location"])
+        answer.close()
+    return client.get(f"{back.path}?{back.query}")
+
+
+def email_of(person: Actor) -> str:
+    return User.objects.get(pk=person.user_id).email
+
+
+def test_a_member_signs_in_and_is_known_by_subject_from_then_on(boss: Actor, idp: Idp) -> None:
+    idp.says()
+    assert "knows Koppel" in configure(boss, idp)
+    idp.says(sub="7", email=email_of(boss).upper(), email_verified=True)
+    answer = walk(boss)
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/")
+    assert answer.client.get("/").status_code == 200
+    idp.says(sub="7", email="renamed@example.test", email_verified=False)
+    assert walk(boss).status_code == 302
+
+
+@pytest.mark.parametrize("verified", [False, "true", None])
+def test_an_address_that_is_not_proved_links_nobody(boss: Actor, idp: Idp, verified: Any) -> None:
+    idp.says()
+    configure(boss, idp)
+    idp.says(sub="8", email=email_of(boss), email_verified=verified)
+    answer = walk(boss)
+    assert answer.status_code == 403
+    assert "proved" in answer.content.decode()
+    with organisation_scope(boss.organisation_id):
+        assert not SignInSubject.objects.exists()
+
+
+def test_a_second_subject_with_the_same_address_is_not_the_same_person(boss: Actor, idp: Idp) -> None:
+    idp.says()
+    configure(boss, idp)
+    idp.says(sub="first", email=email_of(boss), email_verified=True)
+    assert walk(boss).status_code == 302
+    idp.says(sub="second", email=email_of(boss), email_verified=True)
+    assert walk(boss).status_code == 403
+
+
+def test_the_provider_of_one_firm_opens_nothing_of_another(boss: Actor, actor: Any, idp: Idp) -> None:
+    """Somebody works for two firms. The provider of one vouches for them there, and only there."""
+    idp.says()
+    configure(boss, idp)
+    elsewhere = actor("administrator")
+    with organisation_scope(boss.organisation_id):
+        both = Membership.objects.create(
+            organisation_id=boss.organisation_id, user_id=elsewhere.user_id, role=Role.READER
+        )
+    idp.says(sub="9", email=email_of(elsewhere), email_verified=True)
+    client = walk(boss).client
+    assert client.get("/api/v1/me").json()["organisation"]["id"] == boss.organisation_id
+    client.post("/account/organisations/", {"organisation": elsewhere.organisation_id})
+    assert client.get("/api/v1/me").json()["organisation"]["id"] == boss.organisation_id
+    for page in (
+        "password/change/",
+        "password/set/",
+        "2fa/",
+        "2fa/totp/activate/",
+        "2fa/webauthn/add/",
+        "reauthenticate/",
+    ):
+        assert client.get(f"/accounts/{page}").status_code == 403, page
+    with organisation_scope(boss.organisation_id):
+        Membership.objects.filter(pk=both.pk).update(is_active=False)
+    assert client.get("/api/v1/me").status_code in (401, 403)
+    assert walk(boss).status_code == 403
+
+
+def test_a_stranger_whom_the_provider_knows_is_no_member(boss: Actor, actor: Any, idp: Idp) -> None:
+    idp.says()
+    configure(boss, idp)
+    for email in ("unknown@example.test", email_of(actor("administrator"))):
+        idp.says(sub=email, email=email, email_verified=True)
+        answer = walk(boss)
+        assert answer.status_code == 403
+        assert "not a member" in answer.content.decode()
+
+
+def test_who_is_invited_becomes_a_member_by_the_first_sign_in(boss: Actor, idp: Idp) -> None:
+    idp.says()
+    configure(boss, idp)
+    with organisation_scope(boss.organisation_id):
+        invitations.invite(boss, Wanted("nieuw@example.test", "", Role.USER, frozenset()))
+    idp.says(sub="10", email="nieuw@example.test", email_verified=True, name="Noor")
+    assert walk(boss).status_code == 302
+    with installation_scope("test"):
+        made = Membership.objects.select_related("user").get(user__email="nieuw@example.test")
+    assert (made.user.name, made.user.has_usable_password()) == ("Noor", False)
+
+
+@pytest.mark.parametrize("fault", ["nonce", "audience", "expired", "key", "unsigned", "symmetric"])
+def test_a_proof_that_does_not_hold_signs_in_nobody(boss: Actor, idp: Idp, fault: str) -> None:
+    idp.says()
+    configure(boss, idp)
+    idp.says(fault, sub="7", email=email_of(boss), email_verified=True)
+    answer = walk(boss)
+    assert answer.status_code == 403
+    assert answer.client.get("/").status_code == 302
+
+
+def test_an_answer_for_another_browser_is_refused(boss: Actor, idp: Idp) -> None:
+    idp.says()
+    configure(boss, idp)
+    client = Client()
+    assert client.get("/sign-in/callback?code=x&state=y").status_code == 400
+    with organisation_scope(boss.organisation_id):
+        key = SignInProvider.objects.get().pk
+    client.get(f"/sign-in/{key}/")
+    assert client.get("/sign-in/callback?code=x&state=y").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("fault", "changed", "words"),
+    [
+        ("issuer", {}, "calls itself by another address"),
+        ("", {"client_secret": "wrong"}, "does not know this client id"),
+        ("", {"issuer": "http://127.0.0.1:9/"}, "cannot be reached"),
+    ],
+)
+def test_a_provider_that_does_not_hold_stays_off(
+    boss: Actor, idp: Idp, fault: str, changed: dict[str, str], words: str
+) -> None:
+    idp.says(fault)
+    assert words in configure(boss, idp, **changed)
+    with organisation_scope(boss.organisation_id):
+        one = SignInProvider.objects.get()
+    assert not one.is_active
+    assert Client().get(f"/sign-in/{one.pk}/").status_code == 404
+
+
+def test_the_secret_is_sealed_and_never_shown(boss: Actor, idp: Idp) -> None:
+    idp.says()
+    page = configure(boss, idp)
+    assert CLIENT_SECRET not in page
+    with organisation_scope(boss.organisation_id):
+        assert CLIENT_SECRET.encode() not in bytes(SignInProvider.objects.get().client_secret)
+
+
+def test_the_domain_of_an_address_finds_its_provider(boss: Actor, idp: Idp) -> None:
+    idp.says()
+    configure(boss, idp)
+    with organisation_scope(boss.organisation_id):
+        Organisation.objects.update(email_domains=["kantoor.nl"])
+    assert "Continue to Inlog" in Client().post("/sign-in/", {"email": "anybody@Kantoor.nl"}).content.decode()
+    assert "Use your password" in Client().post("/sign-in/", {"email": "x@gmail.test"}).content.decode()
