@@ -48,15 +48,13 @@ class PageWriter:
         place = self._place()
         counts = _Counts(rejected=len(page.rejected))
         await ledger.keep_rejected(connection, self._held, self._resource, page.rejected)
-        for level, records, parents in self._by_level(page.records):
-            written = await self._write(connection, place, level, records, parents, mark)
+        for level, written in (await self._write(connection, place, page.records, mark)).items():
             await ledger.keep_rejected(connection, self._held, level, written.rejected)
             counts.rejected += len(written.rejected)
-            counts.touched |= bool(written.rows)
+            counts.touched |= written.is_any
             if level == self._resource:
                 counts.added, counts.changed = len(written.added), len(written.changed)
-            else:
-                counts.lines = len(records)
+        counts.lines = sum(len(one.children) for one in page.records)
         if not mark.is_baseline and mark.read_mode == ReadMode.MODIFIED_SINCE and self._resource in CHILDREN:
             await self._drop_lines(connection, place, page.records, counts)
         await self._flag(connection, place, self._resource, page.tombstones, counts)
@@ -69,8 +67,8 @@ class PageWriter:
         held = self._held
         return storage.Place(held.organisation_id, held.administration_id, now(), self._connector.normalise)
 
-    def _by_level(self, records: Sequence[Record]) -> list[tuple[str, Sequence[Record], dict[str, str]]]:
-        found: list[tuple[str, Sequence[Record], dict[str, str]]] = []
+    def _by_level(self, records: Sequence[Record]) -> list[storage.Level]:
+        found: list[storage.Level] = []
         if len(self._levels) > 1:
             lines = [child for one in records for child in one.children]
             parents = {child.external_id: one.external_id for one in records for child in one.children}
@@ -78,17 +76,19 @@ class PageWriter:
         return [(self._resource, records, {}), *found]
 
     async def _write(
-        self, connection: Connection, place: storage.Place, level: str, records: Sequence[Record],
-        parents: dict[str, str], mark: Mark,
-    ) -> storage.Written:  # fmt: skip
+        self, connection: Connection, place: storage.Place, records: Sequence[Record], mark: Mark
+    ) -> dict[str, storage.Written]:
+        levels = self._by_level(records)
         if mark.is_baseline:
-            return await storage.insert_new(connection, place, level, records, parents)
-        written = await storage.stage(connection, place, level, records, parents)
-        if written.rows:
-            await changes.log_staged(connection, self._held, level)
-            await storage.merge(connection, place, level, written)
-            await ledger.forget_rejected(connection, self._held, level, written.added + written.changed)
-        return written
+            return await storage.insert_new(connection, place, levels)
+        found = {}
+        for level, each, parents in levels:
+            written = found[level] = await storage.stage(connection, place, level, each, parents)
+            if written.is_any:
+                await changes.log_staged(connection, self._held, level)
+                await storage.merge(connection, place, level, written)
+                await ledger.forget_rejected(connection, self._held, level, written.added + written.changed)
+        return found
 
     async def _drop_lines(
         self, connection: Connection, place: storage.Place, records: Sequence[Record], counts: _Counts
