@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from django.utils.translation import gettext_noop as _
+
 from koppel.connections.budgets import Budgets, metered
 from koppel.connections.models import AppRegistration
 from koppel.connections.outbound import PlainHttp
@@ -25,6 +27,7 @@ from koppel.kit.secrets import Secret
 from koppel.kit.threads import in_django
 
 UNAUTHORISED = 401
+REFUSED = _("The accounting system refuses this company with a fresh token.")
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class BoundSession:
                 return answer
             if not last:
                 token = await self._token(refused=token)
-        raise SetupMissing("unauthorised", "The accounting system refuses this company with a fresh token.")
+        raise SetupMissing("unauthorised", REFUSED)
 
     async def _answer(
         self, method: str, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]

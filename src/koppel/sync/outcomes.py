@@ -2,6 +2,7 @@
 
 from django.db import connection
 from django.db.models import Min
+from django.utils import timezone
 
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.services import mark, mark_complete
@@ -14,7 +15,7 @@ from koppel.notifications.happenings import announce, settle_for
 from koppel.sync.checks import check
 from koppel.sync.engine import Wanted
 from koppel.sync.ledger import Held
-from koppel.sync.models import Checkpoint
+from koppel.sync.models import Checkpoint, Run, RunState
 from koppel.sync.reactions import Next, Reaction
 
 RUN_ISSUES = ("not_consented", "setup_missing", "contract_broken", "sync_failed")
@@ -47,12 +48,15 @@ def succeed(held: Held, *, changed: bool) -> None:
         _import_settled(held)
 
 
-def fail(held: Held, reaction: Reaction, code: str, sentence: str) -> None:
-    """Over, and a person is needed."""
+def fail(held: Held, reaction: Reaction, code: str, sentence: str, state: RunState = RunState.FAILED) -> None:
+    """Over, and a person is needed. The run is closed and the person told in one transaction: a worker that dies here leaves
+    both to its successor, and one that lost the run tells nothing."""
     subject = ("administration", held.administration_id)
-    if reaction.next is Next.SIGN_IN:
-        mark_lost(held.organisation_id, held.connection_id, sentence)
     with organisation_scope(held.organisation_id):
+        if not _close(held, state, code, sentence):
+            return
+        if reaction.next is Next.SIGN_IN:
+            mark_lost(held.organisation_id, held.connection_id, sentence)
         if reaction.issue:
             raise_issue(held.organisation_id, reaction.issue, subject, {"reason": sentence, "code": code})
         administration = Administration.objects.get(organisation_id=held.organisation_id, pk=held.administration_id)
@@ -66,6 +70,15 @@ def fail(held: Held, reaction: Reaction, code: str, sentence: str) -> None:
 
 def fail_of_error(held: Held, reaction: Reaction, error: ConnectorError) -> None:
     fail(held, reaction, error.code, str(error))
+
+
+def _close(held: Held, state: RunState, code: str, sentence: str) -> bool:
+    """False when the run is no longer ours."""
+    own = Run.objects.filter(organisation_id=held.organisation_id, pk=held.id, attempt=held.attempt)
+    closed = own.filter(state=RunState.RUNNING).update(
+        state=state, finished_at=timezone.now(), reason_code=code, reason=sentence
+    )
+    return closed == 1
 
 
 def _import_settled(held: Held) -> None:

@@ -15,6 +15,7 @@ from koppel.kit.threads import in_django
 from koppel.sync import engine, ledger, outcomes
 from koppel.sync.errors import Fenced, TurnOver
 from koppel.sync.ledger import Held
+from koppel.sync.models import RunState
 from koppel.sync.reactions import Next, Reaction, reaction_to, wait_seconds
 from koppel.sync.standstill import OUTAGE, outage_seconds
 
@@ -59,13 +60,13 @@ async def _perform(runtime: Runtime, held: Held) -> None:
     outcome = await engine.perform(runtime, held, wanted)
     if outcome.broken:
         resource, sentence = next(iter(outcome.broken.items()))
-        if await _finish(runtime, held, "partial", "contract_broken", f"{resource}: {sentence}"):
-            reaction = Reaction(Next.FAIL, "contract_broken")
-            await in_django(lambda: outcomes.fail(held, reaction, "contract_broken", f"{resource}: {sentence}"))
+        broken = Reaction(Next.FAIL, "contract_broken"), "contract_broken", f"{resource}: {sentence}"
+        await in_django(lambda: outcomes.fail(held, *broken, RunState.PARTIAL))
         return
     # People are told before the run is closed: a crash in between repeats the telling, which changes nothing.
     await in_django(lambda: outcomes.succeed(held, changed=bool(outcome.touched)))
-    await _finish(runtime, held, "succeeded", "", "")
+    async with runtime.database.scoped(held.organisation_id) as connection:
+        await ledger.finish(connection, held, "succeeded", "", "")
     log.info("run_succeeded", administration=held.administration_id, touched=sorted(outcome.touched))
 
 
@@ -81,8 +82,7 @@ async def _react(runtime: Runtime, held: Held, error: ConnectorError) -> None:
         async with runtime.database.scoped(held.organisation_id) as connection:
             await ledger.put_back(connection, held, seconds, failed=reaction.counts, code=code, reason=str(error))
         return
-    if await _finish(runtime, held, "failed", error.code, str(error)):
-        await in_django(lambda: outcomes.fail_of_error(held, reaction, error))
+    await in_django(lambda: outcomes.fail_of_error(held, reaction, error))
 
 
 async def _crashed(runtime: Runtime, held: Held, error: Exception) -> None:
@@ -92,10 +92,5 @@ async def _crashed(runtime: Runtime, held: Held, error: Exception) -> None:
     if again:
         async with runtime.database.scoped(held.organisation_id) as connection:
             await ledger.put_back(connection, held, 5, failed=True, code="crashed", reason=sentence)
-    elif await _finish(runtime, held, "failed", "crashed", sentence):
+    else:
         await in_django(lambda: outcomes.fail(held, Reaction(Next.FAIL, "sync_failed"), "crashed", sentence))
-
-
-async def _finish(runtime: Runtime, held: Held, state: str, code: str, reason: str) -> bool:
-    async with runtime.database.scoped(held.organisation_id) as connection:
-        return await ledger.finish(connection, held, state, code, reason)

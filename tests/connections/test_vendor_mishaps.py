@@ -1,0 +1,129 @@
+"""What the vendor does to us while books are kept, each with the sentence that a person reads, in both languages.
+
+Consent denied, a code used twice, scopes and roles at sign-in are in test_consent.py."""
+
+from typing import Any
+
+import pytest
+from django.utils import translation
+
+from koppel.administrations.models import Administration
+from koppel.connections.listing import refresh_companies
+from koppel.issues.queries import open_issues
+from koppel.kit.tenancy import organisation_scope
+from koppel.sync.models import OPEN_STATES, Run
+from koppel.sync.services import request_run
+from tests.connections.office import imported, now_of
+from tests.fixtures.newcomer import newcomer
+from tests.fixtures.stack import CLIENTS, Connected, MakeConnected, wait_until
+
+pytestmark = pytest.mark.usefixtures("worker")
+
+
+@pytest.fixture
+def firm(connected: MakeConnected) -> Connected:
+    """Two administrations, complete and active."""
+    made = connected()
+    imported(made, 2, sync=True)
+    wait_until(lambda: statuses(made) == ["active", "active"], 60)
+    made.sandbox.forget_calls()
+    return made
+
+
+def administrations(made: Connected) -> list[Administration]:
+    with organisation_scope(made.actor.organisation_id):
+        return list(Administration.objects.order_by("remote_company_id"))
+
+
+def statuses(made: Connected) -> list[str]:
+    return [one.status for one in administrations(made)]
+
+
+def company(made: Connected, place: int = 0) -> str:
+    """The sandbox's key of an administration's company."""
+    with organisation_scope(made.actor.organisation_id):
+        return Administration.objects.order_by("remote_company_id")[place].remote_company.external_id
+
+
+def sync(made: Connected) -> None:
+    """Everything once more, until nothing is under way."""
+    with organisation_scope(made.actor.organisation_id):
+        for one in Administration.objects.all():
+            request_run(made.actor, one.pk)
+    wait_until(lambda: not is_busy(made), 60)
+
+
+def is_busy(made: Connected) -> bool:
+    with organisation_scope(made.actor.organisation_id):
+        return Run.objects.filter(state__in=OPEN_STATES).exists()
+
+
+def sentences(made: Connected, language: str, kind: str = "administration", key: int | None = None) -> str:
+    """What stands at the first administration (or another subject)."""
+    subject = administrations(made)[0].pk if key is None else key
+    with organisation_scope(made.actor.organisation_id), translation.override(language):
+        found = open_issues(made.actor.organisation_id, kind, [subject]).get(subject, [])
+        return " ".join(f"{one.sentence} {one.advice}" for one in found)
+
+
+def both(made: Connected, english: str, dutch: str) -> bool:
+    return english in sentences(made, "en") and dutch in sentences(made, "nl")
+
+
+def test_a_licence_that_ended_blocks_its_company_and_no_other(firm: Connected) -> None:
+    firm.sandbox.control(f"companies/{company(firm)}", {"licensed": False})
+    sync(firm)
+    assert statuses(firm) == ["blocked", "active"]
+    assert both(firm, "the licence has ended", "de licentie is beëindigd")
+    firm.sandbox.control(f"companies/{company(firm)}", {"licensed": True})
+    sync(firm)
+    assert statuses(firm) == ["active", "active"]
+    assert "licence" not in sentences(firm, "en")
+
+
+def test_a_company_that_was_closed_is_said_to_be_gone_and_its_books_stay(firm: Connected) -> None:
+    firm.sandbox.control(f"companies/{company(firm)}", {"closed": True})
+    refresh_companies(firm.actor, firm.connection.pk)
+    assert both(firm, "no longer reaches", "bereikt")
+    sync(firm)
+    assert statuses(firm)[1] == "active"
+
+
+def test_a_new_name_and_a_new_number_are_told_and_stop_nothing(firm: Connected) -> None:
+    firm.sandbox.control(f"companies/{company(firm)}", {"name": "Nieuwe Naam B.V.", "number": "69599084"})
+    sync(firm)
+    assert statuses(firm) == ["active", "active"]
+    assert both(firm, "is called Nieuwe Naam B.V. at the accounting system now", "Nieuwe Naam B.V.")
+    assert both(firm, "another number at the accounting system: 69599084", "69599084")
+
+
+def test_a_storm_of_401_renews_the_token_once_and_ends_in_a_sentence(firm: Connected) -> None:
+    firm.sandbox.fault("/v[12]/", status=401, times=500)
+    sync(firm)
+    assert len(firm.sandbox.calls("/connect/token")) <= 2
+    blocked = next(one.pk for one in administrations(firm) if one.status == "blocked")
+    assert "with a fresh token" in sentences(firm, "en", key=blocked)
+    assert "met een nieuw token" in sentences(firm, "nl", key=blocked)
+    firm.sandbox.control("faults", method="DELETE")
+    sync(firm)
+    assert statuses(firm) == ["active", "active"]
+
+
+def test_error_pages_instead_of_data_are_waited_out(firm: Connected) -> None:
+    firm.sandbox.fault("/v[12]/", kind="html", status=502, times=3)
+    sync(firm)
+    assert statuses(firm) == ["active", "active"]
+    assert "page instead of data" not in sentences(firm, "en")
+
+
+def test_a_secret_that_was_changed_is_put_right_under_app_registrations(firm: Connected) -> None:
+    firm.sandbox.client(CLIENTS["company_list"], secret="changed")
+    firm.sandbox.control("clock", {"advance_seconds": 3700})
+    sync(firm)
+    connection = now_of(firm)
+    assert connection.state == "needs_reauth"
+    assert "under App registrations" in sentences(firm, "en", "connection", connection.pk)
+    assert "bij App-registraties" in sentences(firm, "nl", "connection", connection.pk)
+    for language, word in (("en", "under App registrations"), ("nl", "bij App-registraties")):
+        page: Any = newcomer(firm.actor, firm.sandbox, language).client.get(f"/connections/{connection.pk}/")
+        assert word in page.content.decode()
