@@ -104,7 +104,7 @@ def test_a_new_secret_frees_the_grants_that_the_old_one_failed(connected: MakeCo
     client.post(f"{PAGE}{made.app.pk}/change", change)
     app = own_app(anna)
     with organisation_scope(anna.organisation_id):
-        assert Grant.objects.get().failures == 0
+        assert Grant.objects.get().retry_at is None
         assert (app.name, credentials(app).client_secret.reveal()) == ("Ours", "another")
     client.post(f"{PAGE}{made.app.pk}/change", {**change, "client_secret": ""})
     with organisation_scope(anna.organisation_id):

@@ -46,7 +46,7 @@ def keep_grant(organisation_id: int, connection: Connection, subject: str, compa
 def forgive_app(app: AppRegistration) -> int:
     """The registration was corrected: its grants may be tried again at once. How many there are. In the caller's scope."""
     refused = Grant.objects.filter(connection__app=app, lost_at=None).exclude(retry_at=None)
-    return refused.update(retry_at=None, failures=0, attend_at=now())
+    return refused.update(retry_at=None, attend_at=now())
 
 
 def keep_alive_at(connector_key: str, issued_at: datetime, refresh_expires_at: datetime | None) -> datetime | None:
