@@ -13,23 +13,26 @@ from koppel.organisations.policy import Actor
 
 
 class Administrations:
-    """Fulfils `organisations.dependants.Dependants`."""
+    """Fulfils `organisations.dependants.Dependants`. A restricted administration moves along and is never counted: to those
+    who are not named on it no number may tell that it exists."""
 
     def counts(self, organisation_id: int, group: Group) -> Mapping[int, int]:
         column = f"{group.value}_id"
-        own = Administration.objects.filter(organisation_id=organisation_id, withdrawn_at=None)
+        own = Administration.objects.filter(organisation_id=organisation_id, withdrawn_at=None, restricted=False)
         counted = own.exclude(**{column: None}).values_list(column).annotate(n=Count("pk")).order_by()
         return dict(counted)
 
     def move(self, actor: Actor, group: Group, from_id: int, into_id: int) -> int:
         column = f"{group.value}_id"
         own = Administration.objects.filter(organisation_id=actor.organisation_id, **{column: from_id})
-        return own.update(**{column: into_id})
+        shown = own.filter(restricted=False).count()
+        own.update(**{column: into_id})
+        return shown
 
     def effects(self, organisation_id: int, template_id: int, settings: Mapping[str, Any]) -> Effects:
         """What an administration sets itself is not touched by its template, so the same own settings share an answer."""
         found = Administration.objects.filter(
-            organisation_id=organisation_id, template_id=template_id, withdrawn_at=None
+            organisation_id=organisation_id, template_id=template_id, withdrawn_at=None, restricted=False
         )
         changes: Counter[tuple[str, str]] = Counter()
         values: dict[tuple[str, str], tuple[Any, Any]] = {}

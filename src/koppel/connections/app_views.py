@@ -90,7 +90,13 @@ def _values(request: MemberRequest, connector_key: str, environment: str, mode: 
         client_id=request.POST.get("client_id", "").strip().replace("\0", ""),
         client_secret=Secret(secret) if secret else None,
         name=request.POST.get("name", "").strip().replace("\0", "")[:120],
+        refresh_days=_days(request.POST.get("refresh_days", "").strip()),
     )
+
+
+def _days(text: str) -> int | None:
+    """None when nothing was entered; what is no number is out of range."""
+    return (int(text) if text.isdecimal() and len(text) < 6 else 0) if text else None
 
 
 def _page(request: MemberRequest, problems: dict[str, str], changed: int | None) -> HttpResponse:

@@ -29,11 +29,13 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.policy import Actor, Permission
 
 CLIENT_ID_CHARACTERS_MAX = 200
+REFRESH_DAYS_MAX = 3650
 
 
 @dataclass(frozen=True)
 class AppValues:
-    """What a person enters. `client_secret` None keeps the one that is there."""
+    """What a person enters. `client_secret` None keeps the one that is there; `refresh_days` as chosen in the vendor's portal,
+    None = unknown, and then nobody is told before a consent ends."""
 
     connector: str
     environment: str
@@ -41,6 +43,7 @@ class AppValues:
     client_id: str
     client_secret: Secret | None
     name: str = ""
+    refresh_days: int | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ def register_app(
     addresses: Mapping[str, str] | None = None,
     organisation_id: int | None = None,
     name: str = "",
+    refresh_days: int | None = None,
 ) -> AppRegistration:
     """Keep an app registration; its secret is sealed. Joins the caller's transaction and scope."""
     return AppRegistration.objects.create(
@@ -73,6 +77,7 @@ def register_app(
         client_secret=seal_client_secret(client_secret, connector, client_id),
         addresses=dict(addresses or {}),
         name=name,
+        refresh_days=refresh_days,
     )
 
 
@@ -178,15 +183,16 @@ def _make(actor: Actor, values: AppValues) -> AppRegistration:
         addresses=_addresses_like(values),
         organisation_id=actor.organisation_id,
         name=values.name,
+        refresh_days=values.refresh_days,
     )
 
 
 def _change(app: AppRegistration, values: AppValues) -> None:
     """The system, its environment and the way to consent stay: connections were made with them."""
-    app.name, app.client_id = values.name, values.client_id
+    app.name, app.client_id, app.refresh_days = values.name, values.client_id, values.refresh_days
     if values.client_secret:
         app.client_secret = seal_client_secret(values.client_secret, app.connector, app.client_id)
-    app.save(update_fields=["name", "client_id", "client_secret"])
+    app.save(update_fields=["name", "client_id", "client_secret", "refresh_days"])
     forgive_app(app)
 
 
@@ -206,6 +212,8 @@ def _problems(actor: Actor, app: AppRegistration | None, values: AppValues) -> d
         problems["client_id"] = _("Enter the client id, as the vendor's portal shows it.")
     if not values.client_secret and (app is None or values.client_id != app.client_id):
         problems["client_secret"] = _("Enter the client secret that belongs to this client id.")
+    if values.refresh_days is not None and not 1 <= values.refresh_days <= REFRESH_DAYS_MAX:
+        problems["refresh_days"] = _("Enter a number of days from 1 to %d, or leave it empty.") % REFRESH_DAYS_MAX
     twin = registrations_of(actor).filter(
         organisation_id=actor.organisation_id,
         connector=app.connector if app else values.connector,

@@ -198,6 +198,7 @@ class Change(models.Model):
         indexes = [
             models.Index(fields=["administration_id", "-at"], name="changes_by_time"),
             models.Index(fields=["administration_id", "run_id", "id"], name="changes_of_run"),
+            models.Index(fields=["organisation_id", "at"], name="changes_of_organisation"),
         ]
 
     def __str__(self) -> str:

@@ -16,77 +16,9 @@ CONFIRM_SECONDS = 15 * 60.0
 
 
 def register() -> None:
-    issues.register(
-        "entry_unbalanced",
-        Entry(
-            _("Entry %(number)s does not balance: debit and credit differ by %(difference)s."),
-            _(
-                "It was imported as it is. Correct it in the accounting system; the next sync takes the correction over."
-            ),
-            _("Show the entry"),
-            _entry,
-        ),
-    )
-    issues.register(
-        "closed_period_changed",
-        Entry(
-            _("%(count)s entries or lines of the closed period %(period)s were changed at the source."),
-            _("What was reported on this period may no longer be right. Koppel took the changes over and lists each."),
-            _("Show the changes"),
-            _closed_changes,
-        ),
-    )
-    issues.register(
-        "balance_differs",
-        Entry(
-            ngettext_lazy(
-                "%(count)s account differs from the closing balance that the source states for %(year)s: %(accounts)s.",
-                "%(count)s accounts differ from the closing balance that the source states for %(year)s: %(accounts)s.",
-                "count",
-            ),
-            _(
-                "Opening balance and entries do not add up to what the accounting system says. The trial balance lists each."
-            ),
-            _("Show the differences"),
-            _differences,
-        ),
-    )
-    issues.register(
-        "records_rejected",
-        Entry(
-            _("%(count)s records of %(resource)s could not be understood. The first: %(reason)s"),
-            _("All others were read. Koppel keeps the records as evidence and tries again at the next sync."),
-            _("Show the sync"),
-            _sync,
-        ),
-    )
-    issues.register(
-        "setup_missing",
-        Entry(
-            _("The accounting system does not let Koppel in: %(reason)s"),
-            _("Change it there, then retry."),
-            _("Retry"),
-            _sync,
-        ),
-    )
-    issues.register(
-        "not_consented",
-        Entry(
-            _("Koppel may not read this company: %(reason)s"), _("Give access there, then retry."), _("Retry"), _sync
-        ),
-    )
-    issues.register(
-        "contract_broken",
-        Entry(
-            _("The accounting system answered something unexpected: %(reason)s"),
-            _("This is for Koppel's developers. What was read so far is kept."),
-            _("Retry"),
-            _sync,
-        ),
-    )
-    issues.register(
-        "sync_failed", Entry(_("The sync failed: %(reason)s"), _("What was read so far is kept."), _("Retry"), _sync)
-    )
+    """Tell issues and notices the words of this slice."""
+    for code, entry in ISSUES.items():
+        issues.register(code, entry)
     notices.register(
         "import_finished",
         _("The import of %(total)s administrations is complete: %(active)s active, %(others)s need attention."),
@@ -121,3 +53,53 @@ def _closed_changes(administration_id: int, facts: Mapping[str, Any]) -> str:
 
 def _differences(administration_id: int, facts: Mapping[str, Any]) -> str:
     return f"{reverse('books:trial_balance', args=[administration_id])}?year={facts.get('year', '')}&only=differences"
+
+
+ISSUES: dict[str, Entry] = {
+    "entry_unbalanced": Entry(
+        _("Entry %(number)s does not balance: debit and credit differ by %(difference)s."),
+        _("It was imported as it is. Correct it in the accounting system; the next sync takes the correction over."),
+        _("Show the entry"),
+        _entry,
+    ),
+    "closed_period_changed": Entry(
+        _("%(count)s entries or lines of the closed period %(period)s were changed at the source."),
+        _("What was reported on this period may no longer be right. Koppel took the changes over and lists each."),
+        _("Show the changes"),
+        _closed_changes,
+    ),
+    "balance_differs": Entry(
+        ngettext_lazy(
+            "%(count)s account differs from the closing balance that the source states for %(year)s: %(accounts)s.",
+            "%(count)s accounts differ from the closing balance that the source states for %(year)s: %(accounts)s.",
+            "count",
+        ),
+        _(
+            "Opening balance and entries do not add up to what the accounting system says. The trial balance lists each."
+        ),
+        _("Show the differences"),
+        _differences,
+    ),
+    "records_rejected": Entry(
+        _("%(count)s records of %(resource)s could not be understood. The first: %(reason)s"),
+        _("All others were read. Koppel keeps the records as evidence and tries again at the next sync."),
+        _("Show the sync"),
+        _sync,
+    ),
+    "setup_missing": Entry(
+        _("The accounting system does not let Koppel in: %(reason)s"),
+        _("Change it there, then retry."),
+        _("Retry"),
+        _sync,
+    ),
+    "not_consented": Entry(
+        _("Koppel may not read this company: %(reason)s"), _("Give access there, then retry."), _("Retry"), _sync
+    ),
+    "contract_broken": Entry(
+        _("The accounting system answered something unexpected: %(reason)s"),
+        _("This is for Koppel's developers. What was read so far is kept."),
+        _("Retry"),
+        _sync,
+    ),
+    "sync_failed": Entry(_("The sync failed: %(reason)s"), _("What was read so far is kept."), _("Retry"), _sync),
+}
