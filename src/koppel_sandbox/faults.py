@@ -38,9 +38,13 @@ class Faults:
     latency_seconds: float = 0.0
     calls: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=CALLS_MAX))
 
+    def forget_calls(self) -> None:
+        """Those under way too: they are noted in the list that stood when they began."""
+        self.calls = deque(maxlen=CALLS_MAX)
+
     def reset(self) -> None:
         self.waiting.clear()
-        self.calls.clear()
+        self.forget_calls()
         self.latency_seconds = 0.0
 
     def next_for(self, path: str, company: int | None) -> Fault | None:

@@ -123,7 +123,7 @@ def _misbehave(state: Faults) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path.startswith("/__sandbox__/") or request.path == "/":
             return await handler(request)
-        began = time.time()
+        began, calls = time.time(), state.calls
         if state.latency_seconds:
             await asyncio.sleep(state.latency_seconds)
         header = request.headers.get("ipp-company-id", "")
@@ -134,7 +134,7 @@ def _misbehave(state: Faults) -> Middleware:
             response = raised
         if fault is not None:
             response = await faults.apply(fault, request, response)
-        state.calls.append(
+        calls.append(
             {
                 "at": began, "method": request.method, "path": request.path, "query": dict(request.query),
                 "company": request.get(COMPANY), "status": response.status,

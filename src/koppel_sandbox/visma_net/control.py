@@ -125,7 +125,7 @@ class Control:
         return _json(list(self.faults.calls))
 
     async def clear_calls(self, _request: web.Request) -> web.Response:
-        self.faults.calls.clear()
+        self.faults.forget_calls()
         return _json({})
 
     async def reset(self, _request: web.Request) -> web.Response:
