@@ -106,6 +106,7 @@ def looking(firm: Firm, address: str, ids: list[int]) -> Iterator[list[float]]:
                     raise RuntimeError(f"{path} asks to sign in.")
                 answer.read()
             found.append(time.perf_counter() - began)
+            sys.stderr.write(f"{path} {found[-1] * 1000:.0f} ms\n")
             over.wait(PAUSE_SECONDS)
 
     thread = threading.Thread(target=look)

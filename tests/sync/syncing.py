@@ -16,7 +16,7 @@ from koppel.kit.http import HttpClient
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.policy import Actor
 from koppel.sync.models import Checkpoint, Run, RunResource
-from koppel.sync.services import request_first_runs, request_run
+from koppel.sync.services import cancel_run, request_first_runs, request_run
 from koppel.sync.tasks import perform_run
 from tests.fixtures.stack import Connected, Sandbox
 
@@ -47,6 +47,10 @@ class Synced:
         asyncio.run(perform(self.actor.organisation_id, run_id))
         with organisation_scope(self.actor.organisation_id):
             return Run.objects.get(pk=run_id)
+
+    def cancel(self) -> None:
+        with organisation_scope(self.actor.organisation_id):
+            cancel_run(self.actor, self.administration_id)
 
     def administration_status(self) -> str:
         with organisation_scope(self.actor.organisation_id):

@@ -6,8 +6,12 @@ import pytest
 
 from koppel.kit.clock import clock_set_to
 from koppel.kit.tenancy import organisation_scope
-from koppel.sync.engine import full_comparison_is_due
-from koppel.sync.models import Change, Checkpoint
+from koppel.sync import outcomes
+from koppel.sync.engine import Wanted, full_comparison_is_due
+from koppel.sync.errors import NotPossible
+from koppel.sync.ledger import Held
+from koppel.sync.models import Change, Checkpoint, Run
+from koppel.sync.services import cancel_run, request_run
 from tests.sync.syncing import Synced
 
 SUNDAY = 6
@@ -48,7 +52,7 @@ def test_a_read_of_changes_overlaps_the_last_one(synced: Synced) -> None:
     since = datetime.fromisoformat(call["query"]["lastModifiedDateTime"])
     seen = max(one.raw.tobytes() if isinstance(one.raw, memoryview) else one.raw for one in synced.rows("contacts"))
     stamp = datetime.fromisoformat(seen.decode().partition('"lastModifiedDateTime":"')[2][:19])
-    assert timedelta(minutes=9) < stamp - since < timedelta(minutes=11)
+    assert timedelta(minutes=69) < stamp - since < timedelta(minutes=72)
 
 
 def test_a_deleted_entry_is_flagged_by_the_full_comparison_and_not_before(synced: Synced) -> None:
@@ -152,3 +156,70 @@ def test_a_stamp_from_the_future_hides_nothing(synced: Synced) -> None:
         from koppel.connectors.visma_net.reading import newer
 
         assert newer("2019-12-31T10:00:00", "2099-01-01T00:00:00", "2019-12-31T11:00:00") == "2019-12-31T11:00:00"
+
+
+@pytest.mark.parametrize(
+    ("floor", "newest"), [("", "2026-03-04T09:00:00"), ("2026-03-04T11:30:00", "2026-03-04T11:30:00")]
+)
+def test_a_long_read_is_followed_from_where_it_began(floor: str, newest: str) -> None:
+    """Who edits a row that was passed already, while the rest is read for three hours, is met by the next read of changes."""
+    with clock_set_to(datetime(2026, 3, 4, 15, tzinfo=UTC)):
+        from koppel.connectors.visma_net.reading import Cursor, checkpoint
+
+        at = Cursor(newest="2026-03-04T12:00:00", began="2026-03-04T12:00:00+00:00", floor=floor)
+        assert f'"newest":"{newest}"' in checkpoint(at)
+
+
+def test_a_full_comparison_that_is_asked_for_begins_anew(synced: Synced) -> None:
+    """Even when the run before it left a read of changes half done, and what was deleted meanwhile is flagged."""
+    synced.sync()
+    synced.paging(page_size_max=3)
+    gone = synced.rows("entries")[2].number  # type: ignore[attr-defined]
+    synced.change(touch_all=True)
+    synced.sandbox.fault("journaltransaction", kind="status", status=500, times=1, skip=2)
+    halted = synced.sync()
+    assert synced.part(halted, "entries").state == "running"
+    synced.cancel()
+    synced.change(delete=[gone])
+    run = synced.sync(full=True)
+    assert (run.state, synced.part(run, "entries").mode) == ("succeeded", "full")
+    assert synced.is_exact()
+
+
+def test_a_part_is_synced_alone_once_all_of_it_was_there(synced: Synced) -> None:
+    refused = pytest.raises(NotPossible, match="The first sync reads everything")
+    with organisation_scope(synced.actor.organisation_id), refused:
+        request_run(synced.actor, synced.administration_id, resources=["accounts"])
+    synced.sync()
+    with organisation_scope(synced.actor.organisation_id):
+        before = synced.administration.complete_as_of
+    with organisation_scope(synced.actor.organisation_id):
+        with pytest.raises(NotPossible, match="Not synced here: invoices"):
+            request_run(synced.actor, synced.administration_id, resources=["accounts", "invoices"])
+        request_run(synced.actor, synced.administration_id, resources=["accounts"])
+        run = Run.objects.latest("pk")
+    assert set(synced.parts(synced.perform(run.pk))) == {"accounts"}
+    with organisation_scope(synced.actor.organisation_id):
+        assert synced.administration.complete_as_of == before, "no newer than the oldest of its parts"
+
+
+def test_what_is_no_longer_wanted_does_not_hold_completeness_back(synced: Synced) -> None:
+    synced.sync()
+    synced.settings(resources=["company_details", "accounts"])
+    synced.sync()
+    with organisation_scope(synced.actor.organisation_id):
+        assert synced.administration.complete_as_of == synced.checkpoint("company_details").complete_as_of
+
+
+def test_a_run_that_was_taken_over_at_its_end_decides_nothing(synced: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its worker slept between the last page and the end; meanwhile somebody stopped the import."""
+    decide = outcomes.succeed
+
+    def late(held: Held, wanted: Wanted, *, changed: bool) -> bool:
+        with organisation_scope(synced.actor.organisation_id):
+            cancel_run(synced.actor, synced.administration_id)
+        return decide(held, wanted, changed=changed)
+
+    monkeypatch.setattr(outcomes, "succeed", late)
+    assert synced.sync().state == "cancelled"
+    assert synced.administration_status() == "failed"

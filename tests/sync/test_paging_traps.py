@@ -135,3 +135,39 @@ def test_raw_is_what_the_vendor_sent(synced: Synced) -> None:
     head = json.loads(bytes(synced.rows("entries")[0].raw))
     assert "metadata" not in head
     assert "journalTransactionLines" not in head
+
+
+@pytest.mark.parametrize(
+    ("path", "resource", "old", "broken"),
+    [
+        (JOURNAL, "entries", '"batchNumber":"', '"batchNumber":7,"was":"'),
+        ("customer", "contacts", '"number":"', '"number":{},"was":"'),
+    ],
+)
+def test_a_page_that_cannot_be_understood_proves_nothing_absent(
+    synced: Synced, path: str, resource: str, old: str, broken: str
+) -> None:
+    """Neither its own rows nor those of the pages around it; the totals that stood in its first row are found elsewhere."""
+    synced.sync()
+    before = synced.keys(resource)
+    synced.paging(page_size_max=5)
+    synced.sandbox.fault(path, kind="replace", old=old, body=broken, skip=1)
+    run = synced.sync(full=True)
+    assert run.state == "succeeded", run.reason
+    assert synced.part(run, resource).rejected >= 1
+    assert synced.keys(resource) == before
+    synced.sync(full=True)
+    with organisation_scope(synced.actor.organisation_id):
+        assert not RejectedRecord.objects.exists(), "met again and understood"
+    assert synced.keys(resource) == before
+
+
+def test_a_delta_that_could_not_be_understood_is_read_again(synced: Synced) -> None:
+    synced.sync()
+    number = synced.batches()[3]["number"]
+    synced.change(edit={number: "Corrected at the source"})
+    synced.sandbox.fault(JOURNAL, kind="replace", old='"batchNumber":"', body='"batchNumber":7,"was":"')
+    assert synced.part(synced.sync(), "entries").rejected >= 1
+    assert not synced.rows("entries", description="Corrected at the source")
+    synced.sync()
+    assert synced.rows("entries", description="Corrected at the source")

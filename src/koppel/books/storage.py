@@ -79,11 +79,15 @@ class Table:
 async def insert_new(connection: Connection, place: Place, levels: Sequence[Level]) -> dict[str, Written]:
     """Write records of a first read, of which the books know none. When they do know one, as `stage` and `merge` would.
 
-    PostgreSQL takes rows in while the next ones are made; all levels are inserted in one round trip."""
+    PostgreSQL takes rows in while the next ones are made; all levels are inserted in one round trip. An entry that the page
+    before began already is looked for first: most pages of a journal begin in the middle of one."""
     found = {resource: Written() for resource, _records, _parents in levels}
     for resource, records, parents in levels:
         if records:
-            rows = _compared(place, resource, _unique(records), parents, {}, found[resource])
+            known = (
+                await _known(connection, place, table(ENTRIES), [records[0].external_id]) if resource == ENTRIES else {}
+            )
+            rows = _compared(place, resource, _unique(records), parents, known, found[resource])
             await _copy(connection, table(resource), rows)
     filled = [table(resource) for resource, written in found.items() if written.is_any]
     try:

@@ -148,7 +148,7 @@ class _Reader:
                 await ledger.end_part(connection, self._held, spec.key, "failed", str(broken))
 
     async def _read(self, spec: ResourceSpec, mark: Mark) -> None:
-        if not mark.cursor:
+        if not mark.cursor or self._is_of_before(mark):
             mark = self._begun(spec, mark)
         writer = PageWriter(self._held, self._connector, spec.key)
         cursor = mark.cursor or mark.position or None
@@ -161,6 +161,11 @@ class _Reader:
                 return
             cursor = mark.cursor
 
+    def _is_of_before(self, mark: Mark) -> bool:
+        """Another run left this read half done; who asks for a full one now means from here on."""
+        started = mark.read_started_at
+        return self._held.full and (started is None or started < self._held.created_at)
+
     def _begun(self, spec: ResourceSpec, mark: Mark) -> Mark:
         """A new read: complete at first, on demand, on the week day, and when more years are wanted; else the best way the
         vendor has to tell what changed."""
@@ -172,7 +177,7 @@ class _Reader:
         mode = ReadMode.FULL if is_full else spec.read_modes[0]
         years = wanted.fiscal_years_back if is_full else mark.fiscal_years_back
         return replace(
-            mark, read_mode=mode, read_id=mark.read_id + 1, read_started_at=now(), fiscal_years_back=years,
+            mark, cursor="", read_mode=mode, read_id=mark.read_id + 1, read_started_at=now(), fiscal_years_back=years,
             is_confirming=False, is_torn=False, seen=0,
         )  # fmt: skip
 

@@ -30,6 +30,7 @@ class Held:
     resources: list[str] | None
     failures: int
     trigger: str
+    created_at: datetime
 
 
 @dataclass
@@ -80,7 +81,7 @@ UPDATE sync_run run
    AND ((run.state = 'queued' AND (run.not_before IS NULL OR run.not_before <= now()))
      OR (run.state = 'running' AND run.heartbeat_at < now() - interval '{STALLED_SECONDS} seconds'))
 RETURNING run.id, run.attempt, run.organisation_id, run.administration_id, a.connection_id, a.remote_company_id, c.connector,
-          run.full, run.resources, run.failures, run.trigger
+          run.full, run.resources, run.failures, run.trigger, run.created_at
 """  # noqa: S608 - a number of our own
 
 
@@ -117,16 +118,6 @@ async def beat(connection: Connection, held: Held) -> bool:
     done = await connection.execute(
         "UPDATE sync_run SET heartbeat_at = now() WHERE id = %s AND attempt = %s AND state = 'running'",
         [held.id, held.attempt],
-    )
-    return done.rowcount == 1
-
-
-async def finish(connection: Connection, held: Held, state: str, code: str, reason: str) -> bool:
-    """Close the run. False when it was no longer ours."""
-    done = await connection.execute(
-        "UPDATE sync_run SET state = %s, finished_at = now(), reason_code = %s, reason = %s"
-        " WHERE id = %s AND attempt = %s AND state = 'running'",
-        [state, code, reason, held.id, held.attempt],
     )
     return done.rowcount == 1
 
@@ -296,6 +287,17 @@ async def keep_rejected(connection: Connection, held: Held, resource: str, rejec
                 for one in rejected
             ],
         )
+
+
+async def forget_old_rejected(
+    connection: Connection, held: Held, resources: Sequence[str], before: datetime | None
+) -> None:
+    """What a complete read did not meet again: it is gone at the source, or can be read now."""
+    await connection.execute(
+        "DELETE FROM sync_rejected_record"
+        " WHERE administration_id = %s AND resource = ANY(%s) AND run_id <> %s AND at < %s",
+        [held.administration_id, list(resources), held.id, before],
+    )
 
 
 async def forget_rejected(connection: Connection, held: Held, resource: str, keys: list[str]) -> None:

@@ -70,6 +70,9 @@ class Run(Tenant):
             models.Index(
                 fields=["state", "heartbeat_at"], condition=models.Q(state__in=["queued", "running"]), name="open_runs"
             ),
+            models.Index(
+                fields=["organisation", "-finished_at"], condition=models.Q(state="succeeded"), name="recent_runs"
+            ),
         ]
 
     def __str__(self) -> str:

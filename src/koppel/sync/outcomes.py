@@ -32,13 +32,17 @@ def begin(held: Held) -> Wanted:
     return Wanted(settings.resources, settings.fiscal_years_back, settings.full_comparison_weekday)
 
 
-def succeed(held: Held, *, changed: bool) -> None:
-    """Every available resource was read."""
+def succeed(held: Held, wanted: Wanted, *, changed: bool) -> bool:
+    """Every available resource that is wanted was read; the run is closed in the same transaction. False when the run is no
+    longer ours, and then nothing is different."""
     subject = ("administration", held.administration_id)
     with organisation_scope(held.organisation_id):
+        if not _close(held, RunState.SUCCEEDED, "", ""):
+            return False
         oldest = Checkpoint.objects.filter(
-            organisation_id=held.organisation_id, administration_id=held.administration_id, available=True
-        ).aggregate(Min("complete_as_of"))
+            organisation_id=held.organisation_id, administration_id=held.administration_id, available=True,
+            resource__in=wanted.resources,
+        ).aggregate(Min("complete_as_of"))  # fmt: skip
         first = mark_complete(held.organisation_id, held.administration_id, oldest["complete_as_of__min"])
         for code in RUN_ISSUES:
             resolve_issues(held.organisation_id, subject, code)
@@ -46,6 +50,7 @@ def succeed(held: Held, *, changed: bool) -> None:
         if first or changed:
             check(held.organisation_id, held.administration_id)
         _import_settled(held)
+    return True
 
 
 def fail(held: Held, reaction: Reaction, code: str, sentence: str, state: RunState = RunState.FAILED) -> None:

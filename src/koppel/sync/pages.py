@@ -60,6 +60,8 @@ class PageWriter:
         await self._flag(connection, place, self._resource, page.tombstones, counts)
         new = await self._proved(connection, place, mark, page, counts)
         new = after(new, page)
+        if not new.cursor and new.read_mode != ReadMode.MODIFIED_SINCE:
+            await ledger.forget_old_rejected(connection, self._held, self._levels, new.read_started_at)
         await ledger.keep(connection, self._held, [*waiting, (self._resource, new, self._count(new, page, counts))])
         return Applied(new, counts.touched)
 

@@ -183,8 +183,8 @@ _OTHERS = """
 SELECT part.resource, avg(extract(epoch FROM part.finished_at - part.started_at))::float8,
        (sum(extract(epoch FROM part.finished_at - part.started_at))
         / nullif(sum(greatest(part.lines, part.rows)), 0))::float8
-  FROM (SELECT id FROM sync_run WHERE organisation_id = %s AND state = 'succeeded'
-         ORDER BY finished_at DESC NULLS LAST LIMIT %s) AS recent
+  FROM (SELECT id FROM sync_run WHERE organisation_id = %s AND state = 'succeeded' AND finished_at IS NOT NULL
+         ORDER BY finished_at DESC LIMIT %s) AS recent
   JOIN sync_run_resource part ON part.run_id = recent.id
  WHERE part.state = 'done' AND part.mode = 'full' AND part.finished_at IS NOT NULL AND part.started_at IS NOT NULL
  GROUP BY part.resource

@@ -40,6 +40,8 @@ def request_run(
         raise NotPossible(_("This administration is deactivated. Activate it first."))
     if sentence := why_not(one.connection, one.remote_company):
         raise NotPossible(sentence)
+    if resources:
+        _require_synced(one, resources)
     trigger = Trigger.PERSON if one.activated_at else Trigger.IMPORT
     made = _request(actor.organisation_id, [one.pk], trigger, actor.name, full=full, resources=resources)
     if made and one.activated_at is None:
@@ -53,6 +55,15 @@ def request_run(
         subject=("administration", one.pk, one.name),
     )
     return made > 0
+
+
+def _require_synced(one: Administration, resources: Sequence[str]) -> None:
+    """A part can be asked for once all of it was there, and only of what the settings say."""
+    if one.activated_at is None:
+        raise NotPossible(_("The first sync reads everything. Choose single resources once it is complete."))
+    if others := sorted(set(resources) - set(in_force(one).resources)):
+        sentence = _("Not synced here: %(names)s. The settings of this administration say which resources are.")
+        raise NotPossible(sentence % {"names": ", ".join(others)})
 
 
 def request_runs(actor: Actor, administration_ids: Sequence[int]) -> int:

@@ -63,10 +63,8 @@ async def _perform(runtime: Runtime, held: Held) -> None:
         broken = Reaction(Next.FAIL, "contract_broken"), "contract_broken", f"{resource}: {sentence}"
         await in_django(lambda: outcomes.fail(held, *broken, RunState.PARTIAL))
         return
-    # People are told before the run is closed: a crash in between repeats the telling, which changes nothing.
-    await in_django(lambda: outcomes.succeed(held, changed=bool(outcome.touched)))
-    async with runtime.database.scoped(held.organisation_id) as connection:
-        await ledger.finish(connection, held, "succeeded", "", "")
+    if not await in_django(lambda: outcomes.succeed(held, wanted, changed=bool(outcome.touched))):
+        raise Fenced
     log.info("run_succeeded", administration=held.administration_id, touched=sorted(outcome.touched))
 
 

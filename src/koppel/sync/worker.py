@@ -1,6 +1,7 @@
 """The worker: takes runs from their queue, works off jobs, looks after what dead workers left, and one keeps the schedule."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Awaitable, Callable
 
@@ -18,6 +19,7 @@ from koppel.sync.services import request_due_runs
 from koppel.sync.tasks import perform_run
 
 REVIVE_SECONDS = 5
+NICENESS = 10
 SCHEDULE_SECONDS = 60
 JOB_STALLED_SECONDS = 30
 JOBS_CONCURRENCY = 10
@@ -29,6 +31,8 @@ log = structlog.get_logger(__name__)
 def main(concurrency: int = 20) -> None:
     """Work until SIGTERM or SIGINT; jobs under way are finished or left to the next worker."""
     threads_last()
+    # A person who waits for a page goes before a sync that nobody waits for; alone on a machine it makes no difference.
+    os.nice(NICENESS)
     asyncio.run(_main(concurrency))
 
 

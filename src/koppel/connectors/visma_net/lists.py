@@ -23,6 +23,7 @@ from koppel.connectors.visma_net.reading import (
     has_moved,
     newer,
     page_size,
+    totals,
 )
 from koppel.connectors.visma_net.records import Item, text
 
@@ -93,7 +94,7 @@ async def read(session: Session, resource: str, at: Cursor) -> Page:
     found, rejected = records.sorted_out(
         _daybooks(items) if resource == "journals" else items, lambda item: _record(resource, endpoint, item)
     )
-    at.newest = newer(at.newest, *map(records.stamp_of, items))
+    at = at.following(newest=newer(at.newest, *map(records.stamp_of, items)), flawed=at.flawed or bool(rejected))
     count = len(found) + len(rejected)
     seen = at.read + count
     expected = at.expected + (meta.totalCount or len(items))
@@ -104,11 +105,11 @@ async def read(session: Session, resource: str, at: Cursor) -> Page:
     moved = endpoint.paged and at.page > 1 and has_moved(at, seen, meta.totalCount)
     if moved and at.tries < TRIES_MAX - 1:
         return Page(found, at.again(at.tries + 1).text(), expected_total=expected, rejected=rejected)
-    if moved and at.since:
-        at.newest = at.since
-    if at.page == 1 and not endpoint.delta:
+    if (moved or at.flawed) and at.since:
+        at.newest = at.floor
+    if at.page == 1 and not endpoint.delta and not at.flawed:
         at.found = {**at.found, endpoint.path: answer}
-    proof = None if at.since else _proof(resource, at, endpoint.part, is_sound=not moved)
+    proof = None if at.since else _proof(resource, at, endpoint.part, is_sound=not moved and not at.flawed)
     return _end(resource, at, found, rejected, proof, expected)
 
 
@@ -124,9 +125,9 @@ def _items(endpoint: Endpoint, body: bytes) -> tuple[list[Item], Metadata]:
         envelope: Envelope = parse(body, Envelope)
         return envelope.records, Metadata(envelope.totalCount, 0)
     items: list[Item] = parse(body, list[Item])
-    if items and "metadata" in items[0]:
-        return items, parse(bytes(items[0]["metadata"]), Metadata)
-    return items, Metadata(len(items), 0)
+    return items, totals(
+        (b'{"metadata":' + bytes(one["metadata"]) + b"}" for one in items if "metadata" in one), len(items)
+    )
 
 
 def _record(resource: str, endpoint: Endpoint, item: Item) -> Record:

@@ -22,8 +22,9 @@ from koppel.connectors.visma_net.reading import (
     has_moved,
     newer,
     page_size,
+    totals,
 )
-from koppel.connectors.visma_net.records import Item, native, text, without_stamps
+from koppel.connectors.visma_net.records import Item, native, text, unreadable, without_stamps
 
 LINES = b'"journalTransactionLines":['
 LINE_NUMBER = b'{"lineNumber":'
@@ -48,7 +49,7 @@ async def read(session: Session, resource: str, at: Cursor) -> Page:
     params = {"pageNumber": str(at.page), "pageSize": str(PAGE_SIZE)}
     params |= {"lastModifiedDateTime": at.since} if at.since else {"periodId": at.names[at.place]}
     found = make(await get(session, path, params), "" if at.since else at.names[at.place])
-    at.newest = newer(at.newest, found.newest)
+    at = at.following(newest=newer(at.newest, found.newest), flawed=at.flawed or bool(found.rejected))
     kept = [one for one in found.records if one.partition >= at.oldest] if at.since else found.records
     if at.since and at.page == 1 and not has_more(at, found.count, found.meta):
         kept = [msgspec.structs.replace(one, is_whole=True) for one in kept]
@@ -67,9 +68,9 @@ def _page(at: Cursor, found: Found, kept: Sequence[Record]) -> Page:
     elif at.page > 1 and (moved := has_moved(at, seen, total)) and at.tries < TRIES_MAX - 1:
         following = at.again(at.tries + 1)
     else:
-        is_sound = at.page == 1 or not moved
+        is_sound = not at.flawed and (at.page == 1 or not moved)
         if at.since and not is_sound:
-            at.newest = at.since
+            at.newest = at.floor
         if not at.since:
             proof = Snapshot(frozenset({at.names[at.place]}), at.again().text() if at.page > 1 else None, is_sound)
         if not at.since and at.place < len(at.names) - 1:
@@ -87,7 +88,6 @@ class _Head(msgspec.Struct):
     postPeriod: str | None = None
     lastModifiedDateTime: str | None = None
     journalTransactionLines: list[msgspec.Raw] | None = None
-    metadata: Metadata = Metadata()
 
 
 class _LineKey(msgspec.Struct):
@@ -104,19 +104,17 @@ def _entries(body: bytes, period: str) -> Found:
     found: dict[str, Record] = {}
     rejected: list[Rejected] = []
     count, newest = 0, ""
-    meta = Metadata(len(raws), 0)
+    meta = totals(map(bytes, raws), len(raws))
     last = len(raws) - 1
     for place, raw in enumerate(raws):
         payload = bytes(raw)
         try:
             head = _head.decode(payload)
             lines = head.journalTransactionLines or []
-            if place == 0:
-                meta = head.metadata
             newest = max(newest, head.lastModifiedDateTime or "")
             record = _entry(payload, head, lines, period, is_whole=0 < place < last)
         except (ValueError, msgspec.DecodeError) as error:
-            rejected.append(Rejected("", str(error)[:200], payload))
+            rejected.append(unreadable(payload, error))
             continue
         known = found.get(record.external_id)
         count += len({one.external_id for one in record.children} - _keys(known)) if known else len(record.children)
@@ -177,10 +175,12 @@ def _balances(body: bytes, _period: str) -> Found:
         try:
             record = _balance(item)
         except (ValueError, msgspec.DecodeError) as error:
-            rejected.append(Rejected("", str(error)[:200], native(item)))
+            rejected.append(unreadable(native(item), error))
             continue
         found[record.external_id] = record
-    meta = parse(bytes(items[0]["metadata"]), Metadata) if items and "metadata" in items[0] else Metadata(len(items))
+    meta = totals(
+        (b'{"metadata":' + bytes(item["metadata"]) + b"}" for item in items if "metadata" in item), len(items)
+    )
     newest = max((text(one.get("lastModifiedDateTime")) for one in items), default="")
     return Found(list(found.values()), rejected, meta, len(found) + len(rejected), newest)
 

@@ -5,6 +5,7 @@ in every item (`metadata`), a large `pageSize` is cut silently, unpaged lists co
 batch, `/v2/journaltransaction` and `/v2/generalLedgerBalance` want `periodId` or a bare `lastModifiedDateTime`.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -14,7 +15,10 @@ from koppel.connectors.visma_net.answers import get, parse
 from koppel.kit.clock import now
 
 PAGE_SIZE = 1000
-OVERLAP = timedelta(minutes=10)
+OVERLAP = timedelta(minutes=70)
+"""Rows may become visible late, and stamps may be local: in autumn an hour comes twice, and its second edits would lie before
+its first."""
+STAMP = "%Y-%m-%dT%H:%M:%S"
 FUTURE_MAX = timedelta(hours=3)
 """The zone of the vendor's stamps is not published: those of Helsinki may be so far ahead of UTC, none may be further."""
 TRIES_MAX = 3
@@ -27,7 +31,9 @@ class Cursor(msgspec.Struct, tag="cursor", omit_defaults=True):
     for a read of changes only. `expected` counts what the places before this one held. Of this place: the `total` that its
     first page stated, what was `read` so far, the page `size` the vendor really uses, and how often it was begun again
     because rows moved (`tries`). `known` are fingerprints of the checkpoint, `found` those of this read; `skips` says
-    whether an answer that is known may be left out. `oldest` period that was ever read whole."""
+    whether an answer that is known may be left out. `oldest` period that was ever read whole. `flawed`: something of this
+    place could not be read, so the place proves nothing absent. `began` is when this read began, by our clock; `floor` the
+    stamp from which it reads on."""
 
     place: int = 0
     page: int = 1
@@ -43,6 +49,9 @@ class Cursor(msgspec.Struct, tag="cursor", omit_defaults=True):
     found: dict[str, str] = {}
     skips: bool = False
     oldest: str = ""
+    flawed: bool = False
+    began: str = ""
+    floor: str = ""
 
     def following(self, **changes: object) -> "Cursor":
         return msgspec.structs.replace(self, **changes)
@@ -51,11 +60,13 @@ class Cursor(msgspec.Struct, tag="cursor", omit_defaults=True):
         return self.following(page=self.page + 1, read=read, total=total, size=size)
 
     def next_place(self, expected: int) -> "Cursor":
-        return self.following(place=self.place + 1, page=1, expected=expected, total=-1, read=0, size=0, tries=0)
+        return self.following(
+            place=self.place + 1, page=1, expected=expected, total=-1, read=0, size=0, tries=0, flawed=False
+        )
 
     def again(self, tries: int = 0) -> "Cursor":
         """This place from its first page."""
-        return self.following(page=1, total=-1, read=0, size=0, tries=tries)
+        return self.following(page=1, total=-1, read=0, size=0, tries=tries, flawed=False)
 
     def text(self) -> str:
         return msgspec.json.encode(self).decode()
@@ -74,6 +85,10 @@ class Metadata(msgspec.Struct, frozen=True):
     maxPageSize: int = 0
 
 
+class _WithMetadata(msgspec.Struct):
+    metadata: Metadata | None = None
+
+
 class FinancialPeriod(msgspec.Struct):
     year: int
     period: str
@@ -81,23 +96,46 @@ class FinancialPeriod(msgspec.Struct):
 
 
 _start_or_place = msgspec.json.Decoder(Cursor | Checkpoint)
+_with_metadata = msgspec.json.Decoder(_WithMetadata)
 
 
 def decoded(cursor: str | None, mode: ReadMode) -> Cursor:
-    """The place to read at; a checkpoint becomes the first place."""
+    """The place to read at; a checkpoint becomes the first place. Raises msgspec.DecodeError for a cursor of another's."""
     found = _start_or_place.decode(cursor) if cursor else Checkpoint()
     if isinstance(found, Cursor):
         return found
+    began = now().isoformat()
     if mode is ReadMode.MODIFIED_SINCE and found.newest:
-        return Cursor(since=earlier(found.newest), newest=found.newest, oldest=found.oldest)
-    return Cursor(known=found.found, skips=mode is ReadMode.COMPARED)
+        newest = found.newest
+        return Cursor(since=earlier(newest), newest=newest, oldest=found.oldest, began=began, floor=newest)
+    return Cursor(known=found.found, skips=mode is ReadMode.COMPARED, began=began)
+
+
+def totals(payloads: Iterable[bytes], count: int) -> Metadata:
+    """The totals sit in every item: those of the first that can be read, however odd the others are. Without any, `count`."""
+    for payload in payloads:
+        try:
+            if found := _with_metadata.decode(payload).metadata:
+                return found
+        except msgspec.DecodeError:
+            continue
+    return Metadata(count, 0)
 
 
 def checkpoint(at: Cursor) -> str:
     """'' when nothing was seen from which a later read could start."""
     if not at.newest and not at.found:
         return ""
-    return msgspec.json.encode(Checkpoint(at.newest, at.found, at.oldest)).decode()
+    return msgspec.json.encode(Checkpoint(_as_of_beginning(at), at.found, at.oldest)).decode()
+
+
+def _as_of_beginning(at: Cursor) -> str:
+    """The newest stamp seen, less what the read took: whoever edits a row that was passed already does so after the read
+    began, and no stamp seen is later than its end. No clock or zone of the vendor's is needed for that."""
+    if not at.newest or not at.began:
+        return at.newest
+    took = max(now() - datetime.fromisoformat(at.began), timedelta(0))
+    return max(at.floor, (_moment(at.newest) - took).strftime(STAMP))
 
 
 async def periods_within(session: Session, window: Window) -> list[str]:
@@ -117,14 +155,18 @@ def period_key(year: int, period: str) -> str:
 
 def newer(newest: str, *stamps: str) -> str:
     """The latest of the stamps. One from the future is a clock gone wrong: following it would hide all that comes before it."""
-    limit = (now() + FUTURE_MAX).strftime("%Y-%m-%dT%H:%M:%S")
+    limit = (now() + FUTURE_MAX).strftime(STAMP)
     return max([newest, *(one for one in stamps if one < limit)])
 
 
 def earlier(newest: str) -> str:
     """A little before the newest change seen: rows may become visible late. Same form as the API's, no zone."""
-    moment = datetime.fromisoformat(newest).replace(tzinfo=None) - OVERLAP
-    return moment.strftime("%Y-%m-%dT%H:%M:%S")
+    return (_moment(newest) - OVERLAP).strftime(STAMP)
+
+
+def _moment(stamp: str) -> datetime:
+    """As its wall clock shows it: the zone of stamps is not published."""
+    return datetime.fromisoformat(stamp).replace(tzinfo=None)
 
 
 def page_size(at: Cursor, count: int, meta: Metadata) -> int:

@@ -1,5 +1,6 @@
 """From the items of a page to records: keys, the vendor's bytes, and what is left out when two versions are compared."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -35,6 +36,11 @@ def without_stamps(payload: bytes) -> bytes:
     return payload
 
 
+def unreadable(payload: bytes, error: Exception) -> Rejected:
+    """Known by its bytes, for it has no key: two of them are two, and the same one again is the same."""
+    return Rejected(f"? {hashlib.sha256(payload).hexdigest()[:16]}", str(error)[:200], payload)
+
+
 def sorted_out(items: Sequence[Item], make: Callable[[Item], Record]) -> tuple[list[Record], list[Rejected]]:
     """Records, and what could not be one. Of a record that is there twice the newer one is kept."""
     records: dict[str, tuple[str, Record]] = {}
@@ -43,7 +49,7 @@ def sorted_out(items: Sequence[Item], make: Callable[[Item], Record]) -> tuple[l
         try:
             record = make(item)
         except (ValueError, msgspec.DecodeError) as error:
-            rejected.append(Rejected("", str(error)[:200], native(item)))
+            rejected.append(unreadable(native(item), error))
             continue
         stamp = stamp_of(item)
         known = records.get(record.external_id)
