@@ -5,7 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from typer.testing import CliRunner
 
 from koppel.administrations.models import Administration
@@ -109,7 +111,6 @@ def test_the_page_of_an_import_goes_on_until_it_is_over(firm: tuple[Actor, list[
     assert "every 2s" in page
     assert "waits for its turn" in page
     assert "1,200" in page
-    assert "Importing 3 administrations · 1 active" in browser.get(f"/imports/{IMPORT}/banner").content.decode()
     with organisation_scope(anna.organisation_id):
         Run.objects.filter(state__in=["queued", "running"]).update(state="succeeded", finished_at=now())
         Administration.objects.filter(pk=reading.pk).update(status="active")
@@ -118,7 +119,46 @@ def test_the_page_of_an_import_goes_on_until_it_is_over(firm: tuple[Actor, list[
     assert "every 2s" not in page
     assert page.index("No licence.") < page.index("Company 0"), "what needs somebody comes first"
     assert browser.get("/imports/999/").status_code == 404
-    assert browser.get("/imports/999/banner").content.decode().strip() == ""
+
+
+def test_an_import_of_thousands_is_shown_page_by_page_and_costs_what_a_small_one_does(
+    firm: tuple[Actor, list[Administration]],
+) -> None:
+    anna, (done, reading, waiting) = firm
+    part_of(run_of(reading, "running", started_at=now()), "entries", "running", 1.0, lines=1200, expected_total=4000)
+    finished = run_of(done, "succeeded", started_at=now() - timedelta(seconds=8), finished_at=now())
+    part_of(finished, "entries", "done", 8.0, mode="full", rows=90, lines=300)
+    browser, address = browser_of(anna), f"/imports/{IMPORT}/"
+    browser.get(address)
+    with CaptureQueriesContext(connection) as small:
+        browser.get(address)
+    with organisation_scope(anna.organisation_id):
+        remote = type(done.remote_company).objects.get(pk=done.remote_company_id)
+        own = {"organisation_id": anna.organisation_id, "connection_id": done.connection_id}
+        remotes = type(remote).objects.bulk_create(
+            type(remote)(**own, grant_id=remote.grant_id, external_id=f"More {number}", name=f"More {number:04}")
+            for number in range(2000)
+        )
+        Administration.objects.bulk_create(
+            Administration(**own, remote_company=one, name=one.name, status="queued", imported_in=IMPORT)
+            for one in remotes
+        )
+    with CaptureQueriesContext(connection) as large:
+        page = browser.get(address).content.decode()
+    assert len(large) <= len(small)
+    assert ("1 of 2,003 active" in page, "Page 1 of 41" in page) == (True, True)
+    assert page.count("<tr>") == 1 + 50
+    assert page.index(reading.name) < page.index(waiting.name) < page.index("More 0000"), "what is read comes first"
+    assert "More 0050" not in page
+    last = browser.get(f"{address}?page=9999", headers={"HX-Request": "true"}).content.decode()
+    assert ("Page 41 of 41" in last, "status=&amp;page=41" in last, "8 seconds" in last) == (True, True, True)
+    assert "300" in last[last.index(done.name) :], "how many rows its run read"
+    only = browser.get(f"{address}?status=active").content.decode()
+    assert (done.name in only, reading.name in only, "Page 1" in only) == (True, False, False)
+    for nonsense in ("status=elsewhere", "page=-1", "page=x", "page=" + "9" * 400):
+        assert "Page 1 of 41" in browser.get(f"{address}?{nonsense}").content.decode()
+    body = browser.get(f"/api/v1/imports/{IMPORT}?status=queued&limit=2&page=3").json()
+    assert (body["counts"]["queued"], body["pages"], len(body["administrations"])) == (2001, 1001, 2)
 
 
 def test_rest_tells_the_same(firm: tuple[Actor, list[Administration]]) -> None:

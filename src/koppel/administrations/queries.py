@@ -1,8 +1,11 @@
 """Reads of administrations besides the list itself (`listing`)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
-from django.db.models import Count, Q
+from django.db.models import Count, Min, Q
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.administrations.folding import folded
@@ -14,32 +17,53 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.policy import Actor
 
+UNDER_WAY = (Status.QUEUED, Status.CONFIGURING)
+IN_TROUBLE = (Status.FAILED, Status.BLOCKED)
+
 
 @dataclass(frozen=True)
 class ImportState:
-    """How far an import is. `open` counts those queued or configuring."""
+    """How far an import is: how many administrations in each status, as far as the actor may see them."""
 
     id: int
-    total: int
-    active: int
-    open: int
-    trouble: int
+    counts: Mapping[str, int]
+    began_at: datetime
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def active(self) -> int:
+        return self.counts.get(Status.ACTIVE, 0)
+
+    @property
+    def open(self) -> int:
+        return sum(self.counts.get(one, 0) for one in UNDER_WAY)
+
+    @property
+    def trouble(self) -> int:
+        return sum(self.counts.get(one, 0) for one in IN_TROUBLE)
 
     @property
     def done(self) -> int:
-        return self.active + self.trouble
+        return self.total - self.open
+
+    def seconds_left(self, longest: int = 0) -> int | None:
+        """By the pace so far, and never less than the `longest` run needs. None: over, or no telling yet."""
+        if not self.open or not (self.done or longest):
+            return None
+        elapsed = (timezone.now() - self.began_at).total_seconds()
+        return max(round(elapsed / self.done * self.open) if self.done else 0, longest)
 
 
 def import_state(actor: Actor, import_id: int) -> ImportState | None:
-    """None when the actor sees nothing of it."""
-    counts = dict(
-        visible_to(actor).filter(imported_in=import_id).values_list("status").annotate(Count("pk")).order_by()
-    )
-    if not counts:
+    """None when the actor sees nothing of it. One query, however large the import."""
+    found = visible_to(actor).filter(imported_in=import_id).values_list("status").order_by()
+    rows = list(found.annotate(Count("pk"), Min("created_at")))
+    if not rows:
         return None
-    waiting = counts.get(Status.QUEUED, 0) + counts.get(Status.CONFIGURING, 0)
-    active, total = counts.get(Status.ACTIVE, 0), sum(counts.values())
-    return ImportState(import_id, total, active, waiting, total - active - waiting)
+    return ImportState(import_id, {status: count for status, count, _at in rows}, min(at for *_counts, at in rows))
 
 
 def choices(actor: Actor) -> dict[str, list[tuple[int, str]]]:

@@ -1,22 +1,23 @@
 """Runs of an administration and progress of imports over REST. Poll every two seconds; nothing here is slow."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from ninja import Router, Schema
+from ninja import Query, Router, Schema
 from ninja.responses import Status
 
 from koppel.administrations.errors import NotThere
 from koppel.administrations.scope import administration_for
 from koppel.sync import history
+from koppel.sync.imports import ImportLine, import_page
 from koppel.sync.models import Checkpoint, Run, RunResource
 from koppel.sync.progress import RunProgress, progress_of_runs
-from koppel.sync.queries import ImportLine, import_state
 from koppel.sync.services import cancel_run, request_run
 from koppel.web.doors import MemberRequest
 
 router = Router()
 imports = Router()
+LIMIT_MAX = 1000
 
 
 class ResourceOut(Schema):
@@ -122,7 +123,7 @@ class ImportLineOut(Schema):
 
 
 class ImportOut(Schema):
-    """What the caller may see of an import; what needs somebody comes first."""
+    """What the caller may see of an import; what needs somebody comes first. `counts` by status, of all of it."""
 
     id: int
     total: int
@@ -131,6 +132,9 @@ class ImportOut(Schema):
     percent: int
     is_over: bool
     seconds_left: int | None
+    counts: dict[str, int]
+    page: int
+    pages: int
     administrations: list[ImportLineOut]
 
 
@@ -166,17 +170,23 @@ def runs(request: MemberRequest, administration_id: int, limit: int = 20) -> lis
 
 
 @imports.get("/{import_id}", response=ImportOut)
-def one_import(request: MemberRequest, import_id: int) -> dict[str, Any]:
-    """How far an import is, administration by administration."""
-    state = import_state(request.actor, import_id)
-    if state is None:
+def one_import(
+    request: MemberRequest,
+    import_id: int,
+    status: str = "",
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
+) -> dict[str, Any]:
+    """How far an import is, and a page of its administrations. `status`: trouble, configuring, queued, active, deactivated."""
+    found = import_page(request.actor, import_id, status, page, limit)
+    if found is None:
         raise NotThere
-    names = ("total", "active", "failed", "percent", "is_over", "seconds_left")
     return {
-        "id": import_id,
-        **{name: getattr(state, name) for name in names},
-        "administrations": [_line(line) for line in state.lines],
-    }
+        "id": import_id, "total": found.state.total, "active": found.state.active, "failed": found.state.trouble,
+        "percent": found.percent, "is_over": found.is_over, "seconds_left": found.seconds_left,
+        "counts": dict(found.state.counts), "page": found.number, "pages": found.pages,
+        "administrations": [_line(line) for line in found.lines],
+    }  # fmt: skip
 
 
 def _line(line: ImportLine) -> dict[str, Any]:

@@ -7,5 +7,4 @@ from koppel.sync import views
 app_name = "imports"
 urlpatterns = [
     path("<int:import_id>/", views.import_page, name="one"),
-    path("<int:import_id>/banner", views.import_banner, name="banner"),
 ]

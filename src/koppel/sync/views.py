@@ -11,12 +11,14 @@ from koppel.administrations.doors import administration_or_404
 from koppel.books.labels import RESOURCES
 from koppel.books.queries import counts
 from koppel.organisations.policy import Permission
-from koppel.sync import history
+from koppel.sync import history, imports
 from koppel.sync.errors import NotPossible
 from koppel.sync.progress import progress_of_runs
-from koppel.sync.queries import import_state, newest_run, recent_runs, resource_lines
+from koppel.sync.queries import newest_run, recent_runs, resource_lines
 from koppel.sync.services import cancel_run, request_run
 from koppel.web.doors import MemberRequest
+
+PAGE_DIGITS_MAX = 9
 
 
 def overview(request: MemberRequest, administration_id: int) -> HttpResponse:
@@ -88,19 +90,15 @@ def cancel(request: MemberRequest, administration_id: int) -> HttpResponse:
 
 
 def import_page(request: MemberRequest, import_id: int) -> HttpResponse:
-    """An import, administration by administration. Asks for itself again until it is over."""
+    """A page of an import, all or those of one status. Asks for itself again until the import is over."""
     request.actor.require(Permission.SEE)
-    state = import_state(request.actor, import_id)
-    if state is None:
+    number = request.GET.get("page", "1")
+    number = number if number.isdecimal() and len(number) < PAGE_DIGITS_MAX else "1"
+    found = imports.import_page(request.actor, import_id, request.GET.get("status", ""), int(number))
+    if found is None:
         raise Http404
     template = "sync/import_lines.html" if request.headers.get("HX-Request") else "sync/import.html"
-    return render(request, template, {"state": state})
-
-
-def import_banner(request: MemberRequest, import_id: int) -> HttpResponse:
-    """The one line about an import, for the list of administrations; empty when there is nothing to tell."""
-    request.actor.require(Permission.SEE)
-    return render(request, "sync/import_banner.html", {"state": import_state(request.actor, import_id)})
+    return render(request, template, {"place": "administrations", "page": found, "state": found.state})
 
 
 def _back(request: MemberRequest, administration_id: int) -> HttpResponse:
