@@ -1,8 +1,8 @@
 """A consent that was withdrawn, with 50 administrations of eight resources due at two workers: one failing call, one notice.
 
 Counted are all calls that the vendor refused, at the token endpoint and the API, from the withdrawal until ten seconds after
-the connection says that a person must sign in. The same is told for a consent whose access token had not ended yet: then
-calls that were under way at the same moment find out together.
+the connection says that a person must sign in. The same is told for a consent whose access token had not ended yet: then each
+worker may make one call that is refused, and the vault one more.
 """
 
 import time
@@ -34,12 +34,10 @@ def _withdrawn(one: Fleet, name: str, *, expired: bool) -> list[dict[str, Any]]:
         time.sleep(10)
         refused = [call for call in one.sandbox.calls() if call["status"] >= 400]
     figures = [
-        _figure("failing calls", len(refused), "calls", 1),
+        _figure("failing calls", len(refused), "calls", 1 if expired else WORKERS + 1),
         _figure("seconds until the connection says so", round(seconds, 2), "s", 5),
         *(_figure(what, one.value(question), what, 1) for what, question in _told(firm).items()),
     ]
-    if not expired:
-        figures[0] |= {"to_reach": None, "holds": None}
     return [{**figure, "name": f"access token {name}: {figure['name']}"} for figure in figures]
 
 

@@ -1,5 +1,6 @@
 """Repair: what a firm does when people leave, accounts change, and connections should stop or end."""
 
+import time
 from typing import Any
 
 import pytest
@@ -84,6 +85,49 @@ def test_paused_means_nothing_is_read_and_resuming_loses_nothing(anna: Connected
     with organisation_scope(anna.actor.organisation_id):
         acts = set(AuditEntry.objects.values_list("act", flat=True))
     assert {"connection.paused", "connection.resumed"} <= acts
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_first_sync_that_is_paused_stops_at_its_page_and_goes_on_from_there(anna: Connected) -> None:
+    anna.sandbox.control("settings", {"latency_seconds": 0.2})
+    imported(anna, 2, sync=True)
+    wait_until(lambda: len(anna.sandbox.calls("/v")) >= 12)
+    page(anna, "pause")
+    wait_until(lambda: not is_calling(anna), 10)
+    assert run_states(anna) == {"queued"}
+    assert statuses(anna) == {"configuring"}
+    browser = Client()
+    browser.force_login(User.objects.get(pk=anna.actor.user_id))
+    assert "The connection is paused" in browser.get(f"/administrations/{own_id(anna)}/sync/").content.decode()
+    read = pages_read(anna)
+    with organisation_scope(anna.actor.organisation_id):
+        assert Checkpoint.objects.count() > 0
+    anna.sandbox.control("settings", {"latency_seconds": 0})
+    anna.sandbox.forget_calls()
+    page(anna, "resume")
+    wait_until(lambda: statuses(anna) == {"active"}, 60)
+    assert {one.state for one in runs(anna)} == {"succeeded"}
+    again = [one for one in pages_read(anna) if one in read and not one[0].endswith(AT_EVERY_START)]
+    assert len(again) <= 2, "no page is read twice but the ones in flight"
+
+
+AT_EVERY_START = ("/v1/financialPeriod", "/v1/organization")
+
+
+def pages_read(made: Connected) -> list[tuple[str, str, int]]:
+    return [(one["path"], str(sorted(one["query"].items())), one["company"]) for one in made.sandbox.calls("/v")]
+
+
+def is_calling(made: Connected) -> bool:
+    """Whether any call arrives within a second."""
+    before = len(made.sandbox.calls("/v"))
+    time.sleep(1)
+    return len(made.sandbox.calls("/v")) > before
+
+
+def own_id(made: Connected) -> int:
+    with organisation_scope(made.actor.organisation_id):
+        return int(Administration.objects.values_list("pk", flat=True)[0])
 
 
 def _refusal(made: Connected, own: Administration) -> str:

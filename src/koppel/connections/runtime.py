@@ -8,6 +8,7 @@ from koppel.connections.budgets import Budgets
 from koppel.connections.pulse import Pulse
 from koppel.connections.renewal import CALL_SECONDS_MAX
 from koppel.connections.sessions import Runtime
+from koppel.connections.trial import Trials
 from koppel.connections.vault import Vault
 from koppel.kit import http as outbound
 from koppel.kit.database import Database
@@ -28,7 +29,7 @@ async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
     ):
         vault, budgets = Vault(database, token_http), Budgets(database)
         try:
-            yield Runtime(database, http, vault, budgets, Pulse(database))
+            yield Runtime(database, http, vault, budgets, Pulse(database), Trials())
         finally:
             await budgets.close()
             await vault.close()

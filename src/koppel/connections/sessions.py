@@ -17,6 +17,7 @@ from koppel.connections.outbound import PlainHttp
 from koppel.connections.pulse import Pulse
 from koppel.connections.scope import imported_company, note_refusal
 from koppel.connections.sealing import addresses
+from koppel.connections.trial import Trials
 from koppel.connections.vault import Vault
 from koppel.connector.contract import Company, Connector
 from koppel.connector.errors import ConsentLost, NotConsented, SetupMissing, Unreachable
@@ -39,6 +40,7 @@ class Runtime:
     vault: Vault
     budgets: Budgets
     pulse: Pulse
+    trials: Trials
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,9 @@ class Place:
 
 
 class BoundSession:
-    """The contract's `Session`. A token that is refused is renewed once; a second refusal is the company's matter."""
+    """The contract's `Session`. A token that is refused is renewed once; a second refusal is the company's matter.
+
+    What one session learns of a consent that was withdrawn keeps the others from calling (`trial`)."""
 
     def __init__(self, runtime: Runtime, place: Place, app: AppRegistration, company: Company | None) -> None:
         self.addresses: Mapping[str, str] = addresses(app)
@@ -62,6 +66,7 @@ class BoundSession:
         self.company = company
         self.place = place
         self._vault, self._pulse, self._connector = runtime.vault, runtime.pulse, connector(app.connector)
+        self._trials = runtime.trials
         http = PlainHttp(runtime.http, self.addresses)
         self._http = metered(
             http, runtime.budgets, app.pk, company.external_id if company else None, place.organisation_id
@@ -80,14 +85,18 @@ class BoundSession:
         if reason := self._refuses(method, url, headers or {}):
             await self._note(reason)
             raise NotConsented("outside_consent", "Koppel does not make this call: it is outside of what was imported.")
-        token = await self._token()
-        for last in (False, True):
-            sent = {**(headers or {}), "Authorization": f"Bearer {token.reveal()}"}
-            answer = await self._answer(method, url, params, sent)
-            if answer.status != UNAUTHORISED:
-                return answer
-            if not last:
-                token = await self._token(refused=token)
+        for _each in ("the token at hand", "a fresh one"):
+            async with self._trials.turn(self.place.grant_id) as turn:
+                token = await self._token()
+                sent = {**(headers or {}), "Authorization": f"Bearer {token.reveal()}"}
+                answer = await self._answer(method, url, params, sent)
+                if answer.status != UNAUTHORISED:
+                    turn.trust()
+                    return answer
+                await turn.doubt()
+                if await self._token(refused=token) == token:
+                    turn.trust()
+                    break
         raise SetupMissing("unauthorised", REFUSED)
 
     async def _answer(

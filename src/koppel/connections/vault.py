@@ -105,7 +105,9 @@ class Vault:
         It is `refused` itself when that was renewed for a refusal a moment ago: then the token is not the reason.
         Raises `ConsentLost` (a person must act), `SetupMissing` (at the vendor), `Unreachable` and others (nobody must)."""
         kept = self._kept.get((organisation_id, grant_id))
-        if kept and refused is None and kept[1] > _loop_seconds() and kept[0].due_at > now():
+        if refused is not None:
+            self._kept.pop((organisation_id, grant_id), None)
+        elif kept and kept[1] > _loop_seconds() and kept[0].due_at > now():
             return kept[0].access_token
         held = await self._read(organisation_id, grant_id)
         if (token := usable(held, refused)) is not None:

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST
 from koppel.administrations.doors import administration_or_404
 from koppel.books.labels import RESOURCES
 from koppel.books.queries import counts
+from koppel.connections.repair import why_not
 from koppel.organisations.policy import Permission
 from koppel.sync import history, imports
 from koppel.sync.errors import NotPossible
@@ -34,6 +35,7 @@ def overview(request: MemberRequest, administration_id: int) -> HttpResponse:
         "progress": progress_of_runs(one.organisation_id, [one.pk]).get(one.pk),
         "lines": lines,
         "runs": recent_runs(one),
+        "stands": why_not(one.connection, one.remote_company),
     }
     template = "sync/resources.html" if request.headers.get("HX-Request") else "sync/overview.html"
     return render(request, template, context)

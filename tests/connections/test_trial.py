@@ -1,0 +1,88 @@
+"""Many companies are due at once through one consent: what one call learns of it, the others need not try."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from koppel.connections import runtime, trial
+from koppel.connections.models import Grant
+from koppel.connections.sessions import Runtime, reading_session
+from koppel.connector.errors import ConnectorError
+from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.models import Notice
+from tests.connections.office import imported, now_of
+from tests.fixtures.stack import Connected, MakeConnected
+
+
+@pytest.fixture
+def firm(connected: MakeConnected) -> Connected:
+    """Eight administrations whose access token lives for an hour, and a process that has not called yet."""
+    made = connected()
+    imported(made, 8)
+    made.sandbox.forget_calls()
+    return made
+
+
+def call_all(firm: Connected, *, times: int = 1) -> list[str]:
+    """Every administration's accounts are asked for at the same moment. What became of each."""
+    with organisation_scope(firm.actor.organisation_id):
+        from koppel.administrations.models import Administration
+
+        ids = list(Administration.objects.order_by("remote_company_id").values_list("pk", flat=True))
+
+    async def one(made: Runtime, administration_id: int) -> str:
+        session = await reading_session(made, firm.actor.organisation_id, administration_id)
+        url = f"{session.addresses['legacy']}/API/controller/api/v1/account"
+        assert session.company is not None
+        try:
+            answer = await session.send("GET", url, headers={"ipp-company-id": session.company.external_id})
+        except ConnectorError as error:
+            return error.code
+        return str(answer.status)
+
+    async def all_of_them(made: Runtime) -> list[str]:
+        found: list[str] = []
+        for _each in range(times):
+            found += await asyncio.gather(*(one(made, key) for key in ids))
+        return found
+
+    return runtime.run(all_of_them)
+
+
+def refused(firm: Connected) -> list[Any]:
+    return [(one["path"], one["status"]) for one in firm.sandbox.calls() if one["status"] >= 400]
+
+
+def test_a_consent_that_was_withdrawn_while_its_token_lived_costs_one_refused_call(firm: Connected) -> None:
+    firm.sandbox.control("revoke", {})
+    assert call_all(firm, times=2) == ["invalid_grant"] * 16
+    assert refused(firm) == [("/API/controller/api/v1/account", 401), ("/connect/token", 400)]
+    assert now_of(firm).state == "needs_reauth"
+    with organisation_scope(firm.actor.organisation_id):
+        assert Grant.objects.get().lost_at is not None
+        assert [one.event for one in Notice.objects.all()] == ["connection_lost"]
+
+
+def test_a_token_that_the_vendor_dropped_is_renewed_once_for_all(firm: Connected) -> None:
+    firm.sandbox.fault("/v1/account", status=401)
+    assert call_all(firm) == ["200"] * 8
+    assert len(firm.sandbox.calls("/connect/token")) == 1
+    assert len(refused(firm)) == 1
+
+
+def test_a_company_that_refuses_every_token_holds_up_no_other(firm: Connected) -> None:
+    first = int(firm.sandbox.companies()[0]["id"])
+    firm.sandbox.fault("/v1/account", status=401, times=100, company=first)
+    assert call_all(firm, times=2) == ["unauthorised", *["200"] * 7] * 2
+    assert len(firm.sandbox.calls("/connect/token")) == 1
+
+
+def test_a_first_call_that_is_slow_does_not_hold_up_the_others(
+    firm: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "PATIENCE_SECONDS", 0.2)
+    first = int(firm.sandbox.companies()[0]["id"])
+    firm.sandbox.fault("/v1/account", kind="slow", seconds=2, company=first)
+    assert call_all(firm) == ["200"] * 8
+    assert [one["company"] == first for one in firm.sandbox.calls("/v1/account")] == [False] * 7 + [True]
