@@ -200,6 +200,9 @@ def test_what_goes_wrong_at_the_vendor_is_a_sentence(actor: Any, sandbox: Sandbo
     assert path_of(page) == f"{anna.flow}sign-in"
     with organisation_scope(anna.actor.organisation_id):
         assert not Grant.objects.exists()
+    if case == "scope_given":
+        (family,) = sandbox.control("tokens?families=1")["families"].values()
+        assert family["revoked"], "what was given and is of no use was given back"
 
 
 SENTENCES = {

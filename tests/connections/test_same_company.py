@@ -6,10 +6,11 @@ import pytest
 from django.test import Client
 
 from koppel.administrations.models import Administration
+from koppel.audit.models import AuditEntry
 from koppel.books.models import Account
 from koppel.connections.errors import ConsentRefused
 from koppel.connections.listing import refresh_companies
-from koppel.connections.models import Grant, RemoteCompany
+from koppel.connections.models import ConsentAttempt, Grant, RemoteCompany
 from koppel.issues.queries import open_issues
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
@@ -39,6 +40,7 @@ def sync(made: Connected, one: Administration) -> str:
     return state()
 
 
+@pytest.mark.usefixtures("worker")
 def test_signing_in_with_another_account_changes_nothing_and_names_the_right_one(connected: MakeConnected) -> None:
     anna = connected()
     imported(anna, 2)
@@ -49,8 +51,25 @@ def test_signing_in_with_another_account_changes_nothing_and_names_the_right_one
     assert "small@sandbox.example" in str(caught.value)
     assert grants(anna) == before
     assert kinds(anna) == ["connected"]
+    only_the_refused_one_is_withdrawn(anna)
+    with organisation_scope(anna.actor.organisation_id):
+        entry = AuditEntry.objects.get(act="connection.sign_in_refused")
+    assert entry.details == {"account": "small@sandbox.example", "reason": "other_account"}
 
 
+def only_the_refused_one_is_withdrawn(made: Connected) -> None:
+    """At the vendor; and Koppel keeps no copy of its token."""
+
+    def attempt() -> ConsentAttempt:
+        with organisation_scope(made.actor.organisation_id):
+            return ConsentAttempt.objects.exclude(refusal="").get()
+
+    wait_until(lambda: not bytes(attempt().secrets))
+    families = made.sandbox.control("tokens?families=1")["families"].values()
+    assert [one["revoked"] for one in families] == [False, True]
+
+
+@pytest.mark.usefixtures("worker")
 def test_choosing_another_company_changes_nothing_and_names_the_right_one(connected: MakeConnected) -> None:
     anna = connected("company_per_sign_in")
     (only,) = companies(anna)
@@ -60,6 +79,7 @@ def test_choosing_another_company_changes_nothing_and_names_the_right_one(connec
         sign_in(anna, "reconnect", tenant=other["tenant_id"])
     assert only.name in str(caught.value)
     assert grants(anna) == before
+    only_the_refused_one_is_withdrawn(anna)
 
 
 @pytest.mark.usefixtures("worker")

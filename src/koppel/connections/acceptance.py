@@ -1,12 +1,13 @@
 """What a sign-in that succeeded leaves behind: the connection that it belongs to, its grant, its line in the timeline."""
 
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.connections.errors import ConsentRefused
 from koppel.connections.grants import keep_grant
-from koppel.connections.health import signed_in
+from koppel.connections.health import RETIRED, grants_of, signed_in
 from koppel.connections.models import Connection, ConnectionState, ConsentAttempt, ConsentPurpose, Grant, RemoteCompany
 from koppel.connections.ownership import keep_candidate
 from koppel.connections.timeline import note_event
@@ -45,7 +46,8 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
         connection = own.get(pk=attempt.connection_id)
         _must_be_the_same(connection, consent)
         return connection
-    existing = own.filter(app=attempt.app, grants__subject=consent.subject).first()
+    serving = Grant.objects.filter(subject=consent.subject, is_candidate=False, connection=OuterRef("pk"))
+    existing = own.filter(Exists(serving.exclude(lost_reason__startswith=RETIRED)), app=attempt.app).first()
     return existing or Connection.objects.create(
         organisation_id=actor.organisation_id,
         connector=attempt.app.connector,
@@ -57,8 +59,7 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
 
 def _must_be_the_same(connection: Connection, consent: Consent) -> None:
     """Signing in again is for the account, and where one sign-in reaches one company, for the companies that it had."""
-    known = Grant.objects.filter(organisation_id=connection.organisation_id, connection=connection)
-    grants = list(known.values_list("subject", "company_id"))
+    grants = list(grants_of(connection).values_list("subject", "company_id"))
     if grants and consent.subject not in {subject for subject, _company in grants}:
         sentence = _("You signed in as %(new)s, but this connection belongs to %(old)s. Nothing was changed.")
         raise ConsentRefused("other_account", sentence % {"new": consent.account, "old": connection.account})

@@ -15,6 +15,7 @@ import msgspec
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from koppel.audit.services import record
 from koppel.connections import runtime
 from koppel.connections.acceptance import keep_consent
 from koppel.connections.consent_address import redirect_uri
@@ -22,6 +23,7 @@ from koppel.connections.errors import ConsentRefused
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose
 from koppel.connections.outbound import PlainHttp
 from koppel.connections.registrations import app_for
+from koppel.connections.revocation import give_back_unused
 from koppel.connections.sealing import addresses, attempt_row, credentials, keyring
 from koppel.connections.services import own_connection
 from koppel.connections.sessions import Runtime
@@ -119,17 +121,32 @@ def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> Consen
         return _again(actor, attempt)
     try:
         consent = _exchange(attempt, attempt.app)
-        with organisation_scope(actor.organisation_id):
-            connection_id = keep_consent(actor, attempt, consent)
     except ConnectorError as error:
         refusal = ConsentRefused(error.code, _(str(error)))
-    except ConsentRefused as error:
-        refusal = error
-    else:
-        return ConsentOutcome(connection_id, attempt.purpose, attempt.return_to, consent.account)
-    with organisation_scope(actor.organisation_id):
-        ConsentAttempt.objects.filter(pk=attempt.pk).update(refusal=f"{refusal.code}: {refusal}")
-    raise refusal
+        with organisation_scope(actor.organisation_id):
+            _note_refusal(attempt, refusal)
+        raise refusal from None
+    try:
+        with organisation_scope(actor.organisation_id):
+            connection_id = keep_consent(actor, attempt, consent)
+    except ConsentRefused as refusal:
+        with organisation_scope(actor.organisation_id):
+            _note_refusal(attempt, refusal)
+            give_back_unused(attempt, consent.tokens)
+            _tell_who(actor, attempt, consent.account, refusal.code)
+        raise
+    return ConsentOutcome(connection_id, attempt.purpose, attempt.return_to, consent.account)
+
+
+def _note_refusal(attempt: ConsentAttempt, refusal: ConsentRefused) -> None:
+    ConsentAttempt.objects.filter(pk=attempt.pk).update(refusal=f"{refusal.code}: {refusal}")
+
+
+def _tell_who(actor: Actor, attempt: ConsentAttempt, account: str, code: str) -> None:
+    connection = attempt.connection
+    subject = ("connection", connection.pk if connection else 0, connection.account if connection else "")
+    details = {"account": account, "reason": code}
+    record(actor.organisation_id, actor.audit, "connection.sign_in_refused", subject=subject, details=details)
 
 
 def _claim(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:

@@ -196,7 +196,8 @@ class ConsentPurpose(models.TextChoices):
 
 
 class ConsentAttempt(Tenant):
-    """One sign-in under way at the vendor. Only the SHA-256 of `state` is kept; verifier and nonce are sealed.
+    """One sign-in under way at the vendor. Only the SHA-256 of `state` is kept; verifier and nonce are sealed in `secrets`, and
+    after them the token of a consent that was refused, until it is withdrawn at the vendor.
 
     Bound to the person who began it. `answer` is the sealed inbound callback, stored before it is used (`form_post`
     arrives without our cookies). `used_at`: completed or refused once; a replayed `state` finds it used, and `granted_at` or

@@ -6,11 +6,12 @@ import structlog
 from django.utils import timezone
 
 from koppel.connections.health import RETIRED
-from koppel.connections.models import AppRegistration, Grant
+from koppel.connections.models import AppRegistration, ConsentAttempt, Grant
 from koppel.connections.outbound import PlainHttp
-from koppel.connections.sealing import addresses, credentials, open_token
+from koppel.connections.sealing import addresses, attempt_row, credentials, keyring, open_token
 from koppel.connections.sessions import Runtime
 from koppel.connections.timeline import note_event
+from koppel.connector.contract import Tokens
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
 from koppel.kit.secrets import Secret
@@ -49,6 +50,45 @@ def retire(organisation_id: int, grant_ids: list[int]) -> None:
     own.update(attend_at=None)
     if grant_ids:
         revoke_grants.defer(organisation_id=organisation_id, grant_ids=sorted(grant_ids))
+
+
+def give_back_unused(attempt: ConsentAttempt, tokens: Tokens) -> None:
+    """A sign-in brought a consent that Koppel refuses: a job withdraws it. In the caller's transaction and scope.
+
+    Until then the token lies sealed where the attempt's own secrets lay, which have served."""
+    from koppel.connections.tasks import give_back_consent  # noqa: PLC0415 - tasks import this module
+
+    token = tokens.refresh_token or tokens.access_token
+    sealed = keyring().seal(token.reveal().encode(), attempt_row(attempt.state_hash, "secrets"))
+    ConsentAttempt.objects.filter(pk=attempt.pk).update(secrets=sealed)
+    give_back_consent.defer(organisation_id=attempt.organisation_id, attempt_id=attempt.pk)
+
+
+async def give_back(made: Runtime, organisation_id: int, attempt_id: int) -> None:
+    """Outside any transaction. Raises the connector's errors: then it is tried again later."""
+    found = await in_django(partial(_unused, organisation_id, attempt_id))
+    if found is None:
+        return
+    app, token = found
+    await connector(app.connector).revoke(PlainHttp(made.http, addresses(app)), credentials(app), token)
+    await in_django(partial(_forget_unused, organisation_id, attempt_id))
+    log.info("consent_given_back", attempt=attempt_id)
+
+
+def _unused(organisation_id: int, attempt_id: int) -> tuple[AppRegistration, Secret] | None:
+    with organisation_scope(organisation_id):
+        found = ConsentAttempt.objects.filter(organisation_id=organisation_id, pk=attempt_id).select_related("app")
+        attempt = found.exclude(secrets=NOTHING).first()
+    if attempt is None:
+        return None
+    return attempt.app, Secret(
+        keyring().open(bytes(attempt.secrets), attempt_row(attempt.state_hash, "secrets")).decode()
+    )
+
+
+def _forget_unused(organisation_id: int, attempt_id: int) -> None:
+    with organisation_scope(organisation_id):
+        ConsentAttempt.objects.filter(organisation_id=organisation_id, pk=attempt_id).update(secrets=NOTHING)
 
 
 def _tokens(organisation_id: int, grant_id: int) -> tuple[AppRegistration, list[Secret]] | None:

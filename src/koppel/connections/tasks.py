@@ -9,7 +9,7 @@ from procrastinate.contrib.django import app
 from koppel.connections.endings import tell_of_endings
 from koppel.connections.identity import note_described, note_unreachable
 from koppel.connections.probe import DUE_FOR_A_PROBE, probe_once
-from koppel.connections.revocation import revoke
+from koppel.connections.revocation import give_back, revoke
 from koppel.connections.runtime import of_worker
 from koppel.connections.sessions import Runtime, describing_session
 from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing
@@ -70,6 +70,12 @@ async def watch(timestamp: int) -> None:
 async def revoke_grants(organisation_id: int, grant_ids: list[int]) -> None:
     """Withdraw the tokens of grants that are no longer used at the vendor, then forget them. Tried again for a day or two."""
     await revoke(of_worker(), organisation_id, grant_ids)
+
+
+@app.task(name="connections.give_back_consent", retry=RetryStrategy(max_attempts=12, exponential_wait=3))
+async def give_back_consent(organisation_id: int, attempt_id: int) -> None:
+    """Withdraw the tokens of a sign-in that was refused."""
+    await give_back(of_worker(), organisation_id, attempt_id)
 
 
 async def _describe(runtime: Runtime, organisation_id: int, company_id: int, connector_key: str) -> None:

@@ -47,6 +47,7 @@ ACTS = {
     "connection.released": _("released companies for import"),
     "connection.removed": _("removed the connection"),
     "connection.resumed": _("resumed the connection"),
+    "connection.sign_in_refused": _("was refused a sign-in with another account or company"),
     "consent_scope.refused": _("was refused books that are not imported, or not theirs to see"),
     "connection.withheld": _("hid companies from others"),
     "division.changed": _("changed the division"),

@@ -6,6 +6,7 @@ Sentences are marked for translation here and translated where they are shown: a
 import base64
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -114,6 +115,16 @@ async def complete(http: Http, app: AppCredentials, request: ConsentRequest, inb
         "code_verifier": request.code_verifier.reveal(),
     }
     answer = await _token(http, app, form)
+    try:
+        return await _accepted(http, app, request, answer)
+    except ConnectorError:
+        # Nobody will use what was given; if Visma cannot be reached just now, it ends by itself.
+        with suppress(ConnectorError):
+            await revoke(http, app, Secret(answer.refresh_token or answer.access_token))
+        raise
+
+
+async def _accepted(http: Http, app: AppCredentials, request: ConsentRequest, answer: TokenAnswer) -> Consent:
     claims = await _verified(http, app, answer.id_token or "", audience=app.client_id)
     if claims.get("nonce") != request.nonce:
         raise ContractBroken("nonce", _("The answer of the sign-in belongs to another sign-in. Please start again."))

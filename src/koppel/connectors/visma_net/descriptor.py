@@ -14,8 +14,6 @@ READ_SCOPE = "vismanet_erp_interactive_api:read"
 SCOPES = ("openid", "email", "profile", "tenants", "offline_access", READ_SCOPE)
 SERVICE_SCOPES = ("vismanet_erp_service_api:read",)
 TENANT_ID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
-SERVICE_SCOPES = ("vismanet_erp_service_api:read",)
-TENANT_ID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 
 DESCRIPTOR = Descriptor(
     key="visma_net",
@@ -90,5 +88,3 @@ DESCRIPTOR = Descriptor(
         "source_timezone": "not published; assumed",
     },
 )
-REFRESH_ADVICE = timedelta(days=7)
-"""How long before a refresh token ends a notice is due; the lifetime is chosen per app in the vendor's portal."""
