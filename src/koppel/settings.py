@@ -99,6 +99,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "koppel.web.middleware.ContentSecurityPolicyMiddleware",
+    "koppel.web.known_browsers.KnownBrowserMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "koppel.web.middleware.ActorMiddleware",

@@ -161,6 +161,40 @@ def test_a_leaver_hands_everything_over_in_one_act(boss: Actor, actor: Any) -> N
     assert "Nothing stops" in signed_in(boss).get(page_of(leaver)).content.decode()
 
 
+def test_handing_over_opens_nothing_to_who_may_not_look_in(boss: Actor, actor: Any) -> None:
+    """Restricted books go along by who is named on them, or when nobody else is left; a number tells nobody that they exist."""
+    firm = firm_of(boss)
+    leader, owner = actor("team_leader", organisation=firm), actor("user", organisation=firm, name="Lotte")
+    secret = administration_of(boss, "Geheim", restricted=True)
+    assign(owner, secret)
+    assert "administration is assigned" not in signed_in(leader).get(page_of(owner)).content.decode()
+    for thief in (leader, boss):
+        signed_in(thief).post(page_of(owner) + "hand-over", {"to": thief.membership_id})
+        assert signed_in(thief).get(f"/administrations/{secret.pk}/").status_code == 404, thief.role
+    signed_in(leader).post(page_of(owner) + "hand-over", {"to": leader.membership_id, "deactivate": "1"})
+    assert signed_in(leader).get(f"/administrations/{secret.pk}/").status_code == 404
+    with organisation_scope(boss.organisation_id):
+        assert list(Assignment.objects.values_list("membership_id", flat=True)) == [owner.membership_id]
+    signed_in(boss).post(page_of(owner) + "hand-over", {"to": boss.membership_id})
+    assert signed_in(boss).get(f"/administrations/{secret.pk}/").status_code == 200, "Nobody else was left."
+
+
+def test_what_an_administrator_holds_is_not_a_team_leaders_to_take(boss: Actor, actor: Any) -> None:
+    """And a hand-over that is refused has moved nothing."""
+    firm = firm_of(boss)
+    leader, heir = actor("team_leader", organisation=firm), actor("user", organisation=firm)
+    one = administration_of(boss, "Gedeeld")
+    assign(boss, one)
+    answer = signed_in(leader).post(page_of(boss) + "hand-over", {"to": leader.membership_id}, follow=True)
+    assert "Only an Administrator" in answer.content.decode()
+    answer = signed_in(boss).post(
+        page_of(boss) + "hand-over", {"to": heir.membership_id, "deactivate": "1"}, follow=True
+    )
+    assert "cannot take away your own access" in answer.content.decode()
+    with organisation_scope(boss.organisation_id):
+        assert list(Assignment.objects.values_list("membership_id", flat=True)) == [boss.membership_id]
+
+
 def test_nothing_is_handed_to_a_stranger(boss: Actor, actor: Any) -> None:
     user, stranger = actor("user", organisation=firm_of(boss)), actor("administrator")
     answer = signed_in(boss).post(page_of(user) + "hand-over", {"to": stranger.membership_id}, follow=True)

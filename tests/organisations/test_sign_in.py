@@ -12,7 +12,7 @@ from django.utils import timezone
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations import operators, tokens
-from koppel.organisations.models import Membership, Organisation, PersonSession, User
+from koppel.organisations.models import Division, Membership, Organisation, PersonSession, User
 from koppel.organisations.policy import Actor
 from tests.books.ledger import administration_of
 from tests.fixtures.people import PASSWORD
@@ -76,6 +76,8 @@ def test_where_a_second_step_is_required_nothing_else_can_be_done_before(actor: 
     with organisation_scope(boss.organisation_id):
         firm = Organisation.objects.get()
     user = actor("user", organisation=firm)
+    with organisation_scope(firm.pk):
+        token = tokens.make_token(user, name="t", days=30, role=None, read_only=True)[1].reveal()
     client = with_password(boss)
     refused = client.post(SECURITY, {"requires_second_step": "1", "audit_years": "7"}, follow=True)
     assert "for yourself first" in refused.content.decode()
@@ -88,7 +90,11 @@ def test_where_a_second_step_is_required_nothing_else_can_be_done_before(actor: 
     answer = member.get("/api/v1/me")
     assert (answer.status_code, answer.json()) == (403, {"error": "second_step_needed"})
     assert "authenticator app" in member.get(NEEDED).content.decode()
+    program = {"headers": {"Authorization": f"Bearer {token}"}}
+    answer = Client().get("/api/v1/me", **program)
+    assert (answer.status_code, answer.json()) == (403, {"error": "second_step_needed"}), "Nor by a token of before."
     set_up_app(member)
+    assert Client().get("/api/v1/me", **program).status_code == 200
     assert member.get("/").status_code == 200
 
 
@@ -140,6 +146,27 @@ def test_guessing_is_slowed_down_over_all_processes(actor: Any) -> None:
     assert Client().post(LOGIN, {"login": email_of(user), "password": PASSWORD}).status_code == 200, "Not even rightly."
 
 
+def test_a_strangers_guesses_lock_out_the_stranger_alone(actor: Any) -> None:
+    user = actor("user")
+    at_home = with_password(user, REMOTE_ADDR="198.51.100.7")
+    at_home.post("/accounts/logout/")
+    right = {"login": email_of(user), "password": PASSWORD}
+    for _ in range(6):
+        Client(REMOTE_ADDR="203.0.113.9").post(LOGIN, {**right, "password": "wrong"})
+    refused = Client(REMOTE_ADDR="203.0.113.9").post(LOGIN, right)
+    assert "Too many" in refused.content.decode()
+    assert Client(REMOTE_ADDR="192.0.2.44").post(LOGIN, right).status_code == 302, "From elsewhere, a new browser."
+    for number in range(100):
+        Client(REMOTE_ADDR=f"2001:db8:{number}::1").post(LOGIN, {**right, "password": "wrong"})
+    assert "Too many" in Client(REMOTE_ADDR="192.0.2.45").post(LOGIN, right).content.decode(), (
+        "Guessed from everywhere."
+    )
+    assert at_home.post(LOGIN, right).status_code == 302, "A browser that is known is not kept out by strangers."
+    forged = Client(REMOTE_ADDR="203.0.113.9")
+    forged.cookies["koppel_browser"] = at_home.cookies["koppel_browser"].value[:-2] + "xx"
+    assert "Too many" in forged.post(LOGIN, right).content.decode()
+
+
 def test_a_sign_in_is_in_the_trail(actor: Any) -> None:
     user = actor("user")
     with_password(user)
@@ -162,6 +189,48 @@ def test_who_belongs_to_two_organisations_switches(actor: Any) -> None:
     outsider = signed_in(actor("user"))
     outsider.post("/account/organisations/", {"organisation": second.organisation_id})
     assert outsider.get("/api/v1/me").json()["organisation"]["id"] != second.organisation_id
+
+
+def test_what_was_opened_in_one_organisation_is_not_sent_into_another(actor: Any) -> None:
+    """Two tabs, one session; and a membership that ends between opening a form and sending it."""
+    first, second = actor("administrator"), actor("administrator")
+    with organisation_scope(second.organisation_id):
+        there = Membership.objects.create(
+            organisation_id=second.organisation_id, user_id=first.user_id, role="administrator"
+        )
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(User.objects.get(pk=first.user_id))
+
+    def send(page: str, **form: Any) -> Any:
+        return browser.post(page, {**form, "csrfmiddlewaretoken": mark})
+
+    browser.get("/organisation/divisions/")
+    mark = browser.cookies["koppel_csrf"].value
+    assert send("/account/organisations/", organisation=second.organisation_id).status_code == 302
+    assert send("/organisation/divisions/", name="Zuid").status_code == 403, "Opened in the first, sent in the second."
+    mark = browser.cookies["koppel_csrf"].value
+    with organisation_scope(second.organisation_id):
+        Membership.objects.filter(pk=there.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert send("/organisation/divisions/", name="Noord").headers["Location"] == "/"
+    for one in (first, second):
+        with organisation_scope(one.organisation_id):
+            assert not Division.objects.exists()
+
+
+def test_who_must_first_set_up_a_second_step_here_may_work_elsewhere(actor: Any) -> None:
+    strict, easy = actor("administrator"), actor("administrator")
+    with organisation_scope(easy.organisation_id):
+        Organisation.objects.update(name="Kantoor Oost")
+        Membership.objects.create(organisation_id=easy.organisation_id, user_id=strict.user_id, role="reader")
+    with organisation_scope(strict.organisation_id):
+        Organisation.objects.update(requires_second_step=True)
+    client = with_password(strict)
+    assert client.get("/").headers["Location"] == NEEDED
+    assert "Kantoor Oost" in client.get(NEEDED).content.decode()
+    client.post("/account/organisations/", {"organisation": easy.organisation_id})
+    assert client.get("/").status_code == 200
+    client.post("/account/organisations/", {"organisation": strict.organisation_id})
+    assert client.get("/").headers["Location"] == NEEDED
 
 
 @pytest.fixture

@@ -6,16 +6,18 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from koppel.kit.embedded_postgres import choose_free_port
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations import invitations
+from koppel.organisations import invitations, operators
 from koppel.organisations.invitations import Wanted
 from koppel.organisations.models import Membership, Organisation, SignInProvider, SignInSubject, User
 from koppel.organisations.policy import Actor, Role
@@ -152,6 +154,29 @@ def test_the_provider_of_one_firm_opens_nothing_of_another(boss: Actor, actor: A
         Membership.objects.filter(pk=both.pk).update(is_active=False)
     assert client.get("/api/v1/me").status_code in (401, 403)
     assert walk(boss).status_code == 403
+
+
+def test_the_provider_of_one_firm_makes_nobody_an_operator_nor_sees_where_else_they_work(
+    boss: Actor, actor: Any, idp: Idp
+) -> None:
+    other_firm, operator = actor("administrator"), actor("user", name="Otto")
+    operators.appoint(email_of(operator), is_operator=True)
+    with organisation_scope(other_firm.organisation_id):
+        Organisation.objects.update(support_until=timezone.now() + timedelta(hours=2))
+    with organisation_scope(boss.organisation_id):
+        Membership.objects.create(organisation_id=boss.organisation_id, user_id=operator.user_id, role="user")
+    at_work = signed_in(operator)
+    at_work.post("/account/organisations/", {"organisation": operator.organisation_id}, follow=True)
+    configure(boss, idp)
+    idp.says(sub="otto", email=email_of(operator), email_verified=True)
+    client = Client()
+    walk(boss, client)
+    assert client.get("/api/v1/me").json()["organisation"]["id"] == boss.organisation_id
+    assert client.get("/operator/").status_code == 404
+    assert client.post("/operator/enter", {"organisation": other_firm.organisation_id}).status_code == 404
+    assert client.get("/account/sessions/").content.decode().count('name="id"') == 0
+    client.post("/account/sessions/")
+    assert at_work.get("/").status_code == 200, "Sessions of elsewhere are not this organisation's to end."
 
 
 def test_a_stranger_whom_the_provider_knows_is_no_member(boss: Actor, actor: Any, idp: Idp) -> None:

@@ -1,14 +1,17 @@
 """What a person holds of administrations, told before they leave and handed to a colleague with the rest of it."""
 
-from django.db.models import Count, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from koppel.administrations.models import Assignment, SavedView
+from koppel.administrations.scope import visible_to
 from koppel.organisations import handover
 from koppel.organisations.handover import Holding, Keeper
-from koppel.organisations.policy import Actor
+from koppel.organisations.models import Membership
+from koppel.organisations.policy import Actor, Role
 
 
 def register() -> None:
@@ -16,11 +19,13 @@ def register() -> None:
     handover.register(Keeper("saved_views", gettext_lazy("Saved views"), _tell_views, _move_views))
 
 
-def _tell_assignments(organisation_id: int, membership_id: int) -> list[Holding]:
-    own = Assignment.objects.filter(organisation_id=organisation_id, membership_id=membership_id)
+def _tell_assignments(actor: Actor, membership_id: int) -> list[Holding]:
+    own = Assignment.objects.filter(organisation_id=actor.organisation_id, membership_id=membership_id)
+    if actor.role != Role.ADMINISTRATOR:
+        own = own.filter(administration__in=visible_to(actor))
     count = own.count()
     words = ngettext("%(count)s administration is assigned", "%(count)s administrations are assigned", count)
-    alone = _restricted_to_nobody_else(organisation_id, membership_id)
+    alone = _with_nobody_else(own.filter(administration__restricted=True), membership_id).count()
     consequence = ngettext(
         "%(count)s restricted administration is then visible to nobody.",
         "%(count)s restricted administrations are then visible to nobody.",
@@ -30,28 +35,37 @@ def _tell_assignments(organisation_id: int, membership_id: int) -> list[Holding]
     return [Holding(words % {"count": count}, count, url, consequence % {"count": alone} if alone else "")]
 
 
-def _restricted_to_nobody_else(organisation_id: int, membership_id: int) -> int:
-    others = Count("administration__assignments", filter=~Q(administration__assignments__membership_id=membership_id))
-    own = Assignment.objects.filter(
-        organisation_id=organisation_id, membership_id=membership_id, administration__restricted=True
-    )
-    return own.annotate(others=others).filter(others=0).count()
+def _with_nobody_else(own: "QuerySet[Assignment]", membership_id: int) -> "QuerySet[Assignment]":
+    """Of these assignments those on whose administration nobody else is named who may sign in."""
+    live = Q(membership__expires_at=None) | Q(membership__expires_at__gt=timezone.now())
+    others = Assignment.objects.filter(
+        live, organisation_id=OuterRef("organisation_id"), administration=OuterRef("administration"),
+        membership__is_active=True,
+    )  # fmt: skip
+    return own.exclude(Exists(others.exclude(membership_id=membership_id)))
 
 
 def _move_assignments(actor: Actor, leaver: int, heir: int) -> int:
-    """The heir is added where not there already."""
-    own = Assignment.objects.filter(organisation_id=actor.organisation_id)
-    ids = list(own.filter(membership_id=leaver).values_list("administration_id", flat=True))
+    """The heir is added where not there already.
+
+    A restricted administration goes along when the actor is named on it; else only at the hands of an Administrator, when the
+    leaver has no access any more and nobody else does: it must not become a way to look in."""
+    own = Assignment.objects.filter(organisation_id=actor.organisation_id, membership_id=leaver)
+    ids = set(own.filter(administration__in=visible_to(actor)).values_list("administration_id", flat=True))
+    if actor.role == Role.ADMINISTRATOR and not Membership.objects.get(pk=leaver).is_live:
+        orphaned = _with_nobody_else(own.filter(administration__restricted=True), leaver)
+        ids |= set(orphaned.values_list("administration_id", flat=True))
     added = [
-        Assignment(organisation_id=actor.organisation_id, administration_id=one, membership_id=heir) for one in ids
+        Assignment(organisation_id=actor.organisation_id, administration_id=one, membership_id=heir)
+        for one in sorted(ids)
     ]
     Assignment.objects.bulk_create(added, ignore_conflicts=True, batch_size=1000)
-    own.filter(membership_id=leaver).delete()
+    own.filter(administration_id__in=ids).delete()
     return len(ids)
 
 
-def _tell_views(organisation_id: int, membership_id: int) -> list[Holding]:
-    count = SavedView.objects.filter(organisation_id=organisation_id, membership_id=membership_id).count()
+def _tell_views(actor: Actor, membership_id: int) -> list[Holding]:
+    count = SavedView.objects.filter(organisation_id=actor.organisation_id, membership_id=membership_id).count()
     words = ngettext("%(count)s saved view", "%(count)s saved views", count)
     return [Holding(words % {"count": count}, count)]
 

@@ -42,8 +42,9 @@ def actor_named(email: str, organisation: str = "") -> Actor:
     if not email:
         raise Refusal("Say who acts: --as with a member's e-mail address, or KOPPEL_AS.")
     user = User.objects.filter(email__iexact=email.strip(), is_active=True).first()
-    actor = actor_of(user.pk, _organisation_id(user, organisation), _place(), Door.CLI) if user else None
-    if actor is None:
+    wanted = _organisation_id(user, organisation) if user else None
+    actor = actor_of(user.pk, wanted, _place(), Door.CLI) if user else None
+    if actor is None or wanted not in (None, actor.organisation_id):
         raise Refusal(f"{email} is not a member who may sign in here.")
     return actor
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
@@ -52,7 +53,8 @@ def change_access(actor: Actor, membership_id: int, wanted: Access) -> Membershi
     one = member(actor, membership_id)
     before = access_of(one)
     refuse_out_of_reach(actor, before.role, wanted.role)
-    if one.pk == actor.membership_id and not wanted.is_active:
+    ends = not wanted.is_active or (wanted.until is not None and wanted.until <= timezone.now())
+    if one.pk == actor.membership_id and ends:
         raise Refused(_("You cannot take away your own access. Ask a colleague to do it."))
     governs = wanted.is_active and wanted.role == Role.ADMINISTRATOR and wanted.until is None
     if before.role == Role.ADMINISTRATOR and not governs:
@@ -112,8 +114,9 @@ def _one_at_a_time(actor: Actor) -> None:
 
 def _refuse_last_administrator(leaving: Membership) -> None:
     others = Membership.objects.filter(
-        organisation_id=leaving.organisation_id, role=Role.ADMINISTRATOR, is_active=True, expires_at=None
-    )
+        organisation_id=leaving.organisation_id, role=Role.ADMINISTRATOR, is_active=True, expires_at=None,
+        user__is_active=True,
+    )  # fmt: skip
     if not others.exclude(pk=leaving.pk).exists():
         raise Refused(_("This is the last Administrator whose access does not end. Make somebody else one first."))
 

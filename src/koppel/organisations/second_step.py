@@ -17,6 +17,14 @@ def has_second_step(user_id: int) -> bool:
     return bool(Authenticator.objects.filter(user_id=user_id, type__in=PROVES).exists())
 
 
+def lacks_second_step(membership: Membership) -> bool:
+    """The organisation asks for one, and neither the person has it nor its identity provider vouches for the person. For what
+    acts without a session of its own; within the installation's scope."""
+    if not membership.organisation.requires_second_step or has_second_step(membership.user_id):
+        return False
+    return not membership.subjects.filter(provider__is_active=True).exists()
+
+
 def names_of(user_id: int) -> list[str]:
     """What somebody has set up, in words."""
     words = {

@@ -63,9 +63,9 @@ def end_sessions(user_id: int, acts_in: int | None, *, but: str = "", only: int 
     return len(keys)
 
 
-def end_own_sessions(actor: Actor, current_key: str, only: int | None) -> int:
-    """One of one's own sessions, or all others. How many ended."""
-    count = end_sessions(actor.user_id, None, but=current_key, only=only)
+def end_own_sessions(actor: Actor, current_key: str, only: int | None, *, acts_in: int | None = None) -> int:
+    """One of one's own sessions, or all others; of one organisation when it is named. How many ended."""
+    count = end_sessions(actor.user_id, acts_in, but=current_key, only=only)
     if count:
         subject = ("person", actor.membership_id, actor.name)
         record(actor.organisation_id, actor.audit, "sessions.ended", subject=subject, details={"count": count})

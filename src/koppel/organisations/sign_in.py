@@ -32,6 +32,7 @@ def actor_of(
 ) -> Actor | None:
     """Who this user is in the organisation chosen in the session, else in the first one. None: a member of none.
 
+    Whoever lets it act compares the organisation: it is another one when the membership in the chosen one has ended.
     `vouched_by`: the organisation whose identity provider opened the session. It then acts in no other."""
     with installation_scope("sign-in"):
         found = list(_of(user_id, vouched_by).select_related("organisation").order_by("organisation_id"))

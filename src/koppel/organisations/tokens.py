@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -16,6 +17,7 @@ from koppel.kit.tenancy import installation_scope
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import ApiToken, Membership
 from koppel.organisations.policy import Actor, Permission, Role, lesser
+from koppel.organisations.second_step import lacks_second_step
 from koppel.organisations.sign_in import live_memberships
 
 PREFIX = "koppel_"
@@ -94,10 +96,11 @@ def actor_of_token(text: str, from_address: str) -> Actor:
         raise TooManyRequests(max(1, 60 - int((timezone.now() - minute).total_seconds())))
     with installation_scope("api token"):
         token = ApiToken.objects.get(pk=token_id)
-        membership = live_memberships().filter(pk=token.membership_id).first()
+        membership = live_memberships().select_related("organisation").filter(pk=token.membership_id).first()
+        lacks = membership is not None and lacks_second_step(membership)
     if membership is None:
         raise UnknownToken
-    return _actor(token, membership, from_address)
+    return replace(_actor(token, membership, from_address), needs_second_step=lacks)
 
 
 def _actor(token: ApiToken, membership: Membership, from_address: str) -> Actor:

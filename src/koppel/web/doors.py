@@ -1,10 +1,11 @@
-"""What views share with the frame: marks (who may come in, who opens transactions), and where a request comes from."""
+"""What views share with the frame: marks (who may come in, who opens transactions), where a request comes from and acts."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.middleware.csrf import rotate_token
 
 from koppel.organisations.policy import Actor
 
@@ -35,6 +36,19 @@ def is_public(view: Callable[..., Any]) -> bool:
 
 def runs_outside_transaction(view: Callable[..., Any]) -> bool:
     return getattr(view, "koppel_outside_transaction", False)
+
+
+def moved_to(request: HttpRequest, organisation_id: int) -> bool:
+    """The session acts in this organisation from now on. True when it acted in another one before: pages that were opened there
+    carry a mark that holds no longer, so that none of their forms is sent into this one."""
+    before = request.session.get("organisation")
+    if before == organisation_id:
+        return False
+    request.session["organisation"] = organisation_id
+    if before is None:
+        return False
+    rotate_token(request)
+    return True
 
 
 def address_of(request: HttpRequest) -> str:

@@ -22,7 +22,7 @@ from koppel.organisations.policy import Actor
 from koppel.organisations.sessions import note_seen
 from koppel.organisations.sign_in import actor_of
 from koppel.web.bearer import SAFE, actor_of_bearer, bearer_of, forged, is_api
-from koppel.web.doors import address_of, is_public, runs_outside_transaction
+from koppel.web.doors import address_of, is_public, moved_to, runs_outside_transaction
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
@@ -30,6 +30,10 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self';"
     " form-action 'self' {forms}; frame-ancestors 'none'; base-uri 'none'"
 )
+
+
+SWITCHES = "own:organisations"
+"""Whoever must first set up a second step for one organisation may go and work for another."""
 
 
 class LanguageMiddleware:
@@ -97,11 +101,12 @@ def _who_acts(request: HttpRequest) -> Actor | HttpResponseBase:
     door = Door.API if is_api(request) else Door.SCREEN
     session = request.session
     vouched_by, entered = session.get("vouched_by"), session.get("operator_in")
-    actor = operator_actor(request.user.pk, entered, address) if entered else None
-    chosen = session.get("organisation")
-    actor = actor or actor_of(request.user.pk, chosen, address, door, vouched_by=vouched_by)
+    actor = operator_actor(request.user.pk, entered, address) if entered and not vouched_by else None
+    actor = actor or actor_of(request.user.pk, session.get("organisation"), address, door, vouched_by=vouched_by)
     if actor is None:
         return _no_organisation(request)
+    if not actor.is_operator and moved_to(request, actor.organisation_id) and request.method not in SAFE:
+        return _elsewhere(request)
     note_seen(str(request.session.session_key), actor.organisation_id, address)
     return (forged(request) if is_api(request) else None) or actor
 
@@ -116,6 +121,9 @@ def _not_yours_to_change(request: HttpRequest, view: Callable[..., HttpResponseB
 
 def _refusal(request: HttpRequest, actor: Actor) -> HttpResponseBase | None:
     """For who must first set up a second step: everything. For who may only look: every request that could change something."""
+    switches = request.resolver_match is not None and request.resolver_match.view_name == SWITCHES
+    if actor.needs_second_step and switches and request.method == "POST":
+        return None
     if actor.needs_second_step and is_api(request):
         return JsonResponse({"error": "second_step_needed"}, status=403)
     if actor.needs_second_step:
@@ -158,6 +166,13 @@ def _please_sign_in(request: HttpRequest) -> HttpResponseBase:
     if request.headers.get("HX-Request"):
         return HttpResponse(status=204, headers={"HX-Redirect": f"{settings.LOGIN_REDIRECT_URL}"})
     return redirect_to_login(request.get_full_path())
+
+
+def _elsewhere(request: HttpRequest) -> HttpResponseBase:
+    """What was asked was meant for an organisation that the person no longer works in; it must not happen in the next one."""
+    if is_api(request):
+        return JsonResponse({"error": "other_organisation"}, status=409)
+    return HttpResponseRedirect(settings.LOGIN_REDIRECT_URL)
 
 
 def _no_organisation(request: HttpRequest) -> HttpResponseBase:

@@ -7,10 +7,12 @@ from typing import Any
 from allauth.account import app_settings as account_settings
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import get_authentication_records
+from allauth.core.internal import ratelimit
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.http import HttpRequest
 
 from koppel.organisations.sealing import seal, unseal
+from koppel.web import known_browsers
 
 SECOND_STEPS = "mfa_authenticator"
 
@@ -23,6 +25,17 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def save_user(self, request: HttpRequest, user: Any, form: Any, commit: bool = True) -> Any:
         raise NotImplementedError("People are added by their organisation.")
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        login = credentials.get("email", "").lower()
+        if not known_browsers.is_known(request, login):
+            rate = {"other_browsers": known_browsers.OTHERS_RATE}
+            if not ratelimit.consume(request, app="koppel", action="other_browsers", config=rate, key=login):
+                raise self.validation_error("too_many_login_attempts")
+        super().pre_authenticate(request, **credentials)
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        return known_browsers.counted_as(request, credentials.get("email", "").lower())
 
     def is_reauthentication_required(self, *, app: str) -> bool:
         """Not within minutes of the sign-in itself: who is led to set up a second step has just typed the password."""

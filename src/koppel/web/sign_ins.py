@@ -11,6 +11,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
 from koppel.organisations.sessions import note_session
 from koppel.organisations.sign_in import actor_of
+from koppel.web import known_browsers
 from koppel.web.doors import address_of
 
 
@@ -23,9 +24,13 @@ def _signed_in(request: HttpRequest | None = None, user: User | None = None, **_
         return
     if not request.session.session_key:
         request.session.save()
+    known_browsers.remember(request, user.pk)
     session, address = request.session, address_of(request)
     vouched_by = session.get("vouched_by")
     actor = actor_of(user.pk, session.get("organisation"), address, Door.SCREEN, vouched_by=vouched_by)
+    if actor is not None:
+        # Said once: a membership that comes later must not move who is signed in already.
+        session["organisation"] = actor.organisation_id
     note_session(
         str(request.session.session_key),
         user.pk,

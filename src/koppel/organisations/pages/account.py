@@ -10,20 +10,22 @@ from django.utils.translation import ngettext
 from koppel.organisations import second_step, sessions
 from koppel.organisations.pages.people import number
 from koppel.organisations.sign_in import choices_of
-from koppel.web.doors import MemberRequest, public
+from koppel.web.doors import MemberRequest, moved_to, public
 
 
 def own_sessions(request: MemberRequest) -> HttpResponse:
     """Where one is signed in; each can be ended."""
     own_key = str(request.session.session_key)
+    # Whom an identity provider lets in is shown, and may end, what acts in its organisation.
+    acts_in = request.session.get("vouched_by")
     if request.method == "POST":
         only = number(request.POST.get("id"))
-        count = sessions.end_own_sessions(request.actor, own_key, only)
+        count = sessions.end_own_sessions(request.actor, own_key, only, acts_in=acts_in)
         messages.success(request, ngettext("%d session is ended.", "%d sessions are ended.", count) % count)
         return HttpResponseRedirect(reverse("own:sessions"))
     context = {
         "account_place": "sessions",
-        "sessions": sessions.sessions_of(request.actor.user_id),
+        "sessions": sessions.sessions_of(request.actor.user_id, acts_in),
         "own_key": own_key,
     }
     return render(request, "organisations/sessions.html", context)
@@ -34,8 +36,8 @@ def organisations(request: MemberRequest) -> HttpResponse:
     found = choices_of(request.actor.user_id, only=request.session.get("vouched_by"))
     if request.method == "POST":
         wanted = number(request.POST.get("organisation"))
-        if any(one.organisation_id == wanted for one in found):
-            request.session["organisation"] = wanted
+        if wanted and any(one.organisation_id == wanted for one in found):
+            moved_to(request, wanted)
             return HttpResponseRedirect("/")
         messages.error(request, _("You do not belong to that organisation any more."))
     context = {"account_place": "organisations", "choices": found}
@@ -49,4 +51,6 @@ def second_step_needed(request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(reverse("account_login"))
     if second_step.has_second_step(request.user.pk or 0):
         return HttpResponseRedirect("/")
-    return render(request, "organisations/second_step_needed.html")
+    own = choices_of(request.user.pk or 0, only=request.session.get("vouched_by"))
+    others = [one for one in own if one.organisation_id != request.session.get("organisation")]
+    return render(request, "organisations/second_step_needed.html", {"others": others})

@@ -20,7 +20,7 @@ from koppel.organisations.invitations import Wanted
 from koppel.organisations.models import User
 from koppel.organisations.pages.people import number
 from koppel.organisations.policy import Actor, Permission, Role
-from koppel.web.doors import MemberRequest, address_of, public
+from koppel.web.doors import MemberRequest, address_of, moved_to, public
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
@@ -114,7 +114,7 @@ def _join(request: HttpRequest, token: str, by: User | None) -> HttpResponse:
     user = invitations.accept(
         token, by, name=form.get("name", ""), password=form.get("password", ""), from_address=address
     )
-    request.session["organisation"] = invitation.organisation_id
+    moved_to(request, invitation.organisation_id)
     if by is not None:
         return HttpResponseRedirect("/")
     user.backend = BACKEND

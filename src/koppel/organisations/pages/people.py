@@ -133,7 +133,7 @@ def _about(actor: Actor, one: Membership) -> dict[str, Any]:
         "roles": [(key, label) for key, label in Role.choices if people.may_give(actor, Role(key))],
         "divisions": directory.divisions_of(actor),
         "own_divisions": set(one.divisions.values_list("division_id", flat=True)),
-        "holdings": handover.holdings_of(one),
+        "holdings": handover.holdings_of(actor, one),
         "heirs": others.select_related("user").order_by("user__name"),
         "sessions": sessions.sessions_of(one.user_id, actor.organisation_id),
         "tokens": ApiToken.objects.filter(membership=one, revoked_at=None).order_by("-pk"),
