@@ -61,13 +61,12 @@ def statuses(made: Connected) -> set[str]:
         return set(Administration.objects.values_list("status", flat=True))
 
 
-def sign_in(made: Connected, purpose: str, *, by: "Actor | None" = None, **consent: Any) -> None:
-    """Somebody signs in for the connection, through the sandbox's real forms; nothing after the exchange of the code."""
-    person = by or made.actor
+def sign_in(made: Connected, purpose: str, *, by: "Actor | None" = None, anew: bool = False, **consent: Any) -> None:
+    """Somebody signs in for the connection, or `anew` for none that exists, through the sandbox's real forms; nothing after the
+    exchange of the code."""
+    person, connection_id = by or made.actor, None if anew else made.connection.pk
     with organisation_scope(made.actor.organisation_id):
-        url = begin_consent(
-            person, made.app.pk, ConsentPurpose(purpose), "/connections/", connection_id=made.connection.pk
-        )
+        url = begin_consent(person, made.app.pk, ConsentPurpose(purpose), "/connections/", connection_id=connection_id)
     inbound = made.sandbox.sign_in(url, **consent)
     attempt_id = receive_answer(inbound["state"], inbound)
     assert attempt_id is not None

@@ -1,16 +1,20 @@
 """Repair: what a firm does when people leave, accounts change, and connections should stop or end."""
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from koppel.administrations.models import Administration, Status
 from koppel.audit.models import AuditEntry
 from koppel.connections import ownership, repair
+from koppel.connections.by_company_id import add_companies
 from koppel.connections.dependants import Fate
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
+from koppel.connections.listing import refresh_companies
 from koppel.connections.models import Connection, Grant, Release, RemoteCompany
 from koppel.connections.queries import companies_of
 from koppel.issues.models import Issue
@@ -23,7 +27,7 @@ from koppel.sync.errors import NotPossible
 from koppel.sync.models import Checkpoint, Run
 from koppel.sync.services import request_due_runs, request_run
 from tests.connections.office import companies, imported, kinds, now_of, sign_in, statuses
-from tests.fixtures.stack import Connected, MakeConnected, wait_until
+from tests.fixtures.stack import Connected, MakeConnected, register_app, wait_until
 
 
 @pytest.fixture
@@ -229,6 +233,105 @@ def test_an_account_that_reaches_less_takes_over_nothing(anna: Connected, collea
     assert (now.owner_id, now.account, now.state) == (anna.actor.membership_id, "demo@sandbox.example", "active")
     with organisation_scope(anna.actor.organisation_id):
         assert RemoteCompany.objects.filter(grant__subject=Grant.objects.earliest("pk").subject).count() == 8
+
+
+def test_after_an_account_that_reached_less_the_right_one_takes_over(anna: Connected, colleague: Any) -> None:
+    """Bert's first account reaches one company of three; he signs in with another one."""
+    imported(anna, 3)
+    bert = colleague()
+    within(anna, ownership.ask_to_take_over, anna.actor, anna.connection.pk, bert.membership_id)
+    anna.sandbox.control("settings", {"reach": {"none@sandbox.example": 1}})
+    sign_in(anna, "take_over", by=bert, user="none@sandbox.example")
+    with pytest.raises(ConsentRefused):
+        ownership.finish_take_over(bert, anna.connection.pk)
+    anna.sandbox.control("settings", {"reach": {"small@sandbox.example": 3}})
+    sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
+    assert ownership.finish_take_over(bert, anna.connection.pk)
+    assert now_of(anna).account == "small@sandbox.example"
+
+
+def test_the_account_that_it_runs_on_may_stay_while_its_owner_changes(anna: Connected, colleague: Any) -> None:
+    """A service account of the firm: Bert knows its password."""
+    imported(anna, 2)
+    bert = colleague()
+    within(anna, ownership.ask_to_take_over, anna.actor, anna.connection.pk, bert.membership_id)
+    sign_in(anna, "take_over", by=bert)
+    assert ownership.finish_take_over(bert, anna.connection.pk)
+    now = now_of(anna)
+    assert (now.owner_id, now.next_owner_id, now.account) == (bert.membership_id, None, "demo@sandbox.example")
+
+
+def test_who_was_asked_before_gives_back_what_was_signed_in(anna: Connected, colleague: Any) -> None:
+    imported(anna, 1)
+    bert, carl = colleague(), colleague(name="Carl Bos")
+    within(anna, ownership.ask_to_take_over, anna.actor, anna.connection.pk, bert.membership_id)
+    sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
+    within(anna, ownership.ask_to_take_over, anna.actor, anna.connection.pk, carl.membership_id)
+    with pytest.raises(ConsentRefused, match="not asked"):
+        sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
+    with organisation_scope(anna.actor.organisation_id):
+        assert Grant.objects.get(is_candidate=True).lost_reason.startswith("retired:")
+    assert not ownership.finish_take_over(bert, anna.connection.pk)
+    assert now_of(anna).owner_id == anna.actor.membership_id
+
+
+def test_where_each_sign_in_is_for_one_company_a_take_over_ends_with_the_last(
+    connected: MakeConnected, actor: Any
+) -> None:
+    """Bert signs in for the first company and then the second; later Carl takes over from him, whose tokens are newer."""
+    anna = connected("company_per_sign_in")
+    tenants = [one["tenant_id"] for one in anna.sandbox.companies()[:2]]
+    sign_in(anna, "add_company", tenant=tenants[1], anew=True)
+    refresh_companies(anna.actor, anna.connection.pk)
+    imported(anna, 2)
+    with installation_scope("test"):
+        firm = Organisation.objects.get(pk=anna.actor.organisation_id)
+    bert, carl = actor("team_leader", firm, "Bert Smit"), actor("team_leader", firm, "Carl Bos")
+    anna.sandbox.control("settings", {"reach": {"small@sandbox.example": 2, "none@sandbox.example": 2}})
+    for person, account in ((bert, "small@sandbox.example"), (carl, "none@sandbox.example")):
+        before = now_of(anna)
+        within(anna, ownership.ask_to_take_over, anna.actor, anna.connection.pk, person.membership_id)
+        sign_in(anna, "take_over", by=person, user=account, tenant=tenants[0])
+        assert not ownership.finish_take_over(person, anna.connection.pk)
+        assert (now_of(anna).owner_id, now_of(anna).account) == (before.owner_id, before.account)
+        with organisation_scope(anna.actor.organisation_id):  # renewed meanwhile, as every hour
+            Grant.objects.filter(company_id=tenants[1]).update(issued_at=timezone.now() + timedelta(hours=1))
+        sign_in(anna, "take_over", by=person, user=account, tenant=tenants[1])
+        assert ownership.finish_take_over(person, anna.connection.pk)
+        assert (now_of(anna).owner_id, now_of(anna).account) == (person.membership_id, account)
+    with organisation_scope(anna.actor.organisation_id):
+        assert set(RemoteCompany.objects.values_list("grant__account", flat=True)) == {"none@sandbox.example"}
+        living = Grant.objects.filter(lost_at=None)
+        assert set(living.values_list("account", flat=True)) == {"none@sandbox.example"}
+
+
+def test_a_service_connection_has_a_new_owner_at_once(anna: Connected, colleague: Any) -> None:
+    """Nobody signs in there, so there is nothing to wait for."""
+    app = register_app(anna.sandbox, "service")
+    tenant = anna.sandbox.companies()[0]["tenant_id"]
+    added = within(anna, add_companies, anna.actor, app.pk, [tenant])
+    bert = colleague()
+    assert within(anna, ownership.ask_to_take_over, anna.actor, added.connection_id, bert.membership_id)
+    with organisation_scope(anna.actor.organisation_id):
+        now = Connection.objects.get(pk=added.connection_id)
+        assert (now.owner_id, now.next_owner_id, now.state) == (bert.membership_id, None, "active")
+
+
+def test_an_account_that_was_given_back_connects_anew(anna: Connected, colleague: Any) -> None:
+    """Anna's own account is hers again: neither does it sign Bert's connection in, nor is a new one his."""
+    imported(anna, 1)
+    bert = colleague()
+    within(anna, ownership.ask_to_take_over, anna.actor, anna.connection.pk, bert.membership_id)
+    sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
+    ownership.finish_take_over(bert, anna.connection.pk)
+    with pytest.raises(ConsentRefused, match="belongs to small"):
+        sign_in(anna, "reconnect")
+    sign_in(anna, "connect", anew=True)
+    with organisation_scope(anna.actor.organisation_id):
+        accounts = dict(Connection.objects.values_list("account", "owner_id"))
+    assert accounts == {
+        "small@sandbox.example": bert.membership_id, "demo@sandbox.example": anna.actor.membership_id,
+    }  # fmt: skip
 
 
 def test_nobody_takes_over_unasked(anna: Connected, colleague: Any) -> None:

@@ -17,7 +17,7 @@ from koppel.connections import runtime
 from koppel.connections.endings import owner_is_back
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.grants import keep_grant
-from koppel.connections.health import locked, signed_in
+from koppel.connections.health import grants_of, locked, signed_in
 from koppel.connections.models import Connection, ConsentAttempt, Grant, RemoteCompany
 from koppel.connections.queries import connections_of
 from koppel.connections.revocation import retire
@@ -71,6 +71,7 @@ def ask_to_take_over(actor: Actor, connection_id: int, membership_id: int) -> bo
         raise Refused(_("Only an Administrator or a Team leader who may sign in can take over a connection."))
     if chosen.pk in (connection.next_owner_id, connection.owner_id if connection.next_owner_id is None else None):
         return False
+    _forget_candidates(connection)
     if chosen.pk == connection.owner_id:
         connection.next_owner = None
         connection.save(update_fields=["next_owner"])
@@ -106,12 +107,14 @@ def keep_candidate(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> i
     """The new owner has signed in: keep the consent aside. In the caller's transaction. Raises `ConsentRefused`."""
     connection = locked(actor.organisation_id, attempt.connection_id or 0)
     if connection is None or connection.next_owner_id != actor.membership_id:
-        raise ConsentRefused("not_asked", _("You are not asked to take over this connection any more."))
-    known = Grant.objects.filter(organisation_id=actor.organisation_id, connection=connection, is_candidate=False)
-    is_same = known.filter(subject=consent.subject).exists()
+        raise _not_asked()
+    known = grants_of(connection)
+    runs_on_it = known.filter(subject=consent.subject, company_id=consent.company_id or "").exists()
     grant = keep_grant(actor.organisation_id, connection, consent.subject, consent.company_id or "", consent.tokens)
-    Grant.objects.filter(pk=grant.pk).update(account=consent.account, is_candidate=not is_same)
+    Grant.objects.filter(pk=grant.pk).update(account=consent.account, is_candidate=not runs_on_it)
     ConsentAttempt.objects.filter(pk=attempt.pk).update(granted_at=timezone.now())
+    if runs_on_it and not known.exclude(subject=consent.subject).exists():
+        _hand_over(actor, connection, Membership.objects.get(pk=actor.membership_id), consent.account)
     return connection.pk
 
 
@@ -121,22 +124,28 @@ def finish_take_over(actor: Actor, connection_id: int) -> bool:
     False: further companies still run on the old account (one sign-in for each). Raises `ConsentRefused`, after giving the
     new consent back, when the account does not reach what is imported; and the connector's errors."""
     with organisation_scope(actor.organisation_id):
-        candidates = list(
-            Grant.objects.filter(
-                organisation_id=actor.organisation_id, connection_id=connection_id, is_candidate=True
-            ).select_related("connection")
-        )
+        own = Grant.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
+        candidates = list(own.filter(is_candidate=True, lost_at=None).select_related("connection"))
     for grant in candidates:
         reached = _reached_by(actor, grant)
         with organisation_scope(actor.organisation_id):
-            missing = _switch(actor, grant, reached)
+            connection = locked(actor.organisation_id, connection_id)
+            if connection is None or connection.next_owner_id != actor.membership_id:
+                raise _not_asked()
+            missing = _switch(connection, grant, reached)
+            if not missing:
+                _end(actor, connection, grant)
         if missing:
             names = ", ".join(missing[:NAMED_MAX])
             sentence = _("%(account)s does not reach %(names)s. Nothing was changed: it still runs on %(old)s.")
             facts = {"account": grant.account, "names": names, "old": grant.connection.account}
             raise ConsentRefused("reaches_less", sentence % facts)
     with organisation_scope(actor.organisation_id):
-        return _end(actor, connection_id)
+        return Connection.objects.filter(pk=connection_id, owner_id=actor.membership_id, next_owner=None).exists()
+
+
+def _not_asked() -> ConsentRefused:
+    return ConsentRefused("not_asked", _("You are not asked to take over this connection any more."))
 
 
 def _reached_by(actor: Actor, grant: Grant) -> set[str]:
@@ -147,45 +156,38 @@ def _reached_by(actor: Actor, grant: Grant) -> set[str]:
     return runtime.run(listing)
 
 
-def _switch(actor: Actor, grant: Grant, reached: Iterable[str]) -> list[str]:
+def _switch(connection: Connection, grant: Grant, reached: Iterable[str]) -> list[str]:
     """Let the new grant serve what it reaches. The names of imported companies that it should reach and does not."""
-    connection = locked(actor.organisation_id, grant.connection_id)
-    if connection is None:
-        raise NoSuchConnection
-    own = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection=connection)
+    own = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, connection=connection)
     concerned = own.filter(external_id=grant.company_id) if grant.company_id else own
     lacking = concerned.filter(administrations__isnull=False).exclude(external_id__in=reached).distinct()
     missing = list(lacking.order_by("name").values_list("name", flat=True))
     if not missing and grant.company_id and not concerned.exists():
         missing = list(own.order_by("name").values_list("name", flat=True))
     if missing:
-        retire(actor.organisation_id, [grant.pk])
+        retire(connection.organisation_id, [grant.pk])
         return missing
     concerned.filter(external_id__in=reached).update(grant=grant)
     Grant.objects.filter(pk=grant.pk).update(is_candidate=False)
     return []
 
 
-def _end(actor: Actor, connection_id: int) -> bool:
+def _end(actor: Actor, connection: Connection, new: Grant) -> None:
     """Give back the old account's grants that serve nothing any more; without any left, the new owner is the owner."""
-    connection = locked(actor.organisation_id, connection_id)
-    if connection is None:
-        raise NoSuchConnection
-    if connection.next_owner_id != actor.membership_id:
-        return connection.owner_id == actor.membership_id
-    grants = Grant.objects.filter(organisation_id=actor.organisation_id, connection=connection, is_candidate=False)
-    new = grants.exclude(account="").order_by("-issued_at").first()
-    if new is None:
-        return False
-    old = grants.exclude(subject=new.subject)
-    serving = old.filter(companies__administrations__isnull=False).values_list("pk", flat=True)
-    idle = list(old.exclude(pk__in=list(serving)).values_list("pk", flat=True))
+    old = grants_of(connection).exclude(subject=new.subject)
+    serving = set(old.filter(companies__administrations__isnull=False).values_list("pk", flat=True))
+    idle = [one for one in old.values_list("pk", flat=True) if one not in serving]
     retire(actor.organisation_id, idle)
     if serving:
-        return False
+        return
     RemoteCompany.objects.filter(organisation_id=actor.organisation_id, grant_id__in=idle).update(listed_at=None)
     _hand_over(actor, connection, Membership.objects.get(pk=actor.membership_id), new.account)
-    return True
+
+
+def _forget_candidates(connection: Connection) -> None:
+    """Somebody who was asked before had signed in already: give that back."""
+    own = Grant.objects.filter(organisation_id=connection.organisation_id, connection=connection)
+    retire(connection.organisation_id, list(own.filter(is_candidate=True, lost_at=None).values_list("pk", flat=True)))
 
 
 def _hand_over(actor: Actor, connection: Connection, to: Membership, account: str) -> None:
