@@ -3,11 +3,14 @@
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from koppel.cli.checks import findings
@@ -16,7 +19,9 @@ from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPu
 from koppel.connections.rotation import key_uses, rotate
 from koppel.kit.secrets import key_id_of
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from tests.fixtures.stack import Sandbox, register_app
+from koppel.organisations.models import Membership
+from tests.fixtures.newcomer import newcomer
+from tests.fixtures.stack import Sandbox, register_app, wait_until
 from tests.vault.grants import Given, connection_of, give
 from tests.vault.processes import programs
 
@@ -103,6 +108,27 @@ def test_a_rotation_that_was_stopped_goes_on(
     assert keys_used() == {"new"}
 
 
+@pytest.mark.kill
+def test_a_rotation_that_was_killed_goes_on_where_it_was(
+    given: list[Given], home: Path, sandbox: Sandbox, database_addresses: Any
+) -> None:
+    """It has done the consents and waits for a row that somebody holds; there it dies."""
+    command = [sys.executable, "-m", "koppel.cli", "keys", "rotate", "--new"]
+    with psycopg.connect(database_addresses.superuser_url) as other:
+        other.execute("SELECT 1 FROM connections_app_registration FOR UPDATE")
+        doomed = subprocess.Popen(command, env=dict(os.environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: len(keys_used()) == 2)
+        doomed.kill()
+        assert doomed.wait() == -signal.SIGKILL
+    assert {one.reason for one in key_uses()} == {""}, "both keys are there and open what they sealed"
+    with programs(1, given) as (running,):
+        running.go()
+        assert len([one for one in running.read_until_done() if "token" in one]) == len(given)
+    done = json.loads(koppel("keys", "rotate", "--json").stdout)
+    assert (done["sealed_again"], done["unreadable"]) == (2, {})
+    assert keys_used() == {done["key"]} != {"test"}
+
+
 @pytest.mark.parametrize("ring", [key("new"), key("test", b"x")], ids=["a lost key", "a wrong key of the same name"])
 def test_a_lost_or_wrong_key_is_told_in_a_sentence_and_destroys_nothing(
     given: list[Given], settings: Any, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, ring: str
@@ -118,11 +144,34 @@ def test_a_lost_or_wrong_key_is_told_in_a_sentence_and_destroys_nothing(
         assert {one["error"] for one in running.read_until_done() if "error" in one} == {"vault_key"}
     rotated = rotate("operator")
     assert (rotated.sealed_again, rotated.unreadable.total()) == (0, 42 if ring.startswith("new") else 0)
+    told_in_the_browser(given[0], sandbox)
+    status = koppel("keys", "status")
+    assert ("is not in KOPPEL_VAULT_KEYS" in status.stdout) or ("does not open" in status.stdout)
     monkeypatch.setenv("KOPPEL_VAULT_KEYS", OLD)
     settings.VAULT_KEYS = OLD
     assert [bytes(one.row().access_token) for one in given] == before
-    assert all(one.row().lost_at is None and one.row().connection.state == "active" for one in given)
+    assert all(one.row().lost_at is None and one.row().connection.state == "degraded" for one in given)
     with programs(1, given[:3]) as (running,):
         running.go()
         assert len([one for one in running.read_until_done() if "token" in one]) == 3
     assert sealing.keyring().current == "test"
+
+
+def told_in_the_browser(given: Given, sandbox: Sandbox) -> None:
+    """Every button that needs a secret answers with the sentence, in the person's language."""
+    row = given.row()
+    with organisation_scope(given.organisation_id):
+        owner: Any = Membership.objects.get(pk=row.connection.owner_id)
+    app, connection = row.connection.app_id, given.connection_id
+    buttons = (
+        f"/connections/{connection}/reconnect",
+        f"/connections/{connection}/probe",
+        f"/connections/apps/{app}/test",
+    )
+    for language, words in (("en", "its key is missing or another one"), ("nl", "de sleutel ontbreekt of een andere")):
+        anna = newcomer(owner, sandbox, language)
+        for button in buttons:
+            page = anna.client.post(button, follow=True)
+            assert (page.status_code, words in unescape(page.content.decode())) == (200, True), button
+        sign_in = anna.client.post("/connections/new/", {"connector": "visma_net"}).headers["Location"]
+        assert words in unescape(anna.client.post(sign_in, {"app": app}, follow=True).content.decode())

@@ -24,13 +24,13 @@ from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPu
 from koppel.connections.outbound import PlainHttp
 from koppel.connections.registrations import app_for
 from koppel.connections.revocation import give_back_unused
-from koppel.connections.sealing import addresses, attempt_row, credentials, keyring
+from koppel.connections.sealing import KEY_MISSING, addresses, attempt_row, credentials, keyring
 from koppel.connections.services import own_connection
 from koppel.connections.sessions import Runtime
 from koppel.connector.contract import Consent, ConsentRequest, Form
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
-from koppel.kit.secrets import Secret
+from koppel.kit.secrets import SealBroken, Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.policy import Actor, Permission
 
@@ -61,7 +61,7 @@ def begin_consent(
     browser: str = "",
 ) -> str:
     """The vendor's address to send the browser to. `return_to` is a path within Koppel, `browser` what the browser keeps
-    (`connections.browser`); '' leaves the attempt unbound. Raises `NoSuchConnection`."""
+    (`connections.browser`); '' leaves the attempt unbound. Raises `NoSuchConnection` and `ConsentRefused`."""
     actor.require(Permission.CONNECTIONS)
     app = app_for(actor, app_id)
     if connection_id is not None:
@@ -82,7 +82,10 @@ def begin_consent(
         expires_at=timezone.now() + ATTEMPT_LIFETIME,
     )
     request = ConsentRequest(redirect_uri(), state, nonce, Secret(verifier), language, force_sign_in)
-    step = connector(app.connector).begin_consent(credentials(app), request)
+    try:
+        step = connector(app.connector).begin_consent(credentials(app), request)
+    except SealBroken:
+        raise ConsentRefused("vault_key", _(KEY_MISSING)) from None
     if isinstance(step, Form):
         raise ConsentRefused("form", _("This system is connected with a form, which Koppel does not know yet."))
     return step.url
@@ -121,8 +124,12 @@ def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> Consen
         return _again(actor, attempt)
     try:
         consent = _exchange(attempt, attempt.app)
-    except ConnectorError as error:
-        refusal = ConsentRefused(error.code, _(str(error)))
+    except (ConnectorError, SealBroken) as error:
+        refusal = (
+            ConsentRefused(error.code, _(str(error)))
+            if isinstance(error, ConnectorError)
+            else ConsentRefused("vault_key", _(KEY_MISSING))
+        )
         with organisation_scope(actor.organisation_id):
             _note_refusal(attempt, refusal)
         raise refusal from None

@@ -18,13 +18,13 @@ from koppel.connections.errors import NoSuchConnection, RegistrationRefused
 from koppel.connections.grants import forgive_app
 from koppel.connections.models import AppRegistration, ConnectionState
 from koppel.connections.outbound import PlainHttp
+from koppel.connections.sealing import KEY_MISSING, credentials, seal_client_secret
 from koppel.connections.sealing import addresses as addresses_of
-from koppel.connections.sealing import credentials, seal_client_secret
 from koppel.connections.sessions import Runtime
 from koppel.connector.contract import ConsentMode, Descriptor, Environment
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connectors
-from koppel.kit.secrets import Secret
+from koppel.kit.secrets import SealBroken, Secret
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.policy import Actor, Permission
 
@@ -143,6 +143,8 @@ def try_app(actor: Actor, app_id: int) -> Tested:
         runtime.run(ask)
     except ConnectorError as error:
         return Tested(False, error.code, _(str(error)))
+    except SealBroken:
+        return Tested(False, "vault_key", _(KEY_MISSING))
     with organisation_scope(actor.organisation_id):
         forgive_app(app)
     return Tested(True, "", _("It works: the vendor knows this app."))

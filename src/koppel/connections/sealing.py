@@ -5,11 +5,18 @@ from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
+from django.utils.translation import gettext_noop
 
 from koppel.connections.models import AppRegistration
 from koppel.connector.contract import AppCredentials
 from koppel.connector.registry import connector
 from koppel.kit.secrets import Keyring, Secret
+
+KEY_MISSING = gettext_noop(
+    "Koppel cannot open a secret that it keeps, because its key is missing or another one. Nothing is lost: whoever runs Koppel"
+    " puts the key back (“koppel check” says which one)."
+)
+"""What a person reads where a `SealBroken` stops them."""
 
 
 @lru_cache(maxsize=4)

@@ -32,7 +32,7 @@ from koppel.connections.renewal import (
     pause_seconds,
     usable,
 )
-from koppel.connections.sealing import addresses, credentials
+from koppel.connections.sealing import KEY_MISSING, addresses, credentials
 from koppel.connections.vault_rows import GrantRows, Held
 from koppel.connector.contract import Tokens
 from koppel.connector.errors import (
@@ -64,6 +64,7 @@ FAILURES_UNTIL_DEGRADED = 3
 
 BUSY = "vault_busy"
 CRASH = "crash"
+NO_KEY = "vault_key"
 STOPPING = gettext_noop("Koppel is stopping.")
 BUSY_ELSEWHERE = gettext_noop("Another process renews this consent.")
 LATE = gettext_noop("The accounting system did not answer in time.")
@@ -193,6 +194,9 @@ class Vault:
             raise await self._refused(held, lost) from None
         except ConnectorError as error:
             return await self._failed(held, error, refused)
+        except SealBroken as closed:
+            log.error("vault_key_missing", grant=held.id, reason=str(closed))
+            return await self._failed(held, _key_missing(), refused)
         except TimeoutError:
             late = Unreachable("timeout", LATE)
             return await self._failed(held, late, refused)
@@ -246,7 +250,7 @@ class Vault:
         """Nobody has to act. Back off; while the old access token lives it is used on."""
         retry_at = now() + timedelta(seconds=pause_seconds(error, held.failures))
         failure = (f"{type(error).__name__}:{error.code}"[:60], str(error))
-        is_unanswered = isinstance(error, Unreachable | ContractBroken) and error.code != NOT_CONNECTED
+        is_unanswered = isinstance(error, Unreachable | ContractBroken) and error.code not in (NOT_CONNECTED, NO_KEY)
         # What an earlier call may have done stays uncertain when a later one was certainly not heard.
         trouble = (held.trouble or CRASH) if held.started_at else None
         if is_unanswered:
@@ -269,7 +273,7 @@ class Vault:
             held = await self._rows.read(organisation_id, grant_id)
         except SealBroken as broken:
             log.error("vault_key_missing", grant=grant_id, reason=str(broken))
-            raise Unreachable("vault_key", str(broken), retry_after_seconds=BACK_OFF_SECONDS_MAX) from None
+            raise _key_missing() from None
         if held is None:
             raise ConsentLost("no_grant", NO_GRANT)
         if held.lost_at is not None:
@@ -283,6 +287,10 @@ class Vault:
 
     async def _tell(self, work: Callable[[], T]) -> T:
         return await _insist(lambda: in_django(work))
+
+
+def _key_missing() -> Unreachable:
+    return Unreachable(NO_KEY, KEY_MISSING, retry_after_seconds=BACK_OFF_SECONDS_MAX)
 
 
 async def _ask_vendor(http: HttpClient, held: Held) -> Tokens:

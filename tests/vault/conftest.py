@@ -1,0 +1,5 @@
+"""Sentences are checked in both languages, so their translations are compiled."""
+
+from tests.web.conftest import compiled_translations
+
+__all__ = ["compiled_translations"]
