@@ -167,7 +167,7 @@ X_FRAME_OPTIONS = "DENY"
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("nl", "Nederlands")]
-LOCALE_PATHS = sorted((ROOT / "connectors").glob("*/locale"))
+LOCALE_PATHS = sorted([*ROOT.glob("*/locale"), *(ROOT / "connectors").glob("*/locale")])
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = os.environ.get("KOPPEL_TIME_ZONE", "Europe/Amsterdam")

@@ -144,7 +144,7 @@ class _Writer:
         return SafeString(" ".join(parts))
 
     def complete_cell(self, one: Administration) -> SafeString:
-        return _moment(one.complete_as_of)
+        return moment(one.complete_as_of)
 
     def division_cell(self, one: Administration) -> SafeString:
         return _text(one.division.name if one.division else "")
@@ -172,7 +172,7 @@ class _Writer:
         return _text(one.connection.account)
 
     def imported_cell(self, one: Administration) -> SafeString:
-        return _moment(one.created_at)
+        return moment(one.created_at)
 
     def issues_cell(self, one: Administration) -> SafeString:
         count = self.facts.issues.get(one.pk, 0)
@@ -203,11 +203,14 @@ def _day(day: date) -> str:
     return date_format(day, "SHORT_DATE_FORMAT")
 
 
-def _moment(moment: datetime | None) -> SafeString:
-    if moment is None:
+def moment(at: datetime | None) -> SafeString:
+    """Today and yesterday by their names: whether books are fresh is seen at a glance."""
+    if not at:
         return DASH
-    local = timezone.localtime(moment)
-    shown = date_format(local, "SHORT_DATETIME_FORMAT")
+    local = timezone.localtime(at)
+    days_ago = (timezone.localdate() - local.date()).days
+    day = _("today") if days_ago == 0 else _("yesterday") if days_ago == 1 else ""
+    shown = f"{day} {date_format(local, 'TIME_FORMAT')}" if day else date_format(local, "SHORT_DATETIME_FORMAT")
     return format_html('<time datetime="{}">{}</time>', local.isoformat(timespec="seconds"), shown)
 
 

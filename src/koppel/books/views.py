@@ -117,9 +117,12 @@ def table(request: MemberRequest, administration_id: int, resource: str) -> Http
     if resource not in queries.COLUMNS:
         raise Http404
     columns = queries.COLUMNS[resource]
-    header = [str(labels.COLUMNS.get(name, name)) for name in columns]
     listing = queries.table(one.pk, resource, search=search, page=_page(request))
     rows = [(row, [getattr(row, name) for name in columns]) for row in listing.rows]
+    numbers = [any(isinstance(cells[place], Decimal) for _row, cells in rows) for place in range(len(columns))]
+    header = [
+        (str(labels.COLUMNS.get(name, name)), is_number) for name, is_number in zip(columns, numbers, strict=True)
+    ]
     return _page_of(
         request, one, "books/table.html", resource,
         resource=resource, title=labels.RESOURCES[resource], header=header, columns=columns,

@@ -54,12 +54,17 @@ class Answer:
         if found is None or found.question.kind is not Kind.NUMBER:
             return None
         if found.outcome is Outcome.FOUND:
-            return "ok", _("found in the register: %s") % (found.legal_name or found.number)
+            is_as_listed = found.legal_name.casefold() == self.company.name.casefold()
+            return "ok", _("found in the register") if is_as_listed else self._found_as(found)
         if found.outcome is Outcome.CLOSED:
             return "warn", _("in the register as ended: %s") % (found.legal_name or found.number)
         if found.outcome is Outcome.NOT_FOUND:
             return "warn", _("not found in the register")
         return None
+
+    @staticmethod
+    def _found_as(found: Finding) -> str:
+        return _("found in the register: %s") % (found.legal_name or found.number)
 
     @property
     def suggestions(self) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from django import template
 from django.urls import reverse
 from django.utils.functional import Promise
 
-from koppel.administrations import panels
+from koppel.administrations import cells, panels
 from koppel.administrations.models import Favourite
 from koppel.organisations.policy import Actor
 
@@ -15,6 +15,9 @@ register = template.Library()
 def administration_tabs(administration_id: int) -> list[tuple[str, str | Promise, str]]:
     """(key, label, address) of the registered tabs."""
     return [(one.key, one.label, reverse(one.url_name, args=[administration_id])) for one in panels.tabs()]
+
+
+register.simple_tag(cells.moment)
 
 
 @register.simple_tag

@@ -18,6 +18,12 @@ def figure(value: int | None) -> str:
 
 
 @register.filter
+def signed(value: int | None, sign: str) -> str:
+    """A count of what was done, with its sign; nothing done is a dash, so that what was done stands out."""
+    return f"{sign}{figure(value)}" if value else "–"
+
+
+@register.filter
 def duration(seconds: int | None) -> str:
     """Seconds below a minute and a half, then minutes, then hours."""
     if seconds is None:

@@ -1,5 +1,5 @@
-"""Dutch; the month in letters, so that no day is taken for a month."""
+"""Dutch; the month in letters (small ones, as Dutch has it), so that no day is taken for a month."""
 
-SHORT_DATE_FORMAT = "j M Y"
-SHORT_DATETIME_FORMAT = "j M Y H:i"
+SHORT_DATE_FORMAT = "j b Y"
+SHORT_DATETIME_FORMAT = "j b Y H:i"
 TIME_FORMAT = "H:i"

@@ -102,3 +102,6 @@ every("[data-close]", (button) => { button.hidden = false; });
 every("select[data-reason-for]", showSector);
 document.addEventListener("htmx:afterSwap", countBoxes);
 countBoxes();
+
+// Where tabs do not fit, the one that is open is in view.
+document.querySelectorAll(":is(.tabs, .subtabs) [aria-current]").forEach((tab) => { tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 16; });
