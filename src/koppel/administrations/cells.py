@@ -101,6 +101,7 @@ class _Writer:
             "retry": _("Retry"),
             "left": _("Client left"),
             "planned": _("To be deactivated"),
+            "progress": _("Progress"),
         }
         self.states = {value: render_to_string("web/parts/status.html", {"status": value}) for value in Status.values}
         self.here = reverse("administrations:list")
@@ -135,15 +136,18 @@ class _Writer:
         elif one.deactivate_on:
             parts.append(format_html('<span class="hint">{} {}</span>', self.words["planned"], _day(one.deactivate_on)))
         progress = self.facts.progress.get(one.pk)
-        if progress and one.status != Status.ACTIVE:
-            percent = "" if progress.percent is None else f"{progress.percent}%"
-            bar = render_to_string("web/parts/progress.html", {"progress": progress})
-            parts.append(format_html("{} {}", percent, SafeString(bar)))
+        if progress and progress.percent is not None and one.status != Status.ACTIVE:
+            bar = '{}% <progress max="100" value="{}" aria-label="{}"></progress>'
+            parts.append(format_html(bar, progress.percent, progress.percent, self.words["progress"]))
         if one.status_reason:
             parts.append(self._reason(one))
         return SafeString(" ".join(parts))
 
     def complete_cell(self, one: Administration) -> SafeString:
+        """Before the first time: what is being read."""
+        progress = self.facts.progress.get(one.pk)
+        if progress and progress.resource and one.complete_as_of is None:
+            return SafeString(render_to_string("web/parts/being_read.html", {"progress": progress}))
         return moment(one.complete_as_of)
 
     def division_cell(self, one: Administration) -> SafeString:
