@@ -159,7 +159,9 @@ class _Writer:
         return format_html('<span title="{}">{}</span>', ", ".join(names), shown) if names else DASH
 
     def template_cell(self, one: Administration) -> SafeString:
-        return _text(one.template.name if one.template else "")
+        if not one.template:
+            return DASH
+        return format_html('<span class="short" title="{0}">{0}</span>', one.template.name)
 
     def sector_cell(self, one: Administration) -> SafeString:
         if not one.sector:
