@@ -161,6 +161,21 @@ def test_an_import_of_thousands_is_shown_page_by_page_and_costs_what_a_small_one
     assert (body["counts"]["queued"], body["pages"], len(body["administrations"])) == (2001, 1001, 2)
 
 
+def test_how_long_an_import_takes_is_told_by_its_pace(firm: tuple[Actor, list[Administration]]) -> None:
+    anna, (_done, reading, _waiting) = firm
+    run = run_of(reading, "running", started_at=now() - timedelta(seconds=60), attempt=2)
+    part_of(run, "accounts", "done", 1.0, mode="full", rows=100)
+    part_of(run, "entries", "running", 60.0, lines=5000, expected_total=10_000)
+    with organisation_scope(anna.organisation_id):
+        Administration.objects.update(created_at=now() - timedelta(seconds=120))
+    body = browser_of(anna).get(f"/api/v1/imports/{IMPORT}").json()
+    assert 45 <= body["percent"] <= 52, "one of three, and half of another"
+    assert body["seconds_left"] == pytest.approx(120 * (100 - body["percent"]) / body["percent"], abs=4)
+    listed = browser_of(anna).get(f"/administrations/?import={IMPORT}").content.decode()
+    assert f'<progress max="100" value="{body["percent"]}"' in listed
+    assert "2 minutes left" in listed
+
+
 def test_rest_tells_the_same(firm: tuple[Actor, list[Administration]]) -> None:
     anna, (done, reading, _waiting) = firm
     part_of(run_of(reading, "running", started_at=now()), "entries", "running", 1.0, lines=1200, expected_total=4000)

@@ -1,6 +1,6 @@
 """Reads of administrations besides the list itself (`listing`)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +19,7 @@ from koppel.organisations.policy import Actor
 
 UNDER_WAY = (Status.QUEUED, Status.CONFIGURING)
 IN_TROUBLE = (Status.FAILED, Status.BLOCKED)
+PACE_FROM_PERCENT = 5
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,16 @@ class ImportState:
     def done(self) -> int:
         return self.total - self.open
 
-    def seconds_left(self, longest: int = 0) -> int | None:
+    def percent(self, read: Iterable[int]) -> int:
+        """How far all of it is. `read` are the percents of those being read now."""
+        return min(99 if self.open else 100, (100 * self.done + sum(read)) // self.total)
+
+    def seconds_left(self, percent: int, longest: int = 0) -> int | None:
         """By the pace so far, and never less than the `longest` run needs. None: over, or no telling yet."""
-        if not self.open or not (self.done or longest):
+        if not self.open or (percent < PACE_FROM_PERCENT and not longest):
             return None
         elapsed = (timezone.now() - self.began_at).total_seconds()
-        return max(round(elapsed / self.done * self.open) if self.done else 0, longest)
+        return max(round(elapsed * (100 - percent) / percent) if percent >= PACE_FROM_PERCENT else 0, longest)
 
 
 def import_state(actor: Actor, import_id: int) -> ImportState | None:

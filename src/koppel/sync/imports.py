@@ -82,10 +82,10 @@ def import_page(
     running = list(_ids(actor, import_id, "configuring")[:BEING_READ_MAX])
     progress = progress_of_runs(actor.organisation_id, sorted({*shown, *running}))
     read = [progress[key] for key in running if key in progress]
+    percent = state.percent(one.percent or 0 for one in read)
     return ImportPage(
         state, _lines(actor, shown, progress), group, [one for one in groups if one[1]], number, pages,
-        percent=(100 * state.done + sum(one.percent or 0 for one in read)) // state.total,
-        seconds_left=state.seconds_left(max((one.seconds_left or 0 for one in read), default=0)),
+        percent=percent, seconds_left=state.seconds_left(percent, max((one.seconds_left or 0 for one in read), default=0)),
     )  # fmt: skip
 
 

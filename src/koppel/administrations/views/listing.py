@@ -117,7 +117,9 @@ def _listed(request: MemberRequest, asked: Asked) -> dict[str, Any]:
     facts = cells.facts_of(actor, page.rows, asked.columns)
     import_id = asked.one.get("import")
     state = queries.import_state(actor, int(import_id)) if import_id else None
-    longest = max((one.seconds_left or 0 for one in facts.progress.values()), default=0)
+    read = list(facts.progress.values()) if state else []
+    percent = state.percent(one.percent or 0 for one in read) if state else 0
+    longest = max((one.seconds_left or 0 for one in read), default=0)
     return {
         "place": PLACE,
         "asked": asked,
@@ -128,7 +130,8 @@ def _listed(request: MemberRequest, asked: Asked) -> dict[str, Any]:
         "headings": _headings(asked),
         "rows": cells.rows_of(page.rows, asked.columns, facts),
         "state": state,
-        "seconds_left": state.seconds_left(longest) if state else None,
+        "percent": percent,
+        "seconds_left": state.seconds_left(percent, longest) if state else None,
         "busy": any(one.status in (Status.QUEUED, Status.CONFIGURING) for one in page.rows)
         or bool(state and state.open),
     }
