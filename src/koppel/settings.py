@@ -5,6 +5,7 @@
 """
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -187,6 +188,10 @@ EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _smtp.username or "", _smtp.password or "
 EMAIL_USE_TLS = _smtp.scheme == "smtps"
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = os.environ.get("KOPPEL_MAIL_FROM", f"Koppel <koppel@{ALLOWED_HOSTS[0]}>")
+
+_networks = os.environ.get("KOPPEL_WEBHOOK_NETWORKS", "").replace(" ", "").split(",")
+WEBHOOK_NETWORKS = tuple(ip_network(one, strict=False) for one in _networks if one)
+"""Networks of one's own in which webhooks may stand, besides public addresses."""
 
 _twin = os.environ.get("KOPPEL_REGISTERS_URL", "").rstrip("/")
 REGISTERS = os.environ.get("KOPPEL_REGISTERS", "kvk,brreg,prh,vies").replace(" ", "").split(",")

@@ -12,14 +12,20 @@ from typing import Any
 
 import psycopg
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
+from allauth.mfa.utils import decrypt
 
 from koppel.cli.checks import findings
-from koppel.connections import sealing
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose, Grant
 from koppel.connections.rotation import key_uses, rotate
 from koppel.kit.secrets import key_id_of
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations.models import Membership
+from koppel.organisations import single_sign_on
+from koppel.organisations.models import Membership, User
+from koppel.organisations.sealing import keyring
+from koppel.organisations.single_sign_on import Configured
 from tests.fixtures.newcomer import newcomer
 from tests.fixtures.stack import Sandbox, register_app, wait_until
 from tests.vault.grants import Given, connection_of, give
@@ -154,7 +160,7 @@ def test_a_lost_or_wrong_key_is_told_in_a_sentence_and_destroys_nothing(
     with programs(1, given[:3]) as (running,):
         running.go()
         assert len([one for one in running.read_until_done() if "token" in one]) == 3
-    assert sealing.keyring().current == "test"
+    assert keyring().current == "test"
 
 
 def told_in_the_browser(given: Given, sandbox: Sandbox) -> None:
@@ -175,3 +181,27 @@ def told_in_the_browser(given: Given, sandbox: Sandbox) -> None:
             assert (page.status_code, words in unescape(page.content.decode())) == (200, True), button
         sign_in = anna.client.post("/connections/new/", {"connector": "visma_net"}).headers["Location"]
         assert words in unescape(anna.client.post(sign_in, {"app": app}, follow=True).content.decode())
+
+
+def test_second_steps_and_identity_providers_move_to_the_new_key_too(actor: Any, settings: Any) -> None:
+    """The old key can be thrown away: nobody is locked out by that."""
+    boss = actor("administrator", name="Anna")
+    user = User.objects.get(pk=boss.user_id)
+    secret = TOTP.activate(user, "JBSWY3DPEHPK3PXP").instance.data["secret"]
+    RecoveryCodes.activate(user)
+    codes = RecoveryCodes(Authenticator.objects.get(user=user, type="recovery_codes")).get_unused_codes()
+    with organisation_scope(boss.organisation_id):
+        single_sign_on.configure(boss, Configured("Entra", "https://login.example.test", "koppel", "hush"))
+    settings.VAULT_KEYS = f"{key('new')},{OLD}"
+    assert rotate("operator").sealed_again == 3
+    settings.VAULT_KEYS = key("new")
+    assert {one.key: (one.secrets, one.reason) for one in key_uses()} == {"new": (3, "")}
+    authenticator = Authenticator.objects.get(user=user, type="totp")
+    assert decrypt(authenticator.data["secret"]) == "JBSWY3DPEHPK3PXP"
+    assert authenticator.data["secret"] != secret
+    recovery = RecoveryCodes(Authenticator.objects.get(user=user, type="recovery_codes"))
+    assert recovery.get_unused_codes() == codes
+    with organisation_scope(boss.organisation_id):
+        provider = single_sign_on.provider_of(boss.organisation_id)
+        assert provider is not None
+        assert single_sign_on.client_of(provider).client_secret.reveal() == "hush"

@@ -114,6 +114,8 @@ def pages(world: World) -> dict[str, str]:
         "sessions": "/account/sessions/",
         "activity": "/organisation/activity/",
         "settings": "/organisation/settings/",
+        "webhooks": "/organisation/webhooks/",
+        "webhook": f"/organisation/webhooks/{world.webhook_id}/",
         "tokens": "/account/tokens/",
         "password": "/accounts/password/change/",
         "two-steps": "/accounts/2fa/",

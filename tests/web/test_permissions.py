@@ -43,6 +43,7 @@ def samples(world: World) -> dict[str, Any]:
         "template_id": world.template.pk,
         "membership_id": world.bystander.membership_id,
         "import_id": IMPORT,
+        "webhook_id": world.webhook_id,
         "resource": "accounts",
         "pk": 987654,
         "token": uuid.UUID(int=1),
@@ -63,6 +64,9 @@ FORMS: dict[str, dict[str, Any]] = {
     "/api/v1/templates/{template_id}/effects": {"name": ""},
     "/api/v1/templates/{template_id}/merge": {"into": 0},
     "/api/v1/connections/{connection_id}/owner": {"member": 0},
+    "/api/v1/webhooks": {"name": "", "url": ""},
+    "/api/v1/webhooks/{webhook_id}": {"name": "", "url": ""},
+    "/api/v1/webhooks/{webhook_id}/active": {"active": False},
     "/api/v1/connections/{connection_id}/release": {"which": "all"},
     "/api/v1/connections/{connection_id}/removal": {"administrations": "wait", "seen": "another day"},
 }

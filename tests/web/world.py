@@ -13,7 +13,10 @@ from koppel.connector.registry import connectors
 from koppel.issues.services import raise_issue
 from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.models import WebhookDelivery
 from koppel.notifications.services import notify
+from koppel.notifications.webhooks import endpoints
+from koppel.notifications.webhooks.endpoints import Wanted
 from koppel.organisations import services
 from koppel.organisations.models import Division, Organisation, Template, User
 from koppel.organisations.policy import Actor, Role
@@ -33,6 +36,7 @@ class World:
     division: Division
     template: Template
     run_id: int
+    webhook_id: int
 
     def client(self, role: str, language: str = "en") -> Client:
         """A browser in which this person is signed in and reads this language."""
@@ -65,7 +69,7 @@ def world_of(actor: Any) -> World:
         raise_issue(boss.organisation_id, "made_up_by_a_test", ("administration", active.pk))
         notify(boss.organisation_id, "made_up_by_a_test", [one.membership_id for one in people.values()], {})
     bystander = actor("user", organisation=firm, name="Kees Bos")
-    return World(boss, people, bystander, active, configuring, division, template, changed_run(active))
+    return World(boss, people, bystander, active, configuring, division, template, changed_run(active), _webhook(boss))
 
 
 def changed_run(administration: Administration) -> int:
@@ -83,6 +87,17 @@ def changed_run(administration: Administration) -> int:
         Change.objects.create(**common, external_id="1000", kind="changed", after=after)
         Change.objects.create(**common, external_id="1010", kind="deleted", period="202512", in_closed_period=True)
     return run.pk
+
+
+def _webhook(boss: Actor) -> int:
+    """With a message that was not accepted."""
+    with organisation_scope(boss.organisation_id):
+        made, _secret = endpoints.add(boss, Wanted("Tickets", "https://tickets.example.test/hook"))
+        WebhookDelivery.objects.create(
+            organisation_id=boss.organisation_id, webhook=made, message_id="msg_1", event="sync_failing", body='{"a":1}',
+            state="failed", attempts=10, status=502, reason="refused", answer="Bad gateway", milliseconds=120,
+        )  # fmt: skip
+    return made.pk
 
 
 def _other(actor: Any, firm: Organisation) -> Actor:

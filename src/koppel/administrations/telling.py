@@ -4,13 +4,14 @@ from collections.abc import Collection
 
 from koppel.administrations.models import Administration, Assignment, Favourite
 from koppel.administrations.scope import visible_to
-from koppel.notifications.reach import About, Reach, Subject, register_reach, register_subject
+from koppel.notifications.reach import About, Reach, Subject, register_open, register_reach, register_subject
 from koppel.organisations.models import DivisionMember, Membership
 from koppel.organisations.policy import Actor, Role
 
 
 def register() -> None:
     register_reach(reach_of)
+    register_open(open_among)
     register_subject("administration", describe)
 
 
@@ -27,6 +28,12 @@ def describe(organisation_id: int, administration_id: int) -> Subject:
     )
     first = chosen.order_by("pk").values_list("membership_id", flat=True).first()
     return Subject(one.name, first or one.imported_by_id or one.connection.owner_id, {one.pk: one.name})
+
+
+def open_among(organisation_id: int, administration_ids: Collection[int]) -> list[int]:
+    """What is restricted is told to the people named on it, never to a program."""
+    own = Administration.objects.filter(organisation_id=organisation_id, pk__in=administration_ids)
+    return list(own.filter(restricted=False, withdrawn_at=None).values_list("pk", flat=True))
 
 
 def reach_of(

@@ -15,6 +15,8 @@ from koppel.books.errors import UnknownResource
 from koppel.connections.api import router as connections
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.notifications.api import router as notices
+from koppel.notifications.errors import NoSuchWebhook
+from koppel.notifications.webhooks.api import router as webhooks
 from koppel.onboarding.api import router as onboarding
 from koppel.onboarding.errors import FlowExpired, NoSuchFlow, NotReached, UnknownSystem
 from koppel.organisations.api import router as organisations
@@ -39,6 +41,7 @@ api.add_router("/administrations", books, tags=["books"])
 api.add_router("/administrations", sync, tags=["sync"])
 api.add_router("/imports", sync_imports, tags=["sync"])
 api.add_router("/notices", notices, tags=["notices"])
+api.add_router("/webhooks", webhooks, tags=["webhooks"])
 
 
 @api.exception_handler(NotThere)
@@ -76,6 +79,7 @@ def consent_refused(request: HttpRequest, error: ConsentRefused) -> HttpResponse
 
 @api.exception_handler(NoSuchConnection)
 @api.exception_handler(NoSuchFlow)
+@api.exception_handler(NoSuchWebhook)
 def nothing_there(request: HttpRequest, error: Exception) -> HttpResponse:
     return api.create_response(request, {"error": "not_there"}, status=404)
 

@@ -12,9 +12,9 @@ from koppel.cli.environment import data_directory, new_vault_key
 from koppel.cli.errors import Refusal
 from koppel.connections.rotation import key_uses
 from koppel.connections.rotation import rotate as rotate_all
-from koppel.connections.sealing import keyring
 from koppel.kit.embedded_postgres import write_private
 from koppel.kit.secrets import Keyring
+from koppel.organisations.sealing import keyring
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -39,6 +39,7 @@ BRANCHES = (
     Branch(
         "operators", "koppel.organisations.commands", "operators", "Who may look in when an organisation lets them."
     ),
+    Branch("webhooks", "koppel.notifications.commands", "app", "Programs of yours that are told of events."),
     Branch("keys", "koppel.cli.keys", "app", "Rotate the keys that seal tokens and client secrets."),
 )
 

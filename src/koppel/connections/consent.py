@@ -24,7 +24,7 @@ from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPu
 from koppel.connections.outbound import PlainHttp
 from koppel.connections.registrations import app_for
 from koppel.connections.revocation import give_back_unused
-from koppel.connections.sealing import KEY_MISSING, addresses, attempt_row, credentials, keyring
+from koppel.connections.sealing import KEY_MISSING, addresses, attempt_row, credentials
 from koppel.connections.services import own_connection
 from koppel.connections.sessions import Runtime
 from koppel.connector.contract import Consent, ConsentRequest, Form
@@ -33,6 +33,7 @@ from koppel.connector.registry import connector
 from koppel.kit.secrets import SealBroken, Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.policy import Actor, Permission
+from koppel.organisations.sealing import keyring
 
 ATTEMPT_LIFETIME = timedelta(minutes=30)
 TWIN_WAIT_SECONDS = 15

@@ -8,7 +8,7 @@ from django.utils import timezone
 from koppel.connections.health import RETIRED
 from koppel.connections.models import AppRegistration, ConsentAttempt, Grant
 from koppel.connections.outbound import PlainHttp
-from koppel.connections.sealing import addresses, attempt_row, credentials, keyring, open_token
+from koppel.connections.sealing import addresses, attempt_row, credentials, open_token
 from koppel.connections.sessions import Runtime
 from koppel.connections.timeline import note_event
 from koppel.connector.contract import Tokens
@@ -17,6 +17,7 @@ from koppel.connector.registry import connector
 from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.threads import in_django
+from koppel.organisations.sealing import keyring
 
 log = structlog.get_logger(__name__)
 NOTHING = b""

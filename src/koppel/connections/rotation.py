@@ -13,9 +13,13 @@ from django.db import connection
 
 from koppel.audit.models import ActorKind, Door
 from koppel.audit.services import AuditActor, record
-from koppel.connections.sealing import app_row, attempt_row, grant_row, keyring
+from koppel.connections.sealing import app_row, attempt_row, grant_row
 from koppel.kit.secrets import SealBroken, key_id_of
 from koppel.kit.tenancy import installation_scope
+from koppel.notifications.webhooks.endpoints import secret_place
+from koppel.organisations.sealing import keyring, provider_place
+from koppel.organisations.second_step_secrets import envelopes as envelopes_of_second_steps
+from koppel.organisations.second_step_secrets import reseal_all
 
 BATCH_ROWS = 200
 
@@ -34,12 +38,18 @@ class Sealed:
             return grant_row(int(values[0]), int(values[1]), column)
         if self.table == "connections_app_registration":
             return app_row(str(values[0]), str(values[1]))
+        if self.table == "organisations_sign_in_provider":
+            return provider_place(int(values[0]))
+        if self.table == "notifications_webhook":
+            return secret_place(int(values[0]), int(values[1]))
         return attempt_row(str(values[0]), column)
 
 
 SEALED = (
     Sealed("connections_grant", ("access_token", "refresh_token"), ("organisation_id", "id")),
     Sealed("connections_app_registration", ("client_secret",), ("connector", "client_id")),
+    Sealed("organisations_sign_in_provider", ("client_secret",), ("organisation_id",)),
+    Sealed("notifications_webhook", ("secret", "previous_secret"), ("organisation_id", "id")),
     Sealed("connections_consent_attempt", ("secrets", "answer"), ("state_hash",)),
 )
 
@@ -62,6 +72,9 @@ def rotate(operator: str) -> Rotation:
         last = 0
         while (last := _batch(sealed, last, done)) > 0:
             pass
+    again, broken = reseal_all()
+    done.sealed_again += again
+    done.unreadable.update(broken)
     actor = AuditActor(ActorKind.OPERATOR, None, operator, door=Door.CLI)
     if done.organisations:
         with installation_scope("key rotation"):
@@ -147,6 +160,7 @@ def _key_name(envelope: bytes) -> str:
 
 
 def _all_envelopes() -> Iterator[tuple[bytes, str]]:
+    yield from envelopes_of_second_steps()
     for sealed in SEALED:
         with installation_scope("key check"), connection.cursor() as cursor:
             cursor.execute(f"SELECT {', '.join((*sealed.names, *sealed.columns))} FROM {sealed.table}")  # noqa: S608

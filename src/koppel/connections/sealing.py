@@ -1,43 +1,18 @@
 """Secrets of this slice, sealed for their row and opened again."""
 
-import json
-from functools import lru_cache
-from pathlib import Path
-
-from django.conf import settings
 from django.utils.translation import gettext_noop
 
 from koppel.connections.models import AppRegistration
 from koppel.connector.contract import AppCredentials
 from koppel.connector.registry import connector
-from koppel.kit.secrets import Keyring, Secret
+from koppel.kit.secrets import Secret
+from koppel.organisations.sealing import keyring
 
 KEY_MISSING = gettext_noop(
     "Koppel cannot open a secret that it keeps, because its key is missing or another one. Nothing is lost: whoever runs Koppel"
     " puts the key back (“koppel check” says which one)."
 )
 """What a person reads where a `SealBroken` stops them."""
-
-
-@lru_cache(maxsize=4)
-def _keyring(keys: str, file: str, _changed_at: int) -> Keyring:
-    """The environment's ring, or the one in `secrets.json` when that is the same with keys added since this process began."""
-    ring = Keyring.parse(keys)
-    try:
-        kept = Keyring.parse(json.loads(Path(file).read_text())["KOPPEL_VAULT_KEYS"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ring
-    return kept if kept.includes(ring) else ring
-
-
-def keyring() -> Keyring:
-    """The installation's keys as they are now: `koppel keys rotate --new` adds one while everything runs."""
-    file = Path(settings.DATA_DIR, "secrets.json")
-    try:
-        changed_at = file.stat().st_mtime_ns if settings.DATA_DIR else 0
-    except OSError:
-        changed_at = 0
-    return _keyring(settings.VAULT_KEYS, str(file), changed_at)
 
 
 def seal_token(secret: Secret, organisation_id: int, grant_id: int, column: str) -> bytes:

@@ -13,12 +13,16 @@ from urllib.parse import urlsplit
 import aiohttp
 from django.db import connections
 
+from koppel.kit.addresses import AddressGuard, AddressRefused, GuardedResolver
+
 BODY_BYTES_MAX = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 240
 """The API cuts synchronous calls at about four minutes (docs.vismasoftware.no, 30 April 2025)."""
 CONNECT_SECONDS = 10
 NOT_CONNECTED = "not_connected"
 """The code of a failure before anything was sent: the other side cannot have acted on it."""
+NOT_ALLOWED = "address_not_allowed"
+"""The code of a call that the guard of addresses stopped."""
 T = TypeVar("T")
 
 
@@ -40,15 +44,27 @@ class NetworkFailure(Exception):
 
 
 class HttpClient:
-    """A pool of connections for one event loop. Use as `async with HttpClient() as http`. `connections_max` 0: no limit."""
+    """A pool of connections for one event loop. Use as `async with HttpClient() as http`. `connections_max` 0: no limit.
 
-    def __init__(self, *, timeout_seconds: float = TIMEOUT_SECONDS, connections_max: int = 100) -> None:
+    `guard` decides which addresses may be called at all, for addresses that a person typed."""
+
+    def __init__(
+        self,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        connections_max: int = 100,
+        guard: AddressGuard | None = None,
+        body_bytes_max: int = BODY_BYTES_MAX,
+    ) -> None:
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_SECONDS)
         self._connections_max = connections_max
+        self._guard = guard
+        self._body_bytes_max = body_bytes_max
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(limit=self._connections_max, ttl_dns_cache=60)
+        resolver = GuardedResolver(self._guard) if self._guard else None
+        connector = aiohttp.TCPConnector(limit=self._connections_max, ttl_dns_cache=60, resolver=resolver)
         self._session = aiohttp.ClientSession(
             connector=connector,
             timeout=self._timeout,
@@ -83,6 +99,8 @@ class HttpClient:
         if self._session is None:
             raise RuntimeError("HttpClient is used as `async with`.")
         try:
+            if self._guard is not None:
+                self._guard.refuse(urlsplit(url).hostname or "")
             async with self._session.request(
                 method,
                 url,
@@ -91,13 +109,18 @@ class HttpClient:
                 headers=headers,
                 allow_redirects=False,
             ) as answer:
-                body = await answer.content.read(BODY_BYTES_MAX + 1)
-                while len(body) <= BODY_BYTES_MAX and (more := await answer.content.read(BODY_BYTES_MAX)):
+                most = self._body_bytes_max
+                body = await answer.content.read(most + 1)
+                while len(body) <= most and (more := await answer.content.read(most)):
                     body += more
-                if len(body) > BODY_BYTES_MAX:
-                    raise NetworkFailure("too_large", f"The answer is larger than {BODY_BYTES_MAX >> 20} MB.")
+                if len(body) > most:
+                    raise NetworkFailure("too_large", f"The answer is larger than {most >> 20} MB.")
                 return Response(answer.status, {key.lower(): value for key, value in answer.headers.items()}, body)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        except (AddressRefused, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            if isinstance(getattr(error, "os_error", error), AddressRefused):
+                raise NetworkFailure(
+                    NOT_ALLOWED, f"{urlsplit(url).netloc} is not an address that may be called."
+                ) from None
             raise NetworkFailure(
                 NOT_CONNECTED, f"{urlsplit(url).netloc} cannot be reached ({type(error).__name__})."
             ) from None

@@ -2,13 +2,15 @@ from django.apps import AppConfig
 
 
 class NotificationsConfig(AppConfig):
-    """Tells of sign-ins and of new issues."""
+    """Tells of sign-ins, of new issues and of webhooks that were switched off."""
 
     name = "koppel.notifications"
     label = "notifications"
 
     def ready(self) -> None:
         from koppel.notifications import new_issues, sign_ins  # noqa: PLC0415 - after models
+        from koppel.notifications.webhooks import words  # noqa: PLC0415 - after models
 
         new_issues.register()
         sign_ins.register()
+        words.register()

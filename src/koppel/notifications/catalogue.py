@@ -20,7 +20,7 @@ class Event:
     `counts`: the fact that says how many there are. `fill(facts)` adds facts whose words depend on the reader's language.
     `confirm_seconds`: trouble that is over by then was never told. `absorbs`: events with the same key that say less.
     `covers_issues`: issue codes for which this event tells people already. `repeats`: told, it is over; the next announcement
-    with its key is news."""
+    with its key is news. `personal`: nobody's business but the person's; webhooks are not told."""
 
     sentence: Words
     collective: Words = ""
@@ -31,6 +31,7 @@ class Event:
     absorbs: tuple[str, ...] = ()
     covers_issues: tuple[str, ...] = ()
     repeats: bool = False
+    personal: bool = False
 
 
 _events: dict[str, Event] = {}
@@ -59,6 +60,11 @@ def sentence_of(event: str, facts: Mapping[str, Any]) -> str:
 
 def events() -> Mapping[str, Event]:
     return dict(_events)
+
+
+def events_of_webhooks() -> dict[str, Event]:
+    """Those that an organisation's own programs may be told of."""
+    return {name: entry for name, entry in _events.items() if entry.label and not entry.personal}
 
 
 def covered_issues() -> set[str]:

@@ -15,6 +15,7 @@ from koppel.notifications.catalogue import absorbed_by, entry_of
 from koppel.notifications.models import Delivery, DeliveryState, Happening, HappeningState, Notice
 from koppel.notifications.reach import About, subject_of
 from koppel.notifications.telling import tell
+from koppel.notifications.webhooks.messages import tell_webhooks_it_is_over
 
 _ANNOUNCE = """
 INSERT INTO notifications_happening AS h
@@ -81,6 +82,7 @@ def settle(organisation_id: int, event: str, key: str) -> int:
         ).update(state=DeliveryState.DROPPED, reason="healed")
         notices.update(healed_at=now)
         own.filter(pk__in=told).update(state=HappeningState.SETTLED, settled_at=now)
+        tell_webhooks_it_is_over(organisation_id, told)
     return healed + len(told)
 
 

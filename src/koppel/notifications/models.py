@@ -204,3 +204,68 @@ class KnownDevice(Tenant):
 
     def __str__(self) -> str:
         return f"device of {self.membership_id}"
+
+
+class Webhook(Tenant):
+    """An address of the organisation's own that is told of events. `events` empty: of all of them.
+
+    `secret` is sealed. The one before it signs as well until `previous_until`, so that a receiver can change without missing
+    anything. `failing_since`: nothing was accepted since then. `stopped_because`: why Koppel switched
+    it off, a code of `webhooks.words`."""
+
+    name = models.CharField(max_length=100)
+    url = models.CharField(max_length=500)
+    events = models.JSONField(default=list)
+    secret = models.BinaryField(default=b"")
+    previous_secret = models.BinaryField(null=True)
+    previous_until = models.DateTimeField(null=True)
+    is_active = models.BooleanField(default=True)
+    made_by = models.ForeignKey(Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_accepted_at = models.DateTimeField(null=True)
+    failing_since = models.DateTimeField(null=True)
+    stopped_because = models.CharField(max_length=30, default="")
+
+    class Meta:
+        db_table = "notifications_webhook"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class WebhookDelivery(Tenant):
+    """One message to one webhook, and what became of it. `body` is the text that is signed and sent, each time the same.
+
+    It is claimed, then SENT when the other side answered 2xx. It may arrive twice: the receiver knows it by `message_id`."""
+
+    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, db_constraint=False, related_name="deliveries")
+    happening = models.ForeignKey(Happening, null=True, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    message_id = models.CharField(max_length=60)
+    event = models.CharField(max_length=60)
+    is_over = models.BooleanField(default=False)
+    body = models.TextField()
+    state = models.CharField(max_length=20, choices=DeliveryState, default=DeliveryState.WAITING)
+    due_at = models.DateTimeField(default=timezone.now)
+    claimed_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+    attempts = models.IntegerField(default=0)
+    status = models.IntegerField(null=True)
+    reason = models.CharField(max_length=30, default="")
+    answer = models.CharField(max_length=500, default="")
+    milliseconds = models.IntegerField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "notifications_webhook_delivery"
+        indexes = [
+            models.Index(
+                fields=["organisation", "due_at"],
+                condition=models.Q(state__in=["waiting", "claimed"]),
+                name="webhooks_under_way",
+            ),
+            models.Index(fields=["organisation", "webhook", "-created_at"], name="log_of_webhook"),
+            models.Index(fields=["organisation", "happening"], name="webhooks_of_happening"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} to webhook {self.webhook_id}"

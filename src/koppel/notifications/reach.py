@@ -27,10 +27,12 @@ class Subject:
     administrations: Mapping[int, str] = field(default_factory=dict)
 
 
+OpenAmong = Callable[[int, Collection[int]], Collection[int]]
 ReachOf = Callable[[int, About, Collection[int], Collection[int]], Mapping[int, Reach]]
 Describe = Callable[[int, int], Subject]
 
 _reach_of: list[ReachOf] = []
+_open_among: list[OpenAmong] = []
 _describe: dict[str, Describe] = {}
 
 
@@ -38,6 +40,12 @@ def register_reach(reach_of: ReachOf) -> None:
     """`reach_of(organisation_id, about, administration_ids, membership_ids)`: by membership; who sees nothing is absent."""
     if reach_of not in _reach_of:
         _reach_of.append(reach_of)
+
+
+def register_open(open_among: OpenAmong) -> None:
+    """`open_among(organisation_id, administration_ids)`: those that are not for named people only."""
+    if open_among not in _open_among:
+        _open_among.append(open_among)
 
 
 def register_subject(kind: str, describe: Describe) -> None:
@@ -52,6 +60,11 @@ def reach_of(
     for one in _reach_of:
         found.update(one(organisation_id, about, administration_ids, membership_ids))
     return found
+
+
+def open_among(organisation_id: int, administration_ids: Collection[int]) -> frozenset[int]:
+    """Those of which a program of the organisation may be told."""
+    return frozenset(found for one in _open_among for found in one(organisation_id, administration_ids))
 
 
 def subject_of(organisation_id: int, about: About) -> Subject:

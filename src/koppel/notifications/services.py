@@ -9,6 +9,7 @@ from django.utils import timezone
 from koppel.notifications.models import Because, Happening, HappeningState, Notice
 from koppel.notifications.recipients import here, responsible_recipient
 from koppel.notifications.telling import deliver
+from koppel.notifications.webhooks.messages import tell_webhooks
 from koppel.organisations.policy import Actor
 
 
@@ -29,6 +30,7 @@ def notify(
         told_at=now,
         settled_at=now,
     )
+    tell_webhooks(happening)
     people = [responsible_recipient(organisation_id, event, one, Because.RESPONSIBLE) for one in wanted]
     deliver(happening, people)
 

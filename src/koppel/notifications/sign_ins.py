@@ -35,6 +35,7 @@ def register() -> None:
         ),
         label=_("A sign-in from a new browser"),
         repeats=True,
+        personal=True,
     )
     user_logged_in.connect(_signed_in, dispatch_uid="koppel.notifications.sign_ins")
 

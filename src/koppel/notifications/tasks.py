@@ -11,12 +11,22 @@ from koppel.issues.models import Issue
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.kit.threads import in_django
 from koppel.notifications import delivery
-from koppel.notifications.models import Delivery, DeliveryState, Happening, HappeningState, Notice
+from koppel.notifications.models import (
+    Delivery,
+    DeliveryState,
+    Happening,
+    HappeningState,
+    Notice,
+    Webhook,
+    WebhookDelivery,
+)
 from koppel.notifications.new_issues import CONFIRM_FOR, tell_new_issues
 from koppel.notifications.telling import tell_due
+from koppel.notifications.webhooks import sending
 
 KEEP_READ_FOR = timedelta(days=180)
 KEEP_UNREAD_FOR = timedelta(days=730)
+KEEP_WEBHOOK_LOG_FOR = timedelta(days=30)
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +37,14 @@ async def send_mails(organisation_id: int) -> None:
     sent = await in_django(lambda: delivery.send_due(organisation_id))
     if sent:
         log.info("mails_sent", organisation=organisation_id, count=sent)
+
+
+@app.task(name="notifications.send_webhooks")
+async def send_webhooks(organisation_id: int) -> None:
+    """Send the organisation's webhook messages whose time has come."""
+    sent = await in_django(lambda: sending.send_due(organisation_id))
+    if sent:
+        log.info("webhooks_sent", organisation=organisation_id, count=sent)
 
 
 @app.periodic(cron="* * * * *")
@@ -50,10 +68,14 @@ def _where_something_waits() -> list[int]:
     with installation_scope("notices that wait"):
         happenings = Happening.objects.filter(state=HappeningState.WAITING, due_at__lte=now)
         mails = Delivery.objects.filter(Q(state=DeliveryState.WAITING, due_at__lte=now) | Q(state__in=under_way))
+        messages = WebhookDelivery.objects.filter(
+            Q(state=DeliveryState.WAITING, due_at__lte=now) | Q(state=DeliveryState.CLAIMED)
+        )
         issues = Issue.objects.filter(resolved_at=None, told_at=None, raised_at__lt=now - CONFIRM_FOR)
         where = {
             *happenings.values_list("organisation_id", flat=True),
             *mails.values_list("organisation_id", flat=True),
+            *messages.values_list("organisation_id", flat=True),
             *issues.values_list("organisation_id", flat=True).distinct(),
         }
     return sorted(where)
@@ -69,6 +91,12 @@ def _keep(organisation_id: int) -> None:
         )
         if waiting.exists():
             send_mails.defer(organisation_id=organisation_id)
+        sending.take_over(organisation_id)
+        messages = WebhookDelivery.objects.filter(
+            organisation_id=organisation_id, state=DeliveryState.WAITING, due_at__lte=timezone.now()
+        )
+        if messages.exists():
+            send_webhooks.defer(organisation_id=organisation_id)
 
 
 def _forget() -> None:
@@ -80,5 +108,8 @@ def _forget() -> None:
         )  # fmt: skip
         Delivery.objects.filter(notice__in=old).delete()
         old.delete()
+        settled = WebhookDelivery.objects.filter(created_at__lt=now - KEEP_WEBHOOK_LOG_FOR)
+        settled.exclude(state__in=[DeliveryState.WAITING, DeliveryState.CLAIMED]).delete()
+        Webhook.objects.filter(previous_until__lt=now).update(previous_secret=None, previous_until=None)
         over = [HappeningState.SETTLED, HappeningState.HEALED]
         Happening.objects.filter(state__in=over, last_at__lt=now - KEEP_READ_FOR, notices=None).delete()

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, time, timedelta
-from typing import Any
 
 from django.utils import timezone
 
 from koppel.notifications.catalogue import entry_of
+from koppel.notifications.facts import facts_seen
 from koppel.notifications.models import (
     Arrangement,
     Channel,
@@ -16,8 +16,8 @@ from koppel.notifications.models import (
     Notice,
 )
 from koppel.notifications.recipients import Recipient, recipients_of
+from koppel.notifications.webhooks.messages import tell_webhooks
 
-NAMES_MAX = 12
 DIGEST_AT = time(7, 0)
 """In the installation's time zone."""
 
@@ -45,6 +45,7 @@ def tell(organisation_id: int, happening_id: int) -> int:
     happening.state = HappeningState.SETTLED if repeats else HappeningState.TOLD
     happening.told_at = timezone.now()
     happening.save()
+    tell_webhooks(happening)
     return deliver(happening, recipients_of(happening))
 
 
@@ -83,27 +84,11 @@ def _notice(happening: Happening, one: Recipient) -> Notice:
         happening=happening,
         membership_id=one.membership_id,
         event=happening.event,
-        facts=_facts(happening, one),
+        facts=facts_seen(happening, one.seen),
         link=happening.link,
         because=one.because,
         on_screen=Channel.SCREEN in one.channels,
     )
-
-
-def _facts(happening: Happening, one: Recipient) -> dict[str, Any]:
-    """Only administrations that the person may see are named and counted; of a single one its own facts are told too."""
-    touched = happening.administrations
-    shown = [own for key, own in touched.items() if one.seen is None or int(key) in one.seen]
-    facts: dict[str, Any] = dict(happening.facts)
-    if not shown:
-        return facts
-    shown.sort(key=lambda own: str(own.get("name", "")).casefold())
-    names = [str(own.get("name", "")) for own in shown]
-    listed = ", ".join(names[:NAMES_MAX]) + (" …" if len(names) > NAMES_MAX else "")
-    issues = sum(own.get("issues", 0) for own in shown)
-    facts |= shown[0]
-    facts |= {"names": listed, "count": len(names)}
-    return facts | {"issues": issues} if issues else facts
 
 
 def _delivery(notice: Notice, is_digest: bool) -> Delivery:

@@ -1,22 +1,45 @@
-"""Secrets of people and organisations, sealed with the vault's keys for the place they are kept in."""
+"""The installation's keys, and secrets of people and organisations sealed with them for the place they are kept in."""
 
-from functools import cache
+import json
+from functools import lru_cache
+from pathlib import Path
 
 from django.conf import settings
 
 from koppel.kit.secrets import Keyring
 
 
-@cache
-def _keyring(keys: str) -> Keyring:
-    return Keyring.parse(keys)
+@lru_cache(maxsize=4)
+def _keyring(keys: str, file: str, _changed_at: int) -> Keyring:
+    """The environment's ring, or the one in `secrets.json` when that is the same with keys added since this process began."""
+    ring = Keyring.parse(keys)
+    try:
+        kept = Keyring.parse(json.loads(Path(file).read_text())["KOPPEL_VAULT_KEYS"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ring
+    return kept if kept.includes(ring) else ring
+
+
+def keyring() -> Keyring:
+    """The installation's keys as they are now: `koppel keys rotate --new` adds one while everything runs."""
+    file = Path(settings.DATA_DIR, "secrets.json")
+    try:
+        changed_at = file.stat().st_mtime_ns if settings.DATA_DIR else 0
+    except OSError:
+        changed_at = 0
+    return _keyring(settings.VAULT_KEYS, str(file), changed_at)
 
 
 def seal(secret: bytes, place: str) -> bytes:
     """`place` names the row, so that what is sealed for one is refused in another."""
-    return _keyring(settings.VAULT_KEYS).seal(secret, place)
+    return keyring().seal(secret, place)
 
 
 def unseal(envelope: bytes, place: str) -> bytes:
     """Raises `SealBroken`."""
-    return _keyring(settings.VAULT_KEYS).open(bytes(envelope), place)
+    return keyring().open(bytes(envelope), place)
+
+
+def provider_place(organisation_id: int) -> str:
+    """Where the client secret of an organisation's identity provider is kept."""
+    return f"organisations_sign_in_provider|{organisation_id}|client_secret"

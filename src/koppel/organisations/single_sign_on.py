@@ -23,7 +23,7 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.models import Organisation, SignInProvider, SignInSubject, User
 from koppel.organisations.oidc import Attempt, Client, Identity, ProviderRefused
 from koppel.organisations.policy import Actor, Permission
-from koppel.organisations.sealing import seal, unseal
+from koppel.organisations.sealing import provider_place, seal, unseal
 from koppel.organisations.sign_in import live_memberships
 
 SENTENCES = {
@@ -80,7 +80,7 @@ def configure(actor: Actor, wanted: Configured) -> SignInProvider:
     moved = before is not None and before.issuer != issuer
     one.name, one.issuer, one.client_id, one.is_active = name, issuer, client_id, False
     if wanted.client_secret:
-        one.client_secret = seal(wanted.client_secret.encode(), _place(actor.organisation_id))
+        one.client_secret = seal(wanted.client_secret.encode(), provider_place(actor.organisation_id))
     one.save()
     if moved:
         # Another provider's subjects are other people, whatever they are called.
@@ -131,7 +131,7 @@ def provider_for(email: str) -> SignInProvider | None:
 
 
 def client_of(one: SignInProvider) -> Client:
-    secret = Secret(unseal(bytes(one.client_secret), _place(one.organisation_id)).decode())
+    secret = Secret(unseal(bytes(one.client_secret), provider_place(one.organisation_id)).decode())
     return Client(one.issuer, one.client_id, secret, redirect_uri())
 
 
@@ -201,10 +201,6 @@ def _refuse_address(issuer: str) -> None:
         raise Refused(_("“%s” is not an address of an identity provider. It begins with https://.") % issuer) from None
     if urlsplit(issuer).username or urlsplit(issuer).query:
         raise Refused(_("“%s” is not an address of an identity provider. It begins with https://.") % issuer)
-
-
-def _place(organisation_id: int) -> str:
-    return f"organisations_sign_in_provider|{organisation_id}|client_secret"
 
 
 def _record(actor: Actor, one: SignInProvider, act: str, **details: object) -> None:

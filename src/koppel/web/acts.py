@@ -84,4 +84,13 @@ ACTS = {
     "template.settings_changed": _("changed the template's settings"),
     "token.made": _("made an API token"),
     "token.revoked": _("revoked an API token"),
+    "webhook.changed": _("changed a webhook"),
+    "webhook.made": _("made a webhook"),
+    "webhook.removed": _("removed a webhook"),
+    "webhook.secret_renewed": _("made a new secret for a webhook"),
+    "webhook.sent_again": _("sent messages of a webhook again"),
+    "webhook.stopped": _("switched a webhook off that accepted nothing"),
+    "webhook.switched_off": _("switched a webhook off"),
+    "webhook.switched_on": _("switched a webhook on"),
+    "webhook.tested": _("tested a webhook"),
 }

@@ -40,6 +40,7 @@ ORGANISATION = (
     Place("templates", _("Templates"), "organisations:templates", Permission.PEOPLE),
     Place("activity", _("Activity"), "web:activity", Permission.ORGANISATION),
     Place("security", _("Security"), "organisations:security", Permission.ORGANISATION),
+    Place("webhooks", _("Webhooks"), "webhooks:list", Permission.ORGANISATION),
     Place("settings", _("Settings"), "organisations:settings", Permission.ORGANISATION),
 )
 

@@ -1,6 +1,5 @@
 """How allauth behaves here."""
 
-import base64
 import time
 from typing import Any
 
@@ -11,10 +10,8 @@ from allauth.core.internal import ratelimit
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.http import HttpRequest
 
-from koppel.organisations.sealing import seal, unseal
+from koppel.organisations.second_step_secrets import opened, sealed
 from koppel.web import known_browsers
-
-SECOND_STEPS = "mfa_authenticator"
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -49,7 +46,7 @@ class SecondStepAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     """The secrets behind authenticator apps and recovery codes are sealed like every other secret here."""
 
     def encrypt(self, text: str) -> str:
-        return base64.b64encode(seal(text.encode(), SECOND_STEPS)).decode()
+        return sealed(text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        return unseal(base64.b64decode(encrypted_text), SECOND_STEPS).decode()
+        return opened(encrypted_text)

@@ -27,6 +27,7 @@ urlpatterns = [
     path("administrations/<int:administration_id>/", include("koppel.books.urls")),
     path("administrations/<int:administration_id>/", include("koppel.sync.urls")),
     path("imports/", include("koppel.sync.import_urls")),
+    path("organisation/webhooks/", include("koppel.notifications.webhooks.urls")),
     path("organisation/", include("koppel.organisations.urls")),
     path("invitation/<str:token>/", accept_invitation, name="invitation"),
     path("sign-in/", single_sign_on.choose, name="sign_in_choose"),

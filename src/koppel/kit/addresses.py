@@ -1,0 +1,72 @@
+"""Which addresses an outbound call may reach, when a person typed where it goes.
+
+Decided on the address that is connected to, after the name was looked up: a name may point anywhere, and elsewhere the next
+time it is asked.
+"""
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+
+Network = IPv4Network | IPv6Network
+_NAT64 = IPv6Network("64:ff9b::/96")
+
+
+class AddressRefused(OSError):
+    """The name leads only to addresses that may not be called."""
+
+
+@dataclass(frozen=True)
+class AddressGuard:
+    """`networks` may be called besides public addresses, or alone when `public` is False."""
+
+    networks: tuple[Network, ...] = ()
+    public: bool = True
+
+    def allows(self, address: str) -> bool:
+        """Whether this IP address may be called. An IPv4 address that is wrapped in IPv6 is judged as what it is."""
+        one = _unwrapped(ip_address(address.partition("%")[0]))
+        if any(one in network for network in self.networks):
+            return True
+        return self.public and one.is_global and not one.is_multicast
+
+    def refuse(self, host: str) -> None:
+        """A host that is an address itself is never looked up. Raises `AddressRefused`."""
+        try:
+            allowed = self.allows(host.strip("[]"))
+        except ValueError:
+            return
+        if not allowed:
+            raise AddressRefused(host)
+
+
+class GuardedResolver(AbstractResolver):
+    """Looks a name up as the system does, and answers with the addresses that the guard allows."""
+
+    def __init__(self, guard: AddressGuard) -> None:
+        self._guard = guard
+        self._resolver = ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found: Sequence[ResolveResult] = await self._resolver.resolve(host, port, family)
+        allowed = [one for one in found if self._guard.allows(one["host"])]
+        if not allowed:
+            raise AddressRefused(host)
+        return allowed
+
+    async def close(self) -> None:
+        await self._resolver.close()
+
+
+def _unwrapped(one: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    if isinstance(one, IPv4Address):
+        return one
+    if one in _NAT64:
+        return IPv4Address(int(one) & 0xFFFFFFFF)
+    return one.ipv4_mapped or one.sixtofour or one

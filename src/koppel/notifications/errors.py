@@ -1,0 +1,7 @@
+"""What the notifications slice refuses."""
+
+
+class NoSuchWebhook(Exception):
+    """No such webhook, or none of the actor's organisation."""
+
+    is_refusal = True

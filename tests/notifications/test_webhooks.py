@@ -1,0 +1,337 @@
+"""The firm's own program is told: signed, tried again, never called at a private address, never about what is restricted."""
+
+import asyncio
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from typer.testing import CliRunner
+
+from koppel.audit.models import AuditEntry
+from koppel.connections.rotation import rotate
+from koppel.kit.addresses import AddressGuard
+from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.commands import app
+from koppel.notifications.models import Webhook, WebhookDelivery
+from koppel.notifications.tasks import keep
+from koppel.notifications.webhooks import sending
+from koppel.organisations.models import User
+from koppel.organisations.policy import Actor
+from tests.books.ledger import administration_of
+from tests.fixtures.stack import run_worker, wait_until
+from tests.notifications.firm import NEWS, TROUBLE, a_quarter_of_an_hour_passes, happens, is_over, told
+from tests.notifications.receiver import Receiver, is_signed_with, receiving
+from tests.vault.test_keys import OLD, key
+
+API = "/api/v1/webhooks"
+
+
+@pytest.fixture
+def anna(actor: Any) -> Actor:
+    return actor("administrator", name="Anna")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def browser(anna: Actor) -> Client:
+    client = Client()
+    client.force_login(User.objects.get(pk=anna.user_id))
+    return client
+
+
+@pytest.fixture
+def program(settings: Any) -> Iterator[Receiver]:
+    """In a network of the firm's own that its operator named."""
+    settings.WEBHOOK_NETWORKS = (ip_network("127.0.0.0/8"),)
+    with receiving() as receiver:
+        yield receiver
+
+
+def make(browser: Client, url: str, *events: str) -> dict[str, Any]:
+    given = {"name": "Tickets", "url": url, "events": list(events)}
+    answer = browser.post(API, given, content_type="application/json")
+    assert answer.status_code == 201, answer.content
+    return answer.json()  # type: ignore[no-any-return]
+
+
+def send(anna: Actor) -> int:
+    return sending.send_due(anna.organisation_id)
+
+
+def log(browser: Client, webhook: int) -> list[dict[str, Any]]:
+    """The oldest first."""
+    return browser.get(f"{API}/{webhook}/deliveries").json()[::-1]  # type: ignore[no-any-return]
+
+
+def later(anna: Actor, **failing: timedelta) -> None:
+    """As if the pauses were over; and as if it had been failing for so long."""
+    with organisation_scope(anna.organisation_id):
+        past = timezone.now() - timedelta(hours=1)
+        WebhookDelivery.objects.filter(state="waiting").update(due_at=past)
+        WebhookDelivery.objects.filter(state="claimed").update(claimed_at=past)
+        if failing:
+            Webhook.objects.update(failing_since=timezone.now() - failing["since"])
+
+
+def test_a_program_is_told_what_began_and_that_it_is_over(anna: Actor, browser: Client, program: Receiver) -> None:
+    made = make(browser, program.url, TROUBLE)
+    happens(anna, NEWS, facts={"name": "not asked for"})
+    happens(anna, TROUBLE, facts={"name": "x", "reason": "closed"}, about=("connection", 1))
+    a_quarter_of_an_hour_passes(anna)
+    assert send(anna) == 1
+    is_over(anna, TROUBLE)
+    assert send(anna) == 1
+    began, over = program.messages()
+    assert (began["type"], began["state"], over["state"]) == (TROUBLE, "told", "over")
+    assert began["sentence"] == {"en": "Trouble at x: closed", "nl": "Trouble at x: closed"}
+    assert (began["link"], began["about"]) == ("http://localhost:8400/issues/", {"kind": "connection", "id": 1})
+    assert began["began_at"] == over["began_at"]
+    for got, message in zip(program.got, (began, over), strict=True):
+        assert is_signed_with(made["secret"], got)
+        assert got["headers"]["webhook-id"] == message["id"]
+        assert abs(int(got["headers"]["webhook-timestamp"]) - time.time()) < 60
+    assert [(one["state"], one["status"], one["over"]) for one in log(browser, made["id"])] == [
+        ("sent", 200, False), ("sent", 200, True),
+    ]  # fmt: skip
+
+
+def test_trouble_that_heals_itself_is_never_told_to_a_program(anna: Actor, browser: Client, program: Receiver) -> None:
+    made = make(browser, program.url)
+    happens(anna, TROUBLE)
+    is_over(anna, TROUBLE)
+    happens(anna, "test_worse", facts={"account": "x"})
+    is_over(anna, "test_worse")
+    assert send(anna) == 0
+    assert program.got == []
+    assert [(one["state"], one["reason"]) for one in log(browser, made["id"])] == [("dropped", "healed")]
+
+
+def test_what_is_restricted_is_told_to_no_program(anna: Actor, browser: Client, program: Receiver) -> None:
+    make(browser, program.url)
+    hidden, shown = administration_of(anna, "Hidden", restricted=True), administration_of(anna, "Shown")
+    both = {one.pk: {"name": one.name, "reason": f"reason of {one.name}"} for one in (hidden, shown)}
+    happens(anna, NEWS, "both", administrations=both)
+    happens(anna, NEWS, "hidden", administrations={hidden.pk: {"name": "Hidden"}}, about=("administration", hidden.pk))
+    assert send(anna) == 1
+    assert b"Hidden" not in program.got[0]["body"]
+    (message,) = program.messages()
+    assert message["sentence"]["en"] == "News of Shown"
+    assert message["administrations"] == [{"id": shown.pk, "name": "Shown", "reason": "reason of Shown"}]
+
+
+def test_a_sign_in_is_the_persons_own_business(anna: Actor, browser: Client, program: Receiver) -> None:
+    make(browser, program.url)
+    refused = browser.post(
+        API, {"name": "x", "url": program.url, "events": ["new_sign_in"]}, content_type="application/json"
+    )
+    assert (refused.status_code, refused.json()["error"]) == (409, "refused")
+    happens(anna, "new_sign_in", facts={"browser": "x", "address": "192.0.2.1"})
+    assert send(anna) == 0
+
+
+def test_what_is_not_accepted_is_tried_again_later_and_later(anna: Actor, browser: Client, program: Receiver) -> None:
+    made = make(browser, program.url)
+    program.answers = [(500, {}), (302, {"Location": "http://127.0.0.1/elsewhere"}), (429, {"Retry-After": "7200"})]
+    happens(anna, NEWS, facts={"name": "x"})
+    pauses = []
+    for _attempt in range(3):
+        assert send(anna) == 0
+        assert send(anna) == 0, "not before its time"
+        with organisation_scope(anna.organisation_id):
+            pauses.append(WebhookDelivery.objects.get().due_at - timezone.now())
+        later(anna)
+    assert [round(one.total_seconds() / 60) for one in pauses] == [1, 5, 120]
+    assert send(anna) == 1
+    (one,) = log(browser, made["id"])
+    assert (one["state"], one["attempts"], one["status"], one["reason"]) == ("sent", 4, 200, "")
+    assert len({got["headers"]["webhook-id"] for got in program.got}) == 1
+    assert len({got["body"] for got in program.got}) == 1
+
+
+def test_a_program_that_accepts_nothing_for_days_is_switched_off_and_its_maker_told(
+    anna: Actor, browser: Client, program: Receiver
+) -> None:
+    made = make(browser, program.url)
+    program.answers = [(500, {})] * 3
+    happens(anna, NEWS, "one", facts={"name": "x"})
+    send(anna)
+    later(anna, since=timedelta(days=2))
+    send(anna)
+    assert told(anna) == ["News of x"]
+    later(anna, since=timedelta(days=4))
+    send(anna)
+    assert told(anna)[1:] == ["The webhook Tickets was switched off. It accepted nothing for three days."]
+    (hook,) = browser.get(API).json()
+    assert (hook["active"], hook["stopped_because"]) == (False, "silent")
+    happens(anna, NEWS, "two", facts={"name": "missed"})
+    assert send(anna) == 0
+    assert [one["state"] for one in log(browser, made["id"])] == ["failed"]
+    assert browser.post(f"{API}/{made['id']}/deliveries/again", {}, content_type="application/json").status_code == 409
+    browser.put(f"{API}/{made['id']}/active", {"active": True}, content_type="application/json")
+    again = browser.post(f"{API}/{made['id']}/deliveries/again", {}, content_type="application/json").json()
+    assert (again, send(anna)) == ({"count": 1}, 1)
+    with organisation_scope(anna.organisation_id):
+        acts = set(AuditEntry.objects.filter(subject_kind="webhook").values_list("act", "actor_kind"))
+    assert acts == {("webhook.made", "person"), ("webhook.stopped", "job"), ("webhook.switched_on", "person"),
+                    ("webhook.sent_again", "person")}  # fmt: skip
+
+
+def test_a_program_that_is_gone_is_switched_off_at_once(anna: Actor, browser: Client, program: Receiver) -> None:
+    make(browser, program.url)
+    program.answers = [(410, {})]
+    happens(anna, NEWS)
+    send(anna)
+    assert browser.get(API).json()[0]["stopped_because"] == "gone"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://127.0.0.1:1/", "https://[::1]/", "https://localhost/", "https://2130706433/", "https://0x7f.1/",
+     "https://[::ffff:10.0.0.1]/", "https://169.254.169.254/latest/meta-data", "https://0.0.0.0/"],
+)  # fmt: skip
+def test_an_address_within_is_not_called(anna: Actor, browser: Client, url: str) -> None:
+    """By number, by name, and by ways to write a number that only the system's own look-up understands."""
+    answer = browser.post(API, {"name": "x", "url": url}, content_type="application/json")
+    if answer.status_code == 409:
+        return
+    happens(anna, NEWS)
+    assert send(anna) == 0
+    (one,) = log(browser, answer.json()["id"])
+    assert (one["state"], one["reason"], one["status"]) == ("waiting", "address_not_allowed", None)
+
+
+def test_only_the_networks_that_were_named_are_within_reach() -> None:
+    guard = AddressGuard((ip_network("10.1.0.0/16"), ip_network("fd00::/8")))
+    reached = ["10.1.2.3", "fd00::1", "::ffff:10.1.2.3", "93.184.216.34", "2606:4700::1111"]
+    not_reached = [
+        "10.2.0.1",
+        "::ffff:10.2.0.1",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+        "100.64.0.1",
+        "224.0.0.1",
+        "fe80::1%eth0",
+    ]
+    assert [one for one in reached + not_reached if guard.allows(one)] == reached
+    assert not AddressGuard((ip_network("10.1.0.0/16"),), public=False).allows("93.184.216.34")
+
+
+def test_an_address_without_encryption_is_for_named_networks_alone(browser: Client, settings: Any) -> None:
+    for url in ("http://example.com/", "ftp://example.com", "https://a:b@example.com/", "https://exämple.com/", ""):
+        answer = browser.post(API, {"name": "x", "url": url}, content_type="application/json")
+        assert answer.status_code == 409, url
+    settings.WEBHOOK_NETWORKS = (ip_network("10.0.0.0/8"),)
+    assert make(browser, "http://10.0.0.9/hook")["active"]
+
+
+def test_the_secret_is_shown_once_sealed_renewed_and_rotated(
+    anna: Actor, browser: Client, program: Receiver, settings: Any
+) -> None:
+    old = make(browser, program.url)
+    assert "secret" not in browser.get(API).json()[0]
+    with organisation_scope(anna.organisation_id):
+        assert old["secret"].encode() not in bytes(Webhook.objects.get().secret)
+    fresh = browser.post(f"{API}/{old['id']}/secret").json()["secret"]
+    settings.VAULT_KEYS = f"{key('new')},{OLD}"
+    assert rotate("operator").sealed_again == 2
+    settings.VAULT_KEYS = key("new")
+    happens(anna, NEWS)
+    send(anna)
+    assert is_signed_with(old["secret"], program.got[0])
+    assert is_signed_with(fresh, program.got[0])
+    with organisation_scope(anna.organisation_id):
+        Webhook.objects.update(previous_until=timezone.now())
+    happens(anna, NEWS, "two")
+    send(anna)
+    assert not is_signed_with(old["secret"], program.got[1])
+    assert is_signed_with(fresh, program.got[1])
+
+
+def test_a_killed_worker_costs_a_second_delivery_at_most(
+    anna: Actor, browser: Client, program: Receiver, database_addresses: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program.holds = threading.Event()
+    monkeypatch.setenv("KOPPEL_WEBHOOK_NETWORKS", "127.0.0.0/8")
+    made = make(browser, program.url)
+    with run_worker(database_addresses.superuser_url) as worker:
+        browser.post(f"{API}/{made['id']}/test")
+        assert program.received.wait(20)
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.wait()
+    program.holds.set()
+    assert [one["state"] for one in log(browser, made["id"])] == ["claimed"]
+    later(anna)
+    asyncio.run(keep(timestamp=0))
+    with run_worker(database_addresses.superuser_url):
+        wait_until(lambda: [one["state"] for one in log(browser, made["id"])] == ["sent"], 20)
+    assert len(program.got) == 2
+    assert len({one["headers"]["webhook-id"] for one in program.got}) == 1
+
+
+def test_what_waits_for_a_webhook_that_just_failed_waits_with_it(
+    anna: Actor, browser: Client, program: Receiver
+) -> None:
+    make(browser, program.url)
+    program.answers = [(500, {})] * 8
+    for place in range(20):
+        happens(anna, NEWS, str(place))
+    assert send(anna) == 0
+    assert len(program.got) == 8
+
+
+def test_the_pages_make_test_and_remove_a_webhook(anna: Actor, browser: Client, program: Receiver) -> None:
+    page = browser.post(
+        "/organisation/webhooks/", {"name": "Chat", "url": program.url, "which": "some", "events": [NEWS]}
+    )
+    text = page.content.decode()
+    secret = text.split('id="secret-text" value="')[1].split('"')[0]
+    assert page.headers["Cache-Control"] == "no-store"
+    hook = browser.get(API).json()[0]["id"]
+    address = f"/organisation/webhooks/{hook}/"
+    assert secret not in browser.get(address).content.decode()
+    program.answers = [(500, {})]
+    browser.post(f"{address}act", {"act": "test"})
+    assert "on its way" in browser.get(f"{address}log").content.decode()
+    send(anna)
+    log_text = browser.get(f"{address}log").content.decode()
+    assert "500 It did not accept the message." in log_text
+    assert "no &lt;b&gt;thanks&lt;/b&gt;" in log_text
+    assert is_signed_with(secret, program.got[0])
+    browser.post(f"{address}act", {"act": "off"})
+    assert "The webhook was switched off." in browser.get(f"{address}?state=failed").content.decode()
+    browser.post(f"{address}act", {"act": "on"})
+    assert "1 message is sent again." in browser.post(f"{address}again", follow=True).content.decode()
+    assert send(anna) == 1
+    assert "is removed" in browser.post(f"{address}act", {"act": "remove"}, follow=True).content.decode()
+    assert browser.get(address).status_code == 404
+
+
+def test_the_shell_does_what_the_pages_do(anna: Actor, program: Receiver) -> None:
+    def koppel(*words: str) -> Any:
+        email = User.objects.get(pk=anna.user_id).email
+        outcome = CliRunner().invoke(app, [*words, "--as", email, "--json"])
+        assert outcome.exit_code == 0, outcome.output
+        return json.loads(outcome.stdout.splitlines()[-1])
+
+    made = koppel("add", "Tickets", program.url, "--event", NEWS)
+    assert made["secret"].startswith("whsec_")
+    assert koppel("list")[0]["events"] == [NEWS]
+    hook = str(made["id"])
+    program.answers = [(410, {})]
+    message = koppel("test", hook)["message"]
+    send(anna)
+    assert program.got[0]["headers"]["webhook-id"] == message
+    assert koppel("switch", hook, "--on")["active"]
+    assert koppel("again", hook) == {"webhook": made["id"], "sent_again": 1}
+    assert [(one["state"], one["reason"]) for one in koppel("log", hook)] == [("waiting", "")]
+    assert koppel("secret", hook)["secret"] != made["secret"]
+    assert koppel("remove", hook)["removed"]
+    assert koppel("list") == []
