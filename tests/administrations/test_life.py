@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.db import connection
 from django.utils import timezone
 from psycopg import sql
 
@@ -12,6 +13,7 @@ from koppel.administrations import life
 from koppel.administrations.models import Administration, Favourite
 from koppel.administrations.tasks import erase, keep_dates
 from koppel.audit.models import AuditEntry
+from koppel.audit.services import record
 from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue
 from koppel.kit.embedded_postgres import Addresses
@@ -47,8 +49,8 @@ def fill(boss: Actor, one: Administration) -> None:
 
 def tables_that_know(addresses: Addresses, administration_id: int) -> set[str]:
     """Every table with a column `administration_id` in which this one still stands."""
-    with psycopg.connect(addresses.superuser_url) as connection:
-        tables = connection.execute(
+    with psycopg.connect(addresses.superuser_url) as server:
+        tables = server.execute(
             "SELECT c.relname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
             " WHERE a.attname = 'administration_id' AND c.relkind IN ('r', 'p') AND NOT a.attisdropped"
             " AND c.relnamespace = 'public'::regnamespace"
@@ -57,7 +59,7 @@ def tables_that_know(addresses: Addresses, administration_id: int) -> set[str]:
         return {
             name
             for (name,) in tables
-            if connection.execute(question.format(sql.Identifier(name)), [administration_id]).fetchone() == (True,)
+            if server.execute(question.format(sql.Identifier(name)), [administration_id]).fetchone() == (True,)
         }
 
 
@@ -102,6 +104,18 @@ def test_a_client_that_left_is_kept_until_its_day_then_erased(actor: Any, databa
     boss = actor("administrator")
     one, sibling = administration_of(boss), administration_of(boss, "Blijft B.V.")
     fill(boss, one)
+    with organisation_scope(boss.organisation_id):
+        subject = ("administration", one.pk, one.name)
+        record(boss.organisation_id, boss.audit, "administration.identified", subject=subject, details={"n": "x"})
+        values = {str(one.pk): {"number": "68750110"}, str(sibling.pk): {"number": "69599084"}}
+        ids = [one.pk, sibling.pk]
+        details = {"administrations": ids, "before": {}, "after": values}
+        record(boss.organisation_id, boss.audit, "administrations.assigned", details=details)
+        details = {"companies": [sibling.name, one.name], "said": f'a "{one.name}'}
+        record(boss.organisation_id, boss.audit, "connection.released", details=details)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT audit_forget(%s, %s)", [boss.organisation_id, one.pk])
+        assert AuditEntry.objects.get(act="administration.identified").subject_name == one.name, "nobody forgets before"
     today = timezone.localdate()
     browser = browser_of(boss)
     asked = {"left_on": today.isoformat(), "erase_on": today.isoformat()}
@@ -129,6 +143,13 @@ def test_a_client_that_left_is_kept_until_its_day_then_erased(actor: Any, databa
     with organisation_scope(boss.organisation_id):
         assert not RemoteCompany.objects.filter(pk=one.remote_company_id).exists()
         assert AuditEntry.objects.get(act="administration.erased").subject_name == ""
+        before = AuditEntry.objects.get(act="administration.identified")
+        assert (before.subject_name, before.details, before.actor_name) == ("", {}, boss.name)
+        assigned = AuditEntry.objects.get(act="administrations.assigned").details
+        assert assigned["after"] == {str(sibling.pk): {"number": "69599084"}}
+        assert AuditEntry.objects.get(act="connection.released").details["companies"] == [sibling.name, "…"]
+        told = AuditEntry.objects.values_list("subject_name", "details")
+        assert not any(one.name in str(entry) for entry in told), "the trail names nobody any more"
 
 
 def test_a_client_that_came_back_is_not_erased(actor: Any) -> None:

@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from koppel.administrations import access
 from koppel.audit.models import ActorKind, AuditEntry, Door
 from koppel.audit.queries import changes_of
 from koppel.audit.services import AuditActor, record
@@ -18,6 +19,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations import tasks
 from koppel.organisations.models import Organisation, User
 from koppel.organisations.policy import Actor
+from tests.books.ledger import administration_of
 
 PAGE = "/organisation/activity/"
 
@@ -115,6 +117,42 @@ def test_the_application_cannot_make_the_trail_shorter_than_a_year(
         assert set(AuditEntry.objects.values_list("act", flat=True)) == {"division.made", "audit.expired"}
     with organisation_scope(stranger.organisation_id):
         assert AuditEntry.objects.filter(subject_name="Old").exists()
+
+
+def test_what_is_restricted_is_not_read_from_the_trail_either(boss: Actor, actor: Any) -> None:
+    """Nor what was written before it was restricted, nor by searching, nor in the file."""
+    with organisation_scope(boss.organisation_id):
+        firm = Organisation.objects.get()
+    named = actor("administrator", organisation=firm, name="Noor")
+    secret, other = administration_of(boss, "Familie Van Zorgen"), administration_of(boss, "Bakkerij B.V.")
+    with organisation_scope(boss.organisation_id):
+        for one in (secret, other):
+            record(
+                firm.pk, boss.audit, "administration.identified", subject=("administration", one.pk, one.name),
+                details={"after": {"number": f"nr-{one.name[:5]}"}},
+            )  # fmt: skip
+        values = {str(secret.pk): {"sector": "veiled"}, str(other.pk): {"sector": "shown"}}
+        record(
+            firm.pk, boss.audit, "administrations.changed", subject=("bulk_operation", 1, ""),
+            details={"administrations": [secret.pk, other.pk], "after": values},
+        )  # fmt: skip
+        record(firm.pk, boss.audit, "connection.released", details={"companies": [secret.name, other.name]})
+        access.set_access(boss, secret.pk, restricted=True, membership_ids=[named.membership_id])
+
+    def read(person: Actor, query: str) -> str:
+        answer = signed_in(person).get(f"{PAGE}?{query}")
+        return b"".join(answer).decode()
+
+    for query in ("", "format=csv"):
+        seen, veiled = read(named, query), read(boss, query)
+        for text in ("Familie Van Zorgen", "nr-Famil", "veiled"):
+            assert text in seen, (text, query)
+            assert text not in veiled, (text, query)
+        assert "Bakkerij B.V." in veiled
+        assert "nr-Bakke" in veiled
+        assert "shown" in veiled
+    assert "nr-Famil" in read(named, "q=zorgen")
+    assert "<td>…</td>" not in read(boss, "q=zorgen"), "no search tells that it is one of these"
 
 
 def test_only_what_differs_is_a_change() -> None:

@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from koppel.administrations import trail
 from koppel.administrations.errors import NotThere
 from koppel.administrations.models import Administration, Assignment, BulkItem, Favourite, Status
 from koppel.administrations.scope import visible_to
@@ -173,7 +174,8 @@ def deactivate_planned(organisation_id: int) -> int:
 def erase_some(organisation_id: int, administration_id: int) -> bool:
     """A part of what may be erased of it: withdrawn, or kept long enough. True while there may be more.
 
-    Books first, the row itself last; then one entry in the trail that names nobody. Restartable at any moment."""
+    Books first, the row itself last; then the trail names nobody any more, its older entries neither. Restartable at any
+    moment."""
     own = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
     over = Q(withdrawn_at__isnull=False) | Q(erase_on__lte=timezone.localdate(), left_on__isnull=False)
     one = own.filter(over).select_for_update(no_key=True).first()
@@ -183,6 +185,7 @@ def erase_some(organisation_id: int, administration_id: int) -> bool:
     for erase in _erasers:
         if erase(organisation_id, one.pk):
             return True
+    trail.forget(organisation_id, one.pk)
     _erase_row(one)
     details = {"reason": "withdrawn" if one.withdrawn_at else "kept_long_enough"}
     record(

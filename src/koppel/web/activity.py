@@ -13,8 +13,9 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 
+from koppel.administrations.trail import Veil, entries_for, veil_for
 from koppel.audit.models import AuditEntry, Door
-from koppel.audit.queries import Asked, actors_of, changes_of, entries_of, rest_of
+from koppel.audit.queries import Asked, actors_of, changes_of, rest_of
 from koppel.audit.services import record
 from koppel.kit.table_files import MEDIA_TYPES, Cell, Column, Format, Kind, write_table
 from koppel.organisations.policy import Permission
@@ -36,17 +37,17 @@ class _Pages(Paginator):  # type: ignore[type-arg]  # at run time it takes no ar
 def activity(request: MemberRequest) -> HttpResponseBase:
     """Filtered by person, act, door, period and words, all in the address bar."""
     request.actor.require(Permission.ORGANISATION)
-    asked = asked_for(request.GET)
-    found = entries_of(request.actor.organisation_id, asked)
+    asked, veil = asked_for(request.GET), veil_for(request.actor)
+    found = entries_for(request.actor, asked, veil)
     if request.GET.get("format") == "csv":
-        return _export(request, found, asked)
+        return _export(request, found, asked, veil)
     page = _Pages(found, PAGE_SIZE).get_page(request.GET.get("page"))
     context = {
         "place": "activity",
         "asked": asked,
         "is_filtered": asked != Asked(),
         "page": page,
-        "entries": [(one, changes_of(one.details), rest_of(one.details)) for one in page],
+        "entries": [(one, changes_of(one.details), rest_of(one.details)) for one in map(veil.over, page)],
         "people": actors_of(request.actor.organisation_id),
         "acts": sorted(((key, str(words)) for key, words in ACTS.items()), key=lambda one: one[1]),
         "doors": Door.choices,
@@ -69,7 +70,7 @@ def asked_for(query: QueryDict) -> Asked:
     )
 
 
-def _export(request: MemberRequest, found: Any, asked: Asked) -> HttpResponseBase:
+def _export(request: MemberRequest, found: Any, asked: Asked, veil: Veil) -> HttpResponseBase:
     """All rows that the filter finds, at most a million."""
     columns = (
         Column("at", _("When"), Kind.MOMENT),
@@ -82,7 +83,8 @@ def _export(request: MemberRequest, found: Any, asked: Asked) -> HttpResponseBas
         Column("what", _("What")),
         Column("details", _("Details")),
     )
-    content = write_table(Format.CSV, columns, (_row(one) for one in found[:1_000_000].iterator(chunk_size=2000)))
+    entries = map(veil.over, found[:1_000_000].iterator(chunk_size=2000))
+    content = write_table(Format.CSV, columns, map(_row, entries))
     told = {key: str(value) for key, value in vars(asked).items() if value not in ("", None)}
     record(request.actor.organisation_id, request.actor.audit, "audit.exported", details={"filter": told})
     name = f"activity-{timezone.localdate():%Y-%m-%d}.csv"
