@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from koppel.administrations.models import Administration
-from koppel.administrations.settings import Source, in_force
+from koppel.administrations.settings import RESOURCES, Source, in_force
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations import divisions, templates_of_settings
@@ -123,6 +123,40 @@ def test_what_the_organisation_switched_off_stays_off_below_it(actor: Any) -> No
     assert page.count("switched off by the organisation") == 2
     editor = browser_of(boss).get(f"/organisation/templates/{firm.templates[0]}/").content.decode()
     assert "switched off by the organisation" in editor
+
+
+def test_who_is_told_is_set_event_by_event_and_says_where_it_comes_from(actor: Any) -> None:
+    boss = actor("administrator")
+    firm = firm_of(boss, 6)
+    template = f"/organisation/templates/{firm.templates[0]}/"
+    browser = browser_of(boss)
+    with organisation_scope(boss.organisation_id):
+        Administration.objects.update(template_id=firm.templates[0])
+    page = browser.post(template, {"name": "Standard", "notify-sync_failing": "division"}).content.decode()
+    assert "6 of 6 administrations change" in page
+    assert "Syncs fail: and the people of its division" in page
+    browser.post(template, {"name": "Standard", "notify-sync_failing": "division", "confirmed": "6"})
+    settings = f"/administrations/{firm.ids[0]}/settings/"
+    form = {"fiscal_years_back": "1", "schedule": "daily", "full_comparison_weekday": "6", "resources": RESOURCES}
+    told = {"notify-sync_failing": "division", "notify-issue_raised": "assigned"}
+    browser.post(settings, {**form, **told})
+    with organisation_scope(boss.organisation_id):
+        one = Administration.objects.select_related("template", "organisation").get(pk=firm.ids[0])
+        assert one.settings == {"notify": {"issue_raised": "assigned"}}, "what the template says already stays there"
+        assert in_force(one).told_by == {
+            "sync_failing": Source.TEMPLATE, "issue_raised": Source.HERE,
+            "import_finished": Source.DEFAULT, "import_failed": Source.DEFAULT,
+        }  # fmt: skip
+    browser.post(settings, {"reset": "notify-issue_raised"})
+    browser.post("/organisation/settings/", {"name": "Firma", "notify-sync_failing": "nobody"})
+    with organisation_scope(boss.organisation_id):
+        one = Administration.objects.select_related("template", "organisation").get(pk=firm.ids[0])
+        assert (one.settings, in_force(one).notify["sync_failing"]) == ({}, "nobody")
+    assert "switched off by the organisation" in browser.get(settings).content.decode()
+    headers = {"content_type": "application/json"}
+    for wrong in ({"nothing": "nobody"}, {"sync_failing": "everybody"}, ["sync_failing"]):
+        answer = browser.patch(f"/api/v1{settings.rstrip('/')}", {"values": {"notify": wrong}}, **headers)
+        assert answer.status_code == 409, wrong
 
 
 def test_merging_templates_gives_the_other_one(actor: Any) -> None:

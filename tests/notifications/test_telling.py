@@ -8,7 +8,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from koppel.administrations.models import Administration, Favourite
+from koppel.administrations.models import Administration, Assignment, Favourite
 from koppel.connections.health import mark_lost
 from koppel.connections.models import Connection
 from koppel.issues.models import Issue
@@ -17,7 +17,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import Arrangement, Happening
 from koppel.notifications.new_issues import CONFIRM_FOR, tell_new_issues
 from koppel.notifications.services import notify
-from koppel.organisations.models import DivisionMember, Organisation
+from koppel.organisations.models import Division, DivisionMember, Organisation, Template
 from koppel.organisations.policy import Actor
 from koppel.organisations.services import save_division
 from tests.books.ledger import administration_of, assign
@@ -241,3 +241,48 @@ def test_a_single_issue_is_told_in_its_own_words(firm: Firm) -> None:
         Issue.objects.update(raised_at=timezone.now() - timedelta(hours=1))
         tell_new_issues(organisation_id)
     assert told(firm.ben) == ["First needs you: Entry 7 does not balance: debit and credit differ by 1.00."]
+
+
+def test_the_settings_of_an_administration_say_who_is_told_of_its_troubles(firm: Firm, actor: Any) -> None:
+    """Daan is assigned by choice, Cleo is of the division, Eva only by default. Ben is responsible."""
+    with organisation_scope(firm.anna.organisation_id):
+        organisation = Organisation.objects.get(pk=firm.anna.organisation_id)
+    daan, eva = (actor("user", organisation=organisation, name=name) for name in ("Daan", "Eva"))
+    quiet, small, wide = (administration_of(firm.anna, name) for name in ("Stil", "Klein", "Ruim"))
+    own = {"organisation_id": organisation.pk}
+    with organisation_scope(organisation.pk):
+        division = Division.objects.create(**own, name="Zuid")
+        DivisionMember.objects.create(**own, division=division, membership_id=firm.cleo.membership_id)
+        template = Template.objects.create(**own, name="Ruim", settings={"notify": {"sync_failing": "division"}})
+        Administration.objects.filter(pk=quiet.pk).update(settings={"notify": {"sync_failing": "nobody"}})
+        Administration.objects.filter(pk__in=[small.pk, wide.pk]).update(division=division)
+        Administration.objects.filter(pk=wide.pk).update(template=template)
+        for one in (small, wide):
+            Assignment.objects.create(**own, administration=one, membership_id=daan.membership_id)
+            Assignment.objects.create(**own, administration=one, membership_id=eva.membership_id, automatic=True)
+    prefers(daan, "sync_failing", mail="none")
+    names = {one.pk: {"name": one.name, "reason": "no answer"} for one in (quiet, small, wide)}
+    happens(firm.ben, "sync_failing", "connection 1", administrations=names)
+    a_quarter_of_an_hour_passes(firm.ben)
+    assert "Klein, Ruim" in told(firm.ben)[0]
+    assert "Stil" not in told(firm.ben)[0], "its settings tell nobody"
+    for person in (daan, firm.cleo):
+        assert "Ruim" in told(person)[0], "the template names these"
+        assert "Klein" not in told(person)[0]
+    assert (mails(daan), mails(firm.cleo)) == ([], ["waiting"]), "who silenced mail has silenced it"
+    assert told(eva) == told(firm.anna) == [], "being assigned by default subscribes nobody"
+
+
+def test_what_the_organisation_tells_nobody_of_is_told_nobody(firm: Firm) -> None:
+    one = administration_of(firm.anna, "Stil")
+    with organisation_scope(one.organisation_id):
+        Organisation.objects.update(settings={"notify": {"sync_failing": "nobody"}})
+        Administration.objects.update(settings={"notify": {"sync_failing": "division"}})
+    happens(firm.ben, "sync_failing", administrations={one.pk: {"name": one.name, "reason": "x"}})
+    a_quarter_of_an_hour_passes(firm.ben)
+    assert told(firm.ben) == told(firm.anna) == []
+    prefers(firm.anna, "sync_failing", screen="all")
+    is_over(firm.ben, "sync_failing")
+    happens(firm.ben, "sync_failing", administrations={one.pk: {"name": one.name, "reason": "x"}})
+    a_quarter_of_an_hour_passes(firm.ben)
+    assert len(told(firm.anna)) == 1, "who asked is told anyway"

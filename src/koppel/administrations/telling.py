@@ -4,7 +4,17 @@ from collections.abc import Collection
 
 from koppel.administrations.models import Administration, Assignment, Favourite
 from koppel.administrations.scope import visible_to
-from koppel.notifications.reach import About, Reach, Subject, register_open, register_reach, register_subject
+from koppel.administrations.settings import NOBODY, in_force
+from koppel.notifications.reach import (
+    About,
+    Audience,
+    Reach,
+    Subject,
+    register_audience,
+    register_open,
+    register_reach,
+    register_subject,
+)
 from koppel.organisations.models import DivisionMember, Membership
 from koppel.organisations.policy import Actor, Role
 
@@ -12,6 +22,7 @@ from koppel.organisations.policy import Actor, Role
 def register() -> None:
     register_reach(reach_of)
     register_open(open_among)
+    register_audience(audience_of)
     register_subject("administration", describe)
 
 
@@ -50,6 +61,26 @@ def reach_of(
     ids = list(touched.values_list("pk", flat=True))
     people = Membership.objects.filter(organisation_id=organisation_id, pk__in=membership_ids)
     return {one.pk: reach for one in people if (reach := _reach(one, ids)).seen}
+
+
+def audience_of(organisation_id: int, event: str, administration_ids: Collection[int]) -> dict[int, Audience]:
+    """Whom the settings in force name: those whom somebody chose for it, and the people of its division."""
+    own = Administration.objects.filter(organisation_id=organisation_id, pk__in=administration_ids)
+    found = list(own.select_related("template", "organisation"))
+    told = {one.pk: in_force(one).notify.get(event) for one in found}
+    chosen = Assignment.objects.filter(organisation_id=organisation_id, automatic=False)
+    members: dict[int, set[int]] = {one.pk: set() for one in found}
+    named = chosen.filter(administration__in=[key for key, to in told.items() if to in ("assigned", "division")])
+    for administration, member in named.values_list("administration_id", "membership_id"):
+        members[administration].add(member)
+    by_division = {one.pk: one.division_id for one in found if told[one.pk] == "division" and not one.restricted}
+    of_division: dict[int, set[int]] = {}
+    people = DivisionMember.objects.filter(organisation_id=organisation_id, division__in=set(by_division.values()))
+    for division, member in people.values_list("division_id", "membership_id"):
+        of_division.setdefault(division, set()).add(member)
+    for key, division_id in by_division.items():
+        members[key] |= of_division.get(division_id or 0, set())
+    return {key: Audience(told[key] == NOBODY, frozenset(those)) for key, those in members.items()}
 
 
 def _reach(person: Membership, ids: list[int]) -> Reach:

@@ -7,6 +7,8 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from koppel.organisations import bundles
+
 Words = str | Promise
 
 UNKNOWN = _("Something happened (%(event)s).")
@@ -20,7 +22,8 @@ class Event:
     `counts`: the fact that says how many there are. `fill(facts)` adds facts whose words depend on the reader's language.
     `confirm_seconds`: trouble that is over by then was never told. `absorbs`: events with the same key that say less.
     `covers_issues`: issue codes for which this event tells people already. `repeats`: told, it is over; the next announcement
-    with its key is news. `personal`: nobody's business but the person's; webhooks are not told."""
+    with its key is news. `personal`: nobody's business but the person's; webhooks are not told. `by_administration`: the
+    settings of the administrations that it touches say who is told."""
 
     sentence: Words
     collective: Words = ""
@@ -32,6 +35,7 @@ class Event:
     covers_issues: tuple[str, ...] = ()
     repeats: bool = False
     personal: bool = False
+    by_administration: bool = False
 
 
 _events: dict[str, Event] = {}
@@ -41,7 +45,9 @@ def register(event: str, sentence: Words, **more: Any) -> None:
     """`more` are the other fields of `Event`. Raises `ValueError` when two slices claim one event."""
     if event in _events and _events[event].sentence is not sentence:
         raise ValueError(f"The event {event!r} is registered twice.")
-    _events[event] = Event(sentence, **more)
+    entry = _events[event] = Event(sentence, **more)
+    if entry.by_administration:
+        bundles.register_event(event, entry.label)
 
 
 def entry_of(event: str) -> Event:

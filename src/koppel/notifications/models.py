@@ -64,6 +64,7 @@ class Because(models.TextChoices):
 
     RESPONSIBLE = "responsible", _("you are responsible for this")
     STAND_IN = "stand_in", _("you stand in for the person who is responsible")
+    SETTINGS = "settings", _("the settings of the administration name you")
     FOLLOWS = "follows", _("you asked to be told")
 
 

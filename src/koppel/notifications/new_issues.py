@@ -29,6 +29,7 @@ def register() -> None:
         collective=_("%(issues)s issues need you. They are about: %(names)s"),
         label=_("An issue was raised"),
         counts="issues",
+        by_administration=True,
         fill=_words,
         repeats=True,
     )

@@ -17,6 +17,14 @@ class Reach:
 
 
 @dataclass(frozen=True)
+class Audience:
+    """Whom the settings of an administration name for an event: beside who is responsible, or nobody at all."""
+
+    is_silent: bool = False
+    members: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
 class Subject:
     """What an event is about, in words, and the one person who is responsible for it (None: nobody in particular).
 
@@ -30,9 +38,11 @@ class Subject:
 OpenAmong = Callable[[int, Collection[int]], Collection[int]]
 ReachOf = Callable[[int, About, Collection[int], Collection[int]], Mapping[int, Reach]]
 Describe = Callable[[int, int], Subject]
+AudienceOf = Callable[[int, str, Collection[int]], Mapping[int, Audience]]
 
 _reach_of: list[ReachOf] = []
 _open_among: list[OpenAmong] = []
+_audience_of: list[AudienceOf] = []
 _describe: dict[str, Describe] = {}
 
 
@@ -46,6 +56,12 @@ def register_open(open_among: OpenAmong) -> None:
     """`open_among(organisation_id, administration_ids)`: those that are not for named people only."""
     if open_among not in _open_among:
         _open_among.append(open_among)
+
+
+def register_audience(audience_of: AudienceOf) -> None:
+    """`audience_of(organisation_id, event, administration_ids)`: by administration; members no more than may see it."""
+    if audience_of not in _audience_of:
+        _audience_of.append(audience_of)
 
 
 def register_subject(kind: str, describe: Describe) -> None:
@@ -65,6 +81,13 @@ def reach_of(
 def open_among(organisation_id: int, administration_ids: Collection[int]) -> frozenset[int]:
     """Those of which a program of the organisation may be told."""
     return frozenset(found for one in _open_among for found in one(organisation_id, administration_ids))
+
+
+def audience_of(organisation_id: int, event: str, administration_ids: Collection[int]) -> dict[int, Audience]:
+    found: dict[int, Audience] = {}
+    for one in _audience_of:
+        found.update(one(organisation_id, event, administration_ids))
+    return found
 
 
 def subject_of(organisation_id: int, about: About) -> Subject:

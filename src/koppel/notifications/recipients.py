@@ -1,13 +1,14 @@
 """Who is told of an event: one responsible person or a stand-in, and those who asked. Being assigned subscribes nobody."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from koppel.notifications.catalogue import entry_of
 from koppel.notifications.models import Arrangement, Because, Channel, Happening, Preference, Scope
-from koppel.notifications.reach import Reach, reach_of
+from koppel.notifications.reach import Audience, Reach, audience_of, reach_of
 from koppel.organisations.models import Membership
 from koppel.organisations.policy import Role
 
@@ -26,11 +27,39 @@ class Recipient:
 
 
 def recipients_of(happening: Happening) -> list[Recipient]:
-    """The responsible one first. In scope."""
-    organisation_id = happening.organisation_id
+    """The responsible one first, unless the settings of all that it touches tell nobody; then whom they name, then who asked.
+    In scope."""
+    organisation_id, event = happening.organisation_id, happening.event
+    touched = frozenset(int(one) for one in happening.administrations)
+    audiences = audience_of(organisation_id, event, touched) if entry_of(event).by_administration and touched else {}
+    silent = frozenset(key for key, audience in audiences.items() if audience.is_silent)
     first, because = stand_in_for(organisation_id, happening.responsible_id)
-    found = [responsible_recipient(organisation_id, happening.event, first, because)] if first else []
-    return found + _followers(happening, without=first)
+    found: dict[int, Recipient] = {}
+    if first and (not touched or silent != touched):
+        found[first] = responsible_recipient(organisation_id, event, first, because)
+        found[first].seen = touched - silent if silent else None
+    for one in [*_named_by_settings(happening, audiences), *_followers(happening)]:
+        there = found.setdefault(one.membership_id, one)
+        if there is not one and there.membership_id != first:
+            there.channels |= one.channels
+            there.seen = (there.seen or frozenset()) | (one.seen or frozenset())
+    return list(found.values())
+
+
+def _named_by_settings(happening: Happening, audiences: Mapping[int, Audience]) -> list[Recipient]:
+    """On screen and by mail; mail that a person silenced stays silent."""
+    seen: dict[int, set[int]] = {}
+    for administration, audience in audiences.items():
+        for member in audience.members:
+            seen.setdefault(member, set()).add(administration)
+    present = here(happening.organisation_id).filter(pk__in=seen).order_by("pk").values_list("pk", flat=True)
+    chosen = scopes_of(happening.organisation_id, happening.event, seen)
+    found = []
+    for member in present:
+        silenced = chosen.get((member, Channel.MAIL)) == Scope.NONE
+        channels = {Channel.SCREEN} if silenced else {Channel.SCREEN, Channel.MAIL}
+        found.append(Recipient(member, Because.SETTINGS, channels, frozenset(seen[member])))
+    return found
 
 
 def responsible_recipient(organisation_id: int, event: str, membership_id: int, because: Because) -> Recipient:
@@ -72,11 +101,11 @@ def scopes_of(
     return {(one.membership_id, one.channel): one.scope for one in own}
 
 
-def _followers(happening: Happening, *, without: int | None) -> list[Recipient]:
+def _followers(happening: Happening) -> list[Recipient]:
     asked = {
         key: scope
         for key, scope in scopes_of(happening.organisation_id, happening.event).items()
-        if scope not in (Scope.NONE, Scope.MINE) and key[0] != without
+        if scope not in (Scope.NONE, Scope.MINE)
     }
     present = set(here(happening.organisation_id).filter(pk__in={key[0] for key in asked}).values_list("pk", flat=True))
     about = (happening.about_kind, happening.about_id)

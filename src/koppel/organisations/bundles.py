@@ -35,18 +35,27 @@ KEYS = {
     "fiscal_years_back": gettext_lazy("Fiscal years before the current one"),
     "schedule": gettext_lazy("Schedule"),
     "full_comparison_weekday": gettext_lazy("Full comparison on"),
-    "notify": gettext_lazy("Notices"),
+    "notify": gettext_lazy("Who is told"),
 }
+AUDIENCES = {
+    "nobody": gettext_lazy("nobody"),
+    "responsible": gettext_lazy("who is responsible"),
+    "assigned": gettext_lazy("and whom somebody assigned"),
+    "division": gettext_lazy("and the people of its division"),
+}
+"""Who hears of an event without asking for it; each but the first includes the one before it."""
 FISCAL_YEARS_BACK_MAX = 20
 DEFAULTS: dict[str, Any] = {
     "resources": list(RESOURCES),
     "fiscal_years_back": 1,
     "schedule": "daily",
     "full_comparison_weekday": 6,
-    "notify": ["import_finished", "sync_failed"],
+    "notify": {},
 }
 """Koppel's own, where nobody sets anything. `full_comparison_weekday` counts from Monday = 0, `fiscal_years_back` from the
-current one."""
+current one. `notify` maps events to audiences; one that it does not name is told to who is responsible."""
+AUDIENCE_DEFAULT = "responsible"
+_events: dict[str, str | Promise] = {}
 _resource_labels: dict[str, str | Promise] = {}
 
 
@@ -57,6 +66,21 @@ def register_resource_labels(labels: Mapping[str, str | Promise]) -> None:
 
 def resource_label(key: str) -> str:
     return str(_resource_labels.get(key, key))
+
+
+def register_event(key: str, label: str | Promise) -> None:
+    """Something that happens to administrations, of which their settings say who is told."""
+    _events[key] = label
+
+
+def events() -> Mapping[str, str | Promise]:
+    return dict(_events)
+
+
+def told_of(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Event to audience, as far as these settings say."""
+    found = settings.get("notify")
+    return dict(found) if isinstance(found, Mapping) else {}
 
 
 def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -73,14 +97,19 @@ def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
         problems["schedule"] = "unknown_schedule"
     if settings.get("full_comparison_weekday", 0) not in range(7):
         problems["full_comparison_weekday"] = "out_of_range"
+    notify = settings.get("notify", {})
+    if not isinstance(notify, Mapping) or not notify.keys() <= _events.keys():
+        problems["notify"] = "unknown_event"
+    elif not {str(one) for one in notify.values()} <= AUDIENCES.keys():
+        problems["notify"] = "unknown_audience"
     return problems
 
 
-def asked(form: QueryDict, before: Mapping[str, Any]) -> dict[str, Any]:
+def asked(form: QueryDict) -> dict[str, Any]:
     """The bundle that a form asks for. A field left empty is not set, so that what lies beneath holds.
 
-    Keys that the form does not show stay as they were `before`. Raises `Refused` with a sentence."""
-    values = {key: value for key, value in before.items() if key == "notify"}
+    Raises `Refused` with a sentence."""
+    values: dict[str, Any] = {}
     if form.get("resources_set"):
         values["resources"] = form.getlist("resources")
     for key in ("fiscal_years_back", "full_comparison_weekday"):
@@ -88,6 +117,8 @@ def asked(form: QueryDict, before: Mapping[str, Any]) -> dict[str, Any]:
             values[key] = int(text) if text.isdecimal() and len(text) < 4 else -1
     if schedule := form.get("schedule", ""):
         values["schedule"] = schedule
+    if notify := {key: audience for key in _events if (audience := form.get(f"notify-{key}", ""))}:
+        values["notify"] = notify
     refuse_problems(values)
     return values
 

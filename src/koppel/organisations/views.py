@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from koppel.organisations import services
-from koppel.organisations.bundles import RESOURCES, SCHEDULE_NAMES, WEEKDAYS, asked
+from koppel.organisations.bundles import AUDIENCES, RESOURCES, SCHEDULE_NAMES, WEEKDAYS, asked, events, told_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Organisation
 from koppel.organisations.policy import Permission
@@ -21,7 +21,13 @@ def settings_page(request: MemberRequest) -> HttpResponse:
     if request.method == "POST":
         return _done(request, _change_organisation)
     organisation = Organisation.objects.get(pk=request.actor.organisation_id)
-    context = {"place": "settings", "organisation": organisation, **_choices()}
+    told = told_of(organisation.settings)
+    context = {
+        "place": "settings",
+        "organisation": organisation,
+        "notify": [(key, label, told.get(key, ""), "") for key, label in events().items()],
+        **_choices(),
+    }
     return render(request, "organisations/settings.html", context)
 
 
@@ -36,8 +42,7 @@ def _done(request: MemberRequest, act: Any) -> HttpResponse:
 
 
 def _change_organisation(request: MemberRequest) -> None:
-    before = Organisation.objects.values_list("settings", flat=True).get(pk=request.actor.organisation_id)
-    values = asked(request.POST, before)
+    values = asked(request.POST)
     services.change_organisation(request.actor, name=request.POST.get("name", ""), settings=values)
 
 
@@ -47,4 +52,5 @@ def _choices() -> dict[str, Any]:
         "all_resources": RESOURCES,
         "schedules": list(SCHEDULE_NAMES.items()),
         "weekdays": list(enumerate(WEEKDAYS)),
+        "audiences": list(AUDIENCES.items()),
     }

@@ -23,17 +23,20 @@ def register() -> None:
         "import_finished",
         _("The import of %(total)s administrations is complete: %(active)s active, %(others)s need attention."),
         label=_("An import is complete"),
+        by_administration=True,
     )
     notices.register(
         "import_failed",
         _("The import of %(total)s administrations failed: none of them could be read."),
         label=_("An import failed"),
+        by_administration=True,
     )
     notices.register(
         "sync_failing",
         _("The sync of %(name)s fails: %(reason)s"),
         collective=_("The sync of %(count)s administrations of one connection fails: %(names)s"),
         label=_("Syncs fail"),
+        by_administration=True,
         confirm_seconds=CONFIRM_SECONDS,
         covers_issues=("sync_failed", "not_consented", "setup_missing", "contract_broken"),
     )

@@ -18,7 +18,7 @@ from koppel.administrations.errors import NotThere
 from koppel.administrations.models import Administration
 from koppel.administrations.settings import DEFAULTS, RESOURCES, InForce, in_force
 from koppel.issues.queries import open_issues
-from koppel.organisations.bundles import SCHEDULE_NAMES, WEEKDAYS
+from koppel.organisations.bundles import AUDIENCES, SCHEDULE_NAMES, WEEKDAYS, events, told_of
 from koppel.organisations.bundles import asked as asked_bundle
 from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Permission
@@ -89,6 +89,11 @@ def settings_page(request: MemberRequest, administration_id: int) -> HttpRespons
         "all_resources": RESOURCES,
         "schedules": list(SCHEDULE_NAMES.items()),
         "weekdays": list(enumerate(WEEKDAYS)),
+        "audiences": list(AUDIENCES.items()),
+        "notify": [
+            (event, label, now.notify[event], now.told_by[event], event in now.silenced)
+            for event, label in events().items()
+        ],
         "may_change": request.actor.may(Permission.CHANGE_ADMINISTRATIONS),
     }
     return render(request, "administrations/settings.html", context)
@@ -144,10 +149,15 @@ def _save(request: MemberRequest, one: Administration) -> None:
 def _asked_settings(request: HttpRequest, one: Administration) -> dict[str, Any]:
     """What the form changes. A value that is in force already stays where it comes from. Raises `Refused`."""
     if key := request.POST.get("reset"):
+        event = key.removeprefix("notify-")
+        if event != key:
+            return {"notify": {name: to for name, to in told_of(one.settings).items() if name != event} or None}
         return {key: None} if key in DEFAULTS else {}
-    wanted = {"resources": request.POST.getlist("resources"), **asked_bundle(request.POST, {})}
+    wanted = {"resources": request.POST.getlist("resources"), **asked_bundle(request.POST)}
     now = in_force(one)
-    return {key: value for key, value in wanted.items() if not _is_in_force(now, key, value)}
+    told = {event: to for event, to in wanted.pop("notify", {}).items() if to != now.notify[event]}
+    changed = {key: value for key, value in wanted.items() if not _is_in_force(now, key, value)}
+    return changed | ({"notify": told_of(one.settings) | told} if told else {})
 
 
 def _is_in_force(now: InForce, key: str, value: Any) -> bool:

@@ -12,7 +12,19 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from koppel.organisations import templates_of_settings
-from koppel.organisations.bundles import DEFAULTS, KEYS, RESOURCES, SCHEDULE_NAMES, WEEKDAYS, asked, resource_label
+from koppel.organisations.bundles import (
+    AUDIENCE_DEFAULT,
+    AUDIENCES,
+    DEFAULTS,
+    KEYS,
+    RESOURCES,
+    SCHEDULE_NAMES,
+    WEEKDAYS,
+    asked,
+    events,
+    resource_label,
+    told_of,
+)
 from koppel.organisations.dependants import Effects
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Template
@@ -28,7 +40,7 @@ def listing(request: MemberRequest) -> HttpResponse:
     if request.method == "POST":
         return _make(request)
     rows = [(line, in_words(line.settings)) for line in templates_of_settings.lines(request.actor)]
-    context = {"place": PLACE, "rows": rows, "no_bundle": {}, **_choices(request.actor)}
+    context = {"place": PLACE, "rows": rows, "no_bundle": {}, **_choices(request.actor, {})}
     return render(request, "organisations/templates.html", context)
 
 
@@ -76,12 +88,15 @@ def value_in_words(key: str, value: Any) -> str:
         return str(SCHEDULE_NAMES.get(value, value))
     if key == "full_comparison_weekday":
         return str(WEEKDAYS[value])
+    if key == "notify":
+        told = [f"{events().get(event, event)}: {AUDIENCES.get(one, one)}" for event, one in value.items()]
+        return "; ".join(told) or str(AUDIENCES[AUDIENCE_DEFAULT])
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _make(request: MemberRequest) -> HttpResponse:
     try:
-        made = templates_of_settings.make(request.actor, request.POST.get("name", ""), asked(request.POST, {}))
+        made = templates_of_settings.make(request.actor, request.POST.get("name", ""), asked(request.POST))
     except Refused as refusal:
         messages.error(request, str(refusal))
         return HttpResponseRedirect(request.path)
@@ -92,7 +107,7 @@ def _make(request: MemberRequest) -> HttpResponse:
 def _change(request: MemberRequest, template: Template, context: dict[str, Any]) -> HttpResponse:
     """Confirmed, or without effect: stored. Else the same form with what it would do and a second button."""
     form = request.POST
-    settings, archived = asked(form, template.settings), form.get("archived") == "1"
+    settings, archived = asked(form), form.get("archived") == "1"
     effects = templates_of_settings.preview(request.actor, template.pk, settings)
     if effects.changed and form.get("confirmed") != str(effects.changed):
         context |= {"bundle": settings, "name": form.get("name", ""), "archived": archived}
@@ -116,11 +131,12 @@ def _editor(request: MemberRequest, template: Template, context: Mapping[str, An
     lines = templates_of_settings.lines(request.actor)
     line = next(each for each in lines if each.id == template.pk)
     others = [each for each in lines if not each.is_archived and each.id != template.pk]
-    frame = {"place": PLACE, "template": template, "line": line, "others": others, **_choices(request.actor)}
+    choices = _choices(request.actor, context["bundle"])
+    frame = {"place": PLACE, "template": template, "line": line, "others": others, **choices}
     return render(request, "organisations/template.html", {**frame, **context})
 
 
-def _choices(actor: Actor) -> dict[str, Any]:
+def _choices(actor: Actor, bundle: Mapping[str, Any]) -> dict[str, Any]:
     """What the form offers, and what holds where it sets nothing."""
     below = templates_of_settings.beneath(actor)
     return {
@@ -130,7 +146,20 @@ def _choices(actor: Actor) -> dict[str, Any]:
         "beneath": {key: _beneath(key, below) for key in KEYS},
         "cap": set(RESOURCES) - set(below.get("resources", RESOURCES)),
         "schedule_is_off": below.get("schedule") == "off",
+        "audiences": list(AUDIENCES.items()),
+        "notify": _notify(bundle, below),
     }
+
+
+def _notify(bundle: Mapping[str, Any], below: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """(event, its name, what the bundle says, what holds where it says nothing) of each event."""
+    own, beneath = told_of(bundle), told_of(below)
+    return [(key, str(label), own.get(key, ""), _told_beneath(beneath.get(key))) for key, label in events().items()]
+
+
+def _told_beneath(audience: str | None) -> str:
+    source = _("from the organisation") if audience else _("Koppel's default")
+    return f"{AUDIENCES[audience or AUDIENCE_DEFAULT]} ({source})"
 
 
 def _beneath(key: str, below: Mapping[str, Any]) -> str:
