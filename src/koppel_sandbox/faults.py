@@ -17,8 +17,9 @@ CALLS_MAX = 100_000
 class Fault:
     """Applies to the next `times` calls whose path matches `path` (a regular expression, any case), after `skip` of them.
 
-    `kind`: status, html, truncate, garbage, drop, slow, duplicate, replace. `body` is the text of kind status; kind
-    replace puts it wherever the answer has `old`."""
+    `kind`: status, down, html, truncate, garbage, drop, slow, duplicate, replace. All but down spoil the answer of a call that
+    was performed; down answers as status does and performs nothing. `body` is the text of kind status; kind replace puts it
+    wherever the answer has `old`."""
 
     path: str
     kind: str = "status"

@@ -136,6 +136,24 @@ def test_a_consent_that_is_about_to_end_is_told_once(anna: Connected) -> None:
     assert issues(anna) == set()
 
 
+def test_consents_that_were_given_together_and_end_together_are_told_of_once(connected: MakeConnected) -> None:
+    """One company per sign-in: eight of them within eight minutes. Anna signs in again for one after the other."""
+    anna = connected("company_per_sign_in")
+    tenants = [one["tenant_id"] for one in anna.sandbox.companies()]
+    for tenant in tenants[1:]:
+        sign_in(anna, "add_company", anew=True, tenant=tenant)
+    ends = datetime.now(UTC) + timedelta(days=6)
+    with organisation_scope(anna.actor.organisation_id):
+        for minutes, grant in enumerate(Grant.objects.order_by("pk")):
+            Grant.objects.filter(pk=grant.pk).update(refresh_expires_at=ends + timedelta(minutes=minutes))
+    told = [tell_of_endings()]
+    for tenant in tenants:
+        assert issues(anna) == {"consent_expiring"}, "the others still end"
+        sign_in(anna, "reconnect", tenant=tenant)
+        told.append(tell_of_endings())
+    assert (sum(told), notices(anna), issues(anna)) == (1, ["consent_expiring"], set())
+
+
 def test_what_degraded_or_lay_idle_is_probed_by_itself(anna: Connected) -> None:
     change(anna, Connection, state="degraded", probe_at=datetime.now(UTC), last_contact_at=None)
     look(anna)

@@ -2,29 +2,34 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 import pytest
+from django.db import connections
 
 from koppel.connections import runtime
 from koppel.connections.grants import forgive_app, keep_grant
 from koppel.connections.keeper import Keeper
-from koppel.connections.models import Connection, ConnectionEvent
+from koppel.connections.models import Connection, ConnectionEvent, Grant
 from koppel.connections.sessions import Runtime
 from koppel.connector.contract import Tokens
 from koppel.connector.errors import ConnectorError, ConsentLost, SetupMissing, Unreachable
 from koppel.connector.registry import connectors
-from koppel.kit.clock import now
+from koppel.issues.models import Issue
+from koppel.kit.clock import clock_set_to, now
 from koppel.kit.http import HttpClient
 from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.notifications.models import Notice
 from tests.fixtures.stack import CLIENTS, Sandbox, register_app
 from tests.vault.grants import Given, connection_of, expire, give
 
+T = TypeVar("T")
 CLIENT, SERVICE = CLIENTS["company_list"], CLIENTS["service"]
 
 
@@ -312,7 +317,7 @@ def test_the_keeper_renews_what_nobody_uses(given: Given, sandbox: Sandbox) -> N
     row = given.row()
     assert row.generation == 2
     assert row.attend_at is not None
-    assert timedelta(hours=11) < row.attend_at - now() < timedelta(hours=12, minutes=1)
+    assert timedelta(hours=9) < row.attend_at - now() < timedelta(hours=12, minutes=1)
     assert asked(sandbox) == 1
 
 
@@ -325,6 +330,63 @@ def test_the_keeper_brings_a_degraded_connection_back(given: Given, sandbox: San
     assert given.row().connection.state == "active"
     with organisation_scope(given.organisation_id):
         assert ConnectionEvent.objects.filter(connection_id=given.connection_id, kind="degraded").count() == 1
+
+
+def test_consents_that_were_given_together_are_not_renewed_together_for_ever(given: Given, sandbox: Sandbox) -> None:
+    """A hundred in one minute, unused: their next renewals lie hours apart."""
+    many = give(sandbox, given.row().connection, 100, expired=False)
+    with organisation_scope(given.organisation_id):
+        rows = Grant.objects.filter(pk__in=[one.grant_id for one in many])
+        at = sorted(one for one in rows.values_list("attend_at", flat=True) if one is not None)
+    assert len(at) == 100
+    assert at[-1] - at[0] > timedelta(hours=1)
+    assert at[-1] - now() < timedelta(hours=12, minutes=1)
+
+
+def test_a_token_endpoint_that_is_down_for_an_hour_is_asked_seldom_and_comes_back_by_itself(
+    given: Given, sandbox: Sandbox
+) -> None:
+    """The hour passes on two clocks, the vault's and the vendor's; syncs ask for a token every ten seconds."""
+    sandbox.fault("/connect/token", kind="down", status=503, times=10_000)
+    began, passed = now(), timedelta(0)
+
+    async def hour(made: Runtime) -> None:
+        nonlocal passed
+        keeper = Keeper(made.vault)
+        while passed < timedelta(hours=1):
+            await keeper.round()
+            await keeper.settle()
+            with pytest.raises(Unreachable):
+                await made.vault.access_token(given.organisation_id, given.grant_id)
+            passed += timedelta(seconds=10)
+        assert 10 < asked(sandbox) < 25, "at growing pauses of up to five minutes"
+        assert given_row().connection.state == "degraded"
+        sandbox.control("faults", method="DELETE")
+        sandbox.control("clock", {"advance_seconds": passed.total_seconds()})
+        passed += timedelta(minutes=6)
+        await keeper.round()
+        await keeper.settle()
+
+    def given_row() -> Grant:
+        return in_thread(given.row)
+
+    with clock_set_to(lambda: began + passed):
+        within(hour)
+    row = given.row()
+    assert (row.failures, row.lost_at, row.connection.state) == (0, None, "active")
+    with organisation_scope(given.organisation_id):
+        kinds = list(ConnectionEvent.objects.order_by("pk").values_list("kind", flat=True))
+        assert kinds == ["degraded"]
+        assert not Notice.objects.exists()
+        assert not Issue.objects.exists()
+
+
+def in_thread(work: Callable[[], T]) -> T:
+    """Django's own connections belong to a thread without a loop."""
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(work).result()
+        pool.submit(connections.close_all).result()
+    return found
 
 
 def _keep(times: int = 1) -> None:

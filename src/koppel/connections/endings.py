@@ -14,7 +14,7 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications.services import notify
 
 NOTICE = timedelta(days=7)
-"""How long before a consent ends its owner is told, once."""
+"""How long before a consent ends its owner is told, once for all that end within a day: many are given one after the other."""
 SILENCE = timedelta(days=1)
 """After this long without an answer of the vendor there is an issue; until then nobody is bothered."""
 ALIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED, ConnectionState.PAUSED)
@@ -30,8 +30,9 @@ SELECT c.organisation_id, c.id, min(coalesce(g.refresh_expires_at, g.issued_at +
 _NEAR = f"""
 SELECT * FROM ({_ENDS.format(which="c.state IN ('active', 'degraded', 'paused')")}
 HAVING min(coalesce(g.refresh_expires_at, g.issued_at + a.refresh_days * interval '1 day')) < now() + %s * interval '1 second'
-   AND min(coalesce(g.refresh_expires_at, g.issued_at + a.refresh_days * interval '1 day'))
-       IS DISTINCT FROM c.expiry_told_for) AS near LIMIT 500
+   AND (c.expiry_told_for IS NULL
+        OR min(coalesce(g.refresh_expires_at, g.issued_at + a.refresh_days * interval '1 day'))
+           NOT BETWEEN c.expiry_told_for AND c.expiry_told_for + interval '1 day')) AS near LIMIT 500
 """  # noqa: S608 - our own text
 
 
@@ -49,6 +50,12 @@ def ends_of(connection_ids: list[int]) -> dict[int, datetime]:
     with database.cursor() as cursor:
         cursor.execute(_ENDS.format(which="c.id = ANY(%s)"), [connection_ids])
         return {key: ends for _organisation, key, ends in cursor.fetchall() if ends is not None}
+
+
+def one_ends_soon(connection_id: int) -> bool:
+    """Whether a consent of this connection is still about to end. In the caller's scope."""
+    ends = ends_of([connection_id]).get(connection_id)
+    return ends is not None and ends < timezone.now() + NOTICE
 
 
 def tell_of_endings() -> int:

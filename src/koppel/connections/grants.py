@@ -1,5 +1,6 @@
 """Grants: keep the tokens of a consent that was just given, and forgive what the vault noted against an app registration."""
 
+import random
 from datetime import datetime, timedelta
 
 from koppel.connections.models import AppRegistration, Connection, Grant
@@ -50,10 +51,12 @@ def forgive_app(app: AppRegistration) -> int:
 
 
 def keep_alive_at(connector_key: str, issued_at: datetime, refresh_expires_at: datetime | None) -> datetime | None:
-    """When tokens must be renewed lest the grant dies unused: half-way to the vendor's limit. None: no limit is known."""
+    """When tokens must be renewed lest the grant dies unused: before half of the vendor's limit. None: no limit is known.
+
+    Spread over a tenth of the limit, so that consents that were given together are not renewed together for ever."""
     limits: list[timedelta] = []
     if within := connector(connector_key).descriptor.keep_alive_within:
         limits.append(within)
     if refresh_expires_at:
         limits.append(refresh_expires_at - issued_at)
-    return issued_at + min(limits) / 2 if limits else None
+    return issued_at + min(limits) * random.uniform(0.4, 0.5) if limits else None  # noqa: S311 - jitter

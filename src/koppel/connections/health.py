@@ -12,6 +12,7 @@ import structlog
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from koppel.connections.endings import one_ends_soon
 from koppel.connections.models import Connection, ConnectionState, Grant, RemoteCompany
 from koppel.connections.timeline import begin_event, end_event, note_event
 from koppel.issues.services import raise_issue, resolve_issues
@@ -155,7 +156,8 @@ def _become_active(connection: Connection) -> None:
 def _forget_loss(connection: Connection) -> None:
     subject = ("connection", connection.pk)
     resolve_issues(connection.organisation_id, subject, "consent_lost")
-    resolve_issues(connection.organisation_id, subject, "consent_expiring")
+    if not one_ends_soon(connection.pk):
+        resolve_issues(connection.organisation_id, subject, "consent_expiring")
     settle(connection.organisation_id, "connection_lost", f"connection {connection.pk}")
     end_event(connection, "lost")
     if not grants_of(connection).exclude(lost_at=None).exists():

@@ -128,8 +128,9 @@ def _misbehave(state: Faults) -> Middleware:
             await asyncio.sleep(state.latency_seconds)
         header = request.headers.get("ipp-company-id", "")
         fault = state.next_for(request.path, int(header) if header.isdigit() else None)
+        response: web.StreamResponse
         try:
-            response = await handler(request)
+            response = web.Response() if fault and fault.kind == "down" else await handler(request)
         except web.HTTPException as raised:
             response = raised
         if fault is not None:
