@@ -105,11 +105,14 @@ def test_a_replayed_answer_changes_nothing_and_its_code_is_sent_once(anna: Newco
     assert (connections_of(anna.actor), token_calls(sandbox)) == (1, 1)
 
 
-def test_a_code_of_another_sign_in_does_not_fit(anna: Newcomer, sandbox: Sandbox) -> None:
-    app = register_app(sandbox)
+@pytest.mark.parametrize(
+    ("language", "sentence"), [("en", "used before, or it took too long"), ("nl", "Deze aanmelding is al gebruikt")]
+)
+def test_a_code_of_another_sign_in_does_not_fit(actor: Any, sandbox: Sandbox, language: str, sentence: str) -> None:
+    anna, app = newcomer(actor(), sandbox, language), register_app(sandbox)
     stolen = sandbox.sign_in(anna.begin(app.pk))["code"]
     page = anna.answered({**sandbox.sign_in(anna.begin(app.pk)), "code": stolen})
-    assert "used before, or it took too long" in words_of(page)
+    assert sentence in words_of(page)
     assert connections_of(anna.actor) == 0
 
 

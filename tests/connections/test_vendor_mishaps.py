@@ -9,7 +9,9 @@ from django.utils import translation
 
 from koppel.administrations.models import Administration
 from koppel.connections.listing import refresh_companies
+from koppel.connections.models import Grant
 from koppel.issues.queries import open_issues
+from koppel.kit.clock import now
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.models import OPEN_STATES, Run
 from koppel.sync.services import request_run
@@ -127,3 +129,31 @@ def test_a_secret_that_was_changed_is_put_right_under_app_registrations(firm: Co
     for language, word in (("en", "under App registrations"), ("nl", "bij App-registraties")):
         page: Any = newcomer(firm.actor, firm.sandbox, language).client.get(f"/connections/{connection.pk}/")
         assert word in page.content.decode()
+
+
+def test_a_token_endpoint_that_is_down_keeps_everything_waiting_and_says_so(firm: Connected) -> None:
+    firm.sandbox.fault("/connect/token", kind="down", status=503, times=10_000)
+    with organisation_scope(firm.actor.organisation_id):
+        Grant.objects.update(expires_at=now())
+        for one in Administration.objects.all():
+            request_run(firm.actor, one.pk)
+    wait_until(lambda: now_of(firm).state == "degraded")
+    wait_until(lambda: all(one.reason_code for one in open_runs(firm)))
+    assert [one.state for one in open_runs(firm)] == ["queued", "queued"]
+    place = administrations(firm)[0].pk
+    for language, word in (("en", "Koppel goes on trying; nothing is lost"), ("nl", "Koppel blijft het proberen")):
+        browser = newcomer(firm.actor, firm.sandbox, language).client
+        for path in (f"/connections/{firm.connection.pk}/", f"/administrations/{place}/sync/"):
+            assert word in browser.get(path).content.decode(), path
+    assert statuses(firm) == ["active", "active"]
+    assert sentences(firm, "en", "connection", firm.connection.pk) == ""
+    firm.sandbox.control("faults", method="DELETE")
+    with organisation_scope(firm.actor.organisation_id):
+        Grant.objects.update(retry_at=now(), attend_at=now())
+    wait_until(lambda: not is_busy(firm), 60)
+    assert now_of(firm).state == "active"
+
+
+def open_runs(made: Connected) -> list[Run]:
+    with organisation_scope(made.actor.organisation_id):
+        return list(Run.objects.filter(state__in=OPEN_STATES))
