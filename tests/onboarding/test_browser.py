@@ -115,6 +115,64 @@ def test_the_nine_steps(
         assert Administration.objects.filter(status="active").count() == len(sandbox.companies())
 
 
+@pytest.mark.usefixtures("worker")
+def test_companies_are_collected_with_cancel_back_doubled_clicks_and_two_tabs(
+    browser: Browser, place: str, boss: Any, sandbox: Sandbox
+) -> None:
+    """One company per sign-in: whatever the person does on the way, what was allowed stays and nothing is there twice."""
+    register_app(sandbox, "company_per_sign_in")
+    names = [one["name"] for one in sandbox.companies()]
+    for page in open_page(browser, place, boss, 390, "en", "light"):
+        page.goto(f"{place}/connections/new/")
+        page.click("button[name=connector]")
+        expect(page.locator(".banner")).to_contain_text("Sign in with a service account of your firm")
+        look(page, "collect-2-sign-in")
+        page.dblclick("main .card button.button-primary")
+        allow(page, names[0])
+        page.wait_for_url("**/choose")
+        expect(page.locator("#companies tbody tr")).to_have_count(1)
+        page.dblclick("text=Add another company")
+        allow(page, names[1], click="dblclick")
+        page.wait_for_url("**/choose")
+        expect(page.locator("#companies tbody tr")).to_have_count(2)
+        page.click("text=Add another company")
+        allow(page, names[2], answer="cancel")
+        page.wait_for_url("**/choose")
+        expect(page.locator("main")).to_contain_text("You did not allow access")
+        expect(page.locator("#companies tbody tr")).to_have_count(2)
+        page.goto(f"{place}/connections/new/")
+        page.click("text=Continue")
+        page.wait_for_url("**/choose")
+        page.click(".bulkbar .button-primary")
+        page.wait_for_url("**/identify")
+        page.go_back()
+        expect(page.locator("#companies tbody tr")).to_have_count(2)
+        other = page.context.new_page()
+        other.goto(page.url)
+        for tab in (page, other):
+            tab.click("text=Add another company")
+        allow(other, names[3])
+        other.wait_for_url("**/choose")
+        expect(other.locator("#companies tbody tr")).to_have_count(3)
+        allow(page, names[4])
+        page.wait_for_url("**/choose")
+        expect(page.locator("#companies tbody tr")).to_have_count(4)
+        look(page, "collect-3-choose")
+        expect(page.locator(".bulkbar [data-count-of]")).to_have_text("4")
+    with organisation_scope(boss.organisation_id):
+        assert set(RemoteCompany.objects.values_list("name", flat=True)) == {*names[:2], *names[3:5]}
+
+
+def allow(page: Page, company: str, *, answer: str = "allow", click: str = "click") -> None:
+    """The vendor's pages: sign in, choose the company, allow."""
+    page.fill("#username", SANDBOX_USER)
+    page.fill("#password", SANDBOX_PASSWORD)
+    page.click("button")
+    page.select_option("#tenant", label=company)
+    page.click("button")
+    getattr(page, click)(f"button[value={answer}]")
+
+
 def identify(page: Page, boss: Any, words: dict[str, str], mark: str) -> None:
     """By keyboard down the column, by a pasted column, and by a reason where there is no number."""
     fields = page.locator("input[data-column]")

@@ -8,7 +8,7 @@ from koppel.administrations.scope import visible_to
 from koppel.audit.services import record
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.connections.queries import companies_of, connections_of
-from koppel.onboarding.flow import advance
+from koppel.onboarding.flow import advance, is_import
 from koppel.onboarding.models import Flow, Step
 from koppel.organisations.policy import Actor, Permission
 
@@ -63,9 +63,19 @@ def rows(actor: Actor, flow: Flow) -> list[Row]:
 def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
     """Keep the ticked companies that can be chosen. How many."""
     wanted = set(company_ids)
-    flow.chosen = [one.company.pk for one in rows(actor, flow) if one.can_be_chosen and one.company.pk in wanted]
-    advance(flow, Step.IDENTIFY if flow.chosen else Step.CHOOSE, "chosen")
+    flow.offered = [one.company.pk for one in rows(actor, flow) if one.can_be_chosen]
+    flow.chosen = [one for one in flow.offered if one in wanted]
+    advance(flow, Step.IDENTIFY if flow.chosen else Step.CHOOSE, "chosen", "offered")
     return len(flow.chosen)
+
+
+def ticked(flow: Flow, found: Iterable[Row], *, collects_many: bool) -> set[int]:
+    """What the list shows as ticked: all at first, then what was chosen; and where the person adds one company after the other,
+    what came since. An import through a connection that exists begins with nothing."""
+    fresh = {one.company.pk for one in found if one.can_be_chosen}
+    if not (chosen := fresh & set(flow.chosen)):
+        return set() if is_import(flow) else fresh
+    return chosen | (fresh - set(flow.offered)) if collects_many else chosen
 
 
 def may_release(actor: Actor, flow: Flow) -> bool:

@@ -43,8 +43,9 @@ class Flow(Tenant):
     """One walk through the wizard by one person. `step` is the furthest step reached; earlier ones may be revisited.
 
     `connection` is the one last signed in; `collected` are the ids of all that this flow lists. `chosen` are remote company
-    ids. `answers` maps remote company id to what was typed at Identify (number, reason, sector,
-    keep_anyway). `assignments` maps remote company id to {division, template, users}. `expires_at` moves with each answer."""
+    ids, `offered` those that could be chosen when they were. `answers` maps remote company id to what was typed at Identify
+    (number, reason, sector, keep_anyway). `assignments` maps remote company id to {division, template, users}. `expires_at`
+    moves with each answer."""
 
     token = models.UUIDField(default=uuid.uuid4)
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="flows")
@@ -58,6 +59,7 @@ class Flow(Tenant):
     message = models.CharField(max_length=60, default="")
     collected = models.JSONField(default=list)
     chosen = models.JSONField(default=list)
+    offered = models.JSONField(default=list)
     answers = models.JSONField(default=dict)
     assignments = models.JSONField(default=dict)
     result = models.ForeignKey(Import, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+")

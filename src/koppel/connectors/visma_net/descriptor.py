@@ -15,6 +15,11 @@ SCOPES = ("openid", "email", "profile", "tenants", "offline_access", READ_SCOPE)
 SERVICE_SCOPES = ("vismanet_erp_service_api:read",)
 TENANT_ID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 
+SERVICE_ACCOUNT = _(
+    "Sign in with a service account of your firm rather than your own: a connection runs on the account that made it, and stops"
+    " when that person leaves."
+)
+
 DESCRIPTOR = Descriptor(
     key="visma_net",
     title="Visma.net",
@@ -23,9 +28,12 @@ DESCRIPTOR = Descriptor(
         ConsentMode(
             COMPANY_LIST,
             _("One sign-in reaches many companies"),  # type: ignore[arg-type]
-            _("The classic way, with a list of companies."),  # type: ignore[arg-type]
+            _(  # type: ignore[arg-type]
+                "The classic way, with a list of companies. Visma retired it for new apps in 2025, so it works with the sandbox"
+                " only."
+            ),
             scopes=SCOPES,
-            advice=_("Visma retired this sign-in for new apps in 2025, so it works with the sandbox only."),  # type: ignore[arg-type]
+            advice=SERVICE_ACCOUNT,  # type: ignore[arg-type]
         ),
         ConsentMode(
             COMPANY_PER_SIGN_IN,
@@ -33,10 +41,7 @@ DESCRIPTOR = Descriptor(
             _("Visma Connect today: you pick one company at each sign-in and add the next one."),  # type: ignore[arg-type]
             collects_many=True,
             scopes=SCOPES,
-            advice=_(  # type: ignore[arg-type]
-                "Sign in with a service account of your firm rather than your own: a connection runs on the account that made"
-                " it, and stops when that person leaves."
-            ),
+            advice=SERVICE_ACCOUNT,  # type: ignore[arg-type]
         ),
         ConsentMode(
             SERVICE,

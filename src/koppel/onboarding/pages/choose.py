@@ -23,7 +23,6 @@ def choose(request: MemberRequest, flow: Flow) -> HttpResponse:
         act = ACTS.get(request.POST.get("act", ""))
         return act(request, flow) if act else _next(request, flow)
     found = choosing.rows(request.actor, flow)
-    fresh = {one.company.pk for one in found if one.can_be_chosen}
     shown = [one for one in found if not one.is_imported] if is_import(flow) else found
     request.csp_forms = sign_in_origins(request.actor)  # type: ignore[attr-defined]
     way = _way(request, flow)
@@ -33,7 +32,7 @@ def choose(request: MemberRequest, flow: Flow) -> HttpResponse:
         "imported": sum(one.is_imported for one in found),
         "unreachable": sum(one.marks == "unreachable" for one in found),
         "undescribed": sum(one.company.described_at is None for one in shown),
-        "chosen": (set(flow.chosen) & fresh) or (set() if is_import(flow) else fresh),
+        "chosen": choosing.ticked(flow, found, collects_many=way is not None and way.mode.collects_many),
         "way": way,
         "accounts": len({one.account for one in found}) > 1,
         "may_release": choosing.may_release(request.actor, flow),
