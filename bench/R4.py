@@ -52,7 +52,8 @@ def _ask(company: "Synced") -> int:
     from koppel.sync.services import request_run
 
     with organisation_scope(company.actor.organisation_id):
-        request_run(company.actor, company.administration_id, resources=["entries"])
+        company.settings(resources=["entries"])
+        request_run(company.actor, company.administration_id)
         return Run.objects.latest("pk").pk
 
 

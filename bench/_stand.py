@@ -65,8 +65,9 @@ def entries_import(company: "Synced", timeout_seconds: float = 600) -> int:
     from koppel.sync.services import request_run
 
     organisation = company.actor.organisation_id
+    company.settings(resources=["entries"])
     with organisation_scope(organisation):
-        request_run(company.actor, company.administration_id, resources=["entries"])
+        request_run(company.actor, company.administration_id)
         run_id = Run.objects.latest("pk").pk
     deadline = time.monotonic() + timeout_seconds
     while time.monotonic() < deadline:

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import ForeignKeyViolation, InsufficientPrivilege
 
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import set_scope_sql
@@ -26,6 +26,7 @@ WITHOUT_ORGANISATION = {
     "organisations_user_groups": "Django's own, unused",
     "organisations_user_user_permissions": "Django's own, unused",
 }
+PARENT_FIRST = ("books_entry", "books_entry_line", "books_balance")
 FOREIGN = ("django_", "auth_", "account_", "mfa_", "procrastinate_")
 """Tables of installed packages. They hold sessions, sign-in and the queue, never books."""
 
@@ -127,6 +128,21 @@ def test_another_organisations_rows_are_neither_seen_nor_written(
             assert "row-level security" in reason, table
 
 
+@pytest.mark.parametrize("table", PARENT_FIRST)
+def test_rows_belong_to_an_administration_of_their_organisation_and_go_with_it(
+    application: Connection, table: str
+) -> None:
+    scope(application, 0)
+    insert(application, table, organisation_id=OURS)
+    for change in ("organisation_id = 2", "administration_id = 2"):
+        with pytest.raises(ForeignKeyViolation), application.transaction():
+            application.execute(f"UPDATE {table} SET {change}".encode())
+    with pytest.raises(ForeignKeyViolation), application.transaction():
+        insert(application, table, organisation_id=OURS, administration_id=2)
+    application.execute("DELETE FROM administrations_administration WHERE id = 1")
+    assert count(application, table) == 0
+
+
 def test_the_trail_of_who_did_what_cannot_be_rewritten(application: Connection) -> None:
     scope(application, OURS)
     insert(application, "audit_entry", organisation_id=OURS)
@@ -174,7 +190,13 @@ def count(connection: Connection, table: str) -> int:
 
 
 def insert(connection: Connection, table: str, **given: int) -> None:
-    """A row with something in every column that needs it. Keys are checked at commit only, and we never commit."""
+    """A row with something in every column that needs it. Keys are checked at commit only, and we never commit; those that
+    are checked once per statement want their parent."""
+    if table in PARENT_FIRST:
+        parent = {"id": 1, "organisation_id": given["organisation_id"]}
+        exists = "SELECT 1 FROM administrations_administration WHERE id = 1"
+        if connection.execute(exists).fetchone() is None:
+            insert(connection, "administrations_administration", **parent)
     values: dict[str, Any] = {}
     for name, kind, length_max in connection.execute(_COLUMNS, [table]).fetchall():
         value = _VALUES[kind]

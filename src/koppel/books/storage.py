@@ -5,6 +5,7 @@ PostgreSQL refuses COPY into a table under row level security, so rows are stage
 connection. Amounts are staged as text: their decimals reach `numeric` as the source wrote them, and cheaper.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ Level = tuple[str, Sequence[Record], Mapping[str, str]]
 FRAME_COLUMNS = ("external_id", "partition", "raw", "content_hash")
 FRAME_TYPES = ("text", "text", "bytea", "bytea")
 ENTRIES, LINES = "entries", "entry_lines"
+HALVED_FROM = 200
 
 
 @dataclass(frozen=True)
@@ -57,15 +59,14 @@ class Written:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the books; `incoming` is where its rows are staged."""
+    """A table of the books; `incoming` names where its rows are staged."""
 
     name: str
     columns: tuple[str, ...]
     types: tuple[str, ...]
 
-    @property
-    def incoming(self) -> str:
-        return f"incoming_{self.name}"
+    def incoming(self, half: int = 0) -> str:
+        return f"incoming_{self.name}_{half}"
 
     @property
     def amounts(self) -> tuple[int, ...]:
@@ -77,39 +78,57 @@ class Table:
 
 
 async def insert_new(connection: Connection, place: Place, levels: Sequence[Level]) -> dict[str, Written]:
-    """Write records of a first read, of which the books know none. When they do know one, as `stage` and `merge` would.
-
-    PostgreSQL takes rows in while the next ones are made; all levels are inserted in one round trip. An entry that the page
-    before began already is looked for first: most pages of a journal begin in the middle of one."""
-    found = {resource: Written() for resource, _records, _parents in levels}
-    for resource, records, parents in levels:
-        if records:
-            known = (
-                await _known(connection, place, table(ENTRIES), [records[0].external_id]) if resource == ENTRIES else {}
-            )
-            rows = _compared(place, resource, _unique(records), parents, known, found[resource])
-            await _copy(connection, table(resource), rows)
-    filled = [table(resource) for resource, written in found.items() if written.is_any]
+    """Write records of a first read, of which the books know none. When they do know one, as `stage` and `merge` would."""
+    await connection.execute("SAVEPOINT insert_new")
     try:
-        async with connection.pipeline():
-            await connection.execute("SAVEPOINT insert_new", prepare=False)
-            for one in filled:
-                await _insert(connection, place, one, _insert_sql(one))
-            await connection.execute("RELEASE SAVEPOINT insert_new", prepare=False)
+        return await _insert_in_parts(connection, place, levels)
     except UniqueViolation:
-        await connection.execute("ROLLBACK TO SAVEPOINT insert_new", prepare=False)
-        for one in filled:
-            await connection.execute(f"DELETE FROM {one.incoming}")  # noqa: S608 - our own table names
-        for resource, records, parents in levels:
-            found[resource] = await stage(connection, place, resource, records, parents)
-            await merge(connection, place, resource, found[resource])
+        await connection.execute("ROLLBACK TO SAVEPOINT insert_new")
+    found = {}
+    for resource, records, parents in levels:
+        found[resource] = await stage(connection, place, resource, records, parents)
+        await merge(connection, place, resource, found[resource])
     return found
+
+
+async def _insert_in_parts(connection: Connection, place: Place, levels: Sequence[Level]) -> dict[str, Written]:
+    """PostgreSQL inserts one part while the rows of the next are made. An entry that the page before began already is looked
+    for first: most pages of a journal begin in the middle of one."""
+    found = {resource: Written() for resource, _records, _parents in levels}
+    begun = {}
+    if levels[0][0] == ENTRIES and levels[0][1]:
+        begun = await _known(connection, place, table(ENTRIES), [levels[0][1][0].external_id])
+    inserting = None
+    try:
+        for resource, records, parents, half in _parts(levels):
+            known = begun if resource == ENTRIES else {}
+            rows = list(_compared(place, resource, records, parents, known, found[resource]))
+            if inserting:
+                await inserting
+            if rows:
+                await _copy(connection, table(resource), rows, half)
+                inserting = asyncio.create_task(_insert(connection, place, _insert_sql(table(resource), half)))
+                await asyncio.sleep(0)  # now it is sent
+    finally:
+        if inserting:
+            await inserting
+    return found
+
+
+def _parts(levels: Sequence[Level]) -> Iterator[tuple[str, list[Record], Mapping[str, str], int]]:
+    """Many records in two halves; the last part, for which we wait, is a small one."""
+    for resource, records, parents in reversed(levels):
+        unique = _unique(records)
+        middle = len(unique) // 2 if len(unique) >= HALVED_FROM else len(unique)
+        for half, part in enumerate((unique[:middle], unique[middle:])):
+            if part:
+                yield resource, part, parents, half
 
 
 async def stage(
     connection: Connection, place: Place, resource: str, records: Sequence[Record], parents: Mapping[str, str]
 ) -> Written:
-    """Find what is new or changed and put it beside the books, in `table(resource).incoming`. `parents` maps an entry line's
+    """Find what is new or changed and put it beside the books, in `table(resource).incoming()`. `parents` maps an entry line's
     id to its entry's id."""
     written = Written()
     if not records:
@@ -118,14 +137,14 @@ async def stage(
     known = await _known(connection, place, table(resource), [one.external_id for one in unique])
     rows = list(_compared(place, resource, unique, parents, known, written))
     if rows:
-        await _copy(connection, table(resource), rows)
+        await _copy(connection, table(resource), rows, 0)
     return written
 
 
 async def merge(connection: Connection, place: Place, resource: str, written: Written) -> None:
     """Take over what was staged."""
     if written.is_any:
-        await _insert(connection, place, table(resource), _upsert_sql(table(resource)))
+        await _insert(connection, place, _upsert_sql(table(resource)))
 
 
 async def absent(
@@ -242,41 +261,40 @@ async def _known(connection: Connection, place: Place, one: Table, keys: list[st
     return dict(await found.fetchall())
 
 
-async def _copy(connection: Connection, one: Table, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Stage rows. The temporary table empties itself at each commit; asking for it is cheaper than making it anew."""
-    columns = (*FRAME_COLUMNS, *one.columns)
+async def _copy(connection: Connection, one: Table, rows: Iterable[tuple[Any, ...]], half: int) -> None:
+    """Stage rows, each half in a table of its own. A temporary table empties itself at each commit; asking for it is cheaper
+    than making it anew."""
+    columns, incoming = (*FRAME_COLUMNS, *one.columns), one.incoming(half)
     staged = _staged.setdefault(connection, set())
-    if one.name not in staged:
-        found = await connection.execute("SELECT to_regclass(%s) IS NULL", [f"pg_temp.{one.incoming}"])
+    if incoming not in staged:
+        found = await connection.execute("SELECT to_regclass(%s) IS NULL", [f"pg_temp.{incoming}"])
         row = await found.fetchone()
         if row and row[0]:
             definition = ", ".join(f"{name} {kind}" for name, kind in zip(columns, one.staged_types, strict=True))
-            await connection.execute(f"CREATE TEMP TABLE {one.incoming} ({definition}) ON COMMIT DELETE ROWS")
+            await connection.execute(f"CREATE TEMP TABLE {incoming} ({definition}) ON COMMIT DELETE ROWS")
         else:
-            staged.add(one.name)
+            staged.add(incoming)
     async with (
         connection.cursor() as cursor,
-        cursor.copy(f"COPY {one.incoming} ({', '.join(columns)}) FROM STDIN (FORMAT binary)") as copy,
+        cursor.copy(f"COPY {incoming} ({', '.join(columns)}) FROM STDIN (FORMAT binary)") as copy,
     ):
         copy.set_types(one.staged_types)
         for values in rows:
             await copy.write_row(values)
 
 
-async def _insert(connection: Connection, place: Place, one: Table, statement: str) -> None:
-    """Not prepared: in a pipeline that breaks off, psycopg would take a statement for prepared that never was."""
-    values = [place.organisation_id, place.administration_id, place.at, place.at]
-    await connection.execute(statement, values, prepare=False)
+async def _insert(connection: Connection, place: Place, statement: str) -> None:
+    await connection.execute(statement, [place.organisation_id, place.administration_id, place.at, place.at])
 
 
 @cache
-def _insert_sql(one: Table) -> str:
+def _insert_sql(one: Table, half: int = 0) -> str:
     columns = (*FRAME_COLUMNS, *one.columns)
     kinds = dict(zip(one.columns, one.types, strict=True))
     selected = [f"{name}::numeric" if kinds.get(name) == "numeric" else name for name in columns]
     return (
         f"INSERT INTO {one.name} (organisation_id, administration_id, first_seen, last_changed, deleted_at,"  # noqa: S608
-        f" {', '.join(columns)}) SELECT %s, %s, %s, %s, NULL, {', '.join(selected)} FROM {one.incoming}"
+        f" {', '.join(columns)}) SELECT %s, %s, %s, %s, NULL, {', '.join(selected)} FROM {one.incoming(half)}"
     )
 
 

@@ -44,7 +44,7 @@ def _staged_sql(resource: str) -> str:
     return (
         f"{_HEAD} incoming.external_id, CASE WHEN row.external_id IS NULL OR row.deleted_at IS NOT NULL"
         f" THEN 'added' ELSE 'changed' END, now(), row.raw, incoming.raw, {_period(resource, 'incoming')}"
-        f" FROM {one.incoming} incoming LEFT JOIN {one.name} row"
+        f" FROM {one.incoming()} incoming LEFT JOIN {one.name} row"
         " ON row.administration_id = %(administration)s AND row.external_id = incoming.external_id"
     )
 

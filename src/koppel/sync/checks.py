@@ -13,11 +13,12 @@ UNBALANCED_MAX = 100
 ACCOUNTS_NAMED = 40
 
 _UNBALANCED = """
-SELECT entry.external_id, entry.number, sum(line.debit - line.credit)
-  FROM books_entry_line line
+SELECT entry.external_id, entry.number, line.difference
+  FROM (SELECT administration_id, entry, sum(debit) - sum(credit) AS difference FROM books_entry_line
+         WHERE administration_id = %s AND deleted_at IS NULL
+         GROUP BY administration_id, entry HAVING sum(debit) <> sum(credit)) line
   JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
- WHERE line.administration_id = %s AND line.deleted_at IS NULL AND entry.deleted_at IS NULL
- GROUP BY entry.external_id, entry.number HAVING sum(line.debit - line.credit) <> 0
+ WHERE entry.deleted_at IS NULL
  ORDER BY entry.external_id LIMIT %s
 """
 

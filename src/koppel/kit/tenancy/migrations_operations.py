@@ -69,6 +69,50 @@ def tenant_key(table: str, column: str, parent: str, *, on_delete: str = "NO ACT
     )
 
 
+_BY_STATEMENT = """
+ALTER TABLE {table} DROP CONSTRAINT {table}_{column}_tenant;
+CREATE FUNCTION {table}_of_parent() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE one record;
+BEGIN
+  FOR one IN SELECT DISTINCT organisation_id, {column} AS id FROM written LOOP
+    PERFORM FROM {parent} parent WHERE parent.organisation_id = one.organisation_id AND parent.id = one.id FOR KEY SHARE;
+    IF NOT FOUND THEN
+      RAISE EXCEPTION '{table}: organisation % has no % in {parent}', one.organisation_id, one.id
+        USING ERRCODE = 'foreign_key_violation';
+    END IF;
+  END LOOP;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER inserted AFTER INSERT ON {table} REFERENCING NEW TABLE AS written
+  FOR EACH STATEMENT EXECUTE FUNCTION {table}_of_parent();
+CREATE TRIGGER updated AFTER UPDATE ON {table} REFERENCING NEW TABLE AS written
+  FOR EACH STATEMENT EXECUTE FUNCTION {table}_of_parent();
+CREATE FUNCTION {table}_without_parent() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM {table} child WHERE child.organisation_id = OLD.organisation_id AND child.{column} = OLD.id;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER {table}_without_parent AFTER DELETE ON {parent}
+  FOR EACH ROW EXECUTE FUNCTION {table}_without_parent();
+"""
+_BY_ROW = """
+DROP TRIGGER {table}_without_parent ON {parent};
+DROP TRIGGER inserted ON {table};
+DROP TRIGGER updated ON {table};
+DROP FUNCTION {table}_without_parent();
+DROP FUNCTION {table}_of_parent();
+"""
+
+
+def tenant_key_by_statement(table: str, column: str, parent: str) -> RunSQL:
+    """In place of a `tenant_key` that cascades: the parents are looked up once for all rows that a statement writes, where a
+    foreign key looks up the same one for each row. The parent is locked as a foreign key locks it, so that it cannot go
+    while the rows come; it must be visible in the scope. Checked at once, not at the commit."""
+    names = {"table": table, "column": column, "parent": parent}
+    back = tenant_key(table, column, parent, on_delete="CASCADE")
+    return RunSQL(_BY_STATEMENT.format(**names), _BY_ROW.format(**names) + str(back.sql))
+
+
 _PARTITION = """
 DO $$
 DECLARE
