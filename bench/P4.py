@@ -34,8 +34,10 @@ def run() -> list[dict[str, Any]]:
 async def _measure(company: "Synced", *, edit: bool) -> list[float]:
     from koppel.connections.runtime import as_worker
     from koppel.kit.http import HttpClient
+    from koppel.kit.threads import threads_last
     from koppel.sync.tasks import perform_run
 
+    threads_last()
     numbers = sorted({one["number"] for one in company.batches()})
     found = []
     with ThreadPoolExecutor(1) as threads:

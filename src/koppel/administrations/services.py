@@ -178,8 +178,9 @@ def mark_complete(organisation_id: int, administration_id: int, as_of: datetime)
     """Every available resource was read. True when this made the administration active for the first time."""
     found = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
     first = found.filter(activated_at=None).update(activated_at=timezone.now()) == 1
-    found.update(complete_as_of=as_of)
-    mark(organisation_id, administration_id, Status.ACTIVE)
+    on = found.exclude(status=Status.DEACTIVATED)
+    if not on.update(complete_as_of=as_of, status=Status.ACTIVE, status_code="", status_reason=""):
+        found.update(complete_as_of=as_of)
     return first
 
 

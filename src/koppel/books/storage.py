@@ -154,7 +154,7 @@ async def absent(
     """Ids in the books that a complete read did not meet: not among `keys`, or without those not in `sync_seen`.
 
     `partitions` None = the whole resource, else only rows of these. Lines belong where their entry does."""
-    met = "SELECT unnest(%(keys)s::text[])" if keys is not None else _SEEN
+    met = "SELECT unnest(%(keys)b::text[])" if keys is not None else _SEEN
     found = await connection.execute(
         f"{_own_sql(resource, partitions is not None)} EXCEPT {met} ORDER BY 1",
         {
@@ -168,8 +168,8 @@ async def absent(
 async def absent_lines(connection: Connection, place: Place, entries: Sequence[str], lines: Sequence[str]) -> list[str]:
     """Lines of these entries in the books that are not among `lines`, all lines of the entries."""
     found = await connection.execute(
-        f"SELECT external_id FROM {table(LINES).name} WHERE administration_id = %s AND entry = ANY(%s)"  # noqa: S608
-        " AND deleted_at IS NULL EXCEPT SELECT unnest(%s::text[]) ORDER BY 1",
+        f"SELECT external_id FROM {table(LINES).name} WHERE administration_id = %s AND entry = ANY(%b)"  # noqa: S608
+        " AND deleted_at IS NULL EXCEPT SELECT unnest(%b::text[]) ORDER BY 1",
         [place.administration_id, entries, lines],
     )
     return [str(key) for (key,) in await found.fetchall()]
@@ -179,7 +179,7 @@ async def flag_deleted(connection: Connection, place: Place, resource: str, keys
     """The rows stay, marked as gone at the source."""
     await connection.execute(
         f"UPDATE {table(resource).name} SET deleted_at = %s"  # noqa: S608 - our own table names
-        " WHERE administration_id = %s AND external_id = ANY(%s)",
+        " WHERE administration_id = %s AND external_id = ANY(%b)",
         [place.at, place.administration_id, list(keys)],
     )
 
@@ -254,7 +254,7 @@ async def _known(connection: Connection, place: Place, one: Table, keys: list[st
     """Content hash by id; None for a row that is flagged as deleted: it comes back whatever its hash."""
     found = await connection.execute(
         f"SELECT external_id, CASE WHEN deleted_at IS NULL THEN content_hash END FROM {one.name}"  # noqa: S608
-        " WHERE administration_id = %s AND external_id = ANY(%s)",
+        " WHERE administration_id = %s AND external_id = ANY(%b)",
         [place.administration_id, keys],
         binary=True,
     )

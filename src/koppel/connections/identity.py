@@ -5,6 +5,8 @@ person and never stops anything.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Any
 
 from django.utils import timezone
 
@@ -30,6 +32,7 @@ CHANGES = {
     "number": "company_number_changed",
 }
 """Which issue (and line of the timeline) a changed field raises."""
+SAID_AGAIN_AFTER = timedelta(hours=12)
 
 
 async def same_company(session: ReadingSession, connector_key: str) -> None:
@@ -43,7 +46,27 @@ async def same_company(session: ReadingSession, connector_key: str) -> None:
         refused = refusal
         await in_django(lambda: note_unreachable(organisation_id, company_id, refused))
         raise
-    await in_django(lambda: note_described(organisation_id, company_id, found))
+    if not _is_known(session.known, found):
+        await in_django(lambda: note_described(organisation_id, company_id, found))
+
+
+def _is_known(known: Mapping[str, Any], found: CompanyDescription) -> bool:
+    """The same was said not long ago: there is nothing to write."""
+    said = known["described_at"] is not None and timezone.now() - known["described_at"] < SAID_AGAIN_AFTER
+    return said and not known["unreachable_code"] and _kept(found).items() <= known.items()
+
+
+def _kept(found: CompanyDescription) -> dict[str, Any]:
+    """The fields of a `RemoteCompany` that a description fills."""
+    return {
+        "legal_name": found.name[:300],
+        "number": (found.number or "")[:100],
+        "vat_number": (found.vat_number or "")[:100],
+        "country": (found.country or "")[:2],
+        "base_currency": (found.base_currency or "")[:3],
+        "industry_code": (found.industry_code or "")[:60],
+        "units": [list(one) for one in found.units],
+    }
 
 
 def note_described(organisation_id: int, company_id: int, found: CompanyDescription) -> None:
@@ -58,10 +81,8 @@ def note_described(organisation_id: int, company_id: int, found: CompanyDescript
             note_event(company.connection, "role_back", {"name": company.name})
         if _plain(company.name) == _plain(company.legal_name):
             company.name = found.name[:300] or company.name
-        company.legal_name = found.name[:300]
-        company.number, company.vat_number = (found.number or "")[:100], (found.vat_number or "")[:100]
-        company.country, company.base_currency = (found.country or "")[:2], (found.base_currency or "")[:3]
-        company.industry_code, company.units = (found.industry_code or "")[:60], [list(one) for one in found.units]
+        for field, value in _kept(found).items():
+            setattr(company, field, value)
         company.described_at, company.unreachable_code, company.unreachable_reason = timezone.now(), "", ""
         company.save()
 

@@ -5,8 +5,10 @@ from an administration that was imported, and refuses to name another company. A
 company's is not used. Nothing else in Koppel carries a token.
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.utils.translation import gettext_noop as _
@@ -22,7 +24,7 @@ from koppel.connections.vault import Vault
 from koppel.connector.contract import Company, Connector
 from koppel.connector.errors import ConsentLost, NotConsented, SetupMissing, Unreachable
 from koppel.connector.registry import connector
-from koppel.kit.database import Database
+from koppel.kit.database import Connection, Database
 from koppel.kit.http import HttpClient, Response
 from koppel.kit.secrets import Secret
 from koppel.kit.threads import in_django
@@ -164,7 +166,13 @@ class IdentitySession(BoundSession):
 
 
 class ReadingSession(BoundSession):
-    """Reads the books of the one company it was made for."""
+    """Reads the books of the one company it was made for; `known` is what the vendor last said of it."""
+
+    def __init__(
+        self, runtime: Runtime, place: Place, app: AppRegistration, company: Company, known: Mapping[str, Any]
+    ) -> None:
+        super().__init__(runtime, place, app, company)
+        self.known = known
 
 
 def is_out_of_order(answer: Response) -> bool:
@@ -192,67 +200,81 @@ SELECT g.connection_id, g.company_id,
  WHERE g.id = %s AND c.state <> 'removed'
 """
 
-_COMPANY = """
-SELECT grant_id, connection_id, external_id, name, code, routing FROM connections_remote_company WHERE id = %s
-"""
+DESCRIBED = (
+    "legal_name", "number", "vat_number", "country", "base_currency", "industry_code", "units", "unreachable_code",
+    "described_at",
+)  # fmt: skip
+_COMPANY = f"""
+SELECT grant_id, connection_id, external_id, name, code, routing, {", ".join(DESCRIBED)}
+  FROM connections_remote_company WHERE id = %s
+"""  # noqa: S608 - column names of our own
 
 
 async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int) -> IdentitySession:
     """For `list_companies`. A grant for one company carries that company. Raises `LookupError`."""
-    app, place = await _place(runtime, organisation_id, grant_id)
+    async with runtime.database.scoped(organisation_id) as connection:
+        app, place = await _place(connection, organisation_id, grant_id)
     company = Company(place.company_id, "") if place.company_id else None
     return IdentitySession(runtime, place, app, company)
 
 
 async def describing_session(runtime: Runtime, organisation_id: int, remote_company_id: int) -> IdentitySession:
     """For `describe_company`, imported or not. Raises `LookupError`."""
-    found = await _company(runtime, organisation_id, remote_company_id)
-    if found is None:
-        raise LookupError(f"remote company {remote_company_id}")
-    grant_id, _connection_id, company = found
-    app, place = await _place(runtime, organisation_id, grant_id, remote_company_id)
-    return IdentitySession(runtime, place, app, company)
+    async with runtime.database.scoped(organisation_id) as connection:
+        found = await _company(connection, remote_company_id)
+        if found is None:
+            raise LookupError(f"remote company {remote_company_id}")
+        app, place = await _place(connection, organisation_id, found.grant_id, remote_company_id)
+    return IdentitySession(runtime, place, app, found.company)
 
 
 async def reading_session(runtime: Runtime, organisation_id: int, administration_id: int) -> ReadingSession:
     """For the books of one administration of this organisation, through the connection that it was imported with.
 
     Raises `NotConsented`, after writing it to the audit trail, when there is no such import."""
+    app = place = None
     async with runtime.database.scoped(organisation_id) as connection:
         imported = await imported_company(connection, administration_id)
-    found = await _company(runtime, organisation_id, imported.remote_company_id) if imported else None
-    if imported is None or found is None or found[1] != imported.connection_id:
+        found = await _company(connection, imported.remote_company_id) if imported else None
+        if imported and found:
+            with contextlib.suppress(LookupError):
+                app, place = await _place(connection, organisation_id, found.grant_id, imported.remote_company_id)
+    if imported is None or found is None or found.connection_id != imported.connection_id:
         await _refuse(organisation_id, administration_id, "not_imported")
         raise NotConsented("outside_consent", "This company was not imported here, so it cannot be read.")
-    grant_id, _connection_id, company = found
-    try:
-        app, place = await _place(runtime, organisation_id, grant_id, imported.remote_company_id)
-    except LookupError:
-        raise NotConsented("connection_removed", "The connection of this administration was removed.") from None
+    if app is None or place is None:
+        raise NotConsented("connection_removed", "The connection of this administration was removed.")
+    company = found.company
     if place.connection_id != imported.connection_id or place.company_id not in ("", company.external_id):
         await _refuse(organisation_id, administration_id, "other_company")
         raise NotConsented("outside_consent", f"{company.name} is not within the consent that it was imported with.")
-    return ReadingSession(runtime, place, app, company)
+    return ReadingSession(runtime, place, app, company, found.known)
 
 
 async def _refuse(organisation_id: int, administration_id: int, reason: str) -> None:
     await in_django(lambda: note_refusal(organisation_id, ("administration", administration_id, ""), reason))
 
 
-async def _company(runtime: Runtime, organisation_id: int, remote_company_id: int) -> tuple[int, int, Company] | None:
-    """(grant id, connection id, company), if the organisation has it."""
-    async with runtime.database.scoped(organisation_id) as connection:
-        found = await connection.execute(_COMPANY, [remote_company_id])
-        row = await found.fetchone()
-    return (row[0], row[1], Company(*row[2:])) if row else None
+@dataclass(frozen=True)
+class _Remote:
+    grant_id: int
+    connection_id: int
+    company: Company
+    known: Mapping[str, Any]
+
+
+async def _company(connection: Connection, remote_company_id: int) -> _Remote | None:
+    """If the scope's organisation has it."""
+    found = await connection.execute(_COMPANY, [remote_company_id])
+    row = await found.fetchone()
+    return _Remote(row[0], row[1], Company(*row[2:6]), dict(zip(DESCRIBED, row[6:], strict=True))) if row else None
 
 
 async def _place(
-    runtime: Runtime, organisation_id: int, grant_id: int, remote_company_id: int | None = None
+    connection: Connection, organisation_id: int, grant_id: int, remote_company_id: int | None = None
 ) -> tuple[AppRegistration, Place]:
-    async with runtime.database.scoped(organisation_id) as connection:
-        found = await connection.execute(_GRANT, [grant_id])
-        row = await found.fetchone()
+    found = await connection.execute(_GRANT, [grant_id])
+    row = await found.fetchone()
     if row is None:
         raise LookupError(f"grant {grant_id}")
     connection_id, company_id, *app = row

@@ -33,15 +33,13 @@ def raise_issue(
         return bool(cursor.fetchone()[0])
 
 
-def resolve_issues(
-    organisation_id: int, subject: Subject, code: str | None = None, *, detail_key: str | None = None
-) -> int:
-    """Close the subject's open issues (of this code, of this detail). How many were open."""
+def resolve_issues(organisation_id: int, subject: Subject, *codes: str, detail_key: str | None = None) -> int:
+    """Close the subject's open issues (of these codes, of this detail). How many were open."""
     found = Issue.objects.filter(
         organisation_id=organisation_id, subject_kind=subject[0], subject_id=subject[1], resolved_at=None
     )
-    if code is not None:
-        found = found.filter(code=code)
+    if codes:
+        found = found.filter(code__in=codes)
     if detail_key is not None:
         found = found.filter(detail_key=detail_key)
     return found.update(resolved_at=timezone.now())

@@ -54,7 +54,7 @@ def _deleted_sql(resource: str) -> str:
     return (
         f"{_HEAD} row.external_id, 'deleted', now(), row.raw, NULL, {_period(resource, 'row')}"
         f" FROM {storage.table(resource).name} row"
-        " WHERE row.administration_id = %(administration)s AND row.external_id = ANY(%(keys)s)"
+        " WHERE row.administration_id = %(administration)s AND row.external_id = ANY(%(keys)b)"
     )
 
 

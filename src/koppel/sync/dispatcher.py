@@ -107,7 +107,7 @@ class Dispatcher:
         return context
 
     def _turn(self, held: Held) -> Callable[[], None]:
-        """Asked before each call to the vendor: what was read so far is written, so this is the place to stop."""
+        """Asked before each call to the vendor: what was read so far is written or can be, so this is the place to stop."""
         ends_at = time.monotonic() + TURN_SECONDS * 2 ** min(held.attempt - 1, 3)
 
         def ask() -> None:

@@ -6,6 +6,7 @@ to us ends the read of a resource or the run; the reactions stand in `koppel.syn
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -21,11 +22,13 @@ from koppel.connector.registry import connector
 from koppel.kit.clock import now
 from koppel.kit.database import Connection
 from koppel.sync import ledger
-from koppel.sync.errors import Fenced
+from koppel.sync.errors import Fenced, TurnOver
 from koppel.sync.ledger import Count, Held, Mark
-from koppel.sync.pages import PageWriter, after
+from koppel.sync.pages import Applied, PageWriter, after
 
 HEARTBEAT_SECONDS = 5
+WAITING_ROWS, WAITING_SECONDS = 1000, 0.5
+"""How much, and how long after it was read, may wait for the next page. People see progress with each commit."""
 
 log = structlog.get_logger(__name__)
 
@@ -108,7 +111,7 @@ class _Reader:
         self._window = Window(wanted.fiscal_years_back, now().date())
         self._outcome = Outcome()
         self._forgiven = False
-        self._quiet: list[tuple[str, Mark, Count]] = []
+        self._waiting: list[_Waiting] = []
 
     async def read_all(self) -> Outcome:
         specs = [
@@ -125,10 +128,12 @@ class _Reader:
             for position, spec in enumerate(specs):
                 if states[spec.key] in ("waiting", "running"):
                     await self._read_or_note(spec, marks.get(spec.key) or Mark(), is_first=position == 0)
-        except ConnectorError:
-            await self._keep_quiet_ones()
+        except (ConnectorError, TurnOver):
+            if self._waiting:
+                await self._commit()
             raise
-        await self._keep_quiet_ones()
+        if self._waiting:
+            await self._commit()
         return self._outcome
 
     async def _read_or_note(self, spec: ResourceSpec, mark: Mark, *, is_first: bool) -> None:
@@ -182,25 +187,31 @@ class _Reader:
         )  # fmt: skip
 
     async def _take(self, writer: PageWriter, resource: str, mark: Mark, page: Page) -> Mark:
-        if _is_quiet(mark, page):  # its checkpoint waits for the next page that writes
-            new = after(replace(mark, cursor=page.next or ""), page)
-            self._quiet.append((resource, new, Count("running" if new.cursor else "done", new.read_mode)))
-            return new
+        """Commit the page, or let it wait for the next one: it is small, and nothing more of its resource is asked for."""
+        self._waiting.append(_Waiting(writer, resource, mark, page))
+        if _can_wait(mark, page) and not self._is_full():
+            return after(replace(mark, cursor=page.next or ""), page)
+        return await self._commit()
+
+    def _is_full(self) -> bool:
+        first = self._waiting[0]
+        return sum(one.rows for one in self._waiting) > WAITING_ROWS or time.monotonic() - first.since > WAITING_SECONDS
+
+    async def _commit(self) -> Mark:
+        """Everything that waits, in one transaction. The checkpoint of the last page."""
+        kept, touched = [], set()
         async with self._transaction() as connection:
-            applied = await writer.apply(connection, mark, page, self._quiet)
+            for one in self._waiting:
+                applied = await one.applied(connection)
+                kept.append((one.resource, applied.mark, applied.count))
+                touched |= {one.resource} if applied.touched else set()
+            await ledger.keep(connection, self._held, kept)
             if self._held.failures and not self._forgiven:
                 await ledger.forgive(connection, self._held)
         self._forgiven = True
-        self._quiet.clear()
-        if applied.touched:
-            self._outcome.touched.add(resource)
-        return applied.mark
-
-    async def _keep_quiet_ones(self) -> None:
-        if self._quiet:
-            async with self._transaction() as connection:
-                await ledger.keep(connection, self._held, self._quiet)
-            self._quiet.clear()
+        self._waiting.clear()
+        self._outcome.touched |= touched
+        return kept[-1][1]
 
     @contextlib.asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
@@ -210,8 +221,36 @@ class _Reader:
             yield connection
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """A page that was read and is not committed yet."""
+
+    writer: PageWriter
+    resource: str
+    mark: Mark
+    page: Page
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def rows(self) -> int:
+        return len(self.page.records) + sum(len(one.children) for one in self.page.records)
+
+    async def applied(self, connection: Connection) -> Applied:
+        if not _is_quiet(self.mark, self.page):
+            return await self.writer.apply(connection, self.mark, self.page)
+        new = after(replace(self.mark, cursor=self.page.next or ""), self.page)
+        return Applied(new, Count("running" if new.cursor else "done", new.read_mode), touched=False)
+
+
+def _can_wait(mark: Mark, page: Page) -> bool:
+    """At most one page of a resource waits, unless nothing is in them: a crash costs no more than that."""
+    if _is_quiet(mark, page):
+        return True
+    return page.next is None and (page.snapshot is None or (page.snapshot.again is None and page.snapshot.is_sound))
+
+
 def _is_quiet(mark: Mark, page: Page) -> bool:
-    """Nothing to write and nothing to prove. A first read shows its progress, so its pages never wait."""
+    """Nothing to write and nothing to prove."""
     if mark.is_baseline or page.records or page.rejected or page.snapshot is not None:
         return False
     return page.unchanged or (mark.read_mode == ReadMode.MODIFIED_SINCE and page.next is None)

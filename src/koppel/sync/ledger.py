@@ -145,16 +145,15 @@ async def forgive(connection: Connection, held: Held) -> None:
 
 async def plan(connection: Connection, held: Held, resources: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Write the parts of the run (resource, why not or '') once; the state of each part."""
-    async with connection.cursor() as cursor:
-        await cursor.executemany(
-            "INSERT INTO sync_run_resource (organisation_id, run_id, resource, position, state, mode, pages, rows, lines,"
-            " added, changed, deleted, rejected, reason)"
-            " VALUES (%s, %s, %s, %s, %s, '', 0, 0, 0, 0, 0, 0, 0, %s) ON CONFLICT (run_id, resource) DO NOTHING",
-            [
-                (held.organisation_id, held.id, key, position, "skipped" if why_not else "waiting", why_not)
-                for position, (key, why_not) in enumerate(resources)
-            ],
-        )
+    await connection.execute(
+        "INSERT INTO sync_run_resource (organisation_id, run_id, resource, position, state, mode, pages, rows, lines,"
+        " added, changed, deleted, rejected, reason)"
+        " SELECT %s, %s, resource, place - 1, CASE why_not WHEN '' THEN 'waiting' ELSE 'skipped' END, '',"
+        " 0, 0, 0, 0, 0, 0, 0, why_not"
+        " FROM unnest(%b::text[], %b::text[]) WITH ORDINALITY AS planned (resource, why_not, place)"
+        " ON CONFLICT (run_id, resource) DO NOTHING",
+        [held.organisation_id, held.id, [key for key, _why in resources], [why for _key, why in resources]],
+    )
     found = await connection.execute("SELECT resource, state FROM sync_run_resource WHERE run_id = %s", [held.id])
     return dict(await found.fetchall())
 
@@ -242,7 +241,7 @@ async def see(connection: Connection, held: Held, resource: str, read_id: int, k
     """Write down what a complete read of several pages met. How many keys were new."""
     done = await connection.execute(
         "INSERT INTO sync_seen (organisation_id, administration_id, resource, read_id, external_id)"
-        " SELECT %s, %s, %s, %s, unnest(%s::text[]) ON CONFLICT DO NOTHING",
+        " SELECT %s, %s, %s, %s, unnest(%b::text[]) ON CONFLICT DO NOTHING",
         [held.organisation_id, held.administration_id, resource, read_id, keys],
     )
     return done.rowcount
@@ -302,6 +301,6 @@ async def forget_old_rejected(
 
 async def forget_rejected(connection: Connection, held: Held, resource: str, keys: list[str]) -> None:
     await connection.execute(
-        "DELETE FROM sync_rejected_record WHERE administration_id = %s AND resource = ANY(%s) AND external_id = ANY(%s)",
+        "DELETE FROM sync_rejected_record WHERE administration_id = %s AND resource = ANY(%s) AND external_id = ANY(%b)",
         [held.administration_id, [resource], keys],
     )

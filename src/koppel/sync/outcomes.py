@@ -15,7 +15,7 @@ from koppel.notifications.happenings import announce, settle_for
 from koppel.sync.checks import check
 from koppel.sync.engine import Wanted
 from koppel.sync.ledger import Held
-from koppel.sync.models import Checkpoint, Run, RunState
+from koppel.sync.models import Checkpoint, Run, RunState, Trigger
 from koppel.sync.reactions import Next, Reaction
 
 RUN_ISSUES = ("not_consented", "setup_missing", "contract_broken", "sync_failed")
@@ -44,8 +44,7 @@ def succeed(held: Held, wanted: Wanted, *, changed: bool) -> bool:
             resource__in=wanted.resources,
         ).aggregate(Min("complete_as_of"))  # fmt: skip
         first = mark_complete(held.organisation_id, held.administration_id, oldest["complete_as_of__min"])
-        for code in RUN_ISSUES:
-            resolve_issues(held.organisation_id, subject, code)
+        resolve_issues(held.organisation_id, subject, *RUN_ISSUES)
         settle_for(held.organisation_id, "sync_failing", _key(held), [held.administration_id])
         if first or changed:
             check(held.organisation_id, held.administration_id)
@@ -88,9 +87,11 @@ def _close(held: Held, state: RunState, code: str, sentence: str) -> bool:
 
 def _import_settled(held: Held) -> None:
     """One notice to the importer when the last administration of an import is done, whoever finishes last."""
+    if held.trigger != Trigger.IMPORT:
+        return
     own = Administration.objects.filter(organisation_id=held.organisation_id)
     import_id = own.values_list("imported_in", flat=True).get(pk=held.administration_id)
-    if held.trigger != "import" or import_id is None:
+    if import_id is None:
         return
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('import settled'), %s)", [import_id % 2**31])

@@ -28,9 +28,10 @@ class _Counts:
 
 @dataclass(frozen=True)
 class Applied:
-    """The checkpoint after the page, and whether anything in the books is different."""
+    """The checkpoint after the page, what it adds to its part of the run, and whether anything in the books is different."""
 
     mark: Mark
+    count: Count
     touched: bool
 
 
@@ -41,10 +42,8 @@ class PageWriter:
         self._held, self._connector, self._resource = held, connector, resource
         self._levels: tuple[str, ...] = (resource, CHILDREN[resource]) if resource in CHILDREN else (resource,)
 
-    async def apply(
-        self, connection: Connection, mark: Mark, page: Page, waiting: Sequence[ledger.Kept] = ()
-    ) -> Applied:
-        """Write the page within the caller's transaction, which holds the run, and the checkpoints that waited for it."""
+    async def apply(self, connection: Connection, mark: Mark, page: Page) -> Applied:
+        """Write the page within the caller's transaction, which holds the run and keeps the checkpoint."""
         place = self._place()
         counts = _Counts(rejected=len(page.rejected))
         await ledger.keep_rejected(connection, self._held, self._resource, page.rejected)
@@ -62,8 +61,7 @@ class PageWriter:
         new = after(new, page)
         if not new.cursor and new.read_mode != ReadMode.MODIFIED_SINCE:
             await ledger.forget_old_rejected(connection, self._held, self._levels, new.read_started_at)
-        await ledger.keep(connection, self._held, [*waiting, (self._resource, new, self._count(new, page, counts))])
-        return Applied(new, counts.touched)
+        return Applied(new, self._count(new, page, counts), counts.touched)
 
     def _place(self) -> storage.Place:
         held = self._held
