@@ -185,6 +185,10 @@ def test_an_import_is_followed_without_losing_what_is_ticked(browser: Browser, w
     sign_in(page, address, world)
     page.goto(f"{address}/administrations/?import={IMPORT}")
     page.check(f"#tick-{world.active.pk}")
+    page.route("**/administrations/rows/**", lambda asked: asked.abort())
+    page.wait_for_selector("text=Koppel cannot be reached at the moment.")
+    page.unroute("**/administrations/rows/**")
+    page.wait_for_selector("#unreachable", state="hidden")
     with organisation_scope(world.boss.organisation_id):
         type(world.configuring).objects.filter(pk=world.configuring.pk).update(status="active")
     page.wait_for_selector("text=The import is complete: 2 administrations are active.")

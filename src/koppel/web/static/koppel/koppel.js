@@ -105,3 +105,11 @@ countBoxes();
 
 // Where tabs do not fit, the one that is open is in view.
 document.querySelectorAll(":is(.tabs, .subtabs) [aria-current]").forEach((tab) => { tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 16; });
+
+// A page that follows something says when it hears nothing any more, and takes it back with the next answer.
+function tellReached(reached) {
+  const words = document.getElementById("unreachable");
+  if (words && words.hidden !== reached) words.hidden = reached;
+}
+document.addEventListener("htmx:sendError", () => tellReached(false));
+document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.xhr?.status) tellReached(event.detail.xhr.status < 500); });
