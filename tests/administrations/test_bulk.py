@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections
 from django.utils import timezone
 
@@ -14,6 +15,8 @@ from koppel.administrations.bulk.operations import AT_ONCE_MAX, CHUNK_ITEMS, Sel
 from koppel.administrations.models import Administration, Assignment, BulkItem, BulkOperation, Favourite
 from koppel.administrations.tasks import carry_on_bulk
 from koppel.audit.models import AuditEntry
+from koppel.issues.models import Issue
+from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import NotAllowed, Refused
 from koppel.organisations.models import Membership, Organisation
@@ -21,6 +24,7 @@ from koppel.organisations.policy import Actor
 from koppel.sync.models import Run
 from tests.administrations.firm import Firm, firm_of
 from tests.administrations.test_list import browser_of
+from tests.books.ledger import administration_of
 
 
 @pytest.fixture
@@ -221,6 +225,57 @@ def test_a_csv_sets_what_differs_and_says_which_lines_it_cannot_follow(firm: Fir
         assert (two.client_number, two.division_id) == ("=C-2", None)
         assert three.number != "001234567"
         assert Assignment.objects.filter(administration=one, membership_id=anna.membership_id).exists()
+
+
+def test_identities_set_in_bulk_keep_the_one_rule_and_close_what_was_open(actor: Any) -> None:
+    """A number, or a reason and a sector: by a file as Excel writes it on Windows, and back by its undo."""
+    boss = actor("administrator")
+    names = ("Café Één", "Twee", "Drie", "Vier")
+    one, two, three, four = (administration_of(boss, name, country="NL", number="") for name in names)
+    sole = administration_of(boss, "Enskild Firma", country="SE", number="")
+    with organisation_scope(boss.organisation_id):
+        Administration.objects.filter(pk=three.pk).update(
+            no_number_reason="test_demo", sector="K", sector_scheme="NACE-2.1"
+        )
+        Administration.objects.filter(pk=four.pk).update(number="69599084")
+        for each in (one, two, sole):
+            raise_issue(boss.organisation_id, "identity_incomplete", ("administration", each.pk))
+        raise_issue(boss.organisation_id, "company_closed", ("administration", four.pk))
+    text = (
+        "naam;nummer;reden;sector\n"
+        "Café Één;68750110;;\n"
+        "Twee;;Geen bedrijf;G\n"
+        "Drie;;;-\n"
+        "Vier;90001354;;\n"
+        "Enskild Firma;811218-9876;;\n"
+    )
+    browser = browser_of(boss)
+    upload = SimpleUploadedFile("lijst.csv", text.encode("cp1252"))
+    draft = browser.post("/administrations/bulk/csv/", {"file": upload}).headers["Location"]
+    page = browser.get(draft).content.decode()
+    assert "Without a number it needs a reason and a sector." in page
+    assert "811218-9876" not in page
+    assert "811218-****" in page
+    browser.post(f"{draft}start")
+    assert open_codes(boss) == {}
+    with organisation_scope(boss.organisation_id):
+        two.refresh_from_db()
+        three.refresh_from_db()
+        assert (two.number, two.no_number_reason, two.sector) == ("", "not_a_company", "G")
+        assert three.sector == "K"
+        trail = str(AuditEntry.objects.get(act="administrations.set").details)
+    assert "9876" not in trail
+    browser.post(f"{draft}undo")
+    assert open_codes(boss) == {
+        one.pk: "identity_incomplete",
+        two.pk: "identity_incomplete",
+        sole.pk: "identity_incomplete",
+    }
+
+
+def open_codes(boss: Actor) -> dict[int, str]:
+    with organisation_scope(boss.organisation_id):
+        return dict(Issue.objects.filter(resolved_at=None).values_list("subject_id", "code"))
 
 
 def test_a_role_lost_meanwhile_stops_the_job(firm: Firm, actor: Any) -> None:

@@ -231,13 +231,28 @@ def test_users_are_added_division_and_template_replace_and_skip_assigns_nothing(
     ):
         page = listed.client.post(f"{listed.flow}assign", {"act": "apply", **fields}, follow=True)
     assert "Applied to 1 administration." in words(page)
-    listed.client.post(f"{listed.flow}assign", {"act": "skip"})
+    end = listed.client.post(f"{listed.flow}assign", {"act": "skip"}).headers["Location"]
+    assert "&done=" in end
     found = {one.remote_company_id: one for one in imported(listed.actor)}
     assert (found[first].division_id, found[second].division_id) == (south.pk, north.pk)
     assert (found[first].template_id, found[second].template_id) == (template.pk, None)
     with organisation_scope(listed.actor.organisation_id):
         people = set(Assignment.objects.filter(administration=found[first]).values_list("membership_id", flat=True))
     assert people == {one.actor.membership_id for one in (listed, uma, piet)}
+    undo_what_was_assigned(listed, found[first].pk)
+
+
+def undo_what_was_assigned(listed: Newcomer, administration_id: int) -> None:
+    """For 24 hours, as after bulk work in the list. What every import gets stays."""
+    (done,) = listed.client.get("/api/v1/administrations/bulk").json()
+    assert (done["act"], done["counts"]["changed"], done["can_undo"]) == ("change", 2, True)
+    page = words(listed.client.post(f"/administrations/bulk/{done['id']}/undo", follow=True))
+    assert "2 administrations were set back" in page
+    with organisation_scope(listed.actor.organisation_id):
+        one = Administration.objects.get(pk=administration_id)
+        assert (one.division_id, one.template_id) == (None, None)
+        people = Assignment.objects.filter(administration=one).values_list("membership_id", flat=True)
+        assert list(people) == [listed.actor.membership_id]
 
 
 def test_a_division_that_is_gone_stops_everything(listed: Newcomer) -> None:

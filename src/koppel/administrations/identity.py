@@ -4,7 +4,7 @@ The register's answer fills in the sector where there is none, withdraws a doubt
 company was closed or renamed. It never changes a number or a name.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -15,7 +15,7 @@ from koppel.administrations.scope import visible_to
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
 from koppel.issues import catalogue as issues
-from koppel.issues.services import raise_issue, resolve_issues
+from koppel.issues.services import raise_issue, resolve_for_many, resolve_issues
 from koppel.organisations.policy import Actor, Permission
 from koppel.registers.answers import Kind, Outcome, Question
 from koppel.registers.identity import Identity, Problem, check_identity
@@ -102,6 +102,20 @@ def after_import(organisation_id: int, administration_ids: Sequence[int]) -> Non
         if not is_complete(one):
             raise_issue(organisation_id, INCOMPLETE, ("administration", one.pk), {"name": one.name})
     _look_up(organisation_id, found, again=False)
+
+
+def set_in_bulk(organisation_id: int, columns: Mapping[int, Collection[str]]) -> None:
+    """After identities of many were set, or set back: what is said of their completeness, and of companies they no longer are.
+    `columns`: those that changed. Their registers are asked within the hour, as after an import."""
+    touched = [key for key, names in columns.items() if set(COLUMNS) & set(names)]
+    found = Administration.objects.filter(organisation_id=organisation_id, pk__in=touched)
+    complete = {one.pk for one in found if is_complete(one)}
+    resolve_for_many(organisation_id, "administration", complete, [INCOMPLETE])
+    renumbered = [key for key in touched if "number" in columns[key]]
+    resolve_for_many(organisation_id, "administration", renumbered, [CLOSED, RENAMED])
+    for one in found:
+        if one.pk not in complete:
+            raise_issue(organisation_id, INCOMPLETE, ("administration", one.pk), {"name": one.name})
 
 
 def is_complete(one: Administration) -> bool:

@@ -1,12 +1,14 @@
 """Use cases of administrations: import, assign, activate, and the states that the engine reports."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
 
+from koppel.administrations.bulk import operations
+from koppel.administrations.bulk.acts import Verdict
 from koppel.administrations.errors import NotThere
 from koppel.administrations.identity import after_import
 from koppel.administrations.models import Administration, Assignment, Favourite, Status
@@ -58,7 +60,7 @@ def import_companies(
         ignore_conflicts=True,
     )
     ids = _really_made(actor, import_id, [one.remote_company_id for one in made])
-    _assign_first(actor, {ids[key]: wanted[key] for key in ids})
+    _assign_first(actor, import_id, {ids[key]: wanted[key] for key in ids})
     record(
         actor.organisation_id,
         actor.audit,
@@ -213,7 +215,7 @@ def _really_made(actor: Actor, import_id: int, remote_ids: Sequence[int]) -> dic
     return dict(found.values_list("remote_company_id", "pk"))
 
 
-def _assign_first(actor: Actor, made: Mapping[int, NewAdministration]) -> None:
+def _assign_first(actor: Actor, import_id: int, made: Mapping[int, NewAdministration]) -> None:
     members = {member for one in made.values() for member in one.membership_ids}
     divisions = {one.division_id for one in made.values()} - {None}
     templates = {one.template_id for one in made.values()} - {None}
@@ -229,6 +231,21 @@ def _assign_first(actor: Actor, made: Mapping[int, NewAdministration]) -> None:
     chosen = [(key, member) for key, one in made.items() for member in one.membership_ids]
     _add_people(actor.organisation_id, chosen, automatic=False)
     _add_people(actor.organisation_id, [(key, member) for key in made for member in default], automatic=True)
+    if done := {key: verdict for key, one in made.items() if (verdict := _chosen(one, default)).after}:
+        operations.note_done(actor, "change", done, source=f"import={import_id}")
+
+
+def _chosen(one: NewAdministration, default: Collection[int]) -> Verdict:
+    """What was assigned in the wizard beyond what every import gets: it can be undone like bulk work in the list."""
+    columns = {"division_id": one.division_id, "template_id": one.template_id}
+    after = {name: value for name, value in columns.items() if value is not None}
+    if not after and not one.membership_ids:
+        return Verdict()
+    before: dict[str, bool | None] = {str(member): True if member in default else None for member in one.membership_ids}
+    return Verdict(
+        before={"columns": dict.fromkeys(after), "people": before},
+        after={"columns": after, "people": dict.fromkeys(before, False)},
+    )
 
 
 def _add_people(organisation_id: int, pairs: Sequence[tuple[int, int]], *, automatic: bool) -> None:

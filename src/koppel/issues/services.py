@@ -1,7 +1,7 @@
 """Raise and resolve. Both join the caller's transaction and scope."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.db import connection
@@ -31,6 +31,14 @@ def raise_issue(
             _RAISE, [organisation_id, code, kind, subject_id, detail_key[:200], json.dumps(dict(facts or {}))]
         )
         return bool(cursor.fetchone()[0])
+
+
+def resolve_for_many(organisation_id: int, kind: str, ids: Collection[int], codes: Collection[str]) -> int:
+    """Close the open issues of these codes of many subjects. How many were open."""
+    found = Issue.objects.filter(
+        organisation_id=organisation_id, subject_kind=kind, subject_id__in=ids, code__in=codes, resolved_at=None
+    )
+    return found.update(resolved_at=timezone.now())
 
 
 def resolve_issues(organisation_id: int, subject: Subject, *codes: str, detail_key: str | None = None) -> int:

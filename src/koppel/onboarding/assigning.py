@@ -8,13 +8,15 @@ from koppel.onboarding.flow import advance, merge
 from koppel.onboarding.identifying import Answer, answers
 from koppel.onboarding.models import Flow, Step
 from koppel.organisations.policy import Actor
+from koppel.registers.numbers import masked
 
 
 @dataclass(frozen=True)
 class Assigned:
-    """A row with the result so far."""
+    """A row with the result so far. The end of a person's number is hidden."""
 
     answer: Answer
+    number: str
     division: str
     template: str
     people: tuple[str, ...]
@@ -56,5 +58,6 @@ def rows(actor: Actor, flow: Flow) -> list[Assigned]:
         own = flow.assignments.get(str(answer.company.pk), {})
         people = tuple(names["people"][one] for one in own.get("users", []) if one in names["people"])
         division = names["divisions"].get(own.get("division", 0), "")
-        found.append(Assigned(answer, division, names["templates"].get(own.get("template", 0), ""), people))
+        number = masked(answer.number, answer.company.country)
+        found.append(Assigned(answer, number, division, names["templates"].get(own.get("template", 0), ""), people))
     return found

@@ -10,6 +10,7 @@ from koppel.administrations.bulk import operations, words
 from koppel.administrations.bulk.acts import act_named
 from koppel.administrations.bulk.operations import Selection
 from koppel.administrations.models import BulkItem, BulkOperation
+from koppel.administrations.scope import visible_to
 from koppel.organisations.policy import Actor
 from koppel.web.doors import MemberRequest
 
@@ -98,16 +99,19 @@ def items(
     found = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation).order_by("pk")
     if state:
         found = found.filter(state=state)
+    page = list(found[offset : offset + limit])
+    visible = visible_to(request.actor).filter(pk__in=[each.administration_id for each in page])
+    countries = dict(visible.values_list("pk", "country"))
     return [
         ItemOut(
             administration=each.administration_id,
             state=each.state,
             why=each.why,
             sentence=words.why(each.why),
-            before=each.before,
-            after=each.after,
+            before=dict(words.shown(each.before, countries.get(each.administration_id, ""))),
+            after=dict(words.shown(each.after, countries.get(each.administration_id, ""))),
         )
-        for each in found[offset : offset + limit]
+        for each in page
     ]
 
 

@@ -1,4 +1,4 @@
-"""The bulk act that assigns and sets: division, template, people on and off, number, sector, client number."""
+"""The bulk act that assigns and sets: division, template, people on and off, number or reason, sector, client number."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from koppel.administrations import identity
 from koppel.administrations.bulk import state
 from koppel.administrations.bulk.acts import Act, Values, Verdict, register_act
 from koppel.administrations.errors import NotThere
@@ -15,10 +16,11 @@ from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.policy import Actor, Permission
 from koppel.registers.checked import Verdict as NumberVerdict
 from koppel.registers.numbers import check as check_number
+from koppel.registers.reasons import REASONS
 from koppel.registers.sectors import SCHEME, SECTIONS
 
 ASSIGNING = frozenset({"division", "template", "add", "remove"})
-SETTING = frozenset({"number", "sector", "client_number"})
+SETTING = frozenset({"number", "reason", "sector", "client_number"})
 CLIENT_NUMBER_MAX = 60
 
 
@@ -35,6 +37,8 @@ def check(actor: Actor, asked: Values) -> Values:
         actor.require(Permission.IMPORT)
     if "sector" in wanted and wanted["sector"] not in ("", *SECTIONS):
         raise Refused(_("Choose one of the sectors."))
+    if "reason" in wanted and wanted["reason"] not in REASONS:
+        raise Refused(_("Choose one of the reasons."))
     if set(wanted.get("add", ())) & set(wanted.get("remove", ())):
         raise Refused(_("The same person cannot be added and taken off."))
     _must_be_ours(actor, wanted)
@@ -57,6 +61,7 @@ def judge(actor: Actor, found: Sequence[Administration], asked: Mapping[int, Val
 
 def perform(actor: Actor, wanted: Mapping[int, Values]) -> None:
     state.write(actor.organisation_id, wanted)
+    identity.set_in_bulk(actor.organisation_id, {key: values.get("columns", {}) for key, values in wanted.items()})
 
 
 def _judge_one(one: Administration, people: state.People, asked: Values) -> Verdict:
@@ -66,12 +71,18 @@ def _judge_one(one: Administration, people: state.People, asked: Values) -> Verd
             columns[column] = asked[key]
     if "sector" in asked:
         columns |= {"sector": asked["sector"], "sector_scheme": SCHEME if asked["sector"] else ""}
+    if "reason" in asked and "number" not in asked:
+        if one.number:
+            return Verdict("has_number")
+        columns["no_number_reason"] = asked["reason"]
     if "number" in asked:
         checked = check_number(asked["number"], one.country)
         if checked.verdict is NumberVerdict.INVALID:
             return Verdict(f"number_{checked.note}")
         columns |= {"number": checked.number, "number_scheme": checked.scheme, "number_note": checked.note}
         columns["no_number_reason"] = ""
+    if _breaks_the_rule(one, columns):
+        return Verdict("needs_sector")
     before = state.read(one, columns)
     after = {name: value for name, value in columns.items() if before[name] != value}
     moves = _moves(people, asked)
@@ -86,6 +97,15 @@ def _judge_one(one: Administration, people: state.People, asked: Values) -> Verd
         },
         after={"columns": after, "people": {str(member): flag for member, flag in moves.items()}},
     )
+
+
+def _breaks_the_rule(one: Administration, columns: Values) -> bool:
+    """A number, or a reason and a sector: what had that keeps it, and a reason comes with its sector."""
+    number, reason, sector = (
+        columns.get(name, getattr(one, name)) for name in ("number", "no_number_reason", "sector")
+    )
+    is_asked = "no_number_reason" in columns or identity.is_complete(one)
+    return is_asked and not number and not (reason and sector)
 
 
 def _moves(people: state.People, asked: Values) -> dict[int, bool | None]:

@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 from koppel.administrations.asked import Asked
 from koppel.administrations.bulk import state
 from koppel.administrations.bulk.acts import Act, Values, Verdict, act_named
+from koppel.administrations.bulk.words import shown
 from koppel.administrations.errors import NotThere
 from koppel.administrations.listing import matching
 from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
@@ -104,6 +105,22 @@ def start(actor: Actor, operation_id: int) -> bool:
     return True
 
 
+def note_done(actor: Actor, act_key: str, done: Mapping[int, Verdict], *, source: str = "") -> BulkOperation:
+    """What another use case did in the same transaction, kept as if it had been done here: with a result for each
+    administration, and its undo."""
+    now = timezone.now()
+    operation = BulkOperation.objects.create(
+        organisation_id=actor.organisation_id, membership_id=actor.membership_id, actor_name=actor.name,
+        from_address=actor.from_address, role=actor.role, door=actor.door, act=act_key, asked={"per_item": True},
+        source=source, total=len(done), state=BulkState.DONE, started_at=now, finished_at=now,
+    )  # fmt: skip
+    items = [_item(operation, key, verdict, {}) for key, verdict in done.items()]
+    for item in items:
+        item.state = ItemState.CHANGED
+    BulkItem.objects.bulk_create(items, batch_size=2000)
+    return operation
+
+
 def undo(actor: Actor, operation_id: int) -> bool:
     """Take back what was changed and nobody has changed since. False when that has begun already. Raises `Refused`."""
     operation = operation_for(actor, operation_id)
@@ -172,6 +189,14 @@ def operations_of(actor: Actor, limit: int = 50) -> "QuerySet[BulkOperation]":
     if not actor.may(Permission.PEOPLE):
         found = found.filter(membership_id=actor.membership_id)
     return found.order_by("-created_at", "-pk")[:limit]
+
+
+def done_by_import(actor: Actor, import_id: int) -> int | None:
+    """The id of what the wizard assigned in this import, while it can be undone; None when nothing was."""
+    found = BulkOperation.objects.filter(
+        organisation_id=actor.organisation_id, membership_id=actor.membership_id, source=f"import={import_id}"
+    )
+    return next((one.pk for one in found.order_by("pk") if can_undo(one)), None)
 
 
 def counts_of(operation: BulkOperation) -> Counts:
@@ -258,17 +283,20 @@ def _perform(operation: BulkOperation, act: Act, items: Sequence[BulkItem], *, u
             actor.audit,
             "administrations.undone" if undoes else in_trail,
             subject=("bulk_operation", operation.pk, ""),
-            details=_details(operation, {key: verdicts[key] for key in changed}),
+            details=_details(operation, found, {key: verdicts[key] for key in changed}),
         )
 
 
-def _details(operation: BulkOperation, changed: Mapping[int, Verdict]) -> dict[str, object]:
+def _details(
+    operation: BulkOperation, found: Mapping[int, Administration], changed: Mapping[int, Verdict]
+) -> dict[str, object]:
     """Ids, what was asked, and for few what was and is; of many each item keeps that itself."""
     told: dict[str, object] = {**operation.asked, "administrations": sorted(changed)}
     told.pop("problems", None)
     if len(changed) <= TOLD_EACH_MAX:
-        told["before"] = {str(key): dict(verdict.before) for key, verdict in changed.items()}
-        told["after"] = {str(key): dict(verdict.after) for key, verdict in changed.items()}
+        countries = {key: found[key].country for key in changed}
+        told["before"] = {str(key): dict(shown(one.before, countries[key])) for key, one in changed.items()}
+        told["after"] = {str(key): dict(shown(one.after, countries[key])) for key, one in changed.items()}
     return told
 
 

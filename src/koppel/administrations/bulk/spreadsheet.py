@@ -18,6 +18,7 @@ from koppel.administrations.scope import visible_to
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.policy import Actor
+from koppel.registers.reasons import resolve as resolve_reason
 from koppel.registers.sectors import SECTIONS
 
 LINES_MAX = 20_000
@@ -42,6 +43,10 @@ HEADINGS = {
     "instellingensjabloon": "template",
     "sjabloon": "template",
     "sector": "sector",
+    "reason": "reason",
+    "no number because": "reason",
+    "reden": "reason",
+    "geen nummer omdat": "reason",
     "add": "add",
     "add people": "add",
     "personen erbij": "add",
@@ -50,7 +55,7 @@ HEADINGS = {
     "personen eraf": "remove",
 }
 KEYS = ("id", "name", "number", "client_number", "code")
-VALUES = ("number", "client_number", "division", "template", "sector", "add", "remove")
+VALUES = ("number", "reason", "client_number", "division", "template", "sector", "add", "remove")
 CLEAR = "-"
 
 
@@ -135,6 +140,7 @@ class _Book:
             "division": lambda text: None if text == CLEAR else self._named(self.divisions, text, _("division")),
             "template": lambda text: None if text == CLEAR else self._named(self.templates, text, _("template")),
             "sector": self._sector,
+            "reason": self._reason,
             "add": self._members,
             "remove": self._members,
         }
@@ -167,6 +173,11 @@ class _Book:
         if letter not in SECTIONS:
             raise _Problem(_("“%s” is not a sector.") % text)
         return letter
+
+    def _reason(self, text: str) -> str:
+        if not (found := resolve_reason(text)):
+            raise _Problem(_("“%s” is not a reason.") % text)
+        return found
 
     def _members(self, text: str) -> list[int]:
         mails = [one.strip().lower() for one in text.replace(",", " ").split()]

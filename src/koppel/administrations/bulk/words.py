@@ -11,6 +11,8 @@ from koppel.administrations.bulk.acts import Values
 from koppel.administrations.models import Status
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.policy import Actor
+from koppel.registers.numbers import masked
+from koppel.registers.reasons import REASONS
 from koppel.registers.sectors import SECTIONS
 
 WHY: Mapping[str, str | Promise] = {
@@ -28,12 +30,15 @@ WHY: Mapping[str, str | Promise] = {
     "number_branch_number": gettext_lazy("This is a branch number."),
     "number_rsin": gettext_lazy("This is an RSIN."),
     "number_format": gettext_lazy("Not a number of this country."),
+    "has_number": gettext_lazy("It has a number, so it needs no reason."),
+    "needs_sector": gettext_lazy("Without a number it needs a reason and a sector."),
     "number_empty": gettext_lazy("The number is empty."),
 }
 COLUMNS: Mapping[str, str | Promise] = {
     "division_id": gettext_lazy("Division"),
     "template_id": gettext_lazy("Template"),
     "number": gettext_lazy("Number"),
+    "no_number_reason": gettext_lazy("No number because"),
     "sector": gettext_lazy("Sector"),
     "client_number": gettext_lazy("Client number"),
     "status": gettext_lazy("Status"),
@@ -64,6 +69,7 @@ class Names:
             ),
             "status": {value: str(label) for value, label in Status.choices},
             "sector": {key: str(name) for key, name in SECTIONS.items()},
+            "no_number_reason": {key: str(label) for key, label in REASONS.items()},
         }
 
     def value(self, column: str, value: Any) -> str:
@@ -76,6 +82,14 @@ def why(word: str) -> str:
     if word in WHY or not word:
         return str(WHY.get(word, ""))
     return _("It cannot be done here (%s).") % word
+
+
+def shown(values: Values, country: str) -> Values:
+    """As it may be shown and kept in the trail: the end of a person's number is hidden."""
+    columns = values.get("columns", {})
+    if not columns.get("number"):
+        return values
+    return {**values, "columns": {**columns, "number": masked(columns["number"], country)}}
 
 
 def differences(before: Values, after: Values, names: Names) -> list[str]:

@@ -15,11 +15,12 @@ from koppel.administrations.asked import asked_of_text
 from koppel.administrations.bulk import operations, spreadsheet, words
 from koppel.administrations.bulk.acts import act_named
 from koppel.administrations.errors import NotThere
-from koppel.administrations.models import BulkItem, BulkOperation, BulkState, ItemState
+from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
 from koppel.administrations.scope import visible_to
 from koppel.administrations.views.one import back
 from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Actor, Permission
+from koppel.registers.paste import decode
 from koppel.web.doors import MemberRequest
 
 ITEMS_SHOWN = 200
@@ -106,9 +107,8 @@ def spreadsheet_page(request: MemberRequest) -> HttpResponse:
     if request.method == "POST":
         try:
             return _read_spreadsheet(request, text)
-        except (Refused, UnicodeDecodeError) as refusal:
-            sentence = str(refusal) if isinstance(refusal, Refused) else _("This file is not text in UTF-8.")
-            messages.error(request, sentence)
+        except Refused as refusal:
+            messages.error(request, str(refusal))
     context = {"place": "administrations", "text": text}
     return render(request, "administrations/bulk_csv.html", context)
 
@@ -118,7 +118,7 @@ def _read_spreadsheet(request: MemberRequest, text: str) -> HttpResponse:
     if upload:
         if (upload.size or 0) > UPLOAD_BYTES_MAX:
             raise Refused(_("This file is too large."))
-        text = upload.read().decode("utf-8-sig")
+        text = decode(upload.read())
     found = spreadsheet.read(request.actor, text)
     if not found.each:
         lines = "; ".join(f"{number}: {why}" for number, _text, why in found.problems[:5])
@@ -201,16 +201,23 @@ def _items(actor: Actor, operation: BulkOperation, only: str) -> list[dict[str, 
         found = found.filter(state=only)
     shown = list(found.order_by("-state", "pk")[:ITEMS_SHOWN])
     visible = visible_to(actor).filter(pk__in=[item.administration_id for item in shown])
-    known = dict(visible.values_list("pk", "name"))
+    known = {one.pk: one for one in visible.only("pk", "name", "country")}
     names = words.Names(actor, [state for item in shown for state in (item.before, item.after)])
     return [
         {
             "id": item.administration_id,
-            "name": known.get(item.administration_id, ""),
+            "name": known[item.administration_id].name if item.administration_id in known else "",
             "state": item.state,
             "label": ItemState(item.state).label,
             "why": words.why(item.why),
-            "differences": words.differences(item.before, item.after, names) if item.administration_id in known else [],
+            "differences": _differences(item, known.get(item.administration_id), names),
         }
         for item in shown
     ]
+
+
+def _differences(item: BulkItem, one: Administration | None, names: words.Names) -> list[str]:
+    """Nothing of an administration that the reader may not see."""
+    if one is None:
+        return []
+    return words.differences(words.shown(item.before, one.country), words.shown(item.after, one.country), names)

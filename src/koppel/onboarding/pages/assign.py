@@ -82,4 +82,4 @@ def _finish(request: MemberRequest, flow: Flow) -> HttpResponse:
             outcome.skipped,
         )
         messages.warning(request, text % {"count": outcome.skipped})
-    return to_import(outcome.import_id)
+    return to_import(request.actor, outcome.import_id)

@@ -9,10 +9,11 @@ from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 
+from koppel.administrations.bulk.operations import done_by_import
 from koppel.onboarding import flow as flows
 from koppel.onboarding.errors import FlowExpired, NoSuchFlow
 from koppel.onboarding.models import Flow, FlowState, Step
-from koppel.organisations.policy import Permission
+from koppel.organisations.policy import Actor, Permission
 from koppel.web.doors import MemberRequest
 
 View = Callable[[MemberRequest, Flow], HttpResponse]
@@ -36,7 +37,7 @@ def step_page(step: Step) -> Callable[[View], Callable[[MemberRequest, UUID], Ht
             except FlowExpired:
                 return render(request, "onboarding/expired.html", frame(step), status=410)
             if flow.state == FlowState.FINISHED:
-                return to_import(flow.result_id)
+                return to_import(request.actor, flow.result_id)
             flows.take_over_sign_ins(request.actor, flow, url_of(flow, Step.CHOOSE))
             if not flows.has_reached(flow, step):
                 return to_step(flow, Step(flow.step))
@@ -55,9 +56,11 @@ def to_step(flow: Flow, step: Step) -> HttpResponse:
     return HttpResponseRedirect(url_of(flow, step))
 
 
-def to_import(import_id: int | None) -> HttpResponse:
-    """The list of administrations, filtered to what this import brought in."""
+def to_import(actor: Actor, import_id: int | None) -> HttpResponse:
+    """The list of administrations, filtered to what this import brought in, with the undo of what was assigned."""
     query = f"?import={import_id}" if import_id else ""
+    if import_id and (done := done_by_import(actor, import_id)):
+        query += f"&done={done}"
     return HttpResponseRedirect(f"{reverse('administrations:list')}{query}")
 
 

@@ -39,6 +39,20 @@ document.addEventListener("change", (event) => {
   if (target.dataset.reasonFor) showSector(target);
 });
 
+// A click with Shift does to all boxes since the last click what it does to this one.
+let lastBox = null;
+document.addEventListener("click", (event) => {
+  const box = event.target.closest?.("tbody input[type=checkbox][name]");
+  if (!box) return;
+  const boxes = shownBoxes(box.name);
+  const [from, to] = [boxes.indexOf(lastBox), boxes.indexOf(box)].sort((one, other) => one - other);
+  if (event.shiftKey && from >= 0 && from < to) {
+    boxes.slice(from, to + 1).forEach((one) => { one.checked = box.checked; });
+    countBoxes();
+  }
+  lastBox = box;
+});
+
 document.addEventListener("input", (event) => {
   if (event.target.dataset.filterRows) filterRows(event.target);
 });

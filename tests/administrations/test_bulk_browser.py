@@ -1,0 +1,129 @@
+"""Bulk work as a person does it in a real browser: ticks, all that match, preview, progress, results, undo; and a file."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from koppel.administrations.models import Administration, BulkItem, BulkOperation
+from koppel.administrations.tasks import carry_on_bulk
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.models import User
+from tests.administrations.firm import Firm, firm_of
+from tests.fixtures.people import PASSWORD
+from tests.web.test_browser import address, browser, listen, look, pytestmark
+
+__all__ = ["address", "browser", "pytestmark"]
+COUNT = 240
+"""More than a page of the list, and more than is done at once."""
+
+
+@pytest.fixture
+def firm(actor: Any) -> Firm:
+    return firm_of(actor("administrator"), COUNT, status="active")
+
+
+@pytest.fixture
+def page(browser: Browser, address: str, firm: Firm) -> Page:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(f"{address}/accounts/login/")
+    page.fill("#id_login", User.objects.get(pk=firm.boss.user_id).email)
+    page.fill("#id_password", PASSWORD)
+    page.press("#id_password", "Enter")
+    page.wait_for_url(f"{address}/")
+    return page
+
+
+def divisions(firm: Firm) -> dict[int, int | None]:
+    with organisation_scope(firm.boss.organisation_id):
+        return dict(Administration.objects.values_list("pk", "division_id"))
+
+
+def results(page: Page) -> list[str]:
+    return page.locator("#bulk-state tbody td:nth-child(2)").all_inner_texts()
+
+
+def test_a_few_are_ticked_previewed_changed_and_set_back(page: Page, address: str, firm: Firm) -> None:
+    complaints, before = listen(page), divisions(firm)
+    page.goto(f"{address}/administrations/?sort=name")
+    assert not page.is_visible(".bulkbar"), "Nothing is ticked yet."
+    page.locator("#rows-body input[name=id]").nth(0).check()
+    page.locator("#rows-body input[name=id]").nth(3).click(modifiers=["Shift"])
+    ticked = page.locator("#rows-body input[name=id]:checked").count()
+    assert (ticked, page.inner_text(".bulkbar strong[data-count-of]")) == (4, "4")
+    page.click(".bulkbar summary:has-text('Assign')")
+    page.select_option("#set-division", label="Oost")
+    page.click(".bulkbar button[value=change]:visible")
+    page.wait_for_url(re.compile(r"/bulk/\d+/$"))
+    look(page, "bulk-preview-wide-en")
+    assert divisions(firm) == before, "A preview changes nothing."
+    changing = sum("Changes" in one for one in results(page))
+    same = sum("Is so already." in one for one in results(page))
+    assert (changing > 0, changing + same) == (True, ticked)
+    page.click("#bulk-state button.button-primary")
+    page.wait_for_url(re.compile(r"/administrations/\?.*done="))
+    after = divisions(firm)
+    assert sum(after[one] != before[one] for one in before) == changing
+    page.click(".undo-banner button")
+    page.wait_for_selector(f"text={changing} administration")
+    look(page, "bulk-undone-wide-en")
+    assert divisions(firm) == before
+    assert complaints == []
+
+
+def test_all_that_match_become_a_job_that_is_watched_to_its_end(page: Page, address: str, firm: Firm) -> None:
+    """The filter counts, not the page: what is on other pages changes too, and nothing that the filter leaves out."""
+    complaints, before = listen(page), divisions(firm)
+    north = sum(one == firm.divisions[0] for one in before.values())
+    page.goto(f"{address}/administrations/?division={firm.divisions[1]}&division={firm.divisions[2]}&division=none")
+    page.check("[data-check-all=id]")
+    page.check("[data-all-matching]")
+    page.click(".bulkbar summary:has-text('Assign')")
+    page.select_option("#set-division", label="Noord")
+    page.click(".bulkbar button[value=change]:visible")
+    page.wait_for_url(re.compile(r"/bulk/\d+/$"))
+    wanted = sum(one in (firm.divisions[1], firm.divisions[2], None) for one in before.values())
+    assert f"{wanted} administrations change" in page.inner_text("#bulk-state")
+    page.click("#bulk-state button.button-primary")
+    page.wait_for_selector("#bulk-state progress")
+    carry_on_as_a_worker(firm)
+    page.wait_for_selector(f"text={wanted} administrations were changed", timeout=10_000)
+    after = divisions(firm)
+    assert sum(one == firm.divisions[0] for one in after.values()) == north + wanted
+    page.click("nav.subtabs >> text=Changed")
+    assert len(results(page)) == min(wanted, 200)
+    page.click("text=Undo")
+    page.wait_for_selector("#bulk-state progress")
+    carry_on_as_a_worker(firm)
+    page.wait_for_selector(f"text={wanted} administrations were set back", timeout=10_000)
+    assert divisions(firm) == before
+    assert complaints == []
+
+
+def test_a_file_is_previewed_line_by_line(page: Page, address: str, firm: Firm, tmp_path: Path) -> None:
+    complaints = listen(page)
+    file = tmp_path / "klanten.csv"
+    file.write_text("code;klantnummer;afdeling\nV00000;N-1;West\nV00001;N-2;Nergens\nV99999;N-3;\n", encoding="utf-16")
+    page.goto(f"{address}/administrations/")
+    page.click("text=Change by CSV")
+    page.set_input_files("#file", file)
+    page.click("button:has-text('Preview')")
+    page.wait_for_url(re.compile(r"/bulk/\d+/$"))
+    look(page, "bulk-file-wide-en")
+    assert "2 lines of the file cannot be followed" in page.inner_text("main")
+    page.click("#bulk-state button.button-primary")
+    page.wait_for_selector("text=1 administration was changed")
+    with organisation_scope(firm.boss.organisation_id):
+        assert list(Administration.objects.filter(client_number__startswith="N-").values_list("client_number")) == [
+            ("N-1",)
+        ]
+        assert BulkItem.objects.filter(state="changed").count() == 1
+    assert complaints == []
+
+
+def carry_on_as_a_worker(firm: Firm) -> None:
+    with organisation_scope(firm.boss.organisation_id):
+        operation = BulkOperation.objects.latest("pk").pk
+    carry_on_bulk(firm.boss.organisation_id, operation)
