@@ -19,6 +19,7 @@ button.quiet{background:transparent;color:inherit;border-color:#77889a}.error{co
 def page(title: str, body: str, status: int = 200) -> web.Response:
     text = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f'<link rel="icon" href="data:,">'
         f"<title>{escape(title)}</title><style>{STYLE}</style><main><h1>{escape(title)}</h1>{body}"
         "<p><small>This is a sandbox that plays Visma Connect. Nothing here leaves this machine.</small></p></main></html>"
     )

@@ -116,5 +116,6 @@ def _welcome(stack: Stack, seconds: float) -> Panel:
         f"Visma.net is played by the sandbox at {stack.sandbox_url}\n"
         f"Its user: [bold]{stack.facts.sandbox_user}[/]   password: [bold]{stack.facts.sandbox_password}[/]"
     )
-    text = Group(f"Open  [bold]{stack.public_url}[/]\n", people, f"\n{sandbox}\n\nLogs and data: {stack.options.home}")
+    places = f"Mail that Koppel sends: {stack.options.home / 'mail'}\nLogs and data: {stack.options.home}"
+    text = Group(f"Open  [bold]{stack.public_url}[/]\n", people, f"\n{sandbox}\n\n{places}")
     return Panel(text, title="Koppel demo", subtitle=f"ready in {seconds:.1f} s, Ctrl-C stops it", expand=False)
