@@ -109,6 +109,15 @@ def test_the_shell_lists_shows_assigns_undoes_and_deactivates(firm: Firm) -> Non
     assert len(run(boss, "list", "--filter", "status=active")) == 12
     shown = run(boss, "show", one)
     assert shown["settings"]["schedule"] == {"value": "daily", "from": "default"}
+    own = run(boss, "settings", one, "--set", "schedule=night", "--set", 'resources=["accounts"]')
+    assert (own["schedule"], own["resources"]["value"]) == ({"value": "night", "from": "here"}, ["accounts"])
+    assert run(boss, "settings", one, "--reset", "schedule")["schedule"]["from"] == "default"
+    assert "key=value" in run(boss, "settings", one, "--set", "night", code=1)
+    assert run(boss, "star", one)["starred"]
+    assert len(run(boss, "list", "--filter", "favourites=1")) == 1
+    assert not run(boss, "star", one, "--off")["starred"]
+    assert run(boss, "follows", one, str(firm.ids[4]))["predecessor"] == firm.ids[4]
+    assert "continues this one" in run(boss, "follows", str(firm.ids[4]), one, code=1)
     preview = run(boss, "assign", one, "--division", str(firm.divisions[0]), "--dry-run")
     assert (preview["state"], preview["would_change"]) == ("draft", 1)
     done = run(boss, "assign", one, "--division", str(firm.divisions[0]))

@@ -63,6 +63,7 @@ def test_acts_are_found_by_person_act_door_period_and_words(boss: Actor, actor: 
         ("q=bram", {"Noord"}),
         (f"since={today}&until={today}", {"Zuid", "Noord", "Oost"}),
         (f"until={today - timedelta(days=1)}", set()),
+        ("since=0001-01-01&until=9999-12-31", {"Zuid", "Noord", "Oost"}),
         ("since=rubbish&person=x&act=nothing&door=roof&page=-4", {"Zuid", "Noord", "Oost"}),
     ):
         page = client.get(f"{PAGE}?{query}").content.decode()

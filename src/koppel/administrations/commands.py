@@ -1,5 +1,6 @@
 """`koppel administrations`: list, show and change them; the same services as the pages."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from datetime import date
@@ -8,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from koppel.administrations import access, life
+from koppel.administrations import access, life, services
 from koppel.administrations.asked import asked_of_text
 from koppel.administrations.bulk import operations, spreadsheet, words
 from koppel.administrations.bulk.operations import Selection
@@ -21,7 +22,7 @@ from koppel.administrations.settings import COMPARED, in_force
 from koppel.cli.doors import AsJson, AsPerson, OfOrganisation, acting, print_one, print_rows
 from koppel.cli.errors import Refusal
 from koppel.kit.table_files import Format
-from koppel.organisations.policy import Actor
+from koppel.organisations.policy import Actor, Permission
 
 app = typer.Typer(no_args_is_help=True)
 COLUMNS = ("id", "name", "number", "client_number", "status", "division", "template", "complete_as_of")
@@ -58,9 +59,11 @@ def show(one: One, person: AsPerson = "", organisation: OfOrganisation = "", as_
     """One administration with its settings and where each comes from."""
     with acting(person, organisation) as actor:
         found = administration_for(actor, one)
-        now = in_force(found)
-        settings = {key: {"value": getattr(now, key), "from": now.sources[key].value} for key in COMPARED}
-        row = _row(found) | {"restricted": found.restricted, "left_on": found.left_on, "settings": settings}
+        row = _row(found) | {
+            "restricted": found.restricted,
+            "left_on": found.left_on,
+            "settings": _settings(found),
+        }
     print_one(row, as_json=as_json)
 
 
@@ -136,6 +139,7 @@ def import_csv(
     except (OSError, UnicodeDecodeError) as error:
         raise Refusal(f"{file} cannot be read: {error}.") from None
     with acting(person, organisation) as actor:
+        actor.require(Permission.CHANGE_ADMINISTRATIONS)
         found = spreadsheet.read(actor, text)
         if found.problems:
             lines = "; ".join(f"line {number}: {why}" for number, _text, why in found.problems[:20])
@@ -173,6 +177,48 @@ def unrestrict(one: One, person: AsPerson = "", organisation: OfOrganisation = "
     with acting(person, organisation) as actor:
         access.set_access(actor, one, restricted=False, membership_ids=[])
     print_one({"id": one, "restricted": False}, as_json=as_json)
+
+
+@app.command("star")
+def star(
+    one: One,
+    off: Annotated[bool, typer.Option("--off", help="No favourite any more.")] = False,
+    person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Among your own favourites."""
+    with acting(person, organisation) as actor:
+        services.star(actor, one, starred=not off)
+    print_one({"id": one, "starred": not off}, as_json=as_json)
+
+
+@app.command("follows")
+def follows(
+    one: One,
+    predecessor: Annotated[int | None, typer.Argument(help="Id of the one that it continues; none without it.")] = None,
+    person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """It continues another one: renamed, merged, or moved to another system."""
+    with acting(person, organisation) as actor:
+        life.follow(actor, one, predecessor)
+    print_one({"id": one, "predecessor": predecessor}, as_json=as_json)
+
+
+@app.command("settings")
+def settings(
+    one: One,
+    values: Annotated[
+        list[str] | None, typer.Option("--set", help="'schedule=night', or JSON after the =; several times.")
+    ] = None,
+    reset: Annotated[list[str] | None, typer.Option(help="Give a setting back to template or organisation.")] = None,
+    person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """The settings in force and where each comes from; `--set` and `--reset` change its own."""
+    given = dict(_setting(text) for text in values or ()) | dict.fromkeys(reset or ())
+    with acting(person, organisation) as actor:
+        if given:
+            services.change_settings(actor, one, given)
+        row = {"id": one, **_settings(administration_for(actor, one))}
+    print_one(row, as_json=as_json)
 
 
 @app.command("left")
@@ -264,6 +310,26 @@ def _row(one: Administration) -> dict[str, Any]:
         "sector": one.sector,
         "complete_as_of": one.complete_as_of,
     }
+
+
+def _settings(one: Administration) -> dict[str, Any]:
+    now = in_force(one)
+    found: dict[str, Any] = {
+        key: {"value": getattr(now, key), "from": now.sources[key].value} for key in COMPARED if key != "notify"
+    }
+    told = {event: {"value": now.notify[event], "from": source.value} for event, source in now.told_by.items()}
+    return {**found, "notify": told}
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """`key=value`: the value as JSON, else as the text itself. Raises `Refusal`."""
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise Refusal(f"Write --set as key=value, not {text!r}.")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
 
 
 def _id(text: str) -> int:

@@ -11,10 +11,10 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.administrations import trail
 from koppel.administrations.errors import NotThere
 from koppel.administrations.models import Administration, Assignment, BulkItem, Favourite, Status
 from koppel.administrations.scope import visible_to
+from koppel.administrations.trail.reading import forget
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
 from koppel.connections.models import RemoteCompany
@@ -185,7 +185,7 @@ def erase_some(organisation_id: int, administration_id: int) -> bool:
     for erase in _erasers:
         if erase(organisation_id, one.pk):
             return True
-    trail.forget(organisation_id, one.pk)
+    forget(organisation_id, one.pk)
     _erase_row(one)
     details = {"reason": "withdrawn" if one.withdrawn_at else "kept_long_enough"}
     record(

@@ -10,6 +10,7 @@ from ninja import NinjaAPI
 from koppel.administrations.api import router as administrations
 from koppel.administrations.bulk.api import router as bulk
 from koppel.administrations.errors import NotThere
+from koppel.administrations.trail.api import router as activity
 from koppel.books.api import router as books
 from koppel.books.errors import UnknownResource
 from koppel.connections.api import router as connections
@@ -34,6 +35,7 @@ api = NinjaAPI(title="Koppel", version="1", urls_namespace="api", docs_url=None,
 api.add_router("", organisations, tags=["organisation"])
 api.add_router("/onboarding", onboarding, tags=["onboarding"])
 api.add_router("", groups, tags=["organisation"])
+api.add_router("/activity", activity, tags=["organisation"])
 api.add_router("/administrations/bulk", bulk, tags=["bulk work"])
 api.add_router("/connections", connections, tags=["connections"])
 api.add_router("/administrations", administrations, tags=["administrations"])

@@ -48,7 +48,7 @@ def entries_of(organisation_id: int, asked: Asked) -> "QuerySet[AuditEntry]":
         found = found.filter(door=asked.door)
     if asked.since:
         found = found.filter(at__gte=_begin(asked.since))
-    if asked.until:
+    if asked.until and asked.until < date.max:
         found = found.filter(at__lt=_begin(asked.until + timedelta(days=1)))
     if asked.subject_kind and asked.subject_id is not None:
         found = found.filter(subject_kind=asked.subject_kind, subject_id=asked.subject_id)

@@ -36,8 +36,12 @@ BRANCHES = (
     Branch("sync", "koppel.sync.commands", "app", "Start, watch and retry runs."),
     Branch("export", "koppel.books.commands", "app", "Write books to files."),
     Branch("sql-readers", "koppel.books.commands", "readers", "Who may read books by SQL."),
+    Branch("people", "koppel.organisations.commands.people", "app", "Invite people, say what they may, hand over."),
+    Branch("divisions", "koppel.organisations.commands.divisions", "app", "Groups of people and administrations."),
+    Branch("templates", "koppel.organisations.commands.templates", "app", "Named bundles of settings."),
+    Branch("activity", "koppel.administrations.trail.commands", "app", "Who did what, and when."),
     Branch(
-        "operators", "koppel.organisations.commands", "operators", "Who may look in when an organisation lets them."
+        "operators", "koppel.organisations.commands.operators", "app", "Who may look in when an organisation lets them."
     ),
     Branch("webhooks", "koppel.notifications.commands", "app", "Programs of yours that are told of events."),
     Branch("keys", "koppel.cli.keys", "app", "Rotate the keys that seal tokens and client secrets."),

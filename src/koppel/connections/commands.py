@@ -111,6 +111,7 @@ def reconnect(
 ) -> None:
     """Print the address at which to sign in again, in a browser that is signed in to Koppel as the same member."""
     with acting(person, organisation) as actor:
+        actor.require(Permission.CONNECTIONS)
         one = queries.connection_for(actor, connection)
         back = f"/connections/{one.pk}/"
         url = begin_consent(

@@ -2,10 +2,14 @@
 
 from datetime import datetime
 
-from ninja import Router, Schema
+from django.utils.timezone import is_naive, make_aware
+from ninja import Router, Schema, Status
 
-from koppel.organisations.models import Membership, Organisation
-from koppel.organisations.policy import Permission
+from koppel.organisations import handover, invitations, people, sessions
+from koppel.organisations.invitations import Wanted
+from koppel.organisations.models import Invitation, Membership, Organisation
+from koppel.organisations.people import Access
+from koppel.organisations.policy import Permission, Role
 from koppel.web.doors import MemberRequest
 
 router = Router()
@@ -55,7 +59,7 @@ class PersonOut(Schema):
 
 
 @router.get("/people", response=list[PersonOut])
-def people(request: MemberRequest) -> list[PersonOut]:
+def list_people(request: MemberRequest) -> list[PersonOut]:
     """Everybody who is or was a member, by name."""
     request.actor.require(Permission.PEOPLE)
     found = Membership.objects.filter(organisation_id=request.actor.organisation_id).select_related("user")
@@ -72,3 +76,104 @@ def _person(one: Membership) -> PersonOut:
         expires_at=one.expires_at,
         divisions=sorted(each.division_id for each in one.divisions.all()),
     )
+
+
+class InvitationIn(Schema):
+    """`divisions` are ids. `until`: access ends by itself then."""
+
+    email: str
+    name: str = ""
+    role: Role = Role.USER
+    divisions: list[int] = []
+    until: datetime | None = None
+
+
+class InvitationOut(Schema):
+    """`mail_failed`: the mail could not be delivered."""
+
+    id: int
+    email: str
+    name: str
+    role: str
+    valid_until: datetime
+    mail_failed: bool
+
+
+class AccessIn(Schema):
+    """All of it: what is left out becomes what stands here. `divisions` are ids."""
+
+    role: Role
+    active: bool = True
+    expires_at: datetime | None = None
+    divisions: list[int] = []
+
+
+class HandOverIn(Schema):
+    """`to` is the id of the colleague; `deactivate` takes away the first one's access in the same act."""
+
+    to: int
+    deactivate: bool = False
+
+
+class Moved(Schema):
+    """How many of each."""
+
+    moved: dict[str, int]
+
+
+class Ended(Schema):
+    sessions: int
+
+
+@router.get("/people/invitations", response=list[InvitationOut])
+def list_invitations(request: MemberRequest) -> list[Invitation]:
+    """Those that are neither accepted nor revoked, the newest first."""
+    request.actor.require(Permission.PEOPLE)
+    return list(invitations.open_invitations(request.actor.organisation_id).order_by("-pk"))
+
+
+@router.post("/people/invitations", response={201: InvitationOut})
+def invite(request: MemberRequest, given: InvitationIn) -> Status[Invitation]:
+    """Ask somebody by mail to become a member."""
+    wanted = Wanted(given.email, given.name, given.role, frozenset(given.divisions), _aware(given.until))
+    return Status(201, invitations.invite(request.actor, wanted))
+
+
+@router.post("/people/invitations/{int:invitation_id}/resend", response=InvitationOut)
+def resend(request: MemberRequest, invitation_id: int) -> Invitation:
+    """A new mail; the link in the older one opens nothing any more."""
+    return invitations.resend(request.actor, invitation_id)
+
+
+@router.delete("/people/invitations/{int:invitation_id}", response={204: None})
+def revoke(request: MemberRequest, invitation_id: int) -> Status[None]:
+    """Take the invitation back."""
+    invitations.revoke(request.actor, invitation_id)
+    return Status(204, None)
+
+
+@router.put("/people/{int:membership_id}", response=PersonOut)
+def change_access(request: MemberRequest, membership_id: int, given: AccessIn) -> PersonOut:
+    """Role, divisions and access. Whoever loses access is out at once, tokens included."""
+    wanted = Access(given.role, given.active, _aware(given.expires_at), frozenset(given.divisions))
+    return _person(people.change_access(request.actor, membership_id, wanted))
+
+
+@router.post("/people/{int:membership_id}/hand-over", response=Moved)
+def hand_over(request: MemberRequest, membership_id: int, given: HandOverIn) -> Moved:
+    """Everything that the person holds goes to a colleague."""
+    return Moved(moved=handover.hand_over(request.actor, membership_id, given.to, deactivate=given.deactivate))
+
+
+@router.post("/people/{int:membership_id}/end-sessions", response=Ended)
+def end_sessions(request: MemberRequest, membership_id: int) -> Ended:
+    """Sign the person out of this organisation everywhere."""
+    request.actor.require(Permission.PEOPLE)
+    one = people.member(request.actor, membership_id)
+    people.refuse_out_of_reach(request.actor, Role(one.role))
+    return Ended(sessions=sessions.end_sessions_of(request.actor, one))
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    """A moment without a zone is one of the installation's."""
+    return make_aware(moment) if moment is not None and is_naive(moment) else moment

@@ -15,7 +15,7 @@ from koppel.organisations import invitations
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import Wanted
 from koppel.organisations.models import Division
-from koppel.organisations.policy import Actor, Role
+from koppel.organisations.policy import Actor, Permission, Role
 
 LINES_MAX = 1000
 BYTES_MAX = 1024 * 1024
@@ -36,12 +36,14 @@ class Line:
 
 def preview(actor: Actor, text: str) -> list[Line]:
     """What `invite_all` would do, line by line; nothing is sent. Raises `Refused` when the text as a whole is no list."""
+    actor.require(Permission.PEOPLE)
     seen: set[str] = set()
     return [_once(_look(actor, number, cells, act=False), seen) for number, cells in _checked(text)]
 
 
 def invite_all(actor: Actor, text: str) -> list[Line]:
     """Invite whom the lines name; a line that cannot be done is left out with its reason. Raises `Refused`."""
+    actor.require(Permission.PEOPLE)
     return [_look(actor, number, cells, act=True) for number, cells in _checked(text)]
 
 

@@ -13,7 +13,7 @@ from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import administration_for, visible_to
 from koppel.cli.doors import AsJson, AsPerson, OfOrganisation, acting, print_json, print_one, print_rows
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.policy import Actor
+from koppel.organisations.policy import Actor, Permission
 from koppel.sync.models import Run
 from koppel.sync.progress import RunProgress, progress_of_runs
 from koppel.sync.services import cancel_run, request_run
@@ -92,6 +92,7 @@ def retry(
 ) -> None:
     """Try again what failed or is blocked, from where it stopped."""
     with acting(person, organisation) as actor:
+        actor.require(Permission.CHANGE_ADMINISTRATIONS)
         failed = [one for one in _wanted(actor, administrations) if one.status in (Status.FAILED, Status.BLOCKED)]
         rows = [{"id": one.pk, "name": one.name, "begun": request_run(actor, one.pk)} for one in failed]
         print_rows(rows, ("id", "name", "begun"), as_json=as_json)

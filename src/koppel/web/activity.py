@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 
-from koppel.administrations.trail import Veil, entries_for, veil_for
+from koppel.administrations.trail.reading import Veil, entries_for, veil_for
 from koppel.audit.models import AuditEntry, Door
 from koppel.audit.queries import Asked, actors_of, changes_of, rest_of
 from koppel.audit.services import record

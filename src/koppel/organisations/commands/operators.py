@@ -8,11 +8,11 @@ from koppel.cli.doors import AsJson, print_one, print_rows, refusals
 from koppel.organisations.models import User
 from koppel.organisations.operators import appoint
 
-operators = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 Email = Annotated[str, typer.Argument(help="E-mail address of somebody who has an account here.")]
 
 
-@operators.command("list")
+@app.command("list")
 def listing(as_json: AsJson = False) -> None:
     """Everybody who may look in when an organisation lets them."""
     found = User.objects.filter(is_operator=True).order_by("email")
@@ -20,13 +20,13 @@ def listing(as_json: AsJson = False) -> None:
     print_rows(rows, ("email", "name", "active"), as_json=as_json)
 
 
-@operators.command("appoint")
+@app.command("appoint")
 def appoint_one(email: Email, as_json: AsJson = False) -> None:
     """Somebody becomes an operator. They open nothing by that: an organisation must let them in, for a while."""
     _appoint(email, is_operator=True, as_json=as_json)
 
 
-@operators.command("dismiss")
+@app.command("dismiss")
 def dismiss_one(email: Email, as_json: AsJson = False) -> None:
     """Somebody is an operator no longer, from their next request on."""
     _appoint(email, is_operator=False, as_json=as_json)

@@ -1,0 +1,1 @@
+"""The trail of the firm, as far as each may read it."""

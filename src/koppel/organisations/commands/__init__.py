@@ -1,0 +1,1 @@
+"""The firm from the shell: people, divisions, templates; and who operates the installation."""

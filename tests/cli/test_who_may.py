@@ -1,0 +1,149 @@
+"""Every command about a firm's data, given as everybody and compared with docs/permissions.md; and as a stranger.
+
+A new command fails here until its row says who may give it."""
+
+import importlib
+import io
+import json
+import re
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from django.utils import timezone
+
+from koppel.cli.errors import Refusal
+from koppel.cli.main import BRANCHES
+from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.models import Membership, Organisation, User
+from koppel.organisations.policy import Actor, Role
+from koppel.web.routes import TABLE
+from tests.web.test_permissions import FROM_LEAST, WHO, fingerprints, secrets_of
+from tests.web.world import IMPORT, World, world_of
+
+ROW = re.compile(r"^\| `koppel (?P<command>[a-z -]+)` \| (?P<who>[^|]*?) \|$", re.MULTILINE)
+REFUSES = "Your role does not allow this"
+SHELL = "whoever runs Koppel"
+ABSENT = "987654"
+WORDS = {
+    "resource": "accounts", "erase_on": "2099-01-01", "administrations": "wait", "file": "absent.csv", "on": "--on",
+    "email": "lured@example.test", "url": "https://example.test/hook", "name": "9 lured",
+}  # fmt: skip
+"""What is typed for a value that a command needs. A number of nothing for the others: whoever may is told of that."""
+NEVER_ENDS = {"sync watch"}
+
+
+@pytest.fixture
+def world(actor: Any) -> World:
+    return world_of(actor)
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder to write into; nothing named by the surroundings."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "absent.csv").write_text("code;client number\n")
+    for name in ("KOPPEL_AS", "KOPPEL_ORGANISATION"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    for branch in BRANCHES:
+        tree = typer.main.get_command(getattr(importlib.import_module(branch.module), branch.attribute))
+        for name, command in getattr(tree, "commands", {}).items():
+            yield f"{branch.name} {name}", command
+
+
+def acts_as_somebody(command: Any) -> bool:
+    return any(one.name == "person" for one in command.params)
+
+
+def typed(command: Any, known: dict[str, str]) -> list[str]:
+    """The words that the command needs."""
+    found: list[str] = []
+    for one in command.params:
+        if not one.required:
+            continue
+        value = known.get(str(one.name), WORDS.get(str(one.name), ABSENT))
+        if one.param_type_name == "option":
+            found += [value] if one.is_flag else [one.opts[0], value]
+        else:
+            found.append(value)
+    flags = [one.opts[0] for one in command.params if one.name in ("sure", "yes")]
+    some = [known.get("ids", ABSENT)] if any(one.name == "ids" for one in command.params) else []
+    return [*found, *some, *flags]
+
+
+def give(actor: Actor, command: Any, known: dict[str, str] | None = None) -> str:
+    """Everything that comes back."""
+    return invoke(command, *typed(command, known or {}), "--as", User.objects.get(pk=actor.user_id).email)
+
+
+def invoke(command: Any, *words: str) -> str:
+    """What it prints, or why it refuses. Anything else is a mistake of the command or of the test."""
+    with redirect_stdout(io.StringIO()) as printed:
+        try:
+            command.main(args=[*words, "--json"], prog_name="koppel", standalone_mode=False)
+        except Refusal as refusal:
+            return f"{printed.getvalue()} {refusal}"
+    return printed.getvalue()
+
+
+def test_the_table_says_who_may_give_a_command(world: World, shell: None) -> None:
+    written = {row["command"]: row["who"] for row in ROW.finditer(TABLE.read_text())}
+    there = dict(commands())
+    assert sorted(written.keys() ^ there.keys()) == [], "A command without a row, or a row without a command."
+    wrong = []
+    for name, command in there.items():
+        if not acts_as_somebody(command):
+            seen = SHELL
+        elif name in NEVER_ENDS:
+            continue
+        else:
+            let_in = [role for role in FROM_LEAST if REFUSES not in give(world.people[role], command)]
+            assert let_in == list(FROM_LEAST[-len(let_in) :]), (name, let_in)
+            seen = next(word for word, role in WHO.items() if role == let_in[0])
+        if seen != written[name]:
+            wrong.append(f"koppel {name}: the table says {written[name]}, but it serves: {seen}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_stranger_gets_nothing_and_changes_nothing(
+    world: World, actor: Any, shell: None, database_addresses: Addresses
+) -> None:
+    stranger = actor(Role.ADMINISTRATOR, name="Vreemde")
+    one, member = str(world.active.pk), str(world.bystander.membership_id)
+    lure = {
+        "one": one, "ids": one, "administration": one, "connection": str(world.active.connection_id), "member": member,
+        "people": member, "division": str(world.division.pk), "template": str(world.template.pk), "import": str(IMPORT),
+        "to": str(world.boss.membership_id), "into": str(world.division.pk),
+    }  # fmt: skip
+    ours = re.compile("|".join(map(re.escape, secrets_of(world))))
+    before = dict(fingerprints(database_addresses, world.boss.organisation_id))
+    leaked = [
+        name
+        for name, command in commands()
+        if acts_as_somebody(command) and name not in NEVER_ENDS and ours.search(give(stranger, command, lure))
+    ]
+    assert leaked == []
+    assert dict(fingerprints(database_addresses, world.boss.organisation_id)) == before
+
+
+def test_what_is_named_with_organisation_is_meant(world: World, actor: Any) -> None:
+    """Whose membership there has ended acts there no more, and in no other one instead."""
+    elsewhere = actor(Role.ADMINISTRATOR)
+    with organisation_scope(elsewhere.organisation_id):
+        Organisation.objects.update(name="Elders")
+        there = Membership.objects.create(
+            organisation_id=elsewhere.organisation_id, user_id=world.boss.user_id, role="administrator"
+        )
+    make = dict(commands())["divisions make"]
+    as_boss = ["--as", User.objects.get(pk=world.boss.user_id).email, "--organisation", "Elders"]
+    assert json.loads(invoke(make, "Zuid", *as_boss).splitlines()[-1])["people"] == 0
+    with organisation_scope(elsewhere.organisation_id):
+        Membership.objects.filter(pk=there.pk).update(expires_at=timezone.now())
+    assert "not a member" in invoke(make, "Oost", *as_boss)
