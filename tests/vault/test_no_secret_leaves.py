@@ -4,13 +4,16 @@ import json
 import os
 import pickle
 import re
+import socket
 import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import psycopg
 import pytest
@@ -18,7 +21,8 @@ from django.test import Client
 
 from koppel.cli.checks import findings
 from koppel.cli.support import write_bundle
-from koppel.connections.models import Grant, RemoteCompany
+from koppel.connections.consent import begin_consent
+from koppel.connections.models import ConsentPurpose, Grant, RemoteCompany
 from koppel.kit.clock import now
 from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import organisation_scope
@@ -43,10 +47,14 @@ def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_or_support_bundle(
         _end_access_tokens(firm)
         _sync(firm)
         wait_until(lambda: "grant_not_refreshed" in log.read_text(), 60)
+        firm.sandbox.fault("/connect/token", kind="replace", old=": 3600", body=": 36" + "0" * 30)
+        _end_access_tokens(firm)
+        wait_until(lambda: "OverflowError" in log.read_text(), 60)
         firm.sandbox.control("revoke", {})
         _end_access_tokens(firm)
         wait_until(lambda: "grant_lost" in log.read_text(), 60)
         job_arguments = jobs()
+        web_log, web_answers = _through_the_web(firm, tmp_path / "web.log")
     bundle = tmp_path / "support.zip"
     write_bundle(bundle, findings(8499))
     with zipfile.ZipFile(bundle) as parts:
@@ -54,7 +62,9 @@ def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_or_support_bundle(
         assert {"check.json", "settings.json", "state.json", "versions.json"} <= set(parts.namelist())
     mails = [one.read_text() for one in Path(os.environ["KOPPEL_MAIL_DIR"]).glob("*") if one.is_file()]
     places = {
-        "a log line": log.read_text(),
+        "a log line or a traceback": log.read_text(),
+        "a log line of the web": web_log,
+        "an answer of the web to a stranger": web_answers,
         "an address": "\n".join(
             f"{one['path']} {one['query']}" for one in firm.sandbox.calls() if "authorize" not in one["path"]
         ),
@@ -64,11 +74,56 @@ def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_or_support_bundle(
         "a table": _tables(database_addresses.superuser_url),
         "the support bundle": bundled,
     }
-    assert all(len(text) > 50 for name, text in places.items() if name != "a mail"), "Something was not looked at."
+    assert all(len(text) > 50 for name, text in places.items() if name not in MAY_BE_EMPTY), (
+        "Something was not looked at."
+    )
     secrets = _secrets(firm)
     assert len(secrets) > 8
     found = [(place, name) for place, text in places.items() for name, secret in secrets.items() if secret in text]
     assert found == []
+
+
+MAY_BE_EMPTY = ("a mail",)
+
+
+def _through_the_web(firm: Connected, log: Path) -> tuple[str, str]:
+    """A real web process gets codes and tokens in addresses, forms and headers. What it wrote down, and answered."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "koppel.cli", "web", "--port", str(port)]
+    answers = []
+    with log.open("wb") as words:
+        process = subprocess.Popen(command, env=dict(os.environ), stdout=words, stderr=words)
+    try:
+        wait_until(lambda: _answer(port, "/accounts/login/") is not None, 60)
+        with organisation_scope(firm.actor.organisation_id):
+            url = begin_consent(firm.actor, firm.app.pk, ConsentPurpose.CONNECT, "/connections/")
+        fields = urlencode(firm.sandbox.sign_in(url))
+        token = {"Authorization": f"Bearer {firm.sandbox.control('tokens?texts=1')['texts'][0]}"}
+        for path in (f"/connections/consent/callback?{fields}", f"/connections/consent/callback?{fields}&state=made-up"):
+            answers.append(_answer(port, path))
+        answers.append(_answer(port, "/connections/consent/callback", form=fields.encode()))
+        answers.append(_answer(port, "/api/v1/connections", headers=token))
+        answers.append(_answer(port, "/\0", headers=token, form=b"\xff" * 100))
+    finally:
+        process.terminate()
+        process.wait()
+    return log.read_text(), "\n".join(one or "" for one in answers)
+
+
+def _answer(port: int, path: str, *, form: bytes | None = None, headers: dict[str, str] | None = None) -> str | None:
+    """Head and body; None while nobody listens."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    kind = {"Content-Type": "application/x-www-form-urlencoded"} if form is not None else {}
+    try:
+        connection.request("GET" if form is None else "POST", quote(path, "/?=&%"), form, {**kind, **(headers or {})})
+        answer = connection.getresponse()
+        return f"{answer.status} {answer.headers} {answer.read().decode(errors='replace')}"
+    except ConnectionError:
+        return None
+    finally:
+        connection.close()
 
 
 def _secrets(firm: Connected) -> dict[str, str]:
