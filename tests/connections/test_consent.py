@@ -129,7 +129,7 @@ def test_a_colleague_cannot_use_annas_sign_in(anna: Newcomer, actor: Any, sandbo
     with organisation_scope(anna.actor.organisation_id):
         firm = Organisation.objects.get(pk=anna.actor.organisation_id)
     piet = newcomer(actor("administrator", organisation=firm, name="Piet Jansen"), sandbox)
-    piet.client.cookies["koppel_browser"] = "guessed"
+    piet.client.cookies["koppel_consent"] = "guessed"
     page = piet.answered(sandbox.sign_in(anna.begin(register_app(sandbox).pk)))
     assert "not yours" in words_of(page)
     assert connections_of(anna.actor) == 0

@@ -101,7 +101,10 @@ def _through_the_web(firm: Connected, log: Path) -> tuple[str, str]:
             url = begin_consent(firm.actor, firm.app.pk, ConsentPurpose.CONNECT, "/connections/")
         fields = urlencode(firm.sandbox.sign_in(url))
         token = {"Authorization": f"Bearer {firm.sandbox.control('tokens?texts=1')['texts'][0]}"}
-        for path in (f"/connections/consent/callback?{fields}", f"/connections/consent/callback?{fields}&state=made-up"):
+        for path in (
+            f"/connections/consent/callback?{fields}",
+            f"/connections/consent/callback?{fields}&state=made-up",
+        ):
             answers.append(_answer(port, path))
         answers.append(_answer(port, "/connections/consent/callback", form=fields.encode()))
         answers.append(_answer(port, "/api/v1/connections", headers=token))

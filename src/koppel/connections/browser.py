@@ -8,7 +8,7 @@ import secrets
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
-COOKIE = "koppel_browser"
+COOKIE = "koppel_consent"
 LIFETIME_SECONDS = 24 * 3600
 
 

@@ -74,14 +74,15 @@ def callback(request: MemberRequest) -> HttpResponse:
 
     Nothing of the answer is shown, logged or used here."""
     given = request.POST if request.method == "POST" else request.GET
+    if not given:
+        return render(request, "connections/unknown_answer.html", status=400)
     inbound = {key: str(value)[:ANSWER_CHARACTERS_MAX] for key, value in given.items()}
     attempt_id = consent.receive_answer(inbound.get("state", ""), inbound)
     if attempt_id is None:
         log.warning("consent_callback_unknown_state")
-        return render(request, "connections/unknown_answer.html", status=400)
-    # 303: the vendor may have posted; a GET of our own is what brings our cookies.
-    location = f"/connections/consent/done?{urlencode({'attempt': attempt_id})}"
-    return HttpResponse(status=303, headers={"Location": location})
+    # 303: the vendor may have posted; a GET of our own is what brings our cookies, and leaves no code in the address bar.
+    known = f"/connections/consent/done?{urlencode({'attempt': attempt_id})}"
+    return HttpResponse(status=303, headers={"Location": request.path if attempt_id is None else known})
 
 
 @outside_transaction
