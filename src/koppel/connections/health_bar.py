@@ -18,7 +18,7 @@ WORST_FIRST = ("lost", "partly_lost", "degraded", "paused")
 class Day:
     """`kind` is one of `WORST_FIRST`, `ok`, or `none` before there was a connection; `minutes` how long it lasted.
 
-    `height` of 24, from at least 3 upward, so that a short interruption is seen; `x` and `y` place it in the drawing."""
+    `height` of 24, from at least 6 upward, so that a short interruption is seen; `x` and `y` place it in the drawing."""
 
     day: date
     kind: str
@@ -46,7 +46,7 @@ def _days(connection: Connection, events: list[ConnectionEvent], first: date) ->
     for place in range(DAYS):
         day = first + timedelta(days=place)
         kind, minutes = _worst(events, day) if day >= born else ("none", 0)
-        height = 3 if kind in ("ok", "none") else max(8, round(24 * minutes / 1440))
+        height = 6 if kind in ("ok", "none") else max(11, round(24 * minutes / 1440))
         days.append(Day(day, kind, minutes, place * 8, 24 - height, height))
     return days
 
