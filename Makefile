@@ -29,7 +29,7 @@ check: $(READY) ## Style, types and arrows only: seconds
 
 bench: $(READY) ## Measure, a JSON line per figure (ID=embedded_postgres: one of them)
 	@$(UV) sync --frozen -q --group bench >&2
-	@.venv/bin/python -m bench $(ID)
+	@.venv/bin/python -m bench $(if $(KEEP),--keep) $(ID)
 
 docs: $(READY) ## Where the documentation is, and whether it names every setting, permission and command
 	@ls -1 README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs/*.md docs/decisions/*.md bench/README.md

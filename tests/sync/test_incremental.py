@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from koppel.issues.models import Issue
 from koppel.kit.clock import clock_set_to
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync import outcomes
@@ -109,6 +110,24 @@ def test_each_change_keeps_what_was_and_what_is(synced: Synced) -> None:
     assert b"Now this" not in bytes(one.before or b"")
     assert b"Now this" in bytes(one.after or b"")
     assert one.period == first.period  # type: ignore[attr-defined]
+
+
+def test_a_change_in_a_period_that_is_closed_is_told_and_goes_with_time(synced: Synced) -> None:
+    """The sandbox has closed last year: who filed accounts on it wants to know."""
+    synced.sync()
+    closed = next(one for one in synced.rows("periods") if one.closed).period  # type: ignore[attr-defined]
+    entry = synced.rows("entries", period=closed)[0]
+    synced.change(edit={entry.number: "Moved after the year was closed"})  # type: ignore[attr-defined]
+    run = synced.sync()
+    with organisation_scope(synced.actor.organisation_id):
+        assert Change.objects.filter(run_id=run.pk, in_closed_period=True, period=closed).exists()
+        issues = Issue.objects.filter(code="closed_period_changed", resolved_at=None)
+        assert {one.facts["period"]: one.facts["run"] for one in issues}[closed] == run.pk
+        Change.objects.update(at=datetime.now(UTC) - timedelta(days=31))
+    synced.change(edit={synced.rows("entries")[-1].number: "In an open one"})  # type: ignore[attr-defined]
+    synced.sync()
+    with organisation_scope(synced.actor.organisation_id):
+        assert not issues.all().exists()
 
 
 def test_a_wider_window_brings_the_older_years_and_a_narrower_one_deletes_nothing(synced: Synced) -> None:

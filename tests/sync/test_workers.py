@@ -6,15 +6,18 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 
+import psycopg
 import pytest
+from django.db import connections
 
 from koppel.administrations.models import Administration
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.models import Run
-from koppel.sync.services import request_run
+from koppel.sync.services import request_first_runs, request_run
 from tests.connections.office import imported
 from tests.fixtures.stack import Connected, MakeConnected, run_worker, wait_until
+from tests.sync.syncing import import_company
 
 Worker = subprocess.Popen[bytes]
 
@@ -120,3 +123,40 @@ def test_a_frozen_worker_that_wakes_up_writes_nothing_more(
     assert run.state == "succeeded"
     assert run.attempt >= 2, "it may have had to wait until the frozen one's calls came back"
     assert os.waitpid(frozen.pid, os.WNOHANG) == (0, 0), "it lives on and does other work"
+
+
+@pytest.mark.kill
+def test_a_database_that_crashes_in_the_middle_costs_a_page_and_nobody_has_to_act(
+    connected: MakeConnected, start_worker: Callable[[], Worker], database_addresses: Addresses
+) -> None:
+    """One of its processes is killed, so PostgreSQL starts anew and forgets all that was not committed."""
+    anna = connected()
+    kept = import_company(anna, 0)
+    with organisation_scope(anna.actor.organisation_id):
+        request_first_runs(anna.actor, [kept.administration_id])
+    kept.paging(page_size_max=20)
+    anna.sandbox.control("settings", {"latency_seconds": 0.1})
+    worker = start_worker()
+    wait_until(lambda: pages_of(anna) >= 14)
+    with psycopg.connect(database_addresses.superuser_url, autocommit=True) as connection:
+        query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'koppel worker' LIMIT 1"
+        (pid,) = connection.execute(query).fetchone() or (0,)
+        os.kill(pid, signal.SIGKILL)
+    connections.close_all()
+    wait_until(lambda: is_back(database_addresses.superuser_url), 20)
+    called = [(one["path"], str(sorted(one["query"].items()))) for one in anna.sandbox.calls("/v2/journal")]
+    anna.sandbox.forget_calls()
+    anna.sandbox.control("settings", {"latency_seconds": 0})
+    wait_until(lambda: all_active(anna), 45)
+    again = [(one["path"], str(sorted(one["query"].items()))) for one in anna.sandbox.calls("/v2/journal")]
+    assert len([one for one in again if one in called]) <= 1, "the page that was under way"
+    assert kept.is_exact()
+    assert worker.poll() is None, "the same worker went on"
+
+
+def is_back(url: str) -> bool:
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:
+        return False
+    return True

@@ -66,14 +66,19 @@ async def _main(concurrency: int) -> None:
 
 
 async def _work_off_jobs(worker_app: App) -> None:
-    """Everything but syncs: look-ups, mail, what follows a reconnect."""
-    await worker_app.run_worker_async(
-        concurrency=JOBS_CONCURRENCY,
-        fetch_job_polling_interval=2,
-        shutdown_graceful_timeout=3,
-        delete_jobs="always",
-        install_signal_handlers=False,
-    )
+    """Everything but syncs: look-ups, mail, what follows a reconnect. It ends when the database goes, and begins again."""
+    while True:
+        try:
+            await worker_app.run_worker_async(
+                concurrency=JOBS_CONCURRENCY,
+                fetch_job_polling_interval=2,
+                shutdown_graceful_timeout=3,
+                delete_jobs="always",
+                install_signal_handlers=False,
+            )
+        except Exception as error:
+            log.warning("jobs_broke_off", error=type(error).__name__, reason=str(error)[:200])
+        await asyncio.sleep(1)
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]], name: str) -> None:

@@ -1,0 +1,88 @@
+"""Which periods a read covers: the fiscal years are the company's own, as `/v1/financialPeriod` lists them."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from datetime import date
+from types import MappingProxyType
+
+import pytest
+
+from koppel.connector.contract import Company, Window
+from koppel.connectors.visma_net.descriptor import COMPANY_LIST
+from koppel.connectors.visma_net.reading import periods_within
+from koppel.kit.http import Response
+
+JSON = MappingProxyType({"content-type": "application/json"})
+
+
+class Answering:
+    """A session to which the vendor lists these fiscal years: the first day of each, and how many months it has."""
+
+    addresses = MappingProxyType({"legacy": "http://127.0.0.1"})
+    consent_mode = COMPANY_LIST
+    company = Company("1", "A company")
+
+    def __init__(self, years: Mapping[int, tuple[str, int]]) -> None:
+        self._body = json.dumps(
+            [one for year, (start, months) in years.items() for one in _periods(year, start, months)]
+        )
+
+    async def send(
+        self,
+        _method: str,
+        _url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        return Response(200, JSON, self._body.encode())
+
+
+def _periods(year: int, start: str, months: int) -> list[dict[str, object]]:
+    first = date.fromisoformat(start)
+    starts = [date(first.year + (first.month - 1 + n) // 12, (first.month - 1 + n) % 12 + 1, 1) for n in range(months)]
+    return [{"year": year, "period": f"{n:02d}", "startDate": f"{day}T00:00:00"} for n, day in enumerate(starts, 1)]
+
+
+CALENDAR = {2024: ("2024-01-01", 12), 2025: ("2025-01-01", 12), 2026: ("2026-01-01", 12), 2027: ("2027-01-01", 12)}
+BROKEN = {2024: ("2024-07-01", 12), 2025: ("2025-07-01", 12), 2026: ("2026-07-01", 12)}
+SHORT = {2024: ("2024-01-01", 12), 2025: ("2025-01-01", 6), 2026: ("2025-07-01", 12)}
+LONG = {2023: ("2023-01-01", 12), 2024: ("2024-01-01", 18), 2025: ("2025-07-01", 12)}
+
+
+@pytest.mark.parametrize(
+    ("years", "today", "back", "first", "last", "count"),
+    [
+        (CALENDAR, "2026-05-20", 0, "202601", "202612", 12),
+        (CALENDAR, "2026-05-20", 1, "202501", "202612", 24),
+        (BROKEN, "2026-05-20", 0, "202501", "202512", 12),
+        (BROKEN, "2026-07-01", 0, "202601", "202612", 12),
+        (SHORT, "2026-05-20", 1, "202501", "202612", 18),
+        (LONG, "2025-05-20", 0, "202401", "202418", 18),
+        (LONG, "2025-08-01", 1, "202401", "202512", 30),
+        (CALENDAR, "2026-05-20", 9, "202401", "202612", 36),
+    ],
+    ids=[
+        "this year",
+        "and the last",
+        "broken year",
+        "a broken year begins",
+        "short year",
+        "long year",
+        "long one before",
+        "all",
+    ],
+)
+def test_the_window_counts_fiscal_years_as_the_company_has_them(
+    years: Mapping[int, tuple[str, int]], today: str, back: int, first: str, last: str, count: int
+) -> None:
+    window = Window(back, date.fromisoformat(today))
+    found = asyncio.run(periods_within(Answering(years), window))  # type: ignore[arg-type]
+    assert (found[0], found[-1], len(found)) == (first, last, count)
+
+
+def test_a_year_without_periods_does_not_count() -> None:
+    years = {2022: ("2022-01-01", 12), 2025: ("2025-01-01", 12)}
+    found = asyncio.run(periods_within(Answering(years), Window(1, date(2025, 3, 1))))  # type: ignore[arg-type]
+    assert {one[:4] for one in found} == {"2022", "2025"}
