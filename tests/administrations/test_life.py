@@ -18,6 +18,10 @@ from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.happenings import announce
+from koppel.notifications.models import Happening, Notice, WebhookDelivery
+from koppel.notifications.webhooks import endpoints
+from koppel.notifications.webhooks.endpoints import Wanted
 from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Actor
 from koppel.sync.models import Change, Checkpoint, Run, RunResource
@@ -137,9 +141,17 @@ def test_a_client_that_left_is_kept_until_its_day_then_erased(actor: Any, databa
     assert "books_account" in tables_that_know(database_addresses, one.pk), "its day has not come"
     with organisation_scope(boss.organisation_id):
         Administration.objects.filter(pk=one.pk).update(erase_on=today)
+    people_and_programs_are_told_of(boss, one, sibling)
     keep_dates(0)
     erase(boss.organisation_id, one.pk)
     assert tables_that_know(database_addresses, one.pk) - NOT_ERASED == set()
+    with organisation_scope(boss.organisation_id):
+        assert [notice.facts["names"] for notice in Notice.objects.all()] == [sibling.name]
+        told = [
+            *Happening.objects.values_list("facts", "administrations"),
+            *WebhookDelivery.objects.values_list("body"),
+        ]
+        assert not any(one.name in str(each) for each in told), "notices and the logs of webhooks neither"
     with organisation_scope(boss.organisation_id):
         assert not RemoteCompany.objects.filter(pk=one.remote_company_id).exists()
         assert AuditEntry.objects.get(act="administration.erased").subject_name == ""
@@ -150,6 +162,17 @@ def test_a_client_that_left_is_kept_until_its_day_then_erased(actor: Any, databa
         assert AuditEntry.objects.get(act="connection.released").details["companies"] == [sibling.name, "…"]
         told = AuditEntry.objects.values_list("subject_name", "details")
         assert not any(one.name in str(entry) for entry in told), "the trail names nobody any more"
+
+
+def people_and_programs_are_told_of(boss: Actor, one: Administration, sibling: Administration) -> None:
+    with organisation_scope(boss.organisation_id):
+        endpoints.add(boss, Wanted("Tickets", "https://tickets.example.test/"))
+        both = {each.pk: {"name": each.name, "reason": each.name} for each in (one, sibling)}
+        responsible = boss.membership_id
+        announce(boss.organisation_id, "connection_lost", "both", responsible=responsible, administrations=both)
+        alone = {one.pk: both[one.pk]}
+        announce(boss.organisation_id, "connection_lost", "alone", responsible=responsible, administrations=alone)
+        assert (Notice.objects.count(), WebhookDelivery.objects.count()) == (2, 2)
 
 
 def test_a_client_that_came_back_is_not_erased(actor: Any) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from koppel.connections import runtime
 from koppel.connections.endings import tell_of_endings
@@ -14,7 +15,8 @@ from koppel.connections.probe import probe
 from koppel.connections.tasks import watch
 from koppel.issues.models import Issue
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.models import Notice
+from koppel.notifications.models import Arrangement, Notice
+from koppel.organisations.models import Organisation
 from tests.connections.office import imported, kinds, now_of, sign_in, statuses, timeline_of
 from tests.fixtures.stack import Connected, MakeConnected, wait_until
 
@@ -134,6 +136,26 @@ def test_a_consent_that_is_about_to_end_is_told_once(anna: Connected) -> None:
     assert issues(anna) == {"consent_expiring"}
     sign_in(anna, "reconnect")
     assert issues(anna) == set()
+
+
+def test_an_end_is_told_to_the_stand_in_of_an_owner_who_is_away_and_is_over_once_signed_in(
+    anna: Connected, actor: Any
+) -> None:
+    with organisation_scope(anna.actor.organisation_id):
+        ben = actor("user", organisation=Organisation.objects.get(), name="Ben")
+        Arrangement.objects.create(
+            organisation_id=anna.actor.organisation_id, membership_id=anna.actor.membership_id,
+            stand_in_id=ben.membership_id, away_until=timezone.localdate() + timedelta(days=3),
+        )  # fmt: skip
+    change(anna, Grant, refresh_expires_at=datetime.now(UTC) + timedelta(days=6))
+    tell_of_endings()
+    with organisation_scope(anna.actor.organisation_id):
+        notice = Notice.objects.get(membership_id=ben.membership_id, event="consent_expiring")
+        assert (notice.because, notice.healed_at) == ("stand_in", None)
+    sign_in(anna, "reconnect")
+    with organisation_scope(anna.actor.organisation_id):
+        notice.refresh_from_db()
+        assert notice.healed_at
 
 
 def test_consents_that_were_given_together_and_end_together_are_told_of_once(connected: MakeConnected) -> None:

@@ -19,6 +19,7 @@ from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue
+from koppel.notifications.forgetting import forget_administration
 from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Actor, Permission
 
@@ -201,6 +202,7 @@ def erase_some(organisation_id: int, administration_id: int) -> bool:
 def _erase_row(one: Administration) -> None:
     own = {"organisation_id": one.organisation_id}
     Issue.objects.filter(**own, subject_kind="administration", subject_id=one.pk).delete()
+    forget_administration(one.organisation_id, one.pk)
     for model in (BulkItem, Assignment, Favourite):
         model._default_manager.filter(**own, administration_id=one.pk).delete()
     Administration.objects.filter(**own, predecessor=one).update(predecessor=None)

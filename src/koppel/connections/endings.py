@@ -11,7 +11,7 @@ from koppel.connections.models import Connection, ConnectionState
 from koppel.connections.timeline import note_event
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.notifications.services import notify
+from koppel.notifications.happenings import announce
 
 NOTICE = timedelta(days=7)
 """How long before a consent ends its owner is told, once for all that end within a day: many are given one after the other."""
@@ -87,7 +87,10 @@ def _tell(ending: _Ending) -> None:
         facts = {"account": one.account, "day": timezone.localdate(ending.at).isoformat()}
         note_event(one, "expiring", facts)
         raise_issue(one.organisation_id, "consent_expiring", ("connection", one.pk), facts)
-        notify(one.organisation_id, "consent_expiring", [one.owner_id], facts, f"/connections/{one.pk}/")
+        announce(
+            one.organisation_id, "consent_expiring", f"connection {one.pk}", about=("connection", one.pk),
+            responsible=one.owner_id, facts=facts, link=f"/connections/{one.pk}/",
+        )  # fmt: skip
 
 
 def _orphans() -> "QuerySet[Connection]":

@@ -158,6 +158,7 @@ def _forget_loss(connection: Connection) -> None:
     resolve_issues(connection.organisation_id, subject, "consent_lost")
     if not one_ends_soon(connection.pk):
         resolve_issues(connection.organisation_id, subject, "consent_expiring")
+        settle(connection.organisation_id, "consent_expiring", f"connection {connection.pk}")
     settle(connection.organisation_id, "connection_lost", f"connection {connection.pk}")
     end_event(connection, "lost")
     if not grants_of(connection).exclude(lost_at=None).exists():
