@@ -106,6 +106,23 @@ def test_a_link_lapses_and_a_forged_one_opens_nothing(actor: Any, settings: Any)
     assert Client().get(link[:-3] + "xyz/").status_code == 410
 
 
+def test_who_leaves_has_no_administrator_behind_the_door(actor: Any, settings: Any) -> None:
+    """An invitation of an Administrator ends with the access of who sent it, unless another one sends it again."""
+    boss = actor()
+    with organisation_scope(boss.organisation_id):
+        firm = Organisation.objects.get()
+    leaver = actor("administrator", organisation=firm)
+    link = asked(leaver, settings, role="administrator")
+    assert Client().get(link).status_code == 200
+    with organisation_scope(boss.organisation_id):
+        Membership.objects.filter(pk=leaver.membership_id).update(role="reader")
+        key = Invitation.objects.get().pk
+    assert Client().get(link).status_code == 410
+    assert Client().post(link, {"name": "Achterdeur", "password": CHOSEN}).status_code == 410
+    signed_in(boss).post(f"/organisation/people/invitations/{key}/resend")
+    assert Client().get(link_in(deliver(settings)[-1])).status_code == 200
+
+
 def test_who_has_an_account_signs_in_and_then_belongs_to_both(actor: Any, settings: Any) -> None:
     boss, elsewhere = actor(), actor("reader", name="Elke")
     email = User.objects.get(pk=elsewhere.user_id).email

@@ -81,12 +81,19 @@ def open_invitations(organisation_id: int) -> "QuerySet[Invitation]":
     return Invitation.objects.filter(organisation_id=organisation_id, accepted_at=None, revoked_at=None)
 
 
+def still_holds(one: Invitation) -> bool:
+    """Nobody becomes an Administrator by the word of somebody who is none any more."""
+    by = one.invited_by
+    return one.role != Role.ADMINISTRATOR or (by.is_live and by.role == Role.ADMINISTRATOR)
+
+
 def resend(actor: Actor, invitation_id: int) -> Invitation:
-    """A new mail with a new link; the older link opens nothing any more. Raises `Refused`."""
+    """A new mail and link, by the word of who sends it again; the older link opens nothing any more. Raises `Refused`."""
     one = _open(actor, invitation_id)
     one.sends += 1
     one.valid_until, one.mail_failed = timezone.now() + VALID_FOR, False
-    one.save(update_fields=["sends", "valid_until", "mail_failed"])
+    one.invited_by_id = actor.membership_id
+    one.save(update_fields=["sends", "valid_until", "mail_failed", "invited_by"])
     _send(one)
     _record(actor, one, "person.invited_again")
     return one
@@ -115,7 +122,7 @@ def find(token: str) -> tuple[Invitation, Organisation]:
         raise gone from None
     with installation_scope("invitation"):
         one = open_invitations(organisation_id).filter(pk=key, sends=sends).select_related("invited_by__user").first()
-        if one is None or one.has_lapsed:
+        if one is None or one.has_lapsed or not still_holds(one):
             raise gone
         return one, Organisation.objects.get(pk=organisation_id)
 

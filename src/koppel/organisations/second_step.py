@@ -37,13 +37,15 @@ def names_of(user_id: int) -> list[str]:
 
 
 def reset(actor: Actor, person: Membership) -> None:
-    """Remove everything that somebody set up. Raises `Refused` for who works for other organisations too: theirs is not ours
-    to weaken."""
+    """Remove everything that somebody set up. Raises `Refused` for who works for other organisations too, or operates the
+    installation: theirs is not ours to weaken."""
     actor.require(Permission.PEOPLE)
     with installation_scope("second step reset"):
         elsewhere = Membership.objects.filter(user_id=person.user_id, is_active=True).exclude(pk=person.pk).exists()
-    if elsewhere:
-        raise Refused(_("This person works for another organisation too, so only they themselves can change this."))
+    if elsewhere or person.user.is_operator:
+        raise Refused(
+            _("This person works elsewhere too or operates this installation, so only they themselves can change this.")
+        )
     Authenticator.objects.filter(user_id=person.user_id).delete()
     subject = ("person", person.pk, str(person.user))
     record(actor.organisation_id, actor.audit, "person.second_step_reset", subject=subject)

@@ -176,8 +176,9 @@ def _link(one: SignInProvider, identity: Identity, from_address: str) -> User:
     own = live_memberships().filter(organisation_id=one.organisation_id, user__email__iexact=identity.email)
     membership = own.exclude(pk__in=linked).first()
     if membership is None:
-        asked = invitations.open_invitations(one.organisation_id).filter(email__iexact=identity.email).first()
-        if asked is None or asked.has_lapsed or own.exists():
+        open_ones = invitations.open_invitations(one.organisation_id).select_related("invited_by")
+        asked = open_ones.select_for_update(of=("self",)).filter(email__iexact=identity.email).first()
+        if asked is None or asked.has_lapsed or own.exists() or not invitations.still_holds(asked):
             raise Refused(_("You are not a member of this organisation. Ask an Administrator to invite you."))
         user = User.objects.filter(email__iexact=asked.email).first() or User.objects.create_user(
             asked.email, None, name=(identity.name or asked.name or asked.email)[:200], language=asked.language
