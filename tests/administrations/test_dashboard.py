@@ -8,11 +8,14 @@ from typing import Any
 from django.utils import timezone
 
 from koppel.administrations.models import Administration, Assignment
+from koppel.issues.models import Issue
+from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.models import Change, Run
-from tests.administrations.firm import firm_of
+from tests.administrations.firm import firm_of, name_of
 from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of
+from tests.books.ledger import administration_of
 
 LINKED = re.compile(r'<a href="(/administrations/\?[^"]+)">([\d,]+)(?:<|$)')
 
@@ -70,3 +73,39 @@ def test_a_reader_sees_nothing_of_others_and_no_connections(actor: Any) -> None:
 def name(boss: Any, administration_id: int) -> str:
     with organisation_scope(boss.organisation_id):
         return Administration.objects.get(pk=administration_id).name
+
+
+def test_every_issue_can_be_reached_and_a_name_leads_to_its_own(actor: Any) -> None:
+    """However many there are: the dashboard's number is the page's, and the last page holds the oldest."""
+    boss = actor("administrator")
+    user = colleague(actor, boss, "user", "Anna Smit")
+    firm = firm_of(boss, 240, [user.membership_id, boss.membership_id])
+    with organisation_scope(boss.organisation_id):
+        Issue.objects.all().delete()
+        for one in firm.ids:
+            raise_issue(boss.organisation_id, "sync_failed", ("administration", one), {"reason": "closed"})
+        raise_issue(boss.organisation_id, "consent_lost", ("connection", firm.connections[0]), {"account": "s.jansen"})
+    browser = browser_of(boss)
+    assert ">241<" in browser.get("/").content.decode()
+    seen: list[str] = []
+    for number in (1, 2, 3):
+        page = browser.get(f"/issues/?page={number}").content.decode()
+        assert '<span class="hint">241</span>' in page
+        seen += re.findall(r'<tr data-issue="(\w+)">', page)
+    assert (len(seen), seen.count("consent_lost")) == (241, 1)
+    assert "Page 3 of 3" in page
+    found = re.findall(r">([^<>]+)</a></td><td><span", browser.get("/issues/?q=oberg+123").content.decode())
+    assert found == [name_of(123)]
+    assert "Nothing found" in browser.get("/issues/?q=no+such+name").content.decode()
+    own = browser_of(user).get("/issues/").content.decode()
+    assert '<span class="hint">120</span>' in own, "Anna sees those of her own, and no connection's"
+    for rubbish in ("page=0", "page=99999999", "q=%00", "page=²"):
+        assert browser.get(f"/issues/?{rubbish}").status_code == 200
+
+
+def test_the_search_field_hides_the_end_of_a_persons_number(actor: Any) -> None:
+    boss = actor("administrator")
+    administration_of(boss, "Enskild Firma", country="SE", number="811218-9876")
+    found = browser_of(boss).get("/search/?q=enskild").content.decode()
+    assert "811218-****" in found
+    assert "9876" not in found

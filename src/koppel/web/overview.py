@@ -18,12 +18,12 @@ from koppel.administrations.panels import Change, Progress, UnderWay
 from koppel.administrations.scope import visible_to
 from koppel.connections.models import Connection, ConnectionState
 from koppel.issues.models import Issue
-from koppel.issues.queries import IssueView, view_of
+from koppel.issues.queries import IssueView
 from koppel.organisations.models import Membership
 from koppel.organisations.policy import Actor, Permission, Role
+from koppel.web.issues import newest
 
 SHOWN = 7
-PAGE_SIZE = 200
 
 
 @dataclass(frozen=True)
@@ -106,24 +106,6 @@ def overview(actor: Actor) -> Overview:
     )
 
 
-def issues(actor: Actor) -> list[tuple[IssueView, str]]:
-    """Open issues with the name of what they are about, newest first; those of connections for whom may act on them."""
-    return _issues(actor, dict(visible_to(actor).values_list("pk", "name")), PAGE_SIZE)
-
-
-def _issues(actor: Actor, names: Mapping[int, str], limit: int) -> list[tuple[IssueView, str]]:
-    found = Issue.objects.filter(organisation_id=actor.organisation_id, resolved_at=None)
-    shown = []
-    for one in found.order_by("-raised_at", "-pk").iterator(chunk_size=500):
-        if one.subject_kind == "administration" and one.subject_id in names:
-            shown.append((view_of(one), names[one.subject_id]))
-        elif one.subject_kind == "connection" and actor.may(Permission.IMPORT):
-            shown.append((view_of(one), ""))
-        if len(shown) >= limit:
-            break
-    return shown
-
-
 def _needs(actor: Actor, names: Mapping[int, str], connections: Mapping[str, int]) -> Needs:
     found = Issue.objects.filter(organisation_id=actor.organisation_id, resolved_at=None)
     subjects = found.filter(subject_kind="administration").values_list("subject_id").annotate(Count("pk")).order_by()
@@ -133,7 +115,7 @@ def _needs(actor: Actor, names: Mapping[int, str], connections: Mapping[str, int
         total += found.filter(subject_kind="connection").count()
     mine, by_person = _by_person(actor, counts)
     waiting = connections.get(ConnectionState.NEEDS_REAUTH, 0) if actor.may(Permission.IMPORT) else 0
-    return Needs(total, len(counts), _issues(actor, names, SHOWN), mine, by_person, waiting)
+    return Needs(total, len(counts), newest(actor, SHOWN), mine, by_person, waiting)
 
 
 def _by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list[tuple[str, int, str]]]:

@@ -11,6 +11,7 @@ from koppel.administrations.folding import folded
 from koppel.administrations.scope import visible_to
 from koppel.organisations.models import Membership
 from koppel.organisations.policy import Actor, Permission
+from koppel.registers.numbers import masked
 from koppel.web.context import MAIN, ORGANISATION, Place
 
 SHOWN = 8
@@ -53,7 +54,12 @@ def _administrations(actor: Actor, words: str) -> list[Hit]:
     rows = found.order_by("sort_name", "pk").values_list("pk", "name", "number", "country")[:SHOWN]
     kind = _("Administration")
     return [
-        Hit(kind, name, " · ".join(filter(None, (number, country))), reverse("administrations:detail", args=[key]))
+        Hit(
+            kind,
+            name,
+            " · ".join(filter(None, (masked(number, country), country))),
+            reverse("administrations:detail", args=[key]),
+        )
         for key, name, number, country in rows
     ]
 

@@ -10,7 +10,8 @@ from django.views.decorators.http import require_POST
 
 from koppel.organisations.services import remember_language
 from koppel.web.doors import MemberRequest, public
-from koppel.web.overview import issues, overview
+from koppel.web.issues import page_of as issues_of
+from koppel.web.overview import overview
 from koppel.web.search import LETTERS_MIN, find
 
 
@@ -52,4 +53,11 @@ def search(request: MemberRequest) -> HttpResponse:
 
 def issues_page(request: MemberRequest) -> HttpResponse:
     """What a person must fix, with the button that fixes it."""
-    return render(request, "web/issues.html", {"issues": issues(request.actor), "place": "issues"})
+    asked = request.GET
+    words = asked.get("q", "").replace("\0", "")[:100]
+    number = int(asked["page"]) if asked.get("page", "").isdecimal() and len(asked["page"]) < 7 else 1
+    query = asked.copy()
+    query.pop("page", None)
+    page = issues_of(request.actor, words=words, number=number)
+    context = {"page": page, "words": words, "query": query.urlencode(), "place": "issues"}
+    return render(request, "web/issues.html", context)

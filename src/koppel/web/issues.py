@@ -1,0 +1,61 @@
+"""Open issues as a person reads them: within what he or she may see, newest first, page by page."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db.models import Q
+
+from koppel.administrations.folding import folded
+from koppel.administrations.models import Administration
+from koppel.administrations.scope import visible_to
+from koppel.issues.models import Issue
+from koppel.issues.queries import IssueView, view_of
+from koppel.organisations.policy import Actor, Permission
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+PAGE_SIZE = 100
+Named = tuple[IssueView, str]
+"""An issue, and the name of the administration it is about; '' for a connection's."""
+
+
+@dataclass(frozen=True)
+class Page:
+    items: list[Named]
+    total: int
+    number: int
+    pages: int
+
+
+def page_of(actor: Actor, *, words: str = "", number: int = 1) -> Page:
+    """`words` narrow it down to administrations of such a name or number."""
+    found = _open(actor, words)
+    total = found.count()
+    pages = max(1, -(-total // PAGE_SIZE))
+    number = min(max(number, 1), pages)
+    return Page(_named(found, (number - 1) * PAGE_SIZE, PAGE_SIZE), total, number, pages)
+
+
+def newest(actor: Actor, count: int) -> list[Named]:
+    return _named(_open(actor), 0, count)
+
+
+def _open(actor: Actor, words: str = "") -> "QuerySet[Issue]":
+    """Those of connections are for whom may act on them."""
+    seen = visible_to(actor)
+    for word in folded(words).split()[:8]:
+        seen = seen.filter(search_key__contains=word)
+    shown = Q(subject_kind="administration", subject_id__in=seen.values("pk"))
+    if actor.may(Permission.IMPORT) and not words.strip():
+        shown |= Q(subject_kind="connection")
+    return Issue.objects.filter(shown, organisation_id=actor.organisation_id, resolved_at=None)
+
+
+def _named(found: "QuerySet[Issue]", begin: int, count: int) -> list[Named]:
+    issues = list(found.order_by("-raised_at", "-pk")[begin : begin + count])
+    ids = {one.subject_id for one in issues if one.subject_kind == "administration"}
+    names = dict(Administration.objects.filter(pk__in=ids).values_list("pk", "name"))
+    return [
+        (view_of(one), names.get(one.subject_id, "") if one.subject_kind == "administration" else "") for one in issues
+    ]
