@@ -25,7 +25,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "deactivated": (Status.DEACTIVATED,),
 }
 """What a person filters by, in the order of the page."""
-PAGE_SIZE = 50
+PAGE_SIZE = 30
 BEING_READ_MAX = 100
 """So many running ones are asked how far they are; more are seldom read at once."""
 
