@@ -189,11 +189,22 @@ def test_favourites_and_divisions_narrow_what_a_colleague_is_told(firm: Firm) ->
 
 
 def test_a_restricted_administration_is_not_named_to_whom_it_does_not_exist(firm: Firm) -> None:
-    hidden = administration_of(firm.ben, "Hidden", restricted=True)
+    """Ben is responsible for its connection but not named on it: Cleo is, and is told instead."""
+    hidden, other = administration_of(firm.ben, "Hidden", restricted=True), administration_of(firm.ben, "Other")
+    assign(firm.cleo, hidden)
     prefers(firm.anna, NEWS, screen="all", mail="all")
-    happens(firm.ben, administrations={hidden.pk: {"name": hidden.name}})
-    assert (told(firm.anna), mails(firm.anna)) == ([], [])
-    assert told(firm.ben) == ["News of Hidden"]
+    both = {one.pk: {"name": one.name} for one in (hidden, other)}
+    happens(firm.ben, key="both", administrations=both)
+    happens(firm.ben, key="alone", administrations={hidden.pk: {"name": hidden.name}})
+    assert told(firm.ben) == told(firm.anna) == ["News of Other"]
+    assert told(firm.cleo) == ["News of Hidden", "News of Hidden"]
+    change(firm.cleo, is_active=False)
+    happens(firm.ben, key="orphaned", administrations={hidden.pk: {"name": hidden.name}})
+    assert told(firm.ben) == ["News of Other", "News of –"], "heard, but not named"
+    change(firm.cleo, is_active=True)
+    assign(firm.ben, hidden)
+    happens(firm.ben, key="named", administrations={hidden.pk: {"name": hidden.name}})
+    assert told(firm.ben)[-1] == "News of Hidden"
 
 
 def test_named_people_are_told_once_however_often_they_are_named(firm: Firm) -> None:

@@ -11,6 +11,7 @@ from koppel.notifications.reach import (
     Reach,
     Subject,
     register_audience,
+    register_named_instead,
     register_open,
     register_reach,
     register_subject,
@@ -23,6 +24,7 @@ def register() -> None:
     register_reach(reach_of)
     register_open(open_among)
     register_audience(audience_of)
+    register_named_instead(named_instead)
     register_subject("administration", describe)
 
 
@@ -61,6 +63,19 @@ def reach_of(
     ids = list(touched.values_list("pk", flat=True))
     people = Membership.objects.filter(organisation_id=organisation_id, pk__in=membership_ids)
     return {one.pk: reach for one in people if (reach := _reach(one, ids)).seen}
+
+
+def named_instead(
+    organisation_id: int, membership_id: int, administration_ids: Collection[int]
+) -> dict[int, int | None]:
+    """Restricted ones on which this member is not named, each with the first who is and may sign in."""
+    own = {"organisation_id": organisation_id}
+    restricted = Administration.objects.filter(**own, pk__in=administration_ids, restricted=True)
+    there = Assignment.objects.filter(**own, membership_id=membership_id).values("administration_id")
+    found: dict[int, int | None] = dict.fromkeys(restricted.exclude(pk__in=there).values_list("pk", flat=True))
+    named = Assignment.objects.filter(**own, administration__in=found).select_related("membership").order_by("-pk")
+    found.update({one.administration_id: one.membership_id for one in named if one.membership.is_live})
+    return found
 
 
 def audience_of(organisation_id: int, event: str, administration_ids: Collection[int]) -> dict[int, Audience]:

@@ -38,11 +38,13 @@ class Subject:
 OpenAmong = Callable[[int, Collection[int]], Collection[int]]
 ReachOf = Callable[[int, About, Collection[int], Collection[int]], Mapping[int, Reach]]
 Describe = Callable[[int, int], Subject]
+NamedInstead = Callable[[int, int, Collection[int]], Mapping[int, int | None]]
 AudienceOf = Callable[[int, str, Collection[int]], Mapping[int, Audience]]
 
 _reach_of: list[ReachOf] = []
 _open_among: list[OpenAmong] = []
 _audience_of: list[AudienceOf] = []
+_named_instead: list[NamedInstead] = []
 _describe: dict[str, Describe] = {}
 
 
@@ -64,6 +66,13 @@ def register_audience(audience_of: AudienceOf) -> None:
         _audience_of.append(audience_of)
 
 
+def register_named_instead(named_instead: NamedInstead) -> None:
+    """`named_instead(organisation_id, membership_id, administration_ids)`: those that do not exist for this member, each with
+    somebody for whom it does (None: nobody is left)."""
+    if named_instead not in _named_instead:
+        _named_instead.append(named_instead)
+
+
 def register_subject(kind: str, describe: Describe) -> None:
     """`describe(organisation_id, id)` tells about a thing of this kind, in scope."""
     _describe[kind] = describe
@@ -81,6 +90,15 @@ def reach_of(
 def open_among(organisation_id: int, administration_ids: Collection[int]) -> frozenset[int]:
     """Those of which a program of the organisation may be told."""
     return frozenset(found for one in _open_among for found in one(organisation_id, administration_ids))
+
+
+def named_instead(
+    organisation_id: int, membership_id: int, administration_ids: Collection[int]
+) -> dict[int, int | None]:
+    found: dict[int, int | None] = {}
+    for one in _named_instead:
+        found.update(one(organisation_id, membership_id, administration_ids))
+    return found
 
 
 def audience_of(organisation_id: int, event: str, administration_ids: Collection[int]) -> dict[int, Audience]:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from koppel.notifications.catalogue import entry_of
 from koppel.notifications.models import Arrangement, Because, Channel, Happening, Preference, Scope
-from koppel.notifications.reach import Audience, Reach, audience_of, reach_of
+from koppel.notifications.reach import Audience, Reach, audience_of, named_instead, reach_of
 from koppel.organisations.models import Membership
 from koppel.organisations.policy import Role
 
@@ -36,14 +36,32 @@ def recipients_of(happening: Happening) -> list[Recipient]:
     first, because = stand_in_for(organisation_id, happening.responsible_id)
     found: dict[int, Recipient] = {}
     if first and (not touched or silent != touched):
-        found[first] = responsible_recipient(organisation_id, event, first, because)
-        found[first].seen = touched - silent if silent else None
+        found = {one.membership_id: one for one in _responsible(happening, first, because, touched - silent)}
+    responsible = frozenset(found)
     for one in [*_named_by_settings(happening, audiences), *_followers(happening)]:
         there = found.setdefault(one.membership_id, one)
-        if there is not one and there.membership_id != first:
+        if there is not one and there.membership_id not in responsible:
             there.channels |= one.channels
             there.seen = (there.seen or frozenset()) | (one.seen or frozenset())
     return list(found.values())
+
+
+def _responsible(happening: Happening, first: int, because: Because, touched: frozenset[int]) -> list[Recipient]:
+    """Who is responsible; of what does not exist for that person, somebody named on it instead. Of what nobody is named on any
+    more, the responsible one is told without its name: nothing happens unheard."""
+    organisation_id, event = happening.organisation_id, happening.event
+    instead = named_instead(organisation_id, first, touched) if touched else {}
+    shown = touched - instead.keys()
+    found = []
+    if shown or not touched or None in instead.values():
+        own = responsible_recipient(organisation_id, event, first, because)
+        own.seen = None if len(shown) == len(happening.administrations) else shown
+        found.append(own)
+    for member in sorted({member for member in instead.values() if member is not None}):
+        other = responsible_recipient(organisation_id, event, member, Because.RESPONSIBLE)
+        other.seen = frozenset(key for key, named in instead.items() if named == member)
+        found.append(other)
+    return found
 
 
 def _named_by_settings(happening: Happening, audiences: Mapping[int, Audience]) -> list[Recipient]:
