@@ -227,6 +227,31 @@ def test_a_csv_sets_what_differs_and_says_which_lines_it_cannot_follow(firm: Fir
         assert Assignment.objects.filter(administration=one, membership_id=anna.membership_id).exists()
 
 
+def test_a_csv_says_which_are_deactivated_synced_or_starred(firm: Firm) -> None:
+    """Whatever other columns it has: an export of the list can be cut down and brought back."""
+    boss = firm.boss
+    browser = browser_of(boss)
+    text = "code;naam;wat dan ook\nV00000;x;y\nV00001;x;y\nV99999;x;y\n"
+    form = {"text": text, "act": "deactivate", "reason": "Praktijk verkocht"}
+    draft = browser.post("/administrations/bulk/csv/", form).headers["Location"]
+    page = browser.get(draft).content.decode()
+    assert "2 administrations change" in page
+    assert "Reason: Praktijk verkocht" in page
+    assert "No administration with this name" in page
+    browser.post(f"{draft}start")
+    with organisation_scope(boss.organisation_id):
+        off = Administration.objects.filter(deactivation_reason="Praktijk verkocht").order_by("remote_company__code")
+        assert list(off.values_list("remote_company__code", "status")) == [
+            ("V00000", "deactivated"), ("V00001", "deactivated"),
+        ]  # fmt: skip
+    draft = browser.post("/administrations/bulk/csv/", {"text": text, "act": "star"}).headers["Location"]
+    browser.post(f"{draft}start")
+    with organisation_scope(boss.organisation_id):
+        assert Favourite.objects.filter(membership_id=boss.membership_id).count() == 2
+    refused = browser.post("/administrations/bulk/csv/", {"text": text, "act": "no such act"})
+    assert refused.status_code == 200
+
+
 def test_identities_set_in_bulk_keep_the_one_rule_and_close_what_was_open(actor: Any) -> None:
     """A number, or a reason and a sector: by a file as Excel writes it on Windows, and back by its undo."""
     boss = actor("administrator")

@@ -71,21 +71,22 @@ class _Problem(Exception):
     """Why one line cannot be followed."""
 
 
-def read(actor: Actor, text: str) -> Read:
-    """Raises `Refused` when the heading line is not understood."""
+def read(actor: Actor, text: str, *, names_only: bool = False) -> Read:
+    """Raises `Refused` when the heading line is not understood. `names_only`: the first column says which administrations are
+    meant, and the others are left out."""
     lines = _lines(text)
     if len(lines) < 2:
         raise Refused(_("The file has no lines below its headings."))
     if len(lines) > LINES_MAX:
         raise Refused(_("The file has more than %d lines. Split it.") % LINES_MAX)
-    key, values = _headings(lines[0])
+    key, values = _headings(lines[0][:1] if names_only else lines[0], names_only=names_only)
     book = _Book(actor, key, values)
     found = Read()
     for number, cells in enumerate(lines[1:], start=2):
         if not any(cell.strip() for cell in cells):
             continue
         try:
-            one, wanted = book.line(cells)
+            one, wanted = book.line(cells[:1] if names_only else cells)
             if one in found.each:
                 raise _Problem(_("This administration stands in the file twice."))
             found.each[one] = wanted
@@ -106,7 +107,7 @@ def _undefused(cell: str) -> str:
     return cell[1:] if cell[:1] == "'" and cell[1:2] in ("=", "+", "-", "@") else cell
 
 
-def _headings(cells: Sequence[str]) -> tuple[str, list[str]]:
+def _headings(cells: Sequence[str], *, names_only: bool) -> tuple[str, list[str]]:
     understood = [HEADINGS.get(cell.lower().strip(), "") for cell in cells]
     unknown = [cell for cell, key in zip(cells, understood, strict=True) if not key]
     if unknown:
@@ -114,7 +115,7 @@ def _headings(cells: Sequence[str]) -> tuple[str, list[str]]:
     key, *values = understood
     if key not in KEYS:
         raise Refused(_("The first column must say which administration: id, name, number, client number or code."))
-    if not values or any(one not in VALUES for one in values):
+    if not (values or names_only) or any(one not in VALUES for one in values):
         raise Refused(_("The other columns must say what to set: division, template, sector, number and so on."))
     return key, values
 

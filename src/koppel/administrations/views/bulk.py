@@ -7,13 +7,14 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from koppel.administrations.asked import asked_of_text
 from koppel.administrations.bulk import operations, spreadsheet, words
-from koppel.administrations.bulk.acts import act_named
+from koppel.administrations.bulk.acts import act_named, acts
 from koppel.administrations.errors import NotThere
 from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
 from koppel.administrations.scope import visible_to
@@ -109,7 +110,10 @@ def spreadsheet_page(request: MemberRequest) -> HttpResponse:
             return _read_spreadsheet(request, text)
         except Refused as refusal:
             messages.error(request, str(refusal))
-    context = {"place": "administrations", "text": text}
+    context = {
+        "place": "administrations", "text": text, "chosen": request.POST.get("act", "change"),
+        "acts": [one for one in acts() if request.actor.may(one.permission)], "today": timezone.localdate().isoformat(),
+    }  # fmt: skip
     return render(request, "administrations/bulk_csv.html", context)
 
 
@@ -119,14 +123,16 @@ def _read_spreadsheet(request: MemberRequest, text: str) -> HttpResponse:
         if (upload.size or 0) > UPLOAD_BYTES_MAX:
             raise Refused(_("This file is too large."))
         text = decode(upload.read())
-    found = spreadsheet.read(request.actor, text)
+    act = act_named(request.POST.get("act", "change"))
+    found = spreadsheet.read(request.actor, text, names_only=act.key != "change")
     if not found.each:
         lines = "; ".join(f"{number}: {why}" for number, _text, why in found.problems[:5])
         raise Refused(_("No line of the file can be followed. %s") % lines)
-    asked = {"per_item": True, "problems": found.problems[:100]}
+    told = {"per_item": True, "problems": found.problems[:100]}
+    asked = told if act.key == "change" else _asked(act.key, request)
     selection = operations.Selection(ids=sorted(found.each), each=found.each)
-    draft = operations.preview(request.actor, "change", asked, selection)
-    BulkOperation.objects.filter(pk=draft.pk).update(asked=asked)
+    draft = operations.preview(request.actor, act.key, asked, selection)
+    BulkOperation.objects.filter(pk=draft.pk).update(asked={**draft.asked, **told})
     return HttpResponseRedirect(reverse("administrations:bulk_one", args=[draft.pk]))
 
 
