@@ -1,6 +1,7 @@
 """What was not ticked cannot be read: Anna imported one of the companies that her sign-in reaches, and every door to the
 others stays shut. Each attempt is in the audit trail."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -69,6 +70,27 @@ def test_no_page_and_no_rest_call_shows_what_is_not_imported(anna: Connected) ->
     assert len(found) == asked
     assert {one.actor_name for one in found} == {anna.actor.name}
     assert book_calls(anna, other) == []
+
+
+def test_no_call_of_the_api_reads_or_changes_what_is_not_imported(anna: Connected) -> None:
+    """Every one that names an administration, whatever it does."""
+    (own,) = imported(anna)
+    browser = Client()
+    browser.force_login(User.objects.get(pk=anna.actor.user_id))
+    described = browser.get("/api/v1/openapi.json").json()["paths"]
+    asked = 0
+    for path, acts in described.items():
+        if not path.startswith("/api/v1/administrations/{administration_id}"):
+            continue
+        address = path.replace("{administration_id}", str(own.pk + 1000)).replace("{resource}", "accounts")
+        address = re.sub(r"\{[^}]+\}", "1", address)
+        for act in acts:
+            answer = browser.generic(act.upper(), address, "{}", content_type="application/json")
+            assert answer.status_code in ((404, 422) if act != "get" else (404,)), f"{act} {address}"
+            asked += answer.status_code == 404
+            assert len(refusals(anna.actor.organisation_id)) == asked, f"{act} {address} {answer.content!r}"
+    assert asked > 15
+    assert not any(book_calls(anna, one) for one in companies(anna))
 
 
 def test_no_command_exports_what_is_not_imported(anna: Connected, monkeypatch: pytest.MonkeyPatch) -> None:

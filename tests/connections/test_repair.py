@@ -1,10 +1,13 @@
 """Repair: what a firm does when people leave, accounts change, and connections should stop or end."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
@@ -112,7 +115,8 @@ def test_a_first_sync_that_is_paused_stops_at_its_page_and_goes_on_from_there(an
     wait_until(lambda: statuses(anna) == {"active"}, 60)
     assert {one.state for one in runs(anna)} == {"succeeded"}
     again = [one for one in pages_read(anna) if one in read and not one[0].endswith(AT_EVERY_START)]
-    assert len(again) <= 2, "no page is read twice but the ones in flight"
+    lists = [(path, company) for path, _query, company in again]
+    assert len(lists) == len(set(lists)), "of no list more than the page in flight is read twice"
 
 
 AT_EVERY_START = ("/v1/financialPeriod", "/v1/organization")
@@ -315,6 +319,28 @@ def test_a_service_connection_has_a_new_owner_at_once(anna: Connected, colleague
     with organisation_scope(anna.actor.organisation_id):
         now = Connection.objects.get(pk=added.connection_id)
         assert (now.owner_id, now.next_owner_id, now.state) == (bert.membership_id, None, "active")
+
+
+def test_what_two_tabs_send_at_the_same_moment_is_one_connection(anna: Connected) -> None:
+    """Two sign-ins of one new account, and a list of ids that is sent twice."""
+    app = register_app(anna.sandbox, "service")
+    tenants = [one["tenant_id"] for one in anna.sandbox.companies()]
+    together = Barrier(2)
+
+    def sign_in_too() -> None:
+        together.wait()
+        sign_in(anna, "connect", anew=True, user="small@sandbox.example")
+        together.wait()
+        within(anna, add_companies, anna.actor, app.pk, tenants)
+        connections.close_all()
+
+    with ThreadPoolExecutor(2) as tabs:
+        for tab in [tabs.submit(sign_in_too) for _twice in range(2)]:
+            tab.result()
+    with organisation_scope(anna.actor.organisation_id):
+        accounts = sorted(Connection.objects.values_list("account", flat=True))
+        assert RemoteCompany.objects.filter(connection__app=app).count() == len(tenants)
+    assert accounts == ["demo@sandbox.example", app.client_id, "small@sandbox.example"]
 
 
 def test_an_account_that_was_given_back_connects_anew(anna: Connected, colleague: Any) -> None:

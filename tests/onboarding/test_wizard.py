@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections as database_connections
 from django.utils import timezone
 
@@ -339,7 +340,11 @@ def test_tenant_ids_are_probed_and_each_line_says_what_came_of_it(actor: Any, sa
     ]  # fmt: skip
     location = anna.client.post("/connections/new/", {"connector": "visma_net"}).headers["Location"]
     anna.flow = location.removesuffix("sign-in")
-    page = anna.client.post(location, {"app": app.pk, "company_ids": "\n".join(lines)}, follow=True)
+    file = SimpleUploadedFile("tenants.csv", "\r\n".join(lines[:4]).encode("utf-16"), content_type="text/csv")
+    given = (
+        {"company_ids": "\n".join(lines[4:]), "file": file} if language == "nl" else {"company_ids": "\n".join(lines)}
+    )
+    page = anna.client.post(location, {"app": app.pk, **given}, follow=True)
     assert path_of(page) == f"{anna.flow}choose"
     assert ("4 ids were read. 1 was given twice." if language == "en" else "4 id’s gelezen") in words(page)
     assert ("No id was recognised in" if language == "en" else "Geen id herkend in") in words(page)
@@ -347,6 +352,9 @@ def test_tenant_ids_are_probed_and_each_line_says_what_came_of_it(actor: Any, sa
     page = words(anna.client.get(f"{anna.flow}choose"))
     assert known[0]["name"] in page
     assert page.count('name="company"') == 1
+    big = SimpleUploadedFile("all.csv", f"{good}\n".encode() * 60_000)
+    answer = anna.client.post(f"{anna.flow}sign-in", {"app": app.pk, "file": big})
+    assert ("larger than 2 MB" if language == "en" else "groter dan 2 MB") in words(answer)
     for sentence in RESULTS[language]:
         assert sentence in page
     sandbox.client(CLIENTS["service"], approved=None)

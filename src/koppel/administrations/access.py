@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from koppel.administrations.errors import NotThere
 from koppel.administrations.models import Administration, Assignment
-from koppel.administrations.scope import visible_to
+from koppel.administrations.scope import not_there, visible_to
 from koppel.audit.services import record
 from koppel.organisations.errors import NotAllowed, Refused
 from koppel.organisations.models import Membership
@@ -37,7 +37,7 @@ def set_access(actor: Actor, administration_id: int, *, restricted: bool, member
     actor.require(Permission.IMPORT)
     one = visible_to(actor).select_for_update(of=("self",), no_key=True).filter(pk=administration_id).first()
     if one is None:
-        raise NotThere
+        raise not_there(actor, administration_id)
     members = _members(actor, membership_ids)
     before = sorted(one.assignments.filter(organisation_id=one.organisation_id).values_list("membership_id", flat=True))
     if restricted:

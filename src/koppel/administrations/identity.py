@@ -9,9 +9,8 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from koppel.administrations.errors import NotThere
 from koppel.administrations.models import Administration
-from koppel.administrations.scope import visible_to
+from koppel.administrations.scope import not_there, visible_to
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
 from koppel.issues import catalogue as issues
@@ -70,7 +69,7 @@ def identify(
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     one = visible_to(actor).select_for_update(of=("self",)).filter(pk=administration_id).first()
     if one is None:
-        raise NotThere
+        raise not_there(actor, administration_id)
     found = check_identity(country=one.country, number=number, reason=reason, sector=sector)
     if isinstance(found, list):
         return found
@@ -137,7 +136,7 @@ def settle(actor: Actor, administration_id: int) -> int:
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     one = visible_to(actor).filter(pk=administration_id).first()
     if one is None:
-        raise NotThere
+        raise not_there(actor, administration_id)
     subject = ("administration", one.pk)
     count = sum(resolve_issues(one.organisation_id, subject, code) for code in (CLOSED, RENAMED))
     if count:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from koppel.administrations.errors import NotThere
 from koppel.administrations.models import Administration, Assignment, BulkItem, Favourite, Status
-from koppel.administrations.scope import visible_to
+from koppel.administrations.scope import not_there, visible_to
 from koppel.administrations.trail.reading import forget
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
@@ -223,7 +223,7 @@ def _locked(actor: Actor, administration_id: int) -> Administration:
     found = visible_to(actor).filter(pk=administration_id)
     one = found.select_for_update(of=("self",), no_key=True).first()
     if one is None:
-        raise NotThere
+        raise not_there(actor, administration_id)
     return one
 
 

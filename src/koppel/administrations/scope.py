@@ -37,7 +37,12 @@ def administration_for(actor: Actor, administration_id: int) -> Administration:
     found = visible_to(actor).select_related("connection", "division", "template", "remote_company")
     one = found.filter(pk=administration_id).first()
     if one is None:
-        subject = ("administration", min(administration_id, ID_MAX), "")
-        apart(lambda: note_refusal(actor.organisation_id, subject, "not_there", actor.audit))
-        raise NotThere
+        raise not_there(actor, administration_id)
     return one
+
+
+def not_there(actor: Actor, administration_id: int) -> NotThere:
+    """To be raised, after writing it to the audit trail: the actor sees no such administration."""
+    subject = ("administration", min(administration_id, ID_MAX), "")
+    apart(lambda: note_refusal(actor.organisation_id, subject, "not_there", actor.audit))
+    return NotThere()

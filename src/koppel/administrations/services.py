@@ -12,7 +12,7 @@ from koppel.administrations.bulk.acts import Verdict
 from koppel.administrations.errors import NotThere
 from koppel.administrations.identity import after_import
 from koppel.administrations.models import Administration, Assignment, Favourite, Status
-from koppel.administrations.scope import visible_to
+from koppel.administrations.scope import not_there, visible_to
 from koppel.audit.services import record
 from koppel.connections.models import RemoteCompany
 from koppel.organisations.bundles import refuse_problems
@@ -110,7 +110,7 @@ def unassign(actor: Actor, administration_id: int, membership_id: int) -> None:
     """Take a person off an administration."""
     actor.require(Permission.IMPORT)
     if not visible_to(actor).filter(pk=administration_id).exists():
-        raise NotThere
+        raise not_there(actor, administration_id)
     Assignment.objects.filter(
         organisation_id=actor.organisation_id, administration_id=administration_id, membership_id=membership_id
     ).delete()
@@ -139,7 +139,7 @@ def change_settings(actor: Actor, administration_id: int, values: Mapping[str, A
     refuse_problems({key: value for key, value in values.items() if value is not None})
     one = visible_to(actor).select_for_update(of=("self",)).filter(pk=administration_id).first()
     if one is None:
-        raise NotThere
+        raise not_there(actor, administration_id)
     before = dict(one.settings)
     merged = {**one.settings, **values}
     one.settings = {key: value for key, value in merged.items() if value is not None}
@@ -158,7 +158,7 @@ def change_settings(actor: Actor, administration_id: int, values: Mapping[str, A
 def star(actor: Actor, administration_id: int, *, starred: bool) -> None:
     """Mark or unmark as the actor's own favourite."""
     if not visible_to(actor).filter(pk=administration_id).exists():
-        raise NotThere
+        raise not_there(actor, administration_id)
     key: dict[str, Any] = {
         "organisation_id": actor.organisation_id,
         "administration_id": administration_id,

@@ -10,6 +10,7 @@ from koppel.connections.grants import keep_grant
 from koppel.connections.health import RETIRED, grants_of, signed_in
 from koppel.connections.models import Connection, ConnectionState, ConsentAttempt, ConsentPurpose, Grant, RemoteCompany
 from koppel.connections.ownership import keep_candidate
+from koppel.connections.services import one_at_a_time
 from koppel.connections.timeline import note_event
 from koppel.connector.contract import Consent
 from koppel.organisations.policy import Actor
@@ -46,6 +47,7 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
         connection = own.get(pk=attempt.connection_id)
         _must_be_the_same(connection, consent)
         return connection
+    one_at_a_time(actor.organisation_id)
     serving = Grant.objects.filter(subject=consent.subject, is_candidate=False, connection=OuterRef("pk"))
     existing = own.filter(Exists(serving.exclude(lost_reason__startswith=RETIRED)), app=attempt.app).first()
     return existing or Connection.objects.create(

@@ -15,7 +15,7 @@ from koppel.connections.grants import keep_grant
 from koppel.connections.listing import ask_for_descriptions
 from koppel.connections.models import AppRegistration, Connection, ConnectionState, Grant, RemoteCompany
 from koppel.connections.registrations import app_for, mode_of
-from koppel.connections.services import note_event, own_connection
+from koppel.connections.services import note_event, one_at_a_time, own_connection
 from koppel.connector.contract import ConsentMode, Tokens
 from koppel.kit.secrets import Secret
 from koppel.organisations.policy import Actor, Permission
@@ -113,6 +113,7 @@ def forget(actor: Actor, connection_id: int, company_ids: Iterable[int]) -> int:
 
 def _connection_of(actor: Actor, app: AppRegistration) -> tuple[Connection, bool]:
     """One connection stands for the app: there is no account to tell others apart by."""
+    one_at_a_time(actor.organisation_id)
     own = Connection.objects.filter(organisation_id=actor.organisation_id, app=app)
     found = own.exclude(state=ConnectionState.REMOVED).select_for_update(of=("self",)).first()
     if found is not None:

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 
+from django.db import connection as database
+
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.health import mark_lost
 from koppel.connections.models import Connection, ConnectionState
 from koppel.connections.timeline import note_event
 from koppel.organisations.policy import Actor
 
-__all__ = ["after_reconnect", "mark_lost", "note_event", "own_connection", "register_after_reconnect"]
+__all__ = ["after_reconnect", "mark_lost", "note_event", "one_at_a_time", "own_connection", "register_after_reconnect"]
+
+NEW_CONNECTION_LOCK = 0x0C0E
 
 
 def own_connection(actor: Actor, connection_id: int) -> Connection:
@@ -18,6 +22,12 @@ def own_connection(actor: Actor, connection_id: int) -> Connection:
     if connection is None:
         raise NoSuchConnection
     return connection
+
+
+def one_at_a_time(organisation_id: int) -> None:
+    """Until the end of the transaction: two sign-ins of one account that end together find the same connection."""
+    with database.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [NEW_CONNECTION_LOCK, organisation_id])
 
 
 AfterReconnect = Callable[[Actor, int], object]

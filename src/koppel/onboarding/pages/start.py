@@ -126,7 +126,9 @@ def _company_ids(request: MemberRequest) -> str:
     """What was pasted, and what was uploaded."""
     upload = request.FILES.get("file")
     text = request.POST.get("company_ids", "")
-    if upload is not None and (upload.size or 0) <= UPLOAD_BYTES_MAX:
+    if upload is not None and (upload.size or 0) > UPLOAD_BYTES_MAX:
+        messages.error(request, _("This file is larger than 2 MB. A list of numbers is much smaller."))
+    elif upload is not None:
         text += "\n" + decode(upload.read())
     return text
 
