@@ -51,3 +51,15 @@ def resolve_issues(organisation_id: int, subject: Subject, *codes: str, detail_k
     if detail_key is not None:
         found = found.filter(detail_key=detail_key)
     return found.update(resolved_at=timezone.now())
+
+
+def open_issues(organisation_id: int, subject: Subject, codes: Collection[str]) -> list[tuple[str, str]]:
+    """(code, detail) of the subject's open issues of these codes."""
+    found = Issue.objects.filter(
+        organisation_id=organisation_id,
+        subject_kind=subject[0],
+        subject_id=subject[1],
+        code__in=codes,
+        resolved_at=None,
+    )
+    return list(found.values_list("code", "detail_key"))

@@ -10,11 +10,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, adapters
+from psycopg.types.string import BytesBinaryDumper
 from psycopg_pool import AsyncConnectionPool
 
 from koppel.kit.tenancy import INSTALLATION
 
+adapters.register_dumper(bytes, BytesBinaryDumper)
+"""The last one registered serves COPY, and that is one of DB-API's in Python otherwise: a call for each payload and hash."""
 KEEP_ALIVE: dict[str, Any] = {"keepalives_idle": 15, "tcp_user_timeout": 15000}
 WAIT_SECONDS = 60
 GIVE_UP = "-c idle_in_transaction_session_timeout=15s"

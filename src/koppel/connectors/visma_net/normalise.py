@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -351,6 +352,7 @@ def _day(text: str | None) -> date | None:
     return date.fromisoformat(text[:10]) if text else None
 
 
+@lru_cache(maxsize=256)
 def _snake(text: str | None) -> str | None:
     """`OnHold` becomes `on_hold`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text).lower() if text else None

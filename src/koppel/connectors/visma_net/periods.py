@@ -27,6 +27,7 @@ from koppel.connectors.visma_net.reading import (
 from koppel.connectors.visma_net.records import Item, native, text, unreadable, without_stamps
 
 LINES = b'"journalTransactionLines":['
+AFTER_LINES = b'],"metadata":{'
 LINE_NUMBER = b'{"lineNumber":'
 
 
@@ -142,12 +143,13 @@ def _child(key: str, payload: bytes, partition: str) -> Record:
 
 def _without_lines(payload: bytes, lines: list[msgspec.Raw]) -> bytes:
     """The head as the vendor wrote it, without its lines and the page's totals. Cut out where that is safe, as it mostly is."""
-    start = payload.find(LINES)
-    end = payload.rfind(bytes(lines[-1])) + len(lines[-1]) if lines and start > 0 else -1
-    tail = payload[end:] if end > start else b""
-    if payload.count(LINES) != 1 or not (
-        tail.startswith(b'],"metadata":{') and tail.count(b"{") == 1 and tail.endswith(b"}}")
-    ):
+    start, end = payload.find(LINES), payload.rfind(AFTER_LINES)
+    is_safe = (
+        0 < start < end and payload.find(LINES, start + 1) < 0
+        and (payload.endswith(bytes(lines[-1]), 0, end) if lines else end == start + len(LINES))
+        and payload.endswith(b"}}") and payload.count(b"{", end) == 1
+    )  # fmt: skip
+    if not is_safe:
         return native(msgspec.json.decode(payload, type=Item), "journalTransactionLines")
     return payload[:start].rstrip(b",") + b"}"
 
