@@ -115,11 +115,11 @@ class Budgets:
             seconds = _seconds(answer.headers.get("retry-after", ""), RETRY_SECONDS_DEFAULT)
             held.told.blocked_until = time.monotonic() + seconds
 
-    def failed(self, key: Key, organisation_id: int) -> None:
-        """A call ended without an answer; the vendor may have counted it."""
+    def failed(self, key: Key, organisation_id: int, *, ours: bool) -> None:
+        """A call ended without an answer; the vendor may have counted it. `ours`: we broke it off, which is no error of his."""
         held = self._over((key, organisation_id))
         held.told.blind += 1
-        held.told.errors += 1
+        held.told.errors += not ours
 
     async def close(self) -> None:
         """Report what was done and give back what was not."""
@@ -272,8 +272,8 @@ class MeteredHttp:
         await self._budgets.spend(*self._place)
         try:
             answer = await self._http.send(method, url, params=params, headers=headers)
-        except BaseException:
-            self._budgets.failed(*self._place)
+        except BaseException as error:
+            self._budgets.failed(*self._place, ours=isinstance(error, asyncio.CancelledError))
             raise
         self._budgets.answered(*self._place, answer)
         return answer

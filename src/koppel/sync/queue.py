@@ -40,7 +40,13 @@ SELECT run.id FROM due JOIN sync_run run ON run.id = due.id
 _NEXT = """
 SELECT extract(epoch FROM min(not_before) - now())::float8 FROM sync_run WHERE state = 'queued' AND not_before > now()
 """
-_WAITING = f"SELECT EXISTS (SELECT FROM sync_run run WHERE ({_MAY_START}) OR ({_STALLED}))"  # noqa: S608 - as above
+_WAITING = f"""
+SELECT EXISTS (
+  SELECT FROM sync_run run
+    JOIN administrations_administration a ON a.id = run.administration_id
+    JOIN connections_connection c ON c.id = a.connection_id
+   WHERE ({_MAY_START} AND c.state <> 'paused') OR ({_STALLED}))
+"""  # noqa: S608 - as above
 
 
 @dataclass(frozen=True)

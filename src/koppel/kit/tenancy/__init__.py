@@ -41,12 +41,14 @@ def set_scope_sql(organisation_id: int) -> tuple[str, list[str]]:
 
 @contextmanager
 def _scope(value: int) -> Iterator[None]:
+    joins = connection.in_atomic_block
     with transaction.atomic():
         before = _swap(str(value))
         try:
             yield
         finally:
-            if not connection.needs_rollback:
+            # A transaction that ends here takes its scope along.
+            if joins and not connection.needs_rollback:
                 _swap(before)
 
 
