@@ -3,12 +3,14 @@
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from koppel.administrations import access
 from koppel.administrations.asked import asked_of_text
 from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import Selection
 from koppel.administrations.models import Administration, Assignment, BulkItem
+from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import Refused
@@ -118,3 +120,22 @@ def test_opening_it_again_gives_it_back_to_all_who_may(people: dict[str, Actor])
     assert names(people["team_leader"], "q=k1") == [SECRET]
     with organisation_scope(boss.organisation_id):
         assert Assignment.objects.filter(administration=one).count() == 1
+
+
+def test_the_pages_of_its_connection_do_not_name_it_either(people: dict[str, Actor]) -> None:
+    """Nor says the connection's reason whom it is about."""
+    boss, named = people["administrator"], people["user_plus"]
+    one = administration_of(boss, SECRET, restricted=True)
+    assign(named, one)
+    pages = (
+        f"/connections/{one.connection_id}/",
+        "/connections/",
+        f"/api/v1/connections/{one.connection_id}/administrations",
+    )
+    for listed_at in (None, timezone.now()):
+        with organisation_scope(boss.organisation_id):
+            RemoteCompany.objects.filter(pk=one.remote_company_id).update(name=SECRET, listed_at=listed_at)
+        for role in ("administrator", "team_leader"):
+            for page in pages:
+                assert SECRET not in browser_of(people[role]).get(page).content.decode(), (role, page, listed_at)
+    assert SECRET in browser_of(named).get(pages[0]).content.decode()

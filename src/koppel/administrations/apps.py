@@ -13,8 +13,9 @@ class AdministrationsConfig(AppConfig):
         from koppel.administrations.dependants import Administrations  # noqa: PLC0415 - after models
         from koppel.administrations.panels import Card, register_card  # noqa: PLC0415 - after models
         from koppel.administrations.proof import imported  # noqa: PLC0415 - after models
+        from koppel.administrations.scope import companies_hidden_from  # noqa: PLC0415 - after models
         from koppel.administrations.standing import adopt, settle, take_over  # noqa: PLC0415 - after models
-        from koppel.connections.dependants import register_dependants  # noqa: PLC0415 - after models
+        from koppel.connections.dependants import register_dependants, register_hidden  # noqa: PLC0415 - after models
         from koppel.connections.identity import register_take_over  # noqa: PLC0415 - after models
         from koppel.connections.scope import register_proof  # noqa: PLC0415 - after models
         from koppel.organisations.dependants import register_group_dependants  # noqa: PLC0415 - after models
@@ -23,6 +24,7 @@ class AdministrationsConfig(AppConfig):
         register_group_dependants(Administrations())
         telling.register()
         register_dependants(settle, adopt)
+        register_hidden(companies_hidden_from)
         register_take_over(take_over)
         identity.register()
         register_card(Card("register", "administrations:register_card", 60))

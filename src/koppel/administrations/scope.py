@@ -1,5 +1,7 @@
 """Which administrations an actor may see. Every query of administrations and books starts here."""
 
+from typing import Any
+
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from koppel.administrations.errors import NotThere
@@ -28,6 +30,12 @@ def visible_to(actor: Actor) -> "QuerySet[Administration]":
         organisation_id=actor.organisation_id, membership_id=actor.membership_id
     ).values("division_id")
     return own.filter(named | Q(restricted=False, division_id__in=divisions))
+
+
+def companies_hidden_from(actor: Actor) -> Any:
+    """The remote companies whose administration is restricted to others."""
+    own = Administration.objects.filter(organisation_id=actor.organisation_id, restricted=True)
+    return own.exclude(pk__in=visible_to(actor).filter(restricted=True).values("pk")).values("remote_company_id")
 
 
 def administration_for(actor: Actor, administration_id: int) -> Administration:

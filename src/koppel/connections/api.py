@@ -137,7 +137,7 @@ def events(request: MemberRequest, connection_id: int) -> list[EventOut]:
 def administrations(request: MemberRequest, connection_id: int) -> list[CompanyOut]:
     """The health of each administration, troubled ones first, at most 500."""
     request.actor.require(Permission.IMPORT)
-    rows = overview.company_rows(queries.connection_for(request.actor, connection_id))
+    rows = overview.company_rows(request.actor, queries.connection_for(request.actor, connection_id))
     return [
         CompanyOut(
             administration=row.administration_id, name=row.administration, source_id=row.company.external_id,

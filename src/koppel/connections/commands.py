@@ -66,7 +66,7 @@ def show(connection: One, person: AsPerson = "", organisation: OfOrganisation = 
         companies = [
             {"administration": row.administration_id, "name": row.administration, "health": row.health,
              "sentence": row.sentence, "since": row.since}
-            for row in overview.company_rows(one)
+            for row in overview.company_rows(actor, one)
         ]  # fmt: skip
         timeline = [
             {"at": event.at, "until": event.until, "kind": event.kind, "times": event.times, "by": event.actor_name}

@@ -2,7 +2,11 @@
 
 from collections.abc import Callable
 from enum import StrEnum
+from typing import Any
 
+from django.db.models import QuerySet
+
+from koppel.connections.models import RemoteCompany
 from koppel.organisations.policy import Actor
 
 
@@ -25,6 +29,8 @@ class Halt(StrEnum):
 Settle = Callable[[Actor, int, Fate], int]
 Adopt = Callable[[Actor, int], int]
 Stop = Callable[[int, int, Halt], object]
+Hidden = Callable[[Actor], Any]
+_hidden: list[Hidden] = []
 _settle: list[Settle] = []
 _adopt: list[Adopt] = []
 _stop: list[Stop] = []
@@ -39,6 +45,18 @@ def register_dependants(settle: Settle, adopt: Adopt) -> None:
 def register_stop(stop: Stop) -> None:
     """`stop(organisation_id, connection_id, halt)`: runs of the connection end, keeping what they have read."""
     _stop[:] = [stop]
+
+
+def register_hidden(hidden: Hidden) -> None:
+    """`hidden(actor)`: a query of the companies whose administration does not exist for the actor."""
+    _hidden[:] = [hidden]
+
+
+def without_hidden(actor: Actor, companies: "QuerySet[RemoteCompany]") -> "QuerySet[RemoteCompany]":
+    """Those of which the actor may read the name."""
+    for hidden in _hidden:
+        companies = companies.exclude(pk__in=hidden(actor))
+    return companies
 
 
 def settle(actor: Actor, connection_id: int, fate: Fate) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext as _
 
+from koppel.connections.dependants import without_hidden
 from koppel.connections.endings import ends_of
 from koppel.connections.health_bar import Day, bars
 from koppel.connections.identity import CHANGES
@@ -79,9 +80,9 @@ def broken(actor: Actor, system: str = "") -> list[Card]:
     return [one for one in cards(actor) if one.needs_sign_in and system in ("", one.connection.connector)]
 
 
-def company_rows(connection: Connection) -> list[CompanyRow]:
-    """The imported companies with their health, troubled ones first. At most `ROWS_MAX`."""
-    imported = _imported([connection]).select_related("grant")
+def company_rows(actor: Actor, connection: Connection) -> list[CompanyRow]:
+    """The imported companies that exist for the actor, with their health, troubled ones first. At most `ROWS_MAX`."""
+    imported = without_hidden(actor, _imported([connection])).select_related("grant")
     named = imported.values_list("pk", "administrations__pk", "administrations__name", "administrations__status")
     facts = {row[0]: row[1:] for row in named}
     changes = _changes(connection.organisation_id, [row[0] for row in facts.values()])
@@ -124,9 +125,9 @@ def _counts(connections: Sequence[Connection]) -> Iterable[Mapping[str, Any]]:
 
 
 def _a_reason(connection: Connection) -> str:
-    gone = _imported([connection]).filter(listed_at=None).order_by("name").first()
-    if gone is not None:
-        return _("%(name)s is no longer reached by this sign-in.") % {"name": gone.name}
+    """Without a name: the card is for everybody who sees connections."""
+    if _imported([connection]).filter(listed_at=None).exists():
+        return _("What was read is no longer reached by this sign-in.")
     one = _imported([connection]).exclude(unreachable_code="").order_by("name").first()
     return _(one.unreachable_reason) if one else ""
 

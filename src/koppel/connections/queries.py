@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
+from koppel.connections.dependants import without_hidden
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.models import AppRegistration, Connection, ConnectionEvent, ConnectionState, RemoteCompany
 from koppel.connections.registrations import descriptor_of, environment_of, mode_of, registrations_of
@@ -54,13 +55,15 @@ def timeline(connection: Connection, limit: int = 100) -> list[ConnectionEvent]:
     return sorted(found, key=lambda one: one.at, reverse=True)
 
 
-def listed_companies(connection: Connection) -> "QuerySet[RemoteCompany]":
-    """All that the connection lists, by name: for whoever decides what is released."""
+def listed_companies(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":
+    """All that the connection lists and exists for the actor, by name: for whoever decides what is released."""
     found = RemoteCompany.objects.filter(
         organisation_id=connection.organisation_id, connection=connection, listed_at__isnull=False
     )
-    return found.annotate(is_imported=Exists(found.filter(pk=OuterRef("pk"), administrations__isnull=False))).order_by(
-        "name", "pk"
+    return (
+        without_hidden(actor, found)
+        .annotate(is_imported=Exists(found.filter(pk=OuterRef("pk"), administrations__isnull=False)))
+        .order_by("name", "pk")
     )
 
 
