@@ -2,6 +2,7 @@
 
 Consent denied, a code used twice, scopes and roles at sign-in are in test_consent.py."""
 
+import time
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.utils import translation
 from koppel.administrations.models import Administration
 from koppel.connections.listing import refresh_companies
 from koppel.connections.models import Grant
+from koppel.connections.vault import KEPT_SECONDS
 from koppel.issues.queries import open_issues
 from koppel.kit.clock import now
 from koppel.kit.tenancy import organisation_scope
@@ -135,6 +137,8 @@ def test_a_token_endpoint_that_is_down_keeps_everything_waiting_and_says_so(firm
     firm.sandbox.fault("/connect/token", kind="down", status=503, times=10_000)
     with organisation_scope(firm.actor.organisation_id):
         Grant.objects.update(expires_at=now())
+    time.sleep(KEPT_SECONDS + 0.2)
+    with organisation_scope(firm.actor.organisation_id):
         for one in Administration.objects.all():
             request_run(firm.actor, one.pk)
     wait_until(lambda: now_of(firm).state == "degraded")
