@@ -280,7 +280,8 @@ async def _copy(connection: Connection, one: Table, rows: Iterable[tuple[Any, ..
     ):
         copy.set_types(one.staged_types)
         for values in rows:
-            await copy.write_row(values)
+            if filled := copy.formatter.write_row(values):  # `copy.write_row` without a coroutine for each row
+                await copy.write(filled)
 
 
 async def _insert(connection: Connection, place: Place, statement: str) -> None:

@@ -303,15 +303,14 @@ def entry(native: bytes) -> rows.EntryRow:
 
 def entry_line(native: bytes, entry_key: str) -> rows.EntryLineRow:
     one = _line.decode(native)
-    segments = (one.subaccount.segments or ()) if one.subaccount else ()
-    dimensions = ";".join(f"{each.segmentDescription or ''}={each.segmentValue or ''}" for each in segments)
+    segments = one.subaccount.segments if one.subaccount else None
     return rows.EntryLineRow(
         entry=entry_key, line_number=one.lineNumber, account=one.accountNumber,
         debit=_amount(one.debitAmount), credit=_amount(one.creditAmount),
         description=_clean(one.transactionDescription), reference=_clean(one.referenceNumber),
         vat_code=one.vatCode.code if one.vatCode else None, branch=_clean(one.branch),
         project=one.project.code if one.project else None, contact=_clean(one.customerSupplier),
-        dimensions=dimensions or None, debit_in_currency=_amount(one.debitAmountInCurrency),
+        dimensions=_dimensions(segments) if segments else None, debit_in_currency=_amount(one.debitAmountInCurrency),
         credit_in_currency=_amount(one.creditAmountInCurrency),
     )  # fmt: skip
 
@@ -341,9 +340,13 @@ def _clean(text: str | None) -> str | None:
     return text.replace("\x00", " ").strip() or None
 
 
+def _dimensions(segments: list[LineSegment]) -> str:
+    return ";".join(f"{each.segmentDescription or ''}={each.segmentValue or ''}" for each in segments)
+
+
 def _amount(value: Any) -> Any:
     """Finite and below 10^18, else `ValueError`: JSON allows `1e400`, books do not."""
-    if value is not None and (not value.is_finite() or abs(value) >= AMOUNT_MAX):
+    if value is not None and not (value.is_finite() and -AMOUNT_MAX < value < AMOUNT_MAX):
         raise ValueError("An amount is no amount of money.")
     return value
 
