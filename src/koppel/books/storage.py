@@ -77,11 +77,14 @@ class Table:
         return (*FRAME_TYPES, *("text" if kind == "numeric" else kind for kind in self.types))
 
 
-async def insert_new(connection: Connection, place: Place, levels: Sequence[Level]) -> dict[str, Written]:
-    """Write records of a first read, of which the books know none. When they do know one, as `stage` and `merge` would."""
+async def insert_new(
+    connection: Connection, place: Place, levels: Sequence[Level], known: Mapping[str, bytes | None]
+) -> dict[str, Written]:
+    """Write records of a first read, of which the books know none but those of the first level that are `known`, by digest.
+    When they do know another one, as `stage` and `merge` would."""
     await connection.execute("SAVEPOINT insert_new")
     try:
-        return await _insert_in_parts(connection, place, levels)
+        return await _insert_in_parts(connection, place, levels, known)
     except UniqueViolation:
         await connection.execute("ROLLBACK TO SAVEPOINT insert_new")
     found = {}
@@ -91,18 +94,16 @@ async def insert_new(connection: Connection, place: Place, levels: Sequence[Leve
     return found
 
 
-async def _insert_in_parts(connection: Connection, place: Place, levels: Sequence[Level]) -> dict[str, Written]:
-    """PostgreSQL inserts one part while the rows of the next are made. An entry that the page before began already is looked
-    for first: most pages of a journal begin in the middle of one."""
+async def _insert_in_parts(
+    connection: Connection, place: Place, levels: Sequence[Level], known: Mapping[str, bytes | None]
+) -> dict[str, Written]:
+    """PostgreSQL inserts one part while the rows of the next are made."""
     found = {resource: Written() for resource, _records, _parents in levels}
-    begun = {}
-    if levels[0][0] == ENTRIES and levels[0][1]:
-        begun = await _known(connection, place, table(ENTRIES), [levels[0][1][0].external_id])
     inserting = None
     try:
         for resource, records, parents, half in _parts(levels):
-            known = begun if resource == ENTRIES else {}
-            rows = list(_compared(place, resource, records, parents, known, found[resource]))
+            among = known if resource == levels[0][0] else {}
+            rows = list(_compared(place, resource, records, parents, among, found[resource]))
             if inserting:
                 await inserting
             if rows:
@@ -212,6 +213,11 @@ def _own_sql(resource: str, within: bool) -> str:
         f"SELECT external_id FROM {table(resource).name}"  # noqa: S608 - our own table names
         f" WHERE administration_id = %(administration)s AND deleted_at IS NULL{condition}"
     )
+
+
+def digest_of(record: Record) -> bytes:
+    """What tells two versions of it apart."""
+    return hashlib.sha256(record.compared or record.native).digest()
 
 
 def _unique(records: Sequence[Record]) -> list[Record]:

@@ -40,6 +40,7 @@ class PageWriter:
 
     def __init__(self, held: Held, connector: Connector, resource: str) -> None:
         self._held, self._connector, self._resource = held, connector, resource
+        self._begun: dict[str, bytes | None] = {}
         self._levels: tuple[str, ...] = (resource, CHILDREN[resource]) if resource in CHILDREN else (resource,)
 
     async def apply(self, connection: Connection, mark: Mark, page: Page) -> Applied:
@@ -80,7 +81,7 @@ class PageWriter:
     ) -> dict[str, storage.Written]:
         levels = self._by_level(records)
         if mark.is_baseline:
-            return await storage.insert_new(connection, place, levels)
+            return await self._insert(connection, place, levels)
         found = {}
         for level, each, parents in levels:
             written = found[level] = await storage.stage(connection, place, level, each, parents)
@@ -88,6 +89,14 @@ class PageWriter:
                 await changes.log_staged(connection, self._held, level)
                 await storage.merge(connection, place, level, written)
                 await ledger.forget_rejected(connection, self._held, level, written.added + written.changed)
+        return found
+
+    async def _insert(
+        self, connection: Connection, place: storage.Place, levels: Sequence[storage.Level]
+    ) -> dict[str, storage.Written]:
+        """Most pages of a journal begin in the middle of an entry: the last one of the page before is known."""
+        found = await storage.insert_new(connection, place, levels, self._begun)
+        self._begun = {one.external_id: storage.digest_of(one) for one in levels[0][1][-1:]}
         return found
 
     async def _drop_lines(
