@@ -1,4 +1,4 @@
-"""Sectors and reasons are understood in two languages, so the translations are compiled first; and registers to ask."""
+"""Registers to ask."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,9 +6,6 @@ from typing import Any
 import pytest
 
 from tests.fixtures.stack import Sandbox
-from tests.web.conftest import compiled_translations
-
-__all__ = ["compiled_translations", "registers"]
 
 
 @pytest.fixture
