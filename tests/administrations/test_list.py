@@ -15,15 +15,15 @@ from koppel.administrations.models import Administration, SavedView
 from koppel.audit.models import AuditEntry
 from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.models import Organisation, User
+from koppel.organisations.models import Organisation
 from koppel.organisations.policy import Actor
 from tests.administrations.firm import Firm, firm_of
 from tests.books.ledger import administration_of
+from tests.fixtures.people import signed_in
 
 
 def browser_of(actor: Actor) -> Client:
-    client = Client()
-    client.force_login(User.objects.get(pk=actor.user_id))
+    client = signed_in(actor)
     client.cookies["koppel_language"] = "en"
     return client
 

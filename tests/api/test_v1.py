@@ -5,14 +5,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from koppel.organisations.models import User
 from tests.books.ledger import Ledger, administration_of, assign
-
-
-def client_of(actor: Any) -> Client:
-    client = Client()
-    client.force_login(User.objects.get(pk=actor.user_id))
-    return client
+from tests.fixtures.people import signed_in
 
 
 @pytest.mark.usefixtures("clean_database")
@@ -24,7 +18,7 @@ def test_who_has_not_signed_in_gets_401_as_json() -> None:
 def test_an_administrator_lists_administrations(actor: Any) -> None:
     boss = actor("administrator")
     administration_of(boss, number="69599084", country="NL")
-    body = client_of(boss).get("/api/v1/administrations").json()
+    body = signed_in(boss).get("/api/v1/administrations").json()
     assert body["total"] == 1
     assert (body["items"][0]["number"], body["items"][0]["status"], body["items"][0]["issues"]) == (
         "69599084",
@@ -37,7 +31,7 @@ def test_a_user_sees_only_what_is_assigned(actor: Any) -> None:
     user = actor("user")
     hidden, shown = administration_of(user, "Verborgen"), administration_of(user, "Zichtbaar")
     assign(user, shown)
-    client = client_of(user)
+    client = signed_in(user)
     assert [one["name"] for one in client.get("/api/v1/administrations").json()["items"]] == ["Zichtbaar"]
     answer = client.get(f"/api/v1/administrations/{hidden.pk}")
     assert (answer.status_code, answer.json()) == (404, {"error": "not_there"})
@@ -48,15 +42,15 @@ def test_another_organisation_is_not_there(actor: Any) -> None:
     ours, theirs = actor("administrator"), actor("administrator")
     foreign = administration_of(theirs)
     for path in ("", "/books", "/books/accounts", "/books/trial-balance", "/sync/runs"):
-        assert client_of(ours).get(f"/api/v1/administrations/{foreign.pk}{path}").status_code == 404
+        assert signed_in(ours).get(f"/api/v1/administrations/{foreign.pk}{path}").status_code == 404
 
 
 def test_a_restricted_administration_is_hidden_from_an_administrator_who_is_not_named(actor: Any) -> None:
     boss = actor("administrator")
     one = administration_of(boss, restricted=True)
-    assert client_of(boss).get(f"/api/v1/administrations/{one.pk}").status_code == 404
+    assert signed_in(boss).get(f"/api/v1/administrations/{one.pk}").status_code == 404
     assign(boss, one)
-    assert client_of(boss).get(f"/api/v1/administrations/{one.pk}").status_code == 200
+    assert signed_in(boss).get(f"/api/v1/administrations/{one.pk}").status_code == 200
 
 
 def test_amounts_are_exact_text(actor: Any) -> None:
@@ -64,7 +58,7 @@ def test_amounts_are_exact_text(actor: Any) -> None:
     ledger = Ledger(administration_of(boss))
     ledger.account("1000", "Bank")
     ledger.balance("1000", "202601", "0.10", "12345678901234567.89")
-    client = client_of(boss)
+    client = signed_in(boss)
     root = f"/api/v1/administrations/{ledger.administration.pk}/books"
     assert client.get(root).json()["rows"]["accounts"] == 1
     assert client.get(f"{root}/balances").json()["items"][0]["closing"] == "12345678901234567.89"
@@ -75,12 +69,12 @@ def test_amounts_are_exact_text(actor: Any) -> None:
 def test_an_unknown_resource_and_a_bad_limit_are_said(actor: Any) -> None:
     boss = actor("administrator")
     one = administration_of(boss)
-    client = client_of(boss)
+    client = signed_in(boss)
     assert client.get(f"/api/v1/administrations/{one.pk}/books/nothing").json() == {"error": "unknown_resource"}
     assert client.get("/api/v1/administrations?limit=0").status_code == 422
 
 
 def test_the_description_is_served(actor: Any) -> None:
-    body = client_of(actor("reader")).get("/api/v1/openapi.json").json()
+    body = signed_in(actor("reader")).get("/api/v1/openapi.json").json()
     assert body["info"]["title"] == "Koppel"
     assert "/api/v1/administrations/{administration_id}/books/{resource}" in body["paths"]

@@ -7,7 +7,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.test import Client
 from django.utils import timezone
 
 from koppel.administrations import access
@@ -17,9 +16,10 @@ from koppel.audit.services import AuditActor, record
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations import tasks
-from koppel.organisations.models import Organisation, User
+from koppel.organisations.models import Organisation
 from koppel.organisations.policy import Actor
 from tests.books.ledger import administration_of
+from tests.fixtures.people import signed_in
 
 PAGE = "/organisation/activity/"
 
@@ -27,12 +27,6 @@ PAGE = "/organisation/activity/"
 @pytest.fixture
 def boss(actor: Any) -> Actor:
     return actor("administrator", name="Anna")  # type: ignore[no-any-return]
-
-
-def signed_in(actor: Actor) -> Client:
-    client = Client()
-    client.force_login(User.objects.get(pk=actor.user_id))
-    return client
 
 
 def note(actor: Actor, act: str, name: str, **details: Any) -> None:

@@ -11,7 +11,7 @@ from koppel.notifications.models import Arrangement, Notice, Preference
 from koppel.notifications.sign_ins import browser_of
 from koppel.organisations.models import Organisation, User
 from koppel.organisations.policy import Actor
-from tests.fixtures.people import PASSWORD
+from tests.fixtures.people import PASSWORD, signed_in
 from tests.notifications.firm import NEWS, TROUBLE, happens, is_over, told
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:150.0) Gecko/20100101 Firefox/150.0"
@@ -25,9 +25,7 @@ def anna(actor: Any) -> Actor:
 
 @pytest.fixture
 def browser(anna: Actor) -> Client:
-    client = Client()
-    client.force_login(User.objects.get(pk=anna.user_id))
-    return client
+    return signed_in(anna)
 
 
 def page(browser: Client, address: str = "/notices/") -> str:

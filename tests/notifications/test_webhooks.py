@@ -27,6 +27,7 @@ from koppel.notifications.webhooks import sending
 from koppel.organisations.models import User
 from koppel.organisations.policy import Actor
 from tests.books.ledger import administration_of
+from tests.fixtures.people import signed_in
 from tests.fixtures.stack import run_worker, wait_until
 from tests.notifications.firm import NEWS, TROUBLE, a_quarter_of_an_hour_passes, happens, is_over, told
 from tests.notifications.receiver import Receiver, is_signed_with, receiving
@@ -42,9 +43,7 @@ def anna(actor: Any) -> Actor:
 
 @pytest.fixture
 def browser(anna: Actor) -> Client:
-    client = Client()
-    client.force_login(User.objects.get(pk=anna.user_id))
-    return client
+    return signed_in(anna)
 
 
 @pytest.fixture

@@ -15,17 +15,11 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations import tasks
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
 from koppel.organisations.policy import Actor, Role
-from tests.fixtures.people import PASSWORD
+from tests.fixtures.people import PASSWORD, signed_in
 
 INVITE = "/organisation/people/invite/"
 MANY = "/organisation/people/invite/many/"
 CHOSEN = "seven green herons walk"
-
-
-def signed_in(actor: Actor) -> Client:
-    client = Client()
-    client.force_login(User.objects.get(pk=actor.user_id))
-    return client
 
 
 def deliver(settings: Any) -> list[Any]:

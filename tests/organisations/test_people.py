@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.db import connections
-from django.test import Client
 from django.utils import timezone
 
 from koppel.administrations.models import Assignment, SavedView
@@ -14,10 +13,11 @@ from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations import people
 from koppel.organisations.errors import Refused
-from koppel.organisations.models import Division, Membership, Organisation, User
+from koppel.organisations.models import Division, Membership, Organisation
 from koppel.organisations.people import Access
 from koppel.organisations.policy import Actor, Role
 from tests.books.ledger import administration_of, assign
+from tests.fixtures.people import signed_in
 
 
 @pytest.fixture
@@ -28,12 +28,6 @@ def boss(actor: Any) -> Actor:
 def firm_of(boss: Actor) -> Organisation:
     with organisation_scope(boss.organisation_id):
         return Organisation.objects.get()
-
-
-def signed_in(actor: Actor) -> Client:
-    client = Client()
-    client.force_login(User.objects.get(pk=actor.user_id))
-    return client
 
 
 def page_of(person: Actor) -> str:

@@ -15,7 +15,7 @@ from koppel.organisations import operators, tokens
 from koppel.organisations.models import Division, Membership, Organisation, PersonSession, User
 from koppel.organisations.policy import Actor
 from tests.books.ledger import administration_of
-from tests.fixtures.people import PASSWORD
+from tests.fixtures.people import PASSWORD, signed_in
 
 LOGIN = "/accounts/login/"
 SECURITY = "/organisation/security/"
@@ -24,12 +24,6 @@ NEEDED = "/account/second-step/"
 
 def email_of(person: Actor) -> str:
     return User.objects.get(pk=person.user_id).email
-
-
-def signed_in(person: Actor) -> Client:
-    client = Client()
-    client.force_login(User.objects.get(pk=person.user_id))
-    return client
 
 
 def with_password(person: Actor, **more: Any) -> Client:

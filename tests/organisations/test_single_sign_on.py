@@ -21,6 +21,7 @@ from koppel.organisations import invitations, operators
 from koppel.organisations.invitations import Wanted
 from koppel.organisations.models import Membership, Organisation, SignInProvider, SignInSubject, User
 from koppel.organisations.policy import Actor, Role
+from tests.fixtures.people import signed_in
 from tests.organisations import identity_provider
 from tests.organisations.identity_provider import CLIENT_ID, CLIENT_SECRET
 
@@ -55,12 +56,6 @@ def idp() -> Iterator[Idp]:
 @pytest.fixture
 def boss(actor: Any) -> Actor:
     return actor("administrator")  # type: ignore[no-any-return]
-
-
-def signed_in(actor: Actor) -> Client:
-    client = Client()
-    client.force_login(User.objects.get(pk=actor.user_id))
-    return client
 
 
 def configure(boss: Actor, idp: Idp, **changed: str) -> str:

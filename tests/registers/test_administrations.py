@@ -14,10 +14,10 @@ from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
 from koppel.issues.queries import open_issues
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.models import User
 from koppel.organisations.policy import Actor
 from koppel.registers.models import Lookup
 from tests.books.ledger import administration_of
+from tests.fixtures.people import signed_in
 from tests.fixtures.stack import Sandbox
 from tests.registers.asking import work
 
@@ -31,9 +31,7 @@ def anna(actor: Any) -> Actor:
 
 @pytest.fixture
 def browser(anna: Actor) -> Client:
-    client = Client()
-    client.force_login(User.objects.get(pk=anna.user_id))
-    return client
+    return signed_in(anna)
 
 
 @pytest.fixture

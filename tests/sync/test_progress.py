@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from typer.testing import CliRunner
 
@@ -19,7 +18,7 @@ from koppel.organisations.policy import Actor
 from koppel.sync.commands import app as sync
 from koppel.sync.models import Run, RunResource
 from koppel.sync.progress import RunProgress, progress_of_runs
-from tests.fixtures.people import MakeActor
+from tests.fixtures.people import MakeActor, signed_in
 from tests.sync.test_queue import firm_with
 
 IMPORT = 9
@@ -91,21 +90,15 @@ def test_a_run_that_waits_for_the_vendor_says_until_when_and_why(firm: tuple[Act
     assert found.waits_until is not None
     assert found.reason == "The calls are used up for now."
     assert found.seconds_left == pytest.approx(600, abs=5)
-    page = browser_of(anna).get(f"/administrations/{reading.pk}/sync/").content.decode()
+    page = signed_in(anna).get(f"/administrations/{reading.pk}/sync/").content.decode()
     assert "The calls are used up for now." in page
-
-
-def browser_of(actor: Actor) -> Client:
-    client = Client()
-    client.force_login(User.objects.get(pk=actor.user_id))
-    return client
 
 
 def test_the_page_of_an_import_goes_on_until_it_is_over(firm: tuple[Actor, list[Administration]]) -> None:
     anna, (_done, reading, waiting) = firm
     part_of(run_of(reading, "running", started_at=now()), "entries", "running", 1.0, lines=1200, expected_total=4000)
     run_of(waiting, "queued")
-    browser = browser_of(anna)
+    browser = signed_in(anna)
     page = browser.get(f"/imports/{IMPORT}/").content.decode()
     assert "1 of 3 active" in page
     assert "every 2s" in page
@@ -128,7 +121,7 @@ def test_an_import_of_thousands_is_shown_page_by_page_and_costs_what_a_small_one
     part_of(run_of(reading, "running", started_at=now()), "entries", "running", 1.0, lines=1200, expected_total=4000)
     finished = run_of(done, "succeeded", started_at=now() - timedelta(seconds=8), finished_at=now())
     part_of(finished, "entries", "done", 8.0, mode="full", rows=90, lines=300)
-    browser, address = browser_of(anna), f"/imports/{IMPORT}/"
+    browser, address = signed_in(anna), f"/imports/{IMPORT}/"
     browser.get(address)
     with CaptureQueriesContext(connection) as small:
         browser.get(address)
@@ -168,10 +161,10 @@ def test_how_long_an_import_takes_is_told_by_its_pace(firm: tuple[Actor, list[Ad
     part_of(run, "entries", "running", 60.0, lines=5000, expected_total=10_000)
     with organisation_scope(anna.organisation_id):
         Administration.objects.update(created_at=now() - timedelta(seconds=120))
-    body = browser_of(anna).get(f"/api/v1/imports/{IMPORT}").json()
+    body = signed_in(anna).get(f"/api/v1/imports/{IMPORT}").json()
     assert 45 <= body["percent"] <= 52, "one of three, and half of another"
     assert body["seconds_left"] == pytest.approx(120 * (100 - body["percent"]) / body["percent"], abs=4)
-    listed = browser_of(anna).get(f"/administrations/?import={IMPORT}").content.decode()
+    listed = signed_in(anna).get(f"/administrations/?import={IMPORT}").content.decode()
     assert f'<progress max="100" value="{body["percent"]}"' in listed
     assert "2 minutes left" in listed
 
@@ -179,7 +172,7 @@ def test_how_long_an_import_takes_is_told_by_its_pace(firm: tuple[Actor, list[Ad
 def test_rest_tells_the_same(firm: tuple[Actor, list[Administration]]) -> None:
     anna, (done, reading, _waiting) = firm
     part_of(run_of(reading, "running", started_at=now()), "entries", "running", 1.0, lines=1200, expected_total=4000)
-    browser = browser_of(anna)
+    browser = signed_in(anna)
     body = browser.get(f"/api/v1/administrations/{reading.pk}/sync").json()
     assert (body["progress"]["resource"], body["progress"]["done"], body["newest"]["state"]) == (
         "entries",
@@ -205,7 +198,7 @@ def test_a_first_import_that_is_stopped_says_who_stopped_it_and_can_be_retried(
 ) -> None:
     anna, (_done, reading, _waiting) = firm
     run = run_of(reading, "running", attempt=1, started_at=now(), heartbeat_at=now())
-    browser = browser_of(anna)
+    browser = signed_in(anna)
     browser.post(f"/administrations/{reading.pk}/sync/cancel")
     with organisation_scope(anna.organisation_id):
         run.refresh_from_db()

@@ -169,9 +169,14 @@ def sign_in(page: Page, address: str, world: World) -> None:
     page.wait_for_url(f"{address}/")
 
 
+SETTLED = "() => !document.querySelector('.htmx-request, [hx-trigger=load]')"
+"""Scripts have run and what a page asks for by itself has come."""
+
+
 def look(page: Page, name: str) -> None:
     """Keep a picture; nothing sticks out sideways; axe-core finds nothing."""
-    page.wait_for_load_state("networkidle" if "import" not in name and "dashboard" not in name else "load")
+    page.wait_for_load_state("load")
+    page.wait_for_function(SETTLED)
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
     wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

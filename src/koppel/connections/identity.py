@@ -33,6 +33,7 @@ CHANGES = {
 }
 """Which issue (and line of the timeline) a changed field raises."""
 SAID_AGAIN_AFTER = timedelta(hours=12)
+"""What is as known is written no oftener."""
 
 
 async def same_company(session: ReadingSession, connector_key: str) -> None:
