@@ -32,6 +32,8 @@ def _database(url: str) -> dict[str, Any]:
             "application_name": "koppel",
             "keepalives_idle": 15,
             "tcp_user_timeout": 15000,
+            # A process that stopped in a transaction must not hold its locks for ever; closing a large Excel file takes time.
+            "options": "-c idle_in_transaction_session_timeout=2min",
             **{key: value for key, value in parts.items() if key not in named},
         },
     }

@@ -112,11 +112,11 @@ def test_a_frozen_worker_that_wakes_up_writes_nothing_more(
     frozen = start_worker()
     wait_until(lambda: pages_of(anna) >= 5)
     frozen.send_signal(signal.SIGSTOP)
-    with organisation_scope(anna.actor.organisation_id):
-        Run.objects.update(heartbeat_at="2020-01-01T00:00:00Z")
     anna.sandbox.control("settings", {"latency_seconds": 0})
     start_worker()
-    wait_until(lambda: all_active(anna), 30)
+    with organisation_scope(anna.actor.organisation_id):
+        Run.objects.update(heartbeat_at="2020-01-01T00:00:00Z")  # waits if the frozen one holds the run just now
+    wait_until(lambda: all_active(anna), 60)
     frozen.send_signal(signal.SIGCONT)
     time.sleep(1)
     (run,) = runs_of(anna)

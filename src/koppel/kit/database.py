@@ -19,6 +19,7 @@ from koppel.kit.tenancy import INSTALLATION
 adapters.register_dumper(bytes, BytesBinaryDumper)
 """The last one registered serves COPY, and that is one of DB-API's in Python otherwise: a call for each payload and hash."""
 KEEP_ALIVE: dict[str, Any] = {"keepalives_idle": 15, "tcp_user_timeout": 15000}
+WORKER_SESSIONS = "koppel worker"
 WAIT_SECONDS = 60
 GIVE_UP = "-c idle_in_transaction_session_timeout=15s"
 """A process that was stopped in the middle of a transaction, and whose machine still answers, must not hold its locks."""
@@ -40,7 +41,7 @@ class Database:
             min_size=1,
             max_size=size,
             timeout=WAIT_SECONDS,
-            kwargs={"application_name": "koppel worker", "autocommit": True, "options": GIVE_UP, **KEEP_ALIVE},
+            kwargs={"application_name": WORKER_SESSIONS, "autocommit": True, "options": GIVE_UP, **KEEP_ALIVE},
             check=_check_after_idling,
             open=False,
         )

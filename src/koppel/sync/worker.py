@@ -12,13 +12,16 @@ from procrastinate.jobs import Status
 
 from koppel.connections.keeper import ATTEND_EVERY_SECONDS, Keeper
 from koppel.connections.runtime import as_worker
+from koppel.connections.sessions import Runtime
 from koppel.kit.http import HttpClient
+from koppel.kit.silent_sessions import end_silent_sessions
 from koppel.kit.threads import in_django, threads_last
 from koppel.sync.dispatcher import Dispatcher
 from koppel.sync.services import request_due_runs
 from koppel.sync.tasks import perform_run
 
 REVIVE_SECONDS = 5
+SILENT_LOOK_SECONDS = 5
 NICENESS = 10
 SCHEDULE_SECONDS = 60
 JOB_STALLED_SECONDS = 30
@@ -51,6 +54,7 @@ async def _main(concurrency: int) -> None:
             asyncio.create_task(dispatcher.run()),
             asyncio.create_task(_work_off_jobs(worker_app)),
             asyncio.create_task(_every(REVIVE_SECONDS, lambda: _revive_jobs(worker_app), "revive_jobs")),
+            asyncio.create_task(_every(SILENT_LOOK_SECONDS, lambda: _end_silent(runtime), "silent_sessions")),
             asyncio.create_task(_every(ATTEND_EVERY_SECONDS, Keeper(runtime.vault).round, "grants")),
             asyncio.create_task(_every(SCHEDULE_SECONDS, lambda: _keep_schedule(dispatcher), "schedule")),
         ]
@@ -99,6 +103,11 @@ async def _revive_jobs(worker_app: App) -> None:
         else:
             log.warning("job_revived", task=job.task_name, job=job.id)
             await manager.retry_job(job)
+
+
+async def _end_silent(runtime: Runtime) -> None:
+    async with runtime.database.for_installation() as connection:
+        await end_silent_sessions(connection)
 
 
 async def _keep_schedule(dispatcher: Dispatcher) -> None:

@@ -1,0 +1,84 @@
+"""Who stops in the middle of a transaction does not hold its locks for ever; a session that harms nobody is left alone."""
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from koppel.kit import silent_sessions
+from koppel.kit.database import WORKER_SESSIONS, Database
+from koppel.kit.silent_sessions import end_silent_sessions
+from koppel.kit.tenancy import INSTALLATION
+from tests.fixtures.people import MakeOrganisation
+
+FROZEN = psycopg.Connection[tuple[object, ...]]
+_LOCKED = f"SELECT set_config('koppel.organisation', '{INSTALLATION}', true); SELECT FROM organisations_organisation FOR UPDATE"
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(silent_sessions, "SILENT_SECONDS", 0.3)
+
+
+@pytest.fixture
+def session(clean_database: None) -> Iterator[FROZEN]:
+    """Of a process that does nothing more."""
+    connection = psycopg.connect(os.environ["DATABASE_URL"])
+    yield connection
+    with contextlib.suppress(psycopg.Error):
+        connection.close()
+
+
+def end_silent() -> int:
+    async def look() -> int:
+        async with Database.open(size=1) as database, database.for_installation() as connection:
+            return await end_silent_sessions(connection)
+
+    time.sleep(0.4)
+    return asyncio.run(look())
+
+
+def is_ended(session: FROZEN) -> bool:
+    try:
+        session.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return True
+    return False
+
+
+def test_a_worker_that_stopped_in_the_middle_of_a_statement_loses_its_session(session: FROZEN) -> None:
+    session.execute(f"SET application_name = '{WORKER_SESSIONS}'")
+    session.execute("CREATE TEMPORARY TABLE told (line text)")
+    with contextlib.suppress(psycopg.OperationalError), session.cursor().copy("COPY told FROM STDIN") as copy:
+        copy.write(b"half a li")
+        assert end_silent() == 1
+    assert is_ended(session)
+
+
+def test_a_session_that_only_waits_between_statements_keeps_its_time(session: FROZEN) -> None:
+    session.execute("SELECT 1")
+    assert end_silent() == 0
+    assert not is_ended(session)
+
+
+def test_who_keeps_somebody_waiting_without_a_word_is_ended(session: FROZEN, organisation: MakeOrganisation) -> None:
+    organisation()
+    session.execute(_LOCKED)
+    waited = threading.Event()
+
+    def wait() -> None:
+        with psycopg.connect(os.environ["DATABASE_URL"]) as other:
+            other.execute(_LOCKED)
+        waited.set()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    assert end_silent() == 1
+    waiting.join(timeout=10)
+    assert waited.is_set()
+    assert is_ended(session)
