@@ -3,15 +3,18 @@
 import json
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.db import connection, connections, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -251,3 +254,48 @@ def test_the_domain_of_an_address_finds_its_provider(boss: Actor, idp: Idp) -> N
         Organisation.objects.update(email_domains=["kantoor.nl"])
     assert "Continue to Inlog" in Client().post("/sign-in/", {"email": "anybody@Kantoor.nl"}).content.decode()
     assert "Use your password" in Client().post("/sign-in/", {"email": "x@gmail.test"}).content.decode()
+
+
+@contextmanager
+def nobody_links_yet() -> Iterator[None]:
+    """Holds back whoever is about to write a link, until two have come that far: then they are at it together."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE organisations_sign_in_subject IN SHARE MODE")
+        yield
+        for _ in range(200):
+            cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0] >= 2:
+                return
+            time.sleep(0.05)
+        pytest.fail("The two sign-ins never met.")
+
+
+@pytest.mark.parametrize("is_invited", [False, True])
+def test_two_first_sign_ins_at_one_instant_both_come_in(boss: Actor, idp: Idp, is_invited: bool) -> None:
+    """Two tabs are restored, and both sign in for the first time."""
+    idp.says()
+    configure(boss, idp)
+    email = email_of(boss)
+    if is_invited:
+        email = "nieuw@example.test"
+        with organisation_scope(boss.organisation_id):
+            invitations.invite(boss, Wanted(email, "", Role.USER, frozenset()))
+    idp.says(sub="7", email=email, email_verified=True)
+    answers: list[tuple[int, str]] = []
+
+    def sign_in() -> None:
+        try:
+            answer = walk(boss)
+            answers.append((answer.status_code, answer.headers.get("Location", "")))
+        finally:
+            connections.close_all()
+
+    tabs = [threading.Thread(target=sign_in) for _ in range(2)]
+    with nobody_links_yet():
+        for tab in tabs:
+            tab.start()
+    for tab in tabs:
+        tab.join()
+    assert answers == [(302, "/")] * 2
+    with organisation_scope(boss.organisation_id):
+        assert SignInSubject.objects.get().membership.user.email == email

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.urls import reverse
@@ -20,7 +21,7 @@ from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations import invitations, oidc
 from koppel.organisations.errors import Refused
-from koppel.organisations.models import Organisation, SignInProvider, SignInSubject, User
+from koppel.organisations.models import Invitation, Organisation, SignInProvider, SignInSubject, User
 from koppel.organisations.oidc import Attempt, Client, Identity, ProviderRefused
 from koppel.organisations.policy import Actor, Permission
 from koppel.organisations.sealing import provider_place, seal, unseal
@@ -158,32 +159,40 @@ def come_back(one: SignInProvider, attempt: Attempt, code: str, from_address: st
 def admit(one: SignInProvider, identity: Identity, from_address: str) -> User:
     """The member whom this identity is, linked at the first time. Raises `Refused`."""
     with organisation_scope(one.organisation_id):
-        known = SignInSubject.objects.filter(provider=one, subject=identity.subject).first()
-        if known is not None:
-            membership = live_memberships().filter(pk=known.membership_id).first()
-            if membership is None:
-                raise Refused(_("Your access to this organisation has ended."))
-            return membership.user
-        return _link(one, identity, from_address)
+        return _known(one, identity) or _first_time(one, identity, from_address)
 
 
-def _link(one: SignInProvider, identity: Identity, from_address: str) -> User:
+def _known(one: SignInProvider, identity: Identity) -> User | None:
+    known = SignInSubject.objects.filter(provider=one, subject=identity.subject).first()
+    if known is None:
+        return None
+    membership = live_memberships().filter(pk=known.membership_id).first()
+    if membership is None:
+        raise Refused(_("Your access to this organisation has ended."))
+    return membership.user
+
+
+def _first_time(one: SignInProvider, identity: Identity, from_address: str) -> User:
     if not identity.email:
         raise Refused(
             _("Your identity provider does not say that your e-mail address is proved, so you cannot be recognised.")
         )
+    # First sign-ins of an organisation go one after the other: a second tab finds the person linked by the first.
+    SignInProvider.objects.select_for_update().get(pk=one.pk)
+    return _known(one, identity) or _link(one, identity, from_address)
+
+
+def _link(one: SignInProvider, identity: Identity, from_address: str) -> User:
+    open_ones = invitations.open_invitations(one.organisation_id).select_related("invited_by")
+    # Before members are looked at: who accepts by the link of the mail at this instant is a member when the lock is ours.
+    asked = open_ones.select_for_update(of=("self",)).filter(email__iexact=identity.email).first()
     linked = SignInSubject.objects.filter(organisation_id=one.organisation_id).values("membership_id")
     own = live_memberships().filter(organisation_id=one.organisation_id, user__email__iexact=identity.email)
     membership = own.exclude(pk__in=linked).first()
     if membership is None:
-        open_ones = invitations.open_invitations(one.organisation_id).select_related("invited_by")
-        asked = open_ones.select_for_update(of=("self",)).filter(email__iexact=identity.email).first()
         if asked is None or asked.has_lapsed or own.exists() or not invitations.still_holds(asked):
             raise Refused(_("You are not a member of this organisation. Ask an Administrator to invite you."))
-        user = User.objects.filter(email__iexact=asked.email).first() or User.objects.create_user(
-            asked.email, None, name=(identity.name or asked.name or asked.email)[:200], language=asked.language
-        )
-        membership = invitations.join(asked, user, from_address)
+        membership = invitations.join(asked, _invited(asked, identity), from_address)
     SignInSubject.objects.create(
         organisation_id=one.organisation_id, provider=one, subject=identity.subject, membership=membership
     )
@@ -191,6 +200,13 @@ def _link(one: SignInProvider, identity: Identity, from_address: str) -> User:
     subject = ("person", membership.pk, str(membership.user))
     record(one.organisation_id, who, "person.linked", subject=subject, details={"provider": one.name})
     return membership.user
+
+
+def _invited(asked: Invitation, identity: Identity) -> User:
+    """The account of who is invited, made when there is none: once, also when two organisations make it at one instant."""
+    name = (identity.name or asked.name or asked.email)[:200]
+    fresh = {"email": asked.email, "name": name, "language": asked.language, "password": make_password(None)}
+    return User.objects.get_or_create(email__iexact=asked.email, defaults=fresh)[0]
 
 
 def _refuse_address(issuer: str) -> None:
