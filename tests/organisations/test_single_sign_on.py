@@ -18,9 +18,10 @@ from django.db import connection, connections, transaction
 from django.test import Client
 from django.utils import timezone
 
+from koppel.audit.models import AuditEntry
 from koppel.kit.embedded_postgres import choose_free_port
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations import invitations, operators
+from koppel.organisations import invitations, operators, single_sign_on
 from koppel.organisations.invitations import Wanted
 from koppel.organisations.models import Membership, Organisation, SignInProvider, SignInSubject, User
 from koppel.organisations.policy import Actor, Role
@@ -254,6 +255,67 @@ def test_the_domain_of_an_address_finds_its_provider(boss: Actor, idp: Idp) -> N
         Organisation.objects.update(email_domains=["kantoor.nl"])
     assert "Continue to Inlog" in Client().post("/sign-in/", {"email": "anybody@Kantoor.nl"}).content.decode()
     assert "Use your password" in Client().post("/sign-in/", {"email": "x@gmail.test"}).content.decode()
+
+
+def test_switching_off_ends_the_sessions_that_began_so_and_no_others(boss: Actor, actor: Any, idp: Idp) -> None:
+    idp.says()
+    configure(boss, idp)
+    with organisation_scope(boss.organisation_id):
+        firm = Organisation.objects.get()
+    colleague, elsewhere = actor("user", organisation=firm), actor("user")
+    by_provider, by_password, other_firm = Client(), signed_in(colleague), signed_in(elsewhere)
+    idp.says(sub="7", email=email_of(colleague), email_verified=True)
+    walk(boss, by_provider)
+    page = signed_in(boss).get(SECURITY).content.decode()
+    assert "1 session began through it" in page
+    assert "Yours is one of them" not in page
+    page = signed_in(boss).post(SECURITY + "provider", {"act": "off"}, follow=True).content.decode()
+    assert "1 session that it began has ended" in page
+    assert [one.get("/").status_code for one in (by_provider, by_password, other_firm)] == [302, 200, 200]
+    with organisation_scope(boss.organisation_id):
+        assert AuditEntry.objects.get(act="sign_in_provider.switched_off").details == {"sessions_ended": 1}
+
+
+def test_who_switches_off_what_let_them_in_signs_in_anew(boss: Actor, idp: Idp) -> None:
+    idp.says()
+    configure(boss, idp)
+    idp.says(sub="7", email=email_of(boss), email_verified=True)
+    client = walk(boss).client
+    assert "Yours is one of them" in client.get(SECURITY).content.decode()
+    last = client.post(SECURITY + "provider", {"act": "off"}, follow=True)
+    assert last.redirect_chain[-1][0].startswith("/accounts/login/")
+
+
+def test_another_provider_keeps_no_session_of_the_one_before(boss: Actor, idp: Idp) -> None:
+    idp.says()
+    configure(boss, idp)
+    idp.says(sub="7", email=email_of(boss), email_verified=True)
+    client = walk(boss).client
+    configure(boss, idp, client_secret="")
+    assert client.get("/").status_code == 200, "The same provider vouches on."
+    configure(boss, idp, issuer="https://login.elsewhere.test")
+    assert client.get("/").status_code == 302
+
+
+def test_a_provider_that_is_switched_off_on_the_way_back_lets_nobody_in(
+    boss: Actor, idp: Idp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Off between the provider's answer and the session."""
+    idp.says()
+    configure(boss, idp)
+    idp.says(sub="7", email=email_of(boss), email_verified=True)
+    admit = single_sign_on.admit
+
+    def admit_and_go_off(*arguments: Any) -> User:
+        found = admit(*arguments)
+        with organisation_scope(boss.organisation_id):
+            single_sign_on.switch_off(boss)
+        return found
+
+    monkeypatch.setattr(single_sign_on, "admit", admit_and_go_off)
+    answer = walk(boss)
+    assert answer.status_code == 403
+    assert answer.client.get("/").status_code == 302
 
 
 @contextmanager

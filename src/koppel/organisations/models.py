@@ -247,11 +247,13 @@ class SignInSubject(Tenant):
 
 class PersonSession(models.Model):
     """Where a person is signed in. It belongs to the person, who may act in several organisations: `acts_in` is the one that
-    this session chose last, and the only one whose Administrators see it."""
+    this session chose last, and the only one whose Administrators see it. `vouched_by`: the one whose identity provider began
+    it."""
 
     session_key = models.CharField(max_length=40, unique=True)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
     acts_in = models.BigIntegerField(null=True)
+    vouched_by = models.BigIntegerField(null=True)
     address = models.TextField(default="")
     browser = models.CharField(max_length=300, default="")
     started_at = models.DateTimeField(auto_now_add=True)

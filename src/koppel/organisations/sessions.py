@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from koppel.audit.services import record
@@ -14,7 +15,9 @@ from koppel.organisations.policy import Actor, Permission
 SEEN_EVERY = timedelta(minutes=5)
 
 
-def note_session(session_key: str, user_id: int, *, acts_in: int | None, address: str, browser: str) -> None:
+def note_session(
+    session_key: str, user_id: int, *, acts_in: int | None, vouched_by: int | None, address: str, browser: str
+) -> None:
     """Remember a session that begins; forget those of this person that ended long ago."""
     long_ago = timezone.now() - timedelta(seconds=settings.SESSION_COOKIE_AGE)
     PersonSession.objects.filter(user_id=user_id, last_seen_at__lt=long_ago).delete()
@@ -23,6 +26,7 @@ def note_session(session_key: str, user_id: int, *, acts_in: int | None, address
         defaults={
             "user_id": user_id,
             "acts_in": acts_in,
+            "vouched_by": vouched_by,
             "address": address,
             "browser": browser[:300],
             "last_seen_at": timezone.now(),
@@ -55,12 +59,20 @@ def end_sessions(user_id: int, acts_in: int | None, *, but: str = "", only: int 
         found = found.filter(acts_in=acts_in)
     if only is not None:
         found = found.filter(pk=only)
-    keys = list(found.values_list("session_key", flat=True))
-    store = _store()
-    for key in keys:
-        store(key).delete()
-    found.delete()
-    return len(keys)
+    return _end(found)
+
+
+def vouched_sessions(organisation_id: int) -> int:
+    """How many people's sessions the organisation's identity provider began that still last."""
+    found = PersonSession.objects.filter(vouched_by=organisation_id)
+    return len(_alive(list(found.values_list("session_key", flat=True))))
+
+
+def end_vouched_sessions(organisation_id: int) -> int:
+    """End every session that the organisation's identity provider began. How many still lasted."""
+    count = vouched_sessions(organisation_id)
+    _end(PersonSession.objects.filter(vouched_by=organisation_id))
+    return count
 
 
 def end_own_sessions(actor: Actor, current_key: str, only: int | None, *, acts_in: int | None = None) -> int:
@@ -79,6 +91,15 @@ def end_sessions_of(actor: Actor, person: Membership) -> int:
     subject = ("person", person.pk, str(person.user))
     record(actor.organisation_id, actor.audit, "sessions.ended", subject=subject, details={"count": count})
     return count
+
+
+def _end(found: "QuerySet[PersonSession]") -> int:
+    keys = list(found.values_list("session_key", flat=True))
+    store = _store()
+    for key in keys:
+        store(key).delete()
+    found.delete()
+    return len(keys)
 
 
 def _alive(keys: list[str]) -> set[str]:

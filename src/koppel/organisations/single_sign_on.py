@@ -4,6 +4,8 @@ The provider vouches for people of its organisation and for nothing else: the se
 only, and cannot touch what proves the person elsewhere (password, second step). Somebody is known by the provider's lasting
 subject; an address counts once, to link them, and only when the provider says that it is proved."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -25,6 +27,7 @@ from koppel.organisations.models import Invitation, Organisation, SignInProvider
 from koppel.organisations.oidc import Attempt, Client, Identity, ProviderRefused
 from koppel.organisations.policy import Actor, Permission
 from koppel.organisations.sealing import provider_place, seal, unseal
+from koppel.organisations.sessions import end_vouched_sessions
 from koppel.organisations.sign_in import live_memberships
 
 SENTENCES = {
@@ -86,7 +89,8 @@ def configure(actor: Actor, wanted: Configured) -> SignInProvider:
     if moved:
         # Another provider's subjects are other people, whatever they are called.
         SignInSubject.objects.filter(organisation_id=actor.organisation_id, provider=one).delete()
-    _record(actor, one, "sign_in_provider.changed", after={"issuer": issuer, "client_id": client_id})
+    ended = {"sessions_ended": end_vouched_sessions(actor.organisation_id)} if moved else {}
+    _record(actor, one, "sign_in_provider.changed", after={"issuer": issuer, "client_id": client_id}, **ended)
     return one
 
 
@@ -107,18 +111,34 @@ def test(actor: Actor) -> None:
         _record(actor, one, "sign_in_provider.switched_on")
 
 
-def switch_off(actor: Actor) -> None:
-    """Nobody signs in this way any more. Links stay for when it is switched on again."""
+def switch_off(actor: Actor) -> int:
+    """Nobody signs in this way any more, and the sessions that began so end. Links stay for when it is switched on again.
+    How many sessions ended, the actor's own among them."""
     actor.require(Permission.ORGANISATION)
     one = provider_of(actor.organisation_id)
-    if one is not None:
-        SignInProvider.objects.filter(pk=one.pk).update(is_active=False)
-        _record(actor, one, "sign_in_provider.switched_off")
+    if one is None:
+        return 0
+    SignInProvider.objects.filter(pk=one.pk).update(is_active=False)
+    count = end_vouched_sessions(actor.organisation_id)
+    _record(actor, one, "sign_in_provider.switched_off", sessions_ended=count)
+    return count
 
 
 def active_provider(provider_id: int) -> SignInProvider | None:
     with installation_scope("sign-in"):
         return SignInProvider.objects.filter(pk=provider_id, is_active=True).first()
+
+
+@contextmanager
+def switched_on(one: SignInProvider) -> Iterator[None]:
+    """The provider stays as it is for the length of the block, so that no session begins beside its end. Raises `Refused`."""
+    with organisation_scope(one.organisation_id):
+        same = SignInProvider.objects.select_for_update(no_key=True).filter(
+            pk=one.pk, issuer=one.issuer, is_active=True
+        )
+        if same.first() is None:
+            raise Refused(_("This organisation has no identity provider."))
+        yield
 
 
 def provider_for(email: str) -> SignInProvider | None:

@@ -35,6 +35,7 @@ def _signed_in(request: HttpRequest | None = None, user: User | None = None, **_
         str(request.session.session_key),
         user.pk,
         acts_in=actor.organisation_id if actor else None,
+        vouched_by=vouched_by,
         address=address,
         browser=request.META.get("HTTP_USER_AGENT", ""),
     )

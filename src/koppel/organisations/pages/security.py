@@ -6,9 +6,10 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from koppel.organisations import security, single_sign_on
+from koppel.organisations import security, sessions, single_sign_on
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Organisation
 from koppel.organisations.pages.people import number
@@ -38,6 +39,8 @@ def rules(request: MemberRequest) -> HttpResponse:
         "organisation": organisation,
         "years": security.AUDIT_YEARS,
         "provider": single_sign_on.provider_of(organisation.pk),
+        "vouched_sessions": sessions.vouched_sessions(organisation.pk),
+        "is_vouched": "vouched_by" in request.session,
         "redirect_uri": single_sign_on.redirect_uri(),
         "support_hours": security.SUPPORT_HOURS,
         "support_is_open": until is not None and until > timezone.now(),
@@ -52,14 +55,23 @@ def provider(request: MemberRequest) -> HttpResponse:
     form = request.POST
     try:
         if form.get("act") == "off":
-            single_sign_on.switch_off(request.actor)
-            messages.success(request, _("Nobody signs in through the identity provider any more."))
+            count = single_sign_on.switch_off(request.actor)
+            said = ngettext(
+                "Nobody signs in through the identity provider any more. %(count)d session that it began has ended.",
+                "Nobody signs in through the identity provider any more. %(count)d sessions that it began have ended.",
+                count,
+            )
+            messages.success(request, said % {"count": count})
         else:
             fields = (form.get(key, "") for key in ("name", "issuer", "client_id", "client_secret"))
             single_sign_on.configure(request.actor, Configured(*fields))
             messages.success(request, _("Saved. Test it to switch it on."))
     except Refused as refusal:
         messages.error(request, str(refusal))
+    session = request.session
+    if "vouched_by" in session and not session.exists(str(session.session_key)):
+        # It ended with the provider that had begun it; a session without its row could not be saved.
+        session.flush()
     return _back()
 
 

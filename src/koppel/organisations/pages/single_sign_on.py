@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from koppel.organisations import single_sign_on
 from koppel.organisations.errors import Refused
+from koppel.organisations.models import User
 from koppel.organisations.oidc import Attempt
 from koppel.web.doors import address_of, public
 
@@ -53,14 +54,19 @@ def callback(request: HttpRequest) -> HttpResponse:
         return _refused(request, _("The identity provider did not sign you in. Please try again."))
     try:
         user = single_sign_on.come_back(provider, Attempt(**kept), code, address_of(request))
+        with single_sign_on.switched_on(provider):
+            _sign_in(request, user, provider.organisation_id)
     except Refused as refusal:
         return _refused(request, str(refusal))
+    return HttpResponseRedirect("/")
+
+
+def _sign_in(request: HttpRequest, user: User, organisation_id: int) -> None:
     # A session of somebody else, or of the same person's password, must not lend this one its reach.
     request.session.flush()
-    request.session["organisation"] = request.session["vouched_by"] = provider.organisation_id
+    request.session["organisation"] = request.session["vouched_by"] = organisation_id
     # Not by allauth's stages: the provider has asked for the second step that the organisation wants.
     login(request, user, backend=BACKEND)
-    return HttpResponseRedirect("/")
 
 
 def _refused(request: HttpRequest, sentence: str, status: int = 403) -> HttpResponse:
