@@ -149,6 +149,27 @@ def test_an_organisation_may_accept_addresses_of_its_own_only(actor: Any) -> Non
     assert signed_in(boss).post(INVITE, {"email": "X@Kantoor.nl", "role": "user"}).status_code == 302
 
 
+def test_a_rule_that_came_after_the_invitation_is_asked_when_it_is_accepted(actor: Any, settings: Any) -> None:
+    boss = actor(name="Anna")
+    link = asked(boss, settings)
+    rule = {"email_domains": "kantoor.nl", "audit_years": "7"}
+    signed_in(boss).post("/organisation/security/", rule)
+    for answer in (Client().get(link), Client().post(link, {"name": "Bram", "password": CHOSEN})):
+        assert answer.status_code == 403
+        assert "addresses of kantoor.nl only" in answer.content.decode()
+        assert "Ask Anna" in answer.content.decode()
+    assert not User.objects.filter(email="nieuw@example.test").exists()
+    page = signed_in(boss).get("/organisation/people/").content.decode()
+    assert "nieuw@example.test" in page
+    assert "not accepted any more" in page
+    (listed,) = signed_in(boss).get("/api/v1/people/invitations").json()
+    assert listed["is_outside_domains"]
+    again = signed_in(boss).post(f"/organisation/people/invitations/{listed['id']}/resend", follow=True)
+    assert "kantoor.nl only" in again.content.decode()
+    signed_in(boss).post("/organisation/security/", rule | {"email_domains": ""})
+    assert Client().post(link, {"name": "Bram", "password": CHOSEN}).status_code == 302
+
+
 def test_a_mail_that_does_not_arrive_is_shown(actor: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     boss = actor()
     signed_in(boss).post(INVITE, {"email": "x@example.test", "role": "user"})

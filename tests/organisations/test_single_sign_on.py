@@ -200,6 +200,18 @@ def test_who_is_invited_becomes_a_member_by_the_first_sign_in(boss: Actor, idp: 
     assert (made.user.name, made.user.has_usable_password()) == ("Noor", False)
 
 
+def test_an_invitation_outside_a_later_rule_is_not_accepted_by_single_sign_on_either(boss: Actor, idp: Idp) -> None:
+    idp.says()
+    configure(boss, idp)
+    with organisation_scope(boss.organisation_id):
+        invitations.invite(boss, Wanted("nieuw@example.test", "", Role.USER, frozenset()))
+        Organisation.objects.update(email_domains=["kantoor.nl"])
+    idp.says(sub="10", email="nieuw@example.test", email_verified=True, name="Noor")
+    answer = walk(boss)
+    assert answer.status_code == 403
+    assert "addresses of kantoor.nl only" in answer.content.decode()
+
+
 @pytest.mark.parametrize("fault", ["nonce", "audience", "expired", "key", "unsigned", "symmetric"])
 def test_a_proof_that_does_not_hold_signs_in_nobody(boss: Actor, idp: Idp, fault: str) -> None:
     idp.says()

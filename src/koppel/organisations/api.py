@@ -89,7 +89,7 @@ class InvitationIn(Schema):
 
 
 class InvitationOut(Schema):
-    """`mail_failed`: the mail could not be delivered."""
+    """`mail_failed`: the mail could not be delivered. `is_outside_domains`: the organisation no longer accepts its domain."""
 
     id: int
     email: str
@@ -97,6 +97,7 @@ class InvitationOut(Schema):
     role: str
     valid_until: datetime
     mail_failed: bool
+    is_outside_domains: bool
 
 
 class AccessIn(Schema):
@@ -129,7 +130,8 @@ class Ended(Schema):
 def list_invitations(request: MemberRequest) -> list[Invitation]:
     """Those that are neither accepted nor revoked, the newest first."""
     request.actor.require(Permission.PEOPLE)
-    return list(invitations.open_invitations(request.actor.organisation_id).order_by("-pk"))
+    own = invitations.open_invitations(request.actor.organisation_id)
+    return list(own.select_related("organisation").order_by("-pk"))
 
 
 @router.post("/people/invitations", response={201: InvitationOut})

@@ -87,9 +87,25 @@ def still_holds(one: Invitation) -> bool:
     return one.role != Role.ADMINISTRATOR or (by.is_live and by.role == Role.ADMINISTRATOR)
 
 
+def refusal_of(one: Invitation) -> str:
+    """Why the invitation opens nothing just now, to who is invited; '' when it does. It stays, for who sent it to see."""
+    if not one.is_outside_domains:
+        return ""
+    return _(
+        "Since you were invited, %(organisation)s has decided to accept addresses of %(domains)s only, and yours is %(email)s. "
+        "Ask %(by)s to invite you at such an address."
+    ) % {
+        "organisation": one.organisation,
+        "domains": ", ".join(one.organisation.email_domains),
+        "email": one.email,
+        "by": one.invited_by.user,
+    }
+
+
 def resend(actor: Actor, invitation_id: int) -> Invitation:
     """A new mail and link, by the word of who sends it again; the older link opens nothing any more. Raises `Refused`."""
     one = _open(actor, invitation_id)
+    people.refuse_domain(Organisation.objects.get(pk=actor.organisation_id), one.email)
     one.sends += 1
     one.valid_until, one.mail_failed = timezone.now() + VALID_FOR, False
     one.invited_by_id = actor.membership_id
@@ -121,10 +137,11 @@ def find(token: str) -> tuple[Invitation, Organisation]:
     except (signing.BadSignature, ValueError):
         raise gone from None
     with installation_scope("invitation"):
-        one = open_invitations(organisation_id).filter(pk=key, sends=sends).select_related("invited_by__user").first()
+        own = open_invitations(organisation_id).select_related("invited_by__user", "organisation")
+        one = own.filter(pk=key, sends=sends).first()
         if one is None or one.has_lapsed or not still_holds(one):
             raise gone
-        return one, Organisation.objects.get(pk=organisation_id)
+        return one, one.organisation
 
 
 def accept(token: str, by: User | None, *, name: str, password: str, from_address: str) -> User:
@@ -133,9 +150,12 @@ def accept(token: str, by: User | None, *, name: str, password: str, from_addres
     Raises `Refused`; `ValidationError` when the password is too weak."""
     found, organisation = find(token)
     with organisation_scope(organisation.pk):
-        one = open_invitations(organisation.pk).select_for_update().filter(pk=found.pk, sends=found.sends).first()
+        own = open_invitations(organisation.pk).select_related("invited_by__user", "organisation")
+        one = own.select_for_update(of=("self",)).filter(pk=found.pk, sends=found.sends).first()
         if one is None:
             raise Refused(_("This link does not work any more. Ask the person who invited you for a new one."))
+        if refusal := refusal_of(one):
+            raise Refused(refusal)
         user = by or _new_user(one, name, password)
         if user.email.lower() != one.email.lower():
             raise Refused(_("This invitation is for %s. Sign out first.") % one.email)

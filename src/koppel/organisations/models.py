@@ -63,6 +63,10 @@ class Organisation(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def accepts(self, email: str) -> bool:
+        """Whether people may come in with an address of this domain."""
+        return not self.email_domains or email.rpartition("@")[2].lower() in self.email_domains
+
 
 class Tenant(models.Model):
     """A table under row level security. The key to the organisation stands in every index and composite foreign key."""
@@ -206,6 +210,11 @@ class Invitation(Tenant):
     @property
     def has_lapsed(self) -> bool:
         return self.valid_until <= timezone.now()
+
+    @property
+    def is_outside_domains(self) -> bool:
+        """The organisation's rule changed after the invitation: it opens nothing unless the rule changes again."""
+        return not self.organisation.accepts(self.email)
 
 
 class SignInProvider(Tenant):

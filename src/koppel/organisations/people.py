@@ -101,10 +101,14 @@ def checked_email(organisation: Organisation, text: str) -> str:
         validate_email(email)
     except ValidationError:
         raise Refused(_("“%s” is not an e-mail address.") % text.strip()) from None
-    domains = [str(one) for one in organisation.email_domains]
-    if domains and email.rpartition("@")[2].lower() not in domains:
-        raise Refused(_("Your organisation accepts addresses of %s only.") % ", ".join(domains))
+    refuse_domain(organisation, email)
     return email
+
+
+def refuse_domain(organisation: Organisation, email: str) -> None:
+    """Raises `Refused` when the organisation does not accept addresses of this domain."""
+    if not organisation.accepts(email):
+        raise Refused(_("Your organisation accepts addresses of %s only.") % ", ".join(organisation.email_domains))
 
 
 def _one_at_a_time(actor: Actor) -> None:

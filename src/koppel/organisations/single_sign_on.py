@@ -203,7 +203,7 @@ def _first_time(one: SignInProvider, identity: Identity, from_address: str) -> U
 
 
 def _link(one: SignInProvider, identity: Identity, from_address: str) -> User:
-    open_ones = invitations.open_invitations(one.organisation_id).select_related("invited_by")
+    open_ones = invitations.open_invitations(one.organisation_id).select_related("invited_by__user", "organisation")
     # Before members are looked at: who accepts by the link of the mail at this instant is a member when the lock is ours.
     asked = open_ones.select_for_update(of=("self",)).filter(email__iexact=identity.email).first()
     linked = SignInSubject.objects.filter(organisation_id=one.organisation_id).values("membership_id")
@@ -212,6 +212,8 @@ def _link(one: SignInProvider, identity: Identity, from_address: str) -> User:
     if membership is None:
         if asked is None or asked.has_lapsed or own.exists() or not invitations.still_holds(asked):
             raise Refused(_("You are not a member of this organisation. Ask an Administrator to invite you."))
+        if refusal := invitations.refusal_of(asked):
+            raise Refused(refusal)
         membership = invitations.join(asked, _invited(asked, identity), from_address)
     SignInSubject.objects.create(
         organisation_id=one.organisation_id, provider=one, subject=identity.subject, membership=membership

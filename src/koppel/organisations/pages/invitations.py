@@ -97,7 +97,10 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
         "is_known": invitations.is_known(invitation.email),
         "is_other": by is not None and by.email.lower() != invitation.email.lower(),
         "name": request.POST.get("name", invitation.name),
+        "refusal": invitations.refusal_of(invitation),
     }
+    if context["refusal"]:
+        return render(request, "organisations/invitation.html", context, status=403)
     if request.method == "POST":
         try:
             return _join(request, token, by)

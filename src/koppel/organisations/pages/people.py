@@ -169,7 +169,7 @@ def _reachable(request: MemberRequest, membership_id: int) -> Membership | None:
 
 def _invitations(actor: Actor) -> Any:
     own = invitations.open_invitations(actor.organisation_id)
-    return own.select_related("invited_by__user").order_by("-created_at", "-pk")
+    return own.select_related("invited_by__user", "organisation").order_by("-created_at", "-pk")
 
 
 def _query_without_page(query: QueryDict) -> str:
