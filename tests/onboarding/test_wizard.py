@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections as database_connections
 from django.utils import timezone
 
+from koppel.administrations import access
 from koppel.administrations.models import Administration, Assignment
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.kit.tenancy import organisation_scope
@@ -94,6 +95,37 @@ def test_from_new_connection_to_administrations_in_the_queue(listed: Newcomer) -
     with organisation_scope(listed.actor.organisation_id):
         assert Run.objects.count() == 3
     assert f"?import={found[0].imported_in}" in page.redirect_chain[-1][0]
+
+
+def test_a_restricted_administration_is_not_on_the_list_of_who_is_not_named(listed: Newcomer, actor: Any) -> None:
+    """Neither through the connection it was imported by, nor through an account of one's own, by screen or REST."""
+    ids = to_assign(listed, 1)
+    listed.client.post(f"{listed.flow}assign", {"act": "finish", "company": ids})
+    (secret,) = imported(listed.actor)
+    with organisation_scope(listed.actor.organisation_id):
+        access.set_access(listed.actor, secret.pk, restricted=True, membership_ids=[listed.actor.membership_id])
+        total = RemoteCompany.objects.count()
+        company = RemoteCompany.objects.get(pk=secret.remote_company_id)
+    piet = colleague_of(listed, actor, "administrator")
+    begun = piet.client.get(f"/connections/new/import?connection={secret.connection_id}", follow=True)
+    piet.flow = path_of(begun).removesuffix("choose")
+    through_hers = flow_pages(piet)
+    piet.connect(register_app(piet.sandbox).pk)
+    for page, companies_listed in (through_hers, flow_pages(piet)):
+        assert company.name not in page
+        assert "already imported" not in page
+        assert (len(companies_listed), {one["state"] for one in companies_listed}) == (total - 1, {"new"})
+    listed.connect(register_app(listed.sandbox).pk)
+    page, companies_listed = flow_pages(listed)
+    assert company.name in page
+    assert len(companies_listed) == total
+
+
+def flow_pages(one: Newcomer) -> tuple[str, list[dict[str, Any]]]:
+    """③ as a page and over REST."""
+    token = one.flow.strip("/").split("/")[-1]
+    rest = one.client.get(f"/api/v1/onboarding/flows/{token}/companies")
+    return words(one.client.get(f"{one.flow}choose")), rest.json()
 
 
 def test_finish_pressed_twice_at_once_imports_once(listed: Newcomer) -> None:

@@ -5,6 +5,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.connections.dependants import without_hidden
 from koppel.connections.errors import ConsentRefused
 from koppel.connections.grants import keep_grant
 from koppel.connections.health import RETIRED, grants_of, signed_in
@@ -45,7 +46,7 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
     own = Connection.objects.filter(organisation_id=actor.organisation_id).exclude(state=ConnectionState.REMOVED)
     if attempt.connection_id is not None:
         connection = own.get(pk=attempt.connection_id)
-        _must_be_the_same(connection, consent)
+        _must_be_the_same(actor, connection, consent)
         return connection
     one_at_a_time(actor.organisation_id)
     serving = Grant.objects.filter(subject=consent.subject, is_candidate=False, connection=OuterRef("pk"))
@@ -59,14 +60,15 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
     )
 
 
-def _must_be_the_same(connection: Connection, consent: Consent) -> None:
+def _must_be_the_same(actor: Actor, connection: Connection, consent: Consent) -> None:
     """Signing in again is for the account, and where one sign-in reaches one company, for the companies that it had."""
     grants = list(grants_of(connection).values_list("subject", "company_id"))
     if grants and consent.subject not in {subject for subject, _company in grants}:
         sentence = _("You signed in as %(new)s, but this connection belongs to %(old)s. Nothing was changed.")
         raise ConsentRefused("other_account", sentence % {"new": consent.account, "old": connection.account})
     if consent.company_id and consent.company_id not in {company for _subject, company in grants}:
-        companies = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, connection=connection)
+        own = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, connection=connection)
+        companies = without_hidden(actor, own)
         names = ", ".join(companies.order_by("name").values_list("name", flat=True)[:5])
         sentence = _("You chose another company. This connection is for %(names)s. Nothing was changed.")
         raise ConsentRefused("other_company", sentence % {"names": names or connection.account})

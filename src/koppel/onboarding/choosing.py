@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from koppel.administrations.models import Administration
-from koppel.administrations.scope import visible_to
+from koppel.administrations.scope import companies_hidden_from, visible_to
 from koppel.audit.services import record
+from koppel.connections.dependants import without_hidden
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.connections.queries import companies_of, connections_of
 from koppel.onboarding.flow import advance, is_import
@@ -40,13 +41,15 @@ def connections_in(actor: Actor, flow: Flow) -> list[Connection]:
 def rows(actor: Actor, flow: Flow) -> list[Row]:
     """Everything that the connections list and the actor may see, with what is imported already by whichever connection.
 
-    A company that two accounts reach is one row: the one that can be reached."""
+    A company that two accounts reach is one row: the one that can be reached. One whose administration is restricted to others
+    has none, whichever account reaches it: a row without its name would still tell that it is there, and to whoever gave the
+    consent, by what is missing, which one it is."""
     connections = connections_in(actor, flow)
     found: dict[str, Row] = {}
-    imported = _imported(actor, flow.connector)
+    imported, hidden = _imported(actor, flow.connector), _hidden(actor, flow.connector)
     visible = set(visible_to(actor).filter(pk__in=imported.values()).values_list("pk", flat=True))
     for connection in connections:
-        for company in companies_of(actor, connection):
+        for company in companies_of(actor, connection).exclude(external_id__in=hidden):
             administration_id = imported.get(company.external_id)
             row = Row(
                 company,
@@ -89,9 +92,10 @@ def release(actor: Actor, flow: Flow, company_ids: Iterable[int], *, released: b
     """Let others import these companies through the actor's own connections, or hide them from others. How many."""
     actor.require(Permission.CONNECTIONS)
     own = [one.pk for one in connections_in(actor, flow) if one.owner_id == actor.membership_id]
-    found = RemoteCompany.objects.filter(
+    companies = RemoteCompany.objects.filter(
         organisation_id=actor.organisation_id, connection_id__in=own, pk__in=list(company_ids)
-    ).exclude(released=released)
+    )
+    found = without_hidden(actor, companies).exclude(released=released)
     names = list(found.values_list("name", flat=True))
     found.update(released=released)
     if names:
@@ -107,3 +111,9 @@ def _imported(actor: Actor, connector: str) -> dict[str, int]:
         organisation_id=actor.organisation_id, remote_company__connection__connector=connector
     )
     return dict(found.values_list("remote_company__external_id", "pk"))
+
+
+def _hidden(actor: Actor, connector: str) -> set[str]:
+    """External ids of this system whose administration is restricted to others."""
+    found = RemoteCompany.objects.filter(pk__in=companies_hidden_from(actor), connection__connector=connector)
+    return set(found.values_list("external_id", flat=True))
