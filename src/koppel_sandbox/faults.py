@@ -17,9 +17,9 @@ CALLS_MAX = 100_000
 class Fault:
     """Applies to the next `times` calls whose path matches `path` (a regular expression, any case), after `skip` of them.
 
-    `kind`: status, down, html, truncate, garbage, drop, slow, duplicate, replace. All but down spoil the answer of a call that
-    was performed; down answers as status does and performs nothing. `body` is the text of kind status; kind replace puts it
-    wherever the answer has `old`."""
+    `kind`: status, down, html, truncate, garbage, drop, slow, hold, duplicate, replace. All but down spoil the answer of a call
+    that was performed; down answers as status does and performs nothing. hold keeps the answer back until the faults are
+    cleared. `body` is the text of kind status; kind replace puts it wherever the answer has `old`."""
 
     path: str
     kind: str = "status"
@@ -38,13 +38,27 @@ class Faults:
     waiting: list[Fault] = field(default_factory=list)
     latency_seconds: float = 0.0
     calls: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=CALLS_MAX))
+    held: list[asyncio.Event] = field(default_factory=list)
+
+    async def hold(self) -> None:
+        """Until `clear`."""
+        released = asyncio.Event()
+        self.held.append(released)
+        await released.wait()
+
+    def clear(self) -> None:
+        """No more faults; answers that were held back go out."""
+        self.waiting.clear()
+        for released in self.held:
+            released.set()
+        self.held.clear()
 
     def forget_calls(self) -> None:
         """Those under way too: they are noted in the list that stood when they began."""
         self.calls = deque(maxlen=CALLS_MAX)
 
     def reset(self) -> None:
-        self.waiting.clear()
+        self.clear()
         self.forget_calls()
         self.latency_seconds = 0.0
 
@@ -62,8 +76,11 @@ class Faults:
         return None
 
 
-async def apply(fault: Fault, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+async def apply(state: Faults, fault: Fault, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
     """The answer as the fault leaves it."""
+    if fault.kind == "hold":
+        await state.hold()
+        return response
     if fault.kind == "slow":
         await asyncio.sleep(fault.seconds)
         return response

@@ -2,11 +2,11 @@
 
 import threading
 
-from tests.fixtures.stack import Sandbox, wait_until
+from tests.fixtures.stack import PATIENCE_SECONDS, Sandbox, wait_until
 
 
 def test_a_call_that_is_under_way_is_forgotten_with_the_others(sandbox: Sandbox) -> None:
-    sandbox.control("settings", {"latency_seconds": 0.5})
+    sandbox.hold("openid-configuration")
     answered = threading.Event()
 
     def call() -> None:
@@ -14,9 +14,10 @@ def test_a_call_that_is_under_way_is_forgotten_with_the_others(sandbox: Sandbox)
         answered.set()
 
     threading.Thread(target=call).start()
-    wait_until(lambda: not answered.wait(0.2))
+    wait_until(sandbox.holds)
     sandbox.forget_calls()
-    assert answered.wait(10)
+    sandbox.release()
+    assert answered.wait(PATIENCE_SECONDS)
     assert sandbox.calls() == []
     sandbox_get(sandbox, "/.well-known/openid-configuration")
     assert len(sandbox.calls()) == 1
@@ -25,4 +26,4 @@ def test_a_call_that_is_under_way_is_forgotten_with_the_others(sandbox: Sandbox)
 def sandbox_get(sandbox: Sandbox, path: str) -> None:
     import urllib.request
 
-    urllib.request.urlopen(sandbox.url + path, timeout=20).close()
+    urllib.request.urlopen(sandbox.url + path, timeout=PATIENCE_SECONDS).close()

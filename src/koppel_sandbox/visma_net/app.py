@@ -134,7 +134,7 @@ def _misbehave(state: Faults) -> Middleware:
         except web.HTTPException as raised:
             response = raised
         if fault is not None:
-            response = await faults.apply(fault, request, response)
+            response = await faults.apply(state, fault, request, response)
         calls.append(
             {
                 "at": began, "method": request.method, "path": request.path, "query": dict(request.query),

@@ -34,6 +34,7 @@ class Control:
             web.post("/__sandbox__/companies/{id}/batches", self.change_batches),
             web.post("/__sandbox__/companies/{id}/paging", self.change_paging),
             web.post("/__sandbox__/clock", self.set_clock),
+            web.get("/__sandbox__/faults", self.all_faults),
             web.post("/__sandbox__/faults", self.add_fault),
             web.delete("/__sandbox__/faults", self.clear_faults),
             web.post("/__sandbox__/settings", self.settings),
@@ -99,8 +100,12 @@ class Control:
         self.faults.waiting.append(fault)
         return _json(asdict(fault))
 
+    async def all_faults(self, _request: web.Request) -> web.Response:
+        """Those that wait for a call, and how many answers are held back just now."""
+        return _json({"waiting": [asdict(one) for one in self.faults.waiting], "held": len(self.faults.held)})
+
     async def clear_faults(self, _request: web.Request) -> web.Response:
-        self.faults.waiting.clear()
+        self.faults.clear()
         return _json({})
 
     async def settings(self, request: web.Request) -> web.Response:
