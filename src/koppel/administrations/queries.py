@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Count, Min, Q
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.administrations.folding import folded
@@ -13,6 +12,7 @@ from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import visible_to
 from koppel.audit.models import AuditEntry
 from koppel.connections.models import Connection, ConnectionState
+from koppel.kit.clock import now
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.policy import Actor
@@ -58,7 +58,7 @@ class ImportState:
         """By the pace so far, and never less than the `longest` run needs. None: over, or no telling yet."""
         if not self.open or (percent < PACE_FROM_PERCENT and not longest):
             return None
-        elapsed = (timezone.now() - self.began_at).total_seconds()
+        elapsed = (now() - self.began_at).total_seconds()
         return max(round(elapsed * (100 - percent) / percent) if percent >= PACE_FROM_PERCENT else 0, longest)
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
-from django.utils import timezone
 
+from koppel.kit.clock import now
 from koppel.sync.models import OPEN_STATES, ResourceState, Run, RunResource
 
 OVER = (ResourceState.DONE, ResourceState.SKIPPED, ResourceState.FAILED)
@@ -86,7 +86,7 @@ def progress_of_runs(organisation_id: int, administration_ids: Sequence[int]) ->
     if not runs:
         return {}
     experience = _experience(organisation_id, [run.administration_id for run in runs])
-    at = timezone.now()
+    at = now()
     return {run.administration_id: progress_of_run(run, list(run.parts.all()), experience, at) for run in runs}
 
 
