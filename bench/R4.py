@@ -5,7 +5,7 @@ one import left is compared with the source each time.
 
 Each life is a process that is forked ready to work, so that it dies within the import and not within its start. What a live
 worker finds out after 15 s of silence, that the one before is dead, is told to the database at once: how long a takeover takes
-is measured by `tests/sync/test_workers.py`.
+is measured by `H2.py`.
 """
 
 import asyncio

