@@ -3,7 +3,16 @@
 import sys
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+settings.register_profile(
+    "repeatable", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("repeatable")
+"""The same examples everywhere, and one that takes long says something about the machine alone. `pytest
+--hypothesis-profile=default` looks for others."""
 
 pytest_plugins = [
     "tests.fixtures.database",

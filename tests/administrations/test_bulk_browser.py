@@ -89,7 +89,7 @@ def test_all_that_match_become_a_job_that_is_watched_to_its_end(page: Page, addr
     page.click("#bulk-state button.button-primary")
     page.wait_for_selector("#bulk-state progress")
     carry_on_as_a_worker(firm)
-    page.wait_for_selector(f"text={wanted} administrations were changed", timeout=10_000)
+    page.wait_for_selector(f"text={wanted} administrations were changed")
     after = divisions(firm)
     assert sum(one == firm.divisions[0] for one in after.values()) == north + wanted
     page.click("nav.subtabs >> text=Changed")
@@ -97,7 +97,7 @@ def test_all_that_match_become_a_job_that_is_watched_to_its_end(page: Page, addr
     page.click("text=Undo")
     page.wait_for_selector("#bulk-state progress")
     carry_on_as_a_worker(firm)
-    page.wait_for_selector(f"text={wanted} administrations were set back", timeout=10_000)
+    page.wait_for_selector(f"text={wanted} administrations were set back")
     assert divisions(firm) == before
     assert complaints == []
 

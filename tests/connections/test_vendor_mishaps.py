@@ -29,7 +29,7 @@ def firm(connected: MakeConnected) -> Connected:
     """Two administrations, complete and active."""
     made = connected()
     imported(made, 2, sync=True)
-    wait_until(lambda: statuses(made) == ["active", "active"], 60)
+    wait_until(lambda: statuses(made) == ["active", "active"])
     made.sandbox.forget_calls()
     return made
 
@@ -54,7 +54,7 @@ def sync(made: Connected) -> None:
     with organisation_scope(made.actor.organisation_id):
         for one in Administration.objects.all():
             request_run(made.actor, one.pk)
-    wait_until(lambda: not is_busy(made), 60)
+    wait_until(lambda: not is_busy(made))
 
 
 def is_busy(made: Connected) -> bool:
@@ -154,7 +154,7 @@ def test_a_token_endpoint_that_is_down_keeps_everything_waiting_and_says_so(firm
     firm.sandbox.control("faults", method="DELETE")
     with organisation_scope(firm.actor.organisation_id):
         Grant.objects.update(retry_at=now(), attend_at=now())
-    wait_until(lambda: not is_busy(firm), 60)
+    wait_until(lambda: not is_busy(firm))
     assert now_of(firm).state == "active"
 
 

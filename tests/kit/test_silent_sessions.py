@@ -15,6 +15,7 @@ from koppel.kit.database import WORKER_SESSIONS, Database
 from koppel.kit.silent_sessions import end_silent_sessions
 from koppel.kit.tenancy import INSTALLATION
 from tests.fixtures.people import MakeOrganisation
+from tests.fixtures.stack import PATIENCE_SECONDS, wait_until
 
 FROZEN = psycopg.Connection[tuple[object, ...]]
 _LOCKED = f"SELECT set_config('koppel.organisation', '{INSTALLATION}', true); SELECT FROM organisations_organisation FOR UPDATE"
@@ -39,7 +40,6 @@ def end_silent() -> int:
         async with Database.open(size=1) as database, database.for_installation() as connection:
             return await end_silent_sessions(connection)
 
-    time.sleep(0.4)
     return asyncio.run(look())
 
 
@@ -56,12 +56,13 @@ def test_a_worker_that_stopped_in_the_middle_of_a_statement_loses_its_session(se
     session.execute("CREATE TEMPORARY TABLE told (line text)")
     with contextlib.suppress(psycopg.OperationalError), session.cursor().copy("COPY told FROM STDIN") as copy:
         copy.write(b"half a li")
-        assert end_silent() == 1
+        wait_until(lambda: end_silent() == 1)
     assert is_ended(session)
 
 
 def test_a_session_that_only_waits_between_statements_keeps_its_time(session: FROZEN) -> None:
     session.execute("SELECT 1")
+    time.sleep(2 * silent_sessions.SILENT_SECONDS)
     assert end_silent() == 0
     assert not is_ended(session)
 
@@ -78,7 +79,7 @@ def test_who_keeps_somebody_waiting_without_a_word_is_ended(session: FROZEN, org
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    assert end_silent() == 1
-    waiting.join(timeout=10)
-    assert waited.is_set()
+    wait_until(lambda: end_silent() == 1)
+    assert waited.wait(PATIENCE_SECONDS)
+    waiting.join()
     assert is_ended(session)

@@ -21,7 +21,7 @@ from koppel.notifications.tasks import keep
 from koppel.notifications.telling import next_digest
 from koppel.organisations.models import User
 from koppel.organisations.policy import Actor
-from tests.fixtures.stack import run_worker, wait_until
+from tests.fixtures.stack import PATIENCE_SECONDS, run_worker, wait_until
 from tests.notifications.firm import NEWS, TROUBLE, happens, is_over, mails, prefers, told
 from tests.notifications.smtp import MailServer, serve
 
@@ -221,7 +221,7 @@ def test_a_killed_worker_neither_loses_a_mail_nor_sends_it_twice(
     monkeypatch.setenv("KOPPEL_MAIL_DIR", "")
     news(anna, "one", "Given")
     with run_worker(database_addresses.superuser_url) as worker:
-        assert mail.received.wait(20)
+        assert mail.received.wait(PATIENCE_SECONDS)
         news(anna, "two", "Not given")
         os.kill(worker.pid, signal.SIGKILL)
         worker.wait()
@@ -233,7 +233,7 @@ def test_a_killed_worker_neither_loses_a_mail_nor_sends_it_twice(
     later(anna)
     asyncio.run(keep(timestamp=0))
     with run_worker(database_addresses.superuser_url):
-        wait_until(lambda: mails(anna) == ["uncertain", "sent"], 20)
+        wait_until(lambda: mails(anna) == ["uncertain", "sent"])
     stop()
     assert len(mail.accepted) == len({one["Message-ID"] for one in mail.accepted}) == 2
 

@@ -28,7 +28,7 @@ from koppel.organisations.models import User
 from koppel.organisations.policy import Actor
 from tests.books.ledger import administration_of
 from tests.fixtures.people import signed_in
-from tests.fixtures.stack import run_worker, wait_until
+from tests.fixtures.stack import PATIENCE_SECONDS, run_worker, wait_until
 from tests.notifications.firm import NEWS, TROUBLE, a_quarter_of_an_hour_passes, happens, is_over, told
 from tests.notifications.receiver import Receiver, is_signed_with, receiving
 from tests.vault.test_keys import OLD, key
@@ -262,7 +262,7 @@ def test_a_killed_worker_costs_a_second_delivery_at_most(
     made = make(browser, program.url)
     with run_worker(database_addresses.superuser_url) as worker:
         browser.post(f"{API}/{made['id']}/test")
-        assert program.received.wait(20)
+        assert program.received.wait(PATIENCE_SECONDS)
         os.kill(worker.pid, signal.SIGKILL)
         worker.wait()
     program.holds.set()
@@ -270,7 +270,7 @@ def test_a_killed_worker_costs_a_second_delivery_at_most(
     later(anna)
     asyncio.run(keep(timestamp=0))
     with run_worker(database_addresses.superuser_url):
-        wait_until(lambda: [one["state"] for one in log(browser, made["id"])] == ["sent"], 20)
+        wait_until(lambda: [one["state"] for one in log(browser, made["id"])] == ["sent"])
     assert len(program.got) == 2
     assert len({one["headers"]["webhook-id"] for one in program.got}) == 1
 

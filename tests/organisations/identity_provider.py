@@ -1,4 +1,4 @@
-"""A small OpenID Connect provider, run as a process of its own: `python identity_provider.py PORT`.
+"""A small OpenID Connect provider, run as a process of its own: `python identity_provider.py`. Prints its port.
 
 Signs in whoever `POST /__control__` says, with the faults it names. It knows one client."""
 
@@ -93,4 +93,7 @@ class Provider(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Provider).serve_forever()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Provider)
+    sys.stdout.write(f"{server.server_port}\n")
+    sys.stdout.flush()
+    server.serve_forever()

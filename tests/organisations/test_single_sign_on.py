@@ -4,12 +4,10 @@ import json
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,13 +17,13 @@ from django.test import Client
 from django.utils import timezone
 
 from koppel.audit.models import AuditEntry
-from koppel.kit.embedded_postgres import choose_free_port
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations import invitations, operators, single_sign_on
 from koppel.organisations.invitations import Wanted
 from koppel.organisations.models import Membership, Organisation, SignInProvider, SignInSubject, User
 from koppel.organisations.policy import Actor, Role
 from tests.fixtures.people import signed_in
+from tests.fixtures.stack import wait_until
 from tests.organisations import identity_provider
 from tests.organisations.identity_provider import CLIENT_ID, CLIENT_SECRET
 
@@ -43,18 +41,15 @@ class Idp:
 
 @pytest.fixture(scope="module")
 def idp() -> Iterator[Idp]:
-    port = choose_free_port()
-    process = subprocess.Popen([sys.executable, str(Path(identity_provider.__file__)), str(port)])
-    found = Idp(port)
-    for _ in range(100):
-        try:
-            found.says()
-            break
-        except OSError:
-            time.sleep(0.1)
-    yield found
-    process.kill()
-    process.wait()
+    process = subprocess.Popen([sys.executable, identity_provider.__file__], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        port = process.stdout.readline()
+        assert port, "The identity provider did not start."
+        yield Idp(int(port))
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture
@@ -333,15 +328,15 @@ def test_a_provider_that_is_switched_off_on_the_way_back_lets_nobody_in(
 @contextmanager
 def nobody_links_yet() -> Iterator[None]:
     """Holds back whoever is about to write a link, until two have come that far: then they are at it together."""
+
+    def both_wait() -> bool:
+        cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0] >= 2)
+
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("LOCK TABLE organisations_sign_in_subject IN SHARE MODE")
         yield
-        for _ in range(200):
-            cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0] >= 2:
-                return
-            time.sleep(0.05)
-        pytest.fail("The two sign-ins never met.")
+        wait_until(both_wait)
 
 
 @pytest.mark.parametrize("is_invited", [False, True])

@@ -28,7 +28,7 @@ from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
 from koppel.sync.models import Run
-from tests.fixtures.stack import CLIENT_SECRET, Connected, MakeConnected, wait_until
+from tests.fixtures.stack import CLIENT_SECRET, PATIENCE_SECONDS, Connected, MakeConnected, wait_until
 
 
 def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_or_support_bundle(
@@ -38,21 +38,21 @@ def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_or_support_bundle(
     with _jobs_kept(database_addresses.superuser_url) as jobs, _worker(log):
         firm = connected()
         runs = _import_two(firm)
-        wait_until(lambda: _ended(firm, runs), 90)
+        wait_until(lambda: _ended(firm, runs))
         _end_access_tokens(firm)
         _sync(firm)
-        wait_until(lambda: "grant_refreshed" in log.read_text(), 60)
-        wait_until(lambda: _ended(firm, runs), 90)
+        wait_until(lambda: "grant_refreshed" in log.read_text())
+        wait_until(lambda: _ended(firm, runs))
         firm.sandbox.fault("/connect/token", kind="garbage", times=1)
         _end_access_tokens(firm)
         _sync(firm)
-        wait_until(lambda: "grant_not_refreshed" in log.read_text(), 60)
+        wait_until(lambda: "grant_not_refreshed" in log.read_text())
         firm.sandbox.fault("/connect/token", kind="replace", old=": 3600", body=": 36" + "0" * 30)
         _end_access_tokens(firm)
-        wait_until(lambda: "OverflowError" in log.read_text(), 60)
+        wait_until(lambda: "OverflowError" in log.read_text())
         firm.sandbox.control("revoke", {})
         _end_access_tokens(firm)
-        wait_until(lambda: "grant_lost" in log.read_text(), 60)
+        wait_until(lambda: "grant_lost" in log.read_text())
         job_arguments = jobs()
         web_log, web_answers = _through_the_web(firm, tmp_path / "web.log")
     bundle = tmp_path / "support.zip"
@@ -96,7 +96,7 @@ def _through_the_web(firm: Connected, log: Path) -> tuple[str, str]:
     with log.open("wb") as words:
         process = subprocess.Popen(command, env=dict(os.environ), stdout=words, stderr=words)
     try:
-        wait_until(lambda: _answer(port, "/accounts/login/") is not None, 60)
+        wait_until(lambda: _answer(port, "/accounts/login/") is not None)
         with organisation_scope(firm.actor.organisation_id):
             url = begin_consent(firm.actor, firm.app.pk, ConsentPurpose.CONNECT, "/connections/")
         fields = urlencode(firm.sandbox.sign_in(url))
@@ -117,7 +117,7 @@ def _through_the_web(firm: Connected, log: Path) -> tuple[str, str]:
 
 def _answer(port: int, path: str, *, form: bytes | None = None, headers: dict[str, str] | None = None) -> str | None:
     """Head and body; None while nobody listens."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
     kind = {"Content-Type": "application/x-www-form-urlencoded"} if form is not None else {}
     try:
         connection.request("GET" if form is None else "POST", quote(path, "/?=&%"), form, {**kind, **(headers or {})})
