@@ -148,8 +148,9 @@ def test_a_lost_or_wrong_key_is_told_in_a_sentence_and_destroys_nothing(
     with programs(1, given[:3]) as (running,):
         running.go()
         assert {one["error"] for one in running.read_until_done() if "error" in one} == {"vault_key"}
-    rotated = rotate("operator")
-    assert (rotated.sealed_again, rotated.unreadable.total()) == (0, 42 if ring.startswith("new") else 0)
+    rotated = koppel("keys", "rotate")
+    sentence = "is not in KOPPEL_VAULT_KEYS" if ring.startswith("new") else "'test' in KOPPEL_VAULT_KEYS does not open"
+    assert (rotated.returncode, sentence in rotated.stderr) == (1, True), rotated.stderr
     told_in_the_browser(given[0], sandbox)
     status = koppel("keys", "status")
     assert ("is not in KOPPEL_VAULT_KEYS" in status.stdout) or ("does not open" in status.stdout)
@@ -161,6 +162,31 @@ def test_a_lost_or_wrong_key_is_told_in_a_sentence_and_destroys_nothing(
         running.go()
         assert len([one for one in running.read_until_done() if "token" in one]) == 3
     assert keyring().current == "test"
+
+
+def test_a_wrong_key_makes_no_new_one_and_seals_nothing(given: list[Given], home: Path, monkeypatch: Any) -> None:
+    """The right file, restored beside the key of another backup: also as the older of two."""
+    for ring in (key("test", b"x"), f"{key('new')},{key('test', b'x')}"):
+        kept = json.dumps({"KOPPEL_VAULT_KEYS": ring, "KOPPEL_SECRET_KEY": "s" * 50})
+        (home / "secrets.json").write_text(kept)
+        monkeypatch.setenv("KOPPEL_VAULT_KEYS", ring)
+        for words in (("--new",), ("--json",)):
+            done = koppel("keys", "rotate", *words)
+            assert (done.returncode, done.stdout) == (1, "")
+            assert "none of the 42 secrets under its name" in done.stderr
+        assert (home / "secrets.json").read_text() == kept
+    assert keys_used() == {"test"}
+
+
+def test_one_secret_that_does_not_open_is_said_also_under_the_first_key(given: list[Given]) -> None:
+    """The others are well, so the key is the right one."""
+    with installation_scope("test"):
+        one, other = Grant.objects.order_by("pk")[:2]
+        Grant.objects.filter(pk=one.pk).update(access_token=other.access_token)
+    done = koppel("keys", "rotate")
+    assert done.returncode == 1
+    assert 'unreadable: {"test": 1}' in done.stdout
+    assert "Could not be opened, and left as they are: 1." in done.stderr
 
 
 def told_in_the_browser(given: Given, sandbox: Sandbox) -> None:

@@ -112,7 +112,7 @@ def _sealed_secrets() -> Finding | None:
     except Exception as error:
         return Finding("vault keys", False, f"The sealed secrets cannot be read: {str(error).splitlines()[0]}")
     if broken := [one for one in uses if one.reason]:
-        count = sum(one.secrets for one in broken)
+        count = sum(one.unreadable for one in broken)
         return Finding(
             "vault keys",
             False,

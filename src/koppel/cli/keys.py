@@ -9,8 +9,8 @@ import typer
 
 from koppel.cli.doors import AsJson, print_one, print_rows
 from koppel.cli.environment import data_directory, new_vault_key
-from koppel.cli.errors import Refusal
-from koppel.connections.rotation import key_uses
+from koppel.cli.errors import NotWell, Refusal
+from koppel.connections.rotation import WrongKey, key_uses, refuse_wrong_keys
 from koppel.connections.rotation import rotate as rotate_all
 from koppel.kit.embedded_postgres import write_private
 from koppel.kit.secrets import Keyring
@@ -30,19 +30,23 @@ def rotate(
     as_json: AsJson = False,
 ) -> None:
     """Seal every secret again with the first key of KOPPEL_VAULT_KEYS. Everything may go on running; stopped, run it again."""
+    try:
+        refuse_wrong_keys()
+    except WrongKey as wrong:
+        raise NotWell(str(wrong)) from None
     if make_new:
         _add_key()
     done = rotate_all(_operator())
     answer = {"key": done.key, "sealed_again": done.sealed_again, "unreadable": dict(done.unreadable)}
     print_one(answer, as_json=as_json)
     if done.unreadable:
-        raise Refusal(f"{done.unreadable.total()} secrets could not be opened and are left as they are: {done.reason}")
+        raise NotWell(f"Could not be opened, and left as they are: {done.unreadable.total()}. {done.reason}")
 
 
 @app.command("status")
 def status(as_json: AsJson = False) -> None:
     """Which key seals how many secrets, and whether they open."""
-    print_rows(key_uses(), ("key", "secrets", "reason"), as_json=as_json)
+    print_rows(key_uses(), ("key", "secrets", "unreadable", "reason"), as_json=as_json)
 
 
 @app.command("new")

@@ -17,7 +17,7 @@ from koppel.cli.errors import Refusal
 from koppel.kit import logging
 from koppel.kit.embedded_postgres import EmbeddedPostgresError
 
-REFUSED = 2
+REFUSED = Refusal.exit_code
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,15 @@ BRANCHES = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command. What the user must put right is one sentence on stderr and exit code 2, never a traceback."""
+    """Run one command. What the user must put right is one sentence on stderr and exit code 2 (1 for what is not well), never a
+    traceback."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with ExitStack() as until_done:
             command_tree(words, until_done)(args=words, prog_name="koppel")
     except (Refusal, EmbeddedPostgresError) as refusal:
         sys.stderr.write(f"{refusal}\n")
-        sys.exit(REFUSED)
+        sys.exit(getattr(refusal, "exit_code", REFUSED))
 
 
 def command_tree(words: Sequence[str], until_done: ExitStack) -> typer.Typer:

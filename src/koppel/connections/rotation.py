@@ -1,5 +1,7 @@
 """Moves every sealed secret to the current key of the ring, while everything runs; and tells what the ring cannot open.
 
+A key that opens nothing of what is sealed under its name is another one: then nothing is done at all.
+
 A batch is one transaction that holds its rows, so a token that is renewed meanwhile is neither lost nor put back. What is done
 already is not selected again: stopped anywhere, the next run goes on. What cannot be opened is counted and left as it is.
 """
@@ -65,8 +67,25 @@ class Rotation:
     reason: str = ""
 
 
+class WrongKey(Exception):
+    """A key of the ring is not the one that it is named after. Nothing was changed."""
+
+    is_refusal = True
+
+
+def refuse_wrong_keys() -> None:
+    """Raises `WrongKey` when a key of the ring opens none of the secrets that are sealed under its name."""
+    for use in key_uses():
+        if use.key in keyring() and use.unreadable == use.secrets:
+            raise WrongKey(
+                f"The key {use.key!r} in KOPPEL_VAULT_KEYS does not open what is sealed: none of the {use.secrets} secrets"
+                " under its name, so it is another key. Put the right one back; nothing was changed."
+            )
+
+
 def rotate(operator: str) -> Rotation:
-    """Seal everything with the ring's first key. Each organisation's trail says that, and who asked."""
+    """Seal everything with the ring's first key. Each organisation's trail says that, and who asked. Raises `WrongKey`."""
+    refuse_wrong_keys()
     done = Rotation(keyring().current)
     for sealed in SEALED:
         last = 0
@@ -75,6 +94,7 @@ def rotate(operator: str) -> Rotation:
     again, broken = reseal_all()
     done.sealed_again += again
     done.unreadable.update(broken)
+    _count_broken_under(done.key, done)
     actor = AuditActor(ActorKind.OPERATOR, None, operator, door=Door.CLI)
     if done.organisations:
         with installation_scope("key rotation"):
@@ -85,16 +105,17 @@ def rotate(operator: str) -> Rotation:
 
 @dataclass(frozen=True)
 class KeyUse:
-    """How many secrets a key seals, and why they cannot be opened: '' when they can."""
+    """How many secrets a key seals, how many of them cannot be opened, and why: '' when all can."""
 
     key: str
     secrets: int
+    unreadable: int
     reason: str
 
 
 def key_uses() -> list[KeyUse]:
     """Every sealed secret is opened once, and forgotten."""
-    counted: Counter[str] = Counter()
+    counted, unreadable = Counter[str](), Counter[str]()
     broken: dict[str, str] = {}
     for envelope, row in _all_envelopes():
         try:
@@ -105,8 +126,19 @@ def key_uses() -> list[KeyUse]:
         try:
             keyring().open(envelope, row)
         except SealBroken as reason:
+            unreadable[key_id] += 1
             broken.setdefault(key_id, str(reason))
-    return [KeyUse(key_id, count, broken.get(key_id, "")) for key_id, count in sorted(counted.items())]
+    return [
+        KeyUse(key_id, count, unreadable[key_id], broken.get(key_id, "")) for key_id, count in sorted(counted.items())
+    ]
+
+
+def _count_broken_under(key: str, done: Rotation) -> None:
+    """What was sealed with the first key already is not sealed again, but it must open as well."""
+    for use in key_uses():
+        if use.key == key and use.unreadable:
+            done.unreadable[key] += use.unreadable
+            done.reason = done.reason or use.reason
 
 
 def _batch(sealed: Sealed, after: int, done: Rotation) -> int:

@@ -75,6 +75,9 @@ class Keyring:
             keys[key_id] = key
         return cls(keys)
 
+    def __contains__(self, key_id: object) -> bool:
+        return key_id in self._ciphers
+
     def includes(self, other: "Keyring") -> bool:
         """Whether this ring has all of the other's keys: it is the same one, or a later one."""
         return self._fingerprints.items() >= other._fingerprints.items()
