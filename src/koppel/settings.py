@@ -8,7 +8,7 @@ import os
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from psycopg.conninfo import conninfo_to_dict
 
@@ -152,6 +152,9 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", 
 """In the database, so that throttling at sign-in counts over all web processes."""
 ALLAUTH_TRUSTED_PROXY_COUNT = int(os.environ.get("KOPPEL_PROXIES", "0"))
 """How many proxies of ours stand before the web: so many addresses at the end of `X-Forwarded-For` are believed."""
+if ALLAUTH_TRUSTED_PROXY_COUNT:
+    # What the proxy must set, whatever the caller said: whether people came by https.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 
@@ -182,12 +185,15 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_MAX_AGE = 31536000
 
 _mail_directory = os.environ.get("KOPPEL_MAIL_DIR", "")
+SENDS_MAIL = not _mail_directory
+"""False: what Koppel writes stays on this machine, in files, and pages that promise a mail say so."""
 EMAIL_BACKEND = "django.core.mail.backends." + ("filebased" if _mail_directory else "smtp") + ".EmailBackend"
 EMAIL_FILE_PATH = _mail_directory or None
 _smtp = urlsplit(os.environ.get("KOPPEL_SMTP_URL", "smtp://localhost:25"))
 EMAIL_HOST, EMAIL_PORT = _smtp.hostname or "localhost", _smtp.port or 25
-EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _smtp.username or "", _smtp.password or ""
-EMAIL_USE_TLS = _smtp.scheme == "smtps"
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_smtp.username or ""), unquote(_smtp.password or "")
+EMAIL_USE_SSL = _smtp.scheme == "smtps" and EMAIL_PORT == 465
+EMAIL_USE_TLS = _smtp.scheme == "smtps" and not EMAIL_USE_SSL
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = os.environ.get("KOPPEL_MAIL_FROM", f"Koppel <koppel@{ALLOWED_HOSTS[0]}>")
 

@@ -93,8 +93,8 @@ def test_where_a_second_step_is_required_nothing_else_can_be_done_before(actor: 
 
 
 def test_passkeys_are_offered_and_their_pages_answer(actor: Any) -> None:
-    assert "passkey" in Client().get(LOGIN).content.decode()
     client = with_password(actor("user"))
+    assert "passkey" in Client().get(LOGIN).content.decode()
     page = client.get("/accounts/2fa/webauthn/add/").content.decode()
     assert "creation_options" in page
     assert (

@@ -2,15 +2,16 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import psycopg
 
 from koppel.cli.environment import require_reachable
 from koppel.cli.errors import Refusal
+from koppel.cli.finding import Finding, advice
+from koppel.cli.first_steps import MAKE_ORGANISATION, PRINT_LINK, command
 from koppel.cli.ports import answers
 from koppel.cli.preparation import pending_migrations
+from koppel.cli.reach import addresses, mail
 from koppel.kit.embedded_postgres import is_free
 from koppel.kit.secrets import Keyring
 
@@ -18,26 +19,19 @@ POSTGRES_VERSION_MIN = 150000
 SECRET_KEY_CHARACTERS_MIN = 50
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at. `text` is a sentence: what is well, or what is wrong and what to do."""
-
-    topic: str
-    is_well: bool
-    text: str
-
-
 def findings(web_port: int) -> list[Finding]:
     """All checks, in the order in which a person would repair. Later ones are left out when the database is silent."""
     found = [_database_answers()]
     if found[0].is_well:
         found += [*_roles(), _migrations()]
+    if found[-1].is_well and found[-1].topic == "migrations":
+        found += _organisations()
     return [
         *found,
         _vault_keys(database_answers=found[0].is_well),
         _secret_key(),
-        _public_url(),
-        _mail(),
+        *addresses(web_port),
+        mail(),
         _web_port(web_port),
     ]
 
@@ -93,6 +87,28 @@ def _migrations() -> Finding:
     return Finding("migrations", True, "All migrations are applied.")
 
 
+def _organisations() -> Iterator[Finding]:
+    from koppel.organisations.installing import Standing, standing, summaries  # noqa: PLC0415 - needs configured settings
+
+    home = os.environ["KOPPEL_DATA_DIR"]
+    here = standing()
+    if here is Standing.EMPTY:
+        text = f"There is no organisation yet, so nobody can sign in. Make one: {command(MAKE_ORGANISATION, home)}"
+        yield Finding("organisations", False, text)
+        return
+    found = summaries()
+    if here is Standing.WAITING:
+        text = f"Nobody has opened the link to sign in yet. A new one: {command(PRINT_LINK, home)}"
+        yield Finding("organisations", False, text)
+    else:
+        people = sum(one.people for one in found)
+        yield Finding("organisations", True, f"Organisations: {len(found)}, with {people} people who may sign in.")
+    for one in found:
+        if not one.administrators and not one.invited:
+            again = command(f"organisations add-administrator {one.id} --email you@firm.example", home)
+            yield advice("organisations", f"{one.name} has no Administrator who may sign in: {again}")
+
+
 def _vault_keys(*, database_answers: bool) -> Finding:
     try:
         keyring = Keyring.parse(os.environ.get("KOPPEL_VAULT_KEYS", ""))
@@ -139,27 +155,6 @@ def _secret_key() -> Finding:
             f"KOPPEL_SECRET_KEY has {length} characters; use at least {SECRET_KEY_CHARACTERS_MIN} random ones.",
         )
     return Finding("secret key", True, "KOPPEL_SECRET_KEY is long enough.")
-
-
-def _public_url() -> Finding:
-    url = os.environ.get("KOPPEL_PUBLIC_URL", "")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return Finding(
-            "public address", False, f"KOPPEL_PUBLIC_URL is {url!r}; set it to the address people type, https://…."
-        )
-    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1"):
-        return Finding(
-            "public address", False, f"KOPPEL_PUBLIC_URL {url} is not https; put a proxy with a certificate before it."
-        )
-    return Finding("public address", True, f"People reach Koppel at {url}.")
-
-
-def _mail() -> Finding:
-    if directory := os.environ.get("KOPPEL_MAIL_DIR"):
-        return Finding("mail", True, f"Mail is written to files in {directory}; set KOPPEL_SMTP_URL to send it.")
-    server = urlsplit(os.environ.get("KOPPEL_SMTP_URL", "smtp://localhost:25"))
-    return Finding("mail", True, f"Mail goes out through {server.hostname}:{server.port or 25}.")
 
 
 def _web_port(port: int) -> Finding:

@@ -22,6 +22,7 @@ from koppel.audit.models import Door
 from koppel.cli.errors import Refusal
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.errors import NotAllowed
+from koppel.organisations.installing import at_the_shell
 from koppel.organisations.models import Membership, User
 from koppel.organisations.policy import Actor
 from koppel.organisations.sign_in import actor_of
@@ -55,6 +56,18 @@ def acting(email: str, organisation: str = "") -> Iterator[Actor]:
     actor = actor_named(email, organisation)
     with refusals(), organisation_scope(actor.organisation_id):
         yield actor
+
+
+def operator_at_the_shell() -> Actor:
+    """Whoever runs the installation, named by the account of the shell."""
+    return at_the_shell(account_of_shell(), _place())
+
+
+def account_of_shell() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "shell"
 
 
 @contextmanager
@@ -117,10 +130,8 @@ def _organisation_id(user: User, name: str) -> int | None:
 
 def _place() -> str:
     """From where: the account of the shell, as the audit trail keeps an address."""
-    try:
-        return f"shell: {getpass.getuser()}@{socket.gethostname()}"[:60]
-    except (KeyError, OSError):
-        return "shell"
+    account = account_of_shell()
+    return account if account == "shell" else f"shell: {account}@{socket.gethostname()}"[:60]
 
 
 def _plain(value: Any) -> Any:

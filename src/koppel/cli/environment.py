@@ -20,6 +20,8 @@ from koppel.kit.embedded_postgres import Addresses, EmbeddedPostgres, running_ad
 
 DATA_DIRECTORY = Path("data")
 DEMO_DATA_DIRECTORY = Path("data/demo")
+DEFAULT_ADDRESS = f"http://localhost:{WEB_PORT}"
+ADDRESS_FILE = "public-url"
 OWNER_MISSING = (
     "KOPPEL_OWNER_DATABASE_URL is not set: migrations run as the role that owns the tables; set it to that role's address"
     " (docs/operations.md, Roles)."
@@ -29,6 +31,19 @@ OWNER_MISSING = (
 def data_directory(chosen: Path | None, default: Path = DATA_DIRECTORY) -> Path:
     """The flag, else `KOPPEL_DATA_DIR`, else the default below the working directory."""
     return (chosen or Path(os.environ.get("KOPPEL_DATA_DIR") or default)).absolute()
+
+
+def keep_address(home: Path, public_url: str) -> None:
+    """For commands in other shells, which would not know that Koppel runs under another address than the default."""
+    home.mkdir(parents=True, exist_ok=True)
+    (home / ADDRESS_FILE).write_text(f"{public_url}\n")
+
+
+def _kept_address(home: Path) -> str:
+    try:
+        return (home / ADDRESS_FILE).read_text().strip()
+    except OSError:
+        return ""
 
 
 def has_external_database() -> bool:
@@ -77,7 +92,10 @@ def installation(home: Path, *, public_url: str | None = None, generate: bool = 
     chosen = {
         "DJANGO_SETTINGS_MODULE": "koppel.settings",
         "KOPPEL_DATA_DIR": str(home),
-        "KOPPEL_PUBLIC_URL": public_url or os.environ.get("KOPPEL_PUBLIC_URL") or f"http://localhost:{WEB_PORT}",
+        "KOPPEL_PUBLIC_URL": public_url
+        or os.environ.get("KOPPEL_PUBLIC_URL")
+        or _kept_address(home)
+        or DEFAULT_ADDRESS,
         **{name: os.environ.get(name) or value for name, value in kept.items()},
     }
     if mail := os.environ.get("KOPPEL_MAIL_DIR") or ("" if os.environ.get("KOPPEL_SMTP_URL") else str(home / "mail")):

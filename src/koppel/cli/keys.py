@@ -1,13 +1,12 @@
 """`koppel keys`: the keys that seal tokens and client secrets. Installation-wide, so whoever has the shell may."""
 
-import getpass
 import json
 import secrets
 from typing import Annotated
 
 import typer
 
-from koppel.cli.doors import AsJson, print_one, print_rows
+from koppel.cli.doors import AsJson, account_of_shell, print_one, print_rows
 from koppel.cli.environment import data_directory, new_vault_key
 from koppel.cli.errors import NotWell, Refusal
 from koppel.connections.rotation import WrongKey, key_uses, refuse_wrong_keys
@@ -36,7 +35,7 @@ def rotate(
         raise NotWell(str(wrong)) from None
     if make_new:
         _add_key()
-    done = rotate_all(_operator())
+    done = rotate_all(account_of_shell())
     answer = {"key": done.key, "sealed_again": done.sealed_again, "unreadable": dict(done.unreadable)}
     print_one(answer, as_json=as_json)
     if done.unreadable:
@@ -70,10 +69,3 @@ def _add_key() -> None:
     beside = file.with_suffix(f".{secrets.token_hex(4)}")
     write_private(beside, json.dumps(kept, indent=1))
     beside.replace(file)
-
-
-def _operator() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "shell"

@@ -36,6 +36,12 @@ BRANCHES = (
     Branch("sync", "koppel.sync.commands", "app", "Start, watch and retry runs."),
     Branch("export", "koppel.books.commands", "app", "Write books to files."),
     Branch("sql-readers", "koppel.books.commands", "readers", "Who may read books by SQL."),
+    Branch(
+        "organisations",
+        "koppel.organisations.commands.organisations",
+        "app",
+        "Make an organisation and its Administrator.",
+    ),
     Branch("people", "koppel.organisations.commands.people", "app", "Invite people, say what they may, hand over."),
     Branch("divisions", "koppel.organisations.commands.divisions", "app", "Groups of people and administrations."),
     Branch("templates", "koppel.organisations.commands.templates", "app", "Named bundles of settings."),

@@ -52,3 +52,10 @@ def seed_demo(sandbox_url: str, public_url: str) -> dict[str, Any]:
         SignIn(person.email, person.name, str(Role(person.role).label), seed.PASSWORD) for person in seed.PEOPLE
     )
     return asdict(DemoFacts(people, seed.SANDBOX_USER, seed.SANDBOX_PASSWORD))
+
+
+def standing() -> str:
+    """How far this installation is: `empty`, `waiting` or `ready`."""
+    from koppel.organisations import installing  # noqa: PLC0415
+
+    return str(installing.standing())

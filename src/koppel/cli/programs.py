@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from koppel.cli import first_steps
 from koppel.cli.environment import become, data_directory, enter, external_database, has_external_database, installation
 from koppel.cli.ports import LOOPBACK, WEB_PORT, require_free
 from koppel.cli.stack import Stack, StackOptions
@@ -46,6 +47,8 @@ def up(
     try:
         with stoppable(), stack:
             console.print(f"Koppel runs at [bold]{stack.public_url}[/]. Ctrl-C stops it.")
+            for line in first_steps.lines(stack.standing, stack.environment):
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
             stack.watch()
     except KeyboardInterrupt:
         console.print("Koppel has stopped.")
@@ -88,7 +91,7 @@ def migrate(data_dir: DataDir = None) -> None:
 
 
 def prepare(demo_sandbox_url: Annotated[str, typer.Option()] = "") -> None:
-    """Texts, migrations and, with a sandbox, the demo firm. Prints the facts of the demo as JSON."""
+    """Texts, migrations and, with a sandbox, the demo firm. Prints the facts of the demo, and who is here, as JSON."""
     from koppel.cli import preparation  # noqa: PLC0415
 
     logging.configure()
@@ -96,6 +99,7 @@ def prepare(demo_sandbox_url: Annotated[str, typer.Option()] = "") -> None:
         preparation.compile_translations()
         preparation.migrate()
         facts = preparation.seed_demo(demo_sandbox_url, os.environ["KOPPEL_PUBLIC_URL"]) if demo_sandbox_url else {}
+        facts["standing"] = preparation.standing()
     sys.stdout.write(json.dumps(facts))
 
 
@@ -107,13 +111,18 @@ def check(
         Path | None,
         typer.Option(help="Also write a ZIP for whoever helps: versions, settings, counts; no secret in it."),
     ] = None,
+    mail_to: Annotated[str, typer.Option("--mail-to", help="Also send a mail to this address, to see it arrive.")] = "",
 ) -> None:
     """Tell in sentences what is misconfigured. Exit code 1 when something is."""
     from koppel.cli.checks import findings  # noqa: PLC0415
+    from koppel.cli.reach import try_mail  # noqa: PLC0415
 
+    logging.configure()
     home = data_directory(data_dir)
     with enter(home, start_database=(home / "postgres").exists()):
         found = findings(port)
+        if mail_to:
+            found.append(try_mail(mail_to))
         if support_bundle:
             from koppel.cli.support import write_bundle  # noqa: PLC0415 - needs configured settings
 
@@ -126,9 +135,9 @@ def check(
                 + "\n"
             )
         else:
-            mark = "[green]✓[/]" if finding.is_well else "[red]✗[/]"
+            mark = "[red]✗[/]" if not finding.is_well else "[yellow]![/]" if finding.is_advice else "[green]✓[/]"
             console.print(f"{mark} {finding.topic}: ", end="")
-            console.print(finding.text, markup=False, highlight=False)
+            console.print(finding.text, markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(0 if all(finding.is_well for finding in found) else 1)
 
 

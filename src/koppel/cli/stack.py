@@ -10,7 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from koppel.cli.environment import embedded_database, external_database, has_external_database, installation
+from koppel.cli.environment import (
+    embedded_database,
+    external_database,
+    has_external_database,
+    installation,
+    keep_address,
+)
 from koppel.cli.errors import Refusal
 from koppel.cli.ports import LOOPBACK, SANDBOX_PORT, WEB_PORT, answers, require_free, wait_until
 from koppel.cli.supervisor import Program, Supervisor
@@ -61,6 +67,7 @@ class Stack:
     def __init__(self, options: StackOptions) -> None:
         self.options = options
         self.facts = DemoFacts()
+        self.standing = ""
         self.environment: dict[str, str] = {}
         self.supervisor = Supervisor(None)
         self._postgres: EmbeddedPostgres | None = None
@@ -122,12 +129,14 @@ class Stack:
             database = embedded_database(self._postgres.start())
         public_url = self.options.public_url or os.environ.get("KOPPEL_PUBLIC_URL") or f"http://localhost:{port}"
         self.environment = {**os.environ, **installation(home, public_url=public_url), **database}
+        keep_address(home, public_url)
         if self.options.sandbox_port is not None:
             self.environment.setdefault("KOPPEL_REGISTERS_URL", f"{self.sandbox_url}/registers")
         self.supervisor = Supervisor(self._postgres)
 
     def _prepare(self) -> DemoFacts:
-        """Texts, migrations and the demo firm, in a process of their own: ours stays small and free of Django."""
+        """Texts, migrations and the demo firm, in a process of their own: ours stays small and free of Django. It also tells
+        the `standing` of the installation, see `organisations.installing`."""
         command = [*_KOPPEL, "prepare"]
         if self.options.sandbox_port is not None:
             command += ["--demo-sandbox-url", self.sandbox_url]
@@ -138,6 +147,7 @@ class Stack:
                 sys.stderr.write(done.stderr)
             raise Refusal(words[-1] if done.returncode == 2 else f"The database could not be prepared: {words[-1]}")
         told = json.loads(done.stdout) if done.stdout.strip() else {}
+        self.standing = told.pop("standing", "")
         people = tuple(SignIn(**person) for person in told.pop("people", ()))
         return DemoFacts(people=people, **told)
 

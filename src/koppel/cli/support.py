@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from django.conf import settings
 
-from koppel.cli.checks import Finding
+from koppel.cli.finding import Finding
 from koppel.kit.embedded_postgres import write_private
 from koppel.kit.logging import redact
 from koppel.kit.tenancy import set_scope_sql

@@ -29,13 +29,14 @@ SALT = "koppel.invitation"
 
 @dataclass(frozen=True)
 class Wanted:
-    """Whom to invite, as what."""
+    """Whom to invite, as what. `language` of the mail and of the person's pages; '' = that of who invites."""
 
     email: str
     name: str
     role: Role
-    divisions: frozenset[int]
+    divisions: frozenset[int] = frozenset()
     member_until: datetime | None = None
+    language: str = ""
 
 
 def invite(actor: Actor, wanted: Wanted) -> Invitation:
@@ -49,8 +50,8 @@ def invite(actor: Actor, wanted: Wanted) -> Invitation:
         role=wanted.role,
         divisions=sorted(own.values_list("pk", flat=True)),
         member_until=wanted.member_until,
-        invited_by_id=actor.membership_id,
-        language=translation.get_language() or settings.LANGUAGE_CODE,
+        invited_by_id=actor.membership_id or None,
+        language=wanted.language or translation.get_language() or settings.LANGUAGE_CODE,
         valid_until=timezone.now() + VALID_FOR,
     )
     _send(one)
@@ -84,7 +85,7 @@ def open_invitations(organisation_id: int) -> "QuerySet[Invitation]":
 def still_holds(one: Invitation) -> bool:
     """Nobody becomes an Administrator by the word of somebody who is none any more."""
     by = one.invited_by
-    return one.role != Role.ADMINISTRATOR or (by.is_live and by.role == Role.ADMINISTRATOR)
+    return by is None or one.role != Role.ADMINISTRATOR or (by.is_live and by.role == Role.ADMINISTRATOR)
 
 
 def refusal_of(one: Invitation) -> str:
@@ -98,7 +99,7 @@ def refusal_of(one: Invitation) -> str:
         "organisation": one.organisation,
         "domains": ", ".join(one.organisation.email_domains),
         "email": one.email,
-        "by": one.invited_by.user,
+        "by": one.invited_by.user if one.invited_by else _("whoever runs Koppel"),
     }
 
 
@@ -108,7 +109,7 @@ def resend(actor: Actor, invitation_id: int) -> Invitation:
     people.refuse_domain(Organisation.objects.get(pk=actor.organisation_id), one.email)
     one.sends += 1
     one.valid_until, one.mail_failed = timezone.now() + VALID_FOR, False
-    one.invited_by_id = actor.membership_id
+    one.invited_by_id = actor.membership_id or None
     one.save(update_fields=["sends", "valid_until", "mail_failed", "invited_by"])
     _send(one)
     _record(actor, one, "person.invited_again")

@@ -177,14 +177,18 @@ class ApiToken(Tenant):
 
 
 class Invitation(Tenant):
-    """Somebody asked by mail to become a member. `sends` counts the mails: only the link of the last one opens the door."""
+    """Somebody asked by mail to become a member. `sends` counts the mails: only the link of the last one opens the door.
+
+    `invited_by` None: whoever runs Koppel, from the shell, so that an organisation gets its first Administrator."""
 
     email = models.EmailField()
     name = models.CharField(max_length=200, default="", blank=True)
     role = models.CharField(max_length=20, choices=Role)
     divisions = models.JSONField(default=list)
     member_until = models.DateTimeField(null=True)
-    invited_by = models.ForeignKey(Membership, on_delete=models.PROTECT, db_constraint=False, related_name="+")
+    invited_by = models.ForeignKey(
+        Membership, on_delete=models.PROTECT, db_constraint=False, related_name="+", null=True
+    )
     language = models.CharField(max_length=5)
     sends = models.IntegerField(default=1)
     valid_until = models.DateTimeField()

@@ -52,7 +52,8 @@ class Actor:
 
     `token_id` names the API token that the person acts through. `read_only` is kept by the doors: a request that could
     change something is refused before it reaches a view; so is `needs_second_step`, which lets nothing but its own pages in.
-    `is_operator`: no member, but whoever operates the installation, let in by the organisation for a while."""
+    `is_operator`: no member, but whoever operates the installation: let in by the organisation for a while, or at the shell
+    (then `user_id` and `membership_id` are 0)."""
 
     organisation_id: int
     membership_id: int
@@ -83,7 +84,7 @@ class Actor:
     @property
     def audit(self) -> AuditActor:
         if self.is_operator:
-            return AuditActor(ActorKind.OPERATOR, self.user_id, self.name, self.from_address, self.door)
+            return AuditActor(ActorKind.OPERATOR, self.user_id or None, self.name, self.from_address, self.door)
         if self.token_id is not None:
             name = f"{self.name} ({self.token_name})"
             return AuditActor(ActorKind.TOKEN, self.user_id, name, self.from_address, self.door)

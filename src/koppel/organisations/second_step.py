@@ -46,6 +46,12 @@ def reset(actor: Actor, person: Membership) -> None:
         raise Refused(
             _("This person works elsewhere too or operates this installation, so only they themselves can change this.")
         )
-    Authenticator.objects.filter(user_id=person.user_id).delete()
+    remove(person.user_id)
     subject = ("person", person.pk, str(person.user))
     record(actor.organisation_id, actor.audit, "person.second_step_reset", subject=subject)
+
+
+def remove(user_id: int) -> bool:
+    """Everything that somebody set up. Whether there was anything."""
+    count, _kinds = Authenticator.objects.filter(user_id=user_id).delete()
+    return bool(count)

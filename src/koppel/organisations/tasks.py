@@ -43,7 +43,8 @@ def send_invitation(context: JobContext, *, organisation_id: int, invitation_id:
 
 def _mail(one: Invitation, link: str) -> EmailMessage:
     with translation.override(one.language):
-        facts = {"invitation": one, "organisation": one.organisation, "by": one.invited_by.user, "link": link}
+        by = one.invited_by.user if one.invited_by else None
+        facts = {"invitation": one, "organisation": one.organisation, "by": by, "link": link}
         subject = render_to_string("organisations/mail/invitation_subject.txt", facts).strip()
         body = render_to_string("organisations/mail/invitation.txt", facts)
     return EmailMessage(subject, body, settings.DEFAULT_FROM_EMAIL, [one.email])

@@ -47,7 +47,13 @@ ORGANISATION = (
 
 def frame(request: HttpRequest) -> dict[str, Any]:
     actor: Actor | None = getattr(request, "actor", None)
-    shown: dict[str, Any] = {"actor": actor, "languages": settings.LANGUAGES, "places": (), "organisation_places": ()}
+    shown: dict[str, Any] = {
+        "actor": actor,
+        "languages": settings.LANGUAGES,
+        "places": (),
+        "organisation_places": (),
+        "sends_mail": settings.SENDS_MAIL,
+    }
     if actor is None:
         return shown
     # Asked for by the frame only: pages of refusal are rendered where no scope is open.

@@ -5,8 +5,10 @@ Not `allauth.urls`: nobody signs up by themselves, and an e-mail address is chan
 from allauth.account import views
 from django.urls import include, path, re_path
 
+from koppel.web import sign_in_pages
+
 urlpatterns = [
-    path("login/", views.login, name="account_login"),
+    path("login/", sign_in_pages.login, name="account_login"),
     path("logout/", views.logout, name="account_logout"),
     path("inactive/", views.account_inactive, name="account_inactive"),
     path("reauthenticate/", views.reauthenticate, name="account_reauthenticate"),

@@ -16,6 +16,7 @@ for pattern in api_urls[0]:
     if isinstance(pattern, URLPattern) and pattern.name in CALL_THE_VENDOR:
         outside_transaction(pattern.callback)
 
+handler400 = "koppel.web.views.bad_request"
 urlpatterns = [
     path("healthz", views.healthz),
     path("language", views.choose_language, name="language"),

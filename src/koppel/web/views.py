@@ -1,11 +1,16 @@
 """The frame's own pages: health for machines, language, dashboard."""
 
+import re
+
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
+from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import check_for_language
+from django.views import defaults
 from django.views.decorators.http import require_POST
 
 from koppel.organisations.services import remember_language
@@ -21,6 +26,17 @@ def healthz(request: HttpRequest) -> HttpResponse:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     return JsonResponse({"status": "ok"})
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Whoever opens Koppel under an address that it does not know is told which one it is set up for."""
+    if not isinstance(exception, DisallowedHost):
+        return defaults.bad_request(request, exception)
+    host = request.META.get("HTTP_HOST", "")
+    opened = f"{request.scheme}://{host}" if re.fullmatch(r"[\w.:\[\]-]{1,255}", host, re.ASCII) else ""
+    facts = {"opened": opened, "public_url": settings.PUBLIC_URL, "languages": ()}
+    with translation.override(translation.get_language_from_request(request)):
+        return render(request, "web/wrong_address.html", facts, status=400)
 
 
 @public

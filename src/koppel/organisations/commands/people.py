@@ -5,9 +5,20 @@ from typing import Annotated, Any
 
 import typer
 
-from koppel.cli.doors import AsJson, AsPerson, OfOrganisation, acting, print_one, print_rows
+from koppel.cli.doors import (
+    AsJson,
+    AsPerson,
+    OfOrganisation,
+    acting,
+    operator_at_the_shell,
+    print_json,
+    print_one,
+    print_rows,
+    refusals,
+)
 from koppel.cli.errors import Refusal
-from koppel.organisations import handover, invitation_lines, invitations, people, sessions
+from koppel.organisations import handover, installing, invitation_lines, invitations, people, sessions
+from koppel.organisations.commands.organisations import link_facts, tell_link
 from koppel.organisations.directory import Asked, people_of
 from koppel.organisations.invitation_lines import end_of_day
 from koppel.organisations.invitations import Wanted
@@ -121,6 +132,23 @@ def end_sessions(
         people.refuse_out_of_reach(actor, Role(one.role))
         count = sessions.end_sessions_of(actor, one)
     print_one({"id": member, "ended": count}, as_json=as_json)
+
+
+@app.command("link")
+def link(
+    email: Annotated[str, typer.Argument(help="Address of somebody who signs in here, or is invited.")],
+    drop_second_step: Annotated[
+        bool, typer.Option("--drop-second-step", help="Also forget authenticator app and passkeys, when they are lost.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print a link on which somebody whom no mail reaches chooses a password. As whoever runs Koppel; kept in the trail."""
+    with refusals():
+        made = installing.link_for(operator_at_the_shell(), email, drops_second_step=drop_second_step)
+    if as_json:
+        print_json(link_facts(made))
+    else:
+        tell_link(made)
 
 
 def _row(one: Membership) -> dict[str, Any]:

@@ -87,7 +87,8 @@ document.addEventListener("submit", (event) => {
 window.addEventListener("pageshow", () => every("form[data-sent]", (form) => { delete form.dataset.sent; }));
 
 async function copy(button) {
-  await navigator.clipboard.writeText(document.querySelector(button.dataset.copy).value);
+  const source = document.querySelector(button.dataset.copy);
+  await navigator.clipboard.writeText(source.value ?? source.textContent);
   button.textContent = button.dataset.copied;
 }
 if (navigator.clipboard) every("[data-copy]", (button) => { button.hidden = false; });

@@ -1,0 +1,17 @@
+"""What `koppel check` says of one thing that it looked at."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`text` is a sentence: what is well, or what is wrong and what to do. `is_advice`: it works, and could be better."""
+
+    topic: str
+    is_well: bool
+    text: str
+    is_advice: bool = False
+
+
+def advice(topic: str, text: str) -> Finding:
+    return Finding(topic, True, text, is_advice=True)

@@ -1,0 +1,36 @@
+"""What to type next, for somebody whose Koppel runs for the first time."""
+
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from koppel.cli.environment import DATA_DIRECTORY
+
+MAKE_ORGANISATION = 'organisations create --name "Your firm" --email you@firm.example'
+PRINT_LINK = "people link you@firm.example"
+
+
+def lines(standing: str, environment: Mapping[str, str]) -> Iterator[str]:
+    """`standing` as `organisations.installing` tells it; `environment` is that of the programs."""
+    home = environment["KOPPEL_DATA_DIR"]
+    if standing == "empty":
+        yield "\nNobody can sign in yet. In another shell, make your organisation and open the link that is printed:"
+        yield f"\n  {command(MAKE_ORGANISATION, home)}\n"
+    elif standing == "waiting":
+        yield "\nNobody can sign in yet: the invited Administrator has to open the link. A new one is printed by"
+        yield f"\n  {command(PRINT_LINK, home)}\n"
+    if environment.get("KOPPEL_MAIL_DIR"):
+        yield f"KOPPEL_SMTP_URL is not set: no mail is sent, it is written to files in {environment['KOPPEL_MAIL_DIR']}."
+
+
+def command(words: str, home: str) -> str:
+    """As it must be typed in another shell in this folder: with the data directory unless it is the usual one, and with the
+    program's path unless it is on the path."""
+    setting = "" if Path(home) == DATA_DIRECTORY.absolute() else f"KOPPEL_DATA_DIR={shlex.quote(home)} "
+    return f"{setting}{program()} {words}"
+
+
+def program() -> str:
+    return "koppel" if shutil.which("koppel") else str(Path(sys.executable).with_name("koppel"))

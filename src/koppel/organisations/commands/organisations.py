@@ -1,0 +1,95 @@
+"""`koppel organisations`: the first organisation and its first Administrator. From the shell of the installation alone."""
+
+import dataclasses
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from django.conf import settings
+
+from koppel.cli.doors import AsJson, operator_at_the_shell, print_json, print_one, print_rows, refusals
+from koppel.organisations import installing
+from koppel.organisations.installing import Link
+from koppel.organisations.invitations import Wanted
+from koppel.organisations.models import Invitation
+from koppel.organisations.policy import Role
+
+app = typer.Typer(no_args_is_help=True)
+
+
+class Language(StrEnum):
+    ENGLISH = "en"
+    DUTCH = "nl"
+
+
+Email = Annotated[str, typer.Option(help="Address of the Administrator; that is what this person signs in with.")]
+PersonName = Annotated[str, typer.Option("--person", help="The Administrator's name; asked for at the link otherwise.")]
+Spoken = Annotated[Language, typer.Option(help="Language of the mail, and of this person's pages at first.")]
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Option(help="Name of the organisation, as its people read it.")],
+    email: Email,
+    person_name: PersonName = "",
+    language: Spoken = Language.ENGLISH,
+    as_json: AsJson = False,
+) -> None:
+    """Make an organisation and print the link on which its first Administrator chooses a password."""
+    with refusals():
+        wanted = Wanted(email, person_name, Role.ADMINISTRATOR, language=language)
+        made = installing.create_organisation(operator_at_the_shell(), name, wanted)
+    link = installing.invitation_link(made)
+    if as_json:
+        print_json({"organisation": made.organisation_id, "name": made.organisation.name, **link_facts(link)})
+        return
+    sys.stdout.write(
+        f"{made.organisation.name} is made (organisation {made.organisation_id}), with {made.email} as its Administrator.\n"
+    )
+    tell_link(link)
+
+
+@app.command("list")
+def list_all(as_json: AsJson = False) -> None:
+    """All organisations of this installation, with their Administrators."""
+    columns = ("id", "name", "people", "administrators", "invited", "created_at")
+    print_rows(installing.summaries(), columns, as_json=as_json)
+
+
+@app.command("add-administrator")
+def add_administrator(
+    organisation: Annotated[int, typer.Argument(help="Id; `koppel organisations list` has them.")],
+    email: Email,
+    person_name: PersonName = "",
+    language: Spoken = Language.ENGLISH,
+    as_json: AsJson = False,
+) -> None:
+    """Another Administrator: when the first address was mistyped, or all Administrators have left."""
+    with refusals():
+        wanted = Wanted(email, person_name, Role.ADMINISTRATOR, language=language)
+        made = installing.add_administrator(operator_at_the_shell(), organisation, wanted)
+    if not isinstance(made, Invitation):
+        print_one({"id": made.pk, "email": made.user.email, "role": made.role}, as_json=as_json)
+    elif as_json:
+        print_json({"organisation": organisation, **link_facts(installing.invitation_link(made))})
+    else:
+        tell_link(installing.invitation_link(made))
+
+
+def link_facts(link: Link) -> dict[str, object]:
+    """As JSON. `mailed`: a mail with it is on its way as well."""
+    return {**dataclasses.asdict(link), "mailed": settings.SENDS_MAIL and link.opens == "invitation"}
+
+
+def tell_link(link: Link) -> None:
+    """The link alone on its line, to be copied, and what it is for."""
+    what = "accept the invitation and choose a password" if link.opens == "invitation" else "choose a new password"
+    until = link.valid_until.astimezone().strftime("%Y-%m-%d %H:%M")
+    sys.stdout.write(f"\nOpen this link to {what}. It works once, until {until}:\n\n  {link.link}\n\n")
+    if not settings.SENDS_MAIL:
+        sys.stdout.write(
+            f"Koppel sends no mail yet (KOPPEL_SMTP_URL is not set): give {link.email} the link yourself.\n"
+        )
+    elif link.opens == "invitation":
+        sys.stdout.write(f"A mail with it goes to {link.email} as soon as a worker runs.\n")

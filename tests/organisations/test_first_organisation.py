@@ -1,0 +1,191 @@
+"""Whoever has a bare server makes an organisation from the shell; its Administrator opens the link and is at work. And whom no
+mail reaches gets a link from the shell."""
+
+import io
+import json
+from contextlib import redirect_stdout
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import typer
+from allauth.mfa.models import Authenticator
+from django.core import mail
+from django.test import Client
+
+from koppel.audit.models import ActorKind, AuditEntry, Door
+from koppel.cli.checks import findings
+from koppel.cli.errors import Refusal
+from koppel.cli.finding import Finding
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.commands import organisations, people
+from koppel.organisations.models import Membership, User
+from koppel.organisations.policy import Actor
+from tests.fixtures.people import PASSWORD
+from tests.organisations.test_invitations import CHOSEN, deliver
+
+MAKE = ("create", "--name", "Kantoor Noord", "--email", "anna@noord.example")
+SIGN_IN = "/accounts/login/"
+
+
+def typed(app: typer.Typer, *words: object) -> str:
+    """What is printed."""
+    with redirect_stdout(io.StringIO()) as printed:
+        typer.main.get_command(app).main(args=[*map(str, words)], prog_name="koppel", standalone_mode=False)
+    return printed.getvalue()
+
+
+def made(app: typer.Typer, *words: object) -> Any:
+    return json.loads(typed(app, *words, "--json").splitlines()[-1])
+
+
+def at(link: str) -> str:
+    return urlsplit(link).path
+
+
+def accept(link: str, name: str = "Anna") -> Client:
+    """In a browser of their own."""
+    client = Client()
+    assert client.post(at(link), {"name": name, "password": CHOSEN}).status_code == 302
+    return client
+
+
+def signs_in(email: str, password: str) -> bool:
+    return bool(Client().post(SIGN_IN, {"login": email, "password": password}).status_code == 302)
+
+
+def finding(topic: str) -> Finding:
+    return next(one for one in findings(8499) if one.topic == topic)
+
+
+def test_from_an_empty_installation_to_the_first_administrator(clean_database: None) -> None:
+    page = Client().get(SIGN_IN).content.decode()
+    assert "koppel organisations create" in page
+    assert 'type="password"' not in page
+    assert "koppel organisations create" in finding("organisations").text
+    link = made(organisations.app, *MAKE, "--language", "nl")["link"]
+    waiting = Client().get(SIGN_IN, headers={"Accept-Language": "nl"}).content.decode()
+    assert "koppel people link" in waiting
+    assert "heeft nog geen wachtwoord gekozen" in waiting
+    assert not finding("organisations").is_well
+    client = accept(link)
+    assert "Kantoor Noord" in client.get("/").content.decode()
+    assert 'type="password"' in Client().get(SIGN_IN).content.decode()
+    assert finding("organisations").text == "Organisations: 1, with 1 people who may sign in."
+    assert User.objects.get().language == "nl"
+    assert Client().get(at(link)).status_code == 410, "A link works once."
+    (row,) = made(organisations.app, "list")
+    assert (row["name"], row["people"], row["administrators"], row["invited"]) == (
+        "Kantoor Noord", 1, ["anna@noord.example"], [],
+    )  # fmt: skip
+
+
+def test_the_trail_names_the_account_of_the_shell(clean_database: None) -> None:
+    told = made(organisations.app, *MAKE)
+    page = accept(told["link"]).get("/organisation/activity/").content.decode()
+    assert "made the organisation" in page
+    with organisation_scope(told["organisation"]):
+        one = AuditEntry.objects.get(act="organisation.made")
+    assert (one.actor_kind, one.actor_id, one.door) == (ActorKind.OPERATOR, None, Door.CLI)
+    assert one.from_address.startswith("shell")
+
+
+def test_the_mail_goes_out_as_well_in_the_language_asked_for(clean_database: None, settings: Any) -> None:
+    settings.SENDS_MAIL = True
+    told = made(organisations.app, *MAKE, "--language", "nl")
+    (letter,) = deliver(settings)
+    assert told["mailed"] is True
+    assert told["link"] in letter.body
+    assert "U bent uitgenodigd om in Koppel te werken voor Kantoor Noord, als Beheerder." in letter.body
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--name", " ", "--email", "a@b.example"), "A name is needed."),
+        (("--name", "Zuid", "--email", "nobody"), "is not an e-mail address"),
+        (("--name", "kantoor NOORD", "--email", "a@b.example"), "exists already"),
+    ],
+)
+def test_what_cannot_be_made_leaves_nothing_behind(clean_database: None, words: tuple[str, ...], sentence: str) -> None:
+    made(organisations.app, *MAKE)
+    with pytest.raises(Refusal, match=sentence):
+        typed(organisations.app, "create", *words)
+    assert [one["name"] for one in made(organisations.app, "list")] == ["Kantoor Noord"]
+
+
+def test_a_mistyped_address_is_replaced_and_its_link_holds_no_longer(clean_database: None) -> None:
+    first = made(organisations.app, *MAKE)
+    better = made(organisations.app, "add-administrator", first["organisation"], "--email", "hanna@noord.example")
+    assert Client().get(at(first["link"])).status_code == 410
+    accept(better["link"], "Hanna")
+    assert made(organisations.app, "list")[0]["administrators"] == ["hanna@noord.example"]
+
+
+def test_a_member_becomes_administrator_from_the_shell(actor: Any) -> None:
+    ben: Actor = actor("user", name="Ben")
+    email = User.objects.get(pk=ben.user_id).email
+    told = made(organisations.app, "add-administrator", ben.organisation_id, "--email", email)
+    assert told["role"] == "administrator"
+    with organisation_scope(ben.organisation_id):
+        assert Membership.objects.get().role == "administrator"
+        assert AuditEntry.objects.get(act="person.changed").actor_kind == ActorKind.OPERATOR
+
+
+def test_whoever_is_locked_out_gets_in_by_a_link_from_the_shell(actor: Any) -> None:
+    anna: Actor = actor("administrator", name="Anna")
+    email = User.objects.get(pk=anna.user_id).email
+    Authenticator.objects.create(user_id=anna.user_id, type=Authenticator.Type.TOTP, data={})
+    told = made(people.app, "link", email.upper(), "--drop-second-step")
+    assert told["opens"] == "password"
+    client = Client()
+    page = client.get(at(told["link"]), follow=True)
+    assert "Choose a new password" in page.content.decode()
+    done = client.post(page.request["PATH_INFO"], {"password1": CHOSEN, "password2": CHOSEN}, follow=True)
+    assert SIGN_IN in done.content.decode(), "The way on is shown."
+    assert signs_in(email, CHOSEN)
+    assert not signs_in(email, PASSWORD)
+    again = Client().get(at(told["link"]), follow=True).content.decode()
+    assert "This link does not work any more" in again
+    with organisation_scope(anna.organisation_id):
+        acts = AuditEntry.objects.filter(actor_kind=ActorKind.OPERATOR).values_list("act", flat=True)
+        assert set(acts) == {"person.link_made", "person.second_step_reset"}
+
+
+def test_a_link_for_who_was_invited_replaces_the_older_one(clean_database: None) -> None:
+    first = made(organisations.app, *MAKE)
+    told = made(people.app, "link", "anna@noord.example")
+    assert told["opens"] == "invitation"
+    assert Client().get(at(first["link"])).status_code == 410
+    accept(told["link"])
+
+
+def test_nobody_in_particular_gets_no_link(actor: Any) -> None:
+    with pytest.raises(Refusal, match=r"nobody is invited with it"):
+        typed(people.app, "link", "stranger@example.test")
+
+
+def test_a_link_by_mail_leads_to_the_address_that_people_type(actor: Any, settings: Any) -> None:
+    """Whatever the request for it says: it may come by way of a proxy, or from somebody who lies."""
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    settings.PUBLIC_URL = "https://koppel.firm.example"
+    email = User.objects.get(pk=actor().user_id).email
+    mail.outbox = []
+    Client().post("/accounts/password/reset/", {"email": email}, headers={"Host": "127.0.0.1"})
+    assert "https://koppel.firm.example/accounts/password/reset/key/" in mail.outbox[0].body
+
+
+def test_pages_that_promise_mail_say_when_none_is_sent(actor: Any, settings: Any) -> None:
+    actor()
+    assert "sends no mail" in Client().get("/accounts/password/reset/").content.decode()
+    settings.SENDS_MAIL = True
+    assert "sends no mail" not in Client().get("/accounts/password/reset/").content.decode()
+
+
+def test_under_another_address_the_right_one_is_said(clean_database: None) -> None:
+    answer = Client().get("/", headers={"Host": "server:8400", "Accept-Language": "nl"})
+    assert answer.status_code == 400
+    page = answer.content.decode()
+    assert "KOPPEL_PUBLIC_URL=http://server:8400" in page
+    assert "http://localhost:8400" in page
+    assert "<script>alert" not in Client().get("/", headers={"Host": "x<script>alert(1)"}).content.decode()
