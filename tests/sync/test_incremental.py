@@ -67,6 +67,38 @@ def test_a_deleted_entry_is_flagged_by_the_full_comparison_and_not_before(synced
     assert synced.is_exact()
 
 
+@pytest.mark.parametrize("later", [True, False])
+def test_an_entry_that_moved_to_another_period_changed_and_was_not_deleted(synced: Synced, later: bool) -> None:
+    """Also when the next sync is a full comparison, whose old period no longer has it."""
+    synced.sync()
+    periods = sorted({one.period for one in synced.rows("entries")})  # type: ignore[attr-defined]
+    old, new = (periods[0], periods[-1]) if later else (periods[-1], periods[0])
+    moved = synced.rows("entries", period=old)[0]
+    synced.change(move={moved.number: new})  # type: ignore[attr-defined]
+    run = synced.sync(full=True)
+    with organisation_scope(synced.actor.organisation_id):
+        logged = Change.objects.filter(run_id=run.pk, resource__in=["entries", "entry_lines"])
+        logged_keys = {one.external_id: one.kind for one in logged}
+    assert moved.external_id in logged_keys
+    assert set(logged_keys.values()) == {"changed"}
+    assert synced.rows("entries", external_id=moved.external_id)[0].period == new  # type: ignore[attr-defined]
+    assert synced.part(run, "entries").state == "done"
+    assert synced.is_exact()
+
+
+def test_a_comparison_that_broke_off_after_its_changes_were_read_is_still_made(synced: Synced) -> None:
+    synced.sync()
+    gone = synced.rows("entries")[5]
+    synced.change(delete=[gone.number])  # type: ignore[attr-defined]
+    synced.sandbox.fault("journaltransaction", kind="status", status=500, times=50, skip=1)
+    run = synced.sync(full=True)
+    assert run.state == "queued"
+    assert synced.part(run, "entries").state == "running", "what changed is read, the comparison is to come"
+    synced.sandbox.control("faults", method="DELETE")
+    synced.perform(run.pk)
+    assert gone.external_id not in synced.keys("entries")
+
+
 def test_a_line_that_left_its_entry_is_gone_with_the_next_sync(synced: Synced) -> None:
     synced.sync()
     line = next(one for one in synced.rows("entry_lines") if one.line_number == 3)  # type: ignore[attr-defined]

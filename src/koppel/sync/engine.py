@@ -24,7 +24,7 @@ from koppel.kit.database import Connection
 from koppel.sync import ledger
 from koppel.sync.errors import Fenced, TurnOver
 from koppel.sync.ledger import Count, Held, Mark
-from koppel.sync.pages import Applied, PageWriter, after
+from koppel.sync.pages import CHILDREN, Applied, PageWriter, after
 
 HEARTBEAT_SECONDS = 5
 WAITING_ROWS, WAITING_SECONDS = 1000, 0.5
@@ -155,32 +155,46 @@ class _Reader:
     async def _read(self, spec: ResourceSpec, mark: Mark) -> None:
         if not mark.cursor or self._is_of_before(mark):
             mark = self._begun(spec, mark)
+        mark = await self._read_to_end(spec, mark)
+        if self._comes_first(mark):
+            await self._read_to_end(spec, self._begun(spec, mark, complete=True))
+
+    async def _read_to_end(self, spec: ResourceSpec, mark: Mark) -> Mark:
+        """Of what was begun. The checkpoint afterwards, with which another read can begin."""
         writer = PageWriter(self._held, self._connector, spec.key)
-        cursor = mark.cursor or mark.position or None
         while True:
+            cursor = mark.cursor or mark.position or None
             page = await self._connector.read_page(
                 self._session, spec.key, ReadMode(mark.read_mode), self._window, cursor
             )
             mark = await self._take(writer, spec.key, mark, page)
             if not mark.cursor:
-                return
-            cursor = mark.cursor
+                return mark
 
     def _is_of_before(self, mark: Mark) -> bool:
         """Another run left this read half done; who asks for a full one now means from here on."""
         started = mark.read_started_at
         return self._held.full and (started is None or started < self._held.created_at)
 
-    def _begun(self, spec: ResourceSpec, mark: Mark) -> Mark:
-        """A new read: complete at first, on demand, on the week day, and when more years are wanted; else the best way the
-        vendor has to tell what changed."""
+    def _is_full_due(self, mark: Mark) -> bool:
+        """At first, on demand, on the week day, and when more years are wanted."""
         wanted = self._wanted
-        is_full = (
+        return (
             self._held.full or not mark.position or mark.fiscal_years_back < wanted.fiscal_years_back
             or full_comparison_is_due(mark.last_full_at, wanted.full_comparison_weekday, now())
         )  # fmt: skip
+
+    def _comes_first(self, mark: Mark) -> bool:
+        """What changed is read before all is compared: an entry that moved to another period is then known to be there, and
+        its absence from the old one is no deletion."""
+        return mark.read_mode == ReadMode.MODIFIED_SINCE and self._is_full_due(mark)
+
+    def _begun(self, spec: ResourceSpec, mark: Mark, *, complete: bool = False) -> Mark:
+        """A new read, complete or in the best way that the vendor has to tell what changed."""
+        changes_first = bool(mark.position) and not mark.is_baseline and spec.key in CHILDREN
+        is_full = complete or (self._is_full_due(mark) and not changes_first)
         mode = ReadMode.FULL if is_full else spec.read_modes[0]
-        years = wanted.fiscal_years_back if is_full else mark.fiscal_years_back
+        years = self._wanted.fiscal_years_back if is_full else mark.fiscal_years_back
         return replace(
             mark, cursor="", read_mode=mode, read_id=mark.read_id + 1, read_started_at=now(), fiscal_years_back=years,
             is_confirming=False, is_torn=False, seen=0,
@@ -188,7 +202,7 @@ class _Reader:
 
     async def _take(self, writer: PageWriter, resource: str, mark: Mark, page: Page) -> Mark:
         """Commit the page, or let it wait for the next one: it is small, and nothing more of its resource is asked for."""
-        self._waiting.append(_Waiting(writer, resource, mark, page))
+        self._waiting.append(_Waiting(writer, resource, mark, page, more_follows=self._comes_first(mark)))
         if _can_wait(mark, page) and not self._is_full():
             return after(replace(mark, cursor=page.next or ""), page)
         return await self._commit()
@@ -229,6 +243,8 @@ class _Waiting:
     resource: str
     mark: Mark
     page: Page
+    more_follows: bool = False
+    """Another read of the resource comes after this one: its part of the run is not done."""
     since: float = field(default_factory=time.monotonic)
 
     @property
@@ -236,10 +252,12 @@ class _Waiting:
         return len(self.page.records) + sum(len(one.children) for one in self.page.records)
 
     async def applied(self, connection: Connection) -> Applied:
-        if not _is_quiet(self.mark, self.page):
-            return await self.writer.apply(connection, self.mark, self.page)
-        new = after(replace(self.mark, cursor=self.page.next or ""), self.page)
-        return Applied(new, Count("running" if new.cursor else "done", new.read_mode), touched=False)
+        if _is_quiet(self.mark, self.page):
+            new = after(replace(self.mark, cursor=self.page.next or ""), self.page)
+            applied = Applied(new, Count("running" if new.cursor else "done", new.read_mode), touched=False)
+        else:
+            applied = await self.writer.apply(connection, self.mark, self.page)
+        return replace(applied, count=replace(applied.count, state="running")) if self.more_follows else applied
 
 
 def _can_wait(mark: Mark, page: Page) -> bool:

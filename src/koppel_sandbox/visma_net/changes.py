@@ -11,6 +11,7 @@ from koppel_sandbox.visma_net.stored import Batch, Stored
 
 STAMP = re.compile(rb'"lastModifiedDateTime":"[^"]*"')
 NUMBER = re.compile(rb'"batchNumber":"[^"]*"')
+PERIOD = re.compile(rb'("(?:postPeriod|financialPeriod)":)"[^"]*"')
 LINE_NUMBER = re.compile(rb'^\{"lineNumber":(\d+)')
 
 
@@ -24,9 +25,10 @@ class Later:
 
 
 def apply(stored: Stored, asked: Mapping[str, Any], stamp: str) -> dict[str, int]:
-    """`delete`: [number], `edit`: {number: description}, `drop_lines`: {number: [line number]}, `insert`: {new number: like
-    which number} (at the front), `touch_all`: true. A batch is stamped when it is changed. How many of each were done."""
+    """`delete`: [number], `edit`: {number: description}, `drop_lines`: {number: [line number]}, `move`: {number: to
+    which period}, `insert`: {new number: like which number} (at the front), `touch_all`: true. A batch is stamped when it is changed. How many of each were done."""
     gone, edits, lines = set(asked.get("delete", ())), asked.get("edit", {}), asked.get("drop_lines", {})
+    moves = asked.get("move", {})
     before = len(stored.batches)
     stored.batches = [one for one in stored.batches if one.key[1] not in gone]
     done = {"deleted": before - len(stored.batches), "edited": 0, "inserted": 0}
@@ -36,7 +38,9 @@ def apply(stored: Stored, asked: Mapping[str, Any], stamp: str) -> dict[str, int
             _describe(one, edits[number])
         if number in lines:
             one.lines = [line for line in one.lines if _line_number(line) not in lines[number]]
-        if number in edits or number in lines or asked.get("touch_all"):
+        if number in moves:
+            _move(one, moves[number])
+        if number in edits or number in lines or number in moves or asked.get("touch_all"):
             _stamp(one, stamp)
             done["edited"] += 1
     for number, like in asked.get("insert", {}).items():
@@ -71,6 +75,12 @@ def _describe(one: Batch, description: str) -> None:
     head = json.loads(one.head + b"]}", parse_float=str)
     old = b'"description":' + shapes.encode(head["description"])
     one.head = one.head.replace(old, b'"description":' + shapes.encode(description))
+
+
+def _move(one: Batch, period: str) -> None:
+    """Posted again in another period."""
+    one.head = PERIOD.sub(rb"\1" + shapes.encode(period), one.head)
+    one.period = period
 
 
 def _stamp(one: Batch, stamp: str) -> None:
