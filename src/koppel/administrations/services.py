@@ -179,9 +179,12 @@ def mark(organisation_id: int, administration_id: int, status: Status, *, code: 
 def mark_complete(organisation_id: int, administration_id: int, as_of: datetime) -> bool:
     """Every available resource was read. True when this made the administration active for the first time."""
     found = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
-    first = found.filter(activated_at=None).update(activated_at=timezone.now()) == 1
+    complete = {"complete_as_of": as_of, "status": Status.ACTIVE, "status_code": "", "status_reason": ""}
     on = found.exclude(status=Status.DEACTIVATED)
-    if not on.update(complete_as_of=as_of, status=Status.ACTIVE, status_code="", status_reason=""):
+    if on.exclude(activated_at=None).update(**complete):
+        return False
+    first = found.filter(activated_at=None).update(activated_at=timezone.now()) == 1
+    if not on.update(**complete):
         found.update(complete_as_of=as_of)
     return first
 

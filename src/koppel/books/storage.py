@@ -90,7 +90,8 @@ async def insert_new(
     found = {}
     for resource, records, parents in levels:
         found[resource] = await stage(connection, place, resource, records, parents)
-        await merge(connection, place, resource, found[resource])
+        if found[resource].is_any:
+            await merge(connection, place, resource)
     return found
 
 
@@ -108,7 +109,7 @@ async def _insert_in_parts(
                 await inserting
             if rows:
                 await _copy(connection, table(resource), rows, half)
-                inserting = asyncio.create_task(_insert(connection, place, _insert_sql(table(resource), half)))
+                inserting = asyncio.create_task(_insert(connection, place, _insert_sql(table(resource), half), {}))
                 await asyncio.sleep(0)  # now it is sent
     finally:
         if inserting:
@@ -142,10 +143,11 @@ async def stage(
     return written
 
 
-async def merge(connection: Connection, place: Place, resource: str, written: Written) -> None:
-    """Take over what was staged."""
-    if written.is_any:
-        await _insert(connection, place, _upsert_sql(table(resource)))
+async def merge(
+    connection: Connection, place: Place, resource: str, *, beside: str = "", values: Mapping[str, object] | None = None
+) -> None:
+    """Take over what was staged. `beside`: queries of a WITH clause, which see the books as they were, and their values."""
+    await _insert(connection, place, f"{beside}{_upsert_sql(table(resource))}", values or {})
 
 
 async def absent(
@@ -290,8 +292,9 @@ async def _copy(connection: Connection, one: Table, rows: Iterable[tuple[Any, ..
                 await copy.write(filled)
 
 
-async def _insert(connection: Connection, place: Place, statement: str) -> None:
-    await connection.execute(statement, [place.organisation_id, place.administration_id, place.at, place.at])
+async def _insert(connection: Connection, place: Place, statement: str, values: Mapping[str, object]) -> None:
+    own = {"organisation": place.organisation_id, "administration": place.administration_id, "at": place.at}
+    await connection.execute(statement, {**values, **own})
 
 
 @cache
@@ -301,7 +304,8 @@ def _insert_sql(one: Table, half: int = 0) -> str:
     selected = [f"{name}::numeric" if kinds.get(name) == "numeric" else name for name in columns]
     return (
         f"INSERT INTO {one.name} (organisation_id, administration_id, first_seen, last_changed, deleted_at,"  # noqa: S608
-        f" {', '.join(columns)}) SELECT %s, %s, %s, %s, NULL, {', '.join(selected)} FROM {one.incoming(half)}"
+        f" {', '.join(columns)}) SELECT %(organisation)s, %(administration)s, %(at)s, %(at)s, NULL,"
+        f" {', '.join(selected)} FROM {one.incoming(half)}"
     )
 
 

@@ -93,6 +93,35 @@ LEFT JOIN LATERAL (
 ORDER BY used.account
 """
 
+_DIFFERING = """
+WITH stated AS (
+  SELECT left(period, 4) AS year, account, ledger, branch, period, opening, closing
+  FROM books_balance
+  WHERE administration_id = %(administration)s AND deleted_at IS NULL AND balance_type = 'actual'
+), opening AS (
+  SELECT year, account, sum(opening) AS amount FROM (
+    SELECT DISTINCT ON (year, account, ledger, branch) year, account, opening
+    FROM stated ORDER BY year, account, ledger, branch, period
+  ) first GROUP BY year, account
+), closing AS (
+  SELECT year, account, sum(closing) AS amount FROM (
+    SELECT DISTINCT ON (year, account, ledger, branch) year, account, closing
+    FROM stated ORDER BY year, account, ledger, branch, period DESC
+  ) last GROUP BY year, account
+), movement AS (
+  SELECT left(entry.period, 4) AS year, line.account, sum(line.debit - line.credit) AS amount
+  FROM books_entry_line line
+  JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
+  WHERE line.administration_id = %(administration)s AND line.deleted_at IS NULL AND entry.deleted_at IS NULL
+    AND entry.status = 'posted' AND entry.balance_type = 'actual'
+  GROUP BY 1, 2
+)
+SELECT * FROM (
+  SELECT year, account, coalesce(opening.amount, 0) + coalesce(movement.amount, 0) - closing.amount AS difference
+  FROM closing LEFT JOIN opening USING (year, account) LEFT JOIN movement USING (year, account)
+) compared WHERE difference <> 0 ORDER BY year, account
+"""
+
 _FISCAL_YEARS = """
 SELECT left(period, 4), max(period) FROM (
   SELECT period FROM books_entry WHERE administration_id = %(administration)s AND deleted_at IS NULL
@@ -137,6 +166,17 @@ def trial_balance(administration_id: int, fiscal_year: str, to_period: str) -> T
     with connection.cursor() as cursor:
         cursor.execute(_TRIAL_BALANCE, values)
         return TrialBalance(fiscal_year, to_period, tuple(AccountBalance(*row) for row in cursor.fetchall()))
+
+
+def differing_accounts(administration_id: int) -> dict[str, list[tuple[str, Decimal]]]:
+    """By fiscal year, the accounts whose closing balance is not what the source states, and by how much: ours less the
+    source's. Years and accounts that agree are absent; so are those of which the source states nothing."""
+    found: dict[str, list[tuple[str, Decimal]]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_DIFFERING, {"administration": administration_id})
+        for year, account, difference in cursor.fetchall():
+            found.setdefault(year, []).append((account, difference))
+    return found
 
 
 def movement_by_period(administration_id: int, fiscal_year: str) -> dict[tuple[str, str], Decimal]:

@@ -229,8 +229,7 @@ class Budgets:
         keys |= {Key(key.app_id, "") for (key, _organisation), report in told.items() if report.errors}
         asked_at = time.monotonic()
         async with self._database.for_installation() as connection:
-            states, now = await _read(connection, keys)
-            down = await _down(connection, {key.app_id for key, _ in asking}, now)
+            states, down, now = await _read(connection, keys)
             grants: dict[Place, Grant] = {}
             for (key, organisation), report in told.items():
                 allowance.report(
@@ -324,8 +323,11 @@ def _seconds(text: str, default: float) -> float:
 _decode = msgspec.json.Decoder(Allowance)
 
 _READ = """
-SELECT app_id, company, state::text, extract(epoch FROM clock_timestamp())::float8 FROM connections_budget
- WHERE (app_id, company) IN (SELECT * FROM unnest(%s::bigint[], %s::text[])) ORDER BY app_id, company FOR UPDATE
+SELECT budget.app_id, budget.company, budget.state::text, app.state::text, extract(epoch FROM clock_timestamp())::float8
+  FROM connections_budget budget
+  LEFT JOIN connections_budget app ON app.app_id = budget.app_id AND app.company = ''
+ WHERE (budget.app_id, budget.company) IN (SELECT * FROM unnest(%s::bigint[], %s::text[]))
+ ORDER BY budget.app_id, budget.company FOR UPDATE OF budget
 """
 _ADD = """
 INSERT INTO connections_budget (app_id, company, state, at)
@@ -339,27 +341,19 @@ UPDATE connections_budget budget SET state = new.state::jsonb, at = now()
 """
 
 
-async def _read(connection: Connection, keys: Iterable[Key]) -> tuple[dict[Key, Allowance], float]:
-    """The documents, locked in one order by everybody, and the database's time."""
+async def _read(connection: Connection, keys: Iterable[Key]) -> tuple[dict[Key, Allowance], dict[int, float], float]:
+    """The documents, locked in one order by everybody; app registrations through which too much failed lately, and how long to
+    leave them alone; and the database's time."""
     wanted = sorted(keys)
     columns = [[one.app_id for one in wanted], [one.company for one in wanted]]
     rows = await (await connection.execute(_READ, columns)).fetchall()
     if len(rows) < len(wanted):
         await connection.execute(_ADD, columns)
         rows = await (await connection.execute(_READ, columns)).fetchall()
-    return {Key(app_id, company): _decode.decode(state) for app_id, company, state, _now in rows}, rows[-1][3]
-
-
-async def _down(connection: Connection, app_ids: Iterable[int], now: float) -> dict[int, float]:
-    """App registrations through which too much failed lately, and how long to leave them alone."""
-    found = await connection.execute(
-        "SELECT app_id, state::text FROM connections_budget WHERE company = '' AND app_id = ANY(%s)", [list(app_ids)]
-    )
-    waits = {
-        app_id: allowance.errors_wait_seconds(now, _decode.decode(state), APP_ERRORS_MAX)
-        for app_id, state in await found.fetchall()
-    }
-    return {app_id: seconds for app_id, seconds in waits.items() if seconds > 0}
+    states, now = {Key(app_id, company): _decode.decode(state) for app_id, company, state, *_rest in rows}, rows[-1][4]
+    apps = {app_id: _decode.decode(app) for app_id, _company, _state, app, _now in rows if app}
+    waits = {app_id: allowance.errors_wait_seconds(now, one, APP_ERRORS_MAX) for app_id, one in apps.items()}
+    return states, {app_id: seconds for app_id, seconds in waits.items() if seconds > 0}, now
 
 
 async def _write(connection: Connection, states: Mapping[Key, Allowance]) -> None:

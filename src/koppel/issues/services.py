@@ -33,6 +33,37 @@ def raise_issue(
         return bool(cursor.fetchone()[0])
 
 
+_KEEP = """
+WITH wrong AS (
+  SELECT code, detail_key, facts::jsonb
+    FROM unnest(%(of)s::text[], %(details)s::text[], %(facts)s::text[]) AS one (code, detail_key, facts)
+), right_again AS (
+  UPDATE issues_issue issue SET resolved_at = now()
+   WHERE organisation_id = %(organisation)s AND subject_kind = %(kind)s AND subject_id = %(subject)s AND code = ANY(%(codes)s)
+     AND resolved_at IS NULL
+     AND NOT EXISTS (SELECT FROM wrong WHERE wrong.code = issue.code AND wrong.detail_key = issue.detail_key)
+)
+INSERT INTO issues_issue (organisation_id, code, subject_kind, subject_id, detail_key, facts, raised_at, last_seen_at)
+SELECT %(organisation)s, code, %(kind)s, %(subject)s, detail_key, facts, now(), now() FROM wrong
+    ON CONFLICT (organisation_id, subject_kind, subject_id, code, detail_key) WHERE resolved_at IS NULL
+    DO UPDATE SET facts = excluded.facts, last_seen_at = now()
+"""
+
+
+def keep_issues(organisation_id: int, subject: Subject, wrong: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+    """Of these codes exactly these details are open afterwards, each with its facts: {code: {detail: facts}}."""
+    found = {(code, detail[:200]): facts for code, details in wrong.items() for detail, facts in details.items()}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _KEEP,
+            {
+                "organisation": organisation_id, "kind": subject[0], "subject": subject[1], "codes": list(wrong),
+                "of": [code for code, _detail in found], "details": [detail for _code, detail in found],
+                "facts": [json.dumps(dict(facts)) for facts in found.values()],
+            },
+        )  # fmt: skip
+
+
 def resolve_for_many(organisation_id: int, kind: str, ids: Collection[int], codes: Collection[str]) -> int:
     """Close the open issues of these codes of many subjects. How many were open."""
     found = Issue.objects.filter(
@@ -51,15 +82,3 @@ def resolve_issues(organisation_id: int, subject: Subject, *codes: str, detail_k
     if detail_key is not None:
         found = found.filter(detail_key=detail_key)
     return found.update(resolved_at=timezone.now())
-
-
-def open_issues(organisation_id: int, subject: Subject, codes: Collection[str]) -> list[tuple[str, str]]:
-    """(code, detail) of the subject's open issues of these codes."""
-    found = Issue.objects.filter(
-        organisation_id=organisation_id,
-        subject_kind=subject[0],
-        subject_id=subject[1],
-        code__in=codes,
-        resolved_at=None,
-    )
-    return list(found.values_list("code", "detail_key"))

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from psycopg import AsyncConnection, adapters
+from psycopg import AsyncConnection, AsyncCursor, adapters
 from psycopg.types.string import BytesBinaryDumper
 from psycopg_pool import AsyncConnectionPool
 
@@ -49,11 +49,14 @@ class Database:
             yield cls(pool)
 
     @asynccontextmanager
-    async def scoped(self, organisation_id: int) -> AsyncIterator[Connection]:
-        """One transaction that may touch this organisation's rows; committed at the end of the block."""
+    async def scoped(self, organisation_id: int, *, holding: str = "") -> AsyncIterator[Connection]:
+        """One transaction that may touch this organisation's rows; committed at the end of the block.
+
+        `holding` is a statement without parameters, sent together with BEGIN; unless it finds a row, `NothingHeld` is
+        raised."""
         if organisation_id <= INSTALLATION:
             raise ValueError("An organisation's scope needs the id of an organisation.")
-        async with self._transaction(organisation_id) as connection:
+        async with self._transaction(organisation_id, holding) as connection:
             yield connection
 
     @asynccontextmanager
@@ -63,14 +66,27 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def _transaction(self, scope: int) -> AsyncIterator[Connection]:
+    async def _transaction(self, scope: int, holding: str = "") -> AsyncIterator[Connection]:
         async with self._pool.connection() as connection:
             # Begin and scope in one round trip; the pool's block commits, or rolls back what raised.
-            await connection.execute(_BEGIN.format(int(scope)).encode())
+            begun = await connection.execute(f"{_BEGIN.format(int(scope))}; {holding}".encode())
             try:
+                if holding and not _has_found(begun):
+                    raise NothingHeld
                 yield connection
             finally:
                 _used_at[connection] = time.monotonic()
+
+
+class NothingHeld(LookupError):
+    """What the transaction was to hold is not there."""
+
+
+def _has_found(cursor: AsyncCursor[tuple[Any, ...]]) -> bool:
+    """Whether the last of several statements found a row."""
+    while cursor.nextset():
+        pass
+    return cursor.rowcount > 0
 
 
 _BEGIN = "BEGIN; SELECT set_config('koppel.organisation', '{}', true)"

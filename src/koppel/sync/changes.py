@@ -15,17 +15,25 @@ OF_A_PERIOD = ("entries", "entry_lines", "balances")
 """Their partition is a period, so that a change in a closed one can be told."""
 
 
-async def log_staged(connection: Connection, held: Held, resource: str) -> None:
-    """What is staged for a resource: added or changed. A record that was gone and is back counts as added."""
-    await connection.execute(_staged_sql(resource), _values(held, resource))
+@cache
+def logging(resource: str) -> str:
+    """A query of a WITH clause beside the merge of what is staged for a resource: added or changed. A record that was gone and
+    is back counts as added. Its values are those of `values`."""
+    one = storage.table(resource)
+    return (
+        f"logged AS ({_HEAD} incoming.external_id, CASE WHEN row.external_id IS NULL OR row.deleted_at IS NOT NULL"
+        f" THEN 'added' ELSE 'changed' END, now(), row.raw, incoming.raw, {_period(resource, 'incoming')}"
+        f" FROM {one.incoming()} incoming LEFT JOIN {one.name} row"
+        " ON row.administration_id = %(administration)s AND row.external_id = incoming.external_id)"
+    )
 
 
 async def log_deleted(connection: Connection, held: Held, resource: str, keys: Sequence[str]) -> None:
     """Before the rows are flagged."""
-    await connection.execute(_deleted_sql(resource), {**_values(held, resource), "keys": list(keys)})
+    await connection.execute(_deleted_sql(resource), {**values(held, resource), "keys": list(keys)})
 
 
-def _values(held: Held, resource: str) -> dict[str, object]:
+def values(held: Held, resource: str) -> dict[str, object]:
     return {
         "organisation": held.organisation_id, "administration": held.administration_id, "run": held.id,
         "resource": resource,
@@ -36,17 +44,6 @@ _HEAD = (
     "INSERT INTO sync_change (organisation_id, administration_id, run_id, resource, external_id, kind, at, before, after,"
     " period, in_closed_period) SELECT %(organisation)s, %(administration)s, %(run)s, %(resource)s,"
 )
-
-
-@cache
-def _staged_sql(resource: str) -> str:
-    one = storage.table(resource)
-    return (
-        f"{_HEAD} incoming.external_id, CASE WHEN row.external_id IS NULL OR row.deleted_at IS NOT NULL"
-        f" THEN 'added' ELSE 'changed' END, now(), row.raw, incoming.raw, {_period(resource, 'incoming')}"
-        f" FROM {one.incoming()} incoming LEFT JOIN {one.name} row"
-        " ON row.administration_id = %(administration)s AND row.external_id = incoming.external_id"
-    )
 
 
 @cache

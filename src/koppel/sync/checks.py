@@ -6,8 +6,8 @@ from django.db import connection
 from django.db.models import Count, Min
 
 from koppel.administrations.models import Administration
-from koppel.books.trial_balance import fiscal_years, trial_balance
-from koppel.issues.services import open_issues, raise_issue, resolve_issues
+from koppel.books.trial_balance import differing_accounts
+from koppel.issues.services import keep_issues
 from koppel.sync.models import RejectedRecord
 
 Wrong = dict[str, dict[str, object]]
@@ -43,12 +43,7 @@ def check(organisation_id: int, administration_id: int) -> None:
         "records_rejected": _rejected(organisation_id, administration_id),
         "closed_period_changed": _closed_periods(administration_id),
     }
-    for code, found in wrong.items():
-        for detail, facts in found.items():
-            raise_issue(organisation_id, code, subject, facts, detail_key=detail)
-    still = {(code, detail[:200]) for code, found in wrong.items() for detail in found}
-    for code, detail in set(open_issues(organisation_id, subject, wrong)) - still:
-        resolve_issues(organisation_id, subject, code, detail_key=detail)
+    keep_issues(organisation_id, subject, wrong)
 
 
 def _unbalanced(administration_id: int) -> Wrong:
@@ -60,10 +55,9 @@ def _unbalanced(administration_id: int) -> Wrong:
 
 def _balances(administration_id: int) -> Wrong:
     found: Wrong = {}
-    for year, last in fiscal_years(administration_id).items():
-        if accounts := trial_balance(administration_id, year, last).differing:
-            named = ", ".join(f"{one.code} ({plain(one.difference)})" for one in accounts[:ACCOUNTS_NAMED])
-            found[year] = {"year": year, "count": len(accounts), "accounts": named}
+    for year, accounts in differing_accounts(administration_id).items():
+        named = ", ".join(f"{code} ({plain(difference)})" for code, difference in accounts[:ACCOUNTS_NAMED])
+        found[year] = {"year": year, "count": len(accounts), "accounts": named}
     if found:
         currency = Administration.objects.values_list("base_currency", flat=True).get(pk=administration_id)
         for facts in found.values():

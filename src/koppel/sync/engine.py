@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -120,14 +121,14 @@ class _Reader:
         if self._held.resources is not None:
             specs = [one for one in specs if one.key in self._held.resources]
         async with self._transaction() as connection:
-            states = await ledger.plan(
+            parts = await ledger.plan(
                 connection, self._held, [(one.key, "" if one.available else one.why_not) for one in specs]
             )
-            marks = await ledger.read_marks(connection, self._held)
         try:
             for position, spec in enumerate(specs):
-                if states[spec.key] in ("waiting", "running"):
-                    await self._read_or_note(spec, marks.get(spec.key) or Mark(), is_first=position == 0)
+                state, mark = parts[spec.key]
+                if state in ("waiting", "running"):
+                    await self._read_or_note(spec, mark or Mark(), is_first=position == 0)
         except (ConnectorError, TurnOver):
             if self._waiting:
                 await self._commit()
@@ -227,12 +228,8 @@ class _Reader:
         self._outcome.touched |= touched
         return kept[-1][1]
 
-    @contextlib.asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Connection]:
-        """In the organisation's scope and only while the run is ours."""
-        async with self._runtime.database.scoped(self._held.organisation_id) as connection:
-            await ledger.hold(connection, self._held)
-            yield connection
+    def _transaction(self) -> AbstractAsyncContextManager[Connection]:
+        return ledger.holding(self._runtime.database, self._held)
 
 
 @dataclass(frozen=True)

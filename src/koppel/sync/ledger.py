@@ -1,6 +1,7 @@
-"""The engine's own rows: runs, parts and checkpoints, over async psycopg. Every page's transaction begins with `hold`."""
+"""The engine's own rows: runs, parts and checkpoints, over async psycopg. Every page's transaction is one of `holding`."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,7 @@ import msgspec
 from psycopg.rows import class_row
 
 from koppel.connector.contract import Rejected
-from koppel.kit.database import Connection
+from koppel.kit.database import Connection, Database, NothingHeld
 from koppel.sync.errors import Fenced
 
 STALLED_SECONDS = 15
@@ -103,14 +104,18 @@ async def exists(connection: Connection, run_id: int) -> bool:
     return await found.fetchone() is not None
 
 
-async def hold(connection: Connection, held: Held) -> None:
-    """Lock the run for this transaction. Raises `Fenced` when it is no longer ours."""
-    found = await connection.execute(
-        "SELECT 1 FROM sync_run WHERE id = %s AND attempt = %s AND state = 'running' FOR NO KEY UPDATE",
-        [held.id, held.attempt],
+@asynccontextmanager
+async def holding(database: Database, held: Held) -> AsyncIterator[Connection]:
+    """A transaction in the organisation's scope in which the run is locked. Raises `Fenced` when it is no longer ours."""
+    ours = (
+        f"SELECT 1 FROM sync_run WHERE id = {held.id:d} AND attempt = {held.attempt:d} AND state = 'running'"  # noqa: S608
+        " FOR NO KEY UPDATE"
     )
-    if await found.fetchone() is None:
-        raise Fenced
+    try:
+        async with database.scoped(held.organisation_id, holding=ours) as connection:
+            yield connection
+    except NothingHeld:
+        raise Fenced from None
 
 
 async def beat(connection: Connection, held: Held) -> bool:
@@ -143,8 +148,11 @@ async def forgive(connection: Connection, held: Held) -> None:
     await connection.execute("UPDATE sync_run SET failures = 0 WHERE id = %s", [held.id])
 
 
-async def plan(connection: Connection, held: Held, resources: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Write the parts of the run (resource, why not or '') once; the state of each part."""
+async def plan(
+    connection: Connection, held: Held, resources: Sequence[tuple[str, str]]
+) -> dict[str, tuple[str, Mark | None]]:
+    """Write the parts of the run (resource, why not or '') once. The state of each part, and how far its resource got; None
+    when it was never read."""
     await connection.execute(
         "INSERT INTO sync_run_resource (organisation_id, run_id, resource, position, state, mode, pages, rows, lines,"
         " added, changed, deleted, rejected, reason)"
@@ -154,18 +162,17 @@ async def plan(connection: Connection, held: Held, resources: Sequence[tuple[str
         " ON CONFLICT (run_id, resource) DO NOTHING",
         [held.organisation_id, held.id, [key for key, _why in resources], [why for _key, why in resources]],
     )
-    found = await connection.execute("SELECT resource, state FROM sync_run_resource WHERE run_id = %s", [held.id])
-    return dict(await found.fetchall())
-
-
-async def read_marks(connection: Connection, held: Held) -> dict[str, Mark]:
-    """By resource; one that was never read has none."""
-    names = [one.name for one in fields(Mark)]
+    names = ", ".join(f"mark.{one.name}" for one in fields(Mark))
     found = await connection.execute(
-        f"SELECT resource, {', '.join(names)} FROM sync_checkpoint WHERE administration_id = %s",  # noqa: S608
-        [held.administration_id],
+        f"SELECT part.resource, part.state, mark.id, {names} FROM sync_run_resource part"  # noqa: S608
+        " LEFT JOIN sync_checkpoint mark ON mark.administration_id = %s AND mark.resource = part.resource"
+        " WHERE part.run_id = %s",
+        [held.administration_id, held.id],
     )
-    return {str(resource): Mark(*values) for resource, *values in await found.fetchall()}
+    return {
+        str(resource): (str(state), Mark(*values) if mark_id else None)
+        for resource, state, mark_id, *values in await found.fetchall()
+    }
 
 
 Kept = tuple[str, Mark, Count]
@@ -299,8 +306,9 @@ async def forget_old_rejected(
     )
 
 
-async def forget_rejected(connection: Connection, held: Held, resource: str, keys: list[str]) -> None:
-    await connection.execute(
-        "DELETE FROM sync_rejected_record WHERE administration_id = %s AND resource = ANY(%s) AND external_id = ANY(%b)",
-        [held.administration_id, [resource], keys],
+def forgetting_rejected(staged: str) -> str:
+    """A query of a WITH clause: what is staged in this table was understood. Values: `administration`, `resource`."""
+    return (
+        "understood AS (DELETE FROM sync_rejected_record WHERE administration_id = %(administration)s"  # noqa: S608
+        f" AND resource = %(resource)s AND external_id IN (SELECT external_id FROM {staged}))"
     )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 
 from koppel.books import storage
 from koppel.connector.contract import Connector, Page, ReadMode, Record, Snapshot
@@ -86,9 +87,8 @@ class PageWriter:
         for level, each, parents in levels:
             written = found[level] = await storage.stage(connection, place, level, each, parents)
             if written.is_any:
-                await changes.log_staged(connection, self._held, level)
-                await storage.merge(connection, place, level, written)
-                await ledger.forget_rejected(connection, self._held, level, written.added + written.changed)
+                values = changes.values(self._held, level)
+                await storage.merge(connection, place, level, beside=_beside(level), values=values)
         return found
 
     async def _insert(
@@ -175,6 +175,11 @@ class PageWriter:
             "running" if new.cursor else "done", new.read_mode, page.expected_total, 1, len(page.records), counts.lines,
             counts.added, counts.changed, counts.deleted, counts.rejected,
         )  # fmt: skip
+
+
+@cache
+def _beside(level: str) -> str:
+    return f"WITH {changes.logging(level)}, {ledger.forgetting_rejected(storage.table(level).incoming())} "
 
 
 def after(mark: Mark, page: Page) -> Mark:

@@ -25,8 +25,9 @@ class Later:
 
 
 def apply(stored: Stored, asked: Mapping[str, Any], stamp: str) -> dict[str, int]:
-    """`delete`: [number], `edit`: {number: description}, `drop_lines`: {number: [line number]}, `move`: {number: to
-    which period}, `insert`: {new number: like which number} (at the front), `touch_all`: true. A batch is stamped when it is changed. How many of each were done."""
+    """`delete`: [number], `edit`: {number: description}, `drop_lines`: {number: [line number]}, `move`: {number: period},
+    `insert`: {new number: like which number} (at the front), `touch_all`: true. A batch is stamped when it is changed. How
+    many of each were done."""
     gone, edits, lines = set(asked.get("delete", ())), asked.get("edit", {}), asked.get("drop_lines", {})
     moves = asked.get("move", {})
     before = len(stored.batches)
