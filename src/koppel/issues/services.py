@@ -33,6 +33,12 @@ def raise_issue(
         return bool(cursor.fetchone()[0])
 
 
+_RESOLVE = """
+UPDATE issues_issue SET resolved_at = now()
+ WHERE organisation_id = %(organisation)s AND subject_kind = %(kind)s AND subject_id = %(subject)s AND resolved_at IS NULL
+   AND (%(codes)s::text[] IS NULL OR code = ANY(%(codes)s::text[]))
+   AND (%(detail)s::text IS NULL OR detail_key = %(detail)s)
+"""
 _KEEP = """
 WITH wrong AS (
   SELECT code, detail_key, facts::jsonb
@@ -74,11 +80,12 @@ def resolve_for_many(organisation_id: int, kind: str, ids: Collection[int], code
 
 def resolve_issues(organisation_id: int, subject: Subject, *codes: str, detail_key: str | None = None) -> int:
     """Close the subject's open issues (of these codes, of this detail). How many were open."""
-    found = Issue.objects.filter(
-        organisation_id=organisation_id, subject_kind=subject[0], subject_id=subject[1], resolved_at=None
-    )
-    if codes:
-        found = found.filter(code__in=codes)
-    if detail_key is not None:
-        found = found.filter(detail_key=detail_key)
-    return found.update(resolved_at=timezone.now())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _RESOLVE,
+            {
+                "organisation": organisation_id, "kind": subject[0], "subject": subject[1], "codes": list(codes) or None,
+                "detail": detail_key,
+            },
+        )  # fmt: skip
+        return int(cursor.rowcount)

@@ -28,6 +28,10 @@ DO UPDATE SET last_at = now(), facts = h.facts || excluded.facts,
               administrations = h.administrations || excluded.administrations
 RETURNING id, xmax = 0
 """
+_UNDER_WAY = """
+SELECT EXISTS (SELECT FROM notifications_happening
+ WHERE organisation_id = %s AND event = %s AND key = %s AND state IN ('waiting', 'told'))
+"""
 
 
 def announce(
@@ -88,6 +92,8 @@ def settle(organisation_id: int, event: str, key: str) -> int:
 
 def settle_for(organisation_id: int, event: str, key: str, administration_ids: Collection[int]) -> None:
     """Over for these administrations; it is over altogether when it touches no other."""
+    if not _is_under_way(organisation_id, event, key):
+        return
     own = Happening.objects.select_for_update().filter(
         organisation_id=organisation_id, event=event, key=key[:120],
         state__in=[HappeningState.WAITING, HappeningState.TOLD],
@@ -100,6 +106,13 @@ def settle_for(organisation_id: int, event: str, key: str, administration_ids: C
         elif len(left) < len(one.administrations):
             one.administrations = left
             one.save(update_fields=["administrations"])
+
+
+def _is_under_way(organisation_id: int, event: str, key: str) -> bool:
+    """Every sync that went well asks this, so Django does not compile it each time."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UNDER_WAY, [organisation_id, event, key[:120]])
+        return bool(cursor.fetchone()[0])
 
 
 def _is_said_by_more(organisation_id: int, event: str, key: str) -> bool:

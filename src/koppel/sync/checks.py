@@ -3,12 +3,10 @@
 from decimal import Decimal
 
 from django.db import connection
-from django.db.models import Count, Min
 
 from koppel.administrations.models import Administration
 from koppel.books.trial_balance import differing_accounts
 from koppel.issues.services import keep_issues
-from koppel.sync.models import RejectedRecord
 
 Wrong = dict[str, dict[str, object]]
 """The facts of what is wrong, by the issue's detail."""
@@ -24,8 +22,10 @@ SELECT entry.external_id, entry.number, line.difference
  WHERE entry.deleted_at IS NULL
  ORDER BY entry.external_id LIMIT %s
 """
-
-
+_REJECTED = """
+SELECT resource, count(*), min(reason) FROM sync_rejected_record
+ WHERE organisation_id = %s AND administration_id = %s GROUP BY resource
+"""
 _IN_CLOSED_PERIODS = """
 SELECT period, count(*), max(run_id) FROM sync_change
  WHERE administration_id = %s AND at > now() - interval '30 days' AND in_closed_period
@@ -66,9 +66,10 @@ def _balances(administration_id: int) -> Wrong:
 
 
 def _rejected(organisation_id: int, administration_id: int) -> Wrong:
-    own = RejectedRecord.objects.filter(organisation_id=organisation_id, administration_id=administration_id)
-    rows = own.values_list("resource").annotate(count=Count("pk"), reason=Min("reason"))
-    return {resource: {"resource": resource, "count": count, "reason": reason} for resource, count, reason in rows}
+    with connection.cursor() as cursor:
+        cursor.execute(_REJECTED, [organisation_id, administration_id])
+        found: list[tuple[str, int, str]] = cursor.fetchall()
+    return {resource: {"resource": resource, "count": count, "reason": reason} for resource, count, reason in found}
 
 
 def _closed_periods(administration_id: int) -> Wrong:
