@@ -1,6 +1,7 @@
 """Bulk work as a person does it in a real browser: ticks, all that match, preview, progress, results, undo; and a file."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,11 @@ from playwright.sync_api import Browser, Page
 from koppel.administrations.models import Administration, BulkItem, BulkOperation
 from koppel.administrations.tasks import carry_on_bulk
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.models import User
 from tests.administrations.firm import Firm, firm_of
-from tests.fixtures.people import PASSWORD
-from tests.web.test_browser import address, browser, listen, look, pytestmark
+from tests.web.browsing import address, browser, listen, look, opened, sign_in
 
-__all__ = ["address", "browser", "pytestmark"]
+__all__ = ["address", "browser"]
+pytestmark = pytest.mark.browser
 COUNT = 240
 """More than a page of the list, and more than is done at once."""
 
@@ -26,14 +26,11 @@ def firm(actor: Any) -> Firm:
 
 
 @pytest.fixture
-def page(browser: Browser, address: str, firm: Firm) -> Page:
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.goto(f"{address}/accounts/login/")
-    page.fill("#id_login", User.objects.get(pk=firm.boss.user_id).email)
-    page.fill("#id_password", PASSWORD)
-    page.press("#id_password", "Enter")
-    page.wait_for_url(f"{address}/")
-    return page
+def page(browser: Browser, address: str, firm: Firm) -> Iterator[Page]:
+    page = opened(browser)
+    sign_in(page, address, firm.boss)
+    yield page
+    page.context.close()
 
 
 def divisions(firm: Firm) -> dict[int, int | None]:

@@ -101,7 +101,7 @@ def test_a_first_sync_that_is_paused_stops_at_its_page_and_goes_on_from_there(an
     wait_until(lambda: len(anna.sandbox.calls("/v")) >= 12)
     page(anna, "pause")
     wait_until(lambda: run_states(anna) == {"queued"})
-    assert not is_calling(anna)
+    wait_until(lambda: not is_calling(anna))
     assert statuses(anna) == {"configuring"}
     browser = Client()
     browser.force_login(User.objects.get(pk=anna.actor.user_id))

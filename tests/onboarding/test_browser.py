@@ -3,7 +3,6 @@
 Screenshots of every step stay in `test-output/`; axe-core looks at each.
 """
 
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,17 +14,13 @@ from playwright.sync_api import Browser, Page, expect
 from koppel.administrations.models import Administration
 from koppel.connections.models import RemoteCompany
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.models import Organisation, User
+from koppel.organisations.models import Organisation
 from koppel.organisations.services import save_division, save_template
-from tests.fixtures.people import PASSWORD
 from tests.fixtures.stack import SANDBOX_PASSWORD, SANDBOX_USER, Sandbox, register_app
-from tests.web.test_browser import address, browser, listen, look
+from tests.web.browsing import address, browser, listen, look, opened, sign_in
 
 __all__ = ["address", "browser"]
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed"),
-]
+pytestmark = pytest.mark.browser
 WORDS = {
     "en": {
         "next": "Next", "paste": "Paste a list", "fill": "Fill in", "apply": "Apply to", "finish": "Finish import",
@@ -55,15 +50,10 @@ def boss(actor: Any) -> Any:
 
 
 def open_page(browser: Browser, place: str, boss: Any, width: int, language: str, scheme: Any) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, locale=language)
-    page = context.new_page()
-    page.goto(f"{place}/accounts/login/")
-    page.fill("#id_login", User.objects.get(pk=boss.user_id).email)
-    page.fill("#id_password", PASSWORD)
-    page.press("#id_password", "Enter")
-    page.wait_for_url(f"{place}/")
+    page = opened(browser, width, color_scheme=scheme, locale=language)
+    sign_in(page, place, boss)
     yield page
-    context.close()
+    page.context.close()
 
 
 @pytest.mark.usefixtures("worker")
@@ -108,7 +98,7 @@ def test_the_nine_steps(
         page.dblclick("button[value=finish]")
         page.wait_for_url("**/administrations/?import=*")
         look(page, f"{mark}-6-import")
-        page.wait_for_selector(f"text={words['complete']}", timeout=60_000)
+        page.wait_for_selector(f"text={words['complete']}")
         look(page, f"{mark}-7-active")
         assert [one for one in complaints if place in one] == []
     with organisation_scope(boss.organisation_id):

@@ -11,7 +11,8 @@ from playwright.sync_api import Browser
 from koppel.connections.models import Connection, ConnectionEvent, Grant, RemoteCompany
 from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
-from tests.web.test_browser import WIDTHS, address, browser, listen, look, sign_in, world
+from tests.web.browsing import address, browser, listen, look_at_widths, opened, sign_in
+from tests.web.test_browser import world
 from tests.web.world import World
 
 __all__ = ["address", "browser", "world"]
@@ -67,19 +68,15 @@ def event(one: Connection, kind: str, at: Any, until: Any, facts: dict[str, str]
     )
 
 
-@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("nl", "dark")])
 def test_troubled_connections_shut_nobody_out(
-    browser: Browser, world: World, address: str, width: str, language: str, scheme: Any
+    browser: Browser, world: World, address: str, language: str, scheme: Any
 ) -> None:
-    context = browser.new_context(
-        viewport={"width": WIDTHS[width], "height": 900}, color_scheme=scheme, locale=language
-    )
-    page = context.new_page()
+    page = opened(browser, color_scheme=scheme, locale=language)
     complaints = listen(page)
-    sign_in(page, address, world)
+    sign_in(page, address, world.boss)
     for name, path in trouble(world).items():
         page.goto(address + path)
-        look(page, f"{name}-{width}-{language}")
-    context.close()
+        look_at_widths(page, name, language)
+    page.context.close()
     assert complaints == []

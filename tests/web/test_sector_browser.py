@@ -2,17 +2,21 @@
 
 from typing import Any
 
+import pytest
+
 from koppel.administrations.models import Administration
 from koppel.kit.tenancy import organisation_scope
-from tests.web.test_browser import address, browser, look, pytestmark, sign_in, world
+from tests.web.browsing import WIDTHS, address, browser, look, opened, sign_in
+from tests.web.test_browser import world
 from tests.web.world import World
 
-__all__ = ["address", "browser", "pytestmark", "world"]
+__all__ = ["address", "browser", "world"]
+pytestmark = pytest.mark.browser
 
 
 def test_a_sector_is_found_by_its_trade_and_chosen_with_the_keyboard(browser: Any, world: World, address: str) -> None:
-    page = browser.new_page(locale="nl", viewport={"width": 390, "height": 900})
-    sign_in(page, address, world)
+    page = opened(browser, WIDTHS["narrow"], locale="nl")
+    sign_in(page, address, world.boss)
     page.goto(f"{address}/administrations/{world.active.pk}/identity/")
     page.fill("#number", "")
     page.select_option("#reason", "not_a_company")
@@ -30,4 +34,4 @@ def test_a_sector_is_found_by_its_trade_and_chosen_with_the_keyboard(browser: An
     with organisation_scope(world.boss.organisation_id):
         one = Administration.objects.get(pk=world.active.pk)
     assert (one.number, one.no_number_reason, one.sector) == ("", "not_a_company", "C")
-    page.close()
+    page.context.close()

@@ -1,0 +1,136 @@
+"""A real browser at pages that this process serves: what it complains about, what axe-core finds, what sticks out.
+
+Screenshots stay in `test-output/`.
+"""
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from http import HTTPStatus
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.core.handlers.wsgi import WSGIHandler
+from django.db import connections
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from koppel.organisations.models import User
+from koppel.organisations.policy import Actor
+from tests.fixtures.people import PASSWORD
+from tests.fixtures.stack import PATIENCE_SECONDS
+from tests.fixtures.surroundings import REPOSITORY
+
+SCREENSHOTS = REPOSITORY / "test-output" / "screenshots"
+NOWHERE = "/administrations/987654/"
+WIDTHS = {"wide": 1280, "narrow": 390}
+HEIGHT = 900
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Playwright's loop runs in this thread, which Django would refuse to read the database from."""
+    with pytest.MonkeyPatch.context() as surroundings, sync_playwright() as playwright:
+        surroundings.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        expect.set_options(timeout=PATIENCE_SECONDS * 1000)
+        started = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *args: Any) -> None:
+        """Requests are not what the test tells."""
+
+
+class _Closing(WSGIHandler):
+    """Gives the thread's database connection back: tests empty tables behind it."""
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        try:
+            return super().__call__(environ, start_response)
+        finally:
+            connections.close_all()
+
+
+def _chromium() -> str:
+    """Under CI it must be there."""
+    if found := shutil.which("chromium"):
+        return found
+    if os.environ.get("CI"):
+        pytest.fail("Chromium is not installed.")
+    pytest.skip("Chromium is not installed.")
+
+
+@pytest.fixture
+def address(clean_database: None) -> Iterator[str]:
+    """Where the pages are served, by this process."""
+    server = make_server("127.0.0.1", 0, _Closing(), server_class=_Server, handler_class=_Quiet)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://localhost:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def listen(page: Page) -> list[str]:
+    """What the browser complains about: scripts that fail, what the policy stops, addresses that answer with an error."""
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
+    page.on("console", lambda one: complaints.append(f"{page.url}: {one.text}") if is_complaint(one) else None)
+    page.on("response", lambda one: complaints.append(f"{one.status} {one.url}") if is_failure(one) else None)
+    return complaints
+
+
+def is_complaint(message: Any) -> bool:
+    return message.type in ("error", "warning") and "404" not in message.text
+
+
+def is_failure(response: Any) -> bool:
+    return response.status >= HTTPStatus.BAD_REQUEST and NOWHERE not in response.url
+
+
+def opened(browser: Browser, width: int = WIDTHS["wide"], **how: Any) -> Page:
+    """A page of a person who has visited nothing yet. Close its context when the test is over."""
+    context = browser.new_context(viewport={"width": width, "height": HEIGHT}, **how)
+    context.set_default_timeout(PATIENCE_SECONDS * 1000)
+    return context.new_page()
+
+
+def sign_in(page: Page, address: str, person: Actor) -> None:
+    page.goto(f"{address}/accounts/login/")
+    page.fill("#id_login", User.objects.get(pk=person.user_id).email)
+    page.fill("#id_password", PASSWORD)
+    page.press("#id_password", "Enter")
+    page.wait_for_url(f"{address}/")
+
+
+SETTLED = "() => !document.querySelector('.htmx-request, [hx-trigger=load]')"
+"""Scripts have run and what a page asks for by itself has come."""
+
+
+def look(page: Page, name: str) -> None:
+    """Keep a picture; nothing sticks out sideways; axe-core finds nothing."""
+    page.wait_for_load_state("load")
+    page.wait_for_function(SETTLED)
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wider <= 0, f"{name} is {wider} pixels too wide"
+    found = Axe().run(page)
+    assert found.violations_count == 0, f"{name}: {found.generate_report()}"
+
+
+def look_at_widths(page: Page, name: str, language: str) -> None:
+    """The page as it was loaded, on a desk and on a phone."""
+    for width, pixels in WIDTHS.items():
+        page.set_viewport_size({"width": pixels, "height": HEIGHT})
+        look(page, f"{name}-{width}-{language}")
