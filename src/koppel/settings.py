@@ -201,6 +201,9 @@ _networks = os.environ.get("KOPPEL_WEBHOOK_NETWORKS", "").replace(" ", "").split
 WEBHOOK_NETWORKS = tuple(ip_network(one, strict=False) for one in _networks if one)
 """Networks of one's own in which webhooks may stand, besides public addresses."""
 
+SANDBOX_URL = os.environ.get("KOPPEL_SANDBOX_URL", "").rstrip("/")
+"""Where a sandbox listens, for app registrations of that environment; '' = where its connector thinks."""
+
 _twin = os.environ.get("KOPPEL_REGISTERS_URL", "").rstrip("/")
 REGISTERS = os.environ.get("KOPPEL_REGISTERS", "kvk,brreg,prh,vies").replace(" ", "").split(",")
 """Which registers are asked; an empty text asks none."""

@@ -3,6 +3,7 @@ mail reaches gets a link from the shell."""
 
 import io
 import json
+import re
 from contextlib import redirect_stdout
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.commands import organisations, people
 from koppel.organisations.models import Membership, User
 from koppel.organisations.policy import Actor
-from tests.fixtures.people import PASSWORD
+from tests.fixtures.people import PASSWORD, signed_in
 from tests.organisations.test_invitations import CHOSEN, deliver
 
 MAKE = ("create", "--name", "Kantoor Noord", "--email", "anna@noord.example")
@@ -189,3 +190,39 @@ def test_under_another_address_the_right_one_is_said(clean_database: None) -> No
     assert "KOPPEL_PUBLIC_URL=http://server:8400" in page
     assert "http://localhost:8400" in page
     assert "<script>alert" not in Client().get("/", headers={"Host": "x<script>alert(1)"}).content.decode()
+
+
+def test_without_a_mail_server_the_link_of_an_invitation_is_handed_over(clean_database: None, settings: Any) -> None:
+    """By who invites, as long as nobody else's organisation is there to trust the address."""
+    client = accept(made(organisations.app, *MAKE)["link"])
+    page = client.post(
+        "/organisation/people/invite/", {"email": "bram@noord.example", "role": "user"}, follow=True
+    ).content.decode()
+    assert "Koppel sends no mail yet" in page
+    link = re.search(r'value="(http://localhost:8400/invitation/[^"]+)"', page)
+    assert link
+    settings.SENDS_MAIL = True
+    assert link[1] not in client.get("/organisation/people/").content.decode()
+    settings.SENDS_MAIL = False
+    made(organisations.app, "create", "--name", "Zuid", "--email", "z@zuid.example")
+    assert link[1] not in client.get("/organisation/people/").content.decode()
+    accept(link[1], "Bram")
+
+
+def test_the_link_of_an_administrator_is_not_shown_to_a_team_leader(actor: Any) -> None:
+    leader: Actor = actor("team_leader")
+    made(organisations.app, "add-administrator", leader.organisation_id, "--email", "boss@noord.example")
+    page = signed_in(leader).get("/organisation/people/").content.decode()
+    assert "boss@noord.example" in page
+    assert "whoever runs Koppel" in page
+    assert "/invitation/" not in page
+
+
+def test_the_page_of_an_invitation_speaks_the_language_of_the_mail(clean_database: None) -> None:
+    link = at(made(organisations.app, *MAKE, "--language", "nl")["link"])
+    client = Client(headers={"Accept-Language": "en"})
+    assert "U bent uitgenodigd als Beheerder." in client.get(link).content.decode()
+    client.cookies["koppel_language"] = "en"
+    assert "You are invited as Administrator." in client.get(link).content.decode()
+    client.post(link, {"name": "Anna", "password": CHOSEN})
+    assert User.objects.get().language == "en"

@@ -1,5 +1,7 @@
 """Connections → App registrations: how the vendors know Koppel."""
 
+from collections.abc import Sequence
+
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -17,6 +19,7 @@ from koppel.kit.secrets import Secret
 from koppel.organisations.policy import Permission
 from koppel.web.doors import MemberRequest, outside_transaction
 
+Way = tuple[ConsentMode, Sequence[str]]
 TESTED = "app_registration_tested"
 """In the session: the outcome of the last test, shown once."""
 
@@ -123,8 +126,8 @@ def _page(request: MemberRequest, problems: dict[str, str], changed: int | None)
     return render(request, "connections/apps.html", context, status=422 if problems else 200)
 
 
-def _places(descriptor: Descriptor) -> tuple[str, list[tuple[str, list[tuple[str, str]]]], list[ConsentMode]]:
-    """(title, [(environment, [(value, mode's title)])], modes): what may be chosen for a new app."""
+def _places(descriptor: Descriptor) -> tuple[str, list[tuple[str, list[tuple[str, str]]]], list[Way]]:
+    """(title, [(environment, [(value, mode's title)])], [(mode, scopes)]): what may be chosen for a new app."""
     modes = {one.key: one for one in descriptor.consent_modes}
     groups = [
         (
@@ -133,4 +136,4 @@ def _places(descriptor: Descriptor) -> tuple[str, list[tuple[str, list[tuple[str
         )
         for environment in descriptor.environments
     ]
-    return descriptor.title, groups, list(modes.values())
+    return descriptor.title, groups, [(one, one.scopes or descriptor.scopes) for one in modes.values()]

@@ -1,5 +1,6 @@
 """Secrets of this slice, sealed for their row and opened again."""
 
+from django.conf import settings
 from django.utils.translation import gettext_noop
 
 from koppel.connections.models import AppRegistration
@@ -8,6 +9,8 @@ from koppel.connector.registry import connector
 from koppel.kit.secrets import Secret
 from koppel.organisations.sealing import keyring
 
+SANDBOX = "sandbox"
+"""The key of a connector's environment that is played on one's own machine."""
 KEY_MISSING = gettext_noop(
     "Koppel cannot open a secret that it keeps, because its key is missing or another one. Nothing is lost: whoever runs Koppel"
     " puts the key back (“koppel check” says which one)."
@@ -34,10 +37,14 @@ def credentials(app: AppRegistration) -> AppCredentials:
 
 
 def addresses(app: AppRegistration) -> dict[str, str]:
-    """The environment's base URLs, with the app registration's own ones over them."""
+    """The environment's base URLs, with the app registration's own ones over them. Where a sandbox listens is the
+    installation's to say, not an organisation's."""
     environments = {one.key: one for one in connector(app.connector).descriptor.environments}
     known = environments.get(app.environment)
-    return {**(known.addresses if known else {}), **app.addresses}
+    usual = dict(known.addresses) if known else {}
+    if settings.SANDBOX_URL and app.environment == SANDBOX:
+        usual = dict.fromkeys(usual, settings.SANDBOX_URL)
+    return {**usual, **app.addresses}
 
 
 def grant_row(organisation_id: int, grant_id: int, column: str) -> str:

@@ -3,6 +3,7 @@
 The link is signed, not stored: it names the invitation and the mail it went out with, so that only the last
 mail's link holds."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -123,6 +124,20 @@ def revoke(actor: Actor, invitation_id: int) -> Invitation:
     one.save(update_fields=["revoked_at"])
     _record(actor, one, "person.invitation_revoked")
     return one
+
+
+def with_links(actor: Actor, found: Iterable[Invitation]) -> list[tuple[Invitation, str]]:
+    """Each with its link, to be handed over by who invites, where Koppel sends no mail; '' otherwise.
+
+    Whoever holds a link can choose the password, so it is not shown for a role that the actor cannot give; nor where the
+    installation serves other organisations too, to whom the address would seem to be proved."""
+    shows = not settings.SENDS_MAIL and _is_only_organisation()
+    return [(one, link_of(one) if shows and people.may_give(actor, Role(one.role)) else "") for one in found]
+
+
+def _is_only_organisation() -> bool:
+    with installation_scope("the only organisation"):
+        return Organisation.objects.count() == 1
 
 
 def link_of(one: Invitation) -> str:

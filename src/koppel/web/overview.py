@@ -17,6 +17,8 @@ from koppel.administrations.models import Administration, Assignment
 from koppel.administrations.panels import Change, Progress, UnderWay
 from koppel.administrations.scope import visible_to
 from koppel.connections.models import Connection, ConnectionState
+from koppel.connections.queries import apps_for
+from koppel.connector.registry import connectors
 from koppel.issues.models import Issue
 from koppel.issues.queries import IssueView
 from koppel.organisations.models import Membership
@@ -78,6 +80,8 @@ class Overview:
     connections: Sequence[tuple[str, int]]
     """(state, how many)"""
     connection_total: int
+    has_app: bool
+    """Whether anybody can sign in at an accounting system: an app is registered there."""
     hidden: int
 
     @property
@@ -102,6 +106,7 @@ def overview(actor: Actor) -> Overview:
         changed_count=len(changes),
         connections=states,
         connection_total=sum(count for _state, count in states),
+        has_app=bool(names) or any(apps_for(actor, key) for key in connectors()),
         hidden=access.count_hidden_from(actor),
     )
 

@@ -56,6 +56,7 @@ def listing(request: MemberRequest) -> HttpResponse:
         "more_filters": _more(asked),
         "all_columns": [(key, one.label, key in asked.columns) for key, one in COLUMNS.items()],
         "hidden_count": access.count_hidden_from(request.actor),
+        "has_connection": bool(choices["connections"]),
         "views": views,
         "view": next((one for one in views if one.query == query), None),
         "formats": [(Format.CSV, "CSV"), (Format.EXCEL, "Excel")],

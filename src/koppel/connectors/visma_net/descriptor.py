@@ -63,7 +63,7 @@ DESCRIPTOR = Descriptor(
     environments=(
         Environment(
             "production",
-            "Visma.net",
+            _("Production"),  # type: ignore[arg-type]
             {
                 "identity": "https://connect.visma.com",
                 "api": "https://api.finance.visma.net",

@@ -62,6 +62,9 @@ def invite(
         ends = end_of_day(until) if until else None
         made = invitations.invite(actor, Wanted(email, name, role, frozenset(divisions or ()), ends))
         row = {"invitation": made.pk, "email": made.email, "role": made.role, "valid_until": made.valid_until}
+        ((_made, link),) = invitations.with_links(actor, [made])
+        if link:
+            row["link"] = link
     print_one(row, as_json=as_json)
 
 

@@ -4,11 +4,13 @@ from typing import Any
 
 from allauth.account.internal.flows.login import perform_login
 from allauth.account.models import Login
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
@@ -17,9 +19,10 @@ from koppel.organisations import directory, invitation_lines, invitations, peopl
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitation_lines import end_of_day
 from koppel.organisations.invitations import Wanted
-from koppel.organisations.models import User
+from koppel.organisations.models import Invitation, Organisation, User
 from koppel.organisations.pages.people import number
 from koppel.organisations.policy import Actor, Permission, Role
+from koppel.organisations.services import remember_language
 from koppel.web.doors import MemberRequest, address_of, moved_to, public
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -32,7 +35,7 @@ def invite(request: MemberRequest) -> HttpResponse:
     if request.method == "POST":
         try:
             one = invitations.invite(request.actor, _wanted(request))
-            messages.success(request, _("%s is invited. The mail is on its way.") % one.email)
+            _tell_sent(request, _("%s is invited. The mail is on its way.") % one.email, one.email)
             return HttpResponseRedirect(reverse("organisations:people"))
         except Refused as refusal:
             problem = str(refusal)
@@ -64,12 +67,22 @@ def resend(request: MemberRequest, invitation_id: int) -> HttpResponse:
     request.actor.require(Permission.PEOPLE)
     try:
         one = invitations.resend(request.actor, invitation_id)
-        messages.success(
-            request, _("%s gets a new mail. The link in the older one does not work any more.") % one.email
+        _tell_sent(
+            request, _("%s gets a new mail. The link in the older one does not work any more.") % one.email, one.email
         )
     except Refused as refusal:
         messages.error(request, str(refusal))
     return HttpResponseRedirect(reverse("organisations:people"))
+
+
+def _tell_sent(request: MemberRequest, sentence: str, email: str) -> None:
+    """What the mail does; without a mail server, that there is none."""
+    if settings.SENDS_MAIL:
+        messages.success(request, sentence)
+    else:
+        messages.warning(
+            request, _("%s is invited, but Koppel sends no mail yet: hand over the link yourself.") % email
+        )
 
 
 @require_POST
@@ -90,6 +103,19 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
         invitation, organisation = invitations.find(token)
     except Refused as refusal:
         return render(request, "organisations/invitation_gone.html", {"sentence": str(refusal)}, status=410)
+    with translation.override(language := _language(request, invitation)):
+        answer = _page(request, token, invitation, organisation)
+    answer.headers["Content-Language"] = language
+    return answer
+
+
+def _language(request: HttpRequest, invitation: Invitation) -> str:
+    """That of the mail, as the pages behind it will be, until the person chooses another one."""
+    has_chosen = request.user.is_authenticated or settings.LANGUAGE_COOKIE_NAME in request.COOKIES
+    return translation.get_language() or "" if has_chosen else invitation.language
+
+
+def _page(request: HttpRequest, token: str, invitation: Invitation, organisation: Organisation) -> HttpResponse:
     by = User.objects.get(pk=request.user.pk) if request.user.is_authenticated else None
     context: dict[str, Any] = {
         "invitation": invitation,
@@ -120,6 +146,8 @@ def _join(request: HttpRequest, token: str, by: User | None) -> HttpResponse:
     moved_to(request, invitation.organisation_id)
     if by is not None:
         return HttpResponseRedirect("/")
+    if settings.LANGUAGE_COOKIE_NAME in request.COOKIES:
+        remember_language(user.pk, translation.get_language() or "")
     user.backend = BACKEND
     return perform_login(request, Login(user=user, redirect_url="/"))  # type: ignore[no-any-return]
 

@@ -13,7 +13,7 @@ from koppel.organisations import directory, handover, invitations, people, secon
 from koppel.organisations.directory import PAGE_SIZE, Asked
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitation_lines import end_of_day
-from koppel.organisations.models import ApiToken, Membership
+from koppel.organisations.models import ApiToken, Invitation, Membership
 from koppel.organisations.people import Access
 from koppel.organisations.policy import Actor, Permission, Role
 from koppel.web.doors import MemberRequest
@@ -36,7 +36,7 @@ def listing(request: MemberRequest) -> HttpResponse:
         "page": page,
         "pages": pages,
         "query": _query_without_page(request.GET),
-        "invitations": list(_invitations(request.actor)),
+        "invitations": _invitations(request.actor),
         "roles": Role.choices,
         "divisions": directory.divisions_of(request.actor),
     }
@@ -167,9 +167,11 @@ def _reachable(request: MemberRequest, membership_id: int) -> Membership | None:
     return one
 
 
-def _invitations(actor: Actor) -> Any:
+def _invitations(actor: Actor) -> list[tuple[Invitation, str]]:
+    """With the link to hand over, where no mail is sent."""
     own = invitations.open_invitations(actor.organisation_id)
-    return own.select_related("invited_by__user", "organisation").order_by("-created_at", "-pk")
+    found = own.select_related("invited_by__user", "organisation").order_by("-created_at", "-pk")
+    return invitations.with_links(actor, found)
 
 
 def _query_without_page(query: QueryDict) -> str:
