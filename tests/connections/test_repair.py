@@ -1,5 +1,6 @@
 """Repair: what a firm does when people leave, accounts change, and connections should stop or end."""
 
+import dataclasses
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -10,6 +11,7 @@ import pytest
 from django.db import connections
 from django.test import Client
 from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from koppel.administrations.models import Administration, Status
 from koppel.audit.models import AuditEntry
@@ -18,8 +20,9 @@ from koppel.connections.by_company_id import add_companies
 from koppel.connections.dependants import Fate
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.listing import refresh_companies
-from koppel.connections.models import Connection, Grant, Release, RemoteCompany
+from koppel.connections.models import Connection, ConsentAttempt, Grant, Release, RemoteCompany
 from koppel.connections.queries import companies_of
+from koppel.connector.registry import connector
 from koppel.issues.models import Issue
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications.models import Notice
@@ -141,6 +144,52 @@ def own_id(made: Connected) -> int:
 def _refusal(made: Connected, own: Administration) -> str:
     with organisation_scope(made.actor.organisation_id):
         return repair.why_not(now_of(made), own.remote_company)
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("mode", ["company_list", "company_per_sign_in"])
+def test_signing_in_again_withdraws_the_tokens_that_it_replaces_and_no_others(
+    connected: MakeConnected, mode: str
+) -> None:
+    """The new ones live on, and so do those of the second company, which the same person signed in for."""
+    made = connected(mode)
+    others = 1
+    if mode == "company_per_sign_in":
+        sign_in(made, "add_company", tenant=second_company(made), anew=True)
+        others = 2
+    sign_in(made, "reconnect")
+    wait_until(lambda: revoked(made)[0])
+    assert revoked(made) == [True, *[False] * others]
+    with organisation_scope(made.actor.organisation_id):
+        Grant.objects.update(expires_at=timezone.now(), attend_at=None)
+    page(made, "probe")
+    asked = made.sandbox.control("tokens")
+    assert (asked["calls"]["refresh_token"], asked["refusals"]) == (1, {}), "the new ones are renewed as ever"
+    with organisation_scope(made.actor.organisation_id):
+        assert {bytes(one.secrets) for one in ConsentAttempt.objects.filter(purpose="reconnect")} == {b""}
+
+
+@pytest.mark.usefixtures("worker")
+def test_what_is_replaced_stays_where_revoking_would_end_the_new_consent_too(
+    anna: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = connector("visma_net")
+    careful = dataclasses.replace(found.descriptor, revoking_spares_later_consents=False)
+    monkeypatch.setattr(type(found), "descriptor", property(lambda _self: careful))
+    sign_in(anna, "reconnect")
+    assert not ProcrastinateJob.objects.filter(task_name="connections.give_back_consent").exists()
+    assert revoked(anna) == [False, False]
+
+
+def second_company(made: Connected) -> str:
+    """The id of another company that the person may choose at the vendor's sign-in."""
+    tenants = made.sandbox.companies()
+    return str(next(one["tenant_id"] for one in tenants if one["tenant_id"] != companies(made)[0].external_id))
+
+
+def revoked(made: Connected) -> list[bool]:
+    """Per family of tokens, in the order in which the vendor gave them out."""
+    return [one["revoked"] for one in made.sandbox.control("tokens?families=1")["families"].values()]
 
 
 @pytest.mark.usefixtures("worker")

@@ -7,10 +7,11 @@ from django.utils.translation import gettext as _
 from koppel.audit.services import record
 from koppel.connections.dependants import without_hidden
 from koppel.connections.errors import ConsentRefused
-from koppel.connections.grants import keep_grant
+from koppel.connections.grants import keep_grant, replaced_by
 from koppel.connections.health import RETIRED, grants_of, signed_in
 from koppel.connections.models import Connection, ConnectionState, ConsentAttempt, ConsentPurpose, Grant, RemoteCompany
 from koppel.connections.ownership import keep_candidate
+from koppel.connections.revocation import give_back_token
 from koppel.connections.services import one_at_a_time
 from koppel.connections.timeline import note_event
 from koppel.connector.contract import Consent
@@ -22,7 +23,11 @@ def keep_consent(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int
     if attempt.purpose == ConsentPurpose.TAKE_OVER:
         return keep_candidate(actor, attempt, consent)
     connection = _connection_for(actor, attempt, consent)
-    keep_grant(actor.organisation_id, connection, consent.subject, consent.company_id or "", consent.tokens)
+    place = (actor.organisation_id, connection, consent.subject, consent.company_id or "")
+    replaced = replaced_by(*place, consent.tokens)
+    keep_grant(*place, consent.tokens)
+    if replaced is not None:
+        give_back_token(attempt, replaced)
     before = connection.state
     signed_in(connection, consent.account)
     kind = _kind(attempt, before)

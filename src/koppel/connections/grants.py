@@ -4,10 +4,11 @@ import random
 from datetime import datetime, timedelta
 
 from koppel.connections.models import AppRegistration, Connection, Grant
-from koppel.connections.sealing import seal_token
+from koppel.connections.sealing import open_token, seal_token
 from koppel.connector.contract import Tokens
 from koppel.connector.registry import connector
 from koppel.kit.clock import now
+from koppel.kit.secrets import SealBroken, Secret
 
 CLEAN = {
     "refresh_started_at": None, "refresh_trouble": "", "failures": 0, "failure_code": "", "failure_reason": "",
@@ -42,6 +43,27 @@ def keep_grant(organisation_id: int, connection: Connection, subject: str, compa
         **CLEAN,
     )
     return grant
+
+
+def replaced_by(
+    organisation_id: int, connection: Connection, subject: str, company_id: str, tokens: Tokens
+) -> Secret | None:
+    """The refresh token that `keep_grant` will write over, if it is to be withdrawn at the vendor. In the caller's transaction,
+    which holds the grant until it ends.
+
+    None where revoking would end the new consent too: the vendor gave the same token again, or ends all that a person
+    consented to. An access token alone ends by itself within the hour."""
+    if not connector(connection.connector).descriptor.revoking_spares_later_consents:
+        return None
+    own = Grant.objects.select_for_update(no_key=True).filter(organisation_id=organisation_id, connection=connection)
+    grant = own.filter(subject=subject, company_id=company_id).first()
+    if grant is None or not grant.refresh_token:
+        return None
+    try:
+        replaced = open_token(bytes(grant.refresh_token), organisation_id, grant.pk, "refresh_token")
+    except SealBroken:
+        return None
+    return None if replaced == tokens.refresh_token else replaced
 
 
 def forgive_app(app: AppRegistration) -> int:

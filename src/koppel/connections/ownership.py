@@ -16,11 +16,11 @@ from koppel.audit.services import record
 from koppel.connections import runtime
 from koppel.connections.endings import owner_is_back
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
-from koppel.connections.grants import keep_grant
+from koppel.connections.grants import keep_grant, replaced_by
 from koppel.connections.health import grants_of, locked, signed_in
 from koppel.connections.models import Connection, ConsentAttempt, Grant, RemoteCompany
 from koppel.connections.queries import connections_of
-from koppel.connections.revocation import retire
+from koppel.connections.revocation import give_back_token, retire
 from koppel.connections.sessions import Runtime, listing_session
 from koppel.connections.timeline import note_event
 from koppel.connector.contract import Consent
@@ -110,7 +110,11 @@ def keep_candidate(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> i
         raise _not_asked()
     known = grants_of(connection)
     runs_on_it = known.filter(subject=consent.subject, company_id=consent.company_id or "").exists()
-    grant = keep_grant(actor.organisation_id, connection, consent.subject, consent.company_id or "", consent.tokens)
+    place = (actor.organisation_id, connection, consent.subject, consent.company_id or "")
+    replaced = replaced_by(*place, consent.tokens)
+    grant = keep_grant(*place, consent.tokens)
+    if replaced is not None:
+        give_back_token(attempt, replaced)
     Grant.objects.filter(pk=grant.pk).update(account=consent.account, is_candidate=not runs_on_it)
     ConsentAttempt.objects.filter(pk=attempt.pk).update(granted_at=timezone.now())
     if runs_on_it and not known.exclude(subject=consent.subject).exists():

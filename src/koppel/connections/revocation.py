@@ -54,12 +54,16 @@ def retire(organisation_id: int, grant_ids: list[int]) -> None:
 
 
 def give_back_unused(attempt: ConsentAttempt, tokens: Tokens) -> None:
-    """A sign-in brought a consent that Koppel refuses: a job withdraws it. In the caller's transaction and scope.
+    """A sign-in brought a consent that Koppel refuses: a job withdraws it. In the caller's transaction and scope."""
+    give_back_token(attempt, tokens.refresh_token or tokens.access_token)
 
-    Until then the token lies sealed where the attempt's own secrets lay, which have served."""
+
+def give_back_token(attempt: ConsentAttempt, token: Secret) -> None:
+    """A token that this sign-in brought in vain, or replaced by a newer one, is withdrawn by a job, once this is committed.
+
+    Until then it lies sealed where the attempt's own secrets lay, which have served."""
     from koppel.connections.tasks import give_back_consent  # noqa: PLC0415 - tasks import this module
 
-    token = tokens.refresh_token or tokens.access_token
     sealed = keyring().seal(token.reveal().encode(), attempt_row(attempt.state_hash, "secrets"))
     ConsentAttempt.objects.filter(pk=attempt.pk).update(secrets=sealed)
     give_back_consent.defer(organisation_id=attempt.organisation_id, attempt_id=attempt.pk)

@@ -77,7 +77,10 @@ class Descriptor:
 
     `identity_paths` are the ends of the paths that list and describe companies: a session that is not made for an imported
     administration may call no other. `company_header` is the header (in lower case) that names the company of a call, and
-    the key of `Company.routing` that it must equal; None where the token alone decides."""
+    the key of `Company.routing` that it must equal; None where the token alone decides.
+
+    `revoking_spares_later_consents`: `revoke` ends what came of the token's own sign-in, and a later sign-in of the same person
+    lives on. Where it ends the person's whole consent, or nobody knows, a sign-in that replaces another must not revoke it."""
 
     key: str
     title: str
@@ -89,6 +92,7 @@ class Descriptor:
     identity_paths: tuple[str, ...]
     company_header: tuple[str, str] | None = None
     refresh_rotates: bool = True
+    revoking_spares_later_consents: bool = False
     refresh_not_before: timedelta | None = None
     keep_alive_within: timedelta | None = None
     source_timezone: str = "UTC"
@@ -322,7 +326,9 @@ class Connector(Protocol):
         vendor and `ConsentLost("invalid_client")` for a wrong id or secret."""
         ...
 
-    async def revoke(self, http: Http, app: AppCredentials, token: Secret) -> None: ...
+    async def revoke(self, http: Http, app: AppCredentials, token: Secret) -> None:
+        """Withdraw what came of the sign-in that brought this token, at the vendor; one that is dead already is no error."""
+        ...
 
     def company_of(self, access_token: Secret) -> str | None:
         """The immutable id of the one company that this token reaches, where the token itself says so."""
