@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 from django.db import models
-from psycopg.errors import UniqueViolation
+from psycopg.abc import Buffer
 
 from koppel.books.fields import Amount
 from koppel.books.models import TABLES, BookRow
@@ -31,6 +31,8 @@ FRAME_COLUMNS = ("external_id", "partition", "raw", "content_hash")
 FRAME_TYPES = ("text", "text", "bytea", "bytea")
 ENTRIES, LINES = "entries", "entry_lines"
 HALVED_FROM = 200
+PIECES_SENT_TOGETHER = 8
+"""Of 32 KB each: a round of the event loop for every quarter of a megabyte."""
 
 
 @dataclass(frozen=True)
@@ -81,24 +83,8 @@ async def insert_new(
     connection: Connection, place: Place, levels: Sequence[Level], known: Mapping[str, bytes | None]
 ) -> dict[str, Written]:
     """Write records of a first read, of which the books know none but those of the first level that are `known`, by digest.
-    When they do know another one, as `stage` and `merge` would."""
-    await connection.execute("SAVEPOINT insert_new")
-    try:
-        return await _insert_in_parts(connection, place, levels, known)
-    except UniqueViolation:
-        await connection.execute("ROLLBACK TO SAVEPOINT insert_new")
-    found = {}
-    for resource, records, parents in levels:
-        found[resource] = await stage(connection, place, resource, records, parents)
-        if found[resource].is_any:
-            await merge(connection, place, resource)
-    return found
-
-
-async def _insert_in_parts(
-    connection: Connection, place: Place, levels: Sequence[Level], known: Mapping[str, bytes | None]
-) -> dict[str, Written]:
-    """PostgreSQL inserts one part while the rows of the next are made."""
+    Raises `UniqueViolation` when they do know another one; the transaction is lost then, and the page is for `stage` and
+    `merge`. PostgreSQL inserts one part while the rows of the next are made."""
     found = {resource: Written() for resource, _records, _parents in levels}
     inserting = None
     try:
@@ -287,9 +273,14 @@ async def _copy(connection: Connection, one: Table, rows: Iterable[tuple[Any, ..
         cursor.copy(f"COPY {incoming} ({', '.join(columns)}) FROM STDIN (FORMAT binary)") as copy,
     ):
         copy.set_types(one.staged_types)
+        pieces: list[Buffer] = []
         for values in rows:
             if filled := copy.formatter.write_row(values):  # `copy.write_row` without a coroutine for each row
-                await copy.write(filled)
+                pieces.append(filled)
+            if len(pieces) == PIECES_SENT_TOGETHER:
+                await copy.write(b"".join(pieces))
+                pieces.clear()
+        await copy.write(b"".join(pieces))
 
 
 async def _insert(connection: Connection, place: Place, statement: str, values: Mapping[str, object]) -> None:

@@ -205,7 +205,7 @@ class Window:
     today: date
 
 
-class Record(msgspec.Struct, frozen=True):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """`native` is the vendor's payload, byte for byte, without what belongs to the page (totals). `children` are entry lines.
 
     `partition` names what a complete read may prove absent (the period of an entry); '' where there are none. `compared` is

@@ -10,11 +10,11 @@ from decimal import Decimal
 import msgspec
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A typed row without its key: the record carries `external_id`."""
 
 
-class CompanyRow(Row, frozen=True, kw_only=True):
+class CompanyRow(Row, frozen=True, kw_only=True, gc=False):
     """Company details as the source states them; one row per organisation or branch of the company."""
 
     name: str
@@ -27,7 +27,7 @@ class CompanyRow(Row, frozen=True, kw_only=True):
     industry_code: str | None = None
 
 
-class AccountRow(Row, frozen=True, kw_only=True):
+class AccountRow(Row, frozen=True, kw_only=True, gc=False):
     """`kind` is asset, liability, income or expense."""
 
     code: str
@@ -39,7 +39,7 @@ class AccountRow(Row, frozen=True, kw_only=True):
     vat_code: str | None = None
 
 
-class VatCodeRow(Row, frozen=True, kw_only=True):
+class VatCodeRow(Row, frozen=True, kw_only=True, gc=False):
     """`rate` in per cent, the one in force on the newest schedule; `direction` is output, input or both."""
 
     code: str
@@ -50,7 +50,7 @@ class VatCodeRow(Row, frozen=True, kw_only=True):
     valid_until: date | None = None
 
 
-class JournalRow(Row, frozen=True, kw_only=True):
+class JournalRow(Row, frozen=True, kw_only=True, gc=False):
     """A daybook. `balance_type` actual | budget | report | statistical; only actual journals enter the trial balance."""
 
     code: str
@@ -61,7 +61,7 @@ class JournalRow(Row, frozen=True, kw_only=True):
     currency: str | None = None
 
 
-class PeriodRow(Row, frozen=True, kw_only=True):
+class PeriodRow(Row, frozen=True, kw_only=True, gc=False):
     """`fiscal_year` as the source names it; `ends_on` is the last day of the period, inclusive."""
 
     period: str
@@ -73,7 +73,7 @@ class PeriodRow(Row, frozen=True, kw_only=True):
     closed: bool = False
 
 
-class CostCodeRow(Row, frozen=True, kw_only=True):
+class CostCodeRow(Row, frozen=True, kw_only=True, gc=False):
     """A value of a dimension, or a department (`dimension` = 'department')."""
 
     dimension: str
@@ -82,7 +82,7 @@ class CostCodeRow(Row, frozen=True, kw_only=True):
     active: bool = True
 
 
-class ProjectRow(Row, frozen=True, kw_only=True):
+class ProjectRow(Row, frozen=True, kw_only=True, gc=False):
     code: str
     name: str
     status: str | None = None
@@ -91,7 +91,7 @@ class ProjectRow(Row, frozen=True, kw_only=True):
     ends_on: date | None = None
 
 
-class ContactRow(Row, frozen=True, kw_only=True):
+class ContactRow(Row, frozen=True, kw_only=True, gc=False):
     """`kind` is customer or supplier."""
 
     kind: str
@@ -107,13 +107,13 @@ class ContactRow(Row, frozen=True, kw_only=True):
     currency: str | None = None
 
 
-class PaymentTermRow(Row, frozen=True, kw_only=True):
+class PaymentTermRow(Row, frozen=True, kw_only=True, gc=False):
     code: str
     name: str
     days: int | None = None
 
 
-class EntryRow(Row, frozen=True, kw_only=True):
+class EntryRow(Row, frozen=True, kw_only=True, gc=False):
     """One batch. `status` is posted, unposted, hold, balanced, voided …; only posted entries of the actual ledger count."""
 
     journal: str
@@ -130,7 +130,7 @@ class EntryRow(Row, frozen=True, kw_only=True):
     credit_total: Decimal = Decimal(0)
 
 
-class EntryLineRow(Row, frozen=True, kw_only=True):
+class EntryLineRow(Row, frozen=True, kw_only=True, gc=False):
     """One line of a batch, in base currency. `account` is the account's code. `dimensions` is `name=value` joined by `;`."""
 
     entry: str
@@ -150,7 +150,7 @@ class EntryLineRow(Row, frozen=True, kw_only=True):
     credit_in_currency: Decimal | None = None
 
 
-class BalanceRow(Row, frozen=True, kw_only=True):
+class BalanceRow(Row, frozen=True, kw_only=True, gc=False):
     """The source's own statement for an account and period: opening, movement, closing (debit positive)."""
 
     account: str

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.utils import timezone
+from psycopg.errors import UniqueViolation
 
 from koppel.connections.identity import same_company
 from koppel.connections.sessions import ReadingSession, Runtime, reading_session
@@ -214,10 +215,16 @@ class _Reader:
 
     async def _commit(self) -> Mark:
         """Everything that waits, in one transaction. The checkpoint of the last page."""
+        try:
+            return await self._committed()
+        except UniqueViolation:
+            return await self._committed(compares=True)
+
+    async def _committed(self, *, compares: bool = False) -> Mark:
         kept, touched = [], set()
         async with self._transaction() as connection:
             for one in self._waiting:
-                applied = await one.applied(connection)
+                applied = await one.applied(connection, compares=compares)
                 kept.append((one.resource, applied.mark, applied.count))
                 touched |= {one.resource} if applied.touched else set()
             await ledger.keep(connection, self._held, kept)
@@ -248,12 +255,12 @@ class _Waiting:
     def rows(self) -> int:
         return len(self.page.records) + sum(len(one.children) for one in self.page.records)
 
-    async def applied(self, connection: Connection) -> Applied:
+    async def applied(self, connection: Connection, *, compares: bool) -> Applied:
         if _is_quiet(self.mark, self.page):
             new = after(replace(self.mark, cursor=self.page.next or ""), self.page)
             applied = Applied(new, Count("running" if new.cursor else "done", new.read_mode), touched=False)
         else:
-            applied = await self.writer.apply(connection, self.mark, self.page)
+            applied = await self.writer.apply(connection, self.mark, self.page, compares=compares)
         return replace(applied, count=replace(applied.count, state="running")) if self.more_follows else applied
 
 

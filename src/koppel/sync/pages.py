@@ -37,19 +37,22 @@ class Applied:
 
 
 class PageWriter:
-    """Applies the pages of one resource. Nothing here calls the vendor or opens a transaction."""
+    """Applies the pages of one resource. Nothing here calls the vendor or opens a transaction.
+
+    A first read takes its records for new. When that is wrong the page's transaction ends with `UniqueViolation`, and the page
+    is applied once more with `compares`: each record is looked for in the books first."""
 
     def __init__(self, held: Held, connector: Connector, resource: str) -> None:
         self._held, self._connector, self._resource = held, connector, resource
         self._begun: dict[str, bytes | None] = {}
         self._levels: tuple[str, ...] = (resource, CHILDREN[resource]) if resource in CHILDREN else (resource,)
 
-    async def apply(self, connection: Connection, mark: Mark, page: Page) -> Applied:
+    async def apply(self, connection: Connection, mark: Mark, page: Page, *, compares: bool = False) -> Applied:
         """Write the page within the caller's transaction, which holds the run and keeps the checkpoint."""
         place = self._place()
         counts = _Counts(rejected=len(page.rejected))
         await ledger.keep_rejected(connection, self._held, self._resource, page.rejected)
-        for level, written in (await self._write(connection, place, page.records, mark)).items():
+        for level, written in (await self._write(connection, place, page.records, mark, compares=compares)).items():
             await ledger.keep_rejected(connection, self._held, level, written.rejected)
             counts.rejected += len(written.rejected)
             counts.touched |= written.is_any
@@ -78,17 +81,17 @@ class PageWriter:
         return [(self._resource, records, {}), *found]
 
     async def _write(
-        self, connection: Connection, place: storage.Place, records: Sequence[Record], mark: Mark
+        self, connection: Connection, place: storage.Place, records: Sequence[Record], mark: Mark, *, compares: bool
     ) -> dict[str, storage.Written]:
         levels = self._by_level(records)
-        if mark.is_baseline:
+        if mark.is_baseline and not compares:
             return await self._insert(connection, place, levels)
         found = {}
         for level, each, parents in levels:
             written = found[level] = await storage.stage(connection, place, level, each, parents)
             if written.is_any:
-                values = changes.values(self._held, level)
-                await storage.merge(connection, place, level, beside=_beside(level), values=values)
+                beside, values = ("", {}) if mark.is_baseline else (_beside(level), changes.values(self._held, level))
+                await storage.merge(connection, place, level, beside=beside, values=values)
         return found
 
     async def _insert(

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
 
@@ -13,10 +13,11 @@ from koppel.connector import rows
 from koppel.connectors.visma_net.reading import period_key
 
 AMOUNT_MAX = Decimal(10) ** 18
+AMOUNT_MIN = -AMOUNT_MAX
 DAYS = re.compile(r"\d+")
 
 
-class Named(msgspec.Struct):
+class Named(msgspec.Struct, gc=False):
     """A reference: the vendor writes `id` or `number`, and a name or description."""
 
     id: str = ""
@@ -29,18 +30,18 @@ class Named(msgspec.Struct):
         return self.id or self.number or None
 
 
-class Address(msgspec.Struct):
+class Address(msgspec.Struct, gc=False):
     addressLine1: str | None = None
     city: str | None = None
     country: Named | None = None
 
 
-class ContactInfo(msgspec.Struct):
+class ContactInfo(msgspec.Struct, gc=False):
     email: str | None = None
     phone1: str | None = None
 
 
-class Organization(msgspec.Struct):
+class Organization(msgspec.Struct, gc=False):
     name: str = ""
     corporateId: str | None = None
     vatRegistrationId: str | None = None
@@ -50,7 +51,7 @@ class Organization(msgspec.Struct):
     industryCode: Named | None = None
 
 
-class AccountWire(msgspec.Struct):
+class AccountWire(msgspec.Struct, gc=False):
     accountCD: str
     type: str = ""
     description: str | None = None
@@ -60,13 +61,13 @@ class AccountWire(msgspec.Struct):
     taxCategory: str | None = None
 
 
-class Schedule(msgspec.Struct):
+class Schedule(msgspec.Struct, gc=False):
     startDate: str = ""
     vatRate: Decimal | None = None
     groupType: str | None = None
 
 
-class Vat(msgspec.Struct):
+class Vat(msgspec.Struct, gc=False):
     vatId: str
     description: str | None = None
     reverseVat: bool = False
@@ -74,7 +75,7 @@ class Vat(msgspec.Struct):
     schedules: list[Schedule] = []
 
 
-class LedgerWire(msgspec.Struct):
+class LedgerWire(msgspec.Struct, gc=False):
     number: str
     module: str
     description: str | None = None
@@ -82,7 +83,7 @@ class LedgerWire(msgspec.Struct):
     currencyId: str | None = None
 
 
-class PeriodWire(msgspec.Struct):
+class PeriodWire(msgspec.Struct, gc=False):
     year: int
     period: str
     startDate: str | None = None
@@ -91,7 +92,7 @@ class PeriodWire(msgspec.Struct):
     closedInGeneralLedger: bool = False
 
 
-class CostCode(msgspec.Struct):
+class CostCode(msgspec.Struct, gc=False):
     departmentId: str | None = None
     valueId: str | None = None
     segment: str | None = None
@@ -100,7 +101,7 @@ class CostCode(msgspec.Struct):
     active: bool = True
 
 
-class ProjectWire(msgspec.Struct):
+class ProjectWire(msgspec.Struct, gc=False):
     projectID: str
     description: str | None = None
     status: str | None = None
@@ -109,7 +110,7 @@ class ProjectWire(msgspec.Struct):
     endDate: str | None = None
 
 
-class ContactWire(msgspec.Struct):
+class ContactWire(msgspec.Struct, gc=False):
     endpoint: str
     number: str
     name: str = ""
@@ -121,19 +122,19 @@ class ContactWire(msgspec.Struct):
     currencyId: str | None = None
 
 
-class Term(msgspec.Struct):
+class Term(msgspec.Struct, gc=False):
     termsId: str
     description: str | None = None
     dueDateType: str | None = None
     dueDay1: int | None = None
 
 
-class BalanceAccount(msgspec.Struct):
+class BalanceAccount(msgspec.Struct, gc=False):
     number: str
     type: str = ""
 
 
-class BalanceWire(msgspec.Struct):
+class BalanceWire(msgspec.Struct, gc=False):
     account: BalanceAccount
     financialPeriod: str
     beginningBalance: Decimal = Decimal(0)
@@ -145,7 +146,7 @@ class BalanceWire(msgspec.Struct):
     balanceType: str = "Actual"
 
 
-class Batch(msgspec.Struct):
+class Batch(msgspec.Struct, gc=False):
     module: str
     batchNumber: str
     transactionDate: str
@@ -159,16 +160,16 @@ class Batch(msgspec.Struct):
     creditTotal: Decimal = Decimal(0)
 
 
-class LineSegment(msgspec.Struct):
+class LineSegment(msgspec.Struct, gc=False):
     segmentDescription: str | None = None
     segmentValue: str | None = None
 
 
-class Subaccount(msgspec.Struct):
+class Subaccount(msgspec.Struct, gc=False):
     segments: list[LineSegment] | None = None
 
 
-class LineWire(msgspec.Struct):
+class LineWire(msgspec.Struct, gc=False):
     lineNumber: int
     accountNumber: str
     debitAmount: Decimal = Decimal(0)
@@ -335,9 +336,9 @@ _line = msgspec.json.Decoder(LineWire)
 
 def _clean(text: str | None) -> str | None:
     """Without blanks around it; NUL, which PostgreSQL refuses in text, becomes a blank. Empty is None."""
-    if text is None:
+    if not text:
         return None
-    return text.replace("\x00", " ").strip() or None
+    return (text.replace("\x00", " ") if "\x00" in text else text).strip() or None
 
 
 def _dimensions(segments: list[LineSegment]) -> str:
@@ -346,9 +347,12 @@ def _dimensions(segments: list[LineSegment]) -> str:
 
 def _amount(value: Any) -> Any:
     """Finite and below 10^18, else `ValueError`: JSON allows `1e400`, books do not."""
-    if value is not None and not (value.is_finite() and -AMOUNT_MAX < value < AMOUNT_MAX):
-        raise ValueError("An amount is no amount of money.")
-    return value
+    try:
+        if value is None or AMOUNT_MIN < value < AMOUNT_MAX:
+            return value
+    except InvalidOperation:  # NaN
+        pass
+    raise ValueError("An amount is no amount of money.")
 
 
 def _day(text: str | None) -> date | None:

@@ -82,7 +82,7 @@ def _page(at: Cursor, found: Found, kept: Sequence[Record]) -> Page:
     )  # fmt: skip
 
 
-class _Head(msgspec.Struct):
+class _Head(msgspec.Struct, gc=False):
     module: str | None = None
     batchNumber: str | None = None
     financialPeriod: str | None = None
@@ -91,7 +91,7 @@ class _Head(msgspec.Struct):
     journalTransactionLines: list[msgspec.Raw] | None = None
 
 
-class _LineKey(msgspec.Struct):
+class _LineKey(msgspec.Struct, gc=False):
     lineNumber: int
 
 
