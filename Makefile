@@ -7,10 +7,15 @@ READY := .koppel/ready
 ARGS ?=
 ID ?=
 
-.PHONY: help demo demo-once test check bench docs clean
+.PHONY: help install demo demo-once test check bench docs clean
 
 help: ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(UV) ## For a server: the environment without the tools of tests; the program is .venv/bin/koppel
+	@$(UV) sync --frozen -q --no-dev --python "$$(command -v $(PYTHON))" >&2
+	@.venv/bin/python -c 'from koppel.web.translations import compile_all; compile_all()'
+	@rm -f $(READY)
 
 demo: $(READY) ## Everything with a demo firm and a played accounting system; prints the address; Ctrl-C stops it
 	@.venv/bin/koppel demo $(ARGS)
@@ -44,12 +49,14 @@ ifeq ($(wildcard .venv/bin/python),)
 endif
 
 # Made from the lock file, and again when that changes. What is said goes to stderr: --json owns stdout.
-$(READY): uv.lock pyproject.toml
+$(READY): uv.lock pyproject.toml | $(UV)
+	@$(UV) sync --frozen -q --python "$$(command -v $(PYTHON))" >&2
+	@touch $(READY)
+
+$(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 		|| { echo "Koppel needs Python 3.11 or newer; install it, or name one with PYTHON=…" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 		|| { echo "This Python cannot make environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
-	@test -x $(UV) || { echo "Installing what uv.lock names, once …" >&2; rm -rf $(TOOLS); $(PYTHON) -m venv $(TOOLS) >&2; }
-	@test -x $(UV) || $(TOOLS)/bin/python -m pip install -q --disable-pip-version-check uv==0.13.9 >&2
-	@$(UV) sync --frozen -q --python "$$(command -v $(PYTHON))" >&2
-	@touch $(READY)
+	@echo "Installing what uv.lock names, once …" >&2; rm -rf $(TOOLS); $(PYTHON) -m venv $(TOOLS) >&2
+	@$(TOOLS)/bin/python -m pip install -q --disable-pip-version-check uv==0.13.9 >&2

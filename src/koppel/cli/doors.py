@@ -8,6 +8,7 @@ import datetime
 import decimal
 import getpass
 import json
+import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,8 +65,9 @@ def operator_at_the_shell() -> Actor:
 
 
 def account_of_shell() -> str:
+    """Who types: with sudo, the person and not the account that the command runs as."""
     try:
-        return getpass.getuser()
+        return os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):
         return "shell"
 

@@ -1,0 +1,119 @@
+"""Whether people reach Koppel, and its mail them: what `koppel check` says, and what `koppel up` says first."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from koppel.cli import first_steps
+from koppel.cli.finding import Finding
+from koppel.cli.reach import addresses, mail, try_mail
+from tests.notifications.smtp import MailServer, serve
+
+FREE = 1
+"""Nobody listens there, so nobody is asked whether Koppel answers."""
+
+
+@contextmanager
+def mail_server() -> Iterator[MailServer]:
+    server = MailServer()
+    stop = serve(server)
+    try:
+        yield server
+    finally:
+        stop()
+
+
+def said(monkeypatch: pytest.MonkeyPatch, url: str, port: int = FREE, **more: str) -> list[Finding]:
+    for name, value in {"KOPPEL_PUBLIC_URL": url, "KOPPEL_PROXIES": "0", **more}.items():
+        monkeypatch.setenv(name, value)
+    return list(addresses(port))
+
+
+def test_an_address_that_fits_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = said(monkeypatch, "https://koppel.firm.example", KOPPEL_PROXIES="1")
+    assert (found.is_well, found.is_advice) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "url", ["koppel.firm.example", "https://", "https://firm.example/koppel", "http://firm.example"]
+)
+def test_an_address_that_cannot_serve_is_wrong(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    assert not said(monkeypatch, url)[0].is_well
+
+
+def test_this_machine_alone_and_an_unknown_proxy_are_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    (local,) = said(monkeypatch, "http://localhost:8400")
+    assert local.is_advice
+    assert "this machine alone" in local.text
+    _address, proxy = said(monkeypatch, "https://koppel.firm.example")
+    assert proxy.is_advice
+    assert "KOPPEL_PROXIES" in proxy.text
+
+
+def test_an_address_where_something_else_listens_is_told(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
+    with mail_server() as server:  # something listens on the web's port, and nothing at the address
+        (found,) = said(monkeypatch, f"http://localhost:{free_port}", server.port)
+    assert not found.is_well
+    assert "does not answer from here" in found.text
+
+
+def test_a_mail_server_is_tried(settings: Any) -> None:
+    settings.SENDS_MAIL, settings.EMAIL_HOST = True, "127.0.0.1"
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    with mail_server() as server:
+        settings.EMAIL_PORT = server.port
+        assert mail().is_well
+        assert try_mail("anna@firm.example").is_well
+        assert server.accepted[0]["To"] == "anna@firm.example"
+    assert not mail().is_well
+    assert not try_mail("anna@firm.example").is_well
+
+
+@pytest.mark.parametrize(("url", "is_well"), [("http://localhost:8400", True), ("https://koppel.firm.example", False)])
+def test_files_instead_of_mail_are_wrong_where_others_are_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Any, url: str, is_well: bool
+) -> None:
+    settings.SENDS_MAIL, settings.EMAIL_FILE_PATH = False, str(tmp_path / "mail")
+    monkeypatch.setenv("KOPPEL_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("KOPPEL_PUBLIC_URL", url)
+    found = mail()
+    assert found.is_well is is_well
+    assert "no mail is sent" in found.text
+    monkeypatch.setenv("KOPPEL_DATA_DIR", str(tmp_path / "elsewhere"))
+    assert mail().is_well, "Somebody chose the folder."
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("smtp://mail.firm.example", "mail.firm.example 25 '' '' False False"),
+        (
+            "smtps://k%40firm.example:p%3Aw@mail.firm.example:587",
+            "mail.firm.example 587 'k@firm.example' 'p:w' True False",
+        ),
+        ("smtps://k:p@mail.firm.example:465", "mail.firm.example 465 'k' 'p' False True"),
+    ],
+)
+def test_an_address_of_a_mail_server_is_read(url: str, expected: str) -> None:
+    code = (
+        "from koppel.settings import *; "
+        "print(EMAIL_HOST, EMAIL_PORT, repr(EMAIL_HOST_USER), repr(EMAIL_HOST_PASSWORD), EMAIL_USE_TLS, EMAIL_USE_SSL)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"KOPPEL_SMTP_URL": url}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == expected
+
+
+def test_the_first_lines_say_what_to_type_and_where() -> None:
+    facts = {"KOPPEL_DATA_DIR": "/srv/my data", "KOPPEL_MAIL_DIR": "/srv/my data/mail"}
+    lines = "\n".join(first_steps.lines("empty", facts))
+    assert "KOPPEL_DATA_DIR='/srv/my data' " in lines
+    assert "koppel organisations create --name" in lines
+    assert "no mail is sent" in lines
+    assert "koppel people link" in "\n".join(first_steps.lines("waiting", facts))
+    assert list(first_steps.lines("ready", {"KOPPEL_DATA_DIR": "/srv/data"})) == []
