@@ -1,4 +1,4 @@
-"""The main job as a newcomer runs it: `koppel demo-once` on real ledgers, while somebody keeps killing its worker.
+"""The main job as a newcomer runs it: `koppel demo-once` on real ledgers, while somebody keeps killing its worker, and its web.
 
 What the files hold is counted here anew, line by line, by nothing that Koppel or its sandbox uses.
 """
@@ -35,7 +35,7 @@ class Counted:
 
 @pytest.fixture(scope="module")
 def outcome(shared_reference: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What `koppel demo-once --json` printed although its worker was killed again and again."""
+    """What `koppel demo-once --json` printed although its worker was killed again and again, and its web once."""
     home = tmp_path_factory.mktemp("home")
     words = ("demo-once", "--administrations", str(GENERATED), "--sie", str(shared_reference / "sie"), "--json")
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home)}
@@ -43,34 +43,40 @@ def outcome(shared_reference: Path, tmp_path_factory: pytest.TempPathFactory) ->
         [sys.executable, "-m", "koppel.cli", *words], cwd=home, env=environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
-        killed = kill_workers_of(process)
+        killed, webs = kill_programs_of(process)
         said, complaints = process.communicate(timeout=300)
     assert killed == KILLS, f"Only {killed} workers were there to be killed.\n{complaints}"
+    assert webs, "the web was there to be killed"
     assert process.returncode == 0, complaints
     assert BROKEN in complaints, "the file that is no ledger is named"
     return json.loads(said)  # type: ignore[no-any-return]
 
 
-def kill_workers_of(process: "subprocess.Popen[str]") -> int:
-    """SIGKILL for one worker after the other, each a moment after it began to read entries."""
+def kill_programs_of(process: "subprocess.Popen[str]") -> tuple[int, int]:
+    """SIGKILL for one worker after the other, each a moment after it began to read entries; for the web with the first.
+    How many workers, and processes of the web."""
     killed: set[int] = set()
+    webs: set[int] = set()
     deadline = time.monotonic() + 200
     while len(killed) < KILLS and process.poll() is None and time.monotonic() < deadline:
-        for pid in workers_below(process.pid):
+        for pid in programs_below(process.pid, "worker"):
             if pid not in killed and is_importing(pid):
+                for web in [] if killed else programs_below(process.pid, "web"):
+                    os.kill(web, signal.SIGKILL)
+                    webs.add(web)
                 os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
                 break
         time.sleep(0.2)
-    return len(killed)
+    return len(killed), len(webs)
 
 
-def workers_below(root: int) -> Iterator[int]:
-    """Process ids of the `koppel worker` programs that `root` started."""
+def programs_below(root: int, program: str) -> Iterator[int]:
+    """Process ids of the `koppel worker` or `koppel web` programs that `root` started."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")
-            if b"worker" in words and root in ancestors(int(folder.name)):
+            if program.encode() in words and root in ancestors(int(folder.name)):
                 yield int(folder.name)
         except (OSError, ValueError):
             continue

@@ -129,15 +129,28 @@ def _watch(browser: Browser, job: Job, import_id: int, console: Console) -> list
     deadline = time.monotonic() + job.timeout_seconds
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         while True:
-            answer = browser.get(f"{job.public_url}/api/v1/administrations?imported_in={import_id}&limit=1000")
-            if answer.status != 200:
-                raise Unexpected(f"{answer.url} answered {answer.status}.")
-            found: list[dict[str, Any]] = json.loads(answer.text)["items"]
-            live.update(_progress(found))
-            if all(one["status"] in SETTLED for one in found) or time.monotonic() > deadline:
+            found = _look(browser, job, import_id)
+            if found is not None:
+                live.update(_progress(found))
+            is_late = time.monotonic() > deadline
+            if found is not None and (is_late or all(one["status"] in SETTLED for one in found)):
                 return found
+            if is_late:
+                raise Unexpected(f"{job.public_url} does not answer.")
             job.tick()
             time.sleep(POLL_SECONDS)
+
+
+def _look(browser: Browser, job: Job, import_id: int) -> list[dict[str, Any]] | None:
+    """The administrations of the import. None: the web does not answer. The import goes on, and the web is started again."""
+    try:
+        answer = browser.get(f"{job.public_url}/api/v1/administrations?imported_in={import_id}&limit=1000")
+    except OSError:
+        return None
+    if answer.status != 200:
+        raise Unexpected(f"{answer.url} answered {answer.status}.")
+    found: list[dict[str, Any]] = json.loads(answer.text)["items"]
+    return found
 
 
 def _progress(found: list[dict[str, Any]]) -> Table:
