@@ -273,6 +273,20 @@ def test_a_new_owner_takes_over_by_signing_in_and_not_before(anna: Connected, co
     assert kinds(anna)[-1] == "owner_changed"
 
 
+def test_the_present_owner_is_no_choice_but_takes_a_request_back(anna: Connected, colleague: Any) -> None:
+    choice = '<option value="{}"'.format
+    assert "Nobody else may take it over" in page(anna).content.decode()
+    bert = colleague()
+    text = page(anna).content.decode()
+    assert choice(bert.membership_id) in text
+    assert choice(anna.actor.membership_id) not in text
+    assert "Take the request back" not in text
+    page(anna, "owner", membership=str(bert.membership_id))
+    assert "Take the request back" in page(anna).content.decode()
+    page(anna, "owner", membership=str(anna.actor.membership_id))
+    assert (now_of(anna).owner_id, now_of(anna).next_owner_id) == (anna.actor.membership_id, None)
+
+
 def test_an_account_that_reaches_less_takes_over_nothing(anna: Connected, colleague: Any) -> None:
     own = imported(anna, 3)
     bert = colleague()
@@ -356,6 +370,32 @@ def test_where_each_sign_in_is_for_one_company_a_take_over_ends_with_the_last(
         assert set(RemoteCompany.objects.values_list("grant__account", flat=True)) == {"none@sandbox.example"}
         living = Grant.objects.filter(lost_at=None)
         assert set(living.values_list("account", flat=True)) == {"none@sandbox.example"}
+
+
+def test_who_needs_an_account_for_each_company_takes_over_with_both(connected: MakeConnected, actor: Any) -> None:
+    """One of Bert's accounts reaches the first company only, the other the second."""
+    anna = connected("company_per_sign_in")
+    tenants = [one["tenant_id"] for one in anna.sandbox.companies()[:2]]
+    sign_in(anna, "add_company", tenant=tenants[1], anew=True)
+    refresh_companies(anna.actor, anna.connection.pk)
+    own = imported(anna, 2)
+    with installation_scope("test"):
+        firm = Organisation.objects.get(pk=anna.actor.organisation_id)
+    bert = actor("team_leader", firm, "Bert Smit")
+    within(anna, ownership.ask_to_take_over, anna.actor, anna.connection.pk, bert.membership_id)
+    anna.sandbox.control("settings", {"reach": {"small@sandbox.example": 1, "none@sandbox.example": 2}})
+    assert "yet to sign in" not in page(anna).content.decode()
+    sign_in(anna, "take_over", by=bert, user="small@sandbox.example", tenant=tenants[0])
+    assert not ownership.finish_take_over(bert, anna.connection.pk)
+    assert f"Bert Smit has yet to sign in for {own[1].name}," in page(anna, by=bert).content.decode()
+    sign_in(anna, "take_over", by=bert, user="none@sandbox.example", tenant=tenants[1])
+    assert ownership.finish_take_over(bert, anna.connection.pk)
+    now = now_of(anna)
+    assert (now.owner_id, now.next_owner_id, now.account) == (bert.membership_id, None, "none@sandbox.example")
+    with organisation_scope(anna.actor.organisation_id):
+        serving = RemoteCompany.objects.order_by("pk").values_list("external_id", "grant__account")
+        assert dict(serving) == {tenants[0]: "small@sandbox.example", tenants[1]: "none@sandbox.example"}
+        assert Grant.objects.filter(lost_at=None).count() == 2
 
 
 def test_a_service_connection_has_a_new_owner_at_once(anna: Connected, colleague: Any) -> None:

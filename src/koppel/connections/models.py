@@ -91,12 +91,14 @@ class Grant(Tenant):
     NULL: none was given. `failures` counts calls in a row that nobody has to act on; no other is made before `retry_at`.
     `attend_at` is when the vault's keeper should look, NULL = never. `refused_at`: when an access token was last renewed
     because the vendor refused it. `account` is what a person recognises of `subject`; a candidate was given by somebody who
-    is to take over, and is used for nothing until it is known to reach the same companies."""
+    is to take over, and is used for nothing until it is known to reach the same companies. `taken_over_by`: the membership who
+    signed in so."""
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_constraint=False, related_name="grants")
     subject = models.CharField(max_length=200)
     account = models.CharField(max_length=200, default="")
     is_candidate = models.BooleanField(default=False)
+    taken_over_by = models.BigIntegerField(null=True)
     company_id = models.CharField(max_length=200, default="")
     access_token = models.BinaryField()
     refresh_token = models.BinaryField(null=True)

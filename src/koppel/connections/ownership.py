@@ -5,15 +5,16 @@ begins with a request and ends when the new owner has signed in with an account 
 runs on the old account, and says so.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.connections import runtime
+from koppel.connections.dependants import without_hidden
 from koppel.connections.endings import owner_is_back
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.grants import keep_grant, replaced_by
@@ -115,10 +116,12 @@ def keep_candidate(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> i
     grant = keep_grant(*place, consent.tokens)
     if replaced is not None:
         give_back_token(attempt, replaced)
-    Grant.objects.filter(pk=grant.pk).update(account=consent.account, is_candidate=not runs_on_it)
+    Grant.objects.filter(pk=grant.pk).update(
+        account=consent.account, is_candidate=not runs_on_it, taken_over_by=actor.membership_id
+    )
     ConsentAttempt.objects.filter(pk=attempt.pk).update(granted_at=timezone.now())
-    if runs_on_it and not known.exclude(subject=consent.subject).exists():
-        _hand_over(actor, connection, Membership.objects.get(pk=actor.membership_id), consent.account)
+    if runs_on_it:
+        _end(actor, connection, consent.account)
     return connection.pk
 
 
@@ -136,16 +139,28 @@ def finish_take_over(actor: Actor, connection_id: int) -> bool:
             connection = locked(actor.organisation_id, connection_id)
             if connection is None or connection.next_owner_id != actor.membership_id:
                 raise _not_asked()
-            missing = _switch(connection, grant, reached)
+            missing = _switch(actor, connection, grant, reached)
             if not missing:
-                _end(actor, connection, grant)
+                _end(actor, connection, grant.account)
         if missing:
-            names = ", ".join(missing[:NAMED_MAX])
+            names = _named(missing)
             sentence = _("%(account)s does not reach %(names)s. Nothing was changed: it still runs on %(old)s.")
             facts = {"account": grant.account, "names": names, "old": grant.connection.account}
             raise ConsentRefused("reaches_less", sentence % facts)
     with organisation_scope(actor.organisation_id):
         return Connection.objects.filter(pk=connection_id, owner_id=actor.membership_id, next_owner=None).exists()
+
+
+def still_missing(actor: Actor, connection: Connection) -> str:
+    """The imported companies that the next owner has yet to sign in for, by name; '' when nothing was begun, or all is done."""
+    if connection.next_owner_id is None:
+        return ""
+    old = _of_others(connection, connection.next_owner_id)
+    if not grants_of(connection).filter(taken_over_by=connection.next_owner_id).exclude(pk__in=old).exists():
+        return ""
+    own = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, connection=connection, grant__in=old)
+    waiting = without_hidden(actor, own.filter(administrations__isnull=False)).distinct()
+    return _named(list(waiting.order_by("name").values_list("name", flat=True)))
 
 
 def _not_asked() -> ConsentRefused:
@@ -160,32 +175,45 @@ def _reached_by(actor: Actor, grant: Grant) -> set[str]:
     return runtime.run(listing)
 
 
-def _switch(connection: Connection, grant: Grant, reached: Iterable[str]) -> list[str]:
+def _switch(actor: Actor, connection: Connection, grant: Grant, reached: Iterable[str]) -> list[str]:
     """Let the new grant serve what it reaches. The names of imported companies that it should reach and does not."""
     own = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, connection=connection)
     concerned = own.filter(external_id=grant.company_id) if grant.company_id else own
     lacking = concerned.filter(administrations__isnull=False).exclude(external_id__in=reached).distinct()
-    missing = list(lacking.order_by("name").values_list("name", flat=True))
-    if not missing and grant.company_id and not concerned.exists():
-        missing = list(own.order_by("name").values_list("name", flat=True))
-    if missing:
+    is_strange = bool(grant.company_id) and not concerned.exists()
+    if lacking.exists() or is_strange:
         retire(connection.organisation_id, [grant.pk])
-        return missing
+        named = without_hidden(actor, own if is_strange else lacking)
+        return list(named.order_by("name").values_list("name", flat=True)) or [connection.account]
     concerned.filter(external_id__in=reached).update(grant=grant)
     Grant.objects.filter(pk=grant.pk).update(is_candidate=False)
     return []
 
 
-def _end(actor: Actor, connection: Connection, new: Grant) -> None:
-    """Give back the old account's grants that serve nothing any more; without any left, the new owner is the owner."""
-    old = grants_of(connection).exclude(subject=new.subject)
+def _end(actor: Actor, connection: Connection, account: str) -> None:
+    """Give back the grants of old accounts that serve nothing any more; without any left, the new owner is the owner.
+
+    With how many accounts the new owner signed in does not matter: where one reaches one company, each may need its own."""
+    old = _of_others(connection, actor.membership_id)
     serving = set(old.filter(companies__administrations__isnull=False).values_list("pk", flat=True))
     idle = [one for one in old.values_list("pk", flat=True) if one not in serving]
     retire(actor.organisation_id, idle)
     if serving:
         return
     RemoteCompany.objects.filter(organisation_id=actor.organisation_id, grant_id__in=idle).update(listed_at=None)
-    _hand_over(actor, connection, Membership.objects.get(pk=actor.membership_id), new.account)
+    _hand_over(actor, connection, Membership.objects.get(pk=actor.membership_id), account)
+
+
+def _of_others(connection: Connection, membership_id: int) -> "QuerySet[Grant]":
+    """Grants of accounts that this member has not signed in with to take over."""
+    found = grants_of(connection)
+    own = found.filter(taken_over_by=membership_id, is_candidate=False).values_list("subject", flat=True)
+    return found.exclude(subject__in=list(own))
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - NAMED_MAX
+    return ", ".join(names[:NAMED_MAX]) + (f" (+{more})" if more > 0 else "")
 
 
 def _forget_candidates(connection: Connection) -> None:

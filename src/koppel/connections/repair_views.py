@@ -107,7 +107,9 @@ def resume(request: MemberRequest, connection_id: int) -> HttpResponse:
 def owner(request: MemberRequest, connection_id: int) -> HttpResponse:
     """Ask somebody to take the connection over; the owner's own name takes that back."""
     if ownership.ask_to_take_over(request.actor, connection_id, _number(request, "membership")):
-        messages.success(request, _("Noted. Until the new owner has signed in, it runs on the old account."))
+        one = queries.connection_for(request.actor, connection_id)
+        noted = _("Noted. Until the new owner has signed in, it runs on the old account.")
+        messages.success(request, noted if one.next_owner_id else _("%s is its owner.") % one.owner.user)
     return _to(connection_id)
 
 

@@ -57,9 +57,10 @@ def detail(request: MemberRequest, connection_id: int) -> HttpResponse:
         "rows": pages.company_rows(request.actor, one),
         "companies": queries.companies_of(request.actor, one).count(),
         "listed": queries.listed_companies(request.actor, one) if may else [],
-        "owners": ownership.possible_owners(request.actor) if may else [],
+        "others": [m for m in ownership.possible_owners(request.actor) if m.pk != one.owner_id] if may else [],
         "issues": open_issues(one.organisation_id, "connection", [one.pk]).get(one.pk, []),
         "may_change": may,
+        "still_missing": ownership.still_missing(request.actor, one),
         "is_next": one.next_owner_id == request.actor.membership_id,
         "place": "connections",
     }
