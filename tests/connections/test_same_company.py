@@ -12,11 +12,13 @@ from koppel.connections.errors import ConsentRefused
 from koppel.connections.listing import refresh_companies
 from koppel.connections.models import ConsentAttempt, Grant, RemoteCompany
 from koppel.issues.queries import open_issues
+from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
 from koppel.sync.models import Checkpoint, Run
 from koppel.sync.services import request_run
 from tests.connections.office import companies, imported, kinds, now_of, sign_in, statuses
+from tests.fixtures.people import signed_in
 from tests.fixtures.stack import Connected, MakeConnected, wait_until
 
 
@@ -128,6 +130,24 @@ def test_a_new_name_and_number_are_told_and_stop_nothing(connected: MakeConnecte
     with organisation_scope(anna.actor.organisation_id):
         own = Administration.objects.get(pk=own.pk)
     assert (own.name, own.number) == ("Nieuwe Naam B.V.", "")
+    assert told(anna, own) == {}
+
+
+def test_a_number_that_is_taken_over_settles_who_the_company_is(connected: MakeConnected) -> None:
+    """It was imported without one; its first number comes from the accounting system."""
+    anna = connected()
+    (own,) = imported(anna)
+    subject = ("administration", own.pk)
+    facts = {"field": "number", "old": "0", "new": "68750110", "name": own.name, "connection": anna.connection.pk}
+    with organisation_scope(anna.actor.organisation_id):
+        Administration.objects.update(country="NL", no_number_reason="unknown_yet", sector="")
+        raise_issue(anna.actor.organisation_id, "identity_incomplete", subject, {"name": own.name})
+        raise_issue(anna.actor.organisation_id, "company_number_changed", subject, facts)
+    answer = {"administration": own.pk, "code": "company_number_changed", "take": "1"}
+    signed_in(anna.actor).post(f"/connections/{anna.connection.pk}/change", answer)
+    with organisation_scope(anna.actor.organisation_id):
+        own = Administration.objects.get(pk=own.pk)
+    assert (own.number, own.no_number_reason) == ("68750110", "")
     assert told(anna, own) == {}
 
 

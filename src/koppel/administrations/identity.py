@@ -81,10 +81,15 @@ def identify(
         one.save(update_fields=list(COLUMNS))
         details = {"before": _told(one, before), "after": _told(one, after)}
         record(actor.organisation_id, actor.audit, "administration.identified", subject=_subject(one), details=details)
-        for code in (CLOSED, RENAMED, INCOMPLETE):
-            resolve_issues(one.organisation_id, ("administration", one.pk), code)
+        resolve_issues(one.organisation_id, ("administration", one.pk), CLOSED, RENAMED, INCOMPLETE)
     ask(actor, [one.pk])
     return found
+
+
+def renumbered(actor: Actor, one: Administration) -> None:
+    """It has another number: what was said of the old one, or of none, no longer holds, and its register is asked."""
+    resolve_issues(one.organisation_id, ("administration", one.pk), CLOSED, RENAMED, INCOMPLETE)
+    ask(actor, [one.pk])
 
 
 def ask(actor: Actor, administration_ids: Sequence[int], *, again: bool = False) -> int:

@@ -3,6 +3,7 @@
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from koppel.administrations import identity
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import visible_to
 from koppel.audit.services import record
@@ -85,5 +86,7 @@ def take_over(actor: Actor, administration_id: int, field: str, value: str) -> s
         if not isinstance(found, Identity):
             return str(found[0].sentence)
         one.number, one.number_scheme, one.number_note = found.number, found.number_scheme, found.number_note
-        one.save(update_fields=["number", "number_scheme", "number_note"])
+        one.no_number_reason = ""
+        one.save(update_fields=["number", "number_scheme", "number_note", "no_number_reason"])
+        identity.renumbered(actor, one)
     return ""
