@@ -14,6 +14,7 @@ from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import AT_ONCE_MAX, CHUNK_ITEMS, Selection
 from koppel.administrations.models import Administration, Assignment, BulkItem, BulkOperation, Favourite
 from koppel.administrations.tasks import carry_on_bulk
+from koppel.administrations.views import bulk as views
 from koppel.audit.models import AuditEntry
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue
@@ -71,6 +72,23 @@ def test_who_changes_who_does_not_and_why_is_said_before_and_after(firm: Firm, a
     with organisation_scope(boss.organisation_id):
         assert AuditEntry.objects.filter(act="administrations.assigned").count() == 1, "a second click starts nothing"
     assert browser_of(anna).get(draft).status_code == 404
+
+
+def test_those_left_as_they_are_stand_first_on_the_first_of_several_pages(firm: Firm, monkeypatch: Any) -> None:
+    monkeypatch.setattr(views, "PAGE_SIZE", 2)
+    client = browser_of(firm.boss)
+    form = {"act": "change", "all": "1", "query": "all=1", "set_division": str(firm.divisions[0])}
+    address = client.post("/administrations/bulk/preview", form).headers["Location"]
+    states: list[str] = []
+    for number in range(1, 100):
+        answer = client.get(f"{address}?page={number}")
+        states += [each["state"] for each in answer.context["items"]]
+        if not answer.context["page"].has_next():
+            break
+    assert len(states) == answer.context["counts"].total > 4
+    assert states == sorted(states), "skipped before waiting"
+    assert set(states) == {"skipped", "waiting"}
+    assert client.get(f"{address}?page=rubbish&only=rubbish").status_code == 200
 
 
 def test_undo_takes_back_what_nobody_has_changed_since(firm: Firm, actor: Any) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Case, QuerySet, When
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -24,7 +26,9 @@ from koppel.organisations.policy import Actor, Permission
 from koppel.registers.paste import decode
 from koppel.web.doors import MemberRequest
 
-ITEMS_SHOWN = 200
+PAGE_SIZE = 200
+FIRST = (ItemState.SKIPPED, ItemState.KEPT)
+"""What may need somebody stands before the rest."""
 UPLOAD_BYTES_MAX = 5 * 1024 * 1024
 OPEN = (BulkState.QUEUED, BulkState.RUNNING, BulkState.UNDOING)
 
@@ -55,16 +59,13 @@ def preview(request: MemberRequest) -> HttpResponse:
 def one(request: MemberRequest, operation_id: int) -> HttpResponse:
     """Before it starts: who changes, who does not and why. Afterwards: how far it is, what happened, and the undo."""
     operation = _or_404(request.actor, operation_id)
-    only = request.GET.get("only", "")
-    context = _told(request.actor, operation, only) | {"only": only}
-    return render(request, "administrations/bulk.html", context)
+    return render(request, "administrations/bulk.html", _told(request, operation))
 
 
 def progress(request: MemberRequest, operation_id: int) -> HttpResponse:
     """The part that changes by itself."""
     operation = _or_404(request.actor, operation_id)
-    context = _told(request.actor, operation, request.GET.get("only", ""))
-    return render(request, "administrations/bulk_state.html", context)
+    return render(request, "administrations/bulk_state.html", _told(request, operation))
 
 
 @require_POST
@@ -179,8 +180,10 @@ def _or_404(actor: Actor, operation_id: int) -> BulkOperation:
         raise Http404 from None
 
 
-def _told(actor: Actor, operation: BulkOperation, only: str) -> dict[str, Any]:
-    act = act_named(operation.act)
+def _told(request: MemberRequest, operation: BulkOperation) -> dict[str, Any]:
+    actor, act = request.actor, act_named(operation.act)
+    only = request.GET.get("only", "")
+    page = Paginator(_found(operation, only), PAGE_SIZE).get_page(request.GET.get("page"))
     counts = operations.counts_of(operation)
     return {
         "place": "administrations",
@@ -194,18 +197,21 @@ def _told(actor: Actor, operation: BulkOperation, only: str) -> dict[str, Any]:
         "undo_hours": operations.UNDO_HOURS,
         "sentences": words.asked_in_words(actor, operation.asked),
         "problems": operation.asked.get("problems", ()),
-        "items": _items(actor, operation, only),
-        "items_shown": ITEMS_SHOWN,
+        "only": only if only in ItemState.values else "",
+        "page": page,
+        "items": _items(actor, list(page)),
         "states": ItemState.choices,
     }
 
 
-def _items(actor: Actor, operation: BulkOperation, only: str) -> list[dict[str, Any]]:
-    """The first ones; those that are left as they are come first, for they may need somebody."""
+def _found(operation: BulkOperation, only: str) -> "QuerySet[BulkItem]":
     found = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation)
     if only in ItemState.values:
-        found = found.filter(state=only)
-    shown = list(found.order_by("-state", "pk")[:ITEMS_SHOWN])
+        return found.filter(state=only).order_by("pk")
+    return found.order_by(Case(When(state__in=FIRST, then=0), default=1), "pk")
+
+
+def _items(actor: Actor, shown: list[BulkItem]) -> list[dict[str, Any]]:
     visible = visible_to(actor).filter(pk__in=[item.administration_id for item in shown])
     known = {one.pk: one for one in visible.only("pk", "name", "country")}
     names = words.Names(actor, [state for item in shown for state in (item.before, item.after)])
