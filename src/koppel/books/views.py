@@ -24,6 +24,7 @@ from koppel.books.trial_balance import (
     result_by_period,
     trial_balance,
 )
+from koppel.kit.periods import written
 from koppel.kit.table_files import MEDIA_TYPES, Cell, Column, Format, Kind, TooManyRows, write_table
 from koppel.web.doors import MemberRequest
 
@@ -118,7 +119,7 @@ def table(request: MemberRequest, administration_id: int, resource: str) -> Http
         raise Http404
     columns = queries.COLUMNS[resource]
     listing = queries.table(one.pk, resource, search=search, page=_page(request))
-    rows = [(row, [getattr(row, name) for name in columns]) for row in listing.rows]
+    rows = [(row, [_cell_of(row, name) for name in columns]) for row in listing.rows]
     numbers = [any(isinstance(cells[place], Decimal) for _row, cells in rows) for place in range(len(columns))]
     header = [
         (str(labels.COLUMNS.get(name, name)), is_number) for name, is_number in zip(columns, numbers, strict=True)
@@ -129,6 +130,11 @@ def table(request: MemberRequest, administration_id: int, resource: str) -> Http
         listing=listing, rows=rows, search=search, is_entries=resource == "entries",
         export_query=f"{urlencode({'q': search})}&" if search else "",
     )  # fmt: skip
+
+
+def _cell_of(row: object, name: str) -> object:
+    value = getattr(row, name)
+    return written(value) if name == "period" else value
 
 
 def everything(request: MemberRequest, administration_id: int) -> HttpResponseBase:

@@ -1,6 +1,6 @@
 """Reads of open issues, with their words."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 
 from koppel.issues.catalogue import Words, entry_of
 from koppel.issues.models import Issue
+from koppel.kit.periods import written
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,10 @@ def sentence_of(code: str, facts: dict[str, object]) -> str:
 
 def _filled(words: Words, facts: dict[str, object]) -> str:
     """Facts may be older than the words: a missing one shows as a dash, never as a failed page. A vendor's reason was kept
-    as the connector said it, without a language; it is translated where it is shown."""
-    reason = facts.get("reason")
-    return str(words % _Dashes({**facts, "reason": gettext(reason)} if isinstance(reason, str) else facts))
+    as the connector said it, without a language; it is translated where it is shown, and a period written for a person."""
+    readings: dict[str, Callable[[str], str]] = {"reason": gettext, "period": written}
+    read = {name: reading(text) for name, reading in readings.items() if isinstance(text := facts.get(name), str)}
+    return str(words % _Dashes({**facts, **read}))
 
 
 class _Dashes(dict[str, object]):

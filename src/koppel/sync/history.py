@@ -29,8 +29,9 @@ class Filter:
 
 @dataclass(frozen=True)
 class FieldChange:
-    """`before` or `after` '' = there was no value."""
+    """`key` is the column, `name` its word. `before` or `after` '' = there was no value."""
 
+    key: str
     name: str
     before: str
     after: str
@@ -87,7 +88,7 @@ def _shown(change: Change, source: Connector) -> Shown:
     before, after = bytes(change.before or b""), bytes(change.after or b"")
     was, became = _values(change.resource, before, source), _values(change.resource, after, source)
     fields = [
-        FieldChange(str(labels.COLUMNS.get(name, name)), was.get(name, ""), became.get(name, ""))
+        FieldChange(name, str(labels.COLUMNS.get(name, name)), was.get(name, ""), became.get(name, ""))
         for name in dict.fromkeys([*was, *became])
         if was.get(name, "") != became.get(name, "")
     ]

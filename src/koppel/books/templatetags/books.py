@@ -9,6 +9,7 @@ from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext
 
 from koppel.books.labels import VALUES
+from koppel.kit.periods import written
 
 register = template.Library()
 CENT = Decimal("0.01")
@@ -34,6 +35,12 @@ def amount_or_blank(value: Decimal | None) -> str:
 def word(value: str | None) -> str:
     """A word of the books in the reader's language; an unknown one as the source wrote it."""
     return str(VALUES.get(value or "", value or ""))
+
+
+@register.filter
+def period(value: str | None) -> str:
+    """`2026-11`, the same on every page."""
+    return written(value or "")
 
 
 @register.filter
