@@ -61,7 +61,7 @@ def kill_programs_of(process: "subprocess.Popen[str]") -> tuple[int, int]:
     while len(killed) < KILLS and process.poll() is None and time.monotonic() < deadline:
         for pid in programs_below(process.pid, "worker"):
             if pid not in killed and is_importing(pid):
-                for web in [] if killed else programs_below(process.pid, "web"):
+                for web in [] if killed else programs_below(process.pid, "granian"):
                     os.kill(web, signal.SIGKILL)
                     webs.add(web)
                 os.kill(pid, signal.SIGKILL)
@@ -71,12 +71,12 @@ def kill_programs_of(process: "subprocess.Popen[str]") -> tuple[int, int]:
     return len(killed), len(webs)
 
 
-def programs_below(root: int, program: str) -> Iterator[int]:
-    """Process ids of the `koppel worker` or `koppel web` programs that `root` started."""
+def programs_below(root: int, word: str) -> Iterator[int]:
+    """Process ids of the programs that `root` started with this word on their command line."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")
-            if program.encode() in words and root in ancestors(int(folder.name)):
+            if word.encode() in words and root in ancestors(int(folder.name)):
                 yield int(folder.name)
         except (OSError, ValueError):
             continue
