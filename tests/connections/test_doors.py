@@ -8,7 +8,7 @@ from django.test import Client
 from typer.testing import CliRunner
 
 from koppel.cli.errors import Refusal
-from koppel.connections.commands import app
+from koppel.connections.commands.connections import app
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations import tokens
 from koppel.organisations.models import User

@@ -31,7 +31,18 @@ class Branch:
 
 
 BRANCHES = (
-    Branch("connections", "koppel.connections.commands", "app", "List, pause, reconnect and remove connections."),
+    Branch(
+        "connections",
+        "koppel.connections.commands.connections",
+        "app",
+        "List, pause, reconnect and remove connections.",
+    ),
+    Branch(
+        "app-registrations",
+        "koppel.connections.commands.app_registrations",
+        "app",
+        "How vendors know this installation, for all its firms.",
+    ),
     Branch("administrations", "koppel.administrations.commands", "app", "List and change administrations."),
     Branch("sync", "koppel.sync.commands", "app", "Start, watch and retry runs."),
     Branch("export", "koppel.books.commands", "app", "Write books to files."),

@@ -22,6 +22,8 @@ class NoSuchConnection(Exception):
 class RegistrationRefused(Exception):
     """An app registration that cannot be kept or removed. `problems` maps a field ('' = the whole) to a sentence."""
 
+    is_refusal = True
+
     def __init__(self, problems: Mapping[str, str]) -> None:
         super().__init__(" ".join(problems.values()))
         self.problems = problems

@@ -134,6 +134,15 @@ def try_app(actor: Actor, app_id: int) -> Tested:
     actor.require(Permission.ORGANISATION)
     with organisation_scope(actor.organisation_id):
         app = app_for(actor, app_id)
+    outcome = ask_vendor(app)
+    if outcome.is_well:
+        with organisation_scope(actor.organisation_id):
+            forgive_app(app)
+    return outcome
+
+
+def ask_vendor(app: AppRegistration) -> Tested:
+    """Whether the vendor knows the app: a call that grants nothing. Outside any transaction."""
 
     async def ask(made: Runtime) -> None:
         http = PlainHttp(made.http, addresses_of(app))
@@ -145,8 +154,6 @@ def try_app(actor: Actor, app_id: int) -> Tested:
         return Tested(False, error.code, _(str(error)))
     except SealBroken:
         return Tested(False, "vault_key", _(KEY_MISSING))
-    with organisation_scope(actor.organisation_id):
-        forgive_app(app)
     return Tested(True, "", _("It works: the vendor knows this app."))
 
 
@@ -207,8 +214,8 @@ def _addresses_like(values: AppValues) -> dict[str, str]:
     return dict(known.values_list("addresses", flat=True).first() or {})
 
 
-def _problems(actor: Actor, app: AppRegistration | None, values: AppValues) -> dict[str, str]:
-    """By field."""
+def problems_of(app: AppRegistration | None, values: AppValues) -> dict[str, str]:
+    """By field; whose it is does not matter. `app`: the one that is changed."""
     problems = {} if app else _problems_of_place(values)
     if not values.client_id or len(values.client_id) > CLIENT_ID_CHARACTERS_MAX:
         problems["client_id"] = _("Enter the client id, as the vendor's portal shows it.")
@@ -216,6 +223,11 @@ def _problems(actor: Actor, app: AppRegistration | None, values: AppValues) -> d
         problems["client_secret"] = _("Enter the client secret that belongs to this client id.")
     if values.refresh_days is not None and not 1 <= values.refresh_days <= REFRESH_DAYS_MAX:
         problems["refresh_days"] = _("Enter a number of days from 1 to %d, or leave it empty.") % REFRESH_DAYS_MAX
+    return problems
+
+
+def _problems(actor: Actor, app: AppRegistration | None, values: AppValues) -> dict[str, str]:
+    problems = problems_of(app, values)
     twin = registrations_of(actor).filter(
         organisation_id=actor.organisation_id,
         connector=app.connector if app else values.connector,

@@ -1,0 +1,83 @@
+"""App registrations that serve every organisation, kept from the shell by whoever runs Koppel."""
+
+import io
+import json
+from contextlib import redirect_stdout
+from typing import Any
+
+import pytest
+import typer
+
+from koppel.cli.errors import Refusal
+from koppel.connections.commands.app_registrations import app
+from koppel.connections.models import AppRegistration
+from koppel.connections.queries import apps_for
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, MakeConnected, Sandbox
+
+PLACE = "visma_net/sandbox/company_list"
+ADD = ("add", PLACE, "--client-id", CLIENTS["company_list"])
+
+
+def typed(monkeypatch: pytest.MonkeyPatch, *words: object, secret: str = CLIENT_SECRET) -> Any:
+    """What comes back as JSON. The secret is given on standard input."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{secret}\n"))
+    with redirect_stdout(io.StringIO()) as printed:
+        args = [*map(str, words), "--json"]
+        typer.main.get_command(app).main(args=args, prog_name="koppel", standalone_mode=False)
+    return json.loads(printed.getvalue().splitlines()[-1])
+
+
+def test_it_serves_every_organisation_and_is_really_tried(
+    actor: Any, sandbox: Sandbox, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SANDBOX_URL = sandbox.url
+    made = typed(monkeypatch, *ADD)
+    assert made["redirect_address"] == "http://localhost:8400/connections/consent/callback"
+    for one in (actor("administrator"), actor("team_leader")):
+        with organisation_scope(one.organisation_id):
+            assert [choice.app.pk for choice in apps_for(one, "visma_net")] == [made["id"]]
+    assert typed(monkeypatch, "test", made["id"])["works"] is True
+    (row,) = typed(monkeypatch, "list")
+    assert (row["place"], row["connections"]) == (PLACE, 0)
+    assert CLIENT_SECRET not in json.dumps(row)
+    typed(monkeypatch, "remove", made["id"])
+    assert typed(monkeypatch, "list") == []
+    with installation_scope("test"):
+        assert bytes(AppRegistration.objects.get().client_secret) == b""
+
+
+def test_a_wrong_secret_is_told(
+    clean_database: None, sandbox: Sandbox, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SANDBOX_URL = sandbox.url
+    made = typed(monkeypatch, *ADD, secret="mistyped")
+    told = typed(monkeypatch, "test", made["id"])
+    assert told["works"] is False
+    assert "client secret" in told["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("words", "secret", "sentence"),
+    [
+        (("add", "visma_net/moon/x", "--client-id", "x"), "s", PLACE),
+        (ADD, "", "Enter the client secret"),
+        (("test", 987654), "", "no such app registration"),
+        (("remove", 987654), "", "no such app registration"),
+    ],
+)
+def test_what_cannot_be_is_said(
+    clean_database: None, monkeypatch: pytest.MonkeyPatch, words: Any, secret: str, sentence: str
+) -> None:
+    with pytest.raises(Refusal, match=sentence):
+        typed(monkeypatch, *words, secret=secret)
+
+
+def test_one_that_is_used_stays_and_none_is_kept_twice(
+    connected: MakeConnected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = connected().app
+    with pytest.raises(Refusal, match="Connections use this app"):
+        typed(monkeypatch, "remove", used.pk)
+    with pytest.raises(Refusal, match="registered here already"):
+        typed(monkeypatch, *ADD)
