@@ -116,4 +116,7 @@ def test_the_first_lines_say_what_to_type_and_where() -> None:
     assert "koppel organisations create --name" in lines
     assert "no mail is sent" in lines
     assert "koppel people link" in "\n".join(first_steps.lines("waiting", facts))
-    assert list(first_steps.lines("ready", {"KOPPEL_DATA_DIR": "/srv/data"})) == []
+    ready = {"KOPPEL_DATA_DIR": "/srv/data", "KOPPEL_PUBLIC_URL": "http://localhost:8400"}
+    assert list(first_steps.lines("ready", ready)) == []
+    (line,) = first_steps.lines("ready", ready, "0.0.0.0")  # noqa: S104 - what somebody typed
+    assert "KOPPEL_PUBLIC_URL" in line

@@ -5,15 +5,17 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from koppel.cli.environment import DATA_DIRECTORY
+from koppel.cli.ports import LOOPBACK, THIS_MACHINE
 
 MAKE_ORGANISATION = 'organisations create --name "Your firm" --email you@firm.example'
 PRINT_LINK = "people link you@firm.example"
 
 
-def lines(standing: str, environment: Mapping[str, str]) -> Iterator[str]:
-    """`standing` as `organisations.installing` tells it; `environment` is that of the programs."""
+def lines(standing: str, environment: Mapping[str, str], host: str = LOOPBACK) -> Iterator[str]:
+    """`standing` as `organisations.installing` tells it; `environment` is that of the programs, `host` where they listen."""
     home = environment["KOPPEL_DATA_DIR"]
     if standing == "empty":
         yield "\nNobody can sign in yet. In another shell, make your organisation and open the link that is printed:"
@@ -21,6 +23,8 @@ def lines(standing: str, environment: Mapping[str, str]) -> Iterator[str]:
     elif standing == "waiting":
         yield "\nNobody can sign in yet: the invited Administrator has to open the link. A new one is printed by"
         yield f"\n  {command(PRINT_LINK, home)}\n"
+    if host != LOOPBACK and urlsplit(environment.get("KOPPEL_PUBLIC_URL", "")).hostname in THIS_MACHINE:
+        yield "Other machines are let in only under the address in KOPPEL_PUBLIC_URL: set it to what people type."
     if environment.get("KOPPEL_MAIL_DIR"):
         yield f"KOPPEL_SMTP_URL is not set: no mail is sent, it is written to files in {environment['KOPPEL_MAIL_DIR']}."
 

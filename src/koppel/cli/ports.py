@@ -10,6 +10,7 @@ from koppel.kit.embedded_postgres import is_free
 WEB_PORT = 8400
 SANDBOX_PORT = 8410
 LOOPBACK = "127.0.0.1"
+THIS_MACHINE = ("localhost", LOOPBACK, "::1")
 
 
 def require_free(port: int, flag: str) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
+import structlog
 import typer
 from rich.console import Console
 
@@ -47,7 +48,7 @@ def up(
     try:
         with stoppable(), stack:
             console.print(f"Koppel runs at [bold]{stack.public_url}[/]. Ctrl-C stops it.")
-            for line in first_steps.lines(stack.standing, stack.environment):
+            for line in first_steps.lines(stack.standing, stack.environment, host):
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             stack.watch()
     except KeyboardInterrupt:
@@ -76,8 +77,12 @@ def worker(data_dir: DataDir = None, concurrency: Concurrency = 20) -> None:
     """Work off the queue: syncs, notices, the schedule. Run as many as you like, on any machine."""
     logging.configure()
     with enter(data_directory(data_dir), start_database=False):
+        from django.conf import settings  # noqa: PLC0415
+
         from koppel.sync.worker import main  # noqa: PLC0415 - needs configured settings
 
+        if not settings.SENDS_MAIL:
+            structlog.get_logger(__name__).warning("mail_not_sent", directory=settings.EMAIL_FILE_PATH)
         main(concurrency)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from koppel.cli.finding import Finding, advice
+from koppel.cli.ports import THIS_MACHINE
 from koppel.kit.embedded_postgres import is_free
 
 ADDRESS, MAIL = "public address", "mail"
-THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 ANSWER_SECONDS = 5
 HEALTHY = b'"status": "ok"'
 
