@@ -29,11 +29,13 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
 from koppel.sync.models import Run
 from tests.fixtures.stack import CLIENT_SECRET, PATIENCE_SECONDS, Connected, MakeConnected, wait_until
+from tests.vault.said import all_that_is_said
 
 
-def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_or_support_bundle(
-    connected: MakeConnected, database_addresses: Any, tmp_path: Path
+def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_commands_or_support_bundle(
+    connected: MakeConnected, database_addresses: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     log = tmp_path / "worker.log"
     with _jobs_kept(database_addresses.superuser_url) as jobs, _worker(log):
         firm = connected()
@@ -73,6 +75,7 @@ def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_or_support_bundle(
         "a mail": "\n".join(mails),
         "a table": _tables(database_addresses.superuser_url),
         "the support bundle": bundled,
+        "what a command prints": all_that_is_said(firm),
     }
     assert all(len(text) > 50 for name, text in places.items() if name not in MAY_BE_EMPTY), (
         "Something was not looked at."

@@ -69,7 +69,10 @@ class Keyring:
         keys: dict[str, bytes] = {}
         for part in filter(None, (part.strip() for part in text.split(","))):
             key_id, _, encoded = part.partition(":")
-            key = base64.b64decode(encoded, validate=True)
+            try:
+                key = base64.b64decode(encoded, validate=True)
+            except ValueError:
+                key = b""
             if not key_id or len(key) != 32:
                 raise ValueError("KOPPEL_VAULT_KEYS must look like id:base64-of-32-bytes[,older-id:…].")
             keys[key_id] = key
