@@ -15,9 +15,9 @@ ACCOUNTS_NAMED = 40
 
 _UNBALANCED = """
 SELECT entry.external_id, entry.number, line.difference
-  FROM (SELECT administration_id, entry, sum(debit) - sum(credit) AS difference FROM books_entry_line
+  FROM (SELECT administration_id, entry, sum(debit - credit) AS difference FROM books_entry_line
          WHERE administration_id = %s AND deleted_at IS NULL
-         GROUP BY administration_id, entry HAVING sum(debit) <> sum(credit)) line
+         GROUP BY administration_id, entry HAVING sum(debit - credit) <> 0) line
   JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
  WHERE entry.deleted_at IS NULL
  ORDER BY entry.external_id LIMIT %s
