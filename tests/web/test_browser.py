@@ -56,6 +56,7 @@ def pages(world: World) -> dict[str, str]:
         "webhooks": "/organisation/webhooks/",
         "webhook": f"/organisation/webhooks/{world.webhook_id}/",
         "tokens": "/account/tokens/",
+        "api": "/account/api/",
         "password": "/accounts/password/change/",
         "two-steps": "/accounts/2fa/",
         "not-found": NOWHERE,

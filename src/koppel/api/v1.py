@@ -1,4 +1,5 @@
-"""REST under `/api/v1`, described at `/api/v1/openapi.json`. Each slice contributes its router; nothing is decided here.
+"""REST under `/api/v1`, described at `/api/v1/openapi.json`, and for people at `/account/api/`. Each slice
+contributes its router; nothing is decided here.
 
 A program sends `Authorization: Bearer koppel_…`, a member's own token. Errors are `{"error": code}` with 401, 403, 404, 409,
 410, 422 or 429. Amounts are JSON strings, exact as the source wrote them.

@@ -37,6 +37,7 @@ urlpatterns = [
     path("operator/", operators.listing, name="operator"),
     path("operator/enter", operators.enter, name="operator_enter"),
     path("operator/leave", operators.leave, name="operator_leave"),
+    path("account/api/", include("koppel.api.urls")),
     path("account/", include("koppel.organisations.account_urls")),
     path("registers/", include("koppel.registers.urls")),
     path("notices/", include("koppel.notifications.urls")),

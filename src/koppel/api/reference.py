@@ -1,0 +1,177 @@
+"""The published description of the API, made ready to be read: each operation with what goes in, what comes back, an example.
+
+Made from the OpenAPI description alone, so that it cannot say anything else. Nothing is fetched from elsewhere to show it."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+
+METHODS = ("get", "post", "put", "patch", "delete")
+DEPTH_MAX = 3
+"""How deep fields within fields are listed."""
+SAMPLES: Mapping[str, Any] = {"integer": 1, "number": 1, "boolean": True, "array": [], "object": {}}
+SAMPLE_TEXTS = {
+    "date": "2026-12-31",
+    "date-time": "2026-12-31T09:00:00Z",
+    "uuid": "6f1d0c1e-8c1b-4c55-9d3e-2f6a7b8c9d0e",
+}
+
+Schema = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Field:
+    """`place` is path, query or body; '' in an answer. `default` '' = none."""
+
+    name: str
+    place: str
+    kind: str
+    required: bool = False
+    default: str = ""
+
+
+@dataclass(frozen=True)
+class Operation:
+    group: str
+    method: str
+    path: str
+    text: str
+    asked: Sequence[Field]
+    status: str
+    answered: Sequence[Field]
+    answer_kind: str
+    example: str
+
+    @property
+    def anchor(self) -> str:
+        return f"{self.method}-{self.path}".lower().translate(str.maketrans("/{}", "---"))
+
+    def matches(self, words: str) -> bool:
+        names = [one.name for one in (*self.asked, *self.answered)]
+        return words.casefold() in " ".join((self.group, self.method, self.path, self.text, *names)).casefold()
+
+
+@cache
+def operations() -> tuple[Operation, ...]:
+    """All of them, in the order of the description, group by group."""
+    from koppel.api.v1 import api  # noqa: PLC0415 - its addresses exist only when all slices are there
+
+    described: Schema = api.get_openapi_schema()
+    book = _Book(described["components"]["schemas"])
+    found = [
+        _operation(book, path, method, about)
+        for path, methods in described["paths"].items()
+        for method, about in methods.items()
+        if method in METHODS
+    ]
+    order = list(dict.fromkeys(one.group for one in found))
+    return tuple(sorted(found, key=lambda one: order.index(one.group)))
+
+
+def _operation(book: "_Book", path: str, method: str, about: Schema) -> Operation:
+    parameters = [_parameter(book, one) for one in about.get("parameters", ())]
+    body = _content(about.get("requestBody", {}))
+    asked = [*parameters, *book.fields(body, "body")]
+    status, answer = next(iter(about["responses"].items()))
+    returned = _content(answer)
+    return Operation(
+        group=str(about.get("tags", ["other"])[0]),
+        method=method.upper(),
+        path=path,
+        text=" ".join(str(about.get("description", "")).split()),
+        asked=asked,
+        status=str(status),
+        answered=list(book.fields(returned, "")),
+        answer_kind=book.kind(returned) if returned else "",
+        example=_example(path, method, about.get("parameters", ()), book.sample(body) if body else None, book),
+    )
+
+
+def _parameter(book: "_Book", one: Schema) -> Field:
+    schema = one["schema"]
+    default = "" if one["required"] else _written(schema.get("default"))
+    return Field(one["name"], one["in"], book.kind(schema), one["required"], default)
+
+
+def _content(part: Schema) -> Schema:
+    """The schema of what is sent or answered; empty where nothing is."""
+    found: Schema = next(iter(part.get("content", {}).values()), {})
+    return dict(found.get("schema", {}))
+
+
+def _written(default: Any) -> str:
+    return "" if default in (None, "", []) else json.dumps(default, ensure_ascii=False)
+
+
+def _example(path: str, method: str, parameters: Sequence[Schema], body: Any, book: "_Book") -> str:
+    """One `curl` that could be typed, with made-up values."""
+    for one in parameters:
+        if one["in"] == "path":
+            path = path.replace(f"{{{one['name']}}}", str(book.sample(one["schema"])))
+    needed = [
+        f"{one['name']}={book.sample(one['schema'])}" for one in parameters if one["in"] == "query" and one["required"]
+    ]
+    query = f"?{'&'.join(needed)}" if needed else ""
+    lines = [f'curl -H "Authorization: Bearer $KOPPEL_TOKEN" "{settings.PUBLIC_URL}{path}{query}"']
+    if method != "get":
+        lines[0] = lines[0].replace("curl ", f"curl -X {method.upper()} ")
+    if body is not None:
+        lines += ['-H "Content-Type: application/json"', f"-d '{json.dumps(body, ensure_ascii=False)}'"]
+    return " \\\n  ".join(lines)
+
+
+class _Book:
+    """The named schemas, and what is said of any schema with their help."""
+
+    def __init__(self, named: Mapping[str, Schema]) -> None:
+        self._named = named
+
+    def kind(self, schema: Schema) -> str:
+        """As a person says it: `integer`, `list of text`, `date-time or null`."""
+        if options := schema.get("anyOf") or schema.get("oneOf"):
+            return " or ".join(dict.fromkeys(self.kind(one) for one in options))
+        if "$ref" in schema or "allOf" in schema:
+            named = self._resolved(schema)
+            return self.kind(named) if "enum" in named else "object"
+        if values := schema.get("enum") or ([schema["const"]] if "const" in schema else []):
+            return " | ".join(json.dumps(one) for one in values)
+        if schema.get("type") == "array":
+            return f"list of {self.kind(schema.get('items', {}))}"
+        word = str(schema.get("format") or schema.get("type") or "anything")
+        return "text" if word == "string" else word
+
+    def fields(self, schema: Schema, place: str, above: str = "", depth: int = 0) -> Iterator[Field]:
+        """The fields of an object, or of the objects of a list; those within them with their names before the dot."""
+        owner = self._resolved(schema)
+        if owner.get("type") == "array":
+            yield from self.fields(owner.get("items", {}), place, f"{above.removesuffix('.')}[].", depth)
+            return
+        for name, one in owner.get("properties", {}).items() if depth < DEPTH_MAX else ():
+            required = name in owner.get("required", ()) and place == "body"
+            default = "" if required or place != "body" else _written(one.get("default"))
+            yield Field(f"{above}{name}", place, self.kind(one), required, default)
+            yield from self.fields(one, place, f"{above}{name}.", depth + 1)
+
+    def sample(self, schema: Schema) -> Any:
+        """A value that the schema allows; of an object what is required, else its first field."""
+        found = self._resolved(schema)
+        if options := found.get("anyOf"):
+            return self.sample(options[0])
+        if "default" in schema and schema["default"] not in (None, ""):
+            return schema["default"]
+        if values := found.get("enum") or ([found["const"]] if "const" in found else []):
+            return values[0]
+        if properties := found.get("properties"):
+            shown = [name for name in properties if name in found.get("required", ())] or list(properties)[:1]
+            return {name: self.sample(properties[name]) for name in shown}
+        return SAMPLES.get(str(found.get("type")), SAMPLE_TEXTS.get(str(found.get("format")), "…"))
+
+    def _resolved(self, schema: Schema) -> Schema:
+        while "$ref" in schema or "allOf" in schema:
+            ref = schema["$ref"] if "$ref" in schema else schema["allOf"][0]["$ref"]
+            schema = self._named[ref.rpartition("/")[2]]
+        return schema

@@ -1,0 +1,7 @@
+"""The API's page for people, below `/account/`."""
+
+from django.urls import path
+
+from koppel.api import views
+
+urlpatterns = [path("", views.reference, name="api_reference")]

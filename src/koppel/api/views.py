@@ -1,0 +1,19 @@
+"""The page about the API, for whoever writes a program."""
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.shortcuts import render
+
+from koppel.api.reference import operations
+from koppel.web.doors import MemberRequest
+
+
+def reference(request: MemberRequest) -> HttpResponse:
+    """Every operation; `q` leaves those in which the words occur."""
+    words = request.GET.get("q", "").replace("\0", "")[:100].strip()
+    found = [one for one in operations() if one.matches(words)]
+    context = {
+        "account_place": "api", "operations": found, "words": words, "base": f"{settings.PUBLIC_URL}/api/v1",
+        "requests_per_minute": settings.API_REQUESTS_PER_MINUTE,
+    }  # fmt: skip
+    return render(request, "api/reference.html", context)
