@@ -20,6 +20,12 @@ from tests.fixtures.stack import run_worker, wait_until
 TIME_PASSES = "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 minute'"
 """So that nobody waits half a minute for the dead worker's heartbeat to be missed."""
 
+IN_THE_FOURTH_CHUNK = """
+SELECT FROM administrations_administration WHERE id =
+ (SELECT administration_id FROM administrations_bulk_item WHERE operation_id = %s ORDER BY id OFFSET %s LIMIT 1) FOR UPDATE
+"""
+WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+
 
 @pytest.mark.kill
 def test_another_worker_goes_on_where_a_killed_one_stopped(actor: Any, database_addresses: Addresses) -> None:
@@ -35,13 +41,13 @@ def test_another_worker_goes_on_where_a_killed_one_stopped(actor: Any, database_
         with organisation_scope(boss.organisation_id):
             return BulkItem.objects.filter(operation=draft, state="changed").count()
 
-    with run_worker(database_addresses.superuser_url) as first:
-        wait_until(lambda: changed() > 0)
-        os.kill(first.pid, signal.SIGKILL)
-        first.wait()
-    before = changed()
-    assert 0 < before < len(firm.ids)
-    assert before % CHUNK_ITEMS == 0, "a chunk is there wholly or not at all"
+    with psycopg.connect(database_addresses.superuser_url) as other:
+        other.execute(IN_THE_FOURTH_CHUNK, [draft.pk, 3 * CHUNK_ITEMS + 7])
+        with run_worker(database_addresses.superuser_url) as first:
+            wait_until(lambda: other.execute(WAITS).fetchone() == (True,))
+            os.kill(first.pid, signal.SIGKILL)
+            first.wait()
+    assert changed() == 3 * CHUNK_ITEMS, "a chunk is there wholly or not at all"
     with run_worker(database_addresses.superuser_url):
         with psycopg.connect(database_addresses.superuser_url) as connection:
             connection.execute(TIME_PASSES)

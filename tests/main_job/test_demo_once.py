@@ -3,6 +3,7 @@
 What the files hold is counted here anew, line by line, by nothing that Koppel or its sandbox uses.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -16,13 +17,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+
+from koppel.kit.embedded_postgres import running_addresses
 
 GENERATED = 8
 KILLS = 2
-WORKING_SECONDS = 2.2
 BROKEN = "not-a-sie-file.se"
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,8 @@ def outcome(shared_reference: Path, tmp_path_factory: pytest.TempPathFactory) ->
         [sys.executable, "-m", "koppel.cli", *words], cwd=home, env=environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
-        killed, webs = kill_programs_of(process)
-        said, complaints = process.communicate(timeout=300)
+        killed, webs = kill_programs_of(process, home)
+        said, complaints = process.communicate()
     assert killed == KILLS, f"Only {killed} workers were there to be killed.\n{complaints}"
     assert webs, "the web was there to be killed"
     assert process.returncode == 0, complaints
@@ -52,31 +55,29 @@ def outcome(shared_reference: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return json.loads(said)  # type: ignore[no-any-return]
 
 
-def kill_programs_of(process: "subprocess.Popen[str]") -> tuple[int, int]:
-    """SIGKILL for one worker after the other, each a moment after it began to read entries; for the web with the first.
+def kill_programs_of(process: "subprocess.Popen[str]", home: Path) -> tuple[int, int]:
+    """SIGKILL for one worker after the other, each when it has read some entries and not yet all; for the web with the first.
     How many workers, and processes of the web."""
-    killed: set[int] = set()
+    killed: set[str] = set()
     webs: set[int] = set()
-    deadline = time.monotonic() + 200
-    while len(killed) < KILLS and process.poll() is None and time.monotonic() < deadline:
-        for pid in programs_below(process.pid, "worker"):
-            if pid not in killed and is_importing(pid):
-                for web in [] if killed else programs_below(process.pid, "granian"):
-                    os.kill(web, signal.SIGKILL)
-                    webs.add(web)
-                os.kill(pid, signal.SIGKILL)
-                killed.add(pid)
-                break
-        time.sleep(0.2)
+    while len(killed) < KILLS and process.poll() is None:
+        for worker in reading_entries(home) - killed:
+            for web in [] if killed else webs_below(process.pid):
+                os.kill(web, signal.SIGKILL)
+                webs.add(web)
+            os.kill(int(worker.split(":")[1]), signal.SIGKILL)
+            killed.add(worker)
+            break
+        time.sleep(0.05)
     return len(killed), len(webs)
 
 
-def programs_below(root: int, word: str) -> Iterator[int]:
-    """Process ids of the programs that `root` started with this word on their command line."""
+def webs_below(root: int) -> Iterator[int]:
+    """Process ids of the web's server that `root` started."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")
-            if word.encode() in words and root in ancestors(int(folder.name)):
+            if b"granian" in words and root in ancestors(int(folder.name)):
                 yield int(folder.name)
         except (OSError, ValueError):
             continue
@@ -88,10 +89,20 @@ def ancestors(pid: int) -> Iterator[int]:
         yield pid
 
 
-def is_importing(pid: int) -> bool:
-    """It has used more processor time than starting alone takes."""
-    fields = (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") > WORKING_SECONDS
+def reading_entries(home: Path) -> set[str]:
+    """Names of the workers that have begun to: host, process id and something made up."""
+    for data in home.glob("koppel-demo-once-*/postgres"):
+        with contextlib.suppress(psycopg.Error):
+            if addresses := running_addresses(data):
+                with psycopg.connect(addresses.superuser_url) as connection:
+                    return {str(name) for (name,) in connection.execute(READING).fetchall()}
+    return set()
+
+
+READING = """
+SELECT DISTINCT run.worker FROM sync_run run JOIN sync_run_resource part ON part.run_id = run.id
+ WHERE run.state = 'running' AND part.resource = 'entries' AND part.state = 'running' AND part.pages > 0
+"""
 
 
 def counted(file: Path) -> Counted:
