@@ -75,7 +75,7 @@ def test_the_nine_steps(
         page.click("button")
         page.click("button[value=allow]")
         page.wait_for_url("**/choose")
-        page.wait_for_selector("[data-poll][hidden]", state="attached")
+        page.wait_for_selector("[data-poll]", state="hidden")
         look(page, f"{mark}-3-choose")
         names = [one["name"] for one in sandbox.companies()]
         page.fill("[data-filter-rows]", names[0])
@@ -151,6 +151,29 @@ def test_companies_are_collected_with_cancel_back_doubled_clicks_and_two_tabs(
         expect(page.locator(".bulkbar [data-count-of]")).to_have_text("4")
     with organisation_scope(boss.organisation_id):
         assert set(RemoteCompany.objects.values_list("name", flat=True)) == {*names[:2], *names[3:5]}
+
+
+def test_a_button_stays_under_the_finger_when_all_is_known_of_a_list(
+    browser: Browser, place: str, boss: Any, sandbox: Sandbox
+) -> None:
+    """The notice that numbers are still being asked for goes away between pressing and letting go."""
+    register_app(sandbox, "company_per_sign_in")
+    asked: list[Any] = []
+    for page in open_page(browser, place, boss, 390, "en", "light"):
+        page.route("**/companies.json", lambda route: asked.append(route))  # noqa: PLW0108 - it wants a Python function
+        page.goto(f"{place}/connections/new/")
+        page.click("button[name=connector]")
+        page.click("main .card button.button-primary")
+        allow(page, sandbox.companies()[0]["name"])
+        page.wait_for_selector("[data-poll]:visible")
+        while not asked:
+            page.wait_for_timeout(50)
+        page.hover("text=Add another company")
+        page.mouse.down()
+        asked[0].fulfill(json={"left": 0, "companies": []})
+        page.wait_for_selector("[data-poll]", state="hidden")
+        page.mouse.up()
+        page.wait_for_selector("#username")
 
 
 def allow(page: Page, company: str, *, answer: str = "allow", click: str = "click") -> None:

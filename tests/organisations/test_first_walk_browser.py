@@ -96,7 +96,7 @@ def connect(page: Page) -> None:
     page.click("button")
     page.click("button[value=allow]")
     page.wait_for_url("**/choose")
-    page.wait_for_selector("[data-poll][hidden]", state="attached")
+    page.wait_for_selector("[data-poll]", state="hidden")
     page.uncheck("[data-check-all]")
     boxes = page.locator("tbody input[type=checkbox]")
     for number in range(2):

@@ -32,7 +32,7 @@ async function poll(turns) {
   if (bar) bar.value = found.companies.length;
   if (found.left > 0 && turns > 0) setTimeout(() => poll(turns - 1), 1000);
   else if (notice.dataset.pollReload !== undefined && found.left === 0) location.reload();
-  else notice.hidden = true;
+  else notice.dataset.over = ""; // it keeps its place: what somebody is about to press stays where it is
 }
 
 // Identify.
