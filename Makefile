@@ -24,7 +24,7 @@ demo-once: $(READY) ## The whole main job without a person; exits 0 when all is 
 	@.venv/bin/koppel demo-once $(ARGS)
 
 test: check ## Style, types, arrows, then all tests, the browser's too (ARGS="-k tenancy": some of them)
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
 
 check: $(READY) ## Style, types and arrows only: seconds
 	@.venv/bin/ruff format --check -q .
