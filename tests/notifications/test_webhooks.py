@@ -16,6 +16,7 @@ from django.test import Client
 from django.utils import timezone
 from typer.testing import CliRunner
 
+from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
 from koppel.connections.rotation import rotate
 from koppel.kit.addresses import AddressGuard
@@ -24,7 +25,7 @@ from koppel.notifications.commands import app
 from koppel.notifications.models import Webhook, WebhookDelivery
 from koppel.notifications.tasks import keep
 from koppel.notifications.webhooks import sending
-from koppel.organisations.models import User
+from koppel.organisations.models import Division, User
 from koppel.organisations.policy import Actor
 from tests.books.ledger import administration_of
 from tests.fixtures.people import signed_in
@@ -124,6 +125,45 @@ def test_what_is_restricted_is_told_to_no_program(anna: Actor, browser: Client, 
     (message,) = program.messages()
     assert message["sentence"]["en"] == "News of Shown"
     assert message["administrations"] == [{"id": shown.pk, "name": "Shown", "reason": "reason of Shown"}]
+
+
+def test_a_webhook_of_a_division_hears_of_its_administrations_alone(
+    anna: Actor, browser: Client, program: Receiver
+) -> None:
+    with organisation_scope(anna.organisation_id):
+        own = {"organisation_id": anna.organisation_id}
+        south, north = (Division.objects.create(**own, name=name) for name in ("Zuid", "Noord"))
+    given = {"name": "South", "url": program.url, "divisions": [south.pk]}
+    made = browser.post(API, given, content_type="application/json").json()
+    assert made["divisions"] == [south.pk]
+    here, there = administration_of(anna, "Here", division=south), administration_of(anna, "There", division=north)
+    both = {one.pk: {"name": one.name} for one in (here, there)}
+    happens(anna, NEWS, "both", administrations=both)
+    happens(anna, NEWS, "there", administrations={there.pk: {"name": "There"}})
+    happens(anna, NEWS, "nowhere", facts={"name": "the firm"})
+    assert send(anna) == 1
+    is_over(anna, NEWS, "both")
+    assert send(anna) == 1
+    assert b"There" not in program.got[0]["body"] + program.got[1]["body"]
+    assert [one["state"] for one in program.messages()] == ["told", "over"]
+    happens(anna, NEWS, "moves", administrations={here.pk: {"name": "Here"}})
+    assert send(anna) == 1
+    with organisation_scope(anna.organisation_id):
+        Administration.objects.filter(pk=here.pk).update(division=north)
+    is_over(anna, NEWS, "moves")
+    assert send(anna) == 1
+    assert program.messages()[-1]["state"] == "over", "Who was told that it began is told that it is over."
+    browser.post(f"/organisation/divisions/{south.pk}/merge", {"into": north.pk})
+    assert browser.get(API).json()[0]["divisions"] == [north.pk], "Merged, it is for the other one, never for all."
+
+
+def test_some_divisions_are_never_taken_for_all(anna: Actor, browser: Client) -> None:
+    with organisation_scope(anna.organisation_id):
+        Division.objects.create(organisation_id=anna.organisation_id, name="Zuid")
+    form = {"name": "x", "url": "https://example.test/hook", "where": "some"}
+    assert "Choose divisions that exist" in browser.post("/organisation/webhooks/", form).content.decode()
+    answer = browser.post(API, {**form, "divisions": [987654]}, content_type="application/json")
+    assert answer.status_code == 409
 
 
 def test_a_sign_in_is_the_persons_own_business(anna: Actor, browser: Client, program: Receiver) -> None:

@@ -43,9 +43,11 @@ def describe(organisation_id: int, administration_id: int) -> Subject:
     return Subject(one.name, first or one.imported_by_id or one.connection.owner_id, {one.pk: one.name})
 
 
-def open_among(organisation_id: int, administration_ids: Collection[int]) -> list[int]:
+def open_among(organisation_id: int, administration_ids: Collection[int], division_ids: Collection[int]) -> list[int]:
     """What is restricted is told to the people named on it, never to a program."""
     own = Administration.objects.filter(organisation_id=organisation_id, pk__in=administration_ids)
+    if division_ids:
+        own = own.filter(division_id__in=division_ids)
     return list(own.filter(restricted=False, withdrawn_at=None).values_list("pk", flat=True))
 
 

@@ -9,8 +9,9 @@ class NotificationsConfig(AppConfig):
 
     def ready(self) -> None:
         from koppel.notifications import new_issues, sign_ins  # noqa: PLC0415 - after models
-        from koppel.notifications.webhooks import words  # noqa: PLC0415 - after models
+        from koppel.notifications.webhooks import merging, words  # noqa: PLC0415 - after models
 
         new_issues.register()
         sign_ins.register()
         words.register()
+        merging.register()

@@ -12,7 +12,10 @@ from koppel.notifications.webhooks.endpoints import Wanted
 app = typer.Typer(no_args_is_help=True)
 One = Annotated[int, typer.Argument(help="Id of the webhook; `koppel webhooks list` has them.")]
 Events = Annotated[list[str] | None, typer.Option("--event", help="Only this event; may be given several times.")]
-COLUMNS = ("id", "name", "url", "events", "active", "last_accepted_at", "failing_since", "stopped_because")
+Divisions = Annotated[
+    list[int] | None, typer.Option("--division", help="Only what touches administrations of this division (id).")
+]
+COLUMNS = ("id", "name", "url", "events", "divisions", "active", "last_accepted_at", "failing_since", "stopped_because")
 LOG = ("id", "created_at", "event", "state", "attempts", "status", "reason")
 
 
@@ -29,13 +32,14 @@ def add(
     name: Annotated[str, typer.Argument(help="What it is for.")],
     url: Annotated[str, typer.Argument(help="Where Koppel calls.")],
     event: Events = None,
+    division: Divisions = None,
     person: AsPerson = "",
     organisation: OfOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
     """Make a webhook. Its secret is printed this once."""
     with acting(person, organisation) as actor:
-        one, secret = endpoints.add(actor, Wanted(name, url, event or ()))
+        one, secret = endpoints.add(actor, Wanted(name, url, event or (), division or ()))
     print_one({**_line(one), "secret": secret.reveal()}, as_json=as_json)
 
 
@@ -105,6 +109,7 @@ def _line(one: Webhook) -> dict[str, Any]:
         "name": one.name,
         "url": one.url,
         "events": list(one.events),
+        "divisions": list(one.divisions),
         "active": one.is_active,
         "last_accepted_at": one.last_accepted_at,
         "failing_since": one.failing_since,

@@ -208,7 +208,8 @@ class KnownDevice(Tenant):
 
 
 class Webhook(Tenant):
-    """An address of the organisation's own that is told of events. `events` empty: of all of them.
+    """An address of the organisation's own that is told of events. `events` empty: of all of them. `divisions` (ids) empty: of
+    the whole organisation; else of what touches administrations of these, and of these alone.
 
     `secret` is sealed. The one before it signs as well until `previous_until`, so that a receiver can change without missing
     anything. `failing_since`: nothing was accepted since then. `stopped_because`: why Koppel switched
@@ -217,6 +218,7 @@ class Webhook(Tenant):
     name = models.CharField(max_length=100)
     url = models.CharField(max_length=500)
     events = models.JSONField(default=list)
+    divisions = models.JSONField(default=list)
     secret = models.BinaryField(default=b"")
     previous_secret = models.BinaryField(null=True)
     previous_until = models.DateTimeField(null=True)

@@ -35,7 +35,7 @@ class Subject:
     administrations: Mapping[int, str] = field(default_factory=dict)
 
 
-OpenAmong = Callable[[int, Collection[int]], Collection[int]]
+OpenAmong = Callable[[int, Collection[int], Collection[int]], Collection[int]]
 ReachOf = Callable[[int, About, Collection[int], Collection[int]], Mapping[int, Reach]]
 Describe = Callable[[int, int], Subject]
 NamedInstead = Callable[[int, int, Collection[int]], Mapping[int, int | None]]
@@ -55,7 +55,8 @@ def register_reach(reach_of: ReachOf) -> None:
 
 
 def register_open(open_among: OpenAmong) -> None:
-    """`open_among(organisation_id, administration_ids)`: those that are not for named people only."""
+    """`open_among(organisation_id, administration_ids, division_ids)`: those that are not for named people only; of these
+    divisions, where any are given."""
     if open_among not in _open_among:
         _open_among.append(open_among)
 
@@ -87,9 +88,11 @@ def reach_of(
     return found
 
 
-def open_among(organisation_id: int, administration_ids: Collection[int]) -> frozenset[int]:
-    """Those of which a program of the organisation may be told."""
-    return frozenset(found for one in _open_among for found in one(organisation_id, administration_ids))
+def open_among(
+    organisation_id: int, administration_ids: Collection[int], division_ids: Collection[int] = ()
+) -> frozenset[int]:
+    """Those of which a program of the organisation may be told, or one that is for some divisions only."""
+    return frozenset(found for one in _open_among for found in one(organisation_id, administration_ids, division_ids))
 
 
 def named_instead(

@@ -72,4 +72,4 @@ def move(actor: Actor, group: Group, from_id: int, into_id: int) -> int:
 
 def effects(organisation_id: int, template_id: int, settings: Mapping[str, Any]) -> Effects:
     found = [each.effects(organisation_id, template_id, settings) for each in _registered]
-    return found[0] if found else Effects()
+    return next((one for one in found if one.total), Effects())

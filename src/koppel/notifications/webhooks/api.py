@@ -17,11 +17,12 @@ One = Annotated[int, Path(ge=1, le=ID_MAX)]
 
 
 class WebhookIn(Schema):
-    """`events` empty: all of them."""
+    """`events` empty: all of them. `divisions` (ids) empty: the whole organisation; else what touches theirs."""
 
     name: str
     url: str
     events: list[str] = []
+    divisions: list[Annotated[int, Query(ge=1, le=ID_MAX)]] = []
 
 
 class WebhookOut(Schema):
@@ -31,6 +32,7 @@ class WebhookOut(Schema):
     name: str
     url: str
     events: list[str]
+    divisions: list[int]
     active: bool
     last_accepted_at: datetime | None
     failing_since: datetime | None
@@ -90,14 +92,14 @@ def listing(request: MemberRequest) -> list[WebhookOut]:
 @router.post("", response={201: WebhookMade})
 def make(request: MemberRequest, given: WebhookIn) -> Status[WebhookMade]:
     """Make a webhook."""
-    one, secret = endpoints.add(request.actor, Wanted(given.name, given.url, given.events))
+    one, secret = endpoints.add(request.actor, _wanted(given))
     return Status(201, WebhookMade(**_out(one).dict(), secret=secret.reveal()))
 
 
 @router.put("/{webhook_id}", response=WebhookOut)
 def change(request: MemberRequest, webhook_id: One, given: WebhookIn) -> WebhookOut:
-    """Change its name, address and events."""
-    return _out(endpoints.change(request.actor, webhook_id, Wanted(given.name, given.url, given.events)))
+    """Change its name, address, events and divisions; what is left out becomes what stands here."""
+    return _out(endpoints.change(request.actor, webhook_id, _wanted(given)))
 
 
 @router.delete("/{webhook_id}", response={204: None})
@@ -143,12 +145,17 @@ def again(request: MemberRequest, webhook_id: One, given: AgainIn) -> AgainOut:
     return AgainOut(count=endpoints.redeliver(request.actor, webhook_id, given.ids))
 
 
+def _wanted(given: WebhookIn) -> Wanted:
+    return Wanted(given.name, given.url, given.events, given.divisions)
+
+
 def _out(one: Webhook) -> WebhookOut:
     return WebhookOut(
         id=one.pk,
         name=one.name,
         url=one.url,
         events=one.events,
+        divisions=one.divisions,
         active=one.is_active,
         last_accepted_at=one.last_accepted_at,
         failing_since=one.failing_since,

@@ -23,6 +23,7 @@ from koppel.notifications.webhooks import words
 from koppel.notifications.webhooks.messages import TEST, queue, test_message
 from koppel.notifications.webhooks.signing import new_secret
 from koppel.organisations.errors import Refused
+from koppel.organisations.models import Division
 from koppel.organisations.policy import Actor, Permission
 from koppel.organisations.sealing import seal, unseal
 
@@ -35,11 +36,12 @@ _OVER = [DeliveryState.FAILED, DeliveryState.DROPPED, DeliveryState.SENT]
 
 @dataclass(frozen=True)
 class Wanted:
-    """As a person or a program says it. `events` empty: all."""
+    """As a person or a program says it. `events` empty: all; `divisions` empty: the whole organisation."""
 
     name: str
     url: str
     events: Collection[str] = ()
+    divisions: Collection[int] = ()
 
 
 def webhooks_of(actor: Actor) -> list[Webhook]:
@@ -62,24 +64,24 @@ def add(actor: Actor, wanted: Wanted) -> tuple[Webhook, Secret]:
     actor.require(Permission.ORGANISATION)
     if Webhook.objects.filter(organisation_id=actor.organisation_id).count() >= WEBHOOKS_MAX:
         raise Refused(_("An organisation has at most %(count)d webhooks.") % {"count": WEBHOOKS_MAX})
-    fresh = _checked(wanted)
+    fresh = _checked(actor, wanted)
     one = Webhook.objects.create(
         organisation_id=actor.organisation_id, made_by_id=None if actor.is_operator else actor.membership_id,
-        name=fresh.name, url=fresh.url, events=list(fresh.events),
+        name=fresh.name, url=fresh.url, events=list(fresh.events), divisions=list(fresh.divisions),
     )  # fmt: skip
     secret = _give_secret(one)
-    _record(actor.audit, one, "webhook.made", after=vars(fresh))
+    _record(actor.audit, one, "webhook.made", after=_told(fresh))
     return one, secret
 
 
 def change(actor: Actor, webhook_id: int, wanted: Wanted) -> Webhook:
     """Raises `Refused`, `NoSuchWebhook`."""
-    one, fresh = webhook_for(actor, webhook_id), _checked(wanted)
-    before = vars(Wanted(one.name, one.url, tuple(one.events)))
-    one.name, one.url, one.events = fresh.name, fresh.url, list(fresh.events)
-    one.save(update_fields=["name", "url", "events"])
-    if before != vars(fresh):
-        _record(actor.audit, one, "webhook.changed", before=before, after=vars(fresh))
+    one, fresh = webhook_for(actor, webhook_id), _checked(actor, wanted)
+    before = Wanted(one.name, one.url, tuple(one.events), tuple(one.divisions))
+    one.name, one.url, one.events, one.divisions = fresh.name, fresh.url, list(fresh.events), list(fresh.divisions)
+    one.save(update_fields=["name", "url", "events", "divisions"])
+    if before != fresh:
+        _record(actor.audit, one, "webhook.changed", before=_told(before), after=_told(fresh))
     return one
 
 
@@ -189,7 +191,7 @@ def _give_secret(one: Webhook) -> Secret:
     return secret
 
 
-def _checked(wanted: Wanted) -> Wanted:
+def _checked(actor: Actor, wanted: Wanted) -> Wanted:
     """Cleaned up. Whether the address may be called is decided when it is: names move. Raises `Refused`."""
     name, url = wanted.name.replace("\0", "").strip()[:100], wanted.url.replace("\0", "").strip()
     if not name:
@@ -205,7 +207,21 @@ def _checked(wanted: Wanted) -> Wanted:
     known = events_of_webhooks()
     if unknown := [one for one in wanted.events if one not in known]:
         raise Refused(_("There is no event “%(event)s”.") % {"event": str(unknown[0])[:60]})
-    return Wanted(name, url, tuple(sorted(set(wanted.events))))
+    return Wanted(name, url, tuple(sorted(set(wanted.events))), _own_divisions(actor, wanted.divisions))
+
+
+def _own_divisions(actor: Actor, wanted: Collection[int]) -> tuple[int, ...]:
+    own = Division.objects.filter(organisation_id=actor.organisation_id, archived_at=None, pk__in=list(wanted))
+    found = tuple(own.order_by("pk").values_list("pk", flat=True))
+    if len(found) < len(set(wanted)):
+        raise Refused(_("Choose divisions that exist, at least one; or the whole organisation."))
+    return found
+
+
+def _told(wanted: Wanted) -> dict[str, object]:
+    """For the trail, divisions by name: they may be gone when it is read."""
+    names = Division.objects.filter(pk__in=list(wanted.divisions)).order_by("name").values_list("name", flat=True)
+    return {**vars(wanted), "divisions": list(names)}
 
 
 def _refuse_switched_off(one: Webhook) -> None:

@@ -62,20 +62,24 @@ def test_message(webhook: Webhook) -> dict[str, Any]:
 
 
 def _put(happening: Happening, webhooks: Iterable[Webhook], *, is_over: bool = False) -> None:
-    hooks = list(webhooks)
-    message = _message(happening, is_over=is_over) if hooks else None
-    if message is not None:
-        for one in hooks:
+    made: dict[tuple[int, ...], dict[str, Any] | None] = {}
+    for one in webhooks:
+        divisions = tuple(one.divisions)
+        if divisions not in made:
+            made[divisions] = _message(happening, divisions, is_over=is_over)
+        if (message := made[divisions]) is not None:
             queue(one, happening.event, message, happening=happening, is_over=is_over)
 
 
-def _message(happening: Happening, *, is_over: bool) -> dict[str, Any] | None:
-    """None when all that it touches is for named people only."""
+def _message(happening: Happening, divisions: Collection[int], *, is_over: bool) -> dict[str, Any] | None:
+    """None when all that it touches is for named people only, or nothing of these divisions (empty: of all)."""
     touched = {int(one) for one in happening.administrations}
     if happening.about_kind == "administration" and happening.about_id is not None:
         touched.add(happening.about_id)
-    seen = open_among(happening.organisation_id, touched)
-    if touched and not seen:
+    seen = open_among(happening.organisation_id, touched, divisions)
+    # What has moved to another division since is over as well, for who was told that it began: without names.
+    has_moved = is_over and bool(divisions) and bool(open_among(happening.organisation_id, touched))
+    if (touched or divisions) and not (seen or has_moved):
         return None
     facts = facts_seen(happening, seen)
     return {

@@ -15,6 +15,7 @@ from koppel.notifications.models import DeliveryState, Webhook, WebhookDelivery
 from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.endpoints import Wanted
 from koppel.notifications.webhooks.words import sentence_of
+from koppel.organisations.directory import divisions_of
 from koppel.organisations.errors import Refused
 from koppel.web.doors import MemberRequest
 
@@ -35,7 +36,8 @@ def listing(request: MemberRequest) -> HttpResponse:
             messages.error(request, str(refusal))
     context = {
         "place": "webhooks", "webhooks": [(one, _facts(one)) for one in webhooks], "events": _events(),
-        "typed": typed, "chosen": set(typed.events) if typed else set(),
+        "typed": typed, "chosen": set(typed.events) if typed else set(), "divisions": divisions_of(request.actor),
+        "chosen_divisions": set(typed.divisions) if typed else set(),
     }  # fmt: skip
     return render(request, "notifications/webhooks.html", context)
 
@@ -99,7 +101,8 @@ def _page(request: MemberRequest, webhook: Webhook, secret: Secret | None) -> Ht
     """With the secret, the one time that it is shown."""
     context = {
         "place": "webhooks", "webhook": webhook, "facts": _facts(webhook), "events": _events(), "typed": webhook,
-        "chosen": set(webhook.events), "secret": secret.reveal() if secret else "",
+        "chosen": set(webhook.events), "chosen_divisions": set(webhook.divisions),
+        "divisions": divisions_of(request.actor), "secret": secret.reveal() if secret else "",
         "signs_twice": webhook.previous_until if secret else None,
         **_log(request, webhook),
     }  # fmt: skip
@@ -141,7 +144,10 @@ def _events() -> list[tuple[str, str]]:
 def _wanted(request: MemberRequest) -> Wanted:
     form = request.POST
     events = form.getlist("events") if form.get("which") == "some" else []
-    return Wanted(form.get("name", ""), form.get("url", ""), events)
+    chosen = [int(one) for one in form.getlist("divisions") if one.isdecimal() and len(one) < 19]
+    # No division is 0: somebody meant some divisions and ticked none, which must not become all.
+    divisions = (chosen or [0]) if form.get("where") == "some" else []
+    return Wanted(form.get("name", ""), form.get("url", ""), events, divisions)
 
 
 def _webhook(request: MemberRequest, webhook_id: int) -> Webhook:
