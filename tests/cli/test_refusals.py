@@ -29,7 +29,6 @@ class Shell:
             cwd=self.home,
             capture_output=True,
             text=True,
-            timeout=60,
             check=False,
         )
 

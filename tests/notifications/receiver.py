@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.fixtures.stack import PATIENCE_SECONDS
+
 
 @dataclass
 class Receiver:
@@ -46,7 +48,7 @@ def receiving() -> Iterator[Receiver]:
             receiver.got.append({"body": body, "headers": headers})
             receiver.received.set()
             if receiver.holds is not None:
-                receiver.holds.wait(20)
+                receiver.holds.wait(PATIENCE_SECONDS)
             status, more = receiver.answers.pop(0) if receiver.answers else (200, {})
             self.send_response(status)
             for key, value in more.items():

@@ -8,6 +8,8 @@ from email import message_from_bytes
 from email.message import Message
 from typing import Any
 
+from tests.fixtures.stack import PATIENCE_SECONDS
+
 
 @dataclass
 class MailServer:
@@ -58,7 +60,7 @@ class _Conversation(socketserver.StreamRequestHandler):
             self.mail.accepted.append(message_from_bytes(b"".join(lines)))
         self.mail.received.set()
         if self.mail.holds is not None:
-            self.mail.holds.wait(20)
+            self.mail.holds.wait(PATIENCE_SECONDS)
         return self.say(answer)
 
     def say(self, line: str | None) -> bool:

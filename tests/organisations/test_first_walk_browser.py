@@ -3,7 +3,6 @@ administrations that become active. Screenshots of each page stay in `test-outpu
 
 import io
 import json
-import shutil
 from contextlib import redirect_stdout
 from typing import Any
 
@@ -16,13 +15,10 @@ from koppel.kit.tenancy import installation_scope
 from koppel.organisations.commands import organisations
 from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, SANDBOX_PASSWORD, SANDBOX_USER, Sandbox
 from tests.onboarding.test_browser import place
-from tests.web.test_browser import address, browser, listen, look
+from tests.web.browsing import address, browser, listen, look, opened
 
 __all__ = ["address", "browser", "place"]
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed"),
-]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
@@ -34,7 +30,7 @@ def sandbox_named(sandbox: Sandbox, settings: Any, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.usefixtures("sandbox_named", "worker")
 def test_from_an_empty_installation_to_two_active_administrations(browser: Browser, place: str) -> None:
-    page = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en").new_page()
+    page = opened(browser, locale="en")
     complaints = listen(page)
     page.goto(place)
     expect(page.locator("#command")).to_contain_text("koppel organisations create")
@@ -49,7 +45,7 @@ def test_from_an_empty_installation_to_two_active_administrations(browser: Brows
     look(page, "first-5-tested")
     page.click(".banner-ok >> text=New connection")
     connect(page)
-    page.wait_for_selector("text=The import is complete", timeout=60_000)
+    page.wait_for_selector("text=The import is complete")
     look(page, "first-6-active")
     page.context.close()
     assert [one for one in complaints if place in one] == []

@@ -9,7 +9,7 @@ from authlib.integrations.requests_client import OAuth2Session
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, Sandbox
+from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, PATIENCE_SECONDS, Sandbox
 
 CALLBACK = "http://localhost:8400/connections/consent/callback"
 SCOPE = "openid email profile tenants offline_access vismanet_erp_interactive_api:read"
@@ -17,7 +17,7 @@ SCOPE = "openid email profile tenants offline_access vismanet_erp_interactive_ap
 
 @pytest.fixture
 def metadata(sandbox: Sandbox) -> dict[str, Any]:
-    return requests.get(f"{sandbox.url}/.well-known/openid-configuration", timeout=10).json()  # type: ignore[no-any-return]
+    return requests.get(f"{sandbox.url}/.well-known/openid-configuration", timeout=PATIENCE_SECONDS).json()  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_it_signs_in_by_discovery_and_trusts_what_is_signed(
     client: Any, metadata: dict[str, Any], sandbox: Sandbox
 ) -> None:
     token = sign_in(client, metadata, sandbox)
-    keys = KeySet.import_key_set(requests.get(metadata["jwks_uri"], timeout=10).json())
+    keys = KeySet.import_key_set(requests.get(metadata["jwks_uri"], timeout=PATIENCE_SECONDS).json())
     claims = jwt.decode(token["id_token"], keys, algorithms=["RS256"]).claims
     assert (claims["iss"], claims["aud"], claims["nonce"]) == (
         metadata["issuer"], CLIENTS["company_list"], token["nonce"],
@@ -84,7 +84,7 @@ def test_a_refresh_token_works_once_and_its_reuse_ends_the_family(
                 "grant_type": "refresh_token", "refresh_token": stale, "client_id": CLIENTS["company_list"],
                 "client_secret": CLIENT_SECRET,
             },
-            timeout=10,
+            timeout=PATIENCE_SECONDS,
         )  # fmt: skip
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
 
@@ -93,4 +93,7 @@ def test_a_revoked_token_opens_nothing(client: Any, metadata: dict[str, Any], sa
     token = sign_in(client, metadata, sandbox)
     assert client.revoke_token(metadata["revocation_endpoint"], token["refresh_token"]).status_code == 200
     headers = {"Authorization": f"Bearer {token['access_token']}"}
-    assert requests.get(f"{sandbox.url}/API/resources/v1/context", headers=headers, timeout=10).status_code == 401
+    assert (
+        requests.get(f"{sandbox.url}/API/resources/v1/context", headers=headers, timeout=PATIENCE_SECONDS).status_code
+        == 401
+    )

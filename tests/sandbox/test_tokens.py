@@ -6,7 +6,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, Sandbox
+from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, PATIENCE_SECONDS, Sandbox
 
 CLIENT, SERVICE = CLIENTS["company_list"], CLIENTS["service"]
 
@@ -15,7 +15,7 @@ def ask(sandbox: Sandbox, client_id: str = CLIENT, **form: str) -> tuple[int, di
     """Status and decoded answer of the token endpoint."""
     body = urlencode({**form, "client_id": client_id, "client_secret": CLIENT_SECRET}).encode()
     try:
-        with urlopen(Request(f"{sandbox.url}/connect/token", body), timeout=20) as answer:
+        with urlopen(Request(f"{sandbox.url}/connect/token", body), timeout=PATIENCE_SECONDS) as answer:
             return answer.status, json.load(answer)
     except HTTPError as refusal:
         with refusal:
