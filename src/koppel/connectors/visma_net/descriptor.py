@@ -83,7 +83,6 @@ DESCRIPTOR = Descriptor(
     identity_paths=("/API/resources/v1/context", "/v1/organization"),
     company_header=("ipp-company-id", "id"),
     refresh_rotates=True,
-    revoking_spares_later_consents=True,
     keep_alive_within=timedelta(days=1),
     source_timezone="Europe/Oslo",
     page_size_max=1000,
@@ -91,8 +90,8 @@ DESCRIPTOR = Descriptor(
         "endpoints": "connect.visma.com/.well-known/openid-configuration, 13 September 2026",
         "paging": "docs.vismasoftware.no/vismanetapi/api-reference/features/pagination",
         "keep_alive_within": "the lifetime of refresh tokens is chosen per app, in days, and not told; so the shortest",
-        "revoking_spares_later_consents": "not published; assumed from RFC 7009, 2.1 (tokens of the same authorisation end) and"
-        " from IdentityServer, whose addresses Visma Connect has: it removes the one refresh token that is named",
+        "revoking_spares_later_consents": "not published, so not relied on; RFC 7009, 2.1 would have it so (tokens of the same"
+        " authorisation end), and IdentityServer, whose addresses Visma Connect has, removes the one token that is named",
         "source_timezone": "not published; assumed",
     },
 )

@@ -112,7 +112,10 @@ document.addEventListener("paste", (event) => {
   });
 });
 
-if (matchMedia("(max-width: 720px)").matches) every(".rail-fold", (fold) => fold.removeAttribute("open"));
+const narrow = matchMedia("(max-width: 720px)");
+const foldTheRail = () => every(".rail-fold", (fold) => fold.toggleAttribute("open", !narrow.matches));
+foldTheRail();
+narrow.addEventListener("change", foldTheRail); // a tablet that is turned
 every("[data-close]", (button) => { button.hidden = false; });
 every("select[data-reason-for]", showSector);
 document.addEventListener("htmx:afterSwap", countBoxes);
