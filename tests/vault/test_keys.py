@@ -178,6 +178,16 @@ def test_a_wrong_key_makes_no_new_one_and_seals_nothing(given: list[Given], home
     assert keys_used() == {"test"}
 
 
+@pytest.mark.usefixtures("given")
+@pytest.mark.parametrize("command", ["status", "rotate"])
+def test_a_line_of_keys_that_cannot_be_read_is_one_sentence(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KOPPEL_VAULT_KEYS", "half-a-line")
+    done = koppel("keys", command)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.strip().startswith("KOPPEL_VAULT_KEYS must look like")
+    assert "Traceback" not in done.stderr
+
+
 def test_one_secret_that_does_not_open_is_said_also_under_the_first_key(given: list[Given]) -> None:
     """The others are well, so the key is the right one."""
     with installation_scope("test"):

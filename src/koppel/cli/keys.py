@@ -29,6 +29,7 @@ def rotate(
     as_json: AsJson = False,
 ) -> None:
     """Seal every secret again with the first key of KOPPEL_VAULT_KEYS. Everything may go on running; stopped, run it again."""
+    _refuse_unreadable_keys()
     try:
         refuse_wrong_keys()
     except WrongKey as wrong:
@@ -45,6 +46,7 @@ def rotate(
 @app.command("status")
 def status(as_json: AsJson = False) -> None:
     """Which key seals how many secrets, and whether they open."""
+    _refuse_unreadable_keys()
     print_rows(key_uses(), ("key", "secrets", "unreadable", "reason"), as_json=as_json)
 
 
@@ -52,6 +54,13 @@ def status(as_json: AsJson = False) -> None:
 def new() -> None:
     """Print a new key for KOPPEL_VAULT_KEYS. It is shown once and kept nowhere."""
     typer.echo(new_vault_key())
+
+
+def _refuse_unreadable_keys() -> None:
+    try:
+        keyring()
+    except ValueError as unreadable:
+        raise NotWell(str(unreadable)) from None
 
 
 def _add_key() -> None:
