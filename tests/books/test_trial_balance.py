@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 
 from koppel.books import queries
-from koppel.books.trial_balance import fiscal_years, movement_by_period, result_by_period, trial_balance
+from koppel.books.trial_balance import (
+    differing_accounts,
+    fiscal_years,
+    movement_by_period,
+    result_by_period,
+    trial_balance,
+)
 from koppel.kit.tenancy import organisation_scope
 from tests.books.ledger import Ledger, administration_of
 
@@ -55,6 +61,24 @@ def test_a_difference_is_ours_less_the_source(ledger: Ledger) -> None:
     ledger.balance("1300", "202602", "0", "12.34")
     debtors = read(ledger)["1300"]
     assert debtors.difference == Decimal("-12.34")
+
+
+def test_the_check_of_all_years_finds_what_the_trial_balance_of_each_year_shows(ledger: Ledger) -> None:
+    """They are two statements, because one page looks at one year; they must not come to differ in what they count."""
+    ledger.balance("1300", "202602", "0", "12.34")
+    ledger.balance("1000", "202501", "10", "20", branch="2")
+    ledger.balance("8000", "202502", "0", "-5.00")
+    ledger.entry("3", "202502", ("4000", "7.00", "0"), ("8000", "0", "7.00"))
+    ledger.entry("4", "202602", ("1000", "9.00", "0"), ("8000", "0", "9.00"), status="hold")
+    administration = ledger.administration
+    with organisation_scope(administration.organisation_id):
+        shown = {
+            year: [(one.code, one.difference) for one in trial_balance(administration.pk, year, last).differing]
+            for year, last in fiscal_years(administration.pk).items()
+        }
+        assert differing_accounts(administration.pk) == shown
+    assert shown["2025"] == [("1000", Decimal(-10)), ("8000", Decimal(-2))]
+    assert shown["2026"] == [("1300", Decimal("-12.34"))]
 
 
 def test_only_posted_entries_of_the_actual_ledger_count(ledger: Ledger) -> None:
