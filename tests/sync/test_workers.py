@@ -144,10 +144,7 @@ def test_a_database_that_crashes_in_the_middle_costs_a_page_and_nobody_has_to_ac
     anna.sandbox.control("settings", {"latency_seconds": 0.1})
     worker = start_worker()
     wait_until(lambda: pages_of(anna) >= 14)
-    with psycopg.connect(database_addresses.superuser_url, autocommit=True) as connection:
-        query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'koppel worker' LIMIT 1"
-        (pid,) = connection.execute(query).fetchone() or (0,)
-        os.kill(pid, signal.SIGKILL)
+    crash(database_addresses.superuser_url)
     connections.close_all()
     wait_until(lambda: is_back(database_addresses.superuser_url))
     called = [(one["path"], str(sorted(one["query"].items()))) for one in anna.sandbox.calls("/v2/journal")]
@@ -158,6 +155,17 @@ def test_a_database_that_crashes_in_the_middle_costs_a_page_and_nobody_has_to_ac
     assert len([one for one in again if one in called]) <= 1, "the page that was under way"
     assert kept.is_exact()
     assert worker.poll() is None, "the same worker went on"
+
+
+def crash(url: str) -> None:
+    """Kills a process of PostgreSQL; returns when PostgreSQL has noticed. Until then it still lets people in."""
+    with psycopg.connect(url, autocommit=True) as watching:
+        query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'koppel worker' LIMIT 1"
+        found = watching.execute(query).fetchone()
+        assert found is not None, "no session of a worker"
+        os.kill(found[0], signal.SIGKILL)
+        with pytest.raises(psycopg.OperationalError):
+            watching.execute("SELECT pg_sleep(%s)", [PATIENCE_SECONDS])
 
 
 def is_back(url: str) -> bool:
