@@ -42,7 +42,8 @@ async def same_company(session: ReadingSession, connector_key: str) -> None:
     Raises what `describe_company` raises; then nothing was written."""
     organisation_id, company_id = session.place.organisation_id, session.place.remote_company_id or 0
     try:
-        found = await connector(connector_key).describe_company(session)
+        with session.asking_beforehand():
+            found = await connector(connector_key).describe_company(session)
     except (NotConsented, SetupMissing) as refusal:
         refused = refusal
         await in_django(lambda: note_unreachable(organisation_id, company_id, refused))

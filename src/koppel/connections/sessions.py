@@ -6,7 +6,7 @@ company's is not used. Nothing else in Koppel carries a token.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,8 +29,12 @@ from koppel.kit.http import HttpClient, Response
 from koppel.kit.secrets import Secret
 from koppel.kit.threads import in_django
 
-UNAUTHORISED = 401
+OK, UNAUTHORISED = 200, 401
 REFUSED = _("The accounting system refuses this company with a fresh token.")
+
+
+_Call = tuple[Sequence[str], ...]
+"""Method, address, parameters and headers."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +177,34 @@ class ReadingSession(BoundSession):
     ) -> None:
         super().__init__(runtime, place, app, company)
         self.known = known
+        self._beforehand: dict[_Call, Response] | None = None
+        self._said: dict[_Call, Response] = {}
+
+    @contextlib.contextmanager
+    def asking_beforehand(self) -> Iterator[None]:
+        """What the vendor answers in this block is not asked again when the books are read, once: describing a company and
+        reading its details are often the same call, and calls are what a company has few of."""
+        self._beforehand = {}
+        try:
+            yield
+        finally:
+            self._said, self._beforehand = self._beforehand, None
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        call = (method, url, *sorted((params or {}).items()), *sorted((headers or {}).items()))
+        if call in self._said:
+            return self._said.pop(call)
+        answer = await super().send(method, url, params=params, headers=headers)
+        if self._beforehand is not None and method == "GET" and answer.status == OK:
+            self._beforehand[call] = answer
+        return answer
 
 
 def is_out_of_order(answer: Response) -> bool:
