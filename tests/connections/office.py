@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from koppel.connections.consent import begin_consent, complete_consent, receive_answer
 from koppel.connections.models import Connection, ConnectionEvent, ConsentPurpose, RemoteCompany
 from koppel.kit.tenancy import organisation_scope
-from tests.fixtures.stack import Connected
+from tests.fixtures.stack import Connected, wait_until
 
 if TYPE_CHECKING:
     from koppel.administrations.models import Administration
@@ -34,6 +34,11 @@ def imported(made: Connected, count: int = 1, *, sync: bool = False) -> "list[Ad
         return list(
             Administration.objects.filter(pk__in=ids).select_related("remote_company").order_by("remote_company_id")
         )
+
+
+def described(made: Connected) -> None:
+    """Wait until the worker has asked the vendor who the listed companies are: it begins as soon as they are listed."""
+    wait_until(lambda: all(one.described_at for one in companies(made)))
 
 
 def now_of(made: Connected) -> Connection:

@@ -17,7 +17,7 @@ from koppel.issues.models import Issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import Arrangement, Notice
 from koppel.organisations.models import Organisation
-from tests.connections.office import imported, kinds, now_of, sign_in, statuses, timeline_of
+from tests.connections.office import described, imported, kinds, now_of, sign_in, statuses, timeline_of
 from tests.fixtures.stack import Connected, MakeConnected, wait_until
 
 
@@ -111,6 +111,7 @@ def test_one_company_that_fails_among_others_is_not_the_connections_trouble(anna
 @pytest.mark.usefixtures("worker")
 def test_a_dead_consent_asks_its_owner_once_and_signing_in_again_heals_it(anna: Connected) -> None:
     imported(anna, 4, sync=True)
+    described(anna)
     wait_until(lambda: statuses(anna) == {"active"})
     anna.sandbox.control("revoke", {})
     change(anna, Grant, expires_at=datetime.now(UTC))

@@ -99,10 +99,12 @@ def test_paused_means_nothing_is_read_and_resuming_loses_nothing(anna: Connected
 
 @pytest.mark.usefixtures("worker")
 def test_a_first_sync_that_is_paused_stops_at_its_page_and_goes_on_from_there(anna: Connected) -> None:
-    anna.sandbox.control("settings", {"latency_seconds": 0.2})
+    for one in companies(anna)[:2]:
+        anna.sandbox.fault("/v2/journal", kind="hold", company=int(one.external_id))
     imported(anna, 2, sync=True)
-    wait_until(lambda: len(anna.sandbox.calls("/v")) >= 12)
+    wait_until(lambda: anna.sandbox.holds(2))
     page(anna, "pause")
+    anna.sandbox.release()
     wait_until(lambda: run_states(anna) == {"queued"})
     wait_until(lambda: not is_calling(anna))
     assert statuses(anna) == {"configuring"}
@@ -112,7 +114,6 @@ def test_a_first_sync_that_is_paused_stops_at_its_page_and_goes_on_from_there(an
     read = pages_read(anna)
     with organisation_scope(anna.actor.organisation_id):
         assert Checkpoint.objects.count() > 0
-    anna.sandbox.control("settings", {"latency_seconds": 0})
     anna.sandbox.forget_calls()
     page(anna, "resume")
     wait_until(lambda: statuses(anna) == {"active"})

@@ -17,7 +17,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
 from koppel.sync.models import Checkpoint, Run
 from koppel.sync.services import request_run
-from tests.connections.office import companies, imported, kinds, now_of, sign_in, statuses
+from tests.connections.office import companies, described, imported, kinds, now_of, sign_in, statuses
 from tests.fixtures.people import signed_in
 from tests.fixtures.stack import Connected, MakeConnected, wait_until
 
@@ -89,6 +89,7 @@ def test_choosing_another_company_changes_nothing_and_names_the_right_one(connec
 def test_a_consent_of_another_company_reads_nothing(connected: MakeConnected, also_the_grant: bool) -> None:
     """What is stored says one company and the vendor's token another: nothing is read or written, somebody is told."""
     anna = connected("company_per_sign_in")
+    described(anna)
     (own,) = imported(anna)
     other = next(one for one in anna.sandbox.companies() if one["tenant_id"] != companies(anna)[0].external_id)
     with organisation_scope(anna.actor.organisation_id):
@@ -167,6 +168,7 @@ def test_a_name_that_comes_back_needs_nobody(connected: MakeConnected) -> None:
 def test_a_company_that_the_account_no_longer_reaches_is_told_and_comes_back(connected: MakeConnected) -> None:
     """The client takes the role away from the user, and gives it back."""
     anna = connected()
+    described(anna)
     first, second = imported(anna, 2)
     reach(anna, 1)
     refresh_companies(anna.actor, anna.connection.pk)

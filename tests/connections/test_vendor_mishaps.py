@@ -17,7 +17,7 @@ from koppel.kit.clock import now
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.models import OPEN_STATES, Run
 from koppel.sync.services import request_run
-from tests.connections.office import imported, now_of
+from tests.connections.office import described, imported, now_of
 from tests.fixtures.newcomer import newcomer
 from tests.fixtures.stack import CLIENTS, Connected, MakeConnected, wait_until
 
@@ -29,6 +29,7 @@ def firm(connected: MakeConnected) -> Connected:
     """Two administrations, complete and active."""
     made = connected()
     imported(made, 2, sync=True)
+    described(made)
     wait_until(lambda: statuses(made) == ["active", "active"])
     made.sandbox.forget_calls()
     return made

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, CDPSession, Page, Route, expect
 
 from koppel.administrations.models import Administration
 from koppel.connections.models import RemoteCompany
@@ -17,7 +17,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Organisation
 from koppel.organisations.services import save_division, save_template
 from tests.fixtures.stack import SANDBOX_PASSWORD, SANDBOX_USER, Sandbox, register_app
-from tests.web.browsing import address, browser, listen, look, opened, sign_in
+from tests.web.browsing import address, browser, click_twice, listen, look, opened, sign_in
 
 __all__ = ["address", "browser"]
 pytestmark = pytest.mark.browser
@@ -95,7 +95,7 @@ def test_the_nine_steps(
         page.wait_for_selector(".toast")
         expect(page.locator("#assign tbody tr").first).to_contain_text("Zuid")
         look(page, f"{mark}-5-assigned")
-        page.dblclick("button[value=finish]")
+        click_twice(page, "button[value=finish]")
         page.wait_for_url("**/administrations/?import=*")
         look(page, f"{mark}-6-import")
         page.wait_for_selector(f"text={words['complete']}")
@@ -117,12 +117,12 @@ def test_companies_are_collected_with_cancel_back_doubled_clicks_and_two_tabs(
         page.click("button[name=connector]")
         expect(page.locator(".banner:visible")).to_contain_text("Sign in with a service account of your firm")
         look(page, "collect-2-sign-in")
-        page.dblclick("main .card button.button-primary")
+        click_twice(page, "main .card button.button-primary")
         allow(page, names[0])
         page.wait_for_url("**/choose")
         expect(page.locator("#companies tbody tr")).to_have_count(1)
-        page.dblclick("text=Add another company")
-        allow(page, names[1], click="dblclick")
+        click_twice(page, "text=Add another company")
+        allow(page, names[1])
         page.wait_for_url("**/choose")
         expect(page.locator("#companies tbody tr")).to_have_count(2)
         page.click("text=Add another company")
@@ -176,22 +176,58 @@ def test_a_button_stays_under_the_finger_when_all_is_known_of_a_list(
         page.wait_for_selector("#username")
 
 
-def allow(page: Page, company: str, *, answer: str = "allow", click: str = "click") -> None:
+def test_what_is_typed_last_counts_however_late_the_first_is_stored(
+    browser: Browser, place: str, boss: Any, sandbox: Sandbox
+) -> None:
+    register_app(sandbox, "company_per_sign_in")
+    sent: list[Route] = []
+    for page in open_page(browser, place, boss, 1280, "en", "light"):
+        page.goto(f"{place}/connections/new/")
+        page.click("button[name=connector]")
+        page.click("main .card button.button-primary")
+        allow(page, sandbox.companies()[0]["name"])
+        page.wait_for_url("**/choose")
+        page.click(".bulkbar .button-primary")
+        page.wait_for_url("**/identify")
+        with organisation_scope(boss.organisation_id):
+            RemoteCompany.objects.update(country="NL")
+        page.route("**/row", lambda route: route.continue_() if sent else sent.append(route))
+        type_number(page, "12")
+        while not sent:
+            page.wait_for_timeout(50)
+        type_number(page, "69599084")
+        page.evaluate(
+            "() => new Promise((done) => setTimeout(done, 300))"
+        )  # a second one is on its way, if it goes at once
+        sent[0].continue_()
+        page.wait_for_selector('tr[data-marks="complete"]')
+        page.reload()
+        expect(page.locator("input[data-column]")).to_have_value("69599084")
+
+
+def type_number(page: Page, number: str) -> None:
+    page.fill("input[data-column]", number)
+    page.locator("input[data-column]").blur()
+
+
+def allow(page: Page, company: str, *, answer: str = "allow") -> None:
     """The vendor's pages: sign in, choose the company, allow."""
     page.fill("#username", SANDBOX_USER)
     page.fill("#password", SANDBOX_PASSWORD)
     page.click("button")
     page.select_option("#tenant", label=company)
     page.click("button")
-    getattr(page, click)(f"button[value={answer}]")
+    page.click(f"button[value={answer}]")
+
+
+EMPTY = "all => all.forEach(one => { one.value = ''; one.dispatchEvent(new Event('change', { bubbles: true })); })"
 
 
 def identify(page: Page, boss: Any, words: dict[str, str], mark: str) -> None:
     """By keyboard down the column, by a pasted column, and by a reason where there is no number."""
     fields = page.locator("input[data-column]")
-    for place in range(fields.count()):
-        fields.nth(place).fill("")
-        fields.nth(place).dispatch_event("change")
+    with page.expect_response("**/row"):  # stored before the whole form goes
+        fields.evaluate_all(EMPTY)
     page.click(".bulkbar button[value=next]")
     page.wait_for_selector("[role=alert]")
     expect(fields.first).to_be_focused()
@@ -248,19 +284,25 @@ def test_three_thousand_rows_are_searched_and_ticked_at_once(
         page.goto(f"{place}/connections/new/import?connection={made.connection.pk}")
         add_companies(boss, made.connection, 3000)
         page.reload()
-        took = page.evaluate(
+        metrics = page.context.new_cdp_session(page)
+        metrics.send("Performance.enable")
+        before = layouts(metrics)
+        page.evaluate(
             """() => {
               const search = document.querySelector("[data-filter-rows]");
-              const began = performance.now();
               search.value = "Company 1";
               search.dispatchEvent(new Event("input", { bubbles: true }));
               document.querySelector("[data-check-all]").click();
               document.body.offsetHeight;
-              return performance.now() - began;
             }"""
         )
         expect(page.locator(".bulkbar [data-count-of]")).to_have_text("1,000")
-        assert took < 10_000, f"{took:.0f} ms: a layout for each row; a tenth of a second is usual"
+        assert 0 < layouts(metrics) - before < 1000, "a layout for each row"
+
+
+def layouts(metrics: CDPSession) -> int:
+    """How often the browser worked out where everything stands."""
+    return int({one["name"]: one["value"] for one in metrics.send("Performance.getMetrics")["metrics"]}["LayoutCount"])
 
 
 def add_companies(boss: Any, connection: Any, count: int) -> None:

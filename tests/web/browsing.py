@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from koppel.organisations.models import User
 from koppel.organisations.policy import Actor
 from tests.fixtures.people import PASSWORD
-from tests.fixtures.stack import PATIENCE_SECONDS
+from tests.fixtures.stack import PATIENCE_SECONDS, wait_until
 from tests.fixtures.surroundings import REPOSITORY
 
 SCREENSHOTS = REPOSITORY / "test-output" / "screenshots"
@@ -51,13 +51,19 @@ class _Quiet(WSGIRequestHandler):
 
 
 class _Closing(WSGIHandler):
-    """Gives the thread's database connection back: tests empty tables behind it."""
+    """Gives the thread's database connection back, and knows which threads are at work: tests empty tables behind them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_work: set[threading.Thread] = set()
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
+        self.at_work.add(threading.current_thread())
         try:
             return super().__call__(environ, start_response)
         finally:
             connections.close_all()
+            self.at_work.discard(threading.current_thread())
 
 
 def _chromium() -> str:
@@ -72,13 +78,15 @@ def _chromium() -> str:
 @pytest.fixture
 def address(clean_database: None) -> Iterator[str]:
     """Where the pages are served, by this process."""
-    server = make_server("127.0.0.1", 0, _Closing(), server_class=_Server, handler_class=_Quiet)
+    pages = _Closing()
+    server = make_server("127.0.0.1", 0, pages, server_class=_Server, handler_class=_Quiet)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://localhost:{server.server_port}"
     server.shutdown()
     server.server_close()
     thread.join()
+    wait_until(lambda: not pages.at_work)
 
 
 def listen(page: Page) -> list[str]:
@@ -111,6 +119,12 @@ def sign_in(page: Page, address: str, person: Actor) -> None:
     page.fill("#id_password", PASSWORD)
     page.press("#id_password", "Enter")
     page.wait_for_url(f"{address}/")
+
+
+def click_twice(page: Page, selector: str) -> None:
+    """A double click of which both halves meet this page, however quickly the next one comes: `dblclick` of a machine that
+    pauses in between presses whatever lies there on the next page."""
+    page.locator(selector).first.evaluate("button => { button.click(); setTimeout(() => button.click()); }")
 
 
 SETTLED = "() => !document.querySelector('.htmx-request, [hx-trigger=load]')"

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Route
 
 from koppel.kit.tenancy import organisation_scope
 from tests.web.browsing import NOWHERE, address, browser, listen, look, look_at_widths, opened, sign_in
@@ -96,6 +96,23 @@ def test_an_import_is_followed_without_losing_what_is_ticked(browser: Browser, w
     page.context.close()
 
 
+def test_what_somebody_presses_is_not_replaced_before_they_let_go(browser: Browser, world: World, address: str) -> None:
+    page = opened(browser)
+    sign_in(page, address, world.boss)
+    page.goto(f"{address}/administrations/?import={IMPORT}")
+    page.hover(f"#tick-{world.active.pk}")
+    page.mouse.down()
+    for _twice in range(2):  # when the next is asked for, the last was dealt with
+        with page.expect_response("**/administrations/rows/**"):
+            pass
+    page.mouse.up()
+    assert page.is_checked(f"#tick-{world.active.pk}")
+    with organisation_scope(world.boss.organisation_id):
+        type(world.configuring).objects.filter(pk=world.configuring.pk).update(status="active")
+    page.wait_for_selector("text=The import is complete: 2 administrations are active.")
+    page.context.close()
+
+
 def test_the_search_is_one_keystroke_away(browser: Browser, world: World, address: str) -> None:
     page = opened(browser)
     sign_in(page, address, world.boss)
@@ -128,6 +145,26 @@ def test_the_search_finds_administrations_people_and_pages_by_keyboard(
     page.keyboard.type("no such thing")
     page.wait_for_selector("#hits >> text=Nothing is called “no such thing”.")
     page.context.close()
+
+
+def test_an_answer_of_the_search_that_comes_late_opens_nothing(browser: Browser, world: World, address: str) -> None:
+    page, asked = opened(browser), list[Route]()
+    sign_in(page, address, world.boss)
+    page.route("**/search/?q=verbinding", lambda route: asked.append(route))  # noqa: PLW0108 - it wants a Python function
+    page.keyboard.press("Control+k")
+    page.keyboard.type("verbinding")
+    while not asked:
+        page.wait_for_timeout(50)
+    page.keyboard.press("Escape")
+    with page.expect_event("requestfinished", lambda one: "verbinding" in one.url):
+        asked[0].continue_()
+    page.evaluate(A_WHILE)
+    assert page.locator("#hits a").count() == 0
+    page.context.close()
+
+
+A_WHILE = "() => new Promise((done) => setTimeout(done, 300))"
+"""So long that whatever the page does with an answer it has done. A slow machine makes the test easier, not fail."""
 
 
 def test_enter_in_the_settings_saves_and_never_resets(browser: Browser, world: World, address: str) -> None:

@@ -3,11 +3,12 @@
 from typing import Any
 
 import pytest
+from playwright.sync_api import Route
 
 from koppel.administrations.models import Administration
 from koppel.kit.tenancy import organisation_scope
 from tests.web.browsing import WIDTHS, address, browser, look, opened, sign_in
-from tests.web.test_browser import world
+from tests.web.test_browser import A_WHILE, world
 from tests.web.world import World
 
 __all__ = ["address", "browser", "world"]
@@ -22,7 +23,7 @@ def test_a_sector_is_found_by_its_trade_and_chosen_with_the_keyboard(browser: An
     page.select_option("#reason", "not_a_company")
     page.focus("#sector")
     page.keyboard.type("bakker")
-    page.wait_for_selector("[role=option]")
+    page.wait_for_selector("[role=option] >> nth=0 >> text=C – Industrie")
     assert page.get_attribute("#sector", "aria-expanded") == "true"
     page.keyboard.press("ArrowDown")
     assert page.get_attribute("#sector", "aria-activedescendant")
@@ -34,4 +35,25 @@ def test_a_sector_is_found_by_its_trade_and_chosen_with_the_keyboard(browser: An
     with organisation_scope(world.boss.organisation_id):
         one = Administration.objects.get(pk=world.active.pk)
     assert (one.number, one.no_number_reason, one.sector) == ("", "not_a_company", "C")
+    page.context.close()
+
+
+def test_an_answer_that_comes_late_does_not_take_away_what_was_marked(browser: Any, world: World, address: str) -> None:
+    page, asked = opened(browser, locale="nl"), list[Route]()
+    sign_in(page, address, world.boss)
+    page.goto(f"{address}/administrations/{world.active.pk}/identity/")
+    page.select_option("#reason", "not_a_company")
+    page.focus("#sector")
+    page.route("**q=bakker", lambda route: asked.append(route))  # noqa: PLW0108 - it wants a Python function
+    page.keyboard.insert_text("bakke")
+    page.wait_for_selector("[role=option] >> nth=0 >> text=C – Industrie")
+    page.keyboard.insert_text("r")
+    while not asked:
+        page.wait_for_timeout(50)
+    page.keyboard.press("ArrowDown")
+    with page.expect_event("requestfinished", lambda one: one.url.endswith("q=bakker")):
+        asked[0].continue_()
+    page.evaluate(A_WHILE)
+    page.keyboard.press("Enter")
+    assert page.input_value("#sector") == "C – Industrie"
     page.context.close()

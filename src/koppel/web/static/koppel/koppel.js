@@ -121,6 +121,12 @@ every("select[data-reason-for]", showSector);
 document.addEventListener("htmx:afterSwap", countBoxes);
 countBoxes();
 
+// Nothing is put in the place of what somebody is pressing, or letting go of it would do nothing: what a page follows comes again with the next look.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const follows = event.detail.requestConfig.elt.getAttribute("hx-trigger")?.startsWith("every");
+  if (follows && document.documentElement.matches(":active")) event.detail.shouldSwap = false;
+});
+
 // Where tabs do not fit, the one that is open is in view.
 document.querySelectorAll(":is(.tabs, .subtabs) [aria-current]").forEach((tab) => { tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 16; });
 

@@ -5,7 +5,9 @@ const hits = document.getElementById("hits");
 
 const links = () => [...hits.querySelectorAll("a")];
 
+let wanted = false;
 function close() {
+  wanted = false;
   hits.replaceChildren();
 }
 
@@ -22,6 +24,11 @@ function walk(event) {
 if (field && hits) {
   field.addEventListener("keydown", walk);
   hits.addEventListener("keydown", walk);
+  field.addEventListener("input", () => { if (field.value.trim()) wanted = true; else close(); });
+  // An answer that comes late neither opens what was closed nor replaces what somebody walks through or presses.
+  hits.addEventListener("htmx:beforeSwap", (event) => {
+    if (!wanted || hits.matches(":focus-within, :active")) event.detail.shouldSwap = false;
+  });
   document.addEventListener("click", (event) => { if (!event.target.closest(".search")) close(); });
   document.addEventListener("focusin", (event) => { if (!event.target.closest(".search")) close(); });
 }

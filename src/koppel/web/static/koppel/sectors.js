@@ -16,11 +16,14 @@ function enhance(field) {
   for (const [name, value] of Object.entries({ role: "combobox", "aria-expanded": "false", "aria-controls": list.id, "aria-autocomplete": "list" })) field.setAttribute(name, value);
   let at = -1, asked = 0, timer;
 
-  const close = () => { list.hidden = true; at = -1; field.setAttribute("aria-expanded", "false"); field.removeAttribute("aria-activedescendant"); };
+  // An answer that comes late neither opens what was closed nor replaces what somebody walks through.
+  const outdate = () => { clearTimeout(timer); asked += 1; };
+  const close = () => { outdate(); list.hidden = true; at = -1; field.setAttribute("aria-expanded", "false"); field.removeAttribute("aria-activedescendant"); };
   const choose = (option) => { field.value = option.dataset.text; close(); field.dispatchEvent(new Event("change", { bubbles: true })); };
   const mark = (to) => {
     const options = [...list.children];
     if (!options.length) return;
+    outdate();
     at = (to + options.length) % options.length;
     options.forEach((option, place) => option.setAttribute("aria-selected", String(place === at)));
     options[at].scrollIntoView({ block: "nearest" });
@@ -42,6 +45,7 @@ function enhance(field) {
     }));
     list.hidden = found.length === 0;
     at = -1;
+    field.removeAttribute("aria-activedescendant");
     field.setAttribute("aria-expanded", String(found.length > 0));
   };
   const ask = async (words) => {

@@ -26,7 +26,7 @@ async function poll(turns) {
   if (!answer.ok) return;
   const found = await answer.json();
   found.companies.forEach(fill);
-  askMarks();
+  inTurn(askMarks);
   notice.querySelector("[data-poll-left]").textContent = found.left;
   const bar = notice.querySelector("progress");
   if (bar) bar.value = found.companies.length;
@@ -38,6 +38,12 @@ async function poll(turns) {
 // Identify.
 
 const asked = new Set();
+
+// What is stored and asked goes one after the other: one that overtakes another would set back what was typed since.
+let turn = Promise.resolve();
+function inTurn(act) {
+  turn = turn.catch(() => {}).then(act);
+}
 
 function sign(row, answer) {
   row.dataset.marks = answer.complete ? "complete" : "incomplete";
@@ -113,7 +119,7 @@ function show(rows) {
 
 let timer = null;
 function askLater() {
-  if (asked.size && !timer) timer = setTimeout(() => { timer = null; askMarks(); }, 1500);
+  if (asked.size && !timer) timer = setTimeout(() => { timer = null; inTurn(askMarks); }, 1500);
 }
 
 let turns = 60;
@@ -153,7 +159,7 @@ function changed(event) {
   if (!row) return;
   // A pasted column changes many fields at once: they are stored together.
   pasted.push(row);
-  if (pasted.length === 1) setTimeout(() => { store(new Set(pasted)); pasted = []; }, 30);
+  if (pasted.length === 1) setTimeout(() => inTurn(() => { const rows = new Set(pasted); pasted = []; return store(rows); }), 30);
 }
 
 let typing = null;
