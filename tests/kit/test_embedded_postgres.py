@@ -145,6 +145,12 @@ def test_a_command_finds_the_server_that_another_process_runs(server: EmbeddedPo
     assert running_addresses(server.data_dir) is None
 
 
+def test_a_port_that_was_chosen_is_not_chosen_again_before_anybody_listens_on_it() -> None:
+    few = range(25_432, 25_442)
+    found = [choose_free_port(few) for _each in range(5)]
+    assert len(set(found)) == 5
+
+
 def test_the_given_port_is_used(tmp_path: Path) -> None:
     port = choose_free_port()
     with EmbeddedPostgres(tmp_path / "postgres", port) as server:

@@ -3,9 +3,11 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.db import connection, connections
+from django.utils import timezone
 
 from koppel.administrations.models import Administration
 from koppel.administrations.services import NewAdministration, import_companies
@@ -120,7 +122,8 @@ class Synced:
     def settings(self, **values: Any) -> None:
         """Settings of the administration's own."""
         with organisation_scope(self.actor.organisation_id):
-            Administration.objects.filter(pk=self.administration_id).update(settings=values)
+            kept = {**self.administration.settings, **values}
+            Administration.objects.filter(pk=self.administration_id).update(settings=kept)
 
     def facts(self) -> dict[str, Any]:
         found: dict[str, Any] = self.sandbox.control(f"companies/{self.company_id}")
@@ -128,12 +131,14 @@ class Synced:
 
 
 def import_company(connected: Connected, place: int = 0) -> Synced:
-    """The company at `place` in the sandbox's list."""
+    """The company at `place` in the sandbox's list. Its weekly full comparison is days away, also when midnight passes."""
     company_id = str(connected.sandbox.companies()[place]["id"])
     actor = connected.actor
     with organisation_scope(actor.organisation_id):
         remote = RemoteCompany.objects.get(connection=connected.connection, external_id=company_id)
         made = import_companies(actor, connected.connection.pk, 1, [NewAdministration(remote.pk)])
+        weekday = (timezone.localdate() - timedelta(days=3)).weekday()
+        Administration.objects.filter(pk__in=made).update(settings={"full_comparison_weekday": weekday})
     return Synced(actor, made[0], company_id, connected.sandbox)
 
 

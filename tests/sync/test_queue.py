@@ -51,6 +51,16 @@ def waiting(administrations: list[Administration], trigger: str = "schedule", **
     return [run.pk for run in made]
 
 
+async def look(database: Database, worker: str, room: int) -> list[Held]:
+    """What a worker takes whose heart beats on, however long it is until the next look."""
+    async with database.for_installation() as connection:
+        runs = (await queue.take(connection, worker, room)).runs
+        await connection.execute(
+            "UPDATE sync_run SET heartbeat_at = now() + interval '1 hour' WHERE state = 'running' AND heartbeat_at = now()"
+        )
+        return runs
+
+
 def taken(*room: int, worker: str = "w", then: Callable[[int], None] | None = None) -> list[list[Held]]:
     """What a worker with so much room takes, one look after the other."""
 
@@ -58,8 +68,7 @@ def taken(*room: int, worker: str = "w", then: Callable[[int], None] | None = No
         found = []
         async with Database.open(size=1) as database:
             for number in room:
-                async with database.for_installation() as connection:
-                    found.append((await queue.take(connection, worker, number)).runs)
+                found.append(await look(database, worker, number))
         return found
 
     return asyncio.run(looks())
@@ -140,8 +149,7 @@ def test_two_workers_that_look_at_once_share_the_runs(actor: MakeActor) -> None:
         async with Database.open(size=6) as database:
 
             async def one(name: str) -> list[Held]:
-                async with database.for_installation() as connection:
-                    return (await queue.take(connection, name, 5)).runs
+                return await look(database, name, 5)
 
             return list(await asyncio.gather(*(one(f"w{number}") for number in range(6))))
 

@@ -144,7 +144,8 @@ def test_a_killed_scheduler_leaves_nothing_behind(actor: MakeActor, database_add
         assert request_due_runs() == 0, "another worker is at it"
         backend = other.info.backend_pid
         with psycopg.connect(database_addresses.superuser_url) as superuser:
-            superuser.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
+            ended = superuser.execute("SELECT pg_terminate_backend(%s, 60000)", [backend]).fetchone()
+        assert ended == (True,)
         with contextlib.suppress(psycopg.OperationalError):
             other.execute("SELECT 1")
     assert request_due_runs() == 3

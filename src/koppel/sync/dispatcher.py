@@ -122,6 +122,7 @@ class Dispatcher:
             try:
                 async with await lock_connection() as connection:
                     await connection.execute(f"LISTEN {queue.CHANNEL}")
+                    self._wake.set()  # What was added before was announced to nobody.
                     while True:
                         found = await connection.execute(
                             "SELECT %s OR pg_try_advisory_lock(%s)", [self.leads, LEADER_LOCK]

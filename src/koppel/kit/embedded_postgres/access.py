@@ -15,8 +15,9 @@ from koppel.kit.embedded_postgres.errors import DataDirectoryInUse, EmbeddedPost
 LOOPBACK = "127.0.0.1"
 DATABASE = "koppel"
 SUPERUSER, OWNER, APPLICATION = "postgres", "koppel_owner", "koppel_app"
-PORTS = range(15432, 25432)
-"""Below the range that systems give to outgoing connections, so that nothing takes the port by accident."""
+DATABASE_PORTS, PROGRAM_PORTS = range(15432, 20432), range(20432, 25432)
+"""Below the range that systems give to outgoing connections, so that nothing takes the port by accident. Databases and programs
+have ranges of their own: a port that was chosen and that nobody listens on yet must not be chosen again."""
 
 
 @dataclass(frozen=True)
@@ -134,9 +135,13 @@ def is_free(port: int) -> bool:
     return True
 
 
-def choose_free_port() -> int:
-    """A port nobody listens on. Raises `EmbeddedPostgresError` when a hundred tries find none."""
-    for port in random.sample(PORTS, 100):
-        if is_free(port):
+def choose_free_port(ports: range = PROGRAM_PORTS) -> int:
+    """A port nobody listens on, and another one each time. Raises `EmbeddedPostgresError` when a hundred tries find none."""
+    for port in random.sample(ports, min(100, len(ports))):
+        if port not in _chosen and is_free(port):
+            _chosen.add(port)
             return port
     raise EmbeddedPostgresError("No free port was found on the loopback address for the embedded database.")
+
+
+_chosen: set[int] = set()

@@ -16,6 +16,7 @@ from typing import Self
 import psycopg
 
 from koppel.kit.embedded_postgres.access import (
+    DATABASE_PORTS,
     SUPERUSER,
     Access,
     Addresses,
@@ -131,7 +132,8 @@ class EmbeddedPostgres:
             access = Access.read(file) or Access.new(0)
             access.write(file)
             _initialise(self._cluster, self._binaries, self._account, access, durable=self._durable)
-        port = self._fixed_port or (access.port if access.port and is_free(access.port) else choose_free_port())
+        last = access.port if access.port and is_free(access.port) else None
+        port = self._fixed_port or last or choose_free_port(DATABASE_PORTS)
         self._access = access.at(port)
         self._access.write(file)
         if self._log.exists() and self._log.stat().st_size > LOG_BYTES_MAX:
