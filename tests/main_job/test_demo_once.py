@@ -21,6 +21,7 @@ import psycopg
 import pytest
 
 from koppel.kit.embedded_postgres import running_addresses
+from tests.fixtures.stack import Sandbox
 
 GENERATED = 8
 KILLS = 2
@@ -60,25 +61,44 @@ def kill_programs_of(process: "subprocess.Popen[str]", home: Path) -> tuple[int,
     How many workers, and processes of the web."""
     killed: set[str] = set()
     webs: set[int] = set()
-    while len(killed) < KILLS and process.poll() is None:
-        for worker in reading_entries(home) - killed:
-            for web in [] if killed else webs_below(process.pid):
-                os.kill(web, signal.SIGKILL)
-                webs.add(web)
-            os.kill(int(worker.split(":")[1]), signal.SIGKILL)
-            killed.add(worker)
-            break
-        time.sleep(0.05)
+    with entries_kept_back(process):
+        while len(killed) < KILLS and process.poll() is None:
+            for worker in reading_entries(home) - killed:
+                for web, _words in [] if killed else programs_below(process.pid, b"granian"):
+                    os.kill(web, signal.SIGKILL)
+                    webs.add(web)
+                os.kill(int(worker.split(":")[1]), signal.SIGKILL)
+                killed.add(worker)
+                break
+            time.sleep(0.05)
     return len(killed), len(webs)
 
 
-def webs_below(root: int) -> Iterator[int]:
-    """Process ids of the web's server that `root` started."""
+@contextlib.contextmanager
+def entries_kept_back(process: "subprocess.Popen[str]") -> Iterator[None]:
+    """Every company's second page of entries, once for each worker that is to die: whenever we look, it is in the middle."""
+    sandbox = None
+    while process.poll() is None and sandbox is None:
+        for _pid, words in programs_below(process.pid, b"koppel_sandbox"):
+            with contextlib.suppress(OSError):
+                found = Sandbox(f"http://127.0.0.1:{int(words[words.index(b'--port') + 1])}")
+                for one in found.companies():
+                    found.fault("journaltransaction", kind="hold", company=one["id"], skip=1, times=KILLS)
+                sandbox = found
+        time.sleep(0.05)
+    yield
+    with contextlib.suppress(OSError):
+        if sandbox is not None:
+            sandbox.release()
+
+
+def programs_below(root: int, word: bytes) -> Iterator[tuple[int, list[bytes]]]:
+    """Process ids and command lines with this word that `root` started."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")
-            if b"granian" in words and root in ancestors(int(folder.name)):
-                yield int(folder.name)
+            if word in words and root in ancestors(int(folder.name)):
+                yield int(folder.name), words
         except (OSError, ValueError):
             continue
 

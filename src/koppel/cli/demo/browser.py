@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from http.client import HTTPException
 from http.cookiejar import CookieJar
 from typing import Any
 from urllib.error import HTTPError
@@ -79,12 +80,15 @@ class Browser:
         return self._open(request)
 
     def _open(self, request: Request) -> Page:
+        """Raises `OSError` when no whole answer comes."""
         request.add_header("Accept-Language", self._language)
         try:
             with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
                 return _page(answer.geturl(), answer.status, answer.read().decode())
         except HTTPError as error:
             return _page(error.geturl() or request.full_url, error.code, error.read().decode(errors="replace"))
+        except HTTPException as error:
+            raise ConnectionError(f"{request.full_url} broke off ({type(error).__name__}).") from None
 
 
 def _page(url: str, status: int, text: str) -> Page:
