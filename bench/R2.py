@@ -28,7 +28,7 @@ def _killed(one: Stand, grace_seconds: int) -> list[dict[str, Any]]:
     boss, app = one.connected.actor, one.connected.app
     given = {step: give(one.sandbox, connection_of(boss, app, step), GRANTS_PER_STEP) for step in STEPS}
     for step, grants in given.items():
-        die_at(step, one.sandbox, CLIENT, grants)
+        die_at(step, one.sandbox, grants)
     everything = [each for grants in given.values() for each in grants]
     with programs(1, everything) as (survivor,):
         survivor.go()

@@ -48,8 +48,9 @@ def why_not() -> str:
         return "It needs iproute2."
     if not _programs():
         return "It needs Debian's postgresql."
-    done = subprocess.run(["ip", "netns", "add", "koppel-try"], capture_output=True, check=False)
-    subprocess.run(["ip", "netns", "del", "koppel-try"], capture_output=True, check=False)
+    name = f"koppel-try-{os.getpid()}"
+    done = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False)
+    subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
     return "" if done.returncode == 0 else "This machine does not let us make network namespaces."
 
 

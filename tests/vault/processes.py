@@ -67,19 +67,15 @@ def programs(count: int, given: Sequence[Given], **asked: Any) -> Iterator[list[
         yield found
 
 
-def die_at(step: str, sandbox: Sandbox, client_id: str, given: Sequence[Given]) -> None:
+def die_at(step: str, sandbox: Sandbox, given: Sequence[Given]) -> None:
     """A process begins to renew these grants and is killed when all of them have come to this step (`program.STEPS`)."""
     with programs(1, given, stop_at=step) as (doomed,):
         if step == "called":
-            sandbox.client(client_id, token_seconds=30)
+            sandbox.hold("/connect/token", times=len(given))
         doomed.go()
         for _each in given:
             assert doomed.read()["at"] == step
         if step == "called":
-            wait_until(lambda: all(_refreshes(sandbox, one) for one in given))
+            wait_until(lambda: sandbox.holds(len(given)))
         doomed.kill()
-        sandbox.client(client_id, token_seconds=0)
-
-
-def _refreshes(sandbox: Sandbox, given: Given) -> int:
-    return int(sandbox.control("tokens?families=1")["families"][given.family]["refreshes"])
+        sandbox.release()
