@@ -276,10 +276,10 @@ def test_a_run_that_was_taken_over_at_its_end_decides_nothing(synced: Synced, mo
     """Its worker slept between the last page and the end; meanwhile somebody stopped the import."""
     decide = outcomes.succeed
 
-    def late(held: Held, wanted: Wanted, *, changed: bool) -> bool:
+    def late(held: Held, wanted: Wanted) -> bool:
         with organisation_scope(synced.actor.organisation_id):
             cancel_run(synced.actor, synced.administration_id)
-        return decide(held, wanted, changed=changed)
+        return decide(held, wanted)
 
     monkeypatch.setattr(outcomes, "succeed", late)
     assert synced.sync().state == "cancelled"

@@ -39,6 +39,10 @@ UPDATE issues_issue SET resolved_at = now()
    AND (%(codes)s::text[] IS NULL OR code = ANY(%(codes)s::text[]))
    AND (%(detail)s::text IS NULL OR detail_key = %(detail)s)
 """
+_HAS_OPEN = """
+SELECT EXISTS (SELECT FROM issues_issue WHERE organisation_id = %s AND subject_kind = %s AND subject_id = %s
+                  AND code = ANY(%s) AND resolved_at IS NULL)
+"""
 _KEEP = """
 WITH wrong AS (
   SELECT code, detail_key, facts::jsonb
@@ -68,6 +72,13 @@ def keep_issues(organisation_id: int, subject: Subject, wrong: Mapping[str, Mapp
                 "facts": [json.dumps(dict(facts)) for facts in found.values()],
             },
         )  # fmt: skip
+
+
+def has_open_issues(organisation_id: int, subject: Subject, codes: Collection[str]) -> bool:
+    """Whether any of these codes is open for the subject."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HAS_OPEN, [organisation_id, *subject, list(codes)])
+        return bool(cursor.fetchone()[0])
 
 
 def resolve_for_many(organisation_id: int, kind: str, ids: Collection[int], codes: Collection[str]) -> int:

@@ -1,12 +1,14 @@
-"""After a run that changed something: do the books agree with themselves and with the source? If not, an issue."""
+"""After something changed: do the books agree with themselves and with the source? If not, an issue."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
 from django.db import connection
 
 from koppel.administrations.models import Administration
 from koppel.books.trial_balance import differing_accounts
-from koppel.issues.services import keep_issues
+from koppel.issues.services import has_open_issues, keep_issues
+from koppel.sync.ledger import Held
 
 Wrong = dict[str, dict[str, object]]
 """The facts of what is wrong, by the issue's detail."""
@@ -19,7 +21,7 @@ SELECT entry.external_id, entry.number, line.difference
          WHERE administration_id = %s AND deleted_at IS NULL
          GROUP BY administration_id, entry HAVING sum(debit - credit) <> 0) line
   JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
- WHERE entry.deleted_at IS NULL
+ WHERE entry.administration_id = %s AND entry.deleted_at IS NULL
  ORDER BY entry.external_id LIMIT %s
 """
 _REJECTED = """
@@ -32,28 +34,45 @@ SELECT period, count(*), max(run_id) FROM sync_change
    AND resource IN ('entries', 'entry_lines')
  GROUP BY period ORDER BY period
 """
+_HAS_NEWS = """
+WITH since AS (
+  SELECT coalesce(max(id), 0) AS id, coalesce(max(created_at), '-infinity') AS created_at FROM (
+    SELECT id, created_at FROM sync_run
+     WHERE administration_id = %(administration)s AND state = 'succeeded' AND id <> %(run)s ORDER BY created_at DESC LIMIT 1
+  ) newest
+)
+SELECT EXISTS (SELECT FROM since JOIN sync_change change
+                   ON change.administration_id = %(administration)s AND change.run_id > since.id)
+    OR EXISTS (SELECT FROM since JOIN sync_run run
+                   ON run.administration_id = %(administration)s AND run.created_at > since.created_at
+                 JOIN sync_run_resource part ON part.run_id = run.id
+                WHERE part.added + part.changed + part.deleted + part.rejected > 0)
+"""
+
+
+def is_due(held: Held) -> bool:
+    """Whether anything changed since the run before this one that ended well: in an earlier attempt too, whose worker died,
+    or in a run that was stopped. What is wrong is looked at again each time."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HAS_NEWS, {"administration": held.administration_id, "run": held.id})
+        has_news = bool(cursor.fetchone()[0])
+    return has_news or has_open_issues(held.organisation_id, ("administration", held.administration_id), tuple(_CHECKS))
 
 
 def check(organisation_id: int, administration_id: int) -> None:
     """Raise what is wrong, resolve what is right again. Joins the caller's scope."""
-    subject = ("administration", administration_id)
-    wrong = {
-        "entry_unbalanced": _unbalanced(administration_id),
-        "balance_differs": _balances(administration_id),
-        "records_rejected": _rejected(organisation_id, administration_id),
-        "closed_period_changed": _closed_periods(administration_id),
-    }
-    keep_issues(organisation_id, subject, wrong)
+    wrong = {code: looked(organisation_id, administration_id) for code, looked in _CHECKS.items()}
+    keep_issues(organisation_id, ("administration", administration_id), wrong)
 
 
-def _unbalanced(administration_id: int) -> Wrong:
+def _unbalanced(_organisation_id: int, administration_id: int) -> Wrong:
     with connection.cursor() as cursor:
-        cursor.execute(_UNBALANCED, [administration_id, UNBALANCED_MAX])
+        cursor.execute(_UNBALANCED, [administration_id, administration_id, UNBALANCED_MAX])
         found: list[tuple[str, str, Decimal]] = cursor.fetchall()
     return {key: {"number": number, "difference": plain(difference), "entry": key} for key, number, difference in found}
 
 
-def _balances(administration_id: int) -> Wrong:
+def _balances(_organisation_id: int, administration_id: int) -> Wrong:
     found: Wrong = {}
     for year, accounts in differing_accounts(administration_id).items():
         named = ", ".join(f"{code} ({plain(difference)})" for code, difference in accounts[:ACCOUNTS_NAMED])
@@ -72,12 +91,20 @@ def _rejected(organisation_id: int, administration_id: int) -> Wrong:
     return {resource: {"resource": resource, "count": count, "reason": reason} for resource, count, reason in found}
 
 
-def _closed_periods(administration_id: int) -> Wrong:
+def _closed_periods(_organisation_id: int, administration_id: int) -> Wrong:
     """Whoever filed accounts on a closed period wants to know that it moved. Told for a month after the last change."""
     with connection.cursor() as cursor:
         cursor.execute(_IN_CLOSED_PERIODS, [administration_id])
         found: list[tuple[str, int, int]] = cursor.fetchall()
     return {period: {"period": period, "count": count, "run": run} for period, count, run in found}
+
+
+_CHECKS: dict[str, Callable[[int, int], Wrong]] = {
+    "entry_unbalanced": _unbalanced,
+    "balance_differs": _balances,
+    "records_rejected": _rejected,
+    "closed_period_changed": _closed_periods,
+}
 
 
 def plain(amount: Decimal) -> str:

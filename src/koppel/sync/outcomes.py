@@ -15,7 +15,7 @@ from koppel.connector.errors import ConnectorError
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.happenings import announce, settle_for
-from koppel.sync.checks import check
+from koppel.sync.checks import check, is_due
 from koppel.sync.engine import Wanted
 from koppel.sync.ledger import Held
 from koppel.sync.models import RunState, Trigger
@@ -45,7 +45,7 @@ def begin(held: Held) -> Wanted:
     return Wanted(settings.resources, settings.fiscal_years_back, settings.full_comparison_weekday)
 
 
-def succeed(held: Held, wanted: Wanted, *, changed: bool) -> bool:
+def succeed(held: Held, wanted: Wanted) -> bool:
     """Every available resource that is wanted was read; the run is closed in the same transaction. False when the run is no
     longer ours, and then nothing is different."""
     subject = ("administration", held.administration_id)
@@ -55,7 +55,7 @@ def succeed(held: Held, wanted: Wanted, *, changed: bool) -> bool:
         first = mark_complete(held.organisation_id, held.administration_id, _complete_as_of(held, wanted))
         resolve_issues(held.organisation_id, subject, *RUN_ISSUES)
         settle_for(held.organisation_id, "sync_failing", _key(held), [held.administration_id])
-        if first or changed:
+        if first or is_due(held):
             check(held.organisation_id, held.administration_id)
         _import_settled(held)
     return True

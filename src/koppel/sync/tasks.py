@@ -63,7 +63,7 @@ async def _perform(runtime: Runtime, held: Held) -> None:
         broken = Reaction(Next.FAIL, "contract_broken"), "contract_broken", f"{resource}: {sentence}"
         await in_django(lambda: outcomes.fail(held, *broken, RunState.PARTIAL))
         return
-    if not await in_django(lambda: outcomes.succeed(held, wanted, changed=bool(outcome.touched))):
+    if not await in_django(lambda: outcomes.succeed(held, wanted)):
         raise Fenced
     log.info("run_succeeded", administration=held.administration_id, touched=sorted(outcome.touched))
 

@@ -1,0 +1,80 @@
+"""After a sync the books are checked, whoever wrote what changed, and what is wrong stays told until it is right."""
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from koppel.issues.models import Issue
+from koppel.kit.tenancy import organisation_scope
+from koppel.sync import outcomes
+from tests.sync.syncing import Synced
+
+JOURNAL = "journaltransaction"
+
+
+def told(synced: Synced, code: str) -> set[str]:
+    """What open issues of this code name."""
+    with organisation_scope(synced.actor.organisation_id):
+        found = Issue.objects.filter(code=code, subject_id=synced.administration_id, resolved_at=None)
+        return {str(one.facts.get("number") or one.facts.get("resource")) for one in found}
+
+
+def an_entry_that_loses_a_line(synced: Synced) -> str:
+    batch = next(one for one in synced.batches() if len(one["lines"]) > 1)
+    synced.change(drop_lines={batch["number"]: batch["lines"][:1]})
+    return str(batch["number"])
+
+
+def test_an_entry_that_does_not_balance_is_told_until_it_is_gone(synced: Synced) -> None:
+    synced.sync()
+    assert told(synced, "entry_unbalanced") == set()
+    number = an_entry_that_loses_a_line(synced)
+    synced.sync()
+    assert told(synced, "entry_unbalanced") == {number}
+    synced.change(delete=[number])
+    synced.sync(full=True)
+    assert told(synced, "entry_unbalanced") == set()
+
+
+@pytest.mark.kill
+def test_what_a_worker_wrote_before_it_died_is_checked_by_the_next_one(
+    synced: Synced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It died between its last page and the end of its run. Its successor reads nothing new."""
+    synced.sync()
+    number = an_entry_that_loses_a_line(synced)
+
+    def dies(*_given: Any, **_named: Any) -> bool:
+        raise OperationalError("the connection is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outcomes, "succeed", dies)
+        run = synced.sync()
+    assert run.state == "queued"
+    assert synced.perform(run.pk).state == "succeeded"
+    assert told(synced, "entry_unbalanced") == {number}
+
+
+def test_what_a_run_wrote_before_it_was_stopped_is_checked_by_the_next_one(
+    synced: Synced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced.sync()
+    number = an_entry_that_loses_a_line(synced)
+    with monkeypatch.context() as patch:
+        patch.setattr(outcomes, "succeed", lambda *_given, **_named: False)
+        synced.sync()
+    synced.cancel()
+    assert synced.sync().state == "succeeded"
+    assert told(synced, "entry_unbalanced") == {number}
+
+
+def test_a_run_that_brought_only_what_cannot_be_understood_says_so(synced: Synced) -> None:
+    synced.sync()
+    number = synced.batches()[3]["number"]
+    synced.change(edit={number: "Corrected at the source"})
+    synced.sandbox.fault(JOURNAL, kind="replace", old='"batchNumber":"', body='"batchNumber":7,"was":"')
+    assert synced.part(synced.sync(), "entries").rejected >= 1
+    assert told(synced, "records_rejected") == {"entries"}
+    synced.sync(full=True)
+    assert told(synced, "records_rejected") == set()
