@@ -33,7 +33,10 @@ def with_password(person: Actor, **more: Any) -> Client:
 
 
 def code_of(secret: str) -> str:
-    return format_hotp_value(hotp_value(secret, next(iter(yield_hotp_counters_from_time()))))
+    """What an app shows now. The code before it is taken too, but only until the half minute is over."""
+    before, now, after = yield_hotp_counters_from_time()
+    assert before < now < after
+    return format_hotp_value(hotp_value(secret, now))
 
 
 def set_up_app(client: Client) -> str:
