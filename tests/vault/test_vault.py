@@ -1,6 +1,7 @@
 """What the vault does with each kind of grant, and with everything a token endpoint can answer."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -256,8 +257,9 @@ def _punctual(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(system), "descriptor", strict)
 
 
+@pytest.mark.parametrize("seconds", [0, 3], ids=["at once", "after the machine stood still"])
 def test_losing_the_lock_connection_during_a_call_makes_nobody_call_again(
-    given: Given, sandbox: Sandbox, database_addresses: Any
+    given: Given, sandbox: Sandbox, database_addresses: Any, seconds: int
 ) -> None:
     """While the endpoint thinks, every lock connection is cut; then another process wants the token."""
     sandbox.client(CLIENT, grace_seconds=0)
@@ -270,6 +272,8 @@ def test_losing_the_lock_connection_during_a_call_makes_nobody_call_again(
             await asyncio.to_thread(wait_until, sandbox.holds)
             await asyncio.to_thread(_cut, database_addresses.superuser_url)
             second = asyncio.create_task(other.vault.access_token(*place))
+            await asyncio.sleep(0.2)
+            time.sleep(seconds)  # noqa: ASYNC251 - both stand still, in the middle of what they do about it
             await asyncio.sleep(1)  # time to make a mistake; who is slower makes none
             await asyncio.to_thread(sandbox.release)
             return [await second, await first]

@@ -49,7 +49,7 @@ from koppel.kit.http import NOT_CONNECTED, HttpClient
 from koppel.kit.secrets import SealBroken, Secret
 from koppel.kit.threads import in_django
 
-SECOND_LOOK_SECONDS = 2.0
+SECOND_LOOK_SECONDS, SECOND_LOOK_STEPS = 2.0, 20
 """An intent without a lock is looked at twice: its process may have lost only its lock connection and be taking another.
 Longer than that takes, shorter than the shortest grace period that is known (5 s)."""
 FLIGHTS_MAX = 256
@@ -183,7 +183,9 @@ class Vault:
                     looked_at = held.started_at
                 finally:
                     self._locks.give_back(grant_id)
-                await asyncio.sleep(SECOND_LOOK_SECONDS)
+                # In small steps, so that time in which this machine stood still, and perhaps that process, does not count.
+                for _step in range(SECOND_LOOK_STEPS):
+                    await asyncio.sleep(SECOND_LOOK_SECONDS / SECOND_LOOK_STEPS)
 
     async def _renew(self, held: Held, refused: Secret | None) -> Secret:
         """The one call, with the lock held and the intent committed. `held` is as read before the intent."""
