@@ -273,7 +273,7 @@ def test_losing_the_lock_connection_during_a_call_makes_nobody_call_again(
             await asyncio.to_thread(_cut, database_addresses.superuser_url)
             second = asyncio.create_task(other.vault.access_token(*place))
             await asyncio.sleep(0.2)
-            time.sleep(seconds)  # noqa: ASYNC251 - both stand still, in the middle of what they do about it
+            time.sleep(seconds)  # both stand still, in the middle of what they do about it
             await asyncio.sleep(1)  # time to make a mistake; who is slower makes none
             await asyncio.to_thread(sandbox.release)
             return [await second, await first]
