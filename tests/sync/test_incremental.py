@@ -1,9 +1,13 @@
 """What a sync costs and finds when little has changed at the source, and what a full comparison proves."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from koppel.connector.contract import Page, Session
+from koppel.connectors.visma_net.connector import VismaNet
 from koppel.issues.models import Issue
 from koppel.kit.clock import clock_set_to
 from koppel.kit.tenancy import organisation_scope
@@ -284,3 +288,39 @@ def test_a_run_that_was_taken_over_at_its_end_decides_nothing(synced: Synced, mo
     monkeypatch.setattr(outcomes, "succeed", late)
     assert synced.sync().state == "cancelled"
     assert synced.administration_status() == "failed"
+
+
+def test_what_is_refused_in_the_middle_of_a_list_is_said_and_the_rest_goes_on(synced: Synced) -> None:
+    """The first part of the list was as known, and waits for others to be committed with: it does not undo the refusal."""
+    synced.sync()
+    synced.sandbox.fault("supplier", status=403)
+    run = synced.sync()
+    assert run.state == "succeeded"
+    part, checkpoint = synced.part(run, "contacts"), synced.checkpoint("contacts")
+    assert (part.state, bool(part.reason)) == ("skipped", True)
+    assert (checkpoint.available, checkpoint.cursor, bool(checkpoint.why_not)) == (False, "", True)
+    assert synced.part(synced.sync(), "contacts").state == "done"
+    assert synced.checkpoint("contacts").available
+
+
+def test_a_deletion_that_the_source_tells_takes_the_lines_with_it_and_is_logged_once(
+    synced: Synced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Visma.net tells of none; other accounting systems do, and tell the same one again within their overlap."""
+    synced.sync()
+    entry = synced.rows("entries")[2].external_id
+    lines = synced.rows("entry_lines", entry=entry)
+    read = VismaNet.read_page
+
+    async def telling(self: VismaNet, session: Session, resource: str, *how: Any) -> Page:
+        page = await read(self, session, resource, *how)
+        return replace(page, tombstones=[entry, "GL never-seen"]) if resource == "entries" else page
+
+    monkeypatch.setattr(VismaNet, "read_page", telling)
+    assert synced.part(synced.sync(), "entries").deleted == 1
+    assert synced.part(synced.sync(), "entries").deleted == 0
+    assert not synced.rows("entries", external_id=entry)
+    assert not synced.rows("entry_lines", entry=entry)
+    with organisation_scope(synced.actor.organisation_id):
+        logged = [one.external_id for one in Change.objects.filter(kind="deleted")]
+    assert sorted(logged) == sorted([entry, *(one.external_id for one in lines)])

@@ -110,6 +110,23 @@ def test_what_is_no_amount_is_kept_as_evidence_and_the_rest_goes_on(synced: Sync
         assert not RejectedRecord.objects.exists(), "understood later: no longer rejected"
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_a_record_longer_than_a_page_of_postgresql_is_kept_whole(synced: Synced, known: bool) -> None:
+    """At first and later, among shorter ones, and when it is short again."""
+    if known:
+        synced.sync()
+    long = f'"transactionDescription":"{"é" * 9000}'
+    synced.sandbox.fault(JOURNAL, kind="replace", old='"transactionDescription":"', body=long, skip=2, times=2)
+    assert synced.sync(full=known).state == "succeeded"
+    found = [one for one in synced.rows("entry_lines") if len(one.raw) > 18_000]
+    assert found
+    assert len(found) < len(synced.rows("entry_lines"))
+    assert all(str(one.description).startswith("é" * 9000) for one in found)  # type: ignore[attr-defined]
+    synced.sync(full=True)
+    assert not any(len(one.raw) > 18_000 for one in synced.rows("entry_lines"))
+    assert synced.is_exact()
+
+
 def test_a_key_that_is_there_twice_and_a_nul_are_kept_byte_for_byte(synced: Synced) -> None:
     odd = r'"transactionDescription":"first","transactionDescription":"a\u0000b'
     synced.sandbox.fault(JOURNAL, kind="replace", old='"transactionDescription":"', body=odd, skip=2)

@@ -31,6 +31,8 @@ FRAME_COLUMNS = ("external_id", "partition", "raw", "content_hash")
 FRAME_TYPES = ("text", "text", "bytea", "bytea")
 ENTRIES, LINES = "entries", "entry_lines"
 HALVED_FROM = 200
+LOOKED_AT_FROM, ROW_BYTES_MAX = 1000, 7900
+"""Of 8,160 that fit on a page, less what lengths and alignment of 25 columns take."""
 PIECES_SENT_TOGETHER = 8
 """Of 32 KB each: a round of the event loop for every quarter of a megabyte."""
 
@@ -154,12 +156,22 @@ async def absent(
     return [str(key) for (key,) in await found.fetchall()]
 
 
+async def present(connection: Connection, place: Place, resource: str, keys: Sequence[str]) -> list[str]:
+    """Which of these ids the books have, not flagged as deleted."""
+    found = await connection.execute(
+        f"SELECT external_id FROM {table(resource).name} WHERE administration_id = %s AND external_id = ANY(%b)"  # noqa: S608
+        " AND deleted_at IS NULL ORDER BY 1",
+        [place.administration_id, list(keys)],
+    )
+    return [str(key) for (key,) in await found.fetchall()]
+
+
 async def absent_lines(connection: Connection, place: Place, entries: Sequence[str], lines: Sequence[str]) -> list[str]:
     """Lines of these entries in the books that are not among `lines`, all lines of the entries."""
     found = await connection.execute(
         f"SELECT external_id FROM {table(LINES).name} WHERE administration_id = %s AND entry = ANY(%b)"  # noqa: S608
         " AND deleted_at IS NULL EXCEPT SELECT unnest(%b::text[]) ORDER BY 1",
-        [place.administration_id, entries, lines],
+        [place.administration_id, list(entries), list(lines)],
     )
     return [str(key) for (key,) in await found.fetchall()]
 
@@ -255,17 +267,21 @@ async def _known(connection: Connection, place: Place, one: Table, keys: list[st
     return dict(await found.fetchall())
 
 
-async def _copy(connection: Connection, one: Table, rows: Iterable[tuple[Any, ...]], half: int) -> None:
+async def _copy(connection: Connection, one: Table, rows: Sequence[tuple[Any, ...]], half: int) -> None:
     """Stage rows, each half in a table of its own. A temporary table empties itself at each commit; asking for it is cheaper
     than making it anew."""
     columns, incoming = (*FRAME_COLUMNS, *one.columns), one.incoming(half)
     staged = _staged.setdefault(connection, set())
-    if incoming not in staged:
+    if any(map(_is_long, rows)):
+        staged.discard(incoming)
+        await connection.execute(
+            f"DROP TABLE IF EXISTS {incoming}; {_staging_sql(one, incoming, is_long=True)}".encode()
+        )
+    elif incoming not in staged:
         found = await connection.execute("SELECT to_regclass(%s) IS NULL", [f"pg_temp.{incoming}"])
         row = await found.fetchone()
         if row and row[0]:
-            definition = ", ".join(f"{name} {kind}" for name, kind in zip(columns, one.staged_types, strict=True))
-            await connection.execute(f"CREATE TEMP TABLE {incoming} ({definition}) ON COMMIT DELETE ROWS")
+            await connection.execute(_staging_sql(one, incoming).encode())
         else:
             staged.add(incoming)
     async with (
@@ -281,6 +297,28 @@ async def _copy(connection: Connection, one: Table, rows: Iterable[tuple[Any, ..
                 await copy.write(b"".join(pieces))
                 pieces.clear()
         await copy.write(b"".join(pieces))
+
+
+def _is_long(row: tuple[Any, ...]) -> bool:
+    """Whether it might not fit on a page of PostgreSQL as it is. What is in its columns is in its payload, of which it is the
+    third."""
+    if len(row[2]) < LOOKED_AT_FROM:
+        return False
+    texts = (one.encode() if isinstance(one, str) else one for one in row if isinstance(one, str | bytes))
+    return sum(map(len, texts)) > ROW_BYTES_MAX
+
+
+def _staging_sql(one: Table, name: str, *, is_long: bool = False) -> str:
+    """A commit empties every such table of the session, whichever it used, and rebuilds the index of its TOAST table: half a
+    millisecond each. So they have none, but where a row is too long without it: then for one transaction."""
+    columns = dict(zip((*FRAME_COLUMNS, *one.columns), one.staged_types, strict=True))
+    if is_long:
+        return f"CREATE TEMP TABLE {name} ({', '.join(map(' '.join, columns.items()))}) ON COMMIT DROP"
+    added = [f"ADD COLUMN {column} {kind}" for column, kind in columns.items()]
+    plain = [
+        f"ALTER COLUMN {column} SET STORAGE PLAIN" for column, kind in columns.items() if kind in ("text", "bytea")
+    ]
+    return f"CREATE TEMP TABLE {name} () ON COMMIT DELETE ROWS; ALTER TABLE {name} {', '.join(added + plain)}"
 
 
 async def _insert(connection: Connection, place: Place, statement: str, values: Mapping[str, object]) -> None:

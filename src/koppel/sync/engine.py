@@ -131,26 +131,27 @@ class _Reader:
                 if state in ("waiting", "running"):
                     await self._read_or_note(spec, mark or Mark(), is_first=position == 0)
         except (ConnectorError, TurnOver):
-            if self._waiting:
-                await self._commit()
+            await self._commit_waiting()
             raise
-        if self._waiting:
-            await self._commit()
+        await self._commit_waiting()
         return self._outcome
 
     async def _read_or_note(self, spec: ResourceSpec, mark: Mark, *, is_first: bool) -> None:
-        """A company that refuses everything refuses its first resource; a single one that is refused is left out."""
+        """A company that refuses everything refuses its first resource; a single one that is refused is left out. What was
+        read before is committed first, so that it does not overwrite what is noted."""
         try:
             await self._read(spec, mark)
         except (NotConsented, SetupMissing) as refusal:
             if is_first:
                 raise
+            await self._commit_waiting()
             async with self._transaction() as connection:
                 await ledger.note_unavailable(connection, self._held, spec.key, str(refusal))
                 await ledger.end_part(connection, self._held, spec.key, "skipped", str(refusal))
         except ContractBroken as broken:
             log.error("contract_broken", run=self._held.id, resource=spec.key, code=broken.code, reason=str(broken))
             self._outcome.broken[spec.key] = str(broken)
+            await self._commit_waiting()
             async with self._transaction() as connection:
                 await ledger.end_part(connection, self._held, spec.key, "failed", str(broken))
 
@@ -212,6 +213,10 @@ class _Reader:
     def _is_full(self) -> bool:
         first = self._waiting[0]
         return sum(one.rows for one in self._waiting) > WAITING_ROWS or time.monotonic() - first.since > WAITING_SECONDS
+
+    async def _commit_waiting(self) -> None:
+        if self._waiting:
+            await self._commit()
 
     async def _commit(self) -> Mark:
         """Everything that waits, in one transaction. The checkpoint of the last page."""

@@ -61,7 +61,7 @@ class PageWriter:
         counts.lines = sum(len(one.children) for one in page.records)
         if not mark.is_baseline and mark.read_mode == ReadMode.MODIFIED_SINCE and self._resource in CHILDREN:
             await self._drop_lines(connection, place, page.records, counts)
-        await self._flag(connection, place, self._resource, page.tombstones, counts)
+        await self._bury(connection, place, page.tombstones, counts)
         new = await self._proved(connection, place, mark, page, counts)
         new = after(new, page)
         if not new.cursor and new.read_mode != ReadMode.MODIFIED_SINCE:
@@ -112,6 +112,18 @@ class PageWriter:
         lines = [child.external_id for one in whole for child in one.children]
         gone = await storage.absent_lines(connection, place, [one.external_id for one in whole], lines)
         await self._flag(connection, place, self._levels[1], gone, counts)
+
+    async def _bury(
+        self, connection: Connection, place: storage.Place, tombstones: Sequence[str], counts: _Counts
+    ) -> None:
+        """What the source says it deleted, and the lines of it. It may say so again, or of what never was here."""
+        if not tombstones:
+            return
+        if len(self._levels) > 1:
+            lines = await storage.absent_lines(connection, place, tombstones, ())
+            await self._flag(connection, place, self._levels[1], lines, counts)
+        there = await storage.present(connection, place, self._resource, tombstones)
+        await self._flag(connection, place, self._resource, there, counts)
 
     async def _proved(
         self, connection: Connection, place: storage.Place, mark: Mark, page: Page, counts: _Counts
