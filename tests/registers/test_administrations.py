@@ -186,3 +186,14 @@ def test_the_type_ahead_answers_in_the_readers_language(browser: Client) -> None
     found = browser.get("/registers/sectors?q=bakker", headers={"accept-language": "nl"}).json()["sectors"]
     assert found[0]["text"] == "C – Industrie"
     assert len(browser.get("/registers/sectors").json()["sectors"]) == 22
+
+
+def test_numbers_that_no_register_knows_do_not_stand_before_the_others(
+    anna: Actor, registers: Sandbox, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(yearly, "AT_A_TIME", 2)
+    for place in range(3):
+        administration_of(anna, f"Swiss {place}", country="CH", number=f"CHE10000000{place}")
+    administration_of(anna, "Bakkerij De Haan", country="NL", number=KVK)
+    with organisation_scope(anna.organisation_id):
+        assert yearly.check_some(anna.organisation_id) == 1
