@@ -27,6 +27,10 @@ SELECT FROM administrations_administration WHERE id =
 WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
 """For us: a worker may wait for a moment for something else, and before it has come so far."""
 
+ENDS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+)
+
 
 @pytest.mark.kill
 def test_another_worker_goes_on_where_a_killed_one_stopped(actor: Any, database_addresses: Addresses) -> None:
@@ -64,3 +68,21 @@ def test_another_worker_goes_on_where_a_killed_one_stopped(actor: Any, database_
 def state_of(organisation_id: int, operation_id: int) -> str:
     with organisation_scope(organisation_id):
         return BulkOperation.objects.get(pk=operation_id).state
+
+
+def test_bulk_work_whose_database_went_away_goes_on_by_itself(actor: Any, database_addresses: Addresses) -> None:
+    boss = actor("administrator")
+    firm = firm_of(boss, CHUNK_ITEMS)
+    with organisation_scope(boss.organisation_id):
+        draft = operations.preview(boss, "change", {"sector": "S"}, Selection(ids=firm.ids))
+        operations.start(boss, draft.pk)
+    with (
+        psycopg.connect(database_addresses.superuser_url, autocommit=True) as other,
+        run_worker(database_addresses.superuser_url),
+    ):
+        with other.transaction():
+            other.execute(IN_THE_FOURTH_CHUNK, [draft.pk, 7])
+            wait_until(lambda: other.execute(WAITS).fetchone() == (True,))
+            other.execute(ENDS)
+            wait_until(lambda: other.execute(WAITS).fetchone() == (False,))
+        wait_until(lambda: state_of(boss.organisation_id, draft.pk) == "done")

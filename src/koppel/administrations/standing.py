@@ -1,5 +1,7 @@
 """Administrations whose connection is removed: they wait, move or are deactivated; another connection may take them up."""
 
+from collections.abc import Mapping
+
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
@@ -17,6 +19,12 @@ WAITS = "connection_removed"
 LIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
 
 
+def waits() -> Mapping[str, str]:
+    """The columns of one that waits for a connection."""
+    reason = _("Its connection was removed. It goes on when another connection reaches the company.")
+    return {"status": Status.BLOCKED.value, "status_code": WAITS, "status_reason": reason}
+
+
 def settle(actor: Actor, connection_id: int, fate: Fate) -> int:
     """Before a connection is removed. How many administrations did not move."""
     own = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
@@ -27,8 +35,7 @@ def settle(actor: Actor, connection_id: int, fate: Fate) -> int:
     if fate is Fate.DEACTIVATE:
         left.update(status=Status.DEACTIVATED, status_code=WAITS, status_reason="")
     else:
-        reason = _("Its connection was removed. It goes on when another connection reaches the company.")
-        left.exclude(status=Status.DEACTIVATED).update(status=Status.BLOCKED, status_code=WAITS, status_reason=reason)
+        left.exclude(status=Status.DEACTIVATED).update(**waits())
     return count
 
 

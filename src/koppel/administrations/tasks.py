@@ -1,6 +1,7 @@
 """Jobs of administrations. A job that is done again after its worker died finds its work in the tables, not in memory."""
 
 from django.db import close_old_connections
+from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
 from koppel.administrations import life, yearly
@@ -9,7 +10,7 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Organisation
 
 
-@app.task(name="administrations.carry_on_bulk")
+@app.task(name="administrations.carry_on_bulk", retry=RetryStrategy(max_attempts=12, exponential_wait=3))
 def carry_on_bulk(organisation_id: int, operation_id: int) -> None:
     """Bulk work, chunk by chunk, each in its own transaction."""
     close_old_connections()

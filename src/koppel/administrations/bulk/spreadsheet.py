@@ -96,10 +96,14 @@ def read(actor: Actor, text: str, *, names_only: bool = False) -> Read:
 
 
 def _lines(text: str) -> list[list[str]]:
-    text = text.removeprefix("\ufeff").replace("\0", "")
+    text = text.removeprefix("\ufeff").replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
     head = text.split("\n", 1)[0]
     delimiter = max(";,\t", key=head.count)
-    return [[_undefused(cell.strip()) for cell in row] for row in csv.reader(io.StringIO(text), delimiter=delimiter)]
+    try:
+        rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    except csv.Error:
+        raise Refused(_("This cannot be read as a table. Is a quotation mark missing somewhere?")) from None
+    return [[_undefused(cell.strip()) for cell in row] for row in rows]
 
 
 def _undefused(cell: str) -> str:

@@ -8,10 +8,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from koppel.administrations import life
+from koppel.administrations import life, standing
 from koppel.administrations.bulk import state
 from koppel.administrations.bulk.acts import Act, Values, Verdict, register_act
 from koppel.administrations.models import Administration, Status
+from koppel.connections.models import Connection, ConnectionState
 from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Actor, Permission
 
@@ -37,7 +38,13 @@ def judge_deactivate(actor: Actor, found: Sequence[Administration], asked: Mappi
 
 
 def judge_activate(actor: Actor, found: Sequence[Administration], asked: Mapping[int, Values]) -> dict[int, Verdict]:
-    return {one.pk: _go(one) for one in found}
+    connections = Connection.objects.filter(
+        organisation_id=actor.organisation_id,
+        pk__in={one.connection_id for one in found},
+        state=ConnectionState.REMOVED,
+    )
+    removed = set(connections.values_list("pk", flat=True))
+    return {one.pk: _go(one, is_reached=one.connection_id not in removed) for one in found}
 
 
 def perform_deactivate(actor: Actor, wanted: Mapping[int, Values]) -> None:
@@ -71,7 +78,8 @@ def _stop(one: Administration, asked: Values) -> Verdict:
     return _verdict(one, {**stopped, "deactivation_reason": reason, **CALM})
 
 
-def _go(one: Administration) -> Verdict:
+def _go(one: Administration, *, is_reached: bool) -> Verdict:
+    """One whose connection was removed meanwhile waits for another."""
     if one.left_on:
         return Verdict("left")
     if one.deactivate_on and one.status != Status.DEACTIVATED:
@@ -80,7 +88,7 @@ def _go(one: Administration) -> Verdict:
         return Verdict("same")
     status = Status.ACTIVE if one.activated_at else Status.QUEUED
     calm = {"deactivated_on": None, "deactivate_on": None, "deactivation_reason": "", **CALM}
-    return _verdict(one, {"status": status.value, **calm})
+    return _verdict(one, {"status": status.value, **calm, **({} if is_reached else standing.waits())})
 
 
 def _verdict(one: Administration, columns: Mapping[str, Any]) -> Verdict:
