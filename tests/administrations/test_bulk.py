@@ -16,11 +16,12 @@ from koppel.administrations.models import Administration, Assignment, BulkItem, 
 from koppel.administrations.tasks import carry_on_bulk
 from koppel.administrations.views import bulk as views
 from koppel.audit.models import AuditEntry
+from koppel.connections.models import Connection
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import NotAllowed, Refused
-from koppel.organisations.models import Membership, Organisation
+from koppel.organisations.models import Division, Membership, Organisation
 from koppel.organisations.policy import Actor
 from koppel.sync.models import Run
 from tests.administrations.firm import Firm, firm_of
@@ -391,3 +392,64 @@ def test_all_matching_takes_the_filter_not_what_is_ticked(firm: Firm) -> None:
         draft = operations.preview(boss, "change", {"sector": "A"}, selection)
     failed = {key for key, state in states_of(boss).items() if state == "failed"}
     assert set(results(boss, draft)) == failed != set()
+
+
+def test_a_division_that_was_archived_meanwhile_gets_nobody_new(firm: Firm) -> None:
+    """By a preview that waited, or by undoing what was done before."""
+    boss, ids = firm.boss, [one for place, one in enumerate(firm.ids) if place % 5 == 1]
+    old, new = firm.divisions[1], firm.divisions[0]
+    with organisation_scope(boss.organisation_id):
+        done = operations.preview(boss, "change", {"division": new}, Selection(ids=ids))
+        operations.start(boss, done.pk)
+        waits = operations.preview(boss, "change", {"division": old, "sector": "Q"}, Selection(ids=ids))
+        Division.objects.filter(pk=old).update(archived_at=timezone.now())
+        operations.start(boss, waits.pk)
+        assert set(results(boss, waits).values()) == {("skipped", "archived")}
+        operations.undo(boss, done.pk)
+        assert set(results(boss, done).values()) == {("kept", "changed_since")}
+        assert set(Administration.objects.filter(pk__in=ids).values_list("division_id", flat=True)) == {new}
+
+
+def test_an_undo_that_is_no_longer_allowed_leaves_things_as_they_were_changed(firm: Firm, actor: Any) -> None:
+    boss, anna = firm.boss, colleague(actor, firm.boss, "team_leader")
+    with organisation_scope(boss.organisation_id):
+        draft = operations.preview(anna, "change", {"sector": "Q"}, Selection(ids=firm.ids))
+        operations.start(anna, draft.pk)
+        changed = operations.counts_of(draft).changed
+        BulkOperation.objects.filter(pk=draft.pk).update(state="undoing")
+        Membership.objects.filter(pk=anna.membership_id).update(role="reader")
+    carry_on_bulk(boss.organisation_id, draft.pk)
+    kept = [result for result in results(boss, draft).values() if result == ("kept", "not_allowed")]
+    assert len(kept) == changed > 0
+
+
+def test_a_persons_number_is_whole_neither_in_the_trail_nor_in_what_was_asked(actor: Any) -> None:
+    boss = actor("administrator")
+    one = administration_of(boss, "Anna Lind", country="SE")
+    browser, number = browser_of(boss), "8501011230"
+    answer = browser.patch(
+        f"/api/v1/administrations/{one.pk}", {"number": number}, content_type="application/json"
+    ).json()
+    assert answer["number"] == "850101-****"
+    assert number not in browser.get("/api/v1/activity").content.decode()
+    assert number not in browser.get("/api/v1/administrations/bulk").content.decode()
+
+
+@pytest.mark.parametrize("text", ["name;sector\rBakkerij;A\r\nx;y", 'name;sector\n"' + "x" * 200_000])
+def test_what_is_no_table_is_refused_with_a_sentence(firm: Firm, text: str) -> None:
+    upload = SimpleUploadedFile("lijst.csv", text.encode())
+    answer = browser_of(firm.boss).post("/administrations/bulk/csv/", {"file": upload})
+    assert answer.status_code == 200
+    assert any(words in answer.content.decode() for words in ("cannot be read as a table", "No line of the file"))
+
+
+def test_what_is_activated_without_a_connection_waits_for_one(actor: Any) -> None:
+    boss = actor("administrator")
+    one = administration_of(boss, status="deactivated", activated_at=timezone.now())
+    with organisation_scope(boss.organisation_id):
+        Connection.objects.update(state="removed")
+        draft = operations.preview(boss, "activate", {}, Selection(ids=[one.pk]))
+        operations.start(boss, draft.pk)
+        one.refresh_from_db()
+    assert (one.status, one.status_code) == ("blocked", "connection_removed")
+    assert "Its connection was removed" in one.status_reason

@@ -14,11 +14,12 @@ from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import Refused
-from koppel.organisations.models import Division, DivisionMember, Membership
+from koppel.organisations.models import Division, DivisionMember, Membership, Template
 from koppel.organisations.policy import Actor
 from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of, content, names
 from tests.books.ledger import Ledger, administration_of, assign
+from tests.fixtures.forms import form_of
 
 SECRET = "Familie Van Zorgen B.V."
 
@@ -139,3 +140,101 @@ def test_the_pages_of_its_connection_do_not_name_it_either(people: dict[str, Act
             for page in pages:
                 assert SECRET not in browser_of(people[role]).get(page).content.decode(), (role, page, listed_at)
     assert SECRET in browser_of(named).get(pages[0]).content.decode()
+
+
+def test_bulk_work_of_another_over_rest_shows_nothing_of_what_is_restricted(people: dict[str, Actor]) -> None:
+    boss, named = people["administrator"], people["user_plus"]
+    one, other = administration_of(boss, SECRET, country="NL"), administration_of(boss, "Bakkerij B.V.", country="NL")
+    for each in (one, other):
+        assign(named, each)
+    with organisation_scope(boss.organisation_id):
+        access.set_access(named, one.pk, restricted=True, membership_ids=[named.membership_id])
+        asked = {"number": "69599084", "client_number": "K-SECRET", "add": [people["user"].membership_id]}
+        draft = operations.preview(named, "change", asked, Selection(ids=[one.pk, other.pk]))
+        operations.start(named, draft.pk)
+    items = {
+        item["administration"]: (item["before"], item["after"])
+        for item in browser_of(boss).get(f"/api/v1/administrations/bulk/{draft.pk}/items").json()
+    }
+    assert items[one.pk] == ({}, {})
+    assert items[other.pk][1]["columns"]["number"] == "69599084"
+    own = browser_of(named).get(f"/api/v1/administrations/bulk/{draft.pk}/items").json()
+    assert all(item["after"]["columns"]["number"] == "69599084" for item in own)
+
+
+def test_who_stays_named_is_somebody_who_may_sign_in(people: dict[str, Actor]) -> None:
+    boss, gone = people["administrator"], people["user"]
+    one = administration_of(boss, SECRET)
+    with organisation_scope(boss.organisation_id):
+        both = [boss.membership_id, gone.membership_id]
+        access.set_access(boss, one.pk, restricted=True, membership_ids=both)
+        Membership.objects.filter(pk=gone.membership_id).update(is_active=False)
+        draft = operations.preview(boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[one.pk]))
+        assert BulkItem.objects.get(operation=draft).why == "last_named"
+        Assignment.objects.filter(membership_id=boss.membership_id).delete()
+        with pytest.raises(Refused):
+            access.rescue(boss, one.pk, gone.membership_id)
+
+
+def test_undoing_leaves_somebody_named_and_lets_nobody_look_in(people: dict[str, Actor]) -> None:
+    """What was undone was done while everybody might see it; it was restricted since."""
+    boss, other = people["administrator"], people["user"]
+    one = administration_of(boss, SECRET)
+    assign(other, one)
+    with organisation_scope(boss.organisation_id):
+        asked = {"add": [boss.membership_id], "remove": [other.membership_id]}
+        draft = operations.preview(boss, "change", asked, Selection(ids=[one.pk]))
+        operations.start(boss, draft.pk)
+        access.set_access(boss, one.pk, restricted=True, membership_ids=[boss.membership_id])
+        operations.undo(boss, draft.pk)
+        item = BulkItem.objects.get(operation=draft)
+        assert (item.state, item.why) == ("kept", "changed_since")
+        named = Assignment.objects.filter(administration=one).values_list("membership_id", flat=True)
+        assert set(named) == {boss.membership_id}
+
+
+def test_a_page_from_before_it_was_restricted_does_not_open_it(people: dict[str, Actor]) -> None:
+    boss = people["administrator"]
+    one = administration_of(boss, SECRET)
+    page = browser_of(boss).get(f"/administrations/{one.pk}/edit/").content.decode()
+    with organisation_scope(boss.organisation_id):
+        access.set_access(boss, one.pk, restricted=True, membership_ids=[boss.membership_id])
+    form = {**form_of(page), "client_number": "K1"}
+    browser_of(boss).post(f"/administrations/{one.pk}/edit/", form)
+    with organisation_scope(boss.organisation_id):
+        one.refresh_from_db()
+    assert one.restricted
+
+
+def test_a_page_on_which_nothing_was_changed_changes_nothing(people: dict[str, Actor]) -> None:
+    """Neither what colleagues did since it was opened, nor a division and a template that are archived."""
+    boss, named = people["administrator"], people["user"]
+    one = administration_of(boss, SECRET)
+    own = {"organisation_id": boss.organisation_id}
+    with organisation_scope(boss.organisation_id):
+        old = Division.objects.create(**own, name="Old", archived_at=timezone.now())
+        template = Template.objects.create(**own, name="Old", archived_at=timezone.now())
+        Administration.objects.update(division=old, template=template)
+    page = browser_of(boss).get(f"/administrations/{one.pk}/edit/").content.decode()
+    assign(named, one)
+    form = {**form_of(page), "client_number": ["K1"]}
+    browser_of(boss).post(f"/administrations/{one.pk}/edit/", form)
+    with organisation_scope(boss.organisation_id):
+        one.refresh_from_db()
+        assert (one.client_number, one.division_id, one.template_id) == ("K1", old.pk, template.pk)
+        assert Assignment.objects.filter(administration=one, membership_id=named.membership_id).exists()
+
+
+def test_when_something_it_names_is_gone_nothing_of_the_page_is_saved(people: dict[str, Actor]) -> None:
+    boss, named = people["administrator"], people["user"]
+    one = administration_of(boss, SECRET)
+    with organisation_scope(boss.organisation_id):
+        division = Division.objects.create(
+            organisation_id=boss.organisation_id, name="Zuid", archived_at=timezone.now()
+        )
+        access.set_access(boss, one.pk, restricted=True, membership_ids=[boss.membership_id])
+    form = {"access": "restricted", "people": [boss.membership_id, named.membership_id], "division": division.pk}
+    answer = browser_of(boss).post(f"/administrations/{one.pk}/edit/", form)
+    assert "Nothing was changed." in answer.content.decode()
+    with organisation_scope(boss.organisation_id):
+        assert list(Assignment.objects.values_list("membership_id", flat=True)) == [boss.membership_id]

@@ -90,6 +90,8 @@ def rescue(actor: Actor, administration_id: int, membership_id: int) -> None:
     if any(_is_live(assignment.membership) for assignment in named):
         raise Refused(_("Somebody named on it may still sign in: ask them."))
     members = _members(actor, [membership_id])
+    if not any(_is_live(member) for member in members):
+        raise Refused(_("Name at least one person who may sign in: nobody else would see it any more."))
     _name(one, members)
     details = {"after": [member.pk for member in members]}
     record(

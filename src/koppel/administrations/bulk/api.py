@@ -7,7 +7,7 @@ from ninja import Query, Router, Schema, Status
 
 from koppel.administrations.asked import asked_of_text
 from koppel.administrations.bulk import operations, words
-from koppel.administrations.bulk.acts import act_named
+from koppel.administrations.bulk.acts import Values, act_named
 from koppel.administrations.bulk.operations import Selection
 from koppel.administrations.models import BulkItem, BulkOperation
 from koppel.administrations.scope import visible_to
@@ -27,7 +27,9 @@ class CountsOut(Schema):
 
 
 class OperationOut(Schema):
-    """`state`: draft, queued, running, done, undoing, undone. `can_undo`: for 24 hours, assignments and settings."""
+    """`state`: draft, queued, running, done, undoing, undone. `can_undo`: for 24 hours, assignments and settings.
+
+    `asked` is without a number, which may be a person's: each item tells it."""
 
     id: int
     act: str
@@ -102,14 +104,20 @@ def items(
     page = list(found[offset : offset + limit])
     visible = visible_to(request.actor).filter(pk__in=[each.administration_id for each in page])
     countries = dict(visible.values_list("pk", "country"))
+
+    def shown(each: BulkItem, values: Values) -> dict[str, Any]:
+        """Nothing of an administration that the reader may not see."""
+        country = countries.get(each.administration_id)
+        return {} if country is None else dict(words.shown(values, country))
+
     return [
         ItemOut(
             administration=each.administration_id,
             state=each.state,
             why=each.why,
             sentence=words.why(each.why),
-            before=dict(words.shown(each.before, countries.get(each.administration_id, ""))),
-            after=dict(words.shown(each.after, countries.get(each.administration_id, ""))),
+            before=shown(each, each.before),
+            after=shown(each, each.after),
         )
         for each in page
     ]
@@ -138,7 +146,7 @@ def _out(operation: BulkOperation) -> OperationOut:
     return OperationOut(
         id=operation.pk,
         act=act_named(operation.act).key,
-        asked=operation.asked,
+        asked=dict(words.asked_shown(operation.asked)),
         state=operation.state,
         total=operation.total,
         counts=CountsOut(

@@ -1,6 +1,6 @@
 """The bulk act that assigns and sets: division, template, people on and off, number or reason, sector, client number."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -56,7 +56,15 @@ def check_asked(actor: Actor, asked: Values) -> Values:
 def judge(actor: Actor, found: Sequence[Administration], asked: Mapping[int, Values]) -> dict[int, Verdict]:
     touches_people = any(values.get("add") or values.get("remove") for values in asked.values())
     people = state.people_on(actor.organisation_id, asked) if touches_people else {}
-    return {one.pk: _judge_one(one, people.get(one.pk, {}), asked.get(one.pk, {})) for one in found}
+    restricted = touches_people and any(one.restricted for one in found)
+    live = state.live_members(actor.organisation_id) if restricted else frozenset()
+    named = [
+        {"columns": {"division_id": each.get("division"), "template_id": each.get("template")}}
+        for each in asked.values()
+    ]
+    archived = state.archived(actor.organisation_id, named)
+    verdicts = {one.pk: _judge_one(one, people.get(one.pk, {}), asked.get(one.pk, {}), live) for one in found}
+    return {key: Verdict("archived") if _names(one.after, archived) else one for key, one in verdicts.items()}
 
 
 def perform(actor: Actor, wanted: Mapping[int, Values]) -> None:
@@ -64,7 +72,12 @@ def perform(actor: Actor, wanted: Mapping[int, Values]) -> None:
     identity.set_in_bulk(actor.organisation_id, {key: values.get("columns", {}) for key, values in wanted.items()})
 
 
-def _judge_one(one: Administration, people: state.People, asked: Values) -> Verdict:
+def _names(after: Values, archived: Mapping[str, Collection[int]]) -> bool:
+    """Archived since it was asked for: nothing new is put there."""
+    return any(after.get("columns", {}).get(column) in ids for column, ids in archived.items())
+
+
+def _judge_one(one: Administration, people: state.People, asked: Values, live: Collection[int]) -> Verdict:
     columns: dict[str, Any] = {}
     for key, column in (("division", "division_id"), ("template", "template_id"), ("client_number", "client_number")):
         if key in asked:
@@ -86,7 +99,7 @@ def _judge_one(one: Administration, people: state.People, asked: Values) -> Verd
     before = state.read(one, columns)
     after = {name: value for name, value in columns.items() if before[name] != value}
     moves = _moves(people, asked)
-    if one.restricted and moves and _nobody_left(people, moves):
+    if one.restricted and moves and state.nobody_left(people, moves, live):
         return Verdict("last_named")
     if not after and not moves:
         return Verdict("same")
@@ -94,6 +107,7 @@ def _judge_one(one: Administration, people: state.People, asked: Values) -> Verd
         before={
             "columns": {name: before[name] for name in after},
             "people": {str(member): people.get(member) for member in moves},
+            **({"restricted": True} if one.restricted and moves else {}),
         },
         after={"columns": after, "people": {str(member): flag for member, flag in moves.items()}},
     )
@@ -112,10 +126,6 @@ def _moves(people: state.People, asked: Values) -> dict[int, bool | None]:
     """Who comes on (chosen, even when on it by default already) and who goes off."""
     moves: dict[int, bool | None] = {one: False for one in asked.get("add", ()) if people.get(one) is not False}
     return moves | {one: None for one in asked.get("remove", ()) if one in people}
-
-
-def _nobody_left(people: state.People, moves: Mapping[int, bool | None]) -> bool:
-    return not any(flag is not None for flag in {**people, **moves}.values())
 
 
 def _must_be_ours(actor: Actor, wanted: Values) -> None:

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from koppel.administrations.asked import Asked
 from koppel.administrations.bulk import state
 from koppel.administrations.bulk.acts import Act, Values, Verdict, act_named
-from koppel.administrations.bulk.words import shown
+from koppel.administrations.bulk.words import asked_shown, shown
 from koppel.administrations.errors import NotThere
 from koppel.administrations.listing import matching
 from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
@@ -269,7 +269,8 @@ def _finish(operation: BulkOperation, pending: "QuerySet[BulkItem]", *, undoes: 
 def _perform(operation: BulkOperation, act: Act, items: Sequence[BulkItem], *, undoes: bool) -> None:
     actor = _actor(operation)
     if actor is None or not actor.may(act.permission):
-        _store(operation, [(item, ItemState.SKIPPED, Verdict("not_allowed")) for item in items])
+        left = ItemState.KEPT if undoes else ItemState.SKIPPED
+        _store(operation, [(item, left, Verdict("not_allowed")) for item in items])
         return
     own = visible_to(actor).filter(pk__in=[item.administration_id for item in items]).order_by("pk")
     found = {one.pk: one for one in own.select_for_update(of=("self",), no_key=True)}
@@ -291,7 +292,7 @@ def _details(
     operation: BulkOperation, found: Mapping[int, Administration], changed: Mapping[int, Verdict]
 ) -> dict[str, object]:
     """Ids, what was asked, and for few what was and is; of many each item keeps that itself."""
-    told: dict[str, object] = {**operation.asked, "administrations": sorted(changed)}
+    told: dict[str, object] = {**asked_shown(operation.asked), "administrations": sorted(changed)}
     told.pop("problems", None)
     if len(changed) <= TOLD_EACH_MAX:
         countries = {key: found[key].country for key in changed}
@@ -311,12 +312,12 @@ def _judged(
 
 def _reversals(actor: Actor, found: Mapping[int, Administration], items: Iterable[BulkItem]) -> dict[int, Verdict]:
     people = state.people_on(actor.organisation_id, found)
+    not_offered = state.archived(actor.organisation_id, [item.before for item in items])
+    live = state.live_members(actor.organisation_id) if any(one.restricted for one in found.values()) else frozenset()
     return {
-        item.administration_id: state.reversal(
-            found[item.administration_id], people.get(item.administration_id, {}), item.before, item.after
-        )
+        key: state.reversal(found[key], people.get(key, {}), (item.before, item.after), live, not_offered)
         for item in items
-        if item.administration_id in found
+        if (key := item.administration_id) in found
     }
 
 

@@ -1,13 +1,15 @@
 """Reading and writing the part of an administration's state that bulk acts touch, many rows at a time."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection
 
 from koppel.administrations.bulk.acts import Values, Verdict
 from koppel.administrations.models import Administration, Assignment
+from koppel.organisations.models import Division, Template
+from koppel.organisations.sign_in import live_memberships
 
 COLUMN_TYPES = {
     "division_id": "bigint",
@@ -43,6 +45,26 @@ def read(one: Administration, columns: Iterable[str]) -> dict[str, Any]:
     return {name: _plain(getattr(one, name)) for name in columns}
 
 
+def live_members(organisation_id: int) -> frozenset[int]:
+    """Memberships that may sign in."""
+    return frozenset(live_memberships().filter(organisation_id=organisation_id).values_list("pk", flat=True))
+
+
+def archived(organisation_id: int, states: Iterable[Values]) -> Mapping[str, frozenset[int]]:
+    """Of the divisions and templates that these states name, by column, those that are no longer offered."""
+    found = {}
+    for column, model in (("division_id", Division), ("template_id", Template)):
+        named = {values.get("columns", {}).get(column) for values in states} - {None}
+        own = model._default_manager.filter(organisation_id=organisation_id, pk__in=named)
+        found[column] = frozenset(own.exclude(archived_at=None).values_list("pk", flat=True))
+    return found
+
+
+def nobody_left(people: People, moves: Mapping[int, bool | None], live: Collection[int]) -> bool:
+    """Whether nobody who may sign in would be on it."""
+    return not any(flag is not None and member in live for member, flag in {**people, **moves}.items())
+
+
 def write(organisation_id: int, wanted: Mapping[int, Values]) -> None:
     """Make the columns and people of each what `wanted` says; one statement per column, whatever the values."""
     by_column: dict[str, list[tuple[int, Any]]] = defaultdict(list)
@@ -54,13 +76,29 @@ def write(organisation_id: int, wanted: Mapping[int, Values]) -> None:
     _write_people(organisation_id, {key: values.get("people", {}) for key, values in wanted.items()})
 
 
-def reversal(one: Administration, people: People, before: Values, after: Values) -> Verdict:
-    """The verdict that takes back what was done, as far as nobody has changed it since."""
+def reversal(
+    one: Administration,
+    people: People,
+    was_done: tuple[Values, Values],
+    live: Collection[int],
+    not_offered: Mapping[str, Collection[int]],
+) -> Verdict:
+    """The verdict that takes back what was done, as far as nobody has changed it since. `was_done`: before and after.
+
+    Whom it is for was decided anew when it was restricted since; and somebody who may sign in stays named on it."""
+    before, after = was_done
     done, earlier = after.get("columns", {}), before.get("columns", {})
     now = read(one, done)
-    columns = {name: earlier[name] for name in done if now[name] == done[name]}
+    columns = {
+        name: earlier[name]
+        for name in done
+        if now[name] == done[name] and earlier[name] not in not_offered.get(name, ())
+    }
     moved, were = after.get("people", {}), before.get("people", {})
     back = {member: were[member] for member in moved if people.get(int(member)) == moved[member]}
+    moves = {int(member): flag for member, flag in back.items()}
+    if one.restricted and not (before.get("restricted") and not nobody_left(people, moves, live)):
+        back = {}
     if len(columns) < len(done) or len(back) < len(moved):
         why = "changed_since"
         if not columns and not back:

@@ -23,6 +23,7 @@ WHY: Mapping[str, str | Promise] = {
     "deactivated": gettext_lazy("Is deactivated."),
     "under_way": gettext_lazy("A sync is under way already."),
     "sign_in": gettext_lazy("Its connection needs you to sign in again."),
+    "archived": gettext_lazy("That division or template is archived."),
     "last_named": gettext_lazy("Restricted: somebody must stay named on it."),
     "not_allowed": gettext_lazy("Your role no longer allowed it."),
     "changed_since": gettext_lazy("Somebody changed it since."),
@@ -90,6 +91,12 @@ def shown(values: Values, country: str) -> Values:
     if not columns.get("number"):
         return values
     return {**values, "columns": {**columns, "number": masked(columns["number"], country)}}
+
+
+def asked_shown(asked: Values) -> Values:
+    """What was asked for all of them, without a number: of which country it is only each of them tells, and so whether it is a
+    person's."""
+    return {key: value for key, value in asked.items() if key != "number"}
 
 
 def differences(before: Values, after: Values, names: Names) -> list[str]:

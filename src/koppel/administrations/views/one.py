@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -125,25 +126,56 @@ def back(request: HttpRequest) -> HttpResponse:
 
 
 def _save(request: MemberRequest, one: Administration) -> None:
-    """One act of bulk work on one administration: judged, kept in the trail and undone like any other."""
+    """One act of bulk work on one administration: judged, kept in the trail and undone like any other. All of it or nothing.
+
+    Asked for is what was changed on the page: `was_…` is what it showed, and somebody else may have been at work since."""
     form, actor = request.POST, request.actor
-    wanted: dict[str, Any] = {"client_number": form.get("client_number", "").replace("\0", "").strip()[:60]}
-    restricted = form.get("access") == "restricted"
+    wanted: dict[str, Any] = {}
+    number = form.get("client_number", "").replace("\0", "").strip()[:60]
+    if number != form.get("was_client_number", one.client_number):
+        wanted["client_number"] = number
+    named: set[int] | None = None
     if actor.may(Permission.IMPORT):
         for key in ("division", "template"):
-            wanted[key] = int(form[key]) if form.get(key, "").isdecimal() else None
-        chosen = {int(text) for text in form.getlist("people") if text.isdecimal()}
-        own = one.assignments.filter(organisation_id=one.organisation_id)
-        shown = {int(text) for text in form.getlist("shown") if text.isdecimal()}
-        on_it = set(own.filter(membership_id__in=shown).values_list("membership_id", flat=True))
-        if restricted or one.restricted:
-            access.set_access(actor, one.pk, restricted=restricted, membership_ids=chosen)
-        else:
-            kept = set(own.filter(membership_id__in=chosen).values_list("membership_id", flat=True))
-            wanted |= {"add": sorted(chosen - kept), "remove": sorted(on_it - chosen)}
-    if queries.visible_one(actor, one.pk):
-        draft = operations.preview(actor, "change", wanted, operations.Selection(ids=[one.pk]))
-        operations.start(actor, draft.pk)
+            if form.get(key, "") != form.get(f"was_{key}", str(getattr(one, f"{key}_id") or "")):
+                wanted[key] = int(form[key]) if form.get(key, "").isdecimal() else None
+        added, removed = _people_changed(request, one)
+        named = _named(request, one, added, removed)
+        if named is None:
+            wanted |= {"add": sorted(added), "remove": sorted(removed)}
+    with transaction.atomic():
+        if any(value != [] for value in wanted.values()):
+            draft = operations.preview(actor, "change", wanted, operations.Selection(ids=[one.pk]))
+            operations.start(actor, draft.pk)
+        if named is not None:
+            restricted = form.get("access") == "restricted"
+            access.set_access(actor, one.pk, restricted=restricted, membership_ids=named)
+
+
+def _people_changed(request: MemberRequest, one: Administration) -> tuple[set[int], set[int]]:
+    """Who was ticked and who was unticked; nobody on a page from before it had these boxes."""
+    form = request.POST
+    ticked, shown = ({int(text) for text in form.getlist(key) if text.isdecimal()} for key in ("people", "shown"))
+    if "was_access" in form:
+        were = {int(text) for text in form.getlist("was_people") if text.isdecimal()}
+        return ticked - were, were - ticked
+    own = one.assignments.filter(organisation_id=one.organisation_id).values_list("membership_id", flat=True)
+    return ticked - set(own), shown & set(own) - ticked
+
+
+def _named(request: MemberRequest, one: Administration, added: set[int], removed: set[int]) -> set[int] | None:
+    """Whom to name on it when its access changes, or it is restricted; None: neither. Raises `Refused` for a page that showed
+    another access than it has now: whoever saved it has not seen whom it is for."""
+    form, now = request.POST, "restricted" if one.restricted else "open"
+    was, wanted = form.get("was_access", now), "restricted" if form.get("access") == "restricted" else "open"
+    if was != now:
+        raise Refused(_("Somebody has changed who may see it since you opened this page. Nothing was changed."))
+    if wanted != now:
+        return {int(text) for text in form.getlist("people") if text.isdecimal()}
+    if not one.restricted or not (added or removed):
+        return None
+    own = one.assignments.filter(organisation_id=one.organisation_id).values_list("membership_id", flat=True)
+    return (set(own) | added) - removed
 
 
 def _asked_settings(request: HttpRequest, one: Administration) -> dict[str, Any]:
