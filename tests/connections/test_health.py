@@ -7,18 +7,20 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from koppel.connections import runtime
+from koppel.connections import runtime, standing
 from koppel.connections.endings import tell_of_endings
 from koppel.connections.health import note_missed
 from koppel.connections.models import Connection, Grant
 from koppel.connections.probe import probe
 from koppel.connections.tasks import watch
 from koppel.issues.models import Issue
+from koppel.kit.http import HttpClient
 from koppel.kit.tenancy import organisation_scope
+from koppel.kit.threads import in_django
 from koppel.notifications.models import Arrangement, Notice
 from koppel.organisations.models import Organisation
 from tests.connections.office import described, imported, kinds, now_of, sign_in, statuses, timeline_of
-from tests.fixtures.stack import Connected, MakeConnected, wait_until
+from tests.fixtures.stack import CLIENT_SECRET, Connected, MakeConnected, wait_until
 
 
 @pytest.fixture
@@ -193,12 +195,44 @@ def test_what_degraded_or_lay_idle_is_probed_by_itself(anna: Connected) -> None:
     assert len(anna.sandbox.calls()) == 1
 
 
+def test_a_worker_that_died_before_it_could_say_that_all_is_well_leaves_nobody_asked_for(
+    anna: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client secret was changed at the vendor and put right; the worker that renews the consent then dies."""
+    change(anna, Grant, expires_at=datetime.now(UTC))
+    anna.sandbox.client(anna.app.client_id, secret="changed")
+    assert probe(anna.actor, anna.connection.pk).state == "needs_reauth"
+    look(anna)
+    anna.sandbox.client(anna.app.client_id, secret=CLIENT_SECRET)
+    change(anna, Grant, retry_at=None)
+
+    def die(*_where: int) -> None:
+        raise SystemError("killed")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(standing, "recovered", die)
+        asyncio.run(renewed(anna))
+    assert (now_of(anna).state, issues(anna)) == ("needs_reauth", {"consent_lost"})
+    look(anna)
+    assert (now_of(anna).state, issues(anna)) == ("active", set())
+
+
+async def renewed(made: Connected) -> None:
+    async with HttpClient() as http, runtime.runtime(http, size=4) as own:
+        grant_id = await in_django(lambda: the_grant(made))
+        with pytest.raises(SystemError):
+            await own.vault.access_token(made.actor.organisation_id, grant_id)
+
+
+def the_grant(made: Connected) -> int:
+    with organisation_scope(made.actor.organisation_id):
+        return int(Grant.objects.get().pk)
+
+
 def look(made: Connected) -> None:
     """What a worker does each minute."""
 
     async def within() -> None:
-        from koppel.kit.http import HttpClient
-
         async with HttpClient() as http, runtime.as_worker(http, size=4):
             await watch.func(0)
 

@@ -8,7 +8,7 @@ from koppel.audit.services import record
 from koppel.connections.dependants import without_hidden
 from koppel.connections.errors import ConsentRefused
 from koppel.connections.grants import keep_grant, replaced_by
-from koppel.connections.health import RETIRED, grants_of, signed_in
+from koppel.connections.health import RETIRED, grants_of, locked, signed_in
 from koppel.connections.models import Connection, ConnectionState, ConsentAttempt, ConsentPurpose, Grant, RemoteCompany
 from koppel.connections.ownership import keep_candidate
 from koppel.connections.revocation import give_back_token
@@ -47,15 +47,20 @@ def _kind(attempt: ConsentAttempt, before: str) -> str:
 
 
 def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> Connection:
-    """The connection that is signed in again, the one that this account has already, or a new one."""
+    """The connection that is signed in again, the one that this account has already, or a new one.
+
+    Held until the end of the transaction: who pauses or removes it at the same moment does so before or after."""
     own = Connection.objects.filter(organisation_id=actor.organisation_id).exclude(state=ConnectionState.REMOVED)
     if attempt.connection_id is not None:
-        connection = own.get(pk=attempt.connection_id)
+        connection = locked(actor.organisation_id, attempt.connection_id)
+        if connection is None:
+            raise ConsentRefused("removed", _("This connection was removed meanwhile, so nothing was signed in."))
         _must_be_the_same(actor, connection, consent)
         return connection
     one_at_a_time(actor.organisation_id)
     serving = Grant.objects.filter(subject=consent.subject, is_candidate=False, connection=OuterRef("pk"))
-    existing = own.filter(Exists(serving.exclude(lost_reason__startswith=RETIRED)), app=attempt.app).first()
+    known = own.filter(Exists(serving.exclude(lost_reason__startswith=RETIRED)), app=attempt.app).first()
+    existing = locked(actor.organisation_id, known.pk) if known else None
     return existing or Connection.objects.create(
         organisation_id=actor.organisation_id,
         connector=attempt.app.connector,

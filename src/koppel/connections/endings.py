@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from koppel.connections.models import Connection, ConnectionState
 from koppel.connections.timeline import note_event
+from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications.happenings import announce
@@ -67,12 +68,16 @@ def tell_of_endings() -> int:
             near = [_Ending(*row) for row in cursor.fetchall()]
         orphaned = list(_orphans().values_list("organisation_id", "pk"))
         silent = list(_silent().values_list("organisation_id", "pk"))
+        back = list(_said_to_have_left().exclude(subject_id__in=[key for _organisation, key in orphaned]))
     for ending in near:
         _tell(ending)
     for organisation_id, connection_id in orphaned:
         _raise(organisation_id, connection_id, "owner_left")
     for organisation_id, connection_id in silent:
         _raise(organisation_id, connection_id, "vendor_silent")
+    for issue in back:
+        with organisation_scope(issue.organisation_id):
+            owner_is_back(issue.organisation_id, issue.subject_id)
     return len(near)
 
 
@@ -97,6 +102,10 @@ def _orphans() -> "QuerySet[Connection]":
     """Connections whose owner may no longer act."""
     gone = Q(owner__is_active=False) | Q(owner__expires_at__lt=timezone.now())
     return Connection.objects.filter(gone).exclude(state=ConnectionState.REMOVED)
+
+
+def _said_to_have_left() -> "QuerySet[Issue]":
+    return Issue.objects.filter(code="owner_left", subject_kind="connection", resolved_at=None)
 
 
 def _silent() -> "QuerySet[Connection]":

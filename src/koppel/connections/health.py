@@ -96,7 +96,8 @@ def mark_lost(organisation_id: int, connection_id: int, sentence: str) -> None:
             connection.state, connection.reason, connection.degraded_since = (
                 ConnectionState.NEEDS_REAUTH, sentence, None,
             )  # fmt: skip
-            connection.save(update_fields=["state", "reason", "degraded_since"])
+            connection.probes, connection.probe_at = 0, None
+            connection.save(update_fields=["state", "reason", "degraded_since", "probes", "probe_at"])
         if not is_new:
             return
         begin_event(connection, "partly_lost" if partly else "lost", facts)
@@ -119,6 +120,15 @@ def signed_in(connection: Connection, account: str) -> None:
         _forget_loss(connection)
     elif settled_state(connection) == ConnectionState.ACTIVE:
         _become_active(connection)
+
+
+def go_on(connection: Connection) -> None:
+    """A person ends a pause. What was the matter before shows anew, if it still is. In the caller's transaction and scope."""
+    if settled_state(connection) == ConnectionState.ACTIVE:
+        _become_active(connection)
+    else:
+        connection.state = ConnectionState.NEEDS_REAUTH
+        connection.save(update_fields=["state"])
 
 
 def settled_state(connection: Connection) -> ConnectionState:

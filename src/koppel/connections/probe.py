@@ -31,10 +31,15 @@ class Probe:
 
 DUE_FOR_A_PROBE = """
 WITH due AS (
-  SELECT id FROM connections_connection
+  SELECT id FROM connections_connection c
    WHERE (state = 'degraded' AND probe_at <= now())
       OR (state = 'active' AND coalesce(last_contact_at, created_at) < now() - interval '6 hours'
           AND coalesce(probe_at, created_at) <= now())
+      OR (state = 'needs_reauth' AND coalesce(probe_at, created_at) <= now()
+          AND EXISTS (SELECT FROM connections_grant g WHERE g.connection_id = c.id AND g.organisation_id = c.organisation_id
+                         AND NOT g.is_candidate AND g.lost_at IS NULL)
+          AND NOT EXISTS (SELECT FROM connections_grant g WHERE g.connection_id = c.id AND g.organisation_id = c.organisation_id
+                             AND NOT g.is_candidate AND g.lost_at IS NULL AND g.failures > 0))
    ORDER BY probe_at NULLS FIRST LIMIT %s FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE connections_connection c
    SET probes = probes + 1,
@@ -43,7 +48,9 @@ UPDATE connections_connection c
   FROM due WHERE c.id = due.id
 RETURNING c.organisation_id, c.id
 """
-"""Degraded connections at growing pauses of up to five minutes; those that nobody called for six hours, four times a day."""
+"""Degraded connections at growing pauses of up to five minutes; those that nobody called for six hours, four times a day.
+
+And those that ask for a person although every grant is well: the vault renewed one, and died before it could say so."""
 
 
 def probe(actor: Actor, connection_id: int) -> Probe:

@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 from koppel.audit.services import record
 from koppel.connections.dependants import Fate, Halt, settle, stop_runs
 from koppel.connections.errors import NoSuchConnection
-from koppel.connections.health import locked, settled_state
+from koppel.connections.health import go_on, locked
 from koppel.connections.models import Connection, ConnectionState, Grant, Release, RemoteCompany
 from koppel.connections.revocation import retire
 from koppel.connections.services import own_connection
@@ -63,8 +63,7 @@ def resume(actor: Actor, connection_id: int) -> bool:
     connection = _for_change(actor, connection_id)
     if connection.state != ConnectionState.PAUSED:
         return False
-    connection.state = settled_state(connection)
-    connection.save(update_fields=["state"])
+    go_on(connection)
     end_event(connection, "paused")
     note_event(connection, "resumed", {}, actor.name)
     _record(actor, "resumed", connection)

@@ -27,18 +27,17 @@ NOTHING = b""
 async def revoke(made: Runtime, organisation_id: int, grant_ids: list[int]) -> None:
     """Outside any transaction; one after the other. Raises the connector's errors: then the rest is tried again later."""
     for grant_id in grant_ids:
-        found = await in_django(partial(_tokens, organisation_id, grant_id))
+        found = await in_django(partial(_token, organisation_id, grant_id))
         if found is None:
             continue
-        app, tokens = found
+        app, generation, token = found
         http = PlainHttp(made.http, addresses(app))
         try:
-            for token in tokens:
-                await connector(app.connector).revoke(http, credentials(app), token)
+            await connector(app.connector).revoke(http, credentials(app), token)
         except ConnectorError as error:
             log.warning("grant_not_revoked", grant=grant_id, code=error.code)
             raise
-        await in_django(partial(_forget, organisation_id, grant_id))
+        await in_django(partial(_forget, organisation_id, grant_id, generation))
         log.info("grant_revoked", grant=grant_id)
 
 
@@ -96,20 +95,24 @@ def _forget_unused(organisation_id: int, attempt_id: int) -> None:
         ConsentAttempt.objects.filter(organisation_id=organisation_id, pk=attempt_id).update(secrets=NOTHING)
 
 
-def _tokens(organisation_id: int, grant_id: int) -> tuple[AppRegistration, list[Secret]] | None:
-    """The refresh token revokes its family; without one, the access token is revoked."""
+def _token(organisation_id: int, grant_id: int) -> tuple[AppRegistration, int, Secret] | None:
+    """The refresh token revokes its family; without one, the access token is revoked. With the generation that it is of.
+
+    None for a grant that lives: the same account was signed in again before this job came to it."""
     with organisation_scope(organisation_id):
-        found = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id)
+        found = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id).exclude(lost_at=None)
         grant = found.select_related("connection__app").first()
     if grant is None or not bytes(grant.access_token):
         return None
     column = "refresh_token" if grant.refresh_token else "access_token"
     sealed = bytes(grant.refresh_token or grant.access_token)
-    return grant.connection.app, [open_token(sealed, organisation_id, grant_id, column)]
+    return grant.connection.app, grant.generation, open_token(sealed, organisation_id, grant_id, column)
 
 
-def _forget(organisation_id: int, grant_id: int) -> None:
+def _forget(organisation_id: int, grant_id: int, generation: int) -> None:
+    """Unless other tokens stand there by now."""
     with organisation_scope(organisation_id):
-        grant = Grant.objects.select_related("connection").get(organisation_id=organisation_id, pk=grant_id)
-        Grant.objects.filter(pk=grant.pk).update(access_token=NOTHING, refresh_token=None)
-        note_event(grant.connection, "revoked", {"account": grant.connection.account})
+        own = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id, generation=generation)
+        if own.exclude(lost_at=None).update(access_token=NOTHING, refresh_token=None):
+            connection = own.select_related("connection").get().connection
+            note_event(connection, "revoked", {"account": connection.account})

@@ -31,6 +31,9 @@ from koppel.kit.threads import in_django
 
 OK, UNAUTHORISED = 200, 401
 REFUSED = _("The accounting system refuses this company with a fresh token.")
+REPLACED = _("Another sign-in reads this company now. Koppel goes on with that one.")
+GIVEN_BACK = "retired"
+"""What the vault says of a grant that was given back: its companies have another one, or are read no more."""
 
 
 _Call = tuple[Sequence[str], ...]
@@ -52,13 +55,14 @@ class Runtime:
 @dataclass(frozen=True)
 class Place:
     """Whose grant a session uses. `company_id` is set when the grant reaches one company only, `remote_company_id` when the
-    session is for one."""
+    session is for one. `is_candidate`: the grant serves nothing yet, so nothing is lost with it."""
 
     organisation_id: int
     connection_id: int
     grant_id: int
     company_id: str
     remote_company_id: int | None = None
+    is_candidate: bool = False
 
 
 class BoundSession:
@@ -140,7 +144,10 @@ class BoundSession:
             await self._missed(str(unreachable), whole=True)
             raise
         except ConsentLost as lost:
-            await self._pulse.lost(place.organisation_id, place.connection_id, str(lost))
+            if lost.code == GIVEN_BACK:
+                raise Unreachable("consent_replaced", REPLACED, retry_after_seconds=1) from None
+            if not place.is_candidate:
+                await self._pulse.lost(place.organisation_id, place.connection_id, str(lost))
             raise
         if token != self._known:
             reached = self._connector.company_of(token) if self.place.company_id else None
@@ -224,7 +231,7 @@ def names_another(vendor: Connector, company: Company | None, headers: Mapping[s
 
 
 _GRANT = """
-SELECT g.connection_id, g.company_id,
+SELECT g.connection_id, g.company_id, g.is_candidate,
        a.id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.addresses
   FROM connections_grant g
   JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
@@ -309,7 +316,7 @@ async def _place(
     row = await found.fetchone()
     if row is None:
         raise LookupError(f"grant {grant_id}")
-    connection_id, company_id, *app = row
+    connection_id, company_id, is_candidate, *app = row
     names = ("id", "connector", "environment", "consent_mode", "client_id", "client_secret", "addresses")
-    place = Place(organisation_id, connection_id, grant_id, str(company_id), remote_company_id)
+    place = Place(organisation_id, connection_id, grant_id, str(company_id), remote_company_id, is_candidate)
     return AppRegistration(**dict(zip(names, app, strict=True))), place

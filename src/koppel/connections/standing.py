@@ -5,7 +5,7 @@ Each is one transaction with the grant's own row, so that no crash leaves a dead
 
 from django.utils.translation import gettext_noop
 
-from koppel.connections.health import mark_lost, note_answered, note_missed
+from koppel.connections.health import locked, mark_lost, note_answered, note_missed
 from koppel.connections.models import Grant
 from koppel.kit.clock import now
 from koppel.kit.tenancy import organisation_scope
@@ -18,8 +18,14 @@ NO_REFRESH_TOKEN = gettext_noop("The accounting system gave no token with which 
 
 
 def grant_lost(organisation_id: int, grant_id: int, generation: int, code: str, sentence: str) -> bool:
-    """The grant is dead: nobody tries it again. False when it was signed in again in the meantime, or is known to be dead."""
+    """The grant is dead: nobody tries it again. False when it was signed in again in the meantime, or is known to be dead.
+
+    A candidate serves nothing yet, so the connection loses nothing with it."""
     with organisation_scope(organisation_id):
+        grant = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id).first()
+        if grant is None:
+            return False
+        locked(organisation_id, grant.connection_id)  # before the grant, as sign-ins do
         alive = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id, generation=generation, lost_at=None)
         changed = alive.update(
             lost_at=now(),
@@ -28,8 +34,8 @@ def grant_lost(organisation_id: int, grant_id: int, generation: int, code: str, 
             refresh_trouble="",
             attend_at=None,
         )
-        if changed:
-            mark_lost(organisation_id, _connection_of(grant_id), sentence)
+        if changed and not grant.is_candidate:
+            mark_lost(organisation_id, grant.connection_id, sentence)
     return bool(changed)
 
 
@@ -46,7 +52,3 @@ def degraded(organisation_id: int, connection_id: int, sentence: str) -> None:
 def recovered(organisation_id: int, connection_id: int) -> None:
     """A grant was renewed after failures."""
     note_answered(organisation_id, connection_id)
-
-
-def _connection_of(grant_id: int) -> int:
-    return int(Grant.objects.values_list("connection_id", flat=True).get(pk=grant_id))

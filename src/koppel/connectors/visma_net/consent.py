@@ -211,11 +211,14 @@ async def _refused_for(http: Http, app: AppCredentials, form: Mapping[str, str])
 
 
 async def revoke(http: Http, app: AppCredentials, token: Secret) -> None:
-    await http.send(
+    """RFC 7009, 2.2: a token that is dead already is answered with 200 too, so anything else is a refusal."""
+    answer = await http.send(
         "POST",
         f"{app.addresses['identity']}/connect/revocation",
         form={"token": token.reveal(), **_credentials(app)},
     )
+    if answer.status != 200:
+        raise _refusal(answer, by_code=False)
 
 
 def company_of(access_token: Secret) -> str | None:
