@@ -217,3 +217,10 @@ def test_many_are_invited_with_a_result_per_line_after_a_look(actor: Any, settin
 
 def test_a_list_of_nothing_is_said(actor: Any) -> None:
     assert "no line" in signed_in(actor()).post(MANY, {"text": "\n;\n"}).content.decode()
+
+
+@pytest.mark.parametrize("text", ["a@kantoor.test;A\rb@kantoor.test;B\n", 'c@kantoor.test;"' + "x" * 200_000])
+def test_a_list_that_is_no_table_is_refused_with_a_sentence(actor: Any, text: str) -> None:
+    answer = signed_in(actor("administrator")).post(MANY, {"text": text})
+    assert answer.status_code == 200
+    assert "a@kantoor.test" in answer.content.decode() or "cannot be read" in answer.content.decode()

@@ -8,7 +8,7 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from koppel.administrations.models import Assignment, SavedView
+from koppel.administrations.models import Administration, Assignment, SavedView
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations import people
@@ -17,6 +17,7 @@ from koppel.organisations.models import Division, Membership, Organisation
 from koppel.organisations.people import Access
 from koppel.organisations.policy import Actor, Role
 from tests.books.ledger import administration_of, assign
+from tests.fixtures.forms import form_of
 from tests.fixtures.people import signed_in
 
 
@@ -206,3 +207,56 @@ def test_the_list_is_searched_and_filtered(boss: Actor, actor: Any) -> None:
         assert {name for name in ("Bram Bos", "Cor Dam") if f">{name}</a>" in page} == {seen}, query
     for rubbish in ("role=king", "division=x", "page=99", "page=-1", "access=maybe", "q=%00"):
         assert client.get(f"/organisation/people/?{rubbish}").status_code == 200
+
+
+def test_saving_a_persons_page_leaves_what_it_does_not_show(boss: Actor, actor: Any) -> None:
+    """An archived division is not offered any more; who is in it stays."""
+    user = actor("user", organisation=firm_of(boss), name="Bram")
+    one = administration_of(boss, "Bakkerij")
+    with organisation_scope(boss.organisation_id):
+        old = Division.objects.create(organisation_id=boss.organisation_id, name="Old", archived_at=timezone.now())
+        new = Division.objects.create(organisation_id=boss.organisation_id, name="New")
+        people.set_divisions(membership(user), [old.pk, new.pk])
+        Administration.objects.update(division=old)
+    form = {**form_of(signed_in(boss).get(page_of(user)).content.decode()), "until": "2099-12-31"}
+    signed_in(boss).post(page_of(user), form)
+    assert signed_in(user).get(f"/administrations/{one.pk}/").status_code == 200
+    signed_in(boss).post(page_of(user), {**form, "divisions": []})
+    with organisation_scope(boss.organisation_id):
+        assert people.access_of(membership(user)).divisions == {old.pk}
+
+
+def test_handing_over_makes_nobody_responsible_who_was_not_and_keeps_who_was(boss: Actor, actor: Any) -> None:
+    """Being on it by default is no choice of anybody; being chosen for it is, also for who was on it by default."""
+    firm = firm_of(boss)
+    leaver, heir = actor("administrator", organisation=firm), actor("administrator", organisation=firm)
+    by_default, chosen = administration_of(boss, "Default"), administration_of(boss, "Chosen")
+    own = {"organisation_id": firm.pk}
+    with organisation_scope(boss.organisation_id):
+        for one, person, automatic in (
+            (by_default, leaver, True), (chosen, leaver, False), (chosen, heir, True),
+        ):  # fmt: skip
+            Assignment.objects.create(
+                **own, administration=one, membership_id=person.membership_id, automatic=automatic
+            )
+    signed_in(boss).post(page_of(leaver) + "hand-over", {"to": heir.membership_id})
+    with organisation_scope(boss.organisation_id):
+        assert set(Assignment.objects.values_list("administration__name", "membership_id", "automatic")) == {
+            ("Default", heir.membership_id, True),
+            ("Chosen", heir.membership_id, False),
+        }
+
+
+def test_views_of_one_name_are_handed_over_as_often_as_need_be(boss: Actor, actor: Any) -> None:
+    firm = firm_of(boss)
+    leaver, heir = actor("user", organisation=firm, name="Lotte"), actor("user", organisation=firm, name="Hugo")
+    for _ in range(2):
+        with organisation_scope(boss.organisation_id):
+            for person in (leaver, heir):
+                SavedView.objects.get_or_create(
+                    organisation_id=firm.pk, membership_id=person.membership_id, name="Mine", query="status=active"
+                )
+        answer = signed_in(boss).post(page_of(leaver) + "hand-over", {"to": heir.membership_id})
+        assert answer.status_code == 302
+    with organisation_scope(boss.organisation_id):
+        assert SavedView.objects.filter(membership_id=heir.membership_id).count() == 3

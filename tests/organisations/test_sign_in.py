@@ -15,6 +15,7 @@ from koppel.organisations import operators, tokens
 from koppel.organisations.models import Division, Membership, Organisation, PersonSession, User
 from koppel.organisations.policy import Actor
 from tests.books.ledger import administration_of
+from tests.fixtures.forms import form_of
 from tests.fixtures.people import PASSWORD, signed_in
 
 LOGIN = "/accounts/login/"
@@ -305,3 +306,46 @@ def test_opening_a_restricted_administrations_books_is_in_the_trail(actor: Any) 
     Client().get(f"/api/v1/administrations/{one.pk}/books", headers={"Authorization": f"Bearer {text}"})
     with organisation_scope(boss.organisation_id):
         assert AuditEntry.objects.filter(act="books.opened", door="api").count() == 1
+
+
+def test_a_session_in_which_the_password_was_changed_is_still_seen_and_ended(actor: Any) -> None:
+    boss = actor("administrator")
+    with organisation_scope(boss.organisation_id):
+        user = actor("user", organisation=Organisation.objects.get())
+    client, other = with_password(user), with_password(user)
+    fresh = "another correct horse battery"
+    form = {"oldpassword": PASSWORD, "password1": fresh, "password2": fresh}
+    assert client.post("/accounts/password/change/", form).status_code == 302
+    page = client.get("/account/sessions/").content.decode()
+    assert "this one" in page
+    assert other.get("/").status_code == 302
+    with organisation_scope(boss.organisation_id):
+        assert PersonSession.objects.filter(user_id=user.user_id).count() == 1, "the others ended with the password"
+    signed_in(boss).post(f"/organisation/people/{user.membership_id}/end-sessions")
+    assert client.get("/").status_code == 302
+
+
+@pytest.mark.parametrize("ends", ["leaves", "support ends"])
+def test_a_form_opened_as_operator_changes_nothing_in_the_operators_own_organisation(actor: Any, ends: str) -> None:
+    otto, boss = actor("administrator", name="Otto"), actor("administrator")
+    operators.appoint(email_of(otto), is_operator=True)
+    signed_in(boss).post(SECURITY + "support", {"hours": "2"})
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.get(pk=otto.user_id))
+
+    def token() -> str:
+        client.get("/account/api/")
+        return client.cookies["koppel_csrf"].value
+
+    client.get("/organisation/settings/")
+    client.post("/operator/enter", {"organisation": boss.organisation_id, "csrfmiddlewaretoken": token()})
+    page = client.get("/organisation/settings/")
+    form = {"name": "Theirs", "csrfmiddlewaretoken": form_of(page.content.decode())["csrfmiddlewaretoken"][0]}
+    assert client.post("/organisation/settings/", form).status_code == 403
+    if ends == "leaves":
+        client.post("/operator/leave", {"csrfmiddlewaretoken": form["csrfmiddlewaretoken"]})
+    else:
+        signed_in(boss).post(SECURITY + "support", {"act": "withdraw"})
+    client.post("/organisation/settings/", form)
+    with organisation_scope(otto.organisation_id):
+        assert Organisation.objects.get(pk=otto.organisation_id).name != "Theirs"

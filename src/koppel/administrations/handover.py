@@ -1,5 +1,8 @@
 """What a person holds of administrations, told before they leave and handed to a colleague with the rest of it."""
 
+import itertools
+from collections.abc import Collection
+
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
@@ -46,7 +49,7 @@ def _with_nobody_else(own: "QuerySet[Assignment]", membership_id: int) -> "Query
 
 
 def _move_assignments(actor: Actor, leaver: int, heir: int) -> int:
-    """The heir is added where not there already.
+    """The heir is added where not there already; chosen for what the leaver was chosen for, and by default for the rest.
 
     A restricted administration goes along when the actor is named on it; else only at the hands of an Administrator, when the
     leaver has no access any more and nobody else does: it must not become a way to look in."""
@@ -55,11 +58,17 @@ def _move_assignments(actor: Actor, leaver: int, heir: int) -> int:
     if actor.role == Role.ADMINISTRATOR and not Membership.objects.get(pk=leaver).is_live:
         orphaned = _with_nobody_else(own.filter(administration__restricted=True), leaver)
         ids |= set(orphaned.values_list("administration_id", flat=True))
+    moved = own.filter(administration_id__in=ids).order_by("administration_id")
     added = [
-        Assignment(organisation_id=actor.organisation_id, administration_id=one, membership_id=heir)
-        for one in sorted(ids)
+        Assignment(
+            organisation_id=actor.organisation_id, administration_id=one, membership_id=heir, automatic=automatic
+        )
+        for one, automatic in moved.values_list("administration_id", "automatic")
     ]
     Assignment.objects.bulk_create(added, ignore_conflicts=True, batch_size=1000)
+    chosen = [one.administration_id for one in added if not one.automatic]
+    there = Assignment.objects.filter(organisation_id=actor.organisation_id, membership_id=heir)
+    there.filter(administration_id__in=chosen).update(automatic=False)
     own.filter(administration_id__in=ids).delete()
     return len(ids)
 
@@ -71,14 +80,21 @@ def _tell_views(actor: Actor, membership_id: int) -> list[Holding]:
 
 
 def _move_views(actor: Actor, leaver: int, heir: int) -> int:
-    """Under the same name, with the leaver's beside it where the heir has one of that name."""
+    """Under the same name, with the leaver's beside it where the heir has one of that name, numbered where that is taken."""
     own = SavedView.objects.filter(organisation_id=actor.organisation_id)
     taken = set(own.filter(membership_id=heir).values_list("name", flat=True))
     moved = list(own.filter(membership_id=leaver).select_related("membership__user"))
     for view in moved:
-        length_max = SavedView._meta.get_field("name").max_length or 80
-        if view.name in taken:
-            view.name = _("%(view)s of %(person)s") % {"view": view.name, "person": view.membership.user}
-        view.name, view.membership_id, view.is_default = view.name[:length_max], heir, False
+        view.name, view.membership_id, view.is_default = _free_name(view, taken), heir, False
+        taken.add(view.name)
         view.save(update_fields=["name", "membership_id", "is_default"])
     return len(moved)
+
+
+def _free_name(view: SavedView, taken: Collection[str]) -> str:
+    length_max = SavedView._meta.get_field("name").max_length or 80
+    if view.name not in taken:
+        return view.name
+    with_person = _("%(view)s of %(person)s") % {"view": view.name, "person": view.membership.user}
+    numbered = (f"{with_person[: length_max - 5]} {number}" for number in itertools.count(2))
+    return next(one for one in itertools.chain([with_person[:length_max]], numbered) if one not in taken)

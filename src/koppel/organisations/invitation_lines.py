@@ -67,10 +67,14 @@ def _checked(text: str) -> list[tuple[int, list[str]]]:
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    text = text.replace("\0", "")
+    text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
     first = text.lstrip().partition("\n")[0]
     separator = max(";\t,", key=first.count)
-    for number, row in enumerate(csv.reader(io.StringIO(text), delimiter=separator), start=1):
+    try:
+        rows = list(csv.reader(io.StringIO(text), delimiter=separator))
+    except csv.Error:
+        raise Refused(_("This cannot be read as a table. Is a quotation mark missing somewhere?")) from None
+    for number, row in enumerate(rows, start=1):
         cells = [cell.strip() for cell in row]
         is_heading = number == 1 and "@" not in "".join(cells)
         if any(cells) and not is_heading:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
+from django.middleware.csrf import rotate_token
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import translation
@@ -102,6 +103,8 @@ def _who_acts(request: HttpRequest) -> Actor | HttpResponseBase:
     session = request.session
     vouched_by, entered = session.get("vouched_by"), session.get("operator_in")
     actor = operator_actor(request.user.pk, entered, address) if entered and not vouched_by else None
+    if entered and actor is None and _has_lost(request):
+        return _elsewhere(request)
     actor = actor or actor_of(request.user.pk, session.get("organisation"), address, door, vouched_by=vouched_by)
     if actor is None:
         return _no_organisation(request)
@@ -109,6 +112,14 @@ def _who_acts(request: HttpRequest) -> Actor | HttpResponseBase:
         return _elsewhere(request)
     note_seen(str(request.session.session_key), actor.organisation_id, address)
     return (forged(request) if is_api(request) else None) or actor
+
+
+def _has_lost(request: HttpRequest) -> bool:
+    """The organisation that an operator looked into lets them in no longer, and its pages still lie open. True when this
+    request comes from one of them, for all that can be known: it must not happen in the operator's own organisation."""
+    del request.session["operator_in"]
+    rotate_token(request)
+    return request.method not in SAFE
 
 
 def _not_yours_to_change(request: HttpRequest, view: Callable[..., HttpResponseBase]) -> HttpResponseBase | None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from allauth.account.signals import password_changed, password_set
 from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 
@@ -9,7 +10,7 @@ from koppel.audit.models import Door
 from koppel.audit.services import record
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
-from koppel.organisations.sessions import note_session
+from koppel.organisations.sessions import end_sessions, note_session
 from koppel.organisations.sign_in import actor_of
 from koppel.web import known_browsers
 from koppel.web.doors import address_of
@@ -17,6 +18,8 @@ from koppel.web.doors import address_of
 
 def register() -> None:
     user_logged_in.connect(_signed_in, dispatch_uid="koppel.web.sign_ins")
+    for changed in (password_changed, password_set):
+        changed.connect(_password_changed, dispatch_uid="koppel.web.sign_ins.password")
 
 
 def _signed_in(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
@@ -31,16 +34,28 @@ def _signed_in(request: HttpRequest | None = None, user: User | None = None, **_
     if actor is not None:
         # Said once: a membership that comes later must not move who is signed in already.
         session["organisation"] = actor.organisation_id
-    note_session(
-        str(request.session.session_key),
-        user.pk,
-        acts_in=actor.organisation_id if actor else None,
-        vouched_by=vouched_by,
-        address=address,
-        browser=request.META.get("HTTP_USER_AGENT", ""),
-    )
+    _note(request, user.pk, actor.organisation_id if actor else None)
     if actor is not None:
         with organisation_scope(actor.organisation_id):
             subject = ("person", actor.membership_id, actor.name)
             details = {"through": "provider"} if vouched_by else {}
             record(actor.organisation_id, actor.audit, "person.signed_in", subject=subject, details=details)
+
+
+def _password_changed(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
+    """This session goes on under another key; all others end with the old password."""
+    if request is None or user is None or not request.user.is_authenticated:
+        return
+    end_sessions(user.pk, None, but=str(request.session.session_key))
+    _note(request, user.pk, request.session.get("organisation"))
+
+
+def _note(request: HttpRequest, user_id: int, acts_in: int | None) -> None:
+    note_session(
+        str(request.session.session_key),
+        user_id,
+        acts_in=acts_in,
+        vouched_by=request.session.get("vouched_by"),
+        address=address_of(request),
+        browser=request.META.get("HTTP_USER_AGENT", ""),
+    )

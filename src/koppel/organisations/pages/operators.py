@@ -1,6 +1,7 @@
 """The operator's door: which organisations let them in, the way in and the way out."""
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.middleware.csrf import rotate_token
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
@@ -32,6 +33,7 @@ def enter(request: HttpRequest) -> HttpResponse:
         context = {"open": operators.open_organisations(), "problem": str(refusal)}
         return render(request, "organisations/operator.html", context, status=403)
     request.session[KEY] = actor.organisation_id
+    rotate_token(request)
     return HttpResponseRedirect("/")
 
 
@@ -40,6 +42,8 @@ def enter(request: HttpRequest) -> HttpResponse:
 def leave(request: HttpRequest) -> HttpResponse:
     user = _operator(request)
     entered = request.session.pop(KEY, None)
+    # Forms of pages that were opened over there must not be sent into the operator's own organisation.
+    rotate_token(request)
     actor = operators.operator_actor(user.pk, entered, address_of(request)) if entered else None
     if actor is not None:
         operators.note(actor, "operator.left")

@@ -145,6 +145,8 @@ def _wanted(form: QueryDict, one: Membership) -> Access:
     role, day = form.get("role"), form.get("until")
     until = end_of_day(day) if day else None
     chosen = frozenset(int(key) for key in form.getlist("divisions") if number(key))
+    # What the form does not offer it cannot have taken away.
+    chosen |= frozenset(one.divisions.exclude(division__archived_at=None).values_list("division_id", flat=True))
     wanted = Role(role) if role in Role.values else Role(one.role)
     return Access(wanted, form.get("is_active") == "1", until, chosen)
 
