@@ -1,8 +1,7 @@
 """Writes pages of records into the books: only what is new or changed, with COPY, in the caller's transaction.
 
 A record is compared by the SHA-256 of what tells its versions apart; an unchanged one is neither normalised nor written.
-PostgreSQL refuses COPY into a table under row level security, so rows are staged in a temporary table, made once per
-connection. Amounts are staged as text: their decimals reach `numeric` as the source wrote them, and cheaper.
+The rows of a page are staged first (`koppel.books.staging`).
 """
 
 import asyncio
@@ -12,14 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import msgspec
-from django.db import models
-from psycopg.abc import Buffer
 
-from koppel.books.fields import Amount
-from koppel.books.models import TABLES, BookRow
+from koppel.books.staging import FRAME_COLUMNS, Table, copy, table
 from koppel.connector.contract import Record, Rejected
 from koppel.connector.rows import Row
 from koppel.kit.database import Connection
@@ -27,14 +22,8 @@ from koppel.kit.database import Connection
 Normalise = Callable[[str, bytes, str], Row]
 Level = tuple[str, Sequence[Record], Mapping[str, str]]
 """A resource, its records, and the entry of each when they are lines."""
-FRAME_COLUMNS = ("external_id", "partition", "raw", "content_hash")
-FRAME_TYPES = ("text", "text", "bytea", "bytea")
 ENTRIES, LINES = "entries", "entry_lines"
-HALVED_FROM = 200
-LOOKED_AT_FROM, ROW_BYTES_MAX = 1000, 7900
-"""Of 8,160 that fit on a page, less what lengths and alignment of 25 columns take."""
-PIECES_SENT_TOGETHER = 8
-"""Of 32 KB each: a round of the event loop for every quarter of a megabyte."""
+HALVED_FROM = 500
 
 
 @dataclass(frozen=True)
@@ -61,26 +50,6 @@ class Written:
         return bool(self.added or self.changed)
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table of the books; `incoming` names where its rows are staged."""
-
-    name: str
-    columns: tuple[str, ...]
-    types: tuple[str, ...]
-
-    def incoming(self, half: int = 0) -> str:
-        return f"incoming_{self.name}_{half}"
-
-    @property
-    def amounts(self) -> tuple[int, ...]:
-        return tuple(place for place, kind in enumerate(self.types) if kind == "numeric")
-
-    @property
-    def staged_types(self) -> tuple[str, ...]:
-        return (*FRAME_TYPES, *("text" if kind == "numeric" else kind for kind in self.types))
-
-
 async def insert_new(
     connection: Connection, place: Place, levels: Sequence[Level], known: Mapping[str, bytes | None]
 ) -> dict[str, Written]:
@@ -96,7 +65,7 @@ async def insert_new(
             if inserting:
                 await inserting
             if rows:
-                await _copy(connection, table(resource), rows, half)
+                await copy(connection, table(resource), rows, half)
                 inserting = asyncio.create_task(_insert(connection, place, _insert_sql(table(resource), half), {}))
                 await asyncio.sleep(0)  # now it is sent
     finally:
@@ -106,8 +75,8 @@ async def insert_new(
 
 
 def _parts(levels: Sequence[Level]) -> Iterator[tuple[str, list[Record], Mapping[str, str], int]]:
-    """Many records in two halves; the last part, for which we wait, is a small one."""
-    for resource, records, parents in reversed(levels):
+    """The few above first, so that PostgreSQL begins soon; many records in two halves."""
+    for resource, records, parents in levels:
         unique = _unique(records)
         middle = len(unique) // 2 if len(unique) >= HALVED_FROM else len(unique)
         for half, part in enumerate((unique[:middle], unique[middle:])):
@@ -127,7 +96,7 @@ async def stage(
     known = await _known(connection, place, table(resource), [one.external_id for one in unique])
     rows = list(_compared(place, resource, unique, parents, known, written))
     if rows:
-        await _copy(connection, table(resource), rows, 0)
+        await copy(connection, table(resource), rows, 0)
     return written
 
 
@@ -183,15 +152,6 @@ async def flag_deleted(connection: Connection, place: Place, resource: str, keys
         " WHERE administration_id = %s AND external_id = ANY(%b)",
         [place.at, place.administration_id, list(keys)],
     )
-
-
-@cache
-def table(resource: str) -> Table:
-    """The table of a resource, its typed columns in the order of its row."""
-    model = TABLES[resource]
-    frame = {one.name for one in BookRow._meta.local_fields} | {"pk"}
-    own = [one for one in model._meta.local_concrete_fields if one.name not in frame]
-    return Table(model._meta.db_table, tuple(str(one.column) for one in own), tuple(_type(one) for one in own))
 
 
 _SEEN = (
@@ -252,10 +212,6 @@ def _compared(
         yield key, record.partition, record.native, digest, *values
 
 
-_staged: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
-"""Which temporary tables a connection has for certain: found there by a later transaction than the one that made them."""
-
-
 async def _known(connection: Connection, place: Place, one: Table, keys: list[str]) -> dict[str, bytes | None]:
     """Content hash by id; None for a row that is flagged as deleted: it comes back whatever its hash."""
     found = await connection.execute(
@@ -265,60 +221,6 @@ async def _known(connection: Connection, place: Place, one: Table, keys: list[st
         binary=True,
     )
     return dict(await found.fetchall())
-
-
-async def _copy(connection: Connection, one: Table, rows: Sequence[tuple[Any, ...]], half: int) -> None:
-    """Stage rows, each half in a table of its own. A temporary table empties itself at each commit; asking for it is cheaper
-    than making it anew."""
-    columns, incoming = (*FRAME_COLUMNS, *one.columns), one.incoming(half)
-    staged = _staged.setdefault(connection, set())
-    if any(map(_is_long, rows)):
-        staged.discard(incoming)
-        await connection.execute(
-            f"DROP TABLE IF EXISTS {incoming}; {_staging_sql(one, incoming, is_long=True)}".encode()
-        )
-    elif incoming not in staged:
-        found = await connection.execute("SELECT to_regclass(%s) IS NULL", [f"pg_temp.{incoming}"])
-        row = await found.fetchone()
-        if row and row[0]:
-            await connection.execute(_staging_sql(one, incoming).encode())
-        else:
-            staged.add(incoming)
-    async with (
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY {incoming} ({', '.join(columns)}) FROM STDIN (FORMAT binary)") as copy,
-    ):
-        copy.set_types(one.staged_types)
-        pieces: list[Buffer] = []
-        for values in rows:
-            if filled := copy.formatter.write_row(values):  # `copy.write_row` without a coroutine for each row
-                pieces.append(filled)
-            if len(pieces) == PIECES_SENT_TOGETHER:
-                await copy.write(b"".join(pieces))
-                pieces.clear()
-        await copy.write(b"".join(pieces))
-
-
-def _is_long(row: tuple[Any, ...]) -> bool:
-    """Whether it might not fit on a page of PostgreSQL as it is. What is in its columns is in its payload, of which it is the
-    third."""
-    if len(row[2]) < LOOKED_AT_FROM:
-        return False
-    texts = (one.encode() if isinstance(one, str) else one for one in row if isinstance(one, str | bytes))
-    return sum(map(len, texts)) > ROW_BYTES_MAX
-
-
-def _staging_sql(one: Table, name: str, *, is_long: bool = False) -> str:
-    """A commit empties every such table of the session, whichever it used, and rebuilds the index of its TOAST table: half a
-    millisecond each. So they have none, but where a row is too long without it: then for one transaction."""
-    columns = dict(zip((*FRAME_COLUMNS, *one.columns), one.staged_types, strict=True))
-    if is_long:
-        return f"CREATE TEMP TABLE {name} ({', '.join(map(' '.join, columns.items()))}) ON COMMIT DROP"
-    added = [f"ADD COLUMN {column} {kind}" for column, kind in columns.items()]
-    plain = [
-        f"ALTER COLUMN {column} SET STORAGE PLAIN" for column, kind in columns.items() if kind in ("text", "bytea")
-    ]
-    return f"CREATE TEMP TABLE {name} () ON COMMIT DELETE ROWS; ALTER TABLE {name} {', '.join(added + plain)}"
 
 
 async def _insert(connection: Connection, place: Place, statement: str, values: Mapping[str, object]) -> None:
@@ -346,13 +248,3 @@ def _upsert_sql(one: Table) -> str:
         f" last_changed = excluded.last_changed, deleted_at = NULL,"
         f" {', '.join(f'{name} = excluded.{name}' for name in replaced)}"
     )
-
-
-def _type(column: "models.Field[Any, Any]") -> str:
-    kinds: tuple[tuple[type, str], ...] = (
-        (Amount, "numeric"),
-        (models.DateField, "date"),
-        (models.BooleanField, "bool"),
-        (models.IntegerField, "int4"),
-    )
-    return next((name for kind, name in kinds if isinstance(column, kind)), "text")

@@ -1,13 +1,13 @@
 """The log of changes: each record that a run added, changed or deleted, with the vendor's payload before and after.
 
-Written in the page's own transaction, from what `koppel.books.storage` has staged, before the books take it over. The first
+Written in the page's own transaction, from what `koppel.books.staging` holds, before the books take it over. The first
 complete read of a resource is the baseline and is not logged: its rows are counted in the run and carry `first_seen`.
 """
 
 from collections.abc import Sequence
 from functools import cache
 
-from koppel.books import storage
+from koppel.books import staging
 from koppel.kit.database import Connection
 from koppel.sync.ledger import Held
 
@@ -19,7 +19,7 @@ OF_A_PERIOD = ("entries", "entry_lines", "balances")
 def logging(resource: str) -> str:
     """A query of a WITH clause beside the merge of what is staged for a resource: added or changed. A record that was gone and
     is back counts as added. Its values are those of `values`."""
-    one = storage.table(resource)
+    one = staging.table(resource)
     return (
         f"logged AS ({_HEAD} incoming.external_id, CASE WHEN row.external_id IS NULL OR row.deleted_at IS NOT NULL"
         f" THEN 'added' ELSE 'changed' END, now(), row.raw, incoming.raw, {_period(resource, 'incoming')}"
@@ -50,7 +50,7 @@ _HEAD = (
 def _deleted_sql(resource: str) -> str:
     return (
         f"{_HEAD} row.external_id, 'deleted', now(), row.raw, NULL, {_period(resource, 'row')}"
-        f" FROM {storage.table(resource).name} row"
+        f" FROM {staging.table(resource).name} row"
         " WHERE row.administration_id = %(administration)s AND row.external_id = ANY(%(keys)b)"
     )
 
@@ -60,6 +60,6 @@ def _period(resource: str, source: str) -> str:
     if resource not in OF_A_PERIOD:
         return "'', false"
     return (
-        f"{source}.partition, EXISTS (SELECT FROM {storage.table('periods').name} period"
+        f"{source}.partition, EXISTS (SELECT FROM {staging.table('periods').name} period"
         f" WHERE period.administration_id = %(administration)s AND period.period = {source}.partition AND period.closed)"
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 
-from koppel.books import storage
+from koppel.books import staging, storage
 from koppel.connector.contract import Connector, Page, ReadMode, Record, Snapshot
 from koppel.kit.clock import now
 from koppel.kit.database import Connection
@@ -194,7 +194,7 @@ class PageWriter:
 
 @cache
 def _beside(level: str) -> str:
-    return f"WITH {changes.logging(level)}, {ledger.forgetting_rejected(storage.table(level).incoming())} "
+    return f"WITH {changes.logging(level)}, {ledger.forgetting_rejected(staging.table(level).incoming())} "
 
 
 def after(mark: Mark, page: Page) -> Mark:
