@@ -119,6 +119,16 @@ def test_the_schedule_of_a_firm_whose_server_was_off_for_a_week(actor: MakeActor
     assert request_due_runs() == 0, "once, not seven times"
 
 
+def test_a_sync_of_single_resources_does_not_stand_for_the_scheduled_one(actor: MakeActor) -> None:
+    firm, (one, other) = firm_with(actor, 2)
+    with organisation_scope(firm.organisation_id):
+        done = {"organisation_id": firm.organisation_id, "trigger": "person", "state": "succeeded"}
+        Run.objects.create(administration=one, resources=["accounts"], **done)
+        Run.objects.create(administration=other, **done)
+    assert request_due_runs() == 1
+    assert [run.administration_id for run in scheduled(firm.organisation_id)] == [one.pk]
+
+
 @pytest.mark.parametrize(("state", "count"), [("active", 2), ("degraded", 2), ("needs_reauth", 0), ("paused", 0)])
 def test_a_connection_that_does_not_work_schedules_nothing(actor: MakeActor, state: str, count: int) -> None:
     firm, _companies = firm_with(actor, 2)

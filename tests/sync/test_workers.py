@@ -10,6 +10,8 @@ import pytest
 from django.db import connections
 
 from koppel.administrations.models import Administration
+from koppel.connections.models import Connection
+from koppel.connections.repair import resume
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.models import Run
@@ -156,6 +158,22 @@ def test_a_frozen_worker_that_wakes_up_writes_nothing_more(
     assert runs_of(anna)[0] == run
     assert (runs_of(anna)[0].attempt, runs_of(anna)[0].finished_at) == (run.attempt, run.finished_at)
     assert frozen.poll() is None, "it lives on and does other work"
+
+
+def test_a_run_that_was_taken_in_the_moment_of_a_pause_goes_back(connected: MakeConnected, worker: Worker) -> None:
+    """The pause did not see it: to the one who paused, nobody held it yet."""
+    anna = connected()
+    imported(anna, 1, sync=True)
+    anna.sandbox.hold("journaltransaction", times=1000)
+    wait_until(lambda: anna.sandbox.holds(1))
+    with organisation_scope(anna.actor.organisation_id):
+        Connection.objects.update(state="paused")
+    wait_until(lambda: runs_of(anna)[0].state == "queued")
+    anna.sandbox.release()
+    with organisation_scope(anna.actor.organisation_id):
+        assert resume(anna.actor, anna.connection.pk)
+    wait_until(lambda: all_active(anna))
+    assert worker.poll() is None
 
 
 @pytest.mark.kill

@@ -119,12 +119,16 @@ async def holding(database: Database, held: Held) -> AsyncIterator[Connection]:
 
 
 async def beat(connection: Connection, held: Held) -> bool:
-    """Say that we live. False when the run is no longer ours."""
+    """Say that we live. False when the run is no longer ours. One that was taken in the moment in which its connection was
+    paused goes back to the queue."""
     done = await connection.execute(
-        "UPDATE sync_run SET heartbeat_at = now() WHERE id = %s AND attempt = %s AND state = 'running'",
-        [held.id, held.attempt],
+        "UPDATE sync_run run SET heartbeat_at = now(), state = CASE c.state WHEN 'paused' THEN 'queued' ELSE run.state END"
+        "  FROM connections_connection c"
+        " WHERE run.id = %s AND run.attempt = %s AND run.state = 'running' AND c.id = %s RETURNING run.state",
+        [held.id, held.attempt, held.connection_id],
     )
-    return done.rowcount == 1
+    row = await done.fetchone()
+    return row is not None and row[0] == "running"
 
 
 async def put_back(connection: Connection, held: Held, seconds: float, *, failed: bool, code: str, reason: str) -> None:

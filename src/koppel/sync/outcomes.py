@@ -18,8 +18,9 @@ from koppel.notifications.happenings import announce, settle_for
 from koppel.sync.checks import check, is_due
 from koppel.sync.engine import Wanted
 from koppel.sync.ledger import Held
-from koppel.sync.models import RunState, Trigger
+from koppel.sync.models import RunState
 from koppel.sync.reactions import Next, Reaction
+from koppel.sync.settling import import_settled
 
 _CLOSE = """
 UPDATE sync_run SET state = %s, finished_at = now(), reason_code = %s, reason = %s
@@ -57,7 +58,8 @@ def succeed(held: Held, wanted: Wanted) -> bool:
         settle_for(held.organisation_id, "sync_failing", _key(held), [held.administration_id])
         if first or is_due(held):
             check(held.organisation_id, held.administration_id)
-        _import_settled(held)
+        if first:
+            import_settled(held.organisation_id, held.administration_id)
     return True
 
 
@@ -78,7 +80,8 @@ def fail(held: Held, reaction: Reaction, code: str, sentence: str, state: RunSta
             mark(held.organisation_id, held.administration_id, status, code=code, reason=sentence)
         if reaction.next is not Next.SIGN_IN:
             _failing(held, administration.name, sentence)
-        _import_settled(held)
+        if administration.activated_at is None:
+            import_settled(held.organisation_id, held.administration_id)
 
 
 def fail_of_error(held: Held, reaction: Reaction, error: ConnectorError) -> None:
@@ -98,32 +101,6 @@ def _complete_as_of(held: Held, wanted: Wanted) -> datetime:
         cursor.execute(_COMPLETE_AS_OF, [held.organisation_id, held.administration_id, list(wanted.resources)])
         found: datetime = cursor.fetchone()[0]
         return found
-
-
-def _import_settled(held: Held) -> None:
-    """One notice to the importer when the last administration of an import is done, whoever finishes last."""
-    if held.trigger != Trigger.IMPORT:
-        return
-    own = Administration.objects.filter(organisation_id=held.organisation_id)
-    import_id = own.values_list("imported_in", flat=True).get(pk=held.administration_id)
-    if import_id is None:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('import settled'), %s)", [import_id % 2**31])
-    of_import = own.filter(imported_in=import_id)
-    if of_import.filter(status__in=[Status.QUEUED, Status.CONFIGURING]).exists():
-        return
-    importer = of_import.values_list("imported_by_id", flat=True).first()
-    total, active = of_import.count(), of_import.filter(status=Status.ACTIVE).count()
-    announce(
-        held.organisation_id,
-        "import_finished" if active else "import_failed",
-        f"import {import_id}",
-        responsible=importer,
-        administrations={one: {"name": name} for one, name in of_import.values_list("pk", "name")[:500]},
-        facts={"import": import_id, "total": total, "active": active, "others": total - active},
-        link=f"/administrations/?import={import_id}",
-    )
 
 
 def _failing(held: Held, name: str, sentence: str) -> None:

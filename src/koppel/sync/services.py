@@ -19,6 +19,7 @@ from koppel.organisations.policy import Actor, Permission
 from koppel.sync.errors import NotPossible
 from koppel.sync.models import OPEN_STATES, Run, RunState, Trigger
 from koppel.sync.schedule import is_due, spread_of
+from koppel.sync.settling import import_settled
 
 SCHEDULE_LOCK = 0x5C4EE
 READY = (Status.ACTIVE, Status.BLOCKED, Status.FAILED)
@@ -93,17 +94,22 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
         Administration.objects.filter(organisation_id=one.organisation_id, pk=one.pk).update(
             status=Status.FAILED, status_code="cancelled", status_reason=sentence
         )
+        import_settled(one.organisation_id, one.pk)
     subject = ("administration", one.pk, one.name)
     record(actor.organisation_id, actor.audit, "administration.sync_cancelled", subject=subject)
     return True
 
 
 def request_for_connection(actor: Actor, connection_id: int) -> int:
-    """After a reconnect: everything that could not be synced meanwhile."""
+    """After a reconnect: everything that could not be synced meanwhile. Imports go on; the others catch up on what the schedule
+    would have done."""
     found = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
     waiting = found.exclude(status=Status.DEACTIVATED)
-    waiting.filter(activated_at=None).update(status=Status.QUEUED, status_code="", status_reason="")
-    return _request(actor.organisation_id, list(waiting.values_list("pk", flat=True)), Trigger.IMPORT, actor.name)
+    known = list(waiting.exclude(activated_at=None).values_list("pk", flat=True))
+    new = list(waiting.filter(activated_at=None).values_list("pk", flat=True))
+    waiting.filter(pk__in=new).update(status=Status.QUEUED, status_code="", status_reason="")
+    made = _request(actor.organisation_id, new, Trigger.IMPORT, actor.name)
+    return made + _request(actor.organisation_id, known, Trigger.SCHEDULE, actor.name)
 
 
 def request_due_runs() -> int:
@@ -126,14 +132,16 @@ def request_due_runs() -> int:
 
 
 def _schedulable() -> "QuerySet[Any]":
-    """In one query, however many there are: at rest, imported completely once, on a connection that works; `last_run_at`."""
+    """In one query, however many there are: at rest, imported completely once, on a connection that works; `last_run_at` of
+    the newest run that was not for single resources only."""
     runs = Run.objects.filter(administration_id=OuterRef("pk"))
+    whole = runs.filter(resources__isnull=True)
     return (
         Administration.objects.filter(status__in=READY, activated_at__isnull=False)
         .filter(connection__state__in=[ConnectionState.ACTIVE, ConnectionState.DEGRADED])
         .filter(remote_company__grant__lost_at=None)
         .exclude(Exists(runs.filter(state__in=OPEN_STATES)))
-        .annotate(last_run_at=Subquery(runs.order_by("-created_at").values("created_at")[:1]))
+        .annotate(last_run_at=Subquery(whole.order_by("-created_at").values("created_at")[:1]))
         .select_related("template", "organisation")
     )
 
