@@ -205,6 +205,64 @@ def test_what_is_typed_last_counts_however_late_the_first_is_stored(
         expect(page.locator("input[data-column]")).to_have_value("69599084")
 
 
+def test_an_answer_that_fails_is_not_the_last_that_is_asked_for(
+    browser: Browser, place: str, boss: Any, sandbox: Sandbox
+) -> None:
+    """The server restarts while a list is open: the page asks again, and stores what it could not store."""
+    register_app(sandbox, "company_per_sign_in")
+    asked: list[Any] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route)
+        if len(asked) == 1:
+            route.abort()
+        elif len(asked) == 2:
+            route.fulfill(status=503)
+        else:
+            route.fulfill(json={"left": 0, "companies": []})
+
+    for page in open_page(browser, place, boss, 390, "en", "light"):
+        page.route("**/companies.json*", answer)
+        page.goto(f"{place}/connections/new/")
+        page.click("button[name=connector]")
+        page.click("main .card button.button-primary")
+        allow(page, sandbox.companies()[0]["name"])
+        page.wait_for_selector("[data-poll]", state="visible")
+        page.wait_for_selector("[data-poll]", state="hidden")
+        page.click(".bulkbar .button-primary")
+        page.wait_for_url("**/identify")
+        with organisation_scope(boss.organisation_id):
+            RemoteCompany.objects.update(country="NL")
+        page.route("**/row", lambda route: route.abort(), times=1)
+        type_number(page, "69599084")
+        page.wait_for_selector('tr[data-marks="complete"]')
+        page.reload()
+        expect(page.locator("input[data-column]")).to_have_value("69599084")
+
+
+def test_what_was_not_ticked_is_not_ticked_by_the_page_itself(
+    browser: Browser, place: str, boss: Any, sandbox: Sandbox
+) -> None:
+    """Companies named by their ids: the list is shown anew when each has been asked about."""
+    register_app(sandbox, "service")
+    asked: list[Route] = []
+    for page in open_page(browser, place, boss, 1280, "en", "light"):
+        page.route("**/companies.json*", lambda route: asked.append(route))  # noqa: PLW0108 - it wants a Python function
+        page.goto(f"{place}/connections/new/")
+        page.click("button[name=connector]")
+        page.fill("textarea", "\n".join(one["tenant_id"] for one in sandbox.companies()[:3]))
+        page.click("main .card button.button-primary")
+        page.wait_for_url("**/choose")
+        page.locator("input[name=company]").nth(1).uncheck()
+        while not asked:
+            page.wait_for_timeout(50)
+        with page.expect_navigation():
+            asked[0].fulfill(json={"left": 0, "companies": []})
+        expect(page.locator("input[name=company]:checked")).to_have_count(2)
+        expect(page.locator("input[name=company]").nth(1)).not_to_be_checked()
+        expect(page.locator(".bulkbar [data-count-of]")).to_have_text("2")
+
+
 def type_number(page: Page, number: str) -> None:
     page.fill("input[data-column]", number)
     page.locator("input[data-column]").blur()

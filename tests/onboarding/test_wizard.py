@@ -1,6 +1,8 @@
 """The wizard as its people meet it, page by page: what it keeps, what it refuses, and that nothing is imported twice."""
 
+import re
 import threading
+from datetime import timedelta
 from html import unescape
 from typing import Any
 from urllib.parse import urlsplit
@@ -206,6 +208,65 @@ def test_a_flow_that_was_left_for_a_day_says_so_and_imports_nothing(listed: Newc
     page = listed.client.post(f"{listed.flow}assign", {"act": "finish"})
     assert (page.status_code, imported(listed.actor)) == (410, [])
     assert "left for more than a day" in words(page)
+
+
+def test_a_flow_in_which_somebody_types_is_not_left(listed: Newcomer) -> None:
+    first, _second = to_assign(listed)
+    with organisation_scope(listed.actor.organisation_id):
+        Flow.objects.update(expires_at=timezone.now() + timedelta(minutes=5))
+    assert listed.client.post(f"{listed.flow}row", {f"number-{first}": KVK}).status_code == 200
+    assert the_flow(listed).expires_at > timezone.now() + timedelta(hours=23)
+
+
+def asked_about(one: Newcomer, step: str) -> tuple[int, int, int]:
+    """On an open page: how many companies it says are being asked about, what its next look says, and of how many companies."""
+    page = words(one.client.get(f"{one.flow}{step}"))
+    address = re.search(r'data-poll="([^"]+)"', page)
+    stated = re.search(r"data-poll-left>(\d+)<", page)
+    assert address
+    assert stated
+    found = one.client.get(address[1]).json()
+    return int(stated[1]), found["left"], found["left"] + len(found["companies"])
+
+
+def test_the_page_counts_what_it_shows(listed: Newcomer) -> None:
+    """At Identify what was chosen; in a later import what is new."""
+    ids = to_assign(listed, 3)
+    with organisation_scope(listed.actor.organisation_id):
+        RemoteCompany.objects.update(described_at=None)
+        RemoteCompany.objects.filter(pk=ids[0]).update(described_at=timezone.now())
+    assert asked_about(listed, "choose") == (7, 7, 8)
+    assert asked_about(listed, "identify") == (2, 2, 3)
+    listed.client.post(f"{listed.flow}assign", {"act": "skip"})
+    page = listed.client.get("/connections/new/import", follow=True)
+    listed.flow = path_of(page).removesuffix("choose")
+    with organisation_scope(listed.actor.organisation_id):
+        RemoteCompany.objects.filter(pk__in=ids).update(described_at=timezone.now())
+    assert asked_about(listed, "choose") == (5, 5, 5)
+
+
+def test_over_rest_only_what_differs_is_given(listed: Newcomer) -> None:
+    first = companies(listed)[0].pk
+    with organisation_scope(listed.actor.organisation_id):
+        RemoteCompany.objects.update(country="NL", number="", vat_number="")
+    choose(listed, first)
+    base = f"/api/v1/onboarding/flows/{listed.flow.strip('/').split('/')[-1]}"
+
+    def identify_over_rest(**given: str) -> Any:
+        body = {"identities": [{"company": first, **given}]}
+        return listed.client.post(f"{base}/identify", body, content_type="application/json").json()
+
+    assert identify_over_rest(reason="test_demo")["troubles"][0]["field"] == "sector"
+    assert identify_over_rest(sector="Onderwijs")["result"] == "advance"
+    (one,) = listed.client.get(f"{base}/identities").json()
+    assert (one["reason"], one["is_complete"]) == ("test_demo", True)
+    assert identify_over_rest(reason="")["result"] == "stay", "'' takes away what stood there"
+    with organisation_scope(listed.actor.organisation_id):
+        RemoteCompany.objects.update(number=KVK)
+        Flow.objects.update(answers={})
+    assert identify_over_rest(reason="test_demo", sector="Onderwijs")["result"] == "advance"
+    (one,) = listed.client.get(f"{base}/identities").json()
+    assert (one["number"], one["reason"]) == ("", "test_demo"), "a guess is no number that was given"
 
 
 def test_a_flow_belongs_to_one_person(listed: Newcomer, actor: Any) -> None:

@@ -96,12 +96,12 @@ class ChooseIn(Schema):
 
 
 class IdentityIn(Schema):
-    """A number; or a reason and a sector (letter, name or code)."""
+    """A number; or a reason and a sector (letter, name or code). What is not given stays as it stands; '' takes it away."""
 
     company: int
-    number: str = ""
-    reason: str = ""
-    sector: str = ""
+    number: str | None = None
+    reason: str | None = None
+    sector: str | None = None
 
 
 class IdentityOut(Schema):
@@ -198,11 +198,11 @@ def identities(request: MemberRequest, token: UUID) -> list[IdentityOut]:
 @router.post("/flows/{token}/identify", response=OutcomeOut)
 def identify(request: MemberRequest, token: UUID, given: IdentifyIn) -> OutcomeOut:
     """Only what differs from what stands there need be given."""
-    by_company = {
-        one.company: {"number": one.number[:60], "reason": one.reason[:40], "sector": one.sector[:60]}
-        for one in given.identities
-    }
-    return _out(steps.identify(_flow(request, token, Step.IDENTIFY), by_company))
+    found = _flow(request, token, Step.IDENTIFY)
+    given_for = {one.company: one for one in given.identities}
+    standing = identifying.answers(found, list(given_for))
+    by_company = {one.company.pk: _laid_over(one, given_for[one.company.pk]) for one in standing}
+    return _out(steps.identify(found, by_company))
 
 
 @router.post("/flows/{token}/assign", response=OutcomeOut)
@@ -225,6 +225,13 @@ def finish(request: MemberRequest, token: UUID, complete_later: bool = False) ->
     if found.state == FlowState.OPEN and not flows.has_reached(found, needed):
         raise NotReached
     return _out(steps.finish(request.actor, token, complete_later=complete_later))
+
+
+def _laid_over(stands: identifying.Answer, given: IdentityIn) -> dict[str, str]:
+    """Who gives a reason says that there is no number, so one that was only guessed goes."""
+    number = "" if stands.guessed and given.reason else stands.number
+    found = {"number": number, "reason": stands.reason, "sector": stands.sector}
+    return found | {name: text[:60] for name in found if (text := getattr(given, name)) is not None}
 
 
 def _flow(request: MemberRequest, token: UUID, step: Step = Step.SIGN_IN) -> Flow:

@@ -112,10 +112,12 @@ def advance(flow: Flow, step: Step, *fields: str) -> None:
 def merge(flow: Flow, column: str, values: Mapping[str, Any]) -> None:
     """Lay values by company over what is stored, without touching other companies: two tabs lose nothing."""
     getattr(flow, column).update(values)
+    flow.expires_at = timezone.now() + LIFETIME
     with database.cursor() as cursor:
         cursor.execute(
-            f"UPDATE onboarding_flow SET {column} = {column} || %s::jsonb WHERE organisation_id = %s AND id = %s",  # noqa: S608
-            [json.dumps(dict(values)), flow.organisation_id, flow.pk],
+            f"UPDATE onboarding_flow SET {column} = {column} || %s::jsonb, expires_at = %s"  # noqa: S608
+            " WHERE organisation_id = %s AND id = %s",
+            [json.dumps(dict(values)), flow.expires_at, flow.organisation_id, flow.pk],
         )
 
 

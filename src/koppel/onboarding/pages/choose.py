@@ -9,6 +9,7 @@ from django.utils.translation import ngettext
 from koppel.connections.by_company_id import ask_again, forget
 from koppel.connections.queries import AppChoice, apps_for, sign_in_origins
 from koppel.onboarding import choosing, identifying, steps
+from koppel.onboarding.choosing import Row
 from koppel.onboarding.flow import is_import
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.outcomes import Stay
@@ -23,7 +24,7 @@ def choose(request: MemberRequest, flow: Flow) -> HttpResponse:
         act = ACTS.get(request.POST.get("act", ""))
         return act(request, flow) if act else _next(request, flow)
     found = choosing.rows(request.actor, flow)
-    shown = [one for one in found if not one.is_imported] if is_import(flow) else found
+    shown = _shown(flow, found)
     request.csp_forms = sign_in_origins(request.actor)  # type: ignore[attr-defined]
     way = _way(request, flow)
     context = {
@@ -42,8 +43,10 @@ def choose(request: MemberRequest, flow: Flow) -> HttpResponse:
 
 @step_page(Step.CHOOSE)
 def companies(request: MemberRequest, flow: Flow) -> HttpResponse:
-    """What the background job has found out meanwhile, for the open page."""
-    found = [one.company for one in choosing.rows(request.actor, flow)]
+    """What the background job has found out meanwhile, for the open page: of what that shows, or `?of=chosen`."""
+    found = [one.company for one in _shown(flow, choosing.rows(request.actor, flow))]
+    if request.GET.get("of") == "chosen":
+        found = [one for one in found if one.pk in set(flow.chosen)]
     guesses = {one.company.pk: one for one in identifying.answers(flow)}
     described = [
         {
@@ -59,6 +62,10 @@ def companies(request: MemberRequest, flow: Flow) -> HttpResponse:
         if one.described_at is not None
     ]
     return JsonResponse({"companies": described, "left": len(found) - len(described)})
+
+
+def _shown(flow: Flow, found: list[Row]) -> list[Row]:
+    return [one for one in found if not one.is_imported] if is_import(flow) else found
 
 
 def _next(request: MemberRequest, flow: Flow) -> HttpResponse:

@@ -5,6 +5,18 @@ const form = document.getElementById("identify");
 const touched = new Set();
 document.addEventListener("input", (event) => touched.add(event.target.name));
 
+// An answer that does not come, or comes broken, is asked for again: the server may just begin anew. What it refuses stays refused.
+const REFUSED = Symbol("refused");
+async function answered(address, sent = {}) {
+  try {
+    const answer = await fetch(address, { headers: { Accept: "application/json" }, ...sent });
+    if (answer.redirected || (answer.status >= 400 && answer.status < 500)) return REFUSED;
+    return answer.ok ? await answer.json() : null;
+  } catch {
+    return null;
+  }
+}
+
 // What a worker hears from the accounting system.
 
 const notice = document.querySelector("[data-poll]");
@@ -22,17 +34,38 @@ function fill(company) {
 }
 
 async function poll(turns) {
-  const answer = await fetch(notice.dataset.poll, { headers: { Accept: "application/json" } });
-  if (!answer.ok) return;
-  const found = await answer.json();
+  const found = await answered(notice.dataset.poll);
+  const known = found && found !== REFUSED;
+  if (known) tell(found);
+  if (found !== REFUSED && found?.left !== 0 && turns > 0) setTimeout(() => poll(turns - 1), 1000);
+  else if (notice.dataset.pollReload !== undefined && known && found.left === 0) showAnew();
+  else notice.dataset.over = ""; // it keeps its place: what somebody is about to press stays where it is
+}
+
+function tell(found) {
   found.companies.forEach(fill);
   inTurn(askMarks);
   notice.querySelector("[data-poll-left]").textContent = found.left;
   const bar = notice.querySelector("progress");
   if (bar) bar.value = found.companies.length;
-  if (found.left > 0 && turns > 0) setTimeout(() => poll(turns - 1), 1000);
-  else if (notice.dataset.pollReload !== undefined && found.left === 0) location.reload();
-  else notice.dataset.over = ""; // it keeps its place: what somebody is about to press stays where it is
+}
+
+// The list is shown anew, ticked as it was.
+const TICKS = `ticks ${location.pathname}`;
+function showAnew() {
+  const unticked = [...document.querySelectorAll("input[name=company]:not(:checked)")].map((box) => box.value);
+  sessionStorage.setItem(TICKS, JSON.stringify(unticked));
+  location.reload();
+}
+
+function tickAsBefore() {
+  const unticked = JSON.parse(sessionStorage.getItem(TICKS) ?? "[]");
+  sessionStorage.removeItem(TICKS);
+  for (const box of document.querySelectorAll("input[name=company]")) {
+    if (!unticked.includes(box.value)) continue;
+    box.checked = false;
+    box.dispatchEvent(new Event("change", { bubbles: true }));
+  }
 }
 
 // Identify.
@@ -103,9 +136,10 @@ async function store(rows) {
     }
   }
   const token = form.elements.csrfmiddlewaretoken.value;
-  const answer = await fetch(form.dataset.rowUrl, { method: "POST", body: sent, headers: { "X-CSRFToken": token } });
-  if (!answer.ok) return;
-  show((await answer.json()).rows);
+  const answer = await answered(form.dataset.rowUrl, { method: "POST", body: sent, headers: { "X-CSRFToken": token } });
+  if (answer === REFUSED) return;
+  if (answer === null) return void setTimeout(() => inTurn(() => store(rows)), 2000); // as they are typed by then
+  show(answer.rows);
   askLater();
 }
 
@@ -126,8 +160,9 @@ let turns = 60;
 async function askMarks() {
   if (!table || !asked.size || turns-- <= 0) return;
   const query = new URLSearchParams([...asked].slice(0, 250).map((id) => ["id", id]));
-  const answer = await fetch(`${form.dataset.marksUrl}?${query}`);
-  if (answer.ok) show((await answer.json()).rows);
+  const answer = await answered(`${form.dataset.marksUrl}?${query}`);
+  if (answer === REFUSED) return;
+  if (answer) show(answer.rows);
   askLater();
 }
 
@@ -203,4 +238,5 @@ if (table) {
     document.querySelector('a[href="#first-problem"]')?.addEventListener("click", (event) => { event.preventDefault(); first.focus(); });
   }
 }
+tickAsBefore();
 if (notice && !notice.hidden) poll(300);
