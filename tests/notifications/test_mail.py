@@ -18,6 +18,7 @@ from django.utils import timezone
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications import delivery
 from koppel.notifications.models import Arrangement, Delivery, Notice, Preference
+from koppel.notifications.post import Post
 from koppel.notifications.tasks import keep
 from koppel.notifications.telling import next_digest
 from koppel.organisations.models import User
@@ -269,3 +270,97 @@ def test_silenced_events_are_not_mailed_and_unknown_ones_say_so(anna: Actor, mai
     happens(anna, "never_registered")
     send(anna)
     assert mailoutbox[0].subject == "Something happened (never_registered)."
+
+
+def test_a_mail_whose_trouble_ends_while_the_server_does_not_take_it_is_not_mailed_later(
+    anna: Actor, post: MailServer, monkeypatch: Any
+) -> None:
+    happens(anna, "test_worse", facts={"account": "x"})
+    post.answers["RCPT"] = ["451 later"]
+    asked = delivery.letter_of
+
+    def it_ends(*given: Any, **more: Any) -> Any:
+        is_over(anna, "test_worse")
+        return asked(*given, **more)
+
+    monkeypatch.setattr(delivery, "letter_of", it_ends)
+    send(anna)
+    assert mails(anna) == ["waiting"]
+    later(anna)
+    send(anna)
+    assert mails(anna) == ["dropped"]
+    assert post.accepted == []
+
+
+def test_what_is_left_of_a_digest_is_sent_when_a_part_of_it_went_meanwhile(
+    anna: Actor, post: MailServer, monkeypatch: Any
+) -> None:
+    with organisation_scope(anna.organisation_id):
+        Arrangement.objects.create(organisation_id=anna.organisation_id, membership_id=anna.membership_id, digest=True)
+    for place in range(2):
+        news(anna, f"import {place}", f"Company {place}")
+    asked = delivery.letter_of
+
+    def one_goes(*given: Any, **more: Any) -> Any:
+        monkeypatch.setattr(delivery, "letter_of", asked)
+        with organisation_scope(anna.organisation_id):
+            Delivery.objects.filter(notice__facts__name="Company 0").delete()
+        return asked(*given, **more)
+
+    with organisation_scope(anna.organisation_id):
+        Delivery.objects.update(due_at=timezone.now() - timedelta(hours=1))
+    monkeypatch.setattr(delivery, "letter_of", one_goes)
+    send(anna)
+    send(anna)
+    (mail,) = post.accepted
+    assert mail["Subject"] == "1 notice from Koppel"
+    assert mails(anna) == ["sent"]
+
+
+@pytest.mark.parametrize("awakes", ["250 ok", "451 later"])
+def test_who_was_taken_over_changes_nothing_of_what_the_other_found_out(
+    anna: Actor, post: MailServer, monkeypatch: Any, awakes: str
+) -> None:
+    """One worker slept before it could reach the server; the other took over, and the server wanted no such mail."""
+    news(anna)
+    asked = Post._line
+
+    def sleeps(*given: Any) -> Any:
+        monkeypatch.setattr(Post, "_line", asked)
+        later(anna)
+        with organisation_scope(anna.organisation_id):
+            delivery.take_over(anna.organisation_id)
+        send(anna)
+        assert mails(anna) == ["failed"]
+        return asked(*given)
+
+    monkeypatch.setattr(Post, "_line", sleeps)
+    post.answers["RCPT"] = ["250 ok", awakes]
+    post.answers["END"] = ["554 no"]
+    send(anna)
+    assert mails(anna) == ["failed"], "what the other found out stands"
+    assert post.accepted == []
+
+
+def test_a_mail_that_cannot_be_written_does_not_stand_before_the_others(
+    anna: Actor, post: MailServer, monkeypatch: Any
+) -> None:
+    news(anna)
+    news(anna, "two", "Garage")
+    asked = delivery.letter_of
+
+    def breaks(membership: Any, notices: Any, **more: Any) -> Any:
+        if "Bakkerij" in notices[0].facts["name"]:
+            raise ValueError("made up")
+        return asked(membership, notices, **more)
+
+    monkeypatch.setattr(delivery, "letter_of", breaks)
+    assert send(anna) == 1
+    assert mails(anna) == ["waiting", "sent"]
+
+
+def test_an_address_with_letters_beyond_ascii_is_written_in_its_ascii_form(anna: Actor, post: MailServer) -> None:
+    User.objects.filter(pk=anna.user_id).update(email="anna@bäckerei.example")
+    news(anna)
+    assert send(anna) == 1
+    assert post.accepted[0]["To"] == "anna@xn--bckerei-5wa.example"

@@ -116,6 +116,16 @@ def test_a_sign_in_from_a_new_browser_is_told_and_a_known_one_is_not(anna: Actor
     ]  # fmt: skip
 
 
+def test_behind_a_proxy_a_sign_in_is_told_with_the_persons_own_address(anna: Actor, settings: Any) -> None:
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
+    email = User.objects.get(pk=anna.user_id).email
+    for seen in ("198.51.100.4", "203.0.113.9"):
+        client = Client(headers={"user-agent": FIREFOX, "x-forwarded-for": seen}, REMOTE_ADDR="10.0.0.1")
+        client.post("/accounts/login/", {"login": email, "password": PASSWORD})
+    (sentence,) = told(anna)
+    assert "address 203.0.113.9" in sentence
+
+
 def test_browsers_are_named_as_people_name_them() -> None:
     assert browser_of(EDGE) == "Edge, Windows"
     assert browser_of("curl/8.1") == "curl/8.1"

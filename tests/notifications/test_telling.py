@@ -14,6 +14,7 @@ from koppel.connections.models import Connection
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.forgetting import forget_administration
 from koppel.notifications.models import Arrangement, Happening
 from koppel.notifications.new_issues import CONFIRM_FOR, tell_new_issues
 from koppel.notifications.services import notify
@@ -297,3 +298,20 @@ def test_what_the_organisation_tells_nobody_of_is_told_nobody(firm: Firm) -> Non
     happens(firm.ben, "sync_failing", administrations={one.pk: {"name": one.name, "reason": "x"}})
     a_quarter_of_an_hour_passes(firm.ben)
     assert len(told(firm.anna)) == 1, "who asked is told anyway"
+
+
+def test_forgetting_one_administration_keeps_what_was_told_of_another_whose_name_begins_alike(
+    actor: Any,
+) -> None:
+    anna = actor("administrator", name="Anna")
+    short, long = administration_of(anna, "Bakker"), administration_of(anna, "Bakker Noord")
+    with organisation_scope(anna.organisation_id):
+        piet = actor("user", organisation=Organisation.objects.get(), name="Piet")
+    assign(piet, long)
+    prefers(piet, NEWS, screen="all")
+    happens(anna, NEWS, administrations={one.pk: {"name": one.name} for one in (short, long)})
+    assert told(piet) == ["News of Bakker Noord"]
+    with organisation_scope(anna.organisation_id):
+        forget_administration(anna.organisation_id, short.pk)
+    assert told(piet) == ["News of Bakker Noord"]
+    assert told(anna) == ["News of Bakker Noord"]

@@ -375,3 +375,55 @@ def test_the_shell_does_what_the_pages_do(anna: Actor, program: Receiver) -> Non
     assert koppel("secret", hook)["secret"] != made["secret"]
     assert koppel("remove", hook)["removed"]
     assert koppel("list") == []
+
+
+def test_what_is_on_its_way_when_it_is_switched_off_fails_and_waits_for_nothing(
+    anna: Actor, browser: Client, program: Receiver, monkeypatch: Any
+) -> None:
+    made = make(browser, program.url)
+    happens(anna, NEWS, facts={"name": "x"})
+    program.answers = [(500, {})]
+    asked = sending.secrets_in_use
+
+    def switched_off(webhook: Webhook) -> Any:
+        browser.put(f"{API}/{made['id']}/active", {"active": False}, content_type="application/json")
+        return asked(webhook)
+
+    monkeypatch.setattr(sending, "secrets_in_use", switched_off)
+    send(anna)
+    assert [(one["state"], one["reason"]) for one in log(browser, made["id"])] == [("failed", "switched_off")]
+    assert browser.get(f"{API}").json()[0]["failing_since"] is None
+
+
+def test_that_it_began_does_not_arrive_after_that_it_is_over(
+    anna: Actor, browser: Client, program: Receiver, monkeypatch: Any
+) -> None:
+    make(browser, program.url)
+    happens(anna, "test_worse", facts={"account": "x"})
+    program.answers = [(500, {})]
+    asked = sending.secrets_in_use
+
+    def ends(webhook: Webhook) -> Any:
+        monkeypatch.setattr(sending, "secrets_in_use", asked)
+        is_over(anna, "test_worse")
+        return asked(webhook)
+
+    monkeypatch.setattr(sending, "secrets_in_use", ends)
+    for _ in range(3):
+        later(anna)
+        send(anna)
+    assert [one["state"] for one in program.messages()] == ["told", "over"]
+
+
+def test_an_address_that_cannot_be_called_is_refused_and_keeps_no_other_from_its_messages(
+    anna: Actor, browser: Client, program: Receiver
+) -> None:
+    given = {"name": "Tickets", "url": "http://127.0.0.1:99999/hook"}
+    assert browser.post(API, given, content_type="application/json").status_code == 409
+    broken, good = make(browser, program.url), make(browser, program.url)
+    with organisation_scope(anna.organisation_id):
+        Webhook.objects.filter(pk=broken["id"]).update(url=given["url"])
+    happens(anna, NEWS, facts={"name": "x"})
+    assert send(anna) == 1
+    assert [one["state"] for one in log(browser, good["id"])] == ["sent"]
+    assert [(one["state"], one["reason"]) for one in log(browser, broken["id"])] == [("waiting", "not_connected")]

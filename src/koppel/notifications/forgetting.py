@@ -27,9 +27,9 @@ def forget_administration(organisation_id: int, administration_id: int) -> None:
 def _unname(notice: Notice, happening: Happening, name: str) -> None:
     """The notice as it would read without it; who was told of fewer is still told of no more."""
     told = notice.facts.get("names", "")
-    if not name or name not in told:
+    if not name or not _is_named(name, told):
         return
-    left = {int(key) for key, own in happening.administrations.items() if str(own.get("name", "")) in told}
+    left = {int(key) for key, own in happening.administrations.items() if _is_named(str(own.get("name", "")), told)}
     count = int(notice.facts.get("count", 1)) - 1
     if left and count > 0:
         notice.facts = {**facts_seen(happening, frozenset(left)), "count": count}
@@ -37,3 +37,8 @@ def _unname(notice: Notice, happening: Happening, name: str) -> None:
     else:
         Delivery.objects.filter(organisation_id=notice.organisation_id, notice=notice).delete()
         notice.delete()
+
+
+def _is_named(name: str, told: str) -> bool:
+    """Whether the list of names holds this one whole; it may be the beginning of another's."""
+    return f", {name}, " in f", {told.removesuffix(' …')}, "

@@ -8,6 +8,7 @@ from email.utils import parseaddr
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.smtp import EmailBackend
+from django.core.mail.message import sanitize_address
 
 
 class TryLater(Exception):
@@ -34,16 +35,18 @@ class Post:
     def __exit__(self, *_error: object) -> None:
         self._backend.close()
 
-    def send(self, message: EmailMultiAlternatives, before_handing_over: Callable[[], bool]) -> None:
-        """`before_handing_over` is asked right before the text is given; False stops. Raises the errors above."""
+    def send(self, message: EmailMultiAlternatives, before_handing_over: Callable[[], bool]) -> bool:
+        """`before_handing_over` is asked right before the text is given; False stops, and is what comes back then. Raises
+        the errors above."""
         if not isinstance(self._backend, EmailBackend):
-            if before_handing_over():
-                self._backend.send_messages([message])
-            return
+            if not before_handing_over():
+                return False
+            self._backend.send_messages([message])
+            return True
         smtp = self._line(self._backend, message)
         if not before_handing_over():
             smtp.rset()
-            return
+            return False
         try:
             reply: tuple[int, bytes | str] = smtp.data(message.message().as_bytes())  # smtplib ends lines as SMTP wants
         except smtplib.SMTPDataError as refusal:  # it did not want the text at all
@@ -52,6 +55,7 @@ class Post:
             self._backend.close()
             raise Uncertain(type(error).__name__) from None
         _raise_for(*reply)
+        return True
 
     def _line(self, backend: EmailBackend, message: EmailMultiAlternatives) -> smtplib.SMTP:
         """The mail server, having agreed to sender and receiver."""
@@ -62,7 +66,8 @@ class Post:
                 raise TryLater("no connection")
             smtp.ehlo_or_helo_if_needed()
             _raise_for(*smtp.mail(parseaddr(settings.DEFAULT_FROM_EMAIL)[1]))
-            _raise_for(*smtp.rcpt(message.to[0]))
+            # Domains with letters beyond ASCII go over the line in their ASCII form.
+            _raise_for(*smtp.rcpt(sanitize_address(message.to[0], "utf-8")))
         except (OSError, smtplib.SMTPException) as error:
             backend.close()
             raise TryLater(f"{type(error).__name__}: {error}") from None

@@ -7,6 +7,7 @@ from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from koppel.kit.callers import address_of
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications import catalogue
 from koppel.notifications.models import KnownDevice
@@ -43,7 +44,7 @@ def register() -> None:
 def _signed_in(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
     if request is None or user is None:
         return
-    agent, address = request.META.get("HTTP_USER_AGENT", ""), request.META.get("REMOTE_ADDR", "")
+    agent, address = request.META.get("HTTP_USER_AGENT", ""), address_of(request)
     with installation_scope("sign-in: known browsers"):
         found = Membership.objects.filter(user=user, is_active=True)
         memberships = list(found.values_list("organisation_id", "pk"))

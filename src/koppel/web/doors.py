@@ -1,9 +1,8 @@
-"""What views share with the frame: marks (who may come in, who opens transactions), where a request comes from and acts."""
+"""What views share with the frame: marks (who may come in, who opens transactions), and where a request acts."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from django.conf import settings
 from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 
@@ -49,13 +48,3 @@ def moved_to(request: HttpRequest, organisation_id: int) -> bool:
         return False
     rotate_token(request)
     return True
-
-
-def address_of(request: HttpRequest) -> str:
-    """The caller's address. Behind proxies of ours, what the outermost of them saw: the caller may write anything before it."""
-    direct = str(request.META.get("REMOTE_ADDR", ""))
-    count = settings.ALLAUTH_TRUSTED_PROXY_COUNT
-    if not count:
-        return direct
-    seen = [one.strip() for one in request.headers.get("X-Forwarded-For", "").split(",") if one.strip()]
-    return seen[-count] if len(seen) >= count else direct

@@ -13,8 +13,8 @@ from django.core import signing
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from koppel.kit.callers import address_of
 from koppel.organisations.models import User
-from koppel.web.doors import address_of
 
 COOKIE = "koppel_browser"
 SALT = "koppel.known_browser"

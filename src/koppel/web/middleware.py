@@ -16,6 +16,7 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 
 from koppel.audit.models import Door
+from koppel.kit.callers import address_of
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import NotAllowed
 from koppel.organisations.operators import operator_actor
@@ -23,7 +24,7 @@ from koppel.organisations.policy import Actor
 from koppel.organisations.sessions import note_seen
 from koppel.organisations.sign_in import actor_of
 from koppel.web.bearer import SAFE, actor_of_bearer, bearer_of, forged, is_api
-from koppel.web.doors import address_of, is_public, moved_to, runs_outside_transaction
+from koppel.web.doors import is_public, moved_to, runs_outside_transaction
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 

@@ -8,12 +8,12 @@ from django.http import HttpRequest
 
 from koppel.audit.models import Door
 from koppel.audit.services import record
+from koppel.kit.callers import address_of
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
 from koppel.organisations.sessions import end_sessions, note_session
 from koppel.organisations.sign_in import actor_of
 from koppel.web import known_browsers
-from koppel.web.doors import address_of
 
 
 def register() -> None:

@@ -197,10 +197,10 @@ def _checked(actor: Actor, wanted: Wanted) -> Wanted:
     if not name:
         raise Refused(_("A name is needed."))
     schemes = ["https", "http"] if settings.WEBHOOK_NETWORKS else ["https"]
-    parts = urlsplit(url) if url.isascii() else None
     try:
         URLValidator(schemes=schemes)(url.replace("//localhost", "//localhost.localdomain"))
-    except ValidationError:
+        parts = urlsplit(url) if url.isascii() and urlsplit(url).port != 0 else None
+    except (ValidationError, ValueError):  # a port that there cannot be is a ValueError
         parts = None
     if parts is None or parts.username or parts.fragment or len(url) > 500:
         raise Refused(_("“%(url)s” is no address that Koppel can call. It begins with https://.") % {"url": url[:200]})

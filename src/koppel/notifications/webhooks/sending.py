@@ -15,7 +15,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from koppel.kit.addresses import AddressGuard
-from koppel.kit.http import HttpClient, NetworkFailure, origin_of
+from koppel.kit.http import NOT_CONNECTED, HttpClient, NetworkFailure, origin_of
 from koppel.kit.secrets import SealBroken, Secret
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import DeliveryState, Webhook, WebhookDelivery
@@ -106,6 +106,8 @@ async def _post(http: HttpClient, url: str, keys: Sequence[Secret], one: Webhook
         answer = await http.send("POST", url, allowed_origins=[origin_of(url)], content=body, headers=signed)
     except NetworkFailure as failure:
         return Answer(one.pk, None, failure.code, milliseconds=_since(began))
+    except ValueError:  # an address that is none must not keep the other webhooks from theirs
+        return Answer(one.pk, None, NOT_CONNECTED, milliseconds=_since(began))
     text = answer.body[:500].decode(errors="replace").replace("\0", "")
     after = answer.headers.get("retry-after", "")
     wait = min(int(after), RETRY_AFTER_SECONDS_MAX) if after.isdecimal() and len(after) < 10 else 0
@@ -114,19 +116,37 @@ async def _post(http: HttpClient, url: str, keys: Sequence[Secret], one: Webhook
 
 def _settle(webhook: Webhook, deliveries: Sequence[WebhookDelivery], answers: Sequence[Answer]) -> None:
     now = timezone.now()
+    # Held until this is stored, so that switching it off finds everything that waits.
+    same = Webhook.objects.select_for_update(no_key=True).filter(organisation_id=webhook.organisation_id, pk=webhook.pk)
+    today = same.first()
+    if today is None:
+        return
     own = WebhookDelivery.objects.filter(organisation_id=webhook.organisation_id, state=DeliveryState.CLAIMED)
     for one, answer in zip(deliveries, answers, strict=True):
         values: dict[str, Any] = {"status": answer.status, "reason": answer.reason, "answer": answer.text,
                   "milliseconds": answer.milliseconds}  # fmt: skip
         if answer.accepted:
             values |= {"state": DeliveryState.SENT, "sent_at": now}
+        elif not today.is_active:
+            values |= {"state": DeliveryState.FAILED, "reason": "switched_off"}
+        elif _is_over(one):
+            values |= {"state": DeliveryState.DROPPED, "reason": "healed"}
         elif one.attempts > len(PAUSES):
             values |= {"state": DeliveryState.FAILED}
         else:
             pause = max(PAUSES[one.attempts - 1], timedelta(seconds=answer.retry_after_seconds))
             values |= {"state": DeliveryState.WAITING, "due_at": now + pause}
         own.filter(pk=one.pk).update(**values)
-    _judge(webhook, answers, now)
+    if today.is_active or any(one.accepted for one in answers):
+        _judge(today, answers, now)
+
+
+def _is_over(one: WebhookDelivery) -> bool:
+    """It ended while this message was on its way, and the webhook is told so: what began must not arrive after that."""
+    if one.happening_id is None or one.is_over:
+        return False
+    own = WebhookDelivery.objects.filter(organisation_id=one.organisation_id, webhook_id=one.webhook_id)
+    return own.filter(happening_id=one.happening_id, is_over=True).exists()
 
 
 def _judge(webhook: Webhook, answers: Sequence[Answer], now: datetime) -> None:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
+from koppel.kit.callers import address_of
 from koppel.organisations import directory, invitation_lines, invitations, people
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitation_lines import end_of_day
@@ -23,7 +24,7 @@ from koppel.organisations.models import Invitation, Organisation, User
 from koppel.organisations.pages.people import number
 from koppel.organisations.policy import Actor, Permission, Role
 from koppel.organisations.services import remember_language
-from koppel.web.doors import MemberRequest, address_of, moved_to, public
+from koppel.web.doors import MemberRequest, moved_to, public
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 

@@ -6,11 +6,12 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
+from koppel.kit.callers import address_of
 from koppel.organisations import operators
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import User
 from koppel.organisations.pages.people import number
-from koppel.web.doors import address_of, public
+from koppel.web.doors import public
 
 KEY = "operator_in"
 

@@ -8,11 +8,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
+from koppel.kit.callers import address_of
 from koppel.organisations import single_sign_on
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import User
 from koppel.organisations.oidc import Attempt
-from koppel.web.doors import address_of, public
+from koppel.web.doors import public
 
 KEY = "sign_in_attempt"
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
