@@ -143,3 +143,34 @@ def test_the_shell_reads_a_csv_and_writes_the_list(firm: Firm, tmp_path: Path) -
     assert out.read_text("utf-8-sig").splitlines()[1].endswith(";K2")
     with organisation_scope(boss.organisation_id):
         assert BulkOperation.objects.exclude(state="done").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("patch", "administrations/{id}", {"client_number": "x" * 100}),
+        ("patch", "administrations/{id}/settings", {"values": {"resources": 5}}),
+        ("patch", "administrations/{id}/settings", {"values": {"resources": [["accounts"]]}}),
+        ("post", "templates", {"name": "New", "settings": {"resources": None}}),
+        ("post", "administrations/bulk", {"act": "change", "ids": [1], "asked": {"add": ["x"]}}),
+        ("post", "administrations/bulk", {"act": "change", "ids": [1], "asked": {"add": 5}}),
+        ("post", "administrations/bulk", {"act": "change", "ids": [1], "asked": {"division": "x"}}),
+        ("post", "administrations/bulk", {"act": "change", "ids": [1], "asked": {"reason": ["x"]}}),
+        ("post", "administrations/bulk", {"act": "change", "ids": [1], "asked": {"number": 5}}),
+        ("post", "administrations/bulk", {"act": "change", "ids": [2**70], "asked": {"sector": "A"}}),
+    ],
+)
+def test_what_a_program_writes_by_mistake_is_refused_and_said(
+    firm: Firm, method: str, path: str, body: dict[str, Any]
+) -> None:
+    client = browser_of(firm.boss)
+    address = f"/api/v1/{path.format(id=firm.ids[0])}"
+    answer = getattr(client, method)(address, body, content_type="application/json")
+    assert answer.status_code in (404, 409), answer.content
+    assert answer.json().get("sentence") or answer.json()["error"] == "not_there"
+
+
+def test_nothing_instead_of_a_text_takes_it_away(firm: Firm) -> None:
+    client, address = browser_of(firm.boss), f"/api/v1/administrations/{firm.ids[1]}"
+    assert send(client, "get", address)["client_number"]
+    assert send(client, "patch", address, {"client_number": None})["client_number"] == ""

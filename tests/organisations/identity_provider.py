@@ -32,7 +32,9 @@ class Provider(BaseHTTPRequestHandler):
         if parts.path == "/.well-known/openid-configuration":
             issuer = "http://elsewhere.test" if STATE["fault"] == "issuer" else self.issuer
             ends = {"authorization_endpoint": "/authorize", "token_endpoint": "/token", "jwks_uri": "/keys"}
-            self._say({"issuer": issuer, **{key: self.issuer + path for key, path in ends.items()}})
+            strange = {"no text": {"jwks_uri": 5}, "port": {"token_endpoint": "http://127.0.0.1:99999/token"}}
+            told = {"issuer": issuer, **{key: self.issuer + path for key, path in ends.items()}}
+            self._say(told | strange.get(STATE["fault"], {}))
         elif parts.path == "/keys":
             public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key()))
             self._say({"keys": [{**public, "kid": "one", "use": "sig"}]})
@@ -71,7 +73,7 @@ class Provider(BaseHTTPRequestHandler):
             "aud": "somebody-else" if fault == "audience" else CLIENT_ID,
             "iat": now,
             "exp": now - 600 if fault == "expired" else now + 60,
-            "nonce": "another" if fault == "nonce" else asked["nonce"],
+            "nonce": {"nonce": "another", "strange nonce": "één"}.get(fault, asked["nonce"]),
             **STATE["claims"],
         }
         if fault == "unsigned":

@@ -207,7 +207,7 @@ def test_an_invitation_outside_a_later_rule_is_not_accepted_by_single_sign_on_ei
     assert "addresses of kantoor.nl only" in answer.content.decode()
 
 
-@pytest.mark.parametrize("fault", ["nonce", "audience", "expired", "key", "unsigned", "symmetric"])
+@pytest.mark.parametrize("fault", ["nonce", "strange nonce", "audience", "expired", "key", "unsigned", "symmetric"])
 def test_a_proof_that_does_not_hold_signs_in_nobody(boss: Actor, idp: Idp, fault: str) -> None:
     idp.says()
     configure(boss, idp)
@@ -368,3 +368,12 @@ def test_two_first_sign_ins_at_one_instant_both_come_in(boss: Actor, idp: Idp, i
     assert answers == [(302, "/")] * 2
     with organisation_scope(boss.organisation_id):
         assert SignInSubject.objects.get().membership.user.email == email
+
+
+@pytest.mark.parametrize("fault", ["no text", "port"])
+def test_a_provider_that_describes_itself_in_nonsense_is_refused_with_a_sentence(
+    boss: Actor, idp: Idp, fault: str
+) -> None:
+    idp.says(fault)
+    assert "does not describe itself" in configure(boss, idp)
+    idp.says()

@@ -88,10 +88,11 @@ def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
     problems: dict[str, str] = {}
     for key in settings.keys() - KEYS.keys():
         problems[key] = "unknown"
-    if not set(settings.get("resources", ())) <= set(RESOURCES):
+    resources = settings.get("resources", [])
+    if not isinstance(resources, list | tuple) or any(one not in RESOURCES for one in resources):
         problems["resources"] = "unknown_resource"
     years = settings.get("fiscal_years_back", 0)
-    if not isinstance(years, int) or not 0 <= years <= FISCAL_YEARS_BACK_MAX:
+    if not isinstance(years, int) or isinstance(years, bool) or not 0 <= years <= FISCAL_YEARS_BACK_MAX:
         problems["fiscal_years_back"] = "out_of_range"
     if settings.get("schedule", "off") not in SCHEDULES:
         problems["schedule"] = "unknown_schedule"

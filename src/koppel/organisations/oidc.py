@@ -76,9 +76,12 @@ async def discover(http: HttpClient, issuer: str) -> Endpoints:
     told = _json(await _send(http, "GET", url, {origin_of(url)}), "no_discovery")
     try:
         found = Endpoints(told["issuer"], told["authorization_endpoint"], told["token_endpoint"], told["jwks_uri"])
-    except (KeyError, TypeError):
+        for one in (found.authorization, found.token, found.keys):
+            origin_of(one)
+        issuer_told = found.issuer.rstrip("/")
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise ProviderRefused("no_discovery") from None
-    if found.issuer.rstrip("/") != issuer.rstrip("/"):
+    if issuer_told != issuer.rstrip("/"):
         raise ProviderRefused("other_issuer")
     safe = urlsplit(issuer).scheme
     if any(urlsplit(one).scheme not in ("https", safe) for one in (found.authorization, found.token, found.keys)):
@@ -147,7 +150,7 @@ def checked(id_token: str, keys: Any, issuer: str, client_id: str, nonce: str) -
         )
     except (jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
         raise ProviderRefused("token_refused", type(error).__name__) from None
-    if not secrets.compare_digest(str(claims.get("nonce", "")), nonce):
+    if not secrets.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
         raise ProviderRefused("other_nonce")
     if isinstance(claims["aud"], list) and len(claims["aud"]) > 1 and claims.get("azp") != client_id:
         raise ProviderRefused("token_refused", "azp")

@@ -28,10 +28,7 @@ def check(actor: Actor, asked: Values) -> Values:
     """Keys of `ASSIGNING` and `SETTING`, those given only; division and template None take it away.
 
     Raises `NotThere` for what is not this organisation's, `Refused` when nothing is asked or may not be."""
-    wanted = {key: asked[key] for key in (*ASSIGNING, *SETTING) if key in asked}
-    for key in ("add", "remove"):
-        if key in wanted:
-            wanted[key] = sorted({int(one) for one in wanted[key]})
+    wanted = {key: _understood(key, asked[key]) for key in (*ASSIGNING, *SETTING) if key in asked}
     wanted = {key: value for key, value in wanted.items() if value not in ([], ())}
     if ASSIGNING & wanted.keys():
         actor.require(Permission.IMPORT)
@@ -43,6 +40,23 @@ def check(actor: Actor, asked: Values) -> Values:
         raise Refused(_("The same person cannot be added and taken off."))
     _must_be_ours(actor, wanted)
     return wanted
+
+
+def _understood(key: str, value: Any) -> Any:
+    """Programs may write anything. Raises `Refused` for what is neither an id, ids nor text, as its key wants it."""
+    if key in ("add", "remove") and isinstance(value, list | tuple | set | frozenset) and all(map(_is_id, value)):
+        return sorted(set(value))
+    if key in ("division", "template") and (value is None or _is_id(value)):
+        return value
+    if key in SETTING and (value is None or isinstance(value, str)):
+        text = (value or "").replace("\0", "").strip()
+        if key != "client_number" or len(text) <= CLIENT_NUMBER_MAX:
+            return text
+    raise Refused(_("What is asked for “%s” cannot be understood.") % key)
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def check_asked(actor: Actor, asked: Values) -> Values:

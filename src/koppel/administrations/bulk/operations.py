@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from psycopg.types.json import Jsonb
 
-from koppel.administrations.asked import Asked
+from koppel.administrations.asked import ID_MAX, Asked
 from koppel.administrations.bulk import state
 from koppel.administrations.bulk.acts import Act, Values, Verdict, act_named
 from koppel.administrations.bulk.words import asked_shown, shown
@@ -69,6 +69,8 @@ def preview(actor: Actor, act_key: str, asked: Values, selection: Selection, *, 
     act = act_named(act_key)
     actor.require(act.permission)
     wanted = act.check(actor, asked)
+    if any(not 0 < one <= ID_MAX for one in selection.ids):
+        raise NotThere
     found = list(_selected(actor, selection))
     if not found and not selection.ids:
         raise Refused(_("Tick at least one administration first."))
