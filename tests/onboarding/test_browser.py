@@ -5,12 +5,14 @@ Screenshots of every step stay in `test-output/`; axe-core looks at each.
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connections
 from playwright.sync_api import Browser, CDPSession, Page, Route, expect
 
+import koppel.web
 from koppel.administrations.models import Administration
 from koppel.connections.models import RemoteCompany
 from koppel.kit.tenancy import organisation_scope
@@ -319,6 +321,18 @@ def identify(page: Page, boss: Any, words: dict[str, str], mark: str) -> None:
     expect(page.locator('[data-tally="incomplete"]')).to_have_text("0")
     look(page, f"{mark}-4-complete")
     page.click(".bulkbar button[value=next]")
+
+
+def test_an_empty_cell_of_a_pasted_column_keeps_its_place(browser: Browser) -> None:
+    """Or the number of the next company would be given to this one."""
+    page = browser.new_page()
+    rows = "".join(f'<tr><td><input data-column value="{old}"></td></tr>' for old in ("", "guess", "", ""))
+    page.set_content(f"<table>{rows}</table>")
+    page.add_script_tag(path=Path(koppel.web.__file__).parent / "static/koppel/koppel.js")
+    fields = page.locator("input")
+    paste(page, fields.first, "69599084\r\n\r\n17052456\r\n")
+    assert [one.input_value() for one in fields.all()] == ["69599084", "guess", "17052456", ""]
+    page.close()
 
 
 def paste(page: Page, field: Any, text: str) -> None:

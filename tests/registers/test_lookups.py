@@ -270,3 +270,12 @@ def test_what_a_dead_worker_held_is_handed_out_again(registers: Sandbox, boss: A
 def test_only_a_real_difference_of_names_is_shown(register_name: str, own: str, differs: bool) -> None:
     found = Finding(number("NL", "69599084"), Outcome.FOUND, legal_name=register_name)
     assert found.is_named_otherwise(own) is differs
+
+
+def test_an_answer_that_cannot_be_stored_is_a_trouble_of_that_company_alone(registers: Sandbox, boss: Actor) -> None:
+    registers.control("registers", {"country": "NL", "number": "69599084", "name": "A\0B"})
+    ask(boss, Question("NL", Kind.NUMBER, "69599084"), Question("NL", Kind.NUMBER, "17052456"))
+    with organisation_scope(boss.organisation_id):
+        one = Lookup.objects.get(value="69599084")
+        assert (one.outcome, one.reason, one.attempts) == ("unavailable", "crashed", 1)
+        assert Lookup.objects.get(value="17052456").answered_at

@@ -92,10 +92,21 @@ async def _one(
             await _put_back(runtime, organisation_id, lookup_id, register.name, "waiting", wait)
             return
         answer = await _asked(runtime, register, question)
-    if isinstance(answer, Unavailable):
-        await _unavailable(runtime, organisation_id, lookup_id, register, answer, attempts)
-        return
-    await in_django(lambda: take_in(organisation_id, lookup_id, answer))
+    trouble = (
+        answer if isinstance(answer, Unavailable) else await _taken_in(organisation_id, lookup_id, register, answer)
+    )
+    if trouble is not None:
+        await _unavailable(runtime, organisation_id, lookup_id, register, trouble, attempts)
+
+
+async def _taken_in(organisation_id: int, lookup_id: int, register: Register, answer: Answer) -> Unavailable | None:
+    """None when it is stored. An answer that cannot be is asked for later, and like every trouble not for ever."""
+    try:
+        await in_django(lambda: take_in(organisation_id, lookup_id, answer))
+    except Exception:
+        log.exception("register_answer_not_stored", register=register.name)
+        return Unavailable("crashed", 600)
+    return None
 
 
 async def _asked(runtime: Runtime, register: Register, question: Question) -> Answer | Unavailable:

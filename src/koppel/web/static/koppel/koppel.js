@@ -98,17 +98,17 @@ function showSector(select) {
   if (place) place.hidden = !select.value;
 }
 
-// A column of numbers pasted into one field fills the fields below it.
+// A column of numbers pasted into one field fills the fields below it; an empty cell keeps its place and leaves its field as it is.
 document.addEventListener("paste", (event) => {
   const target = event.target;
   if (target.dataset.column === undefined) return;
-  const lines = event.clipboardData.getData("text").split(/\r?\n/).map((line) => line.trim()).filter(Boolean);
+  const lines = event.clipboardData.getData("text").replace(/\r?\n$/, "").split(/\r?\n/).map((line) => line.trim());
   if (lines.length < 2) return;
   event.preventDefault();
   const column = [...document.querySelectorAll("input[data-column]")].filter((field) => !field.closest("tr").hidden);
   lines.forEach((line, place) => {
     const field = column[column.indexOf(target) + place];
-    if (field) { field.value = line; field.dispatchEvent(new Event("change", { bubbles: true })); }
+    if (field && line) { field.value = line; field.dispatchEvent(new Event("change", { bubbles: true })); }
   });
 });
 
