@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connections
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from koppel.administrations.asked import asked_of_text
-from koppel.administrations.bulk import operations
+from koppel.administrations.bulk import operations, spreadsheet
 from koppel.administrations.bulk.operations import AT_ONCE_MAX, CHUNK_ITEMS, Selection
 from koppel.administrations.models import Administration, Assignment, BulkItem, BulkOperation, Favourite
 from koppel.administrations.tasks import carry_on_bulk
@@ -21,7 +22,7 @@ from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import NotAllowed, Refused
-from koppel.organisations.models import Division, Membership, Organisation
+from koppel.organisations.models import Division, Membership, Organisation, User
 from koppel.organisations.policy import Actor
 from koppel.sync.models import Run
 from tests.administrations.firm import Firm, firm_of
@@ -453,3 +454,16 @@ def test_what_is_activated_without_a_connection_waits_for_one(actor: Any) -> Non
         one.refresh_from_db()
     assert (one.status, one.status_code) == ("blocked", "connection_removed")
     assert "Its connection was removed" in one.status_reason
+
+
+def test_reading_a_csv_asks_the_database_no_more_for_many_lines_than_for_few(firm: Firm, actor: Any) -> None:
+    anna = colleague(actor, firm.boss, "user", "Anna Smit")
+    mail = User.objects.get(pk=anna.user_id).email
+
+    def queries(count: int) -> int:
+        lines = "".join(f"{one};Noord;Standard;{mail}\n" for one in firm.ids[:count])
+        with organisation_scope(firm.boss.organisation_id), CaptureQueriesContext(connection) as asked:
+            assert len(spreadsheet.read(firm.boss, "id;division;template;add\n" + lines).each) == count
+        return len(asked)
+
+    assert queries(20) == queries(2)

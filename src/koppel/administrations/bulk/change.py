@@ -25,9 +25,15 @@ CLIENT_NUMBER_MAX = 60
 
 
 def check(actor: Actor, asked: Values) -> Values:
-    """Keys of `ASSIGNING` and `SETTING`, those given only; division and template None take it away.
+    """As `check_words`. Raises `NotThere` too, for what is not this organisation's."""
+    wanted = dict(check_words(actor, asked))
+    _must_be_ours(actor, wanted)
+    return wanted
 
-    Raises `NotThere` for what is not this organisation's, `Refused` when nothing is asked or may not be."""
+
+def check_words(actor: Actor, asked: Values) -> Values:
+    """Keys of `ASSIGNING` and `SETTING`, those given only; division and template None take it away. Looks nothing up: a file
+    has thousands of lines. Raises `Refused` when it may not be."""
     wanted = {key: _understood(key, asked[key]) for key in (*ASSIGNING, *SETTING) if key in asked}
     wanted = {key: value for key, value in wanted.items() if value not in ([], ())}
     if ASSIGNING & wanted.keys():
@@ -38,7 +44,6 @@ def check(actor: Actor, asked: Values) -> Values:
         raise Refused(_("Choose one of the reasons."))
     if set(wanted.get("add", ())) & set(wanted.get("remove", ())):
         raise Refused(_("The same person cannot be added and taken off."))
-    _must_be_ours(actor, wanted)
     return wanted
 
 

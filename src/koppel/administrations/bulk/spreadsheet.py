@@ -12,7 +12,6 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from koppel.administrations.bulk import change
-from koppel.administrations.errors import NotThere
 from koppel.administrations.folding import folded
 from koppel.administrations.scope import visible_to
 from koppel.organisations.errors import Refused
@@ -160,11 +159,10 @@ class _Book:
             raise _Problem(_("More than one administration answers to this."))
         wanted = {key: self.makers[key](text) for key, text in zip(self.values, cells[1:], strict=False) if text}
         try:
-            return found[0], dict(change.check(self.actor, wanted))
+            # What it names was found in our own lists.
+            return found[0], dict(change.check_words(self.actor, wanted))
         except Refused as refusal:
             raise _Problem(str(refusal)) from None
-        except NotThere:
-            raise _Problem(_("It names something that is not there.")) from None
 
     def _named(self, known: Mapping[str, int], text: str, kind: str) -> int:
         if _plain(text) not in known:
