@@ -166,3 +166,22 @@ def test_merging_templates_gives_the_other_one(actor: Any) -> None:
     with organisation_scope(boss.organisation_id):
         assert Administration.objects.filter(template_id=firm.templates[1]).count() == 6
         assert Template.objects.get(pk=firm.templates[0]).archived_at
+
+
+@pytest.mark.parametrize(
+    ("kind", "module", "name", "values"),
+    [(Division, divisions, "save_division", ()), (Template, templates_of_settings, "save_template", ({},))],
+)
+def test_who_makes_one_gets_that_one_and_not_a_colleagues_of_the_same_moment(
+    actor: Any, monkeypatch: Any, kind: Any, module: Any, name: str, values: tuple[Any, ...]
+) -> None:
+    boss, asked = actor("administrator"), getattr(module, name)
+
+    def and_a_colleague(*given: Any) -> Any:
+        made = asked(*given)
+        kind.objects.create(organisation_id=boss.organisation_id, name="A colleague's")
+        return made
+
+    monkeypatch.setattr(module, name, and_a_colleague)
+    with organisation_scope(boss.organisation_id):
+        assert module.make(boss, "Mine", *values).name == "Mine"

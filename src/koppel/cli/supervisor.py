@@ -18,6 +18,8 @@ from koppel.kit.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
 STEADY_SECONDS = 10
 """A program that ran this long was well; its restart is not counted as another failure."""
 PAUSE_SECONDS_MAX = 30
+DOUBLINGS_MAX = 16
+"""After a night of failures the power itself would be no number that Python can halve."""
 STOP_SECONDS = 8
 TICK_SECONDS = 0.2
 
@@ -135,7 +137,7 @@ class Supervisor:
         now = time.monotonic()
         if now - program.started_at > STEADY_SECONDS:
             program.failures = 0
-        pause = min(PAUSE_SECONDS_MAX, 0.5 * 2**program.failures - 0.5)
+        pause = min(PAUSE_SECONDS_MAX, 0.5 * 2 ** min(program.failures, DOUBLINGS_MAX) - 0.5)
         if now - program.started_at < pause:
             return
         code = program.process.returncode if program.process is not None else None

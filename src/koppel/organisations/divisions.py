@@ -51,8 +51,7 @@ def division_named(actor: Actor, division_id: int) -> Division:
 
 def make(actor: Actor, name: str) -> Division:
     """Raises `Refused` when the name is taken or empty."""
-    save_division(actor, None, name)
-    return Division.objects.filter(organisation_id=actor.organisation_id).latest("pk")
+    return division_named(actor, save_division(actor, None, name))
 
 
 def change(

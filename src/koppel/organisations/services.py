@@ -17,19 +17,19 @@ def remember_language(user_id: int, language: str) -> None:
     User.objects.filter(pk=user_id).update(language=language)
 
 
-def save_division(actor: Actor, division_id: int | None, name: str, *, archived: bool = False) -> None:
-    """Make, rename or archive a division. Raises `Refused`."""
+def save_division(actor: Actor, division_id: int | None, name: str, *, archived: bool = False) -> int:
+    """Make, rename or archive a division; its id. Raises `Refused`."""
     actor.require(Permission.PEOPLE)
-    _save_named(actor, Division, division_id, name, archived, {})
+    return _save_named(actor, Division, division_id, name, archived, {})
 
 
 def save_template(
     actor: Actor, template_id: int | None, name: str, settings: Mapping[str, Any], *, archived: bool = False
-) -> None:
-    """Make, change or archive a template. Raises `Refused`."""
+) -> int:
+    """Make, change or archive a template; its id. Raises `Refused`."""
     actor.require(Permission.PEOPLE)
     refuse_problems(settings)
-    _save_named(actor, Template, template_id, name, archived, {"settings": dict(settings)})
+    return _save_named(actor, Template, template_id, name, archived, {"settings": dict(settings)})
 
 
 def change_organisation(actor: Actor, *, name: str, settings: Mapping[str, Any]) -> None:
@@ -60,7 +60,7 @@ def _save_named(
     name: str,
     archived: bool,
     values: dict[str, Any],
-) -> None:
+) -> int:
     name = _clean(name)[:120]
     own = kind._default_manager.filter(organisation_id=actor.organisation_id)
     if not name:
@@ -71,9 +71,10 @@ def _save_named(
     if key is None:
         made = kind._default_manager.create(organisation_id=actor.organisation_id, **values)
         _record(actor, f"{kind.__name__.lower()}.made", kind.__name__.lower(), made.pk, name, {})
-    else:
-        own.filter(pk=key).update(**values)
-        _record(actor, f"{kind.__name__.lower()}.changed", kind.__name__.lower(), key, name, {"archived": archived})
+        return int(made.pk)
+    own.filter(pk=key).update(**values)
+    _record(actor, f"{kind.__name__.lower()}.changed", kind.__name__.lower(), key, name, {"archived": archived})
+    return key
 
 
 def _record(actor: Actor, act: str, kind: str, key: int, name: str, details: dict[str, Any]) -> None:

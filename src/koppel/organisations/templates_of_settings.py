@@ -49,8 +49,7 @@ def template_named(actor: Actor, template_id: int) -> Template:
 
 def make(actor: Actor, name: str, settings: Mapping[str, Any]) -> Template:
     """Raises `Refused`."""
-    save_template(actor, None, name, settings)
-    return Template.objects.filter(organisation_id=actor.organisation_id).latest("pk")
+    return template_named(actor, save_template(actor, None, name, settings))
 
 
 def preview(actor: Actor, template_id: int, settings: Mapping[str, Any]) -> Effects:
