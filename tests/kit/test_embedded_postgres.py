@@ -90,6 +90,16 @@ def test_a_stale_pid_file_that_names_a_living_stranger_does_not_stop_the_start(t
         assert remembered(server) == [("ledger",)]
 
 
+@pytest.mark.parametrize("text", ["", "rubbish\n"])
+def test_a_pid_file_that_was_never_finished_does_not_stop_the_start(tmp_path: Path, text: str) -> None:
+    """The power went, or the disk was full, while it was written."""
+    with EmbeddedPostgres(tmp_path / "postgres"):
+        pass
+    (tmp_path / "postgres" / "cluster" / "postmaster.pid").write_text(text)
+    with EmbeddedPostgres(tmp_path / "postgres") as server:
+        assert server.pid
+
+
 def test_a_directory_in_use_is_refused_in_one_sentence(server: EmbeddedPostgres) -> None:
     with pytest.raises(DataDirectoryInUse, match=r"is in use by another Koppel .* choose another with --data-dir"):
         EmbeddedPostgres(server.data_dir).start()

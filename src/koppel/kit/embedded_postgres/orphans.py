@@ -13,16 +13,19 @@ ORPHAN_SECONDS = 30
 
 
 def clear_stale_pid_file(cluster: Path) -> None:
-    """Stop a server that outlived the Koppel that started it, and remove a pid file that names a dead or foreign process.
+    """Stop a server that outlived the Koppel that started it, and remove a pid file that names a dead or foreign process, or
+    nobody, because the power went while it was written.
 
     PostgreSQL itself refuses to start when the number in the file now belongs to any living process of ours. Its shared
     memory is checked separately, by the directory, so children that are still ending are not overlooked."""
     file = cluster / "postmaster.pid"
     try:
         pid = int(file.read_text().split("\n", 1)[0])
-    except (FileNotFoundError, ValueError):
+    except FileNotFoundError:
         return
-    if _serves(pid, cluster):
+    except ValueError:
+        pid = _server_of(cluster)
+    if pid and _serves(pid, cluster):
         _stop_orphan(pid, cluster)
     file.unlink(missing_ok=True)
 
@@ -35,6 +38,18 @@ def _stop_orphan(pid: int, cluster: Path) -> None:
         if time.monotonic() > deadline:
             raise StartFailed(f"An older server (process {pid}) still runs in {cluster} and does not stop.")
         time.sleep(0.05)
+
+
+def _server_of(cluster: Path) -> int:
+    """The process that serves this cluster, whatever its pid file says; 0 when there is none."""
+    pids = (int(one) for one in _living() if one.isdecimal())
+    return next((pid for pid in pids if f"postgres -D {cluster} " in _command_line(pid)), 0)
+
+
+def _living() -> list[str]:
+    if Path("/proc/self/cmdline").exists():
+        return [one.name for one in Path("/proc").iterdir()]
+    return subprocess.run(["ps", "-A", "-o", "pid="], capture_output=True, text=True, check=False).stdout.split()
 
 
 def _serves(pid: int, cluster: Path) -> bool:
