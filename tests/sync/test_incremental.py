@@ -1,5 +1,7 @@
 """What a sync costs and finds when little has changed at the source, and what a full comparison proves."""
 
+import asyncio
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -221,6 +223,34 @@ def test_a_stamp_from_the_future_hides_nothing(synced: Synced) -> None:
         from koppel.connectors.visma_net.reading import newer
 
         assert newer("2019-12-31T10:00:00", "2099-01-01T00:00:00", "2019-12-31T11:00:00") == "2019-12-31T11:00:00"
+
+
+@pytest.mark.parametrize("resource", ["entries", "balances"])
+def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource: str) -> None:
+    """It is in each answer from then on; the next read of changes must begin later all the same."""
+    from koppel.connectors.visma_net import periods
+    from koppel.connectors.visma_net.reading import Cursor
+    from koppel.kit.http import Response
+
+    class Answering:
+        addresses = {"api": "http://vendor"}
+        consent_mode = "service"
+        company = None
+
+        async def send(self, *_call: Any, **_more: Any) -> Response:
+            stamps = ["2026-03-04T10:00:00", "2099-01-01T00:00:00"]
+            rows = [
+                {"module": "GL", "batchNumber": str(number), "account": {"number": "1"}, "subaccountId": str(number),
+                 "financialPeriod": "202603", "lastModifiedDateTime": stamp}
+                for number, stamp in enumerate(stamps)
+            ]  # fmt: skip
+            return Response(200, {"content-type": "application/json"}, json.dumps(rows).encode())
+
+    at = Cursor(since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", floor="2026-03-04T09:00:00")
+    with clock_set_to(datetime(2026, 3, 4, 15, tzinfo=UTC)):
+        page = asyncio.run(periods.read(Answering(), resource, at))  # type: ignore[arg-type]
+    assert len(page.records) == 2
+    assert '"newest":"2026-03-04T10:00:00"' in str(page.checkpoint)
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def _entries(body: bytes, period: str) -> Found:
     raws: list[msgspec.Raw] = parse(body, list[msgspec.Raw])
     found: dict[str, Record] = {}
     rejected: list[Rejected] = []
-    count, newest = 0, ""
+    count, stamps = 0, [""]
     meta = totals(map(bytes, raws), len(raws))
     last = len(raws) - 1
     for place, raw in enumerate(raws):
@@ -112,7 +112,7 @@ def _entries(body: bytes, period: str) -> Found:
         try:
             head = _head.decode(payload)
             lines = head.journalTransactionLines or []
-            newest = max(newest, head.lastModifiedDateTime or "")
+            stamps.append(head.lastModifiedDateTime or "")
             record = _entry(payload, head, lines, period, is_whole=0 < place < last)
         except (ValueError, msgspec.DecodeError) as error:
             rejected.append(unreadable(payload, error))
@@ -120,7 +120,7 @@ def _entries(body: bytes, period: str) -> Found:
         known = found.get(record.external_id)
         count += len({one.external_id for one in record.children} - _keys(known)) if known else len(record.children)
         found[record.external_id] = _merged(known, record) if known else record
-    return Found(list(found.values()), rejected, meta, count, newest)
+    return Found(list(found.values()), rejected, meta, count, newer(*stamps))
 
 
 def _entry(payload: bytes, head: _Head, lines: list[msgspec.Raw], period: str, *, is_whole: bool) -> Record:
@@ -183,7 +183,7 @@ def _balances(body: bytes, _period: str) -> Found:
     meta = totals(
         (b'{"metadata":' + bytes(item["metadata"]) + b"}" for item in items if "metadata" in item), len(items)
     )
-    newest = max((text(one.get("lastModifiedDateTime")) for one in items), default="")
+    newest = newer("", *(text(one.get("lastModifiedDateTime")) for one in items))
     return Found(list(found.values()), rejected, meta, len(found) + len(rejected), newest)
 
 
