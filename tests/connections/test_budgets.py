@@ -172,3 +172,34 @@ def budget_writes(addresses: Addresses) -> int:
             "SELECT n_tup_upd + n_tup_ins FROM pg_stat_user_tables WHERE relname = 'connections_budget'"
         ).fetchone()
         return int(row[0]) if row else 0
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (200, {**HOURLY, "x-ratelimit-remaining": "9", "x-ratelimit-reset": "inf"}),
+        (429, {"retry-after": "inf"}),
+        (429, {"retry-after": "1e400"}),
+    ],
+)
+def test_an_absurd_answer_does_not_close_a_company_for_ever(
+    clean_database: None, status: int, headers: dict[str, str]
+) -> None:
+    """Nor those that ask in the same breath."""
+
+    async def story(made: list[Runtime]) -> None:
+        here, other = Budgets(made[0].database), Budgets(made[1].database)
+        odd, well = Key(1, "odd"), Key(1, "well")
+        await here.spend(odd, 1)
+        here.answered(odd, 1, Response(status, headers, b""))
+        await here.close()
+        refused, granted = await asyncio.gather(other.spend(odd, 1), other.spend(well, 1), return_exceptions=True)
+        assert granted is None
+        if status == 200:
+            assert refused is None
+        else:
+            assert isinstance(refused, RateLimited)
+            assert 0 < refused.retry_after_seconds <= 86_400
+        await other.close()
+
+    in_workers(story, 2)

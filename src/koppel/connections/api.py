@@ -126,7 +126,7 @@ def connection(request: MemberRequest, connection_id: int) -> ConnectionOut:
 def events(request: MemberRequest, connection_id: int) -> list[EventOut]:
     """The timeline, newest first, at most 100."""
     request.actor.require(Permission.IMPORT)
-    found = queries.timeline(queries.connection_for(request.actor, connection_id))
+    found = queries.timeline(request.actor, queries.connection_for(request.actor, connection_id))
     return [
         EventOut(kind=one.kind, at=one.at, until=one.until, times=one.times, by=one.actor_name, facts=one.facts)
         for one in found

@@ -6,6 +6,7 @@ more than the answer of a call under way: a company without calls raises `RateLi
 """
 
 import asyncio
+import math
 import os
 import socket
 import time
@@ -34,6 +35,8 @@ APP_ERRORS_MAX = 60
 """So many failed calls a minute through one app registration, over all companies, say that the vendor is down."""
 TOO_MANY_REQUESTS, SERVER_ERROR = 429, 500
 RETRY_SECONDS_DEFAULT = 60.0
+SECONDS_MAX = 86_400.0
+"""What a vendor states is believed for a day at most: an absurd number must not close a company for ever."""
 EPOCH = 1_000_000_000
 
 before_call: ContextVar[Callable[[], None] | None] = ContextVar("before_call", default=None)
@@ -300,10 +303,10 @@ def _readings(headers: Mapping[str, str]) -> dict[str, Reading]:
         reset = float(headers["x-ratelimit-reset"])
     except (KeyError, ValueError):
         return {}
-    seconds = reset - time.time() if reset > EPOCH else reset
-    return {
-        headers.get("x-ratelimit-policy", ""): Reading(limit, max(0, remaining), time.monotonic() + max(0.0, seconds))
-    }
+    if not math.isfinite(reset):
+        return {}
+    seconds = min(max(0.0, reset - time.time() if reset > EPOCH else reset), SECONDS_MAX)
+    return {headers.get("x-ratelimit-policy", ""): Reading(limit, max(0, remaining), time.monotonic() + seconds)}
 
 
 def _dated(told: Report, offset: float) -> Report:
@@ -315,7 +318,7 @@ def _dated(told: Report, offset: float) -> Report:
 
 def _seconds(text: str, default: float) -> float:
     try:
-        return max(1.0, float(text))
+        return min(max(1.0, float(text)), SECONDS_MAX)
     except ValueError:
         return default
 

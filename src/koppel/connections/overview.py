@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from koppel.connections.dependants import without_hidden
@@ -19,6 +19,7 @@ from koppel.issues.models import Issue
 from koppel.organisations.policy import Actor
 
 LOST = Q(grant__lost_at__isnull=False)
+TROUBLED = ~Q(unreachable_code="") | Q(listed_at=None)
 ROWS_MAX = 500
 
 
@@ -83,12 +84,15 @@ def broken(actor: Actor, system: str = "") -> list[Card]:
 def company_rows(actor: Actor, connection: Connection) -> list[CompanyRow]:
     """The imported companies that exist for the actor, with their health, troubled ones first. At most `ROWS_MAX`."""
     imported = without_hidden(actor, _imported([connection])).select_related("grant")
-    named = imported.values_list("pk", "administrations__pk", "administrations__name", "administrations__status")
-    facts = {row[0]: row[1:] for row in named}
+    shown = list(
+        imported.annotate(needs_somebody=_needs_somebody()).order_by("-needs_somebody", "name", "pk")[:ROWS_MAX]
+    )
+    named = imported.filter(pk__in=[one.pk for one in shown])
+    told = named.values_list("pk", "administrations__pk", "administrations__name", "administrations__status")
+    facts = {row[0]: row[1:] for row in told}
     changes = _changes(connection.organisation_id, [row[0] for row in facts.values()])
     rows = [
-        CompanyRow(one, *facts[one.pk], *_health(connection, one), changes.get(facts[one.pk][0], []))
-        for one in imported.order_by("name", "pk")[:ROWS_MAX]
+        CompanyRow(one, *facts[one.pk], *_health(connection, one), changes.get(facts[one.pk][0], [])) for one in shown
     ]
     return sorted(rows, key=lambda row: row.health == "ok" and not row.changes)
 
@@ -110,15 +114,24 @@ def _card(connection: Connection, days: list[Day], ends: datetime | None, counte
     return Card(connection, title, days, ends, count, waiting, troubled, reason)
 
 
+def _needs_somebody() -> Any:
+    """Whether a row is one of those that come first."""
+    changed = Issue.objects.filter(
+        organisation_id=OuterRef("organisation_id"), subject_kind="administration", subject_id=OuterRef("administrations"),
+        code__in=set(CHANGES.values()), resolved_at=None,
+    )  # fmt: skip
+    troubled = TROUBLED | LOST | Q(failing_since__isnull=False)
+    return ExpressionWrapper(troubled | Exists(changed), output_field=BooleanField())
+
+
 def _counts(connections: Sequence[Connection]) -> Iterable[Mapping[str, Any]]:
-    troubled = ~Q(unreachable_code="") | Q(listed_at=None)
     return (
         _imported(connections)
         .values("connection_id")
         .annotate(
             count=Count("pk", distinct=True),
             waiting=Count("pk", filter=LOST, distinct=True),
-            troubled=Count("pk", filter=troubled & ~LOST, distinct=True),
+            troubled=Count("pk", filter=TROUBLED & ~LOST, distinct=True),
         )
         .order_by()
     )

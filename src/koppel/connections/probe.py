@@ -5,8 +5,9 @@ from time import monotonic
 
 from koppel.audit.services import record
 from koppel.connections import runtime
+from koppel.connections.dependants import without_hidden
 from koppel.connections.identity import note_described, note_unreachable
-from koppel.connections.models import Connection
+from koppel.connections.models import Connection, RemoteCompany
 from koppel.connections.services import own_connection
 from koppel.connections.sessions import Runtime, describing_session, listing_session
 from koppel.connector.errors import ConnectorError, ConsentLost, NotConsented, SetupMissing
@@ -18,7 +19,8 @@ from koppel.organisations.policy import Actor, Permission
 
 @dataclass(frozen=True)
 class Probe:
-    """`code` '' when the vendor answered; else the stable word of what it did, with `sentence` for a person."""
+    """`code` '' when the vendor answered; else the stable word of what it did, with `sentence` for a person. `company` is ''
+    where a list was asked for, or where the actor may not read the name."""
 
     connection: int
     answered: bool
@@ -62,11 +64,13 @@ def probe(actor: Actor, connection_id: int) -> Probe:
             actor.organisation_id, actor.audit, "connection.probed", subject=("connection", own.pk, own.account)
         )  # fmt: skip
 
-    async def call(made: Runtime) -> tuple[str, int, ConnectorError | None]:
+    async def call(made: Runtime) -> tuple[int | None, int, ConnectorError | None]:
         return await probe_once(made, actor.organisation_id, connection_id)
 
-    company, milliseconds, error = runtime.run(call)
+    company_id, milliseconds, error = runtime.run(call)
     with organisation_scope(actor.organisation_id):
+        own_companies = RemoteCompany.objects.filter(connection_id=connection_id, pk=company_id or 0)
+        company = without_hidden(actor, own_companies).values_list("name", flat=True).first() or ""
         state = Connection.objects.values_list("state", flat=True).get(pk=connection_id)
     return Probe(
         connection_id, error is None, state, company, milliseconds, error.code if error else "", str(error or "")
@@ -74,7 +78,7 @@ def probe(actor: Actor, connection_id: int) -> Probe:
 
 
 _ONE_COMPANY = """
-SELECT c.connector, r.id, r.name, g.id
+SELECT c.connector, r.id, g.id
   FROM connections_connection c
   LEFT JOIN connections_grant g ON g.connection_id = c.id AND g.organisation_id = c.organisation_id
         AND g.lost_at IS NULL AND NOT g.is_candidate
@@ -86,13 +90,15 @@ SELECT c.connector, r.id, r.name, g.id
 """
 
 
-async def probe_once(made: Runtime, organisation_id: int, connection_id: int) -> tuple[str, int, ConnectorError | None]:
-    """Describe the company that answered last; without one, list. (company's name, milliseconds, what went wrong)."""
+async def probe_once(
+    made: Runtime, organisation_id: int, connection_id: int
+) -> tuple[int | None, int, ConnectorError | None]:
+    """Describe the company that answered last; without one, list. (company's id, milliseconds, what went wrong)."""
     async with made.database.scoped(organisation_id) as database:
         row = await (await database.execute(_ONE_COMPANY, [connection_id])).fetchone()
-    if row is None or row[3] is None:
-        return "", 0, ConsentLost("no_grant", "Nobody is signed in for this connection.")
-    key, company_id, name, grant_id = row
+    if row is None or row[2] is None:
+        return None, 0, ConsentLost("no_grant", "Nobody is signed in for this connection.")
+    key, company_id, grant_id = row
     began = monotonic()
     error: ConnectorError | None = None
     try:
@@ -107,4 +113,4 @@ async def probe_once(made: Runtime, organisation_id: int, connection_id: int) ->
             await in_django(lambda: note_unreachable(organisation_id, company_id, refused))
     except ConnectorError as failure:
         error = failure
-    return name or "", round((monotonic() - began) * 1000), error
+    return company_id, round((monotonic() - began) * 1000), error

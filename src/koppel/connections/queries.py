@@ -42,10 +42,12 @@ def connection_for(actor: Actor, connection_id: int) -> Connection:
     return one
 
 
-def timeline(connection: Connection, limit: int = 100) -> list[ConnectionEvent]:
-    """The newest first. Renewals of tokens are one line, made from what the grants know: how often, and when last."""
+def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[ConnectionEvent]:
+    """The newest first, without what happened to companies that do not exist for the actor. Renewals of tokens are one line,
+    made from what the grants know: how often, and when last."""
     own = connection.events.filter(organisation_id=connection.organisation_id)
-    found = list(own.order_by("-at", "-pk")[:limit])
+    hidden = _hidden_names(actor, connection)
+    found = [_without(one, hidden) for one in own.order_by("-at", "-pk")[:limit] if not _is_about(one, hidden)]
     grants = connection.grants.filter(organisation_id=connection.organisation_id).values_list("generation", "issued_at")
     signed_in = own.filter(kind__in=["reconnected", "owner_changed"]).count()
     times = sum(generation - 1 for generation, _issued_at in grants) - signed_in
@@ -53,6 +55,23 @@ def timeline(connection: Connection, limit: int = 100) -> list[ConnectionEvent]:
         last = max(issued_at for _generation, issued_at in grants)
         found.append(ConnectionEvent(kind="refreshed", at=last, times=times, connection=connection))
     return sorted(found, key=lambda one: one.at, reverse=True)
+
+
+def _hidden_names(actor: Actor, connection: Connection) -> set[str]:
+    """What the companies of the connection are called of which the actor may not read the name."""
+    own = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, connection=connection)
+    hidden = own.exclude(pk__in=without_hidden(actor, own).values("pk"))
+    return {name for names in hidden.values_list("name", "legal_name") for name in names if name}
+
+
+def _is_about(event: ConnectionEvent, names: set[str]) -> bool:
+    return any(event.facts.get(fact) in names for fact in ("name", "old", "new"))
+
+
+def _without(event: ConnectionEvent, names: set[str]) -> ConnectionEvent:
+    if names and (told := event.facts.get("companies")):
+        event.facts = {**event.facts, "companies": ", ".join(one for one in str(told).split(", ") if one not in names)}
+    return event
 
 
 def listed_companies(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":

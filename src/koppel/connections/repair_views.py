@@ -80,7 +80,9 @@ def probe(request: MemberRequest, connection_id: int) -> HttpResponse:
         raise Http404 from None
     if found.answered:
         facts = {"company": found.company, "milliseconds": found.milliseconds}
-        messages.success(request, _("It works: %(company)s answered in %(milliseconds)d ms.") % facts)
+        named = _("It works: %(company)s answered in %(milliseconds)d ms.")
+        unnamed = _("It works: the accounting system answered in %(milliseconds)d ms.")
+        messages.success(request, (named if found.company else unnamed) % facts)
     else:
         messages.error(request, _("It does not work now: %s") % _(found.sentence))
     return _to(connection_id)

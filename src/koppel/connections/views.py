@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from koppel.connections import browser, consent, ownership, queries, services
 from koppel.connections import overview as pages
+from koppel.connections.dependants import without_hidden
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.listing import refresh_companies
 from koppel.connections.models import ConsentPurpose
@@ -53,9 +54,9 @@ def detail(request: MemberRequest, connection_id: int) -> HttpResponse:
         "card": pages.card_of(one),
         "connection": one,
         "needs": str(connectors()[one.connector].descriptor.needs) if one.connector in connectors() else "",
-        "events": queries.timeline(one),
+        "events": queries.timeline(request.actor, one),
         "rows": pages.company_rows(request.actor, one),
-        "companies": queries.companies_of(request.actor, one).count(),
+        "companies": without_hidden(request.actor, queries.companies_of(request.actor, one)).count(),
         "listed": queries.listed_companies(request.actor, one) if may else [],
         "others": [m for m in ownership.possible_owners(request.actor) if m.pk != one.owner_id] if may else [],
         "issues": open_issues(one.organisation_id, "connection", [one.pk]).get(one.pk, []),

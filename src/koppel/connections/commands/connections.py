@@ -70,7 +70,7 @@ def show(connection: One, person: AsPerson = "", organisation: OfOrganisation = 
         ]  # fmt: skip
         timeline = [
             {"at": event.at, "until": event.until, "kind": event.kind, "times": event.times, "by": event.actor_name}
-            for event in queries.timeline(one)
+            for event in queries.timeline(actor, one)
         ]
     if as_json:
         print_json({"connection": line.__dict__, "administrations": companies, "timeline": timeline})

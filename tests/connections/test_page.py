@@ -1,0 +1,82 @@
+"""What a connection's page, REST and the shell show of its companies, and to whom."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from koppel.administrations import access
+from koppel.connections import overview
+from koppel.connections.identity import note_unreachable
+from koppel.connections.models import RemoteCompany
+from koppel.connections.overview import company_rows
+from koppel.connections.timeline import begin_event
+from koppel.connector.errors import NotConsented
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.models import Organisation, User
+from koppel.organisations.policy import Actor
+from tests.connections.office import imported, now_of
+from tests.fixtures.stack import Connected, MakeConnected
+
+
+@pytest.fixture
+def anna(connected: MakeConnected) -> Connected:
+    return connected()
+
+
+@pytest.fixture
+def piet(anna: Connected, actor: Any) -> Actor:
+    with installation_scope("test"):
+        firm = Organisation.objects.get(pk=anna.actor.organisation_id)
+    return actor("administrator", firm, "Piet Jansen")  # type: ignore[no-any-return]
+
+
+def browser_of(person: Actor) -> Client:
+    browser = Client()
+    browser.force_login(User.objects.get(pk=person.user_id))
+    return browser
+
+
+def test_of_many_the_troubled_ones_are_shown(anna: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five hundred fit the page; the one that needs somebody is the last by name."""
+    monkeypatch.setattr(overview, "ROWS_MAX", 2)
+    imported(anna, 4)
+    organisation_id = anna.actor.organisation_id
+    with organisation_scope(organisation_id):
+        last = (
+            RemoteCompany.objects.filter(administrations__isnull=False)
+            .order_by("-name")
+            .values_list("pk", flat=True)[0]
+        )
+    note_unreachable(organisation_id, last, NotConsented("no_role", "No role."))
+    with organisation_scope(organisation_id):
+        rows = company_rows(anna.actor, now_of(anna))
+    assert [row.health for row in rows] == ["unreachable", "ok"]
+    assert rows[0].company.pk == last
+
+
+def test_a_restricted_administration_is_not_named_by_probe_or_timeline(anna: Connected, piet: Actor) -> None:
+    """It exists for the people named on it; Piet is an Administrator and is not."""
+    (secret,) = imported(anna, 1)
+    organisation_id = anna.actor.organisation_id
+    with organisation_scope(organisation_id):
+        access.set_access(anna.actor, secret.pk, restricted=True, membership_ids=[anna.actor.membership_id])
+        RemoteCompany.objects.exclude(pk=secret.remote_company_id).update(listed_at=None)
+        name = RemoteCompany.objects.get(pk=secret.remote_company_id).name
+    own = f"/connections/{anna.connection.pk}/"
+    for person, sees in ((anna.actor, True), (piet, False)):
+        page = browser_of(person).post(f"{own}probe", follow=True).content.decode()
+        assert "It works" in page
+        assert (f"{name} answered" in page) is sees
+        told = browser_of(person).post(f"/api/v1{own}probe".rstrip("/")).json()
+        assert (told["company"] == name) is sees
+    note_unreachable(organisation_id, secret.remote_company_id, NotConsented("no_role", "No role."))
+    with organisation_scope(organisation_id):
+        begin_event(now_of(anna), "partly_lost", {"companies": f"{name}, Known B.V."})
+    for person, sees in ((anna.actor, True), (piet, False)):
+        page = browser_of(person).get(own).content.decode()
+        assert ("No access to" in page) is sees
+        assert "Known B.V." in page
+        assert ("1 company" in page) is sees, "counts leave it out too"
+        assert (name in page) is sees
+        assert (name in browser_of(person).get(f"/api/v1{own}events").content.decode()) is sees
