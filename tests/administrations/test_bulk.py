@@ -467,3 +467,20 @@ def test_reading_a_csv_asks_the_database_no_more_for_many_lines_than_for_few(fir
         return len(asked)
 
     assert queries(20) == queries(2)
+
+
+def test_what_another_tab_started_meanwhile_is_not_thrown_away(firm: Firm, monkeypatch: Any) -> None:
+    boss, asked = firm.boss, operations.operation_for
+    with organisation_scope(boss.organisation_id):
+        draft = operations.preview(boss, "change", {"sector": "Q"}, Selection(ids=firm.ids))
+
+        def started_meanwhile(actor: Actor, operation_id: int) -> BulkOperation:
+            monkeypatch.setattr(operations, "operation_for", asked)
+            seen = asked(actor, operation_id)
+            operations.start(actor, operation_id)
+            return seen
+
+        monkeypatch.setattr(operations, "operation_for", started_meanwhile)
+        operations.discard(boss, draft.pk)
+        assert operations.operation_for(boss, draft.pk).state == "done"
+    assert len(results(boss, draft)) == len(firm.ids)

@@ -11,6 +11,7 @@ from koppel.notifications.models import Arrangement, Notice, Preference
 from koppel.notifications.sign_ins import browser_of
 from koppel.organisations.models import Organisation, User
 from koppel.organisations.policy import Actor
+from tests.fixtures.forms import form_of
 from tests.fixtures.people import PASSWORD, signed_in
 from tests.notifications.firm import NEWS, TROUBLE, happens, is_over, told
 
@@ -130,3 +131,13 @@ def test_browsers_are_named_as_people_name_them() -> None:
     assert browser_of(EDGE) == "Edge, Windows"
     assert browser_of("curl/8.1") == "curl/8.1"
     assert browser_of("") == "–"
+
+
+def test_what_came_after_the_page_was_opened_is_not_marked_as_read_with_the_rest(anna: Actor, browser: Client) -> None:
+    happens(anna, NEWS, administrations={1: {"name": "First"}})
+    form = form_of(page(browser))
+    happens(anna, NEWS, "two", administrations={2: {"name": "Second"}})
+    browser.post("/notices/read", {"query": "", "newest": form.get("newest", [""])[0]})
+    unread = page(browser, "/notices/?show=unread")
+    assert "Second" in unread
+    assert "First" not in unread

@@ -60,6 +60,11 @@ def notice_for(actor: Actor, notice_id: int) -> Notice | None:
     return own.filter(pk=notice_id).first()
 
 
+def newest_id(actor: Actor) -> int:
+    """0 when there is none."""
+    return _own(actor).order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
 def unread_count(actor: Actor) -> int:
     return _own(actor).filter(read_at=None).count()
 

@@ -35,11 +35,13 @@ def notify(
     deliver(happening, people)
 
 
-def mark_read(actor: Actor, notice_ids: Iterable[int] | None = None) -> int:
-    """Mark the actor's own notices as read; all of them when none is named."""
+def mark_read(actor: Actor, notice_ids: Iterable[int] | None = None, *, up_to: int | None = None) -> int:
+    """Mark the actor's own notices as read; all of them when none is named, or all that there were `up_to` this one."""
     own = Notice.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id, read_at=None)
     if notice_ids is not None:
         own = own.filter(pk__in=list(notice_ids))
+    if up_to is not None:
+        own = own.filter(pk__lte=up_to)
     return own.update(read_at=timezone.now())
 
 

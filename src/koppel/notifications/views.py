@@ -23,6 +23,7 @@ def listing(request: MemberRequest) -> HttpResponse:
     """The newest first; `?show=unread` and `?event=` narrow it down."""
     asked = request.GET
     number = int(asked["page"]) if asked.get("page", "").isdecimal() and len(asked["page"]) < 7 else 1
+    newest = queries.newest_id(request.actor)
     page = queries.page_of(
         request.actor,
         event=asked.get("event", "").replace("\0", "")[:60],
@@ -31,7 +32,13 @@ def listing(request: MemberRequest) -> HttpResponse:
     )
     query = request.GET.copy()
     query.pop("page", None)
-    context = {"page": page, "kinds": queries.kinds_of(request.actor), "asked": asked, "query": query.urlencode()}
+    context = {
+        "page": page,
+        "kinds": queries.kinds_of(request.actor),
+        "asked": asked,
+        "query": query.urlencode(),
+        "newest": newest,
+    }
     return render(request, "notifications/list.html", context | {"place": "notices"})
 
 
@@ -42,7 +49,10 @@ def read(request: MemberRequest) -> HttpResponse:
     if unread.isdecimal():
         mark_unread(request.actor, int(unread))
     else:
-        mark_read(request.actor, [int(one)] if one.isdecimal() else None)
+        newest = request.POST.get("newest", "")
+        # All that the page could know of: what came since has been read by nobody.
+        up_to = int(newest) if newest.isdecimal() and len(newest) < 19 else None
+        mark_read(request.actor, [int(one)] if one.isdecimal() else None, up_to=up_to)
     query = request.POST.get("query", "")
     return HttpResponseRedirect(f"/notices/?{query}" if query and "\n" not in query else "/notices/")
 

@@ -147,11 +147,10 @@ def undo(actor: Actor, operation_id: int) -> bool:
 
 
 def discard(actor: Actor, operation_id: int) -> None:
-    """Throw a draft away."""
+    """Throw a draft away; what was started meanwhile in another tab goes on."""
     operation = operation_for(actor, operation_id)
-    if operation.state == BulkState.DRAFT:
-        operation.items.filter(organisation_id=actor.organisation_id).delete()
-        operation.delete()
+    own = BulkOperation.objects.filter(organisation_id=actor.organisation_id, pk=operation.pk, state=BulkState.DRAFT)
+    _throw_away(own)
 
 
 def carry_on(organisation_id: int, operation_id: int) -> bool:
@@ -222,8 +221,14 @@ def forget_drafts() -> int:
     old = BulkOperation.objects.filter(
         state=BulkState.DRAFT, created_at__lt=timezone.now() - timedelta(hours=DRAFT_HOURS)
     )
-    BulkItem.objects.filter(operation__in=old.values("pk")).delete()
-    return old.delete()[0]
+    return _throw_away(old)
+
+
+def _throw_away(drafts: "QuerySet[BulkOperation]") -> int:
+    """Held first, so that nobody starts one whose items are going."""
+    ids = list(drafts.select_for_update(no_key=True).values_list("pk", flat=True))
+    BulkItem.objects.filter(operation__in=ids).delete()
+    return BulkOperation.objects.filter(pk__in=ids).delete()[0]
 
 
 def _selected(actor: Actor, selection: Selection) -> "QuerySet[Administration]":
