@@ -13,6 +13,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Division, Membership, Organisation, Template
 from koppel.organisations.policy import PERMISSIONS, Permission, Role
 from tests.books.ledger import administration_of
+from tests.fixtures.people import signed_in
 from tests.web.world import IMPORT, World, world_of
 
 OF_THE_FRAME = {
@@ -255,3 +256,20 @@ def test_the_language_follows_the_person(world: World) -> None:
     assert response.headers["Location"] == "/notices/"
     assert "Meldingen" in reads(client, "/notices/", "nl")
     assert client.post("/language", {"language": "en", "next": "https://elsewhere.test/"}).headers["Location"] == "/"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/administrations/{}/books/?q=%00", 400),
+        ("/administrations/{}/books/contacts/?q=a%00b", 400),
+        ("/api/v1/administrations/{}/books/contacts?q=%00", 422),
+        ("/api/v1/administrations/{}/books/contacts/records?after=%00", 422),
+    ],
+)
+def test_a_text_that_postgresql_cannot_hold_is_a_bad_request_and_no_fault_of_ours(
+    actor: Any, path: str, status: int
+) -> None:
+    boss = actor("administrator")
+    one = administration_of(boss)
+    assert signed_in(boss).get(path.format(one.pk)).status_code == status

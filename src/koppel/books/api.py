@@ -1,14 +1,19 @@
-"""The books over REST: rows of a resource, counts, trial balance."""
+"""The books over REST: rows of a resource for people who search, records for programs that copy, counts, trial balance."""
 
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
-from ninja import Router, Schema
+from ninja import Query, Router, Schema
+from pydantic import AwareDatetime
 
 from koppel.books import queries
 from koppel.books.errors import UnknownResource
+from koppel.books.models import TABLES
 from koppel.books.opening import books_for
+from koppel.books.records import RECORDS_MAX, records
 from koppel.books.trial_balance import fiscal_years, trial_balance
+from koppel.connector.rows import ROWS
 from koppel.web.doors import MemberRequest
 
 router = Router()
@@ -29,6 +34,16 @@ class Rows(Schema):
     page: int
     pages: int
     items: list[dict[str, Any]]
+
+
+class RecordsOut(Schema):
+    """A page of records in the order of `external_id`; each has all typed columns of its resource, `first_seen`,
+    `last_changed` and `deleted_at`. `next` is the `after` of the following page, null at the end. Keep `as_of` of the first
+    page: it is the `changed_since` with which the copy is brought up to date later."""
+
+    items: list[dict[str, Any]]
+    next: str | None
+    as_of: datetime
 
 
 class BalanceOut(Schema):
@@ -90,6 +105,23 @@ def rows(request: MemberRequest, administration_id: int, resource: str, q: str =
     columns = ("external_id", *queries.COLUMNS[resource])
     items = [{name: _text(getattr(row, name)) for name in columns} for row in found.rows]
     return Rows(total=found.total, page=found.page, pages=found.pages, items=items)
+
+
+@router.get("/{administration_id}/books/{resource}/records", response=RecordsOut)
+def records_of(
+    request: MemberRequest, administration_id: int, resource: str, after: str = "",
+    changed_since: AwareDatetime | None = None, limit: Annotated[int, Query(ge=1, le=RECORDS_MAX)] = 500,
+) -> RecordsOut:  # fmt: skip
+    """For programs that keep a copy: every record of a resource, `entry_lines` too, page by page. With `changed_since` only
+    what Koppel wrote since then, and what was deleted at the source, with `deleted_at`. What changed shortly before may come
+    again, under the same key."""
+    one = books_for(request.actor, administration_id)
+    if resource not in TABLES:
+        raise UnknownResource
+    found = records(one.pk, resource, after=after, changed_since=changed_since, limit=limit)
+    columns = ("external_id", *ROWS[resource].__struct_fields__, "first_seen", "last_changed", "deleted_at")
+    items = [{name: _text(getattr(row, name)) for name in columns} for row in found.rows]
+    return RecordsOut(items=items, next=found.next, as_of=found.as_of)
 
 
 def _text(value: Any) -> Any:

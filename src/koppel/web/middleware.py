@@ -7,7 +7,8 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.db import transaction
+from django.core.exceptions import BadRequest
+from django.db import DataError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.middleware.csrf import rotate_token
 from django.shortcuts import render
@@ -162,8 +163,23 @@ def _answer(
             return response
     except NotAllowed as refusal:
         return _not_allowed(request, actor.organisation_id, refusal)
+    except DataError as error:
+        if not _is_about_nul(error):
+            raise
+        return _unwritable(request)
     finally:
         structlog.contextvars.clear_contextvars()
+
+
+def _is_about_nul(error: DataError) -> bool:
+    """A text with NUL in it, which PostgreSQL neither keeps nor looks for. Nobody types it; programs that try doors do."""
+    return "NUL (0x00)" in str(error) or "\\u0000" in str(error)
+
+
+def _unwritable(request: HttpRequest) -> HttpResponseBase:
+    if is_api(request):
+        return JsonResponse({"error": "nul_in_text"}, status=422)
+    raise BadRequest("NUL in a text")
 
 
 def _rendered(response: HttpResponseBase) -> HttpResponseBase:
