@@ -1,12 +1,15 @@
 """A firm with people, and short ways to say what happens to it."""
 
+from datetime import timedelta
 from typing import Any
+
+from django.db.models import F
 
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications import catalogue
 from koppel.notifications.happenings import announce, settle
 from koppel.notifications.models import Delivery, Happening, Notice, Preference
-from koppel.notifications.telling import tell_due
+from koppel.notifications.telling import tell_due, tell_joined
 from koppel.organisations.models import Membership
 from koppel.organisations.policy import Actor
 
@@ -37,6 +40,12 @@ def a_quarter_of_an_hour_passes(actor: Actor) -> None:
             one.due_at = one.first_at
             one.save()
         tell_due(actor.organisation_id)
+
+
+def a_day_passes(actor: Actor) -> None:
+    with organisation_scope(actor.organisation_id):
+        Happening.objects.filter(state="told").update(told_at=F("told_at") - timedelta(days=1))
+        tell_joined(actor.organisation_id)
 
 
 def told(actor: Actor) -> list[str]:

@@ -15,6 +15,7 @@ from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.forgetting import forget_administration
+from koppel.notifications.happenings import settle_for
 from koppel.notifications.models import Arrangement, Happening
 from koppel.notifications.new_issues import CONFIRM_FOR, tell_new_issues
 from koppel.notifications.services import notify
@@ -26,6 +27,7 @@ from tests.notifications.firm import (
     NEWS,
     TROUBLE,
     WORSE,
+    a_day_passes,
     a_quarter_of_an_hour_passes,
     change,
     happens,
@@ -73,6 +75,34 @@ def test_many_failing_ones_of_a_living_connection_are_one_mail_that_names_them(f
     a_quarter_of_an_hour_passes(firm.ben)
     assert told(firm.ben) == ["Trouble at 3: Company 1, Company 2, Company 3"]
     assert mails(firm.ben) == ["waiting"]
+
+
+def test_those_that_trouble_reaches_later_are_told_together_once_a_day(firm: Firm) -> None:
+    happens(firm.ben, TROUBLE, administrations=of(1))
+    a_quarter_of_an_hour_passes(firm.ben)
+    for number in (1, 2, 3):
+        happens(firm.ben, TROUBLE, administrations=of(number))
+    a_quarter_of_an_hour_passes(firm.ben)
+    first = "Trouble at Company 1: no answer"
+    assert told(firm.ben) == [first]
+    a_day_passes(firm.ben)
+    assert told(firm.ben) == [first, "Trouble at 2: Company 2, Company 3"]
+    assert mails(firm.ben) == ["waiting", "waiting"]
+    happens(firm.ben, TROUBLE, administrations=of(2))
+    a_day_passes(firm.ben)
+    assert len(told(firm.ben)) == 2, "of each once, however long it lasts"
+
+
+def test_what_was_well_in_between_is_told_again(firm: Firm) -> None:
+    for number in (1, 2):
+        happens(firm.ben, TROUBLE, administrations=of(number))
+    a_quarter_of_an_hour_passes(firm.ben)
+    with organisation_scope(firm.ben.organisation_id):
+        settle_for(firm.ben.organisation_id, TROUBLE, "one", [2])
+    a_day_passes(firm.ben)
+    happens(firm.ben, TROUBLE, administrations=of(2, "locked"))
+    a_day_passes(firm.ben)
+    assert told(firm.ben) == ["Trouble at 2: Company 1, Company 2", "Trouble at Company 2: locked"]
 
 
 def test_a_single_one_is_told_with_its_reason(firm: Firm) -> None:

@@ -19,10 +19,10 @@ from koppel.notifications.webhooks.messages import tell_webhooks_it_is_over
 
 _ANNOUNCE = """
 INSERT INTO notifications_happening AS h
-  (organisation_id, event, key, about_kind, about_id, facts, administrations, link, responsible_id, state,
-   first_at, last_at, due_at)
-VALUES (%(organisation)s, %(event)s, %(key)s, %(kind)s, %(about)s, %(facts)s::jsonb, %(administrations)s::jsonb, %(link)s,
-        %(responsible)s, 'waiting', now(), now(), %(due)s)
+  (organisation_id, event, key, about_kind, about_id, facts, administrations, told_of, tellings, link, responsible_id,
+   state, first_at, last_at, due_at)
+VALUES (%(organisation)s, %(event)s, %(key)s, %(kind)s, %(about)s, %(facts)s::jsonb, %(administrations)s::jsonb, '[]', 1,
+        %(link)s, %(responsible)s, 'waiting', now(), now(), %(due)s)
 ON CONFLICT (organisation_id, event, key) WHERE state IN ('waiting', 'told')
 DO UPDATE SET last_at = now(), facts = h.facts || excluded.facts,
               administrations = h.administrations || excluded.administrations
@@ -104,8 +104,8 @@ def settle_for(organisation_id: int, event: str, key: str, administration_ids: C
         if not left:
             settle(organisation_id, event, key)
         elif len(left) < len(one.administrations):
-            one.administrations = left
-            one.save(update_fields=["administrations"])
+            one.administrations, one.told_of = left, [key_ for key_ in one.told_of if str(key_) not in gone]
+            one.save(update_fields=["administrations", "told_of"])
 
 
 def _is_under_way(organisation_id: int, event: str, key: str) -> bool:

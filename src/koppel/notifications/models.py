@@ -21,7 +21,8 @@ class Happening(Tenant):
     """One event, however often and for however many administrations it is announced while it lasts.
 
     `key` says which announcements are the same event. `administrations` maps the ids of those it touches to what is said of
-    each (`name`, `reason` …). `about_kind` and `about_id` are what it is about: an administration, a connection."""
+    each (`name`, `reason` …); `told_of` are the ids of those that people were told of. `about_kind` and `about_id` are what it
+    is about: an administration, a connection."""
 
     event = models.CharField(max_length=60)
     key = models.CharField(max_length=120)
@@ -29,6 +30,7 @@ class Happening(Tenant):
     about_id = models.BigIntegerField(null=True)
     facts = models.JSONField(default=dict)
     administrations = models.JSONField(default=dict)
+    told_of = models.JSONField(default=list)
     link = models.CharField(max_length=300, default="")
     responsible = models.ForeignKey(
         Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+"
@@ -38,6 +40,7 @@ class Happening(Tenant):
     last_at = models.DateTimeField(default=timezone.now)
     due_at = models.DateTimeField()
     told_at = models.DateTimeField(null=True)
+    tellings = models.IntegerField(default=1)
     settled_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -52,7 +55,8 @@ class Happening(Tenant):
         indexes = [
             models.Index(
                 fields=["organisation", "due_at"], condition=models.Q(state="waiting"), name="happenings_that_wait"
-            )
+            ),
+            models.Index(fields=["told_at"], condition=models.Q(state="told"), name="happenings_that_last"),
         ]
 
     def __str__(self) -> str:
@@ -71,12 +75,14 @@ class Because(models.TextChoices):
 class Notice(Tenant):
     """One notice to one person. `event` has its words in `notifications.catalogue`; `link` is a path within Koppel.
 
-    `on_screen` False: told by mail alone. `healed_at`: the trouble is over."""
+    `on_screen` False: told by mail alone. `healed_at`: the trouble is over. `telling`: the happening's first is of all that it
+    touched then, a later one of what it reached since."""
 
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="notices")
     happening = models.ForeignKey(
         Happening, null=True, on_delete=models.CASCADE, db_constraint=False, related_name="notices"
     )
+    telling = models.IntegerField(default=1)
     event = models.CharField(max_length=60)
     facts = models.JSONField(default=dict)
     link = models.CharField(max_length=300, default="")
@@ -89,7 +95,7 @@ class Notice(Tenant):
     class Meta:
         db_table = "notifications_notice"
         constraints = [
-            models.UniqueConstraint(fields=["organisation", "happening", "membership"], name="told_once"),
+            models.UniqueConstraint(fields=["organisation", "happening", "membership", "telling"], name="told_once"),
         ]
         indexes = [models.Index(fields=["organisation", "membership", "-created_at"], name="notices_of_person")]
 

@@ -21,7 +21,7 @@ from koppel.notifications.models import (
     WebhookDelivery,
 )
 from koppel.notifications.new_issues import CONFIRM_FOR, tell_new_issues
-from koppel.notifications.telling import tell_due
+from koppel.notifications.telling import lasting, tell_due, tell_joined
 from koppel.notifications.webhooks import sending
 
 KEEP_READ_FOR = timedelta(days=180)
@@ -74,6 +74,7 @@ def _where_something_waits() -> list[int]:
         issues = Issue.objects.filter(resolved_at=None, told_at=None, raised_at__lt=now - CONFIRM_FOR)
         where = {
             *happenings.values_list("organisation_id", flat=True),
+            *lasting().values_list("organisation_id", flat=True),
             *mails.values_list("organisation_id", flat=True),
             *messages.values_list("organisation_id", flat=True),
             *issues.values_list("organisation_id", flat=True).distinct(),
@@ -85,6 +86,7 @@ def _keep(organisation_id: int) -> None:
     with organisation_scope(organisation_id):
         tell_new_issues(organisation_id)
         tell_due(organisation_id)
+        tell_joined(organisation_id)
         delivery.take_over(organisation_id)
         waiting = Delivery.objects.filter(
             organisation_id=organisation_id, state=DeliveryState.WAITING, due_at__lte=timezone.now()

@@ -1,11 +1,13 @@
 """Turns a happening into notices, and notices into mails to be sent. Once per happening, whoever comes first."""
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from datetime import datetime, time, timedelta
 
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from koppel.notifications.catalogue import entry_of
+from koppel.notifications.catalogue import entry_of, events
 from koppel.notifications.facts import facts_seen
 from koppel.notifications.models import (
     Arrangement,
@@ -18,6 +20,7 @@ from koppel.notifications.models import (
 from koppel.notifications.recipients import Recipient, recipients_of
 from koppel.notifications.webhooks.messages import tell_webhooks
 
+JOINED_TOLD_EVERY = timedelta(hours=24)
 DIGEST_AT = time(7, 0)
 """In the installation's time zone."""
 
@@ -43,7 +46,7 @@ def tell(organisation_id: int, happening_id: int) -> int:
         return 0
     repeats = entry_of(happening.event).repeats
     happening.state = HappeningState.SETTLED if repeats else HappeningState.TOLD
-    happening.told_at = timezone.now()
+    happening.told_at, happening.told_of = timezone.now(), _ids(happening)
     happening.save()
     tell_webhooks(happening)
     return deliver(happening, recipients_of(happening))
@@ -55,6 +58,38 @@ def tell_due(organisation_id: int) -> int:
         organisation_id=organisation_id, state=HappeningState.WAITING, due_at__lte=timezone.now()
     )
     return sum(tell(organisation_id, one) for one in list(due.order_by("due_at").values_list("pk", flat=True)[:500]))
+
+
+def lasting() -> "QuerySet[Happening]":
+    """Trouble that was told a day ago and was announced again since: it may have reached more administrations."""
+    troubles = [event for event, entry in events().items() if entry.confirm_seconds and not entry.repeats]
+    return Happening.objects.filter(
+        state=HappeningState.TOLD, event__in=troubles, told_at__lte=timezone.now() - JOINED_TOLD_EVERY,
+        last_at__gt=F("told_at"),
+    )  # fmt: skip
+
+
+def tell_joined(organisation_id: int) -> int:
+    """What trouble reached after it was told, all together and once a day at most: two hundred that fail one after the other
+    are not two hundred mails, and none is never told. How many people were told."""
+    own = lasting().select_for_update().filter(organisation_id=organisation_id)
+    return sum(map(_tell_joined, own))
+
+
+def _tell_joined(happening: Happening) -> int:
+    joined = {key: own for key, own in happening.administrations.items() if int(key) not in happening.told_of}
+    if not joined:
+        return 0
+    happening.told_at, happening.told_of, happening.tellings = timezone.now(), _ids(happening), happening.tellings + 1
+    happening.save(update_fields=["told_at", "told_of", "tellings"])
+    part = copy(happening)
+    part.administrations = joined
+    tell_webhooks(part)
+    return deliver(part, recipients_of(part))
+
+
+def _ids(happening: Happening) -> list[int]:
+    return sorted(int(key) for key in happening.administrations)
 
 
 def deliver(happening: Happening, recipients: Iterable[Recipient]) -> int:
@@ -82,6 +117,7 @@ def _notice(happening: Happening, one: Recipient) -> Notice:
     return Notice(
         organisation_id=happening.organisation_id,
         happening=happening,
+        telling=happening.tellings,
         membership_id=one.membership_id,
         event=happening.event,
         facts=facts_seen(happening, one.seen),
