@@ -3,6 +3,7 @@
 import json
 import tempfile
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
@@ -67,16 +68,18 @@ def export_all(actor: Actor, one: Administration, file_format: Format) -> Export
     """Every resource, in a ZIP with a `manifest.json` that tells what it holds and as of when."""
     actor.require(Permission.SEE)
     target: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - the caller streams and closes it
-    counts = queries.counts(one.pk)
+    counts: Counter[str] = Counter()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("manifest.json", json.dumps(_manifest(one, counts), indent=1))
         for resource in EXPORTED:
+            rows = _counted(_rows(one.pk, resource, ""), counts, resource)
             with (
-                write_table(file_format, columns_of(resource), _rows(one.pk, resource, "")) as table,
+                write_table(file_format, columns_of(resource), rows) as table,
                 archive.open(f"{resource}.{file_format}", "w", force_zip64=True) as member,
             ):
                 while chunk := table.read(1 << 20):
                     member.write(chunk)
+        # Last, for a sync may go on meanwhile: it says what was written.
+        archive.writestr("manifest.json", json.dumps(_manifest(one, counts), indent=1))
     target.seek(0)
     record_export(actor, one, list(EXPORTED), file_format)
     return Exported(f"{file_stem(one)}-books.zip", target)
@@ -107,20 +110,26 @@ def _rows(administration_id: int, resource: str, search: str) -> Iterator[Sequen
             yield from found
 
 
+def _counted(rows: Iterator[Sequence[Cell]], counts: Counter[str], resource: str) -> Iterator[Sequence[Cell]]:
+    for row in rows:
+        counts[resource] += 1
+        yield row
+
+
 def _column(model: type[models.Model], name: str) -> Column:
     field: models.Field[Any, Any] = model._meta.get_field(name)  # type: ignore[assignment]
     kind = next((kind for cls, kind in _KINDS if isinstance(field, cls)), Kind.TEXT)
     return Column(name, str(labels.COLUMNS.get(name, name)), kind)
 
 
-def _manifest(one: Administration, counts: dict[str, int]) -> dict[str, Any]:
+def _manifest(one: Administration, counts: Counter[str]) -> dict[str, Any]:
     return {
         "administration": one.name,
         "number": one.number,
         "country": one.country,
         "currency": one.base_currency,
         "complete_as_of": one.complete_as_of.isoformat() if one.complete_as_of else None,
-        "rows": {key: counts.get(key, 0) for key in EXPORTED},
+        "rows": {key: counts[key] for key in EXPORTED},
     }
 
 
