@@ -140,7 +140,10 @@ def _cell_of(row: object, name: str) -> object:
 def everything(request: MemberRequest, administration_id: int) -> HttpResponseBase:
     """All books as one ZIP."""
     one = books_or_404(request.actor, administration_id)
-    exported = exports.export_all(request.actor, one, _format(request) or Format.PARQUET)
+    try:
+        exported = exports.export_all(request.actor, one, _format(request) or Format.PARQUET)
+    except TooManyRows:
+        return _too_many_rows(request, reverse("books:overview", args=[one.pk]))
     return FileResponse(
         exported.content, as_attachment=True, filename=exported.file_name, content_type="application/zip"
     )
@@ -221,8 +224,12 @@ def _export(
     try:
         return _download(exports.export_resource(request.actor, one, resource, file_format, search=search), file_format)
     except TooManyRows:
-        messages.error(request, _("An Excel sheet is too small for this table. Choose CSV or Parquet."))
-        return HttpResponseRedirect(request.path)
+        return _too_many_rows(request, request.path)
+
+
+def _too_many_rows(request: HttpRequest, back_to: str) -> HttpResponseRedirect:
+    messages.error(request, _("An Excel sheet is too small for this table. Choose CSV or Parquet."))
+    return HttpResponseRedirect(back_to)
 
 
 def _download(exported: Exported, file_format: Format) -> FileResponse:
