@@ -1,7 +1,6 @@
 """The books as files: one resource as CSV, Excel or Parquet, or all of an administration in one ZIP. Exports are audited."""
 
 import json
-import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from koppel.books import labels, queries
 from koppel.books.errors import UnknownResource
 from koppel.books.fields import Amount
 from koppel.books.models import TABLES, Entry, EntryLine
-from koppel.kit.table_files import Cell, Column, Format, Kind, write_table
+from koppel.kit.table_files import Cell, Column, Format, Kind, temporary_file, write_table
 from koppel.organisations.policy import Actor, Permission
 
 FETCHED_AT_A_TIME = 5000
@@ -67,9 +66,8 @@ def export_resource(
 def export_all(actor: Actor, one: Administration, file_format: Format) -> Exported:
     """Every resource, in a ZIP with a `manifest.json` that tells what it holds and as of when."""
     actor.require(Permission.SEE)
-    target: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - the caller streams and closes it
     counts: Counter[str] = Counter()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+    with temporary_file() as target, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for resource in EXPORTED:
             rows = _counted(_rows(one.pk, resource, ""), counts, resource)
             with (

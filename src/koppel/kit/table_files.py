@@ -7,6 +7,7 @@ import csv
 import io
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -65,16 +66,27 @@ class TooManyRows(Exception):
 def write_table(file_format: Format, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> IO[bytes]:
     """A temporary file with the table, rewound; gone when it is closed. Raises `TooManyRows`, and `ValueError` for an
     amount of more than ten decimals in Parquet."""
-    target: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - the caller streams and closes it
-    if file_format is Format.CSV:
-        for text in csv_lines([one.title for one in columns], rows):
-            target.write(text.encode())
-    elif file_format is Format.EXCEL:
-        _write_excel(target, columns, rows)
-    else:
-        _write_parquet(target, columns, rows)
+    with temporary_file() as target:
+        if file_format is Format.CSV:
+            for text in csv_lines([one.title for one in columns], rows):
+                target.write(text.encode())
+        elif file_format is Format.EXCEL:
+            _write_excel(target, columns, rows)
+        else:
+            _write_parquet(target, columns, rows)
     target.seek(0)
     return target
+
+
+@contextmanager
+def temporary_file() -> Iterator[IO[bytes]]:
+    """Stays open after the block for who streams it, and is closed when the block raises."""
+    target: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it outlives the block
+    try:
+        yield target
+    except BaseException:
+        target.close()
+        raise
 
 
 def csv_lines(header: Iterable[str], rows: Iterable[Iterable[Cell]]) -> Iterator[str]:
