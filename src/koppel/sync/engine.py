@@ -46,7 +46,7 @@ class Wanted:
 
 @dataclass
 class Outcome:
-    """How a run ended: the resources that could not be read, and whether anything in the books changed."""
+    """How a run ended: the resources that could not be read, in earlier attempts too, and what changed in this one."""
 
     broken: dict[str, str] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
@@ -127,9 +127,12 @@ class _Reader:
             )
         try:
             for position, spec in enumerate(specs):
-                state, mark = parts[spec.key]
-                if state in ("waiting", "running"):
-                    await self._read_or_note(spec, mark or Mark(), is_first=position == 0)
+                state, reason, mark = parts[spec.key]
+                if state == "failed":
+                    self._outcome.broken[spec.key] = reason
+                elif state in ("waiting", "running"):
+                    is_first = position == 0 and self._held.resources is None
+                    await self._read_or_note(spec, mark or Mark(), is_first=is_first)
         except (ConnectorError, TurnOver):
             await self._commit_waiting()
             raise
@@ -146,6 +149,7 @@ class _Reader:
                 raise
             await self._commit_waiting()
             async with self._transaction() as connection:
+                await ledger.drop_read(connection, self._held, spec.key)
                 await ledger.note_unavailable(connection, self._held, spec.key, str(refusal))
                 await ledger.end_part(connection, self._held, spec.key, "skipped", str(refusal))
         except ContractBroken as broken:
@@ -153,6 +157,7 @@ class _Reader:
             self._outcome.broken[spec.key] = str(broken)
             await self._commit_waiting()
             async with self._transaction() as connection:
+                await ledger.drop_read(connection, self._held, spec.key)
                 await ledger.end_part(connection, self._held, spec.key, "failed", str(broken))
 
     async def _read(self, spec: ResourceSpec, mark: Mark) -> None:
@@ -204,7 +209,10 @@ class _Reader:
         )  # fmt: skip
 
     async def _take(self, writer: PageWriter, resource: str, mark: Mark, page: Page) -> Mark:
-        """Commit the page, or let it wait for the next one: it is small, and nothing more of its resource is asked for."""
+        """Commit the page, or let it wait for the next one: it is small, and nothing more of its resource is asked for. Rows
+        of a resource are staged once in a transaction, so what changed is committed before the comparison that follows."""
+        if any(one.resource == resource and one.page.records for one in self._waiting):
+            await self._commit()
         self._waiting.append(_Waiting(writer, resource, mark, page, more_follows=self._comes_first(mark)))
         if _can_wait(mark, page) and not self._is_full():
             return after(replace(mark, cursor=page.next or ""), page)
@@ -278,6 +286,6 @@ def _can_wait(mark: Mark, page: Page) -> bool:
 
 def _is_quiet(mark: Mark, page: Page) -> bool:
     """Nothing to write and nothing to prove."""
-    if mark.is_baseline or page.records or page.rejected or page.snapshot is not None:
+    if mark.is_baseline or page.records or page.rejected or page.tombstones or page.snapshot is not None:
         return False
     return page.unchanged or (mark.read_mode == ReadMode.MODIFIED_SINCE and page.next is None)

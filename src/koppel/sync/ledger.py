@@ -154,9 +154,9 @@ async def forgive(connection: Connection, held: Held) -> None:
 
 async def plan(
     connection: Connection, held: Held, resources: Sequence[tuple[str, str]]
-) -> dict[str, tuple[str, Mark | None]]:
-    """Write the parts of the run (resource, why not or '') once. The state of each part, and how far its resource got; None
-    when it was never read."""
+) -> dict[str, tuple[str, str, Mark | None]]:
+    """Write the parts of the run (resource, why not or '') once. The state of each part with its reason, and how far its
+    resource got; None when it was never read."""
     await connection.execute(
         "INSERT INTO sync_run_resource (organisation_id, run_id, resource, position, state, mode, pages, rows, lines,"
         " added, changed, deleted, rejected, reason)"
@@ -168,14 +168,14 @@ async def plan(
     )
     names = ", ".join(f"mark.{one.name}" for one in fields(Mark))
     found = await connection.execute(
-        f"SELECT part.resource, part.state, mark.id, {names} FROM sync_run_resource part"  # noqa: S608
+        f"SELECT part.resource, part.state, part.reason, mark.id, {names} FROM sync_run_resource part"  # noqa: S608
         " LEFT JOIN sync_checkpoint mark ON mark.administration_id = %s AND mark.resource = part.resource"
         " WHERE part.run_id = %s",
         [held.administration_id, held.id],
     )
     return {
-        str(resource): (str(state), Mark(*values) if mark_id else None)
-        for resource, state, mark_id, *values in await found.fetchall()
+        str(resource): (str(state), str(reason), Mark(*values) if mark_id else None)
+        for resource, state, reason, mark_id, *values in await found.fetchall()
     }
 
 
@@ -238,12 +238,23 @@ async def end_part(connection: Connection, held: Held, resource: str, state: str
     )
 
 
+async def drop_read(connection: Connection, held: Held, resource: str) -> None:
+    """A read under way that was refused or not understood begins anew next time, a complete one as such: the place at which
+    it stopped may be gone at the source, and asking for it again would be refused for ever."""
+    await connection.execute(
+        "UPDATE sync_checkpoint SET cursor = '', is_confirming = false, seen = 0, fiscal_years_back ="
+        " CASE WHEN cursor <> '' AND read_mode = 'full' THEN -1 ELSE fiscal_years_back END"
+        " WHERE administration_id = %s AND resource = %s",
+        [held.administration_id, resource],
+    )
+
+
 async def note_unavailable(connection: Connection, held: Held, resource: str, why_not: str) -> None:
     await connection.execute(
         "INSERT INTO sync_checkpoint (organisation_id, administration_id, resource, cursor, read_mode, read_id, position,"
         " fiscal_years_back, is_confirming, is_torn, seen, available, why_not)"
         " VALUES (%s, %s, %s, '', '', 0, '', 0, false, false, 0, false, %s)"
-        " ON CONFLICT (administration_id, resource) DO UPDATE SET available = false, why_not = excluded.why_not, cursor = ''",
+        " ON CONFLICT (administration_id, resource) DO UPDATE SET available = false, why_not = excluded.why_not",
         [held.organisation_id, held.administration_id, resource, why_not],
     )
 

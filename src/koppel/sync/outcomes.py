@@ -17,6 +17,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.happenings import announce, settle_for
 from koppel.sync.checks import check, is_due
 from koppel.sync.engine import Wanted
+from koppel.sync.errors import Fenced
 from koppel.sync.ledger import Held
 from koppel.sync.models import RunState
 from koppel.sync.reactions import Next, Reaction
@@ -26,6 +27,10 @@ _CLOSE = """
 UPDATE sync_run SET state = %s, finished_at = now(), reason_code = %s, reason = %s
  WHERE organisation_id = %s AND id = %s AND attempt = %s AND state = 'running'
 """
+_HOLD = """
+SELECT 1 FROM sync_run
+ WHERE organisation_id = %s AND id = %s AND attempt = %s AND state = 'running' FOR NO KEY UPDATE
+"""
 _COMPLETE_AS_OF = """
 SELECT min(complete_as_of) FROM sync_checkpoint
  WHERE organisation_id = %s AND administration_id = %s AND resource = ANY(%s) AND available
@@ -34,13 +39,15 @@ RUN_ISSUES = ("not_consented", "setup_missing", "contract_broken", "sync_failed"
 
 
 def begin(held: Held) -> Wanted:
-    """The settings in force; a first sync shows as configuring."""
+    """The settings in force; a first sync shows as configuring. Raises `Fenced` for one that was stopped meanwhile."""
     own = Administration.objects.filter(organisation_id=held.organisation_id, pk=held.administration_id)
     with organisation_scope(held.organisation_id):
         activated_at, here, template, organisation = own.values_list(
             "activated_at", "settings", "template__settings", "organisation__settings"
         ).get()
         if activated_at is None:
+            if not _is_ours(held):
+                raise Fenced
             mark(held.organisation_id, held.administration_id, Status.CONFIGURING)
         settings = settings_in_force(here, template or {}, organisation)
     return Wanted(settings.resources, settings.fiscal_years_back, settings.full_comparison_weekday)
@@ -86,6 +93,13 @@ def fail(held: Held, reaction: Reaction, code: str, sentence: str, state: RunSta
 
 def fail_of_error(held: Held, reaction: Reaction, error: ConnectorError) -> None:
     fail(held, reaction, error.code, str(error))
+
+
+def _is_ours(held: Held) -> bool:
+    """And stays ours until the caller's transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HOLD, [held.organisation_id, held.id, held.attempt])
+        return cursor.fetchone() is not None
 
 
 def _close(held: Held, state: RunState, code: str, sentence: str) -> bool:

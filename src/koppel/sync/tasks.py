@@ -20,6 +20,8 @@ from koppel.sync.reactions import Next, Reaction, reaction_to, wait_seconds
 from koppel.sync.standstill import OUTAGE, outage_seconds
 
 WORKER = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+CRASHES_MAX = 3
+"""Without a page in between."""
 log = structlog.get_logger(__name__)
 
 
@@ -85,7 +87,8 @@ async def _react(runtime: Runtime, held: Held, error: ConnectorError) -> None:
 
 async def _crashed(runtime: Runtime, held: Held, error: Exception) -> None:
     """A fault of ours, or of the database under us. Tried again a few times, for the database may be on its way back."""
-    again = held.failures + 1 < 3
+    async with runtime.database.scoped(held.organisation_id) as connection:
+        again = await ledger.failures(connection, held) + 1 < CRASHES_MAX
     sentence = f"Koppel failed here ({type(error).__name__}). The log of the worker has the details."
     if again:
         async with runtime.database.scoped(held.organisation_id) as connection:

@@ -1,0 +1,144 @@
+"""What one attempt of a run knew, the next one knows too; what two pages of one commit do is done once."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from koppel.connector.contract import Page, ReadMode, Session
+from koppel.connectors.visma_net.connector import VismaNet
+from koppel.kit.tenancy import organisation_scope
+from koppel.sync import outcomes
+from koppel.sync.engine import Wanted
+from koppel.sync.ledger import Held
+from koppel.sync.models import Change, Run
+from koppel.sync.services import request_run
+from tests.sync.syncing import Synced
+
+JOURNAL = "journaltransaction"
+
+
+def clear_faults(synced: Synced) -> None:
+    synced.sandbox.control("faults", method="DELETE")
+
+
+def test_what_an_earlier_attempt_could_not_read_is_not_forgotten_by_the_next(synced: Synced) -> None:
+    """The accounts broke the contract, then the journal was down: whoever goes on with the journal has not seen the first."""
+    synced.sandbox.fault("/v1/account$", status=404)
+    synced.sandbox.fault(JOURNAL, status=500, times=50)
+    run = synced.sync()
+    assert (run.state, synced.part(run, "accounts").state) == ("queued", "failed")
+    clear_faults(synced)
+    run = synced.perform(run.pk)
+    assert (run.state, run.reason_code) == ("partial", "contract_broken")
+    assert "accounts" in run.reason
+    assert synced.administration_status() == "failed"
+    assert synced.sync().state == "succeeded"
+    assert synced.administration_status() == "active"
+
+
+def test_a_read_whose_place_is_gone_at_the_source_begins_anew(synced: Synced) -> None:
+    """A dimension was deleted between the list and its values: asking for it again would be refused for ever."""
+    gone = {"path": "/v1/dimension/", "status": 404}
+    synced.sandbox.fault(**gone)
+    synced.sandbox.fault("/v1/dimension$", kind="replace", old="[]", body='["SUBACCOUNT"]')
+    run = synced.sync()
+    assert (run.state, synced.part(run, "cost_codes").state) == ("partial", "failed")
+    synced.sandbox.fault(**gone, times=50)
+    synced.sandbox.fault("/v1/dimension$", kind="replace", old='["SUBACCOUNT"]', body="[]", times=50)
+    assert synced.sync().state == "succeeded"
+
+
+def test_a_wider_window_that_was_refused_half_way_is_read_when_it_is_allowed(synced: Synced) -> None:
+    synced.settings(fiscal_years_back=0)
+    synced.sync()
+    synced.settings(fiscal_years_back=1)
+    synced.sandbox.fault(JOURNAL, status=403, skip=3)
+    assert synced.part(synced.sync(), "entries").state == "skipped"
+    assert not synced.is_exact()
+    synced.sync()
+    assert synced.is_exact()
+
+
+def test_an_import_that_is_stopped_in_the_moment_a_worker_takes_it_is_stopped(
+    synced: Synced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = outcomes.begin
+
+    def late(held: Held) -> Wanted:
+        synced.cancel()
+        return begin(held)
+
+    monkeypatch.setattr(outcomes, "begin", late)
+    assert synced.sync().state == "cancelled"
+    assert synced.administration_status() == "failed"
+
+
+def test_a_single_resource_that_is_refused_blocks_no_administration(synced: Synced) -> None:
+    synced.sync()
+    synced.sandbox.fault("generalLedgerBalance", status=403)
+    with organisation_scope(synced.actor.organisation_id):
+        request_run(synced.actor, synced.administration_id, resources=["balances"])
+        run = Run.objects.latest("pk")
+    run = synced.perform(run.pk)
+    assert (run.state, synced.part(run, "balances").state) == ("succeeded", "skipped")
+    assert synced.administration_status() == "active"
+
+
+@pytest.mark.parametrize("failures", [2, 4])
+def test_a_page_that_came_through_makes_up_for_what_failed_before_a_crash(
+    synced: Synced, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    read = VismaNet.read_page
+
+    async def crashing(self: VismaNet, session: Session, resource: str, *how: Any) -> Page:
+        if resource == "entries":
+            raise RuntimeError("the database is restarting")
+        return await read(self, session, resource, *how)
+
+    synced.sandbox.fault("/v1/account$", status=500)
+    run = synced.sync()
+    with organisation_scope(synced.actor.organisation_id):
+        Run.objects.filter(pk=run.pk).update(failures=failures)
+    with monkeypatch.context() as patch:
+        patch.setattr(VismaNet, "read_page", crashing)
+        run = synced.perform(run.pk)
+    assert (run.state, run.failures) == ("queued", 1)
+    assert synced.perform(run.pk).state == "succeeded"
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_what_came_by_its_stamp_and_what_the_comparison_found_are_logged_once_each(synced: Synced, same: bool) -> None:
+    """The comparison's first page is committed together with what changed: of one resource, and perhaps of one entry."""
+    synced.sync()
+    first = min(one.period for one in synced.rows("entries"))  # type: ignore[attr-defined]
+    one, other = synced.rows("entries", period=first)[:2]
+    changed = one if same else other
+    synced.change(edit={one.number: "Corrected at the source"})  # type: ignore[attr-defined]
+    old = "Corrected at the source" if same else changed.description  # type: ignore[attr-defined]
+    synced.sandbox.fault(
+        JOURNAL, kind="replace", old=f'"description":"{old}"', body='"description":"Without a stamp"', skip=1
+    )
+    run = synced.sync(full=True)
+    assert run.state == "succeeded", run.reason
+    with organisation_scope(synced.actor.organisation_id):
+        logged = list(Change.objects.filter(run_id=run.pk, resource="entries").order_by("pk"))
+    part = synced.part(run, "entries")
+    assert len(logged) == part.changed
+    assert all(bytes(each.before or b"") != bytes(each.after or b"") for each in logged)
+    assert synced.sync(full=True).state == "succeeded", "the connection still stages"
+
+
+def test_a_deletion_that_comes_alone_is_not_overlooked(synced: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing changed, one entry is gone: an answer without records is not one without news."""
+    synced.sync()
+    gone = synced.rows("entries")[2].external_id
+    read = VismaNet.read_page
+
+    async def telling(self: VismaNet, session: Session, resource: str, mode: ReadMode, *how: Any) -> Page:
+        page = await read(self, session, resource, mode, *how)
+        return replace(page, records=[], tombstones=[gone]) if resource == "entries" else page
+
+    monkeypatch.setattr(VismaNet, "read_page", telling)
+    assert synced.part(synced.sync(), "entries").deleted == 1
+    assert gone not in synced.keys("entries")
