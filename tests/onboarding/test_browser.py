@@ -335,6 +335,31 @@ def test_an_empty_cell_of_a_pasted_column_keeps_its_place(browser: Browser) -> N
     page.close()
 
 
+def test_rows_are_found_by_what_stands_in_their_fields_not_by_what_could(browser: Browser) -> None:
+    """Every row offers the same reasons; and how many are shown is said, also when it is none."""
+    page = browser.new_page()
+    reasons = "<select><option value=''>–</option><option value='t'>Test / demo</option></select>"
+    rows = "".join(f"<tr><td>{name}</td><td><input value='{number}'>{reasons}</td></tr>" for name, number in
+                   (("Bakkerij", "69599084"), ("Smederij", "17052456")))  # fmt: skip
+    page.set_content(
+        f"<html lang=en><input id=search data-filter-rows='#t'><span id=told data-shown-rows='#t' data-of=of data-none='Nothing matches.'>"
+        f"</span><table id=t><tbody>{rows}</tbody></table>"
+    )
+    page.add_script_tag(path=Path(koppel.web.__file__).parent / "static/koppel/koppel.js")
+    for words, shown, told in (
+        ("bakker", 1, "1 of 2"),
+        ("1705", 1, "1 of 2"),
+        ("demo", 0, "Nothing matches."),
+        ("", 2, ""),
+    ):
+        page.fill("#search", words)
+        assert (page.locator("tr:visible").count(), page.inner_text("#told")) == (shown, told), words
+    page.select_option("tr:first-child select", "t")
+    page.fill("#search", "demo")
+    assert page.inner_text("#told") == "1 of 2"
+    page.close()
+
+
 def paste(page: Page, field: Any, text: str) -> None:
     field.evaluate(
         """(field, text) => {

@@ -219,6 +219,32 @@ def test_a_first_import_that_is_stopped_says_who_stopped_it_and_can_be_retried(
         assert Administration.objects.get(pk=reading.pk).status == "queued"
 
 
+def test_the_page_starts_single_resources_and_keeps_what_is_known_of_the_others(
+    firm: tuple[Actor, list[Administration]],
+) -> None:
+    anna, (done, _reading, _waiting) = firm
+    with organisation_scope(anna.organisation_id):
+        Administration.objects.filter(pk=done.pk).update(
+            status="active", activated_at=now(), settings={"schedule": "daily"}
+        )
+    whole = run_of(done, "succeeded", started_at=now(), finished_at=now() + timedelta(seconds=18))
+    for resource in ("accounts", "contacts"):
+        part_of(whole, resource, "done", rows=40, added=40)
+    browser = signed_in(anna)
+    browser.post(f"/administrations/{done.pk}/sync/now", {"resource": "accounts", "full": "1"})
+    with organisation_scope(anna.organisation_id):
+        asked = Run.objects.get(administration=done, state="queued")
+        assert (asked.resources, asked.full) == (["accounts"], True)
+        Run.objects.filter(pk=asked.pk).update(state="succeeded", started_at=now(), finished_at=now())
+    part_of(asked, "accounts", "done", rows=0)
+    page = browser.get(f"/administrations/{done.pk}/sync/").content.decode()
+    assert "18 seconds" in page
+    assert "Next sync by itself" in page
+    assert page.count("+40") == 1, "of the contacts, which the second run did not read"
+    answer = browser.post(f"/administrations/{done.pk}/sync/now", {"resource": "nothing"}, follow=True).content.decode()
+    assert "Not synced here: nothing." in answer
+
+
 def test_the_shell_starts_tells_retries_and_stops(
     firm: tuple[Actor, list[Administration]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from koppel.administrations.folding import folded
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import companies_hidden_from, visible_to
 from koppel.audit.services import record
@@ -60,7 +61,7 @@ def rows(actor: Actor, flow: Flow) -> list[Row]:
             before = found.get(company.external_id)
             if before is None or (row.can_be_chosen and not before.can_be_chosen):
                 found[company.external_id] = row
-    return sorted(found.values(), key=lambda row: (row.company.name.casefold(), row.company.pk))
+    return sorted(found.values(), key=lambda row: (folded(row.company.name), row.company.pk))
 
 
 def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:

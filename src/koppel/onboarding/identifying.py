@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from django.utils.translation import gettext as _
 
+from koppel.administrations.folding import folded
 from koppel.connections.models import RemoteCompany
 from koppel.onboarding.flow import advance, merge
 from koppel.onboarding.models import Flow, Step
@@ -176,7 +177,7 @@ def _reason(text: str) -> str:
 def _chosen(flow: Flow, only: Iterable[int] | None = None) -> list[RemoteCompany]:
     wanted = flow.chosen if only is None else sorted(set(only) & set(flow.chosen))
     found = RemoteCompany.objects.filter(organisation_id=flow.organisation_id, pk__in=wanted)
-    return sorted(found, key=lambda one: (one.name.casefold(), one.pk))
+    return sorted(found, key=lambda one: (folded(one.name), one.pk))
 
 
 def _given(

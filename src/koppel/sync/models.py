@@ -75,6 +75,15 @@ class Run(Tenant):
             ),
         ]
 
+    @property
+    def seconds(self) -> int | None:
+        """How long it took, once it is over."""
+        return (
+            round((self.finished_at - self.started_at).total_seconds())
+            if self.started_at and self.finished_at
+            else None
+        )
+
     def __str__(self) -> str:
         return f"run {self.pk} of administration {self.administration_id}"
 

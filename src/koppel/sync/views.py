@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from koppel.administrations.doors import administration_or_404
+from koppel.administrations.settings import in_force
 from koppel.books.labels import RESOURCES
 from koppel.books.queries import counts
 from koppel.connections.repair import why_not
@@ -15,7 +16,7 @@ from koppel.organisations.policy import Permission
 from koppel.sync import history, imports
 from koppel.sync.errors import NotPossible
 from koppel.sync.progress import progress_of_runs
-from koppel.sync.queries import newest_run, recent_runs, resource_lines
+from koppel.sync.queries import next_scheduled, recent_runs, resource_lines
 from koppel.sync.services import cancel_run, request_run
 from koppel.web.doors import MemberRequest
 
@@ -25,17 +26,19 @@ PAGE_DIGITS_MAX = 9
 def overview(request: MemberRequest, administration_id: int) -> HttpResponse:
     """Per resource: rows, complete as of, what the last run did. Asks for itself again while a run is open."""
     one = administration_or_404(request.actor, administration_id)
-    run = newest_run(one)
+    runs = recent_runs(one)
     rows = counts(one.pk)
-    lines = [(RESOURCES.get(line.key, line.key), rows.get(line.key, 0), line) for line in resource_lines(one, run)]
+    lines = [(RESOURCES.get(line.key, line.key), rows.get(line.key, 0), line) for line in resource_lines(one, runs)]
     context = {
         "administration": one,
         "tab": "sync",
-        "run": run,
+        "run": runs[0] if runs else None,
         "progress": progress_of_runs(one.organisation_id, [one.pk]).get(one.pk),
         "lines": lines,
-        "runs": recent_runs(one),
+        "runs": runs,
         "stands": why_not(one.connection, one.remote_company),
+        "choices": [(key, RESOURCES[key]) for key in in_force(one).resources] if one.activated_at else [],
+        "next_run": next_scheduled(one),
     }
     template = "sync/resources.html" if request.headers.get("HX-Request") else "sync/overview.html"
     return render(request, template, context)
@@ -69,9 +72,13 @@ def run_detail(request: MemberRequest, administration_id: int, run_id: int) -> H
 
 @require_POST
 def sync_now(request: MemberRequest, administration_id: int) -> HttpResponse:
+    """Everything, or the resources that are named; `full` compares with all that the source has."""
     one = administration_or_404(request.actor, administration_id)
+    asked = request.POST
     try:
-        started = request_run(request.actor, one.pk, full=request.POST.get("full") == "1")
+        started = request_run(
+            request.actor, one.pk, full=asked.get("full") == "1", resources=asked.getlist("resource") or None
+        )
         if started:
             messages.success(request, _("The sync of %(name)s has begun.") % {"name": one.name})
         else:

@@ -21,13 +21,31 @@ function countBoxes() {
   });
 }
 
+// What stands in a row: what is typed into its fields too, but not all that could be chosen in it.
+function wordsOf(row) {
+  const fields = [...row.querySelectorAll("input:not([type=checkbox]), select")];
+  if (!fields.length) return row.textContent.toLocaleLowerCase();
+  const copy = row.cloneNode(true);
+  every("select", (select) => select.remove(), copy);
+  const chosen = fields.map((field) => (field.selectedOptions ? field.value && field.selectedOptions[0].text : field.value));
+  return [copy.textContent, ...chosen].join(" ").toLocaleLowerCase();
+}
+
 function filterRows(input) {
   const words = input.value.trim().toLocaleLowerCase();
   const only = [...document.querySelectorAll(`[data-only-rows="${input.dataset.filterRows}"]:checked`)].map((box) => box.value);
   every(`${input.dataset.filterRows} tbody tr`, (row) => {
-    row.hidden = (words && !row.textContent.toLocaleLowerCase().includes(words)) || only.some((mark) => !row.dataset.marks?.includes(mark));
+    row.hidden = (words && !wordsOf(row).includes(words)) || only.some((mark) => !row.dataset.marks?.includes(mark));
   });
   countBoxes();
+  every(`[data-shown-rows="${input.dataset.filterRows}"]`, (place) => sayHowMany(place, words || only.length));
+}
+
+function sayHowMany(place, isFiltered) {
+  const rows = [...document.querySelectorAll(`${place.dataset.shownRows} tbody tr`)];
+  const shown = rows.filter((row) => !row.hidden).length;
+  const [some, all] = [shown, rows.length].map((count) => count.toLocaleString(document.documentElement.lang));
+  place.textContent = !isFiltered ? "" : shown ? `${some} ${place.dataset.of} ${all}` : place.dataset.none;
 }
 
 document.addEventListener("change", (event) => {
