@@ -342,8 +342,9 @@ def test_rows_are_found_by_what_stands_in_their_fields_not_by_what_could(browser
     rows = "".join(f"<tr><td>{name}</td><td><input value='{number}'>{reasons}</td></tr>" for name, number in
                    (("Bakkerij", "69599084"), ("Smederij", "17052456")))  # fmt: skip
     page.set_content(
-        f"<html lang=en><input id=search data-filter-rows='#t'><span id=told data-shown-rows='#t' data-of=of data-none='Nothing matches.'>"
-        f"</span><table id=t><tbody>{rows}</tbody></table>"
+        "<html lang=en><input id=search data-filter-rows='#t'>"
+        "<span id=told data-shown-rows='#t' data-of=of data-none='Nothing matches.'></span>"
+        f"<table id=t><tbody>{rows}</tbody></table>"
     )
     page.add_script_tag(path=Path(koppel.web.__file__).parent / "static/koppel/koppel.js")
     for words, shown, told in (
