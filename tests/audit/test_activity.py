@@ -16,8 +16,9 @@ from koppel.audit.services import AuditActor, record
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations import tasks
-from koppel.organisations.models import Organisation
+from koppel.organisations.models import Division, Organisation
 from koppel.organisations.policy import Actor
+from koppel.organisations.services import save_division
 from tests.books.ledger import administration_of
 from tests.fixtures.people import signed_in
 
@@ -148,6 +149,28 @@ def test_what_is_restricted_is_not_read_from_the_trail_either(boss: Actor, actor
         assert "shown" in veiled
     assert "nr-Famil" in read(named, "q=zorgen")
     assert "<td>…</td>" not in read(boss, "q=zorgen"), "no search tells that it is one of these"
+
+
+def test_what_changed_is_told_in_the_readers_words(boss: Actor) -> None:
+    """Fields by their labels, divisions and companies by name, dates as dates; what is gone keeps its number."""
+    with organisation_scope(boss.organisation_id):
+        save_division(boss, None, "Zuid")
+        division = Division.objects.get()
+    one = administration_of(boss, "Bakkerij B.V.")
+    note(
+        boss, "administrations.assigned", "",
+        before={str(one.pk): {"columns": {"division_id": None}, "people": []}},
+        after={str(one.pk): {"columns": {"division_id": division.pk}, "people": [boss.membership_id]}},
+    )  # fmt: skip
+    note(boss, "token.made", "script", after={"read_only": True, "expires_at": "2027-02-26T20:54:06.350700+00:00"})
+    note(boss, "division.changed", "Zuid", after={"division_id": 987654, "made_up_key": "x"})
+    client = signed_in(boss)
+    client.cookies["koppel_language"] = "nl"
+    page = client.get(PAGE).content.decode()
+    for told in ("Bakkerij B.V.</span>", "Afdeling: Zuid", "Mensen: Anna", "Alleen lezen</span>", "<ins>ja</ins>",
+                 "26 feb 2027 21:54", "<ins>987654</ins>", "made up key"):  # fmt: skip
+        assert told in page, told
+    assert "division_id" not in page
 
 
 def test_only_what_differs_is_a_change() -> None:

@@ -21,6 +21,7 @@ from koppel.kit.table_files import MEDIA_TYPES, Cell, Column, Format, Kind, writ
 from koppel.organisations.policy import Permission
 from koppel.web.acts import ACTS
 from koppel.web.doors import MemberRequest
+from koppel.web.trail_words import Words
 
 PAGE_SIZE = 100
 COUNT_MAX = 10_000
@@ -41,13 +42,14 @@ def activity(request: MemberRequest) -> HttpResponseBase:
     found = entries_for(request.actor, asked, veil)
     if request.GET.get("format") == "csv":
         return _export(request, found, asked, veil)
+    words = Words(request.actor)
     page = _Pages(found, PAGE_SIZE).get_page(request.GET.get("page"))
     context = {
         "place": "activity",
         "asked": asked,
         "is_filtered": asked != Asked(),
         "page": page,
-        "entries": [(one, changes_of(one.details), rest_of(one.details)) for one in map(veil.over, page)],
+        "entries": [(one, words.changes(one.details), words.rest(one.details)) for one in map(veil.over, page)],
         "people": actors_of(request.actor.organisation_id),
         "acts": sorted(((key, str(words)) for key, words in ACTS.items()), key=lambda one: one[1]),
         "doors": Door.choices,
