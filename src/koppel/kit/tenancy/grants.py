@@ -1,16 +1,40 @@
 """What the application role may do: read and write rows, never change tables; append to the audit trail, never rewrite it."""
 
 from django.conf import settings
-from django.db import connections
+from django.db import connections, transaction
 from psycopg import sql
 
 APPEND_ONLY = ("audit_entry",)
 
 
-def grant_to_application_role(using: str) -> None:
-    """Run as the owner after migrations. Does nothing when owner and application role are one (`koppel check` says so)."""
+_MISSING = """
+SELECT EXISTS (
+  SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+     AND pg_get_userbyid(relowner) = current_user
+     AND NOT (has_table_privilege(%(role)s, oid, 'SELECT') AND has_table_privilege(%(role)s, oid, 'INSERT'))
+) OR EXISTS (
+  SELECT FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND pg_get_userbyid(proowner) = current_user
+     AND NOT has_function_privilege(%(role)s, oid, 'EXECUTE'))
+"""
+
+
+def complete_grants(using: str) -> bool:
+    """As the owner: make up for a process that migrated and died before it granted. Whether there was something to make up."""
     role = str(settings.DATABASES["default"]["USER"])
     with connections[using].cursor() as cursor:
+        cursor.execute(_MISSING, {"role": role})
+        is_missing = bool(cursor.fetchone()[0])
+    if is_missing:
+        grant_to_application_role(using)
+    return is_missing
+
+
+def grant_to_application_role(using: str) -> None:
+    """Run as the owner after migrations. Does nothing when owner and application role are one (`koppel check` says so).
+
+    In one transaction: the audit trail is never writable for a moment, nor for good when the process dies in between."""
+    role = str(settings.DATABASES["default"]["USER"])
+    with transaction.atomic(using=using), connections[using].cursor() as cursor:
         cursor.execute("SELECT current_user")
         if cursor.fetchone()[0] == role:
             return
