@@ -1,5 +1,6 @@
 """The life after the import: cancelled, withdrawn, left by its client, erased; and what came before."""
 
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -195,6 +196,49 @@ def test_a_planned_deactivation_happens_on_its_day(actor: Any) -> None:
         stopped = Administration.objects.get(pk=one.pk)
         assert (stopped.status, stopped.deactivate_on) == ("deactivated", None)
         assert stopped.deactivation_reason == "Jaarwerk klaar"
+
+
+def test_a_fault_at_one_firm_leaves_the_planned_deactivations_of_the_next_alone(
+    actor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = actor("administrator"), actor("administrator")
+    ones = [administration_of(boss, deactivate_on=timezone.localdate()) for boss in (first, second)]
+
+    def breaks(organisation_id: int, _ids: Any) -> None:
+        if organisation_id == first.organisation_id:
+            raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(life, "_stops", [*life._stops, breaks])
+    keep_dates(0)
+    with organisation_scope(second.organisation_id):
+        assert Administration.objects.get(pk=ones[1].pk).status == "deactivated"
+    with organisation_scope(first.organisation_id):
+        assert Administration.objects.get(pk=ones[0].pk).deactivate_on == timezone.localdate(), "it stays due"
+
+
+def test_two_that_are_said_to_continue_each_other_at_the_same_moment_make_no_circle(actor: Any) -> None:
+    boss = actor("administrator")
+    one, other = administration_of(boss, "Een B.V."), administration_of(boss, "Twee B.V.")
+    outcome: list[object] = []
+
+    def follow_back() -> None:
+        try:
+            with organisation_scope(boss.organisation_id):
+                life.follow(boss, other.pk, one.pk)
+            outcome.append("done")
+        except Refused as refused:
+            outcome.append(refused)
+        finally:
+            connection.close()
+
+    second = threading.Thread(target=follow_back)
+    with organisation_scope(boss.organisation_id):
+        life.follow(boss, one.pk, other.pk)
+        second.start()
+        second.join(2)
+        assert not outcome, "the second waits for what the first says"
+    second.join(60)
+    assert isinstance(outcome[0], Refused)
 
 
 def test_the_same_number_twice_warns_until_one_continues_the_other(actor: Any) -> None:

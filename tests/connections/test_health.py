@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from koppel.connections import probe as probes
 from koppel.connections import runtime, standing
 from koppel.connections.endings import tell_of_endings
 from koppel.connections.health import note_missed
@@ -193,6 +194,22 @@ def test_what_degraded_or_lay_idle_is_probed_by_itself(anna: Connected) -> None:
     look(anna)
     look(anna)
     assert len(anna.sandbox.calls()) == 1
+
+
+def test_a_fault_at_one_connection_does_not_silence_what_is_about_to_end_at_the_others(
+    connected: MakeConnected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one whose probe breaks stays due, each minute anew: nobody would be told of an end for as long."""
+    broken, ending = connected(), connected()
+    change(broken, Connection, state="degraded", probe_at=datetime.now(UTC))
+    change(ending, Grant, refresh_expires_at=datetime.now(UTC) + timedelta(days=3))
+
+    async def breaks(*_where: object) -> None:
+        raise LookupError("its company went away at this moment")
+
+    monkeypatch.setattr(probes, "describing_session", breaks)
+    look(ending)
+    assert issues(ending) == {"consent_expiring"}
 
 
 def test_a_worker_that_died_before_it_could_say_that_all_is_well_leaves_nobody_asked_for(

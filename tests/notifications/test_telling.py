@@ -1,5 +1,6 @@
 """Who is told of what, once. The firm: Anna is an Administrator, Ben owns the connection, Cleo is a colleague."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -19,6 +20,8 @@ from koppel.notifications.happenings import settle_for
 from koppel.notifications.models import Arrangement, Happening
 from koppel.notifications.new_issues import CONFIRM_FOR, tell_new_issues
 from koppel.notifications.services import notify
+from koppel.notifications.tasks import keep
+from koppel.notifications.telling import register_check
 from koppel.organisations.models import Division, DivisionMember, Organisation, Template
 from koppel.organisations.policy import Actor
 from koppel.organisations.services import save_division
@@ -345,3 +348,29 @@ def test_forgetting_one_administration_keeps_what_was_told_of_another_whose_name
         forget_administration(anna.organisation_id, short.pk)
     assert told(piet) == ["News of Bakker Noord"]
     assert told(anna) == ["News of Bakker Noord"]
+
+
+def test_what_cannot_be_told_keeps_nobody_else_uninformed(
+    firm: Firm, actor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of ours at one happening: neither its firm's other news nor the firms after it wait for a new version."""
+    from koppel.notifications import telling
+
+    def breaks(happening: Happening) -> bool:
+        if happening.key == "broken":
+            raise KeyError("a fault of ours")
+        return True
+
+    monkeypatch.setattr(telling, "_checks", dict(telling._checks))
+    register_check(TROUBLE, breaks)
+    other = actor("administrator", name="Zoë")
+    for boss in (firm.anna, other):
+        happens(boss, TROUBLE, "broken", administrations=of(2))
+        happens(boss, TROUBLE, "good", administrations=of(1))
+        with organisation_scope(boss.organisation_id):
+            Happening.objects.filter(key="broken").update(due_at=timezone.now() - timedelta(hours=2))
+            Happening.objects.filter(key="good").update(due_at=timezone.now() - timedelta(hours=1))
+    asyncio.run(keep(timestamp=0))
+    assert [told(boss) for boss in (firm.anna, other)] == [["Trouble at Company 1: no answer"]] * 2
+    with organisation_scope(firm.anna.organisation_id):
+        assert Happening.objects.get(key="broken").state == "waiting", "it is told once the fault is put right"

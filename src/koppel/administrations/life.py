@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -25,6 +26,7 @@ from koppel.organisations.policy import Actor, Permission
 
 KEEP_YEARS = 7
 """How long a Dutch firm must keep a client's books; proposed, not imposed."""
+LINES_LOCK = 0x11FE
 KEEPER = AuditActor(ActorKind.JOB, None, "Koppel")
 
 Stop = Callable[[int, Sequence[int]], object]
@@ -121,6 +123,7 @@ def follow(actor: Actor, administration_id: int, predecessor_id: int | None) -> 
 
     Raises `NotThere`, and `Refused` for itself or a circle."""
     actor.require(Permission.IMPORT)
+    _one_line_at_a_time(actor.organisation_id)
     one = _locked(actor, administration_id)
     if predecessor_id is not None and not visible_to(actor).filter(pk=predecessor_id).exists():
         raise NotThere
@@ -225,6 +228,12 @@ def _locked(actor: Actor, administration_id: int) -> Administration:
     if one is None:
         raise not_there(actor, administration_id)
     return one
+
+
+def _one_line_at_a_time(organisation_id: int) -> None:
+    """Until the end of the transaction: a circle may close over rows that nobody holds."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LINES_LOCK, organisation_id])
 
 
 def _line_of(organisation_id: int, administration_id: int) -> set[int]:

@@ -1,5 +1,8 @@
 """Jobs of administrations. A job that is done again after its worker died finds its work in the tables, not in memory."""
 
+from collections.abc import Callable
+
+import structlog
 from django.db import close_old_connections
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
@@ -8,6 +11,8 @@ from koppel.administrations import life, yearly
 from koppel.administrations.bulk import operations
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Organisation
+
+log = structlog.get_logger(__name__)
 
 
 @app.task(name="administrations.carry_on_bulk", retry=RetryStrategy(max_attempts=12, exponential_wait=3))
@@ -39,8 +44,7 @@ def keep_dates(timestamp: int) -> None:
         due = life.due_today()
         operations.forget_drafts()
     for organisation_id in due.organisations_to_deactivate:
-        with organisation_scope(organisation_id):
-            life.deactivate_planned(organisation_id)
+        _alone("deactivate_planned", organisation_id, life.deactivate_planned)
     for organisation_id, administration_id in due.to_erase:
         erase.defer(organisation_id=organisation_id, administration_id=administration_id)
 
@@ -53,5 +57,13 @@ def check_identities(timestamp: int) -> None:
     with installation_scope("yearly check of company numbers"):
         organisations = list(Organisation.objects.order_by("pk").values_list("pk", flat=True))
     for organisation_id in organisations:
+        _alone("check_identities", organisation_id, yearly.check_some)
+
+
+def _alone(act: str, organisation_id: int, work: Callable[[int], object]) -> None:
+    """A fault at one organisation is no reason to leave out those after it."""
+    try:
         with organisation_scope(organisation_id):
-            yearly.check_some(organisation_id)
+            work(organisation_id)
+    except Exception:
+        log.exception("organisation_left_out", act=act, organisation=organisation_id)

@@ -58,7 +58,11 @@ async def watch(timestamp: int) -> None:
 
     async def one(organisation_id: int, connection_id: int) -> None:
         async with turns:
-            await probe_once(runtime, organisation_id, connection_id)
+            try:
+                await probe_once(runtime, organisation_id, connection_id)
+            except Exception:
+                # A fault of ours at one connection is no reason to leave the others, and what ends soon, unsaid.
+                log.exception("connection_not_probed", connection=connection_id)
 
     await asyncio.gather(*(one(*row) for row in due))
     told = await in_django(tell_of_endings)
@@ -79,13 +83,16 @@ async def give_back_consent(organisation_id: int, attempt_id: int) -> None:
 
 
 async def _describe(runtime: Runtime, organisation_id: int, company_id: int, connector_key: str) -> None:
-    session = await describing_session(runtime, organisation_id, company_id)
     try:
+        session = await describing_session(runtime, organisation_id, company_id)
         found = await connector(connector_key).describe_company(session)
+        await in_django(lambda: note_described(organisation_id, company_id, found))
     except ConnectorError as error:
         # Identity can be typed by hand; the next listing asks again.
         log.info("company_not_described", company=company_id, code=error.code)
         refusal = error if isinstance(error, SetupMissing | NotConsented) else None
         await in_django(lambda: note_unreachable(organisation_id, company_id, refusal))
-    else:
-        await in_django(lambda: note_described(organisation_id, company_id, found))
+    except Exception:
+        # What cannot be understood, or stored, of one company must not leave the others without their numbers.
+        log.exception("company_description_failed", company=company_id)
+        await in_django(lambda: note_unreachable(organisation_id, company_id, None))

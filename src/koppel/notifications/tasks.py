@@ -52,7 +52,12 @@ async def send_webhooks(organisation_id: int) -> None:
 async def keep(timestamp: int) -> None:
     """Every minute, for every organisation where something waits."""
     for organisation_id in await in_django(_where_something_waits):
-        await in_django(lambda one=organisation_id: _keep(one))  # type: ignore[misc]
+        for step in (_tell_new, _tell_due, _tell_joined, _send_mails, _send_messages):
+            try:
+                await in_django(lambda one=organisation_id, act=step: act(one))  # type: ignore[misc]
+            except Exception:
+                # What cannot be told here is no reason to keep mail back, nor to tell nobody elsewhere.
+                log.exception("notices_not_kept", organisation=organisation_id, step=step.__name__.strip("_"))
 
 
 @app.periodic(cron="17 3 * * *")
@@ -82,17 +87,33 @@ def _where_something_waits() -> list[int]:
     return sorted(where)
 
 
-def _keep(organisation_id: int) -> None:
+def _tell_new(organisation_id: int) -> None:
     with organisation_scope(organisation_id):
         tell_new_issues(organisation_id)
+
+
+def _tell_due(organisation_id: int) -> None:
+    with organisation_scope(organisation_id):
         tell_due(organisation_id)
+
+
+def _tell_joined(organisation_id: int) -> None:
+    with organisation_scope(organisation_id):
         tell_joined(organisation_id)
+
+
+def _send_mails(organisation_id: int) -> None:
+    with organisation_scope(organisation_id):
         delivery.take_over(organisation_id)
         waiting = Delivery.objects.filter(
             organisation_id=organisation_id, state=DeliveryState.WAITING, due_at__lte=timezone.now()
         )
         if waiting.exists():
             send_mails.defer(organisation_id=organisation_id)
+
+
+def _send_messages(organisation_id: int) -> None:
+    with organisation_scope(organisation_id):
         sending.take_over(organisation_id)
         messages = WebhookDelivery.objects.filter(
             organisation_id=organisation_id, state=DeliveryState.WAITING, due_at__lte=timezone.now()

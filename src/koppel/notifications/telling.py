@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from copy import copy
 from datetime import datetime, time, timedelta
 
+import structlog
+from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
@@ -23,6 +25,10 @@ from koppel.notifications.webhooks.messages import tell_webhooks
 JOINED_TOLD_EVERY = timedelta(hours=24)
 DIGEST_AT = time(7, 0)
 """In the installation's time zone."""
+
+TRY_AGAIN_AFTER = timedelta(minutes=10)
+
+log = structlog.get_logger(__name__)
 
 Check = Callable[[Happening], bool]
 _checks: dict[str, Check] = {}
@@ -57,7 +63,19 @@ def tell_due(organisation_id: int) -> int:
     due = Happening.objects.filter(
         organisation_id=organisation_id, state=HappeningState.WAITING, due_at__lte=timezone.now()
     )
-    return sum(tell(organisation_id, one) for one in list(due.order_by("due_at").values_list("pk", flat=True)[:500]))
+    return sum(_told(organisation_id, one) for one in list(due.order_by("due_at").values_list("pk", flat=True)[:500]))
+
+
+def _told(organisation_id: int, happening_id: int) -> int:
+    """One that cannot be told must not stand before all others for ever: it is tried again later, behind them."""
+    try:
+        with transaction.atomic():
+            return tell(organisation_id, happening_id)
+    except Exception:
+        log.exception("happening_not_told", organisation=organisation_id, happening=happening_id)
+        own = Happening.objects.filter(organisation_id=organisation_id, pk=happening_id)
+        own.update(due_at=timezone.now() + TRY_AGAIN_AFTER)
+        return 0
 
 
 def lasting() -> "QuerySet[Happening]":
