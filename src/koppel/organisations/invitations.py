@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.contrib.auth import password_validation
 from django.core import signing
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone, translation
@@ -44,7 +45,7 @@ def invite(actor: Actor, wanted: Wanted) -> Invitation:
     """Ask somebody by mail. Raises `Refused` with a sentence, also from `check`."""
     email = check(actor, wanted)
     own = Division.objects.filter(organisation_id=actor.organisation_id, pk__in=wanted.divisions)
-    one = Invitation.objects.create(
+    one = Invitation(
         organisation_id=actor.organisation_id,
         email=email,
         name=wanted.name.replace("\0", "").strip()[:200],
@@ -55,6 +56,11 @@ def invite(actor: Actor, wanted: Wanted) -> Invitation:
         language=wanted.language or translation.get_language() or settings.LANGUAGE_CODE,
         valid_until=timezone.now() + VALID_FOR,
     )
+    try:
+        with transaction.atomic():
+            one.save()
+    except IntegrityError:  # a colleague, or a second click, was a moment earlier
+        raise Refused(_("%s is invited already. You can send the invitation again.") % email) from None
     _send(one)
     names = list(own.order_by("name").values_list("name", flat=True))
     _record(actor, one, "person.invited", after={"role": wanted.role, "divisions": names})

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -68,12 +69,17 @@ def _save_named(
     if own.filter(name__iexact=name).exclude(pk=key or 0).exists():
         raise Refused(_("“%s” exists already.") % name)
     values = {**values, "name": name, "archived_at": timezone.now() if archived else None}
-    if key is None:
-        made = kind._default_manager.create(organisation_id=actor.organisation_id, **values)
-        _record(actor, f"{kind.__name__.lower()}.made", kind.__name__.lower(), made.pk, name, {})
-        return int(made.pk)
-    own.filter(pk=key).update(**values)
-    _record(actor, f"{kind.__name__.lower()}.changed", kind.__name__.lower(), key, name, {"archived": archived})
+    word = kind.__name__.lower()
+    try:
+        with transaction.atomic():
+            if key is None:
+                made = kind._default_manager.create(organisation_id=actor.organisation_id, **values)
+                _record(actor, f"{word}.made", word, made.pk, name, {})
+                return int(made.pk)
+            own.filter(pk=key).update(**values)
+    except IntegrityError:  # a colleague, or a second click, was a moment earlier
+        raise Refused(_("“%s” exists already.") % name) from None
+    _record(actor, f"{word}.changed", word, key, name, {"archived": archived})
     return key
 
 
