@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from koppel.connections.models import Connection, ConsentAttempt, Grant, RemoteCompany
+from koppel.connectors.visma_net import consent as vendor
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Organisation, User
 from koppel.organisations.policy import Actor
@@ -122,6 +123,35 @@ def test_the_signed_answer_must_carry_our_nonce(anna: Newcomer, sandbox: Sandbox
     nonce = parse_qs(urlsplit(url).query)["nonce"][0]
     page = anna.answered(sandbox.sign_in(url.replace(nonce, "another-nonce")))
     assert "belongs to another sign-in" in words_of(page)
+    assert connections_of(anna.actor) == 0
+
+
+def test_a_token_that_claims_to_live_for_ever_connects_all_the_same(anna: Newcomer, sandbox: Sandbox) -> None:
+    """A date after the year 9999 there is not; the token is renewed long before."""
+    sandbox.fault("/connect/token", kind="replace", old=": 3600", body=": 36" + "0" * 30, times=1)
+    anna.connect(register_app(sandbox).pk)
+    assert connections_of(anna.actor) == 1
+
+
+def test_an_answer_that_nobody_thought_of_is_a_sentence_not_a_fault(anna: Newcomer, sandbox: Sandbox) -> None:
+    sandbox.fault("/connect/token", kind="replace", old=": 3600", body=': 3600, "deep": ' + "[" * 20_000, times=1)
+    page = anna.connect(register_app(sandbox).pk)
+    assert (page.status_code, "did not understand the accounting system" in words_of(page)) == (200, True)
+    assert connections_of(anna.actor) == 0
+
+
+@pytest.mark.parametrize("sub", [None, "", "s" * 201, "with a \0", 7])
+def test_a_signed_answer_that_names_nobody_is_refused_with_a_sentence(
+    anna: Newcomer, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, sub: object
+) -> None:
+    verified = vendor._verified
+
+    async def without_subject(*given: Any, **named: Any) -> dict[str, Any]:
+        return {**await verified(*given, **named), "sub": sub}
+
+    monkeypatch.setattr(vendor, "_verified", without_subject)
+    page = anna.connect(register_app(sandbox).pk)
+    assert (page.status_code, "cannot be trusted" in words_of(page)) == (200, True)
     assert connections_of(anna.actor) == 0
 
 

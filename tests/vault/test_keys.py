@@ -17,6 +17,7 @@ from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP
 from allauth.mfa.utils import decrypt
 
+from koppel.audit.models import AuditEntry
 from koppel.cli.checks import findings
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose, Grant
 from koppel.connections.rotation import key_uses, rotate
@@ -115,6 +116,24 @@ def test_a_rotation_that_was_stopped_goes_on(
 
 
 @pytest.mark.kill
+def test_a_rotation_that_is_never_finished_stands_in_the_trail_too(
+    given: list[Given], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who changed how an organisation's secrets are sealed is said with the change, not after all of it."""
+
+    def killed() -> None:
+        raise SystemError("killed")
+
+    settings.VAULT_KEYS = f"{key('new')},{OLD}"
+    monkeypatch.setattr("koppel.connections.rotation.reseal_all", killed)
+    with pytest.raises(SystemError):
+        rotate("jan")
+    assert "new" in keys_used()
+    with installation_scope("test"):
+        told = AuditEntry.objects.filter(act="keys.rotated").values_list("organisation_id", "actor_name")
+        assert list(told) == [(given[0].organisation_id, "jan")]
+
+
 def test_a_rotation_that_was_killed_goes_on_where_it_was(
     given: list[Given], home: Path, sandbox: Sandbox, database_addresses: Any
 ) -> None:

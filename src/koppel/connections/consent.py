@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import msgspec
+import structlog
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -34,6 +35,8 @@ from koppel.kit.secrets import SealBroken, Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.policy import Actor, Permission
 from koppel.organisations.sealing import keyring
+
+log = structlog.get_logger(__name__)
 
 ATTEMPT_LIFETIME = timedelta(minutes=30)
 TWIN_WAIT_SECONDS = 15
@@ -125,12 +128,8 @@ def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> Consen
         return _again(actor, attempt)
     try:
         consent = _exchange(attempt, attempt.app)
-    except (ConnectorError, SealBroken) as error:
-        refusal = (
-            ConsentRefused(error.code, _(str(error)))
-            if isinstance(error, ConnectorError)
-            else ConsentRefused("vault_key", _(KEY_MISSING))
-        )
+    except Exception as error:
+        refusal = _refusal_of(error)
         with organisation_scope(actor.organisation_id):
             _note_refusal(attempt, refusal)
         raise refusal from None
@@ -144,6 +143,19 @@ def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> Consen
             _tell_who(actor, attempt, consent.account, refusal.code)
         raise
     return ConsentOutcome(connection_id, attempt.purpose, attempt.return_to, consent.account)
+
+
+def _refusal_of(error: Exception) -> ConsentRefused:
+    """An answer that nobody thought of is a sentence too, for whoever waits for it and for the second of a doubled click."""
+    if isinstance(error, ConnectorError):
+        return ConsentRefused(error.code, _(str(error)))
+    if isinstance(error, SealBroken):
+        return ConsentRefused("vault_key", _(KEY_MISSING))
+    log.error("consent_answer_not_understood", exc_info=error)
+    sentence = _(
+        "Koppel did not understand the accounting system's answer, so nothing was connected. Please try again."
+    )
+    return ConsentRefused("answer", sentence)
 
 
 def _note_refusal(attempt: ConsentAttempt, refusal: ConsentRefused) -> None:

@@ -61,6 +61,7 @@ class Rotation:
     """What a rotation did. `unreadable`: secrets that stay under a key by its id, and why the first of them did not open."""
 
     key: str
+    by: AuditActor
     sealed_again: int = 0
     organisations: set[int] = field(default_factory=set)
     unreadable: Counter[str] = field(default_factory=Counter)
@@ -84,9 +85,10 @@ def refuse_wrong_keys() -> None:
 
 
 def rotate(operator: str) -> Rotation:
-    """Seal everything with the ring's first key. Each organisation's trail says that, and who asked. Raises `WrongKey`."""
+    """Seal everything with the ring's first key. Each organisation's trail says that, and who asked: in the transaction that
+    first changes something of it, so that a rotation which is stopped has said so too. Raises `WrongKey`."""
     refuse_wrong_keys()
-    done = Rotation(keyring().current)
+    done = Rotation(keyring().current, AuditActor(ActorKind.OPERATOR, None, operator, door=Door.CLI))
     for sealed in SEALED:
         last = 0
         while (last := _batch(sealed, last, done)) > 0:
@@ -95,11 +97,6 @@ def rotate(operator: str) -> Rotation:
     done.sealed_again += again
     done.unreadable.update(broken)
     _count_broken_under(done.key, done)
-    actor = AuditActor(ActorKind.OPERATOR, None, operator, door=Door.CLI)
-    if done.organisations:
-        with installation_scope("key rotation"):
-            for organisation_id in sorted(done.organisations):
-                record(organisation_id, actor, "keys.rotated", details={"key": done.key})
     return done
 
 
@@ -165,8 +162,15 @@ def _batch(sealed: Sealed, after: int, done: Rotation) -> int:
                     [*fresh.values(), row_id],
                 )
                 done.sealed_again += len(fresh)
-                done.organisations |= {organisation_id} - {None}
+                _tell(organisation_id, done)
     return int(rows[-1][0]) if rows else 0
+
+
+def _tell(organisation_id: int | None, done: Rotation) -> None:
+    """Once, in the organisation's trail. In the batch's transaction."""
+    if organisation_id is not None and organisation_id not in done.organisations:
+        done.organisations.add(organisation_id)
+        record(organisation_id, done.by, "keys.rotated", details={"key": done.key})
 
 
 def _sealed_again(sealed: Sealed, names: Sequence[Any], envelopes: Sequence[Any], done: Rotation) -> dict[str, bytes]:

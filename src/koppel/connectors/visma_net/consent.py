@@ -63,6 +63,11 @@ CUSTOMER_TENANT = _(
     "This is the tenant id of the customer, not of the company: Visma gives a token for it, but the company's books refuse it."
     " The right one is in Visma Admin → Company → Edit → Configuration → Tenant id."
 )
+UNTRUSTED = _("The signed answer of Visma Connect cannot be trusted.")
+NAME_CHARACTERS_MAX = 200
+"""Real ones are GUIDs and addresses; a longer one would be cut to that of somebody else."""
+TOKEN_SECONDS_MAX = 30 * 24 * 3600
+"""A token is renewed after so long, whatever life is claimed for it: a date after the year 9999 there is not."""
 NO_VERIFIER = "koppel-tests-this-app-and-grants-nothing-by-it"
 CODE_USED = _("This sign-in was used before, or it took too long. Please start again.")
 A_PERSONS_JOB = {
@@ -131,13 +136,23 @@ async def _accepted(http: Http, app: AppCredentials, request: ConsentRequest, an
     _must_be_enough(answer)
     company = None
     if app.consent_mode == COMPANY_PER_SIGN_IN:
-        company = (await _verified(http, app, answer.access_token, audience=None)).get("tenant_id")
+        company = _name_in(await _verified(http, app, answer.access_token, audience=None), "tenant_id")
         if not company:
             raise SetupMissing(
                 "no_tenant", _("The sign-in names no company. The app must be enabled for tenants at Visma.")
             )
-    account = str(claims.get("email") or claims.get("name") or claims["sub"])
-    return Consent(subject=str(claims["sub"]), account=account, tokens=_tokens(answer), company_id=company)
+    subject = _name_in(claims, "sub")
+    if not subject:
+        raise ContractBroken("id_token", UNTRUSTED)
+    account = _name_in(claims, "email") or _name_in(claims, "name") or subject
+    return Consent(subject=subject, account=account, tokens=_tokens(answer), company_id=company)
+
+
+def _name_in(claims: Mapping[str, Any], key: str) -> str:
+    """Of a person or a company, as it can be kept; '' when there is none that can."""
+    value = claims.get(key)
+    text = value if isinstance(value, str) else ""
+    return "" if len(text) > NAME_CHARACTERS_MAX or "\0" in text else text
 
 
 async def _must_be_from_issuer(http: Http, app: AppCredentials, inbound: Mapping[str, str]) -> None:
@@ -276,7 +291,7 @@ def _tokens(answer: TokenAnswer) -> Tokens:
         access_token=Secret(answer.access_token),
         refresh_token=Secret(answer.refresh_token) if answer.refresh_token else None,
         issued_at=issued_at,
-        expires_at=issued_at + timedelta(seconds=answer.expires_in),
+        expires_at=issued_at + timedelta(seconds=min(max(answer.expires_in, 0), TOKEN_SECONDS_MAX)),
         scope=answer.scope,
     )
 
@@ -294,4 +309,4 @@ async def _verified(http: Http, app: AppCredentials, token: str, *, audience: st
             )
         )  # fmt: skip
     except (jwt.PyJWTError, KeyError, ValueError):
-        raise ContractBroken("id_token", _("The signed answer of Visma Connect cannot be trusted.")) from None
+        raise ContractBroken("id_token", UNTRUSTED) from None
