@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from koppel.audit.models import Door
 from koppel.cli.errors import Refusal
@@ -96,7 +97,8 @@ def print_rows(rows: Sequence[Any], columns: Sequence[str], *, as_json: bool, ti
         return
     table = Table(*(name.replace("_", " ") for name in columns), title=title or None)
     for row in shown:
-        table.add_row(*(_cell(row.get(name)) for name in columns))
+        # As it stands: a name such as "Jansen [oud]" is no instruction for the terminal.
+        table.add_row(*(Text(_cell(row.get(name))) for name in columns))
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from django.conf import settings
@@ -70,8 +69,9 @@ def _shown(name: str, value: str | None) -> str:
     if value is None:
         return "not set"
     if name in ADDRESSES:
-        parts = urlsplit(value)
-        return urlunsplit((parts.scheme, f"{parts.hostname}:{parts.port or ''}", parts.path, "", ""))
+        # By text alone: several hosts with a port each are an address too, and what stands before an @ is never shown.
+        scheme, mark, rest = value.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}" if mark else "set"
     return value if name in SHOWN else "set"
 
 

@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from koppel.cli.demo.browser import Browser, Form, Page, Unexpected
 from koppel.cli.errors import Refusal
@@ -82,7 +83,7 @@ def _import_everything(browser: Browser, job: Job, console: Console) -> int:
     found = [value for name, value in form.boxes if name == "company"]
     console.print(f"{len(found)} administrations found")
     for sentence in json.loads(browser.get(f"{job.sandbox_url}/__sandbox__/companies").text)["refused"].values():
-        console.print(f"Left out: {sentence}")
+        console.print(f"Left out: {sentence}", markup=False)
     page = browser.submit(page, form, {"company": found})
     page = _identify(browser, page)
     form = page.form("division")
@@ -185,5 +186,5 @@ def _table(results: list[Result], seconds: float) -> Table:
         table.add_column(heading, no_wrap=True, justify="left" if column == "Status" else "right")
     for one in results:
         figures = [f"{one.rows.get(key, 0):,}" for key in columns]
-        table.add_row(one.name, one.status, *figures, str(len(one.issues)), str(one.seconds))
+        table.add_row(Text(one.name), one.status, *figures, str(len(one.issues)), str(one.seconds))
     return table

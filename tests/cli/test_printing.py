@@ -1,0 +1,39 @@
+"""What commands print is what is stored: names of clients are no instructions for the terminal."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from koppel.cli.doors import print_rows
+from koppel.cli.support import write_bundle
+
+
+@pytest.mark.parametrize("name", ["Jansen [oud] B.V.", "Bakkerij [/] Zoon", "[red]Rood[/red]"])
+def test_a_name_with_brackets_is_printed_as_it_is(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    print_rows([{"name": name}], ("name",), as_json=False)
+    assert name in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        (
+            "postgresql://koppel_app:hush@one:5432,two:5433/koppel?sslmode=require",
+            "postgresql://one:5432,two:5433/koppel",
+        ),
+        ("smtps://koppel%40noord.example:hush@mail.noord.example:587", "smtps://mail.noord.example:587"),
+        ("host=one user=koppel_app password=hush", "set"),
+    ],
+)
+def test_a_support_bundle_shows_where_an_address_leads_and_no_more(
+    address: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_database: None
+) -> None:
+    monkeypatch.setenv("KOPPEL_SMTP_URL", address)
+    write_bundle(tmp_path / "bundle.zip", [])
+    with zipfile.ZipFile(tmp_path / "bundle.zip") as parts:
+        settings = parts.read("settings.json").decode()
+    assert f'"KOPPEL_SMTP_URL": "{shown}"' in settings
+    assert "hush" not in settings
+    assert os.environ["KOPPEL_VAULT_KEYS"] not in settings
