@@ -110,7 +110,8 @@ def _gb(bare: str, _typed: str) -> Checked:
         sentence = _("This is a VAT number. Enter the company number instead: 8 characters, at Companies House.")
         return wrong(bare, "GB", "vat_number", sentence)
     number = bare.zfill(8) if re.fullmatch(r"\d{6,7}", bare) else bare
-    if re.fullmatch(r"(\d{2}|[A-Z]{2}|R0)\d{6}", number):
+    # Societies keep the letters of the register that they came from (IP00525R), some partnerships an A.
+    if re.fullmatch(r"(\d{2}|[A-Z]{2}|R0)\d{6}|(IP|SP|NP|RS)\d{3}[A-Z\d]{3}|(SL|NI)\d{5}A", number):
         return valid(number, "GB")
     return wrong(bare, "GB", "format", _("A company number has 8 digits, or two letters and 6 digits."))
 
