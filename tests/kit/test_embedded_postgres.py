@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -64,6 +66,31 @@ def test_a_killed_server_comes_back_on_the_same_address_with_its_rows(server: Em
 
 
 @pytest.mark.kill
+def test_a_server_that_has_much_to_recover_is_not_stopped_over_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a crash it says for minutes that it is starting up; stopped and started anew, it would begin all over again."""
+    connect, seconds = psycopg.connect, [0, 50, 100, 150]
+
+    def busy(*given: object, **named: object) -> object:
+        connect(*given, **named).close()  # type: ignore[arg-type, call-overload]
+        if len(seconds) > 1:
+            seconds.pop(0)
+            raise psycopg.OperationalError("FATAL:  the database system is starting up")
+        return connect(*given, **named)  # type: ignore[arg-type, call-overload]
+
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + seconds[0], sleep=time.sleep)
+    made = EmbeddedPostgres(tmp_path / "postgres", durable=False)
+    with monkeypatch.context() as recovering:
+        recovering.setattr("koppel.kit.embedded_postgres.server.time", clock)
+        recovering.setattr(psycopg, "connect", busy)
+        made.start()
+    try:
+        assert running_addresses(tmp_path / "postgres") == made.addresses
+    finally:
+        made.stop()
+
+
 def test_a_server_whose_koppel_was_killed_is_taken_over(tmp_path: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path; from koppel.kit.embedded_postgres import EmbeddedPostgres;"

@@ -32,6 +32,7 @@ from koppel.kit.embedded_postgres.roles import create_database_and_roles
 
 CONNECTIONS_MAX = 300
 READY_SECONDS = 60
+"""How long a server may say nothing at all."""
 RETRY_SECONDS = 20
 """How long a start is tried again: after `kill -9` the old server's children hold its shared memory for a moment."""
 STOP_SECONDS = 15
@@ -165,7 +166,9 @@ class EmbeddedPostgres:
         while process.poll() is None:
             try:
                 psycopg.connect(self._known_access.maintenance_url, connect_timeout=2).close()
-            except psycopg.OperationalError:
+            except psycopg.OperationalError as error:
+                if any(words in str(error) for words in _AT_WORK):
+                    deadline = time.monotonic() + READY_SECONDS
                 if time.monotonic() > deadline:
                     raise StartFailed(f"The embedded database started but does not answer; see {self._log}.") from None
                 time.sleep(0.02)
@@ -193,6 +196,8 @@ def running_addresses(data_dir: Path) -> Addresses | None:
     return access.addresses
 
 
+_AT_WORK = ("is starting up", "not yet accepting connections", "in recovery mode")
+"""What it says while it reads its log after a crash, which may take minutes: who stopped it then would begin all over again."""
 _NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
