@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Route
+from playwright.sync_api import Browser, Route, expect
 
 from koppel.kit.tenancy import organisation_scope
 from tests.web.browsing import NOWHERE, address, browser, listen, look, look_at_widths, opened, sign_in
@@ -182,4 +182,15 @@ def test_enter_in_the_settings_saves_and_never_resets(browser: Browser, world: W
     with organisation_scope(world.boss.organisation_id):
         world.active.refresh_from_db()
         assert world.active.settings == {"resources": ["accounts"], "fiscal_years_back": 5}
+    page.context.close()
+
+
+def test_a_field_that_was_refused_is_where_one_stands(browser: Browser, world: World, address: str) -> None:
+    page = opened(browser)
+    sign_in(page, address, world.boss)
+    page.goto(f"{address}/administrations/{world.active.pk}/identity/")
+    page.fill("#number", "")
+    page.press("#number", "Enter")
+    page.wait_for_selector("#number[aria-invalid=true]")
+    expect(page.locator("#number")).to_be_focused()
     page.context.close()

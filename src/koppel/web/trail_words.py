@@ -107,7 +107,7 @@ class Words:
     def _pairs(self, value: Mapping[str, Any]) -> list[str]:
         """`columns` holds fields like those beside it; what is empty says nothing."""
         flat = {**{key: one for key, one in value.items() if key != "columns"}, **(value.get("columns") or {})}
-        return [f"{self.label(key)}: {self.value(key, one)}" for key, one in flat.items() if key in LABELS or one]
+        return [f"{self.label(key)}: {self.value(key, one)}" for key, one in flat.items() if one not in ([], {})]
 
     def _words(self, key: str, value: str) -> str:
         if key == "role" and value in Role.values:

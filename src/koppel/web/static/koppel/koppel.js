@@ -130,6 +130,10 @@ document.addEventListener("paste", (event) => {
   });
 });
 
+// A form that comes back with a field that was refused: that field is what to look at, wherever on the page it stands.
+const refused = [...document.querySelectorAll("main form [aria-invalid=true]")].find((field) => field.offsetParent && !field.closest("#identities"));
+if (refused && document.activeElement === document.body) refused.focus();
+
 const narrow = matchMedia("(max-width: 720px)");
 const foldTheRail = () => every(".rail-fold", (fold) => fold.toggleAttribute("open", !narrow.matches));
 foldTheRail();
