@@ -41,6 +41,10 @@ class Table:
         return tuple(place for place, kind in enumerate(self.types) if kind == "numeric")
 
     @property
+    def wholes(self) -> tuple[int, ...]:
+        return tuple(place for place, kind in enumerate(self.types) if kind == "int4")
+
+    @property
     def staged_types(self) -> tuple[str, ...]:
         return (*FRAME_TYPES, *("text" if kind == "numeric" else kind for kind in self.types))
 

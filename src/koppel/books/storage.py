@@ -24,6 +24,8 @@ Level = tuple[str, Sequence[Record], Mapping[str, str]]
 """A resource, its records, and the entry of each when they are lines."""
 ENTRIES, LINES = "entries", "entry_lines"
 HALVED_FROM = 500
+DIGITS_MAX, WHOLE_MAX = 200, 2**31 - 1
+NUL_ESCAPED = rb"\u0000"
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,8 @@ def _compared(
     written: Written,
 ) -> Iterator[tuple[Any, ...]]:
     """Rows of what is not known with this hash, noted in `written`. The hot loop of a first import."""
-    amounts, sha256, astuple = table(resource).amounts, hashlib.sha256, msgspec.structs.astuple
+    one, sha256, astuple = table(resource), hashlib.sha256, msgspec.structs.astuple
+    amounts, wholes = one.amounts, one.wholes
     for record in records:
         key = record.external_id
         digest = sha256(record.compared or record.native).digest()
@@ -202,14 +205,26 @@ def _compared(
             continue
         try:
             values = list(astuple(place.normalise(resource, record.native, parents.get(key, ""))))
+            _make_storable(values, record.native, amounts, wholes)
         except ValueError as error:
             written.rejected.append(Rejected(key, str(error)[:300], record.native))
             continue
-        for column in amounts:
-            if values[column] is not None:
-                values[column] = str(values[column])
         (written.changed if key in known else written.added).append(key)
         yield key, record.partition, record.native, digest, *values
+
+
+def _make_storable(values: list[Any], native: bytes, amounts: Sequence[int], wholes: Sequence[int]) -> None:
+    """Amounts as text. Raises `ValueError` for what a column of PostgreSQL cannot hold: that is the record's fault alone."""
+    for column in amounts:
+        if (value := values[column]) is not None:
+            values[column] = text = str(value)
+            if len(text) > DIGITS_MAX or ("E" in text and abs(value.adjusted()) > DIGITS_MAX):
+                raise ValueError("An amount has more digits than an amount of money.")
+    for column in wholes:
+        if (value := values[column]) is not None and not -WHOLE_MAX <= value <= WHOLE_MAX:
+            raise ValueError("A number is too large.")
+    if (NUL_ESCAPED in native or b"\0" in native) and any("\0" in one for one in values if isinstance(one, str)):
+        raise ValueError("A code has a NUL in it.")
 
 
 async def _known(connection: Connection, place: Place, one: Table, keys: list[str]) -> dict[str, bytes | None]:

@@ -13,6 +13,7 @@ from koppel.sync import changes, ledger
 from koppel.sync.ledger import Count, Held, Mark
 
 CHILDREN = {"entries": "entry_lines"}
+ROWS_MAX = 2**31
 LONG_AGO = timedelta(days=8)
 """A first read that could not be proved complete counts as one of so long ago that the next run compares again."""
 
@@ -187,9 +188,14 @@ class PageWriter:
 
     def _count(self, new: Mark, page: Page, counts: _Counts) -> Count:
         return Count(
-            "running" if new.cursor else "done", new.read_mode, page.expected_total, 1, len(page.records), counts.lines,
+            "running" if new.cursor else "done", new.read_mode, _plausible(page.expected_total), 1, len(page.records), counts.lines,
             counts.added, counts.changed, counts.deleted, counts.rejected,
         )  # fmt: skip
+
+
+def _plausible(total: int | None) -> int | None:
+    """What the source says there is; an absurd total is none."""
+    return total if total is None or 0 <= total < ROWS_MAX else None
 
 
 @cache

@@ -106,7 +106,7 @@ async def read(session: Session, resource: str, at: Cursor) -> Page:
     if moved and at.tries < TRIES_MAX - 1:
         return Page(found, at.again(at.tries + 1).text(), expected_total=expected, rejected=rejected)
     if (moved or at.flawed) and at.since:
-        at.newest = at.floor
+        at.lags = True
     if at.page == 1 and not endpoint.delta and not at.flawed:
         at.found = {**at.found, endpoint.path: answer}
     proof = None if at.since else _proof(resource, at, endpoint.part, is_sound=not moved and not at.flawed)
@@ -141,7 +141,7 @@ def _key(endpoint: Endpoint, item: Item) -> str:
     parts = [text(item.get(name)) for name in endpoint.fields]
     if not all(parts):
         raise ValueError(f"It has no {endpoint.fields[0]}.")
-    return (f"{endpoint.part} " if endpoint.part else "") + "/".join(parts)
+    return records.fit((f"{endpoint.part} " if endpoint.part else "") + "/".join(parts))
 
 
 def _daybooks(ledgers: Sequence[Item]) -> list[Item]:
@@ -162,17 +162,20 @@ async def _dimension(session: Session, at: Cursor) -> Page:
     if at.skips and at.known.get(part) == answer:
         return _unchanged("cost_codes", at, part, answer)
     dimension: Dimension = parse(body, Dimension)
-    found = []
+    found, rejected = list[Record](), list[Rejected]()
     for segment in dimension.segments:
         head = msgspec.json.encode(
             {"dimension": dimension.id, "segmentId": segment.segmentId, "segment": segment.description}
         )
         for value in segment.segmentValues:
-            key = text(msgspec.json.decode(value, type=Item).get("valueId"))
             payload = head[:-1] + b"," + bytes(value)[1:]
-            found.append(Record(f"{dimension.id} {segment.segmentId} {key}", payload, part))
-    at.found = {**at.found, part: answer}
-    return _end("cost_codes", at, found, [], _proof("cost_codes", at, part, is_sound=True), None)
+            try:
+                key = text(msgspec.json.decode(value, type=Item).get("valueId"))
+                found.append(Record(records.fit(f"{dimension.id} {segment.segmentId} {key}"), payload, part))
+            except (ValueError, msgspec.DecodeError) as error:
+                rejected.append(records.unreadable(payload, error))
+    at.found = {**at.found, part: "" if rejected else answer}
+    return _end("cost_codes", at, found, rejected, _proof("cost_codes", at, part, is_sound=not rejected), None)
 
 
 def _unchanged(resource: str, at: Cursor, part: str, fingerprint: str) -> Page:

@@ -24,7 +24,7 @@ from koppel.connectors.visma_net.reading import (
     page_size,
     totals,
 )
-from koppel.connectors.visma_net.records import Item, native, text, unreadable, without_stamps
+from koppel.connectors.visma_net.records import Item, fit, native, text, unreadable, without_stamps
 
 LINES = b'"journalTransactionLines":['
 AFTER_LINES = b'],"metadata":{'
@@ -71,7 +71,7 @@ def _page(at: Cursor, found: Found, kept: Sequence[Record]) -> Page:
     else:
         is_sound = not at.flawed and (at.page == 1 or not moved)
         if at.since and not is_sound:
-            at.newest = at.floor
+            at.lags = True
         if not at.since:
             proof = Snapshot(frozenset({at.names[at.place]}), at.again().text() if at.page > 1 else None, is_sound)
         if not at.since and at.place < len(at.names) - 1:
@@ -95,6 +95,11 @@ class _LineKey(msgspec.Struct, gc=False):
     lineNumber: int
 
 
+class _Lines(msgspec.Struct, gc=False):
+    journalTransactionLines: list[msgspec.Raw] | None = None
+
+
+_lines = msgspec.json.Decoder(_Lines)
 _head = msgspec.json.Decoder(_Head)
 _line_key = msgspec.json.Decoder(_LineKey)
 
@@ -116,6 +121,7 @@ def _entries(body: bytes, period: str) -> Found:
             record = _entry(payload, head, lines, period, is_whole=0 < place < last)
         except (ValueError, msgspec.DecodeError) as error:
             rejected.append(unreadable(payload, error))
+            count += _lines_in(payload)
             continue
         known = found.get(record.external_id)
         count += len({one.external_id for one in record.children} - _keys(known)) if known else len(record.children)
@@ -127,11 +133,19 @@ def _entry(payload: bytes, head: _Head, lines: list[msgspec.Raw], period: str, *
     module, number = (head.module or "").removeprefix("Module"), head.batchNumber
     if not module or not number:
         raise ValueError("It has no module or batch number.")
-    key = f"{module} {number}"
-    partition = period or head.financialPeriod or head.postPeriod or ""
+    key = fit(f"{module} {number}")
+    partition = period or fit(head.financialPeriod or head.postPeriod or "")
     children = tuple(_child(key, bytes(raw), partition) for raw in lines)
     own = _without_lines(payload, lines)
     return Record(key, own, partition, children, without_stamps(own), is_whole)
+
+
+def _lines_in(payload: bytes) -> int:
+    """Of a batch that cannot be understood: the page counts them all the same."""
+    try:
+        return len(_lines.decode(payload).journalTransactionLines or ())
+    except msgspec.DecodeError:
+        return 1
 
 
 def _child(key: str, payload: bytes, partition: str) -> Record:
@@ -197,6 +211,7 @@ def _balance(item: Item) -> Record:
     ]
     if not parts[2] or not parts[4]:
         raise ValueError("It has no account or period.")
+    fit("/".join(parts))
     payload = native(item)
     return Record("/".join(parts), payload, parts[4], compared=without_stamps(payload))
 

@@ -21,6 +21,8 @@ its first."""
 STAMP = "%Y-%m-%dT%H:%M:%S"
 FUTURE_MAX = timedelta(hours=3)
 """The zone of the vendor's stamps is not published: those of Helsinki may be so far ahead of UTC, none may be further."""
+FIRST = "1980"
+"""No accounting system is older; some write the first day of their calendar where they have no moment."""
 TRIES_MAX = 3
 
 
@@ -32,8 +34,8 @@ class Cursor(msgspec.Struct, tag="cursor", omit_defaults=True):
     first page stated, what was `read` so far, the page `size` the vendor really uses, and how often it was begun again
     because rows moved (`tries`). `known` are fingerprints of the checkpoint, `found` those of this read; `skips` says
     whether an answer that is known may be left out. `oldest` period that was ever read whole. `flawed`: something of this
-    place could not be read, so the place proves nothing absent. `began` is when this read began, by our clock; `floor` the
-    stamp from which it reads on."""
+    place could not be read, so the place proves nothing absent; `lags`: a read of changes met such a place, and the next one
+    begins where this one began. `began` is when this read began, by our clock; `floor` the stamp from which it reads on."""
 
     place: int = 0
     page: int = 1
@@ -50,6 +52,7 @@ class Cursor(msgspec.Struct, tag="cursor", omit_defaults=True):
     skips: bool = False
     oldest: str = ""
     flawed: bool = False
+    lags: bool = False
     began: str = ""
     floor: str = ""
 
@@ -132,6 +135,8 @@ def checkpoint(at: Cursor) -> str:
 def _as_of_beginning(at: Cursor) -> str:
     """The newest stamp seen, less what the read took: whoever edits a row that was passed already does so after the read
     began, and no stamp seen is later than its end. No clock or zone of the vendor's is needed for that."""
+    if at.lags:
+        return at.floor
     if not at.newest or not at.began:
         return at.newest
     took = max(now() - datetime.fromisoformat(at.began), timedelta(0))
@@ -154,14 +159,24 @@ def period_key(year: int, period: str) -> str:
 
 
 def newer(newest: str, *stamps: str) -> str:
-    """The latest of the stamps. One from the future is a clock gone wrong: following it would hide all that comes before it."""
+    """The latest of the stamps. One from the future is a clock gone wrong: following it would hide all that comes before it.
+    One that is no moment, or as old as a calendar, says nothing."""
     limit = (now() + FUTURE_MAX).strftime(STAMP)
-    return max([newest, *(one for one in stamps if one < limit)])
+    later = (one for one in sorted(set(stamps), reverse=True) if newest < one < limit)
+    return next((one for one in later if one > FIRST and _is_moment(one)), newest)
 
 
 def earlier(newest: str) -> str:
     """A little before the newest change seen: rows may become visible late. Same form as the API's, no zone."""
     return (_moment(newest) - OVERLAP).strftime(STAMP)
+
+
+def _is_moment(stamp: str) -> bool:
+    try:
+        datetime.fromisoformat(stamp)
+    except ValueError:
+        return False
+    return True
 
 
 def _moment(stamp: str) -> datetime:

@@ -41,6 +41,13 @@ def unreadable(payload: bytes, error: Exception) -> Rejected:
     return Rejected(f"? {hashlib.sha256(payload).hexdigest()[:16]}", str(error)[:200], payload)
 
 
+def fit(key: str) -> str:
+    """The key, if PostgreSQL can hold it. Raises `ValueError`."""
+    if "\0" in key:
+        raise ValueError("Its key has a NUL in it.")
+    return key
+
+
 def sorted_out(items: Sequence[Item], make: Callable[[Item], Record]) -> tuple[list[Record], list[Rejected]]:
     """Records, and what could not be one. Of a record that is there twice the newer one is kept."""
     records: dict[str, tuple[str, Record]] = {}

@@ -1,0 +1,103 @@
+"""One odd value of the vendor's costs at most its record: everything else is read, and the run ends well."""
+
+import asyncio
+import json
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+import pytest
+
+from koppel.connectors.visma_net import lists
+from koppel.connectors.visma_net.reading import Cursor
+from koppel.kit.http import Response
+from koppel.kit.tenancy import organisation_scope
+from koppel.sync.models import RejectedRecord
+from tests.sync.syncing import Synced
+
+JOURNAL = "journaltransaction"
+STAMP = '"lastModifiedDateTime":"'
+
+
+@pytest.mark.parametrize("stamp", ["0001-01-01T00:00:00", "0999-99-99", "1732791600", "yesterday"])
+@pytest.mark.parametrize("path", ["customer|supplier", JOURNAL])
+def test_a_stamp_that_is_no_moment_is_not_followed(synced: Synced, path: str, stamp: str) -> None:
+    """Some systems write the first day of their calendar where there is none."""
+    synced.sandbox.fault(path, kind="replace", old=STAMP, body=f'{STAMP}{stamp}","was":"', times=500)
+    run = synced.sync()
+    assert run.state == "succeeded", run.reason
+    assert synced.sync().state == "succeeded"
+    assert synced.is_exact()
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "odd"),
+    [
+        ("/v1/vat$", '"vatId":"', r'"vatId":"\u0000'),
+        ("/v1/account$", '"accountCD":"1', r'"accountCD":"1\u0000'),
+        (JOURNAL, '"accountNumber":"1', r'"accountNumber":"1\u0000'),
+        (JOURNAL, '"batchNumber":"', r'"batchNumber":"\u0000'),
+        (JOURNAL, '"lineNumber":1,', '"lineNumber":99999999999,'),
+        ("dimension/", '"valueId":"', r'"valueId":"\u0000'),
+        ("dimension/", '{"valueId":"', 'null,{"valueId":"'),
+        ("creditTerm", '"dueDay1":', '"dueDay1":9999999999,"was":'),
+        (JOURNAL, '"debitAmount":', '"debitAmount":1e-20000,"was":'),
+    ],
+)
+@pytest.mark.parametrize("known", [False, True])
+def test_what_postgresql_cannot_hold_is_kept_as_evidence_and_the_rest_goes_on(
+    synced: Synced, path: str, old: str, odd: str, known: bool
+) -> None:
+    if known:
+        synced.sync()
+    synced.sandbox.fault(path, kind="replace", old=old, body=odd, skip=int(known and path == JOURNAL))
+    run = synced.sync(full=known)
+    assert run.state == "succeeded", run.reason
+    with organisation_scope(synced.actor.organisation_id):
+        assert RejectedRecord.objects.exists()
+    assert synced.sync(full=True).state == "succeeded"
+    assert synced.is_exact()
+    with organisation_scope(synced.actor.organisation_id):
+        assert not RejectedRecord.objects.exists()
+
+
+def test_an_absurd_total_ends_no_run(synced: Synced) -> None:
+    synced.sandbox.fault(JOURNAL, kind="replace", old='"totalCount":', body='"totalCount":99999999999,"was":')
+    run = synced.sync()
+    assert run.state == "succeeded", run.reason
+    assert synced.is_exact()
+
+
+def test_a_page_of_which_nothing_can_be_understood_is_not_the_last(synced: Synced) -> None:
+    """A batch may fill a page: that it is odd says nothing about those behind it."""
+    synced.paging(page_size_max=2)
+    synced.sandbox.fault(JOURNAL, kind="replace", old='"batchNumber":"', body='"batchNumber":7,"was":"')
+    run = synced.sync()
+    assert run.state == "succeeded", run.reason
+    lines = {f"{key} {number}" for key, numbers in synced.source_keys().items() for number in numbers}
+    assert len(lines - synced.keys("entry_lines")) == 2, "those of one page"
+    assert synced.sync().state == "succeeded"
+    assert synced.is_exact()
+
+
+def test_a_part_of_a_list_that_could_not_be_understood_is_read_again_whatever_the_others_say() -> None:
+    """Of customers one is odd, a supplier changed later: the customers that changed before it are not passed over."""
+
+    class Answering:
+        addresses = MappingProxyType({"api": "http://vendor"})
+        consent_mode = "service"
+        company = None
+
+        async def send(self, _method: str, url: str, **_more: Any) -> Response:
+            is_customer = url.endswith("customer")
+            stamp = "2026-03-04T10:00:00" if is_customer else "2026-03-04T12:00:00"
+            rows = [{"internalId": None if is_customer else 7, "number": "1", "lastModifiedDateTime": stamp}]
+            return Response(200, {"content-type": "application/json"}, json.dumps(rows).encode())
+
+    at = Cursor(since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", floor="2026-03-04T09:00:00")
+    customers = asyncio.run(lists.read(Answering(), "contacts", at))  # type: ignore[arg-type]
+    assert len(customers.rejected) == 1
+    following = msgspec.json.decode(customers.next or "", type=Cursor)
+    suppliers = asyncio.run(lists.read(Answering(), "contacts", following))  # type: ignore[arg-type]
+    assert len(suppliers.records) == 1
+    assert '"newest":"2026-03-04T09:00:00"' in str(suppliers.checkpoint)
