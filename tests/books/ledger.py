@@ -68,9 +68,10 @@ class Ledger:
             key = f"GL{number}|{place}"
             self._store(EntryLine, key, entry=f"GL{number}", line_number=place, account=account, **amounts)
 
-    def balance(self, account: str, period: str, opening: str, closing: str, branch: str = "1") -> None:
+    def balance(self, account: str, period: str, opening: str, closing: str, branch: str = "1", part: str = "") -> None:
+        """`part`: what is stated apart within the branch."""
         amounts = {"opening": Decimal(opening), "closing": Decimal(closing), "debit": Decimal(0), "credit": Decimal(0)}
-        key = f"{account}|{period}|{branch}"
+        key = f"{branch}|{account}|{part}|{period}"
         self._store(Balance, key, account=account, period=period, branch=branch, balance_type="actual", **amounts)
 
     def _store(self, model: type[BookRow], external_id: str, **fields: Any) -> None:

@@ -94,6 +94,23 @@ def test_branches_of_an_account_add_up(ledger: Ledger) -> None:
     assert (debtors.opening, debtors.stated) == (Decimal("15"), Decimal("17"))
 
 
+@pytest.mark.parametrize("bank", ["1000", "202601"])
+def test_subaccounts_of_an_account_add_up(ledger: Ledger, bank: str) -> None:
+    """The source states each apart, from the first period in which it moved, and names neither in its entries."""
+    if bank != "1000":
+        ledger.balance(bank, "202601", "100.00", "350.00")
+        ledger.balance(bank, "202602", "350.00", "300.00")
+        ledger.entry("3", "202601", (bank, "250.00", "50.00"))
+    ledger.balance(bank, "202601", "20.00", "20.00", part="B")
+    ledger.balance(bank, "202602", "20.00", "25.00", part="B")
+    ledger.balance(bank, "202602", "7.00", "7.00", part="C")
+    ledger.entry("4", "202602", (bank, "5.00", "0"), ("8000", "0", "5.00"))
+    found = read(ledger)[bank]
+    assert (found.opening, found.stated, found.difference) == (Decimal("127"), Decimal("332"), 0)
+    with organisation_scope(ledger.administration.organisation_id):
+        assert bank not in dict(differing_accounts(ledger.administration.pk).get("2026", []))
+
+
 def test_a_line_on_an_account_that_the_chart_lacks_is_not_hidden(ledger: Ledger) -> None:
     ledger.entry("5", "202602", ("9999", "1", "0"), ("1000", "0", "1"))
     assert read(ledger)["9999"].closing == Decimal("1")

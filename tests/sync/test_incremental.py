@@ -169,6 +169,24 @@ def test_a_change_in_a_period_that_is_closed_is_told_and_goes_with_time(synced: 
         assert not issues.all().exists()
 
 
+def test_an_entry_that_left_a_closed_period_changed_it_and_its_lines_no_longer_do(synced: Synced) -> None:
+    synced.sync()
+    closed = {one.period for one in synced.rows("periods", closed=True)}  # type: ignore[attr-defined]
+    here = max(one.period for one in synced.rows("entries"))  # type: ignore[attr-defined]
+    assert here not in closed
+    entry = next(one for one in synced.rows("entries") if one.period in closed)  # type: ignore[attr-defined]
+    old, number = entry.period, entry.number  # type: ignore[attr-defined]
+    synced.change(move={number: here})
+    moved = synced.sync()
+    synced.change(drop_lines={number: [1]})
+    dropped = synced.sync()
+    with organisation_scope(synced.actor.organisation_id):
+        one = Change.objects.get(run_id=moved.pk, resource="entries", external_id=entry.external_id)
+        lines = list(Change.objects.filter(run_id=dropped.pk, external_id=f"{entry.external_id} 1"))
+    assert (one.period, one.in_closed_period) == (old, True)
+    assert [(line.kind, line.period, line.in_closed_period) for line in lines] == [("deleted", here, False)]
+
+
 def numbers_in_open_periods(synced: Synced) -> set[str]:
     """Of entries; none in a closed period has the same number. In the first days of January there may be none at all."""
     closed = {one.period for one in synced.rows("periods", closed=True)}  # type: ignore[attr-defined]

@@ -151,7 +151,9 @@ class EntryLineRow(Row, frozen=True, kw_only=True, gc=False):
 
 
 class BalanceRow(Row, frozen=True, kw_only=True, gc=False):
-    """The source's own statement for an account and period: opening, movement, closing (debit positive)."""
+    """The source's own statement for an account and period: opening, movement, closing (debit positive).
+
+    One account may have several for a period, by branch or subaccount: their keys tell them apart, and hold the period."""
 
     account: str
     period: str

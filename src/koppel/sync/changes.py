@@ -22,7 +22,7 @@ def logging(resource: str) -> str:
     one = staging.table(resource)
     return (
         f"logged AS ({_HEAD} incoming.external_id, CASE WHEN row.external_id IS NULL OR row.deleted_at IS NOT NULL"
-        f" THEN 'added' ELSE 'changed' END, now(), row.raw, incoming.raw, {_period(resource, 'incoming')}"
+        f" THEN 'added' ELSE 'changed' END, now(), row.raw, incoming.raw, {_of_change(resource)}"
         f" FROM {one.incoming()} incoming LEFT JOIN {one.name} row"
         " ON row.administration_id = %(administration)s AND row.external_id = incoming.external_id)"
     )
@@ -49,17 +49,39 @@ _HEAD = (
 @cache
 def _deleted_sql(resource: str) -> str:
     return (
-        f"{_HEAD} row.external_id, 'deleted', now(), row.raw, NULL, {_period(resource, 'row')}"
+        f"{_HEAD} row.external_id, 'deleted', now(), row.raw, NULL, {_period(resource, _LAST.get(resource, 'row.partition'))}"
         f" FROM {staging.table(resource).name} row"
         " WHERE row.administration_id = %(administration)s AND row.external_id = ANY(%(keys)b)"
     )
 
 
-def _period(resource: str, source: str) -> str:
-    """Two columns: the period and whether it is closed at the source."""
-    if resource not in OF_A_PERIOD:
-        return "'', false"
+_LAST = {
+    "entry_lines": (
+        f"coalesce((SELECT entry.partition FROM {staging.table('entries').name} entry"  # noqa: S608 - our own table name
+        " WHERE entry.administration_id = %(administration)s AND entry.external_id = row.entry), row.partition)"
+    )
+}
+"""A line that stayed as it was when its entry moved to another period does not know of it; the entry does."""
+
+
+def _of_change(resource: str) -> str:
+    """As `_period`. An entry that left a closed period changed that one."""
+    if resource != "entries":
+        return _period(resource, "incoming.partition")
+    was, became = _is_closed("row.partition"), _is_closed("incoming.partition")
     return (
-        f"{source}.partition, EXISTS (SELECT FROM {staging.table('periods').name} period"
-        f" WHERE period.administration_id = %(administration)s AND period.period = {source}.partition AND period.closed)"
+        f"CASE WHEN row.deleted_at IS NULL AND {was} AND NOT {became} THEN row.partition ELSE incoming.partition END,"
+        f" {became} OR (row.deleted_at IS NULL AND {was})"
+    )
+
+
+def _period(resource: str, period: str) -> str:
+    """Two columns: the period and whether it is closed at the source."""
+    return f"{period}, {_is_closed(period)}" if resource in OF_A_PERIOD else "'', false"
+
+
+def _is_closed(period: str) -> str:
+    return (
+        f"EXISTS (SELECT FROM {staging.table('periods').name} period"
+        f" WHERE period.administration_id = %(administration)s AND period.period = {period} AND period.closed)"
     )

@@ -188,8 +188,8 @@ class PageWriter:
 
     def _count(self, new: Mark, page: Page, counts: _Counts) -> Count:
         return Count(
-            "running" if new.cursor else "done", new.read_mode, _plausible(page.expected_total), 1, len(page.records), counts.lines,
-            counts.added, counts.changed, counts.deleted, counts.rejected,
+            "running" if new.cursor else "done", new.read_mode, _plausible(page.expected_total), 1, len(page.records),
+            counts.lines, counts.added, counts.changed, counts.deleted, counts.rejected,
         )  # fmt: skip
 
 
