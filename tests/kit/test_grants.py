@@ -49,3 +49,12 @@ def test_a_process_that_dies_while_it_grants_leaves_the_trail_closed(database_ad
     with pytest.raises(SystemError):
         grants.grant_to_application_role("owner")
     assert not may(database_addresses, "audit_entry", "DELETE")
+
+
+def test_views_that_a_killed_migration_dropped_are_made_by_the_next(database_addresses: Addresses) -> None:
+    """Dropped before the first migration, made after the last: without them no program reads the books by SQL."""
+    with psycopg.connect(database_addresses.owner_url) as owner:
+        owner.execute("DROP SCHEMA books CASCADE")
+    preparation.migrate()
+    with psycopg.connect(database_addresses.owner_url) as owner:
+        assert owner.execute("SELECT to_regclass('books.entry_lines') IS NOT NULL").fetchone() == (True,)

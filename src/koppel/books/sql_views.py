@@ -5,6 +5,7 @@ security as everybody: its policies ask `koppel_scope()`, which answers by the n
 Books of a restricted administration are for the people named on it, so no reader sees them.
 """
 
+from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
 from koppel.books.models import TABLES, BookRow
@@ -25,6 +26,13 @@ _SHOWN = "administration_id IN (SELECT id FROM administrations_administration WH
 def drop_views(cursor: CursorWrapper) -> None:
     """Before migrations: a table cannot change beneath a view."""
     cursor.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+
+
+def views_are_missing(using: str) -> bool:
+    """Who migrated dropped them, and died before it made them again: no reader could read until the next version."""
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT to_regnamespace(%s) IS NULL", [SCHEMA])
+        return bool(cursor.fetchone()[0])
 
 
 def make_views(cursor: CursorWrapper) -> None:

@@ -18,15 +18,11 @@ SELECT EXISTS (
 """
 
 
-def complete_grants(using: str) -> bool:
-    """As the owner: make up for a process that migrated and died before it granted. Whether there was something to make up."""
-    role = str(settings.DATABASES["default"]["USER"])
+def grants_are_missing(using: str) -> bool:
+    """Whether the application lacks a right on a table or function of the owner's: who migrated died before it granted."""
     with connections[using].cursor() as cursor:
-        cursor.execute(_MISSING, {"role": role})
-        is_missing = bool(cursor.fetchone()[0])
-    if is_missing:
-        grant_to_application_role(using)
-    return is_missing
+        cursor.execute(_MISSING, {"role": str(settings.DATABASES["default"]["USER"])})
+        return bool(cursor.fetchone()[0])
 
 
 def grant_to_application_role(using: str) -> None:
