@@ -5,14 +5,33 @@
 """
 
 import os
+from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from typing import Any, TypeVar
+from urllib.parse import SplitResult, unquote, urlsplit
+from zoneinfo import ZoneInfo
 
+from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent
+
+
+def _read(reader: Callable[[str], T], name: str, text: str) -> T:
+    """Raises `ImproperlyConfigured` with a sentence that names the variable, but not its value: it may hold a password."""
+    try:
+        return reader(text)
+    except (ValueError, KeyError):
+        raise ImproperlyConfigured(
+            f"{name} is set to something that Koppel cannot read; docs/operations.md says under Settings what it may be."
+        ) from None
+
+
+def _mail_server(url: str) -> tuple[SplitResult, int | None]:
+    parts = urlsplit(url)
+    return parts, parts.port
 
 
 def _database(url: str) -> dict[str, Any]:
@@ -150,7 +169,7 @@ MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = PUBLIC_URL.startswith("http://")
 """Passkeys need https; over http browsers allow them on localhost alone."""
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache"}}
 """In the database, so that throttling at sign-in counts over all web processes."""
-ALLAUTH_TRUSTED_PROXY_COUNT = int(os.environ.get("KOPPEL_PROXIES", "0"))
+ALLAUTH_TRUSTED_PROXY_COUNT = _read(int, "KOPPEL_PROXIES", os.environ.get("KOPPEL_PROXIES", "0"))
 """How many proxies of ours stand before the web: so many addresses at the end of `X-Forwarded-For` are believed."""
 if ALLAUTH_TRUSTED_PROXY_COUNT:
     # What the proxy must set, whatever the caller said: whether people came by https.
@@ -158,7 +177,9 @@ if ALLAUTH_TRUSTED_PROXY_COUNT:
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 
-API_REQUESTS_PER_MINUTE = int(os.environ.get("KOPPEL_API_REQUESTS_PER_MINUTE", "600"))
+API_REQUESTS_PER_MINUTE = _read(
+    int, "KOPPEL_API_REQUESTS_PER_MINUTE", os.environ.get("KOPPEL_API_REQUESTS_PER_MINUTE", "600")
+)
 """Per API token, over all web processes."""
 
 SESSION_COOKIE_NAME = "koppel_session"
@@ -176,7 +197,7 @@ LANGUAGES = [("en", "English"), ("nl", "Nederlands")]
 LOCALE_PATHS = sorted([*ROOT.glob("*/locale"), *(ROOT / "connectors").glob("*/locale")])
 USE_I18N = True
 USE_TZ = True
-TIME_ZONE = os.environ.get("KOPPEL_TIME_ZONE", "Europe/Amsterdam")
+TIME_ZONE = str(_read(ZoneInfo, "KOPPEL_TIME_ZONE", os.environ.get("KOPPEL_TIME_ZONE", "Europe/Amsterdam")))
 USE_THOUSAND_SEPARATOR = True
 FORMAT_MODULE_PATH = "koppel.web.formats"
 
@@ -189,8 +210,8 @@ SENDS_MAIL = not _mail_directory
 """False: what Koppel writes stays on this machine, in files, and pages that promise a mail say so."""
 EMAIL_BACKEND = "django.core.mail.backends." + ("filebased" if _mail_directory else "smtp") + ".EmailBackend"
 EMAIL_FILE_PATH = _mail_directory or None
-_smtp = urlsplit(os.environ.get("KOPPEL_SMTP_URL", "smtp://localhost:25"))
-EMAIL_HOST, EMAIL_PORT = _smtp.hostname or "localhost", _smtp.port or 25
+_smtp, _smtp_port = _read(_mail_server, "KOPPEL_SMTP_URL", os.environ.get("KOPPEL_SMTP_URL", "smtp://localhost:25"))
+EMAIL_HOST, EMAIL_PORT = _smtp.hostname or "localhost", _smtp_port or 25
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_smtp.username or ""), unquote(_smtp.password or "")
 EMAIL_USE_SSL = _smtp.scheme == "smtps" and EMAIL_PORT == 465
 EMAIL_USE_TLS = _smtp.scheme == "smtps" and not EMAIL_USE_SSL
@@ -198,7 +219,9 @@ EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = os.environ.get("KOPPEL_MAIL_FROM", f"Koppel <koppel@{ALLOWED_HOSTS[0]}>")
 
 _networks = os.environ.get("KOPPEL_WEBHOOK_NETWORKS", "").replace(" ", "").split(",")
-WEBHOOK_NETWORKS = tuple(ip_network(one, strict=False) for one in _networks if one)
+WEBHOOK_NETWORKS = tuple(
+    _read(lambda text: ip_network(text, strict=False), "KOPPEL_WEBHOOK_NETWORKS", one) for one in _networks if one
+)
 """Networks of one's own in which webhooks may stand, besides public addresses."""
 
 SANDBOX_URL = os.environ.get("KOPPEL_SANDBOX_URL", "").rstrip("/")

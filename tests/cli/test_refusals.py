@@ -138,6 +138,25 @@ def test_a_second_machine_makes_no_secrets_of_its_own(shell: Shell, database_add
     assert not (shell.home / "data" / "secrets.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KOPPEL_PROXIES", "one"),
+        ("KOPPEL_API_REQUESTS_PER_MINUTE", "many"),
+        ("KOPPEL_TIME_ZONE", "Mars/Olympus"),
+        ("KOPPEL_WEBHOOK_NETWORKS", "10.2.0.0/16,office"),
+        ("KOPPEL_SMTP_URL", "smtp://koppel:hush@mail.noord.example:mail"),
+    ],
+)
+def test_a_setting_that_cannot_be_read_is_named(
+    shell: Shell, database_addresses: Addresses, name: str, value: str
+) -> None:
+    secrets = {name: os.environ[name] for name in ("KOPPEL_SECRET_KEY", "KOPPEL_VAULT_KEYS")}
+    said = sentence(shell.koppel("check", DATABASE_URL=database_addresses.app_url, **secrets, **{name: value}))
+    assert said.startswith(f"{name} is set to something")
+    assert value not in said
+
+
 def test_help_needs_nothing(shell: Shell) -> None:
     done = shell.koppel("--help")
     assert done.returncode == 0

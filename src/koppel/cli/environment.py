@@ -112,10 +112,19 @@ def enter(home: Path, *, start_database: bool, generate: bool = False) -> ExitSt
     until_done = ExitStack()
     database = _database_for_one_command(home, until_done, start_database=start_database)
     become({**installation(home, generate=generate), **database})
-    import django  # noqa: PLC0415 - settings are read here, so the environment comes first
-
-    django.setup()
+    set_up_django()
     return until_done
+
+
+def set_up_django() -> None:
+    """Raises `Refusal` when a variable is set to something that cannot be read."""
+    import django  # noqa: PLC0415 - settings are read here, so the environment comes first
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
+
+    try:
+        django.setup()
+    except ImproperlyConfigured as wrong:
+        raise Refusal(str(wrong)) from None
 
 
 def become(environment: Mapping[str, str]) -> None:

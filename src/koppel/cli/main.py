@@ -12,7 +12,7 @@ import typer
 
 from koppel.cli import programs
 from koppel.cli.demo import commands as demo_commands
-from koppel.cli.environment import data_directory, enter
+from koppel.cli.environment import data_directory, enter, set_up_django
 from koppel.cli.errors import Refusal
 from koppel.kit import logging
 from koppel.kit.embedded_postgres import EmbeddedPostgresError
@@ -120,7 +120,5 @@ def enter_for_branch(*, starts_database: bool) -> ExitStack:
         home = data_directory(None)
         return enter(home, start_database=(home / "postgres").exists())
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koppel.settings")
-    import django  # noqa: PLC0415
-
-    django.setup()
+    set_up_django()
     return ExitStack()
