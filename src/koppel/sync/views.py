@@ -55,6 +55,7 @@ def run_detail(request: MemberRequest, administration_id: int, run_id: int) -> H
         asked.get("resource", ""), asked.get("kind", ""), asked.get("q", "").strip(), asked.get("closed") == "1"
     )
     page = asked.get("page", "1")
+    page = page if page.isdecimal() and len(page) < PAGE_DIGITS_MAX else "1"
     parts = sorted(run.parts.all(), key=lambda part: part.position)
     context = {
         "administration": one,
@@ -62,7 +63,7 @@ def run_detail(request: MemberRequest, administration_id: int, run_id: int) -> H
         "run": run,
         "parts": parts,
         "wanted": wanted,
-        "listing": history.changes_of(one, run, wanted, int(page) if page.isdigit() else 1),
+        "listing": history.changes_of(one, run, wanted, int(page)),
         "resources": RESOURCES.items(),
         "kinds": history.KINDS,
         "first": any(part.added for part in parts),
