@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from django.db import connections
+from yarl import URL
 
 from koppel.kit.addresses import AddressGuard, AddressRefused, GuardedResolver
 
@@ -99,11 +100,12 @@ class HttpClient:
         if self._session is None:
             raise RuntimeError("HttpClient is used as `async with`.")
         try:
+            target = URL(url)
             if self._guard is not None:
-                self._guard.refuse(urlsplit(url).hostname or "")
+                self._guard.refuse(target.raw_host or "")  # as aiohttp calls it: full-width digits are digits by then
             async with self._session.request(
                 method,
-                url,
+                target,
                 params=params,
                 data=form if content is None else content,
                 headers=headers,

@@ -1,0 +1,21 @@
+"""Addresses that a person typed are judged as they are called."""
+
+import asyncio
+
+import pytest
+
+from koppel.kit.addresses import AddressGuard
+from koppel.kit.http import NOT_ALLOWED, HttpClient, NetworkFailure, origin_of
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "１２７.0.0.1", "127。0。0。1", "[::1]", "localhost", "0x7f.1"])
+def test_no_way_to_write_an_address_within_gets_past_the_guard(host: str) -> None:
+    url = f"http://{host}:1/"
+
+    async def call() -> None:
+        async with HttpClient(guard=AddressGuard()) as http:
+            await http.send("GET", url, allowed_origins={origin_of(url)})
+
+    with pytest.raises(NetworkFailure) as failure:
+        asyncio.run(call())
+    assert failure.value.code == NOT_ALLOWED
