@@ -47,7 +47,7 @@ def test_merging_divisions_moves_people_and_administrations_and_leaves_it_archiv
         divisions.set_people(boss, north, [user.membership_id])
         theirs = Administration.objects.filter(division_id__in=[north, east]).count()
     page = browser_of(boss).get(f"/organisation/divisions/{north}/").content.decode()
-    assert "4 administrations, 1 people" in page
+    assert "administrations: 4, people: 1" in page
     browser_of(boss).post(f"/organisation/divisions/{north}/merge", {"into": east})
     with organisation_scope(boss.organisation_id):
         assert Administration.objects.filter(division_id=east).count() == theirs
