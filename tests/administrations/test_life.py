@@ -1,6 +1,5 @@
 """The life after the import: cancelled, withdrawn, left by its client, erased; and what came before."""
 
-import threading
 from datetime import timedelta
 from typing import Any
 
@@ -28,6 +27,7 @@ from koppel.organisations.policy import Actor
 from koppel.sync.models import Change, Checkpoint, Run, RunResource
 from tests.administrations.test_list import browser_of, names
 from tests.books.ledger import Ledger, administration_of, assign
+from tests.fixtures.at_once import at_the_same_moment
 
 NOT_ERASED = {"audit_entry"}
 """Keeps that something happened, by number only."""
@@ -219,26 +219,10 @@ def test_a_fault_at_one_firm_leaves_the_planned_deactivations_of_the_next_alone(
 def test_two_that_are_said_to_continue_each_other_at_the_same_moment_make_no_circle(actor: Any) -> None:
     boss = actor("administrator")
     one, other = administration_of(boss, "Een B.V."), administration_of(boss, "Twee B.V.")
-    outcome: list[object] = []
-
-    def follow_back() -> None:
-        try:
-            with organisation_scope(boss.organisation_id):
-                life.follow(boss, other.pk, one.pk)
-            outcome.append("done")
-        except Refused as refused:
-            outcome.append(refused)
-        finally:
-            connection.close()
-
-    second = threading.Thread(target=follow_back)
-    with organisation_scope(boss.organisation_id):
-        life.follow(boss, one.pk, other.pk)
-        second.start()
-        second.join(2)
-        assert not outcome, "the second waits for what the first says"
-    second.join(60)
-    assert isinstance(outcome[0], Refused)
+    outcome = at_the_same_moment(
+        boss, lambda: life.follow(boss, one.pk, other.pk), lambda: life.follow(boss, other.pk, one.pk)
+    )
+    assert isinstance(outcome, Refused)
 
 
 def test_the_same_number_twice_warns_until_one_continues_the_other(actor: Any) -> None:

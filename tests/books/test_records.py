@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 from django.test import Client
 
-from koppel.books.models import Account
+from koppel.books.models import TABLES, Account
 from koppel.kit.clock import now
 from koppel.kit.tenancy import organisation_scope
 from tests.books.ledger import Ledger, administration_of
@@ -38,7 +38,7 @@ def test_a_copy_is_complete_and_brought_up_to_date_by_what_changed(connected: Ma
     synced.sync()
     client = signed_in(synced.actor)
     root = f"/api/v1/administrations/{synced.administration_id}/books"
-    copies = {key: read(client, f"{root}/{key}/records", limit=7)[0] for key in ("entries", "entry_lines", "accounts")}
+    copies = {key: read(client, f"{root}/{key}/records", limit=7)[0] for key in TABLES}
     assert {key: set(copy) for key, copy in copies.items()} == {key: synced.keys(key) for key in copies}
     line = next(iter(copies["entry_lines"].values()))
     assert (line["debit"], line["credit"]) != ("0.0000", "0.0000")

@@ -1,14 +1,11 @@
 """Somebody is asked by mail, opens the link, and is a member: the whole way, as the browser walks it."""
 
 import re
-import threading
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core import mail
-from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
@@ -21,6 +18,7 @@ from koppel.organisations.invitations import Wanted
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
 from koppel.organisations.policy import Actor, Role
 from koppel.organisations.services import save_division
+from tests.fixtures.at_once import at_the_same_moment
 from tests.fixtures.people import PASSWORD, signed_in
 
 INVITE = "/organisation/people/invite/"
@@ -76,29 +74,6 @@ def test_a_new_colleague_follows_the_mail_and_is_at_work(actor: Any, settings: A
         assert one.expires_at.year == 2099
         assert AuditEntry.objects.get(act="person.joined").actor_name == "Bram Bos"
     assert Client().get(link).status_code == 410, "A link works once."
-
-
-def at_the_same_moment(boss: Actor, act: Callable[[], object]) -> object:
-    """What somebody else's request comes to that is in the middle of the same act when ours begins and commits."""
-    outcome: list[object] = []
-
-    def other() -> None:
-        try:
-            with organisation_scope(boss.organisation_id):
-                outcome.append(act())
-        except Exception as trouble:
-            outcome.append(trouble)
-        finally:
-            connection.close()
-
-    second = threading.Thread(target=other)
-    with organisation_scope(boss.organisation_id):
-        act()
-        second.start()
-        second.join(2)
-        assert not outcome, "it waits for what ours comes to"
-    second.join(60)
-    return outcome[0]
 
 
 def test_two_who_invite_the_same_colleague_at_the_same_moment_read_that_it_is_done(actor: Any) -> None:

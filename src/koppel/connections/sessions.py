@@ -197,18 +197,14 @@ class ReadingSession(BoundSession):
         finally:
             self._said, self._beforehand = self._beforehand, None
 
-    async def send(
-        self,
-        method: str,
-        url: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
+    async def _answer(
+        self, method: str, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]
     ) -> Response:
-        call = (method, url, *sorted((params or {}).items()), *sorted((headers or {}).items()))
+        asked = ((name, value) for name, value in sorted(headers.items()) if name != "Authorization")
+        call = (method, url, *sorted((params or {}).items()), *asked)
         if call in self._said:
             return self._said.pop(call)
-        answer = await super().send(method, url, params=params, headers=headers)
+        answer = await super()._answer(method, url, params, headers)
         if self._beforehand is not None and method == "GET" and answer.status == OK:
             self._beforehand[call] = answer
         return answer

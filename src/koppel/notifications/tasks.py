@@ -1,6 +1,8 @@
 """Jobs of notices: send mail, tell what did not heal, take over what dead processes left."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from django.db.models import Q
@@ -52,9 +54,9 @@ async def send_webhooks(organisation_id: int) -> None:
 async def keep(timestamp: int) -> None:
     """Every minute, for every organisation where something waits."""
     for organisation_id in await in_django(_where_something_waits):
-        for step in (_tell_new, _tell_due, _tell_joined, _send_mails, _send_messages):
+        for step in (tell_new_issues, tell_due, tell_joined, _send_mails, _send_messages):
             try:
-                await in_django(lambda one=organisation_id, act=step: act(one))  # type: ignore[misc]
+                await in_django(partial(_take, step, organisation_id))
             except Exception:
                 # What cannot be told here is no reason to keep mail back, nor to tell nobody elsewhere.
                 log.exception("notices_not_kept", organisation=organisation_id, step=step.__name__.strip("_"))
@@ -87,39 +89,27 @@ def _where_something_waits() -> list[int]:
     return sorted(where)
 
 
-def _tell_new(organisation_id: int) -> None:
+def _take(step: Callable[[int], object], organisation_id: int) -> None:
     with organisation_scope(organisation_id):
-        tell_new_issues(organisation_id)
-
-
-def _tell_due(organisation_id: int) -> None:
-    with organisation_scope(organisation_id):
-        tell_due(organisation_id)
-
-
-def _tell_joined(organisation_id: int) -> None:
-    with organisation_scope(organisation_id):
-        tell_joined(organisation_id)
+        step(organisation_id)
 
 
 def _send_mails(organisation_id: int) -> None:
-    with organisation_scope(organisation_id):
-        delivery.take_over(organisation_id)
-        waiting = Delivery.objects.filter(
-            organisation_id=organisation_id, state=DeliveryState.WAITING, due_at__lte=timezone.now()
-        )
-        if waiting.exists():
-            send_mails.defer(organisation_id=organisation_id)
+    delivery.take_over(organisation_id)
+    waiting = Delivery.objects.filter(
+        organisation_id=organisation_id, state=DeliveryState.WAITING, due_at__lte=timezone.now()
+    )
+    if waiting.exists():
+        send_mails.defer(organisation_id=organisation_id)
 
 
 def _send_messages(organisation_id: int) -> None:
-    with organisation_scope(organisation_id):
-        sending.take_over(organisation_id)
-        messages = WebhookDelivery.objects.filter(
-            organisation_id=organisation_id, state=DeliveryState.WAITING, due_at__lte=timezone.now()
-        )
-        if messages.exists():
-            send_webhooks.defer(organisation_id=organisation_id)
+    sending.take_over(organisation_id)
+    messages = WebhookDelivery.objects.filter(
+        organisation_id=organisation_id, state=DeliveryState.WAITING, due_at__lte=timezone.now()
+    )
+    if messages.exists():
+        send_webhooks.defer(organisation_id=organisation_id)
 
 
 def _forget() -> None:

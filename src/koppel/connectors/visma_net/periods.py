@@ -211,9 +211,9 @@ def _balance(item: Item) -> Record:
     ]
     if not parts[2] or not parts[4]:
         raise ValueError("It has no account or period.")
-    fit("/".join(parts))
+    key = fit("/".join(parts))
     payload = native(item)
-    return Record("/".join(parts), payload, parts[4], compared=without_stamps(payload))
+    return Record(key, payload, parts[4], compared=without_stamps(payload))
 
 
 def _numbered(raw: msgspec.Raw | None) -> str:
