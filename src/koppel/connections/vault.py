@@ -14,11 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-import psycopg
 import structlog
-from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext_noop
-from psycopg_pool import PoolTimeout
 
 from koppel.connections import standing
 from koppel.connections.grants import keep_alive_at
@@ -50,6 +47,7 @@ from koppel.connector.errors import (
 from koppel.connector.registry import connector
 from koppel.kit.clock import now
 from koppel.kit.database import Database
+from koppel.kit.database_outage import is_outage
 from koppel.kit.http import NOT_CONNECTED, HttpClient
 from koppel.kit.secrets import SealBroken, Secret
 from koppel.kit.threads import in_django
@@ -65,7 +63,6 @@ APP_REFUSED_SECONDS = 3600.0
 KEPT_MAX, KEPT_SECONDS = 1000, 1.0
 """How long an access token is used without looking whether it moved. A refused one is always looked up."""
 TELL_SECONDS_MAX = 600
-AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OperationalError, InterfaceError)
 FAILURES_UNTIL_DEGRADED = 3
 
 BUSY = "vault_busy"
@@ -375,7 +372,9 @@ async def _insist(work: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await work()
-        except AWAY as error:
+        except Exception as error:
+            if not is_outage(error):
+                raise
             began = began or _loop_seconds()
             if _loop_seconds() - began > TELL_SECONDS_MAX:
                 raise
