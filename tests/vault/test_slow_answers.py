@@ -3,26 +3,44 @@
 Minutes are told by holding the answer back until the test lets it go; what counts in seconds is scaled down."""
 
 import asyncio
+import os
 import signal
-from collections.abc import Callable
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
+from urllib.request import Request, urlopen
 
 import psycopg
 import pytest
 
+from koppel.cli.ports import answers
 from koppel.connections import renewal, vault
 from koppel.connections.keeper import Keeper
 from koppel.connections.models import ConnectionEvent, RemoteCompany
 from koppel.connections.probe import probe
 from koppel.connections.sessions import Runtime
+from koppel.connections.token_calls import WEB_STOP_SECONDS
 from koppel.connector.errors import Unreachable
 from koppel.kit.clock import now
 from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.tokens import make_token
 from koppel.sync.models import Run
-from tests.fixtures.stack import CLIENTS, Connected, MakeConnected, Sandbox, register_app, run_worker, wait_until
+from tests.fixtures.stack import (
+    CLIENTS,
+    PATIENCE_SECONDS,
+    Connected,
+    MakeConnected,
+    Sandbox,
+    register_app,
+    run_worker,
+    wait_until,
+)
 from tests.sync.syncing import import_company
 from tests.vault.grants import Given, connection_of, expire, give
 from tests.vault.processes import die_at
@@ -236,3 +254,52 @@ def test_a_run_goes_back_to_the_queue_without_a_strike_and_succeeds_later(
     assert run.not_before is not None
     assert synced.perform(run.pk).state == "succeeded"
     assert given.row().generation == 2
+
+
+@pytest.mark.kill
+def test_a_web_process_that_is_told_to_stop_waits_for_the_answer(connected: MakeConnected, free_port: int) -> None:
+    """A script of Anna's tests the connection over REST; meanwhile an operator stops the web."""
+    firm = connected()
+    given, secret = expired(firm), rest_token(firm)
+    with run_web(free_port) as web, ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(rest, free_port, secret, f"connections/{firm.connection.pk}/probe", b"")
+        wait_until(firm.sandbox.holds)
+        web.send_signal(signal.SIGTERM)
+        time.sleep(WEB_STOP_SECONDS + 2)  # longer than it goes on with requests
+        assert web.poll() is None
+        firm.sandbox.release()
+        assert web.wait(timeout=PATIENCE_SECONDS) == 0
+        asked.exception()  # whether the request was answered in time is not what a stop promises
+    assert given.row().generation == 2
+    assert refreshes(firm.sandbox)["refresh_token"] == 1
+
+
+@pytest.mark.kill
+def test_a_web_process_without_such_an_answer_stops_at_once(clean_database: None, free_port: int) -> None:
+    with run_web(free_port) as web:
+        web.send_signal(signal.SIGTERM)
+        assert web.wait(timeout=PATIENCE_SECONDS) == 0
+
+
+@contextmanager
+def run_web(port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """A real `koppel web` that answers."""
+    command = [sys.executable, "-m", "koppel.cli", "web", "--port", str(port)]
+    process = subprocess.Popen(command, env=dict(os.environ), stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: answers(port, "/healthz"))
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def rest_token(firm: Connected) -> str:
+    with organisation_scope(firm.actor.organisation_id):
+        return make_token(firm.actor, name="script", days=1, role=None, read_only=False)[1].reveal()
+
+
+def rest(port: int, secret: str, path: str, body: bytes) -> None:
+    headers = {"Authorization": f"Bearer {secret}", "Host": "localhost"}
+    with urlopen(Request(f"http://127.0.0.1:{port}/api/v1/{path}", body, headers), timeout=PATIENCE_SECONDS) as answer:
+        answer.read()
