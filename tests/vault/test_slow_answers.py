@@ -302,7 +302,7 @@ def run_web(port: int) -> Iterator["subprocess.Popen[bytes]"]:
 
 def rest_token(firm: Connected) -> str:
     with organisation_scope(firm.actor.organisation_id):
-        return make_token(firm.actor, name="script", days=1, role=None, read_only=False)[1].reveal()
+        return make_token(firm.actor, name="script", days=30, role=None, read_only=False)[1].reveal()
 
 
 def rest(port: int, secret: str, path: str, body: bytes) -> None:
