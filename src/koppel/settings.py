@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
+from koppel.kit.unfinished import token_stop_seconds
+
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent
 
@@ -181,6 +183,13 @@ API_REQUESTS_PER_MINUTE = _read(
     int, "KOPPEL_API_REQUESTS_PER_MINUTE", os.environ.get("KOPPEL_API_REQUESTS_PER_MINUTE", "600")
 )
 """Per API token, over all web processes."""
+
+TOKEN_STOP_SECONDS = _read(
+    lambda text: token_stop_seconds({"KOPPEL_TOKEN_STOP_SECONDS": text}),
+    "KOPPEL_TOKEN_STOP_SECONDS",
+    os.environ.get("KOPPEL_TOKEN_STOP_SECONDS", ""),
+)
+"""How long a program that is told to stop waits for answers of token endpoints that are under way."""
 
 SESSION_COOKIE_NAME = "koppel_session"
 SESSION_COOKIE_SAMESITE = "Lax"

@@ -143,6 +143,7 @@ def test_a_second_machine_makes_no_secrets_of_its_own(shell: Shell, database_add
     [
         ("KOPPEL_PROXIES", "one"),
         ("KOPPEL_API_REQUESTS_PER_MINUTE", "many"),
+        ("KOPPEL_TOKEN_STOP_SECONDS", "soon"),
         ("KOPPEL_TIME_ZONE", "Mars/Olympus"),
         ("KOPPEL_WEBHOOK_NETWORKS", "10.2.0.0/16,office"),
         ("KOPPEL_SMTP_URL", "smtp://koppel:hush@mail.noord.example:mail"),

@@ -2,8 +2,30 @@
 
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import pytest
+
+from koppel.cli import supervisor as module
 from koppel.cli.supervisor import Program, Supervisor
+from tests.fixtures.stack import wait_until
+
+WAITING = """
+import pathlib, signal, sys, time
+from koppel.kit.unfinished import Unfinished
+home = pathlib.Path(sys.argv[1])
+told = []
+signal.signal(signal.SIGTERM, lambda *_: told.append(True))
+with Unfinished(home / "calls").at_work():
+    (home / "begun").touch()
+    while not (told and (home / "answer").exists()):
+        if told:
+            (home / "told").touch()
+        time.sleep(0.02)
+    (home / "stored").touch()
+"""
+"""A program that waits for a token, and for the one only."""
 
 
 def test_a_program_that_fails_for_days_does_not_bring_down_what_keeps_it_running() -> None:
@@ -18,3 +40,40 @@ def test_a_program_that_fails_for_days_does_not_bring_down_what_keeps_it_running
         assert program.failures == 5000, "it waits for its turn"
     finally:
         supervisor.stop()
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop that waits for no more than what is told to wait for."""
+    monkeypatch.setattr(module, "STOP_SECONDS", 0)
+    monkeypatch.setattr(module, "STORE_SECONDS", 0)
+
+
+def begun(supervisor: Supervisor, home: Path) -> Program:
+    program = Program("waits", [sys.executable, "-c", WAITING, str(home)], {})
+    supervisor.start(program)
+    wait_until((home / "begun").exists)
+    return program
+
+
+def test_a_stop_waits_for_a_token_that_is_on_its_way(tmp_path: Path, hurried: None) -> None:
+    supervisor = Supervisor(None, tmp_path / "calls")
+    begun(supervisor, tmp_path)
+    with ThreadPoolExecutor(1) as threads:
+        stopped = threads.submit(supervisor.stop)
+        wait_until((tmp_path / "told").exists)
+        assert not stopped.done()
+        (tmp_path / "answer").touch()
+        stopped.result()
+    assert (tmp_path / "stored").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "seconds"), [("calls", 0.0), ("nobody", 900.0)], ids=["its limit", "nothing to wait for"]
+)
+def test_a_stop_waits_no_longer_than_for_that(tmp_path: Path, hurried: None, file: str, seconds: float) -> None:
+    supervisor = Supervisor(None, tmp_path / file, seconds)
+    program = begun(supervisor, tmp_path)
+    supervisor.stop()
+    assert not program.runs
+    assert not (tmp_path / "stored").exists()

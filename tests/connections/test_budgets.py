@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -19,7 +20,7 @@ from koppel.connector.registry import connector
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.http import HttpClient, Response
 from koppel.kit.tenancy import organisation_scope, set_scope_sql
-from tests.fixtures.stack import Connected, MakeConnected
+from tests.fixtures.stack import PATIENCE_SECONDS, Connected, MakeConnected
 
 HOURLY = {"x-ratelimit-limit": "100", "x-ratelimit-policy": "4-fixed-window", "x-ratelimit-reset": "3600"}
 
@@ -203,3 +204,120 @@ def test_an_absurd_answer_does_not_close_a_company_for_ever(
         await other.close()
 
     in_workers(story, 2)
+
+
+def test_who_asks_while_an_idle_slice_is_given_back_gets_another(
+    clean_database: None, database_addresses: Addresses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is slow over the report that gives it back; meanwhile the next run of the company begins."""
+    monkeypatch.setattr(budgets, "IDLE_SECONDS", -1.0)
+    monkeypatch.setattr(budgets, "REPORT_SECONDS", 0.01)
+    key, other = Key(1, "company"), Key(1, "other")
+
+    async def story(made: list[Runtime]) -> None:
+        here = Budgets(made[0].database)
+        with _held_budget(database_addresses) as held:
+            await here.spend(key, 1)
+            here.answered(key, 1, remaining(99))
+            await held.lock(key)
+            runs = [asyncio.create_task(here.spend(one, 1)) for one in (key, other)]
+            await asyncio.sleep(0)
+            held.release()
+            await asyncio.gather(*runs)
+        await here.close()
+
+    in_workers(story, 1)
+
+
+def test_two_runs_of_one_company_that_ask_one_after_the_other_both_get_calls(
+    clean_database: None, database_addresses: Addresses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second asks while the database still thinks about the first: neither takes away what the other was given."""
+    monkeypatch.setattr(budgets, "REPORT_SECONDS", 3600)
+    key = Key(1, "company")
+
+    async def story(made: list[Runtime]) -> None:
+        here = Budgets(made[0].database)
+        with _held_budget(database_addresses) as held:
+            await here.spend(key, 1)
+            here.answered(key, 1, remaining(99))
+            await held.lock(key)
+            first = asyncio.create_task(here.spend(key, 1))
+            await held.is_waited_for()
+            second = asyncio.create_task(here.spend(key, 1))
+            await asyncio.sleep(0)
+            held.release()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await asyncio.gather(first, second)
+        await here.close()
+
+    in_workers(story, 1)
+
+
+def test_slices_that_go_to_and_fro_make_no_call_too_many(clean_database: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers with many runs of two firms; whatever lies idle for a moment is given back, and everything is reported."""
+    monkeypatch.setattr(budgets, "IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(budgets, "RENEW_SECONDS", 0.0)
+    monkeypatch.setattr(budgets, "REPORT_SECONDS", 0.001)
+    key, quota, calls = Key(1, "company"), 100, 0
+
+    async def run(here: Budgets, firm: int) -> None:
+        nonlocal calls
+        while calls < quota:
+            try:
+                await here.spend(key, firm)
+            except RateLimited as limited:
+                if limited.retry_after_seconds > 5:
+                    return
+                await asyncio.sleep(limited.retry_after_seconds / 10)
+                continue
+            calls += 1
+            left = quota - calls
+            await asyncio.sleep(0)
+            here.answered(key, firm, remaining(left))
+
+    async def story(made: list[Runtime]) -> None:
+        workers = [Budgets(one.database) for one in made]
+        await asyncio.gather(*(run(worker, firm) for worker in workers for firm in (1, 2) for _each in range(4)))
+        for worker in workers:
+            await worker.close()
+
+    in_workers(story, 2)
+    assert calls == quota
+
+
+def remaining(calls: int) -> Response:
+    return Response(200, {**HOURLY, "x-ratelimit-remaining": str(calls)}, b"")
+
+
+class _Holder:
+    """Somebody else's transaction, which holds a company's budget as a slow machine would."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    async def lock(self, key: Key) -> None:
+        self._connection.execute(
+            "SELECT FROM connections_budget WHERE app_id = %s AND company = %s FOR UPDATE", [key.app_id, key.company]
+        )
+        if budgets.REPORT_SECONDS < 1:
+            await self.is_waited_for()
+
+    async def is_waited_for(self) -> None:
+        waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock')"
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                self._connection.execute("SELECT pg_stat_clear_snapshot()")
+                row = self._connection.execute(waiting).fetchone()
+                if row and row[0]:
+                    return
+                await asyncio.sleep(0.01)
+
+    def release(self) -> None:
+        self._connection.rollback()
+
+
+@contextmanager
+def _held_budget(database_addresses: Addresses) -> Iterator[_Holder]:
+    with psycopg.connect(database_addresses.superuser_url) as connection:
+        yield _Holder(connection)

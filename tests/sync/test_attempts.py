@@ -103,7 +103,7 @@ def test_a_page_that_came_through_makes_up_for_what_failed_before_a_crash(
     with monkeypatch.context() as patch:
         patch.setattr(VismaNet, "read_page", crashing)
         run = synced.perform(run.pk)
-    assert (run.state, run.failures) == ("queued", 1)
+    assert (run.state, run.failures, run.crashes) == ("queued", 0, 1)
     assert synced.perform(run.pk).state == "succeeded"
 
 

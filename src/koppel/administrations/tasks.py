@@ -9,13 +9,16 @@ from procrastinate.contrib.django import app
 
 from koppel.administrations import life, yearly
 from koppel.administrations.bulk import operations
+from koppel.kit.database_outage import RetryAfterOutage
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Organisation
 
 log = structlog.get_logger(__name__)
 
 
-@app.task(name="administrations.carry_on_bulk", retry=RetryStrategy(max_attempts=12, exponential_wait=3))
+@app.task(
+    name="administrations.carry_on_bulk", retry=RetryAfterOutage(RetryStrategy(max_attempts=12, exponential_wait=3))
+)
 def carry_on_bulk(organisation_id: int, operation_id: int) -> None:
     """Bulk work, chunk by chunk, each in its own transaction."""
     close_old_connections()
@@ -25,7 +28,7 @@ def carry_on_bulk(organisation_id: int, operation_id: int) -> None:
             more = operations.carry_on(organisation_id, operation_id)
 
 
-@app.task(name="administrations.erase")
+@app.task(name="administrations.erase", retry=RetryAfterOutage())
 def erase(organisation_id: int, administration_id: int) -> None:
     """Everything of an administration that was withdrawn or whose time of keeping is over."""
     close_old_connections()

@@ -17,6 +17,7 @@ import psycopg
 from koppel.cli.errors import Refusal
 from koppel.cli.ports import WEB_PORT
 from koppel.kit.embedded_postgres import Addresses, EmbeddedPostgres, running_addresses, write_private
+from koppel.kit.unfinished import token_stop_seconds
 
 DATA_DIRECTORY = Path("data")
 DEMO_DATA_DIRECTORY = Path("data/demo")
@@ -179,3 +180,14 @@ def _without_password(text: str, url: str) -> str:
     _, _, behind = url.partition("://")
     password = behind.partition("@")[0].partition(":")[2]
     return text.replace(password, "…") if password else text
+
+
+def stop_seconds(environment: Mapping[str, str]) -> float:
+    """How long a stop waits for a token. Raises `Refusal`."""
+    try:
+        return token_stop_seconds(environment)
+    except ValueError:
+        raise Refusal(
+            "KOPPEL_TOKEN_STOP_SECONDS is set to something that Koppel cannot read; docs/operations.md says under Settings what"
+            " it may be."
+        ) from None

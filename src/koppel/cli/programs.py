@@ -1,6 +1,7 @@
 """`koppel up`, `web`, `worker`, `migrate`, `check`, `sandbox`: run it, and tell what is wrong."""
 
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -11,7 +12,15 @@ import typer
 from rich.console import Console
 
 from koppel.cli import first_steps
-from koppel.cli.environment import become, data_directory, enter, external_database, has_external_database, installation
+from koppel.cli.environment import (
+    become,
+    data_directory,
+    enter,
+    external_database,
+    has_external_database,
+    installation,
+    stop_seconds,
+)
 from koppel.cli.ports import LOOPBACK, WEB_PORT, require_free
 from koppel.cli.stack import Stack, StackOptions
 from koppel.cli.supervisor import stoppable
@@ -65,11 +74,13 @@ def web(
     """Serve the web pages and the REST API."""
     require_free(port, "--port")
     enter_environment_only(data_directory(data_dir))
+    # A web process ends by itself when it waits for no token any more, see `connections.token_calls`.
+    patience = str(math.ceil(stop_seconds(os.environ)) + 10)
     _become_program(
         "granian",
         *("--interface", "wsgi", "--host", host, "--port", str(port), "--workers", str(workers)),
         *("--blocking-threads", str(threads), "--no-ws", "--http", "auto", "--respawn-failed-workers"),
-        *("--workers-kill-timeout", "5", "--log-level", "error", "koppel.web.wsgi:application"),
+        *("--workers-kill-timeout", patience, "--log-level", "error", "koppel.web.wsgi:application"),
     )
 
 

@@ -16,11 +16,13 @@ from koppel.cli.environment import (
     has_external_database,
     installation,
     keep_address,
+    stop_seconds,
 )
 from koppel.cli.errors import Refusal
 from koppel.cli.ports import LOOPBACK, SANDBOX_PORT, WEB_PORT, answers, require_free, wait_until
 from koppel.cli.supervisor import Program, Supervisor
 from koppel.kit.embedded_postgres import EmbeddedPostgres
+from koppel.kit.unfinished import TOKEN_CALLS
 
 READY_SECONDS = 60
 SEPARATE_LOGS = "logs"
@@ -132,7 +134,7 @@ class Stack:
         keep_address(home, public_url)
         if self.options.sandbox_port is not None:
             self.environment.setdefault("KOPPEL_REGISTERS_URL", f"{self.sandbox_url}/registers")
-        self.supervisor = Supervisor(self._postgres)
+        self.supervisor = Supervisor(self._postgres, home / TOKEN_CALLS, stop_seconds(self.environment))
 
     def _prepare(self) -> DemoFacts:
         """Texts, migrations and the demo firm, in a process of their own: ours stays small and free of Django. It also tells

@@ -1,4 +1,7 @@
-"""Keeps programs running: starts them, starts dead ones again, brings the database back first, stops all within seconds."""
+"""Keeps programs running: starts them, starts dead ones again, brings the database back first, stops all within seconds.
+
+Only a call to a token endpoint is waited for longer: its answer may be the one copy of a token that a consent hangs on.
+"""
 
 import contextlib
 import os
@@ -14,6 +17,7 @@ from typing import IO
 import structlog
 
 from koppel.kit.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, death_signal_prefix
+from koppel.kit.unfinished import TOKEN_STOP_SECONDS, is_unfinished
 
 STEADY_SECONDS = 10
 """A program that ran this long was well; its restart is not counted as another failure."""
@@ -21,6 +25,8 @@ PAUSE_SECONDS_MAX = 30
 DOUBLINGS_MAX = 16
 """After a night of failures the power itself would be no number that Python can halve."""
 STOP_SECONDS = 8
+STORE_SECONDS = 15
+"""More than the programs themselves wait for a token: what came in the last moment is stored."""
 TICK_SECONDS = 0.2
 
 log = structlog.get_logger(__name__)
@@ -81,8 +87,14 @@ class Program:
 class Supervisor:
     """The programs of one installation on one machine, and its embedded database if there is one."""
 
-    def __init__(self, postgres: EmbeddedPostgres | None) -> None:
+    def __init__(
+        self,
+        postgres: EmbeddedPostgres | None,
+        token_calls: Path | None = None,
+        token_stop_seconds: float = TOKEN_STOP_SECONDS,
+    ) -> None:
         self._postgres = postgres
+        self._token_calls, self._token_stop_seconds = token_calls, token_stop_seconds
         self._programs: list[Program] = []
 
     @property
@@ -109,18 +121,30 @@ class Supervisor:
                 self._restart(program)
 
     def stop(self) -> None:
-        """Ask all programs to end, last started first, and do not wait longer than 8 s for any."""
+        """Ask all programs to end, last started first, and wait 8 s; longer only while one of them waits for a token."""
         for program in reversed(self._programs):
             program.signal(signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
+        self._wait_for_ends(time.monotonic())
         for program in reversed(self._programs):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                if program.process is not None:
-                    program.process.wait(timeout=max(0.0, deadline - time.monotonic()))
             program.signal(signal.SIGKILL)
             if program.process is not None:
                 program.process.wait()
         self._programs.clear()
+
+    def _wait_for_ends(self, began: float) -> None:
+        has_said = False
+        while any(program.runs for program in self._programs):
+            passed = time.monotonic() - began
+            if passed > STOP_SECONDS:
+                if passed > self._token_stop_seconds + STORE_SECONDS or not self._waits_for_token():
+                    return
+                if not has_said:
+                    log.warning("stop_waits_for_token", seconds_max=self._token_stop_seconds)
+                    has_said = True
+            time.sleep(TICK_SECONDS)
+
+    def _waits_for_token(self) -> bool:
+        return self._token_calls is not None and is_unfinished(self._token_calls)
 
     def _database_runs(self) -> bool:
         if self._postgres is None:

@@ -82,6 +82,7 @@ class Budgets:
         self._name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._slices: dict[Place, _Slice] = {}
         self._asked: dict[Place, asyncio.Future[Grant]] = {}
+        self._granting: dict[Place, asyncio.Future[Grant]] = {}
         self._exchanging: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
         self._reporting: asyncio.Task[None] | None = None
@@ -131,8 +132,9 @@ class Budgets:
             await asyncio.gather(self._reporting, return_exceptions=True)
         if self._exchanging is not None:
             await asyncio.gather(self._exchanging, return_exceptions=True)
-        if self._slices:
-            await self._exchange({}, list(self._slices), done=True)
+        async with self._turn:
+            if self._slices:
+                await self._exchange({}, list(self._slices), done=True)
 
     def _over(self, place: Place) -> _Slice:
         held = self._slices.setdefault(place, _Slice())
@@ -143,8 +145,9 @@ class Budgets:
         return held
 
     async def _ask(self, place: Place) -> Grant:
-        """Those who ask while an exchange is under way share the next one."""
-        future = self._asked.get(place)
+        """Those who ask while an exchange is under way share the next one; those for whose place it is share its grant: an
+        exchange of their own would give back what the first to ask did not come to use."""
+        future = self._granting.get(place) or self._asked.get(place)
         if future is None:
             future = self._asked[place] = asyncio.get_running_loop().create_future()
         if self._exchanging is None or self._exchanging.done():
@@ -157,12 +160,15 @@ class Budgets:
             try:
                 async with self._turn:
                     asked, self._asked = self._asked, {}
+                    self._granting = asked
                     await self._exchange(asked, list(asked), done=True)
             except Exception as error:
                 for future in asked.values():
                     if not future.done():
                         future.set_exception(error)
                         future.exception()  # nobody may be waiting any more
+            finally:
+                self._granting = {}
 
     async def _report_for_ever(self) -> None:
         while True:
@@ -202,9 +208,11 @@ class Budgets:
             held.until = held.reported_at + USABLE_SECONDS
             if place in asked:
                 held.left = grants[place].calls
+                held.used_at = time.monotonic()  # who asked comes to use it in a moment
                 if not asked[place].done():
                     asked[place].set_result(grants[place])
-            elif done and not held.under_way and not held.told.made:
+            elif done and not held.under_way and not held.told.made and place not in self._asked:
+                # Who asked meanwhile has looked at this slice: it is the one that the next exchange reports and fills.
                 del self._slices[place]
 
     def _hand_over(self, place: Place, *, done: bool) -> Report:

@@ -9,7 +9,7 @@ from koppel.connections.vault import BUSY, Vault
 from koppel.connector.errors import ConnectorError
 
 ATTEND_EVERY_SECONDS = 5
-UNDER_WAY_MAX = 64
+UNDER_WAY_MAX = 256
 
 log = structlog.get_logger(__name__)
 
@@ -20,11 +20,14 @@ class Keeper:
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._under_way: dict[int, asyncio.Task[None]] = {}
+        self._busy_elsewhere: set[int] = set()
 
     async def round(self) -> None:
-        """Begin with what is due. A slow token endpoint holds up its own grants only."""
+        """Begin with what is due. A slow token endpoint holds up its own grants only: what this process or, at the last
+        round, another one was renewing does not take the room of others."""
         room = UNDER_WAY_MAX - len(self._under_way)
-        for organisation_id, grant_id in await self._vault.due(UNDER_WAY_MAX):
+        busy, self._busy_elsewhere = self._busy_elsewhere, set()
+        for organisation_id, grant_id in await self._vault.due(UNDER_WAY_MAX, [*busy, *self._under_way]):
             if room > 0 and grant_id not in self._under_way:
                 task = asyncio.create_task(self._attend(organisation_id, grant_id))
                 self._under_way[grant_id] = task
@@ -40,7 +43,9 @@ class Keeper:
             await self._vault.attend(organisation_id, grant_id)
         except ConnectorError as error:
             # What it means is on the connection already; another process at work means nothing.
-            if error.code != BUSY:
+            if error.code == BUSY:
+                self._busy_elsewhere.add(grant_id)
+            else:
                 log.info("grant_attended", grant=grant_id, code=error.code)
         except Exception as error:
             log.warning("grant_not_attended", grant=grant_id, error=type(error).__name__)

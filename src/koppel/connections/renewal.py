@@ -10,10 +10,19 @@ from koppel.connector.errors import ConnectorError, ConsentLost, RateLimited, Se
 from koppel.kit.clock import now
 from koppel.kit.secrets import Secret
 
-CALL_SECONDS_MAX = 60
-"""How long a call to a token endpoint may take. An intent that is older belongs to nobody who still lives."""
-PATIENCE_SECONDS = CALL_SECONDS_MAX + 30
-"""How long to wait for the process that renews a grant: its one call and the storing of the answer. It never waits itself."""
+CALL_SECONDS_MAX = 900
+"""How long the answer of a token endpoint is waited for while the connection stands. The vendor may have used up the refresh
+token long before it answers, so that a second try meanwhile costs the consent."""
+INTENT_SECONDS_MAX = CALL_SECONDS_MAX + 30
+"""One call and the storing of its answer. An intent that is older belongs to nobody who still lives."""
+CALLER_SECONDS_MAX = 30
+"""How long who needs a token waits for its renewal, here or in another process; the renewal itself goes on."""
+RENEWAL_SLOW = "renewal_slow"
+SLOW = gettext_noop(
+    "The accounting system is slow to renew the access; Koppel waits for its answer and goes on by itself."
+)
+SLOW_PAUSE_SECONDS = 15.0
+"""When to ask again for a token whose renewal is slow."""
 BACK_OFF_SECONDS, BACK_OFF_SECONDS_MAX = 5.0, 300.0
 REFUSAL_PAUSE = timedelta(seconds=60)
 """A token that was renewed because the vendor refused it and is refused again: then the token is not the reason."""
@@ -50,7 +59,19 @@ def is_left_behind(held: Held) -> bool:
     """An intent whose process seems to be gone, but so young that its call may still be under way."""
     if held.unanswered_seconds is None or held.trouble:
         return False
-    return held.unanswered_seconds < PATIENCE_SECONDS
+    return held.unanswered_seconds < INTENT_SECONDS_MAX
+
+
+def is_slow(held: Held) -> bool:
+    """A renewal under way that took longer than anybody waits for it: whoever asks now only looks whether it is over."""
+    return not held.trouble and (held.unanswered_seconds or 0.0) > CALLER_SECONDS_MAX
+
+
+def while_slow(held: Held, refused: Secret | None) -> Secret:
+    """The old access token while it lives. Raises `Unreachable` when there is none to go on with."""
+    if held.is_live() and held.access_token != refused:
+        return held.access_token
+    raise Unreachable(RENEWAL_SLOW, SLOW, retry_after_seconds=SLOW_PAUSE_SECONDS)
 
 
 def is_by_company_id(held: Held) -> bool:

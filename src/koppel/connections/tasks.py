@@ -14,13 +14,15 @@ from koppel.connections.runtime import of_worker
 from koppel.connections.sessions import Runtime, describing_session
 from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing
 from koppel.connector.registry import connector
+from koppel.kit.database_outage import RetryAfterOutage, is_outage
 from koppel.kit.threads import in_django
 
 AT_A_TIME = 10
+FOR_DAYS = RetryStrategy(max_attempts=12, exponential_wait=3)
 log = structlog.get_logger(__name__)
 
 
-@app.task(name="connections.describe_companies")
+@app.task(name="connections.describe_companies", retry=RetryAfterOutage())
 async def describe_companies(organisation_id: int, connection_id: int) -> None:
     """Fill in the identity of the connection's companies: fixed fields, one cheap call each. Books are never read here."""
     runtime = of_worker()
@@ -70,13 +72,13 @@ async def watch(timestamp: int) -> None:
         log.info("connections_watched", probed=len(due), told=told)
 
 
-@app.task(name="connections.revoke_grants", retry=RetryStrategy(max_attempts=12, exponential_wait=3))
+@app.task(name="connections.revoke_grants", retry=RetryAfterOutage(FOR_DAYS))
 async def revoke_grants(organisation_id: int, grant_ids: list[int]) -> None:
     """Withdraw the tokens of grants that are no longer used at the vendor, then forget them. Tried again for a day or two."""
     await revoke(of_worker(), organisation_id, grant_ids)
 
 
-@app.task(name="connections.give_back_consent", retry=RetryStrategy(max_attempts=12, exponential_wait=3))
+@app.task(name="connections.give_back_consent", retry=RetryAfterOutage(FOR_DAYS))
 async def give_back_consent(organisation_id: int, attempt_id: int) -> None:
     """Withdraw the tokens of a sign-in that was refused."""
     await give_back(of_worker(), organisation_id, attempt_id)
@@ -92,7 +94,9 @@ async def _describe(runtime: Runtime, organisation_id: int, company_id: int, con
         log.info("company_not_described", company=company_id, code=error.code)
         refusal = error if isinstance(error, SetupMissing | NotConsented) else None
         await in_django(lambda: note_unreachable(organisation_id, company_id, refusal))
-    except Exception:
+    except Exception as error:
+        if is_outage(error):
+            raise  # it says nothing about the company: the job is done again
         # What cannot be understood, or stored, of one company must not leave the others without their numbers.
         log.exception("company_description_failed", company=company_id)
         await in_django(lambda: note_unreachable(organisation_id, company_id, None))

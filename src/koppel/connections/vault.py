@@ -8,16 +8,14 @@ Why it is so, and what it does when its own lock is lost: docs/decisions, "One o
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-import psycopg
 import structlog
-from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext_noop
-from psycopg_pool import PoolTimeout
 
 from koppel.connections import standing
 from koppel.connections.grants import keep_alive_at
@@ -26,13 +24,17 @@ from koppel.connections.outbound import PlainHttp
 from koppel.connections.renewal import (
     BACK_OFF_SECONDS_MAX,
     CALL_SECONDS_MAX,
-    PATIENCE_SECONDS,
+    CALLER_SECONDS_MAX,
+    SLOW,
     is_by_company_id,
     is_left_behind,
+    is_slow,
     pause_seconds,
     usable,
+    while_slow,
 )
 from koppel.connections.sealing import KEY_MISSING, addresses, credentials
+from koppel.connections.token_calls import token_calls
 from koppel.connections.vault_rows import GrantRows, Held
 from koppel.connector.contract import Tokens
 from koppel.connector.errors import (
@@ -45,6 +47,7 @@ from koppel.connector.errors import (
 from koppel.connector.registry import connector
 from koppel.kit.clock import now
 from koppel.kit.database import Database
+from koppel.kit.database_outage import is_outage
 from koppel.kit.http import NOT_CONNECTED, HttpClient
 from koppel.kit.secrets import SealBroken, Secret
 from koppel.kit.threads import in_django
@@ -53,13 +56,13 @@ SECOND_LOOK_SECONDS, SECOND_LOOK_STEPS = 2.0, 20
 """An intent without a lock is looked at twice: its process may have lost only its lock connection and be taking another.
 Longer than that takes, shorter than the shortest grace period that is known (5 s)."""
 FLIGHTS_MAX = 256
+"""Renewals under way per app registration: a vendor that is slow holds up its own grants only."""
 ATTEND_SECONDS = 3.0
 """After an intent, when the keeper looks whether it was left by a crash."""
 APP_REFUSED_SECONDS = 3600.0
 KEPT_MAX, KEPT_SECONDS = 1000, 1.0
 """How long an access token is used without looking whether it moved. A refused one is always looked up."""
 TELL_SECONDS_MAX = 600
-AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OperationalError, InterfaceError)
 FAILURES_UNTIL_DEGRADED = 3
 
 BUSY = "vault_busy"
@@ -81,6 +84,12 @@ class _Flight:
     task: asyncio.Task[Secret]
     refused: Secret | None
     patience_seconds: float
+    began: float
+
+    @property
+    def seconds_left(self) -> float:
+        """How long who needs its token still waits for it."""
+        return max(0.0, self.began + CALLER_SECONDS_MAX - _loop_seconds())
 
 
 class Vault:
@@ -89,15 +98,26 @@ class Vault:
     def __init__(self, database: Database, http: HttpClient) -> None:
         self._rows, self._http, self._locks = GrantRows(database), http, GrantLocks()
         self._flights: dict[int, _Flight] = {}
-        self._turns = asyncio.Semaphore(FLIGHTS_MAX)
+        self._turns: dict[int, asyncio.Semaphore] = {}
         self._kept: dict[tuple[int, int], tuple[Held, float]] = {}
         self._closing = False
 
-    async def close(self) -> None:
-        """A token that is on its way is stored first: its answer exists nowhere else."""
+    @property
+    def under_way(self) -> list[int]:
+        """The grants that this process is renewing, or waits for another to renew."""
+        return list(self._flights)
+
+    async def close(self, seconds_max: float) -> None:
+        """A token that is on its way is stored first: its answer exists nowhere else. What takes longer than `seconds_max`
+        is broken off; its intent stands, and the old token is tried once more by whoever comes next."""
         self._closing = True
         self._locks.stop_waiting()
-        await asyncio.gather(*(one.task for one in self._flights.values()), return_exceptions=True)
+        if flights := [one.task for one in self._flights.values()]:
+            log.info("vault_finishes", grants=self.under_way)
+            _ended, lasting = await asyncio.wait(flights, timeout=seconds_max)
+            for task in lasting:
+                task.cancel()
+            await asyncio.gather(*lasting, return_exceptions=True)
         await self._locks.close()
 
     async def access_token(self, organisation_id: int, grant_id: int, refused: Secret | None = None) -> Secret:
@@ -115,12 +135,16 @@ class Vault:
             self._keep_for_a_moment(held)
             return token
         while True:
-            flight = self._start(organisation_id, grant_id, refused, PATIENCE_SECONDS)
+            flight = self._start(organisation_id, grant_id, refused, CALLER_SECONDS_MAX)
             try:
-                token = await asyncio.shield(flight.task)
+                token = await self._wait(flight)
+            except TimeoutError:
+                return while_slow(await self._read(organisation_id, grant_id), refused)
             except Unreachable as error:
-                if error.code != BUSY or flight.patience_seconds > 0:
+                if error.code != BUSY:
                     raise
+                if flight.patience_seconds > 0:
+                    return while_slow(await self._read(organisation_id, grant_id), refused)
             else:
                 if token != refused or flight.refused == refused:
                     return token
@@ -128,13 +152,23 @@ class Vault:
     async def attend(self, organisation_id: int, grant_id: int) -> None:
         """Renew a grant that is due to be kept alive, was left in the middle, or is to be tried again after failures.
 
-        Does nothing when somebody is at it. Raises as `access_token` does."""
+        Does nothing when somebody is at it, and does not wait for one that is slow. Raises as `access_token` does."""
         if grant_id not in self._flights:
-            await asyncio.shield(self._start(organisation_id, grant_id, None, 0).task)
+            with contextlib.suppress(TimeoutError):
+                await self._wait(self._start(organisation_id, grant_id, None, 0))
 
-    async def due(self, limit: int) -> list[tuple[int, int]]:
+    async def _wait(self, flight: "_Flight") -> Secret:
+        """Raises `TimeoutError` after as long as anybody waits for a renewal, which goes on."""
+        ended, _lasting = await asyncio.wait([flight.task], timeout=flight.seconds_left)
+        if not ended:
+            raise TimeoutError
+        if flight.task.cancelled():
+            raise Unreachable("closing", STOPPING, retry_after_seconds=1)
+        return flight.task.result()
+
+    async def due(self, limit: int, leave_out: Collection[int] = ()) -> list[tuple[int, int]]:
         """(organisation, grant) of what `attend` has something to do for, the longest overdue first."""
-        return await self._rows.due(limit)
+        return await self._rows.due(limit, [*leave_out, *self._flights])
 
     def _start(self, organisation_id: int, grant_id: int, refused: Secret | None, patience_seconds: float) -> "_Flight":
         """The grant's flight: the one that is under way, or a new one."""
@@ -142,7 +176,7 @@ class Vault:
         if flight is None:
             self._kept.pop((organisation_id, grant_id), None)
             task = asyncio.create_task(self._fly(organisation_id, grant_id, refused, patience_seconds))
-            flight = self._flights[grant_id] = _Flight(task, refused, patience_seconds)
+            flight = self._flights[grant_id] = _Flight(task, refused, patience_seconds, _loop_seconds())
             task.add_done_callback(lambda done: self._landed(grant_id, done))
         return flight
 
@@ -160,38 +194,45 @@ class Vault:
         self, organisation_id: int, grant_id: int, refused: Secret | None, patience_seconds: float
     ) -> Secret:
         """Until the grant has a token that can be used, or a reason why not."""
+        held = await self._read(organisation_id, grant_id)
+        async with self._turns.setdefault(held.app.pk, asyncio.Semaphore(FLIGHTS_MAX)):
+            return await self._fly_now(organisation_id, grant_id, refused, patience_seconds)
+
+    async def _fly_now(
+        self, organisation_id: int, grant_id: int, refused: Secret | None, patience_seconds: float
+    ) -> Secret:
         looked_at: datetime | None = None
-        async with self._turns:
-            while True:
-                held = await self._read(organisation_id, grant_id)
-                if (token := usable(held, refused, keeping=patience_seconds <= 0)) is not None:
-                    return token
-                if self._closing:
-                    raise Unreachable("closing", STOPPING, retry_after_seconds=1)
-                turn = await self._locks.take(
-                    grant_id, held.generation, held.failures, patience_seconds=patience_seconds
-                )
-                if turn is Turn.BUSY:
-                    raise Unreachable(BUSY, BUSY_ELSEWHERE, retry_after_seconds=10)
-                if turn is Turn.MOVED:
-                    continue
-                try:
-                    if not is_left_behind(held) or held.started_at == looked_at:
-                        if await self._rows.intend(held, now() + timedelta(seconds=ATTEND_SECONDS)):
+        while True:
+            held = await self._read(organisation_id, grant_id)
+            if (token := usable(held, refused, keeping=patience_seconds <= 0)) is not None:
+                return token
+            if self._closing:
+                raise Unreachable("closing", STOPPING, retry_after_seconds=1)
+            patience = 0 if is_slow(held) else patience_seconds
+            turn = await self._locks.take(grant_id, held.generation, held.failures, patience_seconds=patience)
+            if turn is Turn.BUSY:
+                raise Unreachable(BUSY, BUSY_ELSEWHERE, retry_after_seconds=10)
+            if turn is Turn.MOVED:
+                continue
+            try:
+                if not is_left_behind(held) or held.started_at == looked_at:
+                    if await self._rows.intend(held, now() + timedelta(seconds=ATTEND_SECONDS)):
+                        with token_calls.at_work():
                             return await self._renew(held, refused)
-                        continue
-                    looked_at = held.started_at
-                finally:
-                    self._locks.give_back(grant_id)
-                # In small steps, so that time in which this machine stood still, and perhaps that process, does not count.
-                for _step in range(SECOND_LOOK_STEPS):
-                    await asyncio.sleep(SECOND_LOOK_SECONDS / SECOND_LOOK_STEPS)
+                    continue
+                looked_at = held.started_at
+            finally:
+                self._locks.give_back(grant_id)
+            # In small steps, so that time in which this machine stood still, and perhaps that process, does not count.
+            for _step in range(SECOND_LOOK_STEPS):
+                await asyncio.sleep(SECOND_LOOK_SECONDS / SECOND_LOOK_STEPS)
 
     async def _renew(self, held: Held, refused: Secret | None) -> Secret:
         """The one call, with the lock held and the intent committed. `held` is as read before the intent."""
-        asked_at = now()
+        asked_at, began = now(), _loop_seconds()
         try:
-            tokens = await asyncio.wait_for(_ask_vendor(self._http, held), CALL_SECONDS_MAX)
+            async with self._telling_if_slow(held):
+                tokens = await asyncio.wait_for(_ask_vendor(self._http, held), CALL_SECONDS_MAX)
         except ConsentLost as lost:
             raise await self._refused(held, lost) from None
         except ConnectorError as error:
@@ -208,9 +249,31 @@ class Vault:
                 "token_answer", f"Koppel did not understand the answer ({type(surprise).__name__})."
             )
             return await self._failed(held, broken, refused)
-        return await self._keep(held, tokens, asked_at, refused)
+        was_slow = _loop_seconds() - began > CALLER_SECONDS_MAX
+        return await self._keep(held, tokens, asked_at, refused, was_slow=was_slow)
 
-    async def _keep(self, held: Held, tokens: Tokens, asked_at: datetime, refused: Secret | None) -> Secret:
+    @contextlib.asynccontextmanager
+    async def _telling_if_slow(self, held: Held) -> AsyncIterator[None]:
+        """When callers have nothing to go on with, the connection says why. It never says so after the block."""
+        answered = asyncio.Event()
+        task = asyncio.create_task(self._tell_if_slow(held, answered))
+        try:
+            yield
+        finally:
+            answered.set()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _tell_if_slow(self, held: Held, answered: asyncio.Event) -> None:
+        seconds = max(CALLER_SECONDS_MAX, (held.expires_at - now()).total_seconds())
+        try:
+            await asyncio.wait_for(answered.wait(), seconds)
+        except TimeoutError:
+            log.warning("grant_renewal_slow", grant=held.id)
+            await in_django(lambda: standing.degraded(held.organisation_id, held.connection_id, SLOW))
+
+    async def _keep(
+        self, held: Held, tokens: Tokens, asked_at: datetime, refused: Secret | None, *, was_slow: bool
+    ) -> Secret:
         """The lifetime counts from the question, for the answer may have been long under way; the pause from the answer."""
         answered_at = now()
         tokens = replace(tokens, issued_at=answered_at, expires_at=asked_at + (tokens.expires_at - tokens.issued_at))
@@ -223,7 +286,7 @@ class Vault:
             other = await self._read(held.organisation_id, held.id)
             return other.access_token
         log.info("grant_refreshed", grant=held.id, generation=held.generation + 1)
-        if held.failures:
+        if held.failures or was_slow:
             await self._tell(lambda: standing.recovered(held.organisation_id, held.connection_id))
         return tokens.access_token
 
@@ -309,7 +372,9 @@ async def _insist(work: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await work()
-        except AWAY as error:
+        except Exception as error:
+            if not is_outage(error):
+                raise
             began = began or _loop_seconds()
             if _loop_seconds() - began > TELL_SECONDS_MAX:
                 raise

@@ -145,10 +145,10 @@ class GrantRows:
         values = [*failure, retry_at, retry_at, trouble is None, trouble or "", held.id, held.generation]
         return await self._changed(held, _NOTE_FAILURE, values)
 
-    async def due(self, limit: int) -> list[tuple[int, int]]:
+    async def due(self, limit: int, leave_out: list[int]) -> list[tuple[int, int]]:
         """(organisation, grant) of all that the keeper should look at, the longest overdue first."""
         async with self._database.for_installation() as connection:
-            found = await connection.execute(_DUE, [now(), limit])
+            found = await connection.execute(_DUE, [now(), leave_out, limit])
             return [(int(one[0]), int(one[1])) for one in await found.fetchall()]
 
     async def _changed(self, held: Held, statement: str, values: list[Any]) -> bool:
@@ -193,7 +193,7 @@ _DUE = """
 SELECT g.organisation_id, g.id
   FROM connections_grant g
   JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
- WHERE g.lost_at IS NULL AND g.attend_at <= %s AND c.state <> 'removed'
+ WHERE g.lost_at IS NULL AND g.attend_at <= %s AND g.id <> ALL(%s::bigint[]) AND c.state <> 'removed'
  ORDER BY g.attend_at LIMIT %s
 """
 

@@ -10,10 +10,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import psycopg
 from psycopg import AsyncConnection, AsyncCursor, adapters
 from psycopg.types.string import BytesBinaryDumper
 from psycopg_pool import AsyncConnectionPool
 
+from koppel.kit.database_outage import spoils_session
 from koppel.kit.tenancy import INSTALLATION
 
 adapters.register_dumper(bytes, BytesBinaryDumper)
@@ -68,12 +70,16 @@ class Database:
     @asynccontextmanager
     async def _transaction(self, scope: int, holding: str = "") -> AsyncIterator[Connection]:
         async with self._pool.connection() as connection:
-            # Begin and scope in one round trip; the pool's block commits, or rolls back what raised.
-            begun = await connection.execute(f"{_BEGIN.format(int(scope))}; {holding}".encode())
             try:
+                # Begin and scope in one round trip; the pool's block commits, or rolls back what raised.
+                begun = await connection.execute(f"{_BEGIN.format(int(scope))}; {holding}".encode())
                 if holding and not _has_found(begun):
                     raise NothingHeld
                 yield connection
+            except psycopg.Error as error:
+                if spoils_session(error):
+                    await connection.close()  # the pool makes another
+                raise
             finally:
                 _used_at[connection] = time.monotonic()
 

@@ -4,10 +4,12 @@ A token goes only where the caller's list of origins allows; the vendor's `Locat
 """
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -20,10 +22,14 @@ BODY_BYTES_MAX = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 240
 """The API cuts synchronous calls at about four minutes (docs.vismasoftware.no, 30 April 2025)."""
 CONNECT_SECONDS = 10
+DEAD_PEER = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
+"""A machine that is gone, or a firewall that forgot the connection, is noticed within about a minute, however long an answer
+may take. What keeps silent but acknowledges is alive."""
 NOT_CONNECTED = "not_connected"
 """The code of a failure before anything was sent: the other side cannot have acted on it."""
 NOT_ALLOWED = "address_not_allowed"
 """The code of a call that the guard of addresses stopped."""
+
 T = TypeVar("T")
 
 
@@ -47,17 +53,21 @@ class NetworkFailure(Exception):
 class HttpClient:
     """A pool of connections for one event loop. Use as `async with HttpClient() as http`. `connections_max` 0: no limit.
 
+    `connect_seconds`: for a connection, its name looked up; None leaves it to `timeout_seconds`.
     `guard` decides which addresses may be called at all, for addresses that a person typed."""
 
     def __init__(
         self,
         *,
         timeout_seconds: float = TIMEOUT_SECONDS,
+        connect_seconds: float | None = None,
         connections_max: int = 100,
         guard: AddressGuard | None = None,
         body_bytes_max: int = BODY_BYTES_MAX,
     ) -> None:
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_SECONDS)
+        self._timeout = aiohttp.ClientTimeout(
+            total=timeout_seconds, connect=connect_seconds, sock_connect=CONNECT_SECONDS
+        )
         self._connections_max = connections_max
         self._guard = guard
         self._body_bytes_max = body_bytes_max
@@ -65,7 +75,9 @@ class HttpClient:
 
     async def __aenter__(self) -> Self:
         resolver = GuardedResolver(self._guard) if self._guard else None
-        connector = aiohttp.TCPConnector(limit=self._connections_max, ttl_dns_cache=60, resolver=resolver)
+        connector = aiohttp.TCPConnector(
+            limit=self._connections_max, ttl_dns_cache=60, resolver=resolver, socket_factory=_watched_socket
+        )
         self._session = aiohttp.ClientSession(
             connector=connector,
             timeout=self._timeout,
@@ -96,7 +108,7 @@ class HttpClient:
         Raises `NetworkFailure`; `ValueError` for an address outside `allowed_origins`."""
         if origin_of(url) not in allowed_origins:
             raise ValueError(f"Koppel does not call {urlsplit(url).netloc}: the connector's addresses do not name it.")
-        _refuse_in_transaction()
+        refuse_in_transaction()
         if self._session is None:
             raise RuntimeError("HttpClient is used as `async with`.")
         try:
@@ -143,7 +155,7 @@ def origin_of(url: str) -> str:
 
 def run(work: Callable[[HttpClient], Awaitable[T]]) -> T:
     """Do async work from a web request or a command. Raises `RuntimeError` inside a database transaction."""
-    _refuse_in_transaction()
+    refuse_in_transaction()
 
     async def within() -> T:
         async with HttpClient(timeout_seconds=60) as http:
@@ -152,8 +164,21 @@ def run(work: Callable[[HttpClient], Awaitable[T]]) -> T:
     return asyncio.run(within())
 
 
-def _refuse_in_transaction() -> None:
+def refuse_in_transaction() -> None:
+    """Raises `RuntimeError`."""
     if any(one.in_atomic_block for one in connections.all(initialized_only=True)):
         raise RuntimeError(
             "An outbound call inside a database transaction would hold its locks while the vendor thinks."
         )
+
+
+def _watched_socket(address: tuple[Any, ...]) -> socket.socket:
+    """Of `getaddrinfo`'s five values."""
+    family, kind, protocol, *_name = address
+    made = socket.socket(family, kind, protocol)
+    made.setblocking(False)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in DEAD_PEER.items():
+        with suppress(AttributeError, OSError):  # not every system has them all
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return made

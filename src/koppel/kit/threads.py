@@ -11,6 +11,8 @@ from typing import TypeVar
 
 from django.db import close_old_connections, connections
 
+from koppel.kit.database_outage import spoils_session
+
 T = TypeVar("T")
 
 
@@ -36,7 +38,12 @@ _lasting: list[bool] = []
 
 def _kept(work: Callable[[], T]) -> T:
     close_old_connections()
-    return work()
+    try:
+        return work()
+    except Exception as error:
+        if spoils_session(error):
+            connections.close_all()
+        raise
 
 
 def _alone(work: Callable[[], T]) -> T:

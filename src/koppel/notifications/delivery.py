@@ -10,6 +10,7 @@ import structlog
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from koppel.kit.database_outage import is_outage
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.letters import letter_of
 from koppel.notifications.models import Delivery, DeliveryState
@@ -105,6 +106,8 @@ def _send(claim: Claim, post: Post) -> Outcome:
         log.warning("mail_uncertain", organisation=claim.organisation_id, count=len(claim.ids), reason=str(doubt))
         _end(claim, DeliveryState.UNCERTAIN, str(doubt))
     except Exception as error:
+        if is_outage(error):
+            raise  # the mail itself is well; `take_over` sees to it
         # A mail that cannot even be written must not stand before all others for ever.
         log.exception("mail_broken", organisation=claim.organisation_id, deliveries=list(claim.ids))
         _put_back(claim, type(error).__name__)

@@ -10,6 +10,7 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from koppel.issues.models import Issue
+from koppel.kit.database_outage import RetryAfterOutage
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.kit.threads import in_django
 from koppel.notifications import delivery
@@ -33,7 +34,7 @@ KEEP_WEBHOOK_LOG_FOR = timedelta(days=30)
 log = structlog.get_logger(__name__)
 
 
-@app.task(name="notifications.send_mails")
+@app.task(name="notifications.send_mails", retry=RetryAfterOutage())
 async def send_mails(organisation_id: int) -> None:
     """Send the organisation's mails whose time has come."""
     sent = await in_django(lambda: delivery.send_due(organisation_id))
@@ -41,7 +42,7 @@ async def send_mails(organisation_id: int) -> None:
         log.info("mails_sent", organisation=organisation_id, count=sent)
 
 
-@app.task(name="notifications.send_webhooks")
+@app.task(name="notifications.send_webhooks", retry=RetryAfterOutage())
 async def send_webhooks(organisation_id: int) -> None:
     """Send the organisation's webhook messages whose time has come."""
     sent = await in_django(lambda: sending.send_due(organisation_id))

@@ -11,6 +11,7 @@ from django.utils import translation
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
 
+from koppel.kit.database_outage import RetryAfterOutage
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Invitation, Organisation
 
@@ -21,7 +22,7 @@ log = structlog.get_logger(__name__)
 @app.task(
     name="organisations.send_invitation",
     pass_context=True,
-    retry=RetryStrategy(max_attempts=ATTEMPTS, exponential_wait=5),
+    retry=RetryAfterOutage(RetryStrategy(max_attempts=ATTEMPTS, exponential_wait=5)),
 )
 def send_invitation(context: JobContext, *, organisation_id: int, invitation_id: int, sends: int) -> None:
     """The mail with the link, in the language of who invites. When it cannot be delivered, the list of people says so."""

@@ -8,6 +8,7 @@ from procrastinate.contrib.django import app
 
 from koppel.connections.runtime import of_worker
 from koppel.connections.sessions import Runtime
+from koppel.kit.database_outage import RetryAfterOutage, is_outage
 from koppel.kit.threads import in_django
 from koppel.registers import budget
 from koppel.registers.answers import Answer, Kind, Outcome, Question, Register, Unavailable
@@ -46,7 +47,7 @@ UPDATE registers_lookup
 """
 
 
-@app.task(name="registers.look_up")
+@app.task(name="registers.look_up", retry=RetryAfterOutage())
 async def look_up(organisation_id: int) -> None:
     """Ask everything of this organisation that is due."""
     runtime = of_worker()
@@ -103,7 +104,9 @@ async def _taken_in(organisation_id: int, lookup_id: int, register: Register, an
     """None when it is stored. An answer that cannot be is asked for later, and like every trouble not for ever."""
     try:
         await in_django(lambda: take_in(organisation_id, lookup_id, answer))
-    except Exception:
+    except Exception as error:
+        if is_outage(error):
+            raise  # the answer is asked for again when the lease is over, and no attempt is counted
         log.exception("register_answer_not_stored", register=register.name)
         return Unavailable("crashed", 600)
     return None

@@ -6,6 +6,7 @@ at a page when others wait for one, and goes on later from its checkpoint.
 
 import asyncio
 import contextlib
+import random
 import time
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -48,13 +49,16 @@ class Dispatcher:
         """For ever; cancel it to stop, then call `stop`."""
         listening = asyncio.create_task(self._listen())
         try:
+            misses = 0
             while True:
                 pause = LOOK_SECONDS
                 try:
                     pause = await self._fill()
+                    misses = 0
                 except (psycopg.Error, TimeoutError) as error:
                     log.warning("queue_not_read", error=type(error).__name__, reason=str(error)[:200])
-                    pause = 1.0
+                    misses += 1
+                    pause = min(2.0 ** min(misses - 1, 10), LOOK_SECONDS) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), pause)
                     await asyncio.sleep(GATHER_SECONDS)

@@ -1,5 +1,6 @@
 """The engine's own rows: runs, parts and checkpoints, over async psycopg. Every page's transaction is one of `holding`."""
 
+import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
@@ -11,9 +12,11 @@ from psycopg.rows import class_row
 
 from koppel.connector.contract import Rejected
 from koppel.kit.database import Connection, Database, NothingHeld
+from koppel.kit.database_outage import PAUSE_SECONDS, PAUSE_SECONDS_MAX
 from koppel.sync.errors import Fenced
 
 STALLED_SECONDS = 15
+OUTAGE_NEW_AFTER_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Held:
     full: bool
     resources: list[str] | None
     failures: int
+    crashes: int
     trigger: str
     created_at: datetime
 
@@ -82,7 +86,7 @@ UPDATE sync_run run
    AND ((run.state = 'queued' AND (run.not_before IS NULL OR run.not_before <= now()))
      OR (run.state = 'running' AND run.heartbeat_at < now() - interval '{STALLED_SECONDS} seconds'))
 RETURNING run.id, run.attempt, run.organisation_id, run.administration_id, a.connection_id, a.remote_company_id, c.connector,
-          run.full, run.resources, run.failures, run.trigger, run.created_at
+          run.full, run.resources, run.failures, run.crashes, run.trigger, run.created_at
 """  # noqa: S608 - a number of our own
 
 
@@ -138,6 +142,42 @@ async def put_back(connection: Connection, held: Held, seconds: float, *, failed
         " reason_code = %s, reason = %s WHERE id = %s AND attempt = %s AND state = 'running'",
         [seconds, int(failed), code, reason, held.id, held.attempt],
     )
+
+
+async def put_back_after_crash(connection: Connection, held: Held, seconds: float, reason: str) -> None:
+    await connection.execute(
+        "UPDATE sync_run SET state = 'queued', not_before = now() + make_interval(secs => %s), crashes = crashes + 1,"
+        " reason_code = 'crashed', reason = %s WHERE id = %s AND attempt = %s AND state = 'running'",
+        [seconds, reason, held.id, held.attempt],
+    )
+
+
+async def put_back_for_outage(connection: Connection, held: Held, reason: str) -> float:
+    """Our own database answers with errors: wait for about as long as it has. For how many seconds it has, 0 at first.
+
+    What went well for a quarter of an hour was another outage."""
+    found = await connection.execute(
+        _PUT_BACK_FOR_OUTAGE,
+        {
+            "run": held.id, "attempt": held.attempt, "reason": reason, "new_after": OUTAGE_NEW_AFTER_SECONDS,
+            "least": PAUSE_SECONDS, "most": PAUSE_SECONDS_MAX, "spread": random.uniform(0.8, 1.2),  # noqa: S311 - jitter
+        },
+    )  # fmt: skip
+    row = await found.fetchone()
+    return float(row[0]) if row else 0.0
+
+
+_PUT_BACK_FOR_OUTAGE = """
+WITH outage AS (
+  SELECT CASE WHEN outage_at > now() - make_interval(secs => %(new_after)s) THEN outage_since ELSE now() END AS since
+    FROM sync_run WHERE id = %(run)s)
+UPDATE sync_run
+   SET state = 'queued', outage_since = outage.since, outage_at = now(), reason_code = 'database', reason = %(reason)s,
+       not_before = now() + %(spread)s * least(greatest(now() - outage.since, make_interval(secs => %(least)s)),
+                                               make_interval(secs => %(most)s))
+  FROM outage WHERE id = %(run)s AND attempt = %(attempt)s AND state = 'running'
+RETURNING extract(epoch FROM now() - outage_since)::float8
+"""
 
 
 async def failures(connection: Connection, held: Held) -> int:

@@ -34,7 +34,9 @@ class Run(Tenant):
 
     `not_before`: waiting for the vendor (rate limit, unreachable) without holding a worker. `heartbeat_at` is renewed every
     5 s by the worker that runs it; 15 s of silence means dead, and the sweeper hands the run to another worker.
-    `resources` NULL = all that the settings in force name. `failures` counts attempts that ended unreachable."""
+    `resources` NULL = all that the settings in force name. `failures` counts attempts that ended unreachable without a page in
+    between, `crashes` those that a fault of Koppel ended. `outage_since`: our database answers with errors, last `outage_at`;
+    attempts that end so are not counted."""
 
     administration = models.ForeignKey(
         Administration, on_delete=models.CASCADE, db_constraint=False, related_name="runs"
@@ -45,6 +47,9 @@ class Run(Tenant):
     state = models.CharField(max_length=20, choices=RunState, default=RunState.QUEUED)
     attempt = models.IntegerField(default=0)
     failures = models.IntegerField(default=0)
+    crashes = models.IntegerField(default=0, db_default=0)
+    outage_since = models.DateTimeField(null=True)
+    outage_at = models.DateTimeField(null=True)
     worker = models.CharField(max_length=120, default="")
     requested_by = models.CharField(max_length=200, default="")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -35,7 +35,7 @@ _COMPLETE_AS_OF = """
 SELECT min(complete_as_of) FROM sync_checkpoint
  WHERE organisation_id = %s AND administration_id = %s AND resource = ANY(%s) AND available
 """
-RUN_ISSUES = ("not_consented", "setup_missing", "contract_broken", "sync_failed")
+RUN_ISSUES = ("not_consented", "setup_missing", "contract_broken", "sync_failed", "database_errors")
 
 
 def begin(held: Held) -> Wanted:
@@ -77,6 +77,7 @@ def fail(held: Held, reaction: Reaction, code: str, sentence: str, state: RunSta
     with organisation_scope(held.organisation_id):
         if not _close(held, state, code, sentence):
             return
+        resolve_issues(held.organisation_id, subject, "database_errors")
         if reaction.next is Next.SIGN_IN:
             mark_lost(held.organisation_id, held.connection_id, sentence)
         if reaction.issue:
@@ -89,6 +90,12 @@ def fail(held: Held, reaction: Reaction, code: str, sentence: str, state: RunSta
             _failing(held, administration.name, sentence)
         if administration.activated_at is None:
             import_settled(held.organisation_id, held.administration_id)
+
+
+def tell_of_outage(held: Held, code: str) -> None:
+    """Our own database has answered with errors for long; Koppel goes on trying. `code` is PostgreSQL's, if it gave one."""
+    with organisation_scope(held.organisation_id):
+        raise_issue(held.organisation_id, "database_errors", ("administration", held.administration_id), {"code": code})
 
 
 def fail_of_error(held: Held, reaction: Reaction, error: ConnectorError) -> None:

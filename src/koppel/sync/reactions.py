@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
+from koppel.connections.renewal import RENEWAL_SLOW
 from koppel.connector.errors import (
     ConnectorError,
     ConsentDenied,
@@ -53,7 +54,9 @@ REACTIONS: dict[type[ConnectorError], Reaction] = {
 
 
 def reaction_to(error: ConnectorError, failures: int) -> Reaction:
-    """`failures` counts earlier runs into this wall without a page in between."""
+    """`failures` counts earlier runs into this wall without a page in between. A slow renewal is no wall: it is waited for."""
+    if error.code == RENEWAL_SLOW:
+        return Reaction(Next.WAIT)
     found = REACTIONS[type(error)]
     if found.counts and failures + 1 >= FAILURES_MAX:
         return Reaction(Next.FAIL, "sync_failed")
@@ -63,7 +66,7 @@ def reaction_to(error: ConnectorError, failures: int) -> Reaction:
 def wait_seconds(error: ConnectorError, failures: int) -> float:
     """What the vendor asks for, and for failures at least an exponential pause; spread, so that not all come back at once."""
     asked = float(getattr(error, "retry_after_seconds", 0))
-    if not REACTIONS[type(error)].counts:
+    if not REACTIONS[type(error)].counts or error.code == RENEWAL_SLOW:
         return asked + random.uniform(0, 1)  # noqa: S311 - jitter
     pause: float = min(BACK_OFF_SECONDS * 2**failures, BACK_OFF_SECONDS_MAX)
     wanted = max(asked if failures else min(asked, pause), pause)

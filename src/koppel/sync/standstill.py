@@ -27,7 +27,8 @@ _WAKE = """
 UPDATE sync_run run SET not_before = now() FROM administrations_administration a
  WHERE a.id = run.administration_id AND a.organisation_id = run.organisation_id
    AND a.organisation_id = %s AND a.connection_id = %s
-   AND run.state = 'queued' AND run.not_before > now() AND (run.reason_code = 'outage' OR run.failures > 0)
+   AND run.state = 'queued' AND run.not_before > now()
+   AND (run.reason_code IN ('outage', 'renewal_slow') OR run.failures > 0)
 """
 
 

@@ -5,12 +5,14 @@ import socket
 import uuid
 
 import structlog
+from django.utils.translation import gettext_noop
 from procrastinate.contrib.django import app
 
 from koppel.connections.runtime import of_worker
 from koppel.connections.scope import note_refusal
 from koppel.connections.sessions import Runtime
 from koppel.connector.errors import ConnectorError, Unreachable
+from koppel.kit.database_outage import is_outage, sqlstate_of
 from koppel.kit.threads import in_django
 from koppel.sync import engine, ledger, outcomes
 from koppel.sync.errors import Fenced, TurnOver
@@ -20,8 +22,10 @@ from koppel.sync.reactions import Next, Reaction, reaction_to, wait_seconds
 from koppel.sync.standstill import OUTAGE, outage_seconds
 
 WORKER = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-CRASHES_MAX = 3
-"""Without a page in between."""
+CRASHES_MAX, CRASH_PAUSE_SECONDS = 3, 5.0
+OUTAGE_ISSUE_SECONDS = 900.0
+"""How long our database may answer with errors before somebody is told."""
+OUTAGE_SENTENCE = gettext_noop("Koppel's own database answers with errors. The sync waits, and goes on by itself.")
 log = structlog.get_logger(__name__)
 
 
@@ -53,8 +57,11 @@ async def perform_held(runtime: Runtime, held: Held) -> None:
         except ConnectorError as error:
             await _react(runtime, held, error)
         except Exception as error:
-            log.exception("run_crashed")
-            await _crashed(runtime, held, error)
+            if is_outage(error):
+                await _wait_for_database(runtime, held, error)
+            else:
+                log.exception("run_crashed")
+                await _crashed(runtime, held, error)
 
 
 async def _perform(runtime: Runtime, held: Held) -> None:
@@ -85,13 +92,23 @@ async def _react(runtime: Runtime, held: Held, error: ConnectorError) -> None:
     await in_django(lambda: outcomes.fail_of_error(held, reaction, error))
 
 
-async def _crashed(runtime: Runtime, held: Held, error: Exception) -> None:
-    """A fault of ours, or of the database under us. Tried again a few times, for the database may be on its way back."""
+async def _wait_for_database(runtime: Runtime, held: Held, error: Exception) -> None:
+    """Nobody's fault, so no strike. Where not even this can be written, the run is taken up again when its worker is silent."""
+    log.warning(
+        "run_waits_for_database", error=type(error).__name__, sqlstate=sqlstate_of(error), reason=str(error)[:200]
+    )
     async with runtime.database.scoped(held.organisation_id) as connection:
-        again = await ledger.failures(connection, held) + 1 < CRASHES_MAX
+        lasting = await ledger.put_back_for_outage(connection, held, OUTAGE_SENTENCE)
+    if lasting >= OUTAGE_ISSUE_SECONDS:
+        await in_django(lambda: outcomes.tell_of_outage(held, sqlstate_of(error) or type(error).__name__))
+
+
+async def _crashed(runtime: Runtime, held: Held, error: Exception) -> None:
+    """A fault of ours. Tried again twice, whatever came through in between."""
+    again = held.crashes + 1 < CRASHES_MAX
     sentence = f"Koppel failed here ({type(error).__name__}). The log of the worker has the details."
     if again:
         async with runtime.database.scoped(held.organisation_id) as connection:
-            await ledger.put_back(connection, held, 5, failed=True, code="crashed", reason=sentence)
+            await ledger.put_back_after_crash(connection, held, CRASH_PAUSE_SECONDS, sentence)
     else:
         await in_django(lambda: outcomes.fail(held, Reaction(Next.FAIL, "sync_failed"), "crashed", sentence))

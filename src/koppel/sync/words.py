@@ -104,5 +104,13 @@ ISSUES: dict[str, Entry] = {
         _("Retry"),
         _sync,
     ),
+    "database_errors": Entry(
+        _("Koppel's own database answers with errors (%(code)s), so this administration is not synced."),
+        _(
+            "Koppel goes on by itself as soon as the database is well. Whoever runs Koppel finds the cause in the worker's log."
+        ),
+        _("Show the sync"),
+        _sync,
+    ),
     "sync_failed": Entry(_("The sync failed: %(reason)s"), _("What was read so far is kept."), _("Retry"), _sync),
 }

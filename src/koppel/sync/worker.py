@@ -3,17 +3,21 @@
 import asyncio
 import gc
 import os
+import random
 import signal
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
 from procrastinate import App
 from procrastinate.contrib.django import app
 from procrastinate.jobs import Status
+from psycopg_pool import AsyncConnectionPool
 
 from koppel.connections.keeper import ATTEND_EVERY_SECONDS, Keeper
 from koppel.connections.runtime import as_worker
 from koppel.connections.sessions import Runtime
+from koppel.kit.database_outage import spoils_session
 from koppel.kit.http import HttpClient
 from koppel.kit.silent_sessions import end_silent_sessions
 from koppel.kit.threads import in_django, threads_last
@@ -28,6 +32,7 @@ GARBAGE_THRESHOLD = 20_000
 SCHEDULE_SECONDS = 60
 JOB_STALLED_SECONDS = 30
 JOBS_CONCURRENCY = 10
+JOBS_PAUSE_SECONDS, JOBS_PAUSE_SECONDS_MAX = 0.5, 15.0
 DATABASE_CONNECTIONS_MAX = 12
 
 log = structlog.get_logger(__name__)
@@ -75,8 +80,11 @@ async def _main(concurrency: int) -> None:
 
 
 async def _work_off_jobs(worker_app: App) -> None:
-    """Everything but syncs: look-ups, mail, what follows a reconnect. It ends when the database goes, and begins again."""
+    """Everything but syncs: look-ups, mail, what follows a reconnect. It ends when the database goes, and begins again, at
+    growing pauses and in new sessions: the old ones may be read only, or hurried, for as long as they live."""
+    pause = JOBS_PAUSE_SECONDS
     while True:
+        began = time.monotonic()
         try:
             await worker_app.run_worker_async(
                 concurrency=JOBS_CONCURRENCY,
@@ -87,7 +95,17 @@ async def _work_off_jobs(worker_app: App) -> None:
             )
         except Exception as error:
             log.warning("jobs_broke_off", error=type(error).__name__, reason=str(error)[:200])
-        await asyncio.sleep(1)
+            if spoils_session(error):
+                await _in_new_sessions(worker_app)
+        pause = JOBS_PAUSE_SECONDS if time.monotonic() - began > JOBS_PAUSE_SECONDS_MAX else pause * 2
+        pause = min(pause, JOBS_PAUSE_SECONDS_MAX)
+        await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+
+
+async def _in_new_sessions(worker_app: App) -> None:
+    pool = getattr(worker_app.connector, "pool", None)
+    if isinstance(pool, AsyncConnectionPool):
+        await pool.drain()
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]], name: str) -> None:

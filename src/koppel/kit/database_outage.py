@@ -1,0 +1,67 @@
+"""Which errors of the database pass by themselves: the one judgement for syncs, jobs, bulk work and the vault.
+
+An outage is waited for, however long, and is nobody's fault; every other error is a fault of ours, tried again a few times.
+"""
+
+import random
+
+import psycopg
+from django.db import utils as django_errors
+from procrastinate import BaseRetryStrategy, RetryDecision, RetryStrategy
+from procrastinate.jobs import Job
+
+OUTAGE_CLASSES = ("08", "40", "53", "57")
+"""SQLSTATE: connection lost; rolled back for another's sake; out of memory, disk or connections; cancelled or shut down."""
+OUTAGE_STATES = ("25006", "26000", "55P03")
+"""Read only, as a standby is; a prepared statement is gone, as behind a pooler; a lock was not to be had in time."""
+HARMLESS_CLASSES = ("40", "55")
+"""Say nothing about the session in which they occurred."""
+PAUSE_SECONDS, PAUSE_SECONDS_MAX = 5.0, 60.0
+_WITHOUT_STATE = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    django_errors.OperationalError,
+    django_errors.InterfaceError,
+)
+"""No connection, or none left in the pool (`PoolTimeout`): PostgreSQL itself said nothing."""
+
+
+def is_outage(error: BaseException) -> bool:
+    """Also for an error that Django or Procrastinate wrapped."""
+    state = sqlstate_of(error)
+    if state is not None:
+        return state[:2] in OUTAGE_CLASSES or state in OUTAGE_STATES
+    return any(isinstance(one, _WITHOUT_STATE) for one in _chain(error))
+
+
+def spoils_session(error: BaseException) -> bool:
+    """Whether to go on with another session: this one may be read only, hurried or emptied for as long as it lives."""
+    return is_outage(error) and (sqlstate_of(error) or "").startswith(HARMLESS_CLASSES) is False
+
+
+def sqlstate_of(error: BaseException) -> str | None:
+    """None when PostgreSQL did not say anything."""
+    states = (one.sqlstate for one in _chain(error) if isinstance(one, psycopg.Error))
+    return next((state for state in states if state), None)
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    found = [error]
+    while (cause := found[-1].__cause__) is not None and cause not in found:
+        found.append(cause)
+    return found
+
+
+class RetryAfterOutage(BaseRetryStrategy):
+    """A job that met an outage is done again, at growing pauses and for as long as it takes; after another error as
+    `otherwise` says, or not at all."""
+
+    def __init__(self, otherwise: RetryStrategy | None = None) -> None:
+        self._otherwise = otherwise
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        if is_outage(exception):
+            pause = min(PAUSE_SECONDS * 2 ** min(job.attempts, 10), PAUSE_SECONDS_MAX)
+            spread = random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+            return RetryDecision(retry_in={"seconds": round(pause * spread)})
+        return self._otherwise.get_retry_decision(exception=exception, job=job) if self._otherwise else None

@@ -1,0 +1,81 @@
+"""Work that must not be broken off, as other processes of this machine see it: a shared lock on a file.
+
+The kernel frees the lock with its process, so that nothing is waited for that has died.
+"""
+
+import contextlib
+import fcntl
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+TOKEN_CALLS = "token-calls.lock"  # noqa: S105 - the name of a file
+"""In the data directory: held while a process waits for a token endpoint."""
+TOKEN_STOP_SECONDS = 900.0
+"""How long a stop waits for that, unless `KOPPEL_TOKEN_STOP_SECONDS` says otherwise: as long as an answer is waited for."""
+
+
+def token_stop_seconds(environment: Mapping[str, str] = os.environ) -> float:
+    """Raises `ValueError` for what is no number of seconds."""
+    seconds = float(environment.get("KOPPEL_TOKEN_STOP_SECONDS") or TOKEN_STOP_SECONDS)
+    if not 0 <= seconds <= 86_400:
+        raise ValueError("KOPPEL_TOKEN_STOP_SECONDS")
+    return seconds
+
+
+class Unfinished:
+    """One per process and kind of work; `path` None: nobody else looks. Threads may share it."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._mutex = threading.Lock()
+        self._count = 0
+        self._descriptor: int | None = None
+
+    @property
+    def count(self) -> int:
+        """How much of it is under way in this process."""
+        return self._count
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Within the block the work is unfinished."""
+        self._add(1)
+        try:
+            yield
+        finally:
+            self._add(-1)
+
+    def _add(self, change: int) -> None:
+        with self._mutex:
+            self._count += change
+            if self._count and self._descriptor is None and self._path is not None:
+                # A directory that cannot be written to is no reason not to work: the work is only seen by nobody.
+                with contextlib.suppress(OSError):
+                    self._descriptor = _open(self._path)
+                    fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+            elif not self._count and self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether some process of this machine is at such work."""
+    try:
+        descriptor = _open(path)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

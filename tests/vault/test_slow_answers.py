@@ -1,0 +1,311 @@
+"""A token endpoint that answers after minutes: nobody asks it twice, nobody waits that long, and no consent is lost.
+
+Minutes are told by holding the answer back until the test lets it go; what counts in seconds is scaled down."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from urllib.request import Request, urlopen
+
+import psycopg
+import pytest
+
+from koppel.cli.ports import answers
+from koppel.connections import renewal, vault
+from koppel.connections.keeper import Keeper
+from koppel.connections.models import ConnectionEvent, RemoteCompany
+from koppel.connections.probe import probe
+from koppel.connections.sessions import Runtime
+from koppel.connections.token_calls import WEB_STOP_SECONDS
+from koppel.connector.errors import Unreachable
+from koppel.kit.clock import now
+from koppel.kit.secrets import Secret
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.tokens import make_token
+from koppel.sync.models import Run
+from tests.fixtures.stack import (
+    CLIENTS,
+    PATIENCE_SECONDS,
+    Connected,
+    MakeConnected,
+    Sandbox,
+    register_app,
+    run_worker,
+    wait_until,
+)
+from tests.sync.syncing import import_company
+from tests.vault.grants import Given, connection_of, expire, give
+from tests.vault.processes import die_at
+from tests.vault.test_vault import LONG, error_of, in_thread, process, token_of, within
+
+CLIENT = CLIENTS["company_list"]
+
+
+@pytest.fixture
+def given(clean_database: None, sandbox: Sandbox, actor: Any) -> Given:
+    """One consent whose access token has ended. The vendor keeps no grace: a second try ends it."""
+    sandbox.client(CLIENT, grace_seconds=0)
+    return give(sandbox, connection_of(actor(), register_app(sandbox)))[0]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callers wait a third of a second instead of thirty."""
+    for module in (renewal, vault):
+        monkeypatch.setattr(module, "CALLER_SECONDS_MAX", 0.3)
+
+
+def refreshes(sandbox: Sandbox) -> dict[str, int]:
+    found: dict[str, int] = sandbox.control("tokens")["calls"]
+    return found
+
+
+def release_when(sandbox: Sandbox, holds: Callable[[], bool]) -> None:
+    """In a thread, while the caller of the test stands in a call that ends with the answer."""
+    wait_until(holds)
+    sandbox.release()
+
+
+@pytest.mark.kill
+def test_an_answer_after_sixty_five_seconds_is_stored_and_asked_for_once(given: Given, sandbox: Sandbox) -> None:
+    """In real seconds: neither aiohttp nor the vault gives up; who asked was sent away after half of them."""
+    sandbox.client(CLIENT, token_seconds=65)
+    assert error_of(given).code == renewal.RENEWAL_SLOW
+    assert given.row().generation == 2
+    token_of(given)
+    assert refreshes(sandbox) == {"refresh_token": 1}
+
+
+def test_meanwhile_nobody_asks_again_and_everybody_hears_that_it_is_slow(
+    given: Given, sandbox: Sandbox, impatient: None
+) -> None:
+    """Two workers, their callers and their keepers, while the answer is ten minutes away."""
+    sandbox.hold("/connect/token")
+    place = (given.organisation_id, given.grant_id)
+
+    async def slow(made: Runtime) -> None:
+        with pytest.raises(Unreachable) as raised:
+            await made.vault.access_token(*place)
+        assert (raised.value.code, str(raised.value)) == (renewal.RENEWAL_SLOW, renewal.SLOW)
+
+    async def story() -> list[Secret]:
+        async with process() as one, process() as other:
+            await slow(one)
+            await asyncio.to_thread(wait_until, sandbox.holds)
+            for made in (other, one, other):
+                in_thread(lambda: given.change(attend_at=now() - timedelta(minutes=10)))
+                keeper = Keeper(made.vault)
+                await keeper.round()
+                await keeper.settle()
+                await slow(made)
+            await asyncio.to_thread(wait_until, lambda: in_thread(given.row).connection.state == "degraded")
+            await asyncio.to_thread(sandbox.release)
+            await asyncio.to_thread(wait_until, lambda: in_thread(given.row).generation == 2)
+            return [await one.vault.access_token(*place), await other.vault.access_token(*place)]
+
+    assert len(set(asyncio.run(story()))) == 1
+    assert refreshes(sandbox) == {"refresh_token": 1}
+    assert given.row().connection.state == "active"
+    with organisation_scope(given.organisation_id):
+        event = ConnectionEvent.objects.get(connection_id=given.connection_id, kind="degraded")
+        assert "slow" in event.facts["reason"]
+
+
+def test_the_old_token_is_used_while_it_lives(given: Given, sandbox: Sandbox, impatient: None) -> None:
+    expire([given], now() + timedelta(seconds=50))
+    sandbox.hold("/connect/token")
+
+    async def story(made: Runtime) -> list[Secret]:
+        place = (given.organisation_id, given.grant_id)
+        found = [await made.vault.access_token(*place) for _each in range(3)]
+        await asyncio.to_thread(sandbox.release)
+        return found
+
+    old = within(story)
+    assert len(set(old)) == 1
+    assert token_of(given) not in old
+    assert refreshes(sandbox) == {"refresh_token": 1}
+
+
+def test_a_slow_vendor_takes_no_room_from_the_grants_of_others(
+    given: Given, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, impatient: None
+) -> None:
+    """A keeper that may look after one grant at a time, and two that are slow."""
+    monkeypatch.setattr("koppel.connections.keeper.UNDER_WAY_MAX", 1)
+    *slow, quick = give(sandbox, given.row().connection, 3)
+    for number, one in enumerate(slow):
+        one.change(attend_at=now() - timedelta(hours=1, minutes=number))
+    sandbox.hold("/connect/token", times=2)
+    quick.change(attend_at=now())
+    before, slow_before = quick.row().generation, [one.row().generation for one in slow]
+
+    async def story(made: Runtime) -> None:
+        keeper = Keeper(made.vault)
+        for held in (1, 2):
+            await keeper.round()
+            await keeper.settle()
+            await asyncio.to_thread(wait_until, lambda held=held: sandbox.holds(held))
+        await keeper.round()
+        await keeper.settle()
+        try:
+            await asyncio.to_thread(wait_until, lambda: in_thread(quick.row).generation > before)
+        finally:
+            await asyncio.to_thread(sandbox.release)
+
+    within(story)
+    assert all(one.row().generation > before for one, before in zip(slow, slow_before, strict=True))
+
+
+def test_a_process_killed_ten_minutes_into_a_call_leaves_a_token_that_is_tried_at_once(
+    given: Given, sandbox: Sandbox
+) -> None:
+    sandbox.client(CLIENT, grace_seconds=LONG)
+    die_at("called", sandbox, [given])
+    given.change(refresh_started_at=now() - timedelta(minutes=10))
+    token_of(given)
+    assert sandbox.control("tokens")["within_grace"] == 1
+
+
+@pytest.mark.kill
+def test_a_worker_that_is_told_to_stop_waits_for_the_answer(
+    given: Given, sandbox: Sandbox, database_addresses: Any
+) -> None:
+    """Its keeper had begun; by the time of the answer everything else of the worker is over."""
+    sandbox.hold("/connect/token")
+    given.change(attend_at=now())
+    with run_worker(database_addresses.superuser_url) as worker:
+        wait_until(sandbox.holds)
+        worker.send_signal(signal.SIGTERM)
+        wait_until(lambda: _workers(database_addresses.superuser_url) == 0)
+        assert worker.poll() is None
+        sandbox.release()
+        assert worker.wait(timeout=120) == 0
+    assert (given.row().generation, given.row().refresh_started_at) == (2, None)
+
+
+@pytest.mark.kill
+def test_a_stop_waits_no_longer_than_is_set_and_the_intent_stands(
+    given: Given, sandbox: Sandbox, database_addresses: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KOPPEL_TOKEN_STOP_SECONDS", "0.5")
+    sandbox.client(CLIENT, grace_seconds=LONG)
+    sandbox.hold("/connect/token")
+    given.change(attend_at=now())
+    with run_worker(database_addresses.superuser_url) as worker:
+        wait_until(sandbox.holds)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(timeout=120) == 0
+    assert (given.row().generation, given.row().refresh_started_at is None) == (1, False)
+    sandbox.release()
+    token_of(given)
+
+
+def _workers(superuser_url: str) -> int:
+    with psycopg.connect(superuser_url) as connection:
+        row = connection.execute("SELECT count(*) FROM procrastinate_workers").fetchone()
+    return int(row[0]) if row else 0
+
+
+def expired(connected: Connected) -> Given:
+    """The connection's consent: its access token ended, the vendor keeps no grace, and the next answer is held back."""
+    connected.sandbox.client(CLIENT, grace_seconds=0)
+    with organisation_scope(connected.actor.organisation_id):
+        grant = RemoteCompany.objects.filter(connection=connected.connection).first()
+    assert grant is not None
+    assert grant.grant_id is not None
+    given = Given(connected.actor.organisation_id, connected.connection.pk, grant.grant_id, "")
+    expire([given])
+    connected.sandbox.hold("/connect/token")
+    return given
+
+
+def test_a_page_says_that_it_is_slow_and_the_answer_is_stored_after_it(
+    connected: MakeConnected, impatient: None
+) -> None:
+    """Anna presses Test now. Her page comes back; the web process keeps waiting."""
+    firm = connected()
+    given = expired(firm)
+    found = probe(firm.actor, firm.connection.pk)
+    assert (found.code, found.sentence) == (renewal.RENEWAL_SLOW, renewal.SLOW)
+    assert given.row().generation == 1
+    firm.sandbox.release()
+    wait_until(lambda: given.row().generation == 2)
+    assert probe(firm.actor, firm.connection.pk).answered
+
+
+def test_a_run_goes_back_to_the_queue_without_a_strike_and_succeeds_later(
+    connected: MakeConnected, impatient: None
+) -> None:
+    firm = connected()
+    synced = import_company(firm)
+    given = expired(firm)
+
+    def waits() -> bool:
+        with organisation_scope(given.organisation_id):
+            return Run.objects.filter(attempt=1, state="queued").exists()
+
+    with ThreadPoolExecutor(1) as threads:
+        released = threads.submit(in_thread, lambda: release_when(firm.sandbox, waits))
+        run = synced.sync()
+        released.result()
+    assert (run.state, run.failures, run.crashes) == ("queued", 0, 0)
+    assert run.not_before is not None
+    assert synced.perform(run.pk).state == "succeeded"
+    assert given.row().generation == 2
+
+
+@pytest.mark.kill
+def test_a_web_process_that_is_told_to_stop_waits_for_the_answer(connected: MakeConnected, free_port: int) -> None:
+    """A script of Anna's tests the connection over REST; meanwhile an operator stops the web."""
+    firm = connected()
+    given, secret = expired(firm), rest_token(firm)
+    with run_web(free_port) as web, ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(rest, free_port, secret, f"connections/{firm.connection.pk}/probe", b"")
+        wait_until(firm.sandbox.holds)
+        web.send_signal(signal.SIGTERM)
+        time.sleep(WEB_STOP_SECONDS + 2)  # longer than it goes on with requests
+        assert web.poll() is None
+        firm.sandbox.release()
+        assert web.wait(timeout=PATIENCE_SECONDS) == 0
+        asked.exception()  # whether the request was answered in time is not what a stop promises
+    assert given.row().generation == 2
+    assert refreshes(firm.sandbox)["refresh_token"] == 1
+
+
+@pytest.mark.kill
+def test_a_web_process_without_such_an_answer_stops_at_once(clean_database: None, free_port: int) -> None:
+    with run_web(free_port) as web:
+        web.send_signal(signal.SIGTERM)
+        assert web.wait(timeout=PATIENCE_SECONDS) == 0
+
+
+@contextmanager
+def run_web(port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """A real `koppel web` that answers."""
+    command = [sys.executable, "-m", "koppel.cli", "web", "--port", str(port)]
+    process = subprocess.Popen(command, env=dict(os.environ), stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: answers(port, "/healthz"))
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def rest_token(firm: Connected) -> str:
+    with organisation_scope(firm.actor.organisation_id):
+        return make_token(firm.actor, name="script", days=30, role=None, read_only=False)[1].reveal()
+
+
+def rest(port: int, secret: str, path: str, body: bytes) -> None:
+    headers = {"Authorization": f"Bearer {secret}", "Host": "localhost"}
+    with urlopen(Request(f"http://127.0.0.1:{port}/api/v1/{path}", body, headers), timeout=PATIENCE_SECONDS) as answer:
+        answer.read()
