@@ -108,6 +108,24 @@ def after_import(organisation_id: int, administration_ids: Sequence[int]) -> Non
     _look_up(organisation_id, found, again=False)
 
 
+def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
+    """Keep in the trail which of these a person confirmed to be the same company, and by which name and number."""
+    own = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=administration_ids)
+    for one in own.exclude(confirmed_identity={}):
+        said = one.confirmed_identity
+        details = {"confirmed_name": said["name"], "confirmed_number": masked(said["number"], one.country)}
+        record(
+            actor.organisation_id, actor.audit, "administration.same_company", subject=_subject(one), details=details
+        )
+
+
+def is_confirmed(one: Administration, finding: Finding | None) -> bool:
+    """Whether a person has said of exactly this name and number that it is the same company."""
+    said = one.confirmed_identity
+    is_same_number = said.get("number") == one.number
+    return bool(said and finding and is_same_number and not finding.is_named_otherwise(said["name"]))
+
+
 def set_in_bulk(organisation_id: int, columns: Mapping[int, Collection[str]]) -> None:
     """After identities of many were set, or set back: what is said of their completeness, and of companies they no longer are.
     `columns`: those that changed. Their registers are asked within the hour, as after an import."""

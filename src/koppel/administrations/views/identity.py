@@ -77,6 +77,9 @@ def _register(one: Administration) -> dict[str, object]:
     return {
         "finding": finding,
         "can_ask": identity.question_of(one) is not None,
-        "is_named_otherwise": finding.is_named_otherwise(one.name) if finding else False,
+        "is_named_otherwise": bool(
+            finding and finding.is_named_otherwise(one.name) and not identity.is_confirmed(one, finding)
+        ),
+        "confirmed": one.confirmed_identity if identity.is_confirmed(one, finding) else None,
         "is_complete": identity.is_complete(one),
     }
