@@ -369,7 +369,10 @@ def test_a_division_that_is_gone_stops_everything(listed: Newcomer) -> None:
 
 @pytest.mark.parametrize(
     ("language", "missing", "wrong"),
-    [("en", "still needs a number", "A COC number has 8 digits"), ("nl", "heeft nog een nummer nodig", "8 cijfers")],
+    [
+        ("en", "still needs a number", "A COC number has 8 digits"),
+        ("nl", "of uw antwoord nodig", "8 cijfers"),
+    ],
 )
 def test_next_says_what_is_missing_and_keeps_what_is_right(
     actor: Any, sandbox: Sandbox, language: str, missing: str, wrong: str

@@ -29,7 +29,7 @@ MEASURES = """
     right: Math.max(...cells.map((cell) => cell.getBoundingClientRect().right)),
     cut: [...document.querySelectorAll("main, main *")].filter(cuts).map((one) => one.outerHTML.slice(0, 120)),
     sticky: cells.filter((cell) => getComputedStyle(cell).position === "sticky").length,
-    pressed: [...document.querySelectorAll("nav, header, button")].filter(shown).map((one) => one.outerHTML.slice(0, 120)),
+    pressed: [...document.querySelectorAll("nav, header.top, button")].filter(shown).map((one) => one.outerHTML.slice(0, 120)),
     heads: [...document.querySelectorAll("main thead")].filter(shown).map((one) => getComputedStyle(one).display),
     halved: [...document.querySelectorAll("main tr")].filter((row) => getComputedStyle(row).breakInside !== "avoid").length,
     text: document.querySelector("main").innerText,

@@ -189,7 +189,7 @@ _FORMS = (
     "aktiebolag", "aktieselskab", "anpartsselskab", "osakeyhtio",
     "gmbh", "ag", "ug", "kg", "ltd", "limited", "plc", "llp", "sa", "sarl", "sas", "srl", "sprl", "bvba",
 )  # fmt: skip
-_DOTTED = re.compile(r"\b(\w(?:\.\s?\w\b)+\.?)")
+_DOTTED = re.compile(r"\b(\w(?:[./]\s?\w\b)+\.?)")
 _LETTERS = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d"})
 
 
@@ -197,6 +197,6 @@ def _core(name: str) -> str:
     """The words of a name without capitals, accents, signs and the legal form, which books often leave out."""
     plain = unicodedata.normalize("NFKD", name.casefold()).translate(_LETTERS)
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    text = _DOTTED.sub(lambda found: re.sub(r"[.\s]", "", found[1]), plain)
+    text = _DOTTED.sub(lambda found: re.sub(r"[./\s]", "", found[1]), plain)
     words = re.findall(r"[^\W_]+", text)
     return " ".join(word for word in words if word not in _FORMS) or " ".join(words)

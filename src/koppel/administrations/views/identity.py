@@ -31,7 +31,8 @@ def page(request: MemberRequest, administration_id: int) -> HttpResponse:
             "reason": request.POST.get("reason", ""),
             "sector": resolve(typed) or typed[:100],
         }
-        found = identity.identify(request.actor, one.pk, **form)
+        is_same = request.POST.get("same_company") == "1"
+        found = identity.identify(request.actor, one.pk, **form, same_company=is_same)
         if not isinstance(found, list):
             messages.success(request, _("Stored. The register is asked."))
             return HttpResponseRedirect(request.path)
@@ -64,7 +65,7 @@ def ask(request: MemberRequest, administration_id: int) -> HttpResponse:
     if request.POST.get("act") == "seen":
         count = identity.settle(request.actor, one.pk)
         text = ngettext("%(count)d issue is closed.", "%(count)d issues are closed.", count)
-        messages.success(request, text % {"count": count})
+        messages.success(request, text % {"count": count} if count else _("Saved."))
     elif identity.ask(request.actor, [one.pk], again=True):
         messages.success(request, _("The register is asked again."))
     else:
