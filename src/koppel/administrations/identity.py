@@ -143,7 +143,7 @@ def other_names(organisation_id: int, numbers: Iterable[tuple[Administration, st
     """`other_name` of many, by administration, where there is one."""
     asked = {one.pk: (one, number, question_about(one.country, number)) for one, number in numbers}
     findings = known(organisation_id, [question for _one, _number, question in asked.values() if question])
-    found = {}
+    found: dict[int, str] = {}
     for key, (one, number, question) in asked.items():
         finding = findings.get(question) if question else None
         if finding and finding.question.kind is Kind.NUMBER and finding.is_named_otherwise(one.name):
