@@ -22,9 +22,10 @@ DERIVED, PLACEHOLDER = "922518440", "999999999"
 
 
 @pytest.fixture
-def anna(actor: Any, sandbox: Sandbox) -> Newcomer:
+def anna(actor: Any, sandbox: Sandbox, settings: Any) -> Newcomer:
     """She is at Identify with three companies of Norway: all have the placeholder and a VAT number; the register knows that
     number by another name than the second one's."""
+    settings.REGISTERS = ["brreg"]
     one = newcomer(actor("administrator", name="Anna"), sandbox)
     one.connect(register_app(sandbox).pk)
     ids = [company.pk for company in companies(one)[:3]]
