@@ -125,6 +125,8 @@ def _say_same(browser: Browser, page: Page, console: Console) -> Page:
     if not asked:
         return page
     page = browser.submit(page, _identities(page), {"doubt": asked}, button="act", value="same")
+    if "narrow-card" not in page.text:  # the register answered meanwhile that the names agree
+        return page
     console.print(f"{len(asked)} times “Is this the same company?”, answered yes:")
     for line in re.findall(r"<li>([^<]+)</li>", page.text[page.text.index("narrow-card") :]):
         console.print(f"  {unescape(line)}", markup=False)
