@@ -15,6 +15,7 @@ from tests.administrations.firm import firm_of
 from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of, names
 from tests.books.ledger import administration_of
+from tests.fixtures.confirming import post_and_confirm
 
 
 def test_a_division_is_made_filled_renamed_and_gives_sight(actor: Any) -> None:
@@ -48,7 +49,7 @@ def test_merging_divisions_moves_people_and_administrations_and_leaves_it_archiv
         theirs = Administration.objects.filter(division_id__in=[north, east]).count()
     page = browser_of(boss).get(f"/organisation/divisions/{north}/").content.decode()
     assert "administrations: 4, people: 1" in page
-    browser_of(boss).post(f"/organisation/divisions/{north}/merge", {"into": east})
+    post_and_confirm(browser_of(boss), f"/organisation/divisions/{north}/merge", {"into": east})
     with organisation_scope(boss.organisation_id):
         assert Administration.objects.filter(division_id=east).count() == theirs
         assert Division.objects.get(pk=north).archived_at
@@ -162,7 +163,9 @@ def test_who_is_told_is_set_event_by_event_and_says_where_it_comes_from(actor: A
 def test_merging_templates_gives_the_other_one(actor: Any) -> None:
     boss = actor("administrator")
     firm = firm_of(boss, 9)
-    browser_of(boss).post(f"/organisation/templates/{firm.templates[0]}/merge", {"into": firm.templates[1]})
+    post_and_confirm(
+        browser_of(boss), f"/organisation/templates/{firm.templates[0]}/merge", {"into": firm.templates[1]}
+    )
     with organisation_scope(boss.organisation_id):
         assert Administration.objects.filter(template_id=firm.templates[1]).count() == 6
         assert Template.objects.get(pk=firm.templates[0]).archived_at

@@ -33,6 +33,7 @@ from koppel.sync.errors import NotPossible
 from koppel.sync.models import Checkpoint, Run
 from koppel.sync.services import request_due_runs, request_run
 from tests.connections.office import companies, imported, kinds, now_of, sign_in, statuses
+from tests.fixtures.confirming import post_and_confirm
 from tests.fixtures.stack import Connected, MakeConnected, register_app, wait_until
 
 
@@ -472,8 +473,9 @@ def test_when_somebody_leaves_everything_is_handed_over_in_one_act(anna: Connect
     browser.force_login(User.objects.get(pk=bert.user_id))
     address = f"/connections/leaving/{anna.actor.membership_id}/"
     assert "2 administrations are no longer read" in browser.get(address).content.decode()
-    for _twice in range(2):
-        browser.post(address, {"membership": str(bert.membership_id)})
+    post_and_confirm(browser, address, {"membership": str(bert.membership_id)})
+    answer = browser.post(address, {"membership": str(bert.membership_id)}, follow=True)
+    assert "Nothing is left to hand over." in answer.content.decode()
     assert now_of(anna).next_owner_id == bert.membership_id
     assert kinds(anna).count("owner_asked") == 1
 

@@ -28,6 +28,7 @@ from koppel.notifications.webhooks import sending
 from koppel.organisations.models import Division, User
 from koppel.organisations.policy import Actor
 from tests.books.ledger import administration_of
+from tests.fixtures.confirming import post_and_confirm
 from tests.fixtures.people import signed_in
 from tests.fixtures.stack import PATIENCE_SECONDS, run_worker, wait_until
 from tests.notifications.firm import NEWS, TROUBLE, a_quarter_of_an_hour_passes, happens, is_over, told
@@ -155,7 +156,7 @@ def test_a_webhook_of_a_division_hears_of_its_administrations_alone(
     is_over(anna, NEWS, "moves")
     assert send(anna) == 1
     assert program.messages()[-1]["state"] == "over", "Who was told that it began is told that it is over."
-    browser.post(f"/organisation/divisions/{south.pk}/merge", {"into": north.pk})
+    post_and_confirm(browser, f"/organisation/divisions/{south.pk}/merge", {"into": north.pk})
     assert browser.get(API).json()[0]["divisions"] == [north.pk], "Merged, it is for the other one, never for all."
 
 

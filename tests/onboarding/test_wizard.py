@@ -22,6 +22,7 @@ from koppel.onboarding.models import Flow, Import
 from koppel.organisations.models import Division, Organisation, Template
 from koppel.organisations.policy import Actor
 from koppel.sync.models import Run
+from tests.fixtures.confirming import post_and_confirm
 from tests.fixtures.newcomer import Newcomer, newcomer, path_of
 from tests.fixtures.stack import CLIENTS, Sandbox, register_app
 
@@ -276,7 +277,7 @@ def test_a_flow_belongs_to_one_person(listed: Newcomer, actor: Any) -> None:
 
 
 def test_stop_drops_the_flow_and_keeps_the_connection(listed: Newcomer) -> None:
-    page = listed.client.post(f"{listed.flow}give-up", follow=True)
+    page = post_and_confirm(listed.client, f"{listed.flow}give-up", follow=True)
     assert "This import was dropped" in words(page)
     assert listed.client.get(f"{listed.flow}choose").status_code == 404
     with organisation_scope(listed.actor.organisation_id):
@@ -368,7 +369,10 @@ def test_a_division_that_is_gone_stops_everything(listed: Newcomer) -> None:
 
 @pytest.mark.parametrize(
     ("language", "missing", "wrong"),
-    [("en", "still needs a number", "A COC number has 8 digits"), ("nl", "heeft nog een nummer nodig", "8 cijfers")],
+    [
+        ("en", "still needs a number", "A COC number has 8 digits"),
+        ("nl", "of uw antwoord nodig", "8 cijfers"),
+    ],
 )
 def test_next_says_what_is_missing_and_keeps_what_is_right(
     actor: Any, sandbox: Sandbox, language: str, missing: str, wrong: str

@@ -19,6 +19,7 @@ from koppel.organisations.models import Division, Invitation, Membership, Organi
 from koppel.organisations.policy import Actor, Role
 from koppel.organisations.services import save_division
 from tests.fixtures.at_once import at_the_same_moment
+from tests.fixtures.confirming import post_and_confirm
 from tests.fixtures.people import PASSWORD, signed_in
 
 INVITE = "/organisation/people/invite/"
@@ -107,7 +108,7 @@ def test_only_the_last_mails_link_holds_and_revoking_ends_it(actor: Any, setting
     signed_in(boss).post(f"/organisation/people/invitations/{key}/resend")
     second = link_in(deliver(settings)[-1])
     assert (Client().get(first).status_code, Client().get(second).status_code) == (410, 200)
-    signed_in(boss).post(f"/organisation/people/invitations/{key}/revoke")
+    post_and_confirm(signed_in(boss), f"/organisation/people/invitations/{key}/revoke")
     assert Client().get(second).status_code == 410
 
 

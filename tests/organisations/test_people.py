@@ -17,6 +17,7 @@ from koppel.organisations.models import Division, Membership, Organisation
 from koppel.organisations.people import Access
 from koppel.organisations.policy import Actor, Role
 from tests.books.ledger import administration_of, assign
+from tests.fixtures.confirming import post_and_confirm
 from tests.fixtures.forms import form_of
 from tests.fixtures.people import signed_in
 
@@ -111,7 +112,7 @@ def test_who_is_shut_out_is_out_at_once(boss: Actor, actor: Any) -> None:
     user = actor("user", organisation=firm_of(boss))
     at_work = signed_in(user)
     assert at_work.get("/").status_code == 200
-    signed_in(boss).post(page_of(user), {"role": "user"})
+    post_and_confirm(signed_in(boss), page_of(user), {"role": "user"})
     assert at_work.get("/").status_code == 302, "The session is over, not only refused."
 
 
@@ -141,7 +142,7 @@ def test_a_leaver_hands_everything_over_in_one_act(boss: Actor, actor: Any) -> N
         "1 saved view",
     ):
         assert words in page
-    signed_in(boss).post(page_of(leaver) + "hand-over", {"to": heir.membership_id, "deactivate": "1"})
+    post_and_confirm(signed_in(boss), page_of(leaver) + "hand-over", {"to": heir.membership_id, "deactivate": "1"})
     assert not membership(leaver).is_active
     with organisation_scope(boss.organisation_id):
         assert set(Assignment.objects.values_list("administration__name", "membership_id")) == {
@@ -166,11 +167,11 @@ def test_handing_over_opens_nothing_to_who_may_not_look_in(boss: Actor, actor: A
     for thief in (leader, boss):
         signed_in(thief).post(page_of(owner) + "hand-over", {"to": thief.membership_id})
         assert signed_in(thief).get(f"/administrations/{secret.pk}/").status_code == 404, thief.role
-    signed_in(leader).post(page_of(owner) + "hand-over", {"to": leader.membership_id, "deactivate": "1"})
+    post_and_confirm(signed_in(leader), page_of(owner) + "hand-over", {"to": leader.membership_id, "deactivate": "1"})
     assert signed_in(leader).get(f"/administrations/{secret.pk}/").status_code == 404
     with organisation_scope(boss.organisation_id):
         assert list(Assignment.objects.values_list("membership_id", flat=True)) == [owner.membership_id]
-    signed_in(boss).post(page_of(owner) + "hand-over", {"to": boss.membership_id})
+    post_and_confirm(signed_in(boss), page_of(owner) + "hand-over", {"to": boss.membership_id})
     assert signed_in(boss).get(f"/administrations/{secret.pk}/").status_code == 200, "Nobody else was left."
 
 
@@ -239,7 +240,7 @@ def test_handing_over_makes_nobody_responsible_who_was_not_and_keeps_who_was(bos
             Assignment.objects.create(
                 **own, administration=one, membership_id=person.membership_id, automatic=automatic
             )
-    signed_in(boss).post(page_of(leaver) + "hand-over", {"to": heir.membership_id})
+    post_and_confirm(signed_in(boss), page_of(leaver) + "hand-over", {"to": heir.membership_id})
     with organisation_scope(boss.organisation_id):
         assert set(Assignment.objects.values_list("administration__name", "membership_id", "automatic")) == {
             ("Default", heir.membership_id, True),
@@ -256,7 +257,7 @@ def test_views_of_one_name_are_handed_over_as_often_as_need_be(boss: Actor, acto
                 SavedView.objects.get_or_create(
                     organisation_id=firm.pk, membership_id=person.membership_id, name="Mine", query="status=active"
                 )
-        answer = signed_in(boss).post(page_of(leaver) + "hand-over", {"to": heir.membership_id})
+        answer = post_and_confirm(signed_in(boss), page_of(leaver) + "hand-over", {"to": heir.membership_id})
         assert answer.status_code == 302
     with organisation_scope(boss.organisation_id):
         assert SavedView.objects.filter(membership_id=heir.membership_id).count() == 3

@@ -22,6 +22,7 @@ from koppel.organisations import invitations, operators, single_sign_on
 from koppel.organisations.invitations import Wanted
 from koppel.organisations.models import Membership, Organisation, SignInProvider, SignInSubject, User
 from koppel.organisations.policy import Actor, Role
+from tests.fixtures.confirming import post_and_confirm
 from tests.fixtures.people import signed_in
 from tests.fixtures.stack import wait_until
 from tests.organisations import identity_provider
@@ -169,7 +170,7 @@ def test_the_provider_of_one_firm_makes_nobody_an_operator_nor_sees_where_else_t
     assert client.get("/operator/").status_code == 404
     assert client.post("/operator/enter", {"organisation": other_firm.organisation_id}).status_code == 404
     assert client.get("/account/sessions/").content.decode().count('name="id"') == 0
-    client.post("/account/sessions/")
+    post_and_confirm(client, "/account/sessions/")
     assert at_work.get("/").status_code == 200, "Sessions of elsewhere are not this organisation's to end."
 
 

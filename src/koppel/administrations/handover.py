@@ -18,8 +18,10 @@ from koppel.organisations.policy import Actor, Role
 
 
 def register() -> None:
-    handover.register(Keeper("assignments", gettext_lazy("Administrations"), _tell_assignments, _move_assignments))
-    handover.register(Keeper("saved_views", gettext_lazy("Saved views"), _tell_views, _move_views))
+    handover.register(
+        Keeper("assignments", gettext_lazy("Administrations"), _tell_assignments, _move_assignments, _moving)
+    )
+    handover.register(Keeper("saved_views", gettext_lazy("Saved views"), _tell_views, _move_views, _moving_views))
 
 
 def _tell_assignments(actor: Actor, membership_id: int) -> list[Holding]:
@@ -54,10 +56,7 @@ def _move_assignments(actor: Actor, leaver: int, heir: int) -> int:
     A restricted administration goes along when the actor is named on it; else only at the hands of an Administrator, when the
     leaver has no access any more and nobody else does: it must not become a way to look in."""
     own = Assignment.objects.filter(organisation_id=actor.organisation_id, membership_id=leaver)
-    ids = set(own.filter(administration__in=visible_to(actor)).values_list("administration_id", flat=True))
-    if actor.role == Role.ADMINISTRATOR and not Membership.objects.get(pk=leaver).is_live:
-        orphaned = _with_nobody_else(own.filter(administration__restricted=True), leaver)
-        ids |= set(orphaned.values_list("administration_id", flat=True))
+    ids = _ids_that_move(actor, leaver, has_left=not Membership.objects.get(pk=leaver).is_live)
     moved = own.filter(administration_id__in=ids).order_by("administration_id")
     added = [
         Assignment(
@@ -73,10 +72,32 @@ def _move_assignments(actor: Actor, leaver: int, heir: int) -> int:
     return len(ids)
 
 
+def _ids_that_move(actor: Actor, leaver: int, *, has_left: bool) -> set[int]:
+    own = Assignment.objects.filter(organisation_id=actor.organisation_id, membership_id=leaver)
+    ids = set(own.filter(administration__in=visible_to(actor)).values_list("administration_id", flat=True))
+    if actor.role == Role.ADMINISTRATOR and has_left:
+        orphaned = _with_nobody_else(own.filter(administration__restricted=True), leaver)
+        ids |= set(orphaned.values_list("administration_id", flat=True))
+    return ids
+
+
+def _moving(actor: Actor, leaver: int, _heir: int, deactivate: bool) -> list[tuple[int, str]]:
+    """What `_move_assignments` would move; a restricted one that the actor does not see has no name here."""
+    has_left = deactivate or not Membership.objects.get(pk=leaver).is_live
+    ids = _ids_that_move(actor, leaver, has_left=has_left)
+    names = dict(visible_to(actor).filter(pk__in=ids).order_by("sort_name").values_list("pk", "name"))
+    return [*names.items(), *((key, _("a restricted administration")) for key in sorted(ids - names.keys()))]
+
+
 def _tell_views(actor: Actor, membership_id: int) -> list[Holding]:
     count = SavedView.objects.filter(organisation_id=actor.organisation_id, membership_id=membership_id).count()
     words = ngettext("%(count)s saved view", "%(count)s saved views", count)
     return [Holding(words % {"count": count}, count)]
+
+
+def _moving_views(actor: Actor, leaver: int, _heir: int, _deactivate: bool) -> list[tuple[int, str]]:
+    own = SavedView.objects.filter(organisation_id=actor.organisation_id, membership_id=leaver)
+    return list(own.order_by("name").values_list("pk", "name"))
 
 
 def _move_views(actor: Actor, leaver: int, heir: int) -> int:

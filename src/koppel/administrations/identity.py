@@ -4,9 +4,10 @@ The register's answer fills in the sector where there is none, withdraws a doubt
 company was closed or renamed. It never changes a number or a name.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.models import Administration
@@ -63,9 +64,17 @@ def register() -> None:
 
 
 def identify(
-    actor: Actor, administration_id: int, *, number: str, reason: str = "", sector: str = ""
+    actor: Actor,
+    administration_id: int,
+    *,
+    number: str,
+    reason: str = "",
+    sector: str = "",
+    same_company: bool = False,
 ) -> Identity | list[Problem]:
-    """Store who it is and have its register asked. The problems when it is incomplete or wrong. Raises `NotThere`."""
+    """Store who it is and have its register asked. The problems when it is incomplete or wrong. Raises `NotThere`.
+
+    A new number that the register is known to call otherwise needs `same_company`: somebody says that it is the same one."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     one = visible_to(actor).select_for_update(of=("self",)).filter(pk=administration_id).first()
     if one is None:
@@ -73,6 +82,12 @@ def identify(
     found = check_identity(country=one.country, number=number, reason=reason, sector=sector)
     if isinstance(found, list):
         return found
+    register_name = other_name(one, found.number) if found.number != one.number else ""
+    if register_name and not same_company:
+        sentence = _("The register calls this number “%(register)s”. Is this the same company?")
+        return [Problem("same_company", "same_company", sentence % {"register": register_name})]
+    if register_name:
+        confirm(actor, one, register_name, found.number)
     before = {name: getattr(one, name) for name in COLUMNS}
     for name in COLUMNS:
         setattr(one, name, getattr(found, name))
@@ -106,6 +121,51 @@ def after_import(organisation_id: int, administration_ids: Sequence[int]) -> Non
         if not is_complete(one):
             raise_issue(organisation_id, INCOMPLETE, ("administration", one.pk), {"name": one.name})
     _look_up(organisation_id, found, again=False)
+
+
+def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
+    """Keep in the trail which of these a person confirmed to be the same company, and by which name and number."""
+    own = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=administration_ids)
+    for one in own.exclude(confirmed_identity={}):
+        said = one.confirmed_identity
+        details = {"confirmed_name": said["name"], "confirmed_number": masked(said["number"], one.country)}
+        record(
+            actor.organisation_id, actor.audit, "administration.same_company", subject=_subject(one), details=details
+        )
+
+
+def other_name(one: Administration, number: str) -> str:
+    """The register's name of this number where it is another one than ours; '' when a person said that it is the same."""
+    return other_names(one.organisation_id, [(one, number)]).get(one.pk, "") if number else ""
+
+
+def other_names(organisation_id: int, numbers: Iterable[tuple[Administration, str]]) -> dict[int, str]:
+    """`other_name` of many, by administration, where there is one."""
+    asked = {one.pk: (one, number, question_about(one.country, number)) for one, number in numbers}
+    findings = known(organisation_id, [question for _one, _number, question in asked.values() if question])
+    found: dict[int, str] = {}
+    for key, (one, number, question) in asked.items():
+        finding = findings.get(question) if question else None
+        if finding and finding.question.kind is Kind.NUMBER and finding.is_named_otherwise(one.name):
+            said = one.confirmed_identity
+            is_said = said.get("number") == number and not finding.is_named_otherwise(said["name"])
+            found |= {} if is_said else {key: finding.legal_name}
+    return found
+
+
+def confirm(actor: Actor, one: Administration, name: str, number: str) -> None:
+    """A person says that the register's company of this name and number is this one."""
+    at = timezone.now().isoformat()
+    one.confirmed_identity = {"name": name, "number": number, "by": actor.membership_id, "at": at}
+    one.save(update_fields=["confirmed_identity"])
+    record_confirmed(actor, [one.pk])
+
+
+def is_confirmed(one: Administration, finding: Finding | None) -> bool:
+    """Whether a person has said of exactly this name and number that it is the same company."""
+    said = one.confirmed_identity
+    is_same_number = said.get("number") == one.number
+    return bool(said and finding and is_same_number and not finding.is_named_otherwise(said["name"]))
 
 
 def set_in_bulk(organisation_id: int, columns: Mapping[int, Collection[str]]) -> None:
@@ -142,6 +202,8 @@ def settle(actor: Actor, administration_id: int) -> int:
     one = visible_to(actor).filter(pk=administration_id).first()
     if one is None:
         raise not_there(actor, administration_id)
+    if name := other_name(one, one.number):
+        confirm(actor, one, name, one.number)
     subject = ("administration", one.pk)
     count = sum(resolve_issues(one.organisation_id, subject, code) for code in (CLOSED, RENAMED))
     if count:

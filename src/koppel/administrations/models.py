@@ -21,7 +21,9 @@ class Administration(Tenant):
     """A remote company that was imported. Identity is a COC number, or `no_number_reason` and `sector`.
 
     `number` is normalised; `number_scheme` is its ISO 6523 code. `sector` is a section letter of `sector_scheme`
-    (NACE-2.1). `client_number` is the firm's own. `settings` holds only what differs here from template and organisation.
+    (NACE-2.1). `client_number` is the firm's own. `confirmed_identity` is what a person confirmed to be the same company
+    although names or numbers differ: {name, number, by, at}, the register's name and our number. `settings` holds only what
+    differs here from template and organisation.
     `imported_in` is the import's id in `onboarding`. `complete_as_of` is the start of the newest run that read every
     available resource. `sort_name` and `search_key` are made by the database: without case and accents.
 
@@ -43,6 +45,7 @@ class Administration(Tenant):
     no_number_reason = models.CharField(max_length=40, default="")
     sector = models.CharField(max_length=4, default="")
     sector_scheme = models.CharField(max_length=20, default="")
+    confirmed_identity = models.JSONField(default=dict)
     client_number = models.CharField(max_length=60, default="")
     status = models.CharField(max_length=20, choices=Status, default=Status.QUEUED)
     status_reason = models.TextField(default="")

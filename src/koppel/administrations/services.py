@@ -1,7 +1,7 @@
 """Use cases of administrations: import, assign, activate, and the states that the engine reports."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.utils import timezone
 from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.acts import Verdict
 from koppel.administrations.errors import NotThere
-from koppel.administrations.identity import after_import
+from koppel.administrations.identity import after_import, record_confirmed
 from koppel.administrations.models import Administration, Assignment, Favourite, Status
 from koppel.administrations.scope import not_there, visible_to
 from koppel.audit.services import record
@@ -31,6 +31,7 @@ class NewAdministration:
     no_number_reason: str = ""
     sector: str = ""
     sector_scheme: str = ""
+    confirmed_identity: Mapping[str, Any] = field(default_factory=dict)
     division_id: int | None = None
     template_id: int | None = None
     membership_ids: tuple[int, ...] = ()
@@ -68,6 +69,7 @@ def import_companies(
         subject=("connection", connection_id, ""),
         details={"import": import_id, "administrations": sorted(ids.values())},
     )
+    record_confirmed(actor, sorted(ids.values()))
     after_import(actor.organisation_id, sorted(ids.values()))
     return sorted(ids.values())
 
@@ -203,6 +205,7 @@ def _new(actor: Actor, import_id: int, remote: RemoteCompany, wanted: NewAdminis
         no_number_reason=wanted.no_number_reason,
         sector=wanted.sector,
         sector_scheme=wanted.sector_scheme,
+        confirmed_identity=dict(wanted.confirmed_identity),
         division_id=wanted.division_id,
         template_id=wanted.template_id,
         imported_by_id=actor.membership_id,

@@ -1,9 +1,7 @@
 """Reads of the trail: filtered, newest first, and what an act changed."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Any
 
 from django.db import connection
 from django.db.models import Q, QuerySet
@@ -62,23 +60,6 @@ def actors_of(organisation_id: int) -> list[tuple[int, str]]:
         return sorted(cursor.fetchall(), key=lambda row: row[1].lower())
 
 
-def changes_of(details: Mapping[str, Any]) -> list[Change]:
-    """Before and after, key by key, only where they differ."""
-    before, after = details.get("before"), details.get("after")
-    if not isinstance(before, dict) and not isinstance(after, dict):
-        return []
-    before, after = before or {}, after or {}
-    keys = sorted({*before, *after})
-    return [
-        Change(key, _text(before.get(key)), _text(after.get(key))) for key in keys if before.get(key) != after.get(key)
-    ]
-
-
-def rest_of(details: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What else the act left word of."""
-    return [(key, _text(value)) for key, value in details.items() if key not in ("before", "after")]
-
-
 _ACTORS = """
 WITH RECURSIVE person(id) AS (
   (SELECT actor_id FROM audit_entry WHERE organisation_id = %s AND actor_id IS NOT NULL ORDER BY actor_id LIMIT 1)
@@ -94,13 +75,3 @@ SELECT person.id,
 
 def _begin(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, time.min))
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list | tuple):
-        return ", ".join(_text(one) for one in value)
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {_text(one)}" for key, one in value.items())
-    return str(value)

@@ -17,9 +17,11 @@ from koppel.connections import identity, overview, ownership, queries, repair
 from koppel.connections.dependants import Fate
 from koppel.connections.doors import sign_in_at_vendor
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
+from koppel.connections.handover import hand_over_question
 from koppel.connections.models import ConnectionEvent, ConsentPurpose, Release
 from koppel.connections.probe import probe as call
 from koppel.connector.registry import connectors
+from koppel.kit.confirmation import unconfirmed
 from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Permission
 from koppel.web.doors import MemberRequest, outside_transaction
@@ -186,7 +188,14 @@ def leaving(request: MemberRequest, membership_id: int) -> HttpResponse:
     request.actor.require(Permission.CONNECTIONS)
     try:
         if request.method == "POST":
-            count = ownership.hand_over_all(request.actor, membership_id, _number(request, "membership"))
+            to = _number(request, "membership")
+            question = hand_over_question(request.actor, membership_id, to)
+            if not question.groups:
+                messages.success(request, _("Nothing is left to hand over."))
+                return HttpResponseRedirect(request.path)
+            if page := unconfirmed(request, question):
+                return page
+            count = ownership.hand_over_all(request.actor, membership_id, to)
             text = ngettext(
                 "%d connection is handed over: it changes with the next sign-in.",
                 "%d connections are handed over: each changes with the next sign-in.",

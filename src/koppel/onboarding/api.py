@@ -96,16 +96,21 @@ class ChooseIn(Schema):
 
 
 class IdentityIn(Schema):
-    """A number; or a reason and a sector (letter, name or code). What is not given stays as it stands; '' takes it away."""
+    """A number; or a reason and a sector (letter, name or code). What is not given stays as it stands; '' takes it away.
+
+    `same_company` answers the question of a row whose name or number differs: true, the same; false, another."""
 
     company: int
     number: str | None = None
     reason: str | None = None
     sector: str | None = None
+    same_company: bool | None = None
 
 
 class IdentityOut(Schema):
-    """What stands there now, typed or guessed; `tone` ok, warn, bad, busy or '' with a sentence about the number."""
+    """What stands there now, typed or guessed; `tone` ok, warn, bad, busy or '' with a sentence about the number.
+
+    `asks_same_company`: names or numbers differ (`differences`), and nothing is imported before `same_company` is given."""
 
     company: int
     name: str
@@ -117,6 +122,8 @@ class IdentityOut(Schema):
     is_complete: bool
     tone: str
     sentence: str
+    asks_same_company: bool
+    differences: list[str]
 
 
 class IdentifyIn(Schema):
@@ -190,6 +197,7 @@ def identities(request: MemberRequest, token: UUID) -> list[IdentityOut]:
             company=one.company.pk, name=one.company.name, country=one.company.country, number=one.number,
             reason=one.reason, sector=one.sector, guessed=one.guessed, is_complete=one.is_complete,
             tone=one.mark[0], sentence=one.mark[1],
+            asks_same_company=one.question is not None, differences=one.doubt.differences if one.doubt else [],
         )
         for one in found
     ]  # fmt: skip
@@ -202,6 +210,12 @@ def identify(request: MemberRequest, token: UUID, given: IdentifyIn) -> OutcomeO
     given_for = {one.company: one for one in given.identities}
     standing = identifying.answers(found, list(given_for))
     by_company = {one.company.pk: _laid_over(one, given_for[one.company.pk]) for one in standing}
+    identifying.keep(found, by_company)
+    for same in (True, False):
+        said = [one.company for one in given.identities if one.same_company is same]
+        identifying.confirm(request.actor, found, said, same=same)
+    for company in (one.company for one in given.identities if one.same_company is False):
+        by_company.pop(company, None)
     return _out(steps.identify(found, by_company))
 
 

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.utils.translation import gettext as _
 
 from koppel.administrations.folding import folded
 from koppel.connections.models import RemoteCompany
+from koppel.onboarding.doubts import Doubt, doubt_about
+from koppel.onboarding.doubts import answer as store_answer
 from koppel.onboarding.flow import advance, merge
 from koppel.onboarding.models import Flow, Step
+from koppel.organisations.policy import Actor
 from koppel.registers import paste
 from koppel.registers.answers import Kind, Outcome
 from koppel.registers.checked import Checked
@@ -33,10 +37,16 @@ class Answer:
     checked: Checked | None
     problems: Mapping[str, Problem]
     finding: Finding | None = None
+    doubt: Doubt | None = None
 
     @property
     def is_complete(self) -> bool:
-        return not self.problems
+        return not self.problems and (self.doubt is None or self.doubt.answer is True)
+
+    @property
+    def question(self) -> Doubt | None:
+        """“Is this the same company?”, while nobody has answered."""
+        return self.doubt if self.doubt and self.doubt.answer is None and not self.problems else None
 
     @property
     def mark(self) -> tuple[str, str]:
@@ -45,8 +55,12 @@ class Answer:
             return "bad", str(problem.sentence)
         if not self.number:
             return ("busy", _("A register is asked.")) if self.finding and self.finding.is_waiting else ("", "")
+        if self.doubt and not self.doubt.answer:
+            return ("warn" if self.doubt.answer is None else "bad"), self.doubt.sentence
         if self.checked and self.checked.sentence:
             return "warn", str(self.checked.sentence)
+        if self.doubt:
+            return "ok", _("confirmed as the same company")
         return self._in_register or ("ok", _("from the accounting system") if self.guessed else _("checks out"))
 
     @property
@@ -55,17 +69,12 @@ class Answer:
         if found is None or found.question.kind is not Kind.NUMBER:
             return None
         if found.outcome is Outcome.FOUND:
-            is_as_listed = found.legal_name.casefold() == self.company.name.casefold()
-            return "ok", _("found in the register") if is_as_listed else self._found_as(found)
+            return "ok", _("found in the register")
         if found.outcome is Outcome.CLOSED:
             return "warn", _("in the register as ended: %s") % (found.legal_name or found.number)
         if found.outcome is Outcome.NOT_FOUND:
             return "warn", _("not found in the register")
         return None
-
-    @staticmethod
-    def _found_as(found: Finding) -> str:
-        return _("found in the register: %s") % (found.legal_name or found.number)
 
     @property
     def suggestions(self) -> list[tuple[str, str]]:
@@ -94,7 +103,10 @@ def answers(flow: Flow, only: Sequence[int] | None = None) -> list[Answer]:
         key: question_about(one[0].country, one[1], one[0].vat_number, one[0].name) for key, one in given.items()
     }
     findings = known(flow.organisation_id, [one for one in questions.values() if one])
-    return [_answer(*given[key], findings.get(question) if question else None) for key, question in questions.items()]
+    return [
+        _answer(*given[key], findings.get(question) if question else None, flow.confirmed)
+        for key, question in questions.items()
+    ]
 
 
 def ask_registers(flow: Flow, only: Sequence[int] | None = None) -> None:
@@ -127,6 +139,17 @@ def identify(flow: Flow, given: Mapping[int, Mapping[str, str]]) -> list[Answer]
     return found
 
 
+def confirm(actor: Actor, flow: Flow, company_ids: Sequence[int], *, same: bool) -> int:
+    """A person's answer to “is this the same company?”, for all of these that ask it. How many.
+
+    “No, another” takes the number away: it is another company's."""
+    doubtful = [one for one in answers(flow, company_ids) if one.question]
+    count = store_answer(actor, flow, [one.doubt for one in doubtful if one.doubt], same=same)
+    if not same:
+        keep(flow, {one.company.pk: {"reason": one.reason, "sector": one.sector} for one in doubtful})
+    return count
+
+
 def fill_in(flow: Flow, text: str) -> FilledIn:
     """Numbers, reasons and sectors from a pasted list or a file: by name or code, or in the order of the table."""
     companies = {one.pk: one for one in _chosen(flow)}
@@ -155,7 +178,10 @@ def fill_in(flow: Flow, text: str) -> FilledIn:
 def identity_of(answer: Answer, *, complete_later: bool = False) -> Identity | None:
     """None while something is missing, unless it may be completed later: then a guess that cannot be right is left out.
 
-    With a number the sector is the register's, where it gave one."""
+    Also None while nobody has said that it is the same company. With a number the sector is the register's, where it gave
+    one."""
+    if answer.doubt and not answer.doubt.answer:
+        return None
     sector = answer.sector
     if answer.number and answer.finding and answer.finding.exists and (section := answer.finding.sector):
         sector = section.letter
@@ -192,8 +218,9 @@ def _given(
 
 def _answer(
     company: RemoteCompany, number: str, reason: str, sector: str, guessed: bool, checked: Checked | None,
-    finding: Finding | None,
+    finding: Finding | None, confirmed: Mapping[str, Any],
 ) -> Answer:  # fmt: skip
     found = check_identity(country=company.country, number=number, reason=reason, sector=sector)
     problems = {one.field: one for one in found} if isinstance(found, list) else {}
-    return Answer(company, number, reason, sector, guessed, checked, problems, finding)
+    doubt = doubt_about(company, number, finding, confirmed)
+    return Answer(company, number, reason, sector, guessed, checked, problems, finding, doubt)

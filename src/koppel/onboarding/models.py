@@ -44,8 +44,9 @@ class Flow(Tenant):
 
     `connection` is the one last signed in; `collected` are the ids of all that this flow lists. `chosen` are remote company
     ids, `offered` those that could be chosen when they were. `answers` maps remote company id to what was typed at Identify
-    (number, reason, sector, keep_anyway). `assignments` maps remote company id to {division, template, users}. `expires_at`
-    moves with each answer."""
+    (number, reason, sector, keep_anyway). `confirmed` maps remote company id to the answer to “is this the same company?”:
+    what it was about, whether it is the same, who said so and when. `assignments` maps remote company id to {division,
+    template, users}. `expires_at` moves with each answer."""
 
     token = models.UUIDField(default=uuid.uuid4)
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="flows")
@@ -61,6 +62,7 @@ class Flow(Tenant):
     chosen = models.JSONField(default=list)
     offered = models.JSONField(default=list)
     answers = models.JSONField(default=dict)
+    confirmed = models.JSONField(default=dict)
     assignments = models.JSONField(default=dict)
     result = models.ForeignKey(Import, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)

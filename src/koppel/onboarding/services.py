@@ -1,12 +1,14 @@
 """The wizard's last act: import what was chosen, once."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db import connection as database
 
 from koppel.administrations.services import NewAdministration, import_companies
 from koppel.onboarding.choosing import rows
+from koppel.onboarding.doubts import confirmed_identity
 from koppel.onboarding.flow import flow_for
 from koppel.onboarding.identifying import answers, identity_of
 from koppel.onboarding.models import Flow, FlowState, Import
@@ -35,6 +37,7 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Finish
         return Finished(flow.result)
     found = answers(flow)
     identities = {one.company.pk: identity_of(one, complete_later=complete_later) for one in found}
+    confirmed = {one.company.pk: confirmed_identity(one.doubt, flow.confirmed) for one in found}
     if flow.connection is None or not found or any(one is None for one in identities.values()):
         return None
     _one_at_a_time(actor)
@@ -42,7 +45,7 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Finish
     made = Import.objects.create(
         organisation_id=actor.organisation_id, connection=flow.connection, membership_id=actor.membership_id, count=0
     )
-    ids = _import(actor, flow, made, wanted)
+    ids = _import(actor, flow, made, wanted, confirmed)
     request_first_runs(actor, ids)
     made.count = len(ids)
     made.save(update_fields=["count"])
@@ -51,13 +54,15 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Finish
     return Finished(made, len(wanted) - len(ids))
 
 
-def _import(actor: Actor, flow: Flow, made: Import, wanted: dict[int, Identity]) -> list[int]:
+def _import(
+    actor: Actor, flow: Flow, made: Import, wanted: dict[int, Identity], confirmed: dict[int, dict[str, Any]]
+) -> list[int]:
     """Each through the connection that reaches it."""
     by_connection: dict[int, list[NewAdministration]] = {}
     for row in rows(actor, flow):
         key = row.company.pk
         if row.can_be_chosen and key in wanted:
-            by_connection.setdefault(row.company.connection_id, []).append(_new(flow, key, wanted[key]))
+            by_connection.setdefault(row.company.connection_id, []).append(_new(flow, key, wanted[key], confirmed[key]))
     return [
         one
         for connection_id, companies in by_connection.items()
@@ -71,7 +76,7 @@ def _one_at_a_time(actor: Actor) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [FINISH_LOCK, actor.organisation_id])
 
 
-def _new(flow: Flow, company_id: int, identity: Identity) -> NewAdministration:
+def _new(flow: Flow, company_id: int, identity: Identity, confirmed: dict[str, Any]) -> NewAdministration:
     own = flow.assignments.get(str(company_id), {})
     return NewAdministration(
         remote_company_id=company_id,
@@ -81,6 +86,7 @@ def _new(flow: Flow, company_id: int, identity: Identity) -> NewAdministration:
         no_number_reason=identity.no_number_reason,
         sector=identity.sector,
         sector_scheme=identity.sector_scheme,
+        confirmed_identity=confirmed,
         division_id=own.get("division"),
         template_id=own.get("template"),
         membership_ids=tuple(own.get("users", ())),

@@ -11,7 +11,7 @@ from koppel.administrations.errors import NotThere
 from koppel.connections.by_company_id import add_companies, read_ids
 from koppel.connections.queries import AppChoice, apps_for
 from koppel.onboarding import assigning, choosing, identifying, services
-from koppel.onboarding.flow import abandon, collect
+from koppel.onboarding.flow import abandon, collect, flow_for
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.outcomes import Abort, Advance, Complete, Elsewhere, Stay, Trouble
 from koppel.organisations.policy import Actor, Permission
@@ -54,8 +54,17 @@ def identify(flow: Flow, given: Mapping[int, Mapping[str, str]]) -> Advance | St
         Trouble(problem.code, str(problem.sentence), problem.field, one.company.pk)
         for one in found
         for problem in one.problems.values()
-    )
+    ) + _doubts(found)
     return Stay(Step.IDENTIFY, troubles) if troubles or not found else Advance(Step.ASSIGN)
+
+
+def _doubts(found: Iterable[identifying.Answer]) -> tuple[Trouble, ...]:
+    """Of whom nobody has said that it is the same company, by name."""
+    return tuple(
+        Trouble("same_company", f"{one.company.name}: {one.doubt.sentence}", "same_company", one.company.pk)
+        for one in found
+        if one.doubt and not one.doubt.answer and not one.problems
+    )
 
 
 def assign(
@@ -75,15 +84,8 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Comple
         sentence = _("A division, template or person that you chose is gone. Nothing was imported yet.")
         return Stay(Step.ASSIGN, (Trouble("gone", sentence),))
     if finished is None:
-        return Stay(
-            Step.IDENTIFY,
-            (
-                Trouble(
-                    "incomplete",
-                    _("Some administrations still need you."),
-                ),
-            ),
-        )
+        doubts = _doubts(identifying.answers(flow_for(actor, token)))
+        return Stay(Step.IDENTIFY, (Trouble("incomplete", _("Some administrations still need you.")), *doubts))
     return Complete(finished.made.pk, finished.made.count, finished.skipped)
 
 

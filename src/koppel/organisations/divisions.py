@@ -82,16 +82,22 @@ def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) ->
         _record(actor, "division.people_changed", division, {"before": sorted(before), "after": sorted(wanted)})
 
 
-def merge(actor: Actor, from_id: int, into_id: int) -> int:
-    """Its administrations and people move to the other one; it stays behind, archived. How many administrations moved.
-
-    Raises `Refused`."""
+def check_merge(actor: Actor, from_id: int, into_id: int) -> tuple[Division, Division]:
+    """The one that is emptied and the one that stays. Raises `Refused` when they cannot be merged."""
     actor.require(Permission.PEOPLE)
     leaving, staying = division_named(actor, from_id), division_named(actor, into_id)
     if leaving.pk == staying.pk:
         raise Refused(_("A division cannot be merged with itself."))
     if staying.archived_at:
         raise Refused(_("“%s” is archived.") % staying.name)
+    return leaving, staying
+
+
+def merge(actor: Actor, from_id: int, into_id: int) -> int:
+    """Its administrations and people move to the other one; it stays behind, archived. How many administrations moved.
+
+    Raises `Refused`."""
+    leaving, staying = check_merge(actor, from_id, into_id)
     own = {"organisation_id": actor.organisation_id}
     people = list(DivisionMember.objects.filter(**own, division=leaving).values_list("membership_id", flat=True))
     DivisionMember.objects.bulk_create(

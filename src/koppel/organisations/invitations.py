@@ -132,6 +132,11 @@ def revoke(actor: Actor, invitation_id: int) -> Invitation:
     return one
 
 
+def open_invitation(actor: Actor, invitation_id: int) -> Invitation:
+    """One that `revoke` would take back. Raises `Refused`."""
+    return _open(actor, invitation_id)
+
+
 def with_links(actor: Actor, found: Iterable[Invitation]) -> list[tuple[Invitation, str]]:
     """Each with its link, to be handed over by who invites, where Koppel sends no mail; '' otherwise.
 

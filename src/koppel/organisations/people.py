@@ -48,17 +48,7 @@ def access_of(membership: Membership) -> Access:
 
 def change_access(actor: Actor, membership_id: int, wanted: Access) -> Membership:
     """Role, divisions, and until when or whether the person may come in. Raises `Refused` with a sentence."""
-    actor.require(Permission.PEOPLE)
-    _one_at_a_time(actor)
-    one = member(actor, membership_id)
-    before = access_of(one)
-    refuse_out_of_reach(actor, before.role, wanted.role)
-    ends = not wanted.is_active or (wanted.until is not None and wanted.until <= timezone.now())
-    if one.pk == actor.membership_id and ends:
-        raise Refused(_("You cannot take away your own access. Ask a colleague to do it."))
-    governs = wanted.is_active and wanted.role == Role.ADMINISTRATOR and wanted.until is None
-    if before.role == Role.ADMINISTRATOR and not governs:
-        _refuse_last_administrator(one)
+    one, before = check_change(actor, membership_id, wanted)
     one.role, one.is_active, one.expires_at = wanted.role, wanted.is_active, wanted.until
     one.save(update_fields=["role", "is_active", "expires_at"])
     divisions = set_divisions(one, wanted.divisions)
@@ -68,6 +58,24 @@ def change_access(actor: Actor, membership_id: int, wanted: Access) -> Membershi
     if after != before:
         _record(actor, one, "person.changed", before=_told(before), after=_told(after))
     return one
+
+
+def check_change(actor: Actor, membership_id: int, wanted: Access) -> tuple[Membership, Access]:
+    """Whether `change_access` would do it: the member, and what they may now. Others who change access wait meanwhile.
+
+    Raises `Refused` with a sentence."""
+    actor.require(Permission.PEOPLE)
+    one_at_a_time(actor)
+    one = member(actor, membership_id)
+    before = access_of(one)
+    refuse_out_of_reach(actor, before.role, wanted.role)
+    ends = not wanted.is_active or (wanted.until is not None and wanted.until <= timezone.now())
+    if one.pk == actor.membership_id and ends:
+        raise Refused(_("You cannot take away your own access. Ask a colleague to do it."))
+    governs = wanted.is_active and wanted.role == Role.ADMINISTRATOR and wanted.until is None
+    if before.role == Role.ADMINISTRATOR and not governs:
+        _refuse_last_administrator(one)
+    return one, before
 
 
 def set_divisions(membership: Membership, division_ids: Iterable[int]) -> frozenset[int]:
@@ -111,7 +119,7 @@ def refuse_domain(organisation: Organisation, email: str) -> None:
         raise Refused(_("Your organisation accepts addresses of %s only.") % ", ".join(organisation.email_domains))
 
 
-def _one_at_a_time(actor: Actor) -> None:
+def one_at_a_time(actor: Actor) -> None:
     """Two Administrators who take away each other's role at the same moment must not both succeed."""
     Organisation.objects.select_for_update().get(pk=actor.organisation_id)
 

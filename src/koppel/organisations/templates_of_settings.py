@@ -72,14 +72,20 @@ def change(actor: Actor, template_id: int, *, name: str, settings: Mapping[str, 
         )  # fmt: skip
 
 
-def merge(actor: Actor, from_id: int, into_id: int) -> int:
-    """Its administrations get the other template; it stays behind, archived. How many moved. Raises `Refused`."""
+def check_merge(actor: Actor, from_id: int, into_id: int) -> tuple[Template, Template]:
+    """The one that is emptied and the one that stays. Raises `Refused` when they cannot be merged."""
     actor.require(Permission.PEOPLE)
     leaving, staying = template_named(actor, from_id), template_named(actor, into_id)
     if leaving.pk == staying.pk:
         raise Refused(_("A template cannot be merged with itself."))
     if staying.archived_at:
         raise Refused(_("“%s” is archived.") % staying.name)
+    return leaving, staying
+
+
+def merge(actor: Actor, from_id: int, into_id: int) -> int:
+    """Its administrations get the other template; it stays behind, archived. How many moved. Raises `Refused`."""
+    leaving, staying = check_merge(actor, from_id, into_id)
     moved = dependants.move(actor, Group.TEMPLATE, leaving.pk, staying.pk)
     Template.objects.filter(organisation_id=actor.organisation_id, pk=leaving.pk).update(archived_at=timezone.now())
     details = {"into": staying.pk, "into_name": staying.name, "administrations": moved}

@@ -1,6 +1,7 @@
 """Use cases of register look-ups: ask, read what is known, take in an answer. Nobody waits for a register on a page."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
@@ -185,13 +186,17 @@ def _columns(answer: Answer) -> Mapping[str, Any]:
 
 _FORMS = (
     "bv", "nv", "vof", "cv", "ua", "ba", "stichting", "as", "asa", "ans", "da", "ab", "hb", "kb", "aps", "oy", "oyj", "ky",
+    "aktiebolag", "aktieselskab", "anpartsselskab", "osakeyhtio",
     "gmbh", "ag", "ug", "kg", "ltd", "limited", "plc", "llp", "sa", "sarl", "sas", "srl", "sprl", "bvba",
 )  # fmt: skip
-_DOTTED = re.compile(r"\b((?:\w\.){2,})")
+_DOTTED = re.compile(r"\b(\w(?:[./]\s?\w\b)+\.?)")
+_LETTERS = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d"})
 
 
 def _core(name: str) -> str:
-    """The words of a name without capitals, signs and the legal form, which books often leave out."""
-    text = _DOTTED.sub(lambda found: found[1].replace(".", ""), name.casefold())
+    """The words of a name without capitals, accents, signs and the legal form, which books often leave out."""
+    plain = unicodedata.normalize("NFKD", name.casefold()).translate(_LETTERS)
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    text = _DOTTED.sub(lambda found: re.sub(r"[./\s]", "", found[1]), plain)
     words = re.findall(r"[^\W_]+", text)
     return " ".join(word for word in words if word not in _FORMS) or " ".join(words)

@@ -43,11 +43,11 @@ def check(text: str, country: str) -> Checked:
 
 
 def _as_dummy(found: Checked) -> Checked:
-    """Of zeros alone: refused. Else kept when its form is right, for a real company may have a remarkable number."""
-    zeros = not re.search(r"[1-9]", found.number)
-    verdict = Verdict.INVALID if zeros or found.verdict is Verdict.INVALID else Verdict.DOUBTFUL
-    sentence = _("This looks like a made-up number. For a test company choose the reason “test / demo”.")
-    return replace(found, verdict=verdict, note="dummy", sentence=sentence, proposes="test_demo")
+    """Never a company's number: vendors put it into sample books, and people type it to get past a field."""
+    sentence = _(
+        "This is a made-up number, not this company's own. For a test company choose the reason “test / demo”."
+    )
+    return replace(found, verdict=Verdict.INVALID, note="dummy", sentence=sentence, proposes="test_demo")
 
 
 def is_dummy(bare: str, country: str) -> bool:

@@ -14,14 +14,14 @@ from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 
 from koppel.administrations.trail.reading import Veil, entries_for, veil_for
+from koppel.administrations.trail.words import Words
 from koppel.audit.models import AuditEntry, Door
-from koppel.audit.queries import Asked, actors_of, changes_of, rest_of
+from koppel.audit.queries import Asked, actors_of
 from koppel.audit.services import record
 from koppel.kit.table_files import MEDIA_TYPES, Cell, Column, Format, Kind, write_table
 from koppel.organisations.policy import Permission
 from koppel.web.acts import ACTS
 from koppel.web.doors import MemberRequest
-from koppel.web.trail_words import Words
 
 PAGE_SIZE = 100
 COUNT_MAX = 10_000
@@ -49,7 +49,7 @@ def activity(request: MemberRequest) -> HttpResponseBase:
         "asked": asked,
         "is_filtered": asked != Asked(),
         "page": page,
-        "entries": [(one, words.changes(one.details), words.rest(one.details)) for one in map(veil.over, page)],
+        "entries": [(one, words.subject(one), words.changes(one), words.rest(one)) for one in map(veil.over, page)],
         "people": actors_of(request.actor.organisation_id),
         "acts": sorted(((key, str(words)) for key, words in ACTS.items()), key=lambda one: one[1]),
         "doors": Door.choices,
@@ -86,16 +86,15 @@ def _export(request: MemberRequest, found: Any, asked: Asked, veil: Veil) -> Htt
         Column("details", _("Details")),
     )
     entries = map(veil.over, found[:1_000_000].iterator(chunk_size=2000))
-    content = write_table(Format.CSV, columns, map(_row, entries))
+    words = Words(request.actor)
+    content = write_table(Format.CSV, columns, (_row(entry, words) for entry in entries))
     told = {key: str(value) for key, value in vars(asked).items() if value not in ("", None)}
     record(request.actor.organisation_id, request.actor.audit, "audit.exported", details={"filter": told})
     name = f"activity-{timezone.localdate():%Y-%m-%d}.csv"
     return FileResponse(content, as_attachment=True, filename=name, content_type=MEDIA_TYPES[Format.CSV])
 
 
-def _row(one: AuditEntry) -> list[Cell]:
-    changes = [f"{change.key}: {change.before} → {change.after}" for change in changes_of(one.details)]
-    rest = [f"{key}: {value}" for key, value in rest_of(one.details)]
+def _row(one: AuditEntry, words: Words) -> list[Cell]:
     return [
         one.at,
         one.actor_name or "Koppel",
@@ -104,8 +103,8 @@ def _row(one: AuditEntry) -> list[Cell]:
         one.get_door_display(),
         str(ACTS.get(one.act, one.act)),
         one.act,
-        one.subject_name,
-        "; ".join(changes + rest),
+        words.subject(one),
+        words.details(one),
     ]
 
 

@@ -13,6 +13,7 @@ ACTS = {
     "administration.opened": _("opened a restricted administration to all who may see it"),
     "administration.predecessor_set": _("linked to an earlier administration"),
     "administration.rescued": _("named somebody on a restricted administration that nobody saw"),
+    "administration.same_company": _("confirmed that it is the same company"),
     "administration.restricted": _("restricted the administration"),
     "audit.exported": _("exported the activity"),
     "audit.expired": _("deleted activity that is older than is kept"),

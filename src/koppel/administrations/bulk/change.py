@@ -83,6 +83,9 @@ def judge(actor: Actor, found: Sequence[Administration], asked: Mapping[int, Val
     ]
     archived = state.archived(actor.organisation_id, named)
     verdicts = {one.pk: _judge_one(one, people.get(one.pk, {}), asked.get(one.pk, {}), live) for one in found}
+    new = [(one, verdicts[one.pk].after.get("columns", {}).get("number")) for one in found]
+    others = identity.other_names(actor.organisation_id, [(one, number) for one, number in new if number])
+    verdicts |= dict.fromkeys(others, Verdict("other_company"))
     return {key: Verdict("archived") if _names(one.after, archived) else one for key, one in verdicts.items()}
 
 

@@ -33,6 +33,10 @@ WHY: Mapping[str, str | Promise] = {
     "number_format": gettext_lazy("Not a number of this country."),
     "has_number": gettext_lazy("It has a number, so it needs no reason."),
     "needs_sector": gettext_lazy("Without a number it needs a reason and a sector."),
+    "other_company": gettext_lazy(
+        "The register knows this number by another name. Confirm it on the page of this one."
+    ),
+    "number_dummy": gettext_lazy("This is a made-up number."),
     "number_empty": gettext_lazy("The number is empty."),
 }
 COLUMNS: Mapping[str, str | Promise] = {

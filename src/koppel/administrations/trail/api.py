@@ -7,6 +7,7 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from koppel.administrations.trail.reading import entries_for, veil_for
+from koppel.administrations.trail.words import Words
 from koppel.audit.models import AuditEntry, Door
 from koppel.audit.queries import Asked
 from koppel.web.doors import MemberRequest
@@ -14,8 +15,17 @@ from koppel.web.doors import MemberRequest
 router = Router()
 
 
+class ChangeOut(Schema):
+    """A field that an action changed, in words: names instead of ids. Its label and values are in the language asked for."""
+
+    field: str
+    before: str
+    after: str
+
+
 class EntryOut(Schema):
-    """`actor` is the person, also for an act of one of their tokens; null for a job. `details` holds `before` and `after`."""
+    """`actor` is the person, also for an act of one of their tokens; null for a job. `details` holds `before` and `after` with
+    ids; `changes` says the same with names."""
 
     id: int
     at: datetime
@@ -29,6 +39,7 @@ class EntryOut(Schema):
     subject: int | None
     subject_name: str
     details: dict[str, Any]
+    changes: list[ChangeOut]
 
 
 class ActivityIn(Schema):
@@ -53,10 +64,11 @@ def activity(request: MemberRequest, asked: Query[ActivityIn]) -> list[EntryOut]
     found = entries_for(request.actor, wanted, veil)
     if asked.before is not None:
         found = found.filter(pk__lt=asked.before)
-    return [_out(veil.over(one)) for one in found.order_by("-pk")[: asked.limit]]
+    in_words = Words(request.actor)
+    return [_out(veil.over(one), in_words) for one in found.order_by("-pk")[: asked.limit]]
 
 
-def _out(one: AuditEntry) -> EntryOut:
+def _out(one: AuditEntry, words: Words) -> EntryOut:
     return EntryOut(
         id=one.pk,
         at=one.at,
@@ -68,6 +80,7 @@ def _out(one: AuditEntry) -> EntryOut:
         act=one.act,
         subject_kind=one.subject_kind,
         subject=one.subject_id,
-        subject_name=one.subject_name,
+        subject_name=words.subject(one),
         details=one.details,
+        changes=[ChangeOut(field=it.key, before=it.before, after=it.after) for it in words.changes(one)],
     )

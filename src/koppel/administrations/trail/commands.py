@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from koppel.administrations.trail.reading import entries_for, veil_for
+from koppel.administrations.trail.words import Words
 from koppel.audit.models import Door
 from koppel.audit.queries import Asked
 from koppel.cli.doors import AsJson, AsPerson, OfOrganisation, acting, print_rows
 from koppel.cli.errors import Refusal
 
 app = typer.Typer(no_args_is_help=True)
-COLUMNS = ("at", "actor", "door", "act", "subject")
+COLUMNS = ("at", "actor", "door", "act", "subject", "changes")
 
 
 @app.callback()
@@ -32,15 +33,15 @@ def list_all(
     organisation: OfOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """The trail of acts, the newest first; with `--json` what was before and after too."""
+    """The trail of acts, the newest first; with what changed, in names; with `--json` the ids before and after too."""
     asked = Asked(words=words, act=act, door=door, since=_day(since), until=_day(until))
     with acting(person, organisation) as actor:
-        veil = veil_for(actor)
+        veil, in_words = veil_for(actor), Words(actor)
         rows = [
             {
                 "at": one.at, "actor": one.actor_name or "Koppel", "kind": one.actor_kind, "from": one.from_address,
                 "door": one.door, "act": one.act, "subject_kind": one.subject_kind, "subject_id": one.subject_id,
-                "subject": one.subject_name, "details": one.details,
+                "subject": in_words.subject(one), "details": one.details, "changes": in_words.details(one),
             }
             for one in map(veil.over, entries_for(actor, asked, veil)[:limit])
         ]  # fmt: skip

@@ -32,18 +32,24 @@ class Veil:
         if self.hides(entry):
             entry.subject_id, entry.subject_name, entry.details = None, VEILED, {}
         elif self.ids:
-            entry.details = self._without(entry.details)
+            entry.details = {
+                key: self._without(self._visible(entry.act, value)) for key, value in entry.details.items()
+            }
         return entry
+
+    def _visible(self, act: str, state: Any) -> Any:
+        """Of an action on many, `before` and `after` without the administrations that are hidden. Deeper down the same number
+        is a person's, or a division's."""
+        if not act.startswith("administrations.") or not isinstance(state, Mapping):
+            return state
+        return {key: value for key, value in state.items() if not (key.isdecimal() and int(key[:18]) in self.ids)}
 
     def _without(self, value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {key: self._without(one) for key, one in value.items() if not self._is_hidden_key(str(key))}
+            return {key: self._without(item) for key, item in value.items()}
         if isinstance(value, list):
-            return [self._without(one) for one in value]
+            return [self._without(item) for item in value]
         return VEILED if isinstance(value, str) and value in self.texts else value
-
-    def _is_hidden_key(self, key: str) -> bool:
-        return key.isdecimal() and len(key) < 19 and int(key) in self.ids
 
 
 def veil_for(actor: Actor) -> Veil:

@@ -31,7 +31,8 @@ def page(request: MemberRequest, administration_id: int) -> HttpResponse:
             "reason": request.POST.get("reason", ""),
             "sector": resolve(typed) or typed[:100],
         }
-        found = identity.identify(request.actor, one.pk, **form)
+        is_same = request.POST.get("same_company") == "1"
+        found = identity.identify(request.actor, one.pk, **form, same_company=is_same)
         if not isinstance(found, list):
             messages.success(request, _("Stored. The register is asked."))
             return HttpResponseRedirect(request.path)
@@ -64,7 +65,7 @@ def ask(request: MemberRequest, administration_id: int) -> HttpResponse:
     if request.POST.get("act") == "seen":
         count = identity.settle(request.actor, one.pk)
         text = ngettext("%(count)d issue is closed.", "%(count)d issues are closed.", count)
-        messages.success(request, text % {"count": count})
+        messages.success(request, text % {"count": count} if count else _("Saved."))
     elif identity.ask(request.actor, [one.pk], again=True):
         messages.success(request, _("The register is asked again."))
     else:
@@ -77,6 +78,9 @@ def _register(one: Administration) -> dict[str, object]:
     return {
         "finding": finding,
         "can_ask": identity.question_of(one) is not None,
-        "is_named_otherwise": finding.is_named_otherwise(one.name) if finding else False,
+        "is_named_otherwise": bool(
+            finding and finding.is_named_otherwise(one.name) and not identity.is_confirmed(one, finding)
+        ),
+        "confirmed": one.confirmed_identity if identity.is_confirmed(one, finding) else None,
         "is_complete": identity.is_complete(one),
     }

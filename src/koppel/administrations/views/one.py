@@ -18,6 +18,7 @@ from koppel.administrations.doors import administration_or_404
 from koppel.administrations.errors import NotThere
 from koppel.administrations.models import Administration
 from koppel.administrations.settings import DEFAULTS, RESOURCES, InForce, in_force
+from koppel.administrations.trail.words import Words
 from koppel.issues.queries import open_issues
 from koppel.organisations.bundles import AUDIENCES, SCHEDULE_NAMES, WEEKDAYS, events, told_of
 from koppel.organisations.bundles import asked as asked_bundle
@@ -103,7 +104,9 @@ def settings_page(request: MemberRequest, administration_id: int) -> HttpRespons
 def history(request: MemberRequest, administration_id: int) -> HttpResponse:
     """Who did what to this administration."""
     one = administration_or_404(request.actor, administration_id)
-    context = frame(request, one, "history") | {"entries": queries.history_of(one)}
+    words = Words(request.actor)
+    entries = [(entry, words.of_administration(entry, one.pk)) for entry in queries.history_of(one)]
+    context = frame(request, one, "history") | {"entries": entries}
     return render(request, "administrations/history.html", context)
 
 

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from html import unescape
 from typing import Any
 
 from rich import box
@@ -19,6 +20,7 @@ from koppel.cli.errors import Refusal
 from koppel.cli.stack import DemoFacts
 
 POLL_SECONDS = 0.5
+IDENTIFY_LOOKS_MAX = 20
 SETTLED = ("active", "failed", "blocked", "deactivated")
 
 
@@ -85,7 +87,7 @@ def _import_everything(browser: Browser, job: Job, console: Console) -> int:
     for sentence in json.loads(browser.get(f"{job.sandbox_url}/__sandbox__/companies").text)["refused"].values():
         console.print(f"Left out: {sentence}", markup=False)
     page = browser.submit(page, form, {"company": found})
-    page = _identify(browser, page)
+    page = _identify(browser, page, console)
     form = page.form("division")
     division = next(value for value, _text in form.options["division"] if value)
     page = browser.submit(page, form, {"division": division}, button="act", value="apply")
@@ -107,8 +109,31 @@ def _wait_for_descriptions(browser: Browser, url: str, job: Job) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _identify(browser: Browser, page: Page) -> Page:
-    """Take the numbers that the accounting system knows; a company without a good one is a test company."""
+def _identify(browser: Browser, page: Page, console: Console) -> Page:
+    """Take the numbers that the accounting system knows; a company without a good one is a test company; where names or numbers
+    differ say, as a person who looked would, that it is the same company. A register may answer between two looks."""
+    for _look in range(IDENTIFY_LOOKS_MAX):
+        page = _complete(browser, _say_same(browser, page, console))
+        if not page.url.split("?")[0].endswith("/identify"):
+            return page
+    raise Unexpected(f"{page.url} still needs somebody.")
+
+
+def _say_same(browser: Browser, page: Page, console: Console) -> Page:
+    """Tick every row that asks, read the question once more, and say yes."""
+    asked = re.findall(r'data-doubt><input type="checkbox" name="doubt" value="(\d+)"', page.text)
+    if not asked:
+        return page
+    page = browser.submit(page, _identities(page), {"doubt": asked}, button="act", value="same")
+    if "narrow-card" not in page.text:  # the register answered meanwhile that the names agree
+        return page
+    console.print(f"{len(asked)} times “Is this the same company?”, answered yes:")
+    for line in re.findall(r"<li>([^<]+)</li>", page.text[page.text.index("narrow-card") :]):
+        console.print(f"  {unescape(line)}", markup=False)
+    return browser.submit(page, page.form("confirmed"), {})
+
+
+def _complete(browser: Browser, page: Page) -> Page:
     form = _identities(page)
     empty = [name.removeprefix("number-") for name, value in form.fields if name.startswith("number-") and not value]
     wrong = re.findall(r'name="number-(\d+)"[^>]* aria-invalid="true"', page.text)

@@ -10,6 +10,7 @@ from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from koppel.kit.confirmation import Confirmation, Group, unconfirmed
 from koppel.onboarding import identifying, steps
 from koppel.onboarding.identifying import FIELDS, Answer
 from koppel.onboarding.models import Flow, Step
@@ -32,6 +33,8 @@ def identify(request: MemberRequest, flow: Flow) -> HttpResponse:
             identifying.keep(flow, _given(request, flow))
             _fill_in(request, flow)
             return HttpResponseRedirect(request.path)
+        if request.POST.get("act", "").startswith(("same", "other")):
+            return _settle(request, flow)
         outcome = steps.identify(flow, _given(request, flow))
         if isinstance(outcome, Advance):
             return to_step(flow, outcome.step)
@@ -41,6 +44,55 @@ def identify(request: MemberRequest, flow: Flow) -> HttpResponse:
     context = _shown(request, found, tried=tried) | {"tried": tried, "reasons": REASONS.items()}
     context["sectors"] = [(letter, f"{letter} – {label}") for letter, label in SECTIONS.items()]
     return render(request, "onboarding/identify.html", context | frame(Step.IDENTIFY, flow))
+
+
+def _settle(request: MemberRequest, flow: Flow) -> HttpResponse:
+    """“Is this the same company?”: yes or no of one row (`same-7`, `other-7`), yes of all that are ticked (`same`).
+
+    Many are shown once more, with both names, before it is stored."""
+    identifying.keep(flow, _given(request, flow))
+    act, _dash, one = request.POST.get("act", "").partition("-")
+    back = request.get_full_path()
+    if one:
+        ids = [int(one)] if one.isdecimal() and len(one) < 19 else []
+        identifying.confirm(request.actor, flow, ids, same=act == "same")
+        return HttpResponseRedirect(f"{back}#row-{one}")
+    asked = [answer for answer in identifying.answers(flow, _ticked(request, flow)) if answer.question]
+    if not asked:
+        messages.warning(request, _("Tick the rows that are the same company first."))
+        return HttpResponseRedirect(back)
+    if page := unconfirmed(request, _question(asked, back)):
+        return page
+    count = identifying.confirm(request.actor, flow, [answer.company.pk for answer in asked], same=True)
+    text = ngettext("%(count)d row is confirmed.", "%(count)d rows are confirmed.", count)
+    messages.success(request, text % {"count": count})
+    return HttpResponseRedirect(back)
+
+
+def _ticked(request: MemberRequest, flow: Flow) -> list[int] | None:
+    """Those that are ticked, or all rows of all pages."""
+    if request.POST.get("doubts") == "all":
+        return None
+    ids = [*request.POST.getlist("doubt"), *request.POST.get("doubts", "").split(",")]
+    return [int(text) for text in ids if text.isdecimal() and len(text) < 19]
+
+
+def _question(asked: list[Answer], back: str) -> Confirmation:
+    count = len(asked)
+    question = ngettext("Is %(count)d row the same company?", "Are %(count)d rows the same companies?", count)
+    doubts = [answer.doubt for answer in asked if answer.doubt]
+    return Confirmation(
+        title=_("The same company?"),
+        question=question % {"count": count},
+        button=ngettext("Yes, the same for %(count)d row", "Yes, the same for %(count)d rows", count)
+        % {"count": count},
+        back=back,
+        consequences=[_("Your name and the time are kept with each answer.")],
+        groups=[Group(_("Rows"), [" ".join([f"{doubt.company.name}:", *doubt.differences]) for doubt in doubts])],
+        fields={"act": "same", "doubts": ",".join(str(doubt.company.pk) for doubt in doubts)},
+        facts=[doubt.facts for doubt in doubts],
+        place="connections",
+    )
 
 
 @require_POST
@@ -75,6 +127,7 @@ def _as_json(one: Answer) -> dict[str, Any]:
         "complete": one.is_complete,
         "tone": tone,
         "sentence": sentence,
+        "question": one.question is not None,
         "waiting": bool(one.finding and one.finding.is_waiting and one.finding.outcome is None),
         "suggestions": [{"number": number, "name": name} for number, name in one.suggestions],
         "problems": {name: str(problem.sentence) for name, problem in one.problems.items() if name != "number"},
@@ -96,6 +149,7 @@ def _shown(request: MemberRequest, found: list[Answer], *, tried: bool) -> dict[
         "page": page,
         "total": len(found),
         "incomplete": len(incomplete),
+        "doubtful": sum(one.question is not None for one in found),
         "complete": len(found) - len(incomplete),
         "elsewhere": len(found) - len(page.object_list),
         "only": only,

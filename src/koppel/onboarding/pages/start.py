@@ -16,6 +16,7 @@ from koppel.connections.models import ConsentPurpose
 from koppel.connections.queries import apps_for, connections_of, sign_in_origins
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connectors
+from koppel.kit.confirmation import Confirmation, unconfirmed
 from koppel.kit.tenancy import organisation_scope
 from koppel.onboarding import flow as flows
 from koppel.onboarding import steps
@@ -75,6 +76,20 @@ def resume(request: MemberRequest, flow: Flow) -> HttpResponse:
 @step_page(Step.SIGN_IN)
 def give_up(request: MemberRequest, flow: Flow) -> HttpResponse:
     """The person does not want this import any more."""
+    question = Confirmation(
+        title=_("Stop this import"),
+        question=_("Stop this import?"),
+        button=_("Stop this import"),
+        back=reverse("onboarding:resume", args=[flow.token]),
+        consequences=[
+            _("What was ticked, typed and assigned here is lost. Nothing is imported."),
+            _("A connection that was made stays."),
+        ],
+        facts=len(flow.answers) + len(flow.chosen),
+        place="connections",
+    )
+    if page := unconfirmed(request, question):
+        return page
     steps.abort(flow)
     messages.success(
         request, _("This import was dropped. Nothing was imported; a connection that was made is still there.")

@@ -7,7 +7,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from koppel.kit.confirmation import unconfirmed
 from koppel.organisations import second_step, sessions
+from koppel.organisations.pages import questions
 from koppel.organisations.pages.people import number
 from koppel.organisations.sign_in import choices_of
 from koppel.web.doors import MemberRequest, moved_to, public
@@ -20,6 +22,9 @@ def own_sessions(request: MemberRequest) -> HttpResponse:
     acts_in = request.session.get("vouched_by")
     if request.method == "POST":
         only = number(request.POST.get("id"))
+        others = [one for one in sessions.sessions_of(request.actor.user_id, acts_in) if one.session_key != own_key]
+        if only is None and (page := unconfirmed(request, questions.end_other_sessions(len(others)))):
+            return page
         count = sessions.end_own_sessions(request.actor, own_key, only, acts_in=acts_in)
         messages.success(request, ngettext("%d session is ended.", "%d sessions are ended.", count) % count)
         return HttpResponseRedirect(reverse("own:sessions"))

@@ -8,9 +8,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
+from koppel.kit.confirmation import unconfirmed
 from koppel.organisations import divisions
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, DivisionMember, Membership
+from koppel.organisations.pages import questions
 from koppel.organisations.policy import Actor, Permission
 from koppel.web.doors import MemberRequest
 
@@ -56,8 +58,18 @@ def merge(request: MemberRequest, division_id: int) -> HttpResponse:
     """Everything of it moves to another one."""
     request.actor.require(Permission.PEOPLE)
     into = request.POST.get("into", "")
+    key = int(into) if into.isdecimal() and len(into) < 19 else 0
     try:
-        moved = divisions.merge(request.actor, division_id, int(into) if into.isdecimal() and len(into) < 19 else 0)
+        leaving, staying = divisions.check_merge(request.actor, division_id, key)
+        line = next(line for line in divisions.lines(request.actor) if line.id == leaving.pk)
+        facts, back = (
+            (leaving.pk, line.administrations, line.people),
+            reverse("organisations:division", args=[leaving.pk]),
+        )
+        question = questions.merge("division", (leaving.name, staying.name), facts, key, back)
+        if page := unconfirmed(request, question):
+            return page
+        moved = divisions.merge(request.actor, division_id, key)
     except Refused as refusal:
         messages.error(request, str(refusal))
         return HttpResponseRedirect(reverse("organisations:division", args=[division_id]))

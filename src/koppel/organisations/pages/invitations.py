@@ -16,11 +16,13 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from koppel.kit.callers import address_of
+from koppel.kit.confirmation import unconfirmed
 from koppel.organisations import directory, invitation_lines, invitations, people
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitation_lines import end_of_day
 from koppel.organisations.invitations import Wanted
 from koppel.organisations.models import Invitation, Organisation, User
+from koppel.organisations.pages import questions
 from koppel.organisations.pages.people import number
 from koppel.organisations.policy import Actor, Permission, Role
 from koppel.organisations.services import remember_language
@@ -90,6 +92,9 @@ def _tell_sent(request: MemberRequest, sentence: str, email: str) -> None:
 def revoke(request: MemberRequest, invitation_id: int) -> HttpResponse:
     request.actor.require(Permission.PEOPLE)
     try:
+        open_invitation = invitations.open_invitation(request.actor, invitation_id)
+        if page := unconfirmed(request, questions.revoke_invitation(open_invitation)):
+            return page
         one = invitations.revoke(request.actor, invitation_id)
         messages.success(request, _("The invitation of %s is revoked.") % one.email)
     except Refused as refusal:

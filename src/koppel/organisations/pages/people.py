@@ -9,11 +9,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from koppel.kit.confirmation import unconfirmed
 from koppel.organisations import directory, handover, invitations, people, second_step, sessions, tokens
 from koppel.organisations.directory import PAGE_SIZE, Asked
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitation_lines import end_of_day
 from koppel.organisations.models import ApiToken, Invitation, Membership
+from koppel.organisations.pages import questions
 from koppel.organisations.people import Access
 from koppel.organisations.policy import Actor, Permission, Role
 from koppel.web.doors import MemberRequest
@@ -48,8 +50,13 @@ def person(request: MemberRequest, membership_id: int) -> HttpResponse:
     request.actor.require(Permission.PEOPLE)
     one = _member(request, membership_id)
     if request.method == "POST":
+        wanted = _wanted(request.POST, one)
         try:
-            people.change_access(request.actor, one.pk, _wanted(request.POST, one))
+            if one.is_active and not wanted.is_active:
+                people.check_change(request.actor, one.pk, wanted)
+                if page := unconfirmed(request, questions.take_away_access(one, wanted, request.POST)):
+                    return page
+            people.change_access(request.actor, one.pk, wanted)
             messages.success(request, _("Saved."))
         except Refused as refusal:
             messages.error(request, str(refusal))
@@ -62,9 +69,15 @@ def hand_over(request: MemberRequest, membership_id: int) -> HttpResponse:
     """All that the person holds goes to a colleague, and their access ends when that is ticked."""
     request.actor.require(Permission.PEOPLE)
     one, heir = _member(request, membership_id), number(request.POST.get("to")) or 0
+    ends = request.POST.get("deactivate") == "1"
     try:
-        ends = request.POST.get("deactivate") == "1"
-        handover.hand_over(request.actor, one.pk, heir, deactivate=ends)
+        transfer = handover.preview(request.actor, one.pk, heir, deactivate=ends)
+        if not transfer.moving and (not ends or not one.is_active):
+            messages.success(request, _("Nothing is left to hand over."))
+            return _to(one)
+        if page := unconfirmed(request, questions.hand_over(transfer)):
+            return page
+        handover.hand_over(request.actor, one.pk, heir, deactivate=ends, confirmed=transfer)
         messages.success(request, _("Everything is handed over."))
     except Refused as refusal:
         messages.error(request, str(refusal))
@@ -76,6 +89,8 @@ def end_sessions(request: MemberRequest, membership_id: int) -> HttpResponse:
     request.actor.require(Permission.PEOPLE)
     one = _reachable(request, membership_id)
     if one is not None:
+        if page := unconfirmed(request, questions.end_sessions(one)):
+            return page
         sessions.end_sessions_of(request.actor, one)
         messages.success(request, _("The sessions are ended. The person must sign in again."))
     return HttpResponseRedirect(reverse("organisations:person", args=[membership_id]))
@@ -99,7 +114,10 @@ def reset_second_step(request: MemberRequest, membership_id: int) -> HttpRespons
 def revoke_token(request: MemberRequest, membership_id: int, token_id: int) -> HttpResponse:
     request.actor.require(Permission.PEOPLE)
     one = _reachable(request, membership_id)
-    if one is not None and ApiToken.objects.filter(pk=token_id, membership=one).exists():
+    token = ApiToken.objects.filter(pk=token_id, membership_id=membership_id, revoked_at=None).first()
+    if one is not None and token is not None:
+        if page := unconfirmed(request, questions.revoke_token(one, token)):
+            return page
         try:
             tokens.revoke_token(request.actor, token_id)
             messages.success(request, _("The token is revoked. Programs that use it are refused from now on."))

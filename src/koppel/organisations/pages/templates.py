@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
+from koppel.kit.confirmation import unconfirmed
 from koppel.organisations import templates_of_settings
 from koppel.organisations.bundles import (
     AUDIENCE_DEFAULT,
@@ -28,6 +29,7 @@ from koppel.organisations.bundles import (
 from koppel.organisations.dependants import Effects
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Template
+from koppel.organisations.pages import questions
 from koppel.organisations.policy import Actor, Permission
 from koppel.web.doors import MemberRequest
 
@@ -65,6 +67,12 @@ def merge(request: MemberRequest, template_id: int) -> HttpResponse:
     into = request.POST.get("into", "")
     try:
         key = int(into) if into.isdecimal() and len(into) < 19 else 0
+        leaving, staying = templates_of_settings.check_merge(request.actor, template_id, key)
+        line = next(line for line in templates_of_settings.lines(request.actor) if line.id == leaving.pk)
+        facts, back = (leaving.pk, line.administrations), reverse("organisations:template", args=[leaving.pk])
+        question = questions.merge("template", (leaving.name, staying.name), facts, key, back)
+        if page := unconfirmed(request, question):
+            return page
         moved = templates_of_settings.merge(request.actor, template_id, key)
     except Refused as refusal:
         messages.error(request, str(refusal))

@@ -89,9 +89,18 @@ function sign(row, answer) {
   mark.textContent = answer.sentence;
   const sector = row.querySelector("[data-sector-mark]");
   sector.textContent = answer.problems.sector || "";
+  showDoubt(row, answer.question);
   showSuggestions(row, answer.suggestions);
   if (answer.waiting) asked.add(row.dataset.row);
   else asked.delete(row.dataset.row);
+}
+
+// A box that is hidden is not ticked: the answer would be about something that nobody sees.
+function showDoubt(row, isAsked) {
+  const place = row.querySelector("[data-doubt]");
+  place.hidden = !isAsked;
+  if (!isAsked) place.querySelector("input").checked = false;
+  document.querySelector("[data-doubts]").hidden = !table.querySelector("[data-doubt]:not([hidden])");
 }
 
 function showSuggestions(row, suggestions) {

@@ -1,0 +1,16 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('administrations', '0003_audit_forget'),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name='administration',
+            name='confirmed_identity',
+            field=models.JSONField(default=dict),
+        ),
+    ]

@@ -1,0 +1,73 @@
+"""One more question before something that is hard to take back: a page says what will happen, then the form is sent again.
+
+It works without scripts. What the page said is bound to the answer: when the facts have changed meanwhile, the answer no longer
+holds and the question is put anew."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+NAMES_MAX = 20
+"""So many names stand open; the rest can be unfolded."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Things of one kind that it touches, by name."""
+
+    label: str
+    names: Sequence[str]
+
+    @property
+    def first(self) -> Sequence[str]:
+        return self.names[:NAMES_MAX]
+
+    @property
+    def others(self) -> Sequence[str]:
+        return self.names[NAMES_MAX:]
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What will happen, in the reader's words.
+
+    `fields` are sent again with the answer. `facts` are what the answer holds for, in no language: ids and counts."""
+
+    title: str
+    question: str
+    button: str
+    back: str
+    consequences: Sequence[str] = ()
+    groups: Sequence[Group] = ()
+    fields: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    facts: Any = None
+    place: str = ""
+
+    @property
+    def digest(self) -> str:
+        values = {key: [value] if isinstance(value, str) else list(value) for key, value in self.fields.items()}
+        text = json.dumps([values, self.facts], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def inputs(self) -> list[tuple[str, str]]:
+        return [
+            (name, value)
+            for name, values in self.fields.items()
+            for value in ([values] if isinstance(values, str) else values)
+        ]
+
+
+def unconfirmed(request: HttpRequest, confirmation: Confirmation) -> HttpResponse | None:
+    """The page with the question; None once it was answered, for exactly this."""
+    answer = request.POST.get("confirmed", "")
+    if answer and hmac.compare_digest(answer.encode(), confirmation.digest.encode()):
+        return None
+    context = {"confirmation": confirmation, "is_stale": bool(answer), "place": confirmation.place}
+    return render(request, "web/confirm.html", context, status=409 if answer else 200)

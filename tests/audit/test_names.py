@@ -1,0 +1,225 @@
+"""The audit log names people as people: an id is resolved by what its field means, never by the number alone.
+
+In this firm all ids collide: the person, the division, the template and the administration have the same one."""
+
+import csv
+import html
+import io
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.test import Client
+from typer.testing import CliRunner
+
+from koppel.administrations import access, life
+from koppel.administrations.bulk import operations
+from koppel.administrations.bulk.operations import Selection
+from koppel.administrations.models import Administration, Assignment
+from koppel.administrations.services import unassign
+from koppel.administrations.trail.commands import app as activity_commands
+from koppel.audit.models import AuditEntry
+from koppel.audit.services import record
+from koppel.kit.tenancy import organisation_scope
+from koppel.notifications import preferences
+from koppel.organisations import divisions, templates_of_settings
+from koppel.organisations.models import Division, DivisionMember, Membership, Organisation, Template, User
+from koppel.organisations.policy import Actor
+from tests.books.ledger import administration_of
+from tests.fixtures.people import signed_in
+
+ACTIVITY = "/organisation/activity/"
+
+
+@dataclass(frozen=True)
+class CollidingFirm:
+    boss: Actor
+    lars: Actor
+    id: int
+    other_division: int
+    other_template: int
+    other_administration: int
+
+    def browser(self, language: str = "en") -> Client:
+        client = signed_in(self.boss)
+        client.cookies["koppel_language"] = language
+        return client
+
+    def activity(self, language: str = "en") -> str:
+        return text_of(self.browser(language).get(ACTIVITY).content.decode())
+
+
+@pytest.fixture
+def firm(actor: Any) -> CollidingFirm:
+    boss = actor("administrator", name="Ada Beheer")
+    with organisation_scope(boss.organisation_id):
+        organisation = Organisation.objects.get()
+    lars = actor("user", organisation=organisation, name="Lars Leider")
+    same = lars.membership_id
+    other = administration_of(boss, "Oud & Zonen")
+    administration_of(boss, "Jansma B.V.", pk=same)
+    own = {"organisation_id": boss.organisation_id}
+    with organisation_scope(boss.organisation_id):
+        Division.objects.create(**own, pk=same, name="Zuid")
+        Template.objects.create(**own, pk=same, name="Maandelijks")
+        north = Division.objects.create(**own, pk=same + 1000, name="Noord")
+        quarterly = Template.objects.create(**own, pk=same + 1000, name="Kwartaal")
+    return CollidingFirm(boss, lars, same, north.pk, quarterly.pk, int(other.pk))
+
+
+def text_of(page: str) -> str:
+    """What a person reads: no tags, single spaces."""
+    body = page.rsplit("<tbody>", maxsplit=1)[-1] if "<tbody>" in page else page
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", body)))
+
+
+def change_in_bulk(firm: CollidingFirm, **asked: Any) -> int:
+    with organisation_scope(firm.boss.organisation_id):
+        operation = operations.preview(firm.boss, "change", asked, Selection(ids=[firm.id]))
+        operations.start(firm.boss, operation.pk)
+        return int(operation.pk)
+
+
+def test_who_was_assigned_is_named_and_so_is_who_was_taken_off(firm: CollidingFirm) -> None:
+    operation = change_in_bulk(firm, add=[firm.id], division=firm.id, template=firm.id)
+    read = firm.activity()
+    assert "Jansma B.V. – → " in read.replace("Division: –; Template: – →", "– →")
+    assert "People: Lars Leider added" in read
+    assert "Division: Zuid" in read
+    assert "Template: Maandelijks" in read
+    assert "People added Lars Leider" in read
+    for wrong in ("Jansma B.V.: no", "add 2", "Jansma B.V. added", ": no", ": yes"):
+        assert wrong not in read
+    with organisation_scope(firm.boss.organisation_id):
+        operations.undo(firm.boss, operation)
+    assert "People: Lars Leider removed" in firm.activity()
+    read = firm.activity("nl")
+    assert "Lars Leider toegevoegd" in read
+    assert "Lars Leider verwijderd" in read
+    assert ": nee" not in read
+
+
+def test_the_history_of_an_administration_says_what_changed_there(firm: CollidingFirm) -> None:
+    change_in_bulk(firm, add=[firm.id], division=firm.id)
+    page = text_of(firm.browser().get(f"/administrations/{firm.id}/history/").content.decode())
+    assert "People: Lars Leider added" in page
+    assert "Division: – → Zuid" in page
+
+
+def test_a_file_the_api_and_the_shell_name_them_too(firm: CollidingFirm) -> None:
+    change_in_bulk(firm, add=[firm.id], division=firm.id)
+    answer = b"".join(firm.browser().get(f"{ACTIVITY}?act=administrations.assigned&format=csv")).decode("utf-8-sig")
+    details = [row[-1] for row in csv.reader(io.StringIO(answer), delimiter=";")][1]
+    assert "Jansma B.V." in details
+    assert "Lars Leider added" in details
+    assert "Division: Zuid" in details
+    entry = firm.browser().get("/api/v1/activity?act=administrations.assigned").json()[0]
+    assert entry["changes"][0]["field"] == "Jansma B.V."
+    assert "Lars Leider added" in entry["changes"][0]["after"]
+    assert entry["details"]["after"][str(firm.id)]["people"] == {str(firm.id): False}, "programs get the ids"
+    with organisation_scope(firm.boss.organisation_id):
+        email = User.objects.get(pk=firm.boss.user_id).email
+    printed = CliRunner().invoke(activity_commands, ["list", "--as", email, "--json"])
+    assert "Lars Leider added" in printed.output, printed.output
+
+
+RECORDED: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
+    ("administrations.assigned", {"added_members": ["ID"], "division_id": "ID", "template_id": "ID"},
+     ("People added Lars Leider", "Division Zuid", "Template Maandelijks")),
+    ("administrations.imported", {"administrations": ["ID"], "import": "ID"}, ("Administrations Jansma B.V.",)),
+    ("administrations.moved", {"administrations": ["ID"]}, ("Administrations Jansma B.V.",)),
+    ("administration.unassigned", {"member": "ID"}, ("Person Lars Leider",)),
+    ("administration.restricted", {"before": [], "after": ["ID"]}, ("People – → Lars Leider",)),
+    ("administration.opened", {"before": ["ID"], "after": []}, ("People Lars Leider → –",)),
+    ("administration.rescued", {"after": ["ID"]}, ("People – → Lars Leider",)),
+    ("administration.predecessor_set", {"before": None, "after": "ID"}, ("Predecessor – → Jansma B.V.",)),
+    ("division.people_changed", {"before": [], "after": ["ID"]}, ("People – → Lars Leider",)),
+    ("division.merged", {"into": "ID", "into_name": "Zuid", "people": ["ID"], "administrations": "ID"},
+     ("Merged into Zuid", "People Lars Leider", "Administrations COUNT")),
+    ("template.merged", {"into": "ID", "into_name": "Maandelijks", "administrations": "ID"},
+     ("Merged into Maandelijks", "Administrations COUNT")),
+    ("connection.removed", {"fate": "keep", "administrations": "ID"}, ("Administrations COUNT",)),
+    ("connection.released", {"which": "all", "companies": "ID"}, ("companies COUNT",)),
+    ("person.handed_over", {"to": "Piet", "moved": {"administrations": "ID"}}, ("Administrations: COUNT",)),
+    ("notices.arranged", {"digest": True, "stand_in": "ID", "away_until": None}, ("Stand-in Lars Leider",)),
+    ("webhook.made", {"after": {"divisions": ["ID"], "name": "Hook"}}, ("Divisions – → Zuid",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("act", "details", "words"), RECORDED, ids=[f"{row[0]}" for row in RECORDED])
+def test_each_action_resolves_its_ids_by_what_its_fields_mean(
+    firm: CollidingFirm, act: str, details: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    def with_id(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: with_id(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [with_id(item) for item in value]
+        return firm.id if value == "ID" else value
+
+    with organisation_scope(firm.boss.organisation_id):
+        record(firm.boss.organisation_id, firm.boss.audit, act, details=with_id(details))
+    read = firm.activity()
+    for expected in words:
+        assert expected.replace("COUNT", str(firm.id)) in read, read
+
+
+def test_what_the_product_itself_records_is_named(firm: CollidingFirm) -> None:
+    """Actions through their use cases, so that a field that gets another shape is noticed here."""
+    boss, same = firm.boss, firm.id
+    with organisation_scope(boss.organisation_id):
+        divisions.set_people(boss, firm.other_division, [same])
+        divisions.merge(boss, firm.other_division, same)
+        templates_of_settings.merge(boss, firm.other_template, same)
+        life.follow(boss, firm.other_administration, same)
+        preferences.arrange(boss, digest=False, stand_in=same, away_until=None)
+        access.set_access(boss, same, restricted=True, membership_ids=[same, boss.membership_id])
+        unassign(boss, same, same)
+    read = firm.activity()
+    for expected in (
+        "People – → Lars Leider",
+        "Merged into Zuid People Lars Leider",
+        "Merged into Maandelijks",
+        "Predecessor – → Jansma B.V.",
+        "Stand-in Lars Leider",
+        "Person Lars Leider",
+    ):
+        assert expected in read, read
+
+
+def test_what_was_erased_is_called_removed_and_never_by_the_name_of_another(firm: CollidingFirm) -> None:
+    change_in_bulk(firm, add=[firm.id], division=firm.id, template=firm.id)
+    with organisation_scope(firm.boss.organisation_id):
+        Assignment.objects.all().delete()
+        DivisionMember.objects.all().delete()
+        Administration.objects.filter(pk=firm.id).update(division=None, template=None)
+        Division.objects.filter(pk=firm.id).delete()
+        Template.objects.filter(pk=firm.id).delete()
+        Membership.objects.filter(pk=firm.id).delete()
+    read = firm.activity()
+    for expected in ("a removed user added", "Division: a removed division", "Template: a removed template"):
+        assert expected in read, read
+    assert "een verwijderde gebruiker toegevoegd" in firm.activity("nl")
+    with organisation_scope(firm.boss.organisation_id):
+        own = {"organisation_id": firm.boss.organisation_id}
+        details = {"administrations": [firm.id + 5000]}
+        record(firm.boss.organisation_id, firm.boss.audit, "administrations.moved", details=details)
+        assert AuditEntry.objects.filter(**own).exists()
+    assert "Administrations a removed administration" in firm.activity()
+
+
+def test_a_restricted_administration_stays_hidden_and_hides_no_person_of_its_number(firm: CollidingFirm) -> None:
+    """Lars has the number of the restricted administration; he was put on another one."""
+    with organisation_scope(firm.boss.organisation_id):
+        operation = operations.preview(
+            firm.boss, "change", {"add": [firm.id]}, Selection(ids=[firm.other_administration, firm.id])
+        )
+        operations.start(firm.boss, operation.pk)
+        access.set_access(firm.boss, firm.id, restricted=True, membership_ids=[firm.id])
+    read = firm.activity()
+    assert "Jansma" not in read
+    assert "Oud & Zonen – → People: Lars Leider added" in read
+    page = b"".join(firm.browser().get(f"{ACTIVITY}?format=csv")).decode("utf-8-sig")
+    assert "Jansma" not in page
+    assert "Jansma" not in str(firm.browser().get("/api/v1/activity").json())

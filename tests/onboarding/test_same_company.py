@@ -1,0 +1,176 @@
+"""“Is this the same company?”: where the accounting system and the register differ, a person answers before the import."""
+
+import re
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from koppel.administrations.models import Administration
+from koppel.audit.models import AuditEntry
+from koppel.connections.models import RemoteCompany
+from koppel.kit.tenancy import organisation_scope
+from koppel.registers.answers import Kind, Outcome, Question
+from koppel.registers.lookups import Finding
+from koppel.registers.models import Lookup
+from tests.fixtures.confirming import answers_on
+from tests.fixtures.newcomer import Newcomer, newcomer, path_of
+from tests.fixtures.stack import Sandbox, register_app
+from tests.onboarding.test_wizard import choose, companies, identify, imported, words
+
+DERIVED, PLACEHOLDER = "922518440", "999999999"
+
+
+@pytest.fixture
+def anna(actor: Any, sandbox: Sandbox, settings: Any) -> Newcomer:
+    """She is at Identify with three companies of Norway: all have the placeholder and a VAT number; the register knows that
+    number by another name than the second one's."""
+    settings.REGISTERS = ["brreg"]
+    one = newcomer(actor("administrator", name="Anna"), sandbox)
+    one.connect(register_app(sandbox).pk)
+    ids = [company.pk for company in companies(one)[:3]]
+    with organisation_scope(one.actor.organisation_id):
+        RemoteCompany.objects.update(country="NO", number="", vat_number="", legal_name="")
+    choose(one, *ids)
+    return one
+
+
+def rows(anna: Newcomer) -> list[int]:
+    return [company.pk for company in companies(anna)[:3]]
+
+
+def register_says(anna: Newcomer, name: str) -> None:
+    with organisation_scope(anna.actor.organisation_id):
+        Lookup.objects.update_or_create(
+            organisation_id=anna.actor.organisation_id, country="NO", kind="number", value=DERIVED,
+            defaults={"outcome": "found", "number": DERIVED, "legal_name": name, "answered_at": timezone.now(),
+                      "due_at": None, "source": "brreg"},
+        )  # fmt: skip
+
+
+def company(anna: Newcomer, key: int, **fields: str) -> None:
+    with organisation_scope(anna.actor.organisation_id):
+        RemoteCompany.objects.filter(pk=key).update(**fields)
+
+
+def mark_of(anna: Newcomer, key: int, language: str = "en") -> tuple[str, str, bool]:
+    """(tone, sentence, complete) as the open page is told."""
+    anna.client.cookies["koppel_language"] = language
+    (row,) = anna.client.get(f"{anna.flow}marks.json?id={key}").json()["rows"]
+    return row["tone"], row["sentence"], row["complete"]
+
+
+def test_another_name_in_the_register_is_no_green_tick(anna: Newcomer) -> None:
+    first, second, third = rows(anna)
+    company(anna, first, name="Nordlys Solberg")
+    register_says(anna, "Nordlys Gruppen AS")
+    identify(anna, {first: {"number": DERIVED}})
+    tone, sentence, complete = mark_of(anna, first)
+    assert (tone, complete) == ("warn", False)
+    assert "Is this the same company?" in sentence
+    assert "“Nordlys Solberg”" in sentence
+    assert "“Nordlys Gruppen AS”" in sentence
+    assert "Is dit hetzelfde bedrijf?" in mark_of(anna, first, "nl")[1]
+    tests = {key: {"reason": "test_demo", "sector": "N"} for key in (second, third)}
+    page = identify(anna, {first: {"number": DERIVED}, **tests})
+    assert path_of(page) == f"{anna.flow}identify", "it is not complete until it is answered"
+    anna.client.post(f"{anna.flow}identify", {"act": f"same-{first}"})
+    assert mark_of(anna, first)[::2] == ("ok", True)
+    assert path_of(identify(anna, {first: {"number": DERIVED}, **tests})) == f"{anna.flow}assign"
+    anna.client.post(f"{anna.flow}assign", {"act": "finish", "company": [first]})
+    one = next(it for it in imported(anna.actor) if it.name == "Nordlys Solberg")
+    assert one.confirmed_identity["name"] == "Nordlys Gruppen AS"
+    assert one.confirmed_identity["by"] == anna.actor.membership_id
+    with organisation_scope(anna.actor.organisation_id):
+        entry = AuditEntry.objects.get(act="administration.same_company")
+    assert (entry.subject_id, entry.details["confirmed_name"]) == (one.pk, "Nordlys Gruppen AS")
+    anna.client.cookies["koppel_language"] = "en"
+    overview = words(anna.client.get(f"/administrations/{one.pk}/identity/"))
+    assert "the books call it" not in overview, "what a person confirmed is not amber again"
+    assert "confirmed as the same company" in overview
+
+
+@pytest.mark.parametrize(
+    ("books", "register", "asks"),
+    [
+        ("Åkeri Sjöberg AB", "AKERI SJOBERG", False),
+        ("Bakkerij De Haan B.V.", "Bakkerij de Haan BV", False),
+        ("Bakkerij De Haan b. v", "Bakkerij De Haan", False),
+        ("Køleteknik Kjær A/S", "Koleteknik Kjaer", False),
+        ("Køleteknik Kjær ApS", "KOLETEKNIK KJAER", False),
+        ("Jansen-Smit", "Jansen Smit", False),
+        ("Åkeri Sjöberg AB", "Åkeri Groep AB", True),
+        ("Bakkerij De Haan B.V.", "Bakkerij De Haan Groep B.V.", True),
+    ],
+)
+def test_names_that_are_equal_in_normal_form_need_no_question(books: str, register: str, asks: bool) -> None:
+    """Capitals, accents, signs and the abbreviation of the legal form make no other company."""
+    found = Finding(Question("NO", Kind.NUMBER, DERIVED), Outcome.FOUND, legal_name=register)
+    assert found.is_named_otherwise(books) is asks
+
+
+def test_a_number_from_the_vat_number_is_asked_about_with_both(anna: Newcomer) -> None:
+    first = rows(anna)[0]
+    company(anna, first, number=PLACEHOLDER, vat_number=f"NO{DERIVED}MVA")
+    tone, sentence, complete = mark_of(anna, first)
+    assert (tone, complete) == ("warn", False)
+    assert f"The accounting system says {PLACEHOLDER}; {DERIVED} was taken from VAT number NO{DERIVED}MVA." in sentence
+    anna.client.post(f"{anna.flow}identify", {f"number-{first}": DERIVED, "act": f"other-{first}"})
+    assert mark_of(anna, first)[2] is False
+    assert f'name="number-{first}" value=""' in words(anna.client.get(f"{anna.flow}identify"))
+    identify(anna, {first: {"number": DERIVED}})
+    assert "You said that this is another company" in mark_of(anna, first)[1]
+
+
+def test_a_placeholder_never_counts_as_complete(anna: Newcomer) -> None:
+    first = rows(anna)[0]
+    for country, text in (("NO", PLACEHOLDER), ("NL", "12345678"), ("NL", "11111111"), ("SE", "555555-5555")):
+        company(anna, first, country=country, number=text)
+        anna.client.post(f"{anna.flow}row", {f"number-{first}": text})
+        tone, sentence, complete = mark_of(anna, first)
+        assert (tone, complete) == ("bad", False), text
+        assert "made-up number" in sentence
+
+
+def test_yes_for_all_that_are_ticked_is_shown_once_more_with_their_count(anna: Newcomer) -> None:
+    ids = rows(anna)
+    for key in ids:
+        company(anna, key, number=PLACEHOLDER, vat_number=f"NO{DERIVED}MVA")
+    page = words(anna.client.get(f"{anna.flow}identify"))
+    assert len(re.findall(r'data-doubt><input type="checkbox" name="doubt" value="\d+"', page)) == 3
+    assert "checked" not in "".join(re.findall(r'<input type="checkbox" name="doubt"[^>]*>', page))
+    question = words(anna.client.post(f"{anna.flow}identify", {"act": "same", "doubt": ids[:2]}))
+    assert "Yes, the same for 2 rows" in question
+    assert [mark_of(anna, key)[2] for key in ids] == [False, False, False]
+    anna.client.post(f"{anna.flow}identify", answers_on(question))
+    assert [mark_of(anna, key)[2] for key in ids] == [True, True, False]
+    everything = words(anna.client.post(f"{anna.flow}identify", {"act": "same", "doubts": "all"}))
+    assert "Yes, the same for 1 row" in everything
+    register_says(anna, "Somebody Else AS")
+    stale = anna.client.post(f"{anna.flow}identify", answers_on(everything))
+    assert stale.status_code == 409, "the register has answered meanwhile"
+    assert [mark_of(anna, key)[2] for key in ids] == [False, False, False], "an answer holds for what was shown"
+
+
+def test_over_rest_an_import_with_an_unanswered_difference_is_refused_by_name(anna: Newcomer) -> None:
+    first, second, third = rows(anna)
+    company(anna, first, name="Nordlys Solberg")
+    register_says(anna, "Nordlys Gruppen AS")
+    base = f"/api/v1/onboarding/flows/{anna.flow.strip('/').split('/')[-1]}"
+
+    def call(path: str, body: Any = None) -> Any:
+        return anna.client.post(f"{base}{path}", body, content_type="application/json").json()
+
+    others = [{"company": key, "reason": "test_demo", "sector": "N"} for key in (second, third)]
+    outcome = call("/identify", {"identities": [{"company": first, "number": DERIVED}, *others]})
+    (trouble,) = outcome["troubles"]
+    assert (trouble["code"], trouble["company"]) == ("same_company", first)
+    assert trouble["sentence"].startswith("Nordlys Solberg: Is this the same company?")
+    refused = call("/finish?complete_later=true")
+    assert refused["result"] == "stay"
+    assert [one["company"] for one in refused["troubles"] if one["code"] == "same_company"] == [first]
+    assert imported(anna.actor) == []
+    assert call("/identify", {"identities": [{"company": first, "same_company": True}]})["result"] == "advance"
+    assert call("/finish")["count"] == 3
+    with organisation_scope(anna.actor.organisation_id):
+        assert Administration.objects.exclude(confirmed_identity={}).get().name == "Nordlys Solberg"

@@ -1,0 +1,183 @@
+"""What cannot be taken back with one click is asked once more, with what it does; an answer to something else does nothing."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from koppel.administrations.models import Assignment, SavedView
+from koppel.connections.models import Connection
+from koppel.connector.registry import connectors
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.models import ApiToken, Division, Membership, Organisation, Template
+from koppel.organisations.policy import Actor
+from koppel.organisations.tokens import DAYS, make_token
+from tests.books.ledger import administration_of, assign
+from tests.fixtures.confirming import answers_on, post_and_confirm
+from tests.fixtures.people import signed_in
+
+
+@dataclass
+class Office:
+    boss: Actor
+    rosa: Actor
+    hugo: Actor
+
+    @property
+    def page(self) -> str:
+        return f"/organisation/people/{self.rosa.membership_id}/"
+
+    def hand_over(self, **more: str) -> dict[str, str]:
+        return {"to": str(self.hugo.membership_id), **more}
+
+    def holds(self, person: Actor) -> list[str]:
+        with organisation_scope(self.boss.organisation_id):
+            own = Assignment.objects.filter(membership_id=person.membership_id)
+            return sorted(own.values_list("administration__name", flat=True))
+
+    def may_sign_in(self) -> bool:
+        with organisation_scope(self.boss.organisation_id):
+            return bool(Membership.objects.get(pk=self.rosa.membership_id).is_active)
+
+
+@pytest.fixture
+def office(actor: Any) -> Office:
+    """Rosa holds two administrations, a connection, a view; Hugo is a Team leader."""
+    boss = actor("administrator", name="Ada Beheer")
+    with organisation_scope(boss.organisation_id):
+        firm = Organisation.objects.get()
+    rosa = actor("team_leader", organisation=firm, name="Rosa Lezer")
+    hugo = actor("team_leader", organisation=firm, name="Hugo Baas")
+    bakery, garage = administration_of(boss, "Bakkerij B.V."), administration_of(boss, "Garage Smit")
+    for administration in (bakery, garage):
+        assign(rosa, administration)
+    with organisation_scope(boss.organisation_id):
+        Connection.objects.filter(pk=bakery.connection_id).update(
+            owner_id=rosa.membership_id, account="rosa@vendor", connector=next(iter(connectors()))
+        )
+        SavedView.objects.create(organisation_id=firm.pk, membership_id=rosa.membership_id, name="Mine", query="q=a")
+    return Office(boss, rosa, hugo)
+
+
+def test_handing_over_says_first_exactly_what_moves_and_leaves_access_alone(office: Office) -> None:
+    browser = signed_in(office.boss)
+    page = browser.get(office.page).content.decode()
+    tick = re.search(r'<input type="checkbox" name="deactivate"[^>]*>', page)
+    assert tick
+    assert "checked" not in tick[0]
+    question = browser.post(office.page + "hand-over", office.hand_over()).content.decode()
+    for said in ("Hugo Baas", "Administrations: 2", "Bakkerij B.V.", "Garage Smit", "Connections: 1", "rosa@vendor",
+                 "Saved views: 1", "Rosa Lezer can still sign in"):  # fmt: skip
+        assert said in question, said
+    assert office.holds(office.rosa) == ["Bakkerij B.V.", "Garage Smit"], "nothing moves before the answer"
+    browser.post(office.page + "hand-over", answers_on(question))
+    assert office.holds(office.hugo) == ["Bakkerij B.V.", "Garage Smit"]
+    assert office.may_sign_in()
+
+
+def test_taking_away_access_with_it_says_what_ends(office: Office) -> None:
+    at_work = signed_in(office.rosa)
+    assert at_work.get("/").status_code == 200
+    with organisation_scope(office.boss.organisation_id):
+        make_token(office.rosa, name="script", role=None, read_only=True, days=DAYS[0])
+    browser = signed_in(office.boss)
+    browser.cookies["koppel_language"] = "nl"
+    question = browser.post(office.page + "hand-over", office.hand_over(deactivate="1")).content.decode()
+    for said in ("Alles van Rosa Lezer overdragen aan Hugo Baas?", "1 sessie eindigt direct", "1 API-token wordt",
+                 "Overdragen en toegang ontnemen"):  # fmt: skip
+        assert said in question, said
+    browser.post(office.page + "hand-over", answers_on(question))
+    assert not office.may_sign_in()
+    assert at_work.get("/").status_code == 302
+
+
+def test_an_answer_to_what_was_is_refused_and_what_is_now_is_asked(office: Office) -> None:
+    browser = signed_in(office.boss)
+    question = browser.post(office.page + "hand-over", office.hand_over()).content.decode()
+    assign(office.rosa, administration_of(office.boss, "Nieuwkomer"))
+    answer = browser.post(office.page + "hand-over", answers_on(question))
+    assert answer.status_code == 409
+    page = answer.content.decode()
+    assert "Something has changed since you looked" in page
+    assert "Nieuwkomer" in page
+    assert office.holds(office.hugo) == []
+    browser.post(office.page + "hand-over", answers_on(page))
+    assert office.holds(office.hugo) == ["Bakkerij B.V.", "Garage Smit", "Nieuwkomer"]
+
+
+def test_an_answer_for_one_colleague_or_one_consequence_does_not_hold_for_another(office: Office) -> None:
+    browser = signed_in(office.boss)
+    given = answers_on(browser.post(office.page + "hand-over", office.hand_over()).content.decode())
+    for other in ({"deactivate": "1"}, {"to": str(office.boss.membership_id)}):
+        assert browser.post(office.page + "hand-over", {**given, **other}).status_code == 409
+    assert office.holds(office.rosa) == ["Bakkerij B.V.", "Garage Smit"]
+    assert office.may_sign_in()
+
+
+def test_a_second_click_does_nothing_more(office: Office) -> None:
+    browser = signed_in(office.boss)
+    answers = answers_on(browser.post(office.page + "hand-over", office.hand_over()).content.decode())
+    for _click in range(2):
+        page = browser.post(office.page + "hand-over", answers, follow=True)
+    assert "Nothing is left to hand over" in page.content.decode()
+    assert office.holds(office.hugo) == ["Bakkerij B.V.", "Garage Smit"]
+
+
+def test_who_cannot_take_over_is_refused_before_the_question(office: Office, actor: Any) -> None:
+    with organisation_scope(office.boss.organisation_id):
+        firm = Organisation.objects.get()
+    reader = actor("reader", organisation=firm, name="Lars")
+    form = {"to": str(reader.membership_id)}
+    answer = signed_in(office.boss).post(office.page + "hand-over", form, follow=True).content.decode()
+    assert "Only an Administrator or a Team leader" in answer
+
+
+def test_a_persons_form_asks_before_it_shuts_somebody_out(office: Office) -> None:
+    browser = signed_in(office.boss)
+    question = browser.post(office.page, {"role": "user"}).content.decode()
+    assert "Take away the access of Rosa Lezer?" in question
+    assert office.may_sign_in()
+    browser.post(office.page, answers_on(question))
+    assert not office.may_sign_in()
+    with organisation_scope(office.boss.organisation_id):
+        assert Membership.objects.get(pk=office.rosa.membership_id).role == "user", "the rest of the form goes along"
+
+
+def test_ending_sessions_and_revoking_a_token_are_asked(office: Office) -> None:
+    at_work = signed_in(office.rosa)
+    with organisation_scope(office.boss.organisation_id):
+        make_token(office.rosa, name="script", role=None, read_only=True, days=DAYS[0])
+        token = ApiToken.objects.get()
+    browser = signed_in(office.boss)
+    for address in (f"{office.page}end-sessions", f"{office.page}tokens/{token.pk}/revoke"):
+        assert "confirmed" in browser.post(address).content.decode()
+    assert at_work.get("/").status_code == 200
+    with organisation_scope(office.boss.organisation_id):
+        assert ApiToken.objects.get().revoked_at is None
+    post_and_confirm(browser, f"{office.page}tokens/{token.pk}/revoke")
+    post_and_confirm(browser, f"{office.page}end-sessions")
+    assert at_work.get("/").status_code == 302
+    with organisation_scope(office.boss.organisation_id):
+        assert ApiToken.objects.get().revoked_at is not None
+
+
+def test_merging_says_how_much_moves_and_where(office: Office) -> None:
+    own = {"organisation_id": office.boss.organisation_id}
+    with organisation_scope(office.boss.organisation_id):
+        pairs = [
+            ("divisions", Division.objects.create(**own, name="Noord"), Division.objects.create(**own, name="Zuid")),
+            ("templates", Template.objects.create(**own, name="Noord"), Template.objects.create(**own, name="Zuid")),
+        ]
+    administration_of(office.boss, "Molen", division=pairs[0][1], template=pairs[1][1])
+    browser: Client = signed_in(office.boss)
+    for kind, leaving, staying in pairs:
+        question = browser.post(f"/organisation/{kind}/{leaving.pk}/merge", {"into": staying.pk}).content.decode()
+        assert "Merge “Noord” into “Zuid”?" in question
+        assert "1 administration moves to “Zuid”." in question
+        with organisation_scope(office.boss.organisation_id):
+            assert type(leaving).objects.get(pk=leaving.pk).archived_at is None
+        browser.post(f"/organisation/{kind}/{leaving.pk}/merge", answers_on(question))
+        with organisation_scope(office.boss.organisation_id):
+            assert type(leaving).objects.get(pk=leaving.pk).archived_at is not None
