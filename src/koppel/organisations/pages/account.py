@@ -9,7 +9,7 @@ from django.utils.translation import ngettext
 
 from koppel.organisations import second_step, sessions
 from koppel.organisations.pages.people import number
-from koppel.organisations.sign_in import choices_of
+from koppel.organisations.sign_in import choices_of, choose
 from koppel.web.doors import MemberRequest, moved_to, public
 
 
@@ -38,6 +38,8 @@ def organisations(request: MemberRequest) -> HttpResponse:
         wanted = number(request.POST.get("organisation"))
         if wanted and any(one.organisation_id == wanted for one in found):
             moved_to(request, wanted)
+            if "vouched_by" not in request.session:
+                choose(request.actor.user_id, wanted)
             return HttpResponseRedirect("/")
         messages.error(request, _("You do not belong to that organisation any more."))
     context = {"account_place": "organisations", "choices": found}
