@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.notifications import delivery
 from koppel.notifications.models import Notice
 from koppel.organisations import invitations, people
 from koppel.organisations.invitations import Wanted
@@ -58,10 +59,10 @@ def opens(client: Client) -> int:
     return int(client.get("/api/v1/me").json()["organisation"]["id"])
 
 
-def invited(boss: Actor, email: str, role: Role = Role.TEAM_LEADER) -> str:
+def invited(boss: Actor, email: str, role: Role = Role.TEAM_LEADER, language: str = "en") -> str:
     """The path of the link in the mail."""
     with organisation_scope(boss.organisation_id):
-        made = invitations.invite(boss, Wanted(email, "", role, language="nl"))
+        made = invitations.invite(boss, Wanted(email, "", role, language=language))
         return "/invitation/" + invitations.link_of(made).partition("/invitation/")[2]
 
 
@@ -79,7 +80,7 @@ def notices_of(person: Actor) -> list[str]:
 def test_a_provider_joins_nobody_who_has_an_account(eve: Actor, ada: Actor, idp: Idp) -> None:
     """Eve invites Ada, and signs in at her own provider as Ada. Then Ada signs in with her password, as always."""
     configure(eve, idp)
-    invited(eve, email_of(ada))
+    invited(eve, email_of(ada), language="nl")
     idp.says(sub="ada", email=email_of(ada), email_verified=True, name="Ada")
     answer = walk(eve)
     assert answer.status_code == 403
@@ -103,9 +104,7 @@ def test_another_spelling_of_the_address_joins_nobody_either(eve: Actor, ada: Ac
     assert User.objects.filter(email__iexact=email_of(ada)).count() == 1
 
 
-def test_who_accepts_is_a_member_is_told_and_still_begins_at_home(
-    eve: Actor, ada: Actor, django_capture_on_commit_callbacks: Any
-) -> None:
+def test_who_accepts_is_a_member_is_told_and_still_begins_at_home(eve: Actor, ada: Actor) -> None:
     path = invited(eve, email_of(ada))
     browser = by_password(email_of(ada))
     browser.post(path)
@@ -171,11 +170,11 @@ def test_access_that_a_firm_gives_back_leads_nobody_there(eve: Actor, ada: Actor
 
 
 def test_a_password_sign_in_opens_the_organisation_that_was_chosen_last(eve: Actor, ada: Actor, idp: Idp) -> None:
+    configure(ada, idp)
     by_password(email_of(ada)).post(invited(eve, email_of(ada)))
     browser = by_password(email_of(ada))
     browser.post("/account/organisations/", {"organisation": eve.organisation_id})
     assert opens(by_password(email_of(ada))) == eve.organisation_id
-    configure(ada, idp)
     idp.says(sub="ada")
     link(ada, ada)
     assert opens(walk(ada).client) == ada.organisation_id
@@ -210,14 +209,12 @@ def test_a_provider_changes_nothing_that_holds_for_the_account_elsewhere(eve: Ac
 
 
 def test_a_link_is_told_to_the_person_by_mail_and_on_screen(eve: Actor, ada: Actor, idp: Idp) -> None:
-    from koppel.notifications.post import send_due
-
     configure(ada, idp)
     idp.says(sub="ada")
     link(ada, ada)
     assert notices_of(ada) == ["sign_in_linked"]
     with organisation_scope(ada.organisation_id):
-        send_due(ada.organisation_id)
+        delivery.send_due(ada.organisation_id)
     assert [(message.to, "may sign you in" in message.body) for message in mail.outbox] == [([email_of(ada)], True)]
 
 
