@@ -1,11 +1,16 @@
 """An account belongs to its person: what one firm, or its identity provider, says of somebody changes nothing for that person
 elsewhere, joins them to nothing, and is told to them."""
 
+import io
+import json
+import re
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import typer
 from allauth.mfa.models import Authenticator
 from django.core import mail
 from django.test import Client
@@ -15,6 +20,7 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications import delivery
 from koppel.notifications.models import Notice
 from koppel.organisations import invitations, people
+from koppel.organisations.commands import people as commands
 from koppel.organisations.invitations import Wanted
 from koppel.organisations.models import Invitation, Membership, SignInSubject, User
 from koppel.organisations.policy import Actor, Role
@@ -181,6 +187,38 @@ def test_a_password_sign_in_opens_the_organisation_that_was_chosen_last(eve: Act
     assert opens(by_password(email_of(ada))) == eve.organisation_id, "Single sign-on chooses for one session only."
     browser.post("/account/organisations/", {"organisation": ada.organisation_id})
     assert opens(by_password(email_of(ada))) == ada.organisation_id
+
+
+def test_a_choice_in_the_browser_moves_no_program_at_the_shell(eve: Actor, ada: Actor) -> None:
+    by_password(email_of(ada)).post(invited(eve, email_of(ada)))
+    by_password(email_of(ada)).post("/account/organisations/", {"organisation": eve.organisation_id})
+    with redirect_stdout(io.StringIO()) as printed:
+        words = ["list", "--as", email_of(ada), "--json"]
+        typer.main.get_command(commands.app).main(args=words, prog_name="koppel", standalone_mode=False)
+    assert [row["email"] for row in json.loads(printed.getvalue().splitlines()[-1])] == [email_of(ada)]
+
+
+def test_whoever_has_no_password_has_one_mailed_and_links_with_it(ada: Actor, idp: Idp) -> None:
+    """The provider made the account; then the firm moves to another one, where the person is not linked."""
+    configure(ada, idp)
+    email = "nieuw@example.test"
+    invited(ada, email)
+    idp.says(sub="nieuw", email=email, email_verified=True, name="Noor")
+    assert walk(ada).status_code == 302
+    Client().post("/accounts/password/reset/", {"email": email})
+    (message,) = [
+        message for message in mail.outbox if message.to == [email] and "/password/reset/key/" in message.body
+    ]
+    path = re.search(r"/accounts/password/reset/key/\S+", str(message.body))
+    assert path is not None
+    browser = Client()
+    form = browser.get(path[0]).headers["Location"]
+    browser.post(form, {"password1": "another horse battery", "password2": "another horse battery"})
+    answer = browser.post("/accounts/login/", {"login": email, "password": "another horse battery"})
+    assert answer.status_code == 302
+    idp.says(sub="another subject", email=email, email_verified=True)
+    assert walk(ada).status_code == 403
+    assert walk(ada, browser).headers["Location"] == f"/sign-in/{provider_id(ada)}/link"
 
 
 def test_the_organisation_that_was_joined_first_goes_before_the_lower_number(eve: Actor, ada: Actor) -> None:

@@ -35,7 +35,7 @@ def actor_of(
     `vouched_by`: the organisation whose identity provider opened the session. It then acts in no other."""
     with installation_scope("sign-in"):
         found = list(_of(user_id, vouched_by).select_related("organisation").order_by(*JOINED_FIRST))
-        chosen = next((one for one in found if one.organisation_id == organisation_id), None) or _usual(found)
+        chosen = next((one for one in found if one.organisation_id == organisation_id), None) or _usual(found, door)
         if chosen is None:
             return None
         asks = chosen.organisation.requires_second_step and vouched_by is None
@@ -59,9 +59,10 @@ def choose(user_id: int, organisation_id: int) -> None:
         chosen.filter(joined_at=None).update(joined_at=Now())
 
 
-def _usual(found: list[Membership]) -> Membership | None:
-    """Where somebody works who has not said so in this session; `found` stands in the order of `JOINED_FIRST`."""
-    for membership in found:
+def _usual(found: list[Membership], door: Door) -> Membership | None:
+    """Where somebody works who has not said so; `found` stands in the order of `JOINED_FIRST`. A click in a browser must not
+    move the programs that act from the shell as the same person."""
+    for membership in found if door is not Door.CLI else ():
         if membership.joined_at is not None and membership.organisation_id == membership.user.last_organisation:
             return membership
     return found[0] if found else None
