@@ -13,10 +13,11 @@ def live_memberships() -> "QuerySet[Membership]":
     return Membership.objects.filter(live, is_active=True, user__is_active=True).select_related("user")
 
 
-def is_member_elsewhere(user_id: int, organisation_id: int) -> bool:
-    """Whether the account serves anybody but this organisation."""
+def is_used_elsewhere(user_id: int, organisation_id: int) -> bool:
+    """Whether the account, as seen from this organisation, serves another one as well."""
     with installation_scope("works elsewhere"):
-        return live_memberships().filter(user_id=user_id).exclude(organisation_id=organisation_id).exists()
+        membership = live_memberships().filter(user_id=user_id, organisation_id=organisation_id).first()
+        return membership is None or works_elsewhere(membership)
 
 
 def works_elsewhere(membership: Membership) -> bool:

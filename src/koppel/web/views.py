@@ -13,7 +13,7 @@ from django.utils.translation import check_for_language
 from django.views import defaults
 from django.views.decorators.http import require_POST
 
-from koppel.organisations.memberships import is_member_elsewhere
+from koppel.organisations.memberships import is_used_elsewhere
 from koppel.organisations.services import remember_language
 from koppel.web.doors import MemberRequest, public
 from koppel.web.issues import page_of as issues_of
@@ -54,7 +54,7 @@ def choose_language(request: HttpRequest) -> HttpResponse:
         response.set_cookie(settings.LANGUAGE_COOKIE_NAME, language, max_age=365 * 24 * 3600, samesite="Lax")
         if request.user.is_authenticated:
             vouched_by = request.session.get("vouched_by")
-            if vouched_by is None or not is_member_elsewhere(request.user.pk, vouched_by):
+            if vouched_by is None or not is_used_elsewhere(request.user.pk, vouched_by):
                 remember_language(request.user.pk, language)
             else:
                 request.session["language"] = language
