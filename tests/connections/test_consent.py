@@ -7,14 +7,16 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.test import Client
 
-from koppel.connections.models import Connection, ConsentAttempt, Grant, RemoteCompany
+from koppel.connections import registrations
+from koppel.connections.models import AppRegistration, Connection, ConsentAttempt, Grant, RemoteCompany
 from koppel.connectors.visma_net import consent as vendor
-from koppel.kit.tenancy import organisation_scope
+from koppel.kit.secrets import Secret
+from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Organisation, User
 from koppel.organisations.policy import Actor
 from tests.fixtures.newcomer import Newcomer, newcomer, path_of
 from tests.fixtures.people import PASSWORD
-from tests.fixtures.stack import CLIENTS, MakeConnected, Sandbox, register_app, wait_until
+from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, MakeConnected, Sandbox, register_app, wait_until
 
 APP = CLIENTS["company_list"]
 
@@ -202,6 +204,41 @@ def test_an_answer_of_another_issuer_is_refused(anna: Newcomer, sandbox: Sandbox
     page = anna.answered({**inbound, "iss": "https://elsewhere.example"})
     assert "does not come from Visma" in words_of(page)
     assert (connections_of(anna.actor), token_calls(sandbox)) == (0, 0)
+
+
+@pytest.mark.parametrize("names_issuer", [True, False])
+def test_an_answer_for_one_app_registration_is_never_used_for_another(
+    anna: Newcomer, sandbox: Sandbox, names_issuer: bool
+) -> None:
+    """All systems answer at one address. The sign-in began at the other environment's registration, with its own issuer."""
+    here, there = register_app(sandbox), register_elsewhere(sandbox)
+    began_there = anna.begin(there.pk)
+    answer = sandbox.sign_in(anna.begin(here.pk))
+    state = parse_qs(urlsplit(began_there).query)["state"][0]
+    mixed = {key: value for key, value in answer.items() if key != "iss" or names_issuer}
+    page = anna.answered({**mixed, "state": state})
+    assert "does not come from Visma" in words_of(page)
+    assert (connections_of(anna.actor), token_calls(sandbox)) == (0, 0)
+
+
+def test_a_code_of_another_app_registration_does_not_fit(anna: Newcomer, sandbox: Sandbox) -> None:
+    """Two registrations at one issuer: the code belongs to the client that it was given to."""
+    one, other = register_app(sandbox), register_app(sandbox, "company_per_sign_in")
+    stolen = sandbox.sign_in(anna.begin(one.pk))["code"]
+    page = anna.answered({**sandbox.sign_in(anna.begin(other.pk)), "code": stolen})
+    assert "used before, or it took too long" in words_of(page)
+    assert connections_of(anna.actor) == 0
+
+
+def register_elsewhere(sandbox: Sandbox) -> AppRegistration:
+    """The same vendor under another name, which is another issuer."""
+    addresses = {key: url.replace("127.0.0.1", "localhost") for key, url in sandbox.addresses().items()}
+    assert addresses != sandbox.addresses()
+    with installation_scope("test set-up"):
+        return registrations.register_app(
+            connector="visma_net", environment="sandbox", consent_mode="company_per_sign_in",
+            client_id=CLIENTS["company_per_sign_in"], client_secret=Secret(CLIENT_SECRET), addresses=addresses,
+        )  # fmt: skip
 
 
 def test_an_answer_that_comes_too_late_starts_again(anna: Newcomer, sandbox: Sandbox) -> None:

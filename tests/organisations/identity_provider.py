@@ -1,6 +1,8 @@
 """A small OpenID Connect provider, run as a process of its own: `python identity_provider.py`. Prints its port.
 
-Signs in whoever `POST /__control__` says, with the faults it names. It knows one client."""
+Signs in whoever `POST /__control__` says, with the faults it names. It knows one client, and the redirect addresses that
+`redirect_uris` names (None: any). With `leads_to` it is hostile: its sign-in page sends the browser on to that address, at
+another provider, with the state that it was given. `GET /__received__` has the codes that its token endpoint was sent."""
 
 import base64
 import hashlib
@@ -17,8 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 CLIENT_ID, CLIENT_SECRET = "koppel", "a secret: with %"
 KEY, OTHER_KEY = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
-STATE: dict[str, Any] = {"claims": {}, "fault": ""}
+STATE: dict[str, Any] = {"claims": {}, "fault": "", "announces": False, "redirect_uris": None, "leads_to": ""}
 CODES: dict[str, dict[str, str]] = {}
+RECEIVED: list[str] = []
 
 
 class Provider(BaseHTTPRequestHandler):
@@ -34,18 +37,31 @@ class Provider(BaseHTTPRequestHandler):
             ends = {"authorization_endpoint": "/authorize", "token_endpoint": "/token", "jwks_uri": "/keys"}
             strange = {"no text": {"jwks_uri": 5}, "port": {"token_endpoint": "http://127.0.0.1:99999/token"}}
             told = {"issuer": issuer, **{key: self.issuer + path for key, path in ends.items()}}
+            told["authorization_response_iss_parameter_supported"] = STATE["announces"]
             self._say(told | strange.get(STATE["fault"], {}))
         elif parts.path == "/keys":
             public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key()))
             self._say({"keys": [{**public, "kid": "one", "use": "sig"}]})
+        elif parts.path == "/__received__":
+            self._say({"codes": RECEIVED})
+        elif STATE["leads_to"]:
+            self._lead(f"{STATE['leads_to']}&{urlencode({'state': asked['state']})}")
+        elif STATE["redirect_uris"] is not None and asked["redirect_uri"] not in STATE["redirect_uris"]:
+            self._say({"error": "redirect_uri_mismatch"}, 400)
         else:
-            code = secrets.token_urlsafe(8)
-            CODES[code] = asked
-            self.send_response(302)
-            self.send_header(
-                "Location", asked["redirect_uri"] + "?" + urlencode({"code": code, "state": asked["state"]})
-            )
-            self.end_headers()
+            self._lead(asked["redirect_uri"] + "?" + urlencode(self._answer(asked)))
+
+    def _answer(self, asked: dict[str, str]) -> dict[str, str]:
+        code = secrets.token_urlsafe(8)
+        CODES[code] = asked
+        issuer = {"no iss": {}, "other iss": {"iss": "https://login.elsewhere.test"}, "empty iss": {"iss": ""}}
+        named = issuer.get(STATE["fault"], {"iss": self.issuer} if STATE["announces"] else {})
+        return {"code": code, "state": asked["state"], **named}
+
+    def _lead(self, address: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", address)
+        self.end_headers()
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
@@ -54,6 +70,7 @@ class Provider(BaseHTTPRequestHandler):
             self._say({})
             return
         form = {key: values[0] for key, values in parse_qs(body).items()}
+        RECEIVED.append(form.get("code", ""))
         pair = base64.b64decode(self.headers.get("Authorization", "").removeprefix("Basic ")).decode()
         if [unquote(one) for one in pair.split(":")] != [CLIENT_ID, CLIENT_SECRET]:
             self._say({"error": "invalid_client"}, 401)
@@ -76,6 +93,14 @@ class Provider(BaseHTTPRequestHandler):
             "nonce": {"nonce": "another", "strange nonce": "één"}.get(fault, asked["nonce"]),
             **STATE["claims"],
         }
+        if fault in ("azp", "no azp"):
+            claims["aud"] = [CLIENT_ID, "another"]
+        if fault in ("azp", "lone azp"):
+            claims["azp"] = "another"
+        if fault == "issuer of token":
+            claims["iss"] = "https://login.elsewhere.test"
+        if fault == "long subject":
+            claims["sub"] = str(claims["sub"]) * 300
         if fault == "unsigned":
             return jwt.encode(claims, None, algorithm="none", headers={"kid": "one"})
         if fault == "symmetric":

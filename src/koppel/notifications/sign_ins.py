@@ -45,8 +45,12 @@ def _signed_in(request: HttpRequest | None = None, user: User | None = None, **_
     if request is None or user is None:
         return
     agent, address = request.META.get("HTTP_USER_AGENT", ""), address_of(request)
+    vouched_by = request.session.get("vouched_by")
     with installation_scope("sign-in: known browsers"):
         found = Membership.objects.filter(user=user, is_active=True)
+        if vouched_by is not None:
+            # It is a browser of that organisation's; to the others it is as unknown as before.
+            found = found.filter(organisation_id=vouched_by)
         memberships = list(found.values_list("organisation_id", "pk"))
     for organisation_id, membership_id in memberships:
         with organisation_scope(organisation_id):

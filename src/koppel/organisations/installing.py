@@ -23,10 +23,10 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations import invitations, people, second_step
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import Wanted
+from koppel.organisations.memberships import live_memberships
 from koppel.organisations.models import Invitation, Membership, Organisation, User
 from koppel.organisations.operators import NOBODY
 from koppel.organisations.policy import Actor, Role
-from koppel.organisations.sign_in import live_memberships
 
 
 class Standing(StrEnum):

@@ -19,10 +19,11 @@ from django.utils.translation import gettext as _
 from koppel.audit.models import ActorKind, Door
 from koppel.audit.services import AuditActor, record
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations import people
+from koppel.organisations import domains, people
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
 from koppel.organisations.policy import Actor, Permission, Role
+from koppel.organisations.signals import membership_began
 from koppel.organisations.tasks import send_invitation
 
 VALID_FOR = timedelta(days=7)
@@ -142,13 +143,8 @@ def with_links(actor: Actor, found: Iterable[Invitation]) -> list[tuple[Invitati
 
     Whoever holds a link can choose the password, so it is not shown for a role that the actor cannot give; nor where the
     installation serves other organisations too, to whom the address would seem to be proved."""
-    shows = not settings.SENDS_MAIL and _is_only_organisation()
+    shows = not settings.SENDS_MAIL and domains.is_only_organisation()
     return [(one, link_of(one) if shows and people.may_give(actor, Role(one.role)) else "") for one in found]
-
-
-def _is_only_organisation() -> bool:
-    with installation_scope("the only organisation"):
-        return Organisation.objects.count() == 1
 
 
 def link_of(one: Invitation) -> str:
@@ -172,7 +168,8 @@ def find(token: str) -> tuple[Invitation, Organisation]:
 
 
 def accept(token: str, by: User | None, *, name: str, password: str, from_address: str) -> User:
-    """Become a member: as `by`, who has signed in as the invited person, or as a new person with this name and password.
+    """Become a member: as `by`, who has signed in as the invited person by their own proof, or as a new person with this name
+    and password.
 
     Raises `Refused`; `ValidationError` when the password is too weak."""
     found, organisation = find(token)
@@ -186,17 +183,16 @@ def accept(token: str, by: User | None, *, name: str, password: str, from_addres
         user = by or _new_user(one, name, password)
         if user.email.lower() != one.email.lower():
             raise Refused(_("This invitation is for %s. Sign out first.") % one.email)
-        join(one, user, from_address)
+        membership = join(one, user, from_address, joined_at=timezone.now())
+        if by is not None:
+            membership_began.send(Membership, membership=membership)
         return user
 
 
-def join(one: Invitation, user: User, from_address: str) -> Membership:
-    """The invitation becomes a membership, in the organisation's scope."""
-    made, _new = Membership.objects.update_or_create(
-        organisation_id=one.organisation_id,
-        user=user,
-        defaults={"role": one.role, "expires_at": one.member_until, "is_active": True},
-    )
+def join(one: Invitation, user: User, from_address: str, *, joined_at: datetime | None) -> Membership:
+    """The invitation becomes a membership, in the organisation's scope. `joined_at` None: not by an act of the person."""
+    access = {"role": one.role, "expires_at": one.member_until, "is_active": True, "joined_at": joined_at}
+    made, _new = Membership.objects.update_or_create(organisation_id=one.organisation_id, user=user, defaults=access)
     people.set_divisions(made, one.divisions)
     one.accepted_at = timezone.now()
     one.save(update_fields=["accepted_at"])

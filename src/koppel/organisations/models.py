@@ -1,6 +1,7 @@
 """Tables of the firm: organisation, people, divisions, templates."""
 
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
@@ -8,6 +9,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from koppel.kit.email_domains import domain_of, normalised
 from koppel.organisations.policy import Role
 
 
@@ -22,6 +24,7 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractUser):
     """A person who signs in by e-mail. Belongs to organisations through `Membership`. `language` '' follows the browser.
 
+    `last_organisation`: the one that the person chose last, in a session opened by their own proof; a sign-in opens it again.
     `is_operator`: operates this installation, and may look into an organisation while it consents (`support_until`)."""
 
     username = None  # type: ignore[assignment]
@@ -31,6 +34,7 @@ class User(AbstractUser):
     name = models.CharField(_("name"), max_length=200)
     language = models.CharField(max_length=5, default="", blank=True)
     is_operator = models.BooleanField(default=False)
+    last_organisation = models.BigIntegerField(null=True)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
@@ -65,7 +69,7 @@ class Organisation(models.Model):
 
     def accepts(self, email: str) -> bool:
         """Whether people may come in with an address of this domain."""
-        return not self.email_domains or email.rpartition("@")[2].lower() in self.email_domains
+        return not self.email_domains or domain_of(email) in map(normalised, self.email_domains)
 
 
 class Tenant(models.Model):
@@ -79,13 +83,18 @@ class Tenant(models.Model):
 
 
 class Membership(Tenant):
-    """A person in an organisation, with one role. `expires_at` ends it by itself."""
+    """A person in an organisation, with one role. `expires_at` ends it by itself.
+
+    `joined_at`: when the person became a member by an act of their own: accepted the invitation, or chose the organisation
+    in a session opened by their own proof. None: only the organisation, or its identity provider, says so until now; such a
+    membership changes nothing for the person elsewhere."""
 
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")
     role = models.CharField(max_length=20, choices=Role)
     is_active = models.BooleanField(default=True)
     expires_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    joined_at = models.DateTimeField(null=True, default=timezone.now)
 
     class Meta:
         db_table = "organisations_membership"
@@ -222,7 +231,10 @@ class Invitation(Tenant):
 
 
 class SignInProvider(Tenant):
-    """The organisation's own identity provider (OpenID Connect). It vouches for people here and nowhere else."""
+    """The organisation's own identity provider (OpenID Connect). It vouches for people here and nowhere else.
+
+    A row without `client_id` is prepared only: its number is part of the redirect address, which has to be registered at the
+    identity provider before that one gives out a client id."""
 
     name = models.CharField(max_length=100)
     issuer = models.URLField(max_length=300)
@@ -238,11 +250,25 @@ class SignInProvider(Tenant):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_complete(self) -> bool:
+        return bool(self.client_id)
+
+    @property
+    def host(self) -> str:
+        """Where people are sent, as they see it in the address bar."""
+        parts = urlsplit(self.issuer)
+        name = normalised(parts.hostname or "")
+        return f"{name}:{parts.port}" if parts.port else name
+
 
 class SignInSubject(Tenant):
-    """Who somebody is at the organisation's identity provider: its lasting `subject`, never the e-mail address."""
+    """Who somebody is at an identity provider: its `issuer` and the lasting `subject` there, never the e-mail address.
+
+    A link stays with the issuer that it was made at: when the organisation names another one, it opens nothing."""
 
     provider = models.ForeignKey(SignInProvider, on_delete=models.CASCADE, db_constraint=False, related_name="subjects")
+    issuer = models.CharField(max_length=300, default="")
     subject = models.CharField(max_length=255)
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="subjects")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -250,12 +276,26 @@ class SignInSubject(Tenant):
     class Meta:
         db_table = "organisations_sign_in_subject"
         constraints = [
-            models.UniqueConstraint(fields=["organisation", "provider", "subject"], name="subject_once"),
-            models.UniqueConstraint(fields=["organisation", "membership"], name="one_subject_per_member"),
+            models.UniqueConstraint(fields=["organisation", "issuer", "subject"], name="subject_once"),
+            models.UniqueConstraint(fields=["organisation", "membership", "issuer"], name="one_subject_per_member"),
         ]
 
     def __str__(self) -> str:
         return self.subject
+
+
+class ConfirmedDomain(Tenant):
+    """An e-mail domain of which whoever runs Koppel has seen that it is this organisation's. A domain has one owner."""
+
+    domain = models.CharField(max_length=253, unique=True)
+    confirmed_by = models.TextField(default="")
+    confirmed_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "organisations_confirmed_domain"
+
+    def __str__(self) -> str:
+        return self.domain
 
 
 class PersonSession(models.Model):

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import secrets
+import time
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -18,6 +19,8 @@ from koppel.kit.secrets import Secret
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384")
 CLOCKS_APART_SECONDS = 60
+ATTEMPT_SECONDS = 30 * 60
+SUBJECT_CHARACTERS_MAX = 255
 NOT_A_CODE = "koppel-asks-whether-its-secret-is-known"
 
 
@@ -45,20 +48,38 @@ class Endpoints:
     authorization: str
     token: str
     keys: str
+    names_itself: bool
+    """The provider says that each of its answers carries `iss` (RFC 9207)."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What is kept in the session between going and coming back."""
+    """What is kept in the session between going and coming back. It is bound to the provider and to the issuer that this one
+    had then: an answer for another one is refused."""
 
     provider_id: int
+    issuer: str
     state: str
     nonce: str
     verifier: str
+    begun_at: float
 
     @classmethod
-    def new(cls, provider_id: int) -> "Attempt":
-        return cls(provider_id, *(secrets.token_urlsafe(32) for _ in range(3)))
+    def new(cls, provider_id: int, issuer: str) -> "Attempt":
+        state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
+        return cls(provider_id, issuer, state, nonce, verifier, time.time())
+
+    @property
+    def has_lapsed(self) -> bool:
+        return not 0 <= time.time() - self.begun_at <= ATTEMPT_SECONDS
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the provider sent the person back with. `issuer` None: it did not say who it is."""
+
+    code: str
+    issuer: str | None
 
 
 @dataclass(frozen=True)
@@ -75,7 +96,9 @@ async def discover(http: HttpClient, issuer: str) -> Endpoints:
     url = issuer.rstrip("/") + "/.well-known/openid-configuration"
     told = _json(await _send(http, "GET", url, {origin_of(url)}), "no_discovery")
     try:
-        found = Endpoints(told["issuer"], told["authorization_endpoint"], told["token_endpoint"], told["jwks_uri"])
+        names_itself = told.get("authorization_response_iss_parameter_supported") is True
+        addresses = (told["authorization_endpoint"], told["token_endpoint"], told["jwks_uri"])
+        found = Endpoints(told["issuer"], *addresses, names_itself)
         for one in (found.authorization, found.token, found.keys):
             origin_of(one)
         issuer_told = found.issuer.rstrip("/")
@@ -106,15 +129,26 @@ def address_to_go(endpoints: Endpoints, client: Client, attempt: Attempt) -> str
     return endpoints.authorization + separator + urlencode(asked)
 
 
-async def identity_behind(http: HttpClient, client: Client, attempt: Attempt, code: str) -> Identity:
-    """Exchange the code and check the ID token. Raises `ProviderRefused`."""
+async def identity_behind(http: HttpClient, client: Client, attempt: Attempt, answer: Answer) -> Identity:
+    """Exchange the code and check the ID token. Raises `ProviderRefused`, before the code goes anywhere when the answer is
+    another provider's."""
     endpoints = await discover(http, client.issuer)
-    answer = await _ask_for_tokens(http, endpoints, client, code, attempt.verifier)
-    told = _json(answer, "code_refused")
+    refuse_other_issuer(endpoints, answer)
+    tokens = await _ask_for_tokens(http, endpoints, client, answer.code, attempt.verifier)
+    told = _json(tokens, "code_refused")
     if not isinstance(told, dict) or not isinstance(told.get("id_token"), str):
         raise ProviderRefused("no_id_token")
     keys = _json(await _send(http, "GET", endpoints.keys, {origin_of(endpoints.keys)}), "no_keys")
     return checked(told["id_token"], keys, endpoints.issuer, client.client_id, attempt.nonce)
+
+
+def refuse_other_issuer(endpoints: Endpoints, answer: Answer) -> None:
+    """RFC 9207: an answer that names another issuer, or none where the provider says that it always names itself, is a mix-up
+    of two providers. Raises `ProviderRefused`."""
+    if answer.issuer is None and endpoints.names_itself:
+        raise ProviderRefused("unnamed_answer")
+    if answer.issuer is not None and answer.issuer != endpoints.issuer:
+        raise ProviderRefused("other_provider")
 
 
 async def knows_us(http: HttpClient, client: Client) -> None:
@@ -152,11 +186,16 @@ def checked(id_token: str, keys: Any, issuer: str, client_id: str, nonce: str) -
         raise ProviderRefused("token_refused", type(error).__name__) from None
     if not secrets.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
         raise ProviderRefused("other_nonce")
-    if isinstance(claims["aud"], list) and len(claims["aud"]) > 1 and claims.get("azp") != client_id:
+    has_several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
+    if claims.get("azp", None if has_several else client_id) != client_id:
         raise ProviderRefused("token_refused", "azp")
+    subject = claims["sub"]
+    if not isinstance(subject, str) or not 0 < len(subject) <= SUBJECT_CHARACTERS_MAX or "\0" in subject:
+        # A subject that is cut, or changed otherwise, could be somebody else's.
+        raise ProviderRefused("token_refused", "sub")
     is_proved = claims.get("email_verified") is True
     email = str(claims.get("email", "")) if is_proved else ""
-    return Identity(str(claims["sub"])[:255], email.replace("\0", ""), str(claims.get("name", "")).replace("\0", ""))
+    return Identity(subject, email.replace("\0", ""), str(claims.get("name", "")).replace("\0", ""))
 
 
 def _key_of(header: dict[str, Any], keys: Any) -> jwt.PyJWK:

@@ -15,6 +15,7 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.models import ApiToken, Division, DivisionMember, Membership, Organisation, User
 from koppel.organisations.policy import Actor, Permission, Role
 from koppel.organisations.sessions import end_sessions
+from koppel.organisations.signals import membership_began
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,18 @@ def access_of(membership: Membership) -> Access:
 def change_access(actor: Actor, membership_id: int, wanted: Access) -> Membership:
     """Role, divisions, and until when or whether the person may come in. Raises `Refused` with a sentence."""
     one, before = check_change(actor, membership_id, wanted)
+    was_live = one.is_live
     one.role, one.is_active, one.expires_at = wanted.role, wanted.is_active, wanted.until
-    one.save(update_fields=["role", "is_active", "expires_at"])
+    comes_back = one.is_live and not was_live
+    if comes_back:
+        # By our word alone: until the person acts, this must not be where their next sign-in leads.
+        one.joined_at = None
+    one.save(update_fields=["role", "is_active", "expires_at", "joined_at"])
     divisions = set_divisions(one, wanted.divisions)
     if not one.is_live:
         shut_out(one)
+    if comes_back:
+        membership_began.send(Membership, membership=one)
     after = Access(wanted.role, wanted.is_active, wanted.until, divisions)
     if after != before:
         _record(actor, one, "person.changed", before=_told(before), after=_told(after))

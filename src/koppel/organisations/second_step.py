@@ -1,11 +1,12 @@
 """The second step at sign-in, and what an organisation asks of it."""
 
 from allauth.mfa.models import Authenticator
+from django.db.models import F
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
-from koppel.kit.tenancy import installation_scope
 from koppel.organisations.errors import Refused
+from koppel.organisations.memberships import works_elsewhere
 from koppel.organisations.models import Membership
 from koppel.organisations.policy import Actor, Permission
 
@@ -22,7 +23,7 @@ def lacks_second_step(membership: Membership) -> bool:
     acts without a session of its own; within the installation's scope."""
     if not membership.organisation.requires_second_step or has_second_step(membership.user_id):
         return False
-    return not membership.subjects.filter(provider__is_active=True).exists()
+    return not membership.subjects.filter(provider__is_active=True, issuer=F("provider__issuer")).exists()
 
 
 def names_of(user_id: int) -> list[str]:
@@ -40,9 +41,7 @@ def reset(actor: Actor, person: Membership) -> None:
     """Remove everything that somebody set up. Raises `Refused` for who works for other organisations too, or operates the
     installation: theirs is not ours to weaken."""
     actor.require(Permission.PEOPLE)
-    with installation_scope("second step reset"):
-        elsewhere = Membership.objects.filter(user_id=person.user_id, is_active=True).exclude(pk=person.pk).exists()
-    if elsewhere or person.user.is_operator:
+    if works_elsewhere(person) or person.user.is_operator:
         raise Refused(
             _("This person works elsewhere too or operates this installation, so only they themselves can change this.")
         )

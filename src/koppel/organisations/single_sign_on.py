@@ -1,8 +1,8 @@
 """Sign-in through the organisation's own identity provider.
 
 The provider vouches for people of its organisation and for nothing else: the session that it opens acts in that organisation
-only, and cannot touch what proves the person elsewhere (password, second step). Somebody is known by the provider's lasting
-subject; an address counts once, to link them, and only when the provider says that it is proved."""
+only, and cannot touch what proves the person elsewhere (password, second step). Each provider has a redirect address of its
+own, so that an answer for one is never taken for another's. Whom an answer signs in: `sign_in_links`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,25 +10,23 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.contrib.auth.hashers import make_password
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from koppel.audit.models import ActorKind, Door
 from koppel.audit.services import AuditActor, record
 from koppel.kit import http
+from koppel.kit.email_domains import domain_of
 from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations import invitations, oidc
+from koppel.organisations import domains, oidc
 from koppel.organisations.errors import Refused
-from koppel.organisations.models import Invitation, Organisation, SignInProvider, SignInSubject, User
-from koppel.organisations.oidc import Attempt, Client, Identity, ProviderRefused
+from koppel.organisations.models import SignInProvider
+from koppel.organisations.oidc import Answer, Attempt, Client, Identity, ProviderRefused
 from koppel.organisations.policy import Actor, Permission
 from koppel.organisations.sealing import provider_place, seal, unseal
 from koppel.organisations.sessions import end_vouched_sessions
-from koppel.organisations.sign_in import live_memberships
 
 SENTENCES = {
     "no_discovery": lambda: _(
@@ -44,7 +42,22 @@ SENTENCES = {
     "no_id_token": lambda: _("The identity provider sent no proof of who you are."),
     "token_refused": lambda: _("The identity provider's proof does not hold. Please try again."),
     "other_nonce": lambda: _("The identity provider's proof belongs to another sign-in. Please try again."),
+    "other_provider": lambda: _(
+        "This answer belongs to a sign-in at another identity provider, so nobody was signed in. Please begin again."
+    ),
+    "unnamed_answer": lambda: _(
+        "The identity provider's answer does not say whose it is, although the provider announces that. Please try again."
+    ),
+    "lapsed": lambda: _("That sign-in took too long. Please try again."),
 }
+
+
+class AnswerRefused(Refused):
+    """An identity provider's answer that opens nothing. `code` is a word of `SENTENCES`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(SENTENCES[code]())
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -61,14 +74,26 @@ def sentence_of(refusal: ProviderRefused) -> str:
     return SENTENCES[refusal.code]()
 
 
-def redirect_uri() -> str:
-    """To be registered at the provider."""
-    return settings.PUBLIC_URL + reverse("sign_in_callback")
+def redirect_uri(one: SignInProvider) -> str:
+    """To be registered at the provider. No other provider's answers are accepted there."""
+    return settings.PUBLIC_URL + reverse("sign_in_callback", args=[one.pk])
 
 
 def provider_of(organisation_id: int) -> SignInProvider | None:
     """Within the organisation's scope."""
     return SignInProvider.objects.filter(organisation_id=organisation_id).first()
+
+
+def prepare(actor: Actor) -> SignInProvider:
+    """A provider of which nothing is known yet, so that its redirect address can be registered before the form is filled in."""
+    actor.require(Permission.ORGANISATION)
+    empty = seal(b"", provider_place(actor.organisation_id))
+    one, is_new = SignInProvider.objects.get_or_create(
+        organisation_id=actor.organisation_id, defaults={"client_secret": empty}
+    )
+    if is_new:
+        _record(actor, one, "sign_in_provider.prepared")
+    return one
 
 
 def configure(actor: Actor, wanted: Configured) -> SignInProvider:
@@ -78,17 +103,15 @@ def configure(actor: Actor, wanted: Configured) -> SignInProvider:
     issuer = wanted.issuer.strip().rstrip("/")
     _refuse_address(issuer)
     name, client_id = wanted.name.strip()[:100], wanted.client_id.strip()[:300]
-    if not name or not client_id or not (wanted.client_secret or before):
+    if not name or not client_id or not (wanted.client_secret or (before and before.is_complete)):
         raise Refused(_("Name, address, client id and secret are needed."))
     one = before or SignInProvider(organisation_id=actor.organisation_id)
-    moved = before is not None and before.issuer != issuer
+    moved = before is not None and before.is_complete and before.issuer != issuer
     one.name, one.issuer, one.client_id, one.is_active = name, issuer, client_id, False
     if wanted.client_secret:
         one.client_secret = seal(wanted.client_secret.encode(), provider_place(actor.organisation_id))
     one.save()
-    if moved:
-        # Another provider's subjects are other people, whatever they are called.
-        SignInSubject.objects.filter(organisation_id=actor.organisation_id, provider=one).delete()
+    # Links stay with the issuer that they were made at: another provider's subjects are other people.
     ended = {"sessions_ended": end_vouched_sessions(actor.organisation_id)} if moved else {}
     _record(actor, one, "sign_in_provider.changed", after={"issuer": issuer, "client_id": client_id}, **ended)
     return one
@@ -99,7 +122,7 @@ def test(actor: Actor) -> None:
     actor.require(Permission.ORGANISATION)
     with organisation_scope(actor.organisation_id):
         one = provider_of(actor.organisation_id)
-    if one is None:
+    if one is None or not one.is_complete:
         raise Refused(_("Fill in the identity provider first."))
     client = client_of(one)
     try:
@@ -126,7 +149,8 @@ def switch_off(actor: Actor) -> int:
 
 def active_provider(provider_id: int) -> SignInProvider | None:
     with installation_scope("sign-in"):
-        return SignInProvider.objects.filter(pk=provider_id, is_active=True).first()
+        own = SignInProvider.objects.filter(pk=provider_id, is_active=True)
+        return own.select_related("organisation").first()
 
 
 @contextmanager
@@ -142,18 +166,18 @@ def switched_on(one: SignInProvider) -> Iterator[None]:
 
 
 def provider_for(email: str) -> SignInProvider | None:
-    """The provider of the organisation whose rule names this address's domain. Tells nothing about the person."""
-    domain = email.rpartition("@")[2].strip().lower()
-    if not domain:
+    """The provider of the organisation that this address's domain belongs to. Tells nothing about the person."""
+    organisation_id = domains.organisation_of(domain_of(email))
+    if organisation_id is None:
         return None
     with installation_scope("sign-in"):
-        found = Organisation.objects.filter(email_domains__contains=[domain]).values_list("pk", flat=True)
-        return SignInProvider.objects.filter(organisation_id__in=list(found), is_active=True).order_by("pk").first()
+        own = SignInProvider.objects.filter(organisation_id=organisation_id, is_active=True)
+        return own.select_related("organisation").first()
 
 
 def client_of(one: SignInProvider) -> Client:
     secret = Secret(unseal(bytes(one.client_secret), provider_place(one.organisation_id)).decode())
-    return Client(one.issuer, one.client_id, secret, redirect_uri())
+    return Client(one.issuer, one.client_id, secret, redirect_uri(one))
 
 
 def go(one: SignInProvider, attempt: Attempt) -> str:
@@ -166,69 +190,29 @@ def go(one: SignInProvider, attempt: Attempt) -> str:
     return oidc.address_to_go(endpoints, client, attempt)
 
 
-def come_back(one: SignInProvider, attempt: Attempt, code: str, from_address: str) -> User:
-    """Who signed in, as a live member of the provider's organisation. Raises `Refused` with what stands in the way."""
+def identity_of(one: SignInProvider, attempt: Attempt, answer: Answer) -> Identity:
+    """Whom the provider signed in. Raises `AnswerRefused` with what stands in the way."""
+    if attempt.provider_id != one.pk or attempt.issuer != one.issuer:
+        raise AnswerRefused("other_provider")
+    if attempt.has_lapsed:
+        raise AnswerRefused("lapsed")
+    if not answer.code:
+        raise AnswerRefused("code_refused")
     client = client_of(one)
     try:
-        identity = http.run(lambda session: oidc.identity_behind(session, client, attempt, code))
+        return http.run(lambda session: oidc.identity_behind(session, client, attempt, answer))
     except ProviderRefused as refusal:
-        raise Refused(sentence_of(refusal)) from None
-    return admit(one, identity, from_address)
+        raise AnswerRefused(refusal.code) from None
 
 
-def admit(one: SignInProvider, identity: Identity, from_address: str) -> User:
-    """The member whom this identity is, linked at the first time. Raises `Refused`."""
-    with organisation_scope(one.organisation_id):
-        return _known(one, identity) or _first_time(one, identity, from_address)
-
-
-def _known(one: SignInProvider, identity: Identity) -> User | None:
-    known = SignInSubject.objects.filter(provider=one, subject=identity.subject).first()
-    if known is None:
-        return None
-    membership = live_memberships().filter(pk=known.membership_id).first()
-    if membership is None:
-        raise Refused(_("Your access to this organisation has ended."))
-    return membership.user
-
-
-def _first_time(one: SignInProvider, identity: Identity, from_address: str) -> User:
-    if not identity.email:
-        raise Refused(
-            _("Your identity provider does not say that your e-mail address is proved, so you cannot be recognised.")
-        )
-    # First sign-ins of an organisation go one after the other: a second tab finds the person linked by the first.
-    SignInProvider.objects.select_for_update().get(pk=one.pk)
-    return _known(one, identity) or _link(one, identity, from_address)
-
-
-def _link(one: SignInProvider, identity: Identity, from_address: str) -> User:
-    open_ones = invitations.open_invitations(one.organisation_id).select_related("invited_by__user", "organisation")
-    # Before members are looked at: who accepts by the link of the mail at this instant is a member when the lock is ours.
-    asked = open_ones.select_for_update(of=("self",)).filter(email__iexact=identity.email).first()
-    linked = SignInSubject.objects.filter(organisation_id=one.organisation_id).values("membership_id")
-    own = live_memberships().filter(organisation_id=one.organisation_id, user__email__iexact=identity.email)
-    membership = own.exclude(pk__in=linked).first()
-    if membership is None:
-        if asked is None or asked.has_lapsed or own.exists() or not invitations.still_holds(asked):
-            raise Refused(_("You are not a member of this organisation. Ask an Administrator to invite you."))
-        if refusal := invitations.refusal_of(asked):
-            raise Refused(refusal)
-        membership = invitations.join(asked, _invited(asked, identity), from_address)
-    SignInSubject.objects.create(
-        organisation_id=one.organisation_id, provider=one, subject=identity.subject, membership=membership
-    )
-    who = AuditActor(ActorKind.PERSON, membership.user_id, str(membership.user), from_address, Door.SCREEN)
-    subject = ("person", membership.pk, str(membership.user))
-    record(one.organisation_id, who, "person.linked", subject=subject, details={"provider": one.name})
-    return membership.user
-
-
-def _invited(asked: Invitation, identity: Identity) -> User:
-    """The account of who is invited, made when there is none: once, also when two organisations make it at one instant."""
-    name = (identity.name or asked.name or asked.email)[:200]
-    fresh = {"email": asked.email, "name": name, "language": asked.language, "password": make_password(None)}
-    return User.objects.get_or_create(email__iexact=asked.email, defaults=fresh)[0]
+def note_refused(provider_ids: set[int], reason: str, who: AuditActor) -> None:
+    """An answer that opened nothing, in the trail of the organisations whose identity providers it concerns."""
+    with installation_scope("sign-in refused"):
+        concerned = list(SignInProvider.objects.filter(pk__in=provider_ids))
+    for one in concerned:
+        with organisation_scope(one.organisation_id):
+            subject = ("sign_in_provider", one.pk, one.name)
+            record(one.organisation_id, who, "sign_in.refused", subject=subject, details={"reason": reason})
 
 
 def _refuse_address(issuer: str) -> None:

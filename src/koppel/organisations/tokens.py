@@ -15,10 +15,10 @@ from koppel.audit.services import record
 from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import installation_scope
 from koppel.organisations.errors import Refused
+from koppel.organisations.memberships import live_memberships
 from koppel.organisations.models import ApiToken, Membership
 from koppel.organisations.policy import Actor, Permission, Role, lesser
 from koppel.organisations.second_step import lacks_second_step
-from koppel.organisations.sign_in import live_memberships
 
 PREFIX = "koppel_"
 DAYS = (30, 90, 180, 365)

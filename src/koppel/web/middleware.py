@@ -46,7 +46,8 @@ class LanguageMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        chosen = getattr(request.user, "language", "") or translation.get_language_from_request(request)
+        preferred = request.session.get("language", "") or getattr(request.user, "language", "")
+        chosen = preferred or translation.get_language_from_request(request)
         with translation.override(chosen):
             request.LANGUAGE_CODE = chosen
             response = self.get_response(request)

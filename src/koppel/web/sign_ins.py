@@ -27,9 +27,11 @@ def _signed_in(request: HttpRequest | None = None, user: User | None = None, **_
         return
     if not request.session.session_key:
         request.session.save()
-    known_browsers.remember(request, user.pk)
     session, address = request.session, address_of(request)
     vouched_by = session.get("vouched_by")
+    if vouched_by is None:
+        # By the person's own proof: a provider must not let its browsers guess the password in peace.
+        known_browsers.remember(request, user.pk)
     actor = actor_of(user.pk, session.get("organisation"), address, Door.SCREEN, vouched_by=vouched_by)
     if actor is not None:
         # Said once: a membership that comes later must not move who is signed in already.

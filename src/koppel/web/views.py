@@ -13,6 +13,7 @@ from django.utils.translation import check_for_language
 from django.views import defaults
 from django.views.decorators.http import require_POST
 
+from koppel.organisations.memberships import is_used_elsewhere
 from koppel.organisations.services import remember_language
 from koppel.web.doors import MemberRequest, public
 from koppel.web.issues import page_of as issues_of
@@ -42,7 +43,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 @public
 @require_POST
 def choose_language(request: HttpRequest) -> HttpResponse:
-    """Remember the language in this browser and, when signed in, with the person."""
+    """Remember the language in this browser and, when signed in, with the person. A session that an identity provider opened
+    has its own choice where the person works elsewhere too: how they read there is not this provider's to say."""
     target = request.POST.get("next", "/")
     if not url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}):
         target = "/"
@@ -51,7 +53,11 @@ def choose_language(request: HttpRequest) -> HttpResponse:
     if language in dict(settings.LANGUAGES) and check_for_language(language):
         response.set_cookie(settings.LANGUAGE_COOKIE_NAME, language, max_age=365 * 24 * 3600, samesite="Lax")
         if request.user.is_authenticated:
-            remember_language(request.user.pk, language)
+            vouched_by = request.session.get("vouched_by")
+            if vouched_by is None or not is_used_elsewhere(request.user.pk, vouched_by):
+                remember_language(request.user.pk, language)
+            else:
+                request.session["language"] = language
     return response
 
 

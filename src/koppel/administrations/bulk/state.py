@@ -8,8 +8,8 @@ from django.db import connection
 
 from koppel.administrations.bulk.acts import Values, Verdict
 from koppel.administrations.models import Administration, Assignment
+from koppel.organisations.memberships import live_memberships
 from koppel.organisations.models import Division, Template
-from koppel.organisations.sign_in import live_memberships
 
 COLUMN_TYPES = {
     "division_id": "bigint",

@@ -9,7 +9,7 @@ import typer
 from django.conf import settings
 
 from koppel.cli.doors import AsJson, operator_at_the_shell, print_json, print_one, print_rows, refusals
-from koppel.organisations import installing
+from koppel.organisations import domains, installing
 from koppel.organisations.installing import Link
 from koppel.organisations.invitations import Wanted
 from koppel.organisations.models import Invitation
@@ -75,6 +75,35 @@ def add_administrator(
         print_json({"organisation": organisation, **link_facts(installing.invitation_link(made))})
     else:
         tell_link(installing.invitation_link(made))
+
+
+@app.command("domains")
+def list_domains(as_json: AsJson = False) -> None:
+    """E-mail domains that organisations name, and which of them are confirmed: those lead to their identity provider."""
+    columns = ("domain", "organisation", "name", "confirmed_at", "is_used")
+    print_rows(domains.summaries(), columns, as_json=as_json)
+
+
+@app.command("confirm-domain")
+def confirm_domain(
+    organisation: Annotated[int, typer.Argument(help="Id; `koppel organisations list` has them.")],
+    domain: Annotated[str, typer.Argument(help="What follows the @ in its people's addresses, firm.example.")],
+    as_json: AsJson = False,
+) -> None:
+    """Let the sign-in page lead addresses of a domain to the organisation's identity provider. Make sure that it is theirs."""
+    with refusals():
+        confirmed = domains.confirm(operator_at_the_shell(), organisation, domain)
+    print_one({"domain": confirmed.domain, "organisation": organisation}, as_json=as_json)
+
+
+@app.command("withdraw-domain")
+def withdraw_domain(
+    domain: Annotated[str, typer.Argument(help="`koppel organisations domains` has them.")], as_json: AsJson = False
+) -> None:
+    """Take the confirmation of a domain back."""
+    with refusals():
+        withdrawn = domains.withdraw(operator_at_the_shell(), domain)
+    print_one({"domain": withdrawn, "confirmed": False}, as_json=as_json)
 
 
 def link_facts(link: Link) -> dict[str, object]:

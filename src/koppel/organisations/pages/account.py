@@ -11,7 +11,7 @@ from koppel.kit.confirmation import unconfirmed
 from koppel.organisations import second_step, sessions
 from koppel.organisations.pages import questions
 from koppel.organisations.pages.people import number
-from koppel.organisations.sign_in import choices_of
+from koppel.organisations.sign_in import choices_of, choose
 from koppel.web.doors import MemberRequest, moved_to, public
 
 
@@ -43,6 +43,8 @@ def organisations(request: MemberRequest) -> HttpResponse:
         wanted = number(request.POST.get("organisation"))
         if wanted and any(one.organisation_id == wanted for one in found):
             moved_to(request, wanted)
+            if "vouched_by" not in request.session:
+                choose(request.actor.user_id, wanted)
             return HttpResponseRedirect("/")
         messages.error(request, _("You do not belong to that organisation any more."))
     context = {"account_place": "organisations", "choices": found}

@@ -123,16 +123,23 @@ def _language(request: HttpRequest, invitation: Invitation) -> str:
 
 def _page(request: HttpRequest, token: str, invitation: Invitation, organisation: Organisation) -> HttpResponse:
     by = User.objects.get(pk=request.user.pk) if request.user.is_authenticated else None
+    is_vouched = by is not None and "vouched_by" in request.session
     context: dict[str, Any] = {
         "invitation": invitation,
         "organisation": organisation,
         "is_known": invitations.is_known(invitation.email),
         "is_other": by is not None and by.email.lower() != invitation.email.lower(),
+        "is_vouched": is_vouched,
         "name": request.POST.get("name", invitation.name),
         "refusal": invitations.refusal_of(invitation),
     }
     if context["refusal"]:
         return render(request, "organisations/invitation.html", context, status=403)
+    if is_vouched:
+        # An organisation's identity provider vouches for nobody outside it; the person accepts by their own proof.
+        return render(
+            request, "organisations/invitation.html", context, status=403 if request.method == "POST" else 200
+        )
     if request.method == "POST":
         try:
             return _join(request, token, by)

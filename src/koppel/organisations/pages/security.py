@@ -1,5 +1,6 @@
 """What the organisation asks of sign-in, its identity provider, its trail, and whom it lets look in."""
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -9,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from koppel.organisations import security, sessions, single_sign_on
+from koppel.organisations import domains, security, sessions, single_sign_on
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Organisation
 from koppel.organisations.pages.people import number
@@ -26,22 +27,25 @@ def rules(request: MemberRequest) -> HttpResponse:
     if request.method == "POST":
         form = request.POST
         try:
-            domains = security.domains_in(form.get("email_domains", ""))
+            names = security.domains_in(form.get("email_domains", ""))
             years = number(form.get("audit_years")) or 0
-            security.change_rules(request.actor, Rules(form.get("requires_second_step") == "1", domains, years))
+            security.change_rules(request.actor, Rules(form.get("requires_second_step") == "1", names, years))
             messages.success(request, _("Saved."))
         except Refused as refusal:
             messages.error(request, str(refusal))
         return _back()
     until = organisation.support_until
+    provider = single_sign_on.provider_of(organisation.pk)
     context = {
         "place": "security",
         "organisation": organisation,
         "years": security.AUDIT_YEARS,
-        "provider": single_sign_on.provider_of(organisation.pk),
+        "provider": provider,
+        "unconfirmed_domains": domains.unconfirmed(organisation),
         "vouched_sessions": sessions.vouched_sessions(organisation.pk),
         "is_vouched": "vouched_by" in request.session,
-        "redirect_uri": single_sign_on.redirect_uri(),
+        "redirect_uri": single_sign_on.redirect_uri(provider) if provider else "",
+        "sign_in_url": settings.PUBLIC_URL + reverse("sign_in_through", args=[provider.pk]) if provider else "",
         "support_hours": security.SUPPORT_HOURS,
         "support_is_open": until is not None and until > timezone.now(),
     }
@@ -50,7 +54,7 @@ def rules(request: MemberRequest) -> HttpResponse:
 
 @require_POST
 def provider(request: MemberRequest) -> HttpResponse:
-    """Store the identity provider, or switch it off."""
+    """Prepare the identity provider, store it, or switch it off."""
     request.actor.require(Permission.ORGANISATION)
     form = request.POST
     try:
@@ -62,6 +66,11 @@ def provider(request: MemberRequest) -> HttpResponse:
                 count,
             )
             messages.success(request, said % {"count": count})
+        elif form.get("act") == "prepare":
+            single_sign_on.prepare(request.actor)
+            messages.success(
+                request, _("Register the redirect address at your identity provider, then fill in the form.")
+            )
         else:
             fields = (form.get(key, "") for key in ("name", "issuer", "client_id", "client_secret"))
             single_sign_on.configure(request.actor, Configured(*fields))

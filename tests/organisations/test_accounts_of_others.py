@@ -1,0 +1,270 @@
+"""An account belongs to its person: what one firm, or its identity provider, says of somebody changes nothing for that person
+elsewhere, joins them to nothing, and is told to them."""
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import typer
+from allauth.mfa.models import Authenticator
+from django.core import mail
+from django.test import Client
+from django.utils import timezone
+
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.notifications import delivery
+from koppel.notifications.models import Notice
+from koppel.organisations import invitations, people
+from koppel.organisations.commands import people as commands
+from koppel.organisations.invitations import Wanted
+from koppel.organisations.models import Invitation, Membership, SignInSubject, User
+from koppel.organisations.policy import Actor, Role
+from tests.fixtures.people import PASSWORD, signed_in
+from tests.organisations.idp import Idp, configure, email_of, link, provider_id, running_idp, walk
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Idp]:
+    with running_idp() as idp:
+        yield idp
+
+
+@pytest.fixture
+def idp(running: Idp) -> Idp:
+    running.reset()
+    return running
+
+
+@pytest.fixture
+def eve(actor: Any) -> Actor:
+    """Administrator of the hostile firm, which is the older one: its number is the lower."""
+    return actor("administrator", name="Eve")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def ada(eve: Actor, actor: Any) -> Actor:
+    """Administrator of a firm of her own, the victim."""
+    return actor("administrator", name="Ada")  # type: ignore[no-any-return]
+
+
+def by_password(email: str, browser: Client | None = None) -> Client:
+    """Signed in with the password, in a new browser."""
+    client = browser or Client()
+    answer = client.post("/accounts/login/", {"login": email, "password": PASSWORD})
+    assert answer.status_code == 302, answer.content.decode()
+    return client
+
+
+def opens(client: Client) -> int:
+    """The organisation in which this browser acts."""
+    return int(client.get("/api/v1/me").json()["organisation"]["id"])
+
+
+def invited(boss: Actor, email: str, role: Role = Role.TEAM_LEADER, language: str = "en") -> str:
+    """The path of the link in the mail."""
+    with organisation_scope(boss.organisation_id):
+        made = invitations.invite(boss, Wanted(email, "", role, language=language))
+        return "/invitation/" + invitations.link_of(made).partition("/invitation/")[2]
+
+
+def memberships_of(person: Actor) -> set[int]:
+    with installation_scope("test"):
+        return set(Membership.objects.filter(user_id=person.user_id).values_list("organisation_id", flat=True))
+
+
+def notices_of(person: Actor) -> list[str]:
+    with organisation_scope(person.organisation_id):
+        own = Notice.objects.filter(membership_id=person.membership_id).exclude(event="new_sign_in")
+        return list(own.order_by("pk").values_list("event", flat=True))
+
+
+def test_a_provider_joins_nobody_who_has_an_account(eve: Actor, ada: Actor, idp: Idp) -> None:
+    """Eve invites Ada, and signs in at her own provider as Ada. Then Ada signs in with her password, as always."""
+    configure(eve, idp)
+    invited(eve, email_of(ada), language="nl")
+    idp.says(sub="ada", email=email_of(ada), email_verified=True, name="Ada")
+    answer = walk(eve)
+    assert answer.status_code == 403
+    assert answer.client.get("/api/v1/me").status_code == 401
+    answer.client.post("/language", {"language": "nl"})
+    assert memberships_of(ada) == {ada.organisation_id}
+    assert opens(by_password(email_of(ada))) == ada.organisation_id
+    assert User.objects.get(pk=ada.user_id).language == ""
+    with installation_scope("test"):
+        assert not SignInSubject.objects.exists()
+        assert Invitation.objects.get().accepted_at is None, "It is Ada's to accept."
+
+
+@pytest.mark.parametrize("spelling", [str.upper, str.title])
+def test_another_spelling_of_the_address_joins_nobody_either(eve: Actor, ada: Actor, idp: Idp, spelling: Any) -> None:
+    configure(eve, idp)
+    invited(eve, spelling(email_of(ada)))
+    idp.says(sub="ada", email=spelling(email_of(ada)), email_verified=True)
+    assert walk(eve).status_code == 403
+    assert memberships_of(ada) == {ada.organisation_id}
+    assert User.objects.filter(email__iexact=email_of(ada)).count() == 1
+
+
+def test_who_accepts_is_a_member_is_told_and_still_begins_at_home(eve: Actor, ada: Actor) -> None:
+    path = invited(eve, email_of(ada))
+    browser = by_password(email_of(ada))
+    browser.post(path)
+    assert memberships_of(ada) == {ada.organisation_id, eve.organisation_id}
+    assert opens(browser) == eve.organisation_id, "Accepted in this session."
+    assert notices_of(ada) == ["membership_began"], "Told where she works."
+    assert "a member of" in by_password(email_of(ada)).get("/notices/").content.decode()
+    assert opens(by_password(email_of(ada))) == ada.organisation_id
+
+
+def test_a_session_that_a_provider_opened_accepts_no_invitation(eve: Actor, ada: Actor, actor: Any, idp: Idp) -> None:
+    """Ada works for Eve too, and Eve's provider signs in whomever Eve wants."""
+    third = actor("administrator", name="Third")
+    by_password(email_of(ada)).post(invited(eve, email_of(ada)))
+    configure(eve, idp)
+    idp.says(sub="ada")
+    link(eve, ada)
+    vouched = walk(eve).client
+    path = invited(third, email_of(ada))
+    assert "cannot accept an invitation" in vouched.get(path).content.decode()
+    assert vouched.post(path).status_code == 403
+    assert third.organisation_id not in memberships_of(ada)
+
+
+def test_a_provider_makes_nobody_work_elsewhere(eve: Actor, ada: Actor, actor: Any, idp: Idp) -> None:
+    """Eve invites somebody before Ada does, and lets her provider make the account. The person knows nothing of it."""
+    configure(eve, idp)
+    email = "nieuw@example.test"
+    invited(eve, email)
+    idp.says(sub="nieuw", email=email, email_verified=True, name="Noor")
+    assert walk(eve).status_code == 302
+    user = User.objects.get(email=email)
+    path = invited(ada, email)
+    assert "You have an account as" in Client().get(path).content.decode()
+    user.set_password(PASSWORD)  # by the link that is mailed to the address
+    user.save()
+    by_password(email).post(path)
+    assert opens(by_password(email)) == ada.organisation_id
+    with organisation_scope(ada.organisation_id):
+        membership = Membership.objects.get(user=user)
+    Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={})
+    reset = f"/organisation/people/{membership.pk}/second-step"
+    assert "is removed" in signed_in(ada).post(reset, follow=True).content.decode()
+    Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={})
+    with organisation_scope(eve.organisation_id):
+        at_eve = Membership.objects.get(user=user)
+    reset = f"/organisation/people/{at_eve.pk}/second-step"
+    assert "works elsewhere" in signed_in(eve).post(reset, follow=True).content.decode()
+
+
+def test_access_that_a_firm_gives_back_leads_nobody_there(eve: Actor, ada: Actor) -> None:
+    """Ada once worked for Eve, and chose that firm last. Eve lets her in again without asking her."""
+    by_password(email_of(ada)).post(invited(eve, email_of(ada)))
+    by_password(email_of(ada)).post("/account/organisations/", {"organisation": eve.organisation_id})
+    assert opens(by_password(email_of(ada))) == eve.organisation_id
+    with organisation_scope(eve.organisation_id):
+        membership = Membership.objects.get(user_id=ada.user_id)
+        access = people.access_of(membership)
+        people.change_access(eve, membership.pk, people.Access(access.role, False, None, frozenset()))
+        people.change_access(eve, membership.pk, access)
+    assert opens(by_password(email_of(ada))) == ada.organisation_id
+    assert notices_of(ada) == ["membership_began", "membership_began"]
+
+
+def test_a_password_sign_in_opens_the_organisation_that_was_chosen_last(eve: Actor, ada: Actor, idp: Idp) -> None:
+    configure(ada, idp)
+    by_password(email_of(ada)).post(invited(eve, email_of(ada)))
+    browser = by_password(email_of(ada))
+    browser.post("/account/organisations/", {"organisation": eve.organisation_id})
+    assert opens(by_password(email_of(ada))) == eve.organisation_id
+    idp.says(sub="ada")
+    link(ada, ada)
+    assert opens(walk(ada).client) == ada.organisation_id
+    assert opens(by_password(email_of(ada))) == eve.organisation_id, "Single sign-on chooses for one session only."
+    browser.post("/account/organisations/", {"organisation": ada.organisation_id})
+    assert opens(by_password(email_of(ada))) == ada.organisation_id
+
+
+def test_a_choice_in_the_browser_moves_no_program_at_the_shell(eve: Actor, ada: Actor) -> None:
+    by_password(email_of(ada)).post(invited(eve, email_of(ada)))
+    by_password(email_of(ada)).post("/account/organisations/", {"organisation": eve.organisation_id})
+    with redirect_stdout(io.StringIO()) as printed:
+        words = ["list", "--as", email_of(ada), "--json"]
+        typer.main.get_command(commands.app).main(args=words, prog_name="koppel", standalone_mode=False)
+    assert [row["email"] for row in json.loads(printed.getvalue().splitlines()[-1])] == [email_of(ada)]
+
+
+def test_whoever_has_no_password_has_one_mailed_and_links_with_it(ada: Actor, idp: Idp) -> None:
+    """The provider made the account; then the firm moves to another one, where the person is not linked."""
+    configure(ada, idp)
+    email = "nieuw@example.test"
+    invited(ada, email)
+    idp.says(sub="nieuw", email=email, email_verified=True, name="Noor")
+    assert walk(ada).status_code == 302
+    Client().post("/accounts/password/reset/", {"email": email})
+    (message,) = [
+        message for message in mail.outbox if message.to == [email] and "/password/reset/key/" in message.body
+    ]
+    path = re.search(r"/accounts/password/reset/key/\S+", str(message.body))
+    assert path is not None
+    browser = Client()
+    form = browser.get(path[0]).headers["Location"]
+    browser.post(form, {"password1": "another horse battery", "password2": "another horse battery"})
+    answer = browser.post("/accounts/login/", {"login": email, "password": "another horse battery"})
+    assert answer.status_code == 302
+    idp.says(sub="another subject", email=email, email_verified=True)
+    assert walk(ada).status_code == 403
+    assert walk(ada, browser).headers["Location"] == f"/sign-in/{provider_id(ada)}/link"
+
+
+def test_the_organisation_that_was_joined_first_goes_before_the_lower_number(eve: Actor, ada: Actor) -> None:
+    assert eve.organisation_id < ada.organisation_id
+    with organisation_scope(eve.organisation_id):
+        Membership.objects.create(
+            organisation_id=eve.organisation_id, user_id=ada.user_id, role=Role.READER,
+            joined_at=timezone.now() + timedelta(minutes=1),
+        )  # fmt: skip
+    assert opens(by_password(email_of(ada))) == ada.organisation_id
+
+
+def test_a_provider_changes_nothing_that_holds_for_the_account_elsewhere(eve: Actor, ada: Actor, idp: Idp) -> None:
+    """Ada works for both and linked Eve's provider. Whoever signs in there as Ada speaks for Eve's firm only."""
+    by_password(email_of(ada)).post(invited(eve, email_of(ada)))
+    configure(eve, idp)
+    idp.says(sub="ada")
+    link(eve, ada)
+    vouched = walk(eve).client
+    vouched.post("/language", {"language": "nl"})
+    assert 'lang="nl"' in vouched.get("/").content.decode()
+    assert User.objects.get(pk=ada.user_id).language == ""
+    vouched.post("/account/organisations/", {"organisation": eve.organisation_id})
+    assert User.objects.get(pk=ada.user_id).last_organisation is None
+    assert "koppel_browser" not in vouched.cookies, "Its browser is not one in which Ada typed her password."
+
+
+def test_a_link_is_told_to_the_person_by_mail_and_on_screen(eve: Actor, ada: Actor, idp: Idp) -> None:
+    configure(ada, idp)
+    idp.says(sub="ada")
+    link(ada, ada)
+    assert notices_of(ada) == ["sign_in_linked"]
+    with organisation_scope(ada.organisation_id):
+        delivery.send_due(ada.organisation_id)
+    assert [(message.to, "may sign you in" in message.body) for message in mail.outbox] == [([email_of(ada)], True)]
+
+
+def test_the_link_page_takes_no_get_and_no_forged_post(ada: Actor, idp: Idp) -> None:
+    configure(ada, idp)
+    idp.says(sub="ada")
+    careful = Client(enforce_csrf_checks=True)
+    careful.force_login(User.objects.get(pk=ada.user_id))
+    page = f"/sign-in/{provider_id(ada)}/link"
+    assert careful.post(page).status_code == 403
+    plain = signed_in(ada)
+    walk(ada, plain)
+    plain.get(page)
+    with organisation_scope(ada.organisation_id):
+        assert not SignInSubject.objects.exists()

@@ -1,0 +1,250 @@
+"""Two firms, each with an identity provider of its own, one of them hostile: no answer of one is ever taken for the other's."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from koppel.audit.models import AuditEntry
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.models import Organisation, SignInProvider, SignInSubject
+from koppel.organisations.policy import Actor
+from tests.fixtures.people import signed_in
+from tests.organisations.identity_provider import CLIENT_ID
+from tests.organisations.idp import (
+    Idp,
+    begin,
+    bring,
+    configure,
+    email_of,
+    led_to,
+    link,
+    provider_id,
+    query_of,
+    running_idp,
+    walk,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def both_running() -> Iterator[tuple[Idp, Idp]]:
+    with running_idp() as honest, running_idp() as hostile:
+        yield honest, hostile
+
+
+@pytest.fixture
+def ada(actor: Any) -> Actor:
+    """Administrator of the honest firm, the victim."""
+    return actor("administrator", name="Ada")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def eve(actor: Any) -> Actor:
+    """Administrator of the hostile firm."""
+    return actor("administrator", name="Eve")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def honest(both_running: tuple[Idp, Idp], ada: Actor) -> Idp:
+    """Signs in Ada, to whom it is linked, and accepts the redirect address that was registered alone."""
+    idp = both_running[0]
+    idp.reset()
+    configure(ada, idp)
+    idp.says(sub="ada", email=email_of(ada), email_verified=True)
+    link(ada, ada)
+    idp.control(redirect_uris=[callback_of(ada)])
+    return idp
+
+
+@pytest.fixture
+def hostile(both_running: tuple[Idp, Idp], honest: Idp, eve: Actor) -> Idp:
+    idp = both_running[1]
+    idp.reset()
+    configure(eve, idp)
+    idp.says(sub="eve", email=email_of(eve), email_verified=True)
+    link(eve, eve)
+    return idp
+
+
+def callback_of(boss: Actor) -> str:
+    return f"{settings.PUBLIC_URL}/sign-in/{provider_id(boss)}/callback"
+
+
+def sends_on_to(hostile: Idp, honest: Idp, stolen: dict[str, str], redirect_uri: str) -> None:
+    """The hostile sign-in page leads the browser to the honest one, for a sign-in that the attacker began there."""
+    wanted = {
+        "response_type": "code", "client_id": CLIENT_ID, "redirect_uri": redirect_uri, "scope": "openid email",
+        "nonce": stolen["nonce"], "code_challenge": stolen["code_challenge"], "code_challenge_method": "S256",
+    }  # fmt: skip
+    hostile.control(leads_to=f"{honest.issuer}/authorize?{urlencode(wanted)}")
+
+
+def who_is(client: Client) -> Any:
+    answer = client.get("/api/v1/me")
+    return answer.json()["name"] if answer.status_code == 200 else None
+
+
+def refusals_of(boss: Actor) -> list[str]:
+    with organisation_scope(boss.organisation_id):
+        entries = AuditEntry.objects.filter(act="sign_in.refused").order_by("pk")
+        return [entry.details["reason"] for entry in entries]
+
+
+@pytest.mark.parametrize("announces", [True, False])
+def test_an_answer_of_the_honest_provider_never_reaches_the_hostile_one(
+    ada: Actor, eve: Actor, honest: Idp, hostile: Idp, announces: bool
+) -> None:
+    """The mix-up: Ada follows a genuine link to Eve's provider, which leads her on to her own one."""
+    honest.control(announces=announces)
+    attacker, victim = Client(), Client()
+    stolen = query_of(begin(ada, attacker))
+    sends_on_to(hostile, honest, stolen, callback_of(ada))
+    before = hostile.received()
+    answer = led_to(led_to(begin(eve, victim)))
+    assert "code" in query_of(answer)
+    assert bring(victim, answer).status_code == 403
+    assert hostile.received() == before, "The code goes nowhere."
+    assert refusals_of(ada) == refusals_of(eve) == ["other_provider"], "Both firms read of it."
+    assert (who_is(victim), who_is(attacker)) == (None, None)
+
+
+def test_the_honest_provider_knows_no_redirect_address_of_the_hostile_one(
+    ada: Actor, eve: Actor, honest: Idp, hostile: Idp
+) -> None:
+    stolen = query_of(begin(ada, Client()))
+    sends_on_to(hostile, honest, stolen, callback_of(eve))
+    onward = led_to(begin(eve, Client()))
+    with pytest.raises(AssertionError, match="redirect_uri_mismatch"):
+        led_to(onward)
+
+
+@pytest.mark.parametrize("names_itself", [True, False])
+def test_a_code_of_the_honest_provider_is_not_redeemed_at_the_hostile_one(
+    ada: Actor, eve: Actor, honest: Idp, hostile: Idp, names_itself: bool
+) -> None:
+    """A careless Administrator registered both addresses at the honest provider: `iss` still tells, where it is sent."""
+    honest.control(announces=names_itself, redirect_uris=None)
+    hostile.control(announces=True)
+    victim = Client()
+    sends_on_to(hostile, honest, query_of(begin(ada, Client())), callback_of(eve))
+    before = hostile.received()
+    assert bring(victim, led_to(led_to(begin(eve, victim)))).status_code == 403
+    assert hostile.received() == before
+    assert refusals_of(eve) == ["other_provider" if names_itself else "unnamed_answer"]
+
+
+def test_an_answer_of_the_hostile_provider_opens_nothing_at_the_honest_one(
+    ada: Actor, eve: Actor, honest: Idp, hostile: Idp
+) -> None:
+    """The other direction: what began at Ada's provider is answered by Eve's, with Ada's subject."""
+    hostile.says(sub="ada", email=email_of(ada), email_verified=True)
+    browser = Client()
+    genuine = query_of(begin(ada, browser))
+    forged = led_to(f"{hostile.issuer}/authorize?{urlencode(genuine)}")
+    before = honest.received()
+    assert bring(browser, forged).status_code == 403
+    assert [code for code in honest.received() if code not in before] == [query_of(forged)["code"]]
+    assert refusals_of(ada) == ["code_refused"]
+    assert who_is(browser) is None
+
+
+def test_a_code_injected_at_the_other_providers_address_is_refused(
+    ada: Actor, eve: Actor, honest: Idp, hostile: Idp
+) -> None:
+    browser = Client()
+    answer = query_of(led_to(begin(ada, browser)))
+    before = honest.received(), hostile.received()
+    assert bring(browser, f"/sign-in/{provider_id(eve)}/callback?{urlencode(answer)}").status_code == 403
+    assert (honest.received(), hostile.received()) == before
+    assert refusals_of(ada) == refusals_of(eve) == ["other_provider"]
+    again = bring(browser, f"/sign-in/{provider_id(ada)}/callback?{urlencode(answer)}")
+    assert (again.status_code, who_is(browser)) == (400, None), "The attempt was used up."
+
+
+def test_an_answer_that_another_browser_got_opens_nothing(ada: Actor, honest: Idp) -> None:
+    attacker, victim = Client(), Client()
+    answer = led_to(begin(ada, victim))
+    begin(ada, attacker)
+    assert (bring(attacker, answer).status_code, who_is(attacker)) == (400, None)
+    stolen = {**query_of(answer), "state": query_of(begin(ada, attacker))["state"]}
+    assert bring(attacker, f"/sign-in/{provider_id(ada)}/callback?{urlencode(stolen)}").status_code == 403
+    assert who_is(attacker) is None
+
+
+@pytest.mark.parametrize("fault", ["no iss", "other iss", "empty iss"])
+def test_an_announced_iss_must_be_there_and_be_the_providers_own(ada: Actor, honest: Idp, fault: str) -> None:
+    honest.control(announces=True)
+    assert walk(ada).status_code == 302
+    honest.control(fault=fault)
+    before = honest.received()
+    answer = walk(ada)
+    assert (answer.status_code, who_is(answer.client)) == (403, None)
+    assert honest.received() == before
+    assert refusals_of(ada) == ["unnamed_answer" if fault == "no iss" else "other_provider"]
+
+
+def test_an_iss_that_nobody_announced_is_compared_all_the_same(ada: Actor, honest: Idp) -> None:
+    honest.control(fault="other iss")
+    assert walk(ada).status_code == 403
+    assert refusals_of(ada) == ["other_provider"]
+
+
+def test_two_iss_in_one_answer_are_refused(ada: Actor, honest: Idp) -> None:
+    honest.control(announces=True)
+    browser = Client()
+    answer = led_to(begin(ada, browser))
+    assert bring(browser, f"{answer}&iss=https://login.elsewhere.test").status_code == 403
+    browser = Client()
+    answer = led_to(begin(ada, browser)).replace("iss=", "iss=https://login.elsewhere.test&iss=")
+    assert bring(browser, answer).status_code == 403
+
+
+def test_the_same_subject_at_two_issuers_is_two_people(ada: Actor, eve: Actor, honest: Idp, hostile: Idp) -> None:
+    hostile.says(sub="ada", email=email_of(ada), email_verified=True)
+    assert walk(eve).status_code == 403
+    assert who_is(walk(ada).client) == "Ada"
+
+
+def test_links_belong_to_the_issuer_at_which_they_were_made(
+    ada: Actor, honest: Idp, both_running: tuple[Idp, Idp]
+) -> None:
+    """The firm names another provider, in which the same subject is somebody else; later it comes back to the first."""
+    other = both_running[1]
+    other.reset()
+    other.says(sub="ada", email=email_of(ada), email_verified=True)
+    configure(ada, other)
+    answer = walk(ada)
+    assert (answer.status_code, who_is(answer.client)) == (403, None)
+    link(ada, ada)
+    assert who_is(walk(ada).client) == "Ada"
+    configure(ada, honest)
+    assert who_is(walk(ada).client) == "Ada"
+    with organisation_scope(ada.organisation_id):
+        assert {row.issuer for row in SignInSubject.objects.all()} == {honest.issuer, other.issuer}
+
+
+def test_an_attempt_does_not_outlive_the_issuer_that_it_began_at(
+    ada: Actor, honest: Idp, both_running: tuple[Idp, Idp]
+) -> None:
+    browser = Client()
+    answer = led_to(begin(ada, browser))
+    both_running[1].reset()
+    configure(ada, both_running[1])
+    assert (bring(browser, answer).status_code, who_is(browser)) == (403, None)
+    assert refusals_of(ada) == ["other_provider"]
+
+
+def test_no_page_leaves_for_a_provider_without_the_persons_own_click(ada: Actor, honest: Idp) -> None:
+    for address in (f"/sign-in/{provider_id(ada)}/", "/sign-in/"):
+        assert Client().get(address).status_code == 200
+    with organisation_scope(ada.organisation_id):
+        assert SignInProvider.objects.get().is_active
+        Organisation.objects.update(email_domains=["example.test"])
+    page = Client().post("/sign-in/", {"email": email_of(ada)})
+    assert (page.status_code, honest.issuer.removeprefix("http://") in page.content.decode()) == (200, True)
+    assert (
+        signed_in(ada).get(f"/sign-in/{provider_id(ada)}/link").headers["Location"] == f"/sign-in/{provider_id(ada)}/"
+    )
