@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import psycopg
 
+from koppel.books.sql_rights import excess_rights, other_databases, reader_roles, remedies
 from koppel.cli.environment import require_reachable
 from koppel.cli.errors import Refusal
 from koppel.cli.finding import Finding, advice
@@ -25,7 +26,7 @@ def findings(web_port: int) -> list[Finding]:
     if found[0].is_well:
         found += [*_roles(), _migrations()]
     if found[-1].is_well and found[-1].topic == "migrations":
-        found += _organisations()
+        found += [*_organisations(), *_sql_readers()]
     return [
         *found,
         _vault_keys(database_answers=found[0].is_well),
@@ -107,6 +108,28 @@ def _organisations() -> Iterator[Finding]:
         if not one.administrators and not one.invited:
             again = command(f"organisations add-administrator {one.id} --email you@firm.example", home)
             yield advice("organisations", f"{one.name} has no Administrator who may sign in: {again}")
+
+
+def _sql_readers() -> Iterator[Finding]:
+    """Nothing without readers. Looked at: what PUBLIC and each reader may do in this database (connect, temporary tables,
+    schemas, objects in `public`), and into which other databases of the server everybody may connect."""
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        roles = reader_roles(connection)
+        if not roles:
+            return
+        rights = excess_rights(connection, connection.info.user)
+        others = other_databases(connection)
+    if rights:
+        sentences = "; ".join(one.sentence for one in rights)
+        text = f"{sentences}. As superuser or owner of the database run: {remedies(rights)}."
+        yield Finding("sql readers", False, text)
+    else:
+        yield Finding("sql readers", True, f"SQL readers: {len(roles)}; none may do more than read the books.")
+    if others:
+        revoke = f"REVOKE CONNECT ON DATABASE {', '.join(others)} FROM PUBLIC"
+        yield advice(
+            "sql readers", f"They may connect to other databases of the server as well, as everybody may: {revoke}."
+        )
 
 
 def _vault_keys(*, database_answers: bool) -> Finding:
