@@ -15,6 +15,7 @@ from koppel.cli.preparation import pending_migrations
 from koppel.cli.reach import addresses, mail
 from koppel.kit.embedded_postgres import is_free
 from koppel.kit.secrets import Keyring
+from koppel.web.built import shortcomings
 
 POSTGRES_VERSION_MIN = 150000
 SECRET_KEY_CHARACTERS_MIN = 50
@@ -34,6 +35,7 @@ def findings(web_port: int) -> list[Finding]:
         *addresses(web_port),
         mail(),
         _web_port(web_port),
+        *_built(),
     ]
 
 
@@ -178,6 +180,13 @@ def _secret_key() -> Finding:
             f"KOPPEL_SECRET_KEY has {length} characters; use at least {SECRET_KEY_CHARACTERS_MIN} random ones.",
         )
     return Finding("secret key", True, "KOPPEL_SECRET_KEY is long enough.")
+
+
+def _built() -> Iterator[Finding]:
+    from koppel.web.static_files import outdated_groups  # noqa: PLC0415 - needs configured settings
+
+    for sentence in shortcomings(outdated_groups()):
+        yield advice("installation", sentence)
 
 
 def _web_port(port: int) -> Finding:

@@ -2,10 +2,15 @@
 
 import os
 
+import structlog
 from django.core.wsgi import get_wsgi_application
 
 from koppel.kit import logging
+from koppel.web.built import shortcomings
+from koppel.web.static_files import outdated_groups
 
 logging.configure()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koppel.settings")
 application = get_wsgi_application()
+for sentence in shortcomings(outdated_groups()):
+    structlog.get_logger(__name__).warning("not_built", text=sentence)
