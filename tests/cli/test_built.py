@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,8 +117,9 @@ def test_a_wheel_brings_compiled_texts_and_collected_files(wheel: Path) -> None:
 
 
 def test_an_installed_wheel_runs_in_a_tree_that_it_does_not_write(
-    wheel: Path, clean_database: None, free_port: int, tmp_path: Path
+    wheel: Path, actor: Any, free_port: int, tmp_path: Path
 ) -> None:
+    actor("administrator")
     code = tmp_path / "site"
     with zipfile.ZipFile(wheel) as parts:
         parts.extractall(code)
@@ -126,7 +128,7 @@ def test_an_installed_wheel_runs_in_a_tree_that_it_does_not_write(
     before = files(code)
     with running(code, "up", "--data-dir", str(tmp_path / "data"), port=free_port) as site:
         addresses = site.static_addresses()
-        assert len(addresses) >= 5
+        assert len(addresses) > 5
         for address in addresses:
             assert HASHED.search(address), address
             answer = site.get(address)
