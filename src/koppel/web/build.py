@@ -13,7 +13,7 @@ from pathlib import Path
 
 import django
 
-from koppel.web.built import COLLECTED, SOURCE, digests, is_built, record, recorded_digests
+from koppel.web.built import COLLECTED, SOURCE, is_built, record, recorded_digests
 from koppel.web.translations import compile_all
 
 
@@ -25,9 +25,9 @@ def build() -> None:
 
 
 def _collect_if_outdated() -> None:
-    from koppel.web.static_files import sources  # noqa: PLC0415 - needs configured settings
+    from koppel.web.static_files import current_digests  # noqa: PLC0415 - needs configured settings
 
-    current = digests((name, storage.open(path).read()) for name, storage, path in sources())
+    current = current_digests()
     if recorded_digests() == current and is_built():
         return
     fresh, old = (COLLECTED.with_name(f"{COLLECTED.name}.{suffix}.tmp") for suffix in ("new", "old"))
@@ -43,14 +43,13 @@ def _collect_if_outdated() -> None:
 
 def _collect(folder: Path) -> None:
     """Raises `ValueError` when a file refers to one that does not exist."""
-    from koppel.web.static_files import HashedStaticFiles, sources  # noqa: PLC0415 - needs configured settings
+    from koppel.web.static_files import HashedStaticFiles, content, sources  # noqa: PLC0415 - needs configured settings
 
     paths = {name: (storage, path) for name, storage, path in sources()}
     for name, (storage, path) in paths.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        with storage.open(path) as content:
-            target.write_bytes(content.read())
+        target.write_bytes(content(storage, path))
     for name, _hashed, outcome in HashedStaticFiles(location=folder).post_process(paths):
         if isinstance(outcome, Exception):
             raise ValueError(f"{name} cannot be collected: {outcome}") from outcome

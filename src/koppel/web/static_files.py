@@ -32,7 +32,7 @@ class HashedStaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[m
 
     def load_manifest(self) -> tuple[dict[str, str], str]:
         recorded = recorded_digests(Path(self.location))
-        current = digests((name, source.open(path).read()) for name, source, path in sources())
+        current = current_digests()
         self.outdated = frozenset(group for group, digest in current.items() if recorded.get(group) != digest)
         try:
             names, digest = super().load_manifest()
@@ -50,6 +50,16 @@ class HashedStaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[m
 def outdated_groups() -> frozenset[str]:
     """What goes by its plain name in this process."""
     return getattr(staticfiles_storage, "outdated", frozenset())
+
+
+def current_digests() -> dict[str, str]:
+    """Of the sources, as `koppel.web.built.digests` describes."""
+    return digests((name, content(storage, path)) for name, storage, path in sources())
+
+
+def content(storage: Storage, path: str) -> bytes:
+    with storage.open(path) as file:
+        return bytes(file.read())
 
 
 def sources() -> Iterator[tuple[str, Storage, str]]:
