@@ -7,23 +7,23 @@ READY := .koppel/ready
 ARGS ?=
 ID ?=
 
-.PHONY: help install demo demo-once test check bench docs clean
+.PHONY: help install demo demo-once test check bench docs wheel built clean
 
 help: ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(UV) ## For a server: the environment without the tools of tests; the program is .venv/bin/koppel
 	@$(UV) sync --frozen -q --no-dev --python "$$(command -v $(PYTHON))" >&2
-	@.venv/bin/python -c 'from koppel.web.translations import compile_all; compile_all()'
+	@.venv/bin/python -m koppel.web.build
 	@rm -f $(READY)
 
-demo: $(READY) ## Everything with a demo firm and a played accounting system; prints the address; Ctrl-C stops it
+demo: built ## Everything with a demo firm and a played accounting system; prints the address; Ctrl-C stops it
 	@.venv/bin/koppel demo $(ARGS)
 
-demo-once: $(READY) ## The whole main job without a person; exits 0 when all is active (ARGS="--administrations 60 --sie DIR --json")
+demo-once: built ## The whole main job without a person; exits 0 when all is active (ARGS="--administrations 60 --sie DIR --json")
 	@.venv/bin/koppel demo-once $(ARGS)
 
-test: check ## Style, types, arrows, then all tests, the browser's too (ARGS="-k tenancy": some of them)
+test: check built ## Style, types, arrows, then all tests, the browser's too (ARGS="-k tenancy": some of them)
 	@.venv/bin/python -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
 
 check: $(READY) ## Style, types and arrows only: seconds
@@ -32,7 +32,7 @@ check: $(READY) ## Style, types and arrows only: seconds
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
-bench: $(READY) ## Measure, a JSON line per figure (ID=embedded_postgres: one of them)
+bench: built ## Measure, a JSON line per figure (ID=embedded_postgres: one of them)
 	@$(UV) sync --frozen -q --group bench >&2
 	@.venv/bin/python -m bench $(if $(KEEP),--keep) $(ID)
 
@@ -40,8 +40,15 @@ docs: $(READY) ## Where the documentation is, and whether it names every setting
 	@ls -1 README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs/*.md docs/decisions/*.md bench/README.md
 	@.venv/bin/python -m pytest tests/house/test_docs.py
 
+wheel: built ## A wheel in dist/ with compiled texts and collected static files in it
+	@.venv/bin/python -m hatchling build -t wheel
+
+# Compiled texts and collected static files: looked at each time, made again when a source has changed.
+built: $(READY)
+	@.venv/bin/python -m koppel.web.build
+
 clean: ## Remove the environment; data stays
-	rm -rf .venv .koppel .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .koppel src/koppel/web/staticfiles* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # Whoever removed .venv gets a new one.
 ifeq ($(wildcard .venv/bin/python),)

@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
 from koppel.kit.unfinished import token_stop_seconds
+from koppel.web.built import COLLECTED
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent
@@ -211,8 +212,15 @@ USE_THOUSAND_SEPARATOR = True
 FORMAT_MODULE_PATH = "koppel.web.formats"
 
 STATIC_URL = "/static/"
+STATIC_ROOT = COLLECTED if COLLECTED.is_dir() else None
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "koppel.web.static_files.HashedStaticFiles"},
+}
 WHITENOISE_USE_FINDERS = True
-WHITENOISE_MAX_AGE = 31536000
+"""For plain names: of an error page, and of what was not collected."""
+WHITENOISE_MAX_AGE = 60
+"""In seconds, for plain names. Names with a hash are kept for good."""
 
 _mail_directory = os.environ.get("KOPPEL_MAIL_DIR", "")
 SENDS_MAIL = not _mail_directory

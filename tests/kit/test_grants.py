@@ -58,3 +58,38 @@ def test_views_that_a_killed_migration_dropped_are_made_by_the_next(database_add
     preparation.migrate()
     with psycopg.connect(database_addresses.owner_url) as owner:
         assert owner.execute("SELECT to_regclass('books.entry_lines') IS NOT NULL").fetchone() == (True,)
+
+
+_FUNCTIONS = """
+SELECT p.oid::regprocedure::text, p.proname,
+       (SELECT substr(setting, 13) FROM unnest(p.proconfig) setting WHERE setting LIKE 'search_path=%'),
+       p.prosecdef OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgfoid = p.oid)
+         OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_policy'::regclass AND d.refclassid = 'pg_proc'::regclass
+                    AND d.refobjid = p.oid)
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND p.prokind <> 'a'
+   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+"""
+
+
+def test_no_function_looks_for_names_where_its_caller_says(database_addresses: Addresses) -> None:
+    with psycopg.connect(database_addresses.owner_url) as owner:
+        functions = owner.execute(_FUNCTIONS).fetchall()
+    paths = {signature: path for signature, _name, path, _is_called_for_others in functions}
+    ours = {signature for signature, name, *_ in functions if not name.startswith("procrastinate_")}
+    called_for_others = {name for _signature, name, _path, is_called_for_others in functions if is_called_for_others}
+    assert {"koppel_scope", "koppel_reader_organisation", "audit_forget", "sync_run_added"} <= called_for_others
+    assert {one: paths[one] for one in ours if paths[one] != "pg_catalog, pg_temp"} == {}
+    assert {one: path for one, path in paths.items() if path not in ("pg_catalog, pg_temp", QUEUE_PATH)} == {}
+
+
+QUEUE_PATH = "pg_catalog, public, pg_temp"
+"""The queue's functions name their tables plainly. No reader reaches those tables."""
+
+
+def test_an_upgrade_of_the_queue_is_pinned_by_the_next_migration(database_addresses: Addresses) -> None:
+    """Or by who comes after the process that died between."""
+    with psycopg.connect(database_addresses.owner_url) as owner:
+        owner.execute("ALTER FUNCTION procrastinate_unregister_worker_v1(bigint) RESET ALL")
+    preparation.migrate()
+    test_no_function_looks_for_names_where_its_caller_says(database_addresses)

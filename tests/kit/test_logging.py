@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from koppel.kit.logging import configure, log_context
+from koppel.kit.redaction import LOG_LINE
 from koppel.kit.secrets import Secret
 
 
@@ -92,3 +93,114 @@ def test_a_persons_company_number_is_masked_in_logs_and_a_companys_is_not(lines:
     )
     (line,) = lines()
     assert (line["number"], line["text"]) == ("19640823-****", "no 640823-****, but 556036-0793")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password=QQQQQQQQQQQQQQQQ",
+        '{"refresh_token": "QQQQQQQQQQQQQQQQ"}',
+        '"{\\"access_token\\": \\"QQQQQQQQQQQQQQQQ\\"}"',
+        "refused Bearer QQQQQQQQQQQQQQQQ",
+        "postgresql://koppel_app:QQQQQQQQQQQQQQQQ@127.0.0.1:5432/koppel",
+        "smtps://koppel:QQQQ/QQQQQQ@QQQQQ@mail.firm.example:465",
+        "https://koppel:QQQQQQQQQQQQQQQQ@proxy.firm.example/x",
+        "KOPPEL_DATABASE_PASSWORD=QQQQQQQQQQQQQQQQ",
+    ],
+)
+def test_a_secret_is_redacted_wherever_a_long_text_is_cut(lines: Any, text: str) -> None:
+    configure(human=False)
+    for before in range(LOG_LINE.text - len(text) - 2, LOG_LINE.text + 2):
+        structlog.get_logger().warning("refused", answer=f"{'x' * (before - 1)} {text} and so on")
+    written = lines()
+    assert len(written) > len(text)
+    assert [line["answer"][-120:] for line in written if "Q" in json.dumps(line)] == []
+    assert all("more characters]" in line["answer"] for line in written)
+
+
+def test_a_persons_company_number_is_masked_where_a_text_is_cut(lines: Any) -> None:
+    configure(human=False)
+    for before in range(LOG_LINE.text - 14, LOG_LINE.text + 1):
+        structlog.get_logger().warning("refused", answer=f"{'x' * (before - 1)} 640823-7777 and so on")
+    assert [line["answer"][-80:] for line in lines() if "7" in line["answer"].partition("…")[0]] == []
+
+
+LONG = "x" * 1_000_000
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"text": LONG},
+        {"bytes": LONG.encode()},
+        {LONG: 1},
+        {"mapping": {LONG: {LONG: LONG}}},
+        {"list": [LONG] * 10_000},
+        {"set": {f"{LONG}{number}" for number in range(100)}},
+        {"nested": [[[[["x" * 5_000] * 60] * 60] * 60] * 60] * 60},
+        {"wide": {f"key {number}": LONG for number in range(10_000)}},
+        {f"key {number}": LONG for number in range(1_000)},
+        {"number": 10**100_000},
+        {"error": ValueError(LONG)},
+    ],
+)
+def test_a_line_stays_short_whoever_filled_it(lines: Any, facts: dict[str, Any]) -> None:
+    configure(human=False)
+    structlog.get_logger().warning("refused", **facts)
+    (line,) = lines()
+    assert line["event"] == "refused"
+    assert len(json.dumps(line)) < 200_000
+
+
+def test_what_refers_to_itself_is_written_down_too(lines: Any) -> None:
+    configure(human=False)
+    loop: dict[str, Any] = {"access_token": "hunter2-hunter2"}
+    loop["again"] = [loop]
+    structlog.get_logger().warning("refused", loop=loop)
+    assert "hunter2" not in json.dumps(lines())
+
+
+def test_no_secret_hides_in_a_value_that_is_no_text(lines: Any) -> None:
+    configure(human=False)
+    structlog.get_logger().warning(
+        "refused",
+        body=b"grant_type=refresh_token&refresh_token=hunter2-hunter2",
+        error=ValueError("password=hunter2-hunter2"),
+        several={"password=hunter2-hunter2"},
+        by_text={"password=hunter2-hunter2": 1},
+    )
+    (line,) = lines()
+    assert "hunter2" not in json.dumps(line)
+
+
+def test_other_libraries_lines_stay_short_too(lines: Any) -> None:
+    configure(human=False)
+    try:
+        raise RuntimeError(LONG)
+    except RuntimeError:
+        logging.getLogger("django.request").exception("Not Found: %s (%r)", LONG, [LONG])
+    (line,) = lines()
+    assert line["event"].startswith("Not Found: xxx")
+    assert "RuntimeError: xxx" in line["exception"]
+    assert len(json.dumps(line)) < 50_000
+
+
+def test_a_long_traceback_keeps_its_beginning_and_its_end(lines: Any) -> None:
+    configure(human=False)
+
+    def even(depth: int) -> None:
+        odd(depth - 1)
+
+    def odd(depth: int) -> None:
+        if depth < 0:
+            raise RuntimeError("this is what happened")
+        even(depth - 1)
+
+    try:
+        even(400)
+    except RuntimeError:
+        structlog.get_logger().exception("run_crashed")
+    (line,) = lines()
+    assert line["exception"].startswith("Traceback (most recent call last)")
+    assert line["exception"].endswith("RuntimeError: this is what happened")
+    assert "more characters]" in line["exception"]

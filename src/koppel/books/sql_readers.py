@@ -15,11 +15,11 @@ from psycopg import sql
 
 from koppel.audit.services import record
 from koppel.books.errors import ReaderRefused
+from koppel.books.sql_rights import READER_PREFIX, excess_rights, remedies
 from koppel.books.sql_views import grants
 from koppel.kit.secrets import Secret
 from koppel.organisations.policy import Actor, Permission
 
-PREFIX = "koppel_reader_"
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 CONNECTIONS_MAX = 10
 _HABITS = {"default_transaction_read_only": "on", "statement_timeout": "10min"}
@@ -64,6 +64,7 @@ def add_reader(actor: Actor, name: str, *, administrator_url: str = "") -> NewRe
     with _as_owner() as owner:
         if owner.execute("SELECT 1 FROM koppel_readers.reader WHERE role = %s", [role]).fetchone():
             raise ReaderRefused(f"There is a reader {name!r} already; remove it first, or take another name.")
+        _refuse_excess_rights(owner)
         _create_role(administrator_url or _owner_url(), role, password)
         owner.execute(
             "INSERT INTO koppel_readers.reader (role, organisation_id, made_by) VALUES (%s, %s, %s)",
@@ -95,10 +96,10 @@ def remove_reader(actor: Actor, name: str, *, administrator_url: str = "") -> No
 
 def role_name(name: str) -> str:
     """Raises `ReaderRefused` when it cannot be one."""
-    short = name.strip().lower().removeprefix(PREFIX)
+    short = name.strip().lower().removeprefix(READER_PREFIX)
     if NAME.fullmatch(short) is None:
         raise ReaderRefused(f"{name!r} cannot be a reader's name: take letters, digits and _, beginning with a letter.")
-    return PREFIX + short
+    return READER_PREFIX + short
 
 
 @contextmanager
@@ -112,6 +113,14 @@ def _owner_url() -> str:
     if not url:
         raise ReaderRefused("KOPPEL_OWNER_DATABASE_URL is not set: readers are made as the role that owns the tables.")
     return str(url)
+
+
+def _refuse_excess_rights(owner: psycopg.Connection[tuple[Any, ...]]) -> None:
+    if rights := excess_rights(owner, str(connections["default"].settings_dict["USER"])):
+        raise ReaderRefused(
+            f"{'; '.join(one.sentence for one in rights)}. A reader would be let into more than the books."
+            f" As superuser or owner of the database run first: {remedies(rights)}."
+        )
 
 
 def _create_role(url: str, role: str, password: str) -> None:

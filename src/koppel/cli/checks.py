@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import psycopg
 
+from koppel.books.sql_rights import excess_rights, other_databases, reader_roles, remedies
 from koppel.cli.environment import require_reachable
 from koppel.cli.errors import Refusal
 from koppel.cli.finding import Finding, advice
@@ -14,6 +15,7 @@ from koppel.cli.preparation import pending_migrations
 from koppel.cli.reach import addresses, mail
 from koppel.kit.embedded_postgres import is_free
 from koppel.kit.secrets import Keyring
+from koppel.web.built import shortcomings
 
 POSTGRES_VERSION_MIN = 150000
 SECRET_KEY_CHARACTERS_MIN = 50
@@ -25,7 +27,7 @@ def findings(web_port: int) -> list[Finding]:
     if found[0].is_well:
         found += [*_roles(), _migrations()]
     if found[-1].is_well and found[-1].topic == "migrations":
-        found += _organisations()
+        found += [*_organisations(), *_sql_readers()]
     return [
         *found,
         _vault_keys(database_answers=found[0].is_well),
@@ -33,6 +35,7 @@ def findings(web_port: int) -> list[Finding]:
         *addresses(web_port),
         mail(),
         _web_port(web_port),
+        *_built(),
     ]
 
 
@@ -109,6 +112,28 @@ def _organisations() -> Iterator[Finding]:
             yield advice("organisations", f"{one.name} has no Administrator who may sign in: {again}")
 
 
+def _sql_readers() -> Iterator[Finding]:
+    """Nothing without readers. Looked at: what PUBLIC and each reader may do in this database (connect, temporary tables,
+    schemas, objects in `public`), and into which other databases of the server everybody may connect."""
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        roles = reader_roles(connection)
+        if not roles:
+            return
+        rights = excess_rights(connection, connection.info.user)
+        others = other_databases(connection)
+    if rights:
+        sentences = "; ".join(one.sentence for one in rights)
+        text = f"{sentences}. As superuser or owner of the database run: {remedies(rights)}."
+        yield Finding("sql readers", False, text)
+    else:
+        yield Finding("sql readers", True, f"SQL readers: {len(roles)}; none may do more than read the books.")
+    if others:
+        revoke = f"REVOKE CONNECT ON DATABASE {', '.join(others)} FROM PUBLIC"
+        yield advice(
+            "sql readers", f"They may connect to other databases of the server as well, as everybody may: {revoke}."
+        )
+
+
 def _vault_keys(*, database_answers: bool) -> Finding:
     try:
         keyring = Keyring.parse(os.environ.get("KOPPEL_VAULT_KEYS", ""))
@@ -155,6 +180,13 @@ def _secret_key() -> Finding:
             f"KOPPEL_SECRET_KEY has {length} characters; use at least {SECRET_KEY_CHARACTERS_MIN} random ones.",
         )
     return Finding("secret key", True, "KOPPEL_SECRET_KEY is long enough.")
+
+
+def _built() -> Iterator[Finding]:
+    from koppel.web.static_files import outdated_groups  # noqa: PLC0415 - needs configured settings
+
+    for sentence in shortcomings(outdated_groups()):
+        yield advice("installation", sentence)
 
 
 def _web_port(port: int) -> Finding:

@@ -1,4 +1,4 @@
-"""What stands between an empty database and a running Koppel: texts, migrations, in the demo also the firm."""
+"""What stands between an empty database and a running Koppel: migrations, in the demo also the firm."""
 
 from dataclasses import asdict
 from typing import Any
@@ -40,17 +40,6 @@ def pending_migrations(alias: str) -> list[str]:
     executor = MigrationExecutor(connections[alias])
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return [f"{migration.app_label}.{migration.name}" for migration, _backwards in plan]
-
-
-def compile_translations() -> None:
-    """From the .po files of a source tree. An installed wheel brings them compiled and does not bring polib."""
-    try:
-        from koppel.web.translations import compile_all  # noqa: PLC0415
-    except ModuleNotFoundError as missing:
-        if missing.name != "polib":
-            raise
-        return
-    compile_all()
 
 
 def seed_demo(sandbox_url: str, public_url: str) -> dict[str, Any]:

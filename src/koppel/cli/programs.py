@@ -107,12 +107,11 @@ def migrate(data_dir: DataDir = None) -> None:
 
 
 def prepare(demo_sandbox_url: Annotated[str, typer.Option()] = "") -> None:
-    """Texts, migrations and, with a sandbox, the demo firm. Prints the facts of the demo, and who is here, as JSON."""
+    """Migrations and, with a sandbox, the demo firm. Prints the facts of the demo, and who is here, as JSON."""
     from koppel.cli import preparation  # noqa: PLC0415
 
     logging.configure()
     with enter(data_directory(None), start_database=False):
-        preparation.compile_translations()
         preparation.migrate()
         facts = preparation.seed_demo(demo_sandbox_url, os.environ["KOPPEL_PUBLIC_URL"]) if demo_sandbox_url else {}
         facts["standing"] = preparation.standing()

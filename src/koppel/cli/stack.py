@@ -137,7 +137,7 @@ class Stack:
         self.supervisor = Supervisor(self._postgres, home / TOKEN_CALLS, stop_seconds(self.environment))
 
     def _prepare(self) -> DemoFacts:
-        """Texts, migrations and the demo firm, in a process of their own: ours stays small and free of Django. It also tells
+        """Migrations and the demo firm, in a process of their own: ours stays small and free of Django. It also tells
         the `standing` of the installation, see `organisations.installing`."""
         command = [*_KOPPEL, "prepare"]
         if self.options.sandbox_port is not None:

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ from django.conf import settings
 
 from koppel.cli.finding import Finding
 from koppel.kit.embedded_postgres import write_private
-from koppel.kit.logging import redact
+from koppel.kit.redaction import Limits, redacted
 from koppel.kit.tenancy import set_scope_sql
 
 SHOWN = ("KOPPEL_PUBLIC_URL", "KOPPEL_TIME_ZONE", "KOPPEL_DATA_DIR", "KOPPEL_MAIL_DIR", "KOPPEL_MAIL_FROM")
 """Settings whose values are no secret. Of the others only whether they are set, and of addresses the host."""
 ADDRESSES = ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL", "KOPPEL_SMTP_URL")
+BUNDLE = Limits(text=20_000, items=5_000, depth=12, values=100_000, total=10_000_000)
+"""Far more than a line of the log: these are tables, written once, and nobody outside chose their size."""
 
 QUESTIONS = {
     "connections by state": "SELECT connector, state, count(*) FROM connections_connection GROUP BY 1, 2 ORDER BY 1, 2",
@@ -47,7 +49,7 @@ def write_bundle(file: Path, findings: Sequence[Finding]) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
         for name, content in parts.items():
             # The log's own rule goes over all of it once more: nothing that looks like a secret leaves.
-            clean: Mapping[str, Any] = redact(None, "", {"content": json.loads(json.dumps(content, default=str))})
+            clean = redacted({"content": json.loads(json.dumps(content, default=str))}, BUNDLE)
             bundle.writestr(name, json.dumps(clean["content"], indent=1, ensure_ascii=False))
 
 

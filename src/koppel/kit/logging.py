@@ -1,28 +1,15 @@
 """Logs go to stderr: sentences with colours on a terminal, one JSON object per line otherwise. Secrets never get there."""
 
 import logging
-import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from koppel.kit.secrets import Secret
-
-REDACTED = "[redacted]"
-_SECRET_KEY = re.compile(r"token|secret|password|passwd|authorization|cookie|api_?key|credential", re.IGNORECASE)
-_COUNT_KEY = re.compile(r"(_count|_seconds|_at|_id|_type|_endpoint)$", re.IGNORECASE)
-"""Facts about a secret that are none: how many, how old, where."""
-_SECRET_TEXT = re.compile(
-    r"(?i)(\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
-    r"|(\b(?:access_token|refresh_token|id_token|client_secret|password|code_verifier)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]+"
-    r"|(postgres(?:ql)?://[^:/\s@]*:)[^@\s]+(?=@)"
-)
-_PERSONAL_NUMBER = re.compile(r"\b((?:18|19|20)?\d{2}[01]\d[0-3]\d)[-+]\d{4}\b")
-"""A Swedish sole trader's company number is a person's own: the date stays, the rest does not."""
+from koppel.kit.redaction import redacted
 
 
 def configure(*, level: int = logging.INFO, human: bool | None = None) -> None:
@@ -55,8 +42,8 @@ def log_context(**facts: Any) -> Iterator[None]:
 
 
 def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """A structlog processor: whatever is a `Secret`, is keyed like one, or looks like one inside a text, is replaced."""
-    return {key: _redacted(key, value) for key, value in event.items()}
+    """A structlog processor: no secret, and no more of it than a reader needs. See `koppel.kit.redaction`."""
+    return redacted(event)
 
 
 def _shared_processors() -> list[Processor]:
@@ -82,19 +69,3 @@ def _final_processors(*, human: bool) -> list[Processor]:
         redact,
         renderer,
     ]
-
-
-def _redacted(key: str, value: Any) -> Any:
-    if isinstance(value, Secret) or (_SECRET_KEY.search(key) and not _COUNT_KEY.search(key) and value is not None):
-        return REDACTED
-    if isinstance(value, str):
-        return _PERSONAL_NUMBER.sub(r"\1-****", _SECRET_TEXT.sub(_keep_the_label, value))
-    if isinstance(value, Mapping):
-        return {inner: _redacted(str(inner), part) for inner, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_redacted(key, part) for part in value]
-    return value
-
-
-def _keep_the_label(found: re.Match[str]) -> str:
-    return next(label for label in found.groups() if label) + REDACTED

@@ -1,4 +1,5 @@
-"""Translations: `.po` files live in each slice; the `.mo` files that gettext reads are made at start, not committed.
+"""Translations: `.po` files live in each slice; the `.mo` files that gettext reads are made at installation
+(`koppel.web.build`), not committed.
 
 `python -m koppel.web.translations missing` tells which texts lack a Dutch translation.
 """

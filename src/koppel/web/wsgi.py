@@ -2,9 +2,12 @@
 
 import os
 
+import structlog
 from django.core.wsgi import get_wsgi_application
 
 from koppel.kit import logging
+from koppel.web.built import shortcomings
+from koppel.web.static_files import outdated_groups
 
 logging.configure()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koppel.settings")
@@ -13,3 +16,5 @@ application = get_wsgi_application()
 from koppel.connections.token_calls import end_with_last_call  # noqa: E402 - needs configured settings
 
 end_with_last_call()
+for sentence in shortcomings(outdated_groups()):
+    structlog.get_logger(__name__).warning("not_built", text=sentence)

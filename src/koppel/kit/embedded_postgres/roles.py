@@ -22,6 +22,7 @@ def create_database_and_roles(access: Access) -> None:
             )
         for statement in (
             "REVOKE ALL ON DATABASE {database} FROM PUBLIC",
+            "REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC",
             "GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {application}",
         ):
             connection.execute(

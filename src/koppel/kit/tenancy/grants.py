@@ -2,24 +2,32 @@
 
 from django.conf import settings
 from django.db import connections, transaction
+from django.db.backends.utils import CursorWrapper
 from psycopg import sql
 
 APPEND_ONLY = ("audit_entry",)
 
-
-_MISSING = """
+_UNPINNED = """
+SELECT p.oid::regprocedure::text FROM pg_proc p
+ WHERE p.pronamespace = 'public'::regnamespace AND p.prokind IN ('f', 'p') AND pg_get_userbyid(p.proowner) = current_user
+   AND NOT EXISTS (SELECT FROM unnest(p.proconfig) setting WHERE starts_with(setting, 'search_path='))
+   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+"""
+_MISSING = f"""
 SELECT EXISTS (
   SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
      AND pg_get_userbyid(relowner) = current_user
      AND NOT (has_table_privilege(%(role)s, oid, 'SELECT') AND has_table_privilege(%(role)s, oid, 'INSERT'))
 ) OR EXISTS (
   SELECT FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND pg_get_userbyid(proowner) = current_user
-     AND NOT has_function_privilege(%(role)s, oid, 'EXECUTE'))
-"""
+     AND NOT has_function_privilege(%(role)s, oid, 'EXECUTE')
+) OR EXISTS ({_UNPINNED})
+"""  # noqa: S608 - our own text
 
 
 def grants_are_missing(using: str) -> bool:
-    """Whether the application lacks a right on a table or function of the owner's: who migrated died before it granted."""
+    """Whether the application lacks a right on a table or function of the owner's, or one of these is not pinned: who migrated
+    died before it granted."""
     with connections[using].cursor() as cursor:
         cursor.execute(_MISSING, {"role": str(settings.DATABASES["default"]["USER"])})
         return bool(cursor.fetchone()[0])
@@ -31,6 +39,7 @@ def grant_to_application_role(using: str) -> None:
     In one transaction: the audit trail is never writable for a moment, nor for good when the process dies in between."""
     role = str(settings.DATABASES["default"]["USER"])
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
+        _pin_functions_of_libraries(cursor)
         cursor.execute("SELECT current_user")
         if cursor.fetchone()[0] == role:
             return
@@ -52,3 +61,10 @@ def grant_to_application_role(using: str) -> None:
                 cursor.execute(
                     sql.SQL("REVOKE UPDATE, DELETE, TRUNCATE ON {} FROM {}").format(sql.Identifier(table), name)
                 )
+
+
+def _pin_functions_of_libraries(cursor: CursorWrapper) -> None:
+    """Those of the queue come without a search path and name their tables plainly. Ours are born with one, see `PINNED`."""
+    cursor.execute(_UNPINNED)
+    for (signature,) in cursor.fetchall():
+        cursor.execute(f"ALTER ROUTINE {signature} SET search_path = pg_catalog, public, pg_temp")

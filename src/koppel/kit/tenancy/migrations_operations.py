@@ -2,8 +2,11 @@
 
 from django.db.migrations.operations import RunSQL
 
-SCOPE_FUNCTION = """
-CREATE FUNCTION koppel_scope() RETURNS bigint LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+PINNED = "SET search_path = pg_catalog, pg_temp"
+"""Belongs to every function that a policy or trigger calls, or that acts as its owner: else whoever calls it chooses, by types
+and operators of their own, what the names in its body mean. Tables and functions of ours are named `public.…` in it."""
+SCOPE_FUNCTION = f"""
+CREATE FUNCTION koppel_scope() RETURNS bigint LANGUAGE plpgsql STABLE PARALLEL SAFE {PINNED} AS $$
 DECLARE value text := current_setting('koppel.organisation', true);
 BEGIN
   IF value IS NULL OR value = '' THEN
@@ -69,13 +72,13 @@ def tenant_key(table: str, column: str, parent: str, *, on_delete: str = "NO ACT
     )
 
 
-_BY_STATEMENT = """
-ALTER TABLE {table} DROP CONSTRAINT {table}_{column}_tenant;
-CREATE FUNCTION {table}_of_parent() RETURNS trigger LANGUAGE plpgsql AS $$
+_PARENT_FUNCTIONS = """
+CREATE OR REPLACE FUNCTION public.{table}_of_parent() RETURNS trigger LANGUAGE plpgsql {pinned} AS $$
 DECLARE one record;
 BEGIN
   FOR one IN SELECT DISTINCT organisation_id, {column} AS id FROM written LOOP
-    PERFORM FROM {parent} parent WHERE parent.organisation_id = one.organisation_id AND parent.id = one.id FOR KEY SHARE;
+    PERFORM FROM public.{parent} parent
+     WHERE parent.organisation_id = one.organisation_id AND parent.id = one.id FOR KEY SHARE;
     IF NOT FOUND THEN
       RAISE EXCEPTION '{table}: organisation % has no % in {parent}', one.organisation_id, one.id
         USING ERRCODE = 'foreign_key_violation';
@@ -83,15 +86,18 @@ BEGIN
   END LOOP;
   RETURN NULL;
 END $$;
+CREATE OR REPLACE FUNCTION public.{table}_without_parent() RETURNS trigger LANGUAGE plpgsql {pinned} AS $$
+BEGIN
+  DELETE FROM public.{table} child WHERE child.organisation_id = OLD.organisation_id AND child.{column} = OLD.id;
+  RETURN NULL;
+END $$;
+"""
+_BY_STATEMENT = """
+ALTER TABLE {table} DROP CONSTRAINT {table}_{column}_tenant;
 CREATE TRIGGER inserted AFTER INSERT ON {table} REFERENCING NEW TABLE AS written
   FOR EACH STATEMENT EXECUTE FUNCTION {table}_of_parent();
 CREATE TRIGGER updated AFTER UPDATE ON {table} REFERENCING NEW TABLE AS written
   FOR EACH STATEMENT EXECUTE FUNCTION {table}_of_parent();
-CREATE FUNCTION {table}_without_parent() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  DELETE FROM {table} child WHERE child.organisation_id = OLD.organisation_id AND child.{column} = OLD.id;
-  RETURN NULL;
-END $$;
 CREATE TRIGGER {table}_without_parent AFTER DELETE ON {parent}
   FOR EACH ROW EXECUTE FUNCTION {table}_without_parent();
 """
@@ -108,9 +114,16 @@ def tenant_key_by_statement(table: str, column: str, parent: str) -> RunSQL:
     """In place of a `tenant_key` that cascades: the parents are looked up once for all rows that a statement writes, where a
     foreign key looks up the same one for each row. The parent is locked as a foreign key locks it, so that it cannot go
     while the rows come; it must be visible in the scope. Checked at once, not at the commit."""
-    names = {"table": table, "column": column, "parent": parent}
+    names = {"table": table, "column": column, "parent": parent, "pinned": PINNED}
     back = tenant_key(table, column, parent, on_delete="CASCADE")
-    return RunSQL(_BY_STATEMENT.format(**names), _BY_ROW.format(**names) + str(back.sql))
+    forth = (_PARENT_FUNCTIONS + _BY_STATEMENT).format(**names)
+    return RunSQL(forth, _BY_ROW.format(**names) + str(back.sql))
+
+
+def replace_parent_functions(table: str, column: str, parent: str) -> RunSQL:
+    """The functions of a `tenant_key_by_statement` as they are today. Going back keeps them: they do no harm."""
+    statements = _PARENT_FUNCTIONS.format(table=table, column=column, parent=parent, pinned=PINNED)
+    return RunSQL(statements, RunSQL.noop)
 
 
 _PARTITION = """

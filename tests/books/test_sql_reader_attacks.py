@@ -1,0 +1,204 @@
+"""A reader who may create objects lays names in the way of Koppel's own. It reads its own firm's books all the same.
+
+PostgreSQL lets everybody create temporary objects, and up to version 14 objects in `public`, unless that is taken away.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from koppel.books import sql_readers
+from koppel.books.errors import ReaderRefused
+from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.models import User
+from koppel.organisations.policy import Actor
+from tests.books.ledger import Ledger, administration_of
+
+TEMPORARY = "TEMPORARY ON DATABASE koppel"
+CONNECT = "CONNECT ON DATABASE koppel"
+SCHEMAS = "CREATE ON DATABASE koppel"
+OBJECTS = "CREATE ON SCHEMA public"
+
+
+@pytest.fixture
+def anna(actor: Any) -> Actor:
+    return actor("administrator")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def books(anna: Actor, actor: Any) -> dict[str, Ledger]:
+    """Anna's firm and another one have an administration each."""
+    ledgers = {
+        "ours": Ledger(administration_of(anna)),
+        "theirs": Ledger(administration_of(actor("administrator"), "Andere B.V.")),
+    }
+    for ledger in ledgers.values():
+        ledger.account("1000", "Bank")
+        ledger.entry("1", "202601", ("1000", "250", "0"), ("8000", "0", "250"))
+    return ledgers
+
+
+@pytest.fixture
+def reader(anna: Actor, books: dict[str, Ledger], database_addresses: Addresses) -> Iterator[str]:
+    """The address of a role that reads for Anna's firm."""
+    superuser = database_addresses.superuser_url
+    with organisation_scope(anna.organisation_id):
+        reader = sql_readers.add_reader(anna, "bi", administrator_url=superuser)
+    yield reader.url.reveal()
+    with organisation_scope(anna.organisation_id):
+        sql_readers.remove_reader(anna, "bi", administrator_url=superuser)
+
+
+@pytest.fixture
+def everybody_may(database_addresses: Addresses) -> Iterator[Any]:
+    """`everybody_may(right, …)`: until the end of the test."""
+    granted: list[str] = []
+
+    def grant(*rights: str, to: str = "PUBLIC") -> None:
+        with psycopg.connect(database_addresses.superuser_url) as superuser:
+            for right in rights:
+                superuser.execute(f"GRANT {right} TO {to}".encode())
+                granted.append(f"REVOKE {right} FROM {to}")
+
+    yield grant
+    with psycopg.connect(database_addresses.superuser_url) as superuser:
+        superuser.execute("DROP SCHEMA IF EXISTS mine CASCADE")
+        superuser.execute("DROP OWNED BY koppel_reader_bi") if _has_role(superuser) else None
+        for statement in granted:
+            superuser.execute(statement.encode())
+
+
+def _has_role(superuser: psycopg.Connection[Any]) -> bool:
+    return superuser.execute("SELECT FROM pg_roles WHERE rolname = 'koppel_reader_bi'").fetchone() is not None
+
+
+SHADOWS = {
+    "a type of the same name": "CREATE DOMAIN {schema}.text AS varchar(3)",
+    "names": "CREATE DOMAIN {schema}.name AS varchar(3)",
+    "a comparison of texts": "CREATE FUNCTION {schema}.starts_with(varchar, text) RETURNS boolean"
+    " LANGUAGE sql AS 'SELECT false'",
+    "the same for names": "CREATE FUNCTION {schema}.starts_with(name, text) RETURNS boolean LANGUAGE sql AS 'SELECT false'",
+    "rights": "CREATE FUNCTION {schema}.has_table_privilege(name, text, text) RETURNS boolean"
+    " LANGUAGE sql AS 'SELECT true'",
+    "the list of readers": "CREATE FUNCTION {schema}.koppel_reader_organisation(name) RETURNS bigint"
+    " LANGUAGE sql AS 'SELECT 0::bigint'",
+    "the list of readers by text": "CREATE FUNCTION {schema}.koppel_reader_organisation(text) RETURNS bigint"
+    " LANGUAGE sql AS 'SELECT 0::bigint'",
+    "settings": "CREATE FUNCTION {schema}.current_setting(text, boolean) RETURNS text LANGUAGE sql AS $$SELECT '0'$$",
+    "equality": "CREATE FUNCTION {schema}.never(name, name) RETURNS boolean LANGUAGE sql AS 'SELECT true';"
+    " CREATE OPERATOR {schema}.= (LEFTARG = name, RIGHTARG = name, FUNCTION = {schema}.never)",
+    "the table of readers": "CREATE TABLE {schema}.reader (role name, organisation_id bigint)",
+}
+PATHS = ("pg_temp, public, pg_catalog", "public, pg_temp", "pg_catalog, public")
+
+
+@pytest.mark.parametrize("schema", ["pg_temp", "public"])
+@pytest.mark.parametrize("shadow", SHADOWS.values(), ids=SHADOWS)
+def test_a_reader_who_may_create_objects_reads_no_other_firm(
+    reader: str, books: dict[str, Ledger], everybody_may: Any, shadow: str, schema: str
+) -> None:
+    everybody_may(TEMPORARY, OBJECTS)
+    ours = books["ours"].administration
+    theirs = books["theirs"].administration.organisation_id
+    with psycopg.connect(reader, autocommit=True) as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        with contextlib.suppress(psycopg.errors.DuplicateFunction):  # one of Koppel's own stands there
+            connection.execute(shadow.format(schema=schema).encode())
+        for path in PATHS:
+            connection.execute(f"SET search_path = {path}".encode())
+            for organisation in (0, theirs):
+                connection.execute(f"SET koppel.organisation = '{organisation}'".encode())
+                found = connection.execute("SELECT administration_id FROM books.administrations").fetchall()
+                assert found == [(ours.pk,)]
+                assert connection.execute("SELECT count(*) FROM books.entries").fetchone() == (1,)
+
+
+def test_a_reader_whom_somebody_renamed_reads_nothing(
+    reader: str, books: dict[str, Ledger], database_addresses: Addresses
+) -> None:
+    with psycopg.connect(database_addresses.superuser_url, autocommit=True) as superuser:
+        superuser.execute("ALTER ROLE koppel_reader_bi RENAME TO reporting")
+        try:
+            superuser.execute("SET ROLE reporting")
+            superuser.execute("SET koppel.organisation = '0'")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match="may read no organisation"):
+                superuser.execute("SELECT * FROM books.administrations")
+        finally:
+            superuser.execute("RESET ROLE")
+            superuser.execute("ALTER ROLE reporting RENAME TO koppel_reader_bi")
+
+
+@pytest.mark.parametrize("right", [TEMPORARY, CONNECT, SCHEMAS, OBJECTS])
+def test_no_reader_is_made_where_everybody_may_too_much(
+    anna: Actor, books: dict[str, Ledger], everybody_may: Any, database_addresses: Addresses, right: str
+) -> None:
+    everybody_may(right)
+    with organisation_scope(anna.organisation_id), pytest.raises(ReaderRefused, match="PUBLIC") as refused:
+        sql_readers.add_reader(anna, "bi", administrator_url=database_addresses.superuser_url)
+    assert str(refused.value).endswith(".")
+    remedy = str(refused.value).partition("run first: ")[2].rstrip(".")
+    with psycopg.connect(database_addresses.superuser_url) as superuser:
+        assert not _has_role(superuser), "Nothing was made."
+        for statement in remedy.split("; "):
+            superuser.execute(statement.encode())
+    with organisation_scope(anna.organisation_id):
+        sql_readers.add_reader(anna, "bi", administrator_url=database_addresses.superuser_url)
+        sql_readers.remove_reader(anna, "bi", administrator_url=database_addresses.superuser_url)
+    with psycopg.connect(database_addresses.app_url) as application:
+        application.execute("CREATE TEMPORARY TABLE page (line text)")
+
+
+def check(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """What `koppel check` says about readers, and its exit code's reason."""
+    command = [sys.executable, "-m", "koppel.cli", "check", "--json"]
+    done = subprocess.run(command, cwd=folder, env=os.environ, capture_output=True, text=True, check=False)
+    assert done.stdout, done.stderr
+    findings = [json.loads(line) for line in done.stdout.splitlines()]
+    return {"readers": [one for one in findings if one["topic"] == "sql readers"], "all": findings}
+
+
+def test_the_check_says_what_readers_may_too_much(
+    reader: str, books: dict[str, Ledger], everybody_may: Any, tmp_path: Path
+) -> None:
+    (well,) = check(tmp_path)["readers"]
+    assert well["ok"]
+    everybody_may(TEMPORARY, OBJECTS)
+    (wrong, *_) = check(tmp_path)["readers"]
+    assert not wrong["ok"]
+    assert "REVOKE TEMPORARY ON DATABASE" in wrong["text"]
+    assert "REVOKE CREATE ON SCHEMA public FROM PUBLIC" in wrong["text"]
+
+
+def test_the_check_names_a_reader_who_may_more_than_the_others(
+    reader: str, books: dict[str, Ledger], everybody_may: Any, tmp_path: Path
+) -> None:
+    everybody_may(TEMPORARY, to="koppel_reader_bi")
+    (wrong,) = check(tmp_path)["readers"]
+    assert not wrong["ok"]
+    assert "The role koppel_reader_bi may make temporary tables" in wrong["text"]
+
+
+def test_without_readers_nothing_is_asked_of_the_database(
+    anna: Actor, books: dict[str, Ledger], everybody_may: Any, tmp_path: Path
+) -> None:
+    everybody_may(TEMPORARY, OBJECTS)
+    answer = check(tmp_path)
+    assert answer["readers"] == []
+    assert [one["topic"] for one in answer["all"] if one["topic"] == "migrations" and one["ok"]] == ["migrations"]
+    assert User.objects.filter(pk=anna.user_id).exists()
+
+
+def test_of_our_own_server_no_database_but_one_is_open(reader: str) -> None:
+    host = psycopg.conninfo.conninfo_to_dict(reader)
+    for name in ("postgres", "template1"):
+        with pytest.raises(psycopg.OperationalError, match="permission denied"):
+            psycopg.connect(**{**host, "dbname": name})  # type: ignore[arg-type]
