@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('administrations', '0003_audit_forget'),
+        ('administrations', '0004_pin_audit_forget'),
     ]
 
     operations = [

@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
     """A link belongs to the issuer it was made at. Since when a person is a member by their own act, which organisation they
     chose last, and which e-mail domains whoever runs Koppel has confirmed."""
 
-    dependencies = [("organisations", "0006_invited_from_the_shell")]
+    dependencies = [("organisations", "0007_pin_audit_expire")]
 
     operations = [
         migrations.AddField("user", "last_organisation", models.BigIntegerField(null=True)),

@@ -14,6 +14,6 @@ END $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("sync", "0005_recent_runs")]
+    dependencies = [("sync", "0006_outages_and_crashes")]
 
     operations = [migrations.RunSQL(ANNOUNCE, migrations.RunSQL.noop)]
