@@ -49,7 +49,7 @@ class Finding:
 
     def is_named_otherwise(self, name: str) -> bool:
         """Whether the register's name is another than this one, beyond capitals, dots and the legal form."""
-        return self.exists and bool(self.legal_name) and _core(self.legal_name) != _core(name)
+        return self.exists and bool(self.legal_name) and core_of(self.legal_name) != core_of(name)
 
 
 AfterAnswer = Callable[[int, Finding, Finding], None]
@@ -190,7 +190,7 @@ _FORMS = (
 _DOTTED = re.compile(r"\b((?:\w\.){2,})")
 
 
-def _core(name: str) -> str:
+def core_of(name: str) -> str:
     """The words of a name without capitals, signs and the legal form, which books often leave out."""
     text = _DOTTED.sub(lambda found: found[1].replace(".", ""), name.casefold())
     words = re.findall(r"[^\W_]+", text)
