@@ -15,7 +15,7 @@ from koppel.connections.health_bar import Day, bars
 from koppel.connections.identity import QUESTIONS
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
 from koppel.connections.queries import connections_of
-from koppel.connections.same_company import DENIED, OTHER_COMPANY
+from koppel.connections.same_company import DENIED, OTHER_COMPANY, SENTENCE
 from koppel.connector.registry import connectors
 from koppel.issues.models import Issue
 from koppel.organisations.policy import Actor
@@ -200,7 +200,7 @@ def _health(connection: Connection, company: RemoteCompany) -> tuple[str, str, d
     if company.listed_at is None:
         return "gone", _("The sign-in no longer reaches it. The books that were read stay."), None
     if company.claimed_at:
-        return OTHER_COMPANY, _("Is this the same company? Nothing is read until somebody decides."), company.claimed_at
+        return OTHER_COMPANY, _(SENTENCE), company.claimed_at
     if company.unreachable_code:
         return "unreachable", _(company.unreachable_reason), company.described_at
     if company.failing_since:

@@ -137,12 +137,12 @@ def settle(
     connection: One,
     code: Annotated[str, typer.Option(help="Which changes: a code of `koppel connections changes`.")],
     take: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--take/--leave",
             help="Take the change over or leave it; for other_company: it is the same company, or it is not.",
         ),
-    ],
+    ] = None,
     administration: Annotated[list[int] | None, typer.Option(help="An administration; may be repeated.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that have this code.")] = False,
     person: AsPerson = "",
@@ -152,6 +152,8 @@ def settle(
     """Settle what changed at the accounting system, for some administrations or for all."""
     with acting(person, organisation) as actor:
         actor.require(Permission.IMPORT)
+        if take is None:
+            raise Refused(_("Say --take or --leave."))
         chosen = administration or []
         if everything:
             found = overview.open_changes(actor, queries.connection_for(actor, connection))
