@@ -61,7 +61,7 @@ def settle_changes(
         return sum(_settle(actor, company, key, code, take=take) for key, company in companies.items())
     if seen is not None and any(one.claimed_at and one.claimed_at > seen for one in companies.values()):
         raise Refused(_("Meanwhile the accounting system says something else. Please look again."))
-    interrupt(actor.organisation_id, sorted(wanted))
+    interrupt(actor.organisation_id, [key for key, company in companies.items() if company.claimed_at])
     return sum(_decide(actor, company, key, same=take) for key, company in companies.items())
 
 
@@ -116,7 +116,8 @@ def _take(actor: Actor, administration_id: int, field: str, value: str) -> None:
 
 def _confirm_field(company: RemoteCompany, field: str, value: str) -> None:
     """Taken over or left, the person knows it for the same company under this name, or with this number."""
-    if field in ("name", "legal_name"):
+    is_listed_name = field == "name" and (not company.legal_name or same_name(company.legal_name, value))
+    if field == "legal_name" or is_listed_name:
         company.confirmed_name = value[:300]
     elif field == "number":
         company.confirmed_number = value[:100]
