@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from django.utils.translation import gettext as _
 from ninja import Router, Schema
 
 from koppel.connections import overview, ownership, queries, repair, settling
@@ -9,6 +10,7 @@ from koppel.connections.consent import begin_consent
 from koppel.connections.dependants import Fate
 from koppel.connections.models import ConsentPurpose, Release
 from koppel.connections.probe import probe as call
+from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Permission
 from koppel.web.doors import MemberRequest
 
@@ -90,9 +92,9 @@ class SettleIn(Schema):
     """`take`: take the change over, or leave the administration as it is; for other_company: it is the same company, or it is
     not. `seen`: when you read the changes; what is claimed since then is refused."""
 
-    administrations: list[int]
-    code: str
-    take: bool
+    administrations: list[int] = []
+    code: str = ""
+    take: bool | None = None
     seen: datetime | None = None
 
 
@@ -189,6 +191,9 @@ def changes(request: MemberRequest, connection_id: int) -> list[ChangeOut]:
 @router.post("/{connection_id}/changes", response=SettledOut)
 def settle(request: MemberRequest, connection_id: int, answer: SettleIn) -> SettledOut:
     """One answer for some administrations of a connection."""
+    request.actor.require(Permission.IMPORT)
+    if answer.take is None:
+        raise Refused(_("Say what you decide: `take` is true or false."))
     count = settling.settle_changes(
         request.actor, connection_id, answer.administrations, answer.code, take=answer.take, seen=answer.seen
     )
