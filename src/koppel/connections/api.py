@@ -4,6 +4,7 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 from ninja import Router, Schema
+from pydantic import AwareDatetime
 
 from koppel.connections import overview, ownership, queries, repair, settling
 from koppel.connections.consent import begin_consent
@@ -95,7 +96,7 @@ class SettleIn(Schema):
     administrations: list[int] = []
     code: str = ""
     take: bool | None = None
-    seen: datetime | None = None
+    seen: AwareDatetime | None = None
 
 
 class SettledOut(Schema):

@@ -29,6 +29,7 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Actor, Permission
 
 CODES = frozenset({*QUESTIONS, OTHER_COMPANY})
+ID_MAX = 2**63 - 1
 TakeOver = Callable[[Actor, int, str, str], str]
 _take_over: list[TakeOver] = []
 
@@ -54,8 +55,10 @@ def settle_changes(
     `NoSuchConnection`."""
     actor.require(Permission.IMPORT)
     wanted = set(administration_ids)
+    if code not in CODES or not wanted or not all(0 < key <= ID_MAX for key in wanted):
+        raise NoSuchConnection
     companies = _companies(actor, connection_id, wanted)
-    if code not in CODES or not wanted or companies.keys() != wanted:
+    if companies.keys() != wanted:
         raise NoSuchConnection
     if code != OTHER_COMPANY:
         return sum(_settle(actor, company, key, code, take=take) for key, company in companies.items())
