@@ -4,8 +4,11 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from koppel_sandbox.ledger import Books
+
+IDENTITY = ("name", "country", "currency", "number", "vat_number", "city", "source", "units")
 
 
 @dataclass
@@ -52,3 +55,12 @@ class Company:
     def keep(self, books: Books) -> None:
         """Put other books in place."""
         self._books = books
+
+    def contents(self) -> dict[str, Any]:
+        """Who it is and its books: all but the ids under which the vendor knows it."""
+        return {name: getattr(self, name) for name in (*IDENTITY, "make_books", "_books")}
+
+    def fill(self, contents: dict[str, Any]) -> None:
+        """Stand for another company from now on."""
+        for name, value in contents.items():
+            setattr(self, name, value)

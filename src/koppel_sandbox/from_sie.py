@@ -1,5 +1,8 @@
 """Companies whose books are a SIE file's own. A file that cannot be read is refused by name; the others go on."""
 
+import hashlib
+import re
+import unicodedata
 import uuid
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -10,7 +13,8 @@ from koppel_sandbox.company import Company
 from koppel_sandbox.generate import TENANTS
 from koppel_sandbox.ledger import ZERO, Account, Books, Entry, Line, Period, period_of
 
-FIRST_ID = 2_500_001
+FIRST_ID = 1_000_000_000
+IDS = 1_000_000_000
 KINDS = {"T": "asset", "S": "liability", "I": "income", "K": "expense"}
 VAT = [("01", "Utgående moms 25 %", "Output", Decimal(25)), ("02", "Ingående moms 25 %", "Input", Decimal(25))]
 
@@ -19,20 +23,43 @@ def companies(folder: Path) -> tuple[list[Company], dict[str, str]]:
     """The companies, and why each refused file was refused, by file name. Raises `NotADirectoryError`."""
     if not folder.is_dir():
         raise NotADirectoryError(f"--sie must name a folder: {folder}")
-    found: list[Company] = []
+    files: list[sie.SieFile] = []
     refused: dict[str, str] = {}
     for path in sorted(one for one in folder.iterdir() if one.suffix.lower() in sie.SUFFIXES):
         try:
-            found.append(_company(sie.read(path), len(found)))
+            files.append(sie.read(path))
         except (sie.NotSie, OSError) as error:
             refused[path.name] = str(error)
-    return found, refused
+    return [_company(file, key) for file, key in _keyed(files)], refused
 
 
-def _company(file: sie.SieFile, place: int) -> Company:
+def _keyed(files: list[sie.SieFile]) -> list[tuple[sie.SieFile, str]]:
+    """Each file with a word for who its company is, which no other file of the folder has.
+
+    Files of one company and one year are told apart by their file names, all of them: when a second one comes the first has to
+    be another company too, for nothing says which of the two was there before."""
+    keys = [_key(file) for file in files]
+    return [
+        (file, key if keys.count(key) == 1 else f"{key}/{file.source}") for file, key in zip(files, keys, strict=True)
+    ]
+
+
+def _key(file: sie.SieFile) -> str:
+    """Its number, its name and its fiscal year. Never its place in the folder, which grows."""
+    number = re.sub(r"[^0-9A-Z]", "", file.number.upper())
+    name = " ".join(unicodedata.normalize("NFKC", file.name).casefold().split())
+    return f"{number}/{name}/{file.starts_on or ''}"
+
+
+def _id_of(key: str) -> int:
+    """Far above the ids of generated companies, and within 32 bits."""
+    return FIRST_ID + int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) % IDS
+
+
+def _company(file: sie.SieFile, key: str) -> Company:
     return Company(
-        id=FIRST_ID + place,
-        tenant_id=str(uuid.uuid5(TENANTS, file.source)),
+        id=_id_of(key),
+        tenant_id=str(uuid.uuid5(TENANTS, key)),
         name=file.name,
         country="SE",
         currency=file.currency,

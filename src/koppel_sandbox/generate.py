@@ -15,6 +15,8 @@ from koppel_sandbox.words import CHART, COUNTRIES, DEPARTMENTS, Country
 LINES_MIN = 200
 TENANTS = uuid.UUID("6f1d2f0e-6a0b-4f3e-9d59-5a0d2f3c1b7a")
 FIRST_ID = 2_100_001
+IDS_PER_SEED = 10_000
+"""Another seed makes other companies, so they have other ids."""
 WITHOUT_NUMBER = 11
 """Every so many-th company has no number in the accounting system, every so many-th a messy or a mistaken one."""
 ROTATION = ("NL", "NL", "NO", "SE", "NL", "DK", "NO", "FI", "NL", "SE")
@@ -44,7 +46,7 @@ def _company(index: int, count: int, lines_max: int, seed: int, today: date, tak
         name = country.name(dice, city)
     units = (("1", name), ("2", f"{name} {country.cities[1]}")) if index % 9 == 4 else (("1", name),)
     return Company(
-        id=FIRST_ID + index,
+        id=FIRST_ID + (seed - 1) % 90_000 * IDS_PER_SEED + index,
         tenant_id=str(uuid.uuid5(TENANTS, f"{seed}/{index}")),
         name=name,
         country=country.code,

@@ -18,6 +18,7 @@ from koppel.administrations.scope import not_there, visible_to
 from koppel.administrations.trail.reading import forget
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
+from koppel.connections import same_company
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue
 from koppel.notifications.forgetting import forget_administration
@@ -214,6 +215,9 @@ def _erase_row(one: Administration) -> None:
     if left:
         # What the accounting system still lists is listed again; what we remembered of it goes.
         RemoteCompany.objects.filter(**own, pk=remote_company_id).delete()
+    elif company := RemoteCompany.objects.select_for_update(no_key=True).filter(**own, pk=remote_company_id).first():
+        same_company.forget(company)
+        company.save()
 
 
 def _defer_erasing(organisation_id: int, administration_id: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from koppel.administrations import standing
 from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.acts import Verdict
 from koppel.administrations.errors import NotThere
@@ -15,6 +16,7 @@ from koppel.administrations.models import Administration, Assignment, Favourite,
 from koppel.administrations.scope import not_there, visible_to
 from koppel.audit.services import record
 from koppel.connections.models import RemoteCompany
+from koppel.connections.same_company import confirm, same_name
 from koppel.organisations.bundles import refuse_problems
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.policy import Actor, Permission, Role
@@ -22,7 +24,9 @@ from koppel.organisations.policy import Actor, Permission, Role
 
 @dataclass(frozen=True)
 class NewAdministration:
-    """A remote company to import, identified and assigned. Identity has been checked (`koppel.registers.identity`)."""
+    """A remote company to import, identified and assigned. Identity has been checked (`koppel.registers.identity`).
+
+    `seen_name` and `seen_number`: what the person saw of it when choosing it; '' = as it is listed now."""
 
     remote_company_id: int
     number: str = ""
@@ -35,6 +39,8 @@ class NewAdministration:
     division_id: int | None = None
     template_id: int | None = None
     membership_ids: tuple[int, ...] = ()
+    seen_name: str = ""
+    seen_number: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,14 +59,16 @@ def import_companies(
     Returns the ids of the new ones. Assigns every Administrator, the importer, and whom the wizard named."""
     actor.require(Permission.IMPORT)
     wanted = {one.remote_company_id: one for one in companies}
-    remotes = RemoteCompany.objects.filter(
+    found = RemoteCompany.objects.filter(
         organisation_id=actor.organisation_id, connection_id=connection_id, pk__in=wanted
     )
+    remotes = list(found.order_by("name", "pk").select_for_update(no_key=True))
     made = Administration.objects.bulk_create(
-        [_new(actor, import_id, remote, wanted[remote.pk]) for remote in remotes.order_by("name", "pk")],
+        [_new(actor, import_id, remote, wanted[remote.pk]) for remote in remotes],
         ignore_conflicts=True,
     )
     ids = _really_made(actor, import_id, [one.remote_company_id for one in made])
+    _confirm([remote for remote in remotes if remote.pk in ids], wanted)
     _assign_first(actor, import_id, {ids[key]: wanted[key] for key in ids})
     record(
         actor.organisation_id,
@@ -213,6 +221,17 @@ def _new(actor: Actor, import_id: int, remote: RemoteCompany, wanted: NewAdminis
     )
 
 
+def _confirm(remotes: Sequence[RemoteCompany], wanted: Mapping[int, NewAdministration]) -> None:
+    """Who imports a company confirms what was seen of it: that it has another name and number from now on is noticed."""
+    for remote in remotes:
+        new, listed = wanted[remote.pk], remote.legal_name or remote.name
+        name = new.seen_name or listed
+        number = new.seen_number or (remote.number if same_name(name, listed) else "")
+        confirm(remote, name, number or new.number)
+    fields = ["confirmed_name", "confirmed_number", "claimed_name", "claimed_number", "claimed_at", "denied_at"]
+    RemoteCompany.objects.bulk_update(remotes, fields, batch_size=500)
+
+
 def _really_made(actor: Actor, import_id: int, remote_ids: Sequence[int]) -> dict[int, int]:
     """Remote company id to administration id, of this import only: conflicting rows were skipped."""
     found = Administration.objects.filter(
@@ -289,6 +308,9 @@ def _switch(actor: Actor, administration_ids: Iterable[int], allowed: Sequence[S
         own.filter(activated_at=None).update(status=Status.QUEUED, status_code="", status_reason="")
         own = own.exclude(activated_at=None)
     own.update(status=to, status_code="", status_reason="")
+    if to is Status.ACTIVE:
+        whole = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
+        whole.filter(remote_company__claimed_at__isnull=False).update(**standing.held())
     record(actor.organisation_id, actor.audit, f"administrations.{to.value}", details={"administrations": sorted(ids)})
     visible = set(found.values_list("pk", flat=True))
     skipped = {one: "other_state" if one in visible else "not_there" for one in wanted - set(ids)}

@@ -2,13 +2,16 @@
 
 from datetime import datetime
 
+from django.utils.translation import gettext as _
 from ninja import Router, Schema
+from pydantic import AwareDatetime
 
-from koppel.connections import overview, ownership, queries, repair
+from koppel.connections import overview, ownership, queries, repair, settling
 from koppel.connections.consent import begin_consent
 from koppel.connections.dependants import Fate
 from koppel.connections.models import ConsentPurpose, Release
 from koppel.connections.probe import probe as call
+from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Permission
 from koppel.web.doors import MemberRequest
 
@@ -49,7 +52,7 @@ class EventOut(Schema):
 
 
 class CompanyOut(Schema):
-    """An imported company. `health` is ok, failing, waiting, unreachable or gone; `sentence` says why."""
+    """An imported company. `health` is ok, failing, waiting, unreachable, gone or other_company; `sentence` says why."""
 
     administration: int
     name: str
@@ -69,6 +72,37 @@ class ProbeOut(Schema):
     milliseconds: int
     code: str
     sentence: str
+
+
+class ChangeOut(Schema):
+    """What a person has yet to settle about an imported company. `code` is company_renamed, company_code_changed,
+    company_number_changed, company_number_missing, or other_company: name and number are both different from what was
+    confirmed, and nothing is read. `other_company_denied`: somebody said that it is another company. The numbers are '' but
+    for these two."""
+
+    administration: int
+    name: str
+    code: str
+    old: str
+    new: str
+    old_number: str
+    new_number: str
+
+
+class SettleIn(Schema):
+    """`take`: take the change over, or leave the administration as it is; for other_company: it is the same company, or it is
+    not. `seen`: when you read the changes; what is claimed since then is refused."""
+
+    administrations: list[int] = []
+    code: str = ""
+    take: bool | None = None
+    seen: AwareDatetime | None = None
+
+
+class SettledOut(Schema):
+    """How many were open; what was settled before is no mistake."""
+
+    settled: int
 
 
 class RemovalOut(Schema):
@@ -145,6 +179,26 @@ def administrations(request: MemberRequest, connection_id: int) -> list[CompanyO
         )
         for row in rows
     ]  # fmt: skip
+
+
+@router.get("/{connection_id}/changes", response=list[ChangeOut])
+def changes(request: MemberRequest, connection_id: int) -> list[ChangeOut]:
+    """What is different at the accounting system and waits for a person, those that stop a sync first."""
+    request.actor.require(Permission.IMPORT)
+    found = overview.open_changes(request.actor, queries.connection_for(request.actor, connection_id))
+    return [ChangeOut(**{name: getattr(one, name) for name in ChangeOut.model_fields}) for one in found]
+
+
+@router.post("/{connection_id}/changes", response=SettledOut)
+def settle(request: MemberRequest, connection_id: int, answer: SettleIn) -> SettledOut:
+    """One answer for some administrations of a connection."""
+    request.actor.require(Permission.IMPORT)
+    if answer.take is None:
+        raise Refused(_("Say what you decide: `take` is true or false."))
+    count = settling.settle_changes(
+        request.actor, connection_id, answer.administrations, answer.code, take=answer.take, seen=answer.seen
+    )
+    return SettledOut(settled=count)
 
 
 @router.post("/{connection_id}/probe", response=ProbeOut, url_name="connection_probe")

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from koppel.connector.errors import NotConsented
+
 
 class ConsentRefused(Exception):
     """A sign-in that led nowhere. `code` is a stable word, the text a sentence for the person."""
@@ -27,3 +29,7 @@ class RegistrationRefused(Exception):
     def __init__(self, problems: Mapping[str, str]) -> None:
         super().__init__(" ".join(problems.values()))
         self.problems = problems
+
+
+class OtherCompany(NotConsented):
+    """Name and registration number are both another company's: nothing is read until a person decides."""

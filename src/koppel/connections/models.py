@@ -136,7 +136,11 @@ class RemoteCompany(Tenant):
 
     `external_id` is the vendor's immutable id; `name` is as listed, `legal_name` as the company describes itself.
     `unreachable_reason` '' = can be reached. `listed_at` NULL = not listed now. `failing_since`: since then no call about this
-    company was answered, and Koppel tries again."""
+    company was answered, and Koppel tries again.
+
+    `confirmed_name` and `confirmed_number` are what a person last confirmed of an imported company, '' = not known then.
+    `claimed_at` is set while the vendor describes another company under this id: `claimed_name` and `claimed_number` are what
+    it says, nothing is read until a person decides, and `denied_at` is when one said that it is another company."""
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_constraint=False, related_name="companies")
     grant = models.ForeignKey(Grant, on_delete=models.CASCADE, db_constraint=False, related_name="companies")
@@ -159,6 +163,12 @@ class RemoteCompany(Tenant):
     last_contact_at = models.DateTimeField(null=True)
     failing_since = models.DateTimeField(null=True)
     failing_reason = models.TextField(default="")
+    confirmed_name = models.CharField(max_length=300, default="", db_default="")
+    confirmed_number = models.CharField(max_length=100, default="", db_default="")
+    claimed_name = models.CharField(max_length=300, default="", db_default="")
+    claimed_number = models.CharField(max_length=100, default="", db_default="")
+    claimed_at = models.DateTimeField(null=True)
+    denied_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "connections_remote_company"

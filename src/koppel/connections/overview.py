@@ -8,12 +8,14 @@ from typing import Any
 from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
+from koppel.connections import settling
 from koppel.connections.dependants import without_hidden
 from koppel.connections.endings import ends_of
 from koppel.connections.health_bar import Day, bars
-from koppel.connections.identity import CHANGES
+from koppel.connections.identity import QUESTIONS
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
 from koppel.connections.queries import connections_of
+from koppel.connections.same_company import DENIED, OTHER_COMPANY, SENTENCE
 from koppel.connector.registry import connectors
 from koppel.issues.models import Issue
 from koppel.organisations.policy import Actor
@@ -53,8 +55,26 @@ class Change:
 
 
 @dataclass(frozen=True)
+class OpenChange:
+    """What a person has yet to settle about an administration; the numbers are '' unless it may be another company."""
+
+    administration: int
+    name: str
+    code: str
+    old: str
+    new: str
+    old_number: str = ""
+    new_number: str = ""
+
+    @property
+    def is_denied(self) -> bool:
+        return self.code == DENIED
+
+
+@dataclass(frozen=True)
 class CompanyRow:
-    """An imported company on a connection's page. `health` is ok, failing, waiting, unreachable or gone."""
+    """An imported company on a connection's page. `health` is ok, failing, waiting, unreachable, gone or
+    other_company."""
 
     company: RemoteCompany
     administration_id: int
@@ -97,6 +117,30 @@ def company_rows(actor: Actor, connection: Connection) -> list[CompanyRow]:
     return sorted(rows, key=lambda row: row.health == "ok" and not row.changes)
 
 
+def other_companies(actor: Actor, connection: Connection) -> list[OpenChange]:
+    """Administrations under whose id another company stands at the accounting system, those to be decided first."""
+    held = settling.imported_companies(actor, connection.pk).exclude(claimed_at=None)
+    columns = ("confirmed_name", "claimed_name", "confirmed_number", "claimed_number")
+    rows = held.order_by("name", "pk").values_list(
+        "administrations__pk", "administrations__name", "denied_at", *columns
+    )
+    found = [OpenChange(key, name, DENIED if denied else OTHER_COMPANY, *texts) for key, name, denied, *texts in rows]
+    return sorted(found, key=lambda change: change.is_denied)
+
+
+def open_changes(actor: Actor, connection: Connection) -> list[OpenChange]:
+    """Everything that waits for a person's word about the companies of a connection."""
+    own = without_hidden(actor, _imported([connection])).values_list("administrations__pk", "administrations__name")
+    names = dict(own)
+    changed = _changes(connection.organisation_id, list(names))
+    told = [
+        OpenChange(key, names[key], change.code, change.old, change.new)
+        for key, changes in changed.items()
+        for change in changes
+    ]
+    return other_companies(actor, connection) + told
+
+
 def _cards(connections: Iterable[Connection]) -> list[Card]:
     found = list(connections)
     days, ends = bars(found), ends_of([one.pk for one in found])
@@ -118,9 +162,9 @@ def _needs_somebody() -> Any:
     """Whether a row is one of those that come first."""
     changed = Issue.objects.filter(
         organisation_id=OuterRef("organisation_id"), subject_kind="administration", subject_id=OuterRef("administrations"),
-        code__in=set(CHANGES.values()), resolved_at=None,
+        code__in=QUESTIONS, resolved_at=None,
     )  # fmt: skip
-    troubled = TROUBLED | LOST | Q(failing_since__isnull=False)
+    troubled = TROUBLED | LOST | Q(failing_since__isnull=False) | Q(claimed_at__isnull=False)
     return ExpressionWrapper(troubled | Exists(changed), output_field=BooleanField())
 
 
@@ -155,6 +199,8 @@ def _health(connection: Connection, company: RemoteCompany) -> tuple[str, str, d
         return "waiting", _("Waits until somebody signs in again."), company.grant.lost_at
     if company.listed_at is None:
         return "gone", _("The sign-in no longer reaches it. The books that were read stay."), None
+    if company.claimed_at:
+        return OTHER_COMPANY, _(SENTENCE), company.claimed_at
     if company.unreachable_code:
         return "unreachable", _(company.unreachable_reason), company.described_at
     if company.failing_since:
@@ -165,7 +211,7 @@ def _health(connection: Connection, company: RemoteCompany) -> tuple[str, str, d
 def _changes(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, list[Change]]:
     found = Issue.objects.filter(
         organisation_id=organisation_id, subject_kind="administration", subject_id__in=administration_ids,
-        code__in=set(CHANGES.values()), resolved_at=None,
+        code__in=QUESTIONS, resolved_at=None,
     )  # fmt: skip
     by_administration: dict[int, list[Change]] = {}
     for issue in found.order_by("raised_at"):

@@ -61,7 +61,7 @@ def _hidden_names(actor: Actor, connection: Connection) -> set[str]:
     """What the companies of the connection are called of which the actor may not read the name."""
     own = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, connection=connection)
     hidden = own.exclude(pk__in=without_hidden(actor, own).values("pk"))
-    return {name for names in hidden.values_list("name", "legal_name") for name in names if name}
+    return {name for names in hidden.values_list("name", "legal_name", "confirmed_name") for name in names if name}
 
 
 def _is_about(event: ConnectionEvent, names: set[str]) -> bool:

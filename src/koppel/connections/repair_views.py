@@ -1,6 +1,7 @@
 """The buttons of a connection: probe, sign in again, pause, owner, release, remove. Each is safe to press twice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import wraps
 from urllib.parse import urlencode
 
@@ -13,13 +14,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from koppel.connections import identity, overview, ownership, queries, repair
+from koppel.connections import overview, ownership, queries, repair, settling
 from koppel.connections.dependants import Fate
 from koppel.connections.doors import sign_in_at_vendor
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.handover import hand_over_question
 from koppel.connections.models import ConnectionEvent, ConsentPurpose, Release
 from koppel.connections.probe import probe as call
+from koppel.connections.same_company import OTHER_COMPANY
 from koppel.connector.registry import connectors
 from koppel.kit.confirmation import unconfirmed
 from koppel.organisations.errors import Refused
@@ -125,7 +127,7 @@ def release(request: MemberRequest, connection_id: int) -> HttpResponse:
     which = request.POST.get("which", "")
     if which not in Release.values:
         raise Refused(_("Choose what is released."))
-    chosen = [int(one) for one in request.POST.getlist("companies") if one.isdecimal() and len(one) < 19]
+    chosen = numbers_of(request.POST.getlist("companies"))
     count = repair.release(request.actor, connection_id, Release(which), chosen)
     text = ngettext("%d company is released for import.", "%d companies are released for import.", count)
     messages.success(request, text % count)
@@ -135,12 +137,22 @@ def release(request: MemberRequest, connection_id: int) -> HttpResponse:
 @require_POST
 @_kept
 def change(request: MemberRequest, connection_id: int) -> HttpResponse:
-    """Take over what changed at the accounting system, or leave the administration as it is."""
-    identity.settle_change(
-        request.actor, connection_id, _number(request, "administration"), request.POST.get("code", ""),
-        take=request.POST.get("take") == "1",
-    )  # fmt: skip
-    return _to(connection_id, "#companies")
+    """Take over what changed at the accounting system, or leave it; of another company: yes, it is the same, or no. For one
+    administration, or for all that are ticked."""
+    code, take = request.POST.get("code", ""), request.POST.get("take") == "1"
+    ids = numbers_of(request.POST.getlist("administration"))
+    if not ids and code == OTHER_COMPANY:
+        raise Refused(_("Tick the administrations that you decide about."))
+    count = settling.settle_changes(request.actor, connection_id, ids or [0], code, take=take, seen=_seen(request))
+    if code != OTHER_COMPANY:
+        return _to(connection_id, "#companies")
+    if count and take:
+        text = ngettext("%d administration goes on.", "%d administrations go on.", count)
+        messages.success(request, text % count)
+    elif count:
+        text = ngettext("%d administration stays stopped.", "%d administrations stay stopped.", count)
+        messages.info(request, text % count)
+    return _to(connection_id, "#same-company")
 
 
 @_kept
@@ -226,6 +238,19 @@ def _removal_page(request: MemberRequest, connection_id: int) -> HttpResponse:
 
 def _to(connection_id: int, part: str = "") -> HttpResponseRedirect:
     return HttpResponseRedirect(f"/connections/{connection_id}/{part}")
+
+
+def numbers_of(texts: Iterable[str]) -> list[int]:
+    return [int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 19]
+
+
+def _seen(request: MemberRequest) -> datetime | None:
+    """When the page was made on which the person answers."""
+    try:
+        moment = parse_datetime(request.POST.get("seen", ""))
+    except ValueError:
+        return None
+    return moment if moment is not None and timezone.is_aware(moment) else None
 
 
 def _number(request: MemberRequest, name: str) -> int:

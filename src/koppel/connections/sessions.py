@@ -237,7 +237,7 @@ SELECT g.connection_id, g.company_id, g.is_candidate,
 
 DESCRIBED = (
     "legal_name", "number", "vat_number", "country", "base_currency", "industry_code", "units", "unreachable_code",
-    "described_at",
+    "described_at", "confirmed_name", "confirmed_number", "claimed_at",
 )  # fmt: skip
 _COMPANY = f"""
 SELECT grant_id, connection_id, external_id, name, code, routing, {", ".join(DESCRIBED)}

@@ -6,18 +6,14 @@ import structlog
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
+from koppel.connections.describing import AT_A_TIME, describe_all
 from koppel.connections.endings import tell_of_endings
-from koppel.connections.identity import note_described, note_unreachable
 from koppel.connections.probe import DUE_FOR_A_PROBE, probe_once
 from koppel.connections.revocation import give_back, revoke
 from koppel.connections.runtime import of_worker
-from koppel.connections.sessions import Runtime, describing_session
-from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing
-from koppel.connector.registry import connector
-from koppel.kit.database_outage import RetryAfterOutage, is_outage
+from koppel.kit.database_outage import RetryAfterOutage
 from koppel.kit.threads import in_django
 
-AT_A_TIME = 10
 FOR_DAYS = RetryStrategy(max_attempts=12, exponential_wait=3)
 log = structlog.get_logger(__name__)
 
@@ -29,13 +25,7 @@ async def describe_companies(organisation_id: int, connection_id: int) -> None:
     async with runtime.database.scoped(organisation_id) as connection:
         found = await connection.execute(_UNDESCRIBED, [connection_id])
         rows = await found.fetchall()
-    turns = asyncio.Semaphore(AT_A_TIME)
-
-    async def one(company_id: int, key: str) -> None:
-        async with turns:
-            await _describe(runtime, organisation_id, company_id, key)
-
-    await asyncio.gather(*(one(*row) for row in rows))
+    await describe_all(runtime, organisation_id, rows)
     log.info("companies_described", connection=connection_id, count=len(rows))
 
 
@@ -43,7 +33,7 @@ _UNDESCRIBED = """
 SELECT r.id, c.connector FROM connections_remote_company r
   JOIN connections_connection c ON c.id = r.connection_id AND c.organisation_id = r.organisation_id
  WHERE r.connection_id = %s AND r.listed_at IS NOT NULL
-   AND (r.described_at IS NULL OR r.described_at < now() - interval '1 day') ORDER BY r.name
+   AND (r.described_at IS NULL OR r.described_at < now() - interval '1 day' OR r.claimed_at IS NOT NULL) ORDER BY r.name
 """
 AT_ONCE_MAX = 200
 
@@ -82,21 +72,3 @@ async def revoke_grants(organisation_id: int, grant_ids: list[int]) -> None:
 async def give_back_consent(organisation_id: int, attempt_id: int) -> None:
     """Withdraw the tokens of a sign-in that was refused."""
     await give_back(of_worker(), organisation_id, attempt_id)
-
-
-async def _describe(runtime: Runtime, organisation_id: int, company_id: int, connector_key: str) -> None:
-    try:
-        session = await describing_session(runtime, organisation_id, company_id)
-        found = await connector(connector_key).describe_company(session)
-        await in_django(lambda: note_described(organisation_id, company_id, found))
-    except ConnectorError as error:
-        # Identity can be typed by hand; the next listing asks again.
-        log.info("company_not_described", company=company_id, code=error.code)
-        refusal = error if isinstance(error, SetupMissing | NotConsented) else None
-        await in_django(lambda: note_unreachable(organisation_id, company_id, refusal))
-    except Exception as error:
-        if is_outage(error):
-            raise  # it says nothing about the company: the job is done again
-        # What cannot be understood, or stored, of one company must not leave the others without their numbers.
-        log.exception("company_description_failed", company=company_id)
-        await in_django(lambda: note_unreachable(organisation_id, company_id, None))

@@ -6,6 +6,7 @@ import structlog
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
@@ -56,6 +57,8 @@ def detail(request: MemberRequest, connection_id: int) -> HttpResponse:
         "needs": str(connectors()[one.connector].descriptor.needs) if one.connector in connectors() else "",
         "events": queries.timeline(request.actor, one),
         "rows": pages.company_rows(request.actor, one),
+        "other_companies": pages.other_companies(request.actor, one),
+        "now": timezone.now(),
         "companies": without_hidden(request.actor, queries.companies_of(request.actor, one)).count(),
         "listed": queries.listed_companies(request.actor, one) if may else [],
         "others": [m for m in ownership.possible_owners(request.actor) if m.pk != one.owner_id] if may else [],

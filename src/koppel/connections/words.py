@@ -5,7 +5,9 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from koppel.connections.identity import NUMBER_MISSING
 from koppel.connections.models import Connection
+from koppel.connections.same_company import DENIED, OTHER_COMPANY
 from koppel.issues import catalogue as issues
 from koppel.issues.catalogue import Entry
 from koppel.notifications import catalogue as notices
@@ -57,6 +59,44 @@ def register() -> None:
         issues.register(
             code, Entry(sentence, _("The syncs go on."), _("Take it over or leave it"), _connection_of_company)
         )
+    issues.register(
+        NUMBER_MISSING,
+        Entry(
+            _(
+                "The accounting system states no number for %(name)s any more; it was %(old)s. Is it still the same company?"
+            ),
+            _("The syncs go on."),
+            _("Settle it"),
+            _connection_of_company,
+        ),
+    )
+    issues.register(
+        OTHER_COMPANY,
+        Entry(
+            _(
+                "Is this the same company? Confirmed was %(old)s (%(old_number)s); at the accounting system it is"
+                " %(new)s (%(new_number)s) now."
+            ),
+            _("Nothing is read or written until you decide."),
+            _("Decide"),
+            _same_company,
+        ),
+    )
+    issues.register(
+        DENIED,
+        Entry(
+            _(
+                "Another company stands at the accounting system: %(new)s (%(new_number)s) instead of"
+                " %(old)s (%(old_number)s)."
+            ),
+            _(
+                "Deactivate this administration, or sign in again with an account that reaches the right company. To"
+                " import the other company as a new administration, first withdraw this one."
+            ),
+            _("Show the connection"),
+            _same_company,
+        ),
+    )
     notices.register(
         "connection_lost",
         LOST,
@@ -94,3 +134,7 @@ def _connection(connection_id: int, _facts: Mapping[str, Any]) -> str:
 
 def _connection_of_company(_administration_id: int, facts: Mapping[str, Any]) -> str:
     return f"/connections/{facts.get('connection', '')}/#companies"
+
+
+def _same_company(_administration_id: int, facts: Mapping[str, Any]) -> str:
+    return f"/connections/{facts.get('connection', '')}/#same-company"

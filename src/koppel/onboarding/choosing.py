@@ -67,9 +67,15 @@ def rows(actor: Actor, flow: Flow) -> list[Row]:
 def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
     """Keep the ticked companies that can be chosen. How many."""
     wanted = set(company_ids)
-    flow.offered = [one.company.pk for one in rows(actor, flow) if one.can_be_chosen]
-    flow.chosen = [one for one in flow.offered if one in wanted]
-    advance(flow, Step.IDENTIFY if flow.chosen else Step.CHOOSE, "chosen", "offered")
+    offered = [one.company for one in rows(actor, flow) if one.can_be_chosen]
+    flow.offered = [company.pk for company in offered]
+    flow.chosen = [key for key in flow.offered if key in wanted]
+    flow.seen = {
+        str(company.pk): [company.legal_name or company.name, company.number]
+        for company in offered
+        if company.pk in wanted
+    }
+    advance(flow, Step.IDENTIFY if flow.chosen else Step.CHOOSE, "chosen", "offered", "seen")
     return len(flow.chosen)
 
 

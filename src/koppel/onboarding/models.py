@@ -43,10 +43,11 @@ class Flow(Tenant):
     """One walk through the wizard by one person. `step` is the furthest step reached; earlier ones may be revisited.
 
     `connection` is the one last signed in; `collected` are the ids of all that this flow lists. `chosen` are remote company
-    ids, `offered` those that could be chosen when they were. `answers` maps remote company id to what was typed at Identify
-    (number, reason, sector, keep_anyway). `confirmed` maps remote company id to the answer to “is this the same company?”:
-    what it was about, whether it is the same, who said so and when. `assignments` maps remote company id to {division,
-    template, users}. `expires_at` moves with each answer."""
+    ids, `offered` those that could be chosen when they were; `seen` maps those that were chosen to the name and number that the
+    person saw then. `answers` maps remote company id to what was typed at Identify (number, reason, sector, keep_anyway).
+    `confirmed` maps remote company id to the answer to “is this the same company?”: what it was about, whether it is the same,
+    who said so and when. `assignments` maps remote company id to {division, template, users}. `expires_at` moves with each
+    answer."""
 
     token = models.UUIDField(default=uuid.uuid4)
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="flows")
@@ -61,6 +62,7 @@ class Flow(Tenant):
     collected = models.JSONField(default=list)
     chosen = models.JSONField(default=list)
     offered = models.JSONField(default=list)
+    seen = models.JSONField(default=dict, db_default={})
     answers = models.JSONField(default=dict)
     confirmed = models.JSONField(default=dict)
     assignments = models.JSONField(default=dict)

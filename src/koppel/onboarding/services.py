@@ -78,6 +78,7 @@ def _one_at_a_time(actor: Actor) -> None:
 
 def _new(flow: Flow, company_id: int, identity: Identity, confirmed: dict[str, Any]) -> NewAdministration:
     own = flow.assignments.get(str(company_id), {})
+    seen_name, seen_number = flow.seen.get(str(company_id), ("", ""))
     return NewAdministration(
         remote_company_id=company_id,
         number=identity.number,
@@ -90,4 +91,6 @@ def _new(flow: Flow, company_id: int, identity: Identity, confirmed: dict[str, A
         division_id=own.get("division"),
         template_id=own.get("template"),
         membership_ids=tuple(own.get("users", ())),
+        seen_name=seen_name,
+        seen_number=seen_number,
     )

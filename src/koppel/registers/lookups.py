@@ -50,7 +50,7 @@ class Finding:
 
     def is_named_otherwise(self, name: str) -> bool:
         """Whether the register's name is another than this one, beyond capitals, dots and the legal form."""
-        return self.exists and bool(self.legal_name) and _core(self.legal_name) != _core(name)
+        return self.exists and bool(self.legal_name) and core_of(self.legal_name) != core_of(name)
 
 
 AfterAnswer = Callable[[int, Finding, Finding], None]
@@ -193,7 +193,7 @@ _DOTTED = re.compile(r"\b(\w(?:[./]\s?\w\b)+\.?)")
 _LETTERS = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d"})
 
 
-def _core(name: str) -> str:
+def core_of(name: str) -> str:
     """The words of a name without capitals, accents, signs and the legal form, which books often leave out."""
     plain = unicodedata.normalize("NFKD", name.casefold()).translate(_LETTERS)
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))

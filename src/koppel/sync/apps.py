@@ -10,16 +10,22 @@ class SyncConfig(AppConfig):
 
     def ready(self) -> None:
         from koppel.administrations import life, panels  # noqa: PLC0415 - after models
-        from koppel.connections.dependants import register_stop  # noqa: PLC0415 - after models
+        from koppel.connections.dependants import (  # noqa: PLC0415 - after models
+            register_interrupt,
+            register_release,
+            register_stop,
+        )
         from koppel.connections.health import register_on_recovery  # noqa: PLC0415 - after models
         from koppel.connections.services import register_after_reconnect  # noqa: PLC0415 - after models
         from koppel.sync import bulk, endings, standstill, words  # noqa: PLC0415 - after models
         from koppel.sync.overview import changes_since, under_way  # noqa: PLC0415 - after models
         from koppel.sync.queries import progress_of  # noqa: PLC0415 - after models
-        from koppel.sync.services import request_for_connection  # noqa: PLC0415 - after models
+        from koppel.sync.services import request_for_connection, request_released  # noqa: PLC0415 - after models
 
         register_after_reconnect(request_for_connection)
         register_stop(standstill.stop)
+        register_interrupt(standstill.interrupt)
+        register_release(request_released)
         register_on_recovery(standstill.wake)
         panels.register_progress(progress_of)
         panels.register_changes(changes_since)

@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
+from koppel.connections.errors import OtherCompany
 from koppel.connections.renewal import RENEWAL_SLOW
 from koppel.connector.errors import (
     ConnectorError,
@@ -45,6 +46,8 @@ REACTIONS: dict[type[ConnectorError], Reaction] = {
     ConsentLost: Reaction(Next.SIGN_IN),
     ConsentDenied: Reaction(Next.SIGN_IN),
     NotConsented: Reaction(Next.BLOCK, "not_consented"),
+    # The guard itself has raised the question.
+    OtherCompany: Reaction(Next.BLOCK),
     SetupMissing: Reaction(Next.BLOCK, "setup_missing"),
     RateLimited: Reaction(Next.WAIT),
     Unreachable: Reaction(Next.WAIT, counts=True),

@@ -30,6 +30,7 @@ class Control:
             web.get("/__sandbox__/companies", self.companies),
             web.get("/__sandbox__/companies/{id}", self.company),
             web.post("/__sandbox__/companies/{id}", self.change_company),
+            web.post("/__sandbox__/rotate", self.rotate),
             web.get("/__sandbox__/companies/{id}/batches", self.batches),
             web.post("/__sandbox__/companies/{id}/batches", self.change_batches),
             web.post("/__sandbox__/companies/{id}/paging", self.change_paging),
@@ -62,6 +63,18 @@ class Control:
         if company.has_books:
             (await self.erp.stored(company)).lists.pop("/v1/organization", None)
         return _json(_facts(company))
+
+    async def rotate(self, request: web.Request) -> web.Response:
+        """`{"companies": [id, …]}`, at least two: each id now stands for the company of the next one, the last for that of
+        the first; who it is, and its books. As in a system that numbers its companies by their place in a list."""
+        chosen = [self._company_of(str(key)) for key in (await request.json())["companies"]]
+        if len(chosen) < 2 or len({company.id for company in chosen}) != len(chosen):
+            raise web.HTTPBadRequest
+        contents = [company.contents() for company in chosen]
+        for company, content in zip(chosen, contents[1:] + contents[:1], strict=True):
+            company.fill(content)
+        self.erp.forget({company.id for company in chosen})
+        return _json({"companies": [_facts(company) for company in chosen]})
 
     async def batches(self, request: web.Request) -> web.Response:
         """What an exact copy of the journal would hold: `[{module, number, period, lines: [line number]}]`."""
@@ -145,7 +158,9 @@ class Control:
         return _json({})
 
     def _company(self, request: web.Request) -> Company:
-        key = request.match_info["id"]
+        return self._company_of(request.match_info["id"])
+
+    def _company_of(self, key: str) -> Company:
         for company in self.connect.companies:
             if key in (str(company.id), company.tenant_id, company.source):
                 return company

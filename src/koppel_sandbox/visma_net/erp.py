@@ -8,7 +8,7 @@ except on the two endpoints that know no condition.
 import asyncio
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
@@ -51,8 +51,10 @@ class Erp:
         self._stored: dict[int, Stored] = {}
         self._locks: dict[int, asyncio.Lock] = {}
 
-    def forget(self) -> None:
-        self._stored.clear()
+    def forget(self, company_ids: Collection[int] | None = None) -> None:
+        """What was made for sending, of these companies or of all."""
+        for company_id in list(self._stored) if company_ids is None else company_ids:
+            self._stored.pop(company_id, None)
 
     async def stored(self, company: Company) -> Stored:
         if company.id not in self._stored:

@@ -12,7 +12,7 @@ from koppel.administrations import life, standing
 from koppel.administrations.bulk import state
 from koppel.administrations.bulk.acts import Act, Values, Verdict, register_act
 from koppel.administrations.models import Administration, Status
-from koppel.connections.models import Connection, ConnectionState
+from koppel.connections.models import Connection, ConnectionState, RemoteCompany
 from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Actor, Permission
 
@@ -44,7 +44,14 @@ def judge_activate(actor: Actor, found: Sequence[Administration], asked: Mapping
         state=ConnectionState.REMOVED,
     )
     removed = set(connections.values_list("pk", flat=True))
-    return {one.pk: _go(one, is_reached=one.connection_id not in removed) for one in found}
+    companies = RemoteCompany.objects.filter(
+        organisation_id=actor.organisation_id, pk__in={one.remote_company_id for one in found}, claimed_at__isnull=False
+    )
+    held = set(companies.values_list("pk", flat=True))
+    return {
+        one.pk: _go(one, is_reached=one.connection_id not in removed, is_held=one.remote_company_id in held)
+        for one in found
+    }
 
 
 def perform_deactivate(actor: Actor, wanted: Mapping[int, Values]) -> None:
@@ -78,8 +85,8 @@ def _stop(one: Administration, asked: Values) -> Verdict:
     return _verdict(one, {**stopped, "deactivation_reason": reason, **CALM})
 
 
-def _go(one: Administration, *, is_reached: bool) -> Verdict:
-    """One whose connection was removed meanwhile waits for another."""
+def _go(one: Administration, *, is_reached: bool, is_held: bool) -> Verdict:
+    """One whose connection was removed meanwhile waits for another; one that may be another company waits for a person."""
     if one.left_on:
         return Verdict("left")
     if one.deactivate_on and one.status != Status.DEACTIVATED:
@@ -88,7 +95,8 @@ def _go(one: Administration, *, is_reached: bool) -> Verdict:
         return Verdict("same")
     status = Status.ACTIVE if one.activated_at else Status.QUEUED
     calm = {"deactivated_on": None, "deactivate_on": None, "deactivation_reason": "", **CALM}
-    return _verdict(one, {"status": status.value, **calm, **({} if is_reached else standing.waits())})
+    stopped = standing.held() if is_held else {}
+    return _verdict(one, {"status": status.value, **calm, **(stopped if is_reached else standing.waits())})
 
 
 def _verdict(one: Administration, columns: Mapping[str, Any]) -> Verdict:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
+from django.utils.translation import gettext as _
 
 from koppel.cli.doors import (
     AsJson,
@@ -17,11 +18,12 @@ from koppel.cli.doors import (
     print_rows,
     refusals,
 )
-from koppel.connections import overview, ownership, queries, repair
+from koppel.connections import overview, ownership, queries, repair, settling
 from koppel.connections.consent import begin_consent
 from koppel.connections.dependants import Fate
 from koppel.connections.models import ConsentPurpose
 from koppel.connections.probe import probe as call
+from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Permission
 
 app = typer.Typer(no_args_is_help=True)
@@ -118,6 +120,48 @@ def reconnect(
             actor, one.app_id, ConsentPurpose.RECONNECT, back, connection_id=one.pk, force_sign_in=True
         )  # fmt: skip
     print_one({"connection": connection, "url": url}, as_json=as_json)
+
+
+@app.command("changes")
+def changes(connection: One, person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False) -> None:
+    """What is different at the accounting system and waits for a person, those that stop a sync first."""
+    with acting(person, organisation) as actor:
+        actor.require(Permission.IMPORT)
+        rows = overview.open_changes(actor, queries.connection_for(actor, connection))
+    columns = ("administration", "name", "code", "old", "new", "old_number", "new_number")
+    print_rows(rows, columns, as_json=as_json)
+
+
+@app.command("settle")
+def settle(
+    connection: One,
+    code: Annotated[str, typer.Option(help="Which changes: a code of `koppel connections changes`.")],
+    take: Annotated[
+        bool | None,
+        typer.Option(
+            "--take/--leave",
+            help="Take the change over or leave it; for other_company: it is the same company, or it is not.",
+        ),
+    ] = None,
+    administration: Annotated[list[int] | None, typer.Option(help="An administration; may be repeated.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that have this code.")] = False,
+    person: AsPerson = "",
+    organisation: OfOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
+    """Settle what changed at the accounting system, for some administrations or for all."""
+    with acting(person, organisation) as actor:
+        actor.require(Permission.IMPORT)
+        if take is None:
+            raise Refused(_("Say --take or --leave."))
+        chosen = administration or []
+        if everything:
+            found = overview.open_changes(actor, queries.connection_for(actor, connection))
+            chosen = sorted({one.administration for one in found if one.code == code})
+        if not chosen and not everything:
+            raise Refused(_("Name the administrations, or say --all."))
+        count = settling.settle_changes(actor, connection, chosen, code, take=take) if chosen else 0
+    print_one({"connection": connection, "code": code, "settled": count}, as_json=as_json)
 
 
 @app.command("owner")

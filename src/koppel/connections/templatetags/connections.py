@@ -38,8 +38,11 @@ EVENTS = {
     "company_renamed": _("%(old)s is called %(new)s now"),
     "company_code_changed": _("%(name)s has the code %(new)s now"),
     "company_number_changed": _("%(name)s has the number %(new)s now"),
+    "other_company": _("%(old)s (%(old_number)s) is %(new)s (%(new_number)s) now: stopped until somebody decides"),
+    "same_company_again": _("%(name)s is the confirmed company again"),
+    "same_company_confirmed": _("%(new)s (%(new_number)s) was confirmed as the same company as %(old)s"),
 }
-BAD = ("lost", "partly_lost", "company_gone", "role_removed")
+BAD = ("lost", "partly_lost", "company_gone", "role_removed", "other_company")
 WARNING = ("degraded", "expiring", "company_renamed", "company_code_changed", "company_number_changed")
 DAY_KINDS = {
     "ok": _("well"),

@@ -1,0 +1,479 @@
+"""Whose books: a company whose name and number became another's is read only after a person said that it is the same."""
+
+import asyncio
+import json
+import unicodedata
+from decimal import Decimal
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection as database
+from django.db import transaction
+from django.test import Client
+from typer.testing import CliRunner
+
+from koppel.administrations.life import erase_some, withdraw
+from koppel.administrations.models import Administration
+from koppel.audit.models import AuditEntry
+from koppel.books.models import EntryLine
+from koppel.connections.commands.connections import app as shell
+from koppel.connections.consent import begin_consent, complete_consent, receive_answer
+from koppel.connections.dependants import Fate
+from koppel.connections.listing import refresh_companies
+from koppel.connections.models import Connection, ConsentPurpose, RemoteCompany
+from koppel.connections.probe import probe
+from koppel.connections.repair import remove
+from koppel.connections.services import after_reconnect
+from koppel.issues.queries import open_issues
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations import tokens
+from koppel.organisations.models import User
+from koppel.sync.models import Run
+from koppel.sync.services import request_run
+from tests.connections.office import companies, imported, kinds, sign_in
+from tests.fixtures.newcomer import newcomer
+from tests.fixtures.people import MakeActor, signed_in
+from tests.fixtures.stack import Connected, MakeConnected, Sandbox, register_app, run_sandbox, wait_until
+from tests.sync.syncing import perform
+
+GOES_ON, STOPPED = "succeeded", "failed"
+
+
+def sync(made: Connected, administration: Administration) -> str:
+    """A person asks for a run, and this process performs it to its end. How it ended."""
+    with organisation_scope(made.actor.organisation_id):
+        request_run(made.actor, administration.pk)
+    return perform_open(made, administration)
+
+
+def perform_open(made: Connected, administration: Administration) -> str:
+    """The run that somebody has asked for."""
+    with organisation_scope(made.actor.organisation_id):
+        run = Run.objects.get(administration=administration, state__in=["queued", "running"])
+        Run.objects.filter(pk=run.pk).update(not_before=None)
+    asyncio.run(perform(made.actor.organisation_id, run.pk))
+    with organisation_scope(made.actor.organisation_id):
+        return str(Run.objects.get(pk=run.pk).state)
+
+
+def books(made: Connected) -> dict[str, list[tuple[str, ...]]]:
+    """Every row of the books, of checkpoints and of the log of changes, with the transaction that wrote it."""
+    with organisation_scope(made.actor.organisation_id), database.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' AND table_schema = 'public'"
+            " AND (table_name LIKE 'books%%' OR table_name IN ('sync_checkpoint', 'sync_change', 'sync_seen'))"
+        )
+        names = [name for (name,) in cursor.fetchall()]
+        found = {}
+        for name in names:
+            cursor.execute(f"SELECT ctid::text, xmin::text, t::text FROM {name} t ORDER BY 1, 3")
+            found[name] = cursor.fetchall()
+    assert {"books_account", "books_entry", "sync_checkpoint"} <= found.keys()
+    return found
+
+
+def issues(made: Connected, administration: Administration) -> dict[str, str]:
+    """The open issues of an administration: code and sentence."""
+    with organisation_scope(made.actor.organisation_id):
+        found = open_issues(made.actor.organisation_id, "administration", [administration.pk])
+        return {issue.code: issue.sentence for issue in found.get(administration.pk, [])}
+
+
+def now_of(made: Connected, administration: Administration) -> Administration:
+    with organisation_scope(made.actor.organisation_id):
+        return Administration.objects.select_related("remote_company").get(pk=administration.pk)
+
+
+def status_of(made: Connected, administration: Administration) -> tuple[str, str]:
+    found = now_of(made, administration)
+    return found.status, found.status_code
+
+
+def rotate(made: Connected, *administrations: Administration) -> None:
+    """At the vendor each id stands for the company of the next one from now on."""
+    ids = [one.remote_company.external_id for one in administrations]
+    made.sandbox.control("rotate", {"companies": ids})
+
+
+def change_at_vendor(made: Connected, administration: Administration, **values: str) -> None:
+    made.sandbox.control(f"companies/{administration.remote_company.external_id}", values)
+
+
+def synced(made: Connected, count: int) -> list[Administration]:
+    """So many administrations, imported and read once."""
+    found = imported(made, count)
+    for administration in found:
+        assert sync(made, administration) == GOES_ON
+    return [now_of(made, administration) for administration in found]
+
+
+def read_token(made: Connected) -> Client:
+    with organisation_scope(made.actor.organisation_id):
+        _token, secret = tokens.make_token(made.actor, name="watch", days=30, role=None, read_only=False)
+    return Client(headers={"Authorization": f"Bearer {secret.reveal()}"})
+
+
+def connected_to(sandbox: Sandbox, person: Any) -> Connected:
+    app = register_app(sandbox)
+    with organisation_scope(person.organisation_id):
+        url = begin_consent(person, app.pk, ConsentPurpose.CONNECT, "/connections/")
+    inbound = sandbox.sign_in(url)
+    attempt_id = receive_answer(inbound["state"], inbound)
+    assert attempt_id is not None
+    outcome = complete_consent(person, attempt_id)
+    refresh_companies(person, outcome.connection_id)
+    with organisation_scope(person.organisation_id):
+        return Connected(person, app, Connection.objects.get(pk=outcome.connection_id), sandbox)
+
+
+def booked(made: Connected, administration: Administration) -> list[Decimal]:
+    """The debits of its entries."""
+    with organisation_scope(made.actor.organisation_id):
+        found = EntryLine.objects.filter(administration_id=administration.pk, deleted_at=None, debit__gt=0)
+        return list(found.values_list("debit", flat=True))
+
+
+def test_a_folder_that_grows_in_front_moves_no_books(actor: MakeActor, shared_reference: Path, free_port: int) -> None:
+    folder, port = shared_reference / "cases" / "shift", ("--port", str(free_port))
+    with run_sandbox(*port, "--sie", str(folder / "before"), companies=1) as sandbox:
+        anna = connected_to(sandbox, actor())
+        of_name = {one.name: one for one in synced(anna, 3)}
+        before = {one["source"]: one["id"] for one in sandbox.companies()}
+    assert booked(anna, of_name["Bolag B AB"]) == [Decimal(200)]
+    with run_sandbox(*port, "--sie", str(folder / "after"), companies=1) as sandbox:
+        after = {one["source"]: one["id"] for one in sandbox.companies()}
+        sign_in(anna, "reconnect")
+        refresh_companies(anna.actor, anna.connection.pk)
+        assert [sync(anna, of_name[name]) for name in ("Bolag B AB", "Bolag C AB")] == [GOES_ON, GOES_ON]
+    assert {source: after[source] for source in before} == before
+    assert (booked(anna, of_name["Bolag B AB"]), booked(anna, of_name["Bolag C AB"])) == (
+        [Decimal(200)],
+        [Decimal(300)],
+    )
+    assert "Bolag A AB" in [one.name for one in companies(anna)]
+
+
+def test_a_run_that_meets_another_company_writes_nothing_and_neither_does_the_next(connected: MakeConnected) -> None:
+    anna = connected()
+    first, second = synced(anna, 2)
+    before = books(anna)
+    rotate(anna, first, second)
+    for _again in range(2):
+        assert [sync(anna, first), sync(anna, second)] == [STOPPED, STOPPED]
+        assert books(anna) == before
+        assert status_of(anna, first) == ("blocked", "other_company")
+    sentence = issues(anna, first)["other_company"]
+    for word in (first.name, second.name, first.remote_company.number, second.remote_company.number):
+        assert word in sentence
+    known = now_of(anna, first).remote_company
+    assert (known.name, known.legal_name, known.number) == (first.name, first.name, first.remote_company.number)
+    assert kinds(anna).count("other_company") == 2
+
+
+def test_a_listing_notices_another_company_and_a_new_sign_in_does_not_clear_it(connected: MakeConnected) -> None:
+    anna = connected()
+    first, second = synced(anna, 2)
+    before = books(anna)
+    rotate(anna, first, second)
+    for _again in range(2):
+        refresh_companies(anna.actor, anna.connection.pk)
+        assert [set(issues(anna, one)) for one in (first, second)] == [{"other_company"}, {"other_company"}]
+        assert status_of(anna, first) == ("blocked", "other_company")
+        assert [one.name for one in companies(anna)][:2] == [first.name, second.name]
+    sign_in(anna, "reconnect")
+    refresh_companies(anna.actor, anna.connection.pk)
+    with organisation_scope(anna.actor.organisation_id):
+        after_reconnect(anna.actor, anna.connection.pk)
+    assert perform_open(anna, first) == STOPPED
+    assert set(issues(anna, first)) == {"other_company"}
+    assert books(anna) == before
+
+
+def test_a_probe_keeps_nothing_of_another_company(connected: MakeConnected) -> None:
+    anna = connected()
+    (own,) = synced(anna, 1)
+    change_at_vendor(anna, own, name="Zand en Grind B.V.", number="68750110")
+    probe(anna.actor, anna.connection.pk)
+    assert set(issues(anna, own)) == {"other_company"}
+    assert now_of(anna, own).remote_company.legal_name == own.name
+
+
+def test_yes_on_the_page_lets_many_go_on_as_what_they_are_now(connected: MakeConnected) -> None:
+    anna = connected()
+    first, second = synced(anna, 2)
+    rotate(anna, first, second)
+    refresh_companies(anna.actor, anna.connection.pk)
+    browser, page = signed_in(anna.actor), f"/connections/{anna.connection.pk}/"
+    text = browser.get(page).content.decode()
+    assert "Is this the same company?" in text
+    assert "Yes, it is the same company (renamed)" in text
+    answer = {"code": "other_company", "take": "1", "administration": [first.pk, second.pk]}
+    for _twice in range(2):
+        browser.post(f"{page}change", answer)
+    assert [perform_open(anna, first), perform_open(anna, second)] == [GOES_ON, GOES_ON]
+    assert (now_of(anna, first).name, now_of(anna, second).name) == (second.name, first.name)
+    # What moved in closed periods is told, and is another matter.
+    assert not [code for code in issues(anna, first) if code.startswith(("other_", "company_"))]
+    assert status_of(anna, first) == ("active", "")
+    with organisation_scope(anna.actor.organisation_id):
+        entry = AuditEntry.objects.filter(act="company.change_settled", subject_id=first.pk).get()
+    assert (entry.details["code"], entry.details["taken"], entry.details["new"]) == ("other_company", True, second.name)
+    assert "Is this the same company?" not in browser.get(page).content.decode()
+
+
+def test_no_over_rest_keeps_it_stopped_until_the_confirmed_company_is_back(connected: MakeConnected) -> None:
+    anna = connected()
+    first, second = synced(anna, 2)
+    before = books(anna)
+    rotate(anna, first, second)
+    assert sync(anna, first) == STOPPED
+    program, place = read_token(anna), f"/api/v1/connections/{anna.connection.pk}/changes"
+
+    def answer(**values: Any) -> Any:
+        body = {"administrations": [first.pk], "code": "other_company", "take": False, **values}
+        return program.post(place, json.dumps(body), content_type="application/json")
+
+    (listed,) = program.get(place).json()
+    assert (listed["administration"], listed["old"], listed["new"]) == (first.pk, first.name, second.name)
+    assert answer(seen="2020-01-01T00:00:00Z").status_code == 409
+    assert [answer(administrations=[key]).status_code for key in (987_654, 2**70)] == [404, 404]
+    assert answer(seen="2020-01-01T00:00:00").status_code == 422
+    assert [answer().json(), answer().json()] == [{"settled": 1}, {"settled": 0}]
+    assert (
+        program.post(f"/api/v1/administrations/{first.pk}/sync", "{}", content_type="application/json").status_code
+        == 202
+    )
+    assert perform_open(anna, first) == STOPPED
+    assert set(issues(anna, first)) == {"other_company_denied"}
+    assert books(anna) == before
+    rotate(anna, first, second)
+    assert sync(anna, first) == GOES_ON
+    assert (issues(anna, first), status_of(anna, first)) == ({}, ("active", ""))
+
+
+def test_the_shell_settles_many_at_once(connected: MakeConnected, monkeypatch: pytest.MonkeyPatch) -> None:
+    anna = connected()
+    shifted = synced(anna, 3)
+    rotate(anna, *shifted)
+    refresh_companies(anna.actor, anna.connection.pk)
+    monkeypatch.setenv("KOPPEL_AS", User.objects.get(pk=anna.actor.user_id).email)
+    number = str(anna.connection.pk)
+
+    def run(*words: str) -> Any:
+        done = CliRunner().invoke(shell, [*words, "--json"], catch_exceptions=False)
+        return json.loads(done.stdout.splitlines()[-1])
+
+    assert {one["administration"] for one in run("changes", number)} == {one.pk for one in shifted}
+    listed = signed_in(anna.actor).get("/administrations/?issues=other_company").content.decode()
+    assert all(one.name in listed for one in shifted)
+    assert run("settle", number, "--code", "other_company", "--take", "--all")["settled"] == 3
+    assert run("changes", number) == []
+    assert [perform_open(anna, one) for one in shifted] == [GOES_ON] * 3
+
+
+def test_activating_what_waits_for_an_answer_leaves_it_stopped(connected: MakeConnected) -> None:
+    anna = connected()
+    first, second = synced(anna, 2)
+    rotate(anna, first, second)
+    refresh_companies(anna.actor, anna.connection.pk)
+    program = read_token(anna)
+
+    def bulk(act: str) -> None:
+        body = {"act": act, "ids": [first.pk], "start": True}
+        assert (
+            program.post("/api/v1/administrations/bulk", json.dumps(body), content_type="application/json").status_code
+            == 201
+        )
+
+    bulk("deactivate")
+    assert status_of(anna, first)[0] == "deactivated"
+    refresh_companies(anna.actor, anna.connection.pk)
+    assert status_of(anna, first)[0] == "deactivated"
+    bulk("activate")
+    assert status_of(anna, first) == ("blocked", "other_company")
+
+
+def test_a_number_that_is_missing_on_one_side_is_a_question_and_stops_nothing(connected: MakeConnected) -> None:
+    anna = connected()
+    (own,) = synced(anna, 1)
+    change_at_vendor(anna, own, name="Zand en Grind B.V.", number="")
+    assert sync(anna, own) == GOES_ON
+    assert set(issues(anna, own)) == {"company_renamed", "company_number_missing"}
+    page = f"/connections/{anna.connection.pk}/"
+    browser = signed_in(anna.actor)
+    assert own.remote_company.number in browser.get(page).content.decode()
+    browser.post(f"{page}change", {"administration": own.pk, "code": "company_number_missing", "take": "0"})
+    assert set(issues(anna, own)) == {"company_renamed"}
+    change_at_vendor(anna, own, number="68750110")
+    assert sync(anna, own) == STOPPED
+
+
+def test_what_counts_is_what_was_confirmed_and_not_what_was_said_last(connected: MakeConnected) -> None:
+    """Renamed today, renumbered tomorrow: nobody said that it is the same company."""
+    anna = connected()
+    renamed, settled = synced(anna, 2)
+    for own in (renamed, settled):
+        change_at_vendor(anna, own, name=f"Zand en Grind {own.pk}")
+        assert sync(anna, own) == GOES_ON
+        assert set(issues(anna, own)) == {"company_renamed"}
+    answer = {"administration": settled.pk, "code": "company_renamed", "take": "0"}
+    signed_in(anna.actor).post(f"/connections/{anna.connection.pk}/change", answer)
+    for own, ends in ((renamed, STOPPED), (settled, GOES_ON)):
+        change_at_vendor(anna, own, number="68750110")
+        assert sync(anna, own) == ends
+    assert "other_company" in issues(anna, renamed)
+    assert set(issues(anna, settled)) == {"company_number_changed"}
+
+
+def test_the_same_name_and_number_written_otherwise_is_no_change(connected: MakeConnected) -> None:
+    anna = connected()
+    (own,) = imported(anna)
+    change_at_vendor(anna, own, name=unicodedata.normalize("NFD", "Café Zürich B.V."), number="69599084")
+    refresh_companies(anna.actor, anna.connection.pk)
+    with organisation_scope(anna.actor.organisation_id):
+        Administration.objects.filter(pk=own.pk).delete()
+    (own,) = imported(anna)
+    assert sync(anna, own) == GOES_ON
+    change_at_vendor(anna, own, name="CAFÉ  Zürich BV", number="NL 6959.9084")
+    refresh_companies(anna.actor, anna.connection.pk)
+    assert sync(anna, own) == GOES_ON
+    assert issues(anna, own) == {}
+
+
+def test_a_company_that_changed_between_its_import_and_its_first_run_is_caught(connected: MakeConnected) -> None:
+    anna = connected()
+    described = synced(anna, 2)
+    with organisation_scope(anna.actor.organisation_id):
+        Administration.objects.all().delete()
+        Run.objects.all().delete()
+    first, second = imported(anna, 2)
+    before = books(anna)
+    rotate(anna, *described)
+    assert sync(anna, first) == STOPPED
+    assert status_of(anna, first) == ("blocked", "other_company")
+    assert (books(anna), now_of(anna, first).activated_at) == (before, None)
+    answer = {"administration": first.pk, "code": "other_company", "take": "1"}
+    signed_in(anna.actor).post(f"/connections/{anna.connection.pk}/change", answer)
+    assert perform_open(anna, first) == GOES_ON
+    assert status_of(anna, first) == ("active", "")
+    assert status_of(anna, second)[0] == "queued"
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_run_under_way_writes_no_page_after_a_listing_has_noticed(connected: MakeConnected) -> None:
+    anna = connected()
+    first, second = imported(anna, 2, sync=True)
+
+    def ended(administration: Administration) -> bool:
+        return not open_runs(anna, administration)
+
+    wait_until(lambda: ended(first) and ended(second))
+    first, second = now_of(anna, first), now_of(anna, second)
+    anna.sandbox.hold("journaltransaction")
+    with organisation_scope(anna.actor.organisation_id):
+        request_run(anna.actor, first.pk, full=True)
+    wait_until(anna.sandbox.holds)
+    before = books(anna)
+    rotate(anna, first, second)
+    refresh_companies(anna.actor, anna.connection.pk)
+    assert status_of(anna, first) == ("blocked", "other_company")
+    anna.sandbox.release()
+    wait_until(lambda: ended(first))
+    assert books(anna) == before
+    assert status_of(anna, first) == ("blocked", "other_company")
+
+
+def open_runs(made: Connected, administration: Administration) -> bool:
+    with organisation_scope(made.actor.organisation_id):
+        return Run.objects.filter(administration=administration, state__in=["queued", "running"]).exists()
+
+
+def test_what_was_confirmed_goes_along_to_another_connection(connected: MakeConnected) -> None:
+    """The connection is removed; the company that the next one lists under the same id is another one."""
+    anna = connected()
+    first, second = synced(anna, 2)
+    before = books(anna)
+    with organisation_scope(anna.actor.organisation_id):
+        remove(anna.actor, anna.connection.pk, Fate.WAIT)
+    rotate(anna, first, second)
+    sign_in(anna, "connect", anew=True)
+    with organisation_scope(anna.actor.organisation_id):
+        newest = Connection.objects.latest("pk")
+    refresh_companies(anna.actor, newest.pk)
+    moved = now_of(anna, first)
+    assert moved.connection_id == newest.pk
+    assert perform_open(anna, first) == STOPPED
+    assert (books(anna), status_of(anna, first)) == (before, ("blocked", "other_company"))
+
+
+def test_only_who_may_see_the_administration_may_answer(connected: MakeConnected, actor: MakeActor) -> None:
+    anna = connected()
+    first, second = synced(anna, 2)
+    rotate(anna, first, second)
+    refresh_companies(anna.actor, anna.connection.pk)
+    with organisation_scope(anna.actor.organisation_id):
+        firm = anna.connection.organisation
+        Administration.objects.filter(pk=first.pk).update(restricted=True)
+    boss = signed_in(actor("administrator", firm, "Bram de Boer"))
+    page = f"/connections/{anna.connection.pk}/"
+    text = boss.get(page).content.decode()
+    assert f'data-administration="{second.pk}"' in text
+    assert f'data-administration="{first.pk}"' not in text
+    boss.post(f"{page}change", {"code": "other_company", "take": "1", "administration": [first.pk, second.pk]})
+    assert [set(issues(anna, one)) for one in (first, second)] == [{"other_company"}, {"other_company"}]
+
+
+def test_who_withdraws_it_may_import_the_other_company_as_a_new_one(connected: MakeConnected) -> None:
+    anna = connected()
+    first, second = synced(anna, 2)
+    rotate(anna, first, second)
+    assert sync(anna, first) == STOPPED
+    with organisation_scope(anna.actor.organisation_id):
+        withdraw(anna.actor, first.pk)
+        while erase_some(anna.actor.organisation_id, first.pk):
+            pass
+    (again,) = imported(anna)
+    assert again.name == second.name
+    assert sync(anna, again) == GOES_ON
+    assert issues(anna, again) == {}
+
+
+def test_the_import_confirms_what_was_seen_in_the_wizard(actor: MakeActor, sandbox: Sandbox) -> None:
+    """Between the tick and the last step the id came to stand for another company."""
+    person = newcomer(actor(), sandbox)
+    app = register_app(sandbox)
+    person.connect(app.pk)
+    seen, other = sandbox.companies()[0], sandbox.companies()[1]
+    with organisation_scope(person.actor.organisation_id):
+        connection = Connection.objects.get()
+        RemoteCompany.objects.update(country="NL")
+        chosen = RemoteCompany.objects.get(external_id=str(seen["id"]))
+    person.client.post(f"{person.flow}choose", {"company": [chosen.pk]})
+    sandbox.control("rotate", {"companies": [seen["id"], other["id"]]})
+    refresh_companies(person.actor, connection.pk)
+    person.client.post(f"{person.flow}identify", {f"number-{chosen.pk}": seen["number"]})
+    person.client.post(f"{person.flow}assign", {"act": "finish", "company": [chosen.pk]})
+    made = Connected(person.actor, app, connection, sandbox)
+    with organisation_scope(person.actor.organisation_id):
+        own = Administration.objects.get()
+    assert perform_open(made, own) == STOPPED
+    assert seen["name"] in issues(made, own)["other_company"]
+
+
+def test_an_upgrade_takes_for_confirmed_what_nobody_was_asked_about(connected: MakeConnected) -> None:
+    """A change that was told before the upgrade, and that nobody has settled, is not confirmed."""
+    anna = connected()
+    renamed, other = synced(anna, 2)
+    change_at_vendor(anna, renamed, name="Zand en Grind B.V.")
+    assert sync(anna, renamed) == GOES_ON
+    with installation_scope("the state before the upgrade"):
+        RemoteCompany.objects.update(confirmed_name="", confirmed_number="")
+    fill_in = import_module("koppel.administrations.migrations.0004_confirmed_identity").CONFIRMED_SO_FAR
+    with transaction.atomic(), database.cursor() as cursor:
+        cursor.execute(fill_in)
+    confirmed = [now_of(anna, one).remote_company.confirmed_name for one in (renamed, other)]
+    assert confirmed == [renamed.name, other.name]
+    change_at_vendor(anna, renamed, number="68750110")
+    assert sync(anna, renamed) == STOPPED
