@@ -9,6 +9,7 @@ from koppel.connections.consent import begin_consent
 from koppel.connections.dependants import Fate
 from koppel.connections.models import ConsentPurpose, Release
 from koppel.connections.probe import probe as call
+from koppel.kit.schemas import Input
 from koppel.organisations.policy import Permission
 from koppel.web.doors import MemberRequest
 
@@ -80,18 +81,18 @@ class RemovalOut(Schema):
     seen: str
 
 
-class RemovalIn(Schema):
+class RemovalIn(Input):
     """`administrations`: move (those that another connection reaches), wait, or deactivate."""
 
     administrations: Fate
     seen: str | None = None
 
 
-class OwnerIn(Schema):
+class OwnerIn(Input):
     member: int
 
 
-class ReleaseIn(Schema):
+class ReleaseIn(Input):
     which: Release
     companies: list[int] = []
 

@@ -59,7 +59,7 @@ def start(
 ) -> None:
     """Sync an administration now."""
     with acting(person, organisation) as actor:
-        begun = request_run(actor, administration, full=full, resources=resource)
+        begun = request_run(actor, administration, full=full, resources=resource or None)
     if wait:
         _watch(actor, [administration], as_json=as_json)
         return

@@ -113,6 +113,7 @@ register_act(
 register_act(
     Act(
         key="deactivate",
+        parameters=frozenset({"reason", "on"}),
         label=gettext_lazy("Deactivate"),
         permission=Permission.IMPORT,
         audit="administrations.deactivated",
