@@ -101,7 +101,9 @@ def _save(request: MemberRequest) -> bool:
     scopes = {}
     for row in preferences.rows(request.actor):
         for channel in Channel.values:
-            if scope := asked.get(f"{channel}-{row.event}", ""):
+            scope = asked.get(f"{channel}-{row.event}", "")
+            # The form does not offer to hide anything from the screen.
+            if scope and (channel, scope) != (Channel.SCREEN, Scope.NONE):
                 scopes[row.event, channel] = scope
     preferences.choose(request.actor, scopes)
     return True
