@@ -62,8 +62,8 @@ def request_run(
 
 def _require_synced(one: Administration, resources: Sequence[str]) -> None:
     """A part can be asked for once all of it was there, and only of what the settings say. None is not everything."""
-    if strange := [name for name in resources or ("",) if name not in RESOURCES]:
-        raise UnknownParameter([unknown_value("resource", name, RESOURCES) for name in strange])
+    if not resources:
+        raise UnknownParameter([unknown_value("resource", "", RESOURCES)])
     if one.activated_at is None:
         raise NotPossible(_("The first sync reads everything. Choose single resources once it is complete."))
     if others := sorted(set(resources) - set(in_force(one).resources)):
