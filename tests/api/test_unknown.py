@@ -91,7 +91,7 @@ def test_every_operation_refuses_an_unknown_field_of_its_body(
 ) -> None:
     wrong = []
     for method, path, _description in operations:
-        if method == "GET":
+        if method in ("GET", "DELETE"):
             continue
         answer = send(boss, method, address(world, path), BODIES.get(f"{method} {path}", {"colour": "red"}))
         if answer.status_code != 422 or not refuses_body(answer.json()):

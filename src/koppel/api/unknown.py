@@ -6,6 +6,7 @@ django-ninja by itself ignores unknown query parameters, and a list without its 
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
+from http import HTTPStatus
 from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponseBase
@@ -50,6 +51,8 @@ def refuses_unknown(run: Run) -> Run:
         if not takes_body and _has_fields(request):
             errors.append({"type": "extra_forbidden", "loc": ["body"], "msg": "This operation takes no body."})
         if errors:
+            if request.method == "GET" and (answer := run(request, **values)).status_code == HTTPStatus.FORBIDDEN:
+                return answer  # who may not come in learns nothing of what there is
             return operation.api.on_exception(request, ValidationError(errors))
         return run(request, **values)
 
@@ -86,4 +89,4 @@ def _unknown(request: HttpRequest, declared: list[str], repeatable: set[str]) ->
 
 def _has_fields(request: HttpRequest) -> bool:
     is_json = request.content_type == "application/json"
-    return is_json and request.method not in ("GET", "HEAD") and request.body.strip() not in EMPTY_BODIES
+    return is_json and request.method in ("POST", "PUT", "PATCH") and request.body.strip() not in EMPTY_BODIES
