@@ -90,7 +90,8 @@ def test_those_left_as_they_are_stand_first_on_the_first_of_several_pages(firm: 
     assert len(states) == answer.context["counts"].total > 4
     assert states == sorted(states), "skipped before waiting"
     assert set(states) == {"skipped", "waiting"}
-    assert client.get(f"{address}?page=rubbish&only=rubbish").status_code == 200
+    assert client.get(f"{address}?page=9999").context["page"].number == answer.context["page"].number
+    assert client.get(f"{address}?page=rubbish&only=rubbish").status_code == 422
 
 
 def test_undo_takes_back_what_nobody_has_changed_since(firm: Firm, actor: Any) -> None:

@@ -20,8 +20,12 @@ def test_notices_are_listed_read_and_chosen_over_rest(actor: Any) -> None:
     read = client.post("/api/v1/notices/read", {"ids": [first]}, content_type="application/json").json()
     assert read == {"read": 1}
     assert client.get("/api/v1/notices?unread=true").json()["total"] == 1
-    wanted = [{"event": NEWS, "channel": "mail", "scope": "none"}, {"event": "x", "channel": "mail", "scope": "all"}]
+    wanted = [{"event": NEWS, "channel": "mail", "scope": "none"}]
+    strange = [*wanted, {"event": "x", "channel": "mail", "scope": "all"}]
+    refused = client.put("/api/v1/notices/preferences", strange, content_type="application/json")
+    assert (refused.status_code, refused.json()["detail"][0]["value"]) == (422, "x")
+    before = client.get("/api/v1/notices/preferences").json()
+    assert {"event": NEWS, "channel": "mail", "scope": "mine"} in before, "nothing of it is stored"
     chosen = client.put("/api/v1/notices/preferences", wanted, content_type="application/json").json()
     assert {"event": NEWS, "channel": "mail", "scope": "none"} in chosen
     assert {"event": NEWS, "channel": "screen", "scope": "mine"} in chosen
-    assert "x" not in {one["event"] for one in chosen}

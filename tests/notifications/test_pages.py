@@ -65,9 +65,13 @@ def test_a_notice_of_somebody_else_is_not_there(anna: Actor, browser: Client, ac
     assert "Secret" not in page(browser)
 
 
-@pytest.mark.parametrize("query", ["page=0", "page=99999999", "event=%00", "show=x", "page=²"])
-def test_rubbish_in_the_address_bar_is_left_out(browser: Client, query: str) -> None:
-    assert browser.get(f"/notices/?{query}").status_code == 200
+@pytest.mark.parametrize("query", ["page=0", "event=%00", "show=x", "page=²"])
+def test_an_unknown_filter_of_notices_is_refused(browser: Client, query: str) -> None:
+    assert browser.get(f"/notices/?{query}").status_code == 422
+
+
+def test_a_page_past_the_end_is_the_last_one(browser: Client) -> None:
+    assert browser.get("/notices/?page=99999999").status_code == 200
 
 
 def test_what_a_person_is_told_is_chosen_and_kept_in_the_trail(anna: Actor, browser: Client, actor: Any) -> None:

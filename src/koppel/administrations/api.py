@@ -7,17 +7,21 @@ from typing import Annotated, Any
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 from ninja import Query, Router, Schema, Status
+from pydantic import Field
 
 from koppel.administrations import access, life, saved_views, services
-from koppel.administrations.asked import Asked, asked_of
+from koppel.administrations.asked import ID_MAX, Asked, asked_of
 from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import Selection
 from koppel.administrations.cells import shown_number
 from koppel.administrations.listing import matching, search
 from koppel.administrations.models import Administration
+from koppel.administrations.queries import import_state
 from koppel.administrations.scope import administration_for
 from koppel.administrations.settings import COMPARED, in_force
 from koppel.issues.queries import count_open, open_issues
+from koppel.kit.parameters import UnknownParameter, unknown_value
+from koppel.kit.schemas import Input
 from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Actor, Permission
 from koppel.web.doors import MemberRequest
@@ -47,19 +51,20 @@ class Filters(Schema):
     changed: bool = False
     restricted: bool = False
     running: bool = False
-    imported_in: int | None = None
+    imported_in: Annotated[int, Field(ge=1, le=ID_MAX)] | None = None
     sort: str = "name"
 
     def asked(self) -> Asked:
-        found = QueryDict(mutable=True)
-        for key, value in self.dict(exclude={"imported_in"}).items():
+        """As the address bar says it. What was given empty stays there, to be refused; a flag that is false asks nothing."""
+        query = QueryDict(mutable=True)
+        for key, value in self.dict(exclude_unset=True, exclude={"imported_in"}).items():
             if isinstance(value, list):
-                found.setlist(key, value)
-            elif value:
-                found[key] = "1" if value is True else str(value)
+                query.setlist(key, value)
+            elif value is not False:
+                query[key] = "1" if value is True else str(value)
         if self.imported_in is not None:
-            found["import"] = str(self.imported_in)
-        return asked_of(found)
+            query["import"] = str(self.imported_in)
+        return asked_of(query)
 
 
 class AdministrationOut(Schema):
@@ -104,6 +109,8 @@ def administrations(
 ) -> AdministrationList:
     """The administrations that you may see, filtered and sorted as the list does."""
     asked = filters.asked()
+    if asked.one.get("import") and import_state(request.actor, int(asked.one["import"])) is None:
+        raise UnknownParameter([unknown_value("imported_in", asked.one["import"])])
     page = list(search(request.actor, asked)[offset : offset + limit])
     issues = count_open(request.actor.organisation_id, "administration", [one.pk for one in page])
     total = matching(request.actor, asked).count()
@@ -131,7 +138,7 @@ def administration(request: MemberRequest, administration_id: int) -> Administra
     return _one(request.actor, administration_id)
 
 
-class Changes(Schema):
+class Changes(Input):
     """What is absent stays as it is. `division` and `template` null: none. `add` and `remove` are ids of memberships."""
 
     division: int | None = None
@@ -170,7 +177,7 @@ def settings(request: MemberRequest, administration_id: int) -> SettingsOut:
     return _settings(request.actor, administration_id)
 
 
-class SettingsIn(Schema):
+class SettingsIn(Input):
     """Own values; null gives a setting back to template or organisation."""
 
     values: dict[str, Any]
@@ -183,7 +190,7 @@ def change_settings(request: MemberRequest, administration_id: int, given: Setti
     return _settings(request.actor, administration_id)
 
 
-class AccessIn(Schema):
+class AccessIn(Input):
     """`people` are ids of memberships: when restricted exactly these, else these are added."""
 
     restricted: bool
@@ -211,7 +218,7 @@ def unstar(request: MemberRequest, administration_id: int) -> Status[None]:
     return Status(204, None)
 
 
-class LeftIn(Schema):
+class LeftIn(Input):
     left_on: date
     erase_on: date
 
@@ -230,7 +237,7 @@ def stays(request: MemberRequest, administration_id: int) -> AdministrationOut:
     return _one(request.actor, administration_id)
 
 
-class PredecessorIn(Schema):
+class PredecessorIn(Input):
     administration: int | None
 
 
@@ -241,7 +248,7 @@ def follow(request: MemberRequest, administration_id: int, given: PredecessorIn)
     return _one(request.actor, administration_id)
 
 
-class WithdrawIn(Schema):
+class WithdrawIn(Input):
     """The administration's name, so that no other one is erased by a wrong number."""
 
     name: str

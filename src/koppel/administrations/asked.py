@@ -1,4 +1,5 @@
-"""What the address bar asks of the list: filters, search, sorting, columns, page. Rubbish in it is left out.
+"""What the address bar asks of the list: filters, search, sorting, columns, page. What it does not know is kept in `unknown`,
+and whoever looks for administrations with it is refused (`filter_checks`).
 
 One type for the page, the export, bulk work on "all that match", saved views, REST and the shell.
 """
@@ -11,6 +12,21 @@ from django.http import QueryDict
 
 from koppel.administrations.columns import COLUMNS, DEFAULT_COLUMNS
 from koppel.administrations.models import Status
+from koppel.kit.parameters import (
+    FLAG,
+    ID_MAX,
+    PAGE,
+    TEXT,
+    Parameter,
+    UnknownPart,
+    is_id,
+    is_page,
+    unknown_parts,
+    unknown_value,
+)
+from koppel.registers.sectors import SECTIONS
+
+__all__ = ["FILTERS", "ID_MAX", "MANY", "NONE", "ONE", "Asked", "asked_of", "asked_of_text", "is_id"]
 
 NONE = "none"
 """In a filter: those that have no division, no template, no sector, nobody chosen."""
@@ -21,8 +37,42 @@ ENDINGS = ("left", "planned")
 MANY = ("status", "division", "user", "template", "sector", "connection", "freshness")
 ONE = ("q", "issues", "number", "ending", "import", "favourites", "changed", "running", "restricted")
 FILTERS = MANY + ONE
-PAGE_MAX = 100_000
-ID_MAX = 2**63 - 1
+
+
+def _choices(values: Iterable[str], *, is_multiple: bool = False) -> Parameter:
+    possible = tuple(values)
+    return Parameter(values=lambda: possible, is_multiple=is_multiple, may_be_blank=False)
+
+
+def _ids(*words: str) -> Parameter:
+    return Parameter(accepts=lambda text: text in words or is_id(text), is_multiple=True, may_be_blank=False)
+
+
+_SORTS = tuple(sort for key in COLUMNS for sort in (key, f"-{key}"))
+_PARAMETERS: Mapping[str, Parameter] = {
+    "q": TEXT,
+    "status": _choices(Status.values, is_multiple=True),
+    "division": _ids(NONE),
+    "user": _ids(NONE, "me"),
+    "template": _ids(NONE),
+    "sector": _choices((*SECTIONS, NONE), is_multiple=True),
+    "connection": _ids(),
+    "freshness": _choices(FRESHNESSES, is_multiple=True),
+    "issues": Parameter(accepts=lambda text: text.isidentifier() and text.isascii(), may_be_blank=False),
+    "number": _choices(NUMBERS),
+    "ending": _choices(ENDINGS),
+    "import": Parameter(accepts=is_id, may_be_blank=False),
+    "favourites": FLAG,
+    "changed": FLAG,
+    "running": FLAG,
+    "restricted": FLAG,
+    "sort": _choices(_SORTS),
+    "columns": Parameter(is_multiple=True),
+    "page": PAGE,
+    "all": FLAG,
+    "done": Parameter(accepts=is_id, may_be_blank=False),
+}
+"""`all`: the whole list, where a default view would show otherwise. `done`: bulk work that the page offers to undo."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +84,7 @@ class Asked:
     sort: str = "name"
     columns: tuple[str, ...] = DEFAULT_COLUMNS
     page: int = 1
+    unknown: tuple[UnknownPart, ...] = ()
 
     @property
     def is_filtered(self) -> bool:
@@ -64,16 +115,20 @@ class Asked:
 
 
 def asked_of(given: QueryDict) -> Asked:
-    many = {key: tuple(dict.fromkeys(filter(_check(key), _texts(given, key)))) for key in MANY}
-    one = {key: text for key in ONE if (text := _one(key, given.get(key, "")))}
-    sort = given.get("sort", "")
-    columns = [part for text in given.getlist("columns") for part in text.split(".")]
+    query = _stripped(given)
+    known = {name: parameter.lets_through for name, parameter in _PARAMETERS.items()}
+    many = {key: tuple(dict.fromkeys(filter(known[key], query.getlist(key)))) for key in MANY}
+    one = {key: text for key in ONE if (text := query.get(key, "")) and known[key](text)}
+    sort, page = query.get("sort", ""), query.get("page", "")
+    columns = [part for text in query.getlist("columns") for part in text.split(".")]
+    strange = [unknown_value("columns", key, COLUMNS) for key in columns if key not in COLUMNS]
     return Asked(
         many={key: values for key, values in many.items() if values},
         one=one,
         sort=sort if sort.removeprefix("-") in COLUMNS else "name",
         columns=_columns(columns),
-        page=_page(given.get("page", "")),
+        page=int(page) if is_page(page) else 1,
+        unknown=(*unknown_parts(query, _PARAMETERS), *strange),
     )
 
 
@@ -81,49 +136,14 @@ def asked_of_text(query: str) -> Asked:
     return asked_of(QueryDict(query))
 
 
+def _stripped(given: QueryDict) -> QueryDict:
+    query = QueryDict(mutable=True)
+    for key, texts in given.lists():
+        query.setlist(key, [str(text).replace("\0", "").strip() for text in texts])
+    return query
+
+
 def _columns(wanted: Iterable[str]) -> tuple[str, ...]:
     """In the catalogue's order; the name is always there."""
     chosen = {key for key in wanted if key in COLUMNS}
     return tuple(key for key in COLUMNS if key in chosen | {"name"}) if chosen else DEFAULT_COLUMNS
-
-
-def _texts(given: QueryDict, key: str) -> list[str]:
-    return [text.replace("\0", "").strip() for text in given.getlist(key)]
-
-
-def _check(key: str) -> "_Check":
-    return _Check(key)
-
-
-@dataclass(frozen=True)
-class _Check:
-    key: str
-
-    def __call__(self, text: str) -> bool:
-        if self.key == "status":
-            return text in Status.values
-        if self.key == "freshness":
-            return text in FRESHNESSES
-        if self.key == "sector":
-            return text == NONE or (len(text) <= 4 and text.isalnum())
-        return text == NONE or (self.key == "user" and text == "me") or is_id(text)
-
-
-def is_id(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and 0 < int(text) <= ID_MAX if len(text) < 20 else False
-
-
-def _one(key: str, text: str) -> str:
-    text = text.replace("\0", "").strip()[:200]
-    if key == "q":
-        return text
-    if key == "import":
-        return text if is_id(text) else ""
-    if key == "issues":
-        return text if text in ISSUES or (text.isidentifier() and text.isascii()) else ""
-    allowed = {"number": NUMBERS, "ending": ENDINGS}.get(key, ("1",))
-    return text if text in allowed else ""
-
-
-def _page(text: str) -> int:
-    return min(int(text), PAGE_MAX) if text.isascii() and text.isdecimal() and len(text) < 9 else 1

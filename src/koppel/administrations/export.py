@@ -6,6 +6,7 @@ from typing import IO
 from koppel.administrations import cells
 from koppel.administrations.asked import Asked
 from koppel.administrations.columns import COLUMNS
+from koppel.administrations.filter_checks import require_known
 from koppel.administrations.listing import search
 from koppel.audit.services import record
 from koppel.kit.table_files import Cell, Column, Format, write_table
@@ -15,7 +16,8 @@ CHUNK_ROWS = 2000
 
 
 def export_list(actor: Actor, asked: Asked, file_format: Format) -> IO[bytes]:
-    """A temporary file. Audited with the filter and how many rows left the house."""
+    """A temporary file. Audited with the filter and how many rows left the house. Raises `UnknownParameter`."""
+    require_known(actor, asked)
     columns = [Column(key, str(COLUMNS[key].label), COLUMNS[key].kind) for key in asked.columns]
     counted = _Counted(_rows(actor, asked))
     written = write_table(file_format, columns, counted)

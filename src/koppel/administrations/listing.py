@@ -14,6 +14,7 @@ from django.utils import timezone
 from koppel.administrations import panels
 from koppel.administrations.asked import NONE, Asked
 from koppel.administrations.columns import ordering
+from koppel.administrations.filter_checks import require_known
 from koppel.administrations.folding import folded
 from koppel.administrations.models import Administration, Assignment, Favourite
 from koppel.administrations.scope import visible_to
@@ -38,7 +39,12 @@ class Page:
 
 
 def matching(actor: Actor, asked: Asked) -> "QuerySet[Administration]":
-    """All that the actor may see and the filters let through, in no order."""
+    """All that the actor may see and the filters let through, in no order. Raises `UnknownParameter`."""
+    require_known(actor, asked)
+    return _matching(actor, asked)
+
+
+def _matching(actor: Actor, asked: Asked) -> "QuerySet[Administration]":
     found = visible_to(actor)
     for word in folded(asked.one.get("q", "")).split()[:8]:
         found = found.filter(Q(search_key__contains=word) | Q(remote_company_id__in=_with_code(actor, word)))
@@ -51,14 +57,14 @@ def matching(actor: Actor, asked: Asked) -> "QuerySet[Administration]":
 
 
 def search(actor: Actor, asked: Asked) -> "QuerySet[Administration]":
-    """What matches, in the order asked for."""
+    """What matches, in the order asked for. Raises `UnknownParameter`."""
     annotations, order = ordering(asked.sort)
     found = matching(actor, asked).select_related(*PARENTS)
     return found.annotate(**annotations).order_by(*order)
 
 
 def page_of(actor: Actor, asked: Asked) -> Page:
-    """The page asked for, else the last one there is.
+    """The page asked for, else the last one there is. Raises `UnknownParameter`.
 
     Ids are ordered first and rows fetched for one page only: sorting whole rows with their four parents costs five times as
     much."""
@@ -66,7 +72,7 @@ def page_of(actor: Actor, asked: Asked) -> Page:
     pages = max(1, -(-total // PAGE_SIZE))
     number = min(max(asked.page, 1), pages)
     annotations, order = ordering(asked.sort)
-    ids = matching(actor, asked).annotate(**annotations).order_by(*order).values_list("pk", flat=True)
+    ids = _matching(actor, asked).annotate(**annotations).order_by(*order).values_list("pk", flat=True)
     shown = list(ids[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]) if total else []
     found = Administration.objects.filter(organisation_id=actor.organisation_id).select_related(*PARENTS)
     rows = found.in_bulk(shown)

@@ -3,6 +3,7 @@
 from django.utils.translation import gettext as _
 
 from koppel.administrations.asked import asked_of_text
+from koppel.administrations.filter_checks import require_known
 from koppel.administrations.models import SavedView
 from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Actor, Permission
@@ -16,7 +17,7 @@ def views_of(actor: Actor) -> list[SavedView]:
 
 
 def save_view(actor: Actor, name: str, query: str, *, is_default: bool = False) -> SavedView:
-    """Keep a view under this name; a view of the same name is replaced. Raises `Refused`."""
+    """Keep a view under this name; a view of the same name is replaced. Raises `Refused`, `UnknownParameter`."""
     actor.require(Permission.SEE)
     name = " ".join(name.replace("\0", "").split())[:120]
     if not name:
@@ -24,13 +25,15 @@ def save_view(actor: Actor, name: str, query: str, *, is_default: bool = False) 
     own = SavedView.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
     if own.count() >= VIEWS_MAX and not own.filter(name=name).exists():
         raise Refused(_("You have %d views already. Remove one first.") % VIEWS_MAX)
+    asked = asked_of_text(query)
+    require_known(actor, asked)
     if is_default:
         own.update(is_default=False)
     view, _made = SavedView.objects.update_or_create(
         organisation_id=actor.organisation_id,
         membership_id=actor.membership_id,
         name=name,
-        defaults={"query": asked_of_text(query).query(), "is_default": is_default},
+        defaults={"query": asked.query(), "is_default": is_default},
     )
     return view
 

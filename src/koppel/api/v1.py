@@ -2,20 +2,23 @@
 contributes its router; nothing is decided here.
 
 A program sends `Authorization: Bearer koppel_…`, a member's own token. Errors are `{"error": code}` with 401, 403, 404, 409,
-410, 422 or 429. Amounts are JSON strings, exact as the source wrote them.
+410, 422 or 429. A parameter, a value or a field that does not exist is a 422 that names it in `detail`; nothing is ignored.
+Amounts are JSON strings, exact as the source wrote them.
 """
 
 from django.http import HttpRequest, HttpResponse
-from ninja import NinjaAPI
+from ninja.errors import ValidationError
 
 from koppel.administrations.api import router as administrations
 from koppel.administrations.bulk.api import router as bulk
 from koppel.administrations.errors import NotThere
 from koppel.administrations.trail.api import router as activity
+from koppel.api.unknown import StrictAPI, as_error, refuses_unknown
 from koppel.books.api import router as books
 from koppel.books.errors import UnknownResource
 from koppel.connections.api import router as connections
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
+from koppel.kit.parameters import UnknownParameter
 from koppel.notifications.api import router as notices
 from koppel.notifications.errors import NoSuchWebhook
 from koppel.notifications.webhooks.api import router as webhooks
@@ -32,7 +35,8 @@ BEARER = {
     "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "koppel_…"}}},
     "security": [{"token": []}],
 }
-api = NinjaAPI(title="Koppel", version="1", urls_namespace="api", docs_url=None, openapi_extra=BEARER)
+api = StrictAPI(title="Koppel", version="1", urls_namespace="api", docs_url=None, openapi_extra=BEARER)
+api.add_decorator(refuses_unknown, mode="view")
 api.add_router("", organisations, tags=["organisation"])
 api.add_router("/onboarding", onboarding, tags=["onboarding"])
 api.add_router("", groups, tags=["organisation"])
@@ -49,7 +53,24 @@ api.add_router("/webhooks", webhooks, tags=["webhooks"])
 
 @api.exception_handler(NotThere)
 def not_there(request: HttpRequest, error: NotThere) -> HttpResponse:
-    return api.create_response(request, {"error": "not_there"}, status=404)
+    sentence = {"sentence": str(error)} if str(error) else {}
+    return api.create_response(request, {"error": "not_there", **sentence}, status=404)
+
+
+@api.exception_handler(ValidationError)
+def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    """What was sent is not what the description says; `detail` names each part."""
+    return api.create_response(request, {"error": "invalid", "detail": error.errors}, status=422)
+
+
+@api.exception_handler(UnknownParameter)
+def unknown_parameter(request: HttpRequest, error: UnknownParameter) -> HttpResponse:
+    """A filter, or a value of one, that does not exist, or not for the caller."""
+    return invalid(request, ValidationError([as_error(_source(request, part.name), part) for part in error.parts]))
+
+
+def _source(request: HttpRequest, name: str) -> str:
+    return "query" if name in request.GET else "body"
 
 
 @api.exception_handler(NotAllowed)

@@ -5,9 +5,11 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from koppel.api.reference import operations
-from koppel.web.doors import MemberRequest
+from koppel.kit.parameters import TEXT
+from koppel.web.doors import MemberRequest, takes
 
 
+@takes(q=TEXT)
 def reference(request: MemberRequest) -> HttpResponse:
     """Every operation; `q` leaves those in which the words occur."""
     words = request.GET.get("q", "").replace("\0", "")[:100].strip()

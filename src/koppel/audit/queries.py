@@ -1,5 +1,6 @@
 """Reads of the trail: filtered, newest first, and what an act changed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
@@ -8,6 +9,8 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from koppel.audit.models import AuditEntry, Door
+
+_acts: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,15 @@ class Change:
     key: str
     before: str
     after: str
+
+
+def register_acts(keys: Iterable[str]) -> None:
+    """Every act that Koppel can record; the frame, which has words for them, knows."""
+    _acts.update(keys)
+
+
+def acts() -> frozenset[str]:
+    return frozenset(_acts)
 
 
 def entries_of(organisation_id: int, asked: Asked) -> "QuerySet[AuditEntry]":

@@ -11,8 +11,9 @@ from koppel.books import queries
 from koppel.books.errors import UnknownResource
 from koppel.books.models import TABLES
 from koppel.books.opening import books_for
+from koppel.books.periods_asked import require_period, require_year
 from koppel.books.records import RECORDS_MAX, records
-from koppel.books.trial_balance import fiscal_years, trial_balance
+from koppel.books.trial_balance import trial_balance
 from koppel.connector.rows import ROWS
 from koppel.web.doors import MemberRequest
 
@@ -77,8 +78,8 @@ def counts(request: MemberRequest, administration_id: int) -> Counts:
 def balance(request: MemberRequest, administration_id: int, year: str = "", until: str = "") -> TrialBalanceOut:
     """Of the newest fiscal year unless `year` says otherwise; `until` a period `YYYYPP`."""
     one = books_for(request.actor, administration_id)
-    year = year or next(iter(fiscal_years(one.pk)), "")
-    found = trial_balance(one.pk, year, until or f"{year}99")
+    year = require_year(one.pk, year)
+    found = trial_balance(one.pk, year, require_period(year, until))
     accounts = [
         BalanceOut(
             account=row.code,
@@ -96,7 +97,13 @@ def balance(request: MemberRequest, administration_id: int, year: str = "", unti
 
 
 @router.get("/{administration_id}/books/{resource}", response=Rows)
-def rows(request: MemberRequest, administration_id: int, resource: str, q: str = "", page: int = 1) -> Rows:
+def rows(
+    request: MemberRequest,
+    administration_id: int,
+    resource: str,
+    q: str = "",
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+) -> Rows:
     """A page of a resource; `q` is looked for in every column of text. Rows deleted at the source are left out."""
     one = books_for(request.actor, administration_id)
     if resource not in queries.COLUMNS:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from django.db import connection, models
+from django.utils.translation import gettext as _
 
 from koppel.administrations.models import Administration
 from koppel.audit.services import record
@@ -88,7 +89,10 @@ def columns_of(resource: str) -> list[Column]:
     if resource == "entry_lines":
         return [_column(model, name) for model, name in LINES]
     if resource not in queries.COLUMNS:
-        raise UnknownResource
+        names = ", ".join((*queries.COLUMNS, "entry_lines"))
+        raise UnknownResource(
+            _("There is no resource “%(name)s”. Possible: %(names)s.") % {"name": resource, "names": names}
+        )
     return [_column(TABLES[resource], name) for name in queries.COLUMNS[resource]]
 
 

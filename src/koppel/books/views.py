@@ -17,6 +17,7 @@ from koppel.books import chart, exports, labels, queries
 from koppel.books.exports import Exported
 from koppel.books.models import Account
 from koppel.books.opening import books_or_404
+from koppel.books.periods_asked import require_period, require_year
 from koppel.books.trial_balance import (
     TrialBalance,
     fiscal_years,
@@ -24,11 +25,15 @@ from koppel.books.trial_balance import (
     result_by_period,
     trial_balance,
 )
+from koppel.kit.parameters import PAGE, TEXT, one_of
 from koppel.kit.periods import written
 from koppel.kit.table_files import MEDIA_TYPES, Cell, Column, Format, Kind, TooManyRows, write_table
-from koppel.web.doors import MemberRequest
+from koppel.web.doors import MemberRequest, takes
+
+FORMAT = one_of(*Format)
 
 
+@takes(q=TEXT, year=TEXT, until=TEXT, page=PAGE)
 def overview(request: MemberRequest, administration_id: int) -> HttpResponse:
     """Accounts with their balances: where one begins."""
     one = books_or_404(request.actor, administration_id)
@@ -51,6 +56,7 @@ def overview(request: MemberRequest, administration_id: int) -> HttpResponse:
     )
 
 
+@takes(q=TEXT, year=TEXT, page=PAGE)
 def account(request: MemberRequest, administration_id: int, code: str) -> HttpResponse:
     """The lines of an account in a fiscal year, with a running balance."""
     one = books_or_404(request.actor, administration_id)
@@ -85,6 +91,7 @@ def entry(request: MemberRequest, administration_id: int, external_id: str) -> H
     )  # fmt: skip
 
 
+@takes(year=TEXT, until=TEXT, view=one_of("periods"), only=one_of("differences"), format=FORMAT)
 def trial_balance_page(request: MemberRequest, administration_id: int) -> HttpResponseBase:
     """Opening, movement, closing; every account checked against the source's closing balance."""
     one = books_or_404(request.actor, administration_id)
@@ -107,6 +114,7 @@ def trial_balance_page(request: MemberRequest, administration_id: int) -> HttpRe
     )  # fmt: skip
 
 
+@takes(q=TEXT, page=PAGE, format=FORMAT)
 def table(request: MemberRequest, administration_id: int, resource: str) -> HttpResponseBase:
     """Any resource as a searchable table, or as a file."""
     one = books_or_404(request.actor, administration_id)
@@ -137,6 +145,7 @@ def _cell_of(row: object, name: str) -> object:
     return written(value) if name == "period" else value
 
 
+@takes(format=FORMAT)
 def everything(request: MemberRequest, administration_id: int) -> HttpResponseBase:
     """All books as one ZIP."""
     one = books_or_404(request.actor, administration_id)
@@ -173,20 +182,13 @@ def _page_of(request: HttpRequest, one: Administration, template: str, active: s
 
 
 def _year_and_period(request: HttpRequest, one: Administration) -> tuple[str, str]:
-    """The fiscal year and last period asked for, else the newest there is."""
-    years = fiscal_years(one.pk)
-    year = request.GET.get("year", "")
-    if year not in years:
-        year = next(iter(years), "")
-    until = request.GET.get("until", "")
-    if not (until.isdigit() and len(until) == 6 and until.startswith(year)):
-        until = f"{year}99"
-    return year, until
+    """The fiscal year and last period asked for, else the newest there is. Raises `UnknownParameter`."""
+    year = require_year(one.pk, request.GET.get("year", ""))
+    return year, require_period(year, request.GET.get("until", ""))
 
 
 def _page(request: HttpRequest) -> int:
-    asked = request.GET.get("page", "1")
-    return int(asked) if asked.isdecimal() and len(asked) < 7 else 1
+    return int(request.GET.get("page", "1"))
 
 
 def _per_period(

@@ -11,6 +11,7 @@ from koppel.connections.consent import begin_consent
 from koppel.connections.dependants import Fate
 from koppel.connections.models import ConsentPurpose, Release
 from koppel.connections.probe import probe as call
+from koppel.kit.schemas import Input
 from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Permission
 from koppel.web.doors import MemberRequest
@@ -114,18 +115,18 @@ class RemovalOut(Schema):
     seen: str
 
 
-class RemovalIn(Schema):
+class RemovalIn(Input):
     """`administrations`: move (those that another connection reaches), wait, or deactivate."""
 
     administrations: Fate
     seen: str | None = None
 
 
-class OwnerIn(Schema):
+class OwnerIn(Input):
     member: int
 
 
-class ReleaseIn(Schema):
+class ReleaseIn(Input):
     which: Release
     companies: list[int] = []
 

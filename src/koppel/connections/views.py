@@ -22,12 +22,13 @@ from koppel.connector.registry import connectors
 from koppel.issues.queries import open_issues
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.policy import Permission
-from koppel.web.doors import MemberRequest, outside_transaction, public
+from koppel.web.doors import MemberRequest, outside_transaction, public, takes
 
 log = structlog.get_logger(__name__)
 ANSWER_CHARACTERS_MAX = 4000
 
 
+@takes()
 def overview(request: MemberRequest) -> HttpResponse:
     """All connections with their health; those that need somebody first."""
     request.actor.require(Permission.IMPORT)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from ninja import Query, Router, Schema
 
+from koppel.kit.schemas import Input
 from koppel.notifications import preferences, queries
 from koppel.notifications.models import Channel, Scope
 from koppel.notifications.services import mark_read
@@ -36,7 +37,7 @@ class NoticeList(Schema):
     items: list[NoticeOut]
 
 
-class ReadIn(Schema):
+class ReadIn(Input):
     """The notices that were read; none named: all."""
 
     ids: list[Annotated[int, Query(ge=1, le=ID_MAX)]] | None = None
@@ -48,7 +49,7 @@ class ReadOut(Schema):
     read: int
 
 
-class PreferenceIO(Schema):
+class PreferenceIO(Input):
     """Of whose administrations an event is told by a channel."""
 
     event: str
@@ -84,6 +85,6 @@ def chosen(request: MemberRequest) -> list[PreferenceIO]:
 
 @router.put("/preferences", response=list[PreferenceIO])
 def choose(request: MemberRequest, given: list[PreferenceIO]) -> list[PreferenceIO]:
-    """Change what you are told. What is not named stays; an unknown event is left out."""
+    """Change what you are told. What is not named stays."""
     preferences.choose(request.actor, {(one.event, one.channel): one.scope for one in given[:IDS_MAX]})
     return chosen(request)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from koppel.audit.services import record
+from koppel.kit.parameters import UnknownParameter, unknown_value
 from koppel.notifications.catalogue import events
 from koppel.notifications.models import Arrangement, Channel, Delivery, DeliveryState, Preference, Scope
 from koppel.notifications.recipients import here
@@ -43,14 +44,11 @@ def rows(actor: Actor) -> list[Row]:
 
 
 def choose(actor: Actor, scopes: Mapping[tuple[str, str], str]) -> None:
-    """(event, channel) to scope. What is unknown is left out; the ordinary choice needs no row."""
-    known = {event for event, entry in events().items() if entry.label}
+    """(event, channel) to scope. The ordinary choice needs no row. Raises `UnknownParameter`; nothing is stored then."""
+    _require_known(scopes)
     own = Preference.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
     before = {f"{one.event} {one.channel}": one.scope for one in own}
     for (event, channel), scope in scopes.items():
-        allowed = SCREEN_SCOPES if channel == Channel.SCREEN else list(Scope)
-        if event not in known or channel not in Channel.values or scope not in allowed:
-            continue
         if scope == Scope.MINE:
             own.filter(event=event, channel=channel).delete()
             continue
@@ -64,6 +62,21 @@ def choose(actor: Actor, scopes: Mapping[tuple[str, str], str]) -> None:
     after = {f"{one.event} {one.channel}": one.scope for one in own.all()}
     if after != before:
         _record(actor, {"before": before, "after": after})
+
+
+def _require_known(scopes: Mapping[tuple[str, str], str]) -> None:
+    known = sorted(event for event, entry in events().items() if entry.label)
+    parts = []
+    for (event, channel), scope in scopes.items():
+        allowed = [one.value for one in (SCREEN_SCOPES if channel == Channel.SCREEN else Scope)]
+        if event not in known:
+            parts.append(unknown_value("event", event, known))
+        elif channel not in Channel.values:
+            parts.append(unknown_value("channel", channel, Channel.values))
+        elif scope not in allowed:
+            parts.append(unknown_value("scope", scope, allowed))
+    if parts:
+        raise UnknownParameter(parts)
 
 
 def arrangement_of(actor: Actor) -> Arrangement:

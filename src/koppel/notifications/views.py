@@ -10,19 +10,21 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from koppel.kit.parameters import PAGE, one_of, one_of_these
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications import preferences, queries
-from koppel.notifications.catalogue import entry_of
+from koppel.notifications.catalogue import entry_of, events
 from koppel.notifications.letters import read_unsubscribe
 from koppel.notifications.models import Channel, Scope
 from koppel.notifications.services import mark_read, mark_unread
-from koppel.web.doors import MemberRequest, public
+from koppel.web.doors import MemberRequest, public, takes
 
 
+@takes(show=one_of("unread"), event=one_of_these(events), page=PAGE)
 def listing(request: MemberRequest) -> HttpResponse:
     """The newest first; `?show=unread` and `?event=` narrow it down."""
     asked = request.GET
-    number = int(asked["page"]) if asked.get("page", "").isdecimal() and len(asked["page"]) < 7 else 1
+    number = int(asked.get("page", "1"))
     newest = queries.newest_id(request.actor)
     page = queries.page_of(
         request.actor,
@@ -99,7 +101,10 @@ def _save(request: MemberRequest) -> bool:
     scopes = {}
     for row in preferences.rows(request.actor):
         for channel in Channel.values:
-            scopes[row.event, channel] = asked.get(f"{channel}-{row.event}", "")
+            scope = asked.get(f"{channel}-{row.event}", "")
+            # The form does not offer to hide anything from the screen.
+            if scope and (channel, scope) != (Channel.SCREEN, Scope.NONE):
+                scopes[row.event, channel] = scope
     preferences.choose(request.actor, scopes)
     return True
 

@@ -1,5 +1,6 @@
 """The wizard over REST: the same steps as the pages, each answered with what follows from it."""
 
+from collections.abc import Iterable
 from typing import Literal
 from uuid import UUID
 
@@ -8,6 +9,8 @@ from ninja import Router, Schema
 
 from koppel.connections.queries import apps_for
 from koppel.connector.registry import connectors
+from koppel.kit.parameters import UnknownParameter, unknown_value
+from koppel.kit.schemas import Input
 from koppel.onboarding import choosing, identifying, steps
 from koppel.onboarding import flow as flows
 from koppel.onboarding.errors import NotReached, UnknownSystem
@@ -63,14 +66,14 @@ class FlowOut(Schema):
     ways: list[WayOut]
 
 
-class FlowIn(Schema):
+class FlowIn(Input):
     """Either a `system` for a new connection, or the id of a `connection` that exists."""
 
     system: str = ""
     connection: int | None = None
 
 
-class SignInIn(Schema):
+class SignInIn(Input):
     """`company_ids`: any text with ids in it, for a way that takes them."""
 
     app: int = 0
@@ -91,11 +94,11 @@ class CompanyOut(Schema):
     is_described: bool
 
 
-class ChooseIn(Schema):
+class ChooseIn(Input):
     companies: list[int] = []
 
 
-class IdentityIn(Schema):
+class IdentityIn(Input):
     """A number; or a reason and a sector (letter, name or code). What is not given stays as it stands; '' takes it away.
 
     `same_company` answers the question of a row whose name or number differs: true, the same; false, another."""
@@ -126,11 +129,11 @@ class IdentityOut(Schema):
     differences: list[str]
 
 
-class IdentifyIn(Schema):
+class IdentifyIn(Input):
     identities: list[IdentityIn] = []
 
 
-class AssignIn(Schema):
+class AssignIn(Input):
     """Users are added; division and template replace."""
 
     companies: list[int] = []
@@ -185,7 +188,9 @@ def companies(request: MemberRequest, token: UUID) -> list[CompanyOut]:
 @router.post("/flows/{token}/choose", response=OutcomeOut)
 def choose(request: MemberRequest, token: UUID, given: ChooseIn) -> OutcomeOut:
     """Which companies to bring in; all of those named, none else."""
-    return _out(steps.choose(request.actor, _flow(request, token, Step.CHOOSE), given.companies))
+    found = _flow(request, token, Step.CHOOSE)
+    _require_companies(given.companies, (one.company.pk for one in choosing.rows(request.actor, found)))
+    return _out(steps.choose(request.actor, found, given.companies))
 
 
 @router.get("/flows/{token}/identities", response=list[IdentityOut])
@@ -208,6 +213,7 @@ def identify(request: MemberRequest, token: UUID, given: IdentifyIn) -> OutcomeO
     """Only what differs from what stands there need be given."""
     found = _flow(request, token, Step.IDENTIFY)
     given_for = {one.company: one for one in given.identities}
+    _require_companies(given_for, found.chosen)
     standing = identifying.answers(found, list(given_for))
     by_company = {one.company.pk: _laid_over(one, given_for[one.company.pk]) for one in standing}
     identifying.keep(found, by_company)
@@ -223,6 +229,7 @@ def identify(request: MemberRequest, token: UUID, given: IdentifyIn) -> OutcomeO
 def assign(request: MemberRequest, token: UUID, given: AssignIn) -> OutcomeOut:
     """A division, people and a template for some or all of the chosen companies."""
     found = _flow(request, token, Step.ASSIGN)
+    _require_companies(given.companies, found.chosen)
     return _out(
         steps.assign(found, given.companies, division_id=given.division, template_id=given.template, users=given.users)
     )
@@ -239,6 +246,12 @@ def finish(request: MemberRequest, token: UUID, complete_later: bool = False) ->
     if found.state == FlowState.OPEN and not flows.has_reached(found, needed):
         raise NotReached
     return _out(steps.finish(request.actor, token, complete_later=complete_later))
+
+
+def _require_companies(named: Iterable[int], offered: Iterable[int]) -> None:
+    """Raises `UnknownParameter` for a company that the flow does not reach, or that was not chosen."""
+    if strange := sorted(set(named) - set(offered)):
+        raise UnknownParameter([unknown_value("companies", str(key)) for key in strange])
 
 
 def _laid_over(stands: identifying.Answer, given: IdentityIn) -> dict[str, str]:

@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from koppel.administrations.queries import choices
+from koppel.kit.parameters import UnknownParameter, unknown_value
 from koppel.onboarding.flow import advance, merge
 from koppel.onboarding.identifying import Answer, answers
 from koppel.onboarding.models import Flow, Step
+from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.policy import Actor
 from koppel.registers.numbers import masked
 
@@ -25,9 +27,10 @@ class Assigned:
 def assign(
     flow: Flow, company_ids: Iterable[int], *, division_id: int | None, template_id: int | None, users: Iterable[int]
 ) -> int:
-    """For the ticked rows; None leaves a value as it is. How many rows."""
+    """For the ticked rows; None leaves a value as it is. How many rows. Raises `UnknownParameter`."""
     wanted = set(company_ids) & set(flow.chosen)
     added = set(users)
+    _require_offered(flow.organisation_id, division_id, template_id, added)
     changed = {}
     for company_id in wanted:
         own = dict(flow.assignments.get(str(company_id), {}))
@@ -40,6 +43,19 @@ def assign(
     merge(flow, "assignments", changed)
     advance(flow, Step.ASSIGN)
     return len(wanted)
+
+
+def _require_offered(organisation_id: int, division_id: int | None, template_id: int | None, users: set[int]) -> None:
+    own = {"organisation_id": organisation_id}
+    parts = []
+    if division_id is not None and not Division.objects.filter(**own, pk=division_id, archived_at=None).exists():
+        parts.append(unknown_value("division", str(division_id)))
+    if template_id is not None and not Template.objects.filter(**own, pk=template_id, archived_at=None).exists():
+        parts.append(unknown_value("template", str(template_id)))
+    members = set(Membership.objects.filter(**own, is_active=True, pk__in=users).values_list("pk", flat=True))
+    parts += [unknown_value("users", str(key)) for key in sorted(users - members)]
+    if parts:
+        raise UnknownParameter(parts)
 
 
 def clear(flow: Flow, company_ids: Iterable[int]) -> int:

@@ -5,6 +5,7 @@ from datetime import datetime
 from django.utils.timezone import is_naive, make_aware
 from ninja import Router, Schema, Status
 
+from koppel.kit.schemas import Input
 from koppel.organisations import handover, invitations, people, sessions
 from koppel.organisations.invitations import Wanted
 from koppel.organisations.models import Invitation, Membership, Organisation
@@ -78,7 +79,7 @@ def _person(one: Membership) -> PersonOut:
     )
 
 
-class InvitationIn(Schema):
+class InvitationIn(Input):
     """`divisions` are ids. `until`: access ends by itself then."""
 
     email: str
@@ -100,7 +101,7 @@ class InvitationOut(Schema):
     is_outside_domains: bool
 
 
-class AccessIn(Schema):
+class AccessIn(Input):
     """All of it: what is left out becomes what stands here. `divisions` are ids."""
 
     role: Role
@@ -109,7 +110,7 @@ class AccessIn(Schema):
     divisions: list[int] = []
 
 
-class HandOverIn(Schema):
+class HandOverIn(Input):
     """`to` is the id of the colleague; `deactivate` takes away the first one's access in the same act."""
 
     to: int

@@ -1,6 +1,6 @@
 """A bundle of settings, as the organisation, a template and an administration hold it: its keys and what they may be."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.http import QueryDict
@@ -124,8 +124,20 @@ def asked(form: QueryDict) -> dict[str, Any]:
     return values
 
 
+def _strange(key: str, value: Any) -> str:
+    """Which values of a setting there are not, and which there are; '' for a number out of range."""
+    possible: Mapping[str, Collection[str]] = {"resources": RESOURCES, "schedule": SCHEDULES, "notify": _events}
+    if key not in possible:
+        return ""
+    given = value if isinstance(value, list | tuple) else list(value) if isinstance(value, Mapping) else [value]
+    strange = [str(one)[:60] for one in given if one not in possible[key]]
+    if key == "notify" and isinstance(value, Mapping) and not strange:
+        strange, possible = [str(one)[:60] for one in value.values() if one not in AUDIENCES], {key: AUDIENCES}
+    return f" (“{'”, “'.join(strange)}”; {', '.join(possible[key])})" if strange else ""
+
+
 def refuse_problems(values: Mapping[str, Any]) -> None:
     """Raises `Refused`, naming the settings that cannot be stored."""
     if problems := problems_with(values):
-        names = ", ".join(str(KEYS.get(key, key)) for key in sorted(problems))
+        names = ", ".join(f"{KEYS.get(key, key)}{_strange(key, values.get(key))}" for key in sorted(problems))
         raise Refused(_("These settings cannot be stored: %s.") % names)

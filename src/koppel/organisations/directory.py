@@ -22,7 +22,7 @@ class Access(StrEnum):
 
 @dataclass(frozen=True)
 class Asked:
-    """What the address bar asks for; rubbish in it is left out."""
+    """What the address bar asks for."""
 
     words: str = ""
     role: Role | None = None
@@ -57,6 +57,11 @@ def people_of(actor: Actor, asked: Asked) -> "QuerySet[Membership]":
     elif asked.access == Access.NONE:
         found = found.filter(is_active=False)
     return found.select_related("user").order_by("-is_active", "user__name", "pk")
+
+
+def has_division(actor: Actor, division_id: int) -> bool:
+    """Whether a list of people can be filtered by it: the organisation's, and not archived."""
+    return Division.objects.filter(organisation_id=actor.organisation_id, pk=division_id, archived_at=None).exists()
 
 
 def rows(found: "QuerySet[Membership]", page: int) -> list[Row]:

@@ -3,12 +3,14 @@
 from django.http import HttpResponse, JsonResponse
 from django.utils.translation import get_language
 
+from koppel.kit.parameters import TEXT
 from koppel.registers.sectors import search
-from koppel.web.doors import MemberRequest
+from koppel.web.doors import MemberRequest, takes
 
 SHOWN_MAX = 24
 
 
+@takes(q=TEXT)
 def sectors(request: MemberRequest) -> HttpResponse:
     """What a few letters may mean: `{"sectors": [{letter, text, because, example}]}`; without any, all 22."""
     found = search(request.GET.get("q", "")[:100], get_language() or "en")[:SHOWN_MAX]

@@ -1,16 +1,19 @@
 """Runs of an administration and progress of imports over REST. Poll every two seconds; nothing here is slow."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from ninja import Query, Router, Schema
 from ninja.responses import Status
+from pydantic import Field
 
 from koppel.administrations.errors import NotThere
 from koppel.administrations.scope import administration_for
+from koppel.kit.schemas import Input
+from koppel.organisations.bundles import RESOURCES
 from koppel.sync import history
 from koppel.sync.imports import ImportLine, import_page
-from koppel.sync.models import Checkpoint, Run, RunResource
+from koppel.sync.models import ChangeKind, Checkpoint, Run, RunResource
 from koppel.sync.progress import RunProgress, progress_of_runs
 from koppel.sync.services import cancel_run, request_run
 from koppel.web.doors import MemberRequest
@@ -18,6 +21,8 @@ from koppel.web.doors import MemberRequest
 router = Router()
 imports = Router()
 LIMIT_MAX = 1000
+Resource = Literal[RESOURCES]  # type: ignore[valid-type]  # the keys of a table
+Group = Literal["trouble", "configuring", "queued", "active", "deactivated"]
 
 
 class ResourceOut(Schema):
@@ -95,11 +100,12 @@ class SyncOut(Schema):
     newest: RunOut | None
 
 
-class SyncIn(Schema):
-    """`resources` null: all that the settings name. `full`: read everything again and find what was deleted."""
+class SyncIn(Input):
+    """`resources` null: all that the settings name; an empty list is refused. `full`: read everything again and find what was
+    deleted."""
 
     full: bool = False
-    resources: list[str] | None = None
+    resources: Annotated[list[Resource], Field(min_length=1)] | None = None
 
 
 class AskedOut(Schema):
@@ -162,23 +168,25 @@ def cancel(request: MemberRequest, administration_id: int) -> dict[str, bool]:
 
 
 @router.get("/{administration_id}/sync/runs", response=list[RunOut])
-def runs(request: MemberRequest, administration_id: int, limit: int = 20) -> list[RunOut]:
-    """The newest runs first, at most 100."""
+def runs(
+    request: MemberRequest, administration_id: int, limit: Annotated[int, Query(ge=1, le=100)] = 20
+) -> list[RunOut]:
+    """The newest runs first."""
     one = administration_for(request.actor, administration_id)
     found = Run.objects.filter(organisation_id=one.organisation_id, administration=one).prefetch_related("parts")
-    return [_out(run) for run in found.order_by("-created_at", "-pk")[: min(max(limit, 1), 100)]]
+    return [_out(run) for run in found.order_by("-created_at", "-pk")[:limit]]
 
 
 @imports.get("/{import_id}", response=ImportOut)
 def one_import(
     request: MemberRequest,
     import_id: int,
-    status: str = "",
+    status: Group | None = None,
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
 ) -> dict[str, Any]:
     """How far an import is, and a page of its administrations. `status`: trouble, configuring, queued, active, deactivated."""
-    found = import_page(request.actor, import_id, status, page, limit)
+    found = import_page(request.actor, import_id, status or "", page, limit)
     if found is None:
         raise NotThere
     return {
@@ -258,15 +266,16 @@ class ChangesOut(Schema):
 
 @router.get("/{administration_id}/sync/runs/{run_id}/changes", response=ChangesOut)
 def changes(
-    request: MemberRequest, administration_id: int, run_id: int, resource: str = "", kind: str = "", search: str = "",
-    closed: bool = False, page: int = 1,
+    request: MemberRequest, administration_id: int, run_id: int, resource: Resource | None = None,
+    kind: ChangeKind | None = None, search: str = "", closed: bool = False,
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> ChangesOut:  # fmt: skip
     """What a run added, changed and deleted, 50 on a page. The first complete read of a resource is not repeated here."""
     one = administration_for(request.actor, administration_id)
     run = history.run_of(one, run_id)
     if run is None:
         raise NotThere
-    found = history.changes_of(one, run, history.Filter(resource, kind, search, closed), page)
+    found = history.changes_of(one, run, history.Filter(resource or "", kind or "", search, closed), page)
     return ChangesOut(
         total=found.total, page=found.page, pages=found.pages, changes=[_change(each) for each in found.changes]
     )

@@ -12,7 +12,10 @@ from rich.console import Console
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import administration_for, visible_to
 from koppel.cli.doors import AsJson, AsPerson, OfOrganisation, acting, print_json, print_one, print_rows
+from koppel.cli.errors import Refusal
+from koppel.kit.parameters import unknown_value
 from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.bundles import RESOURCES
 from koppel.organisations.policy import Actor, Permission
 from koppel.sync.models import Run
 from koppel.sync.progress import RunProgress, progress_of_runs
@@ -58,8 +61,10 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """Sync an administration now."""
+    if strange := [name for name in resource or () if name not in RESOURCES]:
+        raise Refusal(" ".join(unknown_value("resource", name, RESOURCES).sentence for name in strange))
     with acting(person, organisation) as actor:
-        begun = request_run(actor, administration, full=full, resources=resource)
+        begun = request_run(actor, administration, full=full, resources=resource or None)
     if wait:
         _watch(actor, [administration], as_json=as_json)
         return

@@ -14,7 +14,9 @@ from koppel.administrations.settings import in_force
 from koppel.audit.services import record
 from koppel.connections.models import ConnectionState
 from koppel.connections.repair import why_not
+from koppel.kit.parameters import UnknownParameter, unknown_value
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.bundles import RESOURCES
 from koppel.organisations.policy import Actor, Permission
 from koppel.sync.errors import NotPossible
 from koppel.sync.models import OPEN_STATES, Run, RunState, Trigger
@@ -41,7 +43,7 @@ def request_run(
         raise NotPossible(_("This administration is deactivated. Activate it first."))
     if sentence := why_not(one.connection, one.remote_company):
         raise NotPossible(sentence)
-    if resources:
+    if resources is not None:
         _require_synced(one, resources)
     trigger = Trigger.PERSON if one.activated_at else Trigger.IMPORT
     made = _request(actor.organisation_id, [one.pk], trigger, actor.name, full=full, resources=resources)
@@ -59,7 +61,9 @@ def request_run(
 
 
 def _require_synced(one: Administration, resources: Sequence[str]) -> None:
-    """A part can be asked for once all of it was there, and only of what the settings say."""
+    """A part can be asked for once all of it was there, and only of what the settings say. None is not everything."""
+    if not resources:
+        raise UnknownParameter([unknown_value("resource", "", RESOURCES)])
     if one.activated_at is None:
         raise NotPossible(_("The first sync reads everything. Choose single resources once it is complete."))
     if others := sorted(set(resources) - set(in_force(one).resources)):

@@ -12,17 +12,18 @@ from koppel.administrations.settings import in_force
 from koppel.books.labels import RESOURCES
 from koppel.books.queries import counts
 from koppel.connections.repair import why_not
+from koppel.kit.parameters import FLAG, PAGE, TEXT, one_of, one_of_these
 from koppel.organisations.policy import Permission
 from koppel.sync import history, imports
 from koppel.sync.errors import NotPossible
+from koppel.sync.models import ChangeKind
 from koppel.sync.progress import progress_of_runs
 from koppel.sync.queries import next_scheduled, recent_runs, resource_lines
 from koppel.sync.services import cancel_run, request_run
-from koppel.web.doors import MemberRequest
-
-PAGE_DIGITS_MAX = 9
+from koppel.web.doors import MemberRequest, takes
 
 
+@takes()
 def overview(request: MemberRequest, administration_id: int) -> HttpResponse:
     """Per resource: rows, complete as of, what the last run did. Asks for itself again while a run is open."""
     one = administration_or_404(request.actor, administration_id)
@@ -44,6 +45,7 @@ def overview(request: MemberRequest, administration_id: int) -> HttpResponse:
     return render(request, template, context)
 
 
+@takes(resource=one_of_these(lambda: RESOURCES), kind=one_of(*ChangeKind.values), q=TEXT, closed=FLAG, page=PAGE)
 def run_detail(request: MemberRequest, administration_id: int, run_id: int) -> HttpResponse:
     """What one run read and changed, each record before and after. Filtered by the address."""
     one = administration_or_404(request.actor, administration_id)
@@ -54,8 +56,6 @@ def run_detail(request: MemberRequest, administration_id: int, run_id: int) -> H
     wanted = history.Filter(
         asked.get("resource", ""), asked.get("kind", ""), asked.get("q", "").strip(), asked.get("closed") == "1"
     )
-    page = asked.get("page", "1")
-    page = page if page.isdecimal() and len(page) < PAGE_DIGITS_MAX else "1"
     parts = sorted(run.parts.all(), key=lambda part: part.position)
     context = {
         "administration": one,
@@ -63,7 +63,7 @@ def run_detail(request: MemberRequest, administration_id: int, run_id: int) -> H
         "run": run,
         "parts": parts,
         "wanted": wanted,
-        "listing": history.changes_of(one, run, wanted, int(page)),
+        "listing": history.changes_of(one, run, wanted, int(asked.get("page", "1"))),
         "resources": RESOURCES.items(),
         "kinds": history.KINDS,
         "first": any(part.added for part in parts),
@@ -99,12 +99,12 @@ def cancel(request: MemberRequest, administration_id: int) -> HttpResponse:
     return _back(request, one.pk)
 
 
+@takes(status=one_of(*imports.GROUPS), page=PAGE)
 def import_page(request: MemberRequest, import_id: int) -> HttpResponse:
     """A page of an import, all or those of one status. Asks for itself again until the import is over."""
     request.actor.require(Permission.SEE)
-    number = request.GET.get("page", "1")
-    number = number if number.isdecimal() and len(number) < PAGE_DIGITS_MAX else "1"
-    found = imports.import_page(request.actor, import_id, request.GET.get("status", ""), int(number))
+    number = int(request.GET.get("page", "1"))
+    found = imports.import_page(request.actor, import_id, request.GET.get("status", ""), number)
     if found is None:
         raise Http404
     template = "sync/import_lines.html" if request.headers.get("HX-Request") else "sync/import.html"

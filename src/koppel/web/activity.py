@@ -18,10 +18,11 @@ from koppel.administrations.trail.words import Words
 from koppel.audit.models import AuditEntry, Door
 from koppel.audit.queries import Asked, actors_of
 from koppel.audit.services import record
+from koppel.kit.parameters import DAY, IDENTIFIER, PAGE, TEXT, one_of, one_of_these
 from koppel.kit.table_files import MEDIA_TYPES, Cell, Column, Format, Kind, write_table
 from koppel.organisations.policy import Permission
 from koppel.web.acts import ACTS
-from koppel.web.doors import MemberRequest
+from koppel.web.doors import MemberRequest, takes
 
 PAGE_SIZE = 100
 COUNT_MAX = 10_000
@@ -35,6 +36,10 @@ class _Pages(Paginator):  # type: ignore[type-arg]  # at run time it takes no ar
         return len(cast("QuerySet[AuditEntry]", self.object_list).values_list("pk")[:COUNT_MAX])
 
 
+@takes(
+    q=TEXT, person=IDENTIFIER, act=one_of_these(lambda: ACTS), door=one_of(*Door.values), since=DAY, until=DAY,
+    page=PAGE, format=one_of("csv"),
+)  # fmt: skip
 def activity(request: MemberRequest) -> HttpResponseBase:
     """Filtered by person, act, door, period and words, all in the address bar."""
     request.actor.require(Permission.ORGANISATION)
@@ -60,7 +65,7 @@ def activity(request: MemberRequest) -> HttpResponseBase:
 
 
 def asked_for(query: QueryDict) -> Asked:
-    """What the address bar asks for; rubbish in it is left out."""
+    """What the address bar asks for."""
     person, door, act = query.get("person", ""), query.get("door"), query.get("act", "")
     return Asked(
         words=query.get("q", "").replace("\0", "").strip(),

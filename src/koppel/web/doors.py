@@ -1,11 +1,13 @@
 """What views share with the frame: marks (who may come in, who opens transactions), and where a request acts."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 
+from koppel.kit.parameters import Parameter, UnknownParameter, unknown_parts
 from koppel.organisations.policy import Actor
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -27,6 +29,23 @@ def outside_transaction(view: View) -> View:
     """This view opens its own scopes, because it calls the vendor or streams between them."""
     view.koppel_outside_transaction = True  # type: ignore[attr-defined]
     return view
+
+
+def takes(**parameters: Parameter) -> Callable[[View], View]:
+    """The query parameters of a page. Another one, or a value that one of these cannot have, is refused by name instead of
+    being ignored: the frame says so, with nothing of the page (`middleware`)."""
+
+    def mark(view: View) -> View:
+        @wraps(view)
+        def checked(request: HttpRequest, *args: Any, **values: Any) -> Any:
+            if parts := unknown_parts(request.GET, parameters):
+                raise UnknownParameter(parts)
+            return view(request, *args, **values)
+
+        checked.koppel_parameters = parameters  # type: ignore[attr-defined]
+        return cast("View", checked)
+
+    return mark
 
 
 def is_public(view: Callable[..., Any]) -> bool:

@@ -18,6 +18,7 @@ from django.utils.cache import patch_vary_headers
 
 from koppel.audit.models import Door
 from koppel.kit.callers import address_of
+from koppel.kit.parameters import UnknownParameter, without
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import NotAllowed
 from koppel.organisations.operators import operator_actor
@@ -164,12 +165,23 @@ def _answer(
             return response
     except NotAllowed as refusal:
         return _not_allowed(request, actor.organisation_id, refusal)
+    except UnknownParameter as refusal:
+        return _unknown(request, actor.organisation_id, refusal)
     except DataError as error:
         if not _is_about_nul(error):
             raise
         return _unwritable(request)
     finally:
         structlog.contextvars.clear_contextvars()
+
+
+def _unknown(request: HttpRequest, organisation_id: int, refusal: UnknownParameter) -> HttpResponseBase:
+    """A filter that does not exist: a page with what was refused, and no rows. Left out, it would show everything."""
+    parts = [
+        (part.sentence, f"?{without(request.GET, part)}" if part.name in request.GET else "") for part in refusal.parts
+    ]
+    with organisation_scope(organisation_id):
+        return render(request, "web/unknown_parameter.html", {"parts": parts}, status=422)
 
 
 def _is_about_nul(error: DataError) -> bool:

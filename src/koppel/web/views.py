@@ -13,9 +13,10 @@ from django.utils.translation import check_for_language
 from django.views import defaults
 from django.views.decorators.http import require_POST
 
+from koppel.kit.parameters import PAGE, TEXT
 from koppel.organisations.memberships import is_used_elsewhere
 from koppel.organisations.services import remember_language
-from koppel.web.doors import MemberRequest, public
+from koppel.web.doors import MemberRequest, public, takes
 from koppel.web.issues import page_of as issues_of
 from koppel.web.overview import overview
 from koppel.web.search import LETTERS_MIN, find
@@ -66,6 +67,7 @@ def dashboard(request: MemberRequest) -> HttpResponse:
     return render(request, "web/dashboard.html", {"look": overview(request.actor), "place": "dashboard"})
 
 
+@takes(q=TEXT)
 def search(request: MemberRequest) -> HttpResponse:
     """What the search field found so far, for the list beneath it."""
     asked = request.GET.get("q", "")[:100].strip()
@@ -73,11 +75,12 @@ def search(request: MemberRequest) -> HttpResponse:
     return render(request, "web/parts/hits.html", context)
 
 
+@takes(q=TEXT, page=PAGE)
 def issues_page(request: MemberRequest) -> HttpResponse:
     """What a person must fix, with the button that fixes it."""
     asked = request.GET
     words = asked.get("q", "").replace("\0", "")[:100]
-    number = int(asked["page"]) if asked.get("page", "").isdecimal() and len(asked["page"]) < 7 else 1
+    number = int(asked.get("page", "1"))
     query = asked.copy()
     query.pop("page", None)
     page = issues_of(request.actor, words=words, number=number)

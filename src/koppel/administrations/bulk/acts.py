@@ -7,6 +7,7 @@ from typing import Any
 from django.utils.functional import Promise
 
 from koppel.administrations.models import Administration
+from koppel.kit.parameters import UnknownParameter, unknown_name
 from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Actor, Permission
 
@@ -44,6 +45,8 @@ class Act:
     judge: Judge
     perform: Perform
     is_undoable: bool = False
+    parameters: frozenset[str] = frozenset()
+    """Keys that `check` reads; another one is refused."""
     audit_of: Callable[[Values], str] | None = None
 
     def in_trail(self, asked: Values) -> str:
@@ -62,6 +65,13 @@ def act_named(key: str) -> Act:
     if key not in _acts:
         raise Refused(f"There is no bulk act {key!r}; there are: {', '.join(sorted(_acts))}.")
     return _acts[key]
+
+
+def refuse_unknown(act: Act, asked: Values) -> None:
+    """Raises `UnknownParameter` for what the act does not know: left out, something else would happen than was asked."""
+    names = sorted(act.parameters)
+    if parts := [unknown_name(key, "", names) for key in asked if key not in act.parameters]:
+        raise UnknownParameter(parts)
 
 
 def acts() -> list[Act]:

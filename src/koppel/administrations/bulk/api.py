@@ -9,8 +9,9 @@ from koppel.administrations.asked import asked_of_text
 from koppel.administrations.bulk import operations, words
 from koppel.administrations.bulk.acts import Values, act_named
 from koppel.administrations.bulk.operations import Selection
-from koppel.administrations.models import BulkItem, BulkOperation
+from koppel.administrations.models import BulkItem, BulkOperation, ItemState
 from koppel.administrations.scope import visible_to
+from koppel.kit.schemas import Input
 from koppel.organisations.policy import Actor
 from koppel.web.doors import MemberRequest
 
@@ -44,9 +45,10 @@ class OperationOut(Schema):
     finished_at: datetime | None
 
 
-class OperationIn(Schema):
+class OperationIn(Input):
     """`act`: change, activate, deactivate, sync, star, unstar. On `ids`, or with `filter` (the list's address bar; '' is
-    everything) on all that match. `asked`: parameters of the act. `start` false: only a preview."""
+    everything) on all that match. An unknown filter or value is refused. `asked`: parameters of the act. `start` false: only
+    a preview."""
 
     act: str
     asked: dict[str, Any] = {}
@@ -92,7 +94,7 @@ class ItemOut(Schema):
 def items(
     request: MemberRequest,
     operation_id: int,
-    state: str = "",
+    state: ItemState | None = None,
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 1000,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> list[ItemOut]:
@@ -100,7 +102,7 @@ def items(
     operation = operations.operation_for(request.actor, operation_id)
     found = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation).order_by("pk")
     if state:
-        found = found.filter(state=state)
+        found = found.filter(state=state.value)
     page = list(found[offset : offset + limit])
     visible = visible_to(request.actor).filter(pk__in=[each.administration_id for each in page])
     countries = dict(visible.values_list("pk", "country"))

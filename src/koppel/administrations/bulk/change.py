@@ -11,6 +11,7 @@ from koppel.administrations.bulk import state
 from koppel.administrations.bulk.acts import Act, Values, Verdict, register_act
 from koppel.administrations.errors import NotThere
 from koppel.administrations.models import Administration
+from koppel.kit.parameters import unknown_value
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.policy import Actor, Permission
@@ -39,9 +40,9 @@ def check_words(actor: Actor, asked: Values) -> Values:
     if ASSIGNING & wanted.keys():
         actor.require(Permission.IMPORT)
     if "sector" in wanted and wanted["sector"] not in ("", *SECTIONS):
-        raise Refused(_("Choose one of the sectors."))
+        raise Refused(unknown_value("sector", wanted["sector"], SECTIONS).sentence)
     if "reason" in wanted and wanted["reason"] not in REASONS:
-        raise Refused(_("Choose one of the reasons."))
+        raise Refused(unknown_value("reason", wanted["reason"], REASONS).sentence)
     if set(wanted.get("add", ())) & set(wanted.get("remove", ())):
         raise Refused(_("The same person cannot be added and taken off."))
     return wanted
@@ -154,16 +155,19 @@ def _must_be_ours(actor: Actor, wanted: Values) -> None:
     own = {"organisation_id": actor.organisation_id}
     division, template = wanted.get("division"), wanted.get("template")
     if division is not None and not Division.objects.filter(**own, pk=division, archived_at=None).exists():
-        raise NotThere
+        raise NotThere(unknown_value("division", str(division)).sentence)
     if template is not None and not Template.objects.filter(**own, pk=template, archived_at=None).exists():
-        raise NotThere
+        raise NotThere(unknown_value("template", str(template)).sentence)
     _people_must_be_ours(actor, {*wanted.get("add", ()), *wanted.get("remove", ())})
 
 
 def _people_must_be_ours(actor: Actor, members: Iterable[int]) -> None:
     members = set(members)
-    if Membership.objects.filter(organisation_id=actor.organisation_id, pk__in=members).count() != len(members):
-        raise NotThere
+    there = Membership.objects.filter(organisation_id=actor.organisation_id, pk__in=members).values_list(
+        "pk", flat=True
+    )
+    if strange := sorted(members - set(there)):
+        raise NotThere(" ".join(unknown_value("member", str(one)).sentence for one in strange))
 
 
 register_act(
@@ -177,5 +181,6 @@ register_act(
         judge=judge,
         perform=perform,
         is_undoable=True,
+        parameters=ASSIGNING | SETTING,
     )
 )

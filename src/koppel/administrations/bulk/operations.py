@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 
 from koppel.administrations.asked import ID_MAX, Asked
 from koppel.administrations.bulk import state
-from koppel.administrations.bulk.acts import Act, Values, Verdict, act_named
+from koppel.administrations.bulk.acts import Act, Values, Verdict, act_named, refuse_unknown
 from koppel.administrations.bulk.words import asked_shown, shown
 from koppel.administrations.errors import NotThere
 from koppel.administrations.listing import matching
@@ -33,6 +33,8 @@ CHUNK_ITEMS = 500
 AT_ONCE_MAX = 100
 """So few are changed before the answer is sent; more become a job."""
 TOLD_EACH_MAX = 20
+OF_FILES = frozenset({"per_item", "problems"})
+"""What an operation from a CSV holds beside parameters of its act."""
 UNDO_HOURS = 24
 DRAFT_HOURS = 24
 PENDING = {BulkState.QUEUED: BulkState.RUNNING, BulkState.RUNNING: BulkState.RUNNING}
@@ -63,11 +65,15 @@ class Counts:
 
 
 def preview(actor: Actor, act_key: str, asked: Values, selection: Selection, *, source: str = "") -> BulkOperation:
-    """A draft that says of each administration what would change, or why nothing would. Raises `Refused`, `NotThere`.
+    """A draft that says of each administration what would change, or why nothing would. Raises `Refused`, `NotThere`,
+    `UnknownParameter`.
 
     `source` says where the selection comes from, for whoever reads it later."""
     act = act_named(act_key)
     actor.require(act.permission)
+    if selection.ids and selection.asked is not None:
+        raise Refused(_("Name administrations by id, or by a filter; one of the two."))
+    refuse_unknown(act, {key: value for key, value in asked.items() if not (selection.each and key in OF_FILES)})
     wanted = act.check(actor, asked)
     if any(not 0 < one <= ID_MAX for one in selection.ids):
         raise NotThere

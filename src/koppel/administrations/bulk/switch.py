@@ -121,6 +121,7 @@ register_act(
 register_act(
     Act(
         key="deactivate",
+        parameters=frozenset({"reason", "on"}),
         label=gettext_lazy("Deactivate"),
         permission=Permission.IMPORT,
         audit="administrations.deactivated",

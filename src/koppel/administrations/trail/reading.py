@@ -11,7 +11,9 @@ from django.db.models import Q, QuerySet
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import visible_to
 from koppel.audit.models import AuditEntry
-from koppel.audit.queries import Asked, entries_of
+from koppel.audit.queries import Asked, acts, entries_of
+from koppel.kit.parameters import UnknownParameter, unknown_value
+from koppel.organisations.models import Membership
 from koppel.organisations.policy import Actor, Permission
 
 VEILED = "…"
@@ -66,13 +68,26 @@ def veil_for(actor: Actor) -> Veil:
 
 
 def entries_for(actor: Actor, asked: Asked, veil: Veil) -> "QuerySet[AuditEntry]":
-    """Those found, newest first; show each through `veil.over`. Searching for a name finds none that is veiled."""
+    """Those found, newest first; show each through `veil.over`. Searching for a name finds none that is veiled. Raises
+    `UnknownParameter` for an act that there is not, or a person who never worked here."""
     actor.require(Permission.ORGANISATION)
+    _require_known(actor, asked)
     found = entries_of(actor.organisation_id, asked)
     if asked.words and veil.ids:
         veiled = Q(subject_kind="administration", subject_id__in=veil.ids)
         found = found.exclude(veiled & ~Q(actor_name__icontains=asked.words))
     return found
+
+
+def _require_known(actor: Actor, asked: Asked) -> None:
+    own = AuditEntry.objects.filter(organisation_id=actor.organisation_id)
+    if asked.act and asked.act not in acts() and not own.filter(act=asked.act).exists():
+        raise UnknownParameter([unknown_value("act", asked.act, sorted(acts()))])
+    if asked.person is None:
+        return
+    members = Membership.objects.filter(organisation_id=actor.organisation_id, user_id=asked.person)
+    if not members.exists() and not own.filter(actor_id=asked.person).exists():
+        raise UnknownParameter([unknown_value("person", str(asked.person))])
 
 
 def forget(organisation_id: int, administration_id: int) -> None:

@@ -14,17 +14,19 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from koppel.administrations.asked import asked_of_text
+from koppel.administrations.asked import NONE, asked_of_text
 from koppel.administrations.bulk import operations, spreadsheet, words
 from koppel.administrations.bulk.acts import act_named, acts
 from koppel.administrations.errors import NotThere
+from koppel.administrations.filter_checks import require_known
 from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
 from koppel.administrations.scope import visible_to
 from koppel.administrations.views.one import back
+from koppel.kit.parameters import PAGE, UnknownParameter, is_id, one_of, unknown_value
 from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Actor, Permission
 from koppel.registers.paste import decode
-from koppel.web.doors import MemberRequest
+from koppel.web.doors import MemberRequest, takes
 
 PAGE_SIZE = 200
 FIRST = (ItemState.SKIPPED, ItemState.KEPT)
@@ -37,15 +39,11 @@ OPEN = (BulkState.QUEUED, BulkState.RUNNING, BulkState.UNDOING)
 def preview(request: MemberRequest) -> HttpResponse:
     """What the act would do to what is ticked, or to all that match."""
     form = request.POST
-    everything = form.get("all") == "1"
-    selection = operations.Selection(
-        ids=[] if everything else [int(one) for one in form.getlist("id") if one.isdecimal() and len(one) < 19],
-        asked=asked_of_text(form.get("query", "")) if everything else None,
-    )
     act = form.get("act", "")
     try:
+        selection = _selection(request)
         draft = operations.preview(request.actor, act, _asked(act, request), selection, source=form.get("query", ""))
-    except Refused as refusal:
+    except (Refused, UnknownParameter) as refusal:
         messages.warning(request, str(refusal))
         return back(request)
     except NotThere:
@@ -56,12 +54,28 @@ def preview(request: MemberRequest) -> HttpResponse:
     return HttpResponseRedirect(reverse("administrations:bulk_one", args=[draft.pk]))
 
 
+def _selection(request: MemberRequest) -> operations.Selection:
+    """What is ticked, or all that match. Raises `UnknownParameter`, also for what is ticked on a list that was refused."""
+    form = request.POST
+    asked = asked_of_text(form.get("query", ""))
+    require_known(request.actor, asked)
+    if strange := [text for text in form.getlist("id") if not is_id(text)]:
+        raise UnknownParameter([unknown_value("id", text) for text in strange])
+    if form.get("all", "1") != "1":
+        raise UnknownParameter([unknown_value("all", form["all"], ("1",))])
+    if "all" in form:
+        return operations.Selection(asked=asked)
+    return operations.Selection(ids=[int(text) for text in form.getlist("id")])
+
+
+@takes(only=one_of(*ItemState.values), page=PAGE)
 def one(request: MemberRequest, operation_id: int) -> HttpResponse:
     """Before it starts: who changes, who does not and why. Afterwards: how far it is, what happened, and the undo."""
     operation = _or_404(request.actor, operation_id)
     return render(request, "administrations/bulk.html", _told(request, operation))
 
 
+@takes(only=one_of(*ItemState.values), page=PAGE)
 def progress(request: MemberRequest, operation_id: int) -> HttpResponse:
     """The part that changes by itself."""
     operation = _or_404(request.actor, operation_id)
@@ -92,6 +106,7 @@ def discard(request: MemberRequest, operation_id: int) -> HttpResponse:
     return HttpResponseRedirect(f"{reverse('administrations:list')}?{asked_of_text(query).query() or 'all=1'}")
 
 
+@takes()
 def done_lately(request: MemberRequest) -> HttpResponse:
     """What was done to many at once, newest first."""
     request.actor.require(Permission.SEE)
@@ -109,7 +124,7 @@ def spreadsheet_page(request: MemberRequest) -> HttpResponse:
     if request.method == "POST":
         try:
             return _read_spreadsheet(request, text)
-        except Refused as refusal:
+        except (Refused, UnknownParameter) as refusal:
             messages.error(request, str(refusal))
     context = {
         "place": "administrations", "text": text, "chosen": request.POST.get("act", "change"),
@@ -156,7 +171,7 @@ def _start(request: MemberRequest, operation: BulkOperation) -> HttpResponse:
 
 
 def _asked(act: str, request: MemberRequest) -> Mapping[str, Any]:
-    """The parameters that the bar's menus hold; empty fields ask for nothing."""
+    """The parameters that the bar's menus hold; empty fields ask for nothing. Raises `UnknownParameter`."""
     form = request.POST
     if act == "deactivate":
         return {"reason": form.get("reason", ""), "on": form.get("on", "")}
@@ -165,12 +180,18 @@ def _asked(act: str, request: MemberRequest) -> Mapping[str, Any]:
     asked: dict[str, Any] = {}
     for key in ("division", "template"):
         if text := form.get(f"set_{key}", ""):
-            asked[key] = int(text) if text.isdecimal() and len(text) < 19 else None
+            asked[key] = None if text == NONE else _id(f"set_{key}", text)
     for key in ("add", "remove"):
-        asked[key] = [int(text) for text in form.getlist(key) if text.isdecimal() and len(text) < 19]
+        asked[key] = [_id(key, text) for text in form.getlist(key)]
     if sector := form.get("set_sector", ""):
         asked["sector"] = "" if sector == "none" else sector
     return asked
+
+
+def _id(name: str, text: str) -> int:
+    if not is_id(text):
+        raise UnknownParameter([unknown_value(name, text)])
+    return int(text)
 
 
 def _or_404(actor: Actor, operation_id: int) -> BulkOperation:

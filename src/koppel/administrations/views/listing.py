@@ -17,16 +17,19 @@ from koppel.administrations import access, cells, queries, saved_views
 from koppel.administrations.asked import Asked, asked_of, asked_of_text, is_id
 from koppel.administrations.columns import COLUMNS
 from koppel.administrations.export import export_list
+from koppel.administrations.filter_checks import unknown_in
 from koppel.administrations.filters import SINGLE, chips, menus
 from koppel.administrations.listing import PAGE_SIZE, page_of
-from koppel.administrations.models import Status
+from koppel.administrations.models import SavedView, Status
+from koppel.kit.parameters import UnknownParameter, UnknownPart, unknown_value, without
 from koppel.kit.table_files import MEDIA_TYPES, Format
 from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Permission
 from koppel.registers.sectors import SECTIONS
-from koppel.web.doors import MemberRequest
+from koppel.web.doors import MemberRequest, takes
 
 PLACE = "administrations"
+VIEW_ACTS = ("save", "default", "no_default", "remove")
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,13 @@ def listing(request: MemberRequest) -> HttpResponse:
     default = next((one for one in views if one.is_default and one.query), None)
     if default and not request.GET:
         return HttpResponseRedirect(f"{request.path}?{default.query}")
-    choices = queries.choices(request.actor)
     asked = asked_of(request.GET)
     query = asked.query()
+    if unknown := unknown_in(request.actor, asked):
+        return _refused(
+            request, unknown, next((one for one in views if one.query in (query, _query_of(request))), None)
+        )
+    choices = queries.choices(request.actor)
     context = _listed(request, asked) | {
         "menus": menus(asked, choices),
         "chips": chips(asked, choices),
@@ -66,6 +73,20 @@ def listing(request: MemberRequest) -> HttpResponse:
         "sectors": [(letter, f"{letter} · {name}") for letter, name in SECTIONS.items()],
     }
     return render(request, "administrations/list.html", context)
+
+
+def _refused(request: MemberRequest, unknown: Sequence[UnknownPart], view: SavedView | None) -> HttpResponse:
+    """No rows, nothing to tick and nothing to export: a filter that is left out would show everything."""
+    context = {
+        "place": PLACE,
+        "parts": [(part.sentence, f"?{without(request.GET, part) or 'all=1'}") for part in unknown],
+        "view": view,
+    }
+    return render(request, "administrations/refused.html", context, status=422)
+
+
+def _query_of(request: MemberRequest) -> str:
+    return str(request.META.get("QUERY_STRING", ""))
 
 
 def rows(request: MemberRequest) -> HttpResponse:
@@ -86,21 +107,24 @@ def export(request: MemberRequest, file_format: str) -> HttpResponse | FileRespo
 def keep_view(request: MemberRequest) -> HttpResponse:
     """Save, make default or remove a view, then show the list as it was."""
     form, actor = request.POST, request.actor
-    query = asked_of_text(form.get("query", "")).query()
+    query = form.get("query", "")
     key = int(form["id"]) if form.get("id", "").isdecimal() else 0
     try:
         if form.get("act") == "remove":
             saved_views.remove_view(actor, key)
         elif form.get("act") in ("default", "no_default"):
             saved_views.make_default(actor, key, is_default=form["act"] == "default")
+        elif form.get("act", "") not in ("", "save"):
+            messages.error(request, unknown_value("act", form["act"], VIEW_ACTS).sentence)
         else:
             saved_views.save_view(actor, form.get("name", ""), query, is_default=form.get("is_default") == "1")
             messages.success(request, _("The view is saved."))
-    except Refused as refusal:
+    except (Refused, UnknownParameter) as refusal:
         messages.error(request, str(refusal))
-    return HttpResponseRedirect(f"{reverse('administrations:list')}?{query or 'all=1'}")
+    return HttpResponseRedirect(f"{reverse('administrations:list')}?{asked_of_text(query).query() or 'all=1'}")
 
 
+@takes()
 def hidden(request: MemberRequest) -> HttpResponse:
     """For Administrators: that restricted administrations exist, and who is named on them."""
     request.actor.require(Permission.ORGANISATION)

@@ -6,6 +6,7 @@ from typing import Annotated
 from ninja import Path, Query, Router, Schema
 from ninja.responses import Status
 
+from koppel.kit.schemas import Input
 from koppel.notifications.models import DeliveryState, Webhook, WebhookDelivery
 from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.endpoints import Wanted
@@ -16,7 +17,7 @@ ID_MAX = 2**63 - 1
 One = Annotated[int, Path(ge=1, le=ID_MAX)]
 
 
-class WebhookIn(Schema):
+class WebhookIn(Input):
     """`events` empty: all of them. `divisions` (ids) empty: the whole organisation; else what touches theirs."""
 
     name: str
@@ -51,7 +52,7 @@ class SecretOut(Schema):
     secret: str
 
 
-class ActiveIn(Schema):
+class ActiveIn(Input):
     active: bool
 
 
@@ -71,7 +72,7 @@ class DeliveryOut(Schema):
     sent_at: datetime | None
 
 
-class AgainIn(Schema):
+class AgainIn(Input):
     """These; none named: all that failed."""
 
     ids: list[Annotated[int, Query(ge=1, le=ID_MAX)]] | None = None

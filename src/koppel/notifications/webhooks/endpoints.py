@@ -205,6 +205,8 @@ def _checked(actor: Actor, wanted: Wanted) -> Wanted:
     if parts is None or parts.username or parts.fragment or len(url) > 500:
         raise Refused(_("“%(url)s” is no address that Koppel can call. It begins with https://.") % {"url": url[:200]})
     known = events_of_webhooks()
+    if "" in wanted.events:
+        raise Refused(_("Choose events, at least one; or all of them."))
     if unknown := [one for one in wanted.events if one not in known]:
         raise Refused(_("There is no event “%(event)s”.") % {"event": str(unknown[0])[:60]})
     return Wanted(name, url, tuple(sorted(set(wanted.events))), _own_divisions(actor, wanted.divisions))

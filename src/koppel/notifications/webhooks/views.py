@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
+from koppel.kit.parameters import one_of
 from koppel.kit.secrets import Secret
 from koppel.notifications.catalogue import events_of_webhooks
 from koppel.notifications.errors import NoSuchWebhook
@@ -17,11 +18,13 @@ from koppel.notifications.webhooks.endpoints import Wanted
 from koppel.notifications.webhooks.words import sentence_of
 from koppel.organisations.directory import divisions_of
 from koppel.organisations.errors import Refused
-from koppel.web.doors import MemberRequest
+from koppel.web.doors import MemberRequest, takes
 
 SHOWN = 100
+SHOWN_STATES = (DeliveryState.FAILED.value, DeliveryState.WAITING.value, DeliveryState.SENT.value)
 
 
+@takes()
 def listing(request: MemberRequest) -> HttpResponse:
     """All of them, and the form for a new one."""
     webhooks = endpoints.webhooks_of(request.actor)
@@ -42,6 +45,7 @@ def listing(request: MemberRequest) -> HttpResponse:
     return render(request, "notifications/webhooks.html", context)
 
 
+@takes(state=one_of(*SHOWN_STATES))
 def one(request: MemberRequest, webhook_id: int) -> HttpResponse:
     """Its settings, its secret and what became of its messages."""
     webhook = _webhook(request, webhook_id)
@@ -55,6 +59,7 @@ def one(request: MemberRequest, webhook_id: int) -> HttpResponse:
     return _page(request, webhook, None)
 
 
+@takes(state=one_of(*SHOWN_STATES))
 def log(request: MemberRequest, webhook_id: int) -> HttpResponse:
     """The log alone, for as long as something is on its way."""
     return render(request, "notifications/webhook_log.html", _log(request, _webhook(request, webhook_id)))
@@ -113,8 +118,7 @@ def _page(request: MemberRequest, webhook: Webhook, secret: Secret | None) -> Ht
 
 
 def _log(request: MemberRequest, webhook: Webhook) -> dict[str, object]:
-    asked = request.GET.get("state", "")
-    state = asked if asked in (DeliveryState.FAILED, DeliveryState.WAITING, DeliveryState.SENT) else ""
+    state = request.GET.get("state", "")
     found = endpoints.log_of(request.actor, webhook.pk, state=state, limit=SHOWN)
     own = WebhookDelivery.objects.filter(organisation_id=webhook.organisation_id, webhook=webhook)
     names = {event: str(entry.label) for event, entry in events_of_webhooks().items()}
@@ -143,7 +147,8 @@ def _events() -> list[tuple[str, str]]:
 
 def _wanted(request: MemberRequest) -> Wanted:
     form = request.POST
-    events = form.getlist("events") if form.get("which") == "some" else []
+    # No event has an empty name: somebody meant some events and ticked none, which must not become all.
+    events = (form.getlist("events") or [""]) if form.get("which") == "some" else []
     chosen = [int(one) for one in form.getlist("divisions") if one.isdecimal() and len(one) < 19]
     # No division is 0: somebody meant some divisions and ticked none, which must not become all.
     divisions = (chosen or [0]) if form.get("where") == "some" else []

@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from koppel.administrations.queries import choices
+from koppel.kit.parameters import UnknownParameter, unknown_value
 from koppel.onboarding import assigning, steps
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.outcomes import Complete
@@ -43,6 +44,8 @@ def _act(request: MemberRequest, flow: Flow) -> HttpResponse:
         text = ngettext("Taken back for %(count)d administration.", "Taken back for %(count)d administrations.", count)
         messages.success(request, text % {"count": count})
         return HttpResponseRedirect(request.path)
+    if act not in ("finish", "skip"):
+        raise UnknownParameter([unknown_value("act", act, ("apply", "clear", "skip", "finish"))])
     if act == "finish":
         _apply(request, flow, announce=False)
     return _finish(request, flow)

@@ -8,21 +8,24 @@ from django.utils.translation import ngettext
 
 from koppel.connections.by_company_id import ask_again, forget
 from koppel.connections.queries import AppChoice, apps_for, sign_in_origins
+from koppel.kit.parameters import UnknownParameter, one_of, unknown_value
 from koppel.onboarding import choosing, identifying, steps
 from koppel.onboarding.choosing import Row
 from koppel.onboarding.flow import is_import
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.outcomes import Stay
 from koppel.onboarding.pages.guard import frame, ids_of, step_page, to_step
-from koppel.web.doors import MemberRequest
+from koppel.web.doors import MemberRequest, takes
 
 
 @step_page(Step.CHOOSE)
 def choose(request: MemberRequest, flow: Flow) -> HttpResponse:
     """③ Everything that was reached; new ones can be ticked."""
     if request.method == "POST":
-        act = ACTS.get(request.POST.get("act", ""))
-        return act(request, flow) if act else _next(request, flow)
+        act = request.POST.get("act", "next")
+        if act not in (*ACTS, "next"):
+            raise UnknownParameter([unknown_value("act", act, (*ACTS, "next"))])
+        return ACTS[act](request, flow) if act in ACTS else _next(request, flow)
     found = choosing.rows(request.actor, flow)
     shown = _shown(flow, found)
     request.csp_forms = sign_in_origins(request.actor)  # type: ignore[attr-defined]
@@ -41,6 +44,7 @@ def choose(request: MemberRequest, flow: Flow) -> HttpResponse:
     return render(request, "onboarding/choose.html", context | frame(Step.CHOOSE, flow))
 
 
+@takes(of=one_of("chosen"))
 @step_page(Step.CHOOSE)
 def companies(request: MemberRequest, flow: Flow) -> HttpResponse:
     """What the background job has found out meanwhile, for the open page: of what that shows, or `?of=chosen`."""

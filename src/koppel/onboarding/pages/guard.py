@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from koppel.administrations.bulk.operations import done_by_import
+from koppel.kit.parameters import UnknownParameter, is_id, unknown_value
 from koppel.onboarding import flow as flows
 from koppel.onboarding.errors import FlowExpired, NoSuchFlow
 from koppel.onboarding.models import Flow, FlowState, Step
@@ -81,5 +82,8 @@ def frame(step: Step, flow: Flow | None = None) -> dict[str, Any]:
 
 
 def ids_of(request: MemberRequest, name: str) -> list[int]:
-    """Whole numbers of a repeated field; anything else is left out."""
-    return [int(one) for one in request.POST.getlist(name) if one.isdecimal() and len(one) < 19]
+    """Whole numbers of a repeated field; a menu left empty names none. Raises `UnknownParameter`."""
+    texts = [text for text in request.POST.getlist(name) if text]
+    if strange := [text for text in texts if not is_id(text)]:
+        raise UnknownParameter([unknown_value(name, text) for text in strange])
+    return [int(text) for text in texts]

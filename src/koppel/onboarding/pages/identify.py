@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from koppel.kit.confirmation import Confirmation, Group, unconfirmed
+from koppel.kit.parameters import FLAG, IDENTIFIERS, PAGE, TEXT, UnknownParameter, one_of, unknown_value
 from koppel.onboarding import identifying, steps
 from koppel.onboarding.identifying import FIELDS, Answer
 from koppel.onboarding.models import Flow, Step
@@ -19,16 +20,19 @@ from koppel.onboarding.pages.guard import UPLOAD_BYTES_MAX, frame, step_page, to
 from koppel.registers.paste import decode
 from koppel.registers.reasons import REASONS
 from koppel.registers.sectors import SECTIONS, search
-from koppel.web.doors import MemberRequest
+from koppel.web.doors import MemberRequest, takes
 
 PAGE_ROWS = 250
 """More rows than these are shown in pages; those that need a person come first."""
 
 
+@takes(q=TEXT, show=one_of("needs"), page=PAGE, tried=FLAG)
 @step_page(Step.IDENTIFY)
 def identify(request: MemberRequest, flow: Flow) -> HttpResponse:
     """④ A COC number for each, or a reason and a sector."""
     if request.method == "POST":
+        if request.POST.get("act", "next") not in ("fill", "next"):
+            raise UnknownParameter([unknown_value("act", request.POST["act"], ("fill", "next"))])
         if request.POST.get("act") == "fill":
             identifying.keep(flow, _given(request, flow))
             _fill_in(request, flow)
@@ -106,6 +110,7 @@ def row(request: MemberRequest, flow: Flow) -> HttpResponse:
     return JsonResponse({"rows": [_as_json(one) for one in identifying.answers(flow, own)]})
 
 
+@takes(id=IDENTIFIERS)
 @step_page(Step.IDENTIFY)
 def marks(request: MemberRequest, flow: Flow) -> HttpResponse:
     """What registers have answered meanwhile about the rows `?id=…&id=…`, for the open page."""
@@ -113,6 +118,7 @@ def marks(request: MemberRequest, flow: Flow) -> HttpResponse:
     return JsonResponse({"rows": [_as_json(one) for one in identifying.answers(flow, wanted)]})
 
 
+@takes(q=TEXT)
 @step_page(Step.IDENTIFY)
 def sectors(request: MemberRequest, flow: Flow) -> HttpResponse:
     """What a few typed letters may mean."""

@@ -17,6 +17,7 @@ from koppel.connections.queries import apps_for, connections_of, sign_in_origins
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connectors
 from koppel.kit.confirmation import Confirmation, unconfirmed
+from koppel.kit.parameters import IDENTIFIER
 from koppel.kit.tenancy import organisation_scope
 from koppel.onboarding import flow as flows
 from koppel.onboarding import steps
@@ -25,7 +26,7 @@ from koppel.onboarding.outcomes import Elsewhere, Stay
 from koppel.onboarding.pages.guard import UPLOAD_BYTES_MAX, frame, step_page, to_step, url_of
 from koppel.organisations.policy import Permission
 from koppel.registers.paste import decode
-from koppel.web.doors import MemberRequest, outside_transaction
+from koppel.web.doors import MemberRequest, outside_transaction, takes
 
 LATER_SYSTEMS = ("Exact Online", "Twinfield", "AFAS", "Fortnox", "Tripletex")
 
@@ -43,6 +44,7 @@ def system(request: MemberRequest) -> HttpResponse:
     return render(request, "onboarding/system.html", context | frame(Step.SYSTEM))
 
 
+@takes(connection=IDENTIFIER)
 @outside_transaction
 def import_more(request: MemberRequest) -> HttpResponse:
     """More through a connection that exists: the list is fetched through the stored consent, no sign-in."""

@@ -14,11 +14,12 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, DivisionMember, Membership
 from koppel.organisations.pages import questions
 from koppel.organisations.policy import Actor, Permission
-from koppel.web.doors import MemberRequest
+from koppel.web.doors import MemberRequest, takes
 
 PLACE = "divisions"
 
 
+@takes()
 def listing(request: MemberRequest) -> HttpResponse:
     """Groups of people and administrations; a new one leads to its own page, to be filled."""
     request.actor.require(Permission.PEOPLE)

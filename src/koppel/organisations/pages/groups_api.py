@@ -4,6 +4,7 @@ from typing import Any
 
 from ninja import Router, Schema, Status
 
+from koppel.kit.schemas import Input
 from koppel.organisations import divisions, templates_of_settings
 from koppel.organisations.policy import Permission
 from koppel.web.doors import MemberRequest
@@ -19,7 +20,7 @@ class DivisionOut(Schema):
     administrations: int
 
 
-class DivisionIn(Schema):
+class DivisionIn(Input):
     """`people` are ids of memberships, all of them; absent: as they are."""
 
     name: str
@@ -27,7 +28,7 @@ class DivisionIn(Schema):
     people: list[int] | None = None
 
 
-class MergeIn(Schema):
+class MergeIn(Input):
     """The id of the one that stays."""
 
     into: int
@@ -77,7 +78,7 @@ class TemplateOut(Schema):
     administrations: int
 
 
-class TemplateIn(Schema):
+class TemplateIn(Input):
     name: str
     settings: dict[str, Any] = {}
     archived: bool = False

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from koppel.kit.confirmation import unconfirmed
+from koppel.kit.parameters import IDENTIFIER, PAGE, TEXT, UnknownParameter, one_of, unknown_value
 from koppel.organisations import directory, handover, invitations, people, second_step, sessions, tokens
 from koppel.organisations.directory import PAGE_SIZE, Asked
 from koppel.organisations.errors import Refused
@@ -18,13 +19,16 @@ from koppel.organisations.models import ApiToken, Invitation, Membership
 from koppel.organisations.pages import questions
 from koppel.organisations.people import Access
 from koppel.organisations.policy import Actor, Permission, Role
-from koppel.web.doors import MemberRequest
+from koppel.web.doors import MemberRequest, takes
 
 
+@takes(q=TEXT, role=one_of(*Role.values), division=IDENTIFIER, access=one_of(*directory.Access), page=PAGE)
 def listing(request: MemberRequest) -> HttpResponse:
     """Everybody with role, divisions and access; open invitations above them."""
     request.actor.require(Permission.PEOPLE)
     asked = asked_for(request.GET)
+    if asked.division and not directory.has_division(request.actor, asked.division):
+        raise UnknownParameter([unknown_value("division", str(asked.division))])
     found = directory.people_of(request.actor, asked)
     total = found.count()
     pages = max(1, -(-total // PAGE_SIZE))

@@ -31,11 +31,12 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.models import Template
 from koppel.organisations.pages import questions
 from koppel.organisations.policy import Actor, Permission
-from koppel.web.doors import MemberRequest
+from koppel.web.doors import MemberRequest, takes
 
 PLACE = "templates"
 
 
+@takes()
 def listing(request: MemberRequest) -> HttpResponse:
     """Named bundles of settings with how many administrations have each."""
     request.actor.require(Permission.PEOPLE)

@@ -1,0 +1,228 @@
+"""A filter that does not exist never means everything: by REST, in the shell, on the page and in saved views."""
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+from typer.testing import CliRunner
+
+from koppel.administrations.commands import app
+from koppel.administrations.models import Administration, BulkOperation, Favourite, SavedView, Status
+from koppel.connections.models import Connection, ConnectionState
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations import divisions
+from koppel.organisations.models import Division, User
+from koppel.organisations.policy import Actor
+from tests.administrations.firm import Firm, firm_of
+from tests.administrations.test_bulk import colleague
+from tests.administrations.test_list import browser_of
+
+ROOT = "/api/v1/administrations"
+UNKNOWN = [
+    ("stauts=failed", "stauts"), ("Status=failed", "Status"), ("country=XX", "country"), ("status=faild", "faild"),
+    ("status=Failed", "Failed"), ("status=", "status"), ("division=abc", "abc"), ("division=987654", "987654"),
+    ("division=-1", "-1"), ("template=987654", "987654"), ("user=987654", "987654"), ("user=Me", "Me"),
+    ("connection=987654", "987654"), ("connection=none", "none"), ("sector=ZZ", "ZZ"), ("sector=c", "c"),
+    ("freshness=stale%20", ""), ("freshness=rotten", "rotten"), ("issues=sync_faild", "sync_faild"),
+    ("number=odd", "odd"), ("ending=soon", "soon"), ("sort=colour", "colour"), ("sort=--name", "--name"),
+    ("status=failed&status=faild", "faild"), ("q=a&q=b", "q"), ("favourites=maybe", "maybe"),
+]  # fmt: skip
+"""Query, and the word of it that is refused; '' for what is let through after all: blanks around a value."""
+REFUSED = [pair for pair in UNKNOWN if pair[1]]
+
+
+@pytest.fixture
+def firm(actor: Any) -> Firm:
+    return firm_of(actor("administrator"), 12)
+
+
+def send(client: Client, method: str, path: str, body: Any = None) -> Any:
+    return client.generic(method, path, "" if body is None else json.dumps(body), "application/json")
+
+
+def starred(firm: Firm) -> int:
+    with organisation_scope(firm.boss.organisation_id):
+        return Favourite.objects.count()
+
+
+def test_a_program_is_told_which_filter_or_value_there_is_not(firm: Firm) -> None:
+    client = browser_of(firm.boss)
+    for query, word in REFUSED:
+        answer = client.get(f"{ROOT}?{query}")
+        assert answer.status_code == 422, query
+        assert word in json.dumps(answer.json()["detail"]), query
+    assert client.get(f"{ROOT}?freshness=stale%20").status_code == 200
+    for query in ("imported_in=987654", "imported_in=x", "import=1", "limit=0", "limit=5000", "offset=-1", "page=2"):
+        assert client.get(f"{ROOT}?{query}").status_code == 422, query
+
+
+def test_an_id_of_another_firm_is_refused_in_the_words_of_one_that_does_not_exist(firm: Firm, actor: Any) -> None:
+    other = firm_of(actor("administrator"), 3)
+    client = browser_of(firm.boss)
+    for name, ids in (("division", other.divisions), ("template", other.templates), ("connection", other.connections)):
+        theirs, nobodys = (client.get(f"{ROOT}?{name}={key}").json() for key in (ids[0], 987654))
+        assert json.dumps(theirs).replace(str(ids[0]), "987654") == json.dumps(nobodys)
+        assert nobodys["detail"][0]["loc"] == ["query", name]
+
+
+def test_bulk_work_by_a_filter_that_does_not_exist_changes_nothing(firm: Firm) -> None:
+    client = browser_of(firm.boss)
+    for query, word in REFUSED:
+        answer = send(client, "POST", f"{ROOT}/bulk", {"act": "star", "filter": query, "start": True})
+        assert (answer.status_code, word in answer.content.decode()) == (422, True), query
+    assert starred(firm) == 0
+    with organisation_scope(firm.boss.organisation_id):
+        assert not BulkOperation.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"act": "explode", "filter": "", "start": True},
+        {"act": "Star", "filter": "", "start": True},
+        {"act": "star", "filters": "status=failed", "ids": [], "start": True},
+        {"act": "star", "filter": "status=failed", "stat": True},
+        {"act": "star", "ids": [], "start": True},
+        {"act": "star", "asked": {"colour": "red"}, "filter": "", "start": True},
+        {"act": "change", "asked": {"devision": None, "sector": "Q"}, "filter": "", "start": True},
+        {"act": "change", "asked": {"per_item": True}, "filter": "", "start": True},
+        {"act": "deactivate", "asked": {"when": "2099-01-01"}, "filter": "", "start": True},
+    ],
+)
+def test_bulk_work_that_says_something_unknown_changes_nothing(firm: Firm, body: dict[str, Any]) -> None:
+    answer = send(browser_of(firm.boss), "POST", f"{ROOT}/bulk", body)
+    assert answer.status_code in (409, 422), answer.content
+    assert starred(firm) == 0
+    with organisation_scope(firm.boss.organisation_id):
+        assert not BulkOperation.objects.exists()
+
+
+def test_ids_and_a_filter_together_are_refused(firm: Firm) -> None:
+    body = {"act": "star", "ids": [firm.ids[0]], "filter": "", "start": True}
+    assert send(browser_of(firm.boss), "POST", f"{ROOT}/bulk", body).status_code == 409
+    assert starred(firm) == 0
+
+
+def run(actor: Actor, *words: str) -> Any:
+    with organisation_scope(actor.organisation_id):
+        email = User.objects.get(pk=actor.user_id).email
+    return CliRunner().invoke(app, [*words, "--as", email, "--json"])
+
+
+def test_the_shell_names_what_it_does_not_know_and_what_there_is(firm: Firm) -> None:
+    before = statuses(firm)
+    for query, word in REFUSED:
+        for words in (("deactivate", "--filter", query), ("list", "--filter", query), ("export", "--filter", query)):
+            outcome = run(firm.boss, *words)
+            refusal = outcome.exception
+            assert getattr(refusal, "exit_code", 0) == 2, f"{words}: {outcome.output}"
+            assert word in str(refusal), words
+    assert "Possible: queued, configuring, active" in str(run(firm.boss, "list", "--filter", "status=faild").exception)
+    assert statuses(firm) == before
+
+
+def statuses(firm: Firm) -> list[str]:
+    with organisation_scope(firm.boss.organisation_id):
+        return list(Administration.objects.order_by("pk").values_list("status", flat=True))
+
+
+def test_assigning_what_does_not_exist_is_refused_by_name(firm: Firm) -> None:
+    for option in ("--division", "--template", "--add"):
+        refusal = run(firm.boss, "assign", str(firm.ids[0]), option, "987654").exception
+        assert (getattr(refusal, "exit_code", 0), "987654" in str(refusal)) == (2, True), option
+    refusal = run(firm.boss, "assign", str(firm.ids[0]), "--sector", "ZZ").exception
+    assert "“ZZ” is not a value of “sector”. Possible: A, B" in str(refusal)
+
+
+def test_the_page_shows_the_refused_part_no_rows_and_how_to_remove_it(firm: Firm) -> None:
+    client = browser_of(firm.boss)
+    for query, _word in REFUSED:
+        page = client.get(f"/administrations/?{query}").content.decode()
+        assert 'class="banner banner-bad' in page, query
+        assert ("<tbody" in page, 'name="id"' in page, "/administrations/export." in page) == (False, False, False), (
+            query
+        )
+    page = client.get("/administrations/?status=faild&division=none").content.decode()
+    assert "“faild” is not a value of “status”" in page
+    assert 'href="?division=none"' in page
+    assert "<tbody" in client.get("/administrations/?status=active").content.decode()
+
+
+def test_neither_the_export_nor_the_rows_alone_come_by_an_unknown_filter(firm: Firm) -> None:
+    client = browser_of(firm.boss)
+    for address in ("export.csv", "export.xlsx", "rows/"):
+        answer = client.get(f"/administrations/{address}?stauts=failed")
+        assert (answer.status_code, "stauts" in answer.content.decode()) == (422, True), address
+
+
+@pytest.mark.parametrize("query", ["stauts=failed", "status=faild", "division=987654"])
+@pytest.mark.parametrize("selection", ["all", "ticked"])
+def test_a_form_that_is_sent_anyway_changes_nothing(firm: Firm, query: str, selection: str) -> None:
+    chosen = {"all": "1"} if selection == "all" else {"id": [str(key) for key in firm.ids]}
+    client = browser_of(firm.boss)
+    form = {"act": "star", "query": query, "next": "/administrations/?all=1", **chosen}
+    page = client.post("/administrations/bulk/preview", form, follow=True).content.decode()
+    assert query.partition("=")[0] in page
+    assert starred(firm) == 0
+
+
+@pytest.mark.parametrize(
+    "strange", [{"all": "yes"}, {"id": "x"}, {"act": "explode"}, {"act": "change", "set_division": "abc"}]
+)
+def test_a_form_with_an_unknown_value_changes_nothing(firm: Firm, strange: dict[str, str]) -> None:
+    form = {"act": "star", "query": "", "id": [str(firm.ids[0])], **strange}
+    browser_of(firm.boss).post("/administrations/bulk/preview", form)
+    assert starred(firm) == 0
+    with organisation_scope(firm.boss.organisation_id):
+        assert not BulkOperation.objects.exists()
+
+
+def test_a_view_by_an_unknown_filter_is_not_saved(firm: Firm) -> None:
+    client = browser_of(firm.boss)
+    for query in ("stauts=failed", "division=987654", "sort=colour"):
+        form = {"name": "Mine", "query": query, "is_default": "1"}
+        assert "is not a" in client.post("/administrations/views", form, follow=True).content.decode()
+    with organisation_scope(firm.boss.organisation_id):
+        assert not SavedView.objects.exists()
+
+
+def test_a_default_view_by_an_archived_division_shows_nothing_and_its_name(firm: Firm) -> None:
+    boss, client = firm.boss, browser_of(firm.boss)
+    form = {"name": "Mine", "query": f"division={firm.divisions[0]}&status=active", "is_default": "1"}
+    client.post("/administrations/views", form)
+    with organisation_scope(boss.organisation_id):
+        name = Division.objects.get(pk=firm.divisions[0]).name
+        divisions.change(boss, firm.divisions[0], name=name, archived=True)
+        view = SavedView.objects.get()
+    page = client.get("/administrations/", follow=True).content.decode()
+    assert (f"The division “{name}” is archived." in page, "Your saved view “Mine”" in page) == (True, True)
+    assert ("<tbody" in page, 'href="?status=active"' in page) == (False, True)
+    client.post("/administrations/views", {"act": "remove", "id": view.pk})
+    assert "<tbody" in client.get("/administrations/", follow=True).content.decode()
+
+
+def test_a_view_of_what_is_gone_matches_nothing_for_programs_too(firm: Firm) -> None:
+    boss, client = firm.boss, browser_of(firm.boss)
+    connection, template, division = firm.connections[0], firm.templates[0], firm.divisions[3]
+    with organisation_scope(boss.organisation_id):
+        Connection.objects.filter(pk=connection).update(state=ConnectionState.REMOVED)
+        Administration.objects.filter(division_id=division).update(division=None)
+        Division.objects.filter(pk=division).delete()
+        divisions.merge(boss, firm.divisions[1], firm.divisions[2])
+    for query in (f"connection={connection}", f"division={division}", f"division={firm.divisions[1]}"):
+        assert client.get(f"{ROOT}?{query}").status_code == 422
+        answer = send(client, "POST", f"{ROOT}/bulk", {"act": "star", "filter": query, "start": True})
+        assert answer.status_code == 422
+    assert "kantoor0@example.test" in client.get(f"{ROOT}?connection={connection}").content.decode()
+    assert client.get(f"{ROOT}?template={template}").status_code == 200
+    assert starred(firm) == 0
+
+
+def test_an_import_of_administrations_that_one_may_not_see_does_not_exist(firm: Firm, actor: Any) -> None:
+    with organisation_scope(firm.boss.organisation_id):
+        Administration.objects.filter(pk=firm.ids[0]).update(imported_in=7, status=Status.ACTIVE)
+    anna = colleague(actor, firm.boss, "user")
+    hidden, nowhere = (browser_of(anna).get(f"{ROOT}?imported_in={key}").content.decode() for key in (7, 8))
+    assert hidden.replace("7", "8") == nowhere
+    assert browser_of(firm.boss).get(f"{ROOT}?imported_in=7").json()["total"] == 1

@@ -1,0 +1,180 @@
+"""What an operation of REST does not declare is refused by name, whichever operation it is."""
+
+import json
+import re
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests.web.world import IMPORT, World, world_of
+
+BODIES: dict[str, Any] = {
+    "PUT /api/v1/notices/preferences": [{"event": "sync_failing", "channel": "mail", "scope": "mine", "colour": "red"}],
+}
+"""Those that are not one object."""
+NESTED: dict[str, Any] = {
+    "POST /api/v1/onboarding/flows/{token}/identify": {"identities": [{"company": 1, "colour": "red"}]},
+}
+"""Those with objects within."""
+
+
+@pytest.fixture
+def world(actor: Any) -> World:
+    return world_of(actor)
+
+
+@pytest.fixture
+def boss(world: World) -> Client:
+    return world.client("administrator")
+
+
+@pytest.fixture
+def operations(boss: Client) -> list[tuple[str, str, dict[str, Any]]]:
+    """(method, path, description) of every operation that is published."""
+    paths = boss.get("/api/v1/openapi.json").json()["paths"]
+    found = [(method.upper(), path, one) for path, methods in paths.items() for method, one in methods.items()]
+    assert len(found) > 60
+    return found
+
+
+def address(world: World, path: str) -> str:
+    samples = {
+        "administration_id": world.active.pk, "connection_id": world.active.connection_id, "run_id": world.run_id,
+        "division_id": world.division.pk, "template_id": world.template.pk, "webhook_id": world.webhook_id,
+        "membership_id": world.bystander.membership_id, "import_id": IMPORT, "resource": "accounts",
+        "token": uuid.UUID(int=1),
+    }  # fmt: skip
+    return re.sub(r"\{(\w+)\}", lambda word: str(samples.get(word[1], 987654)), path)
+
+
+def send(client: Client, method: str, path: str, body: Any = None) -> Any:
+    content = "" if body is None else json.dumps(body)
+    return client.generic(method, path, content, "application/json")
+
+
+def test_every_operation_refuses_an_unknown_query_parameter(
+    boss: Client, world: World, operations: list[tuple[str, str, dict[str, Any]]]
+) -> None:
+    wrong = []
+    for method, path, _description in operations:
+        answer = send(boss, method, f"{address(world, path)}?stauts=failed")
+        named = [error.get("loc") for error in answer.json().get("detail", ())] if answer.status_code == 422 else []
+        if ["query", "stauts"] not in named:
+            wrong.append(f"{method} {path}: {answer.status_code} {answer.content[:120]!r}")
+    assert wrong == []
+
+
+def test_every_operation_refuses_a_single_parameter_that_comes_twice(
+    boss: Client, world: World, operations: list[tuple[str, str, dict[str, Any]]]
+) -> None:
+    tried, wrong = 0, []
+    for method, path, description in operations:
+        single = [one["name"] for one in description.get("parameters", ()) if is_single(one)]
+        for name in single:
+            tried += 1
+            answer = send(boss, method, f"{address(world, path)}?{name}=1&{name}=2")
+            if answer.status_code != 422 or ["query", name] not in [each["loc"] for each in answer.json()["detail"]]:
+                wrong.append(f"{method} {path} {name}: {answer.status_code}")
+    assert tried > 20
+    assert wrong == []
+
+
+def is_single(parameter: dict[str, Any]) -> bool:
+    return parameter["in"] == "query" and parameter["schema"].get("type") != "array"
+
+
+def test_every_operation_refuses_an_unknown_field_of_its_body(
+    boss: Client, world: World, operations: list[tuple[str, str, dict[str, Any]]]
+) -> None:
+    wrong = []
+    for method, path, _description in operations:
+        if method in ("GET", "DELETE"):
+            continue
+        answer = send(boss, method, address(world, path), BODIES.get(f"{method} {path}", {"colour": "red"}))
+        if answer.status_code != 422 or not refuses_body(answer.json()):
+            wrong.append(f"{method} {path}: {answer.status_code} {answer.content[:160]!r}")
+    assert wrong == []
+
+
+def refuses_body(body: dict[str, Any]) -> bool:
+    """By the name of the field, or because the operation takes no body at all."""
+    return any("colour" in error["loc"] or "takes no body" in error["msg"] for error in body["detail"])
+
+
+def test_objects_within_a_body_refuse_unknown_fields_too(boss: Client, world: World) -> None:
+    for operation, body in NESTED.items():
+        method, path = operation.split()
+        answer = send(boss, method, address(world, path), body)
+        assert (answer.status_code, refuses_body(answer.json())) == (422, True), operation
+
+
+def test_every_described_object_that_is_sent_is_closed(boss: Client) -> None:
+    """Also one that is added later, and those within others."""
+    description = boss.get("/api/v1/openapi.json").json()
+    sent = set(schemas_sent(description))
+    assert len(sent) > 15
+    named = description["components"]["schemas"]
+    open_ones = [
+        one for one in sent if "properties" in named[one] and named[one].get("additionalProperties") is not False
+    ]
+    assert open_ones == []
+
+
+def schemas_sent(description: dict[str, Any]) -> Iterator[str]:
+    """Names of the schemas of bodies, and of what they hold."""
+    bodies = [
+        one["requestBody"]
+        for methods in description["paths"].values()
+        for one in methods.values()
+        if "requestBody" in one
+    ]
+    waiting, seen = refs_in(bodies), set()
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting |= refs_in(description["components"]["schemas"][name])
+            yield name
+
+
+def refs_in(part: Any) -> set[str]:
+    return set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(part)))
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "value"),
+    [
+        ("/activity?act=explode", "act", "explode"),
+        ("/activity?door=roof", "door", "roof"),
+        ("/activity?person=987654", "person", "987654"),
+        ("/activity?since=yesterday", "since", "yesterday"),
+        ("/notices?unread=maybe", "unread", "maybe"),
+        ("/notices?page=0", "page", "0"),
+        ("/imports/{import}?status=elsewhere", "status", "elsewhere"),
+        ("/imports/{import}?limit=100000", "limit", "100000"),
+        ("/administrations/{one}/sync/runs?limit=0", "limit", "0"),
+        ("/administrations/{one}/sync/runs/{run}/changes?kind=gone", "kind", "gone"),
+        ("/administrations/{one}/sync/runs/{run}/changes?resource=Accounts", "resource", "Accounts"),
+        ("/administrations/{one}/sync/runs/{run}/changes?page=x", "page", "x"),
+        ("/administrations/{one}/books/accounts?page=-1", "page", "-1"),
+        ("/administrations/{one}/books/accounts/records?changed_since=lately", "changed_since", "lately"),
+        ("/administrations/{one}/books/trial-balance?year=1066", "year", "1066"),
+        ("/administrations/{one}/books/trial-balance?until=soon", "until", "soon"),
+        ("/webhooks/{webhook}/deliveries?state=lost", "state", "lost"),
+        ("/administrations/bulk/{bulk}/items?state=lost", "state", "lost"),
+    ],
+)
+def test_an_unknown_value_is_refused_with_its_parameter(
+    boss: Client, world: World, path: str, name: str, value: str
+) -> None:
+    made = send(boss, "POST", "/api/v1/administrations/bulk", {"act": "star", "ids": [world.active.pk]}).json()
+    words = {
+        "import": IMPORT, "one": world.active.pk, "run": world.run_id, "webhook": world.webhook_id, "bulk": made["id"]
+    }  # fmt: skip
+    answer = boss.get(f"/api/v1{path.format(**words)}")
+    assert answer.status_code == 422, answer.content
+    errors = [(error["loc"], error.get("value")) for error in answer.json()["detail"]]
+    assert (["query", name], value) in errors
