@@ -28,7 +28,8 @@ SEPARATE_LOGS = "logs"
 
 @dataclass(frozen=True)
 class StackOptions:
-    """`sandbox_port` None: no sandbox and no demo firm. `log_to_files`: the programs write below `home/logs`."""
+    """`sandbox_port` None: no sandbox and no demo firm. `log_to_files`: the programs write below `home/logs`.
+    `quarantined`: in the database before web and workers start."""
 
     home: Path
     host: str = LOOPBACK
@@ -40,6 +41,7 @@ class StackOptions:
     sandbox_arguments: tuple[str, ...] = ()
     public_url: str | None = None
     log_to_files: bool = False
+    quarantined: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,8 @@ class Stack:
         command = [*_KOPPEL, "prepare"]
         if self.options.sandbox_port is not None:
             command += ["--demo-sandbox-url", self.sandbox_url]
+        if self.options.quarantined:
+            command += ["--quarantined"]
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             words = [line for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]

@@ -7,6 +7,8 @@ import structlog
 
 from koppel.connections.vault import BUSY, Vault
 from koppel.connector.errors import ConnectorError
+from koppel.kit import quarantine
+from koppel.kit.quarantine import Quarantined
 
 ATTEND_EVERY_SECONDS = 5
 UNDER_WAY_MAX = 64
@@ -22,7 +24,9 @@ class Keeper:
         self._under_way: dict[int, asyncio.Task[None]] = {}
 
     async def round(self) -> None:
-        """Begin with what is due. A slow token endpoint holds up its own grants only."""
+        """Begin with what is due; in quarantine with nothing. A slow token endpoint holds up its own grants only."""
+        if await quarantine.current_async() is not None:
+            return
         room = UNDER_WAY_MAX - len(self._under_way)
         for organisation_id, grant_id in await self._vault.due(UNDER_WAY_MAX):
             if room > 0 and grant_id not in self._under_way:
@@ -42,5 +46,7 @@ class Keeper:
             # What it means is on the connection already; another process at work means nothing.
             if error.code != BUSY:
                 log.info("grant_attended", grant=grant_id, code=error.code)
+        except Quarantined:  # since this round began
+            return
         except Exception as error:
             log.warning("grant_not_attended", grant=grant_id, error=type(error).__name__)

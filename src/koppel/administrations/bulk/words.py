@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from koppel.administrations.bulk.acts import Values
 from koppel.administrations.models import Status
+from koppel.kit import quarantine
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.policy import Actor
 from koppel.registers.numbers import masked
@@ -33,6 +34,7 @@ WHY: Mapping[str, str | Promise] = {
     "number_format": gettext_lazy("Not a number of this country."),
     "has_number": gettext_lazy("It has a number, so it needs no reason."),
     "needs_sector": gettext_lazy("Without a number it needs a reason and a sector."),
+    quarantine.CODE: quarantine.SENTENCE,
     "number_empty": gettext_lazy("The number is empty."),
 }
 COLUMNS: Mapping[str, str | Promise] = {
