@@ -20,6 +20,7 @@ from koppel.issues.models import Issue
 from koppel.kit.http import HttpClient
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
+from koppel.kit.threads import in_django
 from koppel.notifications import delivery
 from koppel.notifications.models import Delivery, WebhookDelivery
 from koppel.notifications.tasks import keep
@@ -109,17 +110,18 @@ def test_a_run_that_is_performed_meanwhile_asks_nothing_and_has_no_strike(connec
 
 
 def test_a_renewal_that_was_sent_is_stored_and_no_other_is_begun(given: Given, sandbox: Sandbox) -> None:
+    before = given.row().generation
     sandbox.hold("/connect/token")
 
     async def renew(made: Any) -> None:
         renewal = asyncio.create_task(made.vault.access_token(given.organisation_id, given.grant_id))
         await asyncio.to_thread(wait_until, sandbox.holds)
-        await asyncio.to_thread(koppel_quarantine, "on")
+        await in_django(lambda: koppel_quarantine("on"))
         await asyncio.to_thread(sandbox.release)
         await renewal
 
     within(renew)
-    assert (given.row().generation, given.row().refresh_started_at) == (1, None)
+    assert (given.row().generation, given.row().refresh_started_at) == (before + 1, None)
     given.change(expires_at=timezone.now())
     with pytest.raises(Quarantined):
         token_of(given)
@@ -143,7 +145,7 @@ def test_a_quarantine_between_intent_and_call_takes_the_intent_back(
     given: Given, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def not_yet() -> None:
-        await asyncio.to_thread(koppel_quarantine, "on")
+        await in_django(lambda: koppel_quarantine("on"))
 
     only_here = type("Quarantine", (), {"refuse_async": staticmethod(not_yet)})
     monkeypatch.setattr(vault, "quarantine", only_here)
@@ -230,7 +232,7 @@ def test_a_look_up_stays_due_and_is_asked_after_the_end(anna: Actor, registers: 
 
 
 def test_nothing_is_scheduled_and_what_was_missed_is_caught_up(anna: Actor) -> None:
-    one = administration_of(anna, activated_at=timezone.now() - timedelta(days=30), settings={"schedule": "hourly_1"})
+    one = administration_of(anna, activated_at=timezone.now() - timedelta(days=30), settings={"schedule": "hourly_2"})
     koppel_quarantine("on")
     assert request_due_runs() == 0
     koppel_quarantine("off")

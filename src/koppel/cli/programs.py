@@ -64,6 +64,8 @@ def up(
     try:
         with stoppable(), stack:
             console.print(f"Koppel runs at [bold]{stack.public_url}[/]. Ctrl-C stops it.")
+            if stack.quarantine:
+                console.print(stack.quarantine, markup=False, highlight=False, soft_wrap=True)
             for line in first_steps.lines(stack.standing, stack.environment, host):
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             stack.watch()
@@ -132,6 +134,7 @@ def prepare(demo_sandbox_url: Annotated[str, typer.Option()] = "", quarantined: 
             _begin_quarantine()
         facts = preparation.seed_demo(demo_sandbox_url, os.environ["KOPPEL_PUBLIC_URL"]) if demo_sandbox_url else {}
         facts["standing"] = preparation.standing()
+        facts["quarantine"] = preparation.quarantine_sentence()
     sys.stdout.write(json.dumps(facts))
 
 

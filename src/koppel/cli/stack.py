@@ -69,7 +69,7 @@ class Stack:
     def __init__(self, options: StackOptions) -> None:
         self.options = options
         self.facts = DemoFacts()
-        self.standing = ""
+        self.standing = self.quarantine = ""
         self.environment: dict[str, str] = {}
         self.supervisor = Supervisor(None)
         self._postgres: EmbeddedPostgres | None = None
@@ -151,7 +151,7 @@ class Stack:
                 sys.stderr.write(done.stderr)
             raise Refusal(words[-1] if done.returncode == 2 else f"The database could not be prepared: {words[-1]}")
         told = json.loads(done.stdout) if done.stdout.strip() else {}
-        self.standing = told.pop("standing", "")
+        self.standing, self.quarantine = told.pop("standing", ""), told.pop("quarantine", "")
         people = tuple(SignIn(**person) for person in told.pop("people", ()))
         return DemoFacts(people=people, **told)
 
