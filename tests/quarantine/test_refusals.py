@@ -173,6 +173,8 @@ def test_every_page_of_everybody_says_it(quarantined: World, language: str) -> N
     visitor.cookies["koppel_language"] = language
     for address in ("/nowhere/", "/accounts/login/"):
         assert "koppel quarantine off" in visitor.get(address).content.decode()
+    unreadable = quarantined.client("reader", language).get(f"/administrations/{quarantined.active.pk}/books/?q=%00")
+    assert (unreadable.status_code, "koppel quarantine off" in unreadable.content.decode()) == (400, True)
     elsewhere = visitor.get("/accounts/login/", headers={"host": "elsewhere.example"})
     assert (elsewhere.status_code, "koppel quarantine off" in elsewhere.content.decode()) == (400, True)
     forged = Client(enforce_csrf_checks=True).post("/accounts/login/", {})

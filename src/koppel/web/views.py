@@ -11,7 +11,6 @@ from django.template import loader
 from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import check_for_language
-from django.views import defaults
 from django.views.decorators.http import require_POST
 
 from koppel.kit import quarantine
@@ -39,7 +38,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Whoever opens Koppel under an address that it does not know is told which one it is set up for."""
     if not isinstance(exception, DisallowedHost):
-        return defaults.bad_request(request, exception)
+        return render(request, "400.html", {"languages": ()}, status=400)
     host = request.META.get("HTTP_HOST", "")
     opened = f"{request.scheme}://{host}" if re.fullmatch(r"[\w.:\[\]-]{1,255}", host, re.ASCII) else ""
     facts = {"opened": opened, "public_url": settings.PUBLIC_URL, "languages": ()}
