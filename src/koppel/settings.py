@@ -161,6 +161,7 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "koppel.web.sign_in.AccountAdapter"
 ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # the mail would invite strangers to sign up
 ACCOUNT_LOGOUT_ON_GET = False
 MFA_ADAPTER = "koppel.web.sign_in.SecondStepAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
@@ -225,7 +226,7 @@ WHITENOISE_MAX_AGE = 60
 _mail_directory = os.environ.get("KOPPEL_MAIL_DIR", "")
 SENDS_MAIL = not _mail_directory
 """False: what Koppel writes stays on this machine, in files, and pages that promise a mail say so."""
-EMAIL_BACKEND = "django.core.mail.backends." + ("filebased" if _mail_directory else "smtp") + ".EmailBackend"
+EMAIL_BACKEND = "koppel.kit.mail." + ("FileBackend" if _mail_directory else "SmtpBackend")
 EMAIL_FILE_PATH = _mail_directory or None
 _smtp, _smtp_port = _read(_mail_server, "KOPPEL_SMTP_URL", os.environ.get("KOPPEL_SMTP_URL", "smtp://localhost:25"))
 EMAIL_HOST, EMAIL_PORT = _smtp.hostname or "localhost", _smtp_port or 25

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
@@ -349,3 +350,9 @@ def test_a_form_opened_as_operator_changes_nothing_in_the_operators_own_organisa
     client.post("/organisation/settings/", form)
     with organisation_scope(otto.organisation_id):
         assert Organisation.objects.get(pk=otto.organisation_id).name != "Theirs"
+
+
+def test_a_link_for_an_address_that_nobody_has_is_asked_for_like_any_other(clean_database: None) -> None:
+    answer = Client().post("/accounts/password/reset/", {"email": "nobody@example.test"})
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/accounts/password/reset/done/")
+    assert mail.outbox == []

@@ -16,6 +16,7 @@ from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
 from koppel.issues import catalogue as issues
 from koppel.issues.services import raise_issue, resolve_for_many, resolve_issues
+from koppel.kit import quarantine
 from koppel.organisations.policy import Actor, Permission
 from koppel.registers.answers import Kind, Outcome, Question
 from koppel.registers.identity import Identity, Problem, check_identity
@@ -108,7 +109,9 @@ def renumbered(actor: Actor, one: Administration) -> None:
 
 
 def ask(actor: Actor, administration_ids: Sequence[int], *, again: bool = False) -> int:
-    """Have the registers asked about these by a worker; what is known already is applied now. How many will be asked."""
+    """Have the registers asked about these by a worker; what is known already is applied now. How many will be asked.
+    Raises `Quarantined`."""
+    quarantine.refuse()
     found = list(visible_to(actor).filter(pk__in=administration_ids))
     return _look_up(actor.organisation_id, found, again=again)
 

@@ -9,6 +9,7 @@ from procrastinate.contrib.django import app
 
 from koppel.administrations import life, yearly
 from koppel.administrations.bulk import operations
+from koppel.kit import quarantine
 from koppel.kit.database_outage import RetryAfterOutage
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Organisation
@@ -55,7 +56,10 @@ def keep_dates(timestamp: int) -> None:
 @app.periodic(cron="37 * * * *")
 @app.task(name="administrations.check_identities", pass_context=False)
 def check_identities(timestamp: int) -> None:
-    """Ask the registers about some of each organisation's administrations: new numbers, and those not checked for a year."""
+    """Ask the registers about some of each organisation's administrations: new numbers, and those not checked for a year.
+    Not in quarantine."""
+    if quarantine.current() is not None:
+        return
     close_old_connections()
     with installation_scope("yearly check of company numbers"):
         organisations = list(Organisation.objects.order_by("pk").values_list("pk", flat=True))

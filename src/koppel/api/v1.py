@@ -2,7 +2,7 @@
 contributes its router; nothing is decided here.
 
 A program sends `Authorization: Bearer koppel_…`, a member's own token. Errors are `{"error": code}` with 401, 403, 404, 409,
-410, 422 or 429. A parameter, a value or a field that does not exist is a 422 that names it in `detail`; nothing is ignored.
+410, 422, 429 or 503. A parameter, a value or a field that does not exist is a 422 that names it in `detail`.
 Amounts are JSON strings, exact as the source wrote them.
 """
 
@@ -19,6 +19,7 @@ from koppel.books.errors import UnknownResource
 from koppel.connections.api import router as connections
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.kit.parameters import UnknownParameter
+from koppel.kit.quarantine import Quarantined
 from koppel.notifications.api import router as notices
 from koppel.notifications.errors import NoSuchWebhook
 from koppel.notifications.webhooks.api import router as webhooks
@@ -99,6 +100,12 @@ def not_possible(request: HttpRequest, error: NotPossible) -> HttpResponse:
 def consent_refused(request: HttpRequest, error: ConsentRefused) -> HttpResponse:
     """A sign-in at the accounting system cannot begin; `sentence` says why, in the caller's language."""
     return api.create_response(request, {"error": error.code, "sentence": str(error)}, status=409)
+
+
+@api.exception_handler(Quarantined)
+def quarantined(request: HttpRequest, error: Quarantined) -> HttpResponse:
+    """Nothing leaves this installation at the moment; `sentence` says who ends that, in the caller's language."""
+    return api.create_response(request, {"error": error.code, "sentence": str(error)}, status=503)
 
 
 @api.exception_handler(NoSuchConnection)

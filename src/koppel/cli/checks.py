@@ -13,6 +13,7 @@ from koppel.cli.first_steps import MAKE_ORGANISATION, PRINT_LINK, command
 from koppel.cli.ports import answers
 from koppel.cli.preparation import pending_migrations
 from koppel.cli.reach import addresses, mail
+from koppel.kit import quarantine
 from koppel.kit.embedded_postgres import is_free
 from koppel.kit.secrets import Keyring
 from koppel.web.built import shortcomings
@@ -25,8 +26,8 @@ def findings(web_port: int) -> list[Finding]:
     """All checks, in the order in which a person would repair. Later ones are left out when the database is silent."""
     found = [_database_answers()]
     if found[0].is_well:
-        found += [*_roles(), _migrations()]
-    if found[-1].is_well and found[-1].topic == "migrations":
+        found += [*_roles(), _migrations(), *_quarantine()]
+    if all(finding.is_well for finding in found if finding.topic in ("database", "migrations")):
         found += [*_organisations(), *_sql_readers()]
     return [
         *found,
@@ -88,6 +89,16 @@ def _migrations() -> Finding:
             "migrations", False, f"{len(pending)} migrations are not applied (first {pending[0]}); run koppel migrate."
         )
     return Finding("migrations", True, "All migrations are applied.")
+
+
+def _quarantine() -> Iterator[Finding]:
+    if (period := quarantine.current()) is not None:
+        by = f" by {period.by}" if period.by else ""
+        text = (
+            f"Koppel is in quarantine since {period.since:%Y-%m-%d %H:%M %Z}{by}: it makes no calls and sends no mail or"
+            " webhooks. `koppel quarantine off` ends it."
+        )
+        yield advice("quarantine", text)
 
 
 def _organisations() -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from koppel.cli.environment import data_directory, enter, set_up_django
 from koppel.cli.errors import Refusal
 from koppel.kit import logging
 from koppel.kit.embedded_postgres import EmbeddedPostgresError
+from koppel.kit.quarantine import Quarantined
 
 REFUSED = Refusal.exit_code
 
@@ -61,6 +62,7 @@ BRANCHES = (
         "operators", "koppel.organisations.commands.operators", "app", "Who may look in when an organisation lets them."
     ),
     Branch("webhooks", "koppel.notifications.commands", "app", "Programs of yours that are told of events."),
+    Branch("quarantine", "koppel.cli.quarantine", "app", "Let nothing leave the installation, as for a restored copy."),
     Branch("keys", "koppel.cli.keys", "app", "Rotate the keys that seal tokens and client secrets."),
 )
 
@@ -72,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with ExitStack() as until_done:
             command_tree(words, until_done)(args=words, prog_name="koppel")
-    except (Refusal, EmbeddedPostgresError) as refusal:
+    except (Refusal, EmbeddedPostgresError, Quarantined) as refusal:
         sys.stderr.write(f"{refusal}\n")
         sys.exit(getattr(refusal, "exit_code", REFUSED))
 

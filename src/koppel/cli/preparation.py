@@ -54,6 +54,13 @@ def seed_demo(sandbox_url: str, public_url: str) -> dict[str, Any]:
     return asdict(DemoFacts(people, seed.SANDBOX_USER, seed.SANDBOX_PASSWORD))
 
 
+def quarantine_sentence() -> str:
+    """What to say first of an installation in quarantine; '' of another."""
+    from koppel.kit import quarantine  # noqa: PLC0415 - needs configured settings
+
+    return str(quarantine.SENTENCE) if quarantine.current() else ""
+
+
 def standing() -> str:
     """How far this installation is: `empty`, `waiting` or `ready`."""
     from koppel.organisations import installing  # noqa: PLC0415

@@ -19,6 +19,7 @@ from koppel.cli.environment import (
     external_database,
     has_external_database,
     installation,
+    set_up_django,
     stop_seconds,
 )
 from koppel.cli.ports import LOOPBACK, WEB_PORT, require_free
@@ -29,6 +30,12 @@ from koppel.kit import logging
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the data is [KOPPEL_DATA_DIR, else ./data].")]
 Port = Annotated[int, typer.Option("--port", help="Where the web listens.")]
 Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")]
+Quarantined = Annotated[
+    bool,
+    typer.Option(
+        "--quarantined", help="First put the installation into quarantine: nothing leaves it. For every restored copy."
+    ),
+]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Worker processes.")]
 Concurrency = Annotated[int, typer.Option("--concurrency", min=1, help="Administrations one worker syncs at a time.")]
 
@@ -40,6 +47,7 @@ def up(
     web_workers: Annotated[int, typer.Option(min=1, help="Web processes.")] = 1,
     workers: Workers = 1,
     concurrency: Concurrency = 20,
+    quarantined: Quarantined = False,
 ) -> None:
     """Run everything: the embedded PostgreSQL (unless DATABASE_URL is set), migrations, web and workers."""
     logging.configure()
@@ -51,12 +59,15 @@ def up(
             web_workers=web_workers,
             workers=workers,
             concurrency=concurrency,
+            quarantined=quarantined,
         )
     )
     console = Console(stderr=True)
     try:
         with stoppable(), stack:
             console.print(f"Koppel runs at [bold]{stack.public_url}[/]. Ctrl-C stops it.")
+            if stack.quarantine:
+                console.print(stack.quarantine, markup=False, highlight=False, soft_wrap=True)
             for line in first_steps.lines(stack.standing, stack.environment, host):
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             stack.watch()
@@ -70,10 +81,15 @@ def web(
     port: Port = WEB_PORT,
     workers: Annotated[int, typer.Option(min=1, help="Web processes.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Requests one process answers at a time.")] = 8,
+    quarantined: Quarantined = False,
 ) -> None:
     """Serve the web pages and the REST API."""
     require_free(port, "--port")
     enter_environment_only(data_directory(data_dir))
+    if quarantined:
+        logging.configure()
+        set_up_django()
+        _begin_quarantine()
     # A web process ends by itself when it waits for no token any more, see `connections.token_calls`.
     patience = str(math.ceil(stop_seconds(os.environ)) + 10)
     _become_program(
@@ -84,7 +100,7 @@ def web(
     )
 
 
-def worker(data_dir: DataDir = None, concurrency: Concurrency = 20) -> None:
+def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined: Quarantined = False) -> None:
     """Work off the queue: syncs, notices, the schedule. Run as many as you like, on any machine."""
     logging.configure()
     with enter(data_directory(data_dir), start_database=False):
@@ -92,6 +108,8 @@ def worker(data_dir: DataDir = None, concurrency: Concurrency = 20) -> None:
 
         from koppel.sync.worker import main  # noqa: PLC0415 - needs configured settings
 
+        if quarantined:
+            _begin_quarantine()
         if not settings.SENDS_MAIL:
             structlog.get_logger(__name__).warning("mail_not_sent", directory=settings.EMAIL_FILE_PATH)
         main(concurrency)
@@ -106,15 +124,20 @@ def migrate(data_dir: DataDir = None) -> None:
     Console(stderr=True).print("All migrations are applied.")
 
 
-def prepare(demo_sandbox_url: Annotated[str, typer.Option()] = "") -> None:
-    """Migrations and, with a sandbox, the demo firm. Prints the facts of the demo, and who is here, as JSON."""
+def prepare(demo_sandbox_url: Annotated[str, typer.Option()] = "", quarantined: Quarantined = False) -> None:
+    """Migrations, the quarantine if asked for, the demo firm if there is a sandbox.
+
+    Prints the facts of the demo, and who is here, as JSON."""
     from koppel.cli import preparation  # noqa: PLC0415
 
     logging.configure()
     with enter(data_directory(None), start_database=False):
         preparation.migrate()
+        if quarantined:
+            _begin_quarantine()
         facts = preparation.seed_demo(demo_sandbox_url, os.environ["KOPPEL_PUBLIC_URL"]) if demo_sandbox_url else {}
         facts["standing"] = preparation.standing()
+        facts["quarantine"] = preparation.quarantine_sentence()
     sys.stdout.write(json.dumps(facts))
 
 
@@ -167,6 +190,12 @@ def enter_environment_only(home: Path) -> None:
         become({**installation(home, generate=False), **external_database()})
     else:
         enter(home, start_database=False)
+
+
+def _begin_quarantine() -> None:
+    from koppel.cli.quarantine import begin  # noqa: PLC0415 - needs configured settings
+
+    begin()
 
 
 def _become_program(module: str, *arguments: str) -> NoReturn:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from koppel.cli.finding import Finding, advice
 from koppel.cli.ports import THIS_MACHINE
+from koppel.kit import quarantine
 from koppel.kit.embedded_postgres import is_free
 
 ADDRESS, MAIL = "public address", "mail"
@@ -27,6 +28,9 @@ def addresses(web_port: int) -> Iterator[Finding]:
     if parts.scheme == "http" and parts.hostname not in THIS_MACHINE:
         text = f"KOPPEL_PUBLIC_URL {url} is not https; put a proxy with a certificate before it."
         yield Finding(ADDRESS, False, text)
+    elif quarantine.last_known() and parts.hostname not in THIS_MACHINE:
+        # A restored copy has the address of the original.
+        yield advice(ADDRESS, f"Whether Koppel answers at {url} is not tried: it is in quarantine.")
     elif not is_free(web_port) and (reason := _why_silent(url)):
         text = f"KOPPEL_PUBLIC_URL is {url}, but there Koppel does not answer from here: {reason}"
         yield Finding(ADDRESS, False, f"{text}. Correct it, or what stands between.")
@@ -53,6 +57,8 @@ def mail() -> Finding:
     if not settings.SENDS_MAIL:
         return _files(str(settings.EMAIL_FILE_PATH))
     server = f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT}"
+    if quarantine.last_known():
+        return advice(MAIL, f"The mail server {server} is not tried: Koppel is in quarantine, and mail waits.")
     try:
         with get_connection(timeout=ANSWER_SECONDS):
             return Finding(MAIL, True, f"Mail goes out through {server}, as {settings.DEFAULT_FROM_EMAIL}.")
@@ -66,6 +72,8 @@ def try_mail(to: str) -> Finding:
     from django.conf import settings  # noqa: PLC0415 - needs configured settings
     from django.core.mail import send_mail  # noqa: PLC0415
 
+    if quarantine.last_known():
+        return Finding("mail to you", False, f"No mail was sent to {to}. {quarantine.SENTENCE}")
     text = f"Koppel at {settings.PUBLIC_URL} sent this to see whether its mail arrives. It does."
     try:
         send_mail("Koppel can send mail", text, None, [to])

@@ -30,7 +30,8 @@ SEPARATE_LOGS = "logs"
 
 @dataclass(frozen=True)
 class StackOptions:
-    """`sandbox_port` None: no sandbox and no demo firm. `log_to_files`: the programs write below `home/logs`."""
+    """`sandbox_port` None: no sandbox and no demo firm. `log_to_files`: the programs write below `home/logs`.
+    `quarantined`: in the database before web and workers start."""
 
     home: Path
     host: str = LOOPBACK
@@ -42,6 +43,7 @@ class StackOptions:
     sandbox_arguments: tuple[str, ...] = ()
     public_url: str | None = None
     log_to_files: bool = False
+    quarantined: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Stack:
     def __init__(self, options: StackOptions) -> None:
         self.options = options
         self.facts = DemoFacts()
-        self.standing = ""
+        self.standing = self.quarantine = ""
         self.environment: dict[str, str] = {}
         self.supervisor = Supervisor(None)
         self._postgres: EmbeddedPostgres | None = None
@@ -142,6 +144,8 @@ class Stack:
         command = [*_KOPPEL, "prepare"]
         if self.options.sandbox_port is not None:
             command += ["--demo-sandbox-url", self.sandbox_url]
+        if self.options.quarantined:
+            command += ["--quarantined"]
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             words = [line for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
@@ -149,7 +153,7 @@ class Stack:
                 sys.stderr.write(done.stderr)
             raise Refusal(words[-1] if done.returncode == 2 else f"The database could not be prepared: {words[-1]}")
         told = json.loads(done.stdout) if done.stdout.strip() else {}
-        self.standing = told.pop("standing", "")
+        self.standing, self.quarantine = told.pop("standing", ""), told.pop("quarantine", "")
         people = tuple(SignIn(**person) for person in told.pop("people", ()))
         return DemoFacts(people=people, **told)
 

@@ -24,6 +24,7 @@ from koppel.connections.outbound import PlainHttp
 from koppel.connector.errors import RateLimited
 from koppel.kit.database import Connection, Database
 from koppel.kit.http import Response
+from koppel.kit.quarantine import Quarantined
 
 REPORT_SECONDS = 1.0
 IDLE_SECONDS = 2.0
@@ -283,7 +284,7 @@ class MeteredHttp:
         try:
             answer = await self._http.send(method, url, params=params, headers=headers)
         except BaseException as error:
-            self._budgets.failed(*self._place, ours=isinstance(error, asyncio.CancelledError))
+            self._budgets.failed(*self._place, ours=isinstance(error, asyncio.CancelledError | Quarantined))
             raise
         self._budgets.answered(*self._place, answer)
         return answer

@@ -31,6 +31,8 @@ from koppel.connections.sessions import Runtime
 from koppel.connector.contract import Consent, ConsentRequest, Form
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
+from koppel.kit import quarantine
+from koppel.kit.quarantine import Quarantined
 from koppel.kit.secrets import SealBroken, Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.policy import Actor, Permission
@@ -65,8 +67,10 @@ def begin_consent(
     browser: str = "",
 ) -> str:
     """The vendor's address to send the browser to. `return_to` is a path within Koppel, `browser` what the browser keeps
-    (`connections.browser`); '' leaves the attempt unbound. Raises `NoSuchConnection` and `ConsentRefused`."""
+    (`connections.browser`); '' leaves the attempt unbound. Raises `NoSuchConnection`, `ConsentRefused`
+    and `Quarantined`."""
     actor.require(Permission.CONNECTIONS)
+    quarantine.refuse()
     app = app_for(actor, app_id)
     if connection_id is not None:
         own_connection(actor, connection_id)
@@ -121,7 +125,9 @@ def return_to_of(actor: Actor, attempt_id: int) -> str:
 def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> ConsentOutcome:
     """Exchange the code once and keep the grant, outside any transaction. Asked again, it answers the same.
 
-    Raises `ConsentRefused` with a sentence: denied, expired, another person's, another account at reconnect."""
+    Raises `ConsentRefused` with a sentence: denied, expired, another person's, another account at reconnect; `Quarantined`
+    before the code is used."""
+    quarantine.refuse()
     with organisation_scope(actor.organisation_id):
         attempt = _claim(actor, attempt_id, browser)
     if attempt.used_at is not None:
@@ -151,6 +157,8 @@ def _refusal_of(error: Exception) -> ConsentRefused:
         return ConsentRefused(error.code, _(str(error)))
     if isinstance(error, SealBroken):
         return ConsentRefused("vault_key", _(KEY_MISSING))
+    if isinstance(error, Quarantined):  # it began in this moment, and the code is marked as used
+        return ConsentRefused(error.code, str(error))
     log.error("consent_answer_not_understood", exc_info=error)
     sentence = _(
         "Koppel did not understand the accounting system's answer, so nothing was connected. Please try again."

@@ -10,6 +10,7 @@ from koppel.connections.sessions import Runtime, describing_session
 from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing
 from koppel.connector.registry import connector
 from koppel.kit.database_outage import is_outage
+from koppel.kit.quarantine import Quarantined
 from koppel.kit.threads import in_django
 
 AT_A_TIME = 10
@@ -38,6 +39,8 @@ async def _describe(runtime: Runtime, organisation_id: int, company_id: int, con
         log.info("company_not_described", company=company_id, code=error.code)
         refusal = error if isinstance(error, SetupMissing | NotConsented) else None
         await in_django(lambda: note_unreachable(organisation_id, company_id, refusal))
+    except Quarantined:
+        raise
     except Exception as error:
         if is_outage(error):
             raise  # it says nothing about the company: the job is done again

@@ -7,6 +7,8 @@ import structlog
 
 from koppel.connections.vault import BUSY, Vault
 from koppel.connector.errors import ConnectorError
+from koppel.kit import quarantine
+from koppel.kit.quarantine import Quarantined
 
 ATTEND_EVERY_SECONDS = 5
 UNDER_WAY_MAX = 256
@@ -23,8 +25,10 @@ class Keeper:
         self._busy_elsewhere: set[int] = set()
 
     async def round(self) -> None:
-        """Begin with what is due. A slow token endpoint holds up its own grants only: what this process or, at the last
-        round, another one was renewing does not take the room of others."""
+        """Begin with what is due; in quarantine with nothing. A slow token endpoint holds up its own grants only: what this
+        process or, at the last round, another one was renewing does not take the room of others."""
+        if await quarantine.current_async() is not None:
+            return
         room = UNDER_WAY_MAX - len(self._under_way)
         busy, self._busy_elsewhere = self._busy_elsewhere, set()
         for organisation_id, grant_id in await self._vault.due(UNDER_WAY_MAX, [*busy, *self._under_way]):
@@ -47,5 +51,7 @@ class Keeper:
                 self._busy_elsewhere.add(grant_id)
             else:
                 log.info("grant_attended", grant=grant_id, code=error.code)
+        except Quarantined:  # since this round began
+            return
         except Exception as error:
             log.warning("grant_not_attended", grant=grant_id, error=type(error).__name__)

@@ -12,6 +12,7 @@ from koppel.connections.services import own_connection
 from koppel.connections.sessions import Runtime, describing_session, listing_session
 from koppel.connector.errors import ConnectorError, ConsentLost, NotConsented, SetupMissing
 from koppel.connector.registry import connector
+from koppel.kit import quarantine
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.threads import in_django
 from koppel.organisations.policy import Actor, Permission
@@ -56,8 +57,10 @@ And those that ask for a person although every grant is well: the vault renewed 
 
 
 def probe(actor: Actor, connection_id: int) -> Probe:
-    """Outside any transaction. What was found is already noted in the connection's health. Raises `NoSuchConnection`."""
+    """Outside any transaction. What was found is already noted in the connection's health. Raises `NoSuchConnection`
+    and `Quarantined`."""
     actor.require(Permission.IMPORT)
+    quarantine.refuse()
     with organisation_scope(actor.organisation_id):
         own = own_connection(actor, connection_id)
         record(

@@ -11,7 +11,10 @@ from koppel.connections.endings import tell_of_endings
 from koppel.connections.probe import DUE_FOR_A_PROBE, probe_once
 from koppel.connections.revocation import give_back, revoke
 from koppel.connections.runtime import of_worker
+from koppel.kit import quarantine
 from koppel.kit.database_outage import RetryAfterOutage
+from koppel.kit.quarantine import Quarantined
+from koppel.kit.quarantine_jobs import put_back_in_quarantine
 from koppel.kit.threads import in_django
 
 FOR_DAYS = RetryStrategy(max_attempts=12, exponential_wait=3)
@@ -21,6 +24,12 @@ log = structlog.get_logger(__name__)
 @app.task(name="connections.describe_companies", retry=RetryAfterOutage())
 async def describe_companies(organisation_id: int, connection_id: int) -> None:
     """Fill in the identity of the connection's companies: fixed fields, one cheap call each. Books are never read here."""
+    async with put_back_in_quarantine(describe_companies, organisation_id=organisation_id, connection_id=connection_id):
+        await quarantine.refuse_async()
+        await _describe_all(organisation_id, connection_id)
+
+
+async def _describe_all(organisation_id: int, connection_id: int) -> None:
     runtime = of_worker()
     async with runtime.database.scoped(organisation_id) as connection:
         found = await connection.execute(_UNDESCRIBED, [connection_id])
@@ -41,7 +50,10 @@ AT_ONCE_MAX = 200
 @app.periodic(cron="* * * * *")
 @app.task(name="connections.watch", queueing_lock="connections.watch", pass_context=False)
 async def watch(timestamp: int) -> None:
-    """Each minute: probe what is degraded or has been idle for long, and tell whose consent is about to end."""
+    """Each minute: probe what is degraded or has been idle for long, and tell whose consent is about to end. Not in
+    quarantine."""
+    if await quarantine.current_async() is not None:
+        return
     runtime = of_worker()
     async with runtime.database.for_installation() as connection:
         found = await connection.execute(DUE_FOR_A_PROBE, [AT_ONCE_MAX])
@@ -52,6 +64,8 @@ async def watch(timestamp: int) -> None:
         async with turns:
             try:
                 await probe_once(runtime, organisation_id, connection_id)
+            except Quarantined:
+                return
             except Exception:
                 # A fault of ours at one connection is no reason to leave the others, and what ends soon, unsaid.
                 log.exception("connection_not_probed", connection=connection_id)
@@ -65,10 +79,12 @@ async def watch(timestamp: int) -> None:
 @app.task(name="connections.revoke_grants", retry=RetryAfterOutage(FOR_DAYS))
 async def revoke_grants(organisation_id: int, grant_ids: list[int]) -> None:
     """Withdraw the tokens of grants that are no longer used at the vendor, then forget them. Tried again for a day or two."""
-    await revoke(of_worker(), organisation_id, grant_ids)
+    async with put_back_in_quarantine(revoke_grants, organisation_id=organisation_id, grant_ids=grant_ids):
+        await revoke(of_worker(), organisation_id, grant_ids)
 
 
 @app.task(name="connections.give_back_consent", retry=RetryAfterOutage(FOR_DAYS))
 async def give_back_consent(organisation_id: int, attempt_id: int) -> None:
     """Withdraw the tokens of a sign-in that was refused."""
-    await give_back(of_worker(), organisation_id, attempt_id)
+    async with put_back_in_quarantine(give_back_consent, organisation_id=organisation_id, attempt_id=attempt_id):
+        await give_back(of_worker(), organisation_id, attempt_id)

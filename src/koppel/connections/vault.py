@@ -45,10 +45,12 @@ from koppel.connector.errors import (
     Unreachable,
 )
 from koppel.connector.registry import connector
+from koppel.kit import quarantine
 from koppel.kit.clock import now
 from koppel.kit.database import Database
 from koppel.kit.database_outage import is_outage
 from koppel.kit.http import NOT_CONNECTED, HttpClient
+from koppel.kit.quarantine import Quarantined
 from koppel.kit.secrets import SealBroken, Secret
 from koppel.kit.threads import in_django
 
@@ -124,7 +126,8 @@ class Vault:
         """A token to call with. `refused`: the vendor did not accept this one.
 
         It is `refused` itself when that was renewed for a refusal a moment ago: then the token is not the reason.
-        Raises `ConsentLost` (a person must act), `SetupMissing` (at the vendor), `Unreachable` and others (nobody must)."""
+        Raises `ConsentLost` (a person must act), `SetupMissing` (at the vendor), `Unreachable` and others (nobody must), and
+        `Quarantined` before a renewal: then neither the vendor nor the grant's row knows of it."""
         kept = self._kept.get((organisation_id, grant_id))
         if refused is not None:
             self._kept.pop((organisation_id, grant_id), None)
@@ -216,6 +219,7 @@ class Vault:
                 continue
             try:
                 if not is_left_behind(held) or held.started_at == looked_at:
+                    await quarantine.refuse_async()
                     if await self._rows.intend(held, now() + timedelta(seconds=ATTEND_SECONDS)):
                         with token_calls.at_work():
                             return await self._renew(held, refused)
@@ -237,6 +241,10 @@ class Vault:
             raise await self._refused(held, lost) from None
         except ConnectorError as error:
             return await self._failed(held, error, refused)
+        except Quarantined:
+            # It began after the intent was committed, and nothing was sent.
+            await _insist(lambda: self._rows.withdraw(held))
+            raise
         except SealBroken as closed:
             log.error("vault_key_missing", grant=held.id, reason=str(closed))
             return await self._failed(held, _key_missing(), refused)

@@ -124,6 +124,11 @@ class GrantRows:
         values = [attend_at, held.id, held.generation, held.started_at]
         return await self._changed(held, _INTEND, values)
 
+    async def withdraw(self, held: Held) -> bool:
+        """The intent is over as if it had never been: nothing was sent. `held` is as read before it."""
+        values = [held.started_at, held.trouble, held.attend_at, held.id, held.generation]
+        return await self._changed(held, _WITHDRAW, values)
+
     async def keep(self, held: Held, tokens: Tokens, attend_at: datetime | None, refused_at: datetime | None) -> bool:
         """Commit the answer. False when the grant moved on without it: a new consent, or another process's answer."""
         place, renewed = (held.organisation_id, held.id), tokens.refresh_token
@@ -172,6 +177,11 @@ _INTEND = """
 UPDATE connections_grant
    SET refresh_started_at = clock_timestamp(), refresh_trouble = '', attend_at = %s
  WHERE id = %s AND generation = %s AND refresh_started_at IS NOT DISTINCT FROM %s AND lost_at IS NULL
+"""
+
+_WITHDRAW = """
+UPDATE connections_grant SET refresh_started_at = %s, refresh_trouble = %s, attend_at = %s
+ WHERE id = %s AND generation = %s AND lost_at IS NULL
 """
 
 _KEEP = """

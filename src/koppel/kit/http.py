@@ -1,4 +1,5 @@
-"""Outbound HTTP: never inside a database transaction, never to a host that was not named, never following a redirect.
+"""Outbound HTTP: never inside a database transaction, never to a host that was not named, never following a redirect,
+never in quarantine.
 
 A token goes only where the caller's list of origins allows; the vendor's `Location` and next links are data, not instructions.
 """
@@ -16,6 +17,7 @@ import aiohttp
 from django.db import connections
 from yarl import URL
 
+from koppel.kit import quarantine
 from koppel.kit.addresses import AddressGuard, AddressRefused, GuardedResolver
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
@@ -105,10 +107,12 @@ class HttpClient:
     ) -> Response:
         """Any status is an answer. `content` is a body as it is, instead of a form.
 
-        Raises `NetworkFailure`; `ValueError` for an address outside `allowed_origins`."""
+        Raises `NetworkFailure`; `ValueError` for an address outside `allowed_origins`; `Quarantined`, and then nothing was
+        sent."""
         if origin_of(url) not in allowed_origins:
             raise ValueError(f"Koppel does not call {urlsplit(url).netloc}: the connector's addresses do not name it.")
         refuse_in_transaction()
+        await quarantine.refuse_async()
         if self._session is None:
             raise RuntimeError("HttpClient is used as `async with`.")
         try:
@@ -156,6 +160,7 @@ def origin_of(url: str) -> str:
 def run(work: Callable[[HttpClient], Awaitable[T]]) -> T:
     """Do async work from a web request or a command. Raises `RuntimeError` inside a database transaction."""
     refuse_in_transaction()
+    quarantine.refuse()
 
     async def within() -> T:
         async with HttpClient(timeout_seconds=60) as http:

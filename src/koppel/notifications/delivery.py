@@ -10,7 +10,9 @@ import structlog
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from koppel.kit import quarantine
 from koppel.kit.database_outage import is_outage
+from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.letters import letter_of
 from koppel.notifications.models import Delivery, DeliveryState
@@ -52,10 +54,10 @@ class Claim:
 
 
 def send_due(organisation_id: int) -> int:
-    """Send every mail whose time has come. How many were sent. Opens its own transactions."""
+    """Send every mail whose time has come; in quarantine none. How many were sent. Opens its own transactions."""
     sent = 0
     with Post() as post:
-        while claim := _claim(organisation_id):
+        while quarantine.current() is None and (claim := _claim(organisation_id)):
             outcome = _send(claim, post)
             sent += outcome is Outcome.SENT
             if outcome is Outcome.DOWN:
@@ -98,6 +100,10 @@ def _send(claim: Claim, post: Post) -> Outcome:
         return _handed_over(claim, post)
     except TryLater as trouble:
         _put_back(claim, str(trouble))
+        return Outcome.DOWN
+    except Quarantined:
+        with organisation_scope(claim.organisation_id):
+            claim.held().update(state=DeliveryState.WAITING, attempts=F("attempts") - 1)
         return Outcome.DOWN
     except Refused as refusal:
         log.warning("mail_refused", reason=str(refusal)[:200])

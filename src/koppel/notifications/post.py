@@ -10,6 +10,8 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.smtp import EmailBackend
 from django.core.mail.message import sanitize_address
 
+from koppel.kit import quarantine
+
 
 class TryLater(Exception):
     """Not accepted, and nothing speaks against trying again."""
@@ -37,7 +39,8 @@ class Post:
 
     def send(self, message: EmailMultiAlternatives, before_handing_over: Callable[[], bool]) -> bool:
         """`before_handing_over` is asked right before the text is given; False stops, and is what comes back then. Raises
-        the errors above."""
+        the errors above, and `Quarantined` before anything was said to the mail server."""
+        quarantine.refuse()
         if not isinstance(self._backend, EmailBackend):
             if not before_handing_over():
                 return False

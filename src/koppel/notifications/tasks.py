@@ -10,6 +10,7 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from koppel.issues.models import Issue
+from koppel.kit import quarantine
 from koppel.kit.database_outage import RetryAfterOutage
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.kit.threads import in_django
@@ -27,6 +28,7 @@ from koppel.notifications.new_issues import CONFIRM_FOR, tell_new_issues
 from koppel.notifications.telling import lasting, tell_due, tell_joined
 from koppel.notifications.webhooks import sending
 
+Steps = tuple[Callable[[int], object], ...]
 KEEP_READ_FOR = timedelta(days=180)
 KEEP_UNREAD_FOR = timedelta(days=730)
 KEEP_WEBHOOK_LOG_FOR = timedelta(days=30)
@@ -53,9 +55,11 @@ async def send_webhooks(organisation_id: int) -> None:
 @app.periodic(cron="* * * * *")
 @app.task(name="notifications.keep")
 async def keep(timestamp: int) -> None:
-    """Every minute, for every organisation where something waits."""
+    """Every minute, for every organisation where something waits. In quarantine people are told on screen alone."""
+    telling: Steps = (tell_new_issues, tell_due, tell_joined)
+    steps = telling if await quarantine.current_async() else (*telling, _send_mails, _send_messages)
     for organisation_id in await in_django(_where_something_waits):
-        for step in (tell_new_issues, tell_due, tell_joined, _send_mails, _send_messages):
+        for step in steps:
             try:
                 await in_django(partial(_take, step, organisation_id))
             except Exception:

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from koppel.connections.models import ConsentAttempt
 from koppel.connections.queries import connection_for
+from koppel.kit import quarantine
 from koppel.onboarding.errors import FlowExpired, NoSuchFlow
 from koppel.onboarding.models import Flow, FlowState, Step
 from koppel.organisations.policy import Actor, Permission
@@ -23,14 +24,16 @@ FROM_CONNECTION = "from_connection"
 
 
 def start(actor: Actor, connector: str) -> Flow:
-    """A new connection. Nothing is kept at the vendor yet."""
+    """A new connection. Nothing is kept at the vendor yet. Raises `Quarantined`."""
     actor.require(Permission.CONNECTIONS)
+    quarantine.refuse()
     return _new(actor, connector=connector, step=Step.SIGN_IN)
 
 
 def start_import(actor: Actor, connection_id: int) -> Flow:
-    """More administrations through a connection that exists. Raises `NoSuchConnection`."""
+    """More administrations through a connection that exists. Raises `NoSuchConnection` and `Quarantined`."""
     actor.require(Permission.IMPORT)
+    quarantine.refuse()
     connection = connection_for(actor, connection_id)
     return _new(
         actor,

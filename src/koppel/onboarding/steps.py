@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from koppel.administrations.errors import NotThere
 from koppel.connections.by_company_id import add_companies, read_ids
 from koppel.connections.queries import AppChoice, apps_for
+from koppel.kit import quarantine
 from koppel.onboarding import assigning, choosing, identifying, services
 from koppel.onboarding.flow import abandon, collect, flow_for
 from koppel.onboarding.models import Flow, Step
@@ -25,6 +26,7 @@ def way_of(actor: Actor, flow: Flow, app_id: int) -> AppChoice | None:
 def sign_in(actor: Actor, flow: Flow, app_id: int, company_ids: str = "") -> Advance | Stay | Elsewhere:
     """② By company id: the ids in `company_ids` (any text) are kept. Else the person signs in at the vendor, in a browser."""
     actor.require(Permission.CONNECTIONS)
+    quarantine.refuse()
     way = way_of(actor, flow, app_id)
     if way is None:
         return Stay(Step.SIGN_IN, (Trouble("unknown_app", _("Choose one of the ways to sign in."), "app"),))

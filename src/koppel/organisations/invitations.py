@@ -138,6 +138,11 @@ def open_invitation(actor: Actor, invitation_id: int) -> Invitation:
     return _open(actor, invitation_id)
 
 
+def asked_at(one: Invitation) -> datetime:
+    """When its last mail was asked for."""
+    return one.valid_until - VALID_FOR
+
+
 def with_links(actor: Actor, found: Iterable[Invitation]) -> list[tuple[Invitation, str]]:
     """Each with its link, to be handed over by who invites, where Koppel sends no mail; '' otherwise.
 

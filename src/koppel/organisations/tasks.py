@@ -11,7 +11,11 @@ from django.utils import translation
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
 
+from koppel.kit import quarantine
 from koppel.kit.database_outage import RetryAfterOutage
+from koppel.kit.quarantine import Quarantined
+from koppel.kit.quarantine_jobs import LOOK_AGAIN_SECONDS
+from koppel.kit.quarantine_periods import cut_off
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Invitation, Organisation
 
@@ -34,7 +38,15 @@ def send_invitation(context: JobContext, *, organisation_id: int, invitation_id:
     if one is None:
         return
     try:
+        quarantine.refuse()
+        if invitations.asked_at(one) < cut_off():
+            # The installation that this one is a copy of has sent it, most likely; a person may send it again.
+            invitations.note_mail_failed(organisation_id, invitation_id, sends)
+            return
         _mail(one, invitations.link_of(one)).send()
+    except Quarantined:
+        later = send_invitation.configure(schedule_in={"seconds": LOOK_AGAIN_SECONDS})
+        later.defer(organisation_id=organisation_id, invitation_id=invitation_id, sends=sends)
     except (OSError, smtplib.SMTPException) as error:
         log.warning("invitation_not_sent", invitation=invitation_id, reason=type(error).__name__)
         if context.job.attempts + 1 < ATTEMPTS:

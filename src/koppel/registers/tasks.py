@@ -8,7 +8,9 @@ from procrastinate.contrib.django import app
 
 from koppel.connections.runtime import of_worker
 from koppel.connections.sessions import Runtime
+from koppel.kit import quarantine
 from koppel.kit.database_outage import RetryAfterOutage, is_outage
+from koppel.kit.quarantine import Quarantined
 from koppel.kit.threads import in_django
 from koppel.registers import budget
 from koppel.registers.answers import Answer, Kind, Outcome, Question, Register, Unavailable
@@ -49,10 +51,10 @@ UPDATE registers_lookup
 
 @app.task(name="registers.look_up", retry=RetryAfterOutage())
 async def look_up(organisation_id: int) -> None:
-    """Ask everything of this organisation that is due."""
+    """Ask everything of this organisation that is due. In quarantine it stays due."""
     runtime = of_worker()
     asked = 0
-    while rows := await _claim(runtime, organisation_id):
+    while await quarantine.current_async() is None and (rows := await _claim(runtime, organisation_id)):
         turns = asyncio.Semaphore(AT_A_TIME)
         await asyncio.gather(*(_one(runtime, organisation_id, turns, *row) for row in rows))
         asked += len(rows)
@@ -64,6 +66,8 @@ async def look_up(organisation_id: int) -> None:
 @app.task(name="registers.sweep")
 async def sweep(timestamp: int) -> None:
     """Hand out what has waited long enough: after a pause, or from a worker that died."""
+    if await quarantine.current_async() is not None:
+        return
     async with of_worker().database.for_installation() as connection:
         found = await connection.execute("SELECT DISTINCT organisation_id FROM registers_lookup WHERE due_at <= now()")
         waiting = [int(row[0]) for row in await found.fetchall()]
@@ -92,7 +96,11 @@ async def _one(
         if wait:
             await _put_back(runtime, organisation_id, lookup_id, register.name, "waiting", wait)
             return
-        answer = await _asked(runtime, register, question)
+        try:
+            answer = await _asked(runtime, register, question)
+        except Quarantined:
+            await _put_back(runtime, organisation_id, lookup_id, "", quarantine.CODE)
+            return
     trouble = (
         answer if isinstance(answer, Unavailable) else await _taken_in(organisation_id, lookup_id, register, answer)
     )
@@ -117,6 +125,8 @@ async def _asked(runtime: Runtime, register: Register, question: Question) -> An
         return await register.ask(runtime.http, question, date.today())  # noqa: DTZ011 - our own day
     except Unavailable as trouble:
         return trouble
+    except Quarantined:
+        raise
     except Exception:
         # A fault of ours in one answer must not stop the questions beside it.
         log.exception("register_client_failed", register=register.name)

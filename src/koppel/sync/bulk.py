@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy
 from koppel.administrations.bulk.acts import Act, Values, Verdict, register_act
 from koppel.administrations.models import Administration, Status
 from koppel.connections.models import Connection, ConnectionState
+from koppel.kit import quarantine
 from koppel.organisations.policy import Actor, Permission
 from koppel.sync.models import OPEN_STATES, Run
 from koppel.sync.services import request_runs
@@ -22,7 +23,8 @@ def judge(actor: Actor, found: Sequence[Administration], asked: Mapping[int, Val
         )
     )
     closed = set(Connection.objects.filter(**own, state__in=CANNOT).values_list("pk", flat=True))
-    return {one.pk: Verdict(_why_not(one, under_way, closed)) for one in found}
+    stopped = quarantine.CODE if quarantine.current() else ""
+    return {one.pk: Verdict(stopped or _why_not(one, under_way, closed)) for one in found}
 
 
 def perform(actor: Actor, wanted: Mapping[int, Values]) -> None:

@@ -16,6 +16,7 @@ import structlog
 
 from koppel.connections.budgets import before_call
 from koppel.connections.sessions import Runtime
+from koppel.kit import quarantine
 from koppel.kit.database import lock_connection
 from koppel.sync import queue
 from koppel.sync.errors import TurnOver
@@ -79,7 +80,10 @@ class Dispatcher:
         log.info("worker_stopped", given_back=count)
 
     async def _fill(self) -> float:
-        """Take what there is room for. How long to wait before the next look, if nothing happens before."""
+        """Take what there is room for; in quarantine nothing. How long to wait before the next look, if nothing happens
+        before."""
+        if await quarantine.current_async() is not None:
+            return LOOK_SECONDS
         room = self._concurrency - len(self._tasks)
         async with self._runtime.database.for_installation() as connection:
             if room <= 0:

@@ -23,6 +23,7 @@ from koppel.connector.errors import ConnectorError, ContractBroken, NotConsented
 from koppel.connector.registry import connector
 from koppel.kit.clock import now
 from koppel.kit.database import Connection
+from koppel.kit.quarantine import Quarantined
 from koppel.sync import ledger
 from koppel.sync.errors import Fenced, TurnOver
 from koppel.sync.ledger import Count, Held, Mark
@@ -133,7 +134,7 @@ class _Reader:
                 elif state in ("waiting", "running"):
                     is_first = position == 0 and self._held.resources is None
                     await self._read_or_note(spec, mark or Mark(), is_first=is_first)
-        except (ConnectorError, TurnOver):
+        except (ConnectorError, Quarantined, TurnOver):
             await self._commit_waiting()
             raise
         await self._commit_waiting()

@@ -14,6 +14,7 @@ from koppel.administrations.settings import in_force
 from koppel.audit.services import record
 from koppel.connections.models import ConnectionState
 from koppel.connections.repair import why_not
+from koppel.kit import quarantine
 from koppel.kit.parameters import UnknownParameter, unknown_value
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.bundles import RESOURCES
@@ -36,8 +37,10 @@ def request_first_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
 def request_run(
     actor: Actor, administration_id: int, *, full: bool = False, resources: Sequence[str] | None = None
 ) -> bool:
-    """Sync now. False when one is under way already. Raises `NotThere`, and `NotPossible` with a sentence."""
+    """Sync now. False when one is under way already. Raises `NotThere`, `Quarantined`, and `NotPossible` with
+    a sentence."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
+    quarantine.refuse()
     one = administration_for(actor, administration_id)
     if one.status == Status.DEACTIVATED:
         raise NotPossible(_("This administration is deactivated. Activate it first."))
@@ -132,7 +135,10 @@ def request_due_runs() -> int:
     """The schedule: one run for each administration whose time has come, however many were missed. How many were made.
 
     One at a time over all workers: whoever comes second finds the lock taken and leaves. The lock ends with the transaction,
-    so a killed scheduler leaves nothing behind; a connection that does not work schedules nothing."""
+    so a killed scheduler leaves nothing behind; a connection that does not work schedules nothing.
+    In quarantine nothing is scheduled; what was missed is caught up."""
+    if quarantine.current() is not None:
+        return 0
     with installation_scope("schedule"):
         if not _alone():
             return 0

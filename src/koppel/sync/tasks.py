@@ -12,7 +12,9 @@ from koppel.connections.runtime import of_worker
 from koppel.connections.scope import note_refusal
 from koppel.connections.sessions import Runtime
 from koppel.connector.errors import ConnectorError, Unreachable
+from koppel.kit import quarantine
 from koppel.kit.database_outage import is_outage, sqlstate_of
+from koppel.kit.quarantine import Quarantined
 from koppel.kit.threads import in_django
 from koppel.sync import engine, ledger, outcomes
 from koppel.sync.errors import Fenced, TurnOver
@@ -48,12 +50,16 @@ async def perform_held(runtime: Runtime, held: Held) -> None:
     organisation_id, run_id = held.organisation_id, held.id
     with structlog.contextvars.bound_contextvars(organisation=organisation_id, run=run_id, attempt=held.attempt):
         try:
+            await quarantine.refuse_async()
             await _perform(runtime, held)
         except Fenced:
             log.warning("run_taken_over")
         except TurnOver:
             async with runtime.database.scoped(organisation_id) as connection:
                 await ledger.put_back(connection, held, 0, failed=False, code="", reason="")
+        except Quarantined as stopped:
+            async with runtime.database.scoped(organisation_id) as connection:
+                await ledger.put_back(connection, held, 0, failed=False, code=stopped.code, reason=str(stopped))
         except ConnectorError as error:
             await _react(runtime, held, error)
         except Exception as error:

@@ -55,6 +55,8 @@ ACTS = {
     "division.made": _("made the division"),
     "division.merged": _("merged the division with another"),
     "division.people_changed": _("changed who is in the division"),
+    "quarantine.began": _("put the installation into quarantine"),
+    "quarantine.ended": _("ended the quarantine of the installation"),
     "keys.rotated": _("sealed the tokens again with a new key"),
     "notices.arranged": _("chose what to be told"),
     "organisation.made": _("made the organisation"),

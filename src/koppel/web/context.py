@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.functional import Promise, SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 
+from koppel.kit import quarantine
 from koppel.notifications.queries import unread_count
 from koppel.organisations.models import Organisation
 from koppel.organisations.policy import Actor, Permission
@@ -53,6 +54,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "places": (),
         "organisation_places": (),
         "sends_mail": settings.SENDS_MAIL,
+        "quarantine": SimpleLazyObject(quarantine.last_known),
     }
     if actor is None:
         return shown

@@ -17,8 +17,10 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 
 from koppel.audit.models import Door
+from koppel.kit import quarantine
 from koppel.kit.callers import address_of
 from koppel.kit.parameters import UnknownParameter, without
+from koppel.kit.quarantine import CODE, SENTENCE, Quarantined
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import NotAllowed
 from koppel.organisations.operators import operator_actor
@@ -36,6 +38,7 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
+SENDS_LINK = "account_reset_password"
 SWITCHES = "own:organisations"
 """Whoever must first set up a second step for one organisation may go and work for another."""
 
@@ -87,12 +90,16 @@ class ActorMiddleware:
     ) -> HttpResponseBase | None:
         request.actor = None  # type: ignore[attr-defined]
         if is_public(view):
-            return _not_yours_to_change(request, view)
+            return _not_yours_to_change(request, view) or _no_link_by_mail(request)
         found = _who_acts(request)
         if not isinstance(found, Actor):
             return found
         request.actor = found  # type: ignore[attr-defined]
         return _refusal(request, found) or _answer(request, found, lambda: view(request, *args, **kwargs), view)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        """Of views that answer anybody: they are not called by us."""
+        return _quarantined(request) if isinstance(exception, Quarantined) else None
 
 
 def _who_acts(request: HttpRequest) -> Actor | HttpResponseBase:
@@ -167,6 +174,8 @@ def _answer(
         return _not_allowed(request, actor.organisation_id, refusal)
     except UnknownParameter as refusal:
         return _unknown(request, actor.organisation_id, refusal)
+    except Quarantined:
+        return _quarantined(request)
     except DataError as error:
         if not _is_about_nul(error):
             raise
@@ -182,6 +191,20 @@ def _unknown(request: HttpRequest, organisation_id: int, refusal: UnknownParamet
     ]
     with organisation_scope(organisation_id):
         return render(request, "web/unknown_parameter.html", {"parts": parts}, status=422)
+
+
+def _no_link_by_mail(request: HttpRequest) -> HttpResponseBase | None:
+    """In quarantine no link for another password is sent; said before anybody looks whether such a person exists."""
+    match = request.resolver_match
+    asks = request.method == "POST" and match is not None and match.view_name == SENDS_LINK
+    return _quarantined(request) if asks and quarantine.current() else None
+
+
+def _quarantined(request: HttpRequest) -> HttpResponseBase:
+    """What was asked would have left the installation; nothing of it was done."""
+    if is_api(request):
+        return JsonResponse({"error": CODE, "sentence": str(SENTENCE)}, status=503)
+    return render(request, "web/quarantined.html", {"sentence": SENTENCE}, status=503)
 
 
 def _is_about_nul(error: DataError) -> bool:

@@ -17,6 +17,7 @@ for pattern in api_urls[0]:
         outside_transaction(pattern.callback)
 
 handler400 = "koppel.web.views.bad_request"
+handler500 = "koppel.web.views.server_error"
 urlpatterns = [
     path("healthz", views.healthz),
     path("language", views.choose_language, name="language"),

@@ -7,12 +7,13 @@ from django.core.exceptions import DisallowedHost
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
+from django.template import loader
 from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import check_for_language
-from django.views import defaults
 from django.views.decorators.http import require_POST
 
+from koppel.kit import quarantine
 from koppel.kit.parameters import PAGE, TEXT
 from koppel.organisations.memberships import is_used_elsewhere
 from koppel.organisations.services import remember_language
@@ -24,16 +25,22 @@ from koppel.web.search import LETTERS_MIN, find
 
 @public
 def healthz(request: HttpRequest) -> HttpResponse:
-    """200 when the database answers: for load balancers and the supervisor."""
+    """200 when the database answers, in quarantine as well: for load balancers and the supervisor."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-    return JsonResponse({"status": "ok"})
+    return JsonResponse({"status": "ok", "quarantined": quarantine.current() is not None})
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """A page that needs neither the database nor a person."""
+    facts = {"quarantine": quarantine.last_known()}
+    return HttpResponse(loader.get_template("500.html").render(facts), status=500)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Whoever opens Koppel under an address that it does not know is told which one it is set up for."""
     if not isinstance(exception, DisallowedHost):
-        return defaults.bad_request(request, exception)
+        return render(request, "400.html", {"languages": ()}, status=400)
     host = request.META.get("HTTP_HOST", "")
     opened = f"{request.scheme}://{host}" if re.fullmatch(r"[\w.:\[\]-]{1,255}", host, re.ASCII) else ""
     facts = {"opened": opened, "public_url": settings.PUBLIC_URL, "languages": ()}

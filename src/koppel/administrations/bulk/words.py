@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from koppel.administrations.bulk.acts import Values
 from koppel.administrations.models import Status
+from koppel.kit import quarantine
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.policy import Actor
 from koppel.registers.numbers import masked
@@ -37,6 +38,7 @@ WHY: Mapping[str, str | Promise] = {
         "The register knows this number by another name. Confirm it on the page of this one."
     ),
     "number_dummy": gettext_lazy("This is a made-up number."),
+    quarantine.CODE: quarantine.SENTENCE,
     "number_empty": gettext_lazy("The number is empty."),
 }
 COLUMNS: Mapping[str, str | Promise] = {

@@ -25,6 +25,9 @@ Sie = Annotated[
     typer.Option("--sie", exists=True, help="A folder of SIE type 4 files; each becomes a company of the sandbox."),
 ]
 Companies = Annotated[int, typer.Option("--companies", min=0, help="Generated companies in the sandbox.")]
+Quarantined = Annotated[
+    bool, typer.Option("--quarantined", help="To see what a restored copy looks like: nothing leaves it.")
+]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Worker processes.")]
 
 
@@ -37,6 +40,7 @@ def demo(
     data_dir: Annotated[
         Path | None, typer.Option("--data-dir", help="Where the data stays [KOPPEL_DATA_DIR, else ./data/demo].")
     ] = None,
+    quarantined: Quarantined = False,
 ) -> None:
     """Start everything with a demo firm and a sandbox; print address and sign-ins; Ctrl-C stops it, the data stays."""
     logging.configure()
@@ -50,6 +54,7 @@ def demo(
             sandbox_arguments=sandbox_arguments(companies, sie),
             public_url=f"http://localhost:{port}",
             log_to_files=True,
+            quarantined=quarantined,
         )
     )
     try:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
+from koppel.kit import quarantine
 from koppel.kit.secrets import Secret
 from koppel.notifications.catalogue import events_of_webhooks
 from koppel.notifications.errors import NoSuchWebhook
@@ -116,18 +117,21 @@ def remove(actor: Actor, webhook_id: int) -> None:
 
 
 def send_test(actor: Actor, webhook_id: int) -> WebhookDelivery:
-    """A message of no meaning, sent within seconds; the log says what came back. Raises `Refused`."""
+    """A message of no meaning, sent within seconds; the log says what came back. Raises `Refused` and `Quarantined`."""
     one = webhook_for(actor, webhook_id)
+    quarantine.refuse()
     _refuse_switched_off(one)
     _record(actor.audit, one, "webhook.tested")
     return queue(one, TEST, test_message(one))
 
 
 def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | None = None) -> int:
-    """Send these again, under the id they had; all that failed when none is named. How many. Raises `Refused`."""
+    """Send these again, under the id they had; all that failed when none is named. How many. Raises `Refused` and
+    `Quarantined`."""
     from koppel.notifications.tasks import send_webhooks  # noqa: PLC0415 - tasks call services
 
     one = webhook_for(actor, webhook_id)
+    quarantine.refuse()
     _refuse_switched_off(one)
     own = WebhookDelivery.objects.filter(organisation_id=actor.organisation_id, webhook=one)
     chosen = Q(state=DeliveryState.FAILED) if delivery_ids is None else Q(pk__in=delivery_ids, state__in=_OVER)

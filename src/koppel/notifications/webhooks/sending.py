@@ -14,8 +14,10 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
+from koppel.kit import quarantine
 from koppel.kit.addresses import AddressGuard
 from koppel.kit.http import NOT_CONNECTED, HttpClient, NetworkFailure, origin_of
+from koppel.kit.quarantine import Quarantined
 from koppel.kit.secrets import SealBroken, Secret
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import DeliveryState, Webhook, WebhookDelivery
@@ -52,9 +54,9 @@ class Answer:
 
 
 def send_due(organisation_id: int) -> int:
-    """Send every message whose time has come. How many were accepted. Opens its own transactions."""
+    """Send every message whose time has come; in quarantine none. How many were accepted. Opens its own transactions."""
     accepted = 0
-    while claimed := _claim(organisation_id):
+    while quarantine.current() is None and (claimed := _claim(organisation_id)):
         webhook, deliveries = claimed
         try:
             answers = asyncio.run(_call(webhook, secrets_in_use(webhook), deliveries))
@@ -62,7 +64,9 @@ def send_due(organisation_id: int) -> int:
             log.error("vault_key_missing", webhook=webhook.pk, reason=str(broken))
             answers = [Answer(one.pk, None, "vault_key") for one in deliveries]
         with organisation_scope(organisation_id):
-            _settle(webhook, deliveries, answers)
+            answers = _put_back_stopped(organisation_id, answers)
+            kept = {one.delivery_id for one in answers}
+            _settle(webhook, [one for one in deliveries if one.pk in kept], answers)
         accepted += sum(one.accepted for one in answers)
     return accepted
 
@@ -92,6 +96,14 @@ def _claim(organisation_id: int) -> tuple[Webhook, list[WebhookDelivery]] | None
         return Webhook.objects.get(organisation_id=organisation_id, pk=first.webhook_id), found
 
 
+def _put_back_stopped(organisation_id: int, answers: Sequence[Answer]) -> list[Answer]:
+    """What a quarantine stopped on its way out waits as if it had not been tried. The other answers. In scope."""
+    stopped = [one.delivery_id for one in answers if one.reason == quarantine.CODE]
+    own = WebhookDelivery.objects.filter(organisation_id=organisation_id, pk__in=stopped, state=DeliveryState.CLAIMED)
+    own.update(state=DeliveryState.WAITING, attempts=F("attempts") - 1)
+    return [one for one in answers if one.delivery_id not in stopped]
+
+
 async def _call(webhook: Webhook, keys: Sequence[Secret], deliveries: Sequence[WebhookDelivery]) -> list[Answer]:
     # What is not encrypted stays within the networks that were named; what is encrypted may also go out.
     guard = AddressGuard(settings.WEBHOOK_NETWORKS, public=webhook.url.startswith("https:"))
@@ -104,6 +116,8 @@ async def _post(http: HttpClient, url: str, keys: Sequence[Secret], one: Webhook
     signed = headers(one.message_id, int(time.time()), body, keys)
     try:
         answer = await http.send("POST", url, allowed_origins=[origin_of(url)], content=body, headers=signed)
+    except Quarantined as stopped:
+        return Answer(one.pk, None, stopped.code)
     except NetworkFailure as failure:
         return Answer(one.pk, None, failure.code, milliseconds=_since(began))
     except ValueError:  # an address that is none must not keep the other webhooks from theirs
@@ -115,6 +129,8 @@ async def _post(http: HttpClient, url: str, keys: Sequence[Secret], one: Webhook
 
 
 def _settle(webhook: Webhook, deliveries: Sequence[WebhookDelivery], answers: Sequence[Answer]) -> None:
+    if not answers:
+        return
     now = timezone.now()
     # Held until this is stored, so that switching it off finds everything that waits.
     same = Webhook.objects.select_for_update(no_key=True).filter(organisation_id=webhook.organisation_id, pk=webhook.pk)

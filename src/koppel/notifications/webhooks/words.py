@@ -6,6 +6,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.http import NOT_ALLOWED, NOT_CONNECTED
+from koppel.kit.quarantine import CODE
 from koppel.notifications import catalogue
 
 STOPPED = "webhook_stopped"
@@ -22,6 +23,7 @@ REASONS = {
         "This address is not public. Whoever operates Koppel decides which networks of your own it may call."
     ),
     "switched_off": _("The webhook was switched off."),
+    CODE: _("It waited when Koppel was put into quarantine, so it was not sent."),
     "healed": _("It was over before it was told."),
     "vault_key": _("Its secret cannot be opened. Whoever operates Koppel has to put the key back."),
 }

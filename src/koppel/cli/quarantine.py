@@ -1,0 +1,64 @@
+"""`koppel quarantine`: nothing leaves this installation until it is ended. Installation-wide, so whoever has the shell may."""
+
+from typing import Annotated, Any
+
+import psycopg
+import typer
+from django.db.utils import ProgrammingError
+
+from koppel.cli.doors import AsJson, operator_at_the_shell, print_one
+from koppel.cli.errors import Refusal
+from koppel.kit import quarantine
+from koppel.notifications import quarantine as use_cases
+
+app = typer.Typer(no_args_is_help=True)
+
+NOT_MIGRATED = "The database has no table for the quarantine yet: run `koppel migrate` first, while nothing else runs."
+SendPending = Annotated[
+    bool, typer.Option("--send-pending", help="Also send mail and webhook messages that waited when it began.")
+]
+
+
+@app.command("on")
+def on(as_json: AsJson = False) -> None:
+    """No calls, no mail, no webhooks, no schedule from now on, in every process. What waits stays in its queue."""
+    began = begin()
+    print_one({**_facts(), "changed": began}, as_json=as_json)
+
+
+@app.command("off")
+def off(send_pending: SendPending = False, as_json: AsJson = False) -> None:
+    """Everything goes on. Mail and webhook messages that waited when the quarantine began are not sent, and counted here."""
+    dropped = use_cases.end(operator_at_the_shell(), sends_pending=send_pending)
+    facts = {**_facts(), "changed": dropped is not None}
+    if dropped is not None:
+        facts |= {"mails_not_sent": dropped.mails, "webhook_messages_not_sent": dropped.messages}
+    print_one(facts, as_json=as_json)
+
+
+@app.command("status")
+def status(as_json: AsJson = False) -> None:
+    """Whether it is on, since when, by whom; and what waited when it began."""
+    facts = _facts()
+    if (period := quarantine.current()) is not None:
+        pending = use_cases.pending_since_before(period.since)
+        facts |= {"mails_from_before": pending.mails, "webhook_messages_from_before": pending.messages}
+    print_one(facts, as_json=as_json)
+
+
+def begin() -> bool:
+    """Put the installation into quarantine, in the name of the account of the shell. False when it was already. Raises
+    `Refusal`."""
+    try:
+        return use_cases.begin(operator_at_the_shell())
+    except ProgrammingError as error:
+        if not isinstance(error.__cause__, psycopg.errors.UndefinedTable):
+            raise
+        raise Refusal(NOT_MIGRATED) from None
+
+
+def _facts() -> dict[str, Any]:
+    period = quarantine.current()
+    if period is None:
+        return {"quarantine": "off"}
+    return {"quarantine": "on", "since": period.since, "by": period.by}

@@ -1,0 +1,21 @@
+"""Jobs that wait for the end of a quarantine."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from procrastinate.tasks import Task
+
+from koppel.kit.quarantine import Quarantined
+
+LOOK_AGAIN_SECONDS = 20
+"""How soon after the end such a job goes on."""
+
+
+@asynccontextmanager
+async def put_back_in_quarantine(task: Task[Any, Any, Any], **arguments: Any) -> AsyncIterator[None]:
+    """A job that the quarantine stops within the block goes back to the queue, as if it had not been tried."""
+    try:
+        yield
+    except Quarantined:
+        await task.configure(schedule_in={"seconds": LOOK_AGAIN_SECONDS}).defer_async(**arguments)

@@ -1,0 +1,256 @@
+"""A backup made by the commands of docs/operations.md is put back by its commands, and nothing is missing."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from koppel.books import sql_readers
+from koppel.kit.embedded_postgres import Addresses, EmbeddedPostgres
+from koppel.kit.embedded_postgres.binaries import Binaries, find_binaries
+from koppel.kit.tenancy import organisation_scope, set_scope_sql
+from tests.books.ledger import Ledger, administration_of
+from tests.fixtures.surroundings import REPOSITORY
+from tests.web.world import World, world_of
+
+LINES, ADMINISTRATIONS = 50_000, 7
+SECRET = "a-secret-of-the-server"
+Snapshot = dict[str, Any]
+
+
+@pytest.fixture
+def firm(actor: Any, database_addresses: Addresses) -> World:
+    """A firm in the middle of its work, with the entry lines of seven administrations in as many partitions as they fall."""
+    made = world_of(actor)
+    administrations = [administration_of(made.boss, f"Cliënt {number}") for number in range(ADMINISTRATIONS)]
+    for one in administrations:
+        ledger = Ledger(one)
+        ledger.account("1000", "Kas & bank")
+        ledger.entry("1", "202601", ("1000", "250.1234", "0"), ("8000", "0", "250.1234"))
+        ledger.balance("1000", "202601", "0", "250.1234")
+    with psycopg.connect(database_addresses.superuser_url) as connection:
+        connection.execute("SET session_replication_role = replica")  # the rows have the entry that was made above
+        connection.execute(_MORE_LINES, [LINES, [one.pk for one in administrations]])
+    return made
+
+
+@pytest.fixture
+def reader(firm: World, database_addresses: Addresses) -> Iterator[str]:
+    """The role of a program that reads this firm's books by SQL."""
+    administrator = database_addresses.superuser_url
+    with organisation_scope(firm.boss.organisation_id):
+        yield sql_readers.add_reader(firm.boss, "bi", administrator_url=administrator).url.reveal()
+    with organisation_scope(firm.boss.organisation_id):
+        sql_readers.remove_reader(firm.boss, "bi", administrator_url=administrator)
+
+
+def test_the_embedded_server_is_restored_beside_the_one_it_came_from(
+    firm: World, reader: str, database_addresses: Addresses, tmp_path: Path, free_port: int
+) -> None:
+    from tests.fixtures.database import HOME
+
+    backup, restore = code_after("*The embedded server.*")
+    source = _folder(tmp_path / "source", HOME / "postgres")
+    _run(backup, source)
+    before = snapshot(database_addresses.superuser_url)
+    assert before["rows"]["books_entry_line"][0] >= LINES
+
+    server = EmbeddedPostgres(tmp_path / "data" / "postgres", durable=False)
+    target = _folder(tmp_path / "target", server.data_dir)
+    for name in ("koppel.dump", "koppel-readers.sql"):
+        (source / name).rename(target / name)
+    with server:
+        _run(restore, target)
+        with pytest.raises(psycopg.OperationalError, match="permission denied"):
+            psycopg.connect(server.addresses.app_url)  # no program of the old database goes on with the new one
+    with server:  # as `koppel up` does
+        is_the_same(snapshot(server.addresses.superuser_url), before)
+        _is_in_use(server.addresses, firm, free_port)
+        own = re.sub(r"@.*", server.addresses.app_url[server.addresses.app_url.rindex("@") :], reader)
+        with psycopg.connect(own) as connection:
+            assert connection.execute("SELECT count(*) FROM books.entry_lines").fetchone() == (
+                before["rows"]["books_entry_line"][0],
+            )
+
+
+def test_a_server_of_ones_own_is_restored_into_a_new_database(
+    firm: World, database_addresses: Addresses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: int
+) -> None:
+    programs = _debian()
+    monkeypatch.setattr("koppel.kit.embedded_postgres.server.find_binaries", lambda: programs)
+    roles, backup, restore = code_after("*A PostgreSQL of your own.*")[:3]
+    with EmbeddedPostgres(tmp_path / "postgres", durable=False) as server:
+        _fill(server.addresses, database_addresses)
+        with psycopg.connect(server.addresses.superuser_url, autocommit=True) as connection:
+            connection.execute(roles.replace("SECRET", SECRET).encode())
+            connection.execute(f"ALTER ROLE postgres PASSWORD '{SECRET}'".encode())
+        host = server.addresses.app_url.partition("@")[2].partition("/")[0]
+        before = snapshot(f"postgresql://postgres:{SECRET}@{host}/koppel")
+        assert before["rows"]["books_entry_line"][0] >= LINES
+        for commands in (backup, restore):
+            real = commands.replace("SECRET", SECRET).replace("HOST", host)
+            _run(real, tmp_path, PATH=f"{programs.directory}:{os.environ['PATH']}")
+
+        restored = Addresses(
+            f"{server.addresses.app_url}_restored",
+            f"{server.addresses.owner_url}_restored",
+            f"postgresql://postgres:{SECRET}@{host}/koppel_restored",
+        )
+        is_the_same(snapshot(restored.superuser_url), before)
+        _is_in_use(restored, firm, free_port)
+
+
+def code_after(words: str) -> list[str]:
+    """The code blocks of the manual that follow these words, up to the next heading."""
+    section = (REPOSITORY / "docs" / "operations.md").read_text().partition(words)[2].partition("\n## ")[0]
+    return re.findall(r"^```\w*\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+
+
+def snapshot(superuser_url: str) -> Snapshot:
+    """All that a restore must bring back: rows, sequences, rights, policies, and what else the database is made of."""
+    with psycopg.connect(superuser_url) as connection:
+        connection.execute("SET TIME ZONE 'UTC'")
+        tables = [name for (name,) in connection.execute(_TABLES).fetchall()]
+        sequences = [name for (name,) in connection.execute(_SEQUENCES).fetchall()]
+        found: Snapshot = {"rows": {}, "sequences": {}}
+        for name in tables:
+            question = sql.SQL("SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM {} t")
+            found["rows"][name] = connection.execute(question.format(_name(name))).fetchone()
+        for name in sequences:
+            question = sql.SQL("SELECT last_value, is_called FROM {}").format(_name(name))
+            found["sequences"][name] = connection.execute(question).fetchone()
+        for topic, question in _MADE_OF.items():
+            found[topic] = connection.execute(question.encode()).fetchall()
+    assert sum(1 for count, _sum in found["rows"].values() if count) >= 25
+    return found
+
+
+def is_the_same(restored: Snapshot, before: Snapshot) -> None:
+    for topic, was in before.items():
+        is_now = restored[topic]
+        wrong = [one for one in was if one not in is_now or (isinstance(was, dict) and is_now[one] != was[one])]
+        assert not wrong, f"{topic}: {wrong[:5]}"
+        assert len(is_now) == len(was), topic
+
+
+def _is_in_use(addresses: Addresses, firm: World, port: int) -> None:
+    """The application reads its own firm under the policies and no row without a scope; `koppel check` finds nothing wrong."""
+    with psycopg.connect(addresses.app_url) as connection:
+        connection.execute(*set_scope_sql(firm.boss.organisation_id))
+        assert connection.execute("SELECT count(*) FROM books_entry_line").fetchone() == (LINES + 2 * ADMINISTRATIONS,)
+        connection.execute(*set_scope_sql(firm.boss.organisation_id + 1000))
+        assert connection.execute("SELECT count(*) FROM books_entry_line").fetchone() == (0,)
+    with psycopg.connect(addresses.app_url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("SELECT count(*) FROM books_entry_line")
+    _koppel("check", addresses, "--port", str(port))
+
+
+def _koppel(command: str, addresses: Addresses, *arguments: str) -> None:
+    environment = {
+        **os.environ, "DATABASE_URL": addresses.app_url, "KOPPEL_OWNER_DATABASE_URL": addresses.owner_url,
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "koppel.cli", command, *arguments],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _run(commands: str, folder: Path, **environment: str) -> None:
+    """As somebody types them; the first that fails is the end."""
+    done = subprocess.run(
+        ["bash", "-eu", "-o", "pipefail", "-c", commands],
+        cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def _folder(folder: Path, postgres: Path) -> Path:
+    """Where Koppel is installed: its environment, and its data with this server."""
+    (folder / "data").mkdir(parents=True)
+    (folder / "somewhere-safe").mkdir()
+    (folder / ".venv").symlink_to(sys.prefix)
+    (folder / "data" / "postgres").symlink_to(postgres)
+    (folder / "data" / "secrets.json").write_text("{}")
+    return folder
+
+
+def _debian() -> Binaries:
+    """The system's own PostgreSQL. Under CI it must be there."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda one: int(one.parent.name))
+    if found:
+        return Binaries(found[-1], int(found[-1].parent.name))
+    message = "The system has no PostgreSQL of its own (apt-get install postgresql)."
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def _fill(target: Addresses, source: Addresses) -> None:
+    """The firm's database on an older PostgreSQL, by the programs of the newer one. It has no such setting."""
+    programs = find_binaries()
+    commands = (
+        f"{programs.program('pg_dump')} -d {source.superuser_url} | sed '/^SET transaction_timeout/d'"
+        f" | {programs.program('psql')} -q -v ON_ERROR_STOP=1 -o /dev/null -d {target.superuser_url}"
+    )
+    _run(commands, Path("/"))
+
+
+def _name(qualified: str) -> sql.Identifier:
+    return sql.Identifier(*qualified.split(".")) if "." in qualified else sql.Identifier(qualified)
+
+
+_MORE_LINES = """
+INSERT INTO books_entry_line (organisation_id, administration_id, external_id, partition, raw, content_hash, first_seen,
+                              last_changed, entry, line_number, account, debit, credit)
+SELECT own.organisation_id, own.id, 'L' || n, '202601', convert_to('{"n": ' || n || '}', 'UTF8'),
+       sha256(n::text::bytea), now(), now(), 'GL1', n + 2, '1000', n / 100.0, 0
+  FROM generate_series(1, %s) n
+  JOIN administrations_administration own ON own.id = (%s::bigint[])[1 + n %% 7]
+"""
+_OWN = "n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'"
+_TABLES = f"""
+SELECT CASE n.nspname WHEN 'public' THEN c.relname ELSE n.nspname || '.' || c.relname END
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND {_OWN} ORDER BY 1
+"""
+_SEQUENCES = f"""
+SELECT CASE n.nspname WHEN 'public' THEN c.relname ELSE n.nspname || '.' || c.relname END
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S' AND {_OWN} ORDER BY 1
+"""
+_MADE_OF = {
+    "relations": f"""
+        SELECT n.nspname, c.relname, c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity,
+               pg_get_userbyid(c.relowner), (SELECT array_agg(rights::text ORDER BY rights::text) FROM (
+                 SELECT pg_get_userbyid(grantor), pg_get_userbyid(nullif(grantee, 0)), privilege_type, is_grantable
+                   FROM aclexplode(coalesce(
+                   c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r'::"char" END, c.relowner)))) rights)
+          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {_OWN} ORDER BY 1, 2""",
+    "policies": "SELECT * FROM pg_policies ORDER BY schemaname, tablename, policyname",
+    "constraints": f"""
+        SELECT c.conrelid::regclass::text, c.conname, pg_get_constraintdef(c.oid), c.convalidated
+          FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace WHERE {_OWN} ORDER BY 1, 2, 3""",
+    "functions": f"""
+        SELECT n.nspname, p.proname, pg_get_functiondef(p.oid), pg_get_userbyid(p.proowner),
+               (SELECT array_agg(rights::text ORDER BY rights::text) FROM (
+                 SELECT pg_get_userbyid(nullif(grantee, 0)), privilege_type FROM aclexplode(
+                   coalesce(p.proacl, acldefault('f', p.proowner)))) rights)
+          FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.prokind = 'f' AND {_OWN} ORDER BY 1, 2, 3""",
+    "triggers": "SELECT tgrelid::regclass::text, pg_get_triggerdef(oid), tgenabled FROM pg_trigger WHERE NOT tgisinternal"
+    " ORDER BY 1, 2",
+    "views": f"""
+        SELECT n.nspname, c.relname, pg_get_viewdef(c.oid), c.reloptions
+          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'v' AND {_OWN} ORDER BY 1, 2""",
+    "schemas": f"""
+        SELECT n.nspname, (SELECT array_agg(rights::text ORDER BY rights::text) FROM (
+                 SELECT pg_get_userbyid(nullif(grantee, 0)), privilege_type FROM aclexplode(
+                   coalesce(n.nspacl, acldefault('n', n.nspowner)))) rights)
+          FROM pg_namespace n WHERE {_OWN} ORDER BY 1""",
+}

@@ -1,0 +1,262 @@
+"""In quarantine, what would leave the installation is refused with one sentence, by every way in, and every page says so."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.test import Client
+from django.urls import reverse
+
+from koppel.audit.models import AuditEntry
+from koppel.cli.checks import findings
+from koppel.cli.reach import mail as mail_finding
+from koppel.cli.reach import try_mail
+from koppel.connections.models import ConsentPurpose
+from koppel.kit.quarantine import Quarantined
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.models import SignInProvider, User
+from koppel.organisations.policy import Role
+from koppel.organisations.sealing import provider_place, seal
+from koppel.web.routes import routes
+from tests.fixtures.people import signed_in
+from tests.fixtures.stack import MakeConnected
+from tests.notifications.smtp import MailServer, serve
+from tests.quarantine.switch import koppel_quarantine
+from tests.web.test_permissions import Doors
+from tests.web.world import World, world_of
+
+SENTENCE = {"en": "koppel quarantine off", "nl": "heft de quarantaine op de server op"}
+NOT_PAGES = re.compile(r"/(api/v1/|healthz|language)|export|\.(csv|json)|/(rows|search|sectors)(/|$)")
+
+
+@pytest.fixture
+def world(actor: Any) -> World:
+    return world_of(actor)
+
+
+@pytest.fixture
+def quarantined(world: World) -> World:
+    """A firm in the middle of its work, in an installation that its operator has just put into quarantine."""
+    koppel_quarantine("on")
+    return world
+
+
+def provider_of(world: World) -> int:
+    """An identity provider of the firm that nobody answers for."""
+    firm = world.boss.organisation_id
+    with organisation_scope(firm):
+        return SignInProvider.objects.create(
+            organisation_id=firm, name="Inlog", issuer="http://127.0.0.1:9", client_id="koppel", is_active=True,
+            client_secret=seal(b"secret", provider_place(firm)),
+        ).pk  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["en", "nl"])
+def test_a_person_reads_why_nothing_happens_and_who_ends_it(quarantined: World, language: str) -> None:
+    one, client = quarantined.active, quarantined.client("administrator", language)
+    acts = [
+        reverse("sync:now", args=[one.pk]),
+        reverse("connections:probe", args=[one.connection_id]),
+        reverse("connections:reconnect", args=[one.connection_id]),
+        reverse("administrations:ask_register", args=[one.pk]),
+    ]
+    forms: list[tuple[str, dict[str, Any]]] = [(act, {}) for act in acts]
+    forms.append(("/connections/new/", {"connector": "visma_net"}))
+    forms.append((f"/organisation/webhooks/{quarantined.webhook_id}/act", {"act": "test"}))
+    for address, form in forms:
+        answer = client.post(address, form)
+        assert answer.status_code == 503, address
+        assert SENTENCE[language] in main_of(answer), address
+
+
+def main_of(answer: Any) -> str:
+    """The page without its banner."""
+    return re.sub(r'<p class="banner banner-warn quarantine".*?</p>', "", answer.content.decode(), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("language", ["en", "nl"])
+def test_whoever_signs_in_through_an_identity_provider_or_forgot_the_password_reads_it_too(
+    quarantined: World, language: str
+) -> None:
+    provider = provider_of(quarantined)
+    visitor = Client()
+    visitor.cookies["koppel_language"] = language
+    email = User.objects.get(pk=quarantined.boss.user_id).email
+    for answer in (
+        visitor.get(f"/sign-in/{provider}/"),
+        visitor.post("/accounts/password/reset/", {"email": email}),
+        visitor.post("/accounts/password/reset/", {"email": "nobody@example.test"}),
+    ):
+        assert answer.status_code == 503
+        assert SENTENCE[language] in main_of(answer)
+    assert mail.outbox == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/administrations/{administration}/sync", {}),
+        ("/connections/{connection}/probe", {}),
+        ("/connections/{connection}/reconnect", {}),
+        ("/onboarding/flows", {"system": "visma_net"}),
+        ("/onboarding/flows", {"connection": "{connection}"}),
+        ("/webhooks/{webhook}/test", {}),
+        ("/webhooks/{webhook}/deliveries/again", {}),
+    ],
+)
+def test_a_program_gets_a_code_and_a_sentence(quarantined: World, path: str, body: dict[str, Any]) -> None:
+    known = {
+        "administration": quarantined.active.pk, "connection": quarantined.active.connection_id,
+        "webhook": quarantined.webhook_id,
+    }  # fmt: skip
+    given = json.dumps(body).replace('"{connection}"', str(known["connection"]))
+    address = f"/api/v1{path.format(**known)}"
+    answer = quarantined.client("administrator").post(address, given, content_type="application/json")
+    assert answer.status_code == 503, answer.content
+    assert answer.json()["error"] == "quarantined"
+    assert "koppel quarantine off" in answer.json()["sentence"]
+
+
+@pytest.mark.parametrize("words", ["sync start {administration}", "connections probe {connection}",
+                                   "connections reconnect {connection}", "webhooks test {webhook}"])  # fmt: skip
+def test_a_command_ends_with_one_sentence(quarantined: World, words: str) -> None:
+    known = {
+        "administration": quarantined.active.pk, "connection": quarantined.active.connection_id,
+        "webhook": quarantined.webhook_id,
+    }  # fmt: skip
+    email = User.objects.get(pk=quarantined.boss.user_id).email
+    command = [sys.executable, "-m", "koppel.cli", *words.format(**known).split(), "--as", email]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].startswith("Koppel is in quarantine")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_sign_in_that_was_begun_before_is_finished_after(connected: MakeConnected) -> None:
+    made = connected()
+    from koppel.connections.consent import begin_consent, complete_consent, receive_answer
+
+    with organisation_scope(made.actor.organisation_id):
+        address = begin_consent(made.actor, made.app.pk, ConsentPurpose.CONNECT, "/connections/")
+    inbound = made.sandbox.sign_in(address)
+    koppel_quarantine("on")
+    made.sandbox.forget_calls()
+    attempt = receive_answer(inbound["state"], inbound)
+    assert attempt is not None
+    with pytest.raises(Quarantined):
+        complete_consent(made.actor, attempt)
+    assert made.sandbox.calls() == []
+    koppel_quarantine("off")
+    assert complete_consent(made.actor, attempt).connection_id
+
+
+@pytest.mark.parametrize("language", ["en", "nl"])
+def test_every_page_of_everybody_says_it(quarantined: World, language: str) -> None:
+    looked_at = 0
+    doors = Doors(quarantined)
+    for route in sorted(one for one in routes() if one.method == "GET" and not NOT_PAGES.search(one.path)):
+        for who in (None, *(quarantined.people[role] for role in Role.values)):
+            answer = doors.knock(who, route)
+            if not answer.headers.get("Content-Type", "").startswith("text/html") or answer.status_code in (301, 302):
+                continue
+            if "<html" in answer.text_read:
+                assert "quarantine" in answer.text_read.lower(), route.path
+                assert "koppel quarantine off" in answer.text_read, route.path
+                looked_at += 1
+    assert looked_at > 200
+    visitor = Client(raise_request_exception=False)
+    visitor.cookies["koppel_language"] = language
+    for address in ("/nowhere/", "/accounts/login/"):
+        assert "koppel quarantine off" in visitor.get(address).content.decode()
+    unreadable = quarantined.client("reader", language).get(f"/administrations/{quarantined.active.pk}/books/?q=%00")
+    assert (unreadable.status_code, "koppel quarantine off" in unreadable.content.decode()) == (400, True)
+    elsewhere = visitor.get("/accounts/login/", headers={"host": "elsewhere.example"})
+    assert (elsewhere.status_code, "koppel quarantine off" in elsewhere.content.decode()) == (400, True)
+    forged = Client(enforce_csrf_checks=True).post("/accounts/login/", {})
+    assert (forged.status_code, "koppel quarantine off" in forged.content.decode()) == (403, True)
+
+
+def test_a_page_that_fails_says_it_too(quarantined: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_args: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("koppel.web.views.overview", broken)
+    client = quarantined.client("administrator")
+    client.raise_request_exception = False
+    answer = client.get("/")
+    assert answer.status_code == 500
+    assert "koppel quarantine off" in answer.content.decode()
+
+
+def test_no_page_says_it_before_or_after(world: World) -> None:
+    client = world.client("administrator")
+    assert "quarantine" not in client.get("/").content.decode()
+    koppel_quarantine("on")
+    assert "quarantine" in client.get("/").content.decode()
+    koppel_quarantine("off")
+    assert "quarantine" not in client.get("/").content.decode()
+
+
+def test_health_stays_well_and_says_it(quarantined: World) -> None:
+    answer = Client().get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "quarantined": True})
+    koppel_quarantine("off")
+    assert Client().get("/healthz").json() == {"status": "ok", "quarantined": False}
+
+
+def test_check_says_it_and_tries_neither_mail_server_nor_public_address(
+    quarantined: World, settings: Any, monkeypatch: pytest.MonkeyPatch, free_port: int
+) -> None:
+    server = MailServer()
+    stop = serve(server)
+    monkeypatch.setenv("KOPPEL_PUBLIC_URL", f"https://127.0.0.2:{server.port}")  # a copy has the original's address
+    settings.EMAIL_BACKEND, settings.SENDS_MAIL = "koppel.kit.mail.SmtpBackend", True
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
+    server.answers = {"MAIL": [None]}
+    try:
+        found = {one.topic: one for one in findings(server.port)}
+        tried = try_mail("anna@example.test")
+    finally:
+        stop()
+    assert found["quarantine"].is_well
+    assert "koppel quarantine off" in found["quarantine"].text
+    assert "not tried" in found["mail"].text
+    assert "not tried" in found["public address"].text
+    assert not tried.is_well
+    assert "quarantine" in tried.text
+    assert server.accepted == []
+    assert "quarantine" in mail_finding().text
+
+
+def test_who_turned_it_on_and_off_stands_in_the_trail(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_USER", "olga")
+    assert koppel_quarantine("status")["quarantine"] == "off"
+    on = koppel_quarantine("on")
+    assert (on["quarantine"], on["by"], on["changed"]) == ("on", "olga", True)
+    assert koppel_quarantine("on")["changed"] is False
+    assert koppel_quarantine("off")["changed"] is True
+    assert koppel_quarantine("off")["changed"] is False
+    with organisation_scope(world.boss.organisation_id):
+        told = AuditEntry.objects.filter(act__startswith="quarantine.").order_by("pk")
+        assert [(one.act, one.actor_name, one.door) for one in told] == [
+            ("quarantine.began", "olga", "cli"),
+            ("quarantine.ended", "olga", "cli"),
+        ]
+
+
+def test_mail_becomes_no_file_either(quarantined: World, settings: Any, tmp_path: Path) -> None:
+    settings.EMAIL_BACKEND, settings.EMAIL_FILE_PATH = "koppel.kit.mail.FileBackend", str(tmp_path)
+    with pytest.raises(Quarantined):
+        mail.send_mail("Subject", "Text", None, ["anna@example.test"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bulk_work_says_why_no_sync_begins(quarantined: World) -> None:
+    client = signed_in(quarantined.boss)
+    draft = client.post("/administrations/bulk/preview", {"act": "sync", "id": [quarantined.active.pk]})
+    assert "koppel quarantine off" in main_of(client.get(draft.headers["Location"]))

@@ -1,0 +1,275 @@
+"""What is under way when the quarantine begins, and what waits for its end: nothing is lost, nothing counts as a failure."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.mail import EmailMessage
+from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
+
+from koppel.administrations.models import Administration
+from koppel.connections import vault
+from koppel.connections.runtime import as_worker
+from koppel.connections.tasks import revoke_grants
+from koppel.issues.models import Issue
+from koppel.kit.http import HttpClient
+from koppel.kit.quarantine import Quarantined
+from koppel.kit.tenancy import organisation_scope
+from koppel.kit.threads import in_django
+from koppel.notifications import delivery
+from koppel.notifications.models import Delivery, WebhookDelivery
+from koppel.notifications.tasks import keep
+from koppel.notifications.webhooks import endpoints, sending
+from koppel.notifications.webhooks.endpoints import Wanted
+from koppel.organisations.models import Invitation
+from koppel.organisations.policy import Actor
+from koppel.registers.answers import Kind, Outcome, Question
+from koppel.registers.lookups import known, request_lookups
+from koppel.sync.models import Run
+from koppel.sync.services import request_due_runs
+from tests.books.ledger import administration_of
+from tests.connections.office import imported, now_of
+from tests.fixtures.stack import MakeConnected, Sandbox, register_app, wait_until
+from tests.notifications.firm import NEWS, happens, told
+from tests.notifications.receiver import Receiver, receiving
+from tests.quarantine.switch import Programs, koppel_quarantine
+from tests.registers.asking import work
+from tests.sync.syncing import import_company
+from tests.sync.test_workers import all_active, runs_of, stand_still
+from tests.vault.grants import Given, connection_of, give
+from tests.vault.test_vault import asked, token_of, within
+
+
+@pytest.fixture
+def anna(actor: Any) -> Actor:
+    return actor("administrator", name="Anna")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def program(settings: Any) -> Iterator[Receiver]:
+    settings.WEBHOOK_NETWORKS = (ip_network("127.0.0.0/8"),)
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def given(clean_database: None, sandbox: Sandbox, actor: Any) -> Given:
+    """One consent whose access token has ended; nothing was asked yet."""
+    found = give(sandbox, connection_of(actor(), register_app(sandbox)))[0]
+    sandbox.forget_calls()
+    return found
+
+
+@pytest.fixture
+def registers(sandbox: Sandbox, settings: Any) -> Sandbox:
+    """The sandbox's registers, as the settings of this process name them."""
+    sandbox.control("registers", {"reset": True})
+    settings.REGISTER_URLS = {name: f"{sandbox.url}/registers/{name}" for name in settings.REGISTER_URLS}
+    settings.REGISTERS = list(settings.REGISTER_URLS)
+    return sandbox
+
+
+def test_a_sync_under_way_goes_back_to_the_queue_and_on_after_the_end(connected: MakeConnected, tmp_path: Path) -> None:
+    anna = connected()
+    stand_still(anna, imported(anna, 3, sync=True))
+    with Programs(tmp_path, "worker") as programs:
+        wait_until(lambda: anna.sandbox.holds(3))
+        koppel_quarantine("on")
+        wait_until(lambda: "quarantine_on" in programs.said("worker"))
+        anna.sandbox.release()
+        wait_until(lambda: [run.state for run in runs_of(anna)] == ["queued"] * 3)
+        assert {(run.reason_code, run.failures) for run in runs_of(anna)} == {("quarantined", 0)}
+        assert now_of(anna).state == "active"
+        with organisation_scope(anna.actor.organisation_id):
+            assert not Issue.objects.exists()
+        assert programs.said("worker").count("quarantine_on") == 1
+        koppel_quarantine("off")
+        wait_until(lambda: all_active(anna))
+        assert "quarantine_off" in programs.said("worker")
+
+
+def test_a_run_that_is_performed_meanwhile_asks_nothing_and_has_no_strike(connected: MakeConnected) -> None:
+    synced = import_company(connected())
+    koppel_quarantine("on")
+    synced.sandbox.forget_calls()
+    with organisation_scope(synced.actor.organisation_id):
+        Run.objects.create(
+            organisation_id=synced.actor.organisation_id, administration_id=synced.administration_id, trigger="import"
+        )
+        run_id = Run.objects.get().pk
+    run = synced.perform(run_id)
+    assert (run.state, run.failures, run.reason_code) == ("queued", 0, "quarantined")
+    assert synced.sandbox.calls() == []
+    koppel_quarantine("off")
+    assert synced.perform(run_id).state == "succeeded"
+
+
+def test_a_renewal_that_was_sent_is_stored_and_no_other_is_begun(given: Given, sandbox: Sandbox) -> None:
+    before = given.row().generation
+    sandbox.hold("/connect/token")
+
+    async def renew(made: Any) -> None:
+        renewal = asyncio.create_task(made.vault.access_token(given.organisation_id, given.grant_id))
+        await asyncio.to_thread(wait_until, sandbox.holds)
+        await in_django(lambda: koppel_quarantine("on"))
+        await asyncio.to_thread(sandbox.release)
+        await renewal
+
+    within(renew)
+    assert (given.row().generation, given.row().refresh_started_at) == (before + 1, None)
+    given.change(expires_at=timezone.now())
+    with pytest.raises(Quarantined):
+        token_of(given)
+    assert asked(sandbox) == 1
+
+
+def test_a_grant_does_not_know_that_it_was_not_renewed(given: Given, sandbox: Sandbox) -> None:
+    koppel_quarantine("on")
+    for _attempt in range(2):
+        with pytest.raises(Quarantined):
+            token_of(given)
+    row = given.row()
+    assert (row.failures, row.refresh_started_at, row.lost_at, row.connection.state) == (0, None, None, "active")
+    assert asked(sandbox) == 0
+    koppel_quarantine("off")
+    token_of(given)
+    assert asked(sandbox) == 1
+
+
+def test_a_quarantine_between_intent_and_call_takes_the_intent_back(
+    given: Given, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def not_yet() -> None:
+        await in_django(lambda: koppel_quarantine("on"))
+
+    only_here = type("Quarantine", (), {"refuse_async": staticmethod(not_yet)})
+    monkeypatch.setattr(vault, "quarantine", only_here)
+    with pytest.raises(Quarantined):
+        token_of(given)
+    row = given.row()
+    assert (row.failures, row.refresh_started_at, row.refresh_trouble) == (0, None, "")
+    assert asked(sandbox) == 0
+
+
+def test_mail_and_messages_of_before_are_not_sent_those_of_meanwhile_are(
+    anna: Actor, program: Receiver, mailoutbox: list[EmailMessage]
+) -> None:
+    with organisation_scope(anna.organisation_id):
+        endpoints.add(anna, Wanted("Tickets", program.url, (NEWS,)))
+    happens(anna, NEWS, "before", facts={"name": "before"})
+    koppel_quarantine("on")
+    happens(anna, NEWS, "meanwhile", facts={"name": "meanwhile"})
+    assert (delivery.send_due(anna.organisation_id), sending.send_due(anna.organisation_id)) == (0, 0)
+    asyncio.run(keep(0))
+    assert (mailoutbox, program.got) == ([], [])
+    assert states(anna) == ([("waiting", 0)] * 2, [("waiting", 0)] * 2)
+    assert told(anna) == ["News of before", "News of meanwhile"]
+    assert koppel_quarantine("status")["mails_from_before"] == 1
+    ended = koppel_quarantine("off")
+    assert (ended["mails_not_sent"], ended["webhook_messages_not_sent"]) == (1, 1)
+    assert (delivery.send_due(anna.organisation_id), sending.send_due(anna.organisation_id)) == (1, 1)
+    assert [one.subject for one in mailoutbox] == ["News of meanwhile"]
+    assert [one["sentence"]["en"] for one in program.messages()] == ["News of meanwhile"]
+
+
+def test_the_operator_may_have_what_waited_sent(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
+    happens(anna, NEWS, "before", facts={"name": "before"})
+    koppel_quarantine("on")
+    assert koppel_quarantine("off", "--send-pending")["mails_not_sent"] == 0
+    assert delivery.send_due(anna.organisation_id) == 1
+    assert [one.subject for one in mailoutbox] == ["News of before"]
+
+
+def test_a_quarantine_that_begins_while_they_are_sent_stops_them(
+    anna: Actor, program: Receiver, monkeypatch: pytest.MonkeyPatch, mailoutbox: list[EmailMessage]
+) -> None:
+    with organisation_scope(anna.organisation_id):
+        endpoints.add(anna, Wanted("Tickets", program.url, (NEWS,)))
+    happens(anna, NEWS, facts={"name": "x"})
+    never = type("Quarantine", (), {"current": staticmethod(lambda: None), "CODE": "quarantined"})
+    koppel_quarantine("on")
+    for module in (delivery, sending):
+        monkeypatch.setattr(module, "quarantine", never)  # as it was when they were taken from the queue
+    monkeypatch.setattr(sending, "_claim", once(sending._claim))
+    assert (delivery.send_due(anna.organisation_id), sending.send_due(anna.organisation_id)) == (0, 0)
+    assert states(anna) == ([("waiting", 0)], [("waiting", 0)])
+    assert (mailoutbox, program.got) == ([], [])
+
+
+def once(claim: Any) -> Any:
+    """What is put back would be taken again at once."""
+    rounds = [claim]
+    return lambda organisation_id: rounds.pop()(organisation_id) if rounds else None
+
+
+def states(anna: Actor) -> tuple[list[Any], list[Any]]:
+    """State and attempts of mails and of messages."""
+    with organisation_scope(anna.organisation_id):
+        return tuple(
+            list(model._default_manager.order_by("pk").values_list("state", "attempts"))
+            for model in (Delivery, WebhookDelivery)
+        )  # type: ignore[return-value]
+
+
+def test_a_look_up_stays_due_and_is_asked_after_the_end(anna: Actor, registers: Sandbox) -> None:
+    question = Question("NO", Kind.NUMBER, "923609016")
+    with organisation_scope(anna.organisation_id):
+        request_lookups(anna.organisation_id, [question])
+    koppel_quarantine("on")
+    work(anna)
+    with organisation_scope(anna.organisation_id):
+        finding = known(anna.organisation_id, [question])[question]
+    assert (finding.outcome, finding.is_waiting) == (None, True)
+    koppel_quarantine("off")
+    work(anna)
+    with organisation_scope(anna.organisation_id):
+        assert known(anna.organisation_id, [question])[question].outcome in set(Outcome)
+
+
+def test_nothing_is_scheduled_and_what_was_missed_is_caught_up(anna: Actor) -> None:
+    one = administration_of(anna, activated_at=timezone.now() - timedelta(days=30), settings={"schedule": "hourly_2"})
+    koppel_quarantine("on")
+    assert request_due_runs() == 0
+    koppel_quarantine("off")
+    assert request_due_runs() == 1
+    with organisation_scope(anna.organisation_id):
+        assert Run.objects.get().administration_id == one.pk
+        assert Administration.objects.get().pk == one.pk
+
+
+def test_a_consent_is_given_back_after_the_end(given: Given, sandbox: Sandbox) -> None:
+    given.change(lost_at=timezone.now())
+
+    async def withdraw() -> None:
+        async with HttpClient() as http, as_worker(http, size=2):
+            await revoke_grants(organisation_id=given.organisation_id, grant_ids=[given.grant_id])
+
+    koppel_quarantine("on")
+    asyncio.run(withdraw())
+    assert sandbox.calls() == []
+    job = ProcrastinateJob.objects.get(task_name="connections.revoke_grants")
+    assert (job.status, job.attempts, job.args["grant_ids"]) == ("todo", 0, [given.grant_id])
+    assert job.scheduled_at is not None
+    koppel_quarantine("off")
+    asyncio.run(withdraw())
+    assert sandbox.calls("revocation")
+
+
+def test_an_invitation_made_meanwhile_is_not_marked_as_failed(anna: Actor) -> None:
+    from koppel.organisations import invitations
+    from koppel.organisations.tasks import send_invitation
+
+    koppel_quarantine("on")
+    with organisation_scope(anna.organisation_id):
+        one = invitations.invite(anna, invitations.Wanted("ben@example.test", "Ben", anna.role))
+    context = type("Context", (), {"job": type("Job", (), {"attempts": 0})})
+    send_invitation.func(context, organisation_id=anna.organisation_id, invitation_id=one.pk, sends=1)
+    waiting = ProcrastinateJob.objects.filter(task_name="organisations.send_invitation", scheduled_at__isnull=False)
+    assert waiting.count() == 1
+    with organisation_scope(anna.organisation_id):
+        assert not Invitation.objects.get().mail_failed
