@@ -38,7 +38,7 @@ bench: built ## Measure, a JSON line per figure (ID=embedded_postgres: one of th
 
 docs: $(READY) ## Where the documentation is, and whether it names every setting, permission and command
 	@ls -1 README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs/*.md docs/decisions/*.md bench/README.md
-	@.venv/bin/python -m pytest tests/house/test_docs.py
+	@.venv/bin/python -m pytest tests/architecture/test_docs.py
 
 wheel: built ## A wheel in dist/ with compiled texts and collected static files in it
 	@.venv/bin/python -m hatchling build -t wheel

@@ -90,8 +90,8 @@ def _surround(home: Path, addresses: Any) -> None:
 def _firm(count: int) -> Any:
     from koppel.kit.tenancy import installation_scope
     from koppel.organisations.models import Membership, Organisation, User
-    from koppel.organisations.policy import Actor, Role
-    from tests.administrations.firm import firm_of
+    from koppel.organisations.roles import Actor, Role
+    from tests.administrations.factories import firm_of
 
     with installation_scope("bench"):
         organisation = Organisation.objects.create(name="Kantoor Groot")

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
-from koppel.kit.unfinished import token_stop_seconds
+from koppel.kit.unfinished_calls import token_stop_seconds
 from koppel.web.built import COLLECTED
 
 T = TypeVar("T")
@@ -103,7 +103,7 @@ INSTALLED_APPS = [
     "koppel.issues",
     "koppel.notifications",
     "koppel.connections",
-    "koppel.registers",
+    "koppel.company_registers",
     "koppel.administrations",
     "koppel.books",
     "koppel.sync",
@@ -117,20 +117,20 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "koppel.web.bearer.BearerMiddleware",
+    "koppel.web.auth.api_authentication.BearerMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "koppel.web.middleware.LanguageMiddleware",
+    "koppel.web.auth.middleware.LanguageMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "koppel.web.middleware.ContentSecurityPolicyMiddleware",
-    "koppel.web.known_browsers.KnownBrowserMiddleware",
+    "koppel.web.auth.middleware.ContentSecurityPolicyMiddleware",
+    "koppel.web.auth.login_throttling.KnownBrowserMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "koppel.web.middleware.ActorMiddleware",
+    "koppel.web.auth.middleware.ActorMiddleware",
 ]
 
-ROOT_URLCONF = "koppel.web.urls"
+ROOT_URLCONF = "koppel.urls"
 WSGI_APPLICATION = "koppel.web.wsgi.application"
 TEMPLATES = [
     {
@@ -159,11 +159,11 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
-ACCOUNT_ADAPTER = "koppel.web.sign_in.AccountAdapter"
+ACCOUNT_ADAPTER = "koppel.web.auth.allauth_adapters.AccountAdapter"
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # the mail would invite strangers to sign up
 ACCOUNT_LOGOUT_ON_GET = False
-MFA_ADAPTER = "koppel.web.sign_in.SecondStepAdapter"
+MFA_ADAPTER = "koppel.web.auth.allauth_adapters.SecondStepAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_ALLOW_UNVERIFIED_EMAIL = True

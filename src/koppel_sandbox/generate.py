@@ -10,7 +10,7 @@ from decimal import Decimal
 from koppel_sandbox import numbers
 from koppel_sandbox.company import Company
 from koppel_sandbox.ledger import ZERO, Account, Books, Contact, Entry, Line, Period, period_of
-from koppel_sandbox.words import CHART, COUNTRIES, DEPARTMENTS, Country
+from koppel_sandbox.locale_data import CHART, COUNTRIES, DEPARTMENTS, Country
 
 LINES_MIN = 200
 TENANTS = uuid.UUID("6f1d2f0e-6a0b-4f3e-9d59-5a0d2f3c1b7a")

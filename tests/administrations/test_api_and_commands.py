@@ -13,8 +13,8 @@ from koppel.administrations.models import Administration, BulkOperation
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
-from koppel.organisations.policy import Actor
-from tests.administrations.firm import Firm, firm_of
+from koppel.organisations.roles import Actor
+from tests.administrations.factories import Firm, firm_of
 from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of
 

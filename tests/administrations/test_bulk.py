@@ -10,9 +10,9 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from koppel.administrations.asked import asked_of_text
-from koppel.administrations.bulk import operations, spreadsheet
+from koppel.administrations.bulk import csv_import, operations
 from koppel.administrations.bulk.operations import AT_ONCE_MAX, CHUNK_ITEMS, Selection
+from koppel.administrations.list.query import asked_of_text
 from koppel.administrations.models import Administration, Assignment, BulkItem, BulkOperation, Favourite
 from koppel.administrations.tasks import carry_on_bulk
 from koppel.administrations.views import bulk as views
@@ -23,11 +23,11 @@ from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import NotAllowed, Refused
 from koppel.organisations.models import Division, Membership, Organisation, User
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
 from koppel.sync.models import Run
-from tests.administrations.firm import Firm, firm_of
+from tests.administrations.factories import Firm, firm_of
 from tests.administrations.test_list import browser_of
-from tests.books.ledger import administration_of
+from tests.books.factories import administration_of
 
 
 @pytest.fixture
@@ -464,7 +464,7 @@ def test_reading_a_csv_asks_the_database_no_more_for_many_lines_than_for_few(fir
     def queries(count: int) -> int:
         lines = "".join(f"{one};Noord;Standard;{mail}\n" for one in firm.ids[:count])
         with organisation_scope(firm.boss.organisation_id), CaptureQueriesContext(connection) as asked:
-            assert len(spreadsheet.read(firm.boss, "id;division;template;add\n" + lines).each) == count
+            assert len(csv_import.read(firm.boss, "id;division;template;add\n" + lines).each) == count
         return len(asked)
 
     assert queries(20) == queries(2)

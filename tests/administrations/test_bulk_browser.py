@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 from koppel.administrations.models import Administration, BulkItem, BulkOperation
 from koppel.administrations.tasks import carry_on_bulk
 from koppel.kit.tenancy import organisation_scope
-from tests.administrations.firm import Firm, firm_of
+from tests.administrations.factories import Firm, firm_of
 from tests.web.browsing import address, browser, listen, look, opened, sign_in
 
 __all__ = ["address", "browser"]

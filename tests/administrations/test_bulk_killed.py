@@ -13,7 +13,7 @@ from koppel.administrations.models import Assignment, BulkItem, BulkOperation
 from koppel.audit.models import AuditEntry
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
-from tests.administrations.firm import firm_of
+from tests.administrations.factories import firm_of
 from tests.administrations.test_bulk import colleague
 from tests.fixtures.stack import run_worker, wait_until
 

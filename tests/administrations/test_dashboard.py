@@ -12,10 +12,10 @@ from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.models import Change, Run
-from tests.administrations.firm import firm_of, name_of
+from tests.administrations.factories import firm_of, name_of
 from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of
-from tests.books.ledger import administration_of
+from tests.books.factories import administration_of
 
 LINKED = re.compile(r'<a href="(/administrations/\?[^"]+)">([\d,]+)(?:<|$)')
 

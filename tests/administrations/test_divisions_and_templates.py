@@ -4,18 +4,18 @@ from typing import Any
 
 import pytest
 
+from koppel.administrations.effective_settings import RESOURCES, Source, in_force
 from koppel.administrations.models import Administration
-from koppel.administrations.settings import RESOURCES, Source, in_force
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations import divisions, templates_of_settings
 from koppel.organisations.errors import NotAllowed, Refused
+from koppel.organisations.groups import divisions, settings_templates
 from koppel.organisations.models import Division, Organisation, Template
-from tests.administrations.firm import firm_of
+from tests.administrations.factories import firm_of
 from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of, names
-from tests.books.ledger import administration_of
-from tests.fixtures.confirming import post_and_confirm
+from tests.books.factories import administration_of
+from tests.fixtures.confirmation import post_and_confirm
 
 
 def test_a_division_is_made_filled_renamed_and_gives_sight(actor: Any) -> None:
@@ -116,9 +116,9 @@ def test_what_the_organisation_switched_off_stays_off_below_it(actor: Any) -> No
         assert one
         now = in_force(one)
         assert (now.resources, now.schedule, now.capped) == (("accounts",), "off", {"resources", "schedule"})
-        none = templates_of_settings.preview(boss, firm.templates[0], {"resources": ["accounts", "journals"]})
+        none = settings_templates.preview(boss, firm.templates[0], {"resources": ["accounts", "journals"]})
         assert none.changed == 0, "what is capped above changes nothing"
-        some = templates_of_settings.preview(boss, firm.templates[0], {"resources": ["accounts", "entries"]})
+        some = settings_templates.preview(boss, firm.templates[0], {"resources": ["accounts", "entries"]})
         assert (some.changed, some.total) == (6, 6)
     page = browser_of(boss).get(f"/administrations/{one.pk}/settings/").content.decode()
     assert page.count("switched off by the organisation") == 2
@@ -173,7 +173,7 @@ def test_merging_templates_gives_the_other_one(actor: Any) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "module", "name", "values"),
-    [(Division, divisions, "save_division", ()), (Template, templates_of_settings, "save_template", ({},))],
+    [(Division, divisions, "save_division", ()), (Template, settings_templates, "save_template", ({},))],
 )
 def test_who_makes_one_gets_that_one_and_not_a_colleagues_of_the_same_moment(
     actor: Any, monkeypatch: Any, kind: Any, module: Any, name: str, values: tuple[Any, ...]

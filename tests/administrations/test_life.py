@@ -9,7 +9,7 @@ from django.db import connection
 from django.utils import timezone
 from psycopg import sql
 
-from koppel.administrations import life
+from koppel.administrations.lifecycle import lifecycle
 from koppel.administrations.models import Administration, Favourite
 from koppel.administrations.tasks import erase, keep_dates
 from koppel.audit.models import AuditEntry
@@ -18,16 +18,16 @@ from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.happenings import announce
+from koppel.notifications.events.services import announce
 from koppel.notifications.models import Happening, Notice, WebhookDelivery
 from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.endpoints import Wanted
 from koppel.organisations.errors import Refused
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
 from koppel.sync.models import Change, Checkpoint, Run, RunResource
 from tests.administrations.test_list import browser_of, names
-from tests.books.ledger import Ledger, administration_of, assign
-from tests.fixtures.at_once import at_the_same_moment
+from tests.books.factories import Ledger, administration_of, assign
+from tests.fixtures.concurrency import at_the_same_moment
 
 NOT_ERASED = {"audit_entry"}
 """Keeps that something happened, by number only."""
@@ -100,7 +100,7 @@ def test_an_import_that_waits_is_cancelled(actor: Any) -> None:
     one = administration_of(boss, status="queued")
     assert "Cancel the import" in browser_of(boss).get(f"/administrations/{one.pk}/ending/").content.decode()
     with organisation_scope(boss.organisation_id):
-        life.withdraw(boss, one.pk)
+        lifecycle.withdraw(boss, one.pk)
         assert AuditEntry.objects.filter(act="administration.import_cancelled", subject_name="").count() == 1
     assert names(boss, "") == []
 
@@ -181,11 +181,11 @@ def test_a_client_that_came_back_is_not_erased(actor: Any) -> None:
     one = administration_of(boss)
     today = timezone.localdate()
     with organisation_scope(boss.organisation_id):
-        life.client_left(boss, one.pk, left_on=today, erase_on=today + timedelta(days=1))
+        lifecycle.client_left(boss, one.pk, left_on=today, erase_on=today + timedelta(days=1))
     browser_of(boss).post(f"/administrations/{one.pk}/stays")
     with organisation_scope(boss.organisation_id):
         assert Administration.objects.get(pk=one.pk).erase_on is None
-        assert life.due_today().to_erase == []
+        assert lifecycle.due_today().to_erase == []
 
 
 def test_a_planned_deactivation_happens_on_its_day(actor: Any) -> None:
@@ -208,7 +208,7 @@ def test_a_fault_at_one_firm_leaves_the_planned_deactivations_of_the_next_alone(
         if organisation_id == first.organisation_id:
             raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(life, "_stops", [*life._stops, breaks])
+    monkeypatch.setattr(lifecycle, "_stops", [*lifecycle._stops, breaks])
     keep_dates(0)
     with organisation_scope(second.organisation_id):
         assert Administration.objects.get(pk=ones[1].pk).status == "deactivated"
@@ -220,7 +220,7 @@ def test_two_that_are_said_to_continue_each_other_at_the_same_moment_make_no_cir
     boss = actor("administrator")
     one, other = administration_of(boss, "Een B.V."), administration_of(boss, "Twee B.V.")
     outcome = at_the_same_moment(
-        boss, lambda: life.follow(boss, one.pk, other.pk), lambda: life.follow(boss, other.pk, one.pk)
+        boss, lambda: lifecycle.follow(boss, one.pk, other.pk), lambda: lifecycle.follow(boss, other.pk, one.pk)
     )
     assert isinstance(outcome, Refused)
 
@@ -237,4 +237,4 @@ def test_the_same_number_twice_warns_until_one_continues_the_other(actor: Any) -
     assert "Oud B.V." in page
     assert "Nieuw B.V." in browser.get(f"/administrations/{old.pk}/").content.decode()
     with organisation_scope(boss.organisation_id), pytest.raises(Refused):
-        life.follow(boss, old.pk, new.pk)
+        lifecycle.follow(boss, old.pk, new.pk)

@@ -8,18 +8,18 @@ import pytest
 from django.test import Client
 from openpyxl import load_workbook
 
-from koppel.administrations.asked import asked_of_text
-from koppel.administrations.columns import COLUMNS
-from koppel.administrations.listing import PAGE_SIZE, matching, page_of, search
+from koppel.administrations.list.columns import COLUMNS
+from koppel.administrations.list.query import asked_of_text
+from koppel.administrations.list.queryset import PAGE_SIZE, matching, page_of, search
 from koppel.administrations.models import Administration, SavedView
 from koppel.audit.models import AuditEntry
 from koppel.issues.services import raise_issue
-from koppel.kit.parameters import UnknownParameter
 from koppel.kit.tenancy import organisation_scope
+from koppel.kit.web.parameters import UnknownParameter
 from koppel.organisations.models import Organisation
-from koppel.organisations.policy import Actor
-from tests.administrations.firm import Firm, firm_of
-from tests.books.ledger import administration_of
+from koppel.organisations.roles import Actor
+from tests.administrations.factories import Firm, firm_of
+from tests.books.factories import administration_of
 from tests.fixtures.people import signed_in
 
 

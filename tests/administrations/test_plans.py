@@ -4,17 +4,17 @@ from typing import Any
 
 import psycopg
 
-from bench.L1 import addresses
-from koppel.administrations.asked import asked_of_text
-from koppel.administrations.listing import page_of
+from bench.L1_administration_list import addresses
+from koppel.administrations.list.query import asked_of_text
+from koppel.administrations.list.queryset import page_of
 from koppel.administrations.queries import choices
 from koppel.connections.models import Connection
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.queries import page_of as notices_of
-from koppel.organisations.policy import Actor
-from koppel.web.overview import overview
-from tests.administrations.firm import firm_of
+from koppel.notifications.inbox.queries import page_of as notices_of
+from koppel.organisations.roles import Actor
+from koppel.web.dashboard import overview
+from tests.administrations.factories import firm_of
 from tests.administrations.test_bulk import colleague
 from tests.fixtures.plans import tables_read_whole
 

@@ -5,20 +5,20 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from koppel.administrations import access
-from koppel.administrations.asked import asked_of_text
+from koppel.administrations import restriction
 from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import Selection
+from koppel.administrations.list.query import asked_of_text
 from koppel.administrations.models import Administration, Assignment, BulkItem
 from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, DivisionMember, Membership, Template
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
 from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of, content, names
-from tests.books.ledger import Ledger, administration_of, assign
+from tests.books.factories import Ledger, administration_of, assign
 from tests.fixtures.forms import form_of
 
 SECRET = "Familie Van Zorgen B.V."
@@ -73,7 +73,7 @@ def test_an_administrator_sees_that_it_exists_but_not_what_it_is(people: dict[st
     boss, named = people["administrator"], people["reader"]
     one = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
-        access.set_access(boss, one.pk, restricted=True, membership_ids=[named.membership_id])
+        restriction.set_access(boss, one.pk, restricted=True, membership_ids=[named.membership_id])
     text = browser_of(boss).get("/administrations/?all=1").content.decode()
     assert "1 restricted administration is not shown" in text
     page = browser_of(boss).get("/administrations/restricted/").content.decode()
@@ -90,8 +90,8 @@ def test_somebody_must_stay_named_and_bulk_work_heeds_it(people: dict[str, Actor
     one = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
         with pytest.raises(Refused):
-            access.set_access(boss, one.pk, restricted=True, membership_ids=[])
-        access.set_access(boss, one.pk, restricted=True, membership_ids=[boss.membership_id])
+            restriction.set_access(boss, one.pk, restricted=True, membership_ids=[])
+        restriction.set_access(boss, one.pk, restricted=True, membership_ids=[boss.membership_id])
         draft = operations.preview(boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[one.pk]))
         assert BulkItem.objects.get(operation=draft).why == "last_named"
         with pytest.raises(Refused, match="Tick at least one"):
@@ -102,9 +102,9 @@ def test_whose_people_have_all_left_is_rescued_by_an_administrator_and_only_then
     boss, named = people["administrator"], people["user"]
     one = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
-        access.set_access(boss, one.pk, restricted=True, membership_ids=[named.membership_id])
+        restriction.set_access(boss, one.pk, restricted=True, membership_ids=[named.membership_id])
         with pytest.raises(Refused):
-            access.rescue(boss, one.pk, boss.membership_id)
+            restriction.rescue(boss, one.pk, boss.membership_id)
         Membership.objects.filter(pk=named.membership_id).update(is_active=False)
     browser_of(boss).post(f"/administrations/restricted/{one.pk}", {"member": boss.membership_id})
     assert names(boss, "") == [SECRET]
@@ -114,7 +114,7 @@ def test_opening_it_again_gives_it_back_to_all_who_may(people: dict[str, Actor])
     boss = people["administrator"]
     one = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
-        access.set_access(boss, one.pk, restricted=True, membership_ids=[boss.membership_id])
+        restriction.set_access(boss, one.pk, restricted=True, membership_ids=[boss.membership_id])
     assert names(people["team_leader"], "") == []
     form = {"access": "open", "people": [boss.membership_id], "client_number": "K1"}
     browser_of(boss).post(f"/administrations/{one.pk}/edit/", form)
@@ -148,7 +148,7 @@ def test_bulk_work_of_another_over_rest_shows_nothing_of_what_is_restricted(peop
     for each in (one, other):
         assign(named, each)
     with organisation_scope(boss.organisation_id):
-        access.set_access(named, one.pk, restricted=True, membership_ids=[named.membership_id])
+        restriction.set_access(named, one.pk, restricted=True, membership_ids=[named.membership_id])
         asked = {"number": "69599084", "client_number": "K-SECRET", "add": [people["user"].membership_id]}
         draft = operations.preview(named, "change", asked, Selection(ids=[one.pk, other.pk]))
         operations.start(named, draft.pk)
@@ -167,13 +167,13 @@ def test_who_stays_named_is_somebody_who_may_sign_in(people: dict[str, Actor]) -
     one = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
         both = [boss.membership_id, gone.membership_id]
-        access.set_access(boss, one.pk, restricted=True, membership_ids=both)
+        restriction.set_access(boss, one.pk, restricted=True, membership_ids=both)
         Membership.objects.filter(pk=gone.membership_id).update(is_active=False)
         draft = operations.preview(boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[one.pk]))
         assert BulkItem.objects.get(operation=draft).why == "last_named"
         Assignment.objects.filter(membership_id=boss.membership_id).delete()
         with pytest.raises(Refused):
-            access.rescue(boss, one.pk, gone.membership_id)
+            restriction.rescue(boss, one.pk, gone.membership_id)
 
 
 def test_undoing_leaves_somebody_named_and_lets_nobody_look_in(people: dict[str, Actor]) -> None:
@@ -185,7 +185,7 @@ def test_undoing_leaves_somebody_named_and_lets_nobody_look_in(people: dict[str,
         asked = {"add": [boss.membership_id], "remove": [other.membership_id]}
         draft = operations.preview(boss, "change", asked, Selection(ids=[one.pk]))
         operations.start(boss, draft.pk)
-        access.set_access(boss, one.pk, restricted=True, membership_ids=[boss.membership_id])
+        restriction.set_access(boss, one.pk, restricted=True, membership_ids=[boss.membership_id])
         operations.undo(boss, draft.pk)
         item = BulkItem.objects.get(operation=draft)
         assert (item.state, item.why) == ("kept", "changed_since")
@@ -198,7 +198,7 @@ def test_a_page_from_before_it_was_restricted_does_not_open_it(people: dict[str,
     one = administration_of(boss, SECRET)
     page = browser_of(boss).get(f"/administrations/{one.pk}/edit/").content.decode()
     with organisation_scope(boss.organisation_id):
-        access.set_access(boss, one.pk, restricted=True, membership_ids=[boss.membership_id])
+        restriction.set_access(boss, one.pk, restricted=True, membership_ids=[boss.membership_id])
     form = {**form_of(page), "client_number": "K1"}
     browser_of(boss).post(f"/administrations/{one.pk}/edit/", form)
     with organisation_scope(boss.organisation_id):
@@ -232,7 +232,7 @@ def test_when_something_it_names_is_gone_nothing_of_the_page_is_saved(people: di
         division = Division.objects.create(
             organisation_id=boss.organisation_id, name="Zuid", archived_at=timezone.now()
         )
-        access.set_access(boss, one.pk, restricted=True, membership_ids=[boss.membership_id])
+        restriction.set_access(boss, one.pk, restricted=True, membership_ids=[boss.membership_id])
     form = {"access": "restricted", "people": [boss.membership_id, named.membership_id], "division": division.pk}
     answer = browser_of(boss).post(f"/administrations/{one.pk}/edit/", form)
     assert "Nothing was changed." in answer.content.decode()

@@ -7,11 +7,11 @@ from django.utils import timezone
 
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
+from koppel.company_registers.models import Lookup
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.policy import Actor
-from koppel.registers.models import Lookup
+from koppel.organisations.roles import Actor
 from tests.administrations.test_list import browser_of
-from tests.books.ledger import administration_of
+from tests.books.factories import administration_of
 
 NUMBER = "922518440"
 

@@ -5,18 +5,18 @@ from typing import Any
 import pytest
 
 from koppel.administrations import services
+from koppel.administrations.effective_settings import Source, in_force, problems_with
 from koppel.administrations.errors import NotThere
 from koppel.administrations.models import Administration, Assignment, Status
 from koppel.administrations.scope import visible_to
 from koppel.administrations.services import NewAdministration
-from koppel.administrations.settings import Source, in_force, problems_with
 from koppel.audit.models import AuditEntry
 from koppel.connections.models import RemoteCompany
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import NotAllowed
 from koppel.organisations.models import Division, DivisionMember, Organisation, Template
-from koppel.organisations.policy import Actor
-from tests.books.ledger import administration_of
+from koppel.organisations.roles import Actor
+from tests.books.factories import administration_of
 
 
 def colleague(actor: Any, boss: Actor, role: str) -> Actor:

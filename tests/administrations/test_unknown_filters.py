@@ -11,10 +11,10 @@ from koppel.administrations.commands import app
 from koppel.administrations.models import Administration, BulkOperation, Favourite, SavedView, Status
 from koppel.connections.models import Connection, ConnectionState
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations import divisions
+from koppel.organisations.groups import divisions
 from koppel.organisations.models import Division, User
-from koppel.organisations.policy import Actor
-from tests.administrations.firm import Firm, firm_of
+from koppel.organisations.roles import Actor
+from tests.administrations.factories import Firm, firm_of
 from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of
 

@@ -14,8 +14,8 @@ from schemathesis import checks
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations import tokens
-from tests.web.world import World, world_of
+from koppel.organisations.access import api_tokens
+from tests.web.factories import World, world_of
 
 CALLS_PER_OPERATION = 20
 CHECKS = [checks.not_a_server_error, response_schema_conformance, content_type_conformance]
@@ -34,7 +34,7 @@ def program(actor: Any, settings: Any) -> Program:
     settings.API_REQUESTS_PER_MINUTE = 1_000_000
     world: World = world_of(actor)
     with organisation_scope(world.boss.organisation_id):
-        _token, secret = tokens.make_token(world.boss, name="schemathesis", days=30, role=None, read_only=False)
+        _token, secret = api_tokens.make_token(world.boss, name="schemathesis", days=30, role=None, read_only=False)
     headers = {"Authorization": f"Bearer {secret.reveal()}"}
     schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", WSGIHandler(), headers=headers)
     return Program(schema, headers)

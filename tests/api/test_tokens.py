@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations import tokens
+from koppel.organisations.access import api_tokens
 from koppel.organisations.models import ApiToken, Membership, User
-from koppel.organisations.policy import Actor, Role
+from koppel.organisations.roles import Actor, Role
 
 ME = "/api/v1/me"
 
@@ -18,7 +18,7 @@ ME = "/api/v1/me"
 def token_of(actor: Actor, **wanted: Any) -> str:
     with organisation_scope(actor.organisation_id):
         asked: dict[str, Any] = {"name": "Reports", "days": 30, "role": None, "read_only": True, **wanted}
-        return tokens.make_token(actor, **asked)[1].reveal()
+        return api_tokens.make_token(actor, **asked)[1].reveal()
 
 
 def call(text: str, path: str = ME, method: str = "GET") -> Any:
@@ -126,15 +126,15 @@ def test_somebody_elses_token_is_revoked_by_who_manages_people_only(actor: Any) 
     assert client.post(f"/account/tokens/{token_id}/revoke").status_code == 403
     assert call(text).status_code == 200
     with organisation_scope(boss.organisation_id):
-        tokens.revoke_token(boss, token_id)
+        api_tokens.revoke_token(boss, token_id)
     assert call(text).status_code == 401
 
 
 def test_the_trail_names_token_person_address_and_door(actor: Any) -> None:
     boss = actor("administrator", name="Anna")
-    acting = tokens.actor_of_token(token_of(boss, name="Nightly"), "203.0.113.7")
+    acting = api_tokens.actor_of_token(token_of(boss, name="Nightly"), "203.0.113.7")
     with organisation_scope(boss.organisation_id):
-        tokens.revoke_token(acting, ApiToken.objects.get().pk)
+        api_tokens.revoke_token(acting, ApiToken.objects.get().pk)
         entry = AuditEntry.objects.latest("pk")
     assert (entry.actor_kind, entry.actor_id, entry.actor_name) == ("token", boss.user_id, "Anna (Nightly)")
     assert (entry.from_address, entry.door, entry.act) == ("203.0.113.7", "api", "token.revoked")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.web.world import IMPORT, World, world_of
+from tests.web.factories import IMPORT, World, world_of
 
 BODIES: dict[str, Any] = {
     "PUT /api/v1/notices/preferences": [{"event": "sync_failing", "channel": "mail", "scope": "mine", "colour": "red"}],

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.books.ledger import Ledger, administration_of, assign
+from tests.books.factories import Ledger, administration_of, assign
 from tests.fixtures.people import signed_in
 
 

@@ -9,16 +9,16 @@ import psycopg
 import pytest
 from django.utils import timezone
 
-from koppel.administrations import access
+from koppel.administrations import restriction
 from koppel.audit.models import ActorKind, AuditEntry, Door
 from koppel.audit.services import AuditActor, record
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations import tasks
 from koppel.organisations.models import Division, Organisation
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
 from koppel.organisations.services import save_division
-from tests.books.ledger import administration_of
+from tests.books.factories import administration_of
 from tests.fixtures.people import signed_in
 
 PAGE = "/organisation/activity/"
@@ -134,7 +134,7 @@ def test_what_is_restricted_is_not_read_from_the_trail_either(boss: Actor, actor
             details={"administrations": [secret.pk, other.pk], "after": values},
         )  # fmt: skip
         record(firm.pk, boss.audit, "connection.released", details={"companies": [secret.name, other.name]})
-        access.set_access(boss, secret.pk, restricted=True, membership_ids=[named.membership_id])
+        restriction.set_access(boss, secret.pk, restricted=True, membership_ids=[named.membership_id])
 
     def read(person: Actor, query: str) -> str:
         answer = signed_in(person).get(f"{PAGE}?{query}")

@@ -13,20 +13,21 @@ import pytest
 from django.test import Client
 from typer.testing import CliRunner
 
-from koppel.administrations import access, life
+from koppel.administrations import restriction
+from koppel.administrations.audit_log.commands import app as activity_commands
 from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import Selection
+from koppel.administrations.lifecycle import lifecycle
 from koppel.administrations.models import Administration, Assignment
 from koppel.administrations.services import unassign
-from koppel.administrations.trail.commands import app as activity_commands
 from koppel.audit.models import AuditEntry
 from koppel.audit.services import record
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications import preferences
-from koppel.organisations import divisions, templates_of_settings
+from koppel.notifications.audience import preferences
+from koppel.organisations.groups import divisions, settings_templates
 from koppel.organisations.models import Division, DivisionMember, Membership, Organisation, Template, User
-from koppel.organisations.policy import Actor
-from tests.books.ledger import administration_of
+from koppel.organisations.roles import Actor
+from tests.books.factories import administration_of
 from tests.fixtures.people import signed_in
 
 ACTIVITY = "/organisation/activity/"
@@ -171,10 +172,10 @@ def test_what_the_product_itself_records_is_named(firm: CollidingFirm) -> None:
     with organisation_scope(boss.organisation_id):
         divisions.set_people(boss, firm.other_division, [same])
         divisions.merge(boss, firm.other_division, same)
-        templates_of_settings.merge(boss, firm.other_template, same)
-        life.follow(boss, firm.other_administration, same)
+        settings_templates.merge(boss, firm.other_template, same)
+        lifecycle.follow(boss, firm.other_administration, same)
         preferences.arrange(boss, digest=False, stand_in=same, away_until=None)
-        access.set_access(boss, same, restricted=True, membership_ids=[same, boss.membership_id])
+        restriction.set_access(boss, same, restricted=True, membership_ids=[same, boss.membership_id])
         unassign(boss, same, same)
     read = firm.activity()
     for expected in (
@@ -216,7 +217,7 @@ def test_a_restricted_administration_stays_hidden_and_hides_no_person_of_its_num
             firm.boss, "change", {"add": [firm.id]}, Selection(ids=[firm.other_administration, firm.id])
         )
         operations.start(firm.boss, operation.pk)
-        access.set_access(firm.boss, firm.id, restricted=True, membership_ids=[firm.id])
+        restriction.set_access(firm.boss, firm.id, restricted=True, membership_ids=[firm.id])
     read = firm.activity()
     assert "Jansma" not in read
     assert "Oud & Zonen – → People: Lars Leider added" in read

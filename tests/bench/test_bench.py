@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as bench
-from tests.fixtures.surroundings import REPOSITORY
+from tests.fixtures.environment import REPOSITORY
 
 
 def test_an_unknown_name_is_answered_with_those_that_exist(capsys: pytest.CaptureFixture[str]) -> None:

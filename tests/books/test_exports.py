@@ -18,8 +18,8 @@ from django.test import Client
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Organisation, User
-from koppel.organisations.policy import Actor
-from tests.books.ledger import Ledger, administration_of, assign
+from koppel.organisations.roles import Actor
+from tests.books.factories import Ledger, administration_of, assign
 from tests.fixtures.people import signed_in
 
 
@@ -127,6 +127,6 @@ def test_a_command_that_cannot_work_says_one_sentence(
 def test_a_table_that_is_too_long_for_excel_is_said_and_not_cut_off(
     anna: Actor, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    monkeypatch.setattr("koppel.kit.table_files.EXCEL_ROWS_MAX", 0)
+    monkeypatch.setattr("koppel.kit.tabular_export.EXCEL_ROWS_MAX", 0)
     answer = signed_in(anna).get(f"/administrations/{ledger.administration.pk}/books/{path}?format=xlsx", follow=True)
     assert "An Excel sheet is too small" in answer.content.decode()

@@ -10,9 +10,9 @@ from koppel.connector.registry import connectors
 from koppel.issues.services import raise_issue
 from koppel.kit.periods import written
 from koppel.kit.tenancy import organisation_scope
-from tests.books.ledger import Ledger, administration_of
+from tests.books.factories import Ledger, administration_of
 from tests.fixtures.people import signed_in
-from tests.web.world import changed_run
+from tests.web.factories import changed_run
 
 BARE = re.compile(r">[^<]*\b20\d{4}\b")
 """Six digits of a period, in what a person reads."""

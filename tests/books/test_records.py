@@ -10,10 +10,10 @@ from django.test import Client
 from koppel.books.models import TABLES, Account
 from koppel.kit.clock import now
 from koppel.kit.tenancy import organisation_scope
-from tests.books.ledger import Ledger, administration_of
+from tests.books.factories import Ledger, administration_of
 from tests.fixtures.people import signed_in
 from tests.fixtures.stack import MakeConnected
-from tests.sync.syncing import import_company
+from tests.sync.factories import import_company
 
 
 def read(client: Client, root: str, **asked: Any) -> tuple[dict[str, dict[str, Any]], str]:

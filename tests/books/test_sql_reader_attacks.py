@@ -15,13 +15,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from koppel.books import sql_readers
 from koppel.books.errors import ReaderRefused
+from koppel.books.sql_access import readers
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
-from koppel.organisations.policy import Actor
-from tests.books.ledger import Ledger, administration_of
+from koppel.organisations.roles import Actor
+from tests.books.factories import Ledger, administration_of
 
 TEMPORARY = "TEMPORARY ON DATABASE koppel"
 CONNECT = "CONNECT ON DATABASE koppel"
@@ -52,10 +52,10 @@ def reader(anna: Actor, books: dict[str, Ledger], database_addresses: Addresses)
     """The address of a role that reads for Anna's firm."""
     superuser = database_addresses.superuser_url
     with organisation_scope(anna.organisation_id):
-        reader = sql_readers.add_reader(anna, "bi", administrator_url=superuser)
+        reader = readers.add_reader(anna, "bi", administrator_url=superuser)
     yield reader.url.reveal()
     with organisation_scope(anna.organisation_id):
-        sql_readers.remove_reader(anna, "bi", administrator_url=superuser)
+        readers.remove_reader(anna, "bi", administrator_url=superuser)
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_no_reader_is_made_where_everybody_may_too_much(
 ) -> None:
     everybody_may(right)
     with organisation_scope(anna.organisation_id), pytest.raises(ReaderRefused, match="PUBLIC") as refused:
-        sql_readers.add_reader(anna, "bi", administrator_url=database_addresses.superuser_url)
+        readers.add_reader(anna, "bi", administrator_url=database_addresses.superuser_url)
     assert str(refused.value).endswith(".")
     remedy = str(refused.value).partition("run first: ")[2].rstrip(".")
     with psycopg.connect(database_addresses.superuser_url) as superuser:
@@ -151,8 +151,8 @@ def test_no_reader_is_made_where_everybody_may_too_much(
         for statement in remedy.split("; "):
             superuser.execute(statement.encode())
     with organisation_scope(anna.organisation_id):
-        sql_readers.add_reader(anna, "bi", administrator_url=database_addresses.superuser_url)
-        sql_readers.remove_reader(anna, "bi", administrator_url=database_addresses.superuser_url)
+        readers.add_reader(anna, "bi", administrator_url=database_addresses.superuser_url)
+        readers.remove_reader(anna, "bi", administrator_url=database_addresses.superuser_url)
     with psycopg.connect(database_addresses.app_url) as application:
         application.execute("CREATE TEMPORARY TABLE page (line text)")
 

@@ -14,15 +14,15 @@ import pytest
 from django.test import override_settings
 
 from koppel.audit.models import AuditEntry
-from koppel.books import sql_readers
 from koppel.books.errors import ReaderRefused
 from koppel.books.models import TABLES
+from koppel.books.sql_access import readers
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import NotAllowed
 from koppel.organisations.models import User
-from koppel.organisations.policy import Actor
-from tests.books.ledger import Ledger, administration_of
+from koppel.organisations.roles import Actor
+from tests.books.factories import Ledger, administration_of
 
 
 @pytest.fixture
@@ -49,10 +49,10 @@ def reader(anna: Actor, books: dict[str, Ledger], database_addresses: Addresses)
     """The address of a role that Anna made."""
     administrator = database_addresses.superuser_url
     with organisation_scope(anna.organisation_id):
-        made = sql_readers.add_reader(anna, "bi", administrator_url=administrator)
+        made = readers.add_reader(anna, "bi", administrator_url=administrator)
     yield made.url.reveal()
     with organisation_scope(anna.organisation_id):
-        sql_readers.remove_reader(anna, "bi", administrator_url=administrator)
+        readers.remove_reader(anna, "bi", administrator_url=administrator)
 
 
 def ask(url: str, question: str) -> list[tuple[Any, ...]]:
@@ -138,10 +138,10 @@ def test_a_question_that_stumbles_over_hidden_rows_does_not_meet_them(
 def test_a_removed_reader_is_out_at_once(anna: Actor, books: dict[str, Ledger], database_addresses: Addresses) -> None:
     administrator = database_addresses.superuser_url
     with organisation_scope(anna.organisation_id):
-        url = sql_readers.add_reader(anna, "gone", administrator_url=administrator).url.reveal()
+        url = readers.add_reader(anna, "gone", administrator_url=administrator).url.reveal()
     with psycopg.connect(url, autocommit=True) as open_session:
         with organisation_scope(anna.organisation_id):
-            sql_readers.remove_reader(anna, "gone", administrator_url=administrator)
+            readers.remove_reader(anna, "gone", administrator_url=administrator)
         with pytest.raises(psycopg.OperationalError):
             open_session.execute("SELECT 1")
     with pytest.raises(psycopg.OperationalError):
@@ -151,24 +151,24 @@ def test_a_removed_reader_is_out_at_once(anna: Actor, books: dict[str, Ledger], 
 @pytest.mark.parametrize("name", ["", "Drop Table", 'x"; DROP SCHEMA books; --', "1st", "é", "x" * 41])
 def test_a_name_that_cannot_be_one_is_refused(anna: Actor, name: str) -> None:
     with organisation_scope(anna.organisation_id), pytest.raises(ReaderRefused, match="cannot be a reader's name"):
-        sql_readers.add_reader(anna, name)
+        readers.add_reader(anna, name)
 
 
 def test_where_the_owner_may_not_make_roles_it_says_what_to_do(anna: Actor, books: dict[str, Ledger]) -> None:
     with organisation_scope(anna.organisation_id), pytest.raises(ReaderRefused, match="--administrator-url"):
-        sql_readers.add_reader(anna, "bi")
+        readers.add_reader(anna, "bi")
     with (
         organisation_scope(anna.organisation_id),
         override_settings(OWNER_DATABASE_URL=""),
         pytest.raises(ReaderRefused, match="KOPPEL_OWNER_DATABASE_URL is not set"),
     ):
-        sql_readers.add_reader(anna, "bi")
+        readers.add_reader(anna, "bi")
 
 
 def test_only_administrators_make_readers(actor: Any) -> None:
     leader = actor("team_leader")
     with organisation_scope(leader.organisation_id), pytest.raises(NotAllowed):
-        sql_readers.add_reader(leader, "bi")
+        readers.add_reader(leader, "bi")
 
 
 def test_from_the_shell(anna: Actor, books: dict[str, Ledger], database_addresses: Addresses, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from koppel.books import queries
-from koppel.books.trial_balance import (
+from koppel.books.read import queries
+from koppel.books.reports.trial_balance import (
     differing_accounts,
     fiscal_years,
     movement_by_period,
@@ -14,7 +14,7 @@ from koppel.books.trial_balance import (
     trial_balance,
 )
 from koppel.kit.tenancy import organisation_scope
-from tests.books.ledger import Ledger, administration_of
+from tests.books.factories import Ledger, administration_of
 
 
 @pytest.fixture

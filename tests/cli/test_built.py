@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.environment import REPOSITORY
 from tests.fixtures.stack import PATIENCE_SECONDS, wait_until
-from tests.fixtures.surroundings import REPOSITORY
 
 PARTS = ("src", "pyproject.toml", "build_hook.py", "README.md", "LICENSE", ".gitignore")
 BUILT = shutil.ignore_patterns("*.mo", "staticfiles*", "__pycache__")

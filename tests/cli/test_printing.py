@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from koppel.cli.doors import print_rows
 from koppel.cli.support import write_bundle
+from koppel.kit.cli.output import print_rows
 
 
 @pytest.mark.parametrize("name", ["Jansen [oud] B.V.", "Bakkerij [/] Zoon", "[red]Rood[/red]"])

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from koppel.cli import first_steps
-from koppel.cli.finding import Finding
-from koppel.cli.reach import addresses, mail, try_mail
+from koppel.cli.checks.connectivity import addresses, mail, try_mail
+from koppel.cli.checks.result import Finding
 from tests.notifications.smtp import MailServer, serve
 
 FREE = 1

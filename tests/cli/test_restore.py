@@ -12,13 +12,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from koppel.books import sql_readers
+from koppel.books.sql_access import readers
 from koppel.kit.embedded_postgres import Addresses, EmbeddedPostgres
 from koppel.kit.embedded_postgres.binaries import Binaries, find_binaries
 from koppel.kit.tenancy import organisation_scope, set_scope_sql
-from tests.books.ledger import Ledger, administration_of
-from tests.fixtures.surroundings import REPOSITORY
-from tests.web.world import World, world_of
+from tests.books.factories import Ledger, administration_of
+from tests.fixtures.environment import REPOSITORY
+from tests.web.factories import World, world_of
 
 LINES, ADMINISTRATIONS = 50_000, 7
 SECRET = "a-secret-of-the-server"
@@ -46,9 +46,9 @@ def reader(firm: World, database_addresses: Addresses) -> Iterator[str]:
     """The role of a program that reads this firm's books by SQL."""
     administrator = database_addresses.superuser_url
     with organisation_scope(firm.boss.organisation_id):
-        yield sql_readers.add_reader(firm.boss, "bi", administrator_url=administrator).url.reveal()
+        yield readers.add_reader(firm.boss, "bi", administrator_url=administrator).url.reveal()
     with organisation_scope(firm.boss.organisation_id):
-        sql_readers.remove_reader(firm.boss, "bi", administrator_url=administrator)
+        readers.remove_reader(firm.boss, "bi", administrator_url=administrator)
 
 
 def test_the_embedded_server_is_restored_beside_the_one_it_came_from(

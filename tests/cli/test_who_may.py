@@ -15,15 +15,15 @@ import pytest
 import typer
 from django.utils import timezone
 
-from koppel.cli.errors import Refusal
 from koppel.cli.main import BRANCHES
+from koppel.kit.cli.errors import Refusal
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Membership, Organisation, User
-from koppel.organisations.policy import Actor, Role
-from koppel.web.routes import TABLE
+from koppel.organisations.roles import Actor, Role
+from koppel.web.permission_matrix import TABLE
+from tests.web.factories import IMPORT, World, world_of
 from tests.web.test_permissions import FROM_LEAST, WHO, fingerprints, secrets_of
-from tests.web.world import IMPORT, World, world_of
 
 ROW = re.compile(r"^\| `koppel (?P<command>[a-z -]+)` \| (?P<who>[^|]*?) \|$", re.MULTILINE)
 REFUSES = "Your role does not allow this"

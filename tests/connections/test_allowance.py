@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from koppel.connections import allowance
-from koppel.connections.allowance import Allowance, Grant, Reading, Report, nearer
+from koppel.connections.rate_limits import quota
+from koppel.connections.rate_limits.quota import Allowance, Grant, Reading, Report, nearer
 
 
 @dataclass
@@ -70,9 +70,9 @@ class Worker:
 
     def exchange(self, now: float, state: Allowance) -> Grant:
         self.told.done = True
-        allowance.report(now, state, self.name, self.organisation, self.told)
+        quota.report(now, state, self.name, self.organisation, self.told)
         self.told = Report()
-        return allowance.take(now, state, self.name, self.organisation)
+        return quota.take(now, state, self.name, self.organisation)
 
 
 def run(vendor: Vendor, workers: list[Worker], seconds: float, state: Allowance, *, start: float = 1e9) -> None:
@@ -97,7 +97,7 @@ def test_an_unmetered_vendor_is_called_freely() -> None:
     worker = Worker("a")
     assert worker.exchange(1e9, state).calls == 1, "the first call finds out"
     worker.told = Report(made=1, blind=1, answered=True)
-    assert worker.exchange(1e9, state).calls == allowance.UNMETERED_SLICE
+    assert worker.exchange(1e9, state).calls == quota.UNMETERED_SLICE
 
 
 def test_two_organisations_share_a_company_evenly_although_one_has_many_workers() -> None:
@@ -136,9 +136,9 @@ def test_a_company_that_fails_and_fails_is_left_alone_for_a_minute() -> None:
     state = Allowance()
     worker = Worker("a")
     worker.exchange(1e9, state)
-    worker.told = Report(made=10, answered=True, errors=allowance.ERRORS_MAX)
+    worker.told = Report(made=10, answered=True, errors=quota.ERRORS_MAX)
     refused = worker.exchange(1e9, state)
-    assert (refused.reason, refused.wait_seconds) == ("errors", allowance.ERRORS_SECONDS)
+    assert (refused.reason, refused.wait_seconds) == ("errors", quota.ERRORS_SECONDS)
     assert worker.exchange(1e9 + 61, state).calls > 0
 
 

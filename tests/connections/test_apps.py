@@ -7,11 +7,11 @@ from django.test import Client
 
 from koppel.audit.models import AuditEntry
 from koppel.connections.models import AppRegistration, Grant
-from koppel.connections.sealing import credentials
+from koppel.connections.vault.encryption import credentials
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Organisation
-from koppel.organisations.policy import Actor
-from tests.fixtures.newcomer import newcomer
+from koppel.organisations.roles import Actor
+from tests.fixtures.first_steps import newcomer
 from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, MakeConnected, Sandbox, register_app
 
 PAGE = "/connections/apps/"

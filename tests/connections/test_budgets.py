@@ -10,11 +10,11 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
-from koppel.connections import budgets
-from koppel.connections.allowance import LEASE_SECONDS
-from koppel.connections.budgets import Budgets, Key
-from koppel.connections.runtime import runtime
-from koppel.connections.sessions import Runtime, describing_session
+from koppel.connections.rate_limits import limiter
+from koppel.connections.rate_limits.limiter import Budgets, Key
+from koppel.connections.rate_limits.quota import LEASE_SECONDS
+from koppel.connections.sessions.runtime import runtime
+from koppel.connections.sessions.sessions import Runtime, describing_session
 from koppel.connector.errors import RateLimited
 from koppel.connector.registry import connector
 from koppel.kit.embedded_postgres import Addresses
@@ -86,7 +86,7 @@ def test_a_worker_asks_the_database_far_less_often_than_it_calls(
     connected: MakeConnected, database_addresses: Addresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Besides what it reports once a second, and slow calls take many."""
-    monkeypatch.setattr(budgets, "REPORT_SECONDS", 3600)
+    monkeypatch.setattr(limiter, "REPORT_SECONDS", 3600)
     firm = connected()
     company = first_company(firm)
 
@@ -210,8 +210,8 @@ def test_who_asks_while_an_idle_slice_is_given_back_gets_another(
     clean_database: None, database_addresses: Addresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database is slow over the report that gives it back; meanwhile the next run of the company begins."""
-    monkeypatch.setattr(budgets, "IDLE_SECONDS", -1.0)
-    monkeypatch.setattr(budgets, "REPORT_SECONDS", 0.01)
+    monkeypatch.setattr(limiter, "IDLE_SECONDS", -1.0)
+    monkeypatch.setattr(limiter, "REPORT_SECONDS", 0.01)
     key, other = Key(1, "company"), Key(1, "other")
 
     async def story(made: list[Runtime]) -> None:
@@ -233,7 +233,7 @@ def test_two_runs_of_one_company_that_ask_one_after_the_other_both_get_calls(
     clean_database: None, database_addresses: Addresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second asks while the database still thinks about the first: neither takes away what the other was given."""
-    monkeypatch.setattr(budgets, "REPORT_SECONDS", 3600)
+    monkeypatch.setattr(limiter, "REPORT_SECONDS", 3600)
     key = Key(1, "company")
 
     async def story(made: list[Runtime]) -> None:
@@ -256,9 +256,9 @@ def test_two_runs_of_one_company_that_ask_one_after_the_other_both_get_calls(
 
 def test_slices_that_go_to_and_fro_make_no_call_too_many(clean_database: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two workers with many runs of two firms; whatever lies idle for a moment is given back, and everything is reported."""
-    monkeypatch.setattr(budgets, "IDLE_SECONDS", 0.02)
-    monkeypatch.setattr(budgets, "RENEW_SECONDS", 0.0)
-    monkeypatch.setattr(budgets, "REPORT_SECONDS", 0.001)
+    monkeypatch.setattr(limiter, "IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(limiter, "RENEW_SECONDS", 0.0)
+    monkeypatch.setattr(limiter, "REPORT_SECONDS", 0.001)
     key, quota, calls = Key(1, "company"), 100, 0
 
     async def run(here: Budgets, firm: int) -> None:
@@ -300,7 +300,7 @@ class _Holder:
         self._connection.execute(
             "SELECT FROM connections_budget WHERE app_id = %s AND company = %s FOR UPDATE", [key.app_id, key.company]
         )
-        if budgets.REPORT_SECONDS < 1:
+        if limiter.REPORT_SECONDS < 1:
             await self.is_waited_for()
 
     async def is_waited_for(self) -> None:

@@ -7,14 +7,14 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.test import Client
 
-from koppel.connections import registrations
+from koppel.connections.app_registrations import services as registrations
 from koppel.connections.models import AppRegistration, Connection, ConsentAttempt, Grant, RemoteCompany
 from koppel.connectors.visma_net import consent as vendor
 from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Organisation, User
-from koppel.organisations.policy import Actor
-from tests.fixtures.newcomer import Newcomer, newcomer, path_of
+from koppel.organisations.roles import Actor
+from tests.fixtures.first_steps import Newcomer, newcomer, path_of
 from tests.fixtures.people import PASSWORD
 from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, MakeConnected, Sandbox, register_app, wait_until
 

@@ -13,21 +13,21 @@ from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
 from koppel.books.commands import app as export
 from koppel.books.models import Account
-from koppel.cli.errors import Refusal
-from koppel.connections import runtime
 from koppel.connections.models import Grant, RemoteCompany
-from koppel.connections.scope import REFUSED
-from koppel.connections.sessions import Runtime, describing_session, listing_session, reading_session
+from koppel.connections.sessions import runtime
+from koppel.connections.sessions.consent_scope import REFUSED
+from koppel.connections.sessions.sessions import Runtime, describing_session, listing_session, reading_session
 from koppel.connector.contract import ReadMode, Window
 from koppel.connector.errors import NotConsented
 from koppel.connector.registry import connector
+from koppel.kit.cli.errors import Refusal
 from koppel.kit.clock import now
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Organisation, User
 from koppel.sync.models import Run
-from koppel.sync.services import request_first_runs
+from koppel.sync.runs.services import request_first_runs
 from koppel.sync.tasks import perform_run
-from tests.connections.office import companies, imported
+from tests.connections.factories import companies, imported
 from tests.fixtures.stack import Connected, MakeConnected, wait_until
 
 BOOKS = ("/journaltransaction", "/account", "/generalledgerbalance", "/customer", "/supplier")

@@ -7,12 +7,12 @@ import pytest
 from django.test import Client
 from typer.testing import CliRunner
 
-from koppel.cli.errors import Refusal
 from koppel.connections.commands.connections import app
+from koppel.kit.cli.errors import Refusal
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations import tokens
+from koppel.organisations.access import api_tokens
 from koppel.organisations.models import User
-from tests.connections.office import imported, now_of, statuses
+from tests.connections.factories import imported, now_of, statuses
 from tests.fixtures.stack import Connected, MakeConnected
 
 
@@ -25,7 +25,7 @@ def anna(connected: MakeConnected) -> Connected:
 
 def test_a_program_watches_and_repairs(anna: Connected) -> None:
     with organisation_scope(anna.actor.organisation_id):
-        _token, secret = tokens.make_token(anna.actor, name="watch", days=30, role=None, read_only=False)
+        _token, secret = api_tokens.make_token(anna.actor, name="watch", days=30, role=None, read_only=False)
     client = Client(headers={"Authorization": f"Bearer {secret.reveal()}"})
     place = f"/api/v1/connections/{anna.connection.pk}"
 

@@ -7,20 +7,21 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from koppel.connections import probe as probes
-from koppel.connections import runtime, standing
-from koppel.connections.endings import tell_of_endings
-from koppel.connections.health import note_missed
+from koppel.connections.health.expiry import tell_of_endings
+from koppel.connections.health.states import note_missed
+from koppel.connections.lifecycle import connection_test as probes
+from koppel.connections.lifecycle.connection_test import probe
 from koppel.connections.models import Connection, Grant
-from koppel.connections.probe import probe
+from koppel.connections.sessions import runtime
 from koppel.connections.tasks import watch
+from koppel.connections.vault import grant_status
 from koppel.issues.models import Issue
 from koppel.kit.http import HttpClient
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.threads import in_django
 from koppel.notifications.models import Arrangement, Notice
 from koppel.organisations.models import Organisation
-from tests.connections.office import described, imported, kinds, now_of, sign_in, statuses, timeline_of
+from tests.connections.factories import described, imported, kinds, now_of, sign_in, statuses, timeline_of
 from tests.fixtures.stack import CLIENT_SECRET, Connected, MakeConnected, wait_until
 
 
@@ -227,7 +228,7 @@ def test_a_worker_that_died_before_it_could_say_that_all_is_well_leaves_nobody_a
         raise SystemError("killed")
 
     with monkeypatch.context() as dying:
-        dying.setattr(standing, "recovered", die)
+        dying.setattr(grant_status, "recovered", die)
         asyncio.run(renewed(anna))
     assert (now_of(anna).state, issues(anna)) == ("needs_reauth", {"consent_lost"})
     look(anna)

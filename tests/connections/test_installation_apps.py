@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import typer
 
-from koppel.cli.errors import Refusal
 from koppel.connections.commands.app_registrations import app
 from koppel.connections.models import AppRegistration
 from koppel.connections.queries import apps_for
+from koppel.kit.cli.errors import Refusal
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, MakeConnected, Sandbox
 

@@ -8,23 +8,25 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from koppel.connections import acceptance, ownership, repair, runtime
-from koppel.connections.consent import begin_consent, complete_consent, receive_answer
-from koppel.connections.dependants import Fate
-from koppel.connections.endings import tell_of_endings
+from koppel.connections.consent import completion
+from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_answer
 from koppel.connections.errors import ConsentRefused
-from koppel.connections.health import note_missed
+from koppel.connections.health.expiry import tell_of_endings
+from koppel.connections.health.states import note_missed
+from koppel.connections.hooks import Fate
+from koppel.connections.lifecycle import lifecycle, ownership
+from koppel.connections.lifecycle.revocation import give_back, revoke
 from koppel.connections.models import Connection, ConsentAttempt, ConsentPurpose, Grant
-from koppel.connections.revocation import give_back, revoke
-from koppel.connections.sessions import Runtime, reading_session
+from koppel.connections.sessions import runtime
+from koppel.connections.sessions.sessions import Runtime, reading_session
 from koppel.connector.errors import ConnectorError, ConsentLost, Unreachable
 from koppel.connector.registry import connector
 from koppel.issues.models import Issue
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.kit.threads import in_django
 from koppel.organisations.models import Membership, Organisation
-from koppel.organisations.policy import Actor
-from tests.connections.office import imported, kinds, now_of, sign_in
+from koppel.organisations.roles import Actor
+from tests.connections.factories import imported, kinds, now_of, sign_in
 from tests.fixtures.stack import Connected, MakeConnected
 
 
@@ -71,7 +73,7 @@ def test_a_connection_that_was_removed_during_the_sign_in_says_so_and_keeps_no_t
     anna: Connected, bert: Actor
 ) -> None:
     attempt_id = answered(anna)
-    within(anna, repair.remove, bert, anna.connection.pk, Fate.WAIT)
+    within(anna, lifecycle.remove, bert, anna.connection.pk, Fate.WAIT)
     with pytest.raises(ConsentRefused, match="was removed"):
         complete_consent(anna.actor, attempt_id)
     with pytest.raises(ConsentRefused, match="was removed"):
@@ -86,11 +88,11 @@ def test_a_connection_that_is_paused_while_its_sign_in_is_stored_stays_paused(
     anna: Connected, bert: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempt_id = answered(anna)
-    store = acceptance.keep_grant
+    store = completion.keep_grant
     tabs: list[Thread] = []
 
     def pause() -> None:
-        within(anna, repair.pause, bert, anna.connection.pk)
+        within(anna, lifecycle.pause, bert, anna.connection.pk)
         connections.close_all()
 
     def with_a_colleague(*arguments: Any) -> Grant:
@@ -99,7 +101,7 @@ def test_a_connection_that_is_paused_while_its_sign_in_is_stored_stays_paused(
         tabs[0].join(2)  # done by then, or waiting for this sign-in to end
         return store(*arguments)
 
-    monkeypatch.setattr(acceptance, "keep_grant", with_a_colleague)
+    monkeypatch.setattr(completion, "keep_grant", with_a_colleague)
     complete_consent(anna.actor, attempt_id)
     tabs[0].join()
     assert now_of(anna).state == "paused"
@@ -128,7 +130,7 @@ def test_a_consent_that_was_given_anew_is_not_withdrawn_by_the_job_of_before(ann
     "fault", [{"status": 503}, {"status": 429}, {"status": 400, "body": '{"error": "invalid_client"}'}]
 )
 def test_a_vendor_that_does_not_withdraw_is_asked_again(anna: Connected, fault: dict[str, Any]) -> None:
-    within(anna, repair.remove, anna.actor, anna.connection.pk, Fate.WAIT)
+    within(anna, lifecycle.remove, anna.actor, anna.connection.pk, Fate.WAIT)
     with organisation_scope(anna.actor.organisation_id):
         grant_id = Grant.objects.get().pk
     anna.sandbox.fault("revocation", **{"kind": "down", **fault})
@@ -189,8 +191,8 @@ def test_what_was_the_matter_before_a_pause_is_over_when_it_is_resumed(anna: Con
         Connection.objects.update(degraded_since=timezone.now() - timedelta(days=2))
     tell_of_endings()
     assert open_issues(anna) == {"vendor_silent"}
-    within(anna, repair.pause, anna.actor, anna.connection.pk)
-    within(anna, repair.resume, anna.actor, anna.connection.pk)
+    within(anna, lifecycle.pause, anna.actor, anna.connection.pk)
+    within(anna, lifecycle.resume, anna.actor, anna.connection.pk)
     assert now_of(anna).state == "active"
     assert open_issues(anna) == set(), "if it is still silent, that shows anew"
 

@@ -5,17 +5,17 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from koppel.administrations import access
-from koppel.connections import overview
-from koppel.connections.identity import note_unreachable
+from koppel.administrations import restriction
+from koppel.connections import summaries
+from koppel.connections.companies.changes import note_unreachable
+from koppel.connections.health.timeline import begin_event
 from koppel.connections.models import RemoteCompany
-from koppel.connections.overview import company_rows
-from koppel.connections.timeline import begin_event
+from koppel.connections.summaries import company_rows
 from koppel.connector.errors import NotConsented
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Organisation, User
-from koppel.organisations.policy import Actor
-from tests.connections.office import imported, now_of
+from koppel.organisations.roles import Actor
+from tests.connections.factories import imported, now_of
 from tests.fixtures.stack import Connected, MakeConnected
 
 
@@ -39,7 +39,7 @@ def browser_of(person: Actor) -> Client:
 
 def test_of_many_the_troubled_ones_are_shown(anna: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five hundred fit the page; the one that needs somebody is the last by name."""
-    monkeypatch.setattr(overview, "ROWS_MAX", 2)
+    monkeypatch.setattr(summaries, "ROWS_MAX", 2)
     imported(anna, 4)
     organisation_id = anna.actor.organisation_id
     with organisation_scope(organisation_id):
@@ -60,7 +60,7 @@ def test_a_restricted_administration_is_not_named_by_probe_or_timeline(anna: Con
     (secret,) = imported(anna, 1)
     organisation_id = anna.actor.organisation_id
     with organisation_scope(organisation_id):
-        access.set_access(anna.actor, secret.pk, restricted=True, membership_ids=[anna.actor.membership_id])
+        restriction.set_access(anna.actor, secret.pk, restricted=True, membership_ids=[anna.actor.membership_id])
         RemoteCompany.objects.exclude(pk=secret.remote_company_id).update(listed_at=None)
         name = RemoteCompany.objects.get(pk=secret.remote_company_id).name
     own = f"/connections/{anna.connection.pk}/"

@@ -15,11 +15,11 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from koppel.administrations.models import Administration, Status
 from koppel.audit.models import AuditEntry
-from koppel.connections import ownership, repair
-from koppel.connections.by_company_id import add_companies
-from koppel.connections.dependants import Fate
+from koppel.connections.companies.discovery import refresh_companies
+from koppel.connections.consent.service_companies import add_companies
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
-from koppel.connections.listing import refresh_companies
+from koppel.connections.hooks import Fate
+from koppel.connections.lifecycle import lifecycle, ownership
 from koppel.connections.models import Connection, ConsentAttempt, Grant, Release, RemoteCompany
 from koppel.connections.queries import companies_of
 from koppel.connector.registry import connector
@@ -28,12 +28,12 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications.models import Notice
 from koppel.organisations.errors import NotAllowed, Refused
 from koppel.organisations.models import Membership, Organisation, User
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
 from koppel.sync.errors import NotPossible
 from koppel.sync.models import Checkpoint, Run
-from koppel.sync.services import request_due_runs, request_run
-from tests.connections.office import companies, imported, kinds, now_of, sign_in, statuses
-from tests.fixtures.confirming import post_and_confirm
+from koppel.sync.runs.services import request_due_runs, request_run
+from tests.connections.factories import companies, imported, kinds, now_of, sign_in, statuses
+from tests.fixtures.confirmation import post_and_confirm
 from tests.fixtures.stack import Connected, MakeConnected, register_app, wait_until
 
 
@@ -145,7 +145,7 @@ def own_id(made: Connected) -> int:
 
 def _refusal(made: Connected, own: Administration) -> str:
     with organisation_scope(made.actor.organisation_id):
-        return repair.why_not(now_of(made), own.remote_company)
+        return lifecycle.why_not(now_of(made), own.remote_company)
 
 
 @pytest.mark.usefixtures("worker")
@@ -229,12 +229,12 @@ def test_removing_a_connection_of_many_needs_an_administrator(anna: Connected, c
     bert = colleague()
     assert "Only an Administrator may remove it" in page(anna, "remove/", by=bert).content.decode()
     with pytest.raises(Refused):
-        within(anna, repair.remove, bert, anna.connection.pk, Fate.DEACTIVATE)
+        within(anna, lifecycle.remove, bert, anna.connection.pk, Fate.DEACTIVATE)
     assert now_of(anna).state == "active"
-    within(anna, repair.remove, anna.actor, anna.connection.pk, Fate.DEACTIVATE)
+    within(anna, lifecycle.remove, anna.actor, anna.connection.pk, Fate.DEACTIVATE)
     assert statuses(anna) == {"deactivated"}
     with pytest.raises(NoSuchConnection):
-        within(anna, repair.remove, anna.actor, anna.connection.pk, Fate.DEACTIVATE)
+        within(anna, lifecycle.remove, anna.actor, anna.connection.pk, Fate.DEACTIVATE)
 
 
 def test_what_another_connection_reaches_goes_on_there(
@@ -243,9 +243,9 @@ def test_what_another_connection_reaches_goes_on_there(
     """Bert's sign-in reaches the first company only."""
     own = imported(anna, 2)
     bert = connected(actor=colleague(), user="small@sandbox.example")
-    found = within(anna, repair.preview_removal, anna.actor, anna.connection.pk)
+    found = within(anna, lifecycle.preview_removal, anna.actor, anna.connection.pk)
     assert (found.administrations, found.reached_elsewhere, found.waiting) == (2, 1, 1)
-    within(anna, repair.remove, anna.actor, anna.connection.pk, Fate.MOVE, seen=found.seen)
+    within(anna, lifecycle.remove, anna.actor, anna.connection.pk, Fate.MOVE, seen=found.seen)
     with organisation_scope(anna.actor.organisation_id):
         first, second = Administration.objects.order_by("pk")
     assert first.pk == own[0].pk
@@ -456,7 +456,7 @@ def test_nobody_takes_over_unasked(anna: Connected, colleague: Any) -> None:
     with pytest.raises(Refused):
         within(anna, ownership.ask_to_take_over, anna.actor, anna.connection.pk, colleague("user").membership_id)
     with pytest.raises(NotAllowed):
-        within(anna, repair.pause, colleague("user_plus", "Carl"), anna.connection.pk)
+        within(anna, lifecycle.pause, colleague("user_plus", "Carl"), anna.connection.pk)
 
 
 def test_when_somebody_leaves_everything_is_handed_over_in_one_act(anna: Connected, colleague: Any) -> None:
@@ -464,7 +464,7 @@ def test_when_somebody_leaves_everything_is_handed_over_in_one_act(anna: Connect
     bert = colleague("administrator")
     with organisation_scope(anna.actor.organisation_id):
         Membership.objects.filter(pk=anna.actor.membership_id).update(is_active=False)
-    from koppel.connections.endings import tell_of_endings
+    from koppel.connections.health.expiry import tell_of_endings
 
     tell_of_endings()
     with organisation_scope(anna.actor.organisation_id):
@@ -493,13 +493,13 @@ def test_others_import_what_is_released(anna: Connected, colleague: Any) -> None
     chosen = companies(anna)[2]
     page(anna, "release", which="selected", companies=str(chosen.pk))
     assert (seen(anna.actor), seen(bert)) == (8, 1)
-    assert within(anna, repair.release, anna.actor, anna.connection.pk, Release.ALL) == 8
+    assert within(anna, lifecycle.release, anna.actor, anna.connection.pk, Release.ALL) == 8
 
 
 def test_all_broken_connections_are_repaired_from_one_page(anna: Connected, connected: MakeConnected) -> None:
     small = connected(actor=anna.actor, user="small@sandbox.example")
     imported(anna, 3)
-    from koppel.connections.health import mark_lost
+    from koppel.connections.health.states import mark_lost
 
     for one in (anna, small):
         with organisation_scope(anna.actor.organisation_id):

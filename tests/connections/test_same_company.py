@@ -8,16 +8,16 @@ from django.test import Client
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
 from koppel.books.models import Account
+from koppel.connections.companies.discovery import refresh_companies
 from koppel.connections.errors import ConsentRefused
-from koppel.connections.listing import refresh_companies
 from koppel.connections.models import ConsentAttempt, Grant, RemoteCompany
 from koppel.issues.queries import open_issues
 from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
 from koppel.sync.models import Checkpoint, Run
-from koppel.sync.services import request_run
-from tests.connections.office import companies, described, imported, kinds, now_of, sign_in, statuses
+from koppel.sync.runs.services import request_run
+from tests.connections.factories import companies, described, imported, kinds, now_of, sign_in, statuses
 from tests.fixtures.people import signed_in
 from tests.fixtures.stack import Connected, MakeConnected, wait_until
 

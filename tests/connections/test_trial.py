@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from koppel.connections import runtime, trial
 from koppel.connections.models import Grant
-from koppel.connections.sessions import Runtime, reading_session
+from koppel.connections.sessions import circuit_breaker, runtime
+from koppel.connections.sessions.sessions import Runtime, reading_session
 from koppel.connector.errors import ConnectorError
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import Notice
-from tests.connections.office import imported, now_of
+from tests.connections.factories import imported, now_of
 from tests.fixtures.stack import PATIENCE_SECONDS, Connected, MakeConnected, wait_until
 
 
@@ -20,7 +20,7 @@ from tests.fixtures.stack import PATIENCE_SECONDS, Connected, MakeConnected, wai
 def firm(connected: MakeConnected, monkeypatch: pytest.MonkeyPatch) -> Connected:
     """Eight administrations whose access token lives for an hour, and a process that has not called yet. Whoever waits for
     the first call has more patience than a slow machine needs."""
-    monkeypatch.setattr(trial, "PATIENCE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(circuit_breaker, "PATIENCE_SECONDS", PATIENCE_SECONDS)
     made = connected()
     imported(made, 8)
     made.sandbox.forget_calls()
@@ -84,7 +84,7 @@ def test_a_company_that_refuses_every_token_holds_up_no_other(firm: Connected) -
 def test_a_first_call_that_is_slow_does_not_hold_up_the_others(
     firm: Connected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(circuit_breaker, "PATIENCE_SECONDS", 0.2)
     first = int(firm.sandbox.companies()[0]["id"])
     firm.sandbox.fault("/v1/account", kind="hold", company=first)
 

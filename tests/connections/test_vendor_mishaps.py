@@ -9,16 +9,16 @@ import pytest
 from django.utils import translation
 
 from koppel.administrations.models import Administration
-from koppel.connections.listing import refresh_companies
+from koppel.connections.companies.discovery import refresh_companies
 from koppel.connections.models import Grant
-from koppel.connections.vault import KEPT_SECONDS
+from koppel.connections.vault.vault import KEPT_SECONDS
 from koppel.issues.queries import open_issues
 from koppel.kit.clock import now
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.models import OPEN_STATES, Run
-from koppel.sync.services import request_run
-from tests.connections.office import described, imported, now_of
-from tests.fixtures.newcomer import newcomer
+from koppel.sync.runs.services import request_run
+from tests.connections.factories import described, imported, now_of
+from tests.fixtures.first_steps import newcomer
 from tests.fixtures.stack import CLIENTS, Connected, MakeConnected, wait_until
 
 pytestmark = pytest.mark.usefixtures("worker")

@@ -14,29 +14,29 @@ from django.db import transaction
 from django.test import Client
 from typer.testing import CliRunner
 
-from koppel.administrations.life import erase_some, withdraw
+from koppel.administrations.lifecycle.lifecycle import erase_some, withdraw
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
 from koppel.books.models import EntryLine
 from koppel.connections.commands.connections import app as shell
-from koppel.connections.consent import begin_consent, complete_consent, receive_answer
-from koppel.connections.dependants import Fate
-from koppel.connections.listing import refresh_companies
+from koppel.connections.companies.discovery import refresh_companies
+from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_answer
+from koppel.connections.hooks import Fate
+from koppel.connections.lifecycle.connection_test import probe
+from koppel.connections.lifecycle.lifecycle import remove
 from koppel.connections.models import Connection, ConsentPurpose, RemoteCompany
-from koppel.connections.probe import probe
-from koppel.connections.repair import remove
 from koppel.connections.services import after_reconnect
 from koppel.issues.queries import open_issues
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations import tokens
+from koppel.organisations.access import api_tokens
 from koppel.organisations.models import User
 from koppel.sync.models import Run
-from koppel.sync.services import request_run
-from tests.connections.office import companies, imported, kinds, sign_in
-from tests.fixtures.newcomer import newcomer
+from koppel.sync.runs.services import request_run
+from tests.connections.factories import companies, imported, kinds, sign_in
+from tests.fixtures.first_steps import newcomer
 from tests.fixtures.people import MakeActor, signed_in
 from tests.fixtures.stack import Connected, MakeConnected, Sandbox, register_app, run_sandbox, wait_until
-from tests.sync.syncing import perform
+from tests.sync.factories import perform
 
 GOES_ON, STOPPED = "succeeded", "failed"
 
@@ -111,7 +111,7 @@ def synced(made: Connected, count: int) -> list[Administration]:
 
 def read_token(made: Connected) -> Client:
     with organisation_scope(made.actor.organisation_id):
-        _token, secret = tokens.make_token(made.actor, name="watch", days=30, role=None, read_only=False)
+        _token, secret = api_tokens.make_token(made.actor, name="watch", days=30, role=None, read_only=False)
     return Client(headers={"Authorization": f"Bearer {secret.reveal()}"})
 
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from koppel.connections.runtime import runtime
-from koppel.connections.sessions import reading_session
+from koppel.connections.sessions.runtime import runtime
+from koppel.connections.sessions.sessions import reading_session
 from koppel.connector import conformance
 from koppel.connector.contract import ReadMode, Session, Window
 from koppel.connector.errors import ContractBroken, NotConsented, RateLimited, SetupMissing, Unreachable
 from koppel.connector.registry import connectors
 from koppel.kit.http import HttpClient
 from tests.fixtures.stack import MakeConnected
-from tests.sync.syncing import Synced, import_company
+from tests.sync.factories import Synced, import_company
 
 WINDOW = Window(1, datetime.now(UTC).date())
 SECRET = "koppel-demo-secret"

@@ -9,8 +9,8 @@ from types import MappingProxyType
 import pytest
 
 from koppel.connector.contract import Company, Window
+from koppel.connectors.visma_net.cursors import periods_within
 from koppel.connectors.visma_net.descriptor import COMPANY_LIST
-from koppel.connectors.visma_net.reading import periods_within
 from koppel.kit.http import Response
 
 JSON = MappingProxyType({"content-type": "application/json"})

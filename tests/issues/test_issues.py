@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from koppel.issues.catalogue import Entry, register
+from koppel.issues.issue_types import Entry, register
 from koppel.issues.queries import count_open, open_issues
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from koppel.kit.addresses import AddressGuard
+from koppel.kit.egress import AddressGuard
 from koppel.kit.http import NOT_ALLOWED, HttpClient, NetworkFailure, origin_of
 
 

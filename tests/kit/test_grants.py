@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from koppel.cli import preparation
+from koppel.cli import bootstrap
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import grants
 
@@ -31,7 +31,7 @@ def test_a_migration_that_was_killed_before_it_granted_is_made_up_for_by_the_nex
     with psycopg.connect(database_addresses.owner_url) as owner:
         owner.execute("REVOKE ALL ON onboarding_flow, audit_entry FROM koppel_app")
         owner.execute("REVOKE ALL ON FUNCTION audit_forget(bigint, bigint) FROM koppel_app")
-    preparation.migrate()
+    bootstrap.migrate()
     assert may(database_addresses, "onboarding_flow", "UPDATE")
     assert may(database_addresses, "audit_entry", "INSERT")
     assert not may(database_addresses, "audit_entry", "UPDATE")
@@ -55,7 +55,7 @@ def test_views_that_a_killed_migration_dropped_are_made_by_the_next(database_add
     """Dropped before the first migration, made after the last: without them no program reads the books by SQL."""
     with psycopg.connect(database_addresses.owner_url) as owner:
         owner.execute("DROP SCHEMA books CASCADE")
-    preparation.migrate()
+    bootstrap.migrate()
     with psycopg.connect(database_addresses.owner_url) as owner:
         assert owner.execute("SELECT to_regclass('books.entry_lines') IS NOT NULL").fetchone() == (True,)
 
@@ -91,5 +91,5 @@ def test_an_upgrade_of_the_queue_is_pinned_by_the_next_migration(database_addres
     """Or by who comes after the process that died between."""
     with psycopg.connect(database_addresses.owner_url) as owner:
         owner.execute("ALTER FUNCTION procrastinate_unregister_worker_v1(bigint) RESET ALL")
-    preparation.migrate()
+    bootstrap.migrate()
     test_no_function_looks_for_names_where_its_caller_says(database_addresses)

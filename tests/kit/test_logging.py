@@ -88,7 +88,7 @@ def test_other_libraries_and_exceptions_come_the_same_way_and_redacted(lines: An
 
 def test_a_persons_company_number_is_masked_in_logs_and_a_companys_is_not(lines: Any) -> None:
     configure(human=False)
-    structlog.get_logger("koppel.registers").info(
+    structlog.get_logger("koppel.company_registers").info(
         "asked", number="19640823-3234", text="no 640823-3234, but 556036-0793"
     )
     (line,) = lines()

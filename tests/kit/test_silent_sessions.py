@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from koppel.kit import silent_sessions
+from koppel.kit import stuck_transactions
 from koppel.kit.database import WORKER_SESSIONS, Database
-from koppel.kit.silent_sessions import end_silent_sessions
+from koppel.kit.stuck_transactions import end_silent_sessions
 from koppel.kit.tenancy import INSTALLATION
 from tests.fixtures.people import MakeOrganisation
 from tests.fixtures.stack import PATIENCE_SECONDS, wait_until
@@ -23,7 +23,7 @@ _LOCKED = f"SELECT set_config('koppel.organisation', '{INSTALLATION}', true); SE
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(silent_sessions, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(stuck_transactions, "SILENT_SECONDS", 0.3)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_worker_that_stopped_in_the_middle_of_a_statement_loses_its_session(se
 
 def test_a_session_that_only_waits_between_statements_keeps_its_time(session: FROZEN) -> None:
     session.execute("SELECT 1")
-    time.sleep(2 * silent_sessions.SILENT_SECONDS)
+    time.sleep(2 * stuck_transactions.SILENT_SECONDS)
     assert end_silent() == 0
     assert not is_ended(session)
 

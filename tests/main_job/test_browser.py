@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from koppel.cli.demo.browser import Browser
+from koppel.cli.demo.http_browser import Browser
 
 
 def test_an_answer_that_broke_off_in_the_middle_is_no_answer() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from django.test import Client
 
 from koppel.organisations.models import User
-from tests.notifications.firm import NEWS, happens
+from tests.notifications.factories import NEWS, happens
 
 
 def test_notices_are_listed_read_and_chosen_over_rest(actor: Any) -> None:

@@ -16,15 +16,15 @@ from django.test import Client
 from django.utils import timezone
 
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications import delivery
+from koppel.notifications.email import delivery
+from koppel.notifications.email.smtp import Post
+from koppel.notifications.events.dispatch import next_digest
 from koppel.notifications.models import Arrangement, Delivery, Notice, Preference
-from koppel.notifications.post import Post
 from koppel.notifications.tasks import keep
-from koppel.notifications.telling import next_digest
 from koppel.organisations.models import User
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
 from tests.fixtures.stack import PATIENCE_SECONDS, run_worker, wait_until
-from tests.notifications.firm import NEWS, TROUBLE, happens, is_over, mails, prefers, told
+from tests.notifications.factories import NEWS, TROUBLE, happens, is_over, mails, prefers, told
 from tests.notifications.smtp import MailServer, serve
 
 PATIENT = "from django.conf import settings; settings.EMAIL_TIMEOUT = 600"

@@ -8,12 +8,12 @@ from django.test import Client
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import Arrangement, Notice, Preference
-from koppel.notifications.sign_ins import browser_of
+from koppel.notifications.sources.new_device_alerts import browser_of
 from koppel.organisations.models import Organisation, User
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
 from tests.fixtures.forms import form_of
 from tests.fixtures.people import PASSWORD, signed_in
-from tests.notifications.firm import NEWS, TROUBLE, happens, is_over, told
+from tests.notifications.factories import NEWS, TROUBLE, happens, is_over, told
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:150.0) Gecko/20100101 Firefox/150.0"
 EDGE = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36 Edg/140.0"

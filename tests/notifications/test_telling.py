@@ -10,23 +10,23 @@ from django.db import transaction
 from django.utils import timezone
 
 from koppel.administrations.models import Administration, Assignment, Favourite
-from koppel.connections.health import mark_lost
+from koppel.connections.health.states import mark_lost
 from koppel.connections.models import Connection
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.forgetting import forget_administration
-from koppel.notifications.happenings import settle_for
+from koppel.notifications.events.dispatch import register_check
+from koppel.notifications.events.erasure import forget_administration
+from koppel.notifications.events.services import settle_for
+from koppel.notifications.inbox.services import notify
 from koppel.notifications.models import Arrangement, Happening
-from koppel.notifications.new_issues import CONFIRM_FOR, tell_new_issues
-from koppel.notifications.services import notify
+from koppel.notifications.sources.issue_digest import CONFIRM_FOR, tell_new_issues
 from koppel.notifications.tasks import keep
-from koppel.notifications.telling import register_check
 from koppel.organisations.models import Division, DivisionMember, Organisation, Template
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
 from koppel.organisations.services import save_division
-from tests.books.ledger import administration_of, assign
-from tests.notifications.firm import (
+from tests.books.factories import administration_of, assign
+from tests.notifications.factories import (
     NEWS,
     TROUBLE,
     WORSE,
@@ -354,7 +354,7 @@ def test_what_cannot_be_told_keeps_nobody_else_uninformed(
     firm: Firm, actor: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fault of ours at one happening: neither its firm's other news nor the firms after it wait for a new version."""
-    from koppel.notifications import telling
+    from koppel.notifications.events import dispatch as telling
 
     def breaks(happening: Happening) -> bool:
         if happening.key == "broken":

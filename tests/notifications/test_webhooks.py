@@ -18,20 +18,20 @@ from typer.testing import CliRunner
 
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
-from koppel.connections.rotation import rotate
-from koppel.kit.addresses import AddressGuard
+from koppel.connections.vault.key_rotation import rotate
+from koppel.kit.egress import AddressGuard
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.commands import app
 from koppel.notifications.models import Webhook, WebhookDelivery
 from koppel.notifications.tasks import keep
-from koppel.notifications.webhooks import sending
+from koppel.notifications.webhooks import delivery
 from koppel.organisations.models import Division, User
-from koppel.organisations.policy import Actor
-from tests.books.ledger import administration_of
-from tests.fixtures.confirming import post_and_confirm
+from koppel.organisations.roles import Actor
+from tests.books.factories import administration_of
+from tests.fixtures.confirmation import post_and_confirm
 from tests.fixtures.people import signed_in
 from tests.fixtures.stack import PATIENCE_SECONDS, run_worker, wait_until
-from tests.notifications.firm import NEWS, TROUBLE, a_quarter_of_an_hour_passes, happens, is_over, told
+from tests.notifications.factories import NEWS, TROUBLE, a_quarter_of_an_hour_passes, happens, is_over, told
 from tests.notifications.receiver import Receiver, is_signed_with, receiving
 from tests.vault.test_keys import OLD, key
 
@@ -66,7 +66,7 @@ def make(browser: Client, url: str, *events: str) -> dict[str, Any]:
 
 
 def send(anna: Actor) -> int:
-    return sending.send_due(anna.organisation_id)
+    return delivery.send_due(anna.organisation_id)
 
 
 def log(browser: Client, webhook: int) -> list[dict[str, Any]]:
@@ -384,13 +384,13 @@ def test_what_is_on_its_way_when_it_is_switched_off_fails_and_waits_for_nothing(
     made = make(browser, program.url)
     happens(anna, NEWS, facts={"name": "x"})
     program.answers = [(500, {})]
-    asked = sending.secrets_in_use
+    asked = delivery.secrets_in_use
 
     def switched_off(webhook: Webhook) -> Any:
         browser.put(f"{API}/{made['id']}/active", {"active": False}, content_type="application/json")
         return asked(webhook)
 
-    monkeypatch.setattr(sending, "secrets_in_use", switched_off)
+    monkeypatch.setattr(delivery, "secrets_in_use", switched_off)
     send(anna)
     assert [(one["state"], one["reason"]) for one in log(browser, made["id"])] == [("failed", "switched_off")]
     assert browser.get(f"{API}").json()[0]["failing_since"] is None
@@ -402,14 +402,14 @@ def test_that_it_began_does_not_arrive_after_that_it_is_over(
     make(browser, program.url)
     happens(anna, "test_worse", facts={"account": "x"})
     program.answers = [(500, {})]
-    asked = sending.secrets_in_use
+    asked = delivery.secrets_in_use
 
     def ends(webhook: Webhook) -> Any:
-        monkeypatch.setattr(sending, "secrets_in_use", asked)
+        monkeypatch.setattr(delivery, "secrets_in_use", asked)
         is_over(anna, "test_worse")
         return asked(webhook)
 
-    monkeypatch.setattr(sending, "secrets_in_use", ends)
+    monkeypatch.setattr(delivery, "secrets_in_use", ends)
     for _ in range(3):
         later(anna)
         send(anna)

@@ -8,13 +8,13 @@ from django.utils import timezone
 
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
+from koppel.company_registers.lookups import Finding
+from koppel.company_registers.models import Lookup
+from koppel.company_registers.protocol import Kind, Outcome, Question
 from koppel.connections.models import RemoteCompany
 from koppel.kit.tenancy import organisation_scope
-from koppel.registers.answers import Kind, Outcome, Question
-from koppel.registers.lookups import Finding
-from koppel.registers.models import Lookup
-from tests.fixtures.confirming import answers_on
-from tests.fixtures.newcomer import Newcomer, newcomer, path_of
+from tests.fixtures.confirmation import answers_on
+from tests.fixtures.first_steps import Newcomer, newcomer, path_of
 from tests.fixtures.stack import Sandbox, register_app
 from tests.onboarding.test_wizard import choose, companies, identify, imported, words
 

@@ -14,16 +14,16 @@ from django.db import connections as database_connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from koppel.administrations import access
+from koppel.administrations import restriction
 from koppel.administrations.models import Administration, Assignment
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.kit.tenancy import organisation_scope
 from koppel.onboarding.models import Flow, Import
 from koppel.organisations.models import Division, Organisation, Template
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
 from koppel.sync.models import Run
-from tests.fixtures.confirming import post_and_confirm
-from tests.fixtures.newcomer import Newcomer, newcomer, path_of
+from tests.fixtures.confirmation import post_and_confirm
+from tests.fixtures.first_steps import Newcomer, newcomer, path_of
 from tests.fixtures.stack import CLIENTS, Sandbox, register_app
 
 KVK = "69599084"
@@ -108,7 +108,7 @@ def test_a_restricted_administration_is_not_on_the_list_of_who_is_not_named(list
     listed.client.post(f"{listed.flow}assign", {"act": "finish", "company": ids})
     (secret,) = imported(listed.actor)
     with organisation_scope(listed.actor.organisation_id):
-        access.set_access(listed.actor, secret.pk, restricted=True, membership_ids=[listed.actor.membership_id])
+        restriction.set_access(listed.actor, secret.pk, restricted=True, membership_ids=[listed.actor.membership_id])
         total = RemoteCompany.objects.count()
         company = RemoteCompany.objects.get(pk=secret.remote_company_id)
     piet = colleague_of(listed, actor, "administrator")

@@ -14,7 +14,7 @@ from django.test import Client
 
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import SignInProvider, User
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
 from tests.fixtures.people import signed_in
 from tests.organisations import identity_provider
 from tests.organisations.identity_provider import CLIENT_ID, CLIENT_SECRET

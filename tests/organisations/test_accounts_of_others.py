@@ -17,13 +17,14 @@ from django.test import Client
 from django.utils import timezone
 
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.notifications import delivery
+from koppel.notifications.email import delivery
 from koppel.notifications.models import Notice
-from koppel.organisations import invitations, people
 from koppel.organisations.commands import people as commands
-from koppel.organisations.invitations import Wanted
+from koppel.organisations.invitations import services as invitations
+from koppel.organisations.invitations.services import Wanted
 from koppel.organisations.models import Invitation, Membership, SignInSubject, User
-from koppel.organisations.policy import Actor, Role
+from koppel.organisations.people import services as people
+from koppel.organisations.roles import Actor, Role
 from tests.fixtures.people import PASSWORD, signed_in
 from tests.organisations.idp import Idp, configure, email_of, link, provider_id, running_idp, walk
 

@@ -11,11 +11,11 @@ from koppel.administrations.models import Assignment, SavedView
 from koppel.connections.models import Connection
 from koppel.connector.registry import connectors
 from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.access.api_tokens import DAYS, make_token
 from koppel.organisations.models import ApiToken, Division, Membership, Organisation, Template
-from koppel.organisations.policy import Actor
-from koppel.organisations.tokens import DAYS, make_token
-from tests.books.ledger import administration_of, assign
-from tests.fixtures.confirming import answers_on, post_and_confirm
+from koppel.organisations.roles import Actor
+from tests.books.factories import administration_of, assign
+from tests.fixtures.confirmation import answers_on, post_and_confirm
 from tests.fixtures.people import signed_in
 
 

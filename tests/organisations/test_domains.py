@@ -11,11 +11,11 @@ import typer
 from django.test import Client
 
 from koppel.audit.models import AuditEntry
-from koppel.cli.errors import Refusal
+from koppel.kit.cli.errors import Refusal
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.commands import organisations
 from koppel.organisations.models import Organisation
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
 from tests.fixtures.people import signed_in
 from tests.organisations.idp import SECURITY, Idp, configure, email_of, link, provider_id, running_idp, walk
 

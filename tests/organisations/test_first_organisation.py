@@ -15,13 +15,13 @@ from django.core import mail
 from django.test import Client
 
 from koppel.audit.models import ActorKind, AuditEntry, Door
-from koppel.cli.checks import findings
-from koppel.cli.errors import Refusal
-from koppel.cli.finding import Finding
+from koppel.cli.checks.installation import findings
+from koppel.cli.checks.result import Finding
+from koppel.kit.cli.errors import Refusal
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.commands import organisations, people
 from koppel.organisations.models import Membership, User
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
 from tests.fixtures.people import PASSWORD, signed_in
 from tests.organisations.test_invitations import CHOSEN, deliver
 

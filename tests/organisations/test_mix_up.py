@@ -11,7 +11,7 @@ from django.test import Client
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Organisation, SignInProvider, SignInSubject
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
 from tests.fixtures.people import signed_in
 from tests.organisations.identity_provider import CLIENT_ID
 from tests.organisations.idp import (

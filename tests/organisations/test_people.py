@@ -11,13 +11,13 @@ from django.utils import timezone
 from koppel.administrations.models import Administration, Assignment, SavedView
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations import people
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Organisation
-from koppel.organisations.people import Access
-from koppel.organisations.policy import Actor, Role
-from tests.books.ledger import administration_of, assign
-from tests.fixtures.confirming import post_and_confirm
+from koppel.organisations.people import services as people
+from koppel.organisations.people.services import Access
+from koppel.organisations.roles import Actor, Role
+from tests.books.factories import administration_of, assign
+from tests.fixtures.confirmation import post_and_confirm
 from tests.fixtures.forms import form_of
 from tests.fixtures.people import signed_in
 

@@ -12,15 +12,15 @@ import typer
 from django.test import Client
 from django.utils import timezone
 
+from koppel.administrations.audit_log import commands as activity
 from koppel.administrations.models import Administration
-from koppel.administrations.trail import commands as activity
 from koppel.audit.models import AuditEntry
-from koppel.cli.errors import Refusal
+from koppel.kit.cli.errors import Refusal
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.commands import divisions, people, templates
 from koppel.organisations.models import Division, DivisionMember, Invitation, Membership, Organisation, Template, User
-from koppel.organisations.policy import Actor
-from tests.books.ledger import administration_of
+from koppel.organisations.roles import Actor
+from tests.books.factories import administration_of
 
 
 @pytest.fixture

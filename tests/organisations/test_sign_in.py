@@ -12,10 +12,11 @@ from django.utils import timezone
 
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations import operators, tokens
+from koppel.organisations.access import api_tokens
 from koppel.organisations.models import Division, Membership, Organisation, PersonSession, User
-from koppel.organisations.policy import Actor
-from tests.books.ledger import administration_of
+from koppel.organisations.people import operators
+from koppel.organisations.roles import Actor
+from tests.books.factories import administration_of
 from tests.fixtures.forms import form_of
 from tests.fixtures.people import PASSWORD, signed_in
 
@@ -76,7 +77,7 @@ def test_where_a_second_step_is_required_nothing_else_can_be_done_before(actor: 
         firm = Organisation.objects.get()
     user = actor("user", organisation=firm)
     with organisation_scope(firm.pk):
-        token = tokens.make_token(user, name="t", days=30, role=None, read_only=True)[1].reveal()
+        token = api_tokens.make_token(user, name="t", days=30, role=None, read_only=True)[1].reveal()
     client = with_password(boss)
     refused = client.post(SECURITY, {"requires_second_step": "1", "audit_years": "7"}, follow=True)
     assert "for yourself first" in refused.content.decode()
@@ -291,7 +292,7 @@ def test_the_operators_door_is_not_there_for_others(actor: Any) -> None:
 
 
 def test_opening_a_restricted_administrations_books_is_in_the_trail(actor: Any) -> None:
-    from tests.books.ledger import assign
+    from tests.books.factories import assign
 
     boss = actor("administrator")
     one, other = administration_of(boss, "Geheim", restricted=True), administration_of(boss, "Gewoon")
@@ -303,7 +304,7 @@ def test_opening_a_restricted_administrations_books_is_in_the_trail(actor: Any) 
     with organisation_scope(boss.organisation_id):
         entry = AuditEntry.objects.get(act="books.opened")
         assert (entry.subject_id, entry.actor_id) == (one.pk, boss.user_id)
-        text = tokens.make_token(boss, name="t", days=30, role=None, read_only=True)[1].reveal()
+        text = api_tokens.make_token(boss, name="t", days=30, role=None, read_only=True)[1].reveal()
     Client().get(f"/api/v1/administrations/{one.pk}/books", headers={"Authorization": f"Bearer {text}"})
     with organisation_scope(boss.organisation_id):
         assert AuditEntry.objects.filter(act="books.opened", door="api").count() == 1

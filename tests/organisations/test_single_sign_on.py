@@ -15,11 +15,14 @@ from django.utils import timezone
 
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations import invitations, operators, sign_in_links, single_sign_on
-from koppel.organisations.invitations import Wanted
+from koppel.organisations.invitations import services as invitations
+from koppel.organisations.invitations.services import Wanted
 from koppel.organisations.models import Membership, Organisation, SignInProvider, SignInSubject, User
-from koppel.organisations.policy import Actor, Role
-from tests.fixtures.confirming import post_and_confirm
+from koppel.organisations.people import operators
+from koppel.organisations.roles import Actor, Role
+from koppel.organisations.sso import links
+from koppel.organisations.sso import services as single_sign_on
+from tests.fixtures.confirmation import post_and_confirm
 from tests.fixtures.people import PASSWORD, signed_in
 from tests.fixtures.stack import wait_until
 from tests.organisations.identity_provider import CLIENT_ID, CLIENT_SECRET
@@ -428,7 +431,7 @@ def test_a_provider_that_is_switched_off_on_the_way_back_lets_nobody_in(
     configure(boss, idp)
     idp.says(sub="7", email=email_of(boss), email_verified=True)
     link(boss, boss)
-    admit = sign_in_links.admit
+    admit = links.admit
 
     def admit_and_go_off(*arguments: Any) -> User | None:
         found = admit(*arguments)
@@ -436,7 +439,7 @@ def test_a_provider_that_is_switched_off_on_the_way_back_lets_nobody_in(
             single_sign_on.switch_off(boss)
         return found
 
-    monkeypatch.setattr(sign_in_links, "admit", admit_and_go_off)
+    monkeypatch.setattr(links, "admit", admit_and_go_off)
     answer = walk(boss)
     assert answer.status_code == 403
     assert answer.client.get("/").status_code == 302

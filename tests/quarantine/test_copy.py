@@ -22,12 +22,12 @@ from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.endpoints import Wanted
-from koppel.organisations import invitations
+from koppel.organisations.invitations import services as invitations
 from koppel.sync.models import Run
-from koppel.sync.services import request_run
-from tests.connections.office import described, imported, now_of
+from koppel.sync.runs.services import request_run
+from tests.connections.factories import described, imported, now_of
 from tests.fixtures.stack import Connected, MakeConnected, run_worker, wait_until
-from tests.notifications.firm import NEWS, happens
+from tests.notifications.factories import NEWS, happens
 from tests.notifications.receiver import Receiver, receiving
 from tests.notifications.smtp import MailServer, serve
 from tests.quarantine.switch import Programs

@@ -13,22 +13,22 @@ from django.test import Client
 from django.urls import reverse
 
 from koppel.audit.models import AuditEntry
-from koppel.cli.checks import findings
-from koppel.cli.reach import mail as mail_finding
-from koppel.cli.reach import try_mail
+from koppel.cli.checks.connectivity import mail as mail_finding
+from koppel.cli.checks.connectivity import try_mail
+from koppel.cli.checks.installation import findings
 from koppel.connections.models import ConsentPurpose
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.encryption import provider_place, seal
 from koppel.organisations.models import SignInProvider, User
-from koppel.organisations.policy import Role
-from koppel.organisations.sealing import provider_place, seal
-from koppel.web.routes import routes
+from koppel.organisations.roles import Role
+from koppel.web.permission_matrix import routes
 from tests.fixtures.people import signed_in
 from tests.fixtures.stack import MakeConnected
 from tests.notifications.smtp import MailServer, serve
 from tests.quarantine.switch import koppel_quarantine
+from tests.web.factories import World, world_of
 from tests.web.test_permissions import Doors
-from tests.web.world import World, world_of
 
 SENTENCE = {"en": "koppel quarantine off", "nl": "heft de quarantaine op de server op"}
 NOT_PAGES = re.compile(r"/(api/v1/|healthz|language)|export|\.(csv|json)|/(rows|search|sectors)(/|$)")
@@ -139,7 +139,7 @@ def test_a_command_ends_with_one_sentence(quarantined: World, words: str) -> Non
 
 def test_a_sign_in_that_was_begun_before_is_finished_after(connected: MakeConnected) -> None:
     made = connected()
-    from koppel.connections.consent import begin_consent, complete_consent, receive_answer
+    from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_answer
 
     with organisation_scope(made.actor.organisation_id):
         address = begin_consent(made.actor, made.app.pk, ConsentPurpose.CONNECT, "/connections/")

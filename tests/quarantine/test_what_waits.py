@@ -13,35 +13,36 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from koppel.administrations.models import Administration
-from koppel.connections import vault
-from koppel.connections.runtime import as_worker
+from koppel.company_registers.lookups import known, request_lookups
+from koppel.company_registers.protocol import Kind, Outcome, Question
+from koppel.connections.sessions.runtime import as_worker
 from koppel.connections.tasks import revoke_grants
+from koppel.connections.vault import vault
 from koppel.issues.models import Issue
 from koppel.kit.http import HttpClient
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.threads import in_django
-from koppel.notifications import delivery
+from koppel.notifications.email import delivery
 from koppel.notifications.models import Delivery, WebhookDelivery
 from koppel.notifications.tasks import keep
-from koppel.notifications.webhooks import endpoints, sending
+from koppel.notifications.webhooks import delivery as sending
+from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.endpoints import Wanted
 from koppel.organisations.models import Invitation
-from koppel.organisations.policy import Actor
-from koppel.registers.answers import Kind, Outcome, Question
-from koppel.registers.lookups import known, request_lookups
+from koppel.organisations.roles import Actor
 from koppel.sync.models import Run
-from koppel.sync.services import request_due_runs
-from tests.books.ledger import administration_of
-from tests.connections.office import imported, now_of
+from koppel.sync.runs.services import request_due_runs
+from tests.books.factories import administration_of
+from tests.company_registers.factories import work
+from tests.connections.factories import imported, now_of
 from tests.fixtures.stack import MakeConnected, Sandbox, register_app, wait_until
-from tests.notifications.firm import NEWS, happens, told
+from tests.notifications.factories import NEWS, happens, told
 from tests.notifications.receiver import Receiver, receiving
 from tests.quarantine.switch import Programs, koppel_quarantine
-from tests.registers.asking import work
-from tests.sync.syncing import import_company
+from tests.sync.factories import import_company
 from tests.sync.test_workers import all_active, runs_of, stand_still
-from tests.vault.grants import Given, connection_of, give
+from tests.vault.factories import Given, connection_of, give
 from tests.vault.test_vault import asked, token_of, within
 
 
@@ -261,7 +262,7 @@ def test_a_consent_is_given_back_after_the_end(given: Given, sandbox: Sandbox) -
 
 
 def test_an_invitation_made_meanwhile_is_not_marked_as_failed(anna: Actor) -> None:
-    from koppel.organisations import invitations
+    from koppel.organisations.invitations import services as invitations
     from koppel.organisations.tasks import send_invitation
 
     koppel_quarantine("on")

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fixtures.stack import MakeConnected
-from tests.sync.syncing import Synced, import_company
+from tests.sync.factories import Synced, import_company
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import pytest
 from koppel.connector.contract import Page, ReadMode, Session
 from koppel.connectors.visma_net.connector import VismaNet
 from koppel.kit.tenancy import organisation_scope
-from koppel.sync import outcomes
-from koppel.sync.engine import Wanted
-from koppel.sync.ledger import Held
+from koppel.sync.engine import completion
+from koppel.sync.engine.engine import Wanted
 from koppel.sync.models import Change, Run
-from koppel.sync.services import request_run
-from tests.sync.syncing import Synced
+from koppel.sync.runs.services import request_run
+from koppel.sync.runs.store import Held
+from tests.sync.factories import Synced
 
 JOURNAL = "journaltransaction"
 
@@ -63,13 +63,13 @@ def test_a_wider_window_that_was_refused_half_way_is_read_when_it_is_allowed(syn
 def test_an_import_that_is_stopped_in_the_moment_a_worker_takes_it_is_stopped(
     synced: Synced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin = outcomes.begin
+    begin = completion.begin
 
     def late(held: Held) -> Wanted:
         synced.cancel()
         return begin(held)
 
-    monkeypatch.setattr(outcomes, "begin", late)
+    monkeypatch.setattr(completion, "begin", late)
     assert synced.sync().state == "cancelled"
     assert synced.administration_status() == "failed"
 

@@ -22,11 +22,11 @@ from koppel.issues.models import Issue
 from koppel.kit.database_outage import RetryAfterOutage
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
-from koppel.sync import engine
+from koppel.sync.engine import engine
 from koppel.sync.models import Run
-from koppel.sync.services import request_first_runs
+from koppel.sync.runs.services import request_first_runs
 from tests.fixtures.stack import MakeConnected, run_worker, wait_until
-from tests.sync.syncing import Synced, import_company
+from tests.sync.factories import Synced, import_company
 
 OUTAGES = ["57014", "57P01", "55P03", "25006", "26000", "40P01", "40001", "53100", "53300", "08006"]
 FAULTS = ["22012", "XX000", "25P02"]

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from tests.sync.syncing import Synced
+from tests.sync.factories import Synced
 
 
 def test_the_first_sync_brings_every_record_exactly_once(synced: Synced) -> None:

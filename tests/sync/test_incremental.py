@@ -13,13 +13,13 @@ from koppel.connectors.visma_net.connector import VismaNet
 from koppel.issues.models import Issue
 from koppel.kit.clock import clock_set_to
 from koppel.kit.tenancy import organisation_scope
-from koppel.sync import outcomes
-from koppel.sync.engine import Wanted, full_comparison_is_due
+from koppel.sync.engine import completion
+from koppel.sync.engine.engine import Wanted, full_comparison_is_due
 from koppel.sync.errors import NotPossible
-from koppel.sync.ledger import Held
 from koppel.sync.models import Change, Checkpoint, Run
-from koppel.sync.services import cancel_run, request_run
-from tests.sync.syncing import Synced
+from koppel.sync.runs.services import cancel_run, request_run
+from koppel.sync.runs.store import Held
+from tests.sync.factories import Synced
 
 SUNDAY = 6
 
@@ -238,7 +238,7 @@ def test_on_the_week_day_everything_is_compared(synced: Synced) -> None:
 
 def test_a_stamp_from_the_future_hides_nothing(synced: Synced) -> None:
     with clock_set_to(datetime(2020, 1, 1, tzinfo=UTC)):
-        from koppel.connectors.visma_net.reading import newer
+        from koppel.connectors.visma_net.cursors import newer
 
         assert newer("2019-12-31T10:00:00", "2099-01-01T00:00:00", "2019-12-31T11:00:00") == "2019-12-31T11:00:00"
 
@@ -246,8 +246,8 @@ def test_a_stamp_from_the_future_hides_nothing(synced: Synced) -> None:
 @pytest.mark.parametrize("resource", ["entries", "balances"])
 def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource: str) -> None:
     """It is in each answer from then on; the next read of changes must begin later all the same."""
-    from koppel.connectors.visma_net import periods
-    from koppel.connectors.visma_net.reading import Cursor
+    from koppel.connectors.visma_net import journal_data as periods
+    from koppel.connectors.visma_net.cursors import Cursor
     from koppel.kit.http import Response
 
     class Answering:
@@ -277,7 +277,7 @@ def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource
 def test_a_long_read_is_followed_from_where_it_began(floor: str, newest: str) -> None:
     """Who edits a row that was passed already, while the rest is read for three hours, is met by the next read of changes."""
     with clock_set_to(datetime(2026, 3, 4, 15, tzinfo=UTC)):
-        from koppel.connectors.visma_net.reading import Cursor, checkpoint
+        from koppel.connectors.visma_net.cursors import Cursor, checkpoint
 
         at = Cursor(newest="2026-03-04T12:00:00", began="2026-03-04T12:00:00+00:00", floor=floor)
         assert f'"newest":"{newest}"' in checkpoint(at)
@@ -326,14 +326,14 @@ def test_what_is_no_longer_wanted_does_not_hold_completeness_back(synced: Synced
 
 def test_a_run_that_was_taken_over_at_its_end_decides_nothing(synced: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its worker slept between the last page and the end; meanwhile somebody stopped the import."""
-    decide = outcomes.succeed
+    decide = completion.succeed
 
     def late(held: Held, wanted: Wanted) -> bool:
         with organisation_scope(synced.actor.organisation_id):
             cancel_run(synced.actor, synced.administration_id)
         return decide(held, wanted)
 
-    monkeypatch.setattr(outcomes, "succeed", late)
+    monkeypatch.setattr(completion, "succeed", late)
     assert synced.sync().state == "cancelled"
     assert synced.administration_status() == "failed"
 

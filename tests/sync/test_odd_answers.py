@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from koppel.connectors.visma_net import lists
-from koppel.connectors.visma_net.reading import Cursor
+from koppel.connectors.visma_net import master_data
+from koppel.connectors.visma_net.cursors import Cursor
 from koppel.kit.http import Response
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.models import RejectedRecord
-from tests.sync.syncing import Synced
+from tests.sync.factories import Synced
 
 JOURNAL = "journaltransaction"
 STAMP = '"lastModifiedDateTime":"'
@@ -95,9 +95,9 @@ def test_a_part_of_a_list_that_could_not_be_understood_is_read_again_whatever_th
             return Response(200, {"content-type": "application/json"}, json.dumps(rows).encode())
 
     at = Cursor(since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", floor="2026-03-04T09:00:00")
-    customers = asyncio.run(lists.read(Answering(), "contacts", at))  # type: ignore[arg-type]
+    customers = asyncio.run(master_data.read(Answering(), "contacts", at))  # type: ignore[arg-type]
     assert len(customers.rejected) == 1
     following = msgspec.json.decode(customers.next or "", type=Cursor)
-    suppliers = asyncio.run(lists.read(Answering(), "contacts", following))  # type: ignore[arg-type]
+    suppliers = asyncio.run(master_data.read(Answering(), "contacts", following))  # type: ignore[arg-type]
     assert len(suppliers.records) == 1
     assert '"newest":"2026-03-04T09:00:00"' in str(suppliers.checkpoint)

@@ -7,7 +7,7 @@ import pytest
 
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.models import RejectedRecord
-from tests.sync.syncing import Synced
+from tests.sync.factories import Synced
 
 JOURNAL = "journaltransaction"
 

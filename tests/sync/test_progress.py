@@ -15,10 +15,10 @@ from koppel.audit.models import AuditEntry
 from koppel.kit.clock import clock_set_to, now
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
 from koppel.sync.commands import app as sync
 from koppel.sync.models import Run, RunResource
-from koppel.sync.progress import RunProgress, progress_of_runs
+from koppel.sync.progress.progress import RunProgress, progress_of_runs
 from tests.fixtures.people import MakeActor, signed_in
 from tests.sync.test_queue import firm_with
 

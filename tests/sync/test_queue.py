@@ -13,11 +13,11 @@ from koppel.connections.models import Connection
 from koppel.kit.clock import now
 from koppel.kit.database import Database
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.policy import Actor
-from koppel.sync import queue
-from koppel.sync.ledger import Held
+from koppel.organisations.roles import Actor
 from koppel.sync.models import Run
-from tests.books.ledger import administration_of
+from koppel.sync.runs import queue
+from koppel.sync.runs.store import Held
+from tests.books.factories import administration_of
 from tests.fixtures.people import MakeActor
 
 

@@ -17,8 +17,8 @@ from koppel.connections.models import Connection
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.models import Run
-from koppel.sync.schedule import HOURS, is_due, newest_moment, next_moment, spread_of
-from koppel.sync.services import SCHEDULE_LOCK, request_due_runs
+from koppel.sync.runs.schedule import HOURS, is_due, newest_moment, next_moment, spread_of
+from koppel.sync.runs.services import SCHEDULE_LOCK, request_due_runs
 from tests.fixtures.people import MakeActor
 from tests.sync.test_queue import firm_with
 

@@ -8,10 +8,10 @@ from koppel.administrations.models import Administration
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import Happening
 from koppel.sync.models import Run
-from koppel.sync.services import cancel_run, request_for_connection
-from tests.connections.office import imported
+from koppel.sync.runs.services import cancel_run, request_for_connection
+from tests.connections.factories import imported
 from tests.fixtures.stack import Connected, MakeConnected
-from tests.sync.syncing import perform
+from tests.sync.factories import perform
 
 
 def told(made: Connected) -> list[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""Workers on two hosts, one of which loses its network: bench/H2.py with network namespaces and PostgreSQL on TCP."""
+"""Workers on two hosts, one of which loses its network: bench/H2_two_hosts.py with network namespaces and PostgreSQL on TCP."""
 
 import json
 import os
@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from bench import __main__ as bench
-from bench._hosts import why_not
-from tests.fixtures.surroundings import REPOSITORY
+from bench._two_hosts import why_not
+from tests.fixtures.environment import REPOSITORY
 
 
 @pytest.mark.kill

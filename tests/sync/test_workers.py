@@ -10,15 +10,15 @@ import pytest
 from django.db import connections
 
 from koppel.administrations.models import Administration
+from koppel.connections.lifecycle.lifecycle import resume
 from koppel.connections.models import Connection
-from koppel.connections.repair import resume
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.models import Run
-from koppel.sync.services import request_first_runs, request_run
-from tests.connections.office import imported
+from koppel.sync.runs.services import request_first_runs, request_run
+from tests.connections.factories import imported
 from tests.fixtures.stack import PATIENCE_SECONDS, Connected, MakeConnected, run_worker, wait_until
-from tests.sync.syncing import import_company
+from tests.sync.factories import import_company
 
 Worker = subprocess.Popen[bytes]
 NEVER_LOOKS = "from koppel.sync import dispatcher; dispatcher.LOOK_SECONDS = 3600.0"
@@ -97,7 +97,7 @@ def test_what_was_asked_for_before_a_worker_listened_is_found_when_it_does(
 def test_a_killed_worker_is_replaced_by_another_as_soon_as_its_silence_is_noticed(
     connected: MakeConnected, start_worker: Callable[[], Worker]
 ) -> None:
-    """Nobody tells the other one. The promise of 30 s is measured by `bench/H2.py`."""
+    """Nobody tells the other one. The promise of 30 s is measured by `bench/H2_two_hosts.py`."""
     anna = connected()
     imported(anna, 3, sync=True)
     anna.sandbox.hold("journaltransaction", times=1000)

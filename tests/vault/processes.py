@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import IO, Any
 
 from tests.fixtures.stack import Sandbox, wait_until
-from tests.vault.grants import Given
+from tests.vault.factories import Given
 
 
 class Program:
@@ -19,7 +19,7 @@ class Program:
     def __init__(self, given: Sequence[Given], log: IO[bytes] | int, **asked: Any) -> None:
         words = json.dumps({"grants": [[one.organisation_id, one.grant_id] for one in given], **asked})
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.vault.program", words],
+            [sys.executable, "-m", "tests.vault.worker_program", words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=dict(os.environ),
         )  # fmt: skip
 

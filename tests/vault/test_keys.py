@@ -18,18 +18,18 @@ from allauth.mfa.totp.internal.auth import TOTP
 from allauth.mfa.utils import decrypt
 
 from koppel.audit.models import AuditEntry
-from koppel.cli.checks import findings
+from koppel.cli.checks.installation import findings
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose, Grant
-from koppel.connections.rotation import key_uses, rotate
+from koppel.connections.vault.key_rotation import key_uses, rotate
 from koppel.kit.secrets import key_id_of
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations import single_sign_on
+from koppel.organisations.encryption import keyring
 from koppel.organisations.models import Membership, User
-from koppel.organisations.sealing import keyring
-from koppel.organisations.single_sign_on import Configured
-from tests.fixtures.newcomer import newcomer
+from koppel.organisations.sso import services as single_sign_on
+from koppel.organisations.sso.services import Configured
+from tests.fixtures.first_steps import newcomer
 from tests.fixtures.stack import Sandbox, register_app, wait_until
-from tests.vault.grants import Given, connection_of, give
+from tests.vault.factories import Given, connection_of, give
 from tests.vault.processes import programs
 
 OLD = os.environ["KOPPEL_VAULT_KEYS"]
@@ -42,7 +42,7 @@ def key(name: str, byte: bytes = b"b") -> str:
 @pytest.fixture
 def given(clean_database: None, sandbox: Sandbox, actor: Any) -> list[Given]:
     """Twenty consents, and a sign-in that was begun."""
-    from koppel.connections.consent import begin_consent
+    from koppel.connections.consent.attempts import begin_consent
 
     boss, app = actor(), register_app(sandbox)
     with organisation_scope(boss.organisation_id):
@@ -94,7 +94,7 @@ def test_keys_are_rotated_while_a_process_with_the_old_one_goes_on(
 def test_a_rotation_that_was_stopped_goes_on(
     given: list[Given], settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from koppel.connections import rotation
+    from koppel.connections.vault import key_rotation as rotation
 
     settings.VAULT_KEYS = f"{key('new')},{OLD}"
     monkeypatch.setattr(rotation, "BATCH_ROWS", 6)
@@ -125,7 +125,7 @@ def test_a_rotation_that_is_never_finished_stands_in_the_trail_too(
         raise SystemError("killed")
 
     settings.VAULT_KEYS = f"{key('new')},{OLD}"
-    monkeypatch.setattr("koppel.connections.rotation.reseal_all", killed)
+    monkeypatch.setattr("koppel.connections.vault.key_rotation.reseal_all", killed)
     with pytest.raises(SystemError):
         rotate("jan")
     assert "new" in keys_used()

@@ -10,9 +10,9 @@ from koppel.issues.models import Issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import Notice
 from tests.fixtures.stack import CLIENTS, Sandbox, register_app
-from tests.vault.grants import Given, connection_of, give
+from tests.vault.factories import Given, connection_of, give
 from tests.vault.processes import die_at, programs
-from tests.vault.program import STEPS
+from tests.vault.worker_program import STEPS
 
 CLIENT = CLIENTS["company_list"]
 LONG = 3600

@@ -18,9 +18,9 @@ import psycopg
 import pytest
 from django.test import Client
 
-from koppel.cli.checks import findings
+from koppel.cli.checks.installation import findings
 from koppel.cli.support import write_bundle
-from koppel.connections.consent import begin_consent
+from koppel.connections.consent.attempts import begin_consent
 from koppel.connections.models import ConsentPurpose, Grant, RemoteCompany
 from koppel.kit.clock import now
 from koppel.kit.secrets import Secret
@@ -28,7 +28,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
 from koppel.sync.models import Run
 from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, PATIENCE_SECONDS, Connected, MakeConnected, wait_until
-from tests.vault.said import all_that_is_said
+from tests.vault.assertions import all_that_is_said
 
 
 def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_commands_or_support_bundle(
@@ -182,7 +182,7 @@ def _tables(superuser_url: str) -> str:
 
 def _import_two(firm: Connected) -> int:
     from koppel.administrations.services import NewAdministration, import_companies
-    from koppel.sync.services import request_first_runs
+    from koppel.sync.runs.services import request_first_runs
 
     with organisation_scope(firm.actor.organisation_id):
         companies = RemoteCompany.objects.order_by("pk").values_list("pk", flat=True)[:2]
@@ -193,7 +193,7 @@ def _import_two(firm: Connected) -> int:
 
 def _sync(firm: Connected) -> None:
     from koppel.administrations.models import Administration
-    from koppel.sync.services import request_run
+    from koppel.sync.runs.services import request_run
 
     with organisation_scope(firm.actor.organisation_id):
         for one in Administration.objects.all():

@@ -19,17 +19,17 @@ import psycopg
 import pytest
 
 from koppel.cli.ports import answers
-from koppel.connections import renewal, vault
-from koppel.connections.keeper import Keeper
+from koppel.connections.lifecycle.connection_test import probe
 from koppel.connections.models import ConnectionEvent, RemoteCompany
-from koppel.connections.probe import probe
-from koppel.connections.sessions import Runtime
-from koppel.connections.token_calls import WEB_STOP_SECONDS
+from koppel.connections.sessions.sessions import Runtime
+from koppel.connections.vault import refresh_policy, vault
+from koppel.connections.vault.maintenance import Keeper
+from koppel.connections.vault.token_calls import WEB_STOP_SECONDS
 from koppel.connector.errors import Unreachable
 from koppel.kit.clock import now
 from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.tokens import make_token
+from koppel.organisations.access.api_tokens import make_token
 from koppel.sync.models import Run
 from tests.fixtures.stack import (
     CLIENTS,
@@ -41,8 +41,8 @@ from tests.fixtures.stack import (
     run_worker,
     wait_until,
 )
-from tests.sync.syncing import import_company
-from tests.vault.grants import Given, connection_of, expire, give
+from tests.sync.factories import import_company
+from tests.vault.factories import Given, connection_of, expire, give
 from tests.vault.processes import die_at
 from tests.vault.test_vault import LONG, error_of, in_thread, process, token_of, within
 
@@ -59,7 +59,7 @@ def given(clean_database: None, sandbox: Sandbox, actor: Any) -> Given:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Callers wait a third of a second instead of thirty."""
-    for module in (renewal, vault):
+    for module in (refresh_policy, vault):
         monkeypatch.setattr(module, "CALLER_SECONDS_MAX", 0.3)
 
 
@@ -78,7 +78,7 @@ def release_when(sandbox: Sandbox, holds: Callable[[], bool]) -> None:
 def test_an_answer_after_sixty_five_seconds_is_stored_and_asked_for_once(given: Given, sandbox: Sandbox) -> None:
     """In real seconds: neither aiohttp nor the vault gives up; who asked was sent away after half of them."""
     sandbox.client(CLIENT, token_seconds=65)
-    assert error_of(given).code == renewal.RENEWAL_SLOW
+    assert error_of(given).code == refresh_policy.RENEWAL_SLOW
     assert given.row().generation == 2
     token_of(given)
     assert refreshes(sandbox) == {"refresh_token": 1}
@@ -94,7 +94,7 @@ def test_meanwhile_nobody_asks_again_and_everybody_hears_that_it_is_slow(
     async def slow(made: Runtime) -> None:
         with pytest.raises(Unreachable) as raised:
             await made.vault.access_token(*place)
-        assert (raised.value.code, str(raised.value)) == (renewal.RENEWAL_SLOW, renewal.SLOW)
+        assert (raised.value.code, str(raised.value)) == (refresh_policy.RENEWAL_SLOW, refresh_policy.SLOW)
 
     async def story() -> list[Secret]:
         async with process() as one, process() as other:
@@ -139,7 +139,7 @@ def test_a_slow_vendor_takes_no_room_from_the_grants_of_others(
     given: Given, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, impatient: None
 ) -> None:
     """A keeper that may look after one grant at a time, and two that are slow."""
-    monkeypatch.setattr("koppel.connections.keeper.UNDER_WAY_MAX", 1)
+    monkeypatch.setattr("koppel.connections.vault.maintenance.UNDER_WAY_MAX", 1)
     *slow, quick = give(sandbox, given.row().connection, 3)
     for number, one in enumerate(slow):
         one.change(attend_at=now() - timedelta(hours=1, minutes=number))
@@ -234,7 +234,7 @@ def test_a_page_says_that_it_is_slow_and_the_answer_is_stored_after_it(
     firm = connected()
     given = expired(firm)
     found = probe(firm.actor, firm.connection.pk)
-    assert (found.code, found.sentence) == (renewal.RENEWAL_SLOW, renewal.SLOW)
+    assert (found.code, found.sentence) == (refresh_policy.RENEWAL_SLOW, refresh_policy.SLOW)
     assert given.row().generation == 1
     firm.sandbox.release()
     wait_until(lambda: given.row().generation == 2)

@@ -14,11 +14,11 @@ import psycopg
 import pytest
 from django.db import connections
 
-from koppel.connections import runtime
-from koppel.connections.grants import forgive_app, keep_grant
-from koppel.connections.keeper import Keeper
 from koppel.connections.models import Connection, ConnectionEvent, Grant
-from koppel.connections.sessions import Runtime
+from koppel.connections.sessions import runtime
+from koppel.connections.sessions.sessions import Runtime
+from koppel.connections.vault.grants import forgive_app, keep_grant
+from koppel.connections.vault.maintenance import Keeper
 from koppel.connector.contract import Tokens
 from koppel.connector.errors import ConnectorError, ConsentLost, SetupMissing, Unreachable
 from koppel.connector.registry import connectors
@@ -29,7 +29,7 @@ from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications.models import Notice
 from tests.fixtures.stack import CLIENTS, Sandbox, register_app, wait_until
-from tests.vault.grants import Given, connection_of, expire, give
+from tests.vault.factories import Given, connection_of, expire, give
 
 T = TypeVar("T")
 CLIENT, SERVICE = CLIENTS["company_list"], CLIENTS["service"]
@@ -310,7 +310,7 @@ def test_a_caller_that_gives_up_does_not_stop_the_refresh(given: Given, sandbox:
 def test_a_new_sign_in_during_a_refresh_is_not_overwritten_by_its_answer(given: Given, sandbox: Sandbox) -> None:
     sandbox.hold("/connect/token")
     fresh = sandbox.control("grants", {"client_id": CLIENT})["grants"][0]
-    from tests.vault.grants import tokens_of
+    from tests.vault.factories import tokens_of
 
     async def meanwhile(made: Runtime) -> Secret:
         old = asyncio.create_task(made.vault.access_token(given.organisation_id, given.grant_id))

@@ -19,10 +19,10 @@ from django.db import connections
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from koppel.organisations.models import User
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
+from tests.fixtures.environment import REPOSITORY
 from tests.fixtures.people import PASSWORD
 from tests.fixtures.stack import PATIENCE_SECONDS, wait_until
-from tests.fixtures.surroundings import REPOSITORY
 
 SCREENSHOTS = REPOSITORY / "test-output" / "screenshots"
 NOWHERE = "/administrations/987654/"

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Route, expect
 
 from koppel.kit.tenancy import organisation_scope
 from tests.web.browsing import NOWHERE, address, browser, listen, look, look_at_widths, opened, sign_in
-from tests.web.world import IMPORT, World, world_of
+from tests.web.factories import IMPORT, World, world_of
 
 __all__ = ["address", "browser"]
 pytestmark = pytest.mark.browser

@@ -12,8 +12,8 @@ from koppel.connections.models import Connection, ConnectionEvent, Grant, Remote
 from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
 from tests.web.browsing import address, browser, listen, look_at_widths, opened, sign_in
+from tests.web.factories import World
 from tests.web.test_browser import world
-from tests.web.world import World
 
 __all__ = ["address", "browser", "world"]
 pytestmark = pytest.mark.browser

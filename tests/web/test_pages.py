@@ -11,10 +11,10 @@ from koppel.administrations.models import Administration, Status
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Division, Membership, Organisation, Template
-from koppel.organisations.policy import PERMISSIONS, Permission, Role
-from tests.books.ledger import administration_of
+from koppel.organisations.roles import PERMISSIONS, Permission, Role
+from tests.books.factories import administration_of
 from tests.fixtures.people import signed_in
-from tests.web.world import IMPORT, World, world_of
+from tests.web.factories import IMPORT, World, world_of
 
 OF_THE_FRAME = {
     "/": Permission.SEE,
@@ -182,7 +182,7 @@ def test_a_favourite_is_starred_in_the_list_and_unstarred(world: World) -> None:
 
 
 def settings_form(**changed: Any) -> dict[str, Any]:
-    from koppel.administrations.settings import DEFAULTS
+    from koppel.administrations.effective_settings import DEFAULTS
 
     values = {key: DEFAULTS[key] for key in ("resources", "schedule", "full_comparison_weekday")}
     return {**values, "fiscal_years_back": 3, **changed}

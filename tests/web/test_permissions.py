@@ -17,16 +17,16 @@ from psycopg import sql
 
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations import tokens
+from koppel.organisations.access import api_tokens
 from koppel.organisations.models import Organisation, User
-from koppel.organisations.policy import Actor, Role
-from koppel.web.routes import TABLE, Route, routes, rows
-from tests.web.world import IMPORT, World, world_of
+from koppel.organisations.roles import Actor, Role
+from koppel.web.permission_matrix import TABLE, Route, routes, rows
+from tests.web.factories import IMPORT, World, world_of
 
 FROM_LEAST = tuple(reversed(list(Role)))
 WHO = {"anybody": None, "member": Role.READER, **{str(role.label): role for role in FROM_LEAST[1:]}}
 """The words of the table, and the least role each stands for."""
-HOW = "Run `python -m koppel.web.routes` for the rows, then write who comes in; see CONTRIBUTING.md."
+HOW = "Run `python -m koppel.web.permission_matrix` for the rows, then write who comes in; see CONTRIBUTING.md."
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ class Doors:
     def _token(self, actor: Actor) -> str:
         if actor.user_id not in self._tokens:
             with organisation_scope(actor.organisation_id):
-                made = tokens.make_token(actor, name="Walk", days=30, role=None, read_only=False)
+                made = api_tokens.make_token(actor, name="Walk", days=30, role=None, read_only=False)
                 self._tokens[actor.user_id] = made[1].reveal()
         return self._tokens[actor.user_id]
 

@@ -6,10 +6,10 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from koppel.administrations.models import Administration
-from koppel.organisations.policy import Actor
-from tests.books.ledger import Ledger, administration_of, assign
+from koppel.organisations.roles import Actor
+from tests.books.factories import Ledger, administration_of, assign
 from tests.web.browsing import address, browser, opened, sign_in
-from tests.web.world import World, world_of
+from tests.web.factories import World, world_of
 
 __all__ = ["address", "browser"]
 SHEET_WIDTH, SHEET_HEIGHT = 1046, 695

@@ -8,8 +8,8 @@ from playwright.sync_api import Route
 from koppel.administrations.models import Administration
 from koppel.kit.tenancy import organisation_scope
 from tests.web.browsing import WIDTHS, address, browser, look, opened, sign_in
+from tests.web.factories import World
 from tests.web.test_browser import A_WHILE, world
-from tests.web.world import World
 
 __all__ = ["address", "browser", "world"]
 pytestmark = pytest.mark.browser

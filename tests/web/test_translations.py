@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import polib
 import pytest
 
-from koppel.web.acts import ACTS
+from koppel.web.audit.labels import ACTS
 from koppel.web.translations import SOURCE, missing
 
 

@@ -13,8 +13,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import Notice
 from koppel.organisations import services
-from tests.books.ledger import Ledger
-from tests.web.world import IMPORT, World, world_of
+from tests.books.factories import Ledger
+from tests.web.factories import IMPORT, World, world_of
 
 NOT_PAGES = ("/api/v1/", "/accounts/", "/static/")
 
@@ -64,8 +64,8 @@ def test_every_view_that_reads_the_address_bar_says_which_parameters_there_are()
 
 STRICT_BY_THEMSELVES = {
     "koppel.administrations.views.listing.listing", "koppel.administrations.views.listing.rows",
-    "koppel.administrations.views.listing.export", "koppel.connections.views.callback",
-    "koppel.connections.views.done", "koppel.organisations.pages.single_sign_on.callback",
+    "koppel.administrations.views.listing.export", "koppel.connections.views.pages.callback",
+    "koppel.connections.views.pages.done", "koppel.organisations.views.single_sign_on.callback",
 }  # fmt: skip
 
 

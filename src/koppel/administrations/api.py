@@ -9,22 +9,24 @@ from django.utils.translation import gettext as _
 from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
-from koppel.administrations import access, life, saved_views, services
-from koppel.administrations.asked import ID_MAX, Asked, asked_of
+from koppel.administrations import restriction, services
 from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import Selection
-from koppel.administrations.cells import shown_number
-from koppel.administrations.listing import matching, search
+from koppel.administrations.effective_settings import COMPARED, in_force
+from koppel.administrations.lifecycle import lifecycle
+from koppel.administrations.list import saved_views
+from koppel.administrations.list.query import ID_MAX, Asked, asked_of
+from koppel.administrations.list.queryset import matching, search
+from koppel.administrations.list.rendering import shown_number
 from koppel.administrations.models import Administration
 from koppel.administrations.queries import import_state
 from koppel.administrations.scope import administration_for
-from koppel.administrations.settings import COMPARED, in_force
 from koppel.issues.queries import count_open, open_issues
-from koppel.kit.parameters import UnknownParameter, unknown_value
-from koppel.kit.schemas import Input
+from koppel.kit.web.parameters import UnknownParameter, unknown_value
+from koppel.kit.web.schemas import Input
 from koppel.organisations.errors import Refused
-from koppel.organisations.policy import Actor, Permission
-from koppel.web.doors import MemberRequest
+from koppel.organisations.requests import MemberRequest
+from koppel.organisations.roles import Actor, Permission
 
 router = Router()
 LIMIT_MAX = 1000
@@ -200,7 +202,7 @@ class AccessIn(Input):
 @router.put("/{int:administration_id}/access", response={204: None})
 def set_access(request: MemberRequest, administration_id: int, given: AccessIn) -> Status[None]:
     """Restrict it to the people named, whatever their role, or open it again."""
-    access.set_access(request.actor, administration_id, restricted=given.restricted, membership_ids=given.people)
+    restriction.set_access(request.actor, administration_id, restricted=given.restricted, membership_ids=given.people)
     return Status(204, None)
 
 
@@ -226,14 +228,14 @@ class LeftIn(Input):
 @router.put("/{int:administration_id}/left", response=AdministrationOut)
 def left(request: MemberRequest, administration_id: int, given: LeftIn) -> AdministrationOut:
     """The client left: syncing stops, on `erase_on` everything is erased."""
-    life.client_left(request.actor, administration_id, left_on=given.left_on, erase_on=given.erase_on)
+    lifecycle.client_left(request.actor, administration_id, left_on=given.left_on, erase_on=given.erase_on)
     return _one(request.actor, administration_id)
 
 
 @router.delete("/{int:administration_id}/left", response=AdministrationOut)
 def stays(request: MemberRequest, administration_id: int) -> AdministrationOut:
     """The client came back: nothing is erased."""
-    life.client_stays(request.actor, administration_id)
+    lifecycle.client_stays(request.actor, administration_id)
     return _one(request.actor, administration_id)
 
 
@@ -244,7 +246,7 @@ class PredecessorIn(Input):
 @router.put("/{int:administration_id}/predecessor", response=AdministrationOut)
 def follow(request: MemberRequest, administration_id: int, given: PredecessorIn) -> AdministrationOut:
     """Which earlier administration this one continues; null takes the link away."""
-    life.follow(request.actor, administration_id, given.administration)
+    lifecycle.follow(request.actor, administration_id, given.administration)
     return _one(request.actor, administration_id)
 
 
@@ -260,7 +262,7 @@ def withdraw(request: MemberRequest, administration_id: int, given: WithdrawIn) 
     request.actor.require(Permission.IMPORT)
     if administration_for(request.actor, administration_id).name.casefold() != given.name.strip().casefold():
         raise Refused(_("Type the name of the administration to withdraw it."))
-    life.withdraw(request.actor, administration_id)
+    lifecycle.withdraw(request.actor, administration_id)
     return Status(204, None)
 
 
@@ -275,7 +277,7 @@ class MaskedOut(Schema):
 def restricted(request: MemberRequest) -> list[Any]:
     """For Administrators: the restricted administrations that exist beside what they see."""
     request.actor.require(Permission.ORGANISATION)
-    return list(access.hidden_from(request.actor))
+    return list(restriction.hidden_from(request.actor))
 
 
 class IssueOut(Schema):

@@ -9,20 +9,22 @@ from typing import Annotated, Any
 
 import typer
 
-from koppel.administrations import access, life, services
-from koppel.administrations.asked import asked_of_text
-from koppel.administrations.bulk import operations, spreadsheet, words
+from koppel.administrations import restriction, services
+from koppel.administrations.bulk import csv_import, messages, operations
 from koppel.administrations.bulk.operations import Selection
-from koppel.administrations.cells import shown_number
-from koppel.administrations.export import export_list
-from koppel.administrations.listing import search
+from koppel.administrations.effective_settings import COMPARED, in_force
+from koppel.administrations.lifecycle import lifecycle
+from koppel.administrations.list.export import export_list
+from koppel.administrations.list.query import asked_of_text
+from koppel.administrations.list.queryset import search
+from koppel.administrations.list.rendering import shown_number
 from koppel.administrations.models import Administration, BulkItem, BulkOperation
 from koppel.administrations.scope import administration_for
-from koppel.administrations.settings import COMPARED, in_force
-from koppel.cli.doors import AsJson, AsPerson, OfOrganisation, acting, print_one, print_rows
-from koppel.cli.errors import Refusal
-from koppel.kit.table_files import Format
-from koppel.organisations.policy import Actor, Permission
+from koppel.kit.cli.errors import Refusal
+from koppel.kit.cli.output import AsJson, print_one, print_rows
+from koppel.kit.tabular_export import Format
+from koppel.organisations.commands.acting import AsPerson, OfOrganisation, acting
+from koppel.organisations.roles import Actor, Permission
 
 app = typer.Typer(no_args_is_help=True)
 COLUMNS = ("id", "name", "number", "client_number", "status", "division", "template", "complete_as_of")
@@ -140,7 +142,7 @@ def import_csv(
         raise Refusal(f"{file} cannot be read: {error}.") from None
     with acting(person, organisation) as actor:
         actor.require(Permission.CHANGE_ADMINISTRATIONS)
-        found = spreadsheet.read(actor, text)
+        found = csv_import.read(actor, text)
         if found.problems:
             lines = "; ".join(f"line {number}: {why}" for number, _text, why in found.problems[:20])
             raise Refusal(f"Nothing was changed. {lines}")
@@ -167,7 +169,7 @@ def restrict(
 ) -> None:  # fmt: skip
     """Let it exist only for the people named, whatever their role."""
     with acting(person, organisation) as actor:
-        access.set_access(actor, one, restricted=True, membership_ids=people)
+        restriction.set_access(actor, one, restricted=True, membership_ids=people)
     print_one({"id": one, "restricted": True, "members": people}, as_json=as_json)
 
 
@@ -175,7 +177,7 @@ def restrict(
 def unrestrict(one: One, person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False) -> None:
     """Give it back to all whose role or division gives access."""
     with acting(person, organisation) as actor:
-        access.set_access(actor, one, restricted=False, membership_ids=[])
+        restriction.set_access(actor, one, restricted=False, membership_ids=[])
     print_one({"id": one, "restricted": False}, as_json=as_json)
 
 
@@ -199,7 +201,7 @@ def follows(
 ) -> None:  # fmt: skip
     """It continues another one: renamed, merged, or moved to another system."""
     with acting(person, organisation) as actor:
-        life.follow(actor, one, predecessor)
+        lifecycle.follow(actor, one, predecessor)
     print_one({"id": one, "predecessor": predecessor}, as_json=as_json)
 
 
@@ -231,7 +233,7 @@ def left(
     """The client left: syncing stops, books are kept until a day and then erased."""
     begin, end = _day(left_on) if left_on else date.today(), _day(erase_on)  # noqa: DTZ011 - the day of whoever types it
     with acting(person, organisation) as actor:
-        life.client_left(actor, one, left_on=begin, erase_on=end)
+        lifecycle.client_left(actor, one, left_on=begin, erase_on=end)
     print_one({"id": one, "left_on": begin, "erase_on": end}, as_json=as_json)
 
 
@@ -245,7 +247,7 @@ def withdraw(
     if not sure:
         raise Refusal("Everything that was read of it is erased and nothing brings it back. Say --yes if you mean it.")
     with acting(person, organisation) as actor:
-        life.withdraw(actor, one)
+        lifecycle.withdraw(actor, one)
     print_one({"id": one, "withdrawn": True}, as_json=as_json)
 
 
@@ -294,7 +296,7 @@ def _print(actor: Actor, operation_id: int, *, as_json: bool) -> None:
 
 def _whys(operation: BulkOperation) -> dict[str, str]:
     found = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation).exclude(why="")
-    return {str(item.administration_id): words.why(item.why) for item in found.order_by("pk")[:100]}
+    return {str(item.administration_id): messages.why(item.why) for item in found.order_by("pk")[:100]}
 
 
 def _row(one: Administration) -> dict[str, Any]:

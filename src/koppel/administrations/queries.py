@@ -7,15 +7,15 @@ from datetime import datetime
 from django.db.models import Count, Min, Q
 from django.utils.translation import gettext as _
 
-from koppel.administrations.folding import folded
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import visible_to
 from koppel.audit.models import AuditEntry
 from koppel.connections.models import Connection, ConnectionState
 from koppel.kit.clock import now
+from koppel.kit.text_search import folded
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
 
 UNDER_WAY = (Status.QUEUED, Status.CONFIGURING)
 IN_TROUBLE = (Status.FAILED, Status.BLOCKED)

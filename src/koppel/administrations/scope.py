@@ -6,10 +6,10 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from koppel.administrations.errors import NotThere
 from koppel.administrations.models import Administration, Assignment
-from koppel.connections.scope import note_refusal
+from koppel.connections.sessions.consent_scope import note_refusal
 from koppel.kit.threads import apart
 from koppel.organisations.models import DivisionMember
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
 
 ID_MAX = 2**63 - 1
 

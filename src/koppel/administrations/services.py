@@ -7,24 +7,24 @@ from typing import Any
 
 from django.utils import timezone
 
-from koppel.administrations import standing
 from koppel.administrations.bulk import operations
-from koppel.administrations.bulk.acts import Verdict
+from koppel.administrations.bulk.actions import Verdict
 from koppel.administrations.errors import NotThere
-from koppel.administrations.identity import after_import, record_confirmed
+from koppel.administrations.identity.services import after_import, record_confirmed
+from koppel.administrations.lifecycle import connection_removal
 from koppel.administrations.models import Administration, Assignment, Favourite, Status
 from koppel.administrations.scope import not_there, visible_to
 from koppel.audit.services import record
+from koppel.connections.companies.same_company import confirm, same_name
 from koppel.connections.models import RemoteCompany
-from koppel.connections.same_company import confirm, same_name
-from koppel.organisations.bundles import refuse_problems
 from koppel.organisations.models import Division, Membership, Template
-from koppel.organisations.policy import Actor, Permission, Role
+from koppel.organisations.roles import Actor, Permission, Role
+from koppel.organisations.settings_schema import refuse_problems
 
 
 @dataclass(frozen=True)
 class NewAdministration:
-    """A remote company to import, identified and assigned. Identity has been checked (`koppel.registers.identity`).
+    """A remote company to import, identified and assigned. Identity has been checked (`koppel.company_registers.identity`).
 
     `seen_name` and `seen_number`: what the person saw of it when choosing it; '' = as it is listed now."""
 
@@ -310,7 +310,7 @@ def _switch(actor: Actor, administration_ids: Iterable[int], allowed: Sequence[S
     own.update(status=to, status_code="", status_reason="")
     if to is Status.ACTIVE:
         whole = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
-        whole.filter(remote_company__claimed_at__isnull=False).update(**standing.held())
+        whole.filter(remote_company__claimed_at__isnull=False).update(**connection_removal.held())
     record(actor.organisation_id, actor.audit, f"administrations.{to.value}", details={"administrations": sorted(ids)})
     visible = set(found.values_list("pk", flat=True))
     skipped = {one: "other_state" if one in visible else "not_there" for one in wanted - set(ids)}

@@ -7,8 +7,9 @@ from django.db import close_old_connections
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
-from koppel.administrations import life, yearly
 from koppel.administrations.bulk import operations
+from koppel.administrations.identity import recheck
+from koppel.administrations.lifecycle import lifecycle
 from koppel.kit import quarantine
 from koppel.kit.database_outage import RetryAfterOutage
 from koppel.kit.tenancy import installation_scope, organisation_scope
@@ -36,7 +37,7 @@ def erase(organisation_id: int, administration_id: int) -> None:
     more = True
     while more:
         with organisation_scope(organisation_id):
-            more = life.erase_some(organisation_id, administration_id)
+            more = lifecycle.erase_some(organisation_id, administration_id)
 
 
 @app.periodic(cron="*/15 * * * *")
@@ -45,10 +46,10 @@ def keep_dates(timestamp: int) -> None:
     """What falls due: planned deactivations, erasing after the time of keeping; and previews that nobody started."""
     close_old_connections()
     with installation_scope("dates of administrations"):
-        due = life.due_today()
+        due = lifecycle.due_today()
         operations.forget_drafts()
     for organisation_id in due.organisations_to_deactivate:
-        _alone("deactivate_planned", organisation_id, life.deactivate_planned)
+        _alone("deactivate_planned", organisation_id, lifecycle.deactivate_planned)
     for organisation_id, administration_id in due.to_erase:
         erase.defer(organisation_id=organisation_id, administration_id=administration_id)
 
@@ -64,7 +65,7 @@ def check_identities(timestamp: int) -> None:
     with installation_scope("yearly check of company numbers"):
         organisations = list(Organisation.objects.order_by("pk").values_list("pk", flat=True))
     for organisation_id in organisations:
-        _alone("check_identities", organisation_id, yearly.check_some)
+        _alone("check_identities", organisation_id, recheck.check_some)
 
 
 def _alone(act: str, organisation_id: int, work: Callable[[int], object]) -> None:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from koppel.administrations.views import bulk, identity, life, listing, one
+from koppel.administrations.views import bulk, detail, identity, lifecycle, listing
 
 app_name = "administrations"
 urlpatterns = [
@@ -11,7 +11,7 @@ urlpatterns = [
     path("export.<str:file_format>", listing.export, name="export"),
     path("views", listing.keep_view, name="views"),
     path("restricted/", listing.hidden, name="hidden"),
-    path("restricted/<int:administration_id>", life.rescue, name="rescue"),
+    path("restricted/<int:administration_id>", lifecycle.rescue, name="rescue"),
     path("bulk/", bulk.done_lately, name="bulk_list"),
     path("bulk/preview", bulk.preview, name="bulk_preview"),
     path("bulk/csv/", bulk.spreadsheet_page, name="bulk_csv"),
@@ -20,17 +20,17 @@ urlpatterns = [
     path("bulk/<int:operation_id>/start", bulk.start, name="bulk_start"),
     path("bulk/<int:operation_id>/undo", bulk.undo, name="bulk_undo"),
     path("bulk/<int:operation_id>/discard", bulk.discard, name="bulk_discard"),
-    path("<int:administration_id>/", one.detail, name="detail"),
-    path("<int:administration_id>/edit/", one.edit, name="edit"),
+    path("<int:administration_id>/", detail.detail, name="detail"),
+    path("<int:administration_id>/edit/", detail.edit, name="edit"),
     path("<int:administration_id>/identity/", identity.page, name="identity"),
     path("<int:administration_id>/identity/card", identity.card, name="register_card"),
     path("<int:administration_id>/identity/register", identity.ask, name="ask_register"),
-    path("<int:administration_id>/settings/", one.settings_page, name="settings"),
-    path("<int:administration_id>/history/", one.history, name="history"),
-    path("<int:administration_id>/star", one.star, name="star"),
-    path("<int:administration_id>/ending/", life.ending, name="ending"),
-    path("<int:administration_id>/left", life.left, name="left"),
-    path("<int:administration_id>/stays", life.stays, name="stays"),
-    path("<int:administration_id>/withdraw", life.withdraw, name="withdraw"),
-    path("<int:administration_id>/predecessor", life.follow, name="follow"),
+    path("<int:administration_id>/settings/", detail.settings_page, name="settings"),
+    path("<int:administration_id>/history/", detail.history, name="history"),
+    path("<int:administration_id>/star", detail.star, name="star"),
+    path("<int:administration_id>/ending/", lifecycle.ending, name="ending"),
+    path("<int:administration_id>/left", lifecycle.left, name="left"),
+    path("<int:administration_id>/stays", lifecycle.stays, name="stays"),
+    path("<int:administration_id>/withdraw", lifecycle.withdraw, name="withdraw"),
+    path("<int:administration_id>/predecessor", lifecycle.follow, name="follow"),
 ]

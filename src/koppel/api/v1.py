@@ -10,24 +10,24 @@ from django.http import HttpRequest, HttpResponse
 from ninja.errors import ValidationError
 
 from koppel.administrations.api import router as administrations
+from koppel.administrations.audit_log.api import router as activity
 from koppel.administrations.bulk.api import router as bulk
 from koppel.administrations.errors import NotThere
-from koppel.administrations.trail.api import router as activity
-from koppel.api.unknown import StrictAPI, as_error, refuses_unknown
+from koppel.api.unknown_parameters import StrictAPI, as_error, refuses_unknown
 from koppel.books.api import router as books
 from koppel.books.errors import UnknownResource
 from koppel.connections.api import router as connections
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
-from koppel.kit.parameters import UnknownParameter
 from koppel.kit.quarantine import Quarantined
-from koppel.notifications.api import router as notices
+from koppel.kit.web.parameters import UnknownParameter
 from koppel.notifications.errors import NoSuchWebhook
+from koppel.notifications.inbox.api import router as notices
 from koppel.notifications.webhooks.api import router as webhooks
 from koppel.onboarding.api import router as onboarding
 from koppel.onboarding.errors import FlowExpired, NoSuchFlow, NotReached, UnknownSystem
-from koppel.organisations.api import router as organisations
+from koppel.organisations.api.groups import router as groups
+from koppel.organisations.api.people import router as organisations
 from koppel.organisations.errors import NotAllowed, Refused
-from koppel.organisations.pages.groups_api import router as groups
 from koppel.sync.api import imports as sync_imports
 from koppel.sync.api import router as sync
 from koppel.sync.errors import NotPossible

@@ -5,8 +5,9 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from koppel.api.reference import operations
-from koppel.kit.parameters import TEXT
-from koppel.web.doors import MemberRequest, takes
+from koppel.kit.web.decorators import takes
+from koppel.kit.web.parameters import TEXT
+from koppel.organisations.requests import MemberRequest
 
 
 @takes(q=TEXT)

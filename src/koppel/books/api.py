@@ -7,15 +7,15 @@ from typing import Annotated, Any
 from ninja import Query, Router, Schema
 from pydantic import AwareDatetime
 
-from koppel.books import queries
+from koppel.books.access_log import books_for
 from koppel.books.errors import UnknownResource
 from koppel.books.models import TABLES
-from koppel.books.opening import books_for
-from koppel.books.periods_asked import require_period, require_year
-from koppel.books.records import RECORDS_MAX, records
-from koppel.books.trial_balance import trial_balance
+from koppel.books.read import queries
+from koppel.books.read.changefeed import RECORDS_MAX, records
+from koppel.books.reports.period_selection import require_period, require_year
+from koppel.books.reports.trial_balance import trial_balance
 from koppel.connector.rows import ROWS
-from koppel.web.doors import MemberRequest
+from koppel.organisations.requests import MemberRequest
 
 router = Router()
 

@@ -7,11 +7,14 @@ from typing import Annotated
 import typer
 
 from koppel.administrations.scope import administration_for
-from koppel.books import exports, queries, sql_readers
-from koppel.cli.doors import AsJson, AsPerson, OfOrganisation, acting, print_one, print_rows
-from koppel.cli.environment import administrator_url
-from koppel.cli.errors import Refusal
-from koppel.kit.table_files import Format
+from koppel.books.export import exports
+from koppel.books.read import queries
+from koppel.books.sql_access import readers as sql_readers
+from koppel.kit.cli.errors import Refusal
+from koppel.kit.cli.output import AsJson, print_one, print_rows
+from koppel.kit.embedded_postgres import administrator_url
+from koppel.kit.tabular_export import Format
+from koppel.organisations.commands.acting import AsPerson, OfOrganisation, acting
 
 app = typer.Typer(no_args_is_help=True)
 readers = typer.Typer(no_args_is_help=True)

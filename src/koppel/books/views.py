@@ -13,22 +13,25 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from koppel.administrations.models import Administration
-from koppel.books import chart, exports, labels, queries
-from koppel.books.exports import Exported
+from koppel.books.access_log import books_or_404
+from koppel.books.export import exports
+from koppel.books.export.exports import Exported
 from koppel.books.models import Account
-from koppel.books.opening import books_or_404
-from koppel.books.periods_asked import require_period, require_year
-from koppel.books.trial_balance import (
+from koppel.books.read import labels, queries
+from koppel.books.reports import result_chart as chart
+from koppel.books.reports.period_selection import require_period, require_year
+from koppel.books.reports.trial_balance import (
     TrialBalance,
     fiscal_years,
     movement_by_period,
     result_by_period,
     trial_balance,
 )
-from koppel.kit.parameters import PAGE, TEXT, one_of
 from koppel.kit.periods import written
-from koppel.kit.table_files import MEDIA_TYPES, Cell, Column, Format, Kind, TooManyRows, write_table
-from koppel.web.doors import MemberRequest, takes
+from koppel.kit.tabular_export import MEDIA_TYPES, Cell, Column, Format, Kind, TooManyRows, write_table
+from koppel.kit.web.decorators import takes
+from koppel.kit.web.parameters import PAGE, TEXT, one_of
+from koppel.organisations.requests import MemberRequest
 
 FORMAT = one_of(*Format)
 

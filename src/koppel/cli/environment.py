@@ -14,10 +14,10 @@ from pathlib import Path
 
 import psycopg
 
-from koppel.cli.errors import Refusal
 from koppel.cli.ports import WEB_PORT
+from koppel.kit.cli.errors import Refusal
 from koppel.kit.embedded_postgres import Addresses, EmbeddedPostgres, running_addresses, write_private
-from koppel.kit.unfinished import token_stop_seconds
+from koppel.kit.unfinished_calls import token_stop_seconds
 
 DATA_DIRECTORY = Path("data")
 DEMO_DATA_DIRECTORY = Path("data/demo")
@@ -59,13 +59,6 @@ def external_database() -> dict[str, str]:
             require_reachable(url, name)
             found[name] = url
     return found
-
-
-def administrator_url() -> str:
-    """Who may create roles in the embedded server; '' when the database is not ours."""
-    home = os.environ.get("KOPPEL_DATA_DIR", "")
-    found = running_addresses(Path(home) / "postgres") if home else None
-    return found.superuser_url if found and found.app_url == os.environ.get("DATABASE_URL") else ""
 
 
 def embedded_database(addresses: Addresses) -> dict[str, str]:

@@ -6,14 +6,15 @@ from typing import Annotated
 
 import typer
 
-from koppel.cli.doors import AsJson, account_of_shell, print_one, print_rows
 from koppel.cli.environment import data_directory, new_vault_key
-from koppel.cli.errors import NotWell, Refusal
-from koppel.connections.rotation import WrongKey, key_uses, refuse_wrong_keys
-from koppel.connections.rotation import rotate as rotate_all
+from koppel.connections.vault.key_rotation import WrongKey, key_uses, refuse_wrong_keys
+from koppel.connections.vault.key_rotation import rotate as rotate_all
+from koppel.kit.cli.errors import NotWell, Refusal
+from koppel.kit.cli.output import AsJson, print_one, print_rows
 from koppel.kit.embedded_postgres import write_private
 from koppel.kit.secrets import Keyring
-from koppel.organisations.sealing import keyring
+from koppel.organisations.commands.acting import account_of_shell
+from koppel.organisations.encryption import keyring
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import typer
 
-from koppel.cli import programs
+from koppel.cli import servers
 from koppel.cli.demo import commands as demo_commands
 from koppel.cli.environment import data_directory, enter, set_up_django
-from koppel.cli.errors import Refusal
 from koppel.kit import logging
+from koppel.kit.cli.errors import Refusal
 from koppel.kit.embedded_postgres import EmbeddedPostgresError
 from koppel.kit.quarantine import Quarantined
 
@@ -57,7 +57,7 @@ BRANCHES = (
     Branch("people", "koppel.organisations.commands.people", "app", "Invite people, say what they may, hand over."),
     Branch("divisions", "koppel.organisations.commands.divisions", "app", "Groups of people and administrations."),
     Branch("templates", "koppel.organisations.commands.templates", "app", "Named bundles of settings."),
-    Branch("activity", "koppel.administrations.trail.commands", "app", "Who did what, and when."),
+    Branch("activity", "koppel.administrations.audit_log.commands", "app", "Who did what, and when."),
     Branch(
         "operators", "koppel.organisations.commands.operators", "app", "Who may look in when an organisation lets them."
     ),
@@ -87,14 +87,14 @@ def command_tree(words: Sequence[str], until_done: ExitStack) -> typer.Typer:
         pretty_exceptions_enable=False,
         add_completion=False,
     )
-    app.command()(programs.up)
-    app.command()(programs.web)
-    app.command()(programs.worker)
-    app.command()(programs.migrate)
-    app.command()(programs.check)
-    app.command(hidden=True)(programs.prepare)
+    app.command()(servers.up)
+    app.command()(servers.web)
+    app.command()(servers.worker)
+    app.command()(servers.migrate)
+    app.command()(servers.check)
+    app.command(hidden=True)(servers.prepare)
     passes_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-    app.command(context_settings=passes_on)(programs.sandbox)
+    app.command(context_settings=passes_on)(servers.sandbox)
     app.command()(demo_commands.demo)
     app.command("demo-once")(demo_commands.demo_once)
     for branch in BRANCHES:

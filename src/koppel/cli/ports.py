@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException
 
-from koppel.cli.errors import Refusal
+from koppel.kit.cli.errors import Refusal
 from koppel.kit.embedded_postgres import is_free
 
 WEB_PORT = 8400

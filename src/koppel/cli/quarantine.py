@@ -6,10 +6,11 @@ import psycopg
 import typer
 from django.db.utils import ProgrammingError
 
-from koppel.cli.doors import AsJson, operator_at_the_shell, print_one
-from koppel.cli.errors import Refusal
 from koppel.kit import quarantine
+from koppel.kit.cli.errors import Refusal
+from koppel.kit.cli.output import AsJson, print_one
 from koppel.notifications import quarantine as use_cases
+from koppel.organisations.commands.acting import operator_at_the_shell
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -18,11 +18,11 @@ from koppel.cli.environment import (
     keep_address,
     stop_seconds,
 )
-from koppel.cli.errors import Refusal
 from koppel.cli.ports import LOOPBACK, SANDBOX_PORT, WEB_PORT, answers, require_free, wait_until
 from koppel.cli.supervisor import Program, Supervisor
+from koppel.kit.cli.errors import Refusal
 from koppel.kit.embedded_postgres import EmbeddedPostgres
-from koppel.kit.unfinished import TOKEN_CALLS
+from koppel.kit.unfinished_calls import TOKEN_CALLS
 
 READY_SECONDS = 60
 SEPARATE_LOGS = "logs"

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from django.conf import settings
 
-from koppel.cli.finding import Finding
+from koppel.cli.checks.result import Finding
 from koppel.kit.embedded_postgres import write_private
 from koppel.kit.redaction import Limits, redacted
 from koppel.kit.tenancy import set_scope_sql

@@ -6,15 +6,17 @@ from django.utils.translation import gettext as _
 from ninja import Router, Schema
 from pydantic import AwareDatetime
 
-from koppel.connections import overview, ownership, queries, repair, settling
-from koppel.connections.consent import begin_consent
-from koppel.connections.dependants import Fate
+from koppel.connections import queries, summaries
+from koppel.connections.companies import resolution
+from koppel.connections.consent.attempts import begin_consent
+from koppel.connections.hooks import Fate
+from koppel.connections.lifecycle import lifecycle, ownership
+from koppel.connections.lifecycle.connection_test import probe as call
 from koppel.connections.models import ConsentPurpose, Release
-from koppel.connections.probe import probe as call
-from koppel.kit.schemas import Input
+from koppel.kit.web.schemas import Input
 from koppel.organisations.errors import Refused
-from koppel.organisations.policy import Permission
-from koppel.web.doors import MemberRequest
+from koppel.organisations.requests import MemberRequest
+from koppel.organisations.roles import Permission
 
 router = Router()
 
@@ -147,14 +149,14 @@ class SignInOut(Schema):
 def connections(request: MemberRequest) -> list[ConnectionOut]:
     """All connections of the firm; those that need somebody first."""
     request.actor.require(Permission.IMPORT)
-    return [_out(card) for card in overview.cards(request.actor)]
+    return [_out(card) for card in summaries.cards(request.actor)]
 
 
 @router.get("/{connection_id}", response=ConnectionOut)
 def connection(request: MemberRequest, connection_id: int) -> ConnectionOut:
     """One connection with its health."""
     request.actor.require(Permission.IMPORT)
-    return _out(overview.card_of(queries.connection_for(request.actor, connection_id)))
+    return _out(summaries.card_of(queries.connection_for(request.actor, connection_id)))
 
 
 @router.get("/{connection_id}/events", response=list[EventOut])
@@ -172,7 +174,7 @@ def events(request: MemberRequest, connection_id: int) -> list[EventOut]:
 def administrations(request: MemberRequest, connection_id: int) -> list[CompanyOut]:
     """The health of each administration, troubled ones first, at most 500."""
     request.actor.require(Permission.IMPORT)
-    rows = overview.company_rows(request.actor, queries.connection_for(request.actor, connection_id))
+    rows = summaries.company_rows(request.actor, queries.connection_for(request.actor, connection_id))
     return [
         CompanyOut(
             administration=row.administration_id, name=row.administration, source_id=row.company.external_id,
@@ -186,7 +188,7 @@ def administrations(request: MemberRequest, connection_id: int) -> list[CompanyO
 def changes(request: MemberRequest, connection_id: int) -> list[ChangeOut]:
     """What is different at the accounting system and waits for a person, those that stop a sync first."""
     request.actor.require(Permission.IMPORT)
-    found = overview.open_changes(request.actor, queries.connection_for(request.actor, connection_id))
+    found = summaries.open_changes(request.actor, queries.connection_for(request.actor, connection_id))
     return [ChangeOut(**{name: getattr(one, name) for name in ChangeOut.model_fields}) for one in found]
 
 
@@ -196,7 +198,7 @@ def settle(request: MemberRequest, connection_id: int, answer: SettleIn) -> Sett
     request.actor.require(Permission.IMPORT)
     if answer.take is None:
         raise Refused(_("Say what you decide: `take` is true or false."))
-    count = settling.settle_changes(
+    count = resolution.settle_changes(
         request.actor, connection_id, answer.administrations, answer.code, take=answer.take, seen=answer.seen
     )
     return SettledOut(settled=count)
@@ -212,13 +214,13 @@ def probe(request: MemberRequest, connection_id: int) -> ProbeOut:
 @router.post("/{connection_id}/pause", response=Changed)
 def pause(request: MemberRequest, connection_id: int) -> Changed:
     """Nothing is read until it is resumed; a run under way waits where it is."""
-    return Changed(changed=repair.pause(request.actor, connection_id))
+    return Changed(changed=lifecycle.pause(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/resume", response=Changed)
 def resume(request: MemberRequest, connection_id: int) -> Changed:
     """What waited goes on."""
-    return Changed(changed=repair.resume(request.actor, connection_id))
+    return Changed(changed=lifecycle.resume(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/reconnect", response=SignInOut)
@@ -242,27 +244,27 @@ def owner(request: MemberRequest, connection_id: int, asked: OwnerIn) -> Changed
 @router.post("/{connection_id}/release", response=Changed)
 def release(request: MemberRequest, connection_id: int, asked: ReleaseIn) -> Changed:
     """Which companies others than the owner may import: all, none, or the selected ones."""
-    repair.release(request.actor, connection_id, asked.which, asked.companies)
+    lifecycle.release(request.actor, connection_id, asked.which, asked.companies)
     return Changed(changed=True)
 
 
 @router.get("/{connection_id}/removal", response=RemovalOut)
 def removal(request: MemberRequest, connection_id: int) -> RemovalOut:
     """What removing the connection would do."""
-    return _removal(repair.preview_removal(request.actor, connection_id))
+    return _removal(lifecycle.preview_removal(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/removal", response=RemovalOut)
 def remove(request: MemberRequest, connection_id: int, asked: RemovalIn) -> RemovalOut:
     """Remove the connection; its tokens are withdrawn at the accounting system."""
-    return _removal(repair.remove(request.actor, connection_id, asked.administrations, seen=asked.seen))
+    return _removal(lifecycle.remove(request.actor, connection_id, asked.administrations, seen=asked.seen))
 
 
-def _removal(found: repair.Removal) -> RemovalOut:
+def _removal(found: lifecycle.Removal) -> RemovalOut:
     return RemovalOut(**{name: getattr(found, name) for name in RemovalOut.model_fields})
 
 
-def _out(card: overview.Card) -> ConnectionOut:
+def _out(card: summaries.Card) -> ConnectionOut:
     one = card.connection
     return ConnectionOut(
         id=one.pk, system=one.connector, account=one.account, state=one.state, reason=one.reason, owner=one.owner_id,

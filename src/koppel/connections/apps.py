@@ -8,7 +8,4 @@ class ConnectionsConfig(AppConfig):
     label = "connections"
 
     def ready(self) -> None:
-        from koppel.connections import handover, words  # noqa: PLC0415 - after models
-
-        words.register()
-        handover.register()
+        from koppel.connections import wiring  # noqa: F401, PLC0415 - models must be loaded first

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
-from koppel.connections.dependants import without_hidden
+from koppel.connections.app_registrations.services import descriptor_of, environment_of, mode_of, registrations_of
 from koppel.connections.errors import NoSuchConnection
+from koppel.connections.hooks import without_hidden
 from koppel.connections.models import AppRegistration, Connection, ConnectionEvent, ConnectionState, RemoteCompany
-from koppel.connections.registrations import descriptor_of, environment_of, mode_of, registrations_of
-from koppel.connections.sealing import addresses
+from koppel.connections.vault.encryption import addresses
 from koppel.connector.contract import ConsentMode, Environment
 from koppel.connector.registry import connectors
 from koppel.kit.http import origin_of
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
 
 
 @dataclass(frozen=True)

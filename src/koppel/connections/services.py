@@ -5,10 +5,10 @@ from collections.abc import Callable
 from django.db import connection as database
 
 from koppel.connections.errors import NoSuchConnection
-from koppel.connections.health import mark_lost
+from koppel.connections.health.states import mark_lost
+from koppel.connections.health.timeline import note_event
 from koppel.connections.models import Connection, ConnectionState
-from koppel.connections.timeline import note_event
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
 
 __all__ = ["after_reconnect", "mark_lost", "note_event", "one_at_a_time", "own_connection", "register_after_reconnect"]
 

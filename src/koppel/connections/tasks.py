@@ -6,11 +6,11 @@ import structlog
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
-from koppel.connections.describing import AT_A_TIME, describe_all
-from koppel.connections.endings import tell_of_endings
-from koppel.connections.probe import DUE_FOR_A_PROBE, probe_once
-from koppel.connections.revocation import give_back, revoke
-from koppel.connections.runtime import of_worker
+from koppel.connections.companies.descriptions import AT_A_TIME, describe_all
+from koppel.connections.health.expiry import tell_of_endings
+from koppel.connections.lifecycle.connection_test import DUE_FOR_A_PROBE, probe_once
+from koppel.connections.lifecycle.revocation import give_back, revoke
+from koppel.connections.sessions.runtime import of_worker
 from koppel.kit import quarantine
 from koppel.kit.database_outage import RetryAfterOutage
 from koppel.kit.quarantine import Quarantined

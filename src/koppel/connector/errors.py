@@ -1,6 +1,6 @@
 """The closed error taxonomy of the contract: the class says who must act, `code` says what happened.
 
-A connector raises nothing else on purpose. The reaction to each class stands in one table, `koppel.sync.reactions`.
+A connector raises nothing else on purpose. The reaction to each class stands in one table, `koppel.sync.engine.error_policy`.
 """
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db.models import Count
 from django.utils.translation import gettext
 
-from koppel.issues.catalogue import Words, entry_of
+from koppel.issues.issue_types import Words, entry_of
 from koppel.issues.models import Issue
 from koppel.kit.periods import written
 

@@ -18,7 +18,7 @@ from django.db import connections
 from yarl import URL
 
 from koppel.kit import quarantine
-from koppel.kit.addresses import AddressGuard, AddressRefused, GuardedResolver
+from koppel.kit.egress import AddressGuard, AddressRefused, GuardedResolver
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 240

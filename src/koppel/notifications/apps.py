@@ -8,11 +8,4 @@ class NotificationsConfig(AppConfig):
     label = "notifications"
 
     def ready(self) -> None:
-        from koppel.notifications import memberships, new_issues, sign_ins  # noqa: PLC0415 - after models
-        from koppel.notifications.webhooks import merging, words  # noqa: PLC0415 - after models
-
-        new_issues.register()
-        sign_ins.register()
-        memberships.register()
-        words.register()
-        merging.register()
+        from koppel.notifications import wiring  # noqa: F401, PLC0415 - models must be loaded first

@@ -4,10 +4,11 @@ from typing import Annotated, Any
 
 import typer
 
-from koppel.cli.doors import AsJson, AsPerson, OfOrganisation, acting, print_one, print_rows
+from koppel.kit.cli.output import AsJson, print_one, print_rows
 from koppel.notifications.models import Webhook
 from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.endpoints import Wanted
+from koppel.organisations.commands.acting import AsPerson, OfOrganisation, acting
 
 app = typer.Typer(no_args_is_help=True)
 One = Annotated[int, typer.Argument(help="Id of the webhook; `koppel webhooks list` has them.")]

@@ -13,7 +13,7 @@ from koppel.kit import quarantine, quarantine_periods
 from koppel.kit.tenancy import installation_scope
 from koppel.notifications.models import Delivery, DeliveryState, Webhook, WebhookDelivery
 from koppel.organisations.models import Organisation
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
 
 UNDER_WAY = (DeliveryState.WAITING, DeliveryState.CLAIMED)
 

@@ -14,7 +14,8 @@ from koppel.kit import quarantine
 from koppel.kit.database_outage import RetryAfterOutage
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.kit.threads import in_django
-from koppel.notifications import delivery
+from koppel.notifications.email import delivery
+from koppel.notifications.events.dispatch import lasting, tell_due, tell_joined
 from koppel.notifications.models import (
     Delivery,
     DeliveryState,
@@ -24,9 +25,8 @@ from koppel.notifications.models import (
     Webhook,
     WebhookDelivery,
 )
-from koppel.notifications.new_issues import CONFIRM_FOR, tell_new_issues
-from koppel.notifications.telling import lasting, tell_due, tell_joined
-from koppel.notifications.webhooks import sending
+from koppel.notifications.sources.issue_digest import CONFIRM_FOR, tell_new_issues
+from koppel.notifications.webhooks import delivery as sending
 
 Steps = tuple[Callable[[int], object], ...]
 KEEP_READ_FOR = timedelta(days=180)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from koppel.notifications import views
+from koppel.notifications.inbox import views
 
 app_name = "notifications"
 urlpatterns = [

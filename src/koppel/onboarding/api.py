@@ -9,15 +9,17 @@ from ninja import Router, Schema
 
 from koppel.connections.queries import apps_for
 from koppel.connector.registry import connectors
-from koppel.kit.parameters import UnknownParameter, unknown_value
-from koppel.kit.schemas import Input
-from koppel.onboarding import choosing, identifying, steps
+from koppel.kit.web.parameters import UnknownParameter, unknown_value
+from koppel.kit.web.schemas import Input
 from koppel.onboarding import flow as flows
 from koppel.onboarding.errors import NotReached, UnknownSystem
 from koppel.onboarding.models import Flow, FlowState, Step
-from koppel.onboarding.outcomes import Abort, Advance, Complete, Elsewhere, Outcome
-from koppel.organisations.policy import Permission
-from koppel.web.doors import MemberRequest
+from koppel.onboarding.results import Abort, Advance, Complete, Elsewhere, Outcome
+from koppel.onboarding.steps import choose as choosing
+from koppel.onboarding.steps import identify as identifying
+from koppel.onboarding.steps import steps
+from koppel.organisations.requests import MemberRequest
+from koppel.organisations.roles import Permission
 
 router = Router()
 

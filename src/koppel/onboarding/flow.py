@@ -15,7 +15,7 @@ from koppel.connections.queries import connection_for
 from koppel.kit import quarantine
 from koppel.onboarding.errors import FlowExpired, NoSuchFlow
 from koppel.onboarding.models import Flow, FlowState, Step
-from koppel.organisations.policy import Actor, Permission
+from koppel.organisations.roles import Actor, Permission
 
 LIFETIME = timedelta(hours=24)
 STEPS = tuple(Step.values)

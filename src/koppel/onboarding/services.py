@@ -7,14 +7,14 @@ from uuid import UUID
 from django.db import connection as database
 
 from koppel.administrations.services import NewAdministration, import_companies
-from koppel.onboarding.choosing import rows
-from koppel.onboarding.doubts import confirmed_identity
+from koppel.company_registers.identity import Identity
 from koppel.onboarding.flow import flow_for
-from koppel.onboarding.identifying import answers, identity_of
 from koppel.onboarding.models import Flow, FlowState, Import
-from koppel.organisations.policy import Actor
-from koppel.registers.identity import Identity
-from koppel.sync.services import request_first_runs
+from koppel.onboarding.steps.choose import rows
+from koppel.onboarding.steps.identify import answers, identity_of
+from koppel.onboarding.steps.same_company import confirmed_identity
+from koppel.organisations.roles import Actor
+from koppel.sync.runs.services import request_first_runs
 
 FINISH_LOCK = 0x0B0A
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from koppel.onboarding.pages import assign, choose, identify, start
+from koppel.onboarding.views import assign, choose, identify, start
 
 app_name = "onboarding"
 urlpatterns = [

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from koppel.organisations.pages import account, tokens
+from koppel.organisations.views import account, tokens
 
 app_name = "own"
 urlpatterns = [

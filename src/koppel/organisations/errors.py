@@ -4,6 +4,8 @@
 class NotAllowed(Exception):
     """The actor's role lacks the permission. Shown as "you may not", never as a failure."""
 
+    is_refusal = True
+
     def __init__(self, permission: str) -> None:
         super().__init__(f"Your role does not allow this ({permission}).")
         self.permission = permission

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.email_domains import domain_of, normalised
-from koppel.organisations.policy import Role
+from koppel.organisations.roles import Role
 
 
 class UserManager(BaseUserManager["User"]):

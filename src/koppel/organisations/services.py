@@ -8,10 +8,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
-from koppel.organisations.bundles import refuse_problems
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Organisation, Template, User
-from koppel.organisations.policy import Actor, Permission
+from koppel.organisations.roles import Actor, Permission
+from koppel.organisations.settings_schema import refuse_problems
 
 
 def remember_language(user_id: int, language: str) -> None:

@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 )
 def send_invitation(context: JobContext, *, organisation_id: int, invitation_id: int, sends: int) -> None:
     """The mail with the link, in the language of who invites. When it cannot be delivered, the list of people says so."""
-    from koppel.organisations import invitations  # noqa: PLC0415 - which defers this task
+    from koppel.organisations.invitations import services as invitations  # noqa: PLC0415 - which defers this task
 
     with organisation_scope(organisation_id):
         own = invitations.open_invitations(organisation_id).select_related("invited_by__user", "organisation")

@@ -2,8 +2,7 @@
 
 from django.urls import path
 
-from koppel.organisations import views
-from koppel.organisations.pages import divisions, invitations, people, security, templates
+from koppel.organisations.views import divisions, invitations, organisation, people, security, templates
 
 app_name = "organisations"
 urlpatterns = [
@@ -27,5 +26,5 @@ urlpatterns = [
     path("security/provider", security.provider, name="provider"),
     path("security/provider/test", security.test_provider, name="test_provider"),
     path("security/support", security.support, name="support"),
-    path("settings/", views.settings_page, name="settings"),
+    path("settings/", organisation.settings_page, name="settings"),
 ]

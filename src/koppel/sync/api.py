@@ -9,14 +9,14 @@ from pydantic import Field
 
 from koppel.administrations.errors import NotThere
 from koppel.administrations.scope import administration_for
-from koppel.kit.schemas import Input
-from koppel.organisations.bundles import RESOURCES
-from koppel.sync import history
-from koppel.sync.imports import ImportLine, import_page
+from koppel.kit.web.schemas import Input
+from koppel.organisations.requests import MemberRequest
+from koppel.organisations.settings_schema import RESOURCES
+from koppel.sync.changes import queries as history
 from koppel.sync.models import ChangeKind, Checkpoint, Run, RunResource
-from koppel.sync.progress import RunProgress, progress_of_runs
-from koppel.sync.services import cancel_run, request_run
-from koppel.web.doors import MemberRequest
+from koppel.sync.progress.import_progress import ImportLine, import_page
+from koppel.sync.progress.progress import RunProgress, progress_of_runs
+from koppel.sync.runs.services import cancel_run, request_run
 
 router = Router()
 imports = Router()

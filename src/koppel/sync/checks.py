@@ -6,9 +6,9 @@ from decimal import Decimal
 from django.db import connection
 
 from koppel.administrations.models import Administration
-from koppel.books.trial_balance import differing_accounts
+from koppel.books.reports.trial_balance import differing_accounts
 from koppel.issues.services import has_open_issues, keep_issues
-from koppel.sync.ledger import Held
+from koppel.sync.runs.store import Held
 
 Wrong = dict[str, dict[str, object]]
 """The facts of what is wrong, by the issue's detail."""

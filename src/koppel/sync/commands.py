@@ -11,15 +11,16 @@ from rich.console import Console
 
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import administration_for, visible_to
-from koppel.cli.doors import AsJson, AsPerson, OfOrganisation, acting, print_json, print_one, print_rows
-from koppel.cli.errors import Refusal
-from koppel.kit.parameters import unknown_value
+from koppel.kit.cli.errors import Refusal
+from koppel.kit.cli.output import AsJson, print_json, print_one, print_rows
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.bundles import RESOURCES
-from koppel.organisations.policy import Actor, Permission
+from koppel.kit.web.parameters import unknown_value
+from koppel.organisations.commands.acting import AsPerson, OfOrganisation, acting
+from koppel.organisations.roles import Actor, Permission
+from koppel.organisations.settings_schema import RESOURCES
 from koppel.sync.models import Run
-from koppel.sync.progress import RunProgress, progress_of_runs
-from koppel.sync.services import cancel_run, request_run
+from koppel.sync.progress.progress import RunProgress, progress_of_runs
+from koppel.sync.runs.services import cancel_run, request_run
 
 POLL_SECONDS = 1.0
 COLUMNS = ("id", "name", "status", "state", "percent", "resource", "rows", "seconds_left", "complete_as_of", "reason")

@@ -7,20 +7,22 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from koppel.administrations.doors import administration_or_404
-from koppel.administrations.settings import in_force
-from koppel.books.labels import RESOURCES
-from koppel.books.queries import counts
-from koppel.connections.repair import why_not
-from koppel.kit.parameters import FLAG, PAGE, TEXT, one_of, one_of_these
-from koppel.organisations.policy import Permission
-from koppel.sync import history, imports
+from koppel.administrations.effective_settings import in_force
+from koppel.administrations.shortcuts import administration_or_404
+from koppel.books.read.labels import RESOURCES
+from koppel.books.read.queries import counts
+from koppel.connections.lifecycle.lifecycle import why_not
+from koppel.kit.web.decorators import takes
+from koppel.kit.web.parameters import FLAG, PAGE, TEXT, one_of, one_of_these
+from koppel.organisations.requests import MemberRequest
+from koppel.organisations.roles import Permission
+from koppel.sync.changes import queries as history
 from koppel.sync.errors import NotPossible
 from koppel.sync.models import ChangeKind
-from koppel.sync.progress import progress_of_runs
-from koppel.sync.queries import next_scheduled, recent_runs, resource_lines
-from koppel.sync.services import cancel_run, request_run
-from koppel.web.doors import MemberRequest, takes
+from koppel.sync.progress import import_progress
+from koppel.sync.progress.progress import progress_of_runs
+from koppel.sync.progress.queries import next_scheduled, recent_runs, resource_lines
+from koppel.sync.runs.services import cancel_run, request_run
 
 
 @takes()
@@ -99,12 +101,12 @@ def cancel(request: MemberRequest, administration_id: int) -> HttpResponse:
     return _back(request, one.pk)
 
 
-@takes(status=one_of(*imports.GROUPS), page=PAGE)
+@takes(status=one_of(*import_progress.GROUPS), page=PAGE)
 def import_page(request: MemberRequest, import_id: int) -> HttpResponse:
     """A page of an import, all or those of one status. Asks for itself again until the import is over."""
     request.actor.require(Permission.SEE)
     number = int(request.GET.get("page", "1"))
-    found = imports.import_page(request.actor, import_id, request.GET.get("status", ""), number)
+    found = import_progress.import_page(request.actor, import_id, request.GET.get("status", ""), number)
     if found is None:
         raise Http404
     template = "sync/import_lines.html" if request.headers.get("HX-Request") else "sync/import.html"

@@ -10,9 +10,9 @@ from django.utils.functional import Promise, SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit import quarantine
-from koppel.notifications.queries import unread_count
+from koppel.notifications.inbox.queries import unread_count
 from koppel.organisations.models import Organisation
-from koppel.organisations.policy import Actor, Permission
+from koppel.organisations.roles import Actor, Permission
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Q
 
-from koppel.administrations.folding import folded
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import visible_to
 from koppel.issues.models import Issue
 from koppel.issues.queries import IssueView, view_of
-from koppel.organisations.policy import Actor, Permission
+from koppel.kit.text_search import folded
+from koppel.organisations.roles import Actor, Permission
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

@@ -7,11 +7,11 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from koppel.administrations.folding import folded
 from koppel.administrations.scope import visible_to
+from koppel.company_registers.numbers import masked
+from koppel.kit.text_search import folded
 from koppel.organisations.models import Membership
-from koppel.organisations.policy import Actor, Permission
-from koppel.registers.numbers import masked
+from koppel.organisations.roles import Actor, Permission
 from koppel.web.context import MAIN, ORGANISATION, Place
 
 SHOWN = 8

@@ -1,48 +1,13 @@
-"""The whole address book: each slice's `urls.py` under its place."""
+"""Addresses of the frame's own pages."""
 
-from django.urls import URLPattern, include, path
+from django.urls import path
 
-from koppel.api.v1 import api
-from koppel.organisations.pages import operators, single_sign_on
-from koppel.organisations.pages.invitations import accept as accept_invitation
 from koppel.web import views
-from koppel.web.doors import outside_transaction
+from koppel.web.audit.views import activity
 
-CALL_THE_VENDOR = ("connection_probe",)
-"""Operations of the API that open their own transactions."""
-
-api_urls = api.urls
-for pattern in api_urls[0]:
-    if isinstance(pattern, URLPattern) and pattern.name in CALL_THE_VENDOR:
-        outside_transaction(pattern.callback)
-
-handler400 = "koppel.web.views.bad_request"
-handler500 = "koppel.web.views.server_error"
+app_name = "web"
 urlpatterns = [
-    path("healthz", views.healthz),
-    path("language", views.choose_language, name="language"),
-    path("accounts/", include("koppel.web.sign_in_urls")),
-    path("api/v1/", api_urls),
-    path("connections/new/", include("koppel.onboarding.urls")),
-    path("connections/", include("koppel.connections.urls")),
-    path("administrations/", include("koppel.administrations.urls")),
-    path("administrations/<int:administration_id>/", include("koppel.books.urls")),
-    path("administrations/<int:administration_id>/", include("koppel.sync.urls")),
-    path("imports/", include("koppel.sync.import_urls")),
-    path("organisation/webhooks/", include("koppel.notifications.webhooks.urls")),
-    path("organisation/", include("koppel.organisations.urls")),
-    path("invitation/<str:token>/", accept_invitation, name="invitation"),
-    path("sign-in/", single_sign_on.choose, name="sign_in_choose"),
-    path("sign-in/<int:provider_id>/", single_sign_on.go, name="sign_in_through"),
-    path("sign-in/<int:provider_id>/callback", single_sign_on.callback, name="sign_in_callback"),
-    path("sign-in/<int:provider_id>/link", single_sign_on.link, name="sign_in_link"),
-    path("operator/", operators.listing, name="operator"),
-    path("operator/enter", operators.enter, name="operator_enter"),
-    path("operator/leave", operators.leave, name="operator_leave"),
-    path("account/api/", include("koppel.api.urls")),
-    path("account/", include("koppel.organisations.account_urls")),
-    path("registers/", include("koppel.registers.urls")),
-    path("notices/", include("koppel.notifications.urls")),
-    path("issues/", include(([path("", views.issues_page, name="list")], "issues"))),
-    path("", include("koppel.web.pages")),
+    path("", views.dashboard, name="dashboard"),
+    path("search/", views.search, name="search"),
+    path("organisation/activity/", activity, name="activity"),
 ]

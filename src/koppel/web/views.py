@@ -14,12 +14,13 @@ from django.utils.translation import check_for_language
 from django.views.decorators.http import require_POST
 
 from koppel.kit import quarantine
-from koppel.kit.parameters import PAGE, TEXT
-from koppel.organisations.memberships import is_used_elsewhere
+from koppel.kit.web.decorators import public, takes
+from koppel.kit.web.parameters import PAGE, TEXT
+from koppel.organisations.access.memberships import is_used_elsewhere
+from koppel.organisations.requests import MemberRequest
 from koppel.organisations.services import remember_language
-from koppel.web.doors import MemberRequest, public, takes
+from koppel.web.dashboard import overview
 from koppel.web.issues import page_of as issues_of
-from koppel.web.overview import overview
 from koppel.web.search import LETTERS_MIN, find
 
 

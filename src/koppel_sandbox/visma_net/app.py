@@ -14,8 +14,8 @@ from koppel_sandbox.company import Company
 from koppel_sandbox.faults import Faults
 from koppel_sandbox.registers.app import Registers
 from koppel_sandbox.visma_net import forms
+from koppel_sandbox.visma_net.admin_api import Control
 from koppel_sandbox.visma_net.connect import Connect
-from koppel_sandbox.visma_net.control import Control
 from koppel_sandbox.visma_net.erp import Erp, message
 from koppel_sandbox.visma_net.limits import Limits
 from koppel_sandbox.visma_net.token_control import TokenControl

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from koppel_sandbox.visma_net import shapes
-from koppel_sandbox.visma_net.stored import Batch, Stored
+from koppel_sandbox.visma_net.encoded_books import Batch, Stored
 
 STAMP = re.compile(rb'"lastModifiedDateTime":"[^"]*"')
 NUMBER = re.compile(rb'"batchNumber":"[^"]*"')

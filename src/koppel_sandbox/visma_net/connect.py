@@ -17,7 +17,7 @@ from aiohttp import web
 from koppel_sandbox.clock import Clock
 from koppel_sandbox.company import Company
 from koppel_sandbox.visma_net import forms
-from koppel_sandbox.visma_net.people import PASSWORD, Client, User, clients, users
+from koppel_sandbox.visma_net.seed_users import PASSWORD, Client, User, clients, users
 from koppel_sandbox.visma_net.tokens import Refused, Tokens
 
 COOKIE = "sandbox_session"

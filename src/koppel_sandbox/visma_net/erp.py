@@ -18,7 +18,7 @@ from aiohttp import web
 from koppel_sandbox.clock import Clock
 from koppel_sandbox.company import Company
 from koppel_sandbox.visma_net import changes, shapes
-from koppel_sandbox.visma_net.stored import Batch, Stored, make
+from koppel_sandbox.visma_net.encoded_books import Batch, Stored, make
 
 PAGE_SIZE_DEFAULT = 500
 ALIAS = re.compile(r"^/api/(?:controller/api/|(?=resources/))")

@@ -18,7 +18,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from koppel_sandbox.visma_net.people import Client, User
+from koppel_sandbox.visma_net.seed_users import Client, User
 
 KEY_ID = "sandbox-1"
 TEXTS_MAX = 50_000

@@ -5,15 +5,15 @@ from typing import Annotated, Any
 
 from ninja import Query, Router, Schema, Status
 
-from koppel.administrations.asked import asked_of_text
-from koppel.administrations.bulk import operations, words
-from koppel.administrations.bulk.acts import Values, act_named
+from koppel.administrations.bulk import messages, operations
+from koppel.administrations.bulk.actions import Values, act_named
 from koppel.administrations.bulk.operations import Selection
+from koppel.administrations.list.query import asked_of_text
 from koppel.administrations.models import BulkItem, BulkOperation, ItemState
 from koppel.administrations.scope import visible_to
-from koppel.kit.schemas import Input
-from koppel.organisations.policy import Actor
-from koppel.web.doors import MemberRequest
+from koppel.kit.web.schemas import Input
+from koppel.organisations.requests import MemberRequest
+from koppel.organisations.roles import Actor
 
 router = Router()
 LIMIT_MAX = 1000
@@ -110,14 +110,14 @@ def items(
     def shown(each: BulkItem, values: Values) -> dict[str, Any]:
         """Nothing of an administration that the reader may not see."""
         country = countries.get(each.administration_id)
-        return {} if country is None else dict(words.shown(values, country))
+        return {} if country is None else dict(messages.shown(values, country))
 
     return [
         ItemOut(
             administration=each.administration_id,
             state=each.state,
             why=each.why,
-            sentence=words.why(each.why),
+            sentence=messages.why(each.why),
             before=shown(each, each.before),
             after=shown(each, each.after),
         )
@@ -148,7 +148,7 @@ def _out(operation: BulkOperation) -> OperationOut:
     return OperationOut(
         id=operation.pk,
         act=act_named(operation.act).key,
-        asked=dict(words.asked_shown(operation.asked)),
+        asked=dict(messages.asked_shown(operation.asked)),
         state=operation.state,
         total=operation.total,
         counts=CountsOut(

@@ -14,20 +14,20 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from psycopg.types.json import Jsonb
 
-from koppel.administrations.asked import ID_MAX, Asked
-from koppel.administrations.bulk import state
-from koppel.administrations.bulk.acts import Act, Values, Verdict, act_named, refuse_unknown
-from koppel.administrations.bulk.words import asked_shown, shown
+from koppel.administrations.bulk import snapshot
+from koppel.administrations.bulk.actions import Act, Values, Verdict, act_named, refuse_unknown
+from koppel.administrations.bulk.messages import asked_shown, shown
 from koppel.administrations.errors import NotThere
-from koppel.administrations.listing import matching
+from koppel.administrations.list.query import ID_MAX, Asked
+from koppel.administrations.list.queryset import matching
 from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
 from koppel.administrations.scope import visible_to
 from koppel.audit.models import Door
 from koppel.audit.services import record
+from koppel.organisations.access.actors import actor_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Membership
-from koppel.organisations.policy import Actor, Permission, Role, lesser
-from koppel.organisations.sign_in import actor_of
+from koppel.organisations.roles import Actor, Permission, Role, lesser
 
 CHUNK_ITEMS = 500
 AT_ONCE_MAX = 100
@@ -324,11 +324,13 @@ def _judged(
 
 
 def _reversals(actor: Actor, found: Mapping[int, Administration], items: Iterable[BulkItem]) -> dict[int, Verdict]:
-    people = state.people_on(actor.organisation_id, found)
-    not_offered = state.archived(actor.organisation_id, [item.before for item in items])
-    live = state.live_members(actor.organisation_id) if any(one.restricted for one in found.values()) else frozenset()
+    people = snapshot.people_on(actor.organisation_id, found)
+    not_offered = snapshot.archived(actor.organisation_id, [item.before for item in items])
+    live = (
+        snapshot.live_members(actor.organisation_id) if any(one.restricted for one in found.values()) else frozenset()
+    )
     return {
-        key: state.reversal(found[key], people.get(key, {}), (item.before, item.after), live, not_offered)
+        key: snapshot.reversal(found[key], people.get(key, {}), (item.before, item.after), live, not_offered)
         for item in items
         if (key := item.administration_id) in found
     }

@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from koppel.kit.tenancy.migrations_operations import PINNED
+from koppel.kit.tenancy.migration_operations import PINNED
 
 AUDIT_FORGET = f"""
 CREATE OR REPLACE FUNCTION public.audit_forget(organisation bigint, administration bigint) RETURNS bigint

@@ -4,9 +4,10 @@ from django import template
 from django.urls import reverse
 from django.utils.functional import Promise
 
-from koppel.administrations import cells, panels
+from koppel.administrations.hooks import extension_points
+from koppel.administrations.list import rendering
 from koppel.administrations.models import Favourite
-from koppel.organisations.policy import Actor
+from koppel.organisations.roles import Actor
 
 register = template.Library()
 
@@ -14,10 +15,10 @@ register = template.Library()
 @register.simple_tag
 def administration_tabs(administration_id: int) -> list[tuple[str, str | Promise, str]]:
     """(key, label, address) of the registered tabs."""
-    return [(one.key, one.label, reverse(one.url_name, args=[administration_id])) for one in panels.tabs()]
+    return [(one.key, one.label, reverse(one.url_name, args=[administration_id])) for one in extension_points.tabs()]
 
 
-register.simple_tag(cells.moment)
+register.simple_tag(rendering.moment)
 
 
 @register.simple_tag

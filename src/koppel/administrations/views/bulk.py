@@ -14,19 +14,21 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from koppel.administrations.asked import NONE, asked_of_text
-from koppel.administrations.bulk import operations, spreadsheet, words
-from koppel.administrations.bulk.acts import act_named, acts
+from koppel.administrations.bulk import csv_import, operations
+from koppel.administrations.bulk import messages as words
+from koppel.administrations.bulk.actions import act_named, acts
 from koppel.administrations.errors import NotThere
-from koppel.administrations.filter_checks import require_known
+from koppel.administrations.list.filter_checks import require_known
+from koppel.administrations.list.query import NONE, asked_of_text
 from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
 from koppel.administrations.scope import visible_to
-from koppel.administrations.views.one import back
-from koppel.kit.parameters import PAGE, UnknownParameter, is_id, one_of, unknown_value
+from koppel.administrations.views.detail import back
+from koppel.company_registers.list_import import decode
+from koppel.kit.web.decorators import takes
+from koppel.kit.web.parameters import PAGE, UnknownParameter, is_id, one_of, unknown_value
 from koppel.organisations.errors import Refused
-from koppel.organisations.policy import Actor, Permission
-from koppel.registers.paste import decode
-from koppel.web.doors import MemberRequest, takes
+from koppel.organisations.requests import MemberRequest
+from koppel.organisations.roles import Actor, Permission
 
 PAGE_SIZE = 200
 FIRST = (ItemState.SKIPPED, ItemState.KEPT)
@@ -140,7 +142,7 @@ def _read_spreadsheet(request: MemberRequest, text: str) -> HttpResponse:
             raise Refused(_("This file is too large."))
         text = decode(upload.read())
     act = act_named(request.POST.get("act", "change"))
-    found = spreadsheet.read(request.actor, text, names_only=act.key != "change")
+    found = csv_import.read(request.actor, text, names_only=act.key != "change")
     if not found.each:
         lines = "; ".join(f"{number}: {why}" for number, _text, why in found.problems[:5])
         raise Refused(_("No line of the file can be followed. %s") % lines)

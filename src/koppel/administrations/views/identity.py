@@ -7,15 +7,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from koppel.administrations import identity
-from koppel.administrations.doors import administration_or_404
+from koppel.administrations.identity import services as identity
 from koppel.administrations.models import Administration
-from koppel.administrations.views.one import frame
-from koppel.organisations.policy import Permission
-from koppel.registers.numbers import check
-from koppel.registers.reasons import REASONS
-from koppel.registers.sectors import EXAMPLES, SECTIONS, resolve
-from koppel.web.doors import MemberRequest
+from koppel.administrations.shortcuts import administration_or_404
+from koppel.administrations.views.detail import frame
+from koppel.company_registers.numbers import check
+from koppel.company_registers.reasons import REASONS
+from koppel.company_registers.sectors import EXAMPLES, SECTIONS, resolve
+from koppel.organisations.requests import MemberRequest
+from koppel.organisations.roles import Permission
 
 
 def page(request: MemberRequest, administration_id: int) -> HttpResponse:

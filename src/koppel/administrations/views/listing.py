@@ -13,20 +13,22 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from koppel.administrations import access, cells, queries, saved_views
-from koppel.administrations.asked import Asked, asked_of, asked_of_text, is_id
-from koppel.administrations.columns import COLUMNS
-from koppel.administrations.export import export_list
-from koppel.administrations.filter_checks import unknown_in
-from koppel.administrations.filters import SINGLE, chips, menus
-from koppel.administrations.listing import PAGE_SIZE, page_of
+from koppel.administrations import queries, restriction
+from koppel.administrations.list import rendering, saved_views
+from koppel.administrations.list.columns import COLUMNS
+from koppel.administrations.list.export import export_list
+from koppel.administrations.list.filter_checks import unknown_in
+from koppel.administrations.list.filter_menu import SINGLE, chips, menus
+from koppel.administrations.list.query import Asked, asked_of, asked_of_text, is_id
+from koppel.administrations.list.queryset import PAGE_SIZE, page_of
 from koppel.administrations.models import SavedView, Status
-from koppel.kit.parameters import UnknownParameter, UnknownPart, unknown_value, without
-from koppel.kit.table_files import MEDIA_TYPES, Format
+from koppel.company_registers.sectors import SECTIONS
+from koppel.kit.tabular_export import MEDIA_TYPES, Format
+from koppel.kit.web.decorators import takes
+from koppel.kit.web.parameters import UnknownParameter, UnknownPart, unknown_value, without
 from koppel.organisations.errors import Refused
-from koppel.organisations.policy import Permission
-from koppel.registers.sectors import SECTIONS
-from koppel.web.doors import MemberRequest, takes
+from koppel.organisations.requests import MemberRequest
+from koppel.organisations.roles import Permission
 
 PLACE = "administrations"
 VIEW_ACTS = ("save", "default", "no_default", "remove")
@@ -62,7 +64,7 @@ def listing(request: MemberRequest) -> HttpResponse:
         "chips": chips(asked, choices),
         "more_filters": _more(asked),
         "all_columns": [(key, one.label, key in asked.columns) for key, one in COLUMNS.items()],
-        "hidden_count": access.count_hidden_from(request.actor),
+        "hidden_count": restriction.count_hidden_from(request.actor),
         "has_connection": bool(choices["connections"]),
         "views": views,
         "view": next((one for one in views if one.query == query), None),
@@ -130,7 +132,7 @@ def hidden(request: MemberRequest) -> HttpResponse:
     request.actor.require(Permission.ORGANISATION)
     context = {
         "place": PLACE,
-        "rows": access.hidden_from(request.actor),
+        "rows": restriction.hidden_from(request.actor),
         "people": queries.choices(request.actor)["people"],
     }
     return render(request, "administrations/hidden.html", context)
@@ -139,7 +141,7 @@ def hidden(request: MemberRequest) -> HttpResponse:
 def _listed(request: MemberRequest, asked: Asked) -> dict[str, Any]:
     actor = request.actor
     page = page_of(actor, asked)
-    facts = cells.facts_of(actor, page.rows, asked.columns)
+    facts = rendering.facts_of(actor, page.rows, asked.columns)
     import_id = asked.one.get("import")
     state = queries.import_state(actor, int(import_id)) if import_id else None
     read = list(facts.progress.values()) if state else []
@@ -153,7 +155,7 @@ def _listed(request: MemberRequest, asked: Asked) -> dict[str, Any]:
         "first": (page.number - 1) * PAGE_SIZE + 1,
         "last": (page.number - 1) * PAGE_SIZE + len(page.rows),
         "headings": _headings(asked),
-        "rows": cells.rows_of(page.rows, asked.columns, facts),
+        "rows": rendering.rows_of(page.rows, asked.columns, facts),
         "state": state,
         "percent": percent,
         "seconds_left": state.seconds_left(percent, longest) if state else None,

@@ -3,7 +3,7 @@ written together lies together. See docs/decisions/ for why not by time."""
 
 from django.db import migrations
 
-from koppel.kit.tenancy.migrations_operations import partitioned_by_hash, tenant_key, tenant_table
+from koppel.kit.tenancy.migration_operations import partitioned_by_hash, tenant_key, tenant_table
 
 PARTITIONS = 16
 LARGE = ("books_entry_line", "books_entry", "books_balance")

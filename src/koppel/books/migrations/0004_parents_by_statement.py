@@ -3,7 +3,7 @@ spent on a first import."""
 
 from django.db import migrations
 
-from koppel.kit.tenancy.migrations_operations import tenant_key_by_statement
+from koppel.kit.tenancy.migration_operations import tenant_key_by_statement
 
 LARGE = ("books_entry_line", "books_entry", "books_balance")
 

@@ -3,7 +3,7 @@ functions behind the policies means what their caller made it mean."""
 
 from django.db import migrations
 
-from koppel.kit.tenancy.migrations_operations import PINNED, replace_parent_functions
+from koppel.kit.tenancy.migration_operations import PINNED, replace_parent_functions
 
 LARGE = ("books_entry_line", "books_entry", "books_balance")
 SCOPE = f"""

@@ -8,7 +8,7 @@ from django import template
 from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext
 
-from koppel.books.labels import VALUES
+from koppel.books.read.labels import VALUES
 from koppel.kit.periods import written
 
 register = template.Library()

@@ -12,7 +12,7 @@ from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 
-from koppel.cli.demo.once import Job, run
+from koppel.cli.demo.smoke_run import Job, run
 from koppel.cli.environment import DEMO_DATA_DIRECTORY, data_directory
 from koppel.cli.ports import SANDBOX_PORT, WEB_PORT
 from koppel.cli.stack import Stack, StackOptions

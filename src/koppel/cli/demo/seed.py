@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
+from koppel.connections.app_registrations.services import register_app
 from koppel.connections.models import AppRegistration
-from koppel.connections.registrations import register_app
 from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import installation_scope
 from koppel.organisations.models import Division, DivisionMember, Membership, Organisation, Template, User
-from koppel.organisations.policy import Role
+from koppel.organisations.roles import Role
 
 FIRM = "Voorbeeld Accountants (demo)"
 PASSWORD = "koppel-demo"  # noqa: S105 - printed at the start of every demo

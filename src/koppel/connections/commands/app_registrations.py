@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from koppel.cli.doors import AsJson, account_of_shell, print_one, print_rows, refusals
-from koppel.cli.errors import Refusal
-from koppel.connections import installation_apps
-from koppel.connections.consent_address import redirect_uri
-from koppel.connections.registrations import AppValues
+from koppel.connections.app_registrations import installation
+from koppel.connections.app_registrations.redirects import redirect_uri
+from koppel.connections.app_registrations.services import AppValues
+from koppel.kit.cli.errors import Refusal, refusals
+from koppel.kit.cli.output import AsJson, print_one, print_rows
 from koppel.kit.secrets import Secret
+from koppel.organisations.commands.acting import account_of_shell
 
 app = typer.Typer(no_args_is_help=True)
 One = Annotated[int, typer.Argument(help="Id; `koppel app-registrations list` has them.")]
@@ -27,13 +28,13 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Keep an app registration for all organisations. The secret is asked for, or read from standard input."""
-    if place not in installation_apps.places():
-        raise Refusal(f"There is no {place}; choose one of {', '.join(installation_apps.places())}.")
+    if place not in installation.places():
+        raise Refusal(f"There is no {place}; choose one of {', '.join(installation.places())}.")
     connector, environment, mode = place.split("/")
     secret = _secret()
     with refusals():
         values = AppValues(connector, environment, mode, client_id, secret, name, refresh_days)
-        made = installation_apps.add_app(account_of_shell(), values)
+        made = installation.add_app(account_of_shell(), values)
     print_one({"id": made.pk, "place": place, "redirect_address": redirect_uri()}, as_json=as_json)
 
 
@@ -48,7 +49,7 @@ def list_all(as_json: AsJson = False) -> None:
             "name": one.name,
             "connections": getattr(one, "connection_count", 0),
         }
-        for one in installation_apps.apps()
+        for one in installation.apps()
     ]
     print_rows(rows, COLUMNS, as_json=as_json)
 
@@ -57,7 +58,7 @@ def list_all(as_json: AsJson = False) -> None:
 def try_one(app_id: One, as_json: AsJson = False) -> None:
     """A real call at the vendor that grants nothing. Exit code 1 when it is refused."""
     with refusals():
-        outcome = installation_apps.try_app(app_id)
+        outcome = installation.try_app(app_id)
     print_one({"works": outcome.is_well, "sentence": outcome.sentence}, as_json=as_json)
     if not outcome.is_well:
         raise typer.Exit(1)
@@ -67,7 +68,7 @@ def try_one(app_id: One, as_json: AsJson = False) -> None:
 def remove(app_id: One, as_json: AsJson = False) -> None:
     """Take an unused one away, with its secret."""
     with refusals():
-        installation_apps.remove_app(account_of_shell(), app_id)
+        installation.remove_app(account_of_shell(), app_id)
     print_one({"removed": app_id}, as_json=as_json)
 
 

@@ -7,24 +7,18 @@ from typing import Annotated
 import typer
 from django.utils.translation import gettext as _
 
-from koppel.cli.doors import (
-    AsJson,
-    AsPerson,
-    OfOrganisation,
-    acting,
-    actor_named,
-    print_json,
-    print_one,
-    print_rows,
-    refusals,
-)
-from koppel.connections import overview, ownership, queries, repair, settling
-from koppel.connections.consent import begin_consent
-from koppel.connections.dependants import Fate
+from koppel.connections import queries, summaries
+from koppel.connections.companies import resolution
+from koppel.connections.consent.attempts import begin_consent
+from koppel.connections.hooks import Fate
+from koppel.connections.lifecycle import lifecycle, ownership
+from koppel.connections.lifecycle.connection_test import probe as call
 from koppel.connections.models import ConsentPurpose
-from koppel.connections.probe import probe as call
+from koppel.kit.cli.errors import refusals
+from koppel.kit.cli.output import AsJson, print_json, print_one, print_rows
+from koppel.organisations.commands.acting import AsPerson, OfOrganisation, acting, actor_named
 from koppel.organisations.errors import Refused
-from koppel.organisations.policy import Permission
+from koppel.organisations.roles import Permission
 
 app = typer.Typer(no_args_is_help=True)
 One = Annotated[int, typer.Argument(help="Id of the connection; `koppel connections list` has them.")]
@@ -54,7 +48,7 @@ def list_all(person: AsPerson = "", organisation: OfOrganisation = "", as_json: 
     """All connections; those that need somebody first."""
     with acting(person, organisation) as actor:
         actor.require(Permission.IMPORT)
-        rows = [_line(card) for card in overview.cards(actor)]
+        rows = [_line(card) for card in summaries.cards(actor)]
     print_rows(rows, COLUMNS, as_json=as_json)
 
 
@@ -64,11 +58,11 @@ def show(connection: One, person: AsPerson = "", organisation: OfOrganisation = 
     with acting(person, organisation) as actor:
         actor.require(Permission.IMPORT)
         one = queries.connection_for(actor, connection)
-        line = _line(overview.card_of(one))
+        line = _line(summaries.card_of(one))
         companies = [
             {"administration": row.administration_id, "name": row.administration, "health": row.health,
              "sentence": row.sentence, "since": row.since}
-            for row in overview.company_rows(actor, one)
+            for row in summaries.company_rows(actor, one)
         ]  # fmt: skip
         timeline = [
             {"at": event.at, "until": event.until, "kind": event.kind, "times": event.times, "by": event.actor_name}
@@ -95,7 +89,7 @@ def probe(connection: One, person: AsPerson = "", organisation: OfOrganisation =
 def pause(connection: One, person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False) -> None:
     """Nothing is read until it is resumed."""
     with acting(person, organisation) as actor:
-        changed = repair.pause(actor, connection)
+        changed = lifecycle.pause(actor, connection)
     print_one({"connection": connection, "changed": changed}, as_json=as_json)
 
 
@@ -103,7 +97,7 @@ def pause(connection: One, person: AsPerson = "", organisation: OfOrganisation =
 def resume(connection: One, person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False) -> None:
     """What waited goes on."""
     with acting(person, organisation) as actor:
-        changed = repair.resume(actor, connection)
+        changed = lifecycle.resume(actor, connection)
     print_one({"connection": connection, "changed": changed}, as_json=as_json)
 
 
@@ -127,7 +121,7 @@ def changes(connection: One, person: AsPerson = "", organisation: OfOrganisation
     """What is different at the accounting system and waits for a person, those that stop a sync first."""
     with acting(person, organisation) as actor:
         actor.require(Permission.IMPORT)
-        rows = overview.open_changes(actor, queries.connection_for(actor, connection))
+        rows = summaries.open_changes(actor, queries.connection_for(actor, connection))
     columns = ("administration", "name", "code", "old", "new", "old_number", "new_number")
     print_rows(rows, columns, as_json=as_json)
 
@@ -156,11 +150,11 @@ def settle(
             raise Refused(_("Say --take or --leave."))
         chosen = administration or []
         if everything:
-            found = overview.open_changes(actor, queries.connection_for(actor, connection))
+            found = summaries.open_changes(actor, queries.connection_for(actor, connection))
             chosen = sorted({one.administration for one in found if one.code == code})
         if not chosen and not everything:
             raise Refused(_("Name the administrations, or say --all."))
-        count = settling.settle_changes(actor, connection, chosen, code, take=take) if chosen else 0
+        count = resolution.settle_changes(actor, connection, chosen, code, take=take) if chosen else 0
     print_one({"connection": connection, "code": code, "settled": count}, as_json=as_json)
 
 
@@ -190,9 +184,9 @@ def remove(
 ) -> None:
     """End a connection and withdraw its tokens at the accounting system. Without --yes, a preview."""
     with acting(person, organisation) as actor:
-        found = repair.preview_removal(actor, connection)
+        found = lifecycle.preview_removal(actor, connection)
         if yes:
-            found = repair.remove(actor, connection, administrations, seen=found.seen)
+            found = lifecycle.remove(actor, connection, administrations, seen=found.seen)
     facts = {
         "connection": connection, "account": found.account, "administrations": found.administrations,
         "reached_elsewhere": found.reached_elsewhere, "fate": administrations.value, "removed": yes,
@@ -200,7 +194,7 @@ def remove(
     print_one(facts, as_json=as_json)
 
 
-def _line(card: overview.Card) -> Line:
+def _line(card: summaries.Card) -> Line:
     one = card.connection
     return Line(
         one.pk, card.system, one.account, one.state, one.reason, card.administrations, card.waiting, card.troubled,

@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-from koppel.kit.tenancy.migrations_operations import installation_table
+from koppel.kit.tenancy.migration_operations import installation_table
 
 
 class Migration(migrations.Migration):

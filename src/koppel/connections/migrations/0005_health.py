@@ -4,7 +4,7 @@ import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
 
-from koppel.kit.tenancy.migrations_operations import tenant_key
+from koppel.kit.tenancy.migration_operations import tenant_key
 
 
 class Migration(migrations.Migration):

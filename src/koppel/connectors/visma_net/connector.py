@@ -24,8 +24,8 @@ from koppel.connector.contract import (
 )
 from koppel.connector.errors import NotConsented, SetupMissing
 from koppel.connector.rows import Row
-from koppel.connectors.visma_net import consent, lists, normalise, periods, reading
-from koppel.connectors.visma_net.answers import get, good, parse
+from koppel.connectors.visma_net import consent, cursors, journal_data, master_data, normalise
+from koppel.connectors.visma_net.client import get, good, parse
 from koppel.connectors.visma_net.descriptor import COMPANY_LIST, DESCRIPTOR, SERVICE
 from koppel.kit.secrets import Secret
 
@@ -33,7 +33,7 @@ ORDER = (
     "company_details", "periods", "accounts", "vat_codes", "journals", "cost_codes", "projects", "contacts",
     "payment_terms", "balances", "entries",
 )  # fmt: skip
-WITH_CHANGES = (*lists.WITH_CHANGES, *periods.ENDPOINTS)
+WITH_CHANGES = (*master_data.WITH_CHANGES, *journal_data.ENDPOINTS)
 """Resources whose endpoints know `lastModifiedDateTime` and are long enough to need it; the others are compared whole."""
 
 
@@ -128,7 +128,7 @@ class VismaNet:
                 key,
                 (ReadMode.MODIFIED_SINCE if key in WITH_CHANGES else ReadMode.COMPARED, ReadMode.FULL),
                 DeleteMode.BY_ABSENCE,
-                reading.OVERLAP,
+                cursors.OVERLAP,
             )
             for key in ORDER
         ]
@@ -136,13 +136,13 @@ class VismaNet:
     async def read_page(
         self, session: Session, resource: str, mode: ReadMode, window: Window, cursor: str | None
     ) -> Page:
-        at = reading.decoded(cursor, mode)
-        if resource not in periods.ENDPOINTS:
-            return await lists.read(session, resource, at)
+        at = cursors.decoded(cursor, mode)
+        if resource not in journal_data.ENDPOINTS:
+            return await master_data.read(session, resource, at)
         if not at.since and not at.names:
-            names = await reading.periods_within(session, window)
+            names = await cursors.periods_within(session, window)
             at = at.following(names=names, oldest=names[0] if names else "")
-        return await periods.read(session, resource, at)
+        return await journal_data.read(session, resource, at)
 
     def normalise(self, resource: str, native: bytes, parent: str = "") -> Row:
         """Raises `ValueError` (which msgspec's errors are) with a reason."""

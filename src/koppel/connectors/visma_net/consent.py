@@ -25,7 +25,7 @@ from koppel.connector.errors import (
     SetupMissing,
     Unreachable,
 )
-from koppel.connectors.visma_net.answers import RETRY_SECONDS_DEFAULT, seconds_of
+from koppel.connectors.visma_net.client import RETRY_SECONDS_DEFAULT, seconds_of
 from koppel.connectors.visma_net.descriptor import COMPANY_PER_SIGN_IN, READ_SCOPE, SCOPES, SERVICE, SERVICE_SCOPES
 from koppel.kit.clock import now
 from koppel.kit.http import Response

@@ -1,13 +1,6 @@
 """PostgreSQL for an installation that brings none: real, local, private, owned by the process that started it."""
 
-from koppel.kit.embedded_postgres.access import (
-    Addresses,
-    DirectoryLock,
-    choose_free_port,
-    is_free,
-    write_private,
-)
-from koppel.kit.embedded_postgres.account import death_signal_prefix
+from koppel.kit.embedded_postgres.credentials import Addresses, DirectoryLock, choose_free_port, is_free, write_private
 from koppel.kit.embedded_postgres.errors import (
     BinariesMissing,
     DataDirectoryInUse,
@@ -16,7 +9,9 @@ from koppel.kit.embedded_postgres.errors import (
     OtherMajorVersion,
     StartFailed,
 )
+from koppel.kit.embedded_postgres.os_user import death_signal_prefix
 from koppel.kit.embedded_postgres.server import EmbeddedPostgres, running_addresses
+from koppel.kit.embedded_postgres.superuser import administrator_url
 
 __all__ = [
     "Addresses",
@@ -28,6 +23,7 @@ __all__ = [
     "NoUnprivilegedAccount",
     "OtherMajorVersion",
     "StartFailed",
+    "administrator_url",
     "choose_free_port",
     "death_signal_prefix",
     "is_free",

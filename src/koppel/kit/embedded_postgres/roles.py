@@ -3,7 +3,7 @@
 import psycopg
 from psycopg import sql
 
-from koppel.kit.embedded_postgres.access import APPLICATION, DATABASE, OWNER, Access
+from koppel.kit.embedded_postgres.credentials import APPLICATION, DATABASE, OWNER, Access
 
 
 def create_database_and_roles(access: Access) -> None:

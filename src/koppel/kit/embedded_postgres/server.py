@@ -15,7 +15,8 @@ from typing import Self
 
 import psycopg
 
-from koppel.kit.embedded_postgres.access import (
+from koppel.kit.embedded_postgres.binaries import Binaries, find_binaries
+from koppel.kit.embedded_postgres.credentials import (
     DATABASE_PORTS,
     SUPERUSER,
     Access,
@@ -24,11 +25,10 @@ from koppel.kit.embedded_postgres.access import (
     choose_free_port,
     is_free,
 )
-from koppel.kit.embedded_postgres.account import Account, choose_account
-from koppel.kit.embedded_postgres.binaries import Binaries, find_binaries
 from koppel.kit.embedded_postgres.errors import EmbeddedPostgresError, OtherMajorVersion, StartFailed
-from koppel.kit.embedded_postgres.orphans import clear_stale_pid_file
+from koppel.kit.embedded_postgres.os_user import Account, choose_account
 from koppel.kit.embedded_postgres.roles import create_database_and_roles
+from koppel.kit.embedded_postgres.stale_processes import clear_stale_pid_file
 
 CONNECTIONS_MAX = 300
 READY_SECONDS = 60

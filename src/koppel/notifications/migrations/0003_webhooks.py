@@ -4,7 +4,7 @@ import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
 
-from koppel.kit.tenancy.migrations_operations import tenant_key, tenant_parent, tenant_table
+from koppel.kit.tenancy.migration_operations import tenant_key, tenant_parent, tenant_table
 
 
 class Migration(migrations.Migration):

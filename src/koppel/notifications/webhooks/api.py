@@ -6,11 +6,11 @@ from typing import Annotated
 from ninja import Path, Query, Router, Schema
 from ninja.responses import Status
 
-from koppel.kit.schemas import Input
+from koppel.kit.web.schemas import Input
 from koppel.notifications.models import DeliveryState, Webhook, WebhookDelivery
 from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.endpoints import Wanted
-from koppel.web.doors import MemberRequest
+from koppel.organisations.requests import MemberRequest
 
 router = Router()
 ID_MAX = 2**63 - 1

@@ -16,17 +16,17 @@ from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
 from koppel.kit import quarantine
 from koppel.kit.secrets import Secret
-from koppel.notifications.catalogue import events_of_webhooks
 from koppel.notifications.errors import NoSuchWebhook
-from koppel.notifications.happenings import announce
+from koppel.notifications.event_types import events_of_webhooks
+from koppel.notifications.events.services import announce
 from koppel.notifications.models import DeliveryState, Webhook, WebhookDelivery
-from koppel.notifications.webhooks import words
-from koppel.notifications.webhooks.messages import TEST, queue, test_message
+from koppel.notifications.webhooks import event_types
+from koppel.notifications.webhooks.payloads import TEST, queue, test_message
 from koppel.notifications.webhooks.signing import new_secret
+from koppel.organisations.encryption import seal, unseal
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division
-from koppel.organisations.policy import Actor, Permission
-from koppel.organisations.sealing import seal, unseal
+from koppel.organisations.roles import Actor, Permission
 
 WEBHOOKS_MAX = 20
 OLD_SECRET_FOR = timedelta(hours=24)
@@ -161,7 +161,7 @@ def stop(one: Webhook, reason: str) -> None:
     _record(KEEPER, one, "webhook.stopped", reason=reason)
     announce(
         one.organisation_id,
-        words.STOPPED,
+        event_types.STOPPED,
         f"webhook {one.pk}",
         responsible=one.made_by_id,
         facts={"name": one.name, "why": reason},

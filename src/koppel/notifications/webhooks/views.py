@@ -8,17 +8,18 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from koppel.kit.parameters import one_of
 from koppel.kit.secrets import Secret
-from koppel.notifications.catalogue import events_of_webhooks
+from koppel.kit.web.decorators import takes
+from koppel.kit.web.parameters import one_of
 from koppel.notifications.errors import NoSuchWebhook
+from koppel.notifications.event_types import events_of_webhooks
 from koppel.notifications.models import DeliveryState, Webhook, WebhookDelivery
 from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.endpoints import Wanted
-from koppel.notifications.webhooks.words import sentence_of
-from koppel.organisations.directory import divisions_of
+from koppel.notifications.webhooks.event_types import sentence_of
 from koppel.organisations.errors import Refused
-from koppel.web.doors import MemberRequest, takes
+from koppel.organisations.people.list import divisions_of
+from koppel.organisations.requests import MemberRequest
 
 SHOWN = 100
 SHOWN_STATES = (DeliveryState.FAILED.value, DeliveryState.WAITING.value, DeliveryState.SENT.value)

@@ -2,7 +2,7 @@
 
 import django.db.models.deletion
 import uuid
-from koppel.kit.tenancy.migrations_operations import tenant_key, tenant_parent, tenant_table
+from koppel.kit.tenancy.migration_operations import tenant_key, tenant_parent, tenant_table
 from django.db import migrations, models
 
 

@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
-from koppel.cli.doors import AsJson, AsPerson, OfOrganisation, acting, print_one, print_rows
-from koppel.organisations import divisions
+from koppel.kit.cli.output import AsJson, print_one, print_rows
+from koppel.organisations.commands.acting import AsPerson, OfOrganisation, acting
+from koppel.organisations.groups import divisions
 from koppel.organisations.models import DivisionMember
-from koppel.organisations.policy import Actor, Permission
+from koppel.organisations.roles import Actor, Permission
 
 app = typer.Typer(no_args_is_help=True)
 COLUMNS = ("id", "name", "is_archived", "people", "administrations")

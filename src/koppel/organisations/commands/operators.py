@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from koppel.cli.doors import AsJson, print_one, print_rows, refusals
+from koppel.kit.cli.errors import refusals
+from koppel.kit.cli.output import AsJson, print_one, print_rows
 from koppel.organisations.models import User
-from koppel.organisations.operators import appoint
+from koppel.organisations.people.operators import appoint
 
 app = typer.Typer(no_args_is_help=True)
 Email = Annotated[str, typer.Argument(help="E-mail address of somebody who has an account here.")]

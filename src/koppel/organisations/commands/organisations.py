@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 from django.conf import settings
 
-from koppel.cli.doors import AsJson, operator_at_the_shell, print_json, print_one, print_rows, refusals
-from koppel.organisations import domains, installing
-from koppel.organisations.installing import Link
-from koppel.organisations.invitations import Wanted
+from koppel.kit.cli.errors import refusals
+from koppel.kit.cli.output import AsJson, print_json, print_one, print_rows
+from koppel.organisations import bootstrap
+from koppel.organisations.bootstrap import Link
+from koppel.organisations.commands.acting import operator_at_the_shell
+from koppel.organisations.invitations.services import Wanted
 from koppel.organisations.models import Invitation
-from koppel.organisations.policy import Role
+from koppel.organisations.roles import Role
+from koppel.organisations.sso import domains
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -39,8 +42,8 @@ def create(
     """Make an organisation and print the link on which its first Administrator chooses a password."""
     with refusals():
         wanted = Wanted(email, person_name, Role.ADMINISTRATOR, language=language)
-        made = installing.create_organisation(operator_at_the_shell(), name, wanted)
-    link = installing.invitation_link(made)
+        made = bootstrap.create_organisation(operator_at_the_shell(), name, wanted)
+    link = bootstrap.invitation_link(made)
     if as_json:
         print_json({"organisation": made.organisation_id, "name": made.organisation.name, **link_facts(link)})
         return
@@ -54,7 +57,7 @@ def create(
 def list_all(as_json: AsJson = False) -> None:
     """All organisations of this installation, with their Administrators."""
     columns = ("id", "name", "people", "administrators", "invited", "created_at")
-    print_rows(installing.summaries(), columns, as_json=as_json)
+    print_rows(bootstrap.summaries(), columns, as_json=as_json)
 
 
 @app.command("add-administrator")
@@ -68,13 +71,13 @@ def add_administrator(
     """Another Administrator: when the first address was mistyped, or all Administrators have left."""
     with refusals():
         wanted = Wanted(email, person_name, Role.ADMINISTRATOR, language=language)
-        made = installing.add_administrator(operator_at_the_shell(), organisation, wanted)
+        made = bootstrap.add_administrator(operator_at_the_shell(), organisation, wanted)
     if not isinstance(made, Invitation):
         print_one({"id": made.pk, "email": made.user.email, "role": made.role}, as_json=as_json)
     elif as_json:
-        print_json({"organisation": organisation, **link_facts(installing.invitation_link(made))})
+        print_json({"organisation": organisation, **link_facts(bootstrap.invitation_link(made))})
     else:
-        tell_link(installing.invitation_link(made))
+        tell_link(bootstrap.invitation_link(made))
 
 
 @app.command("domains")

@@ -5,26 +5,22 @@ from typing import Annotated, Any
 
 import typer
 
-from koppel.cli.doors import (
-    AsJson,
-    AsPerson,
-    OfOrganisation,
-    acting,
-    operator_at_the_shell,
-    print_json,
-    print_one,
-    print_rows,
-    refusals,
-)
-from koppel.cli.errors import Refusal
-from koppel.organisations import handover, installing, invitation_lines, invitations, people, sessions
+from koppel.kit.cli.errors import Refusal, refusals
+from koppel.kit.cli.output import AsJson, print_json, print_one, print_rows
+from koppel.organisations import bootstrap
+from koppel.organisations.access import sessions
+from koppel.organisations.commands.acting import AsPerson, OfOrganisation, acting, operator_at_the_shell
 from koppel.organisations.commands.organisations import link_facts, tell_link
-from koppel.organisations.directory import Asked, people_of
-from koppel.organisations.invitation_lines import end_of_day
-from koppel.organisations.invitations import Wanted
+from koppel.organisations.invitations import csv_import
+from koppel.organisations.invitations import services as invitations
+from koppel.organisations.invitations.csv_import import end_of_day
+from koppel.organisations.invitations.services import Wanted
 from koppel.organisations.models import Membership
-from koppel.organisations.people import Access
-from koppel.organisations.policy import Permission, Role
+from koppel.organisations.people import offboarding
+from koppel.organisations.people import services as people
+from koppel.organisations.people.list import Asked, people_of
+from koppel.organisations.people.services import Access
+from koppel.organisations.roles import Permission, Role
 
 app = typer.Typer(no_args_is_help=True)
 COLUMNS = ("id", "name", "email", "role", "active", "expires_at", "divisions")
@@ -80,8 +76,8 @@ def invite_csv(
     except OSError as error:
         raise Refusal(f"{file} cannot be read: {error.strerror}.") from None
     with acting(person, organisation) as actor:
-        text = invitation_lines.decoded(content)
-        lines = (invitation_lines.preview if dry_run else invitation_lines.invite_all)(actor, text)
+        text = csv_import.decoded(content)
+        lines = (csv_import.preview if dry_run else csv_import.invite_all)(actor, text)
     print_rows(lines, ("number", "email", "role", "problem", "invited"), as_json=as_json)
 
 
@@ -120,7 +116,7 @@ def hand_over(
 ) -> None:  # fmt: skip
     """Everything that somebody holds goes to a colleague."""
     with acting(person, organisation) as actor:
-        moved = handover.hand_over(actor, member, to, deactivate=deactivate)
+        moved = offboarding.hand_over(actor, member, to, deactivate=deactivate)
     print_one({"from": member, "to": to, "moved": moved}, as_json=as_json)
 
 
@@ -147,7 +143,7 @@ def link(
 ) -> None:
     """Print a link on which somebody whom no mail reaches chooses a password. As whoever runs Koppel; kept in the trail."""
     with refusals():
-        made = installing.link_for(operator_at_the_shell(), email, drops_second_step=drop_second_step)
+        made = bootstrap.link_for(operator_at_the_shell(), email, drops_second_step=drop_second_step)
     if as_json:
         print_json(link_facts(made))
     else:

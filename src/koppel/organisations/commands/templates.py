@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from koppel.cli.doors import AsJson, AsPerson, OfOrganisation, acting, as_mapping, print_one, print_rows
-from koppel.cli.errors import Refusal
-from koppel.organisations import templates_of_settings
-from koppel.organisations.bundles import KEYS, told_of
-from koppel.organisations.policy import Actor, Permission
+from koppel.kit.cli.errors import Refusal
+from koppel.kit.cli.output import AsJson, as_mapping, print_one, print_rows
+from koppel.organisations.commands.acting import AsPerson, OfOrganisation, acting
+from koppel.organisations.groups import settings_templates
+from koppel.organisations.roles import Actor, Permission
+from koppel.organisations.settings_schema import KEYS, told_of
 
 app = typer.Typer(no_args_is_help=True)
 COLUMNS = ("id", "name", "is_archived", "settings", "administrations")
@@ -37,7 +38,7 @@ def list_all(person: AsPerson = "", organisation: OfOrganisation = "", as_json: 
     """All templates, those in use first, with what each sets and how many administrations have it."""
     with acting(person, organisation) as actor:
         actor.require(Permission.PEOPLE)
-        rows = templates_of_settings.lines(actor)
+        rows = settings_templates.lines(actor)
     print_rows(rows, COLUMNS, as_json=as_json)
 
 
@@ -56,7 +57,7 @@ def make(
     """A new template. What it does not set comes from the organisation."""
     settings = _asked({}, resources, years, schedule, weekday, notify, None)
     with acting(person, organisation) as actor:
-        made = templates_of_settings.make(actor, name, settings)
+        made = settings_templates.make(actor, name, settings)
         _print(actor, made.pk, as_json=as_json)
 
 
@@ -80,11 +81,11 @@ def change(
     """Name and settings; what is not named stays. `--dry-run` says first what it does, to how many."""
     with acting(person, organisation) as actor:
         actor.require(Permission.PEOPLE)
-        before = templates_of_settings.template_named(actor, template)
+        before = settings_templates.template_named(actor, template)
         settings = _asked(before.settings, resources, years, schedule, weekday, notify, unset)
-        effects = as_mapping(templates_of_settings.preview(actor, template, settings))
+        effects = as_mapping(settings_templates.preview(actor, template, settings))
         if not dry_run:
-            templates_of_settings.change(
+            settings_templates.change(
                 actor, template, name=name or before.name, settings=settings, archived=before.archived_at is not None
             )
         print_one({"id": template, "stored": not dry_run, "settings": settings, **effects}, as_json=as_json)
@@ -99,8 +100,8 @@ def archive(
     """No longer offered; its administrations keep it."""
     with acting(person, organisation) as actor:
         actor.require(Permission.PEOPLE)
-        before = templates_of_settings.template_named(actor, template)
-        templates_of_settings.change(actor, template, name=before.name, settings=before.settings, archived=not back)
+        before = settings_templates.template_named(actor, template)
+        settings_templates.change(actor, template, name=before.name, settings=before.settings, archived=not back)
         _print(actor, template, as_json=as_json)
 
 
@@ -112,7 +113,7 @@ def merge(
 ) -> None:  # fmt: skip
     """Its administrations get the other one; it stays behind, archived."""
     with acting(person, organisation) as actor:
-        moved = templates_of_settings.merge(actor, template, into)
+        moved = settings_templates.merge(actor, template, into)
     print_one({"id": template, "into": into, "administrations": moved}, as_json=as_json)
 
 
@@ -147,4 +148,4 @@ def _told(notify: list[str]) -> dict[str, str]:
 
 
 def _print(actor: Actor, template_id: int, *, as_json: bool) -> None:
-    print_one(next(line for line in templates_of_settings.lines(actor) if line.id == template_id), as_json=as_json)
+    print_one(next(line for line in settings_templates.lines(actor) if line.id == template_id), as_json=as_json)

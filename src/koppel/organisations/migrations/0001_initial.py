@@ -3,7 +3,7 @@
 import django.db.models.deletion
 import django.utils.timezone
 from django.conf import settings
-from koppel.kit.tenancy.migrations_operations import create_scope_function, tenant_key, tenant_parent, tenant_table
+from koppel.kit.tenancy.migration_operations import create_scope_function, tenant_key, tenant_parent, tenant_table
 from django.db import migrations, models
 
 

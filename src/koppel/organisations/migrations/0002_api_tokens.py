@@ -3,7 +3,7 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-from koppel.kit.tenancy.migrations_operations import tenant_key, tenant_table
+from koppel.kit.tenancy.migration_operations import tenant_key, tenant_table
 
 
 class Migration(migrations.Migration):

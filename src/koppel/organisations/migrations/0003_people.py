@@ -5,7 +5,7 @@ import django.db.models.functions.text
 from django.conf import settings
 from django.db import migrations, models
 
-from koppel.kit.tenancy.migrations_operations import tenant_key, tenant_parent, tenant_table
+from koppel.kit.tenancy.migration_operations import tenant_key, tenant_parent, tenant_table
 
 EXPIRE_AUDIT = """
 CREATE FUNCTION audit_expire(organisation bigint) RETURNS bigint

@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from koppel.kit.tenancy.migrations_operations import PINNED
+from koppel.kit.tenancy.migration_operations import PINNED
 
 EXPIRE_AUDIT = f"""
 CREATE OR REPLACE FUNCTION public.audit_expire(organisation bigint) RETURNS bigint

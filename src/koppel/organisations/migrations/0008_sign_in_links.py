@@ -2,7 +2,7 @@ import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
 
-from koppel.kit.tenancy.migrations_operations import tenant_table
+from koppel.kit.tenancy.migration_operations import tenant_table
 
 FILL = """
 SELECT set_config('koppel.organisation', '0', true);

@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from koppel.kit.tenancy.migrations_operations import PINNED
+from koppel.kit.tenancy.migration_operations import PINNED
 
 ANNOUNCE = f"""
 CREATE OR REPLACE FUNCTION public.sync_run_added() RETURNS trigger LANGUAGE plpgsql {PINNED} AS $$

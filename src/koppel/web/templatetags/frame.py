@@ -5,8 +5,8 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from koppel.books.labels import RESOURCES
-from koppel.web.acts import ACTS
+from koppel.books.read.labels import RESOURCES
+from koppel.web.audit.labels import ACTS
 
 register = template.Library()
 

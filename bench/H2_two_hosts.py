@@ -1,0 +1,99 @@
+"""Workers on two hosts, one of which is cut off from the network in the middle of its runs: the other finishes, and what the
+first still wants to write when it is back is refused."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench._mock_tenants import NONE_OPEN, Fleet, surround_django
+from bench._two_hosts import HUB, Host, debian_postgres, two_hosts, why_not
+from tests.fixtures.stack import register_app, run_sandbox, wait_until
+
+COMPANIES = 6
+TAKEOVER_SECONDS_MAX = 30
+LISTENING = (
+    "SELECT count(DISTINCT client_addr) = 2 FROM pg_stat_activity"
+    f" WHERE application_name = 'koppel locks' AND client_addr <> '{HUB}'"
+)
+EACH_HAS_SOME = "SELECT count(DISTINCT worker) = 2 FROM sync_run WHERE state = 'running'"
+
+
+def run() -> list[dict[str, Any]]:
+    if reason := why_not():
+        raise RuntimeError(reason)
+    with two_hosts() as (first, second), debian_postgres() as addresses, tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        surround_django(addresses, home)
+        with run_sandbox("--host", HUB, companies=COMPANIES, lines=400) as sandbox:
+            stand = Fleet(sandbox, addresses, register_app(sandbox))
+            firm = stand.firm("Two hosts")
+            sandbox.control("settings", {"latency_seconds": 0.15})
+            with _worker(first, home / "first.log") as pid, _worker(second, home / "second.log"):
+                stand.wait(LISTENING, 90)
+                # Entries stand still, so that the cut finds all runs in the middle, however slow the machine is.
+                sandbox.hold("journaltransaction", times=10_000)
+                firm.import_all()
+                stand.wait(EACH_HAS_SOME, 90, each=0.05)
+                wait_until(lambda: sandbox.holds(COMPANIES))
+                return _cut(stand, first, pid, home / "first.log")
+
+
+def _cut(stand: Fleet, first: Host, pid: int, log: Path) -> list[dict[str, Any]]:
+    left = stand.value(f"SELECT array_agg(id) FROM sync_run WHERE state = 'running' AND worker LIKE '%:{pid}:%'")
+    first.cut_off()
+    cut_at = time.monotonic()
+    stand.sandbox.control("settings", {"latency_seconds": 0})
+    stand.sandbox.release()
+    ids = ", ".join(map(str, left))
+    stand.wait(f"SELECT bool_and(attempt >= 2) FROM sync_run WHERE id IN ({ids})", 90, each=0.1)
+    taken_over = time.monotonic() - cut_at
+    stand.wait(NONE_OPEN, 120)
+    finished = time.monotonic() - cut_at
+    first.reconnect()
+    refused = _wait_for(log, "run_taken_over", 90)
+    active = stand.value("SELECT count(*) FROM administrations_administration WHERE status = 'active'")
+    return [
+        _figure(
+            "taken over after the cut", round(taken_over, 1), "s", TAKEOVER_SECONDS_MAX,
+            holds=taken_over <= TAKEOVER_SECONDS_MAX,
+        ),
+        {"name": "everything finished after the cut", "value": round(finished, 1), "unit": "s"},
+        _figure("administrations active", active, "administrations", COMPANIES, holds=active == COMPANIES),
+        _figure("entry lines lost or doubled", _difference(stand), "lines", 0, holds=_difference(stand) == 0),
+        _figure("runs of the cut-off host that were refused when it was back", refused, "runs", 1, holds=refused >= 1),
+    ]  # fmt: skip
+
+
+def _difference(stand: Fleet) -> int:
+    there = sum(one["entry_lines"] for one in stand.sandbox.control("companies?counts=1")["companies"])
+    return abs(there - int(stand.value("SELECT count(*) FROM books_entry_line")))
+
+
+def _wait_for(log: Path, word: str, seconds: float) -> int:
+    ends_at = time.monotonic() + seconds
+    while time.monotonic() < ends_at and word not in log.read_text():
+        time.sleep(0.2)
+    return log.read_text().count(word)
+
+
+@contextlib.contextmanager
+def _worker(host: Host, log: Path) -> Iterator[int]:
+    """Its process id, which is part of the worker's name."""
+    with log.open("wb") as words:
+        command = host.command(sys.executable, "-m", "koppel.cli", "worker", "--concurrency", str(COMPANIES // 2))
+        process = subprocess.Popen(command, env=dict(os.environ), stderr=words)
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _figure(name: str, value: float, unit: str, to_reach: float, *, holds: bool) -> dict[str, Any]:
+    return {"name": name, "value": value, "unit": unit, "to_reach": to_reach, "holds": holds}

@@ -1,0 +1,99 @@
+"""First import of 100,000 entry lines into typed tables with the raw payload kept, beside a plain script and dlt.
+
+A real worker reads the sandbox over loopback, pages of 1,000, into the embedded PostgreSQL, which writes durably; the
+application role and row level security are as in earnest. The run's own clock is read, from the worker's start of it to its
+end, checks of the books included. Koppel and the floor run twice in turn and their better time counts; dlt runs once more.
+"""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from bench._app import Stand, entries_import, forget_books, stand, worker
+from bench._floor import dlt, floor, pages
+
+if TYPE_CHECKING:
+    from tests.sync.factories import Synced
+
+LINES, GOAL, FLOOR_SHARE, PEER_TIMES, SANDBOX_PAGES = 100_000, 40_000, 0.6, 3.0, 300
+
+
+def run() -> list[dict[str, Any]]:
+    with stand(companies=2, lines=LINES) as stood:
+        company = stood.company(1)
+        headers, periods = _headers(company), _periods(company)
+        served = _pages_per_second(stood, headers, periods)
+        ours, plain = [], []
+        with worker(stood) as process:
+            for _each in range(2):
+                forget_books(stood)
+                run_ = entries_import(company)
+                ours.append(_rate(stood, run_))
+                seconds, lines = floor(stood.sandbox.url, headers, periods, stood.addresses.superuser_url)
+                plain.append(lines / seconds)
+            memory = _peak_megabytes(process.pid)
+        with tempfile.TemporaryDirectory(prefix="koppel-bench-dlt-") as folder:
+            seconds, rows = dlt(stood.sandbox.url, headers, stood.addresses.superuser_url, Path(folder))
+    return _figures(max(ours), max(plain), rows / seconds, served, memory)
+
+
+def _figures(ours: float, plain: float, peer: float, served: float, memory: float) -> list[dict[str, Any]]:
+    return [
+        {"name": "sandbox", "value": round(served), "unit": "pages of 1,000 a second", "to_reach": SANDBOX_PAGES,
+         "holds": served >= SANDBOX_PAGES},
+        {"name": "first import", "value": round(ours), "unit": "lines/s"},
+        {"name": "goal beyond", "value": round(ours / GOAL, 2), "unit": "of 40,000 lines/s"},
+        {"name": "share of the floor", "value": round(ours / plain, 2), "unit": "times", "to_reach": FLOOR_SHARE,
+         "holds": ours / plain >= FLOOR_SHARE, "compared_with": f"plain script: fetch, hash, upsert; {plain:.0f} lines/s"},
+        {"name": "against dlt", "value": round(ours / peer, 2), "unit": "times", "to_reach": PEER_TIMES,
+         "holds": ours / peer >= PEER_TIMES,
+         "compared_with": f"dlt 1.31, rest_api to postgres, merge (upsert), csv loader files; {peer:.0f} lines/s"},
+        {"name": "peak memory of the worker", "value": round(memory), "unit": "MB"},
+    ]  # fmt: skip
+
+
+def _headers(company: "Synced") -> dict[str, str]:
+    """A token as the vault gives it to a session."""
+    from koppel.connections.models import Grant
+    from koppel.connections.vault.encryption import open_token
+    from koppel.kit.tenancy import organisation_scope
+
+    organisation = company.actor.organisation_id
+    with organisation_scope(organisation):
+        grant = Grant.objects.get()
+        token = open_token(bytes(grant.access_token), organisation, grant.pk, "access_token")
+    return {"Authorization": f"Bearer {token.reveal()}", "ipp-company-id": company.company_id}
+
+
+def _periods(company: "Synced") -> list[str]:
+    return sorted({str(one["period"]) for one in company.batches()})
+
+
+def _pages_per_second(stood: Stand, headers: dict[str, str], periods: list[str]) -> float:
+    """The second time round the sandbox sends what it encoded the first time. A page counts by its lines."""
+    list(pages(stood.sandbox.url, headers, periods))
+    began = time.perf_counter()
+    for _body in pages(stood.sandbox.url, headers, periods):
+        pass
+    return LINES / 1000 / (time.perf_counter() - began)
+
+
+def _rate(stood: Stand, run_id: int) -> float:
+    with psycopg.connect(stood.addresses.superuser_url) as connection:
+        row = connection.execute(
+            "SELECT sum(part.lines), extract(epoch FROM run.finished_at - run.started_at) FROM sync_run run"
+            " JOIN sync_run_resource part ON part.run_id = run.id WHERE run.id = %s AND run.state = 'succeeded'"
+            " GROUP BY run.id",
+            [run_id],
+        ).fetchone()
+    assert row is not None, "The import did not succeed."
+    assert row[0] >= LINES
+    return float(row[0]) / float(row[1])
+
+
+def _peak_megabytes(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024

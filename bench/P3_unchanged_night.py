@@ -1,0 +1,64 @@
+"""A thousand administrations of eight resources in which nothing changed: what a scheduled night costs.
+
+KOPPEL_BENCH_COMPANIES makes it smaller for a quick look; the figure to reach is for 1,000."""
+
+import os
+from typing import Any
+
+from bench._mock_tenants import NONE_OPEN, Firm, Fleet, fleet
+
+COMPANIES = int(os.environ.get("KOPPEL_BENCH_COMPANIES", "1000"))
+LATENCY_SECONDS = 0.05
+SECONDS_MAX, GOAL_SECONDS = 60, 30
+RESOURCES = ["periods", "accounts", "vat_codes", "journals", "projects", "contacts", "balances", "entries"]
+
+
+def run() -> list[dict[str, Any]]:
+    with fleet(companies=COMPANIES, lines=40) as stand:
+        firm = stand.firm("Night", resources=RESOURCES, fiscal_years_back=0)
+        firm.import_all()
+        with stand.workers(2):
+            first = stand.wait(NONE_OPEN, 1800)
+            _at_rest(stand)
+            return [
+                {"name": "first import of all, no latency", "value": round(first, 1), "unit": "s"},
+                *_nothing_changed(stand, firm),
+            ]
+
+
+def _at_rest(stand: Fleet) -> None:
+    states = stand.value("SELECT string_agg(DISTINCT state || reason, ', ') FROM sync_run")
+    if states != "succeeded":
+        raise RuntimeError(f"The first import did not succeed everywhere: {states}")
+    stand.execute("UPDATE sync_run SET created_at = now() - interval '2 days'")
+    stand.execute("VACUUM ANALYZE")
+    stand.sandbox.control("settings", {"latency_seconds": LATENCY_SECONDS})
+    stand.sandbox.forget_calls()
+
+
+def _nothing_changed(stand: Fleet, firm: Firm) -> list[dict[str, Any]]:
+    from koppel.sync.runs.services import request_due_runs
+
+    written = stand.rows_written()
+    made = request_due_runs()
+    seconds = stand.wait(NONE_OPEN, 900)
+    calls = stand.sandbox.calls("/v")
+    endpoints = len({one["path"].lower() for one in calls})
+    again = stand.value("SELECT count(*) FROM sync_run WHERE trigger = 'schedule' AND state <> 'succeeded'")
+    if made != COMPANIES or again:
+        raise RuntimeError(f"{made} runs were scheduled, {again} did not succeed.")
+    requests = len(calls) / COMPANIES
+    return [
+        _at_most(f"{COMPANIES} administrations, nothing changed, two workers", round(seconds, 1), "s", SECONDS_MAX),
+        _at_most("rows written in the books", stand.rows_written() - written, "rows", 0),
+        _at_most(
+            "requests per administration; to reach: the endpoints that are read",
+            round(requests, 2),
+            "requests",
+            endpoints,
+        ),
+    ]
+
+
+def _at_most(name: str, value: float, unit: str, to_reach: float) -> dict[str, Any]:
+    return {"name": name, "value": value, "unit": unit, "to_reach": to_reach, "holds": value <= to_reach}

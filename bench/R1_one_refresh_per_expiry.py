@@ -1,0 +1,61 @@
+"""Sixteen processes want the same tokens at the same moment: each grant is renewed by exactly one call.
+
+First 1,000 grants that expire together, twice, with a token endpoint that takes 300 ms; then 100 grants while it takes 15 s.
+There is no grace period: a second call for the same token would revoke its family. All 16 processes must end up with the same
+tokens.
+"""
+
+from collections import Counter
+from typing import Any
+
+from bench._app import Stand, stand
+from tests.fixtures.stack import CLIENTS
+
+CLIENT = CLIENTS["company_list"]
+PROCESSES = 16
+
+
+def run() -> list[dict[str, Any]]:
+    with stand(companies=1, lines=20) as one:
+        return [
+            *_together(one, "300 ms", 0.3, grants=1000, expiries=2),
+            *_together(one, "15 s", 15, grants=100, expiries=1),
+        ]
+
+
+def _together(one: Stand, words: str, token_seconds: float, *, grants: int, expiries: int) -> list[dict[str, Any]]:
+    from tests.vault.factories import expire, give
+    from tests.vault.processes import programs
+
+    one.sandbox.client(CLIENT, grace_seconds=0, token_seconds=token_seconds)
+    given = give(one.sandbox, one.connected.connection, grants)
+    before = one.sandbox.control("tokens")
+    seconds, differing = 0.0, 0
+    errors: Counter[str] = Counter()
+    with programs(PROCESSES, given, briefly=True, connections=4) as started:
+        for _each in range(expiries):
+            expire(given)
+            for process in started:
+                process.go()
+            found = [process.read_until_done() for process in started]
+            seconds = max(seconds, *(answers[-1]["seconds"] for answers in found))
+            differing += len({answers[0]["tokens"] for answers in found}) - 1
+            for answers in found:
+                errors.update(answers[0]["errors"])
+    after = one.sandbox.control("tokens?families=1")
+    refreshes = [after["families"][each.family]["refreshes"] for each in given]
+    refused = after["refusals"].get("invalid_grant", 0) - before["refusals"].get("invalid_grant", 0)
+    name = f"token endpoint {words}, {PROCESSES} processes × {grants} grants"
+    return [
+        _figure(f"{name}: token calls per expiry, most of any grant", max(refreshes) / expiries, "calls", 1),
+        _figure(f"{name}: token calls per expiry, fewest of any grant", min(refreshes) / expiries, "calls", 1),
+        _figure(f"{name}: invalid_grant", refused, "answers", 0),
+        _figure(f"{name}: revoked families", after["revoked"] - before["revoked"], "families", 0),
+        _figure(f"{name}: callers without a token", errors.total(), "callers", 0),
+        _figure(f"{name}: processes with another token than the rest", differing, "processes", 0),
+        {"name": f"{name}: until the last caller has its token", "value": round(seconds, 1), "unit": "s"},
+    ]
+
+
+def _figure(name: str, value: float, unit: str, to_reach: float) -> dict[str, Any]:
+    return {"name": name, "value": value, "unit": unit, "to_reach": to_reach, "holds": value == to_reach}

@@ -1,0 +1,111 @@
+"""A vendor whose tokens live 600 s and who refuses a refresh before 570 s: never too early, never too late.
+
+1,000 lifetimes of a token, at random moments of which a caller wants it and calls the API with it. The clock is simulated:
+for the sandbox by its own, in Koppel within this process, where nothing but the vault runs.
+"""
+
+import asyncio
+import random
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bench._app import Stand, stand
+from koppel.kit.clock import clock_set_to
+from tests.fixtures.stack import CLIENTS
+
+CLIENT = CLIENTS["company_list"]
+CYCLES = 1000
+LIFETIME_SECONDS, NOT_BEFORE_SECONDS = 600, 570
+
+
+def run() -> list[dict[str, Any]]:
+    with stand(companies=1, lines=20) as one:
+        one.sandbox.client(
+            CLIENT, access_seconds=LIFETIME_SECONDS, refresh_not_before_seconds=NOT_BEFORE_SECONDS, grace_seconds=0
+        )
+        late = asyncio.run(_live(one))
+        asked = one.sandbox.control("tokens")
+    return [
+        _none("refreshes that the vendor refused as too early", asked["too_early"], "refusals"),
+        _none("calls with a token that had ended", late, "answers 401"),
+        _none("invalid_grant", asked["refusals"].get("invalid_grant", 0), "answers"),
+        {
+            "name": "token calls", "value": asked["calls"]["refresh_token"], "unit": "calls", "to_reach": CYCLES,
+            "holds": asked["calls"]["refresh_token"] >= CYCLES,
+        },
+    ]  # fmt: skip
+
+
+async def _live(one: Stand) -> int:
+    """How many calls were answered 401."""
+    from koppel.connections.sessions import runtime
+    from koppel.connector.registry import connectors
+    from koppel.kit.http import HttpClient, origin_of
+    from tests.vault.factories import give
+
+    key = one.connected.app.connector
+    connectors()[key] = _Punctual(connectors()[key])
+    clock = _Clock()
+    dice = random.Random(570)
+    late = 0
+    given = (await asyncio.to_thread(lambda: give(one.sandbox, one.connected.connection, expired=False)))[0]
+    with clock_set_to(clock.now):
+        async with HttpClient() as http, runtime.runtime(http, size=2) as made:
+            for _cycle in range(CYCLES):
+                issued = clock.now()
+                for seconds in _moments(dice):
+                    clock.set(issued + timedelta(seconds=seconds))
+                    await asyncio.to_thread(_set_clock, one, clock.now())
+                    token = await made.vault.access_token(given.organisation_id, given.grant_id)
+                    answer = await http.send(
+                        "GET",
+                        f"{one.sandbox.url}/API/resources/v1/context",
+                        allowed_origins=[origin_of(one.sandbox.url)],
+                        headers={"Authorization": f"Bearer {token.reveal()}"},
+                    )
+                    late += answer.status == 401
+    return late
+
+
+class _Clock:
+    """Runs like the sandbox's, from the moment it was set to."""
+
+    def __init__(self) -> None:
+        self.set(datetime.now(UTC))
+
+    def set(self, moment: datetime) -> None:
+        self._moment, self._since = moment, time.monotonic()
+
+    def now(self) -> datetime:
+        return self._moment + timedelta(seconds=time.monotonic() - self._since)
+
+
+def _moments(dice: random.Random) -> list[float]:
+    """Seconds after issue: in the middle, just before and after a refresh is allowed, and after a while in which nobody asked.
+
+    The last one renews the token, from which the next lifetime counts."""
+    last = dice.choice((NOT_BEFORE_SECONDS + 1.5, dice.uniform(572, 599.9), dice.uniform(600, 5000)))
+    return [dice.uniform(1, 560), dice.uniform(560, 569.9), NOT_BEFORE_SECONDS - 0.01, last]
+
+
+def _set_clock(one: Stand, moment: datetime) -> None:
+    one.sandbox.control("clock", {"now": moment.isoformat()})
+
+
+class _Punctual:
+    """The connector, for an app at a vendor that is strict about time."""
+
+    def __init__(self, connector: Any) -> None:
+        self._connector = connector
+        self.descriptor = replace(
+            connector.descriptor, refresh_not_before=timedelta(seconds=NOT_BEFORE_SECONDS), keep_alive_within=None
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connector, name)
+
+
+def _none(name: str, value: int, unit: str) -> dict[str, Any]:
+    return {"name": name, "value": value, "unit": unit, "to_reach": 0, "holds": value == 0}

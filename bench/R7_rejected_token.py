@@ -1,0 +1,53 @@
+"""A consent that was withdrawn, with 50 administrations of eight resources due at two workers: one failing call, one notice.
+
+Counted are all calls that the vendor refused, at the token endpoint and the API, from the withdrawal until ten seconds after
+the connection says that a person must sign in. The same is told for a consent whose access token had not ended yet: then each
+worker may make one call that is refused, and the vault one more.
+"""
+
+import time
+from typing import Any
+
+from bench._mock_tenants import NONE_OPEN, Firm, Fleet, fleet
+
+ADMINISTRATIONS, WORKERS = 50, 2
+RESOURCES = ["company_details", "periods", "accounts", "vat_codes", "journals", "contacts", "balances", "entries"]
+
+
+def run() -> list[dict[str, Any]]:
+    with fleet(companies=ADMINISTRATIONS, lines=40) as one:
+        return [*_withdrawn(one, "expired", expired=True), *_withdrawn(one, "live", expired=False)]
+
+
+def _withdrawn(one: Fleet, name: str, *, expired: bool) -> list[dict[str, Any]]:
+    firm = one.firm(f"kantoor-{name}", resources=RESOURCES)
+    with one.workers(WORKERS):
+        one.sandbox.control("revoke", {})
+        if expired:
+            one.execute(f"UPDATE connections_grant SET expires_at = now() WHERE connection_id = {firm.connection_id}")
+        one.sandbox.forget_calls()
+        firm.import_all()
+        seconds = one.wait(
+            f"SELECT state = 'needs_reauth' FROM connections_connection WHERE id = {firm.connection_id}", 60, each=0.05
+        )
+        one.wait(NONE_OPEN, 120)
+        time.sleep(10)
+        refused = [call for call in one.sandbox.calls() if call["status"] >= 400]
+    figures = [
+        _figure("failing calls", len(refused), "calls", 1 if expired else WORKERS + 1),
+        _figure("seconds until the connection says so", round(seconds, 2), "s", 5),
+        *(_figure(what, one.value(question), what, 1) for what, question in _told(firm).items()),
+    ]
+    return [{**figure, "name": f"access token {name}: {figure['name']}"} for figure in figures]
+
+
+def _told(firm: Firm) -> dict[str, str]:
+    at = firm.connection_id
+    return {
+        "notices": f"SELECT count(*) FROM notifications_notice WHERE link LIKE '/connections/{at}/%'",
+        "issues": f"SELECT count(*) FROM issues_issue WHERE code = 'consent_lost' AND subject_id = {at}",
+    }
+
+
+def _figure(name: str, value: float, unit: str, to_reach: float) -> dict[str, Any]:
+    return {"name": name, "value": value, "unit": unit, "to_reach": to_reach, "holds": value <= to_reach}

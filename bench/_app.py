@@ -1,0 +1,130 @@
+"""What engine benchmarks stand on: an own PostgreSQL that writes durably, the sandbox over HTTP, a firm that has consented.
+
+Everything lies in a temporary folder and is gone afterwards. Work is done as the application role.
+"""
+
+import contextlib
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from koppel.kit.embedded_postgres import Addresses, EmbeddedPostgres
+from tests.fixtures.stack import Connected, Sandbox, register_app, run_sandbox, run_worker
+
+if TYPE_CHECKING:
+    from tests.sync.factories import Synced
+
+
+@dataclass(frozen=True)
+class Stand:
+    """`superuser_url` reaches the same database, for sizes and for peers."""
+
+    connected: Connected
+    addresses: Addresses
+
+    @property
+    def sandbox(self) -> Sandbox:
+        return self.connected.sandbox
+
+    def company(self, place: int) -> "Synced":
+        """The sandbox's company at `place`, imported; nothing has been read."""
+        from tests.sync.factories import import_company
+
+        return import_company(self.connected, place)
+
+
+@contextlib.contextmanager
+def stand(*, companies: int, lines: int) -> Iterator[Stand]:
+    """A company at place 1 of 2 has exactly `lines` entry lines."""
+    with tempfile.TemporaryDirectory(prefix="koppel-bench-") as folder:
+        home = Path(folder)
+        with EmbeddedPostgres(home / "postgres") as server:
+            _surround_django(server.addresses, home)
+            with run_sandbox(companies=companies, lines=lines) as sandbox:
+                yield Stand(_connected(sandbox), server.addresses)
+
+
+@contextlib.contextmanager
+def worker(stood: Stand) -> Iterator["subprocess.Popen[bytes]"]:
+    """A real `koppel worker`."""
+    with run_worker(stood.addresses.superuser_url) as process:
+        yield process
+
+
+def entries_import(company: "Synced", timeout_seconds: float = 600) -> int:
+    """Ask for a first sync of the entries and wait until a worker has done it. The run's id."""
+    from koppel.kit.tenancy import organisation_scope
+    from koppel.sync.models import OPEN_STATES, Run
+    from koppel.sync.runs.services import request_run
+
+    organisation = company.actor.organisation_id
+    company.settings(resources=["entries"])
+    with organisation_scope(organisation):
+        request_run(company.actor, company.administration_id)
+        run_id = Run.objects.latest("pk").pk
+    deadline = time.monotonic() + timeout_seconds
+    while time.monotonic() < deadline:
+        with organisation_scope(organisation):
+            if Run.objects.get(pk=run_id).state not in OPEN_STATES:
+                return run_id
+        time.sleep(0.2)
+    raise RuntimeError("The import took too long.")
+
+
+def forget_books(stood: Stand) -> None:
+    """As if nothing had been read."""
+    with psycopg.connect(stood.addresses.superuser_url) as connection:
+        connection.execute("TRUNCATE books_entry, books_entry_line, sync_checkpoint, sync_change, sync_seen")
+        connection.execute("CHECKPOINT")
+
+
+def _surround_django(addresses: Addresses, home: Path) -> None:
+    import django
+    from django.core.management import call_command
+    from django.db import connections
+
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "koppel.settings",
+        "DATABASE_URL": addresses.app_url,
+        "KOPPEL_OWNER_DATABASE_URL": addresses.owner_url,
+        "KOPPEL_SECRET_KEY": "a-key-for-benchmarks-that-is-long-enough-for-every-check-of-django-0123456789",
+        "KOPPEL_VAULT_KEYS": "bench:" + "QUFB" * 10 + "QUE=",
+        "KOPPEL_MAIL_DIR": str(home),
+        "KOPPEL_PUBLIC_URL": "http://localhost:8400",
+        "KOPPEL_DATA_DIR": str(home / "data"),
+    }
+    django.setup()
+    call_command("migrate", database="owner", verbosity=0, interactive=False)
+    connections["owner"].close()
+
+
+def _connected(sandbox: Sandbox) -> Connected:
+    from koppel.connections.companies.discovery import refresh_companies
+    from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_answer
+    from koppel.connections.models import Connection, ConsentPurpose
+    from koppel.kit.tenancy import installation_scope, organisation_scope
+    from koppel.organisations.models import Membership, Organisation, User
+    from koppel.organisations.roles import Actor, Role
+
+    with installation_scope("benchmark"):
+        firm = Organisation.objects.create(name="Benchmark")
+        user = User.objects.create_user("bench@example.test", "not used", name="Bench")
+        member = Membership.objects.create(organisation=firm, user=user, role=Role.ADMINISTRATOR)
+    actor = Actor(firm.pk, member.pk, user.pk, user.name, Role.ADMINISTRATOR)
+    app = register_app(sandbox)
+    with organisation_scope(firm.pk):
+        url = begin_consent(actor, app.pk, ConsentPurpose.CONNECT, "/connections/")
+    inbound = sandbox.sign_in(url)
+    attempt = receive_answer(inbound["state"], inbound)
+    assert attempt is not None
+    outcome = complete_consent(actor, attempt)
+    refresh_companies(actor, outcome.connection_id)
+    with organisation_scope(firm.pk):
+        return Connected(actor, app, Connection.objects.get(pk=outcome.connection_id), sandbox)

@@ -1,0 +1,176 @@
+"""What benchmarks of many administrations and several workers stand on: an own PostgreSQL that writes durably, the sandbox
+over HTTP, firms that have consented, and real `koppel worker` processes. All of it is gone afterwards."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from koppel.kit.embedded_postgres import Addresses, EmbeddedPostgres
+from tests.fixtures.stack import Sandbox, register_app, run_sandbox
+
+if TYPE_CHECKING:
+    from koppel.connections.models import AppRegistration
+    from koppel.organisations.roles import Actor
+
+
+@dataclass(frozen=True)
+class Firm:
+    """A firm with one connection to everything the sandbox has."""
+
+    actor: "Actor"
+    connection_id: int
+
+    def import_all(self, *, first: int = 0, last: int | None = None) -> list[int]:
+        """Ids of the administrations made of the companies from `first` up to `last`; their first runs are queued."""
+        from koppel.administrations.services import NewAdministration, import_companies
+        from koppel.connections.models import RemoteCompany
+        from koppel.kit.tenancy import organisation_scope
+        from koppel.sync.runs.services import request_first_runs
+
+        with organisation_scope(self.actor.organisation_id):
+            found = RemoteCompany.objects.filter(connection_id=self.connection_id).order_by("pk")
+            wanted = [
+                NewAdministration(remote_company_id=one) for one in found.values_list("pk", flat=True)[first:last]
+            ]
+            ids = import_companies(self.actor, self.connection_id, 1, wanted)
+            request_first_runs(self.actor, ids)
+        return ids
+
+    def sync(self, ids: list[int], *, full: bool = False) -> int:
+        """Ask for a run of each that has none."""
+        from koppel.kit.tenancy import organisation_scope
+        from koppel.sync.models import Trigger
+        from koppel.sync.runs.services import _request
+
+        with organisation_scope(self.actor.organisation_id):
+            return _request(self.actor.organisation_id, ids, Trigger.SCHEDULE, "", full=full)
+
+
+@dataclass(frozen=True)
+class Fleet:
+    sandbox: Sandbox
+    addresses: Addresses
+    app: "AppRegistration"
+
+    def firm(self, name: str, **settings: Any) -> Firm:
+        """`settings` of the organisation."""
+        from koppel.connections.companies.discovery import refresh_companies
+        from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_answer
+        from koppel.connections.models import ConsentPurpose
+        from koppel.kit.tenancy import installation_scope, organisation_scope
+        from koppel.organisations.models import Membership, Organisation, User
+        from koppel.organisations.roles import Actor, Role
+
+        with installation_scope("benchmark"):
+            organisation = Organisation.objects.create(name=name, settings=settings)
+            user = User.objects.create_user(f"{name}@example.test", "not used", name=name)
+            member = Membership.objects.create(organisation=organisation, user=user, role=Role.ADMINISTRATOR)
+        actor = Actor(organisation.pk, member.pk, user.pk, user.name, Role.ADMINISTRATOR)
+        with organisation_scope(organisation.pk):
+            url = begin_consent(actor, self.app.pk, ConsentPurpose.CONNECT, "/connections/")
+        inbound = self.sandbox.sign_in(url)
+        attempt = receive_answer(inbound["state"], inbound)
+        assert attempt is not None
+        outcome = complete_consent(actor, attempt)
+        refresh_companies(actor, outcome.connection_id)
+        self.execute("DELETE FROM procrastinate_jobs")  # companies need no description here
+        return Firm(actor, outcome.connection_id)
+
+    @contextlib.contextmanager
+    def workers(self, count: int, *arguments: str) -> Iterator[list[subprocess.Popen[bytes]]]:
+        """Ready for work, all of them."""
+        command = [sys.executable, "-m", "koppel.cli", "worker", *arguments]
+        log = Path(os.environ["KOPPEL_DATA_DIR"]) / "workers.log"
+        log.parent.mkdir(exist_ok=True)
+        with log.open("ab") as words:
+            running = [subprocess.Popen(command, env=dict(os.environ), stderr=words) for _each in range(count)]
+            try:
+                listening = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'koppel locks'"
+                self.wait(f"SELECT ({listening}) >= {count}", 120)
+                yield running
+            finally:
+                for process in running:
+                    process.kill()
+                    process.wait()
+
+    def execute(self, statement: str) -> None:
+        with psycopg.connect(self.addresses.superuser_url, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def value(self, question: str) -> Any:
+        with psycopg.connect(self.addresses.superuser_url, autocommit=True) as connection:
+            row = connection.execute(question.encode()).fetchone()
+            return row[0] if row else None
+
+    def wait(self, question: str, seconds: float, *, each: float = 0.2) -> float:
+        """Until the database says yes; the seconds it took. Raises `TimeoutError`."""
+        began = time.monotonic()
+        with psycopg.connect(self.addresses.superuser_url, autocommit=True) as connection:
+            while True:
+                row = connection.execute(question.encode()).fetchone()
+                if row and row[0]:
+                    return time.monotonic() - began
+                if time.monotonic() - began > seconds:
+                    raise TimeoutError(question)
+                time.sleep(each)
+
+    def rows_written(self) -> int:
+        """Rows ever inserted, updated or deleted in the books."""
+        time.sleep(12)  # idle backends report their counts after ten seconds
+        return int(
+            self.value(
+                "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_stat_user_tables"
+                " WHERE relname LIKE 'books\\_%'"
+            )
+        )
+
+
+NONE_OPEN = "SELECT NOT EXISTS (SELECT FROM sync_run WHERE state IN ('queued', 'running'))"
+
+
+@contextlib.contextmanager
+def fleet(*, companies: int, lines: int) -> Iterator[Fleet]:
+    with in_database() as addresses, run_sandbox(companies=companies, lines=lines) as sandbox:
+        yield Fleet(sandbox, addresses, register_app(sandbox))
+
+
+@contextlib.contextmanager
+def in_database() -> Iterator[Addresses]:
+    """Django set up on a new database with all migrations."""
+    with tempfile.TemporaryDirectory(prefix="koppel-bench-") as folder:
+        home = Path(folder)
+        with EmbeddedPostgres(home / "postgres") as server:
+            surround_django(server.addresses, home)
+            yield server.addresses
+            from django.db import connections
+
+            connections.close_all()
+
+
+def surround_django(addresses: Addresses, home: Path) -> None:
+    import django
+    from django.core.management import call_command
+    from django.db import connections
+
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "koppel.settings",
+        "DATABASE_URL": addresses.app_url,
+        "KOPPEL_OWNER_DATABASE_URL": addresses.owner_url,
+        "KOPPEL_SECRET_KEY": "a-key-for-benchmarks-that-is-long-enough-for-every-check-of-django-0123456789",
+        "KOPPEL_VAULT_KEYS": "bench:" + "QUFB" * 10 + "QUE=",
+        "KOPPEL_MAIL_DIR": str(home),
+        "KOPPEL_PUBLIC_URL": "http://localhost:8400",
+        "KOPPEL_DATA_DIR": str(home / "data"),
+    }
+    django.setup()
+    call_command("migrate", database="owner", verbosity=0, interactive=False)
+    connections["owner"].close()

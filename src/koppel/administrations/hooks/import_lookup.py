@@ -1,0 +1,15 @@
+"""What `connections.scope` asks: is there an administration of this id here, and which remote company is it?"""
+
+from koppel.connections.sessions.consent_scope import ImportedCompany
+from koppel.kit.database import Connection
+
+_IMPORTED = """
+SELECT connection_id, remote_company_id FROM administrations_administration WHERE id = %s AND withdrawn_at IS NULL
+"""
+
+
+async def imported(connection: Connection, administration_id: int) -> ImportedCompany | None:
+    """In the scope of one organisation: row security hides the administrations of others."""
+    found = await connection.execute(_IMPORTED, [administration_id])
+    row = await found.fetchone()
+    return ImportedCompany(*row) if row else None

@@ -1,0 +1,135 @@
+"""Administrations whose connection is removed: they wait, move or are deactivated; another connection may take them up."""
+
+from collections.abc import Mapping, Sequence
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from koppel.administrations.identity import services as identity
+from koppel.administrations.models import Administration, Status
+from koppel.administrations.scope import visible_to
+from koppel.audit.services import record
+from koppel.company_registers.identity import Identity, check_identity
+from koppel.connections.companies.same_company import SENTENCE, Described, holds_back, inherit
+from koppel.connections.hooks import Fate
+from koppel.connections.models import ConnectionState, RemoteCompany
+from koppel.organisations.roles import Actor
+
+WAITS = "connection_removed"
+"""In `status_code`: blocked until another connection reaches the company."""
+OTHER_COMPANY = "other_company"
+"""In `status_code`: blocked until a person says whether it is the same company."""
+LIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
+
+
+def waits() -> Mapping[str, str]:
+    """The columns of one that waits for a connection."""
+    reason = _("Its connection was removed. It goes on when another connection reaches the company.")
+    return {"status": Status.BLOCKED.value, "status_code": WAITS, "status_reason": reason}
+
+
+def held() -> Mapping[str, str]:
+    """The columns of one of which a person has yet to say whether it is the same company."""
+    return {"status": Status.BLOCKED.value, "status_code": OTHER_COMPANY, "status_reason": SENTENCE}
+
+
+def hold(organisation_id: int, administration_ids: Sequence[int], sentence: str) -> None:
+    """Another company stands there: blocked. A deactivated one stays deactivated."""
+    own = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
+    blocked = {"status": Status.BLOCKED, "status_code": OTHER_COMPANY, "status_reason": sentence}
+    own.exclude(status=Status.DEACTIVATED).update(**blocked)
+
+
+def release(organisation_id: int, administration_ids: Sequence[int], _requested_by: str) -> None:
+    """They go on: one that was never completely read waits for its first sync."""
+    own = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
+    calm = {"status_code": "", "status_reason": ""}
+    stopped = own.filter(status=Status.BLOCKED, status_code=OTHER_COMPANY)
+    stopped.filter(activated_at=None).update(status=Status.QUEUED, **calm)
+    stopped.exclude(activated_at=None).update(status=Status.ACTIVE, **calm)
+
+
+def settle(actor: Actor, connection_id: int, fate: Fate) -> int:
+    """Before a connection is removed. How many administrations did not move."""
+    own = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
+    if fate is Fate.MOVE:
+        _move(actor, own, _elsewhere(actor).exclude(connection_id=connection_id))
+    left = own.all()
+    count = left.count()
+    if fate is Fate.DEACTIVATE:
+        left.update(status=Status.DEACTIVATED, status_code=WAITS, status_reason="")
+    else:
+        left.exclude(status=Status.DEACTIVATED).update(**waits())
+    return count
+
+
+def adopt(actor: Actor, connection_id: int) -> int:
+    """After a connection's companies were listed: those that wait for a connection go on through this one. How many."""
+    waiting = Administration.objects.filter(
+        organisation_id=actor.organisation_id, connection__state=ConnectionState.REMOVED
+    )
+    return _move(actor, waiting, _elsewhere(actor).filter(connection_id=connection_id))
+
+
+def _elsewhere(actor: Actor) -> "QuerySet[RemoteCompany]":
+    found = RemoteCompany.objects.filter(
+        organisation_id=actor.organisation_id, listed_at__isnull=False, connection__state__in=LIVE
+    )
+    return found.filter(administrations=None).select_related("connection").order_by("-connection_id")
+
+
+def _move(actor: Actor, administrations: "QuerySet[Administration]", reached: "QuerySet[RemoteCompany]") -> int:
+    """Point administrations at the same company (the vendor's immutable id) of another connection. Nothing else changes:
+    settings, people, books and checkpoints stay. How many found one."""
+    found = list(administrations.select_related("remote_company", "connection"))
+    wanted = {one.remote_company.external_id for one in found}
+    by_company = {(one.connection.connector, one.external_id): one for one in reached.filter(external_id__in=wanted)}
+    moved = []
+    reached_now = []
+    for one in found:
+        target = by_company.get((one.connection.connector, one.remote_company.external_id))
+        if target is None:
+            continue
+        inherit(target, one.remote_company)
+        reached_now.append(target)
+        one.connection_id, one.remote_company_id = target.connection_id, target.pk
+        if one.status_code == WAITS and one.status != Status.DEACTIVATED:
+            one.status = Status.ACTIVE if one.activated_at else Status.QUEUED
+        one.status_code, one.status_reason = (
+            ("", "") if one.status_code == WAITS else (one.status_code, one.status_reason)
+        )
+        moved.append(one)
+    fields = ["connection", "remote_company", "status", "status_code", "status_reason"]
+    Administration.objects.bulk_update(moved, fields, batch_size=500)
+    for target in reached_now:
+        _guard(target)
+    if moved:
+        details = {"administrations": sorted(one.pk for one in moved)}
+        record(actor.organisation_id, actor.audit, "administrations.moved", details=details)
+    return len(moved)
+
+
+def _guard(target: RemoteCompany) -> None:
+    """What the other connection was told of the company may be another one's."""
+    described = Described(target.legal_name, target.number, target.country)
+    holds_back(target, described, interrupts=False)
+    target.save()
+
+
+def take_over(actor: Actor, administration_id: int, field: str, value: str) -> str:
+    """What the accounting system says of the company becomes the administration's own. '' or a sentence why not."""
+    one = visible_to(actor).filter(pk=administration_id).first()
+    if one is None:
+        return _("You may not see this administration.")
+    if field in ("name", "legal_name"):
+        one.name = value[:300]
+        one.save(update_fields=["name"])
+    elif field == "number":
+        found = check_identity(country=one.country, number=value)
+        if not isinstance(found, Identity):
+            return str(found[0].sentence)
+        one.number, one.number_scheme, one.number_note = found.number, found.number_scheme, found.number_note
+        one.no_number_reason = ""
+        one.save(update_fields=["number", "number_scheme", "number_note", "no_number_reason"])
+        identity.renumbered(actor, one)
+    return ""

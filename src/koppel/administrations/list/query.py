@@ -1,0 +1,149 @@
+"""What the address bar asks of the list: filters, search, sorting, columns, page. What it does not know is kept in `unknown`,
+and whoever looks for administrations with it is refused (`filter_checks`).
+
+One type for the page, the export, bulk work on "all that match", saved views, REST and the shell.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
+
+from django.http import QueryDict
+
+from koppel.administrations.list.columns import COLUMNS, DEFAULT_COLUMNS
+from koppel.administrations.models import Status
+from koppel.company_registers.sectors import SECTIONS
+from koppel.kit.web.parameters import (
+    FLAG,
+    ID_MAX,
+    PAGE,
+    TEXT,
+    Parameter,
+    UnknownPart,
+    is_id,
+    is_page,
+    unknown_parts,
+    unknown_value,
+)
+
+__all__ = ["FILTERS", "ID_MAX", "MANY", "NONE", "ONE", "Asked", "asked_of", "asked_of_text", "is_id"]
+
+NONE = "none"
+"""In a filter: those that have no division, no template, no sector, nobody chosen."""
+FRESHNESSES = ("fresh", "stale", "old", "never")
+ISSUES = ("any", NONE)
+NUMBERS = ("missing", "incomplete", "doubtful", "twice")
+ENDINGS = ("left", "planned")
+MANY = ("status", "division", "user", "template", "sector", "connection", "freshness")
+ONE = ("q", "issues", "number", "ending", "import", "favourites", "changed", "running", "restricted")
+FILTERS = MANY + ONE
+
+
+def _choices(values: Iterable[str], *, is_multiple: bool = False) -> Parameter:
+    possible = tuple(values)
+    return Parameter(values=lambda: possible, is_multiple=is_multiple, may_be_blank=False)
+
+
+def _ids(*words: str) -> Parameter:
+    return Parameter(accepts=lambda text: text in words or is_id(text), is_multiple=True, may_be_blank=False)
+
+
+_SORTS = tuple(sort for key in COLUMNS for sort in (key, f"-{key}"))
+_PARAMETERS: Mapping[str, Parameter] = {
+    "q": TEXT,
+    "status": _choices(Status.values, is_multiple=True),
+    "division": _ids(NONE),
+    "user": _ids(NONE, "me"),
+    "template": _ids(NONE),
+    "sector": _choices((*SECTIONS, NONE), is_multiple=True),
+    "connection": _ids(),
+    "freshness": _choices(FRESHNESSES, is_multiple=True),
+    "issues": Parameter(accepts=lambda text: text.isidentifier() and text.isascii(), may_be_blank=False),
+    "number": _choices(NUMBERS),
+    "ending": _choices(ENDINGS),
+    "import": Parameter(accepts=is_id, may_be_blank=False),
+    "favourites": FLAG,
+    "changed": FLAG,
+    "running": FLAG,
+    "restricted": FLAG,
+    "sort": _choices(_SORTS),
+    "columns": Parameter(is_multiple=True),
+    "page": PAGE,
+    "all": FLAG,
+    "done": Parameter(accepts=is_id, may_be_blank=False),
+}
+"""`all`: the whole list, where a default view would show otherwise. `done`: bulk work that the page offers to undo."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Values of `MANY` are texts: ids as digits, or `NONE`. Everything empty: the whole list."""
+
+    many: Mapping[str, tuple[str, ...]]
+    one: Mapping[str, str]
+    sort: str = "name"
+    columns: tuple[str, ...] = DEFAULT_COLUMNS
+    page: int = 1
+    unknown: tuple[UnknownPart, ...] = ()
+
+    @property
+    def is_filtered(self) -> bool:
+        return bool(self.many or self.one)
+
+    def query(self) -> str:
+        """The address bar's text, without the page; '' when nothing is asked."""
+        pairs = [(key, value) for key, values in self.many.items() for value in values]
+        pairs += list(self.one.items())
+        if self.sort != "name":
+            pairs.append(("sort", self.sort))
+        if self.columns != DEFAULT_COLUMNS:
+            pairs.append(("columns", ".".join(self.columns)))
+        return urlencode(pairs)
+
+    def sorted_by(self, sort: str) -> "Asked":
+        return replace(self, sort=sort, page=1)
+
+    def without(self, key: str, value: str) -> "Asked":
+        """One filter's value taken away."""
+        many = {name: tuple(one for one in given if (name, one) != (key, value)) for name, given in self.many.items()}
+        return replace(
+            self,
+            many={name: given for name, given in many.items() if given},
+            one={name: given for name, given in self.one.items() if (name, given) != (key, value)},
+            page=1,
+        )
+
+
+def asked_of(given: QueryDict) -> Asked:
+    query = _stripped(given)
+    known = {name: parameter.lets_through for name, parameter in _PARAMETERS.items()}
+    many = {key: tuple(dict.fromkeys(filter(known[key], query.getlist(key)))) for key in MANY}
+    one = {key: text for key in ONE if (text := query.get(key, "")) and known[key](text)}
+    sort, page = query.get("sort", ""), query.get("page", "")
+    columns = [part for text in query.getlist("columns") for part in text.split(".")]
+    strange = [unknown_value("columns", key, COLUMNS) for key in columns if key not in COLUMNS]
+    return Asked(
+        many={key: values for key, values in many.items() if values},
+        one=one,
+        sort=sort if sort.removeprefix("-") in COLUMNS else "name",
+        columns=_columns(columns),
+        page=int(page) if is_page(page) else 1,
+        unknown=(*unknown_parts(query, _PARAMETERS), *strange),
+    )
+
+
+def asked_of_text(query: str) -> Asked:
+    return asked_of(QueryDict(query))
+
+
+def _stripped(given: QueryDict) -> QueryDict:
+    query = QueryDict(mutable=True)
+    for key, texts in given.lists():
+        query.setlist(key, [str(text).replace("\0", "").strip() for text in texts])
+    return query
+
+
+def _columns(wanted: Iterable[str]) -> tuple[str, ...]:
+    """In the catalogue's order; the name is always there."""
+    chosen = {key for key in wanted if key in COLUMNS}
+    return tuple(key for key in COLUMNS if key in chosen | {"name"}) if chosen else DEFAULT_COLUMNS

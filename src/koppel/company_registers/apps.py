@@ -1,0 +1,11 @@
+from django.apps import AppConfig
+
+
+class RegistersConfig(AppConfig):
+    """Tells connections how registration numbers and names of companies are compared."""
+
+    name = "koppel.company_registers"
+    label = "registers"
+
+    def ready(self) -> None:
+        from koppel.company_registers import wiring  # noqa: F401, PLC0415 - models must be loaded first

@@ -1,0 +1,55 @@
+"""One call to a register: to its own host only, with a time limit, and with what is no answer told apart from "not found"."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+from koppel.company_registers.protocol import Unavailable
+from koppel.kit.http import HttpClient, NetworkFailure, Response, origin_of
+
+SECONDS_MAX = 20
+RETRY_SECONDS_MAX = 3600.0
+T = TypeVar("T")
+
+
+async def call(
+    http: HttpClient,
+    method: str,
+    url: str,
+    *,
+    params: Mapping[str, str] | None = None,
+    content: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """An answer with a status below 500 that is about the question. Raises `Unavailable` for everything else."""
+    try:
+        async with asyncio.timeout(SECONDS_MAX):
+            answer = await http.send(
+                method, url, allowed_origins=(origin_of(url),), params=params, content=content, headers=headers
+            )
+    except TimeoutError:
+        raise Unavailable("timeout") from None
+    except NetworkFailure as failure:
+        raise Unavailable(failure.code) from None
+    if answer.status == 429:
+        raise Unavailable("too_many_calls", _retry_after(answer))
+    if answer.status in (401, 403):
+        raise Unavailable("key_refused", RETRY_SECONDS_MAX)
+    if answer.status >= 500 or 300 <= answer.status < 400:
+        raise Unavailable(f"status_{answer.status}", _retry_after(answer))
+    return answer
+
+
+def parse(answer: Response, kind: type[T]) -> T:
+    """The typed body. A page, half a body or another shape than published is no answer."""
+    try:
+        return msgspec.json.decode(answer.body, type=kind)
+    except msgspec.DecodeError:
+        raise Unavailable("unexpected_answer", 300) from None
+
+
+def _retry_after(answer: Response) -> float:
+    text = answer.headers.get("retry-after", "")
+    return min(float(text), RETRY_SECONDS_MAX) if text.isdecimal() else 0.0

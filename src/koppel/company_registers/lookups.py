@@ -1,0 +1,202 @@
+"""Use cases of register look-ups: ask, read what is known, take in an answer. Nobody waits for a register on a page."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from koppel.company_registers.activities import Activity, Section, sector_of
+from koppel.company_registers.clients import register_for
+from koppel.company_registers.models import Lookup
+from koppel.company_registers.number_check import Verdict
+from koppel.company_registers.numbers import check
+from koppel.company_registers.protocol import Answer, Candidate, Kind, Outcome, Question
+from koppel.kit.tenancy import organisation_scope
+
+FRESH_FOR = timedelta(days=30)
+"""A younger answer is not asked for again when the same company turns up once more."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is known about a question. `outcome` None: nothing yet. `is_waiting`: it is being asked, or will be again."""
+
+    question: Question
+    outcome: Outcome | None = None
+    is_waiting: bool = False
+    source: str = ""
+    number: str = ""
+    legal_name: str = ""
+    closed_on: date | None = None
+    activity: Activity | None = None
+    candidates: tuple[Candidate, ...] = ()
+    answered_at: datetime | None = None
+    reason: str = ""
+
+    @property
+    def exists(self) -> bool:
+        """The company is in the register, alive or closed."""
+        return self.outcome in (Outcome.FOUND, Outcome.CLOSED)
+
+    @property
+    def sector(self) -> Section | None:
+        """From the activity code, with its revision; None when the register gave none that can be mapped."""
+        return sector_of(self.activity.code, self.activity.scheme) if self.activity else None
+
+    def is_named_otherwise(self, name: str) -> bool:
+        """Whether the register's name is another than this one, beyond capitals, dots and the legal form."""
+        return self.exists and bool(self.legal_name) and core_of(self.legal_name) != core_of(name)
+
+
+AfterAnswer = Callable[[int, Finding, Finding], None]
+_after_answer: list[AfterAnswer] = []
+
+
+def register_after_answer(act: AfterAnswer) -> None:
+    """A higher slice acts on answers: `act(organisation_id, before, after)`, in scope, in the answer's own transaction."""
+    if act not in _after_answer:
+        _after_answer.append(act)
+
+
+def question_about(country: str, number: str = "", vat_number: str = "", name: str = "") -> Question | None:
+    """What to ask about a company of which this is stated. None: no register can say anything.
+
+    A good or doubtful number is asked itself; a Dutch RSIN, typed or within the VAT number, leads to it; without either the
+    name is searched for, which only ever proposes."""
+    country = {"UK": "GB"}.get(country.upper(), country.upper())
+    question = _question(country, number.strip(), vat_number.strip(), name.strip())
+    return question if question and register_for(question) else None
+
+
+def request_lookups(organisation_id: int, questions: Iterable[Question], *, again: bool = False) -> int:
+    """Have these asked by a job after commit, in the caller's transaction and scope. How many will be asked.
+
+    What was answered lately is not asked again, unless `again`."""
+    from koppel.company_registers.tasks import look_up  # noqa: PLC0415 - tasks call services
+
+    wanted = list(dict.fromkeys(questions))
+    there = known(organisation_id, wanted)
+    now = timezone.now()
+    new = [
+        Lookup(organisation_id=organisation_id, country=one.country, kind=one.kind, value=one.value, due_at=now)
+        for one in wanted
+        if one not in there
+    ]
+    Lookup.objects.bulk_create(new, ignore_conflicts=True, batch_size=2000)
+    stale = _rows(organisation_id, list(there)).filter(due_at=None)
+    if not again:
+        stale = stale.filter(Q(answered_at=None) | Q(answered_at__lt=now - FRESH_FOR))
+    count = len(new) + stale.update(due_at=now, attempts=0, asked_at=now)
+    if count:
+        look_up.defer(organisation_id=organisation_id)
+    return count
+
+
+def known(organisation_id: int, questions: Iterable[Question]) -> dict[Question, Finding]:
+    """What is known about each; a question that was never asked is absent. In the caller's scope."""
+    wanted = set(questions)
+    found = (finding_of(one) for one in _rows(organisation_id, list(wanted)))
+    return {one.question: one for one in found if one.question in wanted}
+
+
+def take_in(organisation_id: int, lookup_id: int, answer: Answer) -> None:
+    """Store what the register answered and tell the higher slices, in one transaction."""
+    with organisation_scope(organisation_id):
+        row = Lookup.objects.select_for_update().filter(organisation_id=organisation_id, pk=lookup_id).first()
+        if row is None:
+            return
+        before = finding_of(row)
+        for name, value in _columns(answer).items():
+            setattr(row, name, value)
+        row.answered_at, row.due_at, row.attempts = timezone.now(), None, 0
+        row.save()
+        after = finding_of(row)
+        for act in _after_answer:
+            act(organisation_id, before, after)
+
+
+def finding_of(row: Lookup) -> Finding:
+    activity = None
+    if row.activity_code:
+        activity = Activity(row.activity_code, row.activity_scheme, row.activity_label)
+    return Finding(
+        question=Question(row.country, Kind(row.kind), row.value),
+        outcome=Outcome(row.outcome) if row.outcome else None,
+        is_waiting=row.due_at is not None,
+        source=row.source,
+        number=row.number,
+        legal_name=row.legal_name,
+        closed_on=row.closed_on,
+        activity=activity,
+        candidates=tuple(Candidate(**one) for one in row.candidates),
+        answered_at=row.answered_at,
+        reason=row.reason,
+    )
+
+
+def _question(country: str, number: str, vat_number: str, name: str) -> Question | None:
+    checked = check(number, country) if number else None
+    if checked is not None and checked.note == "dummy":
+        return None
+    if checked is not None and checked.verdict is not Verdict.INVALID:
+        return Question(country, Kind.NUMBER, checked.number)
+    if country == "NL" and (rsin := _rsin(checked.number if checked else "", vat_number)):
+        return Question(country, Kind.RSIN, rsin)
+    return Question(country, Kind.NAME, name[:300]) if name else None
+
+
+def _rsin(number: str, vat_number: str) -> str:
+    """Typed itself, or the nine digits of a legal entity's VAT number. A sole trader's VAT number leads nowhere."""
+    for text in (number, re.sub(r"[^A-Z0-9]", "", vat_number.upper())):
+        if found := re.fullmatch(r"(?:NL)?(\d{9})(?:B\d{2})?", text):
+            return found[1]
+    return ""
+
+
+def _rows(organisation_id: int, questions: list[Question]) -> "QuerySet[Lookup]":
+    """The rows of these questions. Values of different kinds do not meet, so one list of values is enough."""
+    return Lookup.objects.filter(
+        organisation_id=organisation_id,
+        country__in={one.country for one in questions},
+        kind__in={one.kind for one in questions},
+        value__in={one.value for one in questions},
+    )
+
+
+def _columns(answer: Answer) -> Mapping[str, Any]:
+    activity = answer.activity
+    return {
+        "outcome": answer.outcome,
+        "source": answer.source,
+        "number": answer.number[:60],
+        "legal_name": answer.legal_name[:400],
+        "closed_on": answer.closed_on,
+        "activity_code": activity.code[:20] if activity else "",
+        "activity_scheme": activity.scheme if activity else "",
+        "activity_label": activity.label[:400] if activity else "",
+        "candidates": [asdict(one) for one in answer.candidates],
+        "reason": answer.reason,
+    }
+
+
+_FORMS = (
+    "bv", "nv", "vof", "cv", "ua", "ba", "stichting", "as", "asa", "ans", "da", "ab", "hb", "kb", "aps", "oy", "oyj", "ky",
+    "aktiebolag", "aktieselskab", "anpartsselskab", "osakeyhtio",
+    "gmbh", "ag", "ug", "kg", "ltd", "limited", "plc", "llp", "sa", "sarl", "sas", "srl", "sprl", "bvba",
+)  # fmt: skip
+_DOTTED = re.compile(r"\b(\w(?:[./]\s?\w\b)+\.?)")
+_LETTERS = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d"})
+
+
+def core_of(name: str) -> str:
+    """The words of a name without capitals, accents, signs and the legal form, which books often leave out."""
+    plain = unicodedata.normalize("NFKD", name.casefold()).translate(_LETTERS)
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    text = _DOTTED.sub(lambda found: re.sub(r"[./\s]", "", found[1]), plain)
+    words = re.findall(r"[^\W_]+", text)
+    return " ".join(word for word in words if word not in _FORMS) or " ".join(words)

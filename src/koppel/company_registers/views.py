@@ -1,0 +1,19 @@
+"""The type-ahead of sectors."""
+
+from django.http import HttpResponse, JsonResponse
+from django.utils.translation import get_language
+
+from koppel.company_registers.sectors import search
+from koppel.kit.web.decorators import takes
+from koppel.kit.web.parameters import TEXT
+from koppel.organisations.requests import MemberRequest
+
+SHOWN_MAX = 24
+
+
+@takes(q=TEXT)
+def sectors(request: MemberRequest) -> HttpResponse:
+    """What a few letters may mean: `{"sectors": [{letter, text, because, example}]}`; without any, all 22."""
+    found = search(request.GET.get("q", "")[:100], get_language() or "en")[:SHOWN_MAX]
+    rows = [{"letter": one.letter, "text": one.text, "because": one.because, "example": one.example} for one in found]
+    return JsonResponse({"sectors": rows})

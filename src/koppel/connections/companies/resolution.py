@@ -1,0 +1,178 @@
+"""What a person decides about a company that is not as it was confirmed: a changed name or number, or another company."""
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from koppel.audit.services import record
+from koppel.connections.companies.changes import NUMBER_MISSING, QUESTIONS
+from koppel.connections.companies.same_company import (
+    DENIED,
+    OTHER_COMPANY,
+    claim_facts,
+    let_go,
+    number_rules,
+    plain,
+    same_name,
+    same_number,
+)
+from koppel.connections.errors import NoSuchConnection
+from koppel.connections.health.timeline import note_event
+from koppel.connections.hooks import interrupt, without_hidden
+from koppel.connections.models import RemoteCompany
+from koppel.issues.models import Issue
+from koppel.issues.services import raise_issue, resolve_issues
+from koppel.organisations.errors import Refused
+from koppel.organisations.roles import Actor, Permission
+
+CODES = frozenset({*QUESTIONS, OTHER_COMPANY})
+ID_MAX = 2**63 - 1
+TakeOver = Callable[[Actor, int, str, str], str]
+_take_over: list[TakeOver] = []
+
+
+def register_take_over(act: TakeOver) -> None:
+    """`act(actor, administration_id, field, value)`: it takes what the vendor says. '' or a sentence why not."""
+    _take_over[:] = [act]
+
+
+def settle_changes(
+    actor: Actor,
+    connection_id: int,
+    administration_ids: Collection[int],
+    code: str,
+    *,
+    take: bool,
+    seen: datetime | None = None,
+) -> int:
+    """The same answer for many. How many were open; asked twice, it does so once.
+
+    `take`: take a change over, or leave the administration as it is; of another company: yes, it is the same one. `seen`: when
+    the person looked; what is claimed since then is not what was answered. Raises `Refused` with a sentence, and
+    `NoSuchConnection`."""
+    actor.require(Permission.IMPORT)
+    wanted = set(administration_ids)
+    if code not in CODES or not wanted or not all(0 < key <= ID_MAX for key in wanted):
+        raise NoSuchConnection
+    companies = _companies(actor, connection_id, wanted)
+    if companies.keys() != wanted:
+        raise NoSuchConnection
+    if code != OTHER_COMPANY:
+        return sum(_settle(actor, company, key, code, take=take) for key, company in companies.items())
+    if seen is not None and any(one.claimed_at and one.claimed_at > seen for one in companies.values()):
+        raise Refused(_("Meanwhile the accounting system says something else. Please look again."))
+    interrupt(actor.organisation_id, [key for key, company in companies.items() if company.claimed_at])
+    return sum(_decide(actor, company, key, same=take) for key, company in companies.items())
+
+
+def settle_change(
+    actor: Actor, connection_id: int, administration_id: int, code: str, *, take: bool, seen: datetime | None = None
+) -> int:
+    """As `settle_changes`, of one administration."""
+    return settle_changes(actor, connection_id, [administration_id], code, take=take, seen=seen)
+
+
+def imported_companies(actor: Actor, connection_id: int) -> "QuerySet[RemoteCompany]":
+    """Of a connection, those that exist for the actor. Each has one administration."""
+    own = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
+    return without_hidden(actor, own).filter(administrations__isnull=False, administrations__withdrawn_at=None)
+
+
+def _companies(actor: Actor, connection_id: int, administration_ids: Collection[int]) -> dict[int, RemoteCompany]:
+    """By administration, locked in one order: two answers to the same question wait for each other."""
+    wanted = imported_companies(actor, connection_id).filter(administrations__in=administration_ids)
+    administration_of = dict(wanted.values_list("pk", "administrations__pk"))
+    locked = RemoteCompany.objects.select_for_update(no_key=True, of=("self",)).select_related("connection")
+    return {
+        administration_of[company.pk]: company
+        for company in locked.filter(organisation_id=actor.organisation_id, pk__in=administration_of).order_by("pk")
+    }
+
+
+def _settle(actor: Actor, company: RemoteCompany, administration_id: int, code: str, *, take: bool) -> bool:
+    subject = ("administration", administration_id)
+    found = Issue.objects.filter(organisation_id=actor.organisation_id, code=code, resolved_at=None)
+    issue = found.filter(subject_kind=subject[0], subject_id=subject[1]).first()
+    if issue is None:
+        return False
+    field, new = str(issue.facts["field"]), str(issue.facts["new"])
+    if take and code != NUMBER_MISSING:
+        _take(actor, administration_id, field, new)
+    _confirm_field(company, field, new)
+    resolve_issues(actor.organisation_id, subject, code)
+    details = {"code": code, "taken": take, "old": issue.facts["old"], "new": new}
+    if field.startswith("number"):
+        masked = number_rules().masked
+        details |= {key: masked(str(details[key]), company.country) for key in ("old", "new")}
+    _record(actor, company, administration_id, details)
+    return True
+
+
+def _take(actor: Actor, administration_id: int, field: str, value: str) -> None:
+    for act in _take_over:
+        if sentence := act(actor, administration_id, field, value):
+            raise Refused(sentence)
+
+
+def _confirm_field(company: RemoteCompany, field: str, value: str) -> None:
+    """Taken over or left, the person knows it for the same company under this name, or with this number."""
+    is_listed_name = field == "name" and (not company.legal_name or same_name(company.legal_name, value))
+    if field == "legal_name" or is_listed_name:
+        company.confirmed_name = value[:300]
+    elif field == "number":
+        company.confirmed_number = value[:100]
+    company.save(update_fields=["confirmed_name", "confirmed_number"])
+
+
+def _decide(actor: Actor, company: RemoteCompany, administration_id: int, *, same: bool) -> bool:
+    if company.claimed_at is None or (not same and company.denied_at is not None):
+        return False
+    masked = number_rules().masked
+    details = {
+        "code": OTHER_COMPANY, "taken": same, "old": company.confirmed_name, "new": company.claimed_name,
+        "old_number": masked(company.confirmed_number, company.country),
+        "new_number": masked(company.claimed_number, company.country),
+    }  # fmt: skip
+    if same:
+        _accept(actor, company, administration_id)
+    else:
+        _deny(actor, company, administration_id)
+    _record(actor, company, administration_id, details)
+    return True
+
+
+def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> None:
+    """What followed the accounting system goes on following it; a name or number of the firm's own stays."""
+    name, number = company.claimed_name, company.claimed_number
+    administration = company.administrations.get(pk=administration_id)
+    follows_name = same_name(administration.name, company.confirmed_name)
+    follows_number = same_number(administration.number, company.confirmed_number, company.country)
+    for act in _take_over:
+        if follows_name:
+            act(actor, administration_id, "name", name)
+        if administration.number and follows_number:
+            act(actor, administration_id, "number", number)
+    if plain(company.name) == plain(company.legal_name) or not company.legal_name:
+        company.name = name
+    note_event(company.connection, "same_company_confirmed", claim_facts(company), actor.name)
+    company.confirmed_name = company.legal_name = name
+    company.confirmed_number = company.number = number
+    resolve_issues(company.organisation_id, ("administration", administration_id), *QUESTIONS)
+    let_go(company, [administration_id], requested_by=actor.name)
+    company.save()
+
+
+def _deny(actor: Actor, company: RemoteCompany, administration_id: int) -> None:
+    company.denied_at = timezone.now()
+    company.save(update_fields=["denied_at"])
+    subject = ("administration", administration_id)
+    resolve_issues(company.organisation_id, subject, OTHER_COMPANY)
+    raise_issue(company.organisation_id, DENIED, subject, claim_facts(company))
+
+
+def _record(actor: Actor, company: RemoteCompany, administration_id: int, details: dict[str, object]) -> None:
+    subject = ("administration", administration_id, company.name)
+    record(actor.organisation_id, actor.audit, "company.change_settled", subject=subject, details=details)

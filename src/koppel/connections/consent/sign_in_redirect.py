@@ -1,0 +1,22 @@
+"""How a page leaves for the vendor."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseRedirect
+from django.utils.translation import get_language
+
+from koppel.connections.consent import browser_binding
+from koppel.connections.consent.attempts import begin_consent
+from koppel.connections.models import ConsentPurpose
+from koppel.organisations.roles import Actor
+
+
+def sign_in_at_vendor(
+    request: HttpRequest, actor: Actor, app_id: int, purpose: ConsentPurpose, return_to: str, **options: Any
+) -> HttpResponseRedirect:
+    """To the vendor's sign-in page, bound to this browser. Raises `NoSuchConnection` and `ConsentRefused`."""
+    key = browser_binding.key_of(request)
+    url = begin_consent(actor, app_id, purpose, return_to, language=get_language() or "en", browser=key, **options)
+    response = HttpResponseRedirect(url)
+    browser_binding.remember(response, key)
+    return response

@@ -1,0 +1,125 @@
+"""Before something ends: whose consent is about to expire, and which connections run on the account of somebody who left."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection as database
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from koppel.connections.health.timeline import note_event
+from koppel.connections.models import Connection, ConnectionState
+from koppel.issues.models import Issue
+from koppel.issues.services import raise_issue, resolve_issues
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.notifications.events.services import announce
+
+NOTICE = timedelta(days=7)
+"""How long before a consent ends its owner is told, once for all that end within a day: many are given one after the other."""
+SILENCE = timedelta(days=1)
+"""After this long without an answer of the vendor there is an issue; until then nobody is bothered."""
+ALIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED, ConnectionState.PAUSED)
+
+_ENDS = """
+SELECT c.organisation_id, c.id, min(coalesce(g.refresh_expires_at, g.issued_at + a.refresh_days * interval '1 day')) AS ends
+  FROM connections_connection c
+  JOIN connections_app_registration a ON a.id = c.app_id
+  JOIN connections_grant g ON g.connection_id = c.id AND g.organisation_id = c.organisation_id
+ WHERE g.lost_at IS NULL AND NOT g.is_candidate AND g.refresh_token IS NOT NULL AND c.state <> 'removed' AND {which}
+ GROUP BY c.organisation_id, c.id, c.expiry_told_for
+"""
+_NEAR = f"""
+SELECT * FROM ({_ENDS.format(which="c.state IN ('active', 'degraded', 'paused')")}
+HAVING min(coalesce(g.refresh_expires_at, g.issued_at + a.refresh_days * interval '1 day')) < now() + %s * interval '1 second'
+   AND (c.expiry_told_for IS NULL
+        OR min(coalesce(g.refresh_expires_at, g.issued_at + a.refresh_days * interval '1 day'))
+           NOT BETWEEN c.expiry_told_for AND c.expiry_told_for + interval '1 day')) AS near LIMIT 500
+"""  # noqa: S608 - our own text
+
+
+@dataclass(frozen=True)
+class _Ending:
+    organisation_id: int
+    connection_id: int
+    at: datetime
+
+
+def ends_of(connection_ids: list[int]) -> dict[int, datetime]:
+    """When the consents of these connections end, the first grant of each; absent where nobody knows. In the caller's scope."""
+    if not connection_ids:
+        return {}
+    with database.cursor() as cursor:
+        cursor.execute(_ENDS.format(which="c.id = ANY(%s)"), [connection_ids])
+        return {key: ends for _organisation, key, ends in cursor.fetchall() if ends is not None}
+
+
+def one_ends_soon(connection_id: int) -> bool:
+    """Whether a consent of this connection is still about to end. In the caller's scope."""
+    ends = ends_of([connection_id]).get(connection_id)
+    return ends is not None and ends < timezone.now() + NOTICE
+
+
+def tell_of_endings() -> int:
+    """One notice before each end of a consent; an issue for each connection whose owner left, or whose vendor is silent for
+    long. How many consents were told of."""
+    with installation_scope("consents about to end"):
+        with database.cursor() as cursor:
+            cursor.execute(_NEAR, [NOTICE.total_seconds()])
+            near = [_Ending(*row) for row in cursor.fetchall()]
+        orphaned = list(_orphans().values_list("organisation_id", "pk"))
+        silent = list(_silent().values_list("organisation_id", "pk"))
+        back = list(_said_to_have_left().exclude(subject_id__in=[key for _organisation, key in orphaned]))
+    for ending in near:
+        _tell(ending)
+    for organisation_id, connection_id in orphaned:
+        _raise(organisation_id, connection_id, "owner_left")
+    for organisation_id, connection_id in silent:
+        _raise(organisation_id, connection_id, "vendor_silent")
+    for issue in back:
+        with organisation_scope(issue.organisation_id):
+            owner_is_back(issue.organisation_id, issue.subject_id)
+    return len(near)
+
+
+def _tell(ending: _Ending) -> None:
+    with organisation_scope(ending.organisation_id):
+        own = Connection.objects.select_for_update(no_key=True).filter(organisation_id=ending.organisation_id)
+        one = own.filter(pk=ending.connection_id, state__in=ALIVE).exclude(expiry_told_for=ending.at).first()
+        if one is None:
+            return
+        one.expiry_told_for = ending.at
+        one.save(update_fields=["expiry_told_for"])
+        facts = {"account": one.account, "day": timezone.localdate(ending.at).isoformat()}
+        note_event(one, "expiring", facts)
+        raise_issue(one.organisation_id, "consent_expiring", ("connection", one.pk), facts)
+        announce(
+            one.organisation_id, "consent_expiring", f"connection {one.pk}", about=("connection", one.pk),
+            responsible=one.owner_id, facts=facts, link=f"/connections/{one.pk}/",
+        )  # fmt: skip
+
+
+def _orphans() -> "QuerySet[Connection]":
+    """Connections whose owner may no longer act."""
+    gone = Q(owner__is_active=False) | Q(owner__expires_at__lt=timezone.now())
+    return Connection.objects.filter(gone).exclude(state=ConnectionState.REMOVED)
+
+
+def _said_to_have_left() -> "QuerySet[Issue]":
+    return Issue.objects.filter(code="owner_left", subject_kind="connection", resolved_at=None)
+
+
+def _silent() -> "QuerySet[Connection]":
+    """So long that somebody should look, although Koppel keeps trying."""
+    return Connection.objects.filter(state=ConnectionState.DEGRADED, degraded_since__lt=timezone.now() - SILENCE)
+
+
+def _raise(organisation_id: int, connection_id: int, code: str) -> None:
+    with organisation_scope(organisation_id):
+        one = Connection.objects.select_related("owner__user").get(pk=connection_id)
+        facts = {"account": one.account, "owner": str(one.owner.user), "reason": one.reason}
+        raise_issue(organisation_id, code, ("connection", connection_id), facts)
+
+
+def owner_is_back(organisation_id: int, connection_id: int) -> None:
+    """The connection has an owner who can act. In the caller's transaction."""
+    resolve_issues(organisation_id, ("connection", connection_id), "owner_left")

@@ -1,0 +1,140 @@
+"""The words of this slice's issues and notices."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from koppel.connections.companies.changes import NUMBER_MISSING
+from koppel.connections.companies.same_company import DENIED, OTHER_COMPANY
+from koppel.connections.models import Connection
+from koppel.issues import issue_types as issues
+from koppel.issues.issue_types import Entry
+from koppel.notifications import event_types as notices
+from koppel.notifications.audience.hooks import Subject, register_subject
+
+LOST = _("The connection of %(account)s needs you to sign in again: %(reason)s")
+PARTLY_LOST = _("A part of the connection of %(account)s needs you to sign in again (%(companies)s): %(reason)s")
+EXPIRING = _("The consent of %(account)s ends on %(day)s. Sign in again before, and nothing stops.")
+
+
+def register() -> None:
+    """Once, when the slice starts."""
+    nothing_is_lost = _("Its administrations wait. Nothing is lost: after signing in they go on where they stopped.")
+    sign_in = _("Sign in again")
+    issues.register("consent_lost", Entry(LOST, nothing_is_lost, sign_in, _connection))
+    issues.register(
+        "consent_partly_lost",
+        Entry(PARTLY_LOST, _("The other administrations of this connection go on."), sign_in, _connection),
+    )
+    issues.register("consent_expiring", Entry(EXPIRING, "", sign_in, _connection))
+    issues.register(
+        "owner_left",
+        Entry(
+            _("The connection of %(account)s runs on the account of %(owner)s, who may no longer sign in here."),
+            _("It goes on until that account is closed at the accounting system. Let somebody else take it over."),
+            _("Choose a new owner"),
+            _connection,
+        ),
+    )
+    issues.register(
+        "vendor_silent",
+        Entry(
+            _("The accounting system has not answered for %(account)s for more than a day: %(reason)s"),
+            _("Koppel keeps trying. Look there whether it is known, or ask its support."),
+            _("Show the connection"),
+            _connection,
+        ),
+    )
+    issues.register(
+        "company_gone",
+        Entry(
+            _("The sign-in of %(account)s no longer reaches %(name)s."),
+            _("The company was closed, or the user lost access to it. The books that were read stay."),
+            _("Show the connection"),
+            _connection_of_company,
+        ),
+    )
+    for code, sentence in _CHANGED.items():
+        issues.register(
+            code, Entry(sentence, _("The syncs go on."), _("Take it over or leave it"), _connection_of_company)
+        )
+    issues.register(
+        NUMBER_MISSING,
+        Entry(
+            _(
+                "The accounting system states no number for %(name)s any more; it was %(old)s. Is it still the same company?"
+            ),
+            _("The syncs go on."),
+            _("Settle it"),
+            _connection_of_company,
+        ),
+    )
+    issues.register(
+        OTHER_COMPANY,
+        Entry(
+            _(
+                "Is this the same company? Confirmed was %(old)s (%(old_number)s); at the accounting system it is"
+                " %(new)s (%(new_number)s) now."
+            ),
+            _("Nothing is read or written until you decide."),
+            _("Decide"),
+            _same_company,
+        ),
+    )
+    issues.register(
+        DENIED,
+        Entry(
+            _(
+                "Another company stands at the accounting system: %(new)s (%(new_number)s) instead of"
+                " %(old)s (%(old_number)s)."
+            ),
+            _(
+                "Deactivate this administration, or sign in again with an account that reaches the right company. To"
+                " import the other company as a new administration, first withdraw this one."
+            ),
+            _("Show the connection"),
+            _same_company,
+        ),
+    )
+    notices.register(
+        "connection_lost",
+        LOST,
+        label=_("A connection is lost"),
+        absorbs=("sync_failing",),
+        covers_issues=("consent_lost",),
+    )
+    notices.register(
+        "connection_partly_lost", PARTLY_LOST, label=_("A part of a connection is lost"),
+        covers_issues=("consent_partly_lost",),
+    )  # fmt: skip
+    notices.register(
+        "consent_expiring", EXPIRING, label=_("A consent is about to end"), covers_issues=("consent_expiring",)
+    )
+    notices.register("take_over_asked", _("%(by)s asks you to take over the connection of %(account)s: sign in once."))
+    notices.register("taken_over", _("%(owner)s has taken over the connection of %(account)s."))
+    register_subject("connection", _described)
+
+
+def _described(organisation_id: int, connection_id: int) -> Subject:
+    one = Connection.objects.filter(organisation_id=organisation_id, pk=connection_id).first()
+    return Subject(one.account, one.owner_id) if one else Subject()
+
+
+_CHANGED = {
+    "company_renamed": _("%(old)s is called %(new)s at the accounting system now."),
+    "company_code_changed": _("%(name)s has another code at the accounting system: %(new)s instead of %(old)s."),
+    "company_number_changed": _("%(name)s has another number at the accounting system: %(new)s instead of %(old)s."),
+}
+
+
+def _connection(connection_id: int, _facts: Mapping[str, Any]) -> str:
+    return f"/connections/{connection_id}/"
+
+
+def _connection_of_company(_administration_id: int, facts: Mapping[str, Any]) -> str:
+    return f"/connections/{facts.get('connection', '')}/#companies"
+
+
+def _same_company(_administration_id: int, facts: Mapping[str, Any]) -> str:
+    return f"/connections/{facts.get('connection', '')}/#same-company"

@@ -1,0 +1,220 @@
+"""How many calls may still be made for one company through one app registration: pure arithmetic on a small document.
+
+Every worker reads and writes the same document, one after the other (`koppel.connections.rate_limits.limiter`). A vendor counts calls in
+fixed windows (an hour, per company and client) and says on each answer how many are left and when the window ends. From these
+statements calls are leased to workers in slices. What must never happen is a call over the quota; so
+
+- when nothing is known, or a window is over, one call is given out to learn from its answer. A vendor with several windows
+  states the one with the fewest calls left: as many are left in all others, so a window that was not stated does not bind;
+- what is leased and not yet reported counts as made, whoever holds it;
+- of two statements about one window the smaller number and the earlier end hold, because answers overtake each other.
+
+Times are seconds since 1970 by the database's clock: machines need not agree on theirs.
+"""
+
+import math
+
+import msgspec
+
+LEASE_SECONDS = 15.0
+"""A worker that does not report for so long is dead: its slice comes back."""
+SLICE_MAX = 50
+UNMETERED_SLICE = 500
+ERRORS_MAX = 10
+ERRORS_SECONDS = 60.0
+BUSY_SECONDS = 0.5
+"""When others hold what is left: until they report."""
+MEMORY_SECONDS = 5.0
+"""So long after its waiting time a share is kept for an organisation that was turned away."""
+SAME_WINDOW_SECONDS = 1.5
+"""Two statements about one window may differ by a second of rounding and the network's time."""
+
+
+class Window(msgspec.Struct):
+    """One of the vendor's windows, as stated by answers since it began. `seconds` is the longest time to its end stated."""
+
+    limit: int
+    remaining: int
+    ends_at: float
+    seconds: float
+
+
+class Lease(msgspec.Struct):
+    """Calls that a worker may still make for an organisation, until a time."""
+
+    organisation: int
+    calls: int
+    until: float
+
+
+class Allowance(msgspec.Struct):
+    """The document. `known`: an answer told how things stand, and since then no window ended and no worker died.
+
+    `claims` says until when an organisation's share is kept for it, `used` what each has used since a window began."""
+
+    known: bool = False
+    windows: dict[str, Window] = {}
+    leases: dict[str, Lease] = {}
+    claims: dict[str, float] = {}
+    used: dict[str, int] = {}
+    blocked_until: float = 0.0
+    errors: int = 0
+    errors_until: float = 0.0
+
+
+class Reading(msgspec.Struct):
+    """What an answer stated: calls left of `limit` until `ends_at`."""
+
+    limit: int
+    remaining: int
+    ends_at: float
+
+
+class Report(msgspec.Struct):
+    """What a worker did since its last report. `made` calls are over, `under_way` are not. `blind` ones had an answer that
+    stated nothing, or none. `answered`: at least one came back good or refused.
+
+    `blocked_until`: the vendor refused until then. `done`: the rest of the lease is given back."""
+
+    made: int = 0
+    under_way: int = 0
+    blind: int = 0
+    answered: bool = False
+    errors: int = 0
+    blocked_until: float = 0.0
+    readings: dict[str, Reading] = {}
+    done: bool = False
+
+
+class Grant(msgspec.Struct):
+    """`calls` 0: wait so long, because of `reason` (quota, errors, busy)."""
+
+    calls: int
+    wait_seconds: float = 0.0
+    reason: str = ""
+
+
+def report(now: float, state: Allowance, holder: str, organisation: int, told: Report) -> None:
+    """Take over what a worker did."""
+    lease = state.leases.get(holder)
+    if lease is not None:
+        lease.calls = told.under_way if told.done else max(told.under_way, lease.calls - told.made)
+        lease.until = now + LEASE_SECONDS
+        if lease.calls == 0:
+            del state.leases[holder]
+    state.used[str(organisation)] = state.used.get(str(organisation), 0) + told.made
+    for policy, window in state.windows.items():
+        untold = told.blind if policy in told.readings else told.made
+        window.remaining = max(0, window.remaining - untold)
+    for policy, reading in told.readings.items():
+        if reading.ends_at > now:
+            _learn(now, state, policy, reading)
+    state.known = state.known or told.answered
+    state.blocked_until = max(state.blocked_until, told.blocked_until)
+    if told.errors:
+        _count_errors(now, state, told.errors)
+
+
+def take(now: float, state: Allowance, holder: str, organisation: int) -> Grant:
+    """A slice for a worker, or how long to wait. The holder's earlier lease must have been reported as done."""
+    _forget(now, state)
+    leased = sum(lease.calls for lease in state.leases.values())
+    found = _obstacle(now, state, leased)
+    if found is not None:
+        return _refuse(now, state, organisation, *found)
+    if not state.known:
+        calls = 1
+    elif not state.windows:
+        calls = UNMETERED_SLICE
+    else:
+        calls = _share(state, organisation, min(one.remaining for one in state.windows.values()) - leased)
+    if calls <= 0:
+        return _refuse(now, state, organisation, BUSY_SECONDS, "busy")
+    return _lease(now, state, holder, organisation, calls)
+
+
+def _obstacle(now: float, state: Allowance, leased: int) -> tuple[float, str] | None:
+    """Why there is no call to be had, and for how long."""
+    if state.blocked_until > now:
+        return state.blocked_until - now, "quota"
+    if (seconds := errors_wait_seconds(now, state, ERRORS_MAX)) > 0:
+        return seconds, "errors"
+    empty = [one.ends_at - now for one in state.windows.values() if one.remaining <= 0]
+    if empty:
+        return max(empty), "quota"
+    if leased and (not state.known or any(one.remaining <= leased for one in state.windows.values())):
+        return BUSY_SECONDS, "busy"
+    return None
+
+
+def errors_wait_seconds(now: float, state: Allowance, errors_max: int) -> float:
+    """How long to leave the vendor alone because too many calls failed; 0 when it may be called."""
+    return max(0.0, state.errors_until - now) if state.errors >= errors_max else 0.0
+
+
+def nearer(known: Reading | None, new: Reading) -> Reading:
+    """Of two answers within one second: the later window, and in one window the smaller rest."""
+    if known is None or new.ends_at > known.ends_at + SAME_WINDOW_SECONDS:
+        return new
+    return Reading(new.limit, min(known.remaining, new.remaining), min(known.ends_at, new.ends_at))
+
+
+def _learn(now: float, state: Allowance, policy: str, reading: Reading) -> None:
+    """A statement about a window that is known, or about its successor."""
+    known = state.windows.get(policy)
+    apart = max(known.seconds / 2, SAME_WINDOW_SECONDS) if known else 0.0
+    if known is None or reading.ends_at > known.ends_at + apart:
+        state.windows[policy] = Window(reading.limit, reading.remaining, reading.ends_at, reading.ends_at - now)
+    elif reading.ends_at > known.ends_at - apart:
+        known.remaining = min(known.remaining, reading.remaining)
+        known.ends_at = min(known.ends_at, reading.ends_at)
+
+
+def _forget(now: float, state: Allowance) -> None:
+    """Leases of the dead, windows that are over, claims that nobody came back for."""
+    for holder, lease in list(state.leases.items()):
+        if lease.until <= now:
+            state.known = state.known and lease.calls == 0
+            del state.leases[holder]
+    for policy, window in list(state.windows.items()):
+        if window.ends_at <= now:
+            del state.windows[policy]
+            state.known = False
+            state.used.clear()
+    state.claims = {key: until for key, until in state.claims.items() if until > now}
+    if state.errors_until <= now:
+        state.errors = 0
+
+
+def _count_errors(now: float, state: Allowance, errors: int) -> None:
+    if state.errors_until <= now:
+        state.errors, state.errors_until = 0, now + ERRORS_SECONDS
+    state.errors += errors
+
+
+def _share(state: Allowance, organisation: int, left: int) -> int:
+    """All of a small rest, at most a slice; less when another organisation wants its part of the same window."""
+    me = str(organisation)
+    leased: dict[str, int] = {}
+    for lease in state.leases.values():
+        leased[str(lease.organisation)] = leased.get(str(lease.organisation), 0) + lease.calls
+    wanting = {me, *leased, *state.claims}
+    calls = min(left, SLICE_MAX)
+    if len(wanting) > 1:
+        total = left + sum(leased.values()) + sum(state.used.get(key, 0) for key in wanting)
+        fair = math.ceil(total / len(wanting)) - leased.get(me, 0) - state.used.get(me, 0)
+        calls = min(calls, fair)
+    others = sum(1 for lease in state.leases.values() if str(lease.organisation) == me)
+    return min(calls, math.ceil(left / 2)) if others else calls
+
+
+def _lease(now: float, state: Allowance, holder: str, organisation: int, calls: int) -> Grant:
+    under_way = state.leases[holder].calls if holder in state.leases else 0
+    state.leases[holder] = Lease(organisation, calls + under_way, now + LEASE_SECONDS)
+    state.claims[str(organisation)] = now + MEMORY_SECONDS
+    return Grant(calls)
+
+
+def _refuse(now: float, state: Allowance, organisation: int, seconds: float, reason: str) -> Grant:
+    state.claims[str(organisation)] = now + seconds + MEMORY_SECONDS
+    return Grant(0, seconds, reason)

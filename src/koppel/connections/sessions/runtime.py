@@ -1,0 +1,132 @@
+"""Makes a `Runtime`: for the length of a web request, or for the life of a worker."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from contextvars import copy_context
+from typing import Generic, TypeVar
+
+import structlog
+from django.conf import settings
+
+from koppel.connections.health.reporter import Pulse
+from koppel.connections.rate_limits.limiter import Budgets
+from koppel.connections.sessions.circuit_breaker import Trials
+from koppel.connections.sessions.sessions import Runtime
+from koppel.connections.vault.refresh_policy import CALL_SECONDS_MAX
+from koppel.connections.vault.vault import Vault
+from koppel.kit.database import Database
+from koppel.kit.http import HttpClient, refuse_in_transaction
+
+T = TypeVar("T")
+WEB_CALL_SECONDS_MAX = 60
+CONNECT_SECONDS_MAX = 30
+"""For a connection to a token endpoint, its name looked up: after that the request may have been heard."""
+log = structlog.get_logger(__name__)
+
+_of_worker: list[Runtime] = []
+
+
+@asynccontextmanager
+async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
+    """`size` database connections at most."""
+    # The vault calls through connections of its own: syncs that use up theirs must not keep a token waiting.
+    async with (
+        HttpClient(
+            timeout_seconds=CALL_SECONDS_MAX, connect_seconds=CONNECT_SECONDS_MAX, connections_max=0
+        ) as token_http,
+        Database.open(size=size) as database,
+    ):
+        vault, budgets = Vault(database, token_http), Budgets(database)
+        try:
+            yield Runtime(database, http, vault, budgets, Pulse(database), Trials())
+        finally:
+            try:
+                await budgets.close()
+            finally:
+                await vault.close(settings.TOKEN_STOP_SECONDS)
+
+
+def run(work: Callable[[Runtime], Awaitable[T]]) -> T:
+    """Do vendor calls from a web request or a command. Raises `RuntimeError` inside a database transaction.
+
+    In a thread of its own, which outlives the request when a token is still on its way: the answer of a token endpoint exists
+    nowhere else, and may take longer than a person waits for a page."""
+    refuse_in_transaction()
+    calls = _Calls(work)
+    # Not a daemon: a process that ends waits for it.
+    threading.Thread(target=copy_context().run, args=(calls.run,), name="koppel calls").start()
+    try:
+        return calls.outcome.result()
+    except KeyboardInterrupt:
+        calls.cancel()
+        raise
+
+
+class _Calls(Generic[T]):
+    """The outcome is known when everything is closed, or before that when the vault still waits for a token."""
+
+    def __init__(self, work: Callable[[Runtime], Awaitable[T]]) -> None:
+        self.outcome: Future[T] = Future()
+        self._work = work
+        self._loop = asyncio.new_event_loop()
+        self._task: asyncio.Task[T] | None = None
+
+    def run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            try:
+                found = runner.run(self._within())
+            except BaseException as error:
+                self._end(error)
+            else:
+                self._end(None, found)
+
+    def cancel(self) -> None:
+        """Not what the vault waits for."""
+        if self._task is not None:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+
+    async def _within(self) -> T:
+        async with HttpClient(timeout_seconds=WEB_CALL_SECONDS_MAX) as http, runtime(http, size=4) as made:
+            self._task = asyncio.ensure_future(self._work(made))
+            await asyncio.wait([self._task])
+            if made.vault.under_way:
+                self._end_with(self._task)
+            return self._task.result()
+
+    def _end_with(self, task: "asyncio.Task[T]") -> None:
+        if task.cancelled():
+            self._end(asyncio.CancelledError())
+        elif error := task.exception():
+            self._end(error)
+        else:
+            self._end(None, task.result())
+
+    def _end(self, error: BaseException | None, *found: T) -> None:
+        if not self.outcome.done():
+            if error is None:
+                self.outcome.set_result(*found)
+            else:
+                self.outcome.set_exception(error)
+        elif error is not None and error is not self.outcome.exception():
+            log.warning("calls_not_closed", error=type(error).__name__)
+
+
+@asynccontextmanager
+async def as_worker(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
+    """The worker's own: tasks find it with `of_worker`."""
+    async with runtime(http, size=size) as made:
+        _of_worker.append(made)
+        try:
+            yield made
+        finally:
+            _of_worker.remove(made)
+
+
+def of_worker() -> Runtime:
+    """Raises `RuntimeError` outside a worker."""
+    if not _of_worker:
+        raise RuntimeError("This task runs in a worker only.")
+    return _of_worker[-1]

@@ -1,0 +1,220 @@
+"""What the pages of connections show, read in a few queries however many connections there are."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
+from django.utils.translation import gettext as _
+
+from koppel.connections.companies import resolution
+from koppel.connections.companies.changes import QUESTIONS
+from koppel.connections.companies.same_company import DENIED, OTHER_COMPANY, SENTENCE
+from koppel.connections.health.expiry import ends_of
+from koppel.connections.health.history import Day, bars
+from koppel.connections.hooks import without_hidden
+from koppel.connections.models import Connection, ConnectionState, RemoteCompany
+from koppel.connections.queries import connections_of
+from koppel.connector.registry import connectors
+from koppel.issues.models import Issue
+from koppel.organisations.roles import Actor
+
+LOST = Q(grant__lost_at__isnull=False)
+TROUBLED = ~Q(unreachable_code="") | Q(listed_at=None)
+ROWS_MAX = 500
+
+
+@dataclass(frozen=True)
+class Card:
+    """A connection on the list. `waiting` administrations cannot be read until somebody signs in; `troubled` ones for reasons
+    of their own, with one of these reasons."""
+
+    connection: Connection
+    system: str
+    days: list[Day]
+    ends: datetime | None
+    administrations: int
+    waiting: int
+    troubled: int
+    reason: str
+
+    @property
+    def needs_sign_in(self) -> bool:
+        return self.waiting > 0 or self.connection.state == ConnectionState.NEEDS_REAUTH
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something about a company that is different at the vendor. `field` is name, code or number."""
+
+    code: str
+    field: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class OpenChange:
+    """What a person has yet to settle about an administration; the numbers are '' unless it may be another company."""
+
+    administration: int
+    name: str
+    code: str
+    old: str
+    new: str
+    old_number: str = ""
+    new_number: str = ""
+
+    @property
+    def is_denied(self) -> bool:
+        return self.code == DENIED
+
+
+@dataclass(frozen=True)
+class CompanyRow:
+    """An imported company on a connection's page. `health` is ok, failing, waiting, unreachable, gone or
+    other_company."""
+
+    company: RemoteCompany
+    administration_id: int
+    administration: str
+    status: str
+    health: str
+    sentence: str
+    since: datetime | None
+    changes: list[Change] = field(default_factory=list)
+
+
+def cards(actor: Actor) -> list[Card]:
+    """All live connections; those that need somebody first."""
+    return sorted(_cards(connections_of(actor)), key=lambda card: not card.needs_sign_in)
+
+
+def card_of(connection: Connection) -> Card:
+    """One connection of `queries.connections_of`, as on the list."""
+    return _cards([connection])[0]
+
+
+def broken(actor: Actor, system: str = "") -> list[Card]:
+    """Connections (of one system) for which somebody must sign in."""
+    return [one for one in cards(actor) if one.needs_sign_in and system in ("", one.connection.connector)]
+
+
+def company_rows(actor: Actor, connection: Connection) -> list[CompanyRow]:
+    """The imported companies that exist for the actor, with their health, troubled ones first. At most `ROWS_MAX`."""
+    imported = without_hidden(actor, _imported([connection])).select_related("grant")
+    shown = list(
+        imported.annotate(needs_somebody=_needs_somebody()).order_by("-needs_somebody", "name", "pk")[:ROWS_MAX]
+    )
+    named = imported.filter(pk__in=[one.pk for one in shown])
+    told = named.values_list("pk", "administrations__pk", "administrations__name", "administrations__status")
+    facts = {row[0]: row[1:] for row in told}
+    changes = _changes(connection.organisation_id, [row[0] for row in facts.values()])
+    rows = [
+        CompanyRow(one, *facts[one.pk], *_health(connection, one), changes.get(facts[one.pk][0], [])) for one in shown
+    ]
+    return sorted(rows, key=lambda row: row.health == "ok" and not row.changes)
+
+
+def other_companies(actor: Actor, connection: Connection) -> list[OpenChange]:
+    """Administrations under whose id another company stands at the accounting system, those to be decided first."""
+    held = resolution.imported_companies(actor, connection.pk).exclude(claimed_at=None)
+    columns = ("confirmed_name", "claimed_name", "confirmed_number", "claimed_number")
+    rows = held.order_by("name", "pk").values_list(
+        "administrations__pk", "administrations__name", "denied_at", *columns
+    )
+    found = [OpenChange(key, name, DENIED if denied else OTHER_COMPANY, *texts) for key, name, denied, *texts in rows]
+    return sorted(found, key=lambda change: change.is_denied)
+
+
+def open_changes(actor: Actor, connection: Connection) -> list[OpenChange]:
+    """Everything that waits for a person's word about the companies of a connection."""
+    own = without_hidden(actor, _imported([connection])).values_list("administrations__pk", "administrations__name")
+    names = dict(own)
+    changed = _changes(connection.organisation_id, list(names))
+    told = [
+        OpenChange(key, names[key], change.code, change.old, change.new)
+        for key, changes in changed.items()
+        for change in changes
+    ]
+    return other_companies(actor, connection) + told
+
+
+def _cards(connections: Iterable[Connection]) -> list[Card]:
+    found = list(connections)
+    days, ends = bars(found), ends_of([one.pk for one in found])
+    counts = {row["connection_id"]: row for row in _counts(found)}
+    return [_card(one, days[one.pk], ends.get(one.pk), counts.get(one.pk, {})) for one in found]
+
+
+def _card(connection: Connection, days: list[Day], ends: datetime | None, counted: Mapping[str, Any]) -> Card:
+    known = connectors().get(connection.connector)
+    count, waiting, troubled = (counted.get(key, 0) for key in ("count", "waiting", "troubled"))
+    if connection.state == ConnectionState.NEEDS_REAUTH:
+        waiting, troubled = count, 0
+    reason = _a_reason(connection) if troubled else ""
+    title = known.descriptor.title if known else connection.connector
+    return Card(connection, title, days, ends, count, waiting, troubled, reason)
+
+
+def _needs_somebody() -> Any:
+    """Whether a row is one of those that come first."""
+    changed = Issue.objects.filter(
+        organisation_id=OuterRef("organisation_id"), subject_kind="administration", subject_id=OuterRef("administrations"),
+        code__in=QUESTIONS, resolved_at=None,
+    )  # fmt: skip
+    troubled = TROUBLED | LOST | Q(failing_since__isnull=False) | Q(claimed_at__isnull=False)
+    return ExpressionWrapper(troubled | Exists(changed), output_field=BooleanField())
+
+
+def _counts(connections: Sequence[Connection]) -> Iterable[Mapping[str, Any]]:
+    return (
+        _imported(connections)
+        .values("connection_id")
+        .annotate(
+            count=Count("pk", distinct=True),
+            waiting=Count("pk", filter=LOST, distinct=True),
+            troubled=Count("pk", filter=TROUBLED & ~LOST, distinct=True),
+        )
+        .order_by()
+    )
+
+
+def _a_reason(connection: Connection) -> str:
+    """Without a name: the card is for everybody who sees connections."""
+    if _imported([connection]).filter(listed_at=None).exists():
+        return _("What was read is no longer reached by this sign-in.")
+    one = _imported([connection]).exclude(unreachable_code="").order_by("name").first()
+    return _(one.unreachable_reason) if one else ""
+
+
+def _imported(connections: Sequence[Connection]) -> "QuerySet[RemoteCompany]":
+    return RemoteCompany.objects.filter(connection__in=connections, administrations__isnull=False)
+
+
+def _health(connection: Connection, company: RemoteCompany) -> tuple[str, str, datetime | None]:
+    """(word, sentence, since) of one imported company; the first that applies."""
+    if company.grant.lost_at or connection.state == ConnectionState.NEEDS_REAUTH:
+        return "waiting", _("Waits until somebody signs in again."), company.grant.lost_at
+    if company.listed_at is None:
+        return "gone", _("The sign-in no longer reaches it. The books that were read stay."), None
+    if company.claimed_at:
+        return OTHER_COMPANY, _(SENTENCE), company.claimed_at
+    if company.unreachable_code:
+        return "unreachable", _(company.unreachable_reason), company.described_at
+    if company.failing_since:
+        return "failing", _("The accounting system does not answer for it. Koppel tries again."), company.failing_since
+    return "ok", "", None
+
+
+def _changes(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, list[Change]]:
+    found = Issue.objects.filter(
+        organisation_id=organisation_id, subject_kind="administration", subject_id__in=administration_ids,
+        code__in=QUESTIONS, resolved_at=None,
+    )  # fmt: skip
+    by_administration: dict[int, list[Change]] = {}
+    for issue in found.order_by("raised_at"):
+        facts = {key: str(issue.facts.get(key, "")) for key in ("field", "old", "new")}
+        by_administration.setdefault(issue.subject_id, []).append(Change(code=issue.code, **facts))
+    return by_administration

@@ -1,0 +1,57 @@
+"""Looks after grants that nobody uses at the moment: kept alive within the vendor's limit, recovered after a crash while the
+vendor's grace period lasts, tried again after failures so that a degraded connection comes back by itself."""
+
+import asyncio
+
+import structlog
+
+from koppel.connections.vault.vault import BUSY, Vault
+from koppel.connector.errors import ConnectorError
+from koppel.kit import quarantine
+from koppel.kit.quarantine import Quarantined
+
+ATTEND_EVERY_SECONDS = 5
+UNDER_WAY_MAX = 256
+
+log = structlog.get_logger(__name__)
+
+
+class Keeper:
+    """One per worker; any number of workers may have one: the vault sees to it that each grant is renewed by one of them."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._under_way: dict[int, asyncio.Task[None]] = {}
+        self._busy_elsewhere: set[int] = set()
+
+    async def round(self) -> None:
+        """Begin with what is due; in quarantine with nothing. A slow token endpoint holds up its own grants only: what this
+        process or, at the last round, another one was renewing does not take the room of others."""
+        if await quarantine.current_async() is not None:
+            return
+        room = UNDER_WAY_MAX - len(self._under_way)
+        busy, self._busy_elsewhere = self._busy_elsewhere, set()
+        for organisation_id, grant_id in await self._vault.due(UNDER_WAY_MAX, [*busy, *self._under_way]):
+            if room > 0 and grant_id not in self._under_way:
+                task = asyncio.create_task(self._attend(organisation_id, grant_id))
+                self._under_way[grant_id] = task
+                task.add_done_callback(lambda _done, grant_id=grant_id: self._under_way.pop(grant_id))  # type: ignore[misc]
+                room -= 1
+
+    async def settle(self) -> None:
+        """Wait for what was begun."""
+        await asyncio.gather(*self._under_way.values())
+
+    async def _attend(self, organisation_id: int, grant_id: int) -> None:
+        try:
+            await self._vault.attend(organisation_id, grant_id)
+        except ConnectorError as error:
+            # What it means is on the connection already; another process at work means nothing.
+            if error.code == BUSY:
+                self._busy_elsewhere.add(grant_id)
+            else:
+                log.info("grant_attended", grant=grant_id, code=error.code)
+        except Quarantined:  # since this round began
+            return
+        except Exception as error:
+            log.warning("grant_not_attended", grant=grant_id, error=type(error).__name__)

@@ -1,0 +1,217 @@
+"""The vault's rows: a grant as it was read, and the statements by which its tokens move.
+
+Each write says which generation it was made for, so that a slow process changes nothing that moved on without it.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from koppel.connections.models import AppRegistration
+from koppel.connections.vault.encryption import open_token, seal_token
+from koppel.connector.contract import Descriptor, Tokens
+from koppel.connector.registry import connector
+from koppel.kit.clock import now
+from koppel.kit.database import Database
+from koppel.kit.secrets import SealBroken, Secret
+
+MARGIN = timedelta(seconds=60)
+"""A token that ends sooner than this is renewed first, unless the vendor forbids it; of a short-lived token a tenth."""
+CLOCKS_DIFFER = timedelta(seconds=1)
+"""Ours and the vendor's do not run alike; a refresh that is refused as too early costs more than a second."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A grant as read, with its app registration. `started_at`: when a refresh began whose answer is not stored;
+    `unanswered_seconds`: how long that is ago by the database's clock."""
+
+    organisation_id: int
+    id: int
+    connection_id: int
+    company_id: str
+    app: AppRegistration
+    access_token: Secret
+    sealed_refresh_token: bytes | None
+    issued_at: datetime
+    expires_at: datetime
+    generation: int
+    started_at: datetime | None
+    unanswered_seconds: float | None
+    trouble: str
+    failures: int
+    failure_code: str
+    failure_reason: str
+    retry_at: datetime | None
+    attend_at: datetime | None
+    refused_at: datetime | None
+    lost_at: datetime | None
+    lost_reason: str
+
+    @property
+    def descriptor(self) -> Descriptor:
+        return connector(self.app.connector).descriptor
+
+    @property
+    def refresh_token(self) -> Secret | None:
+        """Opened only when it is sent. Raises `SealBroken`."""
+        if not self.sealed_refresh_token:
+            return None
+        return open_token(self.sealed_refresh_token, self.organisation_id, self.id, "refresh_token")
+
+    @property
+    def allowed_at(self) -> datetime:
+        """From when on the vendor takes a refresh."""
+        not_before = self.descriptor.refresh_not_before
+        return self.issued_at + (not_before + CLOCKS_DIFFER if not_before else timedelta(0))
+
+    @property
+    def due_at(self) -> datetime:
+        """When to renew the access token: early enough to use it, not before the vendor allows."""
+        margin = min(MARGIN, (self.expires_at - self.issued_at) / 10)
+        return min(max(self.allowed_at, self.expires_at - margin), self.expires_at)
+
+    def is_live(self) -> bool:
+        return self.expires_at > now()
+
+
+class GrantRows:
+    """Reads are gathered: a thousand callers at once cost a few statements, each made after the last of them asked."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._asked: dict[int, dict[int, asyncio.Future[Held | None]]] = {}
+        self._loading: set[asyncio.Task[None]] = set()
+
+    async def read(self, organisation_id: int, grant_id: int) -> Held | None:
+        """Raises `SealBroken`."""
+        asked = self._asked.get(organisation_id)
+        if asked is None:
+            asked = self._asked[organisation_id] = {}
+            task = asyncio.create_task(self._load(organisation_id, asked))
+            self._loading.add(task)
+            task.add_done_callback(self._loading.discard)
+        if grant_id not in asked:
+            asked[grant_id] = asyncio.get_running_loop().create_future()
+            asked[grant_id].add_done_callback(lambda one: one.cancelled() or one.exception())
+        return await asyncio.shield(asked[grant_id])
+
+    async def _load(self, organisation_id: int, asked: dict[int, "asyncio.Future[Held | None]"]) -> None:
+        try:
+            async with self._database.scoped(organisation_id) as connection:
+                self._asked.pop(organisation_id)
+                found = await connection.execute(_READ, [list(asked)])
+                rows = {int(row[0]): row[1:] for row in await found.fetchall()}
+            for grant_id, future in asked.items():
+                try:
+                    future.set_result(_held(organisation_id, grant_id, rows[grant_id]) if grant_id in rows else None)
+                except SealBroken as broken:
+                    future.set_exception(broken)
+        except BaseException as error:
+            if self._asked.get(organisation_id) is asked:
+                del self._asked[organisation_id]
+            for future in asked.values():
+                if not future.done():
+                    future.set_exception(
+                        error if isinstance(error, Exception) else RuntimeError("The vault is closed.")
+                    )
+            if not isinstance(error, Exception):
+                raise
+
+    async def intend(self, held: Held, attend_at: datetime) -> bool:
+        """Commit the intent to refresh. False when somebody else has moved the grant since it was read."""
+        values = [attend_at, held.id, held.generation, held.started_at]
+        return await self._changed(held, _INTEND, values)
+
+    async def withdraw(self, held: Held) -> bool:
+        """The intent is over as if it had never been: nothing was sent. `held` is as read before it."""
+        values = [held.started_at, held.trouble, held.attend_at, held.id, held.generation]
+        return await self._changed(held, _WITHDRAW, values)
+
+    async def keep(self, held: Held, tokens: Tokens, attend_at: datetime | None, refused_at: datetime | None) -> bool:
+        """Commit the answer. False when the grant moved on without it: a new consent, or another process's answer."""
+        place, renewed = (held.organisation_id, held.id), tokens.refresh_token
+        values = [
+            seal_token(tokens.access_token, *place, "access_token"),
+            seal_token(renewed, *place, "refresh_token") if renewed else None,
+            tokens.issued_at,
+            tokens.expires_at,
+            tokens.refresh_expires_at,
+            attend_at,
+            refused_at,
+            held.id,
+            held.generation,
+        ]
+        return await self._changed(held, _KEEP, values)
+
+    async def note_failure(self, held: Held, failure: tuple[str, str], retry_at: datetime, trouble: str | None) -> bool:
+        """Nobody has to act. `trouble` None: the vendor did nothing, so the intent is over; else it stays, with this word."""
+        values = [*failure, retry_at, retry_at, trouble is None, trouble or "", held.id, held.generation]
+        return await self._changed(held, _NOTE_FAILURE, values)
+
+    async def due(self, limit: int, leave_out: list[int]) -> list[tuple[int, int]]:
+        """(organisation, grant) of all that the keeper should look at, the longest overdue first."""
+        async with self._database.for_installation() as connection:
+            found = await connection.execute(_DUE, [now(), leave_out, limit])
+            return [(int(one[0]), int(one[1])) for one in await found.fetchall()]
+
+    async def _changed(self, held: Held, statement: str, values: list[Any]) -> bool:
+        async with self._database.scoped(held.organisation_id) as connection:
+            found = await connection.execute(statement, values)
+            return found.rowcount > 0
+
+
+_READ = """
+SELECT g.id, g.connection_id, g.company_id, g.access_token, g.refresh_token, g.issued_at, g.expires_at, g.generation,
+       g.refresh_started_at, extract(epoch FROM clock_timestamp() - g.refresh_started_at)::float8, g.refresh_trouble,
+       g.failures, g.failure_code, g.failure_reason, g.retry_at, g.attend_at, g.refused_at, g.lost_at, g.lost_reason,
+       a.id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.addresses
+  FROM connections_grant g
+  JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
+  JOIN connections_app_registration a ON a.id = c.app_id
+ WHERE g.id = ANY(%s)
+"""
+
+_INTEND = """
+UPDATE connections_grant
+   SET refresh_started_at = clock_timestamp(), refresh_trouble = '', attend_at = %s
+ WHERE id = %s AND generation = %s AND refresh_started_at IS NOT DISTINCT FROM %s AND lost_at IS NULL
+"""
+
+_WITHDRAW = """
+UPDATE connections_grant SET refresh_started_at = %s, refresh_trouble = %s, attend_at = %s
+ WHERE id = %s AND generation = %s AND lost_at IS NULL
+"""
+
+_KEEP = """
+UPDATE connections_grant
+   SET access_token = %s, refresh_token = coalesce(%s, refresh_token), issued_at = %s, expires_at = %s,
+       refresh_expires_at = coalesce(%s, refresh_expires_at), attend_at = %s, refused_at = %s, generation = generation + 1,
+       refresh_started_at = NULL, refresh_trouble = '', failures = 0, failure_code = '', failure_reason = '', retry_at = NULL
+ WHERE id = %s AND generation = %s
+"""
+
+_NOTE_FAILURE = """
+UPDATE connections_grant
+   SET failures = failures + 1, failure_code = %s, failure_reason = %s, retry_at = %s, attend_at = %s,
+       refresh_started_at = CASE WHEN %s THEN NULL ELSE refresh_started_at END, refresh_trouble = %s
+ WHERE id = %s AND generation = %s AND lost_at IS NULL
+"""
+
+_DUE = """
+SELECT g.organisation_id, g.id
+  FROM connections_grant g
+  JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
+ WHERE g.lost_at IS NULL AND g.attend_at <= %s AND g.id <> ALL(%s::bigint[]) AND c.state <> 'removed'
+ ORDER BY g.attend_at LIMIT %s
+"""
+
+
+def _held(organisation_id: int, grant_id: int, row: tuple[Any, ...]) -> Held:
+    connection_id, company_id, access, refresh, *facts = row
+    names = ("id", "connector", "environment", "consent_mode", "client_id", "client_secret", "addresses")
+    app = AppRegistration(**dict(zip(names, facts[-len(names) :], strict=True)))
+    token = open_token(access, organisation_id, grant_id, "access_token")
+    sealed = bytes(refresh) if refresh else None
+    return Held(organisation_id, grant_id, connection_id, company_id, app, token, sealed, *facts[: -len(names)])

@@ -1,0 +1,68 @@
+"""How commands print their answers: tables, single values and JSON."""
+
+import dataclasses
+import datetime
+import decimal
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def print_rows(rows: Sequence[Any], columns: Sequence[str], *, as_json: bool, title: str = "") -> None:
+    """Dataclasses or mappings, as a table of `columns` or as a JSON array of whole rows."""
+    shown = [as_mapping(row) for row in rows]
+    if as_json:
+        print_json(shown)
+        return
+    table = Table(*(name.replace("_", " ") for name in columns), title=title or None)
+    for row in shown:
+        # As it stands: a name such as "Jansen [oud]" is no instruction for the terminal.
+        table.add_row(*(Text(_cell(row.get(name))) for name in columns))
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def print_one(answer: Any, *, as_json: bool) -> None:
+    """One dataclass or mapping, as lines of `name: value` or as a JSON object."""
+    row = as_mapping(answer)
+    if as_json:
+        print_json(row)
+        return
+    for name, value in row.items():
+        sys.stdout.write(f"{name.replace('_', ' ')}: {_cell(value)}\n")
+
+
+def print_json(value: Any) -> None:
+    """Moments in ISO 8601, amounts as exact text."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=_plain) + "\n")
+
+
+def as_mapping(row: Any) -> Mapping[str, Any]:
+    return dataclasses.asdict(row) if dataclasses.is_dataclass(row) and not isinstance(row, type) else dict(row)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime.datetime | datetime.date):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return str(value)
+    if isinstance(value, set | frozenset | tuple):
+        return list(value)
+    return str(value)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, datetime.datetime):
+        return value.astimezone().strftime("%Y-%m-%d %H:%M")
+    if isinstance(value, list | tuple | dict):
+        return json.dumps(value, ensure_ascii=False, default=_plain)
+    return str(value)

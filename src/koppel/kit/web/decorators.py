@@ -1,0 +1,48 @@
+"""Marks on views: who may call them, and who opens the transaction."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from django.http import HttpRequest
+
+from koppel.kit.web.parameters import Parameter, UnknownParameter, unknown_parts
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def public(view: View) -> View:
+    """This view answers anybody. It gets no scope; `request.actor` is None."""
+    view.koppel_public = True  # type: ignore[attr-defined]
+    return view
+
+
+def outside_transaction(view: View) -> View:
+    """This view opens its own scopes, because it calls the vendor or streams between them."""
+    view.koppel_outside_transaction = True  # type: ignore[attr-defined]
+    return view
+
+
+def takes(**parameters: Parameter) -> Callable[[View], View]:
+    """The query parameters of a page. Another one, or a value that one of these cannot have, is refused by name instead of
+    being ignored: the frame says so, with nothing of the page (`middleware`)."""
+
+    def mark(view: View) -> View:
+        @wraps(view)
+        def checked(request: HttpRequest, *args: Any, **values: Any) -> Any:
+            if parts := unknown_parts(request.GET, parameters):
+                raise UnknownParameter(parts)
+            return view(request, *args, **values)
+
+        checked.koppel_parameters = parameters  # type: ignore[attr-defined]
+        return cast("View", checked)
+
+    return mark
+
+
+def is_public(view: Callable[..., Any]) -> bool:
+    return getattr(view, "koppel_public", False) or getattr(view, "__module__", "").startswith("allauth.")
+
+
+def runs_outside_transaction(view: Callable[..., Any]) -> bool:
+    return getattr(view, "koppel_outside_transaction", False)

@@ -1,0 +1,111 @@
+"""What a mail says: in the receiver's language, plain text and simple HTML, with one link and the way out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.utils import formatdate, parseaddr
+
+from django.conf import settings
+from django.core import signing
+from django.core.mail import EmailMultiAlternatives
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone, translation
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from koppel.notifications.event_types import sentence_of
+from koppel.notifications.models import Because, Notice
+from koppel.organisations.models import Membership
+
+SUBJECT_LENGTH_MAX = 150
+UNSUBSCRIBE_SALT = "koppel.notifications.unsubscribe"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One notice within a mail. `when` is set in a digest."""
+
+    sentence: str
+    link: str
+    when: str = ""
+
+
+def letter_of(membership: Membership, notices: Sequence[Notice], *, is_digest: bool) -> EmailMultiAlternatives:
+    """One mail with these notices. The same notices give the same Message-ID."""
+    with translation.override(membership.user.language or settings.LANGUAGE_CODE):
+        items = [_item(one, is_digest=is_digest) for one in notices]
+        subject = _digest_subject(len(items)) if is_digest else items[0].sentence
+        because = "" if is_digest else str(Because(notices[0].because).label)
+        context = {
+            "items": items,
+            "is_digest": is_digest,
+            "organisation": membership.organisation.name,
+            "because": because,
+            "preferences": _absolute(reverse("notifications:preferences")),
+            "language": translation.get_language(),
+        }
+        text, html = _as_text(context), render_to_string("notifications/mail.html", context)
+    message = EmailMultiAlternatives(
+        subject=" ".join(subject.split())[:SUBJECT_LENGTH_MAX],
+        body=text,
+        to=[membership.user.email],
+        headers=_headers(membership, notices, is_digest=is_digest),
+    )
+    message.attach_alternative(html, "text/html")
+    return message
+
+
+def read_unsubscribe(token: str) -> tuple[int, int, str] | None:
+    """(organisation, membership, event) of a link in a mail; None when it is not ours."""
+    try:
+        organisation_id, membership_id, event = signing.loads(token, salt=UNSUBSCRIBE_SALT)
+    except (signing.BadSignature, ValueError, TypeError):
+        return None
+    return int(organisation_id), int(membership_id), str(event)
+
+
+def unsubscribe_token(membership: Membership, event: str) -> str:
+    return signing.dumps([membership.organisation_id, membership.pk, event], salt=UNSUBSCRIBE_SALT)
+
+
+def _item(notice: Notice, *, is_digest: bool) -> Item:
+    # The link goes by way of the notice, which is read when somebody follows it.
+    link = _absolute(reverse("notifications:open", args=[notice.pk]))
+    when = date_format(timezone.localtime(notice.created_at), "SHORT_DATETIME_FORMAT") if is_digest else ""
+    return Item(sentence_of(notice.event, notice.facts), link, when)
+
+
+def _digest_subject(count: int) -> str:
+    return ngettext("%(count)d notice from Koppel", "%(count)d notices from Koppel", count) % {"count": count}
+
+
+def _as_text(context: dict[str, object]) -> str:
+    lines = [_("Koppel for %(organisation)s") % context, ""]
+    items = context["items"]
+    for one in items if isinstance(items, list) else []:
+        lines += [f"{one.when}  {one.sentence}".strip(), one.link, ""]
+    if context["because"]:
+        lines.append(_("You get this because %(because)s.") % context)
+    lines.append(_("What Koppel mails you: %(preferences)s") % context)
+    return "\n".join(lines) + "\n"
+
+
+def _headers(membership: Membership, notices: Sequence[Notice], *, is_digest: bool) -> dict[str, str]:
+    host = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
+    first = notices[0]
+    headers = {
+        "Message-ID": f"<koppel.{membership.organisation_id}.{'digest' if is_digest else 'notice'}.{first.pk}@{host}>",
+        "Date": formatdate(),
+        "Auto-Submitted": "auto-generated",
+        "List-Unsubscribe": f"<{_absolute(reverse('notifications:preferences'))}>",
+    }
+    if not is_digest:
+        way_out = reverse("notifications:unsubscribe", args=[unsubscribe_token(membership, first.event)])
+        headers["List-Unsubscribe"] = f"<{_absolute(way_out)}>"
+        headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    return headers
+
+
+def _absolute(path: str) -> str:
+    return f"{settings.PUBLIC_URL}{path}"

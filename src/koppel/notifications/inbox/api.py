@@ -1,0 +1,91 @@
+"""A member's own notices, and what the member is told, over REST."""
+
+from datetime import datetime
+from typing import Annotated
+
+from ninja import Query, Router, Schema
+
+from koppel.kit.web.schemas import Input
+from koppel.notifications.audience import preferences
+from koppel.notifications.inbox import queries
+from koppel.notifications.inbox.services import mark_read
+from koppel.notifications.models import Channel, Scope
+from koppel.organisations.requests import MemberRequest
+
+router = Router()
+ID_MAX = 2**63 - 1
+IDS_MAX = 1000
+
+
+class NoticeOut(Schema):
+    """`event` is a stable word, `sentence` its text in the caller's language. `link` is a path within Koppel. `is_healed`:
+    the trouble is over."""
+
+    id: int
+    event: str
+    sentence: str
+    link: str
+    created_at: datetime
+    unread: bool
+    is_healed: bool
+
+
+class NoticeList(Schema):
+    """A page of notices. `total` counts all that fit."""
+
+    total: int
+    pages: int
+    items: list[NoticeOut]
+
+
+class ReadIn(Input):
+    """The notices that were read; none named: all."""
+
+    ids: list[Annotated[int, Query(ge=1, le=ID_MAX)]] | None = None
+
+
+class ReadOut(Schema):
+    """How many were unread until now."""
+
+    read: int
+
+
+class PreferenceIO(Input):
+    """Of whose administrations an event is told by a channel."""
+
+    event: str
+    channel: Channel
+    scope: Scope
+
+
+@router.get("", response=NoticeList)
+def notices(
+    request: MemberRequest, unread: bool = False, page: Annotated[int, Query(ge=1, le=100_000)] = 1
+) -> NoticeList:
+    """Your notices, the newest first, 50 to a page."""
+    found = queries.page_of(request.actor, unread_only=unread, number=page)
+    items = [NoticeOut(**{name: getattr(one, name) for name in NoticeOut.model_fields}) for one in found.notices]
+    return NoticeList(total=found.total, pages=found.pages, items=items)
+
+
+@router.post("/read", response=ReadOut)
+def read(request: MemberRequest, given: ReadIn) -> ReadOut:
+    """Mark your notices as read."""
+    return ReadOut(read=mark_read(request.actor, given.ids[:IDS_MAX] if given.ids is not None else None))
+
+
+@router.get("/preferences", response=list[PreferenceIO])
+def chosen(request: MemberRequest) -> list[PreferenceIO]:
+    """What you are told, for each event and channel."""
+    return [
+        PreferenceIO(event=row.event, channel=channel, scope=Scope(scope))
+        for row in preferences.rows(request.actor)
+        for channel, scope in ((Channel.SCREEN, row.screen), (Channel.MAIL, row.mail))
+    ]
+
+
+@router.put("/preferences", response=list[PreferenceIO])
+def choose(request: MemberRequest, given: list[PreferenceIO]) -> list[PreferenceIO]:
+    """Change what you are told. What is not named stays."""
+    preferences.choose(request.actor, {(one.event, one.channel): one.scope for one in given[:IDS_MAX]})
+    return chosen(request)

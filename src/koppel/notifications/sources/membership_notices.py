@@ -1,0 +1,59 @@
+"""Somebody whose account another organisation takes in, or whom an identity provider may sign in from now on, is told of it:
+whoever did it in their place would keep silent."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.notifications import event_types
+from koppel.notifications.inbox.services import notify
+from koppel.organisations.access.memberships import live_memberships
+from koppel.organisations.models import Membership, Organisation, SignInProvider
+from koppel.organisations.signals import membership_began, sign_in_linked
+
+MEMBERSHIP, LINK = "membership_began", "sign_in_linked"
+
+
+def register() -> None:
+    event_types.register(
+        MEMBERSHIP,
+        _(
+            "Your account is a member of %(organisation)s now. Was it not you who accepted that? Tell its Administrators, and"
+            " change your password."
+        ),
+        label=_("Membership of an organisation"),
+        repeats=True,
+        personal=True,
+    )
+    event_types.register(
+        LINK,
+        _(
+            "%(provider)s may sign you in to %(organisation)s from now on. Was it not you who linked it? Tell the"
+            " Administrators of %(organisation)s."
+        ),
+        label=_("A linked single sign-on"),
+        repeats=True,
+        personal=True,
+    )
+    membership_began.connect(_membership_began, dispatch_uid="koppel.notifications.sources.membership_notices.began")
+    sign_in_linked.connect(_sign_in_linked, dispatch_uid="koppel.notifications.sources.membership_notices.linked")
+
+
+def _membership_began(membership: Membership, **_more: Any) -> None:
+    _notify(MEMBERSHIP, membership, {})
+
+
+def _sign_in_linked(membership: Membership, provider: SignInProvider, **_more: Any) -> None:
+    _notify(LINK, membership, {"provider": provider.name})
+
+
+def _notify(event: str, membership: Membership, facts: Mapping[str, str]) -> None:
+    """Wherever the person works: they may never look into the organisation that did this by itself."""
+    name = Organisation.objects.get(pk=membership.organisation_id).name
+    with installation_scope("account changed"):
+        found = list(live_memberships().filter(user_id=membership.user_id).values_list("organisation_id", "pk"))
+    for organisation_id, membership_id in found:
+        with organisation_scope(organisation_id):
+            notify(organisation_id, event, [membership_id], {"organisation": name, **facts}, "/account/organisations/")

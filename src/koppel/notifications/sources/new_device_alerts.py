@@ -1,0 +1,83 @@
+"""A sign-in from a browser that was not seen before is told to the person: the first thing somebody else would need."""
+
+import hashlib
+from typing import Any
+
+from django.contrib.auth.signals import user_logged_in
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from koppel.kit.client_ip import address_of
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.notifications import event_types
+from koppel.notifications.inbox.services import notify
+from koppel.notifications.models import KnownDevice
+from koppel.organisations.models import Membership, User
+
+EVENT = "new_sign_in"
+BROWSERS = ("Edg", "OPR", "Firefox", "Chrome", "Safari")
+NAMES = {"Edg": "Edge", "OPR": "Opera"}
+SYSTEMS = {
+    "Windows": "Windows",
+    "Android": "Android",
+    "iPhone": "iPhone",
+    "iPad": "iPad",
+    "Mac OS": "macOS",
+    "Linux": "Linux",
+}
+
+
+def register() -> None:
+    event_types.register(
+        EVENT,
+        _(
+            "Somebody signed in as you from a new browser: %(browser)s, address %(address)s."
+            " Was it not you? Change your password."
+        ),
+        label=_("A sign-in from a new browser"),
+        repeats=True,
+        personal=True,
+    )
+    user_logged_in.connect(_signed_in, dispatch_uid="koppel.notifications.sources.new_device_alerts")
+
+
+def _signed_in(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
+    if request is None or user is None:
+        return
+    agent, address = request.META.get("HTTP_USER_AGENT", ""), address_of(request)
+    vouched_by = request.session.get("vouched_by")
+    with installation_scope("sign-in: known browsers"):
+        found = Membership.objects.filter(user=user, is_active=True)
+        if vouched_by is not None:
+            # It is a browser of that organisation's; to the others it is as unknown as before.
+            found = found.filter(organisation_id=vouched_by)
+        memberships = list(found.values_list("organisation_id", "pk"))
+    for organisation_id, membership_id in memberships:
+        with organisation_scope(organisation_id):
+            _remember(organisation_id, membership_id, agent, address)
+
+
+def _remember(organisation_id: int, membership_id: int, agent: str, address: str) -> None:
+    """The very first browser is no news: it is where the person chose the password."""
+    browser = browser_of(agent)
+    own = KnownDevice.objects.filter(organisation_id=organisation_id, membership_id=membership_id)
+    is_first = not own.exists()
+    _device, is_new = KnownDevice.objects.update_or_create(
+        organisation_id=organisation_id, membership_id=membership_id, fingerprint=_fingerprint(browser, address)
+    )
+    if is_new and not is_first:
+        facts = {"browser": browser, "address": address or "–"}
+        notify(organisation_id, EVENT, [membership_id], facts, "/accounts/password/change/")
+
+
+def browser_of(agent: str) -> str:
+    """`Firefox, Windows`; the version is left out, or every update would be a new browser."""
+    browser = next((one for one in BROWSERS if f"{one}/" in agent), "")
+    system = next((name for mark, name in SYSTEMS.items() if mark in agent), "")
+    return ", ".join(filter(None, (NAMES.get(browser, browser), system))) or agent[:60] or "–"
+
+
+def _fingerprint(browser: str, address: str) -> str:
+    """Browser and network: an address that changes within its network is still at home."""
+    network = address.rpartition(".")[0] if "." in address else ":".join(address.split(":")[:4])
+    return hashlib.sha256(f"{browser}\n{network}".encode()).hexdigest()

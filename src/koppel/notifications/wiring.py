@@ -1,0 +1,12 @@
+"""Tells of sign-ins, of memberships, of new issues and of webhooks that were switched off.
+
+Imported once, by `AppConfig.ready`."""
+
+from koppel.notifications.sources import issue_digest, membership_notices, new_device_alerts
+from koppel.notifications.webhooks import division_hooks, event_types
+
+issue_digest.register()
+new_device_alerts.register()
+membership_notices.register()
+event_types.register()
+division_hooks.register()

@@ -1,0 +1,180 @@
+"""What whoever runs the installation does from its shell before anybody can sign in, and when somebody cannot any more.
+
+The acts stand in the organisation's trail like everybody's, under the account of the shell."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from allauth.account.forms import EmailAwarePasswordResetTokenGenerator
+from allauth.account.utils import user_pk_to_url_str
+from django.conf import settings
+from django.db.models import Count, QuerySet
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from koppel.audit.models import Door
+from koppel.audit.services import record
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.access import mfa
+from koppel.organisations.access.memberships import live_memberships
+from koppel.organisations.errors import Refused
+from koppel.organisations.invitations import services as invitations
+from koppel.organisations.invitations.services import Wanted
+from koppel.organisations.models import Invitation, Membership, Organisation, User
+from koppel.organisations.people import services as people
+from koppel.organisations.people.operators import NOBODY
+from koppel.organisations.roles import Actor, Role
+
+
+class Standing(StrEnum):
+    """How far an installation is: without any organisation, with one into which nobody can sign in yet, or in use."""
+
+    EMPTY = "empty"
+    WAITING = "waiting"
+    READY = "ready"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """An organisation as `koppel organisations list` shows it. `people` and `administrators` may sign in just now; `invited`
+    may become Administrators."""
+
+    id: int
+    name: str
+    people: int
+    administrators: list[str]
+    invited: list[str]
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Link:
+    """An address that lets one person in, once. `opens` is `invitation` or `password`."""
+
+    email: str
+    opens: str
+    link: str
+    valid_until: datetime
+
+
+def standing() -> Standing:
+    """Asked at each look at the sign-in page, so it costs one look for a person where there is one."""
+    if User.objects.exists():
+        return Standing.READY
+    with installation_scope("is anybody here"):
+        return Standing.WAITING if Organisation.objects.exists() else Standing.EMPTY
+
+
+def at_the_shell(account: str, place: str) -> Actor:
+    """Whoever may read the installation's environment operates it already; named by the account. No organisation yet."""
+    return Actor(NOBODY, NOBODY, NOBODY, account, Role.ADMINISTRATOR, place, Door.CLI, is_operator=True)
+
+
+def create_organisation(operator: Actor, name: str, administrator: Wanted) -> Invitation:
+    """An organisation whose first Administrator is invited. Raises `Refused`; then there is no organisation either."""
+    name = name.replace("\0", "").strip()[:200]
+    if not name:
+        raise Refused(_("A name is needed."))
+    with installation_scope("organisation made"):
+        if Organisation.objects.filter(name__iexact=name).exists():
+            raise Refused(_("“%s” exists already.") % name)
+        made = Organisation.objects.create(name=name)
+        with organisation_scope(made.pk):
+            actor = replace(operator, organisation_id=made.pk)
+            record(made.pk, actor.audit, "organisation.made", subject=("organisation", made.pk, name))
+            invitation = invitations.invite(actor, administrator)
+    invitation.organisation = made
+    return invitation
+
+
+def add_administrator(operator: Actor, organisation_id: int, wanted: Wanted) -> Invitation | Membership:
+    """A member becomes Administrator; anybody else is invited as one, and earlier invitations of the shell hold no longer:
+    their address may have been mistyped. Raises `Refused`."""
+    with installation_scope("administrator added"):
+        if not Organisation.objects.filter(pk=organisation_id).exists():
+            raise Refused(_("There is no organisation with this number; `koppel organisations list` has them."))
+        with organisation_scope(organisation_id):
+            actor = replace(operator, organisation_id=organisation_id)
+            known = Membership.objects.filter(
+                organisation_id=organisation_id, user__email__iexact=wanted.email.strip()
+            ).first()
+            if known is not None:
+                access = replace(people.access_of(known), role=Role.ADMINISTRATOR, is_active=True, until=None)
+                return people.change_access(actor, known.pk, access)
+            for one in invitations.open_invitations(organisation_id).filter(invited_by=None):
+                invitations.revoke(actor, one.pk)
+            return invitations.invite(actor, wanted)
+
+
+def link_for(operator: Actor, email: str, *, drops_second_step: bool = False) -> Link:
+    """For somebody whom no mail reaches: to choose another password, else to accept the invitation. Raises `Refused`."""
+    user = User.objects.filter(email__iexact=email.strip(), is_active=True).first()
+    with installation_scope("link from the shell"):
+        organisations = list(_organisations_of(user)) if user else []
+        if user is not None and (organisations or user.is_operator):
+            return _password_link(operator, user, organisations, drops_second_step=drops_second_step)
+        invited = Invitation.objects.filter(email__iexact=email.strip(), accepted_at=None, revoked_at=None)
+        latest = invited.order_by("-created_at", "-pk").first()
+        if latest is None:
+            raise Refused(_("Nobody who may sign in has the address %s, and nobody is invited with it.") % email)
+        with organisation_scope(latest.organisation_id):
+            actor = replace(operator, organisation_id=latest.organisation_id)
+            return invitation_link(invitations.resend(actor, latest.pk))
+
+
+def invitation_link(one: Invitation) -> Link:
+    return Link(one.email, "invitation", invitations.link_of(one), one.valid_until)
+
+
+def summaries() -> list[Summary]:
+    """All organisations, by name."""
+    with installation_scope("organisations listed"):
+        people_counts = dict(live_memberships().order_by().values_list("organisation_id").annotate(Count("pk")))
+        administrators = _emails(live_memberships().filter(role=Role.ADMINISTRATOR), "user__email")
+        asked = Invitation.objects.filter(role=Role.ADMINISTRATOR, accepted_at=None, revoked_at=None)
+        invited = _emails(asked, "email")
+        return [
+            Summary(
+                id=one.pk,
+                name=one.name,
+                people=people_counts.get(one.pk, 0),
+                administrators=administrators[one.pk],
+                invited=invited[one.pk],
+                created_at=one.created_at,
+            )
+            for one in Organisation.objects.order_by("name", "pk")
+        ]
+
+
+def _emails(found: "QuerySet[Any]", field: str) -> defaultdict[int, list[str]]:
+    """By organisation."""
+    emails: defaultdict[int, list[str]] = defaultdict(list)
+    for organisation_id, email in found.order_by(field).values_list("organisation_id", field):
+        emails[organisation_id].append(email)
+    return emails
+
+
+def _organisations_of(user: User) -> Iterator[tuple[int, int]]:
+    """(organisation, membership)."""
+    yield from live_memberships().filter(user=user).order_by("organisation_id").values_list("organisation_id", "pk")
+
+
+def _password_link(
+    operator: Actor, user: User, organisations: list[tuple[int, int]], *, drops_second_step: bool
+) -> Link:
+    acts = ["person.link_made"]
+    if drops_second_step and mfa.remove(user.pk):
+        acts.append("person.second_step_reset")
+    for organisation_id, membership_id in organisations:
+        subject = ("person", membership_id, str(user))
+        for act in acts:
+            record(organisation_id, replace(operator, organisation_id=organisation_id).audit, act, subject=subject)
+    key = EmailAwarePasswordResetTokenGenerator().make_token(user)
+    address = reverse("account_reset_password_from_key", args=[user_pk_to_url_str(user), key])
+    until = timezone.now() + timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT)
+    return Link(user.email, "password", settings.PUBLIC_URL + address, until)

@@ -1,0 +1,143 @@
+"""Many invitations at once, pasted or as CSV: `e-mail; name; role; divisions; access until`, a result per line."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, time
+
+from django.db import transaction
+from django.utils import timezone, translation
+from django.utils.dateparse import parse_date
+from django.utils.translation import gettext as _
+
+from koppel.organisations.errors import Refused
+from koppel.organisations.invitations import services as invitations
+from koppel.organisations.invitations.services import Wanted
+from koppel.organisations.models import Division
+from koppel.organisations.roles import Actor, Permission, Role
+
+LINES_MAX = 1000
+BYTES_MAX = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line and what becomes of it. `problem` is a sentence; '' when the person is (or would be) invited."""
+
+    number: int
+    email: str
+    name: str = ""
+    role: str = ""
+    divisions: str = ""
+    problem: str = ""
+    invited: bool = False
+
+
+def preview(actor: Actor, text: str) -> list[Line]:
+    """What `invite_all` would do, line by line; nothing is sent. Raises `Refused` when the text as a whole is no list."""
+    actor.require(Permission.PEOPLE)
+    seen: set[str] = set()
+    return [_once(_look(actor, number, cells, act=False), seen) for number, cells in _checked(text)]
+
+
+def invite_all(actor: Actor, text: str) -> list[Line]:
+    """Invite whom the lines name; a line that cannot be done is left out with its reason. Raises `Refused`."""
+    actor.require(Permission.PEOPLE)
+    return [_look(actor, number, cells, act=True) for number, cells in _checked(text)]
+
+
+def decoded(content: bytes) -> str:
+    """The text of an uploaded file: UTF-8, else as older spreadsheets write it. Raises `Refused` when it is too large."""
+    if len(content) > BYTES_MAX:
+        raise Refused(_("This file is larger than 1 MB. A list of people is much smaller."))
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
+
+
+def _checked(text: str) -> list[tuple[int, list[str]]]:
+    rows = list(_rows(text))
+    if not rows:
+        raise Refused(_("There is no line with an e-mail address in it."))
+    if len(rows) > LINES_MAX:
+        raise Refused(_("At most %s lines at once.") % LINES_MAX)
+    return rows
+
+
+def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
+    first = text.lstrip().partition("\n")[0]
+    separator = max(";\t,", key=first.count)
+    try:
+        rows = list(csv.reader(io.StringIO(text), delimiter=separator))
+    except csv.Error:
+        raise Refused(_("This cannot be read as a table. Is a quotation mark missing somewhere?")) from None
+    for number, row in enumerate(rows, start=1):
+        cells = [cell.strip() for cell in row]
+        is_heading = number == 1 and "@" not in "".join(cells)
+        if any(cells) and not is_heading:
+            yield number, [*cells, "", "", "", "", ""][:5]
+
+
+def _look(actor: Actor, number: int, cells: list[str], *, act: bool) -> Line:
+    email, name, role_word, division_words, until = cells
+    try:
+        role = _role(role_word)
+        wanted = Wanted(email, name, role, _divisions(actor, division_words), _until(until))
+        with transaction.atomic():
+            invitations.invite(actor, wanted) if act else invitations.check(actor, wanted)
+    except Refused as refusal:
+        return Line(number, email, name, role_word, division_words, str(refusal))
+    return Line(number, email, name, str(role.label), division_words, invited=act)
+
+
+def _once(line: Line, seen: set[str]) -> Line:
+    """A line that repeats an earlier one is no second invitation."""
+    if not line.problem and line.email.lower() in seen:
+        return replace(line, problem=_("This address stands in an earlier line."))
+    seen.add(line.email.lower())
+    return line
+
+
+def _role(word: str) -> Role:
+    """By its key, or its name in any of our languages; nothing is User."""
+    if not word:
+        return Role.USER
+    for language in ("en", "nl"):
+        with translation.override(language):
+            names = {str(role.label).lower(): role for role in Role}
+        if (role := names.get(word.lower())) is not None:
+            return role
+    if word.lower() in Role.values:
+        return Role(word.lower())
+    raise Refused(_("“%s” is not a role.") % word)
+
+
+def _divisions(actor: Actor, words: str) -> frozenset[int]:
+    names = [one.strip() for one in words.replace("|", "/").split("/") if one.strip()]
+    own = Division.objects.filter(organisation_id=actor.organisation_id, archived_at=None)
+    known = {name.lower(): key for key, name in own.values_list("pk", "name")}
+    for name in names:
+        if name.lower() not in known:
+            raise Refused(_("There is no division “%s”.") % name)
+    return frozenset(known[name.lower()] for name in names)
+
+
+def _until(text: str) -> datetime | None:
+    """The end of that day. Raises `Refused`."""
+    return end_of_day(text) if text else None
+
+
+def end_of_day(text: str) -> datetime:
+    """`2027-03-31` or `31-03-2027`: the last moment of the day, in the installation's zone. Raises `Refused`."""
+    parts = text.replace("/", "-").split("-")
+    iso = text if len(parts[0]) == 4 else "-".join(reversed(parts))
+    try:
+        day = parse_date(iso)
+    except ValueError:
+        day = None
+    if day is None:
+        raise Refused(_("“%s” is not a date. Write it as 2027-03-31.") % text)
+    return timezone.make_aware(datetime.combine(day, time.max))

@@ -1,0 +1,80 @@
+"""Whoever operates the installation: a person with their own name, who looks into an organisation only while it consents.
+
+An operator is no member. What they get is an actor that may read what an Administrator may, restricted administrations
+excepted, and change nothing; every door refuses the rest."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from koppel.audit.models import Door
+from koppel.audit.services import record
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.errors import Refused
+from koppel.organisations.models import Organisation, User
+from koppel.organisations.roles import Actor, Role
+
+NOBODY = 0
+"""The membership of an actor who has none."""
+
+
+@dataclass(frozen=True)
+class Open:
+    """An organisation that lets operators in."""
+
+    organisation_id: int
+    name: str
+    until: datetime
+
+
+def open_organisations() -> list[Open]:
+    """Those that let operators in just now, by name. For operators only; the others are not even named."""
+    with installation_scope("operator"):
+        found = Organisation.objects.filter(support_until__gt=timezone.now()).order_by("name")
+        return [Open(one.pk, one.name, one.support_until) for one in found if one.support_until]
+
+
+def operator_actor(user_id: int | None, organisation_id: int, from_address: str) -> Actor | None:
+    """The operator within an organisation; None as soon as it consents no longer. Asked at every request."""
+    with installation_scope("operator"):
+        user = User.objects.filter(pk=user_id or 0, is_operator=True, is_active=True).first()
+        consents = Organisation.objects.filter(pk=organisation_id, support_until__gt=timezone.now()).exists()
+    if user is None or not consents:
+        return None
+    return Actor(
+        organisation_id=organisation_id,
+        membership_id=NOBODY,
+        user_id=user.pk,
+        name=str(user),
+        role=Role.ADMINISTRATOR,
+        from_address=from_address,
+        door=Door.SCREEN,
+        read_only=True,
+        is_operator=True,
+    )
+
+
+def enter(user_id: int | None, organisation_id: int, from_address: str) -> Actor:
+    """Begin to look in; the organisation's trail says so. Raises `Refused`."""
+    actor = operator_actor(user_id, organisation_id, from_address)
+    if actor is None:
+        raise Refused(_("This organisation does not let operators in just now."))
+    note(actor, "operator.entered")
+    return actor
+
+
+def note(actor: Actor, act: str) -> None:
+    with organisation_scope(actor.organisation_id):
+        record(actor.organisation_id, actor.audit, act, subject=("organisation", actor.organisation_id, ""))
+
+
+def appoint(email: str, *, is_operator: bool) -> User:
+    """From the shell of the installation alone: who may read its environment operates it already. Raises `Refused`."""
+    user = User.objects.filter(email__iexact=email.strip()).first()
+    if user is None:
+        raise Refused(_("Nobody has the address %s here.") % email)
+    user.is_operator = is_operator
+    user.save(update_fields=["is_operator"])
+    return user

@@ -1,0 +1,230 @@
+"""Sign-in through the organisation's own identity provider.
+
+The provider vouches for people of its organisation and for nothing else: the session that it opens acts in that organisation
+only, and cannot touch what proves the person elsewhere (password, second step). Each provider has a redirect address of its
+own, so that an answer for one is never taken for another's. Whom an answer signs in: `sign_in_links`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import URLValidator
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from koppel.audit.services import AuditActor, record
+from koppel.kit import http
+from koppel.kit.email_domains import domain_of
+from koppel.kit.secrets import Secret
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.access.sessions import end_vouched_sessions
+from koppel.organisations.encryption import provider_place, seal, unseal
+from koppel.organisations.errors import Refused
+from koppel.organisations.models import SignInProvider
+from koppel.organisations.roles import Actor, Permission
+from koppel.organisations.sso import domains, oidc
+from koppel.organisations.sso.oidc import Answer, Attempt, Client, Identity, ProviderRefused
+
+SENTENCES = {
+    "no_discovery": lambda: _(
+        "The identity provider does not describe itself at this address (OpenID Connect discovery)."
+    ),
+    "other_issuer": lambda: _("The identity provider calls itself by another address than the one given here."),
+    "not_encrypted": lambda: _("The identity provider names an address that is not encrypted."),
+    "unreachable": lambda: _("The identity provider cannot be reached."),
+    "no_keys": lambda: _("The identity provider publishes no keys."),
+    "client_unknown": lambda: _("The identity provider does not know this client id, or the secret is not its."),
+    "strange_answer": lambda: _("The identity provider answers in a way that Koppel does not know."),
+    "code_refused": lambda: _("The identity provider refused the sign-in. Please try again."),
+    "no_id_token": lambda: _("The identity provider sent no proof of who you are."),
+    "token_refused": lambda: _("The identity provider's proof does not hold. Please try again."),
+    "other_nonce": lambda: _("The identity provider's proof belongs to another sign-in. Please try again."),
+    "other_provider": lambda: _(
+        "This answer belongs to a sign-in at another identity provider, so nobody was signed in. Please begin again."
+    ),
+    "unnamed_answer": lambda: _(
+        "The identity provider's answer does not say whose it is, although the provider announces that. Please try again."
+    ),
+    "lapsed": lambda: _("That sign-in took too long. Please try again."),
+}
+
+
+class AnswerRefused(Refused):
+    """An identity provider's answer that opens nothing. `code` is a word of `SENTENCES`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(SENTENCES[code]())
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Configured:
+    """As the form fills it in. An empty secret keeps the one that is stored."""
+
+    name: str
+    issuer: str
+    client_id: str
+    client_secret: str
+
+
+def sentence_of(refusal: ProviderRefused) -> str:
+    return SENTENCES[refusal.code]()
+
+
+def redirect_uri(one: SignInProvider) -> str:
+    """To be registered at the provider. No other provider's answers are accepted there."""
+    return settings.PUBLIC_URL + reverse("sign_in_callback", args=[one.pk])
+
+
+def provider_of(organisation_id: int) -> SignInProvider | None:
+    """Within the organisation's scope."""
+    return SignInProvider.objects.filter(organisation_id=organisation_id).first()
+
+
+def prepare(actor: Actor) -> SignInProvider:
+    """A provider of which nothing is known yet, so that its redirect address can be registered before the form is filled in."""
+    actor.require(Permission.ORGANISATION)
+    empty = seal(b"", provider_place(actor.organisation_id))
+    one, is_new = SignInProvider.objects.get_or_create(
+        organisation_id=actor.organisation_id, defaults={"client_secret": empty}
+    )
+    if is_new:
+        _record(actor, one, "sign_in_provider.prepared")
+    return one
+
+
+def configure(actor: Actor, wanted: Configured) -> SignInProvider:
+    """Store the provider, switched off until a test holds. Raises `Refused`."""
+    actor.require(Permission.ORGANISATION)
+    before = provider_of(actor.organisation_id)
+    issuer = wanted.issuer.strip().rstrip("/")
+    _refuse_address(issuer)
+    name, client_id = wanted.name.strip()[:100], wanted.client_id.strip()[:300]
+    if not name or not client_id or not (wanted.client_secret or (before and before.is_complete)):
+        raise Refused(_("Name, address, client id and secret are needed."))
+    one = before or SignInProvider(organisation_id=actor.organisation_id)
+    moved = before is not None and before.is_complete and before.issuer != issuer
+    one.name, one.issuer, one.client_id, one.is_active = name, issuer, client_id, False
+    if wanted.client_secret:
+        one.client_secret = seal(wanted.client_secret.encode(), provider_place(actor.organisation_id))
+    one.save()
+    # Links stay with the issuer that they were made at: another provider's subjects are other people.
+    ended = {"sessions_ended": end_vouched_sessions(actor.organisation_id)} if moved else {}
+    _record(actor, one, "sign_in_provider.changed", after={"issuer": issuer, "client_id": client_id}, **ended)
+    return one
+
+
+def test(actor: Actor) -> None:
+    """Ask the provider whether it knows us, and switch it on when it does. Outside any transaction. Raises `Refused`."""
+    actor.require(Permission.ORGANISATION)
+    with organisation_scope(actor.organisation_id):
+        one = provider_of(actor.organisation_id)
+    if one is None or not one.is_complete:
+        raise Refused(_("Fill in the identity provider first."))
+    client = client_of(one)
+    try:
+        http.run(lambda session: oidc.knows_us(session, client))
+    except ProviderRefused as refusal:
+        raise Refused(sentence_of(refusal)) from None
+    with organisation_scope(actor.organisation_id):
+        SignInProvider.objects.filter(pk=one.pk).update(is_active=True)
+        _record(actor, one, "sign_in_provider.switched_on")
+
+
+def switch_off(actor: Actor) -> int:
+    """Nobody signs in this way any more, and the sessions that began so end. Links stay for when it is switched on again.
+    How many sessions ended, the actor's own among them."""
+    actor.require(Permission.ORGANISATION)
+    one = provider_of(actor.organisation_id)
+    if one is None:
+        return 0
+    SignInProvider.objects.filter(pk=one.pk).update(is_active=False)
+    count = end_vouched_sessions(actor.organisation_id)
+    _record(actor, one, "sign_in_provider.switched_off", sessions_ended=count)
+    return count
+
+
+def active_provider(provider_id: int) -> SignInProvider | None:
+    with installation_scope("sign-in"):
+        own = SignInProvider.objects.filter(pk=provider_id, is_active=True)
+        return own.select_related("organisation").first()
+
+
+@contextmanager
+def switched_on(one: SignInProvider) -> Iterator[None]:
+    """The provider stays as it is for the length of the block, so that no session begins beside its end. Raises `Refused`."""
+    with organisation_scope(one.organisation_id):
+        same = SignInProvider.objects.select_for_update(no_key=True).filter(
+            pk=one.pk, issuer=one.issuer, is_active=True
+        )
+        if same.first() is None:
+            raise Refused(_("This organisation has no identity provider."))
+        yield
+
+
+def provider_for(email: str) -> SignInProvider | None:
+    """The provider of the organisation that this address's domain belongs to. Tells nothing about the person."""
+    organisation_id = domains.organisation_of(domain_of(email))
+    if organisation_id is None:
+        return None
+    with installation_scope("sign-in"):
+        own = SignInProvider.objects.filter(organisation_id=organisation_id, is_active=True)
+        return own.select_related("organisation").first()
+
+
+def client_of(one: SignInProvider) -> Client:
+    secret = Secret(unseal(bytes(one.client_secret), provider_place(one.organisation_id)).decode())
+    return Client(one.issuer, one.client_id, secret, redirect_uri(one))
+
+
+def go(one: SignInProvider, attempt: Attempt) -> str:
+    """The address to send the person to. Raises `Refused`."""
+    client = client_of(one)
+    try:
+        endpoints = http.run(lambda session: oidc.discover(session, client.issuer))
+    except ProviderRefused as refusal:
+        raise Refused(sentence_of(refusal)) from None
+    return oidc.address_to_go(endpoints, client, attempt)
+
+
+def identity_of(one: SignInProvider, attempt: Attempt, answer: Answer) -> Identity:
+    """Whom the provider signed in. Raises `AnswerRefused` with what stands in the way."""
+    if attempt.provider_id != one.pk or attempt.issuer != one.issuer:
+        raise AnswerRefused("other_provider")
+    if attempt.has_lapsed:
+        raise AnswerRefused("lapsed")
+    if not answer.code:
+        raise AnswerRefused("code_refused")
+    client = client_of(one)
+    try:
+        return http.run(lambda session: oidc.identity_behind(session, client, attempt, answer))
+    except ProviderRefused as refusal:
+        raise AnswerRefused(refusal.code) from None
+
+
+def note_refused(provider_ids: set[int], reason: str, who: AuditActor) -> None:
+    """An answer that opened nothing, in the trail of the organisations whose identity providers it concerns."""
+    with installation_scope("sign-in refused"):
+        concerned = list(SignInProvider.objects.filter(pk__in=provider_ids))
+    for one in concerned:
+        with organisation_scope(one.organisation_id):
+            subject = ("sign_in_provider", one.pk, one.name)
+            record(one.organisation_id, who, "sign_in.refused", subject=subject, details={"reason": reason})
+
+
+def _refuse_address(issuer: str) -> None:
+    """Encrypted, unless Koppel itself is not: then this is somebody's own machine."""
+    schemes = ["https"] if settings.PUBLIC_URL.startswith("https://") else ["https", "http"]
+    try:
+        URLValidator(schemes=schemes)(issuer.replace("//localhost", "//localhost.localdomain"))
+    except ValidationError:
+        raise Refused(_("“%s” is not an address of an identity provider. It begins with https://.") % issuer) from None
+    if urlsplit(issuer).username or urlsplit(issuer).query:
+        raise Refused(_("“%s” is not an address of an identity provider. It begins with https://.") % issuer)
+
+
+def _record(actor: Actor, one: SignInProvider, act: str, **details: object) -> None:
+    record(actor.organisation_id, actor.audit, act, subject=("sign_in_provider", one.pk, one.name), details=details)

@@ -1,0 +1,161 @@
+"""What is asked once more before people, divisions and templates lose something: what happens, to how much, by name."""
+
+from collections.abc import Sequence
+
+from django.http import QueryDict
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from koppel.kit.web.confirmation import Confirmation, Group
+from koppel.organisations.access.sessions import sessions_of
+from koppel.organisations.models import ApiToken, Invitation, Membership
+from koppel.organisations.people.offboarding import Transfer
+from koppel.organisations.people.services import Access
+
+ACCESS_FIELDS = ("role", "until", "divisions", "is_active")
+
+
+def hand_over(transfer: Transfer) -> Confirmation:
+    leaver, heir = str(transfer.leaver.user), str(transfer.heir.user)
+    names = {"leaver": leaver, "heir": heir}
+    title = _("Hand over what %(leaver)s holds to %(heir)s?")
+    fields = {"to": str(transfer.heir.pk)} | ({"deactivate": "1"} if transfer.deactivate else {})
+    consequences = [
+        _("The name of %(leaver)s is replaced by %(heir)s on all of this. It is not undone with one click.")
+    ]
+    if any(kind.key == "connections" for kind in transfer.moving):
+        consequences.append(
+            _("Each connection changes hands when %(heir)s has signed in for it; until then it runs as it does now.")
+        )
+    if transfer.deactivate:
+        consequences += _access_ends(leaver, transfer.sessions, transfer.tokens)
+    else:
+        consequences.append(_("%(leaver)s can still sign in: the access does not change."))
+    return Confirmation(
+        title=_("Hand over"),
+        question=title % names,
+        button=_("Hand over and take away access") if transfer.deactivate else _("Hand over"),
+        back=_page_of(transfer.leaver),
+        consequences=[sentence % names for sentence in consequences],
+        groups=[Group(kind.label, [name for _key, name in kind.items]) for kind in transfer.moving],
+        fields=fields,
+        facts=transfer.facts,
+        place="people",
+    )
+
+
+def take_away_access(person: Membership, wanted: Access, form: QueryDict) -> Confirmation:
+    """The other fields of the form go along."""
+    sessions, tokens = _open_sessions(person), _live_tokens(person)
+    name = str(person.user)
+    kept = _("Administrations and connections stay with %(leaver)s until they are handed over.") % {"leaver": name}
+    return Confirmation(
+        title=_("Take away access"),
+        question=_("Take away the access of %s?") % name,
+        button=_("Take away access"),
+        back=_page_of(person),
+        consequences=[*_access_ends(name, sessions, tokens), kept],
+        fields={key: form.getlist(key) for key in ACCESS_FIELDS if key in form},
+        facts=[person.pk, wanted.role, sessions, tokens],
+        place="people",
+    )
+
+
+def end_sessions(person: Membership) -> Confirmation:
+    count = _open_sessions(person)
+    sentence = ngettext("%(count)d session ends at once.", "%(count)d sessions end at once.", count) % {"count": count}
+    return Confirmation(
+        title=_("End all sessions"),
+        question=_("Sign %s out everywhere?") % person.user,
+        button=_("End all sessions"),
+        back=_page_of(person),
+        consequences=[sentence, _("What is typed but not saved is lost. The person may sign in again.")],
+        facts=[person.pk],
+        place="people",
+    )
+
+
+def end_other_sessions(count: int) -> Confirmation:
+    sentence = ngettext("%(count)d session ends at once.", "%(count)d sessions end at once.", count) % {"count": count}
+    return Confirmation(
+        title=_("End all others"),
+        question=_("End all sessions but this one?"),
+        button=_("End all others"),
+        back=reverse("own:sessions"),
+        consequences=[sentence, _("What is typed there but not saved is lost.")],
+        facts="others",
+    )
+
+
+def revoke_token(person: Membership, token: ApiToken) -> Confirmation:
+    return Confirmation(
+        title=_("Revoke the token"),
+        question=_("Revoke the token “%(token)s” of %(person)s?") % {"token": token.name, "person": person.user},
+        button=_("Revoke the token"),
+        back=_page_of(person),
+        consequences=[
+            _("Programs that use it are refused from now on. This cannot be undone; a new token can be made.")
+        ],
+        facts=token.pk,
+        place="people",
+    )
+
+
+def revoke_invitation(invitation: Invitation) -> Confirmation:
+    return Confirmation(
+        title=_("Revoke the invitation"),
+        question=_("Revoke the invitation of %s?") % invitation.email,
+        button=_("Revoke the invitation"),
+        back=reverse("organisations:people"),
+        consequences=[_("The link that was sent no longer works. The person can be invited again.")],
+        facts=invitation.pk,
+        place="people",
+    )
+
+
+def merge(kind: str, names: tuple[str, str], facts: Sequence[int], into: int, back: str) -> Confirmation:
+    """`names` and `facts`: of the one that is emptied and of the one that stays; its id, administrations and people."""
+    leaving, staying = names
+    count, people = facts[1], facts[2] if len(facts) > 2 else 0
+    moves = ngettext(
+        "%(count)d administration moves to “%(name)s”.", "%(count)d administrations move to “%(name)s”.", count
+    )
+    more = ngettext("%(count)d person moves to “%(name)s”.", "%(count)d people move to “%(name)s”.", people)
+    consequences = [moves % {"count": count, "name": staying}]
+    if people:
+        consequences.append(more % {"count": people, "name": staying})
+    consequences.append(_("“%s” stays behind, empty and archived. This cannot be undone with one click.") % leaving)
+    return Confirmation(
+        title=_("Merge"),
+        question=_("Merge “%(leaving)s” into “%(staying)s”?") % {"leaving": leaving, "staying": staying},
+        button=_("Merge"),
+        back=back,
+        consequences=consequences,
+        fields={"into": str(into)},
+        facts=[kind, *facts],
+        place=f"{kind}s",
+    )
+
+
+def _access_ends(name: str, sessions: int, tokens: int) -> list[str]:
+    ended = ngettext("%(count)d session ends at once.", "%(count)d sessions end at once.", sessions)
+    revoked = ngettext("%(count)d API token is revoked.", "%(count)d API tokens are revoked.", tokens)
+    return [
+        _("%s can no longer sign in to this organisation.") % name,
+        ended % {"count": sessions},
+        revoked % {"count": tokens},
+    ]
+
+
+def _open_sessions(person: Membership) -> int:
+    return len(sessions_of(person.user_id, person.organisation_id))
+
+
+def _live_tokens(person: Membership) -> int:
+    own = ApiToken.objects.filter(organisation_id=person.organisation_id, membership=person, revoked_at=None)
+    return own.count()
+
+
+def _page_of(person: Membership) -> str:
+    return reverse("organisations:person", args=[person.pk])

@@ -1,0 +1,104 @@
+"""Pages of divisions: the list, and one with its people."""
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+
+from koppel.kit.web.confirmation import unconfirmed
+from koppel.kit.web.decorators import takes
+from koppel.organisations.errors import Refused
+from koppel.organisations.groups import divisions
+from koppel.organisations.models import Division, DivisionMember, Membership
+from koppel.organisations.requests import MemberRequest
+from koppel.organisations.roles import Actor, Permission
+from koppel.organisations.views import confirmations
+
+PLACE = "divisions"
+
+
+@takes()
+def listing(request: MemberRequest) -> HttpResponse:
+    """Groups of people and administrations; a new one leads to its own page, to be filled."""
+    request.actor.require(Permission.PEOPLE)
+    if request.method == "POST":
+        try:
+            made = divisions.make(request.actor, request.POST.get("name", ""))
+            return HttpResponseRedirect(reverse("organisations:division", args=[made.pk]))
+        except Refused as refusal:
+            messages.error(request, str(refusal))
+            return HttpResponseRedirect(request.path)
+    context = {"place": PLACE, "rows": divisions.lines(request.actor)}
+    return render(request, "organisations/divisions.html", context)
+
+
+def one(request: MemberRequest, division_id: int) -> HttpResponse:
+    """Its name, its people, its administrations; archive and merge."""
+    request.actor.require(Permission.PEOPLE)
+    division = _or_404(request.actor, division_id)
+    if request.method == "POST":
+        return _change(request, division)
+    lines = divisions.lines(request.actor)
+    members = DivisionMember.objects.filter(organisation_id=division.organisation_id, division=division)
+    people = Membership.objects.filter(organisation_id=division.organisation_id, is_active=True)
+    context = {
+        "place": PLACE,
+        "division": division,
+        "line": next(line for line in lines if line.id == division.pk),
+        "others": [line for line in lines if not line.is_archived and line.id != division.pk],
+        "people": people.select_related("user").order_by("user__name"),
+        "named": set(members.values_list("membership_id", flat=True)),
+    }
+    return render(request, "organisations/division.html", context)
+
+
+@require_POST
+def merge(request: MemberRequest, division_id: int) -> HttpResponse:
+    """Everything of it moves to another one."""
+    request.actor.require(Permission.PEOPLE)
+    into = request.POST.get("into", "")
+    key = int(into) if into.isdecimal() and len(into) < 19 else 0
+    try:
+        leaving, staying = divisions.check_merge(request.actor, division_id, key)
+        line = next(line for line in divisions.lines(request.actor) if line.id == leaving.pk)
+        facts, back = (
+            (leaving.pk, line.administrations, line.people),
+            reverse("organisations:division", args=[leaving.pk]),
+        )
+        question = confirmations.merge("division", (leaving.name, staying.name), facts, key, back)
+        if page := unconfirmed(request, question):
+            return page
+        moved = divisions.merge(request.actor, division_id, key)
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+        return HttpResponseRedirect(reverse("organisations:division", args=[division_id]))
+    text = ngettext("%(count)d administration has moved.", "%(count)d administrations have moved.", moved)
+    messages.success(request, text % {"count": moved})
+    return HttpResponseRedirect(reverse("organisations:division", args=[int(into)]))
+
+
+def _change(request: MemberRequest, division: Division) -> HttpResponse:
+    form = request.POST
+    chosen = [int(text) for text in form.getlist("people") if text.isdecimal() and len(text) < 19]
+    try:
+        divisions.change(
+            request.actor,
+            division.pk,
+            name=form.get("name", ""),
+            archived=form.get("archived") == "1",
+            membership_ids=chosen if form.get("has_people") else None,
+        )
+        messages.success(request, _("Saved."))
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    return HttpResponseRedirect(request.path)
+
+
+def _or_404(actor: Actor, division_id: int) -> Division:
+    try:
+        return divisions.division_named(actor, division_id)
+    except Refused:
+        raise Http404 from None

@@ -1,0 +1,187 @@
+"""Inviting people, and the page that an invitation's link opens."""
+
+from typing import Any
+
+from allauth.account.internal.flows.login import perform_login
+from allauth.account.models import Login
+from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+
+from koppel.kit.client_ip import address_of
+from koppel.kit.web.confirmation import unconfirmed
+from koppel.kit.web.decorators import public
+from koppel.organisations.errors import Refused
+from koppel.organisations.invitations import csv_import
+from koppel.organisations.invitations import services as invitations
+from koppel.organisations.invitations.csv_import import end_of_day
+from koppel.organisations.invitations.services import Wanted
+from koppel.organisations.models import Invitation, Organisation, User
+from koppel.organisations.people import list as directory
+from koppel.organisations.people import services as people
+from koppel.organisations.requests import MemberRequest, moved_to
+from koppel.organisations.roles import Actor, Permission, Role
+from koppel.organisations.services import remember_language
+from koppel.organisations.views import confirmations
+from koppel.organisations.views.people import number
+
+BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+
+
+def invite(request: MemberRequest) -> HttpResponse:
+    """One person, or the way to many."""
+    request.actor.require(Permission.PEOPLE)
+    problem = ""
+    if request.method == "POST":
+        try:
+            one = invitations.invite(request.actor, _wanted(request))
+            _tell_sent(request, _("%s is invited. The mail is on its way.") % one.email, one.email)
+            return HttpResponseRedirect(reverse("organisations:people"))
+        except Refused as refusal:
+            problem = str(refusal)
+    context = {**_choices(request.actor), "problem": problem, "form": request.POST}
+    return render(request, "organisations/invite.html", context)
+
+
+def invite_many(request: MemberRequest) -> HttpResponse:
+    """A list: first what would become of each line, then what did."""
+    request.actor.require(Permission.PEOPLE)
+    context: dict[str, Any] = {"place": "people", "text": ""}
+    if request.method == "POST":
+        try:
+            text = _text(request)
+            act = request.POST.get("confirmed") == "1"
+            lines = (csv_import.invite_all if act else csv_import.preview)(request.actor, text)
+            good = sum(not line.problem for line in lines)
+            context |= {"text": text, "lines": lines, "good": good, "bad": len(lines) - good, "done": act}
+            if act:
+                said = ngettext("%(count)d person is invited.", "%(count)d people are invited.", good)
+                messages.success(request, said % {"count": good})
+        except Refused as refusal:
+            context |= {"problem": str(refusal), "text": request.POST.get("text", "")}
+    return render(request, "organisations/invite_many.html", context)
+
+
+@require_POST
+def resend(request: MemberRequest, invitation_id: int) -> HttpResponse:
+    request.actor.require(Permission.PEOPLE)
+    try:
+        one = invitations.resend(request.actor, invitation_id)
+        _tell_sent(
+            request, _("%s gets a new mail. The link in the older one does not work any more.") % one.email, one.email
+        )
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    return HttpResponseRedirect(reverse("organisations:people"))
+
+
+def _tell_sent(request: MemberRequest, sentence: str, email: str) -> None:
+    """What the mail does; without a mail server, that there is none."""
+    if settings.SENDS_MAIL:
+        messages.success(request, sentence)
+    else:
+        messages.warning(
+            request, _("%s is invited, but Koppel sends no mail yet: hand over the link yourself.") % email
+        )
+
+
+@require_POST
+def revoke(request: MemberRequest, invitation_id: int) -> HttpResponse:
+    request.actor.require(Permission.PEOPLE)
+    try:
+        open_invitation = invitations.open_invitation(request.actor, invitation_id)
+        if page := unconfirmed(request, confirmations.revoke_invitation(open_invitation)):
+            return page
+        one = invitations.revoke(request.actor, invitation_id)
+        messages.success(request, _("The invitation of %s is revoked.") % one.email)
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    return HttpResponseRedirect(reverse("organisations:people"))
+
+
+@public
+def accept(request: HttpRequest, token: str) -> HttpResponse:
+    """Who is invited becomes a member: signed in already, or with a name and a password chosen here."""
+    try:
+        invitation, organisation = invitations.find(token)
+    except Refused as refusal:
+        return render(request, "organisations/invitation_gone.html", {"sentence": str(refusal)}, status=410)
+    with translation.override(language := _language(request, invitation)):
+        answer = _page(request, token, invitation, organisation)
+    answer.headers["Content-Language"] = language
+    return answer
+
+
+def _language(request: HttpRequest, invitation: Invitation) -> str:
+    """That of the mail, as the pages behind it will be, until the person chooses another one."""
+    has_chosen = request.user.is_authenticated or settings.LANGUAGE_COOKIE_NAME in request.COOKIES
+    return translation.get_language() or "" if has_chosen else invitation.language
+
+
+def _page(request: HttpRequest, token: str, invitation: Invitation, organisation: Organisation) -> HttpResponse:
+    by = User.objects.get(pk=request.user.pk) if request.user.is_authenticated else None
+    is_vouched = by is not None and "vouched_by" in request.session
+    context: dict[str, Any] = {
+        "invitation": invitation,
+        "organisation": organisation,
+        "is_known": invitations.is_known(invitation.email),
+        "is_other": by is not None and by.email.lower() != invitation.email.lower(),
+        "is_vouched": is_vouched,
+        "name": request.POST.get("name", invitation.name),
+        "refusal": invitations.refusal_of(invitation),
+    }
+    if context["refusal"]:
+        return render(request, "organisations/invitation.html", context, status=403)
+    if is_vouched:
+        # An organisation's identity provider vouches for nobody outside it; the person accepts by their own proof.
+        return render(
+            request, "organisations/invitation.html", context, status=403 if request.method == "POST" else 200
+        )
+    if request.method == "POST":
+        try:
+            return _join(request, token, by)
+        except Refused as refusal:
+            context["problems"] = [str(refusal)]
+        except ValidationError as weak:
+            context["problems"] = weak.messages
+    return render(request, "organisations/invitation.html", context)
+
+
+def _join(request: HttpRequest, token: str, by: User | None) -> HttpResponse:
+    form, address = request.POST, address_of(request)
+    invitation, _organisation = invitations.find(token)
+    user = invitations.accept(
+        token, by, name=form.get("name", ""), password=form.get("password", ""), from_address=address
+    )
+    moved_to(request, invitation.organisation_id)
+    if by is not None:
+        return HttpResponseRedirect("/")
+    if settings.LANGUAGE_COOKIE_NAME in request.COOKIES:
+        remember_language(user.pk, translation.get_language() or "")
+    user.backend = BACKEND
+    return perform_login(request, Login(user=user, redirect_url="/"))  # type: ignore[no-any-return]
+
+
+def _wanted(request: MemberRequest) -> Wanted:
+    form = request.POST
+    role = Role(form["role"]) if form.get("role") in Role.values else Role.USER
+    until = end_of_day(form["until"]) if form.get("until") else None
+    divisions = frozenset(int(key) for key in form.getlist("divisions") if number(key))
+    return Wanted(form.get("email", ""), form.get("name", ""), role, divisions, until)
+
+
+def _text(request: MemberRequest) -> str:
+    upload = request.FILES.get("file")
+    return csv_import.decoded(upload.read()) if upload is not None else request.POST.get("text", "")
+
+
+def _choices(actor: Actor) -> dict[str, Any]:
+    roles = [(key, label) for key, label in Role.choices if people.may_give(actor, Role(key))]
+    return {"place": "people", "roles": roles, "divisions": directory.divisions_of(actor)}

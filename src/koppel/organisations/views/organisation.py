@@ -1,0 +1,56 @@
+"""The page of the organisation's own settings. The other pages of the firm stand in `pages/`."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+from koppel.organisations import services
+from koppel.organisations.errors import Refused
+from koppel.organisations.models import Organisation
+from koppel.organisations.requests import MemberRequest
+from koppel.organisations.roles import Permission
+from koppel.organisations.settings_schema import AUDIENCES, RESOURCES, SCHEDULE_NAMES, WEEKDAYS, asked, events, told_of
+
+
+def settings_page(request: MemberRequest) -> HttpResponse:
+    """The organisation's name, and the settings that hold where neither administration nor template sets one."""
+    request.actor.require(Permission.ORGANISATION)
+    if request.method == "POST":
+        return _done(request, _change_organisation)
+    organisation = Organisation.objects.get(pk=request.actor.organisation_id)
+    told = told_of(organisation.settings)
+    context = {
+        "place": "settings",
+        "organisation": organisation,
+        "notify": [(key, label, told.get(key, ""), "") for key, label in events().items()],
+        **_choices(),
+    }
+    return render(request, "organisations/settings.html", context)
+
+
+def _done(request: MemberRequest, act: Any) -> HttpResponse:
+    """Do it, say so, and show the page again; a refusal is said with its reason."""
+    try:
+        act(request)
+        messages.success(request, _("Saved."))
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    return HttpResponseRedirect(request.path)
+
+
+def _change_organisation(request: MemberRequest) -> None:
+    values = asked(request.POST)
+    services.change_organisation(request.actor, name=request.POST.get("name", ""), settings=values)
+
+
+def _choices() -> dict[str, Any]:
+    """What a form of settings offers."""
+    return {
+        "all_resources": RESOURCES,
+        "schedules": list(SCHEDULE_NAMES.items()),
+        "weekdays": list(enumerate(WEEKDAYS)),
+        "audiences": list(AUDIENCES.items()),
+    }

@@ -1,8 +1,0 @@
-"""Addresses below `/registers/`."""
-
-from django.urls import path
-
-from koppel.registers import views
-
-app_name = "registers"
-urlpatterns = [path("sectors", views.sectors, name="sectors")]

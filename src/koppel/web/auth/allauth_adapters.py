@@ -1,0 +1,66 @@
+"""How allauth behaves here."""
+
+import time
+from typing import Any
+from urllib.parse import quote
+
+from allauth.account import app_settings as account_settings
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.login import get_authentication_records
+from allauth.core.internal import ratelimit
+from allauth.mfa.adapter import DefaultMFAAdapter
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+
+from koppel.kit import quarantine
+from koppel.organisations.access.mfa_secrets import opened, sealed
+from koppel.web.auth import login_throttling
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    """People are invited by their organisation; nobody signs up by themselves."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        """Where people reach Koppel, whatever address the request for a link came to."""
+        path = reverse("account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"})
+        return str(settings.PUBLIC_URL + path.replace("UID-KEY", quote(key)))
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Raises `Quarantined`, whether or not anybody has this address."""
+        quarantine.refuse()
+        super().send_mail(template_prefix, email, context)
+
+    def save_user(self, request: HttpRequest, user: Any, form: Any, commit: bool = True) -> Any:
+        raise NotImplementedError("People are added by their organisation.")
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        login = credentials.get("email", "").lower()
+        if not login_throttling.is_known(request, login):
+            rate = {"other_browsers": login_throttling.OTHERS_RATE}
+            if not ratelimit.consume(request, app="koppel", action="other_browsers", config=rate, key=login):
+                raise self.validation_error("too_many_login_attempts")
+        super().pre_authenticate(request, **credentials)
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        return login_throttling.counted_as(request, credentials.get("email", "").lower())
+
+    def is_reauthentication_required(self, *, app: str) -> bool:
+        """Not within minutes of the sign-in itself: who is led to set up a second step has just typed the password."""
+        records = get_authentication_records(self.request, self.request.user)
+        just_now = time.time() - account_settings.REAUTHENTICATION_TIMEOUT
+        is_fresh = any(record["at"] > just_now for record in records)
+        return not is_fresh and bool(super().is_reauthentication_required(app=app))
+
+
+class SecondStepAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+    """The secrets behind authenticator apps and recovery codes are sealed like every other secret here."""
+
+    def encrypt(self, text: str) -> str:
+        return sealed(text)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return opened(encrypted_text)

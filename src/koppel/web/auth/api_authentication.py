@@ -1,0 +1,52 @@
+"""Programs at the door of the API: a bearer token instead of a session, and sessions that must prove where they come from."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from ninja.utils import check_csrf
+
+from koppel.organisations.access.api_tokens import TooManyRequests, UnknownToken, actor_of_token
+from koppel.organisations.roles import Actor
+
+Handler = Callable[[HttpRequest], HttpResponseBase]
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class BearerMiddleware:
+    """Takes the token out of `Authorization`. A browser never sends it by itself, so such a request needs no CSRF token."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        scheme, _space, text = request.headers.get("Authorization", "").partition(" ")
+        is_bearer = scheme.lower() == "bearer" and is_api(request)
+        request.bearer = text.strip() if is_bearer else None  # type: ignore[attr-defined]
+        return self.get_response(request)
+
+
+def is_api(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")
+
+
+def bearer_of(request: HttpRequest) -> str | None:
+    """The token's text; None when the request came with none. It then wins over a session."""
+    return getattr(request, "bearer", None)
+
+
+def actor_of_bearer(request: HttpRequest, text: str, from_address: str) -> Actor | HttpResponseBase:
+    """Who the token acts as, or the answer that refuses it."""
+    try:
+        return actor_of_token(text, from_address)
+    except UnknownToken:
+        return JsonResponse({"error": "token_invalid"}, status=401, headers={"WWW-Authenticate": "Bearer"})
+    except TooManyRequests as refusal:
+        after = {"Retry-After": str(refusal.retry_after_seconds)}
+        return JsonResponse({"error": "too_many_requests"}, status=429, headers=after)
+
+
+def forged(request: HttpRequest) -> HttpResponseBase | None:
+    """The refusal of a call that changes something with a session alone: the API's views are exempt from Django's check."""
+    if request.method in SAFE or check_csrf(request) is None:
+        return None
+    return JsonResponse({"error": "csrf"}, status=403)

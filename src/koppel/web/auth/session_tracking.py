@@ -1,0 +1,63 @@
+"""What every sign-in leaves behind: a session that its person, and the organisation it acts in, can see and end."""
+
+from typing import Any
+
+from allauth.account.signals import password_changed, password_set
+from django.contrib.auth.signals import user_logged_in
+from django.http import HttpRequest
+
+from koppel.audit.models import Door
+from koppel.audit.services import record
+from koppel.kit.client_ip import address_of
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.access.actors import actor_of
+from koppel.organisations.access.sessions import end_sessions, note_session
+from koppel.organisations.models import User
+from koppel.web.auth import login_throttling
+
+
+def register() -> None:
+    user_logged_in.connect(_signed_in, dispatch_uid="koppel.web.auth.session_tracking")
+    for changed in (password_changed, password_set):
+        changed.connect(_password_changed, dispatch_uid="koppel.web.auth.session_tracking.password")
+
+
+def _signed_in(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
+    if request is None or user is None:
+        return
+    if not request.session.session_key:
+        request.session.save()
+    session, address = request.session, address_of(request)
+    vouched_by = session.get("vouched_by")
+    if vouched_by is None:
+        # By the person's own proof: a provider must not let its browsers guess the password in peace.
+        login_throttling.remember(request, user.pk)
+    actor = actor_of(user.pk, session.get("organisation"), address, Door.SCREEN, vouched_by=vouched_by)
+    if actor is not None:
+        # Said once: a membership that comes later must not move who is signed in already.
+        session["organisation"] = actor.organisation_id
+    _note(request, user.pk, actor.organisation_id if actor else None)
+    if actor is not None:
+        with organisation_scope(actor.organisation_id):
+            subject = ("person", actor.membership_id, actor.name)
+            details = {"through": "provider"} if vouched_by else {}
+            record(actor.organisation_id, actor.audit, "person.signed_in", subject=subject, details=details)
+
+
+def _password_changed(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
+    """This session goes on under another key; all others end with the old password."""
+    if request is None or user is None or not request.user.is_authenticated:
+        return
+    end_sessions(user.pk, None, but=str(request.session.session_key))
+    _note(request, user.pk, request.session.get("organisation"))
+
+
+def _note(request: HttpRequest, user_id: int, acts_in: int | None) -> None:
+    note_session(
+        str(request.session.session_key),
+        user_id,
+        acts_in=acts_in,
+        vouched_by=request.session.get("vouched_by"),
+        address=address_of(request),
+        browser=request.META.get("HTTP_USER_AGENT", ""),
+    )

@@ -1,0 +1,157 @@
+"""A firm with many administrations, made in a few statements: for lists, bulk work and measurements."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.utils import timezone
+
+from koppel.administrations.models import Administration, Assignment
+from koppel.connections.models import AppRegistration, Connection, Grant, RemoteCompany
+from koppel.issues.models import Issue
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.models import Division, Template
+from koppel.organisations.roles import Actor
+
+TRADES = (
+    "Bakkerij",
+    "Café",
+    "Garage",
+    "Holding",
+    "Installatie",
+    "Juwelier",
+    "Kwekerij",
+    "Slagerij",
+    "Transport",
+    "Zorg",
+)
+NAMES = (
+    "De Haan",
+    "Van Dam",
+    "Öberg",
+    "Jansen",
+    "De Vries",
+    "Sørensen",
+    "Bakker",
+    "Visser",
+    "Smit",
+    "Meijer",
+    "Mulder",
+)
+STATUSES = ("active",) * 14 + ("configuring", "failed", "failed", "blocked", "deactivated", "queued")
+SECTORS = "ACFGHIJKMNQR"
+
+
+@dataclass(frozen=True)
+class Firm:
+    boss: Actor
+    ids: Sequence[int]
+    divisions: Sequence[int]
+    templates: Sequence[int]
+    connections: Sequence[int]
+
+
+def firm_of(boss: Actor, count: int, members: Sequence[int] = (), *, status: str = "") -> Firm:
+    """`count` administrations of every kind; each assigned to the boss by default and to one of `members` by choice."""
+    with organisation_scope(boss.organisation_id):
+        own = {"organisation_id": boss.organisation_id}
+        divisions = [Division.objects.create(**own, name=name).pk for name in ("Noord", "Oost", "Zuid", "West")]
+        templates = [Template.objects.create(**own, name=name).pk for name in ("Standard", "Nightly")]
+        connections = [_connection(boss, f"kantoor{number}@example.test") for number in range(3)]
+        remotes = RemoteCompany.objects.bulk_create(
+            [
+                RemoteCompany(
+                    **own,
+                    connection=one,
+                    grant=grant,
+                    external_id=f"c{number}",
+                    name=name_of(number),
+                    code=f"V{number:05}",
+                )
+                for number in range(count)
+                for one, grant in (connections[number % 3],)
+            ],
+            batch_size=2000,
+        )
+        made = Administration.objects.bulk_create(
+            [
+                _administration(boss, remote, number, divisions, templates, status)
+                for number, remote in enumerate(remotes)
+            ],
+            batch_size=1000,
+        )
+        ids = [one.pk for one in made]
+        _assign(boss, ids, members)
+        Issue.objects.bulk_create(
+            [
+                Issue(**own, code="sync_failed", subject_kind="administration", subject_id=one, facts={})
+                for one in ids[::9]
+            ]
+        )
+    return Firm(boss, ids, divisions, templates, [one.pk for one, _grant in connections])
+
+
+def name_of(number: int) -> str:
+    return f"{TRADES[number % len(TRADES)]} {NAMES[number % len(NAMES)]} {number} B.V."
+
+
+def _connection(boss: Actor, account: str) -> tuple[Connection, Grant]:
+    own = {"organisation_id": boss.organisation_id}
+    app = AppRegistration.objects.create(
+        **own,
+        connector="scripted",
+        environment="sandbox",
+        consent_mode="company_list",
+        client_id="c",
+        client_secret=b"",
+    )
+    connection = Connection.objects.create(
+        **own, connector="scripted", app=app, owner_id=boss.membership_id, account=account, state="active"
+    )
+    now = timezone.now()
+    grant = Grant.objects.create(
+        **own, connection=connection, subject="s", access_token=b"", issued_at=now, expires_at=now
+    )
+    return connection, grant
+
+
+def _administration(
+    boss: Actor, remote: RemoteCompany, number: int, divisions: Sequence[int], templates: Sequence[int], status: str
+) -> Administration:
+    kind = status or STATUSES[number % len(STATUSES)]
+    read = kind in ("active", "blocked", "deactivated")
+    now = timezone.now()
+    return Administration(
+        organisation_id=boss.organisation_id,
+        connection_id=remote.connection_id,
+        remote_company=remote,
+        name=remote.name,
+        country="NL",
+        base_currency="EUR",
+        number=f"{60_000_000 + number}" if number % 7 else "",
+        number_scheme="0106",
+        client_number=f"K{number:06}" if number % 2 else "",
+        sector=SECTORS[number % len(SECTORS)],
+        sector_scheme="NACE-2.1",
+        status=kind,
+        division_id=divisions[number % 5] if number % 5 < len(divisions) else None,
+        template_id=templates[number % 3] if number % 3 < len(templates) else None,
+        imported_by_id=boss.membership_id,
+        imported_in=1 + number % 4,
+        activated_at=now if read else None,
+        complete_as_of=now - timedelta(hours=number % 400) if read else None,
+    )
+
+
+def _assign(boss: Actor, ids: Sequence[int], members: Sequence[int]) -> None:
+    own = {"organisation_id": boss.organisation_id}
+    pairs = [(one, members[place % len(members)], False) for place, one in enumerate(ids) if members]
+    pairs += [(one, boss.membership_id, True) for one in ids]
+    Assignment.objects.bulk_create(
+        [
+            Assignment(**own, administration_id=one, membership_id=member, automatic=automatic)
+            for one, member, automatic in dict.fromkeys(pairs)
+        ],
+        ignore_conflicts=True,
+        batch_size=5000,
+    )

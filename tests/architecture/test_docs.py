@@ -1,0 +1,144 @@
+"""What can be set, allowed or typed is written down."""
+
+import ast
+import importlib
+import importlib.util
+import re
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from koppel.cli.main import BRANCHES, command_tree
+from koppel.organisations.roles import PERMISSIONS, Permission, Role
+from tests.fixtures.environment import REPOSITORY
+
+SOURCE = REPOSITORY / "src"
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text()
+VARIABLE = re.compile(r"(KOPPEL_[A-Z_]+|DATABASE_URL)")
+
+
+def test_every_environment_variable_is_in_the_table_of_settings() -> None:
+    read = {name for file in SOURCE.rglob("*.py") for name in variables_read(file.read_text())}
+    assert {"DATABASE_URL", "KOPPEL_SECRET_KEY", "KOPPEL_MAIL_FROM"} <= read
+    assert read - documented_variables() == set()
+
+
+def test_the_table_of_settings_names_nothing_that_is_not_read() -> None:
+    read = {name for file in SOURCE.rglob("*.py") for name in variables_read(file.read_text())}
+    assert documented_variables() - read == set()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'os.environ["KOPPEL_NEW"]',
+        'os.environ.get("KOPPEL_NEW", "")',
+        'os.environ.setdefault("KOPPEL_NEW", "")',
+        'os.getenv("KOPPEL_NEW")',
+        'for name in ("KOPPEL_NEW",): os.environ.get(name)',
+    ],
+)
+def test_a_new_variable_is_noticed_however_it_is_read(code: str) -> None:
+    assert list(variables_read(code)) == ["KOPPEL_NEW"]
+
+
+def test_every_permission_stands_with_its_roles() -> None:
+    table = {key: cells for key, cells in rows_under(r"`(\w+)`:", OPERATIONS) if key in set(Permission)}
+    roles = list(Role)
+    allowed = {key: {role for role, cell in zip(roles, cells, strict=True) if cell} for key, cells in table.items()}
+    assert allowed == {str(permission): set(may) for permission, may in PERMISSIONS.items()}
+
+
+def test_the_permissions_table_names_the_roles_in_order() -> None:
+    assert f"| Permission | {' | '.join(str(role.label) for role in Role)} |" in OPERATIONS
+
+
+def test_every_command_is_written_down() -> None:
+    text = "\n".join(page.read_text() for page in PAGES)
+    found = sorted(commands())
+    assert "koppel demo-once" in found
+    assert [command for command in found if not re.search(rf"{re.escape(command)}(?![\w-])", text)] == []
+
+
+def test_every_section_that_a_message_sends_the_reader_to_exists() -> None:
+    code = "\n".join(file.read_text() for file in SOURCE.rglob("*.py"))
+    wanted = {
+        first or second for first, second in re.findall(r'docs/operations\.md(?:, (\w+)| says under "([^"]+)")', code)
+    }
+    assert wanted >= {"Roles", "Another major version"}
+    assert wanted - set(re.findall(r"^#+ (.+)$", OPERATIONS, re.MULTILINE)) == set()
+
+
+def test_every_knob_of_the_sandbox_is_written_down() -> None:
+    code = "\n".join(file.read_text() for file in (SOURCE / "koppel_sandbox").rglob("*.py"))
+    knobs = {(method.upper(), path) for method, path in re.findall(r'web\.(\w+)\(f?"(/__sandbox__/[^"]*)"', code)}
+    assert len(knobs) > 12
+    written = (REPOSITORY / "docs" / "sandbox.md").read_text()
+    assert [f"{method} {path}" for method, path in sorted(knobs) if f"`{method} {path}`" not in written] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, REPOSITORY / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def variables_read(code: str) -> Iterator[str]:
+    """Names given to `os.environ`, and every other text of the form that our variables have."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and VARIABLE.fullmatch(node.value):
+            yield node.value
+        elif name := name_given_to_environ(node):
+            yield name
+
+
+def name_given_to_environ(node: ast.AST) -> str:
+    """For names that do not begin like ours; '' when this is something else."""
+    if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "os.environ":
+        key: ast.expr | None = node.slice
+    elif isinstance(node, ast.Call) and re.fullmatch(r"os\.(environ\.\w+|getenv)", ast.unparse(node.func)):
+        key = node.args[0] if node.args else None
+    else:
+        return ""
+    is_other = isinstance(key, ast.Constant) and isinstance(key.value, str) and not VARIABLE.fullmatch(key.value)
+    return str(key.value) if is_other and isinstance(key, ast.Constant) else ""
+
+
+def documented_variables() -> set[str]:
+    return {key for key, _cells in rows_under(r"`([A-Z_]+)`", OPERATIONS)}
+
+
+def rows_under(key: str, text: str) -> Iterator[tuple[str, list[str]]]:
+    """Rows of tables whose first cell begins with `key`: its group, and the other cells."""
+    for line in text.splitlines():
+        if found := re.match(rf"\| {key}", line):
+            yield found[1], [cell.strip() for cell in line.strip().strip("|").split("|")[1:]]
+
+
+def commands() -> Iterator[str]:
+    """`koppel …` for every command, of slices too."""
+    with ExitStack() as until_done:
+        tree = typer.main.get_command(command_tree([], until_done))
+    names = {branch.name for branch in BRANCHES}
+    yield from leaves(tree, "koppel", without=names)
+    for branch in BRANCHES:
+        if importlib.util.find_spec(branch.module) is None:
+            continue
+        app = getattr(importlib.import_module(branch.module), branch.attribute, None)
+        if app is not None:
+            yield from leaves(typer.main.get_command(app), f"koppel {branch.name}")
+
+
+def leaves(command: click.Command, path: str, without: Collection[str] = ()) -> Iterator[str]:
+    below = getattr(command, "commands", None)
+    if below is None:
+        yield path
+        return
+    for name, inner in below.items():
+        if not inner.hidden and name not in without:
+            yield from leaves(inner, f"{path} {name}")

@@ -1,0 +1,60 @@
+"""The one rule: a number, or a reason and a sector."""
+
+import pytest
+
+from koppel.company_registers.identity import Identity, check_identity, first_guess
+
+
+def test_a_number_is_enough() -> None:
+    assert check_identity(country="NL", number="6959 9084") == Identity("69599084", "0106")
+
+
+def test_a_doubtful_number_is_taken_with_its_note() -> None:
+    assert check_identity(country="SE", number="112233-4567") == Identity("112233-4567", "0007", "looks_mistyped")
+
+
+@pytest.mark.parametrize(
+    ("reason", "sector", "fields"),
+    [
+        ("", "", {"number"}),
+        ("not_a_company", "", {"sector"}),
+        ("because", "K", {"reason"}),
+        ("because", "Z", {"reason", "sector"}),
+    ],
+)
+def test_without_a_number_a_reason_and_a_sector_are_both_needed(reason: str, sector: str, fields: set[str]) -> None:
+    found = check_identity(country="NL", reason=reason, sector=sector)
+    assert isinstance(found, list)
+    assert {one.field for one in found} == fields
+    assert all(str(one.sentence) for one in found)
+
+
+def test_a_sector_is_never_stored_without_its_revision() -> None:
+    found = check_identity(country="NL", reason="test_demo", sector="K")
+    assert found == Identity(no_number_reason="test_demo", sector="K", sector_scheme="NACE-2.1")
+
+
+def test_an_unattended_import_may_complete_it_later_but_not_lie() -> None:
+    nothing = check_identity(country="NL", may_wait=True)
+    assert isinstance(nothing, Identity)
+    assert not nothing.is_complete
+    assert isinstance(check_identity(country="NL", number="123", may_wait=True), list)
+    assert isinstance(check_identity(country="NL", reason="test_demo", may_wait=True), list)
+
+
+@pytest.mark.parametrize(
+    ("country", "number", "vat", "guess"),
+    [
+        ("NL", "69599084", "NL002455799B11", "69599084"),
+        ("NL", "", "NL002455799B11", ""),
+        ("NO", "", "NO 923 609 016 MVA", "923609016"),
+        ("BE", "", "BE0428759497", "0428759497"),
+        ("FR", "", "FR83404833048", "404833048"),
+        ("DK", "see contract", "DK22756214", "22756214"),
+        ("NL", "NL002455799B11", "", "NL002455799B11"),
+    ],
+)
+def test_the_first_guess_comes_from_what_the_accounting_system_states(
+    country: str, number: str, vat: str, guess: str
+) -> None:
+    assert first_guess(country, number, vat)[0] == guess

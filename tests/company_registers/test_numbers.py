@@ -1,0 +1,180 @@
+"""Numbers as bookkeepers really type them. Vectors are those of the reference page; properties hold for every country."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from koppel.company_registers.countries import CHECKED_FROM, CHECKS
+from koppel.company_registers.number_check import Verdict
+from koppel.company_registers.numbers import check, is_personal, masked
+
+GOOD = [
+    ("NL", "69599084", "69599084"), ("NL", "68750110", "68750110"), ("NL", "59581883", "59581883"),
+    ("NL", "33031431", "33031431"), ("NL", "17052456", "17052456"), ("NL", "KvK 6959 9084", "69599084"),
+    ("NO", "923609016", "923609016"), ("NO", "974760673", "974760673"), ("NO", "NO 923 609 016 MVA", "923609016"),
+    ("NO", "923.609.016", "923609016"), ("SE", "556036-0793", "556036-0793"), ("SE", "SE556036079301", "556036-0793"),
+    ("SE", "165560360793", "556036-0793"), ("DK", "22756214", "22756214"), ("DK", "DK-36734205", "36734205"),
+    ("DK", "CVR 28504799", "28504799"), ("FI", "2077474-0", "2077474-0"), ("FI", "FI01098628", "0109862-8"),
+    ("FI", "109862-8", "0109862-8"), ("BE", "0428.759.497", "0428759497"), ("BE", "BE 0566 988 259", "0566988259"),
+    ("BE", "428759497", "0428759497"), ("FR", "404 833 048", "404833048"), ("FR", "40483304800022", "404833048"),
+    ("FR", "FR83404833048", "404833048"), ("UK", "SC123456", "SC123456"), ("GB", "445790", "00445790"),
+    ("GB", "oc 301540", "OC301540"), ("GB", "IP00525R", "IP00525R"), ("GB", "SL00123A", "SL00123A"),
+    ("DE", "München HRB 1", "München HRB 1"),
+    ("DE", "Amtsgericht München HRB 1", "München HRB 1"), ("DE", "AG Aachen, HRB 44343", "Aachen HRB 44343"),
+    ("DE", "HRB 150148 Berlin", "Berlin (Charlottenburg) HRB 150148"), ("EE", "12345678", "12345678"),
+    ("LU", "B 12345", "B12345"), ("PL", "KRS 0000012345", "0000012345"), ("LV", "LV40003032949", "40003032949"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("country", "typed", "expected"), GOOD)
+def test_a_good_number_is_recognised_however_it_is_written(country: str, typed: str, expected: str) -> None:
+    found = check(typed, country)
+    assert found.number == expected
+    assert found.verdict is not Verdict.INVALID
+    assert found.note in ("", "dummy")
+
+
+@pytest.mark.parametrize(
+    ("country", "typed"),
+    [
+        ("NL", "87654329"), ("NL", "50000000"), ("NL", "55344527"), ("NO", "833286602"), ("SE", "112233-4567"),
+        ("FI", "2077474-1"), ("BE", "1000000001"), ("FR", "404833047"), ("EE", "12345679"),
+    ],
+)  # fmt: skip
+def test_a_number_whose_check_digit_does_not_fit_is_kept_with_a_warning(country: str, typed: str) -> None:
+    found = check(typed, country)
+    assert (found.verdict, found.note) == (Verdict.DOUBTFUL, "looks_mistyped")
+    assert found.sentence
+
+
+def test_the_dutch_test_never_speaks_about_the_old_regional_series() -> None:
+    old = [check(f"{number:08d}", "NL") for number in range(1_000_123, 41_999_999, 999_983)]
+    assert {one.verdict for one in old} == {Verdict.VALID}
+
+
+@pytest.mark.parametrize(
+    ("country", "typed", "note", "word"),
+    [
+        ("NL", "NL002455799B11", "vat_number", "VAT"), ("NL", "002455799B11", "vat_number", "VAT"),
+        ("NL", "000037178598", "branch_number", "branch"), ("NL", "004495445", "rsin", "RSIN"),
+        ("NL", "123456780", "format", "9"), ("DE", "DE136695976", "vat_number", "VAT"),
+        ("GB", "GB980780684", "vat_number", "VAT"), ("NL", "123", "format", "8 digits"), ("SE", "5560", "format", "10"),
+    ],
+)  # fmt: skip
+def test_another_kind_of_number_is_named_and_the_right_one_is_described(
+    country: str, typed: str, note: str, word: str
+) -> None:
+    found = check(typed, country)
+    assert (found.verdict, found.note) == (Verdict.INVALID, note)
+    assert word in str(found.sentence)
+
+
+@pytest.mark.parametrize(
+    ("country", "typed"),
+    [
+        ("NL", "12345678"), ("NL", "99999999"), ("NL", "87654321"), ("NL", "00000000"), ("NO", "888888888"),
+        ("NO", "999 999 999"), ("NO", "123456785"), ("SE", "555555-5555"), ("SE", "222222-2222"), ("SE", "000000-0000"),
+        ("DK", "00000000"), ("DK", "11111111"), ("FI", "1234567-1"), ("DE", "HRB 111111"), ("US", "999999999"),
+    ],
+)  # fmt: skip
+def test_a_made_up_number_proposes_the_reason_test_or_demo(country: str, typed: str) -> None:
+    found = check(typed, country)
+    assert (found.note, found.proposes) == ("dummy", "test_demo")
+    assert found.verdict is Verdict.INVALID
+
+
+def test_a_register_number_without_its_court_is_kept_and_asked_about() -> None:
+    found = check("HRB 12345", "DE")
+    assert (found.number, found.verdict, found.note) == ("HRB 12345", Verdict.DOUBTFUL, "court_missing")
+
+
+def test_a_lost_leading_zero_is_put_back_and_shown() -> None:
+    assert check("7052456", "NL").number == "07052456"
+    assert check("7052456", "NL").note == "zero_added"
+
+
+def test_a_persons_number_is_masked_wherever_it_is_listed() -> None:
+    found = check("19640823-3234", "SE")
+    assert (found.number, found.is_personal) == ("640823-3234", True)
+    assert masked(found.number, "SE") == "640823-****"
+    assert masked("556036-0793", "SE") == "556036-0793"
+    assert masked("69599084", "NL") == "69599084"
+    assert is_personal("01019912345", "LV")
+
+
+COUNTRIES = st.sampled_from([*CHECKS, "UK", "US", ""])
+TYPED = st.one_of(
+    st.text(max_size=200),
+    st.text("0123456789 .-/", max_size=20),
+    st.builds(
+        str.__add__, st.sampled_from(["NL", "SE", "DE", "HRB ", "BE0", "FR"]), st.text("0123456789B", max_size=14)
+    ),
+)
+
+
+@given(TYPED, COUNTRIES)
+def test_nothing_that_is_typed_raises_and_a_problem_always_has_its_sentence(typed: str, country: str) -> None:
+    found = check(typed, country)
+    assert bool(found.note) == bool(str(found.sentence))
+    assert (found.verdict is Verdict.VALID) == (found.note == "")
+
+
+@given(TYPED, COUNTRIES)
+def test_what_is_stored_is_read_back_as_itself(typed: str, country: str) -> None:
+    found = check(typed, country)
+    if found.verdict is not Verdict.INVALID:
+        again = check(found.number, country)
+        assert again.number == found.number
+        assert again.verdict is not Verdict.INVALID
+        assert again.is_personal == found.is_personal == is_personal(found.number, country.replace("UK", "GB"))
+
+
+@given(st.sampled_from(GOOD), st.data())
+def test_separators_change_nothing(vector: tuple[str, str, str], data: st.DataObject) -> None:
+    country, _typed, number = vector
+    if country != "DE":
+        places = data.draw(
+            st.lists(st.sampled_from([" ", ".", "-", "/", "\t"]), min_size=len(number), max_size=len(number))
+        )
+        spread = "".join(f"{sign}{place}" for sign, place in zip(number, places, strict=True))
+        assert check(spread, country) == check(number, country)
+
+
+def passes(number: int) -> bool:
+    total = sum(int(digit) * weight for digit, weight in zip(f"{number:08d}", range(8, 0, -1), strict=True))
+    return total % 11 == 0
+
+
+def next_passing(number: int) -> str:
+    return str(next(one for one in range(number, number + 200) if passes(one)))
+
+
+KVK = st.integers(CHECKED_FROM, 93_999_000).map(next_passing)
+
+
+@given(KVK, st.integers(0, 7), st.integers(1, 9))
+def test_every_single_wrong_digit_of_a_new_dutch_number_is_warned_about(number: str, at: int, step: int) -> None:
+    wrong = number[:at] + str((int(number[at]) + step) % 10) + number[at + 1 :]
+    found = check(wrong, "NL")
+    if found.note == "dummy":
+        assert found.verdict is Verdict.INVALID
+    elif int(wrong) >= CHECKED_FROM:
+        assert found.verdict is Verdict.DOUBTFUL
+    elif int(wrong):
+        assert found.verdict is not Verdict.INVALID
+
+
+@given(KVK, st.integers(1, 6))
+def test_every_swap_of_neighbours_in_a_new_dutch_number_is_warned_about(number: str, at: int) -> None:
+    swapped = number[:at] + number[at + 1] + number[at] + number[at + 2 :]
+    if swapped != number:
+        assert check(swapped, "NL").verdict is Verdict.DOUBTFUL
+
+
+@given(st.text("0123456789", min_size=10, max_size=10))
+def test_no_mask_shows_the_last_four_digits_of_a_person(digits: str) -> None:
+    number = f"{digits[:6]}-{digits[6:]}"
+    if is_personal(number, "SE"):
+        assert masked(number, "SE") == f"{digits[:6]}-****"
+    else:
+        assert masked(number, "SE") == number

@@ -1,0 +1,99 @@
+"""Lists as bookkeepers have them: out of a spreadsheet, out of another program, with and without a header."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from koppel.company_registers.list_import import Candidate, Line, Placing, decode, place, read_lines
+
+COMPANIES = [
+    Candidate(11, "Bakkerij De Haan B.V.", ("100",)),
+    Candidate(12, "Fjordheim AS", ("200",)),
+    Candidate(13, "Van Dam Holding", ("300",)),
+]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "naam;kvk\nBakkerij De Haan B.V.;69599084\nVan Dam Holding;68750110",
+        "KvK-nummer\tNaam\r\n69599084\tBakkerij De Haan B.V.\r\n68750110\tVan Dam Holding\r\n",
+        "Bakkerij De Haan B.V.,69599084\nVan Dam Holding,68750110",
+        "69599084|bakkerij de haan bv\n68750110|VAN DAM HOLDING",
+        'name,city,number\n"Bakkerij De Haan B.V.","Zwolle, NL",69599084\n"Van Dam Holding",Assen,68750110',
+        '"Bakkerij De Haan B.V.";"=""69599084"""\n"Van Dam Holding";"\'68750110"',
+        "Zwolle;Bakkerij De Haan B.V.;69599084.0\n\nAssen;Van Dam Holding;68750110.0",
+        "id;nummer\n100;69599084\n300;68750110",
+    ],
+)
+def test_columns_delimiters_and_wrappings_are_seen_from_the_list_itself(text: str) -> None:
+    found = place(read_lines(text), COMPANIES)
+    assert [(one.id, one.line.number, one.placing) for one in found] == [
+        (11, "69599084", Placing.PLACED),
+        (13, "68750110", Placing.PLACED),
+    ]
+
+
+def test_a_bare_column_follows_the_order_of_the_table_and_a_blank_line_leaves_a_gap() -> None:
+    found = place(read_lines("69599084\n\n68750110\n12341234"), COMPANIES)
+    assert [(one.id, one.placing) for one in found] == [
+        (11, Placing.PLACED), (None, Placing.EMPTY), (13, Placing.PLACED), (None, Placing.UNKNOWN),
+    ]  # fmt: skip
+
+
+def test_reason_and_sector_come_along() -> None:
+    found = read_lines("Naam;Nummer;Reden;Sector\nVan Dam Holding;;test / demo;Telecom en IT")
+    assert found == [Line(0, "Van Dam Holding", "", "", "test / demo", "Telecom en IT")]
+
+
+def test_every_line_is_told_what_became_of_it() -> None:
+    twins = [*COMPANIES, Candidate(14, "Fjordheim A.S.")]
+    text = "Fjordheim AS;923609016\nNobody Ltd;1234567\nVan Dam Holding;68750110\nVan Dam Holding;69599084"
+    text += "\nBakkerij De Haan BV;"
+    assert [(one.placing, one.id) for one in place(read_lines(text), twins)] == [
+        (Placing.AMBIGUOUS, None), (Placing.UNKNOWN, None), (Placing.PLACED, 13), (Placing.TWICE, 13), (Placing.EMPTY, None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_the_encoding_is_seen_from_the_file(encoding: str) -> None:
+    assert "Café Zürich;69599084" in decode("Café Zürich;69599084".encode(encoding))
+
+
+def test_hundreds_are_read_and_a_huge_list_is_cut() -> None:
+    many = [Candidate(number, f"Company {number}") for number in range(600)]
+    text = "\n".join(f"Company {number}\t{50_000_000 + number}" for number in reversed(range(600)))
+    found = place(read_lines(text), many)
+    assert {one.placing for one in found} == {Placing.PLACED}
+    assert all(one.line.number == str(50_000_000 + (one.id or 0)) for one in found)
+    assert len(read_lines("1\n" * 9000)) == 5000
+
+
+@given(st.text(max_size=400))
+def test_nothing_that_is_pasted_raises(text: str) -> None:
+    for one in place(read_lines(text), COMPANIES):
+        assert (one.id is not None) == (one.placing in (Placing.PLACED, Placing.TWICE))
+
+
+@given(st.binary(max_size=400))
+def test_no_file_raises(data: bytes) -> None:
+    read_lines(decode(data))
+
+
+NAMES = st.lists(
+    st.from_regex(r"[A-Z][a-z]{2,9} [A-Z][a-z]{2,9}", fullmatch=True), min_size=2, max_size=20, unique_by=str.casefold
+)
+
+
+@given(NAMES, st.sampled_from("\t;,|"), st.booleans(), st.booleans())
+def test_each_company_gets_its_own_number_whatever_the_order(
+    names: list[str], delimiter: str, number_first: bool, header: bool
+) -> None:
+    numbers = {name: str(50_000_000 + at) for at, name in enumerate(names)}
+    rows = [(numbers[name], name) if number_first else (name, numbers[name]) for name in reversed(names)]
+    if header:
+        rows.insert(0, ("kvk", "naam") if number_first else ("naam", "kvk"))
+    text = "\n".join(delimiter.join(row) for row in rows)
+    candidates = [Candidate(at, name) for at, name in enumerate(names)]
+    found = place(read_lines(text), candidates)
+    assert {names[one.id]: one.line.number for one in found if one.id is not None} == numbers

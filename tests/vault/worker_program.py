@@ -1,0 +1,97 @@
+"""A process with a vault, to be run many at once and killed: `python -m tests.vault.worker_program '{"grants": [[org, id] …], …}'`.
+
+Says on standard output, one JSON object per line: `ready`; then, when a line comes in, for each grant `token` (a hash of it) or
+`error` (`briefly`: one hash over all, and the errors counted), and `done`. With `stop_at` it stands still at that step of each
+refresh and says `at`, for somebody to kill it there.
+"""
+
+import asyncio
+import hashlib
+import json
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+import django
+
+STEPS = ("locked", "intended", "called", "answered", "stored")
+"""Lock held, nothing written; intent committed, nothing sent; answer under way; answer here, not stored; stored, not used."""
+
+
+def say(**facts: Any) -> None:
+    sys.stdout.write(json.dumps(facts) + "\n")
+    sys.stdout.flush()
+
+
+async def main(asked: dict[str, Any]) -> None:
+    from koppel.connections.sessions import runtime
+    from koppel.kit.http import HttpClient
+
+    if stop_at := asked.get("stop_at"):
+        stand_still(stop_at)
+    async with HttpClient() as http, runtime.runtime(http, size=asked.get("connections", 6)) as made:
+        say(ready=True)
+        while await asyncio.to_thread(sys.stdin.readline):
+            began = time.monotonic()
+            found = await asyncio.gather(*(use(made, *one) for one in asked["grants"]))
+            if asked.get("briefly"):
+                tokens = hashlib.sha256("".join(one.get("token", "") for one in found).encode()).hexdigest()
+                say(tokens=tokens, errors=Counter(one["error"] for one in found if "error" in one))
+            else:
+                for one in found:
+                    say(**one)
+            say(done=True, seconds=time.monotonic() - began)
+
+
+async def use(made: Any, organisation_id: int, grant_id: int) -> dict[str, Any]:
+    from koppel.connector.errors import ConnectorError
+
+    try:
+        token = await made.vault.access_token(organisation_id, grant_id)
+    except ConnectorError as error:
+        return {"grant": grant_id, "error": error.code}
+    return {"grant": grant_id, "token": hashlib.sha256(token.reveal().encode()).hexdigest()[:16]}
+
+
+def stand_still(step: str) -> None:
+    """Wait for ever at this step, for each grant."""
+    from koppel.connections.vault import store as vault_rows
+    from koppel.connections.vault import vault
+
+    async def here(grant_id: int) -> None:
+        say(grant=grant_id, at=step)
+        await asyncio.Event().wait()
+
+    intend, keep, ask = vault_rows.GrantRows.intend, vault_rows.GrantRows.keep, vault._ask_vendor
+
+    async def intending(self: Any, held: Any, *values: Any) -> bool:
+        if step == "locked":
+            await here(held.id)
+        return await intend(self, held, *values)
+
+    async def asking(http: Any, held: Any) -> Any:
+        if step == "intended":
+            await here(held.id)
+        if step == "called":
+            say(grant=held.id, at=step)
+        return await ask(http, held)
+
+    async def keeping(self: Any, held: Any, *values: Any) -> bool:
+        if step == "answered":
+            await here(held.id)
+        kept = await keep(self, held, *values)
+        if step == "stored":
+            await here(held.id)
+        return kept
+
+    vault_rows.GrantRows.intend, vault_rows.GrantRows.keep = intending, keeping  # type: ignore[method-assign]
+    vault._ask_vendor = asking
+
+
+if __name__ == "__main__":
+    from koppel.kit import logging
+
+    django.setup()
+    logging.configure(human=False)
+    asyncio.run(main(json.loads(sys.argv[1])))

@@ -1,0 +1,104 @@
+"""A firm in the middle of its work: two administrations, an issue, a notice, a division, a template."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.test import Client
+from django.utils import timezone
+
+from koppel.administrations.models import Administration
+from koppel.connections.models import AppRegistration, Connection
+from koppel.connections.vault.encryption import seal_client_secret
+from koppel.connector.registry import connectors
+from koppel.issues.services import raise_issue
+from koppel.kit.secrets import Secret
+from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.inbox.services import notify
+from koppel.notifications.models import WebhookDelivery
+from koppel.notifications.webhooks import endpoints
+from koppel.notifications.webhooks.endpoints import Wanted
+from koppel.organisations import services
+from koppel.organisations.models import Division, Organisation, Template, User
+from koppel.organisations.roles import Actor, Role
+from koppel.sync.models import Change, Run, RunResource
+from tests.books.factories import administration_of, assign
+
+IMPORT = 7
+
+
+@dataclass
+class World:
+    boss: Actor
+    people: dict[str, Actor]
+    bystander: Actor
+    active: Administration
+    configuring: Administration
+    division: Division
+    template: Template
+    run_id: int
+    webhook_id: int
+
+    def client(self, role: str, language: str = "en") -> Client:
+        """A browser in which this person is signed in and reads this language."""
+        client = Client(raise_request_exception=True)
+        client.force_login(User.objects.get(pk=self.people[role].user_id))
+        client.cookies["koppel_language"] = language
+        return client
+
+
+def world_of(actor: Any) -> World:
+    """Everybody is a member; the administrations are assigned to all of them."""
+    boss = actor("administrator")
+    with organisation_scope(boss.organisation_id):
+        firm = Organisation.objects.get(pk=boss.organisation_id)
+    people = {role: boss if role == "administrator" else actor(role, organisation=firm) for role in Role.values}
+    with organisation_scope(boss.organisation_id):
+        services.save_division(boss, None, "Zuid")
+        services.save_template(boss, None, "Standard", {"fiscal_years_back": 3})
+        division, template = Division.objects.get(name="Zuid"), Template.objects.get(name="Standard")
+    active = administration_of(boss, number="69599084", country="NL", template=template, imported_in=IMPORT)
+    configuring = administration_of(_other(actor, firm), "Fjordheim AS", status="configuring", imported_in=IMPORT)
+    with organisation_scope(boss.organisation_id):
+        vendor = next(iter(connectors()))
+        Connection.objects.update(connector=vendor)
+        AppRegistration.objects.update(connector=vendor, client_secret=seal_client_secret(Secret("s"), vendor, "c"))
+    for one in people.values():
+        assign(one, active)
+        assign(one, configuring)
+    with organisation_scope(boss.organisation_id):
+        raise_issue(boss.organisation_id, "made_up_by_a_test", ("administration", active.pk))
+        notify(boss.organisation_id, "made_up_by_a_test", [one.membership_id for one in people.values()], {})
+    bystander = actor("user", organisation=firm, name="Kees Bos")
+    return World(boss, people, bystander, active, configuring, division, template, changed_run(active), _webhook(boss))
+
+
+def changed_run(administration: Administration) -> int:
+    """A finished run that changed an account of a closed year and dropped another. Its id."""
+    before = b'{"accountCD":"1000","type":"Asset","description":"Kas","active":true}'
+    after = before.replace(b'"Kas"', b'"Kas en bank"')
+    own = {"organisation_id": administration.organisation_id, "administration_id": administration.pk}
+    with organisation_scope(administration.organisation_id):
+        run = Run.objects.create(**own, trigger="schedule", state="succeeded", attempt=1)
+        RunResource.objects.create(
+            organisation_id=administration.organisation_id, run=run, resource="accounts", position=0, state="done",
+            mode="full", rows=40, changed=1, deleted=1,
+        )  # fmt: skip
+        common = {**own, "run_id": run.pk, "resource": "accounts", "at": timezone.now(), "before": before}
+        Change.objects.create(**common, external_id="1000", kind="changed", after=after)
+        Change.objects.create(**common, external_id="1010", kind="deleted", period="202512", in_closed_period=True)
+    return run.pk
+
+
+def _webhook(boss: Actor) -> int:
+    """With a message that was not accepted."""
+    with organisation_scope(boss.organisation_id):
+        made, _secret = endpoints.add(boss, Wanted("Tickets", "https://tickets.example.test/hook"))
+        WebhookDelivery.objects.create(
+            organisation_id=boss.organisation_id, webhook=made, message_id="msg_1", event="sync_failing", body='{"a":1}',
+            state="failed", attempts=10, status=502, reason="refused", answer="Bad gateway", milliseconds=120,
+        )  # fmt: skip
+    return made.pk
+
+
+def _other(actor: Any, firm: Organisation) -> Actor:
+    return actor("administrator", organisation=firm, name="Piet Jansen")  # type: ignore[no-any-return]
