@@ -19,7 +19,7 @@ settings.load_profile("repeatable")
 pytest_plugins = [
     "tests.fixtures.database",
     "tests.fixtures.people",
-    "tests.fixtures.surroundings",
+    "tests.fixtures.environment",
     "tests.fixtures.stack",
 ]
 

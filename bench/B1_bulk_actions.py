@@ -16,9 +16,9 @@ SECONDS_MAX = 30
 def run() -> list[dict[str, Any]]:
     with firm_in_database(ADMINISTRATIONS) as firm:
         from koppel.administrations.bulk import operations
-        from koppel.administrations.list.query import asked_of_text
+        from koppel.administrations.list.query import parse_query_string
         from koppel.administrations.models import BulkState
-        from koppel.administrations.tasks import carry_on_bulk
+        from koppel.administrations.tasks import process_bulk
         from koppel.kit.tenancy import organisation_scope
         from koppel.organisations.models import Membership
 
@@ -26,25 +26,25 @@ def run() -> list[dict[str, Any]]:
         began = time.perf_counter()
         with organisation_scope(boss.organisation_id):
             people = list(Membership.objects.order_by("pk").values_list("pk", flat=True))
-            asked = {
+            params = {
                 "division": firm.divisions[1],
                 "template": firm.templates[1],
                 "add": people[2:5],
                 "remove": [people[5]],
             }
-            draft = operations.preview(boss, "change", asked, operations.Selection(asked=asked_of_text("")))
+            draft = operations.preview(boss, "change", params, operations.Selection(query=parse_query_string("")))
         previewed = time.perf_counter()
         with organisation_scope(boss.organisation_id):
             operations.start(boss, draft.pk)
-        carry_on_bulk(boss.organisation_id, draft.pk)
+        process_bulk(boss.organisation_id, draft.pk)
         done = time.perf_counter()
         with organisation_scope(boss.organisation_id):
-            operation = operations.operation_for(boss, draft.pk)
-            counts = operations.counts_of(operation)
+            operation = operations.get_operation(boss, draft.pk)
+            counts = operations.count_items(operation)
             if operation.state != BulkState.DONE or counts.changed + counts.skipped != ADMINISTRATIONS:
                 raise RuntimeError(f"{operation.state}: {counts}")
             operations.undo(boss, draft.pk)
-        carry_on_bulk(boss.organisation_id, draft.pk)
+        process_bulk(boss.organisation_id, draft.pk)
         undone = time.perf_counter()
     return [
         {"name": "preview of 5,000", "value": round(previewed - began, 2), "unit": "s"},

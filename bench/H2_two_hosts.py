@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench._mock_tenants import NONE_OPEN, Fleet, surround_django
-from bench._two_hosts import HUB, Host, debian_postgres, two_hosts, why_not
+from bench._mock_tenants import NO_OPEN_RUNS, Fleet, configure_django
+from bench._two_hosts import HUB, Host, debian_postgres, two_hosts, unavailable_reason
 from tests.fixtures.stack import register_app, run_sandbox, wait_until
 
 COMPANIES = 6
@@ -25,11 +25,11 @@ EACH_HAS_SOME = "SELECT count(DISTINCT worker) = 2 FROM sync_run WHERE state = '
 
 
 def run() -> list[dict[str, Any]]:
-    if reason := why_not():
+    if reason := unavailable_reason():
         raise RuntimeError(reason)
     with two_hosts() as (first, second), debian_postgres() as addresses, tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        surround_django(addresses, home)
+        configure_django(addresses, home)
         with run_sandbox("--host", HUB, companies=COMPANIES, lines=400) as sandbox:
             stand = Fleet(sandbox, addresses, register_app(sandbox))
             firm = stand.firm("Two hosts")
@@ -39,7 +39,7 @@ def run() -> list[dict[str, Any]]:
                 # Entries stand still, so that the cut finds all runs in the middle, however slow the machine is.
                 sandbox.hold("journaltransaction", times=10_000)
                 firm.import_all()
-                stand.wait(EACH_HAS_SOME, 90, each=0.05)
+                stand.wait(EACH_HAS_SOME, 90, interval_seconds=0.05)
                 wait_until(lambda: sandbox.holds(COMPANIES))
                 return _cut(stand, first, pid, home / "first.log")
 
@@ -51,9 +51,9 @@ def _cut(stand: Fleet, first: Host, pid: int, log: Path) -> list[dict[str, Any]]
     stand.sandbox.control("settings", {"latency_seconds": 0})
     stand.sandbox.release()
     ids = ", ".join(map(str, left))
-    stand.wait(f"SELECT bool_and(attempt >= 2) FROM sync_run WHERE id IN ({ids})", 90, each=0.1)
+    stand.wait(f"SELECT bool_and(attempt >= 2) FROM sync_run WHERE id IN ({ids})", 90, interval_seconds=0.1)
     taken_over = time.monotonic() - cut_at
-    stand.wait(NONE_OPEN, 120)
+    stand.wait(NO_OPEN_RUNS, 120)
     finished = time.monotonic() - cut_at
     first.reconnect()
     refused = _wait_for(log, "run_taken_over", 90)

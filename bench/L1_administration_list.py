@@ -10,7 +10,7 @@ import statistics
 import time
 from typing import Any
 
-from bench._firm import Served, served_firm
+from bench._firm import ServedFirm, served_firm
 
 ADMINISTRATIONS = 10_000
 REQUESTS = 150
@@ -47,18 +47,18 @@ def addresses(firm: Any) -> list[str]:
     return list(itertools.islice(itertools.cycle(f"/administrations/?all=1&{query}" for query in queries), REQUESTS))
 
 
-def _times(served: Served, addresses: Any) -> list[float]:
+def _times(served: ServedFirm, addresses: Any) -> list[float]:
     """Milliseconds of each, after a first round that warms caches of processes, not of answers: there are none."""
     connection = served.connection()
     addresses = list(addresses)
     for path in addresses[:5]:
         served.get(connection, path)
-    found = []
+    times_ms = []
     for path in addresses:
         began = time.perf_counter()
         served.get(connection, path)
-        found.append((time.perf_counter() - began) * 1000)
-    return found
+        times_ms.append((time.perf_counter() - began) * 1000)
+    return times_ms
 
 
 def _percentile(times: list[float], share: int) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from bench._app import Stand, entries_import, forget_books, stand, worker
+from bench._app import BenchApp, bench_app, delete_books, entries_import, worker
 from bench._floor import dlt, floor, pages
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ LINES, GOAL, FLOOR_SHARE, PEER_TIMES, SANDBOX_PAGES = 100_000, 40_000, 0.6, 3.0,
 
 
 def run() -> list[dict[str, Any]]:
-    with stand(companies=2, lines=LINES) as stood:
+    with bench_app(companies=2, lines=LINES) as stood:
         company = stood.company(1)
         headers, periods = _headers(company), _periods(company)
         served = _pages_per_second(stood, headers, periods)
         ours, plain = [], []
         with worker(stood) as process:
-            for _each in range(2):
-                forget_books(stood)
+            for _round in range(2):
+                delete_books(stood)
                 run_ = entries_import(company)
                 ours.append(_rate(stood, run_))
                 seconds, lines = floor(stood.sandbox.url, headers, periods, stood.addresses.superuser_url)
@@ -58,13 +58,13 @@ def _figures(ours: float, plain: float, peer: float, served: float, memory: floa
 def _headers(company: "Synced") -> dict[str, str]:
     """A token as the vault gives it to a session."""
     from koppel.connections.models import Grant
-    from koppel.connections.vault.encryption import open_token
+    from koppel.connections.vault.encryption import decrypt_token
     from koppel.kit.tenancy import organisation_scope
 
     organisation = company.actor.organisation_id
     with organisation_scope(organisation):
         grant = Grant.objects.get()
-        token = open_token(bytes(grant.access_token), organisation, grant.pk, "access_token")
+        token = decrypt_token(bytes(grant.access_token), organisation, grant.pk, "access_token")
     return {"Authorization": f"Bearer {token.reveal()}", "ipp-company-id": company.company_id}
 
 
@@ -72,7 +72,7 @@ def _periods(company: "Synced") -> list[str]:
     return sorted({str(one["period"]) for one in company.batches()})
 
 
-def _pages_per_second(stood: Stand, headers: dict[str, str], periods: list[str]) -> float:
+def _pages_per_second(stood: BenchApp, headers: dict[str, str], periods: list[str]) -> float:
     """The second time round the sandbox sends what it encoded the first time. A page counts by its lines."""
     list(pages(stood.sandbox.url, headers, periods))
     began = time.perf_counter()
@@ -81,7 +81,7 @@ def _pages_per_second(stood: Stand, headers: dict[str, str], periods: list[str])
     return LINES / 1000 / (time.perf_counter() - began)
 
 
-def _rate(stood: Stand, run_id: int) -> float:
+def _rate(stood: BenchApp, run_id: int) -> float:
     with psycopg.connect(stood.addresses.superuser_url) as connection:
         row = connection.execute(
             "SELECT sum(part.lines), extract(epoch FROM run.finished_at - run.started_at) FROM sync_run run"

@@ -3,18 +3,18 @@
 from pathlib import Path
 from typing import Any
 
-from bench._app import entries_import, forget_books, stand, worker
+from bench._app import bench_app, delete_books, entries_import, worker
 
 LINES, COPIES, MEGABYTES_MAX, GROWTH_MAX = 100_000, 20, 180, 1.1
 
 
 def run() -> list[dict[str, Any]]:
-    with stand(companies=2, lines=LINES) as stood:
+    with bench_app(companies=2, lines=LINES) as stood:
         company = stood.company(1)
         with worker(stood) as process:
             entries_import(company)
             small = _peak_megabytes(process.pid)
-        forget_books(stood)
+        delete_books(stood)
         company.paging(copies=COPIES)
         with worker(stood) as process:
             entries_import(company, timeout_seconds=1800)

@@ -5,7 +5,7 @@ KOPPEL_BENCH_COMPANIES makes it smaller for a quick look; the figure to reach is
 import os
 from typing import Any
 
-from bench._mock_tenants import NONE_OPEN, Firm, Fleet, fleet
+from bench._mock_tenants import NO_OPEN_RUNS, Fleet, MockTenant, fleet
 
 COMPANIES = int(os.environ.get("KOPPEL_BENCH_COMPANIES", "1000"))
 LATENCY_SECONDS = 0.05
@@ -18,7 +18,7 @@ def run() -> list[dict[str, Any]]:
         firm = stand.firm("Night", resources=RESOURCES, fiscal_years_back=0)
         firm.import_all()
         with stand.workers(2):
-            first = stand.wait(NONE_OPEN, 1800)
+            first = stand.wait(NO_OPEN_RUNS, 1800)
             _at_rest(stand)
             return [
                 {"name": "first import of all, no latency", "value": round(first, 1), "unit": "s"},
@@ -36,17 +36,17 @@ def _at_rest(stand: Fleet) -> None:
     stand.sandbox.forget_calls()
 
 
-def _nothing_changed(stand: Fleet, firm: Firm) -> list[dict[str, Any]]:
+def _nothing_changed(stand: Fleet, firm: MockTenant) -> list[dict[str, Any]]:
     from koppel.sync.runs.services import request_due_runs
 
     written = stand.rows_written()
-    made = request_due_runs()
-    seconds = stand.wait(NONE_OPEN, 900)
+    scheduled = request_due_runs()
+    seconds = stand.wait(NO_OPEN_RUNS, 900)
     calls = stand.sandbox.calls("/v")
     endpoints = len({one["path"].lower() for one in calls})
     again = stand.value("SELECT count(*) FROM sync_run WHERE trigger = 'schedule' AND state <> 'succeeded'")
-    if made != COMPANIES or again:
-        raise RuntimeError(f"{made} runs were scheduled, {again} did not succeed.")
+    if scheduled != COMPANIES or again:
+        raise RuntimeError(f"{scheduled} runs were scheduled, {again} did not succeed.")
     requests = len(calls) / COMPANIES
     return [
         _at_most(f"{COMPANIES} administrations, nothing changed, two workers", round(seconds, 1), "s", SECONDS_MAX),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
-from bench._app import stand
+from bench._app import bench_app
 
 if TYPE_CHECKING:
     from tests.sync.factories import Synced
@@ -18,7 +18,7 @@ ROWS, TIMES, TO_REACH_MS = 100, 15, 20.0
 
 
 def run() -> list[dict[str, Any]]:
-    with stand(companies=2, lines=2000) as stood:
+    with bench_app(companies=2, lines=2000) as stood:
         company = stood.company(1)
         assert company.sync().state == "succeeded"
         changed = asyncio.run(_measure(company, edit=True))
@@ -34,12 +34,12 @@ def run() -> list[dict[str, Any]]:
 async def _measure(company: "Synced", *, edit: bool) -> list[float]:
     from koppel.connections.sessions.runtime import as_worker
     from koppel.kit.http import HttpClient
-    from koppel.kit.threads import threads_last
+    from koppel.kit.threads import keep_thread_connections
     from koppel.sync.tasks import perform_run
 
-    threads_last()
+    keep_thread_connections()
     numbers = sorted({one["number"] for one in company.batches()})
-    found = []
+    cpu_seconds = []
     with ThreadPoolExecutor(1) as threads:
         asyncio.get_running_loop().set_default_executor(threads)
         async with HttpClient() as http, as_worker(http, size=4):
@@ -47,9 +47,9 @@ async def _measure(company: "Synced", *, edit: bool) -> list[float]:
                 run_id = await asyncio.to_thread(_ask, company, numbers, f"Round {turn}" if edit else "")
                 began = time.process_time()
                 await perform_run(company.actor.organisation_id, run_id)
-                found.append(time.process_time() - began)
+                cpu_seconds.append(time.process_time() - began)
         await asyncio.to_thread(connections.close_all)
-    return found[3:]
+    return cpu_seconds[3:]
 
 
 def _ask(company: "Synced", numbers: list[str], description: str) -> int:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench._mock_tenants import Firm, Fleet, fleet
+from bench._mock_tenants import Fleet, MockTenant, fleet
 from koppel.kit.embedded_postgres import choose_free_port
 
 COMPANIES = int(os.environ.get("KOPPEL_BENCH_COMPANIES", "200"))
@@ -37,7 +37,7 @@ def run() -> list[dict[str, Any]]:
             return _figures(stand, firm, address)
 
 
-def _figures(stand: Fleet, firm: Firm, address: str) -> list[dict[str, Any]]:
+def _figures(stand: Fleet, firm: MockTenant, address: str) -> list[dict[str, Any]]:
     began = time.monotonic()
     ids = firm.import_all()
     with looking(firm, address, ids) as seconds_of_pages:
@@ -84,14 +84,14 @@ def _wait_until_it_answers(address: str) -> None:
 
 
 @contextlib.contextmanager
-def looking(firm: Firm, address: str, ids: list[int]) -> Iterator[list[float]]:
+def looking(firm: MockTenant, address: str, ids: list[int]) -> Iterator[list[float]]:
     """Within the block somebody looks; the seconds of each page."""
-    found: list[float] = []
+    durations: list[float] = []
     over = threading.Event()
-    one = ids[len(ids) // 2]
+    middle_id = ids[len(ids) // 2]
     paths = (
-        "/administrations/?import=1", "/administrations/rows/?import=1", "/imports/1/", "/", f"/administrations/{one}/",
-        f"/administrations/{one}/books/",
+        "/administrations/?import=1", "/administrations/rows/?import=1", "/imports/1/", "/", f"/administrations/{middle_id}/",
+        f"/administrations/{middle_id}/books/",
     )  # fmt: skip
     cookie = _session_of(firm)
 
@@ -105,22 +105,22 @@ def looking(firm: Firm, address: str, ids: list[int]) -> Iterator[list[float]]:
                 if "/login" in answer.url:
                     raise RuntimeError(f"{path} asks to sign in.")
                 answer.read()
-            found.append(time.perf_counter() - began)
-            sys.stderr.write(f"{path} {found[-1] * 1000:.0f} ms\n")
+            durations.append(time.perf_counter() - began)
+            sys.stderr.write(f"{path} {durations[-1] * 1000:.0f} ms\n")
             over.wait(PAUSE_SECONDS)
 
     thread = threading.Thread(target=look)
     thread.start()
     try:
-        yield found
+        yield durations
     finally:
         over.set()
         thread.join()
-    if len(found) < len(paths):
+    if len(durations) < len(paths):
         raise RuntimeError("The pages could not be looked at.")
 
 
-def _session_of(firm: Firm) -> str:
+def _session_of(firm: MockTenant) -> str:
     """The cookie of the firm's person, signed in."""
     from django.conf import settings
     from django.test import Client

@@ -8,7 +8,7 @@ tokens.
 from collections import Counter
 from typing import Any
 
-from bench._app import Stand, stand
+from bench._app import BenchApp, bench_app
 from tests.fixtures.stack import CLIENTS
 
 CLIENT = CLIENTS["company_list"]
@@ -16,34 +16,34 @@ PROCESSES = 16
 
 
 def run() -> list[dict[str, Any]]:
-    with stand(companies=1, lines=20) as one:
+    with bench_app(companies=1, lines=20) as app:
         return [
-            *_together(one, "300 ms", 0.3, grants=1000, expiries=2),
-            *_together(one, "15 s", 15, grants=100, expiries=1),
+            *_together(app, "300 ms", 0.3, grants=1000, expiries=2),
+            *_together(app, "15 s", 15, grants=100, expiries=1),
         ]
 
 
-def _together(one: Stand, words: str, token_seconds: float, *, grants: int, expiries: int) -> list[dict[str, Any]]:
+def _together(app: BenchApp, words: str, token_seconds: float, *, grants: int, expiries: int) -> list[dict[str, Any]]:
     from tests.vault.factories import expire, give
     from tests.vault.processes import programs
 
-    one.sandbox.client(CLIENT, grace_seconds=0, token_seconds=token_seconds)
-    given = give(one.sandbox, one.connected.connection, grants)
-    before = one.sandbox.control("tokens")
+    app.sandbox.client(CLIENT, grace_seconds=0, token_seconds=token_seconds)
+    granted = give(app.sandbox, app.connected.connection, grants)
+    before = app.sandbox.control("tokens")
     seconds, differing = 0.0, 0
     errors: Counter[str] = Counter()
-    with programs(PROCESSES, given, briefly=True, connections=4) as started:
-        for _each in range(expiries):
-            expire(given)
+    with programs(PROCESSES, granted, briefly=True, connections=4) as started:
+        for _round in range(expiries):
+            expire(granted)
             for process in started:
                 process.go()
-            found = [process.read_until_done() for process in started]
-            seconds = max(seconds, *(answers[-1]["seconds"] for answers in found))
-            differing += len({answers[0]["tokens"] for answers in found}) - 1
-            for answers in found:
+            answers_by_process = [process.read_until_done() for process in started]
+            seconds = max(seconds, *(answers[-1]["seconds"] for answers in answers_by_process))
+            differing += len({answers[0]["tokens"] for answers in answers_by_process}) - 1
+            for answers in answers_by_process:
                 errors.update(answers[0]["errors"])
-    after = one.sandbox.control("tokens?families=1")
-    refreshes = [after["families"][each.family]["refreshes"] for each in given]
+    after = app.sandbox.control("tokens?families=1")
+    refreshes = [after["families"][grant.family]["refreshes"] for grant in granted]
     refused = after["refusals"].get("invalid_grant", 0) - before["refusals"].get("invalid_grant", 0)
     name = f"token endpoint {words}, {PROCESSES} processes × {grants} grants"
     return [

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bench._app import Stand, stand
+from bench._app import BenchApp, bench_app
 from koppel.kit.clock import clock_set_to
 from tests.fixtures.stack import CLIENTS
 
@@ -21,48 +21,48 @@ LIFETIME_SECONDS, NOT_BEFORE_SECONDS = 600, 570
 
 
 def run() -> list[dict[str, Any]]:
-    with stand(companies=1, lines=20) as one:
-        one.sandbox.client(
+    with bench_app(companies=1, lines=20) as app:
+        app.sandbox.client(
             CLIENT, access_seconds=LIFETIME_SECONDS, refresh_not_before_seconds=NOT_BEFORE_SECONDS, grace_seconds=0
         )
-        late = asyncio.run(_live(one))
-        asked = one.sandbox.control("tokens")
+        late = asyncio.run(_live(app))
+        summary = app.sandbox.control("tokens")
     return [
-        _none("refreshes that the vendor refused as too early", asked["too_early"], "refusals"),
+        _none("refreshes that the vendor refused as too early", summary["too_early"], "refusals"),
         _none("calls with a token that had ended", late, "answers 401"),
-        _none("invalid_grant", asked["refusals"].get("invalid_grant", 0), "answers"),
+        _none("invalid_grant", summary["refusals"].get("invalid_grant", 0), "answers"),
         {
-            "name": "token calls", "value": asked["calls"]["refresh_token"], "unit": "calls", "to_reach": CYCLES,
-            "holds": asked["calls"]["refresh_token"] >= CYCLES,
+            "name": "token calls", "value": summary["calls"]["refresh_token"], "unit": "calls", "to_reach": CYCLES,
+            "holds": summary["calls"]["refresh_token"] >= CYCLES,
         },
     ]  # fmt: skip
 
 
-async def _live(one: Stand) -> int:
+async def _live(app: BenchApp) -> int:
     """How many calls were answered 401."""
     from koppel.connections.sessions import runtime
     from koppel.connector.registry import connectors
     from koppel.kit.http import HttpClient, origin_of
     from tests.vault.factories import give
 
-    key = one.connected.app.connector
+    key = app.connected.app.connector
     connectors()[key] = _Punctual(connectors()[key])
     clock = _Clock()
     dice = random.Random(570)
     late = 0
-    given = (await asyncio.to_thread(lambda: give(one.sandbox, one.connected.connection, expired=False)))[0]
+    granted = (await asyncio.to_thread(lambda: give(app.sandbox, app.connected.connection, expired=False)))[0]
     with clock_set_to(clock.now):
-        async with HttpClient() as http, runtime.runtime(http, size=2) as made:
+        async with HttpClient() as http, runtime.runtime(http, size=2) as process_runtime:
             for _cycle in range(CYCLES):
                 issued = clock.now()
                 for seconds in _moments(dice):
                     clock.set(issued + timedelta(seconds=seconds))
-                    await asyncio.to_thread(_set_clock, one, clock.now())
-                    token = await made.vault.access_token(given.organisation_id, given.grant_id)
+                    await asyncio.to_thread(_set_clock, app, clock.now())
+                    token = await process_runtime.vault.access_token(granted.organisation_id, granted.grant_id)
                     answer = await http.send(
                         "GET",
-                        f"{one.sandbox.url}/API/resources/v1/context",
-                        allowed_origins=[origin_of(one.sandbox.url)],
+                        f"{app.sandbox.url}/API/resources/v1/context",
+                        allowed_origins=[origin_of(app.sandbox.url)],
                         headers={"Authorization": f"Bearer {token.reveal()}"},
                     )
                     late += answer.status == 401
@@ -90,8 +90,8 @@ def _moments(dice: random.Random) -> list[float]:
     return [dice.uniform(1, 560), dice.uniform(560, 569.9), NOT_BEFORE_SECONDS - 0.01, last]
 
 
-def _set_clock(one: Stand, moment: datetime) -> None:
-    one.sandbox.control("clock", {"now": moment.isoformat()})
+def _set_clock(app: BenchApp, moment: datetime) -> None:
+    app.sandbox.control("clock", {"now": moment.isoformat()})
 
 
 class _Punctual:

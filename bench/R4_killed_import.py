@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from bench._app import Stand, forget_books, stand
+from bench._app import BenchApp, bench_app, delete_books
 
 if TYPE_CHECKING:
     from tests.sync.factories import Synced
@@ -27,13 +27,13 @@ LIFE_SECONDS = (0.02, 0.4)
 
 
 def run() -> list[dict[str, Any]]:
-    with stand(companies=2, lines=LINES) as stood:
+    with bench_app(companies=2, lines=LINES) as stood:
         company = stood.company(1)
         company.settings(resources=["entries"])
         total = sum(len(one["lines"]) for one in company.batches())
         kills, lost, doubled, again, exact, imports = 0, 0, 0, list[int](), True, 0
         while kills < KILLS:
-            forget_books(stood)
+            delete_books(stood)
             run_id = _ask(company)
             stood.sandbox.forget_calls()
             killed = _lives(stood, company.actor.organisation_id, run_id, KILLS - kills)
@@ -62,7 +62,7 @@ def _ask(company: "Synced") -> int:
         return Run.objects.latest("pk").pk
 
 
-def _lives(stood: Stand, organisation_id: int, run_id: int, kills_max: int) -> list[float]:
+def _lives(stood: BenchApp, organisation_id: int, run_id: int, kills_max: int) -> list[float]:
     """When each worker was killed. The last one lives until the run is over."""
     dice = random.Random(SEED + kills_max)
     kills: list[float] = []
@@ -95,7 +95,7 @@ def _worker(organisation_id: int, run_id: int) -> int:
     return child
 
 
-def _state(stood: Stand, run_id: int) -> str:
+def _state(stood: BenchApp, run_id: int) -> str:
     with psycopg.connect(stood.addresses.superuser_url) as connection:
         row = connection.execute("SELECT state FROM sync_run WHERE id = %s", [run_id]).fetchone()
     return str(row[0]) if row else ""

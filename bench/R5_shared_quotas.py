@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from bench._mock_tenants import Firm, Fleet, fleet
+from bench._mock_tenants import Fleet, MockTenant, fleet
 
 HOUR_SECONDS = float(os.environ.get("KOPPEL_BENCH_HOUR_SECONDS", "300"))
 COMPANIES, WORKERS = 20, 10
@@ -21,20 +21,20 @@ USED_MIN, SHARE_MAX = 95, 10
 def run() -> list[dict[str, Any]]:
     with fleet(companies=COMPANIES, lines=200) as stand:
         small, large = stand.firm("Small"), stand.firm("Large")
-        wanted = {small: small.import_all(first=0, last=5), large: large.import_all(first=5, last=COMPANIES)}
+        ids_by_firm = {small: small.import_all(first=0, last=5), large: large.import_all(first=5, last=COMPANIES)}
         quotas = {"1-fixed-window": [PER_MINUTE, HOUR_SECONDS / 60], "4-fixed-window": [PER_HOUR, HOUR_SECONDS]}
         stand.sandbox.control("settings", {"quotas": quotas})
         stand.sandbox.forget_calls()
         with stand.workers(WORKERS, "--concurrency", "5"):
-            _keep_asking(stand, wanted, seconds=HOUR_SECONDS * (HOURS - 0.3))
+            _keep_asking(stand, ids_by_firm, seconds=HOUR_SECONDS * (HOURS - 0.3))
         return _figures(stand.sandbox.calls("/v"))
 
 
-def _keep_asking(stand: Fleet, wanted: dict[Firm, list[int]], seconds: float) -> None:
+def _keep_asking(stand: Fleet, ids_by_firm: dict[MockTenant, list[int]], seconds: float) -> None:
     """There is always more to read: whoever is done begins again, with everything."""
     ends_at = time.monotonic() + seconds
     while time.monotonic() < ends_at:
-        for firm, ids in wanted.items():
+        for firm, ids in ids_by_firm.items():
             firm.sync(ids, full=True)
         time.sleep(0.5)
     stand.execute("UPDATE sync_run SET not_before = 'infinity' WHERE state = 'queued'")

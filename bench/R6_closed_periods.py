@@ -6,7 +6,7 @@ Once with every page coming through, once with pages that fail in the middle of 
 import random
 from typing import TYPE_CHECKING, Any
 
-from bench._app import stand
+from bench._app import bench_app
 
 if TYPE_CHECKING:
     from tests.sync.factories import Synced
@@ -15,7 +15,7 @@ LINES, SHARE, SEED = 100_000, 0.01, 6
 
 
 def run() -> list[dict[str, Any]]:
-    with stand(companies=2, lines=LINES) as stood:
+    with bench_app(companies=2, lines=LINES) as stood:
         company = stood.company(1)
         assert company.sync().state == "succeeded"
         plain = _compare(company, failing=False)
@@ -26,14 +26,14 @@ def run() -> list[dict[str, Any]]:
 def _compare(company: "Synced", *, failing: bool) -> tuple[int, int, int]:
     """(entries deleted at the source, of these flagged, others flagged)."""
     held = company.keys("entries")
-    wanted = random.Random(SEED).sample(company.batches(), round(len(held) * SHARE))
-    company.change(delete=sorted({one["number"] for one in wanted}))
+    deleted_batches = random.Random(SEED).sample(company.batches(), round(len(held) * SHARE))
+    company.change(delete=sorted({one["number"] for one in deleted_batches}))
     gone = held - set(company.source_keys())
     if failing:
         for skip in (5, 30, 60):
             company.sandbox.fault("journaltransaction", status=500, skip=skip)
     run = company.sync(full=True)
-    for _each in range(5):
+    for _round in range(5):
         if run.state == "queued":
             run = company.perform(run.pk)
     assert run.state == "succeeded", run.reason
@@ -41,8 +41,8 @@ def _compare(company: "Synced", *, failing: bool) -> tuple[int, int, int]:
     return len(gone), len(flagged & gone), len(flagged - gone)
 
 
-def _figures(name: str, found: tuple[int, int, int]) -> list[dict[str, Any]]:
-    gone, flagged, wrong = found
+def _figures(name: str, totals: tuple[int, int, int]) -> list[dict[str, Any]]:
+    gone, flagged, wrong = totals
     return [
         {"name": f"deleted entries flagged, {name}", "value": flagged, "unit": f"of {gone}", "to_reach": gone,
          "holds": flagged == gone},

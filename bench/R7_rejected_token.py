@@ -8,40 +8,45 @@ worker may make one call that is refused, and the vault one more.
 import time
 from typing import Any
 
-from bench._mock_tenants import NONE_OPEN, Firm, Fleet, fleet
+from bench._mock_tenants import NO_OPEN_RUNS, Fleet, MockTenant, fleet
 
 ADMINISTRATIONS, WORKERS = 50, 2
 RESOURCES = ["company_details", "periods", "accounts", "vat_codes", "journals", "contacts", "balances", "entries"]
 
 
 def run() -> list[dict[str, Any]]:
-    with fleet(companies=ADMINISTRATIONS, lines=40) as one:
-        return [*_withdrawn(one, "expired", expired=True), *_withdrawn(one, "live", expired=False)]
+    with fleet(companies=ADMINISTRATIONS, lines=40) as mock:
+        return [
+            *_run_with_withdrawn_consent(mock, "expired", expired=True),
+            *_run_with_withdrawn_consent(mock, "live", expired=False),
+        ]
 
 
-def _withdrawn(one: Fleet, name: str, *, expired: bool) -> list[dict[str, Any]]:
-    firm = one.firm(f"kantoor-{name}", resources=RESOURCES)
-    with one.workers(WORKERS):
-        one.sandbox.control("revoke", {})
+def _run_with_withdrawn_consent(mock: Fleet, name: str, *, expired: bool) -> list[dict[str, Any]]:
+    firm = mock.firm(f"kantoor-{name}", resources=RESOURCES)
+    with mock.workers(WORKERS):
+        mock.sandbox.control("revoke", {})
         if expired:
-            one.execute(f"UPDATE connections_grant SET expires_at = now() WHERE connection_id = {firm.connection_id}")
-        one.sandbox.forget_calls()
+            mock.execute(f"UPDATE connections_grant SET expires_at = now() WHERE connection_id = {firm.connection_id}")
+        mock.sandbox.forget_calls()
         firm.import_all()
-        seconds = one.wait(
-            f"SELECT state = 'needs_reauth' FROM connections_connection WHERE id = {firm.connection_id}", 60, each=0.05
+        seconds = mock.wait(
+            f"SELECT state = 'needs_reauth' FROM connections_connection WHERE id = {firm.connection_id}",
+            60,
+            interval_seconds=0.05,
         )
-        one.wait(NONE_OPEN, 120)
+        mock.wait(NO_OPEN_RUNS, 120)
         time.sleep(10)
-        refused = [call for call in one.sandbox.calls() if call["status"] >= 400]
+        refused = [call for call in mock.sandbox.calls() if call["status"] >= 400]
     figures = [
         _figure("failing calls", len(refused), "calls", 1 if expired else WORKERS + 1),
         _figure("seconds until the connection says so", round(seconds, 2), "s", 5),
-        *(_figure(what, one.value(question), what, 1) for what, question in _told(firm).items()),
+        *(_figure(what, mock.value(question), what, 1) for what, question in _reasons(firm).items()),
     ]
     return [{**figure, "name": f"access token {name}: {figure['name']}"} for figure in figures]
 
 
-def _told(firm: Firm) -> dict[str, str]:
+def _reasons(firm: MockTenant) -> dict[str, str]:
     at = firm.connection_id
     return {
         "notices": f"SELECT count(*) FROM notifications_notice WHERE link LIKE '/connections/{at}/%'",

@@ -17,7 +17,7 @@ from bench._mock_tenants import in_database
 from koppel.kit.tenancy import set_scope_sql
 
 MILLIONS = int(os.environ.get("KOPPEL_BENCH_MILLIONS", "2"))
-LINES_EACH, EACH = 20_000, 50
+LINES_EACH, ADMINISTRATIONS_EACH = 20_000, 50
 """A million is 50 administrations of 20,000 lines."""
 GROWTH_MAX = 1.5
 FIRM = 1
@@ -56,10 +56,12 @@ def run() -> list[dict[str, Any]]:
 
 def _add(connection: psycopg.Connection[Any], superuser_url: str, million: int) -> float:
     began = time.perf_counter()
-    for number in range(EACH):
+    for number in range(ADMINISTRATIONS_EACH):
         with connection.transaction():
             connection.execute(*set_scope_sql(FIRM))
-            connection.execute(_FILL, {"firm": FIRM, "one": million * EACH + number + 1, "lines": LINES_EACH})
+            connection.execute(
+                _FILL, {"firm": FIRM, "one": million * ADMINISTRATIONS_EACH + number + 1, "lines": LINES_EACH}
+            )
     seconds = time.perf_counter() - began
     with psycopg.connect(superuser_url, autocommit=True) as superuser:
         superuser.execute("VACUUM ANALYZE books_entry_line")
@@ -79,11 +81,11 @@ def _plan(connection: psycopg.Connection[Any], question: str) -> str:
 def _ask(connection: psycopg.Connection[Any], question: str, million: int) -> float:
     """The median in ms over the administrations of one million."""
     times = []
-    for number in range(EACH):
+    for number in range(ADMINISTRATIONS_EACH):
         with connection.transaction():
             connection.execute(*set_scope_sql(FIRM))
             began = time.perf_counter()
-            connection.execute(question.encode(), {"one": million * EACH + number + 1}).fetchall()
+            connection.execute(question.encode(), {"one": million * ADMINISTRATIONS_EACH + number + 1}).fetchall()
             times.append((time.perf_counter() - began) * 1000)
     return statistics.median(times)
 

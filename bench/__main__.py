@@ -19,13 +19,13 @@ RESULTS = Path(__file__).parent / "results.jsonl"
 
 def main(words: Sequence[str]) -> int:
     """0: every figure that has something to reach reaches it. 1: one does not. 2: there is no such benchmark."""
-    known, names = available(), [word for word in words if word != KEEP]
-    if unknown := [word for word in names if word not in known]:
-        sys.stderr.write(f"There is no benchmark {unknown[0]!r}; there are: {', '.join(known) or 'none yet'}.\n")
+    existing, names = available(), [word for word in words if word != KEEP]
+    if unknown := [word for word in names if word not in existing]:
+        sys.stderr.write(f"There is no benchmark {unknown[0]!r}; there are: {', '.join(existing) or 'none yet'}.\n")
         return UNKNOWN
-    figures = [figure for name in names or known for figure in measured(name)]
+    figures = [figure for name in names or existing for figure in measured(name)]
     if KEEP in words:
-        keep(figures)
+        store_figures(figures)
     return MISSED if any(figure["holds"] is False for figure in figures) else 0
 
 
@@ -38,7 +38,9 @@ def measured(name: str) -> list[dict[str, Any]]:
     """Run one benchmark and print its figures. Raises `ValueError` when one is not of the agreed form."""
     sys.stderr.write(f"{name} …\n")
     with contextlib.redirect_stdout(sys.stderr):
-        figures = [complete(name, figure, kept()) for figure in importlib.import_module(f"bench.{name}").run()]
+        figures = [
+            complete(name, figure, stored_figures()) for figure in importlib.import_module(f"bench.{name}").run()
+        ]
     for figure in figures:
         sys.stdout.write(json.dumps(figure, ensure_ascii=False) + "\n")
         sys.stdout.flush()
@@ -49,25 +51,27 @@ def complete(name: str, figure: dict[str, Any], last: Mapping[tuple[str, str], f
     """All keys in order. What has nothing to reach neither holds nor fails: `holds` is null."""
     before = last.get((name, str(figure.get("name"))))
     times = round(figure["value"] / before, 2) if before and "value" in figure else None
-    found = {"id": name, "to_reach": None, "holds": None, "compared_with": None} | figure
-    found |= {"last": before, "times_last": times}
-    if set(found) != set(KEYS) or (found["to_reach"] is None) != (found["holds"] is None):
+    entry = {"id": name, "to_reach": None, "holds": None, "compared_with": None} | figure
+    entry |= {"last": before, "times_last": times}
+    if set(entry) != set(KEYS) or (entry["to_reach"] is None) != (entry["holds"] is None):
         raise ValueError(f"A figure of {name} is not of the form that bench/README.md describes: {figure}")
-    return {key: found[key] for key in KEYS}
+    return {key: entry[key] for key in KEYS}
 
 
-def kept() -> dict[tuple[str, str], float]:
+def stored_figures() -> dict[tuple[str, str], float]:
     """The figures committed last, by id and name."""
     lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
     return {(one["id"], one["name"]): one["value"] for one in map(json.loads, lines)}
 
 
-def keep(figures: Sequence[Mapping[str, Any]]) -> None:
+def store_figures(figures: Sequence[Mapping[str, Any]]) -> None:
     """Put them in the place of those that were committed; the others stay."""
     new = {(one["id"], one["name"]): one["value"] for one in figures}
     measured_again = {one["id"] for one in figures}
-    found = {key: value for key, value in kept().items() if key[0] not in measured_again} | new
-    lines = [json.dumps({"id": key[0], "name": key[1], "value": value}) for key, value in sorted(found.items())]
+    figures_by_key = {key: value for key, value in stored_figures().items() if key[0] not in measured_again} | new
+    lines = [
+        json.dumps({"id": key[0], "name": key[1], "value": value}) for key, value in sorted(figures_by_key.items())
+    ]
     RESULTS.write_text("\n".join(lines) + "\n")
 
 

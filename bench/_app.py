@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Stand:
+class BenchApp:
     """`superuser_url` reaches the same database, for sizes and for peers."""
 
     connected: Connected
@@ -33,28 +33,28 @@ class Stand:
     def sandbox(self) -> Sandbox:
         return self.connected.sandbox
 
-    def company(self, place: int) -> "Synced":
+    def company(self, position: int) -> "Synced":
         """The sandbox's company at `place`, imported; nothing has been read."""
         from tests.sync.factories import import_company
 
-        return import_company(self.connected, place)
+        return import_company(self.connected, position)
 
 
 @contextlib.contextmanager
-def stand(*, companies: int, lines: int) -> Iterator[Stand]:
+def bench_app(*, companies: int, lines: int) -> Iterator[BenchApp]:
     """A company at place 1 of 2 has exactly `lines` entry lines."""
     with tempfile.TemporaryDirectory(prefix="koppel-bench-") as folder:
         home = Path(folder)
         with EmbeddedPostgres(home / "postgres") as server:
-            _surround_django(server.addresses, home)
+            _configure_django(server.addresses, home)
             with run_sandbox(companies=companies, lines=lines) as sandbox:
-                yield Stand(_connected(sandbox), server.addresses)
+                yield BenchApp(_connected(sandbox), server.addresses)
 
 
 @contextlib.contextmanager
-def worker(stood: Stand) -> Iterator["subprocess.Popen[bytes]"]:
+def worker(app: BenchApp) -> Iterator["subprocess.Popen[bytes]"]:
     """A real `koppel worker`."""
-    with run_worker(stood.addresses.superuser_url) as process:
+    with run_worker(app.addresses.superuser_url) as process:
         yield process
 
 
@@ -78,14 +78,14 @@ def entries_import(company: "Synced", timeout_seconds: float = 600) -> int:
     raise RuntimeError("The import took too long.")
 
 
-def forget_books(stood: Stand) -> None:
+def delete_books(app: BenchApp) -> None:
     """As if nothing had been read."""
-    with psycopg.connect(stood.addresses.superuser_url) as connection:
+    with psycopg.connect(app.addresses.superuser_url) as connection:
         connection.execute("TRUNCATE books_entry, books_entry_line, sync_checkpoint, sync_change, sync_seen")
         connection.execute("CHECKPOINT")
 
 
-def _surround_django(addresses: Addresses, home: Path) -> None:
+def _configure_django(addresses: Addresses, home: Path) -> None:
     import django
     from django.core.management import call_command
     from django.db import connections
@@ -106,8 +106,8 @@ def _surround_django(addresses: Addresses, home: Path) -> None:
 
 
 def _connected(sandbox: Sandbox) -> Connected:
-    from koppel.connections.companies.discovery import refresh_companies
-    from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_answer
+    from koppel.connections.companies.discovery import sync_company_list
+    from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
     from koppel.connections.models import Connection, ConsentPurpose
     from koppel.kit.tenancy import installation_scope, organisation_scope
     from koppel.organisations.models import Membership, Organisation, User
@@ -122,9 +122,9 @@ def _connected(sandbox: Sandbox) -> Connected:
     with organisation_scope(firm.pk):
         url = begin_consent(actor, app.pk, ConsentPurpose.CONNECT, "/connections/")
     inbound = sandbox.sign_in(url)
-    attempt = receive_answer(inbound["state"], inbound)
+    attempt = receive_callback(inbound["state"], inbound)
     assert attempt is not None
     outcome = complete_consent(actor, attempt)
-    refresh_companies(actor, outcome.connection_id)
+    sync_company_list(actor, outcome.connection_id)
     with organisation_scope(firm.pk):
         return Connected(actor, app, Connection.objects.get(pk=outcome.connection_id), sandbox)

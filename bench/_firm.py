@@ -18,7 +18,7 @@ PEOPLE = 12
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedFirm:
     """`get` answers with status and body over one kept connection, signed in as an Administrator."""
 
     firm: Any
@@ -44,7 +44,7 @@ def firm_in_database(count: int) -> Iterator[Any]:
     with tempfile.TemporaryDirectory(prefix="koppel-bench-") as folder:
         home = Path(folder)
         with EmbeddedPostgres(home / "postgres") as server:
-            _surround(home, server.addresses)
+            _configure_environment(home, server.addresses)
             import django
 
             django.setup()
@@ -62,20 +62,20 @@ def firm_in_database(count: int) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def served_firm(count: int) -> Iterator[Served]:
+def served_firm(count: int) -> Iterator[ServedFirm]:
     with firm_in_database(count) as firm:
         port = choose_free_port()
         command = [sys.executable, "-m", "koppel.cli", "web", "--port", str(port)]
         process = subprocess.Popen(command, env={**os.environ, "KOPPEL_PUBLIC_URL": f"http://localhost:{port}"})
         try:
             _wait_for(port)
-            yield Served(firm, port, _signed_in(firm.boss.user_id))
+            yield ServedFirm(firm, port, _signed_in(firm.boss.user_id))
         finally:
             process.terminate()
             process.wait(20)
 
 
-def _surround(home: Path, addresses: Any) -> None:
+def _configure_environment(home: Path, addresses: Any) -> None:
     os.environ |= {
         "DJANGO_SETTINGS_MODULE": "koppel.settings",
         "DATABASE_URL": addresses.app_url,

@@ -41,8 +41,8 @@ def pages(url: str, headers: Mapping[str, str], periods: list[str]) -> Iterator[
             connection.request("GET", f"{PATH}?{query}", headers=dict(headers))
             body = connection.getresponse().read()
             yield body
-            found = body.rfind(b'"totalCount":')
-            total = int(body[found + 13 : body.find(b",", found)]) if found > 0 else 0
+            offset = body.rfind(b'"totalCount":')
+            total = int(body[offset + 13 : body.find(b",", offset)]) if offset > 0 else 0
             number += 1
     connection.close()
 
@@ -61,12 +61,12 @@ def floor(url: str, headers: Mapping[str, str], periods: list[str], database: st
             batches, lines = {}, {}
             for raw in raws.decode(body):
                 payload = bytes(raw)
-                one = batch.decode(payload)
-                key = f"{one.module} {one.batchNumber}"
+                entry = batch.decode(payload)
+                key = f"{entry.module} {entry.batchNumber}"
                 head = payload[: payload.find(LINES)]
                 batches[key] = (key, hashlib.sha256(head).digest(), head)
-                for each in one.journalTransactionLines:
-                    bytes_ = bytes(each)
+                for raw_line in entry.journalTransactionLines:
+                    bytes_ = bytes(raw_line)
                     line_key = f"{key} {line.decode(bytes_).lineNumber}"
                     lines[line_key] = (line_key, hashlib.sha256(bytes_).digest(), bytes_)
             with connection.transaction():

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Firm:
+class MockTenant:
     """A firm with one connection to everything the sandbox has."""
 
     actor: "Actor"
@@ -37,11 +37,12 @@ class Firm:
         from koppel.sync.runs.services import request_first_runs
 
         with organisation_scope(self.actor.organisation_id):
-            found = RemoteCompany.objects.filter(connection_id=self.connection_id).order_by("pk")
-            wanted = [
-                NewAdministration(remote_company_id=one) for one in found.values_list("pk", flat=True)[first:last]
+            queryset = RemoteCompany.objects.filter(connection_id=self.connection_id).order_by("pk")
+            requested = [
+                NewAdministration(remote_company_id=company_id)
+                for company_id in queryset.values_list("pk", flat=True)[first:last]
             ]
-            ids = import_companies(self.actor, self.connection_id, 1, wanted)
+            ids = import_companies(self.actor, self.connection_id, 1, requested)
             request_first_runs(self.actor, ids)
         return ids
 
@@ -61,10 +62,10 @@ class Fleet:
     addresses: Addresses
     app: "AppRegistration"
 
-    def firm(self, name: str, **settings: Any) -> Firm:
+    def firm(self, name: str, **settings: Any) -> MockTenant:
         """`settings` of the organisation."""
-        from koppel.connections.companies.discovery import refresh_companies
-        from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_answer
+        from koppel.connections.companies.discovery import sync_company_list
+        from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
         from koppel.connections.models import ConsentPurpose
         from koppel.kit.tenancy import installation_scope, organisation_scope
         from koppel.organisations.models import Membership, Organisation, User
@@ -78,12 +79,12 @@ class Fleet:
         with organisation_scope(organisation.pk):
             url = begin_consent(actor, self.app.pk, ConsentPurpose.CONNECT, "/connections/")
         inbound = self.sandbox.sign_in(url)
-        attempt = receive_answer(inbound["state"], inbound)
+        attempt = receive_callback(inbound["state"], inbound)
         assert attempt is not None
         outcome = complete_consent(actor, attempt)
-        refresh_companies(actor, outcome.connection_id)
+        sync_company_list(actor, outcome.connection_id)
         self.execute("DELETE FROM procrastinate_jobs")  # companies need no description here
-        return Firm(actor, outcome.connection_id)
+        return MockTenant(actor, outcome.connection_id)
 
     @contextlib.contextmanager
     def workers(self, count: int, *arguments: str) -> Iterator[list[subprocess.Popen[bytes]]]:
@@ -92,7 +93,7 @@ class Fleet:
         log = Path(os.environ["KOPPEL_DATA_DIR"]) / "workers.log"
         log.parent.mkdir(exist_ok=True)
         with log.open("ab") as words:
-            running = [subprocess.Popen(command, env=dict(os.environ), stderr=words) for _each in range(count)]
+            running = [subprocess.Popen(command, env=dict(os.environ), stderr=words) for _worker in range(count)]
             try:
                 listening = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'koppel locks'"
                 self.wait(f"SELECT ({listening}) >= {count}", 120)
@@ -111,7 +112,7 @@ class Fleet:
             row = connection.execute(question.encode()).fetchone()
             return row[0] if row else None
 
-    def wait(self, question: str, seconds: float, *, each: float = 0.2) -> float:
+    def wait(self, question: str, seconds: float, *, interval_seconds: float = 0.2) -> float:
         """Until the database says yes; the seconds it took. Raises `TimeoutError`."""
         began = time.monotonic()
         with psycopg.connect(self.addresses.superuser_url, autocommit=True) as connection:
@@ -121,7 +122,7 @@ class Fleet:
                     return time.monotonic() - began
                 if time.monotonic() - began > seconds:
                     raise TimeoutError(question)
-                time.sleep(each)
+                time.sleep(interval_seconds)
 
     def rows_written(self) -> int:
         """Rows ever inserted, updated or deleted in the books."""
@@ -134,7 +135,7 @@ class Fleet:
         )
 
 
-NONE_OPEN = "SELECT NOT EXISTS (SELECT FROM sync_run WHERE state IN ('queued', 'running'))"
+NO_OPEN_RUNS = "SELECT NOT EXISTS (SELECT FROM sync_run WHERE state IN ('queued', 'running'))"
 
 
 @contextlib.contextmanager
@@ -149,14 +150,14 @@ def in_database() -> Iterator[Addresses]:
     with tempfile.TemporaryDirectory(prefix="koppel-bench-") as folder:
         home = Path(folder)
         with EmbeddedPostgres(home / "postgres") as server:
-            surround_django(server.addresses, home)
+            configure_django(server.addresses, home)
             yield server.addresses
             from django.db import connections
 
             connections.close_all()
 
 
-def surround_django(addresses: Addresses, home: Path) -> None:
+def configure_django(addresses: Addresses, home: Path) -> None:
     import django
     from django.core.management import call_command
     from django.db import connections

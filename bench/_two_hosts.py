@@ -40,7 +40,7 @@ class Host:
         _ip("link", "set", self.cable, "up")
 
 
-def why_not() -> str:
+def unavailable_reason() -> str:
     """What is missing to play two hosts; '' when nothing is."""
     if os.geteuid() != 0:
         return "It needs root."

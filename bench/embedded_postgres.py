@@ -20,7 +20,7 @@ def run() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="koppel-bench-") as folder:
         data = Path(folder) / "postgres"
         first = _seconds_to_start(EmbeddedPostgres(data))
-        again = [_seconds_to_start(EmbeddedPostgres(data)) for _each in range(TIMES)]
+        again = [_seconds_to_start(EmbeddedPostgres(data)) for _round in range(TIMES)]
         with EmbeddedPostgres(data) as server:
             back = list(_seconds_after_kill(server))
     return [
@@ -42,7 +42,7 @@ def _seconds_to_start(server: EmbeddedPostgres) -> float:
 
 
 def _seconds_after_kill(server: EmbeddedPostgres) -> Iterator[float]:
-    for _each in range(TIMES):
+    for _round in range(TIMES):
         if server.pid is None:
             raise RuntimeError("The server does not run.")
         os.kill(server.pid, signal.SIGKILL)

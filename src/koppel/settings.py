@@ -163,7 +163,7 @@ ACCOUNT_ADAPTER = "koppel.web.auth.allauth_adapters.AccountAdapter"
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # the mail would invite strangers to sign up
 ACCOUNT_LOGOUT_ON_GET = False
-MFA_ADAPTER = "koppel.web.auth.allauth_adapters.SecondStepAdapter"
+MFA_ADAPTER = "koppel.web.auth.allauth_adapters.MfaAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_ALLOW_UNVERIFIED_EMAIL = True
@@ -236,9 +236,11 @@ EMAIL_USE_TLS = _smtp.scheme == "smtps" and not EMAIL_USE_SSL
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = os.environ.get("KOPPEL_MAIL_FROM", f"Koppel <koppel@{ALLOWED_HOSTS[0]}>")
 
-_networks = os.environ.get("KOPPEL_WEBHOOK_NETWORKS", "").replace(" ", "").split(",")
+_webhook_networks = os.environ.get("KOPPEL_WEBHOOK_NETWORKS", "").replace(" ", "").split(",")
 WEBHOOK_NETWORKS = tuple(
-    _read(lambda text: ip_network(text, strict=False), "KOPPEL_WEBHOOK_NETWORKS", one) for one in _networks if one
+    _read(lambda text: ip_network(text, strict=False), "KOPPEL_WEBHOOK_NETWORKS", text)
+    for text in _webhook_networks
+    if text
 )
 """Networks of one's own in which webhooks may stand, besides public addresses."""
 

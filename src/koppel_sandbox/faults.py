@@ -92,13 +92,13 @@ async def apply(state: Faults, fault: Fault, request: web.Request, response: web
             request.transport.close()
         raise web.HTTPServiceUnavailable
     body = response.body if isinstance(response, web.Response) and isinstance(response.body, bytes) else b""
-    if fault.kind in _SPOILT:
-        return web.Response(body=_SPOILT[fault.kind](fault, body), content_type="application/json")
+    if fault.kind in _INVALID_BODIES:
+        return web.Response(body=_INVALID_BODIES[fault.kind](fault, body), content_type="application/json")
     text = fault.body or '{"message": "An error has occurred."}'
     return web.Response(text=text, content_type="application/json", status=fault.status, headers=fault.headers)
 
 
-_SPOILT: dict[str, Callable[[Fault, bytes], bytes]] = {
+_INVALID_BODIES: dict[str, Callable[[Fault, bytes], bytes]] = {
     "truncate": lambda _fault, body: body[: len(body) // 2],
     "garbage": lambda _fault, _body: b'[{"totally": "unexpected"',
     "replace": lambda fault, body: body.replace(fault.old.encode(), fault.body.encode()),

@@ -99,14 +99,14 @@ def _kind(file: sie.SieFile, code: str) -> str:
 
 def _periods(file: sie.SieFile) -> list[Period]:
     first, last = file.starts_on or date(2000, 1, 1), file.ends_on or date(2000, 12, 31)
-    found: list[Period] = []
+    periods: list[Period] = []
     starts_on = first
-    while starts_on <= last and len(found) < 99:
+    while starts_on <= last and len(periods) < 99:
         following = (starts_on.replace(day=1) + timedelta(days=31)).replace(day=1)
         ends_on = min(following - timedelta(days=1), last)
-        found.append(Period(first.year, len(found) + 1, starts_on, ends_on))
+        periods.append(Period(first.year, len(periods) + 1, starts_on, ends_on))
         starts_on = following
-    return found
+    return periods
 
 
 def _entries(file: sie.SieFile, periods: list[Period]) -> list[Entry]:
@@ -143,5 +143,5 @@ def differences(books: Books) -> dict[str, Decimal]:
     for entry in books.entries:
         for line in entry.lines:
             moved[line.account] = moved.get(line.account, ZERO) + line.amount
-    found = {code: stated - moved.get(code, ZERO) for code, stated in books.stated.items()}
-    return {code: amount for code, amount in sorted(found.items()) if amount}
+    amounts = {code: stated - moved.get(code, ZERO) for code, stated in books.stated.items()}
+    return {code: amount for code, amount in sorted(amounts.items()) if amount}

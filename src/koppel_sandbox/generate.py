@@ -24,12 +24,12 @@ ROTATION = ("NL", "NL", "NO", "SE", "NL", "DK", "NO", "FI", "NL", "SE")
 
 def companies(count: int, lines_max: int, seed: int, today: date) -> list[Company]:
     """`count` companies with 200 to `lines_max` entry lines, sizes spread evenly on a logarithmic scale."""
-    made: list[Company] = []
+    generated: list[Company] = []
     names: set[str] = set()
     for index in range(count):
-        made.append(_company(index, count, lines_max, seed, today, names))
-        names.add(made[-1].name)
-    return made
+        generated.append(_company(index, count, lines_max, seed, today, names))
+        names.add(generated[-1].name)
+    return generated
 
 
 def _company(index: int, count: int, lines_max: int, seed: int, today: date, taken: set[str]) -> Company:
@@ -120,24 +120,24 @@ class _Bookkeeper:
         """The fiscal year before this one, and this one up to the current month."""
         first_month = 7 if self.broken_year else 1
         start_year = self.today.year - (1 if self.today.month < first_month else 0)
-        found = []
+        periods = []
         for year in (start_year - 1, start_year):
             for number in range(1, 13):
                 starts_on = date(year + (first_month + number - 2) // 12, (first_month + number - 2) % 12 + 1, 1)
                 if starts_on <= self.today:
                     ends_on = (starts_on + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-                    found.append(Period(year, number, starts_on, ends_on, closed=year < start_year))
-        return found
+                    periods.append(Period(year, number, starts_on, ends_on, closed=year < start_year))
+        return periods
 
     def _contacts(self, dice: random.Random, first: int, count: int) -> list[Contact]:
-        made = []
-        for place in range(count):
+        contacts = []
+        for index in range(count):
             name = self.country.name(dice)
-            mail = f"info{first + place}@{self.country.code.lower()}.example"
-            number = _clean_number(self.country.code, first + place)
-            status = "Inactive" if place % 31 == 30 else "Active"
-            made.append(Contact(str(first + place), name, dice.choice(self.country.cities), mail, number, status))
-        return made
+            mail = f"info{first + index}@{self.country.code.lower()}.example"
+            number = _clean_number(self.country.code, first + index)
+            status = "Inactive" if index % 31 == 30 else "Active"
+            contacts.append(Contact(str(first + index), name, dice.choice(self.country.cities), mail, number, status))
+        return contacts
 
     def _open(self, books: Books, dice: random.Random) -> None:
         for code, kind, _name in CHART:
@@ -150,19 +150,21 @@ class _Bookkeeper:
         first, last = books.periods[0].starts_on, min(books.periods[-1].ends_on, self.today)
         days, lines, numbers_used = (last - first).days + 1, 0, dict.fromkeys(("GL", "AR", "AP", "CA"), 0)
         entries_wanted = max(1, self.size // 3)
-        place = 0
+        index = 0
         while lines < self.size:
-            day = first + timedelta(days=min(days - 1, place * days // entries_wanted))
-            module, text, made = self._transaction(books, dice, self.size - lines)
+            day = first + timedelta(days=min(days - 1, index * days // entries_wanted))
+            module, text, entry_lines = self._transaction(books, dice, self.size - lines)
             numbers_used[module] += 1
             entered = datetime.combine(day, datetime.min.time(), UTC) + timedelta(
                 seconds=dice.randrange(28_800, 64_800)
             )
             entered = min(entered, datetime.combine(self.today, datetime.min.time(), UTC))  # nobody books in the future
             number = f"{numbers_used[module]:06d}"
-            books.entries.append(Entry(module, number, day, period_of(books.periods, day).key, text, made, entered))
-            lines += len(made)
-            place += 1
+            books.entries.append(
+                Entry(module, number, day, period_of(books.periods, day).key, text, entry_lines, entered)
+            )
+            lines += len(entry_lines)
+            index += 1
 
     def _transaction(self, books: Books, dice: random.Random, room: int) -> tuple[str, str, list[Line]]:
         net = Decimal(dice.randrange(1_000, 2_500_000)) / 100

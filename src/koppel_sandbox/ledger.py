@@ -120,8 +120,8 @@ class Books:
 
 def period_of(periods: list[Period], day: date) -> Period:
     """The period of a day; days outside all periods belong to the nearest one."""
-    place = bisect.bisect_right([one.starts_on for one in periods], day) - 1
-    return periods[max(place, 0)]
+    index = bisect.bisect_right([one.starts_on for one in periods], day) - 1
+    return periods[max(index, 0)]
 
 
 def _balances(books: Books) -> Iterable[Balance]:

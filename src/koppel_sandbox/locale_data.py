@@ -24,9 +24,9 @@ class Country:
     transfer: str
     days: str
 
-    def name(self, dice: random.Random, place: str = "") -> str:
+    def name(self, dice: random.Random, qualifier: str = "") -> str:
         """A made-up name; a place may tell it from its namesakes."""
-        words = (dice.choice(self.trades), dice.choice(self.families), place, self.form)
+        words = (dice.choice(self.trades), dice.choice(self.families), qualifier, self.form)
         return " ".join(filter(None, words))
 
 
@@ -82,37 +82,37 @@ DEPARTMENTS = {"10": "Sales", "20": "Production", "30": "Administration", "40": 
 _L = ("nl", "no", "sv", "da", "fi")
 
 
-def _named(*words: str) -> dict[str, str]:
+def _by_language(*words: str) -> dict[str, str]:
     return dict(zip(_L, words, strict=True))
 
 
 CHART: tuple[tuple[str, str, dict[str, str]], ...] = (
-    ("1200", "asset", _named("Machines en inventaris", "Maskiner og inventar", "Maskiner och inventarier", "Maskiner og inventar", "Koneet ja kalusto")),
-    ("1250", "asset", _named("Vervoermiddelen", "Transportmidler", "Transportmedel", "Transportmidler", "Ajoneuvot")),
-    ("1400", "asset", _named("Voorraden", "Varelager", "Varulager", "Varelager", "Vaihto-omaisuus")),
-    ("1500", "asset", _named("Debiteuren", "Kundefordringer", "Kundfordringar", "Debitorer", "Myyntisaamiset")),
-    ("1700", "asset", _named("Vooruitbetaalde kosten", "Forskuddsbetalte kostnader", "Förutbetalda kostnader", "Forudbetalte omkostninger", "Siirtosaamiset")),
-    ("1900", "asset", _named("Kas", "Kasse", "Kassa", "Kasse", "Kassa")),
-    ("1920", "asset", _named("Bank", "Bankinnskudd", "Bank", "Bank", "Pankkitili")),
-    ("2000", "liability", _named("Geplaatst kapitaal", "Aksjekapital", "Aktiekapital", "Anpartskapital", "Osakepääoma")),
-    ("2050", "liability", _named("Overige reserves", "Annen egenkapital", "Balanserat resultat", "Overført resultat", "Edellisten tilikausien voitto")),
-    ("2240", "liability", _named("Hypothecaire lening", "Pantelån", "Banklån", "Prioritetsgæld", "Pankkilaina")),
-    ("2400", "liability", _named("Crediteuren", "Leverandørgjeld", "Leverantörsskulder", "Kreditorer", "Ostovelat")),
-    ("2600", "liability", _named("Loonheffing", "Skattetrekk", "Personalskatt", "A-skat", "Ennakonpidätysvelka")),
-    ("2700", "liability", _named("Af te dragen btw", "Utgående merverdiavgift", "Utgående moms", "Salgsmoms", "Myynnin alv-velka")),
-    ("2710", "asset", _named("Voorbelasting btw", "Inngående merverdiavgift", "Ingående moms", "Købsmoms", "Oston alv-saaminen")),
-    ("3000", "income", _named("Omzet hoog tarief", "Salgsinntekt, avgiftspliktig", "Försäljning", "Salg af varer", "Myynti")),
-    ("3010", "income", _named("Omzet diensten", "Salg av tjenester", "Försäljning tjänster", "Salg af ydelser", "Palvelumyynti")),
-    ("3100", "income", _named("Omzet nultarief", "Salgsinntekt, avgiftsfri", "Försäljning export", "Momsfrit salg", "Veroton myynti")),
-    ("3600", "income", _named("Huuropbrengsten", "Leieinntekt", "Hyresintäkter", "Lejeindtægter", "Vuokratuotot")),
-    ("4000", "expense", _named("Inkoop grond- en hulpstoffen", "Innkjøp av råvarer", "Inköp av råvaror", "Råvareforbrug", "Ostot")),
-    ("5000", "expense", _named("Lonen en salarissen", "Lønn til ansatte", "Löner", "Lønninger", "Palkat")),
-    ("6000", "expense", _named("Afschrijvingen", "Avskrivninger", "Avskrivningar", "Afskrivninger", "Poistot")),
-    ("6300", "expense", _named("Huisvestingskosten", "Leie lokaler", "Lokalhyra", "Husleje", "Toimitilakulut")),
-    ("6500", "expense", _named("Klein gereedschap", "Verktøy", "Förbrukningsinventarier", "Småanskaffelser", "Työkalut")),
-    ("6800", "expense", _named("Kantoorkosten", "Kontorrekvisita", "Kontorsmateriel", "Kontorartikler", "Toimistokulut")),
-    ("7000", "expense", _named("Autokosten", "Bilkostnader", "Bilkostnader", "Bilomkostninger", "Ajoneuvokulut")),
-    ("7320", "expense", _named("Reclamekosten", "Reklame", "Reklam", "Reklame", "Markkinointi")),
-    ("7700", "expense", _named("Algemene kosten", "Andre kostnader", "Övriga kostnader", "Øvrige omkostninger", "Muut kulut")),
-    ("8150", "expense", _named("Rentelasten", "Rentekostnad", "Räntekostnader", "Renteudgifter", "Korkokulut")),
+    ("1200", "asset", _by_language("Machines en inventaris", "Maskiner og inventar", "Maskiner och inventarier", "Maskiner og inventar", "Koneet ja kalusto")),
+    ("1250", "asset", _by_language("Vervoermiddelen", "Transportmidler", "Transportmedel", "Transportmidler", "Ajoneuvot")),
+    ("1400", "asset", _by_language("Voorraden", "Varelager", "Varulager", "Varelager", "Vaihto-omaisuus")),
+    ("1500", "asset", _by_language("Debiteuren", "Kundefordringer", "Kundfordringar", "Debitorer", "Myyntisaamiset")),
+    ("1700", "asset", _by_language("Vooruitbetaalde kosten", "Forskuddsbetalte kostnader", "Förutbetalda kostnader", "Forudbetalte omkostninger", "Siirtosaamiset")),
+    ("1900", "asset", _by_language("Kas", "Kasse", "Kassa", "Kasse", "Kassa")),
+    ("1920", "asset", _by_language("Bank", "Bankinnskudd", "Bank", "Bank", "Pankkitili")),
+    ("2000", "liability", _by_language("Geplaatst kapitaal", "Aksjekapital", "Aktiekapital", "Anpartskapital", "Osakepääoma")),
+    ("2050", "liability", _by_language("Overige reserves", "Annen egenkapital", "Balanserat resultat", "Overført resultat", "Edellisten tilikausien voitto")),
+    ("2240", "liability", _by_language("Hypothecaire lening", "Pantelån", "Banklån", "Prioritetsgæld", "Pankkilaina")),
+    ("2400", "liability", _by_language("Crediteuren", "Leverandørgjeld", "Leverantörsskulder", "Kreditorer", "Ostovelat")),
+    ("2600", "liability", _by_language("Loonheffing", "Skattetrekk", "Personalskatt", "A-skat", "Ennakonpidätysvelka")),
+    ("2700", "liability", _by_language("Af te dragen btw", "Utgående merverdiavgift", "Utgående moms", "Salgsmoms", "Myynnin alv-velka")),
+    ("2710", "asset", _by_language("Voorbelasting btw", "Inngående merverdiavgift", "Ingående moms", "Købsmoms", "Oston alv-saaminen")),
+    ("3000", "income", _by_language("Omzet hoog tarief", "Salgsinntekt, avgiftspliktig", "Försäljning", "Salg af varer", "Myynti")),
+    ("3010", "income", _by_language("Omzet diensten", "Salg av tjenester", "Försäljning tjänster", "Salg af ydelser", "Palvelumyynti")),
+    ("3100", "income", _by_language("Omzet nultarief", "Salgsinntekt, avgiftsfri", "Försäljning export", "Momsfrit salg", "Veroton myynti")),
+    ("3600", "income", _by_language("Huuropbrengsten", "Leieinntekt", "Hyresintäkter", "Lejeindtægter", "Vuokratuotot")),
+    ("4000", "expense", _by_language("Inkoop grond- en hulpstoffen", "Innkjøp av råvarer", "Inköp av råvaror", "Råvareforbrug", "Ostot")),
+    ("5000", "expense", _by_language("Lonen en salarissen", "Lønn til ansatte", "Löner", "Lønninger", "Palkat")),
+    ("6000", "expense", _by_language("Afschrijvingen", "Avskrivninger", "Avskrivningar", "Afskrivninger", "Poistot")),
+    ("6300", "expense", _by_language("Huisvestingskosten", "Leie lokaler", "Lokalhyra", "Husleje", "Toimitilakulut")),
+    ("6500", "expense", _by_language("Klein gereedschap", "Verktøy", "Förbrukningsinventarier", "Småanskaffelser", "Työkalut")),
+    ("6800", "expense", _by_language("Kantoorkosten", "Kontorrekvisita", "Kontorsmateriel", "Kontorartikler", "Toimistokulut")),
+    ("7000", "expense", _by_language("Autokosten", "Bilkostnader", "Bilkostnader", "Bilomkostninger", "Ajoneuvokulut")),
+    ("7320", "expense", _by_language("Reclamekosten", "Reklame", "Reklam", "Reklame", "Markkinointi")),
+    ("7700", "expense", _by_language("Algemene kosten", "Andre kostnader", "Övriga kostnader", "Øvrige omkostninger", "Muut kulut")),
+    ("8150", "expense", _by_language("Rentelasten", "Rentekostnad", "Räntekostnader", "Renteudgifter", "Korkokulut")),
 )  # fmt: skip

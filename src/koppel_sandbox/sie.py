@@ -72,10 +72,10 @@ def read(path: Path) -> SieFile:
     kind = next((row[1] for row in rows if row and row[0] == "#SIETYP" and len(row) > 1), "4")
     if not kind.startswith("4"):
         raise NotSie(f"{path.name} is SIE type {kind}: it has no entries. Export type 4 instead.")
-    found = SieFile(source=path.name)
-    _read_rows(found, rows)
-    _complete(found)
-    return found
+    sie_file = SieFile(source=path.name)
+    _read_rows(sie_file, rows)
+    _complete(sie_file)
+    return sie_file
 
 
 def _decode(raw: bytes) -> str:
@@ -97,42 +97,44 @@ def _decode(raw: bytes) -> str:
 def _fields(line: str) -> list[str]:
     """Fields are separated by blanks; quotes keep blanks together; `{…}` is one field; a backslash escapes a quote."""
     fields: list[str] = []
-    place, end = 0, len(line)
-    while place < end:
-        character = line[place]
+    position, end = 0, len(line)
+    while position < end:
+        character = line[position]
         if character in " \t\x00":
-            place += 1
+            position += 1
         elif character == '"':
-            word, place = _quoted(line, place + 1)
+            word, position = _quoted(line, position + 1)
             fields.append(word)
         elif character == "{":
-            close = line.find("}", place)
+            close = line.find("}", position)
             close = end if close < 0 else close
-            fields.append(line[place + 1 : close] if line[place + 1 : close].strip() else "{}" if close < end else "{")
-            place = close + 1
+            fields.append(
+                line[position + 1 : close] if line[position + 1 : close].strip() else "{}" if close < end else "{"
+            )
+            position = close + 1
         else:
-            start = place
-            while place < end and line[place] not in ' \t"':
-                place += 1
-            fields.append(line[start:place])
+            start = position
+            while position < end and line[position] not in ' \t"':
+                position += 1
+            fields.append(line[start:position])
     return fields
 
 
-def _quoted(line: str, place: int) -> tuple[str, int]:
+def _quoted(line: str, position: int) -> tuple[str, int]:
     letters: list[str] = []
-    while place < len(line):
-        if line[place] == "\\" and place + 1 < len(line) and line[place + 1] in '"\\':
-            letters.append(line[place + 1])
-            place += 2
-        elif line[place] == '"':
-            return "".join(letters), place + 1
+    while position < len(line):
+        if line[position] == "\\" and position + 1 < len(line) and line[position + 1] in '"\\':
+            letters.append(line[position + 1])
+            position += 2
+        elif line[position] == '"':
+            return "".join(letters), position + 1
         else:
-            letters.append(line[place])
-            place += 1
-    return "".join(letters), place
+            letters.append(line[position])
+            position += 1
+    return "".join(letters), position
 
 
-def _read_rows(found: SieFile, rows: list[list[str]]) -> None:
+def _read_rows(sie_file: SieFile, rows: list[list[str]]) -> None:
     voucher: Voucher | None = None
     for row in rows:
         if not row:
@@ -140,39 +142,39 @@ def _read_rows(found: SieFile, rows: list[list[str]]) -> None:
         label, rest = row[0].upper(), row[1:]
         if label == "#VER":
             voucher = _voucher(rest)
-            found.vouchers.append(voucher)
+            sie_file.vouchers.append(voucher)
         elif label == "#TRANS" and voucher is not None:
             line = _line(rest)
             if line:
                 voucher.lines.append(line)
         else:
-            _read_fact(found, label, rest)
+            _read_fact(sie_file, label, rest)
 
 
-def _read_fact(found: SieFile, label: str, rest: list[str]) -> None:
+def _read_fact(sie_file: SieFile, label: str, rest: list[str]) -> None:
     first = rest[0].strip() if rest else ""
     second = rest[1].strip() if len(rest) > 1 else ""
     if label == "#FNAMN":
-        found.name = first
+        sie_file.name = first
     elif label == "#ORGNR":
-        found.number = first
+        sie_file.number = first
     elif label == "#PROGRAM":
-        found.program = first
+        sie_file.program = first
     elif label == "#VALUTA" and len(first) == 3:
-        found.currency = first.upper()
+        sie_file.currency = first.upper()
     elif label == "#RAR" and first == "0":
-        found.starts_on, found.ends_on = _date(second), _date(rest[2] if len(rest) > 2 else "")
+        sie_file.starts_on, sie_file.ends_on = _date(second), _date(rest[2] if len(rest) > 2 else "")
     elif label == "#KONTO" and first:
-        found.accounts[first] = second
+        sie_file.accounts[first] = second
     elif label == "#KTYP" and first:
-        found.kinds[first] = second.upper()
+        sie_file.kinds[first] = second.upper()
     elif label == "#DIM" and first:
-        found.dimensions[first] = second
+        sie_file.dimensions[first] = second
     elif label == "#OBJEKT" and first and second:
-        found.objects[(first, second)] = rest[2].strip() if len(rest) > 2 else second
+        sie_file.objects[(first, second)] = rest[2].strip() if len(rest) > 2 else second
     elif label in ("#IB", "#UB", "#RES") and first == "0" and second:
         amount = _amount(rest[2] if len(rest) > 2 else "")
-        table = {"#IB": found.opening, "#UB": found.closing, "#RES": found.result}[label]
+        table = {"#IB": sie_file.opening, "#UB": sie_file.closing, "#RES": sie_file.result}[label]
         if amount is not None:
             table[second] = table.get(second, Decimal(0)) + amount
 
@@ -203,26 +205,26 @@ def _line(rest: list[str]) -> SieLine | None:
     )
 
 
-def _complete(found: SieFile) -> None:
+def _complete(sie_file: SieFile) -> None:
     """What a file may leave out: a name, the year, accounts that entries use."""
-    found.name = found.name or Path(found.source).stem
-    for voucher in found.vouchers:
+    sie_file.name = sie_file.name or Path(sie_file.source).stem
+    for voucher in sie_file.vouchers:
         if voucher.booked_on == NO_DATE:
             voucher.booked_on = next((line.booked_on for line in voucher.lines if line.booked_on), NO_DATE)
-    days = [one.booked_on for one in found.vouchers if one.booked_on != NO_DATE]
-    if found.starts_on is None or found.ends_on is None:
+    days = [one.booked_on for one in sie_file.vouchers if one.booked_on != NO_DATE]
+    if sie_file.starts_on is None or sie_file.ends_on is None:
         first = min(days, default=date(2000, 1, 1))
-        found.starts_on, found.ends_on = date(first.year, 1, 1), date(first.year, 12, 31)
-    for voucher in found.vouchers:
-        voucher.booked_on = found.starts_on if voucher.booked_on == NO_DATE else voucher.booked_on
-    for code in _used_accounts(found):
-        found.accounts.setdefault(code, "")
+        sie_file.starts_on, sie_file.ends_on = date(first.year, 1, 1), date(first.year, 12, 31)
+    for voucher in sie_file.vouchers:
+        voucher.booked_on = sie_file.starts_on if voucher.booked_on == NO_DATE else voucher.booked_on
+    for code in _used_accounts(sie_file):
+        sie_file.accounts.setdefault(code, "")
 
 
-def _used_accounts(found: SieFile) -> Iterator[str]:
-    for table in (found.opening, found.closing, found.result):
+def _used_accounts(sie_file: SieFile) -> Iterator[str]:
+    for table in (sie_file.opening, sie_file.closing, sie_file.result):
         yield from table
-    for voucher in found.vouchers:
+    for voucher in sie_file.vouchers:
         yield from (line.account for line in voucher.lines)
 
 

@@ -54,41 +54,47 @@ class Firm:
 def firm_of(boss: Actor, count: int, members: Sequence[int] = (), *, status: str = "") -> Firm:
     """`count` administrations of every kind; each assigned to the boss by default and to one of `members` by choice."""
     with organisation_scope(boss.organisation_id):
-        own = {"organisation_id": boss.organisation_id}
-        divisions = [Division.objects.create(**own, name=name).pk for name in ("Noord", "Oost", "Zuid", "West")]
-        templates = [Template.objects.create(**own, name=name).pk for name in ("Standard", "Nightly")]
+        tenant = {"organisation_id": boss.organisation_id}
+        divisions = [Division.objects.create(**tenant, name=name).pk for name in ("Noord", "Oost", "Zuid", "West")]
+        templates = [Template.objects.create(**tenant, name=name).pk for name in ("Standard", "Nightly")]
         connections = [_connection(boss, f"kantoor{number}@example.test") for number in range(3)]
         remotes = RemoteCompany.objects.bulk_create(
             [
                 RemoteCompany(
-                    **own,
-                    connection=one,
+                    **tenant,
+                    connection=connection_,
                     grant=grant,
                     external_id=f"c{number}",
                     name=name_of(number),
                     code=f"V{number:05}",
                 )
                 for number in range(count)
-                for one, grant in (connections[number % 3],)
+                for connection_, grant in (connections[number % 3],)
             ],
             batch_size=2000,
         )
-        made = Administration.objects.bulk_create(
+        created = Administration.objects.bulk_create(
             [
                 _administration(boss, remote, number, divisions, templates, status)
                 for number, remote in enumerate(remotes)
             ],
             batch_size=1000,
         )
-        ids = [one.pk for one in made]
+        ids = [administration.pk for administration in created]
         _assign(boss, ids, members)
         Issue.objects.bulk_create(
             [
-                Issue(**own, code="sync_failed", subject_kind="administration", subject_id=one, facts={})
-                for one in ids[::9]
+                Issue(
+                    **tenant,
+                    code="sync_failed",
+                    subject_kind="administration",
+                    subject_id=administration_id,
+                    context={},
+                )
+                for administration_id in ids[::9]
             ]
         )
-    return Firm(boss, ids, divisions, templates, [one.pk for one, _grant in connections])
+    return Firm(boss, ids, divisions, templates, [connection_.pk for connection_, _grant in connections])
 
 
 def name_of(number: int) -> str:
@@ -96,9 +102,9 @@ def name_of(number: int) -> str:
 
 
 def _connection(boss: Actor, account: str) -> tuple[Connection, Grant]:
-    own = {"organisation_id": boss.organisation_id}
+    tenant = {"organisation_id": boss.organisation_id}
     app = AppRegistration.objects.create(
-        **own,
+        **tenant,
         connector="scripted",
         environment="sandbox",
         consent_mode="company_list",
@@ -106,11 +112,11 @@ def _connection(boss: Actor, account: str) -> tuple[Connection, Grant]:
         client_secret=b"",
     )
     connection = Connection.objects.create(
-        **own, connector="scripted", app=app, owner_id=boss.membership_id, account=account, state="active"
+        **tenant, connector="scripted", app=app, owner_id=boss.membership_id, account=account, state="active"
     )
     now = timezone.now()
     grant = Grant.objects.create(
-        **own, connection=connection, subject="s", access_token=b"", issued_at=now, expires_at=now
+        **tenant, connection=connection, subject="s", access_token=b"", issued_at=now, expires_at=now
     )
     return connection, grant
 
@@ -144,13 +150,17 @@ def _administration(
 
 
 def _assign(boss: Actor, ids: Sequence[int], members: Sequence[int]) -> None:
-    own = {"organisation_id": boss.organisation_id}
-    pairs = [(one, members[place % len(members)], False) for place, one in enumerate(ids) if members]
-    pairs += [(one, boss.membership_id, True) for one in ids]
+    tenant = {"organisation_id": boss.organisation_id}
+    pairs = [
+        (administration_id, members[place % len(members)], False)
+        for place, administration_id in enumerate(ids)
+        if members
+    ]
+    pairs += [(administration_id, boss.membership_id, True) for administration_id in ids]
     Assignment.objects.bulk_create(
         [
-            Assignment(**own, administration_id=one, membership_id=member, automatic=automatic)
-            for one, member, automatic in dict.fromkeys(pairs)
+            Assignment(**tenant, administration_id=administration_id, membership_id=member, automatic=automatic)
+            for administration_id, member, automatic in dict.fromkeys(pairs)
         ],
         ignore_conflicts=True,
         batch_size=5000,

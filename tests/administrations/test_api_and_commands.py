@@ -34,34 +34,43 @@ def send(client: Client, method: str, path: str, body: Any = None, status: int =
 
 def test_the_list_over_rest_filters_and_sorts_as_the_page_does(firm: Firm) -> None:
     client = browser_of(firm.boss)
-    found = send(client, "GET", f"{ROOT}?status=active&status=blocked&division={firm.divisions[0]}&sort=-name&limit=2")
-    names = [one["name"] for one in found["items"]]
+    listed = send(client, "GET", f"{ROOT}?status=active&status=blocked&division={firm.divisions[0]}&sort=-name&limit=2")
+    names = [one["name"] for one in listed["items"]]
     assert names == sorted(names, reverse=True)
-    assert found["total"] >= len(names) == 2
+    assert listed["total"] >= len(names) == 2
     assert send(client, "GET", f"{ROOT}?q=V00003")["items"][0]["code"] == "V00003"
     assert send(client, "GET", f"{ROOT}?issues=any")["total"] == 2
 
 
 def test_one_administration_is_changed_restricted_and_linked_over_rest(firm: Firm, actor: Any) -> None:
     boss = firm.boss
-    client, one, other = browser_of(boss), *firm.ids[:2]
+    client, administration_id, other = browser_of(boss), *firm.ids[:2]
     anna = colleague(actor, boss, "user")
-    asked = {"client_number": "C-9", "division": None, "add": [anna.membership_id]}
-    assert send(client, "PATCH", f"{ROOT}/{one}", asked)["client_number"] == "C-9"
-    assert send(client, "GET", f"{ROOT}/{one}")["division"] is None
-    settings = send(client, "PATCH", f"{ROOT}/{one}/settings", {"values": {"schedule": "night"}})
+    payload = {"client_number": "C-9", "division": None, "add": [anna.membership_id]}
+    assert send(client, "PATCH", f"{ROOT}/{administration_id}", payload)["client_number"] == "C-9"
+    assert send(client, "GET", f"{ROOT}/{administration_id}")["division"] is None
+    settings = send(client, "PATCH", f"{ROOT}/{administration_id}/settings", {"values": {"schedule": "night"}})
     assert (settings["in_force"]["schedule"], settings["sources"]["schedule"]) == ("night", "here")
-    assert send(client, "PATCH", f"{ROOT}/{one}/settings", {"values": {"schedule": None}})["own"] == {}
-    send(client, "PUT", f"{ROOT}/{one}/star", status=204)
+    assert send(client, "PATCH", f"{ROOT}/{administration_id}/settings", {"values": {"schedule": None}})["own"] == {}
+    send(client, "PUT", f"{ROOT}/{administration_id}/star", status=204)
     assert send(client, "GET", f"{ROOT}?favourites=true")["total"] == 1
-    assert send(client, "PUT", f"{ROOT}/{one}/predecessor", {"administration": other})["predecessor"] == other
-    send(client, "PUT", f"{ROOT}/{other}/predecessor", {"administration": one}, status=409)
+    assert (
+        send(client, "PUT", f"{ROOT}/{administration_id}/predecessor", {"administration": other})["predecessor"]
+        == other
+    )
+    send(client, "PUT", f"{ROOT}/{other}/predecessor", {"administration": administration_id}, status=409)
     left = {"left_on": "2026-01-01", "erase_on": "2099-01-01"}
     assert send(client, "PUT", f"{ROOT}/{other}/left", left)["status"] == "deactivated"
     assert send(client, "DELETE", f"{ROOT}/{other}/left")["erase_on"] is None
-    send(client, "PUT", f"{ROOT}/{one}/access", {"restricted": True, "people": [anna.membership_id]}, status=204)
-    send(client, "GET", f"{ROOT}/{one}", status=404)
-    assert send(client, "GET", f"{ROOT}/restricted")[0]["id"] == one
+    send(
+        client,
+        "PUT",
+        f"{ROOT}/{administration_id}/access",
+        {"restricted": True, "people": [anna.membership_id]},
+        status=204,
+    )
+    send(client, "GET", f"{ROOT}/{administration_id}", status=404)
+    assert send(client, "GET", f"{ROOT}/restricted")[0]["id"] == administration_id
     send(client, "POST", f"{ROOT}/{other}/withdraw", {"name": "another"}, status=409)
     with organisation_scope(boss.organisation_id):
         name = Administration.objects.get(pk=other).name
@@ -71,8 +80,8 @@ def test_one_administration_is_changed_restricted_and_linked_over_rest(firm: Fir
 
 def test_bulk_work_over_rest_is_previewed_started_and_undone(firm: Firm) -> None:
     client = browser_of(firm.boss)
-    asked = {"act": "change", "asked": {"sector": "Q"}, "filter": "status=active"}
-    draft = send(client, "POST", f"{ROOT}/bulk", asked, status=201)
+    payload = {"act": "change", "asked": {"sector": "Q"}, "filter": "status=active"}
+    draft = send(client, "POST", f"{ROOT}/bulk", payload, status=201)
     assert (draft["state"], draft["counts"]["changed"]) == ("draft", 0)
     done = send(client, "POST", f"{ROOT}/bulk/{draft['id']}/start")
     assert (done["state"], done["counts"]["waiting"], done["can_undo"]) == ("done", 0, True)
@@ -85,16 +94,18 @@ def test_bulk_work_over_rest_is_previewed_started_and_undone(firm: Firm) -> None
 
 def test_divisions_and_templates_over_rest(firm: Firm) -> None:
     client = browser_of(firm.boss)
-    made = send(client, "POST", "/api/v1/divisions", {"name": "Nieuw", "people": [firm.boss.membership_id]}, status=201)
-    assert made["people"] == 1
-    moved = send(client, "POST", f"/api/v1/divisions/{firm.divisions[0]}/merge", {"into": made["id"]})
+    created = send(
+        client, "POST", "/api/v1/divisions", {"name": "Nieuw", "people": [firm.boss.membership_id]}, status=201
+    )
+    assert created["people"] == 1
+    moved = send(client, "POST", f"/api/v1/divisions/{firm.divisions[0]}/merge", {"into": created["id"]})
     assert moved["administrations"] == 3
     template = firm.templates[0]
-    wanted = {"name": "Standard", "settings": {"schedule": "night"}}
-    effects = send(client, "POST", f"/api/v1/templates/{template}/effects", wanted)
+    payload = {"name": "Standard", "settings": {"schedule": "night"}}
+    effects = send(client, "POST", f"/api/v1/templates/{template}/effects", payload)
     assert (effects["changed"], effects["differences"][0]["key"]) == (4, "schedule")
-    assert send(client, "PUT", f"/api/v1/templates/{template}", wanted)["settings"] == {"schedule": "night"}
-    send(client, "PUT", f"/api/v1/templates/{template}", {**wanted, "settings": {"schedule": "never"}}, status=409)
+    assert send(client, "PUT", f"/api/v1/templates/{template}", payload)["settings"] == {"schedule": "night"}
+    send(client, "PUT", f"/api/v1/templates/{template}", {**payload, "settings": {"schedule": "never"}}, status=409)
 
 
 def run(actor: Actor, *words: str, code: int = 0) -> Any:
@@ -105,30 +116,30 @@ def run(actor: Actor, *words: str, code: int = 0) -> Any:
 
 
 def test_the_shell_lists_shows_assigns_undoes_and_deactivates(firm: Firm) -> None:
-    boss, one = firm.boss, str(firm.ids[3])
+    boss, administration_id = firm.boss, str(firm.ids[3])
     assert len(run(boss, "list", "--filter", "status=active")) == 12
-    shown = run(boss, "show", one)
-    assert shown["settings"]["schedule"] == {"value": "daily", "from": "default"}
-    own = run(boss, "settings", one, "--set", "schedule=night", "--set", 'resources=["accounts"]')
-    assert (own["schedule"], own["resources"]["value"]) == ({"value": "night", "from": "here"}, ["accounts"])
-    assert run(boss, "settings", one, "--reset", "schedule")["schedule"]["from"] == "default"
-    assert "key=value" in run(boss, "settings", one, "--set", "night", code=1)
-    assert run(boss, "star", one)["starred"]
+    record = run(boss, "show", administration_id)
+    assert record["settings"]["schedule"] == {"value": "daily", "from": "default"}
+    settings = run(boss, "settings", administration_id, "--set", "schedule=night", "--set", 'resources=["accounts"]')
+    assert (settings["schedule"], settings["resources"]["value"]) == ({"value": "night", "from": "here"}, ["accounts"])
+    assert run(boss, "settings", administration_id, "--reset", "schedule")["schedule"]["from"] == "default"
+    assert "key=value" in run(boss, "settings", administration_id, "--set", "night", code=1)
+    assert run(boss, "star", administration_id)["starred"]
     assert len(run(boss, "list", "--filter", "favourites=1")) == 1
-    assert not run(boss, "star", one, "--off")["starred"]
-    assert run(boss, "follows", one, str(firm.ids[4]))["predecessor"] == firm.ids[4]
-    assert "continues this one" in run(boss, "follows", str(firm.ids[4]), one, code=1)
-    preview = run(boss, "assign", one, "--division", str(firm.divisions[0]), "--dry-run")
+    assert not run(boss, "star", administration_id, "--off")["starred"]
+    assert run(boss, "follows", administration_id, str(firm.ids[4]))["predecessor"] == firm.ids[4]
+    assert "continues this one" in run(boss, "follows", str(firm.ids[4]), administration_id, code=1)
+    preview = run(boss, "assign", administration_id, "--division", str(firm.divisions[0]), "--dry-run")
     assert (preview["state"], preview["would_change"]) == ("draft", 1)
-    done = run(boss, "assign", one, "--division", str(firm.divisions[0]))
+    done = run(boss, "assign", administration_id, "--division", str(firm.divisions[0]))
     assert (done["state"], done["changed"]) == ("done", 1)
     assert run(boss, "undo", str(done["operation"]))["undone"] == 1
     assert run(boss, "deactivate", "--filter", "", "--reason", "Dicht")["changed"] == 12
-    assert run(boss, "activate", one)["changed"] == 1
+    assert run(boss, "activate", administration_id)["changed"] == 1
     assert "one of the two" in run(boss, "activate", code=1)
-    assert "Say --yes" in run(boss, "withdraw", one, code=1)
+    assert "Say --yes" in run(boss, "withdraw", administration_id, code=1)
     with organisation_scope(boss.organisation_id):
-        assert AuditEntry.objects.filter(act="administrations.deactivated", door="cli").exists()
+        assert AuditEntry.objects.filter(action="administrations.deactivated", interface="cli").exists()
 
 
 def test_the_shell_reads_a_csv_and_writes_the_list(firm: Firm, tmp_path: Path) -> None:

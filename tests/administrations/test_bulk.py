@@ -11,10 +11,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from koppel.administrations.bulk import csv_import, operations
-from koppel.administrations.bulk.operations import AT_ONCE_MAX, CHUNK_ITEMS, Selection
-from koppel.administrations.list.query import asked_of_text
+from koppel.administrations.bulk.operations import CHUNK_ITEMS, INLINE_ITEMS_MAX, Selection
+from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.models import Administration, Assignment, BulkItem, BulkOperation, Favourite
-from koppel.administrations.tasks import carry_on_bulk
+from koppel.administrations.tasks import process_bulk
 from koppel.administrations.views import bulk as views
 from koppel.audit.models import AuditEntry
 from koppel.connections.models import Connection
@@ -62,17 +62,19 @@ def test_who_changes_who_does_not_and_why_is_said_before_and_after(firm: Firm, a
     assert "Division: Zuid → Noord" in page
     with organisation_scope(boss.organisation_id):
         assert Administration.objects.filter(division_id=firm.divisions[0]).count() == len(already), "only previewed"
-        assert AuditEntry.objects.filter(act="administrations.assigned").count() == 0
+        assert AuditEntry.objects.filter(action="administrations.assigned").count() == 0
     answer = browser.post(f"{draft}start")
     assert answer.headers["Location"].startswith("/administrations/?sort=number&done=")
     assert "Undo" in browser.get(answer.headers["Location"]).content.decode()
     with organisation_scope(boss.organisation_id):
         assert Administration.objects.filter(division_id=firm.divisions[0]).count() == 24
-        entry = AuditEntry.objects.get(act="administrations.assigned")
+        entry = AuditEntry.objects.get(action="administrations.assigned")
         assert len(entry.details["administrations"]) == 24 - len(already)
     browser.post(f"{draft}start")
     with organisation_scope(boss.organisation_id):
-        assert AuditEntry.objects.filter(act="administrations.assigned").count() == 1, "a second click starts nothing"
+        assert AuditEntry.objects.filter(action="administrations.assigned").count() == 1, (
+            "a second click starts nothing"
+        )
     assert browser_of(anna).get(draft).status_code == 404
 
 
@@ -101,8 +103,8 @@ def test_undo_takes_back_what_nobody_has_changed_since(firm: Firm, actor: Any) -
     with organisation_scope(boss.organisation_id):
         before = dict(Administration.objects.values_list("pk", "division_id"))
         Assignment.objects.create(organisation_id=boss.organisation_id, administration_id=first, membership_id=bert)
-        asked = {"division": None, "add": [anna, boss.membership_id], "remove": [bert], "sector": "Q"}
-        draft = operations.preview(boss, "change", asked, Selection(ids=firm.ids))
+        params = {"division": None, "add": [anna, boss.membership_id], "remove": [bert], "sector": "Q"}
+        draft = operations.preview(boss, "change", params, Selection(ids=firm.ids))
         operations.start(boss, draft.pk)
         assert Administration.objects.filter(division=None, sector="Q").count() == 24
         chosen = Assignment.objects.filter(membership_id=boss.membership_id, automatic=False)
@@ -122,7 +124,7 @@ def test_undo_takes_back_what_nobody_has_changed_since(firm: Firm, actor: Any) -
     assert states[second] == states[third] == ("kept", "changed_since")
     assert states[first] == ("undone", "")
     with organisation_scope(boss.organisation_id):
-        assert AuditEntry.objects.get(act="administrations.undone").details["administrations"]
+        assert AuditEntry.objects.get(action="administrations.undone").details["administrations"]
 
 
 def test_after_a_day_and_for_other_acts_there_is_no_undo(firm: Firm) -> None:
@@ -143,8 +145,8 @@ def test_deactivating_has_a_reason_and_a_day_and_stops_what_runs(firm: Firm) -> 
     boss = firm.boss
     browser = browser_of(boss)
     active, failed, queued, stopped = (
-        next(key for key, state in states_of(boss).items() if state == wanted)
-        for wanted in ("active", "failed", "queued", "deactivated")
+        next(key for key, state in states_of(boss).items() if state == status)
+        for status in ("active", "failed", "queued", "deactivated")
     )
     with organisation_scope(boss.organisation_id):
         Run.objects.create(organisation_id=boss.organisation_id, administration_id=active, trigger="person")
@@ -155,8 +157,8 @@ def test_deactivating_has_a_reason_and_a_day_and_stops_what_runs(firm: Firm) -> 
     form = {"act": "deactivate", "on": tomorrow, "id": [failed]}
     browser.post(browser.post("/administrations/bulk/preview", form).headers["Location"] + "start")
     with organisation_scope(boss.organisation_id):
-        one = Administration.objects.get(pk=active)
-        assert (one.status, one.deactivation_reason) == ("deactivated", "Dossier dicht")
+        administration = Administration.objects.get(pk=active)
+        assert (administration.status, administration.deactivation_reason) == ("deactivated", "Dossier dicht")
         assert Run.objects.get().state == "cancelled"
         assert Administration.objects.get(pk=queued).status == "queued"
         later = Administration.objects.get(pk=failed)
@@ -200,15 +202,21 @@ def test_favourites_are_the_persons_own_and_need_no_preview(firm: Firm, actor: A
     boss = firm.boss
     reader = colleague(actor, boss, "reader")
     with organisation_scope(boss.organisation_id):
-        own = [
-            Assignment(organisation_id=boss.organisation_id, administration_id=one, membership_id=reader.membership_id)
-            for one in firm.ids[:5]
+        assignments = [
+            Assignment(
+                organisation_id=boss.organisation_id,
+                administration_id=administration_id,
+                membership_id=reader.membership_id,
+            )
+            for administration_id in firm.ids[:5]
         ]
-        Assignment.objects.bulk_create(own)
+        Assignment.objects.bulk_create(assignments)
     browser_of(reader).post("/administrations/bulk/preview", {"act": "star", "all": "1", "query": ""})
     with organisation_scope(boss.organisation_id):
         starred = Favourite.objects.values_list("administration_id", "membership_id")
-        assert sorted(starred) == [(one, reader.membership_id) for one in sorted(firm.ids[:5])]
+        assert sorted(starred) == [
+            (administration_id, reader.membership_id) for administration_id in sorted(firm.ids[:5])
+        ]
     answer = browser_of(reader).post("/administrations/bulk/preview", {"act": "deactivate", "all": "1"})
     assert answer.status_code == 403
 
@@ -218,7 +226,7 @@ def test_a_csv_sets_what_differs_and_says_which_lines_it_cannot_follow(firm: Fir
     anna = colleague(actor, boss, "user", "Anna")
     with organisation_scope(boss.organisation_id):
         mail = Membership.objects.select_related("user").get(pk=anna.membership_id).user.email
-        one, two, three = Administration.objects.filter(pk__in=firm.ids).order_by("pk")[:3]
+        first, two, three = Administration.objects.filter(pk__in=firm.ids).order_by("pk")[:3]
     text = "\n".join(
         [
             "Code in bron;klantnummer;Afdeling;KvK-nummer;personen erbij",
@@ -239,13 +247,13 @@ def test_a_csv_sets_what_differs_and_says_which_lines_it_cannot_follow(firm: Fir
     assert "This is a VAT number." in page
     browser.post(f"{draft}start")
     with organisation_scope(boss.organisation_id):
-        one.refresh_from_db()
+        first.refresh_from_db()
         two.refresh_from_db()
         three.refresh_from_db()
-        assert (one.client_number, one.division_id, one.number) == ("C-1", firm.divisions[3], "69599084")
+        assert (first.client_number, first.division_id, first.number) == ("C-1", firm.divisions[3], "69599084")
         assert (two.client_number, two.division_id) == ("=C-2", None)
         assert three.number != "001234567"
-        assert Assignment.objects.filter(administration=one, membership_id=anna.membership_id).exists()
+        assert Assignment.objects.filter(administration=first, membership_id=anna.membership_id).exists()
 
 
 def test_a_csv_says_which_are_deactivated_synced_or_starred(firm: Firm) -> None:
@@ -277,15 +285,15 @@ def test_identities_set_in_bulk_keep_the_one_rule_and_close_what_was_open(actor:
     """A number, or a reason and a sector: by a file as Excel writes it on Windows, and back by its undo."""
     boss = actor("administrator")
     names = ("Café Één", "Twee", "Drie", "Vier")
-    one, two, three, four = (administration_of(boss, name, country="NL", number="") for name in names)
+    first, two, three, four = (administration_of(boss, name, country="NL", number="") for name in names)
     sole = administration_of(boss, "Enskild Firma", country="SE", number="")
     with organisation_scope(boss.organisation_id):
         Administration.objects.filter(pk=three.pk).update(
             no_number_reason="test_demo", sector="K", sector_scheme="NACE-2.1"
         )
         Administration.objects.filter(pk=four.pk).update(number="69599084")
-        for each in (one, two, sole):
-            raise_issue(boss.organisation_id, "identity_incomplete", ("administration", each.pk))
+        for administration in (first, two, sole):
+            raise_issue(boss.organisation_id, "identity_incomplete", ("administration", administration.pk))
         raise_issue(boss.organisation_id, "company_closed", ("administration", four.pk))
     text = (
         "naam;nummer;reden;sector\n"
@@ -309,11 +317,11 @@ def test_identities_set_in_bulk_keep_the_one_rule_and_close_what_was_open(actor:
         three.refresh_from_db()
         assert (two.number, two.no_number_reason, two.sector) == ("", "not_a_company", "G")
         assert three.sector == "K"
-        trail = str(AuditEntry.objects.get(act="administrations.set").details)
-    assert "9876" not in trail
+        details = str(AuditEntry.objects.get(action="administrations.set").details)
+    assert "9876" not in details
     browser.post(f"{draft}undo")
     assert open_codes(boss) == {
-        one.pk: "identity_incomplete",
+        first.pk: "identity_incomplete",
         two.pk: "identity_incomplete",
         sole.pk: "identity_incomplete",
     }
@@ -367,17 +375,17 @@ def test_all_that_match_become_a_job_and_two_workers_do_nothing_twice(actor: Any
     with organisation_scope(boss.organisation_id):
         assert Administration.objects.exclude(sector="S").count() == 0
         changed = [
-            one
-            for entry in AuditEntry.objects.filter(act="administrations.assigned")
-            for one in entry.details["administrations"]
+            administration_id
+            for entry in AuditEntry.objects.filter(action="administrations.assigned")
+            for administration_id in entry.details["administrations"]
         ]
         assert sorted(changed) == sorted(set(changed)) == sorted(firm.ids)
-        assert len(firm.ids) > AT_ONCE_MAX
+        assert len(firm.ids) > INLINE_ITEMS_MAX
 
 
 def work(organisation_id: int, operation_id: int) -> None:
     try:
-        carry_on_bulk(organisation_id, operation_id)
+        process_bulk(organisation_id, operation_id)
     finally:
         connections.close_all()
 
@@ -390,7 +398,7 @@ def states_of(boss: Actor) -> dict[int, str]:
 def test_all_matching_takes_the_filter_not_what_is_ticked(firm: Firm) -> None:
     boss = firm.boss
     with organisation_scope(boss.organisation_id):
-        selection = Selection(asked=asked_of_text("status=failed"))
+        selection = Selection(query=parse_query_string("status=failed"))
         draft = operations.preview(boss, "change", {"sector": "A"}, selection)
     failed = {key for key, state in states_of(boss).items() if state == "failed"}
     assert set(results(boss, draft)) == failed != set()
@@ -417,20 +425,20 @@ def test_an_undo_that_is_no_longer_allowed_leaves_things_as_they_were_changed(fi
     with organisation_scope(boss.organisation_id):
         draft = operations.preview(anna, "change", {"sector": "Q"}, Selection(ids=firm.ids))
         operations.start(anna, draft.pk)
-        changed = operations.counts_of(draft).changed
+        changed = operations.count_items(draft).changed
         BulkOperation.objects.filter(pk=draft.pk).update(state="undoing")
         Membership.objects.filter(pk=anna.membership_id).update(role="reader")
-    carry_on_bulk(boss.organisation_id, draft.pk)
+    process_bulk(boss.organisation_id, draft.pk)
     kept = [result for result in results(boss, draft).values() if result == ("kept", "not_allowed")]
     assert len(kept) == changed > 0
 
 
 def test_a_persons_number_is_whole_neither_in_the_trail_nor_in_what_was_asked(actor: Any) -> None:
     boss = actor("administrator")
-    one = administration_of(boss, "Anna Lind", country="SE")
+    administration = administration_of(boss, "Anna Lind", country="SE")
     browser, number = browser_of(boss), "8501011230"
     answer = browser.patch(
-        f"/api/v1/administrations/{one.pk}", {"number": number}, content_type="application/json"
+        f"/api/v1/administrations/{administration.pk}", {"number": number}, content_type="application/json"
     ).json()
     assert answer["number"] == "850101-****"
     assert number not in browser.get("/api/v1/activity").content.decode()
@@ -447,14 +455,14 @@ def test_what_is_no_table_is_refused_with_a_sentence(firm: Firm, text: str) -> N
 
 def test_what_is_activated_without_a_connection_waits_for_one(actor: Any) -> None:
     boss = actor("administrator")
-    one = administration_of(boss, status="deactivated", activated_at=timezone.now())
+    administration = administration_of(boss, status="deactivated", activated_at=timezone.now())
     with organisation_scope(boss.organisation_id):
         Connection.objects.update(state="removed")
-        draft = operations.preview(boss, "activate", {}, Selection(ids=[one.pk]))
+        draft = operations.preview(boss, "activate", {}, Selection(ids=[administration.pk]))
         operations.start(boss, draft.pk)
-        one.refresh_from_db()
-    assert (one.status, one.status_code) == ("blocked", "connection_removed")
-    assert "Its connection was removed" in one.status_reason
+        administration.refresh_from_db()
+    assert (administration.status, administration.status_code) == ("blocked", "connection_removed")
+    assert "Its connection was removed" in administration.status_reason
 
 
 def test_reading_a_csv_asks_the_database_no_more_for_many_lines_than_for_few(firm: Firm, actor: Any) -> None:
@@ -463,25 +471,25 @@ def test_reading_a_csv_asks_the_database_no_more_for_many_lines_than_for_few(fir
 
     def queries(count: int) -> int:
         lines = "".join(f"{one};Noord;Standard;{mail}\n" for one in firm.ids[:count])
-        with organisation_scope(firm.boss.organisation_id), CaptureQueriesContext(connection) as asked:
-            assert len(csv_import.read(firm.boss, "id;division;template;add\n" + lines).each) == count
-        return len(asked)
+        with organisation_scope(firm.boss.organisation_id), CaptureQueriesContext(connection) as captured:
+            assert len(csv_import.read_changes(firm.boss, "id;division;template;add\n" + lines).values_by_id) == count
+        return len(captured)
 
     assert queries(20) == queries(2)
 
 
 def test_what_another_tab_started_meanwhile_is_not_thrown_away(firm: Firm, monkeypatch: Any) -> None:
-    boss, asked = firm.boss, operations.operation_for
+    boss, original = firm.boss, operations.get_operation
     with organisation_scope(boss.organisation_id):
         draft = operations.preview(boss, "change", {"sector": "Q"}, Selection(ids=firm.ids))
 
         def started_meanwhile(actor: Actor, operation_id: int) -> BulkOperation:
-            monkeypatch.setattr(operations, "operation_for", asked)
-            seen = asked(actor, operation_id)
+            monkeypatch.setattr(operations, "get_operation", original)
+            seen = original(actor, operation_id)
             operations.start(actor, operation_id)
             return seen
 
-        monkeypatch.setattr(operations, "operation_for", started_meanwhile)
+        monkeypatch.setattr(operations, "get_operation", started_meanwhile)
         operations.discard(boss, draft.pk)
-        assert operations.operation_for(boss, draft.pk).state == "done"
+        assert operations.get_operation(boss, draft.pk).state == "done"
     assert len(results(boss, draft)) == len(firm.ids)

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from koppel.administrations.models import Administration, BulkItem, BulkOperation
-from koppel.administrations.tasks import carry_on_bulk
+from koppel.administrations.tasks import process_bulk
 from koppel.kit.tenancy import organisation_scope
 from tests.administrations.factories import Firm, firm_of
 from tests.web.browsing import address, browser, listen, look, opened, sign_in
@@ -44,13 +44,13 @@ def results(page: Page) -> list[str]:
 
 def names_by_keyboard(page: Page) -> list[str]:
     """Of every page of the results, turned with the Enter key."""
-    found = page.locator("#bulk-state tbody a").all_inner_texts()
+    names = page.locator("#bulk-state tbody a").all_inner_texts()
     while page.locator("#bulk-state a[rel=next]").count():
         page.focus("#bulk-state a[rel=next]")
         with page.expect_navigation():
             page.keyboard.press("Enter")
-        found += page.locator("#bulk-state tbody a").all_inner_texts()
-    return found
+        names += page.locator("#bulk-state tbody a").all_inner_texts()
+    return names
 
 
 def test_a_few_are_ticked_previewed_changed_and_set_back(page: Page, address: str, firm: Firm) -> None:
@@ -92,24 +92,24 @@ def test_all_that_match_become_a_job_that_is_watched_to_its_end(page: Page, addr
     page.select_option("#set-division", label="Noord")
     page.click(".bulkbar button[value=change]:visible")
     page.wait_for_url(re.compile(r"/bulk/\d+/$"))
-    wanted = sum(one in (firm.divisions[1], firm.divisions[2], None) for one in before.values())
-    assert f"{wanted} administrations change" in page.inner_text("#bulk-state")
+    expected = sum(one in (firm.divisions[1], firm.divisions[2], None) for one in before.values())
+    assert f"{expected} administrations change" in page.inner_text("#bulk-state")
     page.click("#bulk-state button.button-primary")
     page.wait_for_selector("#bulk-state progress")
     carry_on_as_a_worker(firm)
-    page.wait_for_selector(f"text={wanted} administrations were changed")
+    page.wait_for_selector(f"text={expected} administrations were changed")
     after = divisions(firm)
-    assert sum(one == firm.divisions[0] for one in after.values()) == north + wanted
+    assert sum(one == firm.divisions[0] for one in after.values()) == north + expected
     page.click("nav.subtabs >> text=Changed")
-    assert wanted > len(results(page)), "There is more than a page of them."
+    assert expected > len(results(page)), "There is more than a page of them."
     page.set_viewport_size({"width": 390, "height": 844})
     look(page, "bulk-pages-narrow-en")
-    assert len(set(names_by_keyboard(page))) == wanted
+    assert len(set(names_by_keyboard(page))) == expected
     page.set_viewport_size({"width": 1280, "height": 800})
     page.click("text=Undo")
     page.wait_for_selector("#bulk-state progress")
     carry_on_as_a_worker(firm)
-    page.wait_for_selector(f"text={wanted} administrations were set back")
+    page.wait_for_selector(f"text={expected} administrations were set back")
     assert divisions(firm) == before
     assert complaints == []
 
@@ -138,4 +138,4 @@ def test_a_file_is_previewed_line_by_line(page: Page, address: str, firm: Firm, 
 def carry_on_as_a_worker(firm: Firm) -> None:
     with organisation_scope(firm.boss.organisation_id):
         operation = BulkOperation.objects.latest("pk").pk
-    carry_on_bulk(firm.boss.organisation_id, operation)
+    process_bulk(firm.boss.organisation_id, operation)

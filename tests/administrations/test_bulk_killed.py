@@ -38,8 +38,8 @@ def test_another_worker_goes_on_where_a_killed_one_stopped(actor: Any, database_
     anna = colleague(actor, boss, "user")
     firm = firm_of(boss, CHUNK_ITEMS * 8)
     with organisation_scope(boss.organisation_id):
-        asked = {"add": [anna.membership_id], "sector": "S", "template": firm.templates[1]}
-        draft = operations.preview(boss, "change", asked, Selection(ids=firm.ids))
+        params = {"add": [anna.membership_id], "sector": "S", "template": firm.templates[1]}
+        draft = operations.preview(boss, "change", params, Selection(ids=firm.ids))
         operations.start(boss, draft.pk)
 
     def changed() -> int:
@@ -59,9 +59,9 @@ def test_another_worker_goes_on_where_a_killed_one_stopped(actor: Any, database_
         wait_until(lambda: changed() == len(firm.ids))
         wait_until(lambda: state_of(boss.organisation_id, draft.pk) == "done")
     with organisation_scope(boss.organisation_id):
-        entries = AuditEntry.objects.filter(act="administrations.assigned")
-        told = [one for entry in entries for one in entry.details["administrations"]]
-        assert sorted(told) == sorted(firm.ids), "each once in the trail"
+        entries = AuditEntry.objects.filter(action="administrations.assigned")
+        audited_ids = [one for entry in entries for one in entry.details["administrations"]]
+        assert sorted(audited_ids) == sorted(firm.ids), "each once in the trail"
         assert Assignment.objects.filter(membership_id=anna.membership_id).count() == len(firm.ids)
 
 

@@ -25,20 +25,28 @@ def test_every_number_is_the_length_of_the_list_behind_it(actor: Any) -> None:
     user = colleague(actor, boss, "user", "Anna Smit")
     firm = firm_of(boss, 120, [user.membership_id, boss.membership_id, user.membership_id])
     with organisation_scope(boss.organisation_id):
-        own = {"organisation_id": boss.organisation_id}
-        for number, one in enumerate(firm.ids[:5]):
-            run = Run.objects.create(**own, administration_id=one, trigger="import" if number else "schedule")
+        tenant = {"organisation_id": boss.organisation_id}
+        for number, administration_id in enumerate(firm.ids[:5]):
+            run = Run.objects.create(
+                **tenant, administration_id=administration_id, trigger="import" if number else "schedule"
+            )
             changes = [
                 Change(
-                    **own, administration_id=one, run_id=run.pk, resource="accounts", external_id=str(each),
-                    kind=("added", "changed", "deleted")[each % 3], at=timezone.now(),
+                    **tenant, administration_id=administration_id, run_id=run.pk, resource="accounts", external_id=str(index),
+                    kind=("added", "changed", "deleted")[index % 3], at=timezone.now(),
                 )
-                for each in range(number + 1)
+                for index in range(number + 1)
             ]  # fmt: skip
             Change.objects.bulk_create(changes)
         old = timezone.now() - timedelta(days=2)
         Change.objects.create(
-            **own, administration_id=firm.ids[9], run_id=1, resource="accounts", external_id="1", kind="added", at=old
+            **tenant,
+            administration_id=firm.ids[9],
+            run_id=1,
+            resource="accounts",
+            external_id="1",
+            kind="added",
+            at=old,
         )
         Assignment.objects.filter(administration_id=firm.ids[0], automatic=False).delete()
     for person in (boss, user):
@@ -47,8 +55,8 @@ def test_every_number_is_the_length_of_the_list_behind_it(actor: Any) -> None:
         linked = [(unescape(address), int(figure.replace(",", ""))) for address, figure in LINKED.findall(page)]
         assert len(linked) >= 8
         for address, figure in linked:
-            shown = browser.get(address).content.decode()
-            counted = re.search(r'<h1>Administrations <span class="hint">([\d,]+)</span>', shown)
+            listing = browser.get(address).content.decode()
+            counted = re.search(r'<h1>Administrations <span class="hint">([\d,]+)</span>', listing)
             assert counted, address
             assert int(counted[1].replace(",", "")) == figure, f"{address} for {person.role}"
     page = browser_of(boss).get("/").content.decode()
@@ -82,8 +90,10 @@ def test_every_issue_can_be_reached_and_a_name_leads_to_its_own(actor: Any) -> N
     firm = firm_of(boss, 240, [user.membership_id, boss.membership_id])
     with organisation_scope(boss.organisation_id):
         Issue.objects.all().delete()
-        for one in firm.ids:
-            raise_issue(boss.organisation_id, "sync_failed", ("administration", one), {"reason": "closed"})
+        for administration_id in firm.ids:
+            raise_issue(
+                boss.organisation_id, "sync_failed", ("administration", administration_id), {"reason": "closed"}
+            )
         raise_issue(boss.organisation_id, "consent_lost", ("connection", firm.connections[0]), {"account": "s.jansen"})
     browser = browser_of(boss)
     assert ">241<" in browser.get("/").content.decode()
@@ -94,11 +104,11 @@ def test_every_issue_can_be_reached_and_a_name_leads_to_its_own(actor: Any) -> N
         seen += re.findall(r'<tr data-issue="(\w+)">', page)
     assert (len(seen), seen.count("consent_lost")) == (241, 1)
     assert "Page 3 of 3" in page
-    found = re.findall(r">([^<>]+)</a></td><td><span", browser.get("/issues/?q=oberg+123").content.decode())
-    assert found == [name_of(123)]
+    names = re.findall(r">([^<>]+)</a></td><td><span", browser.get("/issues/?q=oberg+123").content.decode())
+    assert names == [name_of(123)]
     assert "Nothing found" in browser.get("/issues/?q=no+such+name").content.decode()
-    own = browser_of(user).get("/issues/").content.decode()
-    assert '<span class="hint">120</span>' in own, "Anna sees those of her own, and no connection's"
+    organisation = browser_of(user).get("/issues/").content.decode()
+    assert '<span class="hint">120</span>' in organisation, "Anna sees those of her own, and no connection's"
     assert [browser.get(f"/issues/?{query}").status_code for query in ("page=99999999", "q=%00")] == [200, 200]
     assert [browser.get(f"/issues/?{query}").status_code for query in ("page=0", "page=²")] == [422, 422]
 
@@ -106,6 +116,6 @@ def test_every_issue_can_be_reached_and_a_name_leads_to_its_own(actor: Any) -> N
 def test_the_search_field_hides_the_end_of_a_persons_number(actor: Any) -> None:
     boss = actor("administrator")
     administration_of(boss, "Enskild Firma", country="SE", number="811218-9876")
-    found = browser_of(boss).get("/search/?q=enskild").content.decode()
-    assert "811218-****" in found
-    assert "9876" not in found
+    page = browser_of(boss).get("/search/?q=enskild").content.decode()
+    assert "811218-****" in page
+    assert "9876" not in page

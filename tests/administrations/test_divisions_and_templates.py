@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from koppel.administrations.effective_settings import RESOURCES, Source, in_force
+from koppel.administrations.effective_settings import RESOURCES, Source, effective_settings
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
@@ -21,15 +21,15 @@ from tests.fixtures.confirmation import post_and_confirm
 def test_a_division_is_made_filled_renamed_and_gives_sight(actor: Any) -> None:
     boss = actor("administrator")
     user = colleague(actor, boss, "user")
-    one = administration_of(boss)
+    administration = administration_of(boss)
     browser = browser_of(boss)
     page = browser.post("/organisation/divisions/", {"name": "Zuid"}).headers["Location"]
     browser.post(page, {"name": "Zuidwest", "people": [user.membership_id], "has_people": "1"})
     with organisation_scope(boss.organisation_id):
         division = Division.objects.get()
-        Administration.objects.filter(pk=one.pk).update(division=division)
+        Administration.objects.filter(pk=administration.pk).update(division=division)
     assert division.name == "Zuidwest"
-    assert names(user, "") == [one.name]
+    assert names(user, "") == [administration.name]
     listing = browser.get("/organisation/divisions/").content.decode()
     assert f'href="/administrations/?division={division.pk}">1<' in listing
     browser.post(page, {"name": "Zuidwest", "has_people": "1"})
@@ -53,7 +53,7 @@ def test_merging_divisions_moves_people_and_administrations_and_leaves_it_archiv
     with organisation_scope(boss.organisation_id):
         assert Administration.objects.filter(division_id=east).count() == theirs
         assert Division.objects.get(pk=north).archived_at
-        assert AuditEntry.objects.get(act="division.merged").details["administrations"] == theirs - 4
+        assert AuditEntry.objects.get(action="division.merged").details["administrations"] == theirs - 4
         with pytest.raises(Refused):
             divisions.merge(boss, east, north)
         with pytest.raises(Refused):
@@ -69,9 +69,9 @@ def test_a_templates_change_says_first_how_many_change_and_how(actor: Any) -> No
     standard = firm.templates[0]
     with organisation_scope(boss.organisation_id):
         having = Administration.objects.filter(template_id=standard).order_by("pk")
-        own = having.first()
-        assert own
-        Administration.objects.filter(pk=own.pk).update(settings={"schedule": "off"})
+        overriding = having.first()
+        assert overriding
+        Administration.objects.filter(pk=overriding.pk).update(settings={"schedule": "off"})
         count = having.count()
     browser = browser_of(boss)
     address = f"/organisation/templates/{standard}/"
@@ -86,11 +86,14 @@ def test_a_templates_change_says_first_how_many_change_and_how(actor: Any) -> No
     browser.post(address, {**form, "confirmed": str(count - 1)})
     with organisation_scope(boss.organisation_id):
         assert Template.objects.get(pk=standard).settings == {"schedule": "night", "fiscal_years_back": 1}
-        assert AuditEntry.objects.get(act="template.settings_changed").details["before"] == {}
-        one = having.select_related("template", "organisation").last()
-        assert one
-        assert (in_force(one).schedule, in_force(one).sources["schedule"]) == ("night", Source.TEMPLATE)
-    settings = browser.get(f"/administrations/{one.pk}/settings/").content.decode()
+        assert AuditEntry.objects.get(action="template.settings_changed").details["before"] == {}
+        administration = having.select_related("template", "organisation").last()
+        assert administration
+        assert (
+            effective_settings(administration).schedule,
+            effective_settings(administration).sources["schedule"],
+        ) == ("night", Source.TEMPLATE)
+    settings = browser.get(f"/administrations/{administration.pk}/settings/").content.decode()
     assert "from the template" in settings
     assert "“Standard”" in settings
 
@@ -112,15 +115,15 @@ def test_what_the_organisation_switched_off_stays_off_below_it(actor: Any) -> No
         Organisation.objects.update(settings={"resources": ["accounts", "entries"], "schedule": "off"})
         Template.objects.filter(pk=firm.templates[0]).update(settings={"resources": ["accounts", "contacts"]})
         Administration.objects.update(settings={"schedule": "hourly_2"}, template_id=firm.templates[0])
-        one = Administration.objects.select_related("template", "organisation").first()
-        assert one
-        now = in_force(one)
-        assert (now.resources, now.schedule, now.capped) == (("accounts",), "off", {"resources", "schedule"})
+        administration = Administration.objects.select_related("template", "organisation").first()
+        assert administration
+        now = effective_settings(administration)
+        assert (now.resources, now.schedule, now.capped_keys) == (("accounts",), "off", {"resources", "schedule"})
         none = settings_templates.preview(boss, firm.templates[0], {"resources": ["accounts", "journals"]})
         assert none.changed == 0, "what is capped above changes nothing"
         some = settings_templates.preview(boss, firm.templates[0], {"resources": ["accounts", "entries"]})
         assert (some.changed, some.total) == (6, 6)
-    page = browser_of(boss).get(f"/administrations/{one.pk}/settings/").content.decode()
+    page = browser_of(boss).get(f"/administrations/{administration.pk}/settings/").content.decode()
     assert page.count("switched off by the organisation") == 2
     editor = browser_of(boss).get(f"/organisation/templates/{firm.templates[0]}/").content.decode()
     assert "switched off by the organisation" in editor
@@ -139,20 +142,22 @@ def test_who_is_told_is_set_event_by_event_and_says_where_it_comes_from(actor: A
     browser.post(template, {"name": "Standard", "notify-sync_failing": "division", "confirmed": "6"})
     settings = f"/administrations/{firm.ids[0]}/settings/"
     form = {"fiscal_years_back": "1", "schedule": "daily", "full_comparison_weekday": "6", "resources": RESOURCES}
-    told = {"notify-sync_failing": "division", "notify-issue_raised": "assigned"}
-    browser.post(settings, {**form, **told})
+    audiences = {"notify-sync_failing": "division", "notify-issue_raised": "assigned"}
+    browser.post(settings, {**form, **audiences})
     with organisation_scope(boss.organisation_id):
-        one = Administration.objects.select_related("template", "organisation").get(pk=firm.ids[0])
-        assert one.settings == {"notify": {"issue_raised": "assigned"}}, "what the template says already stays there"
-        assert in_force(one).told_by == {
+        administration = Administration.objects.select_related("template", "organisation").get(pk=firm.ids[0])
+        assert administration.settings == {"notify": {"issue_raised": "assigned"}}, (
+            "what the template says already stays there"
+        )
+        assert effective_settings(administration).audience_sources == {
             "sync_failing": Source.TEMPLATE, "issue_raised": Source.HERE,
             "import_finished": Source.DEFAULT, "import_failed": Source.DEFAULT,
         }  # fmt: skip
     browser.post(settings, {"reset": "notify-issue_raised"})
     browser.post("/organisation/settings/", {"name": "Firma", "notify-sync_failing": "nobody"})
     with organisation_scope(boss.organisation_id):
-        one = Administration.objects.select_related("template", "organisation").get(pk=firm.ids[0])
-        assert (one.settings, in_force(one).notify["sync_failing"]) == ({}, "nobody")
+        administration = Administration.objects.select_related("template", "organisation").get(pk=firm.ids[0])
+        assert (administration.settings, effective_settings(administration).notify["sync_failing"]) == ({}, "nobody")
     assert "switched off by the organisation" in browser.get(settings).content.decode()
     headers = {"content_type": "application/json"}
     for wrong in ({"nothing": "nobody"}, {"sync_failing": "everybody"}, ["sync_failing"]):
@@ -178,12 +183,12 @@ def test_merging_templates_gives_the_other_one(actor: Any) -> None:
 def test_who_makes_one_gets_that_one_and_not_a_colleagues_of_the_same_moment(
     actor: Any, monkeypatch: Any, kind: Any, module: Any, name: str, values: tuple[Any, ...]
 ) -> None:
-    boss, asked = actor("administrator"), getattr(module, name)
+    boss, original = actor("administrator"), getattr(module, name)
 
-    def and_a_colleague(*given: Any) -> Any:
-        made = asked(*given)
+    def and_a_colleague(*args: Any) -> Any:
+        created = original(*args)
         kind.objects.create(organisation_id=boss.organisation_id, name="A colleague's")
-        return made
+        return created
 
     monkeypatch.setattr(module, name, and_a_colleague)
     with organisation_scope(boss.organisation_id):

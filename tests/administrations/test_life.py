@@ -11,17 +11,17 @@ from psycopg import sql
 
 from koppel.administrations.lifecycle import lifecycle
 from koppel.administrations.models import Administration, Favourite
-from koppel.administrations.tasks import erase, keep_dates
+from koppel.administrations.tasks import erase, process_due_dates
 from koppel.audit.models import AuditEntry
 from koppel.audit.services import record
 from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.events.services import announce
-from koppel.notifications.models import Happening, Notice, WebhookDelivery
+from koppel.notifications.events.services import open_event
+from koppel.notifications.models import Event, Notification, WebhookDelivery
 from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.endpoints import Wanted
+from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Change, Checkpoint, Run, RunResource
@@ -33,23 +33,23 @@ NOT_ERASED = {"audit_entry"}
 """Keeps that something happened, by number only."""
 
 
-def fill(boss: Actor, one: Administration) -> None:
+def fill(boss: Actor, administration: Administration) -> None:
     """Something in every table that keeps what belongs to an administration."""
-    ledger = Ledger(one)
+    ledger = Ledger(administration)
     ledger.account("1000", "Kas")
     ledger.entry("1", "202601", ("1000", "10.00", "0"), ("8000", "0", "10.00"))
     ledger.balance("1000", "202601", "0", "10.00")
-    assign(boss, one)
-    own: dict[str, Any] = {"organisation_id": boss.organisation_id, "administration_id": one.pk}
+    assign(boss, administration)
+    keys: dict[str, Any] = {"organisation_id": boss.organisation_id, "administration_id": administration.pk}
     with organisation_scope(boss.organisation_id):
-        run = Run.objects.create(**own, trigger="person")
+        run = Run.objects.create(**keys, trigger="person")
         RunResource.objects.create(organisation_id=boss.organisation_id, run=run, resource="accounts", position=1)
-        Checkpoint.objects.create(**own, resource="accounts")
+        Checkpoint.objects.create(**keys, resource="accounts")
         Change.objects.create(
-            **own, run_id=run.pk, resource="accounts", external_id="1000", kind="added", at=timezone.now()
+            **keys, run_id=run.pk, resource="accounts", external_id="1000", kind="added", at=timezone.now()
         )
-        Favourite.objects.create(**own, membership_id=boss.membership_id)
-        raise_issue(boss.organisation_id, "made_up_by_a_test", ("administration", one.pk))
+        Favourite.objects.create(**keys, membership_id=boss.membership_id)
+        raise_issue(boss.organisation_id, "made_up_by_a_test", ("administration", administration.pk))
 
 
 def tables_that_know(addresses: Addresses, administration_id: int) -> set[str]:
@@ -72,128 +72,134 @@ def test_a_wrong_import_is_withdrawn_gone_at_once_and_erased_by_a_job(
     actor: Any, database_addresses: Addresses
 ) -> None:
     boss = actor("administrator")
-    one, sibling = administration_of(boss), administration_of(boss, "Blijft B.V.")
-    fill(boss, one)
+    administration, sibling = administration_of(boss), administration_of(boss, "Blijft B.V.")
+    fill(boss, administration)
     fill(boss, sibling)
     browser = browser_of(boss)
-    browser.post(f"/administrations/{one.pk}/withdraw", {"name": "something else"})
+    browser.post(f"/administrations/{administration.pk}/withdraw", {"name": "something else"})
     assert len(names(boss, "")) == 2
-    browser.post(f"/administrations/{one.pk}/withdraw", {"name": "bakkerij de haan b.v."})
+    browser.post(f"/administrations/{administration.pk}/withdraw", {"name": "bakkerij de haan b.v."})
     assert names(boss, "") == ["Blijft B.V."]
-    assert browser.get(f"/administrations/{one.pk}/").status_code == 404
+    assert browser.get(f"/administrations/{administration.pk}/").status_code == 404
     with organisation_scope(boss.organisation_id):
-        assert Run.objects.get(administration_id=one.pk).state == "cancelled"
-    assert {"books_account", "sync_change", "sync_run"} <= tables_that_know(database_addresses, one.pk)
+        assert Run.objects.get(administration_id=administration.pk).state == "cancelled"
+    assert {"books_account", "sync_change", "sync_run"} <= tables_that_know(database_addresses, administration.pk)
     before = tables_that_know(database_addresses, sibling.pk)
-    erase(boss.organisation_id, one.pk)
-    erase(boss.organisation_id, one.pk)
-    assert tables_that_know(database_addresses, one.pk) - NOT_ERASED == set()
+    erase(boss.organisation_id, administration.pk)
+    erase(boss.organisation_id, administration.pk)
+    assert tables_that_know(database_addresses, administration.pk) - NOT_ERASED == set()
     assert tables_that_know(database_addresses, sibling.pk) == before
     with organisation_scope(boss.organisation_id):
-        entry = AuditEntry.objects.get(act="administration.erased")
-        assert (entry.subject_id, entry.subject_name, entry.details) == (one.pk, "", {"reason": "withdrawn"})
-        assert RemoteCompany.objects.filter(pk=one.remote_company_id).exists(), "it can be imported again"
+        entry = AuditEntry.objects.get(action="administration.erased")
+        assert (entry.subject_id, entry.subject_name, entry.details) == (administration.pk, "", {"reason": "withdrawn"})
+        assert RemoteCompany.objects.filter(pk=administration.remote_company_id).exists(), "it can be imported again"
 
 
 def test_an_import_that_waits_is_cancelled(actor: Any) -> None:
     boss = actor("administrator")
-    one = administration_of(boss, status="queued")
-    assert "Cancel the import" in browser_of(boss).get(f"/administrations/{one.pk}/ending/").content.decode()
+    administration = administration_of(boss, status="queued")
+    assert "Cancel the import" in browser_of(boss).get(f"/administrations/{administration.pk}/ending/").content.decode()
     with organisation_scope(boss.organisation_id):
-        lifecycle.withdraw(boss, one.pk)
-        assert AuditEntry.objects.filter(act="administration.import_cancelled", subject_name="").count() == 1
+        lifecycle.withdraw(boss, administration.pk)
+        assert AuditEntry.objects.filter(action="administration.import_cancelled", subject_name="").count() == 1
     assert names(boss, "") == []
 
 
 def test_a_client_that_left_is_kept_until_its_day_then_erased(actor: Any, database_addresses: Addresses) -> None:
     boss = actor("administrator")
-    one, sibling = administration_of(boss), administration_of(boss, "Blijft B.V.")
-    fill(boss, one)
+    administration, sibling = administration_of(boss), administration_of(boss, "Blijft B.V.")
+    fill(boss, administration)
     with organisation_scope(boss.organisation_id):
-        subject = ("administration", one.pk, one.name)
+        subject = ("administration", administration.pk, administration.name)
         record(boss.organisation_id, boss.audit, "administration.identified", subject=subject, details={"n": "x"})
-        values = {str(one.pk): {"number": "68750110"}, str(sibling.pk): {"number": "69599084"}}
-        ids = [one.pk, sibling.pk]
+        values = {str(administration.pk): {"number": "68750110"}, str(sibling.pk): {"number": "69599084"}}
+        ids = [administration.pk, sibling.pk]
         details = {"administrations": ids, "before": {}, "after": values}
         record(boss.organisation_id, boss.audit, "administrations.assigned", details=details)
-        details = {"companies": [sibling.name, one.name], "said": f'a "{one.name}'}
+        details = {"companies": [sibling.name, administration.name], "said": f'a "{administration.name}'}
         record(boss.organisation_id, boss.audit, "connection.released", details=details)
         with connection.cursor() as cursor:
-            cursor.execute("SELECT audit_forget(%s, %s)", [boss.organisation_id, one.pk])
-        assert AuditEntry.objects.get(act="administration.identified").subject_name == one.name, "nobody forgets before"
+            cursor.execute("SELECT audit_forget(%s, %s)", [boss.organisation_id, administration.pk])
+        assert AuditEntry.objects.get(action="administration.identified").subject_name == administration.name, (
+            "nobody forgets before"
+        )
     today = timezone.localdate()
     browser = browser_of(boss)
-    asked = {"left_on": today.isoformat(), "erase_on": today.isoformat()}
-    assert "in the future" in browser.post(f"/administrations/{one.pk}/left", asked, follow=True).content.decode()
-    asked["erase_on"] = (today + timedelta(days=2557)).isoformat()
-    page = browser.post(f"/administrations/{one.pk}/left", asked, follow=True).content.decode()
+    form = {"left_on": today.isoformat(), "erase_on": today.isoformat()}
+    assert (
+        "in the future"
+        in browser.post(f"/administrations/{administration.pk}/left", form, follow=True).content.decode()
+    )
+    form["erase_on"] = (today + timedelta(days=2557)).isoformat()
+    page = browser.post(f"/administrations/{administration.pk}/left", form, follow=True).content.decode()
     assert "Export the books if you want a copy" in page
     assert (
-        f"/administrations/{one.pk}/books/export/" in browser.get(f"/administrations/{one.pk}/ending/").content.decode()
+        f"/administrations/{administration.pk}/books/export/"
+        in browser.get(f"/administrations/{administration.pk}/ending/").content.decode()
     )
     with organisation_scope(boss.organisation_id):
-        left = Administration.objects.get(pk=one.pk)
+        left = Administration.objects.get(pk=administration.pk)
         assert (left.status, left.left_on) == ("deactivated", today)
         assert Administration.objects.get(pk=sibling.pk).status == "active", "siblings go on"
         assert Run.objects.get().state == "cancelled"
-    assert names(boss, "ending=left") == [one.name]
-    keep_dates(0)
-    erase(boss.organisation_id, one.pk)
-    assert "books_account" in tables_that_know(database_addresses, one.pk), "its day has not come"
+    assert names(boss, "ending=left") == [administration.name]
+    process_due_dates(0)
+    erase(boss.organisation_id, administration.pk)
+    assert "books_account" in tables_that_know(database_addresses, administration.pk), "its day has not come"
     with organisation_scope(boss.organisation_id):
-        Administration.objects.filter(pk=one.pk).update(erase_on=today)
-    people_and_programs_are_told_of(boss, one, sibling)
-    keep_dates(0)
-    erase(boss.organisation_id, one.pk)
-    assert tables_that_know(database_addresses, one.pk) - NOT_ERASED == set()
+        Administration.objects.filter(pk=administration.pk).update(erase_on=today)
+    people_and_programs_are_told_of(boss, administration, sibling)
+    process_due_dates(0)
+    erase(boss.organisation_id, administration.pk)
+    assert tables_that_know(database_addresses, administration.pk) - NOT_ERASED == set()
     with organisation_scope(boss.organisation_id):
-        assert [notice.facts["names"] for notice in Notice.objects.all()] == [sibling.name]
-        told = [
-            *Happening.objects.values_list("facts", "administrations"),
+        assert [notice.context["names"] for notice in Notification.objects.all()] == [sibling.name]
+        texts = [
+            *Event.objects.values_list("context", "administrations"),
             *WebhookDelivery.objects.values_list("body"),
         ]
-        assert not any(one.name in str(each) for each in told), "notices and the logs of webhooks neither"
+        assert not any(administration.name in str(each) for each in texts), "notices and the logs of webhooks neither"
     with organisation_scope(boss.organisation_id):
-        assert not RemoteCompany.objects.filter(pk=one.remote_company_id).exists()
-        assert AuditEntry.objects.get(act="administration.erased").subject_name == ""
-        before = AuditEntry.objects.get(act="administration.identified")
+        assert not RemoteCompany.objects.filter(pk=administration.remote_company_id).exists()
+        assert AuditEntry.objects.get(action="administration.erased").subject_name == ""
+        before = AuditEntry.objects.get(action="administration.identified")
         assert (before.subject_name, before.details, before.actor_name) == ("", {}, boss.name)
-        assigned = AuditEntry.objects.get(act="administrations.assigned").details
+        assigned = AuditEntry.objects.get(action="administrations.assigned").details
         assert assigned["after"] == {str(sibling.pk): {"number": "69599084"}}
-        assert AuditEntry.objects.get(act="connection.released").details["companies"] == [sibling.name, "…"]
-        told = AuditEntry.objects.values_list("subject_name", "details")
-        assert not any(one.name in str(entry) for entry in told), "the trail names nobody any more"
+        assert AuditEntry.objects.get(action="connection.released").details["companies"] == [sibling.name, "…"]
+        texts = AuditEntry.objects.values_list("subject_name", "details")
+        assert not any(administration.name in str(entry) for entry in texts), "the trail names nobody any more"
 
 
-def people_and_programs_are_told_of(boss: Actor, one: Administration, sibling: Administration) -> None:
+def people_and_programs_are_told_of(boss: Actor, administration: Administration, sibling: Administration) -> None:
     with organisation_scope(boss.organisation_id):
-        endpoints.add(boss, Wanted("Tickets", "https://tickets.example.test/"))
-        both = {each.pk: {"name": each.name, "reason": each.name} for each in (one, sibling)}
+        endpoints.add(boss, WebhookEndpointInput("Tickets", "https://tickets.example.test/"))
+        both = {company.pk: {"name": company.name, "reason": company.name} for company in (administration, sibling)}
         responsible = boss.membership_id
-        announce(boss.organisation_id, "connection_lost", "both", responsible=responsible, administrations=both)
-        alone = {one.pk: both[one.pk]}
-        announce(boss.organisation_id, "connection_lost", "alone", responsible=responsible, administrations=alone)
-        assert (Notice.objects.count(), WebhookDelivery.objects.count()) == (2, 2)
+        open_event(boss.organisation_id, "connection_lost", "both", responsible=responsible, administrations=both)
+        alone = {administration.pk: both[administration.pk]}
+        open_event(boss.organisation_id, "connection_lost", "alone", responsible=responsible, administrations=alone)
+        assert (Notification.objects.count(), WebhookDelivery.objects.count()) == (2, 2)
 
 
 def test_a_client_that_came_back_is_not_erased(actor: Any) -> None:
     boss = actor("administrator")
-    one = administration_of(boss)
+    administration = administration_of(boss)
     today = timezone.localdate()
     with organisation_scope(boss.organisation_id):
-        lifecycle.client_left(boss, one.pk, left_on=today, erase_on=today + timedelta(days=1))
-    browser_of(boss).post(f"/administrations/{one.pk}/stays")
+        lifecycle.offboard_client(boss, administration.pk, left_on=today, erase_on=today + timedelta(days=1))
+    browser_of(boss).post(f"/administrations/{administration.pk}/stays")
     with organisation_scope(boss.organisation_id):
-        assert Administration.objects.get(pk=one.pk).erase_on is None
+        assert Administration.objects.get(pk=administration.pk).erase_on is None
         assert lifecycle.due_today().to_erase == []
 
 
 def test_a_planned_deactivation_happens_on_its_day(actor: Any) -> None:
     boss = actor("administrator")
-    one = administration_of(boss, deactivate_on=timezone.localdate(), deactivation_reason="Jaarwerk klaar")
-    keep_dates(0)
+    administration = administration_of(boss, deactivate_on=timezone.localdate(), deactivation_reason="Jaarwerk klaar")
+    process_due_dates(0)
     with organisation_scope(boss.organisation_id):
-        stopped = Administration.objects.get(pk=one.pk)
+        stopped = Administration.objects.get(pk=administration.pk)
         assert (stopped.status, stopped.deactivate_on) == ("deactivated", None)
         assert stopped.deactivation_reason == "Jaarwerk klaar"
 
@@ -208,8 +214,8 @@ def test_a_fault_at_one_firm_leaves_the_planned_deactivations_of_the_next_alone(
         if organisation_id == first.organisation_id:
             raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(lifecycle, "_stops", [*lifecycle._stops, breaks])
-    keep_dates(0)
+    monkeypatch.setattr(lifecycle, "_stop_hooks", [*lifecycle._stop_hooks, breaks])
+    process_due_dates(0)
     with organisation_scope(second.organisation_id):
         assert Administration.objects.get(pk=ones[1].pk).status == "deactivated"
     with organisation_scope(first.organisation_id):
@@ -218,9 +224,11 @@ def test_a_fault_at_one_firm_leaves_the_planned_deactivations_of_the_next_alone(
 
 def test_two_that_are_said_to_continue_each_other_at_the_same_moment_make_no_circle(actor: Any) -> None:
     boss = actor("administrator")
-    one, other = administration_of(boss, "Een B.V."), administration_of(boss, "Twee B.V.")
+    administration, other = administration_of(boss, "Een B.V."), administration_of(boss, "Twee B.V.")
     outcome = at_the_same_moment(
-        boss, lambda: lifecycle.follow(boss, one.pk, other.pk), lambda: lifecycle.follow(boss, other.pk, one.pk)
+        boss,
+        lambda: lifecycle.set_predecessor(boss, administration.pk, other.pk),
+        lambda: lifecycle.set_predecessor(boss, other.pk, administration.pk),
     )
     assert isinstance(outcome, Refused)
 
@@ -237,4 +245,4 @@ def test_the_same_number_twice_warns_until_one_continues_the_other(actor: Any) -
     assert "Oud B.V." in page
     assert "Nieuw B.V." in browser.get(f"/administrations/{old.pk}/").content.decode()
     with organisation_scope(boss.organisation_id), pytest.raises(Refused):
-        lifecycle.follow(boss, old.pk, new.pk)
+        lifecycle.set_predecessor(boss, old.pk, new.pk)

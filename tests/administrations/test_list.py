@@ -9,8 +9,8 @@ from django.test import Client
 from openpyxl import load_workbook
 
 from koppel.administrations.list.columns import COLUMNS
-from koppel.administrations.list.query import asked_of_text
-from koppel.administrations.list.queryset import PAGE_SIZE, matching, page_of, search
+from koppel.administrations.list.query import parse_query_string
+from koppel.administrations.list.queryset import PAGE_SIZE, apply_filters, get_page, search
 from koppel.administrations.models import Administration, SavedView
 from koppel.audit.models import AuditEntry
 from koppel.issues.services import raise_issue
@@ -37,7 +37,7 @@ def content(answer: Any) -> bytes:
 
 def names(actor: Actor, query: str) -> list[str]:
     with organisation_scope(actor.organisation_id):
-        return [one.name for one in search(actor, asked_of_text(query))]
+        return [one.name for one in search(actor, parse_query_string(query))]
 
 
 def test_search_finds_names_numbers_client_numbers_and_the_sources_codes_however_typed(actor: Any) -> None:
@@ -61,25 +61,25 @@ def test_filters_narrow_together_and_several_values_widen(actor: Any) -> None:
     firm = firm_of(boss, 60, [user.membership_id, boss.membership_id])
     north, east = firm.divisions[:2]
     with organisation_scope(boss.organisation_id):
-        own = Administration.objects.filter(organisation_id=boss.organisation_id)
-        failed = own.filter(status__in=["failed", "blocked"], division_id__in=[north, east])
+        administrations = Administration.objects.filter(organisation_id=boss.organisation_id)
+        failed = administrations.filter(status__in=["failed", "blocked"], division_id__in=[north, east])
         assert failed.exists()
         assert set(names(boss, f"status=failed&status=blocked&division={north}&division={east}")) == {
-            one.name for one in failed
+            administration.name for administration in failed
         }
-        assert len(names(boss, "division=none")) == own.filter(division=None).count() > 0
+        assert len(names(boss, "division=none")) == administrations.filter(division=None).count() > 0
         assert len(names(boss, "user=me")) == 30
         assert len(names(boss, "user=none")) == 0
-        assert len(names(boss, "number=missing")) == own.filter(number="").count()
+        assert len(names(boss, "number=missing")) == administrations.filter(number="").count()
         with_issue = len(names(boss, "issues=any"))
         assert with_issue == len(names(boss, "issues=sync_failed")) == 7
         assert len(names(boss, "issues=none")) == 60 - with_issue
         ages = [len(names(boss, f"freshness={age}")) for age in ("fresh", "stale", "old", "never")]
         assert sum(ages) == 60
         assert all(ages[place] for place in (0, 1, 3))
-        twin = own.order_by("pk").exclude(number="").first()
+        twin = administrations.order_by("pk").exclude(number="").first()
         assert twin
-        own.filter(pk=firm.ids[-1]).update(number=twin.number, number_scheme=twin.number_scheme)
+        administrations.filter(pk=firm.ids[-1]).update(number=twin.number, number_scheme=twin.number_scheme)
     assert len(names(boss, "number=twice")) == 2
 
 
@@ -89,16 +89,16 @@ def test_every_column_sorts_both_ways_and_pages_do_not_overlap(actor: Any) -> No
     with organisation_scope(boss.organisation_id):
         for key in COLUMNS:
             for sort in (key, f"-{key}"):
-                first = page_of(boss, asked_of_text(f"sort={sort}"))
-                second = page_of(boss, asked_of_text(f"sort={sort}&page=2"))
+                first = get_page(boss, parse_query_string(f"sort={sort}"))
+                second = get_page(boss, parse_query_string(f"sort={sort}&page=2"))
                 seen = [one.pk for one in (*first.rows, *second.rows)]
                 assert sorted(seen) == sorted(firm.ids), sort
-        ascending = [one.sort_name for one in search(boss, asked_of_text("sort=name"))]
+        ascending = [one.sort_name for one in search(boss, parse_query_string("sort=name"))]
         assert ascending == sorted(ascending)
-        ages = [one.complete_as_of for one in search(boss, asked_of_text("sort=-complete"))]
-        known = [age for age in ages if age]
-        assert known == sorted(known, reverse=True)
-        assert ages[: len(known)] == known, "what was never complete comes last either way"
+        ages = [one.complete_as_of for one in search(boss, parse_query_string("sort=-complete"))]
+        completed = [age for age in ages if age]
+        assert completed == sorted(completed, reverse=True)
+        assert ages[: len(completed)] == completed, "what was never complete comes last either way"
 
 
 def test_the_page_says_where_one_is_and_reads_its_state_from_the_address(actor: Any) -> None:
@@ -124,8 +124,8 @@ def test_a_view_is_saved_opens_by_default_and_is_ones_own(actor: Any) -> None:
     other = actor("team_leader", organisation=organisation)
     firm_of(boss, 10)
     client = browser_of(boss)
-    asked = {"name": "Failing", "query": "status=failed&page=3", "is_default": "1"}
-    client.post("/administrations/views", asked)
+    form = {"name": "Failing", "query": "status=failed&page=3", "is_default": "1"}
+    client.post("/administrations/views", form)
     answer = client.get("/administrations/")
     assert answer.headers["Location"] == "/administrations/?status=failed"
     assert '<span class="tag">Failing</span>' in client.get("/administrations/?status=failed").content.decode()
@@ -150,19 +150,19 @@ def test_what_is_shown_is_exported_defused_and_audited(actor: Any) -> None:
     answer = client.get(f"/administrations/export.csv?{query}")
     lines = content(answer).decode("utf-8-sig").splitlines()
     with organisation_scope(boss.organisation_id):
-        shown = [one.name for one in search(boss, asked_of_text(query))]
+        names_ = [one.name for one in search(boss, parse_query_string(query))]
     assert lines[0] == "Name;Client number;Issues"
-    assert len(lines) == 1 + len(shown) < len(firm.ids)
+    assert len(lines) == 1 + len(names_) < len(firm.ids)
     assert any(line.startswith("'=HYPERLINK(1);'+31;") for line in lines)
     sheet = load_workbook(io.BytesIO(content(client.get(f"/administrations/export.xlsx?{query}")))).active
     cells = [[cell.value for cell in row] for row in sheet.iter_rows()]
-    assert [row[0] for row in cells[1:]] == shown
+    assert [row[0] for row in cells[1:]] == names_
     assert [cell.data_type for cell in sheet["A"]] == ["s"] * len(cells)
     with organisation_scope(boss.organisation_id):
-        entry = AuditEntry.objects.filter(act="administrations.exported").latest("pk")
-        assert entry.details["rows"] == len(shown)
+        entry = AuditEntry.objects.filter(action="administrations.exported").latest("pk")
+        assert entry.details["rows"] == len(names_)
         assert "status=failed" in entry.details["filter"]
-    assert evil.name in shown
+    assert evil.name in names_
 
 
 @pytest.mark.parametrize("role", ["user", "reader"])
@@ -180,10 +180,10 @@ def test_others_list_count_and_export_what_is_assigned_to_them(actor: Any, role:
 
 def test_a_filter_by_an_issue_code_and_one_by_its_absence(actor: Any) -> None:
     boss = actor("administrator")
-    one = administration_of(boss)
+    administration = administration_of(boss)
     with organisation_scope(boss.organisation_id):
-        raise_issue(boss.organisation_id, "made_up", ("administration", one.pk))
-        assert matching(boss, asked_of_text("issues=made_up")).count() == 1
+        raise_issue(boss.organisation_id, "made_up", ("administration", administration.pk))
+        assert apply_filters(boss, parse_query_string("issues=made_up")).count() == 1
         with pytest.raises(UnknownParameter, match="other"):
-            matching(boss, asked_of_text("issues=other"))
-        assert matching(boss, asked_of_text("issues=none")).count() == 0
+            apply_filters(boss, parse_query_string("issues=other"))
+        assert apply_filters(boss, parse_query_string("issues=none")).count() == 0

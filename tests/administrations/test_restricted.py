@@ -8,7 +8,7 @@ from django.utils import timezone
 from koppel.administrations import restriction
 from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import Selection
-from koppel.administrations.list.query import asked_of_text
+from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.models import Administration, Assignment, BulkItem
 from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue
@@ -33,9 +33,9 @@ def people(actor: Any) -> dict[str, Actor]:
 
 def test_for_everybody_else_it_is_nowhere(people: dict[str, Actor]) -> None:
     boss, named = people["administrator"], people["user"]
-    one = administration_of(boss, SECRET, number="69599084", country="NL")
+    administration = administration_of(boss, SECRET, number="69599084", country="NL")
     other = administration_of(boss, "Bakkerij B.V.")
-    Ledger(one).account("1000", "Kas")
+    Ledger(administration).account("1000", "Kas")
     with organisation_scope(boss.organisation_id):
         division = Division.objects.create(organisation_id=boss.organisation_id, name="Zuid")
         Administration.objects.update(division=division)
@@ -43,11 +43,11 @@ def test_for_everybody_else_it_is_nowhere(people: dict[str, Actor]) -> None:
             DivisionMember.objects.create(
                 organisation_id=boss.organisation_id, division=division, membership_id=person.membership_id
             )
-        raise_issue(boss.organisation_id, "made_up_by_a_test", ("administration", one.pk))
+        raise_issue(boss.organisation_id, "made_up_by_a_test", ("administration", administration.pk))
     for person in people.values():
-        assign(person, one)
+        assign(person, administration)
     form = {"access": "restricted", "people": [named.membership_id], "client_number": "", "division": division.pk}
-    answer = browser_of(boss).post(f"/administrations/{one.pk}/edit/", form)
+    answer = browser_of(boss).post(f"/administrations/{administration.pk}/edit/", form)
     assert answer.headers["Location"] == "/administrations/", "whoever does not name themselves sees it no more"
     for role, person in people.items():
         sees = role == "user"
@@ -59,21 +59,21 @@ def test_for_everybody_else_it_is_nowhere(people: dict[str, Actor]) -> None:
         assert (SECRET in browser.get("/").content.decode()) == sees
         assert (SECRET in browser.get("/issues/").content.decode()) == sees
         for page in ("", "books/", "books/accounts/?format=csv", "sync/", "settings/", "history/"):
-            answer = browser.get(f"/administrations/{one.pk}/{page}")
+            answer = browser.get(f"/administrations/{administration.pk}/{page}")
             answer.close()
             assert (answer.status_code == 200) == sees, (role, page)
-        assert (browser.get(f"/api/v1/administrations/{one.pk}").status_code == 200) == sees
+        assert (browser.get(f"/api/v1/administrations/{administration.pk}").status_code == 200) == sees
         with organisation_scope(boss.organisation_id):
-            draft = operations.preview(person, "star", {}, Selection(ids=[one.pk, other.pk]))
+            draft = operations.preview(person, "star", {}, Selection(ids=[administration.pk, other.pk]))
             whys = dict(BulkItem.objects.filter(operation=draft).values_list("administration_id", "why"))
-        assert (whys[one.pk] == "") == sees
+        assert (whys[administration.pk] == "") == sees
 
 
 def test_an_administrator_sees_that_it_exists_but_not_what_it_is(people: dict[str, Actor]) -> None:
     boss, named = people["administrator"], people["reader"]
-    one = administration_of(boss, SECRET)
+    administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(boss, one.pk, restricted=True, membership_ids=[named.membership_id])
+        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[named.membership_id])
     text = browser_of(boss).get("/administrations/?all=1").content.decode()
     assert "1 restricted administration is not shown" in text
     page = browser_of(boss).get("/administrations/restricted/").content.decode()
@@ -87,55 +87,55 @@ def test_an_administrator_sees_that_it_exists_but_not_what_it_is(people: dict[st
 
 def test_somebody_must_stay_named_and_bulk_work_heeds_it(people: dict[str, Actor]) -> None:
     boss = people["administrator"]
-    one = administration_of(boss, SECRET)
+    administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
         with pytest.raises(Refused):
-            restriction.set_access(boss, one.pk, restricted=True, membership_ids=[])
-        restriction.set_access(boss, one.pk, restricted=True, membership_ids=[boss.membership_id])
-        draft = operations.preview(boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[one.pk]))
+            restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[])
+        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
+        draft = operations.preview(boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[administration.pk]))
         assert BulkItem.objects.get(operation=draft).why == "last_named"
         with pytest.raises(Refused, match="Tick at least one"):
-            operations.preview(people["team_leader"], "star", {}, Selection(asked=asked_of_text("")))
+            operations.preview(people["team_leader"], "star", {}, Selection(query=parse_query_string("")))
 
 
 def test_whose_people_have_all_left_is_rescued_by_an_administrator_and_only_then(people: dict[str, Actor]) -> None:
     boss, named = people["administrator"], people["user"]
-    one = administration_of(boss, SECRET)
+    administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(boss, one.pk, restricted=True, membership_ids=[named.membership_id])
+        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[named.membership_id])
         with pytest.raises(Refused):
-            restriction.rescue(boss, one.pk, boss.membership_id)
+            restriction.reassign_orphaned(boss, administration.pk, boss.membership_id)
         Membership.objects.filter(pk=named.membership_id).update(is_active=False)
-    browser_of(boss).post(f"/administrations/restricted/{one.pk}", {"member": boss.membership_id})
+    browser_of(boss).post(f"/administrations/restricted/{administration.pk}", {"member": boss.membership_id})
     assert names(boss, "") == [SECRET]
 
 
 def test_opening_it_again_gives_it_back_to_all_who_may(people: dict[str, Actor]) -> None:
     boss = people["administrator"]
-    one = administration_of(boss, SECRET)
+    administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(boss, one.pk, restricted=True, membership_ids=[boss.membership_id])
+        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
     assert names(people["team_leader"], "") == []
     form = {"access": "open", "people": [boss.membership_id], "client_number": "K1"}
-    browser_of(boss).post(f"/administrations/{one.pk}/edit/", form)
+    browser_of(boss).post(f"/administrations/{administration.pk}/edit/", form)
     assert names(people["team_leader"], "q=k1") == [SECRET]
     with organisation_scope(boss.organisation_id):
-        assert Assignment.objects.filter(administration=one).count() == 1
+        assert Assignment.objects.filter(administration=administration).count() == 1
 
 
 def test_the_pages_of_its_connection_do_not_name_it_either(people: dict[str, Actor]) -> None:
     """Nor says the connection's reason whom it is about."""
     boss, named = people["administrator"], people["user_plus"]
-    one = administration_of(boss, SECRET, restricted=True)
-    assign(named, one)
+    administration = administration_of(boss, SECRET, restricted=True)
+    assign(named, administration)
     pages = (
-        f"/connections/{one.connection_id}/",
+        f"/connections/{administration.connection_id}/",
         "/connections/",
-        f"/api/v1/connections/{one.connection_id}/administrations",
+        f"/api/v1/connections/{administration.connection_id}/administrations",
     )
     for listed_at in (None, timezone.now()):
         with organisation_scope(boss.organisation_id):
-            RemoteCompany.objects.filter(pk=one.remote_company_id).update(name=SECRET, listed_at=listed_at)
+            RemoteCompany.objects.filter(pk=administration.remote_company_id).update(name=SECRET, listed_at=listed_at)
         for role in ("administrator", "team_leader"):
             for page in pages:
                 assert SECRET not in browser_of(people[role]).get(page).content.decode(), (role, page, listed_at)
@@ -144,97 +144,104 @@ def test_the_pages_of_its_connection_do_not_name_it_either(people: dict[str, Act
 
 def test_bulk_work_of_another_over_rest_shows_nothing_of_what_is_restricted(people: dict[str, Actor]) -> None:
     boss, named = people["administrator"], people["user_plus"]
-    one, other = administration_of(boss, SECRET, country="NL"), administration_of(boss, "Bakkerij B.V.", country="NL")
-    for each in (one, other):
-        assign(named, each)
+    administration, other = (
+        administration_of(boss, SECRET, country="NL"),
+        administration_of(boss, "Bakkerij B.V.", country="NL"),
+    )
+    for administration_ in (administration, other):
+        assign(named, administration_)
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(named, one.pk, restricted=True, membership_ids=[named.membership_id])
-        asked = {"number": "69599084", "client_number": "K-SECRET", "add": [people["user"].membership_id]}
-        draft = operations.preview(named, "change", asked, Selection(ids=[one.pk, other.pk]))
+        restriction.set_access(named, administration.pk, restricted=True, membership_ids=[named.membership_id])
+        params = {"number": "69599084", "client_number": "K-SECRET", "add": [people["user"].membership_id]}
+        draft = operations.preview(named, "change", params, Selection(ids=[administration.pk, other.pk]))
         operations.start(named, draft.pk)
     items = {
         item["administration"]: (item["before"], item["after"])
         for item in browser_of(boss).get(f"/api/v1/administrations/bulk/{draft.pk}/items").json()
     }
-    assert items[one.pk] == ({}, {})
+    assert items[administration.pk] == ({}, {})
     assert items[other.pk][1]["columns"]["number"] == "69599084"
-    own = browser_of(named).get(f"/api/v1/administrations/bulk/{draft.pk}/items").json()
-    assert all(item["after"]["columns"]["number"] == "69599084" for item in own)
+    own_items = browser_of(named).get(f"/api/v1/administrations/bulk/{draft.pk}/items").json()
+    assert all(item["after"]["columns"]["number"] == "69599084" for item in own_items)
 
 
 def test_who_stays_named_is_somebody_who_may_sign_in(people: dict[str, Actor]) -> None:
     boss, gone = people["administrator"], people["user"]
-    one = administration_of(boss, SECRET)
+    administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
         both = [boss.membership_id, gone.membership_id]
-        restriction.set_access(boss, one.pk, restricted=True, membership_ids=both)
+        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=both)
         Membership.objects.filter(pk=gone.membership_id).update(is_active=False)
-        draft = operations.preview(boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[one.pk]))
+        draft = operations.preview(boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[administration.pk]))
         assert BulkItem.objects.get(operation=draft).why == "last_named"
         Assignment.objects.filter(membership_id=boss.membership_id).delete()
         with pytest.raises(Refused):
-            restriction.rescue(boss, one.pk, gone.membership_id)
+            restriction.reassign_orphaned(boss, administration.pk, gone.membership_id)
 
 
 def test_undoing_leaves_somebody_named_and_lets_nobody_look_in(people: dict[str, Actor]) -> None:
     """What was undone was done while everybody might see it; it was restricted since."""
     boss, other = people["administrator"], people["user"]
-    one = administration_of(boss, SECRET)
-    assign(other, one)
+    administration = administration_of(boss, SECRET)
+    assign(other, administration)
     with organisation_scope(boss.organisation_id):
-        asked = {"add": [boss.membership_id], "remove": [other.membership_id]}
-        draft = operations.preview(boss, "change", asked, Selection(ids=[one.pk]))
+        params = {"add": [boss.membership_id], "remove": [other.membership_id]}
+        draft = operations.preview(boss, "change", params, Selection(ids=[administration.pk]))
         operations.start(boss, draft.pk)
-        restriction.set_access(boss, one.pk, restricted=True, membership_ids=[boss.membership_id])
+        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
         operations.undo(boss, draft.pk)
         item = BulkItem.objects.get(operation=draft)
         assert (item.state, item.why) == ("kept", "changed_since")
-        named = Assignment.objects.filter(administration=one).values_list("membership_id", flat=True)
+        named = Assignment.objects.filter(administration=administration).values_list("membership_id", flat=True)
         assert set(named) == {boss.membership_id}
 
 
 def test_a_page_from_before_it_was_restricted_does_not_open_it(people: dict[str, Actor]) -> None:
     boss = people["administrator"]
-    one = administration_of(boss, SECRET)
-    page = browser_of(boss).get(f"/administrations/{one.pk}/edit/").content.decode()
+    administration = administration_of(boss, SECRET)
+    page = browser_of(boss).get(f"/administrations/{administration.pk}/edit/").content.decode()
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(boss, one.pk, restricted=True, membership_ids=[boss.membership_id])
+        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
     form = {**form_of(page), "client_number": "K1"}
-    browser_of(boss).post(f"/administrations/{one.pk}/edit/", form)
+    browser_of(boss).post(f"/administrations/{administration.pk}/edit/", form)
     with organisation_scope(boss.organisation_id):
-        one.refresh_from_db()
-    assert one.restricted
+        administration.refresh_from_db()
+    assert administration.restricted
 
 
 def test_a_page_on_which_nothing_was_changed_changes_nothing(people: dict[str, Actor]) -> None:
     """Neither what colleagues did since it was opened, nor a division and a template that are archived."""
     boss, named = people["administrator"], people["user"]
-    one = administration_of(boss, SECRET)
-    own = {"organisation_id": boss.organisation_id}
+    administration = administration_of(boss, SECRET)
+    tenant = {"organisation_id": boss.organisation_id}
     with organisation_scope(boss.organisation_id):
-        old = Division.objects.create(**own, name="Old", archived_at=timezone.now())
-        template = Template.objects.create(**own, name="Old", archived_at=timezone.now())
+        old = Division.objects.create(**tenant, name="Old", archived_at=timezone.now())
+        template = Template.objects.create(**tenant, name="Old", archived_at=timezone.now())
         Administration.objects.update(division=old, template=template)
-    page = browser_of(boss).get(f"/administrations/{one.pk}/edit/").content.decode()
-    assign(named, one)
+    page = browser_of(boss).get(f"/administrations/{administration.pk}/edit/").content.decode()
+    assign(named, administration)
     form = {**form_of(page), "client_number": ["K1"]}
-    browser_of(boss).post(f"/administrations/{one.pk}/edit/", form)
+    browser_of(boss).post(f"/administrations/{administration.pk}/edit/", form)
     with organisation_scope(boss.organisation_id):
-        one.refresh_from_db()
-        assert (one.client_number, one.division_id, one.template_id) == ("K1", old.pk, template.pk)
-        assert Assignment.objects.filter(administration=one, membership_id=named.membership_id).exists()
+        administration.refresh_from_db()
+        assert (administration.client_number, administration.division_id, administration.template_id) == (
+            "K1",
+            old.pk,
+            template.pk,
+        )
+        assert Assignment.objects.filter(administration=administration, membership_id=named.membership_id).exists()
 
 
 def test_when_something_it_names_is_gone_nothing_of_the_page_is_saved(people: dict[str, Actor]) -> None:
     boss, named = people["administrator"], people["user"]
-    one = administration_of(boss, SECRET)
+    administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
         division = Division.objects.create(
             organisation_id=boss.organisation_id, name="Zuid", archived_at=timezone.now()
         )
-        restriction.set_access(boss, one.pk, restricted=True, membership_ids=[boss.membership_id])
+        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
     form = {"access": "restricted", "people": [boss.membership_id, named.membership_id], "division": division.pk}
-    answer = browser_of(boss).post(f"/administrations/{one.pk}/edit/", form)
+    answer = browser_of(boss).post(f"/administrations/{administration.pk}/edit/", form)
     assert "Nothing was changed." in answer.content.decode()
     with organisation_scope(boss.organisation_id):
         assert list(Assignment.objects.values_list("membership_id", flat=True)) == [boss.membership_id]

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from koppel.administrations import services
-from koppel.administrations.effective_settings import Source, in_force, problems_with
-from koppel.administrations.errors import NotThere
+from koppel.administrations.effective_settings import Source, effective_settings, problems_with
+from koppel.administrations.errors import NotFound
 from koppel.administrations.models import Administration, Assignment, Status
 from koppel.administrations.scope import visible_to
 from koppel.administrations.services import NewAdministration
@@ -30,7 +30,7 @@ def two_more_companies(boss: Actor) -> tuple[int, list[int]]:
     first = administration_of(boss)
     with organisation_scope(boss.organisation_id):
         grant_id = first.remote_company.grant_id
-        made = [
+        company_ids = [
             RemoteCompany.objects.create(
                 organisation_id=boss.organisation_id,
                 connection=first.connection,
@@ -40,7 +40,7 @@ def two_more_companies(boss: Actor) -> tuple[int, list[int]]:
             ).pk
             for name in ("Noord B.V.", "Zuid B.V.")
         ]
-    return first.connection_id, made
+    return first.connection_id, company_ids
 
 
 def test_import_assigns_administrators_and_the_importer(actor: Any) -> None:
@@ -52,16 +52,16 @@ def test_import_assigns_administrators_and_the_importer(actor: Any) -> None:
         assigned = set(Assignment.objects.filter(administration_id=ids[0]).values_list("membership_id", flat=True))
         assert assigned == {boss.membership_id, plus.membership_id}
         assert set(Administration.objects.filter(pk__in=ids).values_list("status", flat=True)) == {Status.QUEUED}
-        assert AuditEntry.objects.get(act="administrations.imported").details["administrations"] == ids
+        assert AuditEntry.objects.get(action="administrations.imported").details["administrations"] == ids
 
 
 def test_a_company_is_imported_once_however_often_it_is_asked(actor: Any) -> None:
     boss = actor("administrator")
     connection_id, remotes = two_more_companies(boss)
-    wanted = [NewAdministration(one) for one in remotes]
+    new_administrations = [NewAdministration(one) for one in remotes]
     with organisation_scope(boss.organisation_id):
-        first = services.import_companies(boss, connection_id, 1, wanted)
-        again = services.import_companies(boss, connection_id, 2, [*wanted, *wanted])
+        first = services.import_companies(boss, connection_id, 1, new_administrations)
+        again = services.import_companies(boss, connection_id, 2, [*new_administrations, *new_administrations])
         assert (len(first), again) == (2, [])
         assert Administration.objects.filter(remote_company_id__in=remotes).count() == 2
 
@@ -83,80 +83,86 @@ def test_a_user_may_not_import(actor: Any) -> None:
 def test_division_and_template_replace_and_people_are_added(actor: Any) -> None:
     boss = actor("administrator")
     user = colleague(actor, boss, "user")
-    one = administration_of(boss)
-    own = {"organisation_id": boss.organisation_id}
+    administration = administration_of(boss)
+    tenant = {"organisation_id": boss.organisation_id}
     with organisation_scope(boss.organisation_id):
-        north, south = (Division.objects.create(**own, name=name) for name in ("Noord", "Zuid"))
-        template = Template.objects.create(**own, name="Standaard")
+        north, south = (Division.objects.create(**tenant, name=name) for name in ("Noord", "Zuid"))
+        template = Template.objects.create(**tenant, name="Standaard")
         services.assign(
-            boss, [one.pk], division_id=north.pk, template_id=template.pk, add_membership_ids=[boss.membership_id]
+            boss,
+            [administration.pk],
+            division_id=north.pk,
+            template_id=template.pk,
+            add_membership_ids=[boss.membership_id],
         )
-        outcome = services.assign(boss, [one.pk, 10**9], division_id=south.pk, add_membership_ids=[user.membership_id])
-        one.refresh_from_db()
-        assert (one.division_id, one.template_id) == (south.pk, template.pk)
-        assert one.assignments.count() == 2
-        assert (outcome.changed, dict(outcome.skipped)) == ((one.pk,), {10**9: "not_there"})
+        outcome = services.assign(
+            boss, [administration.pk, 10**9], division_id=south.pk, add_membership_ids=[user.membership_id]
+        )
+        administration.refresh_from_db()
+        assert (administration.division_id, administration.template_id) == (south.pk, template.pk)
+        assert administration.assignments.count() == 2
+        assert (outcome.changed, dict(outcome.skipped)) == ((administration.pk,), {10**9: "not_there"})
 
 
 def test_a_division_of_another_organisation_is_not_there(actor: Any) -> None:
     boss, stranger = actor("administrator"), actor("administrator")
-    one = administration_of(boss)
+    administration = administration_of(boss)
     with organisation_scope(stranger.organisation_id):
         foreign = Division.objects.create(organisation_id=stranger.organisation_id, name="Elders")
-    with organisation_scope(boss.organisation_id), pytest.raises(NotThere):
-        services.assign(boss, [one.pk], division_id=foreign.pk)
+    with organisation_scope(boss.organisation_id), pytest.raises(NotFound):
+        services.assign(boss, [administration.pk], division_id=foreign.pk)
 
 
 def test_a_division_shows_its_administrations_to_its_members(actor: Any) -> None:
     boss = actor("administrator")
     user = colleague(actor, boss, "user")
-    one = administration_of(boss)
-    own = {"organisation_id": boss.organisation_id}
+    administration = administration_of(boss)
+    tenant = {"organisation_id": boss.organisation_id}
     with organisation_scope(boss.organisation_id):
-        north = Division.objects.create(**own, name="Noord")
-        services.assign(boss, [one.pk], division_id=north.pk)
+        north = Division.objects.create(**tenant, name="Noord")
+        services.assign(boss, [administration.pk], division_id=north.pk)
         assert not visible_to(user).exists()
-        DivisionMember.objects.create(**own, division=north, membership_id=user.membership_id)
-        assert list(visible_to(user)) == [one]
+        DivisionMember.objects.create(**tenant, division=north, membership_id=user.membership_id)
+        assert list(visible_to(user)) == [administration]
         Administration.objects.update(restricted=True)
         assert not visible_to(user).exists()
 
 
 def test_deactivate_and_activate_keep_everything(actor: Any) -> None:
     boss = actor("administrator")
-    one = administration_of(boss)
+    administration = administration_of(boss)
     with organisation_scope(boss.organisation_id):
-        services.mark_complete(boss.organisation_id, one.pk, one.created_at)
-        assert services.deactivate(boss, [one.pk]).changed == (one.pk,)
-        services.mark(boss.organisation_id, one.pk, Status.FAILED, code="x")
-        one.refresh_from_db()
-        assert one.status == Status.DEACTIVATED
-        assert services.deactivate(boss, [one.pk]).skipped == {one.pk: "other_state"}
-        services.activate(boss, [one.pk])
-        one.refresh_from_db()
-        assert one.status == Status.ACTIVE
+        services.mark_synced(boss.organisation_id, administration.pk, administration.created_at)
+        assert services.deactivate(boss, [administration.pk]).changed == (administration.pk,)
+        services.set_status(boss.organisation_id, administration.pk, Status.FAILED, code="x")
+        administration.refresh_from_db()
+        assert administration.status == Status.DEACTIVATED
+        assert services.deactivate(boss, [administration.pk]).skipped == {administration.pk: "other_state"}
+        services.activate(boss, [administration.pk])
+        administration.refresh_from_db()
+        assert administration.status == Status.ACTIVE
 
 
 def test_a_setting_comes_from_the_nearest_place(actor: Any) -> None:
     boss = actor("administrator")
-    one = administration_of(boss)
+    administration = administration_of(boss)
     with organisation_scope(boss.organisation_id):
-        one.template = Template(settings={"fiscal_years_back": 5, "schedule": "night"})
-        services.change_settings(boss, one.pk, {"fiscal_years_back": 2})
-        one.settings = Administration.objects.get(pk=one.pk).settings
-        one.organisation.settings = {"resources": ["accounts", "entries"], "schedule": "hourly_8"}
-        found = in_force(one)
-    assert (found.fiscal_years_back, found.sources["fiscal_years_back"]) == (2, Source.HERE)
-    assert (found.schedule, found.sources["schedule"]) == ("night", Source.TEMPLATE)
-    assert (found.resources, found.sources["notify"]) == (("accounts", "entries"), Source.DEFAULT)
+        administration.template = Template(settings={"fiscal_years_back": 5, "schedule": "night"})
+        services.change_settings(boss, administration.pk, {"fiscal_years_back": 2})
+        administration.settings = Administration.objects.get(pk=administration.pk).settings
+        administration.organisation.settings = {"resources": ["accounts", "entries"], "schedule": "hourly_8"}
+        settings = effective_settings(administration)
+    assert (settings.fiscal_years_back, settings.sources["fiscal_years_back"]) == (2, Source.HERE)
+    assert (settings.schedule, settings.sources["schedule"]) == ("night", Source.TEMPLATE)
+    assert (settings.resources, settings.sources["notify"]) == (("accounts", "entries"), Source.DEFAULT)
 
 
 def test_what_the_organisation_switched_off_stays_off(actor: Any) -> None:
-    one = administration_of(actor("administrator"))
-    with organisation_scope(one.organisation_id):
-        one.organisation.settings = {"resources": ["accounts"]}
-        one.settings = {"resources": ["accounts", "entries"]}
-        assert in_force(one).resources == ("accounts",)
+    administration = administration_of(actor("administrator"))
+    with organisation_scope(administration.organisation_id):
+        administration.organisation.settings = {"resources": ["accounts"]}
+        administration.settings = {"resources": ["accounts", "entries"]}
+        assert effective_settings(administration).resources == ("accounts",)
 
 
 @pytest.mark.parametrize(

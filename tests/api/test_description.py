@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.access import api_tokens
-from tests.web.factories import World, world_of
+from tests.web.factories import World, build_world
 
 CALLS_PER_OPERATION = 20
 CHECKS = [checks.not_a_server_error, response_schema_conformance, content_type_conformance]
@@ -32,9 +32,9 @@ class Program:
 @pytest.fixture
 def program(actor: Any, settings: Any) -> Program:
     settings.API_REQUESTS_PER_MINUTE = 1_000_000
-    world: World = world_of(actor)
+    world: World = build_world(actor)
     with organisation_scope(world.boss.organisation_id):
-        _token, secret = api_tokens.make_token(world.boss, name="schemathesis", days=30, role=None, read_only=False)
+        _token, secret = api_tokens.create_token(world.boss, name="schemathesis", days=30, role=None, read_only=False)
     headers = {"Authorization": f"Bearer {secret.reveal()}"}
     schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", WSGIHandler(), headers=headers)
     return Program(schema, headers)

@@ -17,30 +17,32 @@ def test_every_operation_of_the_description_is_there_with_an_example_that_can_be
     client = signed_in(actor("reader"))
     described = client.get("/api/v1/openapi.json").json()["paths"]
     there = {(path, method.upper()) for path, methods in described.items() for method in methods}
-    assert {(one.path, one.method) for one in operations()} == there
+    assert {(operation.path, operation.method) for operation in operations()} == there
     page = unescape(client.get(PAGE).content.decode())
-    for one in operations():
-        words = shlex.split(one.example)
-        assert (words[0], "{" in words[-1] and "-d" not in words) == ("curl", False), one.example
-        assert one.example in page
+    for operation in operations():
+        words = shlex.split(operation.example)
+        assert (words[0], "{" in words[-1] and "-d" not in words) == ("curl", False), operation.example
+        assert operation.example in page
         if "-d" in words:
             assert isinstance(json.loads(words[words.index("-d") + 1]), dict | list)
 
 
 def test_fields_within_fields_have_their_kind_and_what_is_taken_for_them(actor: Any) -> None:
     invite = next(one for one in operations() if (one.method, one.path) == ("POST", "/api/v1/people/invitations"))
-    asked = {one.name: one for one in invite.asked}
-    assert (asked["email"].place, asked["email"].kind, asked["email"].required) == ("body", "text", True)
-    assert '"team_leader"' in asked["role"].kind
+    fields = {one.name: one for one in invite.parameters}
+    assert (fields["email"].location, fields["email"].kind, fields["email"].required) == ("body", "text", True)
+    assert '"team_leader"' in fields["role"].kind
     make = next(one for one in operations() if (one.method, one.path) == ("GET", "/api/v1/administrations/bulk"))
-    assert "[].counts.changed" in [one.name for one in make.answered]
+    assert "[].counts.changed" in [one.name for one in make.response_fields]
 
 
-@pytest.mark.parametrize(("words", "found"), [("trial-balance", True), ("STATED", True), ("no such thing", False)])
-def test_it_is_searched_without_scripts_too(actor: Any, words: str, found: bool) -> None:
+@pytest.mark.parametrize(
+    ("words", "has_results"), [("trial-balance", True), ("STATED", True), ("no such thing", False)]
+)
+def test_it_is_searched_without_scripts_too(actor: Any, words: str, has_results: bool) -> None:
     page = signed_in(actor("reader")).get(PAGE, {"q": words}).content.decode()
-    assert ("trial-balance" in page.partition("<table")[2]) == found
-    assert ("No operation has these words" in page) != found
+    assert ("trial-balance" in page.partition("<table")[2]) == has_results
+    assert ("No operation has these words" in page) != has_results
 
 
 def test_nothing_of_it_comes_from_elsewhere(actor: Any) -> None:

@@ -15,10 +15,10 @@ from koppel.organisations.roles import Actor, Role
 ME = "/api/v1/me"
 
 
-def token_of(actor: Actor, **wanted: Any) -> str:
+def token_of(actor: Actor, **options: Any) -> str:
     with organisation_scope(actor.organisation_id):
-        asked: dict[str, Any] = {"name": "Reports", "days": 30, "role": None, "read_only": True, **wanted}
-        return api_tokens.make_token(actor, **asked)[1].reveal()
+        params: dict[str, Any] = {"name": "Reports", "days": 30, "role": None, "read_only": True, **options}
+        return api_tokens.create_token(actor, **params)[1].reveal()
 
 
 def call(text: str, path: str = ME, method: str = "GET") -> Any:
@@ -35,9 +35,9 @@ def test_a_program_learns_whom_it_acts_for(actor: Any) -> None:
 def test_the_page_shows_a_token_once(actor: Any) -> None:
     user, client = actor("user"), Client()
     client.force_login(User.objects.get(pk=user.user_id))
-    made = client.post("/account/tokens/", {"name": "Backup <x>", "days": "90", "access": "read"})
-    text = made.content.decode().split('id="token-text" value="')[1].split('"')[0]
-    assert made.headers["Cache-Control"] == "no-store"
+    response = client.post("/account/tokens/", {"name": "Backup <x>", "days": "90", "access": "read"})
+    text = response.content.decode().split('id="token-text" value="')[1].split('"')[0]
+    assert response.headers["Cache-Control"] == "no-store"
     assert text.startswith("koppel_")
     assert call(text).status_code == 200
     later = client.get("/account/tokens/").content.decode()
@@ -91,11 +91,11 @@ def test_a_token_ends_with_its_owner(actor: Any, end: str) -> None:
     text = token_of(user)
     assert call(text).status_code == 200
     with organisation_scope(user.organisation_id):
-        own = Membership.objects.filter(pk=user.membership_id)
+        membership = Membership.objects.filter(pk=user.membership_id)
         if end == "deactivated":
-            own.update(is_active=False)
+            membership.update(is_active=False)
         elif end == "expired":
-            own.update(expires_at=timezone.now())
+            membership.update(expires_at=timezone.now())
         else:
             ApiToken.objects.update(expires_at=timezone.now())
     assert call(text).status_code == 401
@@ -132,9 +132,9 @@ def test_somebody_elses_token_is_revoked_by_who_manages_people_only(actor: Any) 
 
 def test_the_trail_names_token_person_address_and_door(actor: Any) -> None:
     boss = actor("administrator", name="Anna")
-    acting = api_tokens.actor_of_token(token_of(boss, name="Nightly"), "203.0.113.7")
+    acting = api_tokens.resolve_token_actor(token_of(boss, name="Nightly"), "203.0.113.7")
     with organisation_scope(boss.organisation_id):
         api_tokens.revoke_token(acting, ApiToken.objects.get().pk)
         entry = AuditEntry.objects.latest("pk")
     assert (entry.actor_kind, entry.actor_id, entry.actor_name) == ("token", boss.user_id, "Anna (Nightly)")
-    assert (entry.from_address, entry.door, entry.act) == ("203.0.113.7", "api", "token.revoked")
+    assert (entry.ip_address, entry.interface, entry.action) == ("203.0.113.7", "api", "token.revoked")

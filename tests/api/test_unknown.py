@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.web.factories import IMPORT, World, world_of
+from tests.web.factories import IMPORT, World, build_world
 
 BODIES: dict[str, Any] = {
     "PUT /api/v1/notices/preferences": [{"event": "sync_failing", "channel": "mail", "scope": "mine", "colour": "red"}],
@@ -23,7 +23,7 @@ NESTED: dict[str, Any] = {
 
 @pytest.fixture
 def world(actor: Any) -> World:
-    return world_of(actor)
+    return build_world(actor)
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def refs_in(part: Any) -> set[str]:
     ("path", "name", "value"),
     [
         ("/activity?act=explode", "act", "explode"),
-        ("/activity?door=roof", "door", "roof"),
+        ("/activity?interface=roof", "door", "roof"),
         ("/activity?person=987654", "person", "987654"),
         ("/activity?since=yesterday", "since", "yesterday"),
         ("/notices?unread=maybe", "unread", "maybe"),

@@ -29,8 +29,8 @@ def test_an_administrator_lists_administrations(actor: Any) -> None:
 
 def test_a_user_sees_only_what_is_assigned(actor: Any) -> None:
     user = actor("user")
-    hidden, shown = administration_of(user, "Verborgen"), administration_of(user, "Zichtbaar")
-    assign(user, shown)
+    hidden, visible = administration_of(user, "Verborgen"), administration_of(user, "Zichtbaar")
+    assign(user, visible)
     client = signed_in(user)
     assert [one["name"] for one in client.get("/api/v1/administrations").json()["items"]] == ["Zichtbaar"]
     answer = client.get(f"/api/v1/administrations/{hidden.pk}")
@@ -47,10 +47,10 @@ def test_another_organisation_is_not_there(actor: Any) -> None:
 
 def test_a_restricted_administration_is_hidden_from_an_administrator_who_is_not_named(actor: Any) -> None:
     boss = actor("administrator")
-    one = administration_of(boss, restricted=True)
-    assert signed_in(boss).get(f"/api/v1/administrations/{one.pk}").status_code == 404
-    assign(boss, one)
-    assert signed_in(boss).get(f"/api/v1/administrations/{one.pk}").status_code == 200
+    administration = administration_of(boss, restricted=True)
+    assert signed_in(boss).get(f"/api/v1/administrations/{administration.pk}").status_code == 404
+    assign(boss, administration)
+    assert signed_in(boss).get(f"/api/v1/administrations/{administration.pk}").status_code == 200
 
 
 def test_amounts_are_exact_text(actor: Any) -> None:
@@ -68,9 +68,11 @@ def test_amounts_are_exact_text(actor: Any) -> None:
 
 def test_an_unknown_resource_and_a_bad_limit_are_said(actor: Any) -> None:
     boss = actor("administrator")
-    one = administration_of(boss)
+    administration = administration_of(boss)
     client = signed_in(boss)
-    assert client.get(f"/api/v1/administrations/{one.pk}/books/nothing").json() == {"error": "unknown_resource"}
+    assert client.get(f"/api/v1/administrations/{administration.pk}/books/nothing").json() == {
+        "error": "unknown_resource"
+    }
     assert client.get("/api/v1/administrations?limit=0").status_code == 422
 
 

@@ -20,13 +20,13 @@ def layers() -> list[set[str]]:
     return [{part.strip().removeprefix("koppel.") for part in line.split("|")} for line in reversed(lines)]
 
 
-def height(part: str) -> int:
+def layer_number(part: str) -> int:
     return next(number for number, names in enumerate(layers()) if part in names)
 
 
 def points_down(source: str, target: str) -> bool:
     """Whether `source` may know `target`: itself, or what stands lower."""
-    return source == target or height(target) < height(source)
+    return source == target or layer_number(target) < layer_number(source)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import click
 import pytest
 import typer
 
-from koppel.cli.main import BRANCHES, command_tree
+from koppel.cli.main import COMMAND_GROUPS, command_tree
 from koppel.organisations.roles import PERMISSIONS, Permission, Role
 from tests.fixtures.environment import REPOSITORY
 
@@ -60,18 +60,18 @@ def test_the_permissions_table_names_the_roles_in_order() -> None:
 
 def test_every_command_is_written_down() -> None:
     text = "\n".join(page.read_text() for page in PAGES)
-    found = sorted(commands())
-    assert "koppel demo-once" in found
-    assert [command for command in found if not re.search(rf"{re.escape(command)}(?![\w-])", text)] == []
+    command_names = sorted(commands())
+    assert "koppel demo-once" in command_names
+    assert [command for command in command_names if not re.search(rf"{re.escape(command)}(?![\w-])", text)] == []
 
 
 def test_every_section_that_a_message_sends_the_reader_to_exists() -> None:
     code = "\n".join(file.read_text() for file in SOURCE.rglob("*.py"))
-    wanted = {
+    referenced_sections = {
         first or second for first, second in re.findall(r'docs/operations\.md(?:, (\w+)| says under "([^"]+)")', code)
     }
-    assert wanted >= {"Roles", "Another major version"}
-    assert wanted - set(re.findall(r"^#+ (.+)$", OPERATIONS, re.MULTILINE)) == set()
+    assert referenced_sections >= {"Roles", "Another major version"}
+    assert referenced_sections - set(re.findall(r"^#+ (.+)$", OPERATIONS, re.MULTILINE)) == set()
 
 
 def test_every_knob_of_the_sandbox_is_written_down() -> None:
@@ -116,17 +116,17 @@ def documented_variables() -> set[str]:
 def rows_under(key: str, text: str) -> Iterator[tuple[str, list[str]]]:
     """Rows of tables whose first cell begins with `key`: its group, and the other cells."""
     for line in text.splitlines():
-        if found := re.match(rf"\| {key}", line):
-            yield found[1], [cell.strip() for cell in line.strip().strip("|").split("|")[1:]]
+        if match := re.match(rf"\| {key}", line):
+            yield match[1], [cell.strip() for cell in line.strip().strip("|").split("|")[1:]]
 
 
 def commands() -> Iterator[str]:
     """`koppel …` for every command, of slices too."""
     with ExitStack() as until_done:
         tree = typer.main.get_command(command_tree([], until_done))
-    names = {branch.name for branch in BRANCHES}
+    names = {branch.name for branch in COMMAND_GROUPS}
     yield from leaves(tree, "koppel", without=names)
-    for branch in BRANCHES:
+    for branch in COMMAND_GROUPS:
         if importlib.util.find_spec(branch.module) is None:
             continue
         app = getattr(importlib.import_module(branch.module), branch.attribute, None)

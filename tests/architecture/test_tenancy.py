@@ -23,7 +23,7 @@ WITHOUT_ORGANISATION = {
     "organisations_organisation": "the organisation itself; its policy compares id",
     "organisations_user": "a person may belong to several organisations; sign-in comes before any scope",
     "connections_budget": "the vendor counts per company and client, for all organisations alike; installation scope only",
-    "organisations_session": "a session is the person's, who may switch between organisations; read by person only",
+    "organisations_user_session": "a session is the person's, who may switch between organisations; read by person only",
     "organisations_user_groups": "Django's own, unused",
     "organisations_user_user_permissions": "Django's own, unused",
 }
@@ -72,12 +72,12 @@ def test_every_table_with_an_organisation_has_row_security_enabled_and_forced(ap
 
 
 def test_a_partition_is_reached_through_its_table_only(application: Connection) -> None:
-    found = application.execute(
+    partitions = application.execute(
         "SELECT relname, relrowsecurity AND relforcerowsecurity FROM pg_class WHERE relispartition AND relkind = 'r'"
     ).fetchall()
-    assert len(found) >= 48
+    assert len(partitions) >= 48
     scope(application, OURS)
-    for name, secured in found:
+    for name, secured in partitions:
         assert secured, name
         query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))
         assert "permission denied" in refusal(application, partial(application.execute, query)), name
@@ -166,11 +166,11 @@ def test_the_owner_is_under_the_policies_too(database_addresses: Addresses) -> N
             owner.execute("SELECT count(*) FROM issues_issue")
 
 
-def refusal(connection: Connection, act: Callable[[], object]) -> str:
+def refusal(connection: Connection, action: Callable[[], object]) -> str:
     """PostgreSQL's words when it refuses, '' when it does not. Afterwards the transaction is as before."""
     try:
         with connection.transaction(force_rollback=True):
-            act()
+            action()
     except InsufficientPrivilege as refused:
         return str(refused)
     return ""
@@ -190,11 +190,11 @@ def count(connection: Connection, table: str) -> int:
     return int(row[0])
 
 
-def insert(connection: Connection, table: str, **given: int) -> None:
+def insert(connection: Connection, table: str, **column_values: int) -> None:
     """A row with something in every column that needs it. Keys are checked at commit only, and we never commit; those that
     are checked once per statement want their parent."""
     if table in PARENT_FIRST:
-        parent = {"id": 1, "organisation_id": given["organisation_id"]}
+        parent = {"id": 1, "organisation_id": column_values["organisation_id"]}
         exists = "SELECT 1 FROM administrations_administration WHERE id = 1"
         if connection.execute(exists).fetchone() is None:
             insert(connection, "administrations_administration", **parent)
@@ -202,7 +202,7 @@ def insert(connection: Connection, table: str, **given: int) -> None:
     for name, kind, length_max in connection.execute(_COLUMNS, [table]).fetchall():
         value = _VALUES[kind]
         values[name] = value[:length_max] if isinstance(value, str) and length_max else value
-    values |= given
+    values |= column_values
     connection.execute(
         sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
             sql.Identifier(table),

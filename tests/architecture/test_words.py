@@ -20,24 +20,24 @@ EXCEPTIONS = {
 
 
 def test_the_word_stays_at_home() -> None:
-    assert set(strangers(SOURCE)) == EXCEPTIONS, "An exception that is no longer needed is taken off the list."
+    assert set(files_with_word(SOURCE)) == EXCEPTIONS, "An exception that is no longer needed is taken off the list."
 
 
-@pytest.mark.parametrize("place", ["koppel/sync/engine/engine.py", "koppel/web/templates/web/page.html"])
-def test_the_word_is_found_in_code_and_in_templates(tmp_path: Path, place: str) -> None:
-    file = tmp_path / place
+@pytest.mark.parametrize("path", ["koppel/sync/engine/engine.py", "koppel/web/templates/web/page.html"])
+def test_the_word_is_found_in_code_and_in_templates(tmp_path: Path, path: str) -> None:
+    file = tmp_path / path
     file.parent.mkdir(parents=True)
     file.write_text("Sign in at Visma.net\n")
-    assert list(strangers(tmp_path)) == [place]
+    assert list(files_with_word(tmp_path)) == [path]
 
 
 def test_the_word_is_found_in_a_file_name(tmp_path: Path) -> None:
     (tmp_path / "koppel").mkdir()
     (tmp_path / "koppel" / "visma.svg").touch()
-    assert list(strangers(tmp_path)) == ["koppel/visma.svg"]
+    assert list(files_with_word(tmp_path)) == ["koppel/visma.svg"]
 
 
-def strangers(source: Path) -> Iterator[str]:
+def files_with_word(source: Path) -> Iterator[str]:
     """Files, relative to `source`, in whose name or text the word stands although they are not its home."""
     for file in sorted(source.rglob("*")):
         name = file.relative_to(source).as_posix()

@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from koppel.administrations import restriction
-from koppel.audit.models import ActorKind, AuditEntry, Door
+from koppel.audit.models import ActorKind, AuditEntry, Interface
 from koppel.audit.services import AuditActor, record
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
@@ -29,12 +29,12 @@ def boss(actor: Any) -> Actor:
     return actor("administrator", name="Anna")  # type: ignore[no-any-return]
 
 
-def note(actor: Actor, act: str, name: str, **details: Any) -> None:
+def record_entry(actor: Actor, action: str, name: str, **details: Any) -> None:
     with organisation_scope(actor.organisation_id):
-        record(actor.organisation_id, actor.audit, act, subject=("division", 1, name), details=details)
+        record(actor.organisation_id, actor.audit, action, subject=("division", 1, name), details=details)
 
 
-def grow_old(addresses: Addresses, name: str, years: int) -> None:
+def backdate_entries(addresses: Addresses, name: str, years: int) -> None:
     with psycopg.connect(addresses.superuser_url) as connection:
         at = timezone.now() - timedelta(days=years * 366)
         connection.execute("UPDATE audit_entry SET at = %s WHERE subject_name = %s", [at, name])
@@ -44,16 +44,16 @@ def test_acts_are_found_by_person_act_door_period_and_words(boss: Actor, actor: 
     with organisation_scope(boss.organisation_id):
         firm = Organisation.objects.get()
     other = actor("administrator", organisation=firm, name="Bram")
-    note(boss, "division.made", "Zuid")
-    note(other, "division.changed", "Noord", before={"name": "N"}, after={"name": "Noord"})
+    record_entry(boss, "division.made", "Zuid")
+    record_entry(other, "division.changed", "Noord", before={"name": "N"}, after={"name": "Noord"})
     with organisation_scope(boss.organisation_id):
         record(firm.pk, AuditActor(ActorKind.JOB, None, "Koppel"), "division.made", subject=("division", 2, "Oost"))
     client, today = signed_in(boss), timezone.localdate()
     for query, seen in (
         ("", {"Zuid", "Noord", "Oost"}),
         (f"person={other.user_id}", {"Noord"}),
-        ("act=division.made", {"Zuid", "Oost"}),
-        ("door=job", {"Oost"}),
+        ("action=division.made", {"Zuid", "Oost"}),
+        ("interface=job", {"Oost"}),
         ("q=bram", {"Noord"}),
         (f"since={today}&until={today}", {"Zuid", "Noord", "Oost"}),
         (f"until={today - timedelta(days=1)}", set()),
@@ -61,21 +61,21 @@ def test_acts_are_found_by_person_act_door_period_and_words(boss: Actor, actor: 
     ):
         page = client.get(f"{PAGE}?{query}").content.decode()
         assert {name for name in ("Zuid", "Noord", "Oost") if f"<td>{name}</td>" in page} == seen, query
-    for strange in ("since=rubbish", "person=x", "person=987654", "act=nothing", "door=roof", "page=-4"):
+    for strange in ("since=rubbish", "person=x", "person=987654", "action=nothing", "interface=roof", "page=-4"):
         page = client.get(f"{PAGE}?{strange}").content.decode()
         assert ("Unknown filter" in page, "<td>Zuid</td>" in page) == (True, False), strange
     assert "<del>N</del> → <ins>Noord</ins>" in client.get(PAGE).content.decode()
 
 
 def test_an_export_is_defused_and_leaves_word_of_itself(boss: Actor) -> None:
-    note(boss, "division.made", "=HYPERLINK(evil)")
-    answer = signed_in(boss).get(f"{PAGE}?act=division.made&format=csv")
+    record_entry(boss, "division.made", "=HYPERLINK(evil)")
+    answer = signed_in(boss).get(f"{PAGE}?action=division.made&format=csv")
     rows = list(csv.reader(io.StringIO(b"".join(answer).decode("utf-8-sig")), delimiter=";"))
     assert rows[0][:2] == ["When", "Who"]
     assert rows[1][1] == "Anna"
     assert "'=HYPERLINK(evil)" in rows[1]
     with organisation_scope(boss.organisation_id):
-        assert AuditEntry.objects.get(act="audit.exported").details == {"filter": {"act": "division.made"}}
+        assert AuditEntry.objects.get(action="audit.exported").details == {"filter": {"action": "division.made"}}
 
 
 @pytest.mark.parametrize("role", ["team_leader", "user"])
@@ -84,9 +84,9 @@ def test_the_trail_is_for_administrators(actor: Any, role: str) -> None:
 
 
 def test_what_is_older_than_is_kept_goes_and_word_of_it_stays(boss: Actor, database_addresses: Addresses) -> None:
-    note(boss, "division.made", "Ancient")
-    note(boss, "division.made", "Recent")
-    grow_old(database_addresses, "Ancient", 4)
+    record_entry(boss, "division.made", "Ancient")
+    record_entry(boss, "division.made", "Recent")
+    backdate_entries(database_addresses, "Ancient", 4)
     tasks.expire_audit(0)
     with organisation_scope(boss.organisation_id):
         assert AuditEntry.objects.count() == 2, "Seven years is what holds until somebody chooses."
@@ -95,7 +95,7 @@ def test_what_is_older_than_is_kept_goes_and_word_of_it_stays(boss: Actor, datab
     with organisation_scope(boss.organisation_id):
         assert not AuditEntry.objects.filter(subject_name="Ancient").exists()
         assert AuditEntry.objects.filter(subject_name="Recent").exists()
-        assert AuditEntry.objects.get(act="audit.expired").details == {"count": 1, "years": 3}
+        assert AuditEntry.objects.get(action="audit.expired").details == {"count": 1, "years": 3}
 
 
 def test_the_application_cannot_make_the_trail_shorter_than_a_year(
@@ -103,15 +103,15 @@ def test_the_application_cannot_make_the_trail_shorter_than_a_year(
 ) -> None:
     """Whatever the application writes into the setting, and for nobody but the organisation it names."""
     stranger = actor("administrator")
-    for one in (boss, stranger):
-        note(one, "division.made", "Old")
-    grow_old(database_addresses, "Old", 2)
-    note(boss, "division.made", "Young")
+    for person in (boss, stranger):
+        record_entry(person, "division.made", "Old")
+    backdate_entries(database_addresses, "Old", 2)
+    record_entry(boss, "division.made", "Young")
     with organisation_scope(boss.organisation_id):
         Organisation.objects.update(audit_years=0)
     tasks.expire_audit(0)
     with organisation_scope(boss.organisation_id):
-        assert set(AuditEntry.objects.values_list("act", flat=True)) == {"division.made", "audit.expired"}
+        assert set(AuditEntry.objects.values_list("action", flat=True)) == {"division.made", "audit.expired"}
     with organisation_scope(stranger.organisation_id):
         assert AuditEntry.objects.filter(subject_name="Old").exists()
 
@@ -123,10 +123,10 @@ def test_what_is_restricted_is_not_read_from_the_trail_either(boss: Actor, actor
     named = actor("administrator", organisation=firm, name="Noor")
     secret, other = administration_of(boss, "Familie Van Zorgen"), administration_of(boss, "Bakkerij B.V.")
     with organisation_scope(boss.organisation_id):
-        for one in (secret, other):
+        for administration in (secret, other):
             record(
-                firm.pk, boss.audit, "administration.identified", subject=("administration", one.pk, one.name),
-                details={"after": {"number": f"nr-{one.name[:5]}"}},
+                firm.pk, boss.audit, "administration.identified", subject=("administration", administration.pk, administration.name),
+                details={"after": {"number": f"nr-{administration.name[:5]}"}},
             )  # fmt: skip
         values = {str(secret.pk): {"sector": "veiled"}, str(other.pk): {"sector": "shown"}}
         record(
@@ -157,22 +157,22 @@ def test_what_changed_is_told_in_the_readers_words(boss: Actor) -> None:
     with organisation_scope(boss.organisation_id):
         save_division(boss, None, "Zuid")
         division = Division.objects.get()
-    one = administration_of(boss, "Bakkerij B.V.")
-    note(
+    administration = administration_of(boss, "Bakkerij B.V.")
+    record_entry(
         boss, "administrations.assigned", "",
-        before={str(one.pk): {"columns": {"division_id": None}, "people": []}},
-        after={str(one.pk): {"columns": {"division_id": division.pk}, "people": [boss.membership_id]}},
+        before={str(administration.pk): {"columns": {"division_id": None}, "people": []}},
+        after={str(administration.pk): {"columns": {"division_id": division.pk}, "people": [boss.membership_id]}},
     )  # fmt: skip
-    note(boss, "token.made", "script", after={"read_only": True, "expires_at": "2027-02-26T20:54:06.350700+00:00"})
-    note(boss, "division.changed", "Zuid", after={"division_id": 987654, "made_up_key": "x"})
+    record_entry(boss, "token.made", "script", after={"read_only": True, "expires_at": "2027-02-26T20:54:06.350700+00:00"})
+    record_entry(boss, "division.changed", "Zuid", after={"division_id": 987654, "made_up_key": "x"})
     client = signed_in(boss)
     client.cookies["koppel_language"] = "nl"
     page = client.get(PAGE).content.decode()
-    for told in ("Bakkerij B.V.</span>", "Afdeling: Zuid", "Mensen: Anna", "Alleen lezen</span>", "<ins>ja</ins>",
+    for expected in ("Bakkerij B.V.</span>", "Afdeling: Zuid", "Mensen: Anna", "Alleen lezen</span>", "<ins>ja</ins>",
                  "26 feb 2027 21:54", "<ins>een verwijderde afdeling</ins>", "made up key"):  # fmt: skip
-        assert told in page, told
+        assert expected in page, expected
     assert "division_id" not in page
 
 
 def test_a_person_acts_through_a_door(boss: Actor) -> None:
-    assert (boss.audit.kind, boss.audit.door) == (ActorKind.PERSON, Door.SCREEN)
+    assert (boss.audit.kind, boss.audit.interface) == (ActorKind.PERSON, Interface.WEB)

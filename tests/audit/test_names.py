@@ -150,7 +150,7 @@ RECORDED: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
 
 @pytest.mark.parametrize(("act", "details", "words"), RECORDED, ids=[f"{row[0]}" for row in RECORDED])
 def test_each_action_resolves_its_ids_by_what_its_fields_mean(
-    firm: CollidingFirm, act: str, details: dict[str, Any], words: tuple[str, ...]
+    firm: CollidingFirm, action: str, details: dict[str, Any], words: tuple[str, ...]
 ) -> None:
     def with_id(value: Any) -> Any:
         if isinstance(value, dict):
@@ -173,7 +173,7 @@ def test_what_the_product_itself_records_is_named(firm: CollidingFirm) -> None:
         divisions.set_people(boss, firm.other_division, [same])
         divisions.merge(boss, firm.other_division, same)
         settings_templates.merge(boss, firm.other_template, same)
-        lifecycle.follow(boss, firm.other_administration, same)
+        lifecycle.set_predecessor(boss, firm.other_administration, same)
         preferences.arrange(boss, digest=False, stand_in=same, away_until=None)
         restriction.set_access(boss, same, restricted=True, membership_ids=[same, boss.membership_id])
         unassign(boss, same, same)

@@ -33,7 +33,7 @@ def test_a_benchmark_prints_nothing_but_its_figures(
             return [{"name": "wait", "value": 2, "unit": "s", "to_reach": 1, "holds": False}]
 
     monkeypatch.setattr(bench, "available", lambda: ["talkative"])
-    monkeypatch.setattr(bench, "kept", dict)
+    monkeypatch.setattr(bench, "stored_figures", dict)
     monkeypatch.setattr(bench.importlib, "import_module", lambda _name: Talkative)
     assert bench.main([]) == bench.MISSED
     assert json.loads(capsys.readouterr().out) == {
@@ -45,13 +45,15 @@ def test_a_benchmark_prints_nothing_but_its_figures(
 def test_a_figure_stands_beside_the_one_that_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "results.jsonl")
     figure = {"name": "wait", "value": 4, "unit": "s"}
-    assert bench.complete("some", figure, bench.kept())["last"] is None
-    bench.keep([{"id": "some", "name": "wait", "value": 2}, {"id": "some", "name": "renamed since", "value": 3}])
-    bench.keep([{"id": "other", "name": "wait", "value": 1}])
-    found = bench.complete("some", figure, bench.kept())
-    assert (found["last"], found["times_last"]) == (2, 2.0)
-    bench.keep([found])
-    assert bench.kept() == {("other", "wait"): 1, ("some", "wait"): 4}
+    assert bench.complete("some", figure, bench.stored_figures())["last"] is None
+    bench.store_figures(
+        [{"id": "some", "name": "wait", "value": 2}, {"id": "some", "name": "renamed since", "value": 3}]
+    )
+    bench.store_figures([{"id": "other", "name": "wait", "value": 1}])
+    figure_with_history = bench.complete("some", figure, bench.stored_figures())
+    assert (figure_with_history["last"], figure_with_history["times_last"]) == (2, 2.0)
+    bench.store_figures([figure_with_history])
+    assert bench.stored_figures() == {("other", "wait"): 1, ("some", "wait"): 4}
 
 
 @pytest.mark.parametrize(

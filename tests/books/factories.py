@@ -16,9 +16,9 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 def administration_of(actor: Actor, name: str = "Bakkerij De Haan B.V.", **fields: Any) -> Administration:
     """An imported administration with everything beneath it. Assigned to nobody."""
     with organisation_scope(actor.organisation_id):
-        own = {"organisation_id": actor.organisation_id}
+        common = {"organisation_id": actor.organisation_id}
         app = AppRegistration.objects.create(
-            **own,
+            **common,
             connector="scripted",
             environment="sandbox",
             consent_mode="company_list",
@@ -26,14 +26,21 @@ def administration_of(actor: Actor, name: str = "Bakkerij De Haan B.V.", **field
             client_secret=b"",
         )
         connection = Connection.objects.create(
-            **own, connector="scripted", app=app, owner_id=actor.membership_id, account="a@example.test", state="active"
+            **common,
+            connector="scripted",
+            app=app,
+            owner_id=actor.membership_id,
+            account="a@example.test",
+            state="active",
         )
         grant = Grant.objects.create(
-            **own, connection=connection, subject="s", access_token=b"", issued_at=NOW, expires_at=NOW
+            **common, connection=connection, subject="s", access_token=b"", issued_at=NOW, expires_at=NOW
         )
-        remote = RemoteCompany.objects.create(**own, connection=connection, grant=grant, external_id=name, name=name)
+        remote = RemoteCompany.objects.create(**common, connection=connection, grant=grant, external_id=name, name=name)
         values = {"status": "active", **fields}
-        return Administration.objects.create(**own, connection=connection, remote_company=remote, name=name, **values)
+        return Administration.objects.create(
+            **common, connection=connection, remote_company=remote, name=name, **values
+        )
 
 
 def assign(actor: Actor, administration: Administration) -> None:
@@ -63,10 +70,10 @@ class Ledger:
             "credit_total": sum(Decimal(credit) for _a, _d, credit in lines),
         }  # fmt: skip
         self._store(Entry, f"GL{number}", partition=period, **{**values, **fields})
-        for place, (account, debit, credit) in enumerate(lines, start=1):
+        for line_number, (account, debit, credit) in enumerate(lines, start=1):
             amounts = {"debit": Decimal(debit), "credit": Decimal(credit)}
-            key = f"GL{number}|{place}"
-            self._store(EntryLine, key, entry=f"GL{number}", line_number=place, account=account, **amounts)
+            key = f"GL{number}|{line_number}"
+            self._store(EntryLine, key, entry=f"GL{number}", line_number=line_number, account=account, **amounts)
 
     def balance(self, account: str, period: str, opening: str, closing: str, branch: str = "1", part: str = "") -> None:
         """`part`: what is stated apart within the branch."""

@@ -30,11 +30,11 @@ def anna(actor: Any) -> Actor:
 
 @pytest.fixture
 def ledger(anna: Actor) -> Ledger:
-    one = Ledger(administration_of(anna))
-    one.account("1000", "Bank")
-    one.account("8000", "=Omzet", "income")
-    one.entry("1", "202601", ("1000", "250.1234", "0"), ("8000", "0", "250.1234"))
-    return one
+    new_ledger = Ledger(administration_of(anna))
+    new_ledger.account("1000", "Bank")
+    new_ledger.account("8000", "=Omzet", "income")
+    new_ledger.entry("1", "202601", ("1000", "250.1234", "0"), ("8000", "0", "250.1234"))
+    return new_ledger
 
 
 def fetch(who: Actor, path: str) -> bytes:
@@ -47,7 +47,7 @@ def fetch(who: Actor, path: str) -> bytes:
 
 def audited(who: Actor) -> list[dict[str, Any]]:
     with organisation_scope(who.organisation_id):
-        return list(AuditEntry.objects.filter(act="books.exported").order_by("pk").values_list("details", flat=True))
+        return list(AuditEntry.objects.filter(action="books.exported").order_by("pk").values_list("details", flat=True))
 
 
 def test_lines_come_out_with_date_and_number_of_their_entry(anna: Actor, ledger: Ledger) -> None:

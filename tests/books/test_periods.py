@@ -8,7 +8,7 @@ import pytest
 from koppel.connections.models import Connection
 from koppel.connector.registry import connectors
 from koppel.issues.services import raise_issue
-from koppel.kit.periods import written
+from koppel.kit.periods import format_period
 from koppel.kit.tenancy import organisation_scope
 from tests.books.factories import Ledger, administration_of
 from tests.fixtures.people import signed_in
@@ -20,32 +20,32 @@ BARE = re.compile(r">[^<]*\b20\d{4}\b")
 
 @pytest.mark.parametrize(("period", "text"), [("202611", "2026-11"), ("202613", "2026-13"), ("", ""), ("P11", "P11")])
 def test_a_period_is_its_year_and_its_number(period: str, text: str) -> None:
-    assert written(period) == text
+    assert format_period(period) == text
 
 
 def test_every_page_writes_it_so_and_every_file_and_answer_does_not(actor: Any) -> None:
     boss = actor()
-    one = administration_of(boss)
-    ledger = Ledger(one)
+    administration = administration_of(boss)
+    ledger = Ledger(administration)
     ledger.account("1000", "Kas")
     ledger.account("8000", "Omzet", "income")
     ledger.entry("1", "202611", ("1000", "250.00", "0"), ("8000", "0", "250.00"))
     ledger.balance("1000", "202611", "0", "250.00")
     with organisation_scope(boss.organisation_id):
         Connection.objects.update(connector=next(iter(connectors())))
-        facts = {"period": "202611", "count": 2, "run": changed_run(one)}
-        raise_issue(boss.organisation_id, "closed_period_changed", ("administration", one.pk), facts)
-    browser, home = signed_in(boss), f"/administrations/{one.pk}/"
-    for place in (
+        facts = {"period": "202611", "count": 2, "run": changed_run(administration)}
+        raise_issue(boss.organisation_id, "closed_period_changed", ("administration", administration.pk), facts)
+    browser, home = signed_in(boss), f"/administrations/{administration.pk}/"
+    for path in (
         "", "books/", "books/chart/", "books/trial-balance/?view=periods", "books/entries/", "books/balances/",
         "books/account/1000/", "books/entry/GL1/",
     ):  # fmt: skip
-        text = browser.get(home + place).content.decode()
-        assert "2026-11" in text or place == "books/", place
-        assert BARE.search(text) is None, place
+        text = browser.get(home + path).content.decode()
+        assert "2026-11" in text or path == "books/", path
+        assert BARE.search(text) is None, path
     assert "2025-12" in browser.get(f"{home}sync/runs/{facts['run']}/").content.decode()
     for odd in ("²", "9" * 5000):
         assert browser.get(f"{home}sync/runs/{facts['run']}/", {"page": odd}).status_code == 200, "a page that is none"
-    listed = browser.get(f"/api/v1/administrations/{one.pk}/books/entries").json()["items"]
+    listed = browser.get(f"/api/v1/administrations/{administration.pk}/books/entries").json()["items"]
     assert [each["period"] for each in listed] == ["202611"]
     assert "202611" in b"".join(browser.get(f"{home}books/entries/?format=csv")).decode()  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 from django.test import Client
 
-from koppel.books.models import TABLES, Account
+from koppel.books.models import MODELS_BY_RESOURCE, Account
 from koppel.kit.clock import now
 from koppel.kit.tenancy import organisation_scope
 from tests.books.factories import Ledger, administration_of
@@ -16,20 +16,20 @@ from tests.fixtures.stack import MakeConnected
 from tests.sync.factories import import_company
 
 
-def read(client: Client, root: str, **asked: Any) -> tuple[dict[str, dict[str, Any]], str]:
+def read(client: Client, root: str, **params: Any) -> tuple[dict[str, dict[str, Any]], str]:
     """Every page: the records by key, and the moment to ask from the next time."""
-    found: dict[str, dict[str, Any]] = {}
+    records: dict[str, dict[str, Any]] = {}
     as_of, after = "", ""
     while True:
-        query = "&".join(f"{name}={quote(str(value))}" for name, value in {**asked, "after": after}.items())
+        query = "&".join(f"{name}={quote(str(value))}" for name, value in {**params, "after": after}.items())
         answer = client.get(f"{root}?{query}")
         assert answer.status_code == 200, answer.content
         body = answer.json()
         as_of = as_of or body["as_of"]
-        assert not found.keys() & {one["external_id"] for one in body["items"]}, "no record twice"
-        found |= {one["external_id"]: one for one in body["items"]}
+        assert not records.keys() & {one["external_id"] for one in body["items"]}, "no record twice"
+        records |= {one["external_id"]: one for one in body["items"]}
         if body["next"] is None:
-            return found, as_of
+            return records, as_of
         after = body["next"]
 
 
@@ -38,7 +38,7 @@ def test_a_copy_is_complete_and_brought_up_to_date_by_what_changed(connected: Ma
     synced.sync()
     client = signed_in(synced.actor)
     root = f"/api/v1/administrations/{synced.administration_id}/books"
-    copies = {key: read(client, f"{root}/{key}/records", limit=7)[0] for key in TABLES}
+    copies = {key: read(client, f"{root}/{key}/records", limit=7)[0] for key in MODELS_BY_RESOURCE}
     assert {key: set(copy) for key, copy in copies.items()} == {key: synced.keys(key) for key in copies}
     line = next(iter(copies["entry_lines"].values()))
     assert (line["debit"], line["credit"]) != ("0.0000", "0.0000")
@@ -73,12 +73,12 @@ def test_what_is_committed_late_is_not_missed(actor: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", ["limit=0", "limit=1001", "changed_since=yesterday", "changed_since=2026-01-01T00:00:00"]
+    "query", ["limit=0", "limit=1001", "changed_since=yesterday", "changed_since=2026-01-01T00:00:00"]
 )
-def test_what_cannot_be_asked_is_said(actor: Any, asked: str) -> None:
+def test_what_cannot_be_asked_is_said(actor: Any, query: str) -> None:
     boss = actor("administrator")
-    one = administration_of(boss)
+    administration = administration_of(boss)
     client = signed_in(boss)
-    root = f"/api/v1/administrations/{one.pk}/books"
-    assert client.get(f"{root}/accounts/records?{asked}").status_code == 422
+    root = f"/api/v1/administrations/{administration.pk}/books"
+    assert client.get(f"{root}/accounts/records?{query}").status_code == 422
     assert client.get(f"{root}/nothing/records").json() == {"error": "unknown_resource"}

@@ -15,7 +15,7 @@ from django.test import override_settings
 
 from koppel.audit.models import AuditEntry
 from koppel.books.errors import ReaderRefused
-from koppel.books.models import TABLES
+from koppel.books.models import MODELS_BY_RESOURCE
 from koppel.books.sql_access import readers
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
@@ -33,15 +33,15 @@ def anna(actor: Any) -> Actor:
 @pytest.fixture
 def books(anna: Actor, actor: Any) -> dict[str, Ledger]:
     """Anna's firm has an open and a restricted administration; another firm has one too."""
-    found = {
+    ledgers = {
         "open": Ledger(administration_of(anna)),
         "restricted": Ledger(administration_of(anna, "Directie B.V.", restricted=True)),
         "theirs": Ledger(administration_of(actor("administrator"), "Andere B.V.")),
     }
-    for one in found.values():
-        one.account("1000", "Bank")
-        one.entry("1", "202601", ("1000", "250.1234", "0"), ("8000", "0", "250.1234"))
-    return found
+    for ledger in ledgers.values():
+        ledger.account("1000", "Bank")
+        ledger.entry("1", "202601", ("1000", "250.1234", "0"), ("8000", "0", "250.1234"))
+    return ledgers
 
 
 @pytest.fixture
@@ -49,8 +49,8 @@ def reader(anna: Actor, books: dict[str, Ledger], database_addresses: Addresses)
     """The address of a role that Anna made."""
     administrator = database_addresses.superuser_url
     with organisation_scope(anna.organisation_id):
-        made = readers.add_reader(anna, "bi", administrator_url=administrator)
-    yield made.url.reveal()
+        created = readers.add_reader(anna, "bi", administrator_url=administrator)
+    yield created.url.reveal()
     with organisation_scope(anna.organisation_id):
         readers.remove_reader(anna, "bi", administrator_url=administrator)
 
@@ -68,7 +68,7 @@ def test_it_sees_the_books_of_its_firm_but_no_restricted_ones(reader: str, books
     assert ask(reader, lines) == [(books["open"].administration.pk, "1000", Decimal("250.1234"))]
 
 
-@pytest.mark.parametrize("resource", sorted(TABLES))
+@pytest.mark.parametrize("resource", sorted(MODELS_BY_RESOURCE))
 def test_every_resource_has_its_view(reader: str, resource: str) -> None:
     ask(reader, f"SELECT administration_id, external_id, deleted_at FROM books.{resource}")
 
@@ -86,10 +86,10 @@ def test_what_it_sets_changes_nothing(reader: str, books: dict[str, Ledger], tri
     with psycopg.connect(reader, autocommit=True) as connection:
         connection.execute(trick.format(theirs=books["theirs"].administration.organisation_id).encode())
         try:
-            found = connection.execute("SELECT count(*) FROM books.accounts").fetchone()
+            row = connection.execute("SELECT count(*) FROM books.accounts").fetchone()
         except psycopg.errors.InsufficientPrivilege:
             return
-        assert found == (1,)
+        assert row == (1,)
 
 
 @pytest.mark.parametrize(
@@ -181,12 +181,12 @@ def test_from_the_shell(anna: Actor, books: dict[str, Ledger], database_addresse
         return json.loads(done.stdout)
 
     administrator = ("--administrator-url", database_addresses.superuser_url)
-    made = koppel("add", "shell", *administrator)
-    assert ask(made["url"], "SELECT count(*) FROM books.entries") == [(1,)]
+    created = koppel("add", "shell", *administrator)
+    assert ask(created["url"], "SELECT count(*) FROM books.entries") == [(1,)]
     assert [one["role"] for one in koppel("list")] == ["koppel_reader_shell"]
     assert koppel("remove", "shell", *administrator) == {"removed": "koppel_reader_shell"}
     with organisation_scope(anna.organisation_id):
         acts = list(
-            AuditEntry.objects.filter(act__startswith="sql_reader").order_by("pk").values_list("act", flat=True)
+            AuditEntry.objects.filter(action__startswith="sql_reader").order_by("pk").values_list("action", flat=True)
         )
     assert acts == ["sql_reader.made", "sql_reader.removed"]

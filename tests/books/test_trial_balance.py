@@ -20,17 +20,17 @@ from tests.books.factories import Ledger, administration_of
 @pytest.fixture
 def ledger(actor: Any) -> Ledger:
     """Two accounts of the balance sheet, one of income, one of cost; two periods of 2026."""
-    one = Ledger(administration_of(actor("administrator")))
-    one.account("1000", "Bank")
-    one.account("1300", "Debiteuren")
-    one.account("4000", "Huur", "expense")
-    one.account("8000", "Omzet", "income")
-    one.balance("1000", "202601", "100.00", "350.00")
-    one.balance("1000", "202602", "350.00", "300.00")
-    one.balance("8000", "202601", "0", "-250.00")
-    one.entry("1", "202601", ("1000", "250.00", "0"), ("8000", "0", "250.00"))
-    one.entry("2", "202602", ("4000", "50.00", "0"), ("1000", "0", "50.00"))
-    return one
+    new_ledger = Ledger(administration_of(actor("administrator")))
+    new_ledger.account("1000", "Bank")
+    new_ledger.account("1300", "Debiteuren")
+    new_ledger.account("4000", "Huur", "expense")
+    new_ledger.account("8000", "Omzet", "income")
+    new_ledger.balance("1000", "202601", "100.00", "350.00")
+    new_ledger.balance("1000", "202602", "350.00", "300.00")
+    new_ledger.balance("8000", "202601", "0", "-250.00")
+    new_ledger.entry("1", "202601", ("1000", "250.00", "0"), ("8000", "0", "250.00"))
+    new_ledger.entry("2", "202602", ("4000", "50.00", "0"), ("1000", "0", "50.00"))
+    return new_ledger
 
 
 def read(ledger: Ledger, until: str = "202699") -> dict[str, Any]:
@@ -72,13 +72,13 @@ def test_the_check_of_all_years_finds_what_the_trial_balance_of_each_year_shows(
     ledger.entry("4", "202602", ("1000", "9.00", "0"), ("8000", "0", "9.00"), status="hold")
     administration = ledger.administration
     with organisation_scope(administration.organisation_id):
-        shown = {
+        by_year = {
             year: [(one.code, one.difference) for one in trial_balance(administration.pk, year, last).differing]
             for year, last in fiscal_years(administration.pk).items()
         }
-        assert differing_accounts(administration.pk) == shown
-    assert shown["2025"] == [("1000", Decimal(-10)), ("8000", Decimal(-2))]
-    assert shown["2026"] == [("1300", Decimal("-12.34"))]
+        assert differing_accounts(administration.pk) == by_year
+    assert by_year["2025"] == [("1000", Decimal(-10)), ("8000", Decimal(-2))]
+    assert by_year["2026"] == [("1300", Decimal("-12.34"))]
 
 
 def test_only_posted_entries_of_the_actual_ledger_count(ledger: Ledger) -> None:
@@ -105,8 +105,8 @@ def test_subaccounts_of_an_account_add_up(ledger: Ledger, bank: str) -> None:
     ledger.balance(bank, "202602", "20.00", "25.00", part="B")
     ledger.balance(bank, "202602", "7.00", "7.00", part="C")
     ledger.entry("4", "202602", (bank, "5.00", "0"), ("8000", "0", "5.00"))
-    found = read(ledger)[bank]
-    assert (found.opening, found.stated, found.difference) == (Decimal("127"), Decimal("332"), 0)
+    balance = read(ledger)[bank]
+    assert (balance.opening, balance.stated, balance.difference) == (Decimal("127"), Decimal("332"), 0)
     with organisation_scope(ledger.administration.organisation_id):
         assert bank not in dict(differing_accounts(ledger.administration.pk).get("2026", []))
 
@@ -128,18 +128,16 @@ def test_years_periods_and_result(ledger: Ledger) -> None:
 
 def test_the_card_of_an_account_runs_from_its_opening_balance(ledger: Ledger) -> None:
     with organisation_scope(ledger.administration.organisation_id):
-        card = queries.lines_of_account(ledger.administration.pk, "1000", "2026", opening=Decimal("100"))
+        card = queries.account_ledger(ledger.administration.pk, "1000", "2026", opening=Decimal("100"))
         assert [(line.number, line.balance) for line in card.lines] == [("1", Decimal("350")), ("2", Decimal("300"))]
-        found = queries.lines_of_account(
-            ledger.administration.pk, "1000", "2026", opening=Decimal("100"), search="gl 2"
-        )
-        assert [(line.number, line.balance) for line in found.lines] == [("2", Decimal("300"))]
-        assert found.total == 1
+        page = queries.account_ledger(ledger.administration.pk, "1000", "2026", opening=Decimal("100"), search="gl 2")
+        assert [(line.number, line.balance) for line in page.lines] == [("2", Decimal("300"))]
+        assert page.total == 1
 
 
 def test_search_treats_wildcards_as_text(ledger: Ledger) -> None:
     ledger.account("4001", "Huur 100%", "expense")
     with organisation_scope(ledger.administration.organisation_id):
-        assert queries.table(ledger.administration.pk, "accounts", search="100%").total == 1
-        assert queries.table(ledger.administration.pk, "accounts", search="%").total == 1
-        assert queries.table(ledger.administration.pk, "accounts", search="huur").total == 2
+        assert queries.list_rows(ledger.administration.pk, "accounts", search="100%").total == 1
+        assert queries.list_rows(ledger.administration.pk, "accounts", search="%").total == 1
+        assert queries.list_rows(ledger.administration.pk, "accounts", search="huur").total == 2

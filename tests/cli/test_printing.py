@@ -17,7 +17,7 @@ def test_a_name_with_brackets_is_printed_as_it_is(name: str, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize(
-    ("address", "shown"),
+    ("address", "expected"),
     [
         (
             "postgresql://koppel_app:hush@one:5432,two:5433/koppel?sslmode=require",
@@ -28,12 +28,12 @@ def test_a_name_with_brackets_is_printed_as_it_is(name: str, capsys: pytest.Capt
     ],
 )
 def test_a_support_bundle_shows_where_an_address_leads_and_no_more(
-    address: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_database: None
+    address: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_database: None
 ) -> None:
     monkeypatch.setenv("KOPPEL_SMTP_URL", address)
     write_bundle(tmp_path / "bundle.zip", [])
     with zipfile.ZipFile(tmp_path / "bundle.zip") as parts:
         settings = parts.read("settings.json").decode()
-    assert f'"KOPPEL_SMTP_URL": "{shown}"' in settings
+    assert f'"KOPPEL_SMTP_URL": "{expected}"' in settings
     assert "hush" not in settings
     assert os.environ["KOPPEL_VAULT_KEYS"] not in settings

@@ -27,38 +27,38 @@ def mail_server() -> Iterator[MailServer]:
         stop()
 
 
-def said(monkeypatch: pytest.MonkeyPatch, url: str, port: int = FREE, **more: str) -> list[Finding]:
+def address_findings(monkeypatch: pytest.MonkeyPatch, url: str, port: int = FREE, **more: str) -> list[Finding]:
     for name, value in {"KOPPEL_PUBLIC_URL": url, "KOPPEL_PROXIES": "0", **more}.items():
         monkeypatch.setenv(name, value)
     return list(addresses(port))
 
 
 def test_an_address_that_fits_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    (found,) = said(monkeypatch, "https://koppel.firm.example", KOPPEL_PROXIES="1")
-    assert (found.is_well, found.is_advice) == (True, False)
+    (result,) = address_findings(monkeypatch, "https://koppel.firm.example", KOPPEL_PROXIES="1")
+    assert (result.is_well, result.is_advice) == (True, False)
 
 
 @pytest.mark.parametrize(
     "url", ["koppel.firm.example", "https://", "https://firm.example/koppel", "http://firm.example"]
 )
 def test_an_address_that_cannot_serve_is_wrong(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    assert not said(monkeypatch, url)[0].is_well
+    assert not address_findings(monkeypatch, url)[0].is_well
 
 
 def test_this_machine_alone_and_an_unknown_proxy_are_advice(monkeypatch: pytest.MonkeyPatch) -> None:
-    (local,) = said(monkeypatch, "http://localhost:8400")
+    (local,) = address_findings(monkeypatch, "http://localhost:8400")
     assert local.is_advice
     assert "this machine alone" in local.text
-    _address, proxy = said(monkeypatch, "https://koppel.firm.example")
+    _address, proxy = address_findings(monkeypatch, "https://koppel.firm.example")
     assert proxy.is_advice
     assert "KOPPEL_PROXIES" in proxy.text
 
 
 def test_an_address_where_something_else_listens_is_told(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
     with mail_server() as server:  # something listens on the web's port, and nothing at the address
-        (found,) = said(monkeypatch, f"http://localhost:{free_port}", server.port)
-    assert not found.is_well
-    assert "does not answer from here" in found.text
+        (result,) = address_findings(monkeypatch, f"http://localhost:{free_port}", server.port)
+    assert not result.is_well
+    assert "does not answer from here" in result.text
 
 
 def test_a_mail_server_is_tried(settings: Any) -> None:
@@ -80,9 +80,9 @@ def test_files_instead_of_mail_are_wrong_where_others_are_to_get_it(
     settings.SENDS_MAIL, settings.EMAIL_FILE_PATH = False, str(tmp_path / "mail")
     monkeypatch.setenv("KOPPEL_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("KOPPEL_PUBLIC_URL", url)
-    found = mail()
-    assert found.is_well is is_well
-    assert "no mail is sent" in found.text
+    result = mail()
+    assert result.is_well is is_well
+    assert "no mail is sent" in result.text
     monkeypatch.setenv("KOPPEL_DATA_DIR", str(tmp_path / "elsewhere"))
     assert mail().is_well, "Somebody chose the folder."
 

@@ -18,7 +18,7 @@ from koppel.kit.embedded_postgres.binaries import Binaries, find_binaries
 from koppel.kit.tenancy import organisation_scope, set_scope_sql
 from tests.books.factories import Ledger, administration_of
 from tests.fixtures.environment import REPOSITORY
-from tests.web.factories import World, world_of
+from tests.web.factories import World, build_world
 
 LINES, ADMINISTRATIONS = 50_000, 7
 SECRET = "a-secret-of-the-server"
@@ -28,7 +28,7 @@ Snapshot = dict[str, Any]
 @pytest.fixture
 def firm(actor: Any, database_addresses: Addresses) -> World:
     """A firm in the middle of its work, with the entry lines of seven administrations in as many partitions as they fall."""
-    made = world_of(actor)
+    made = build_world(actor)
     administrations = [administration_of(made.boss, f"Cliënt {number}") for number in range(ADMINISTRATIONS)]
     for one in administrations:
         ledger = Ledger(one)

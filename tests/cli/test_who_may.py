@@ -15,14 +15,14 @@ import pytest
 import typer
 from django.utils import timezone
 
-from koppel.cli.main import BRANCHES
-from koppel.kit.cli.errors import Refusal
+from koppel.cli.main import COMMAND_GROUPS
+from koppel.kit.cli.errors import CommandError
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Membership, Organisation, User
 from koppel.organisations.roles import Actor, Role
 from koppel.web.permission_matrix import TABLE
-from tests.web.factories import IMPORT, World, world_of
+from tests.web.factories import IMPORT, World, build_world
 from tests.web.test_permissions import FROM_LEAST, WHO, fingerprints, secrets_of
 
 ROW = re.compile(r"^\| `koppel (?P<command>[a-z -]+)` \| (?P<who>[^|]*?) \|$", re.MULTILINE)
@@ -39,7 +39,7 @@ NEVER_ENDS = {"sync watch"}
 
 @pytest.fixture
 def world(actor: Any) -> World:
-    return world_of(actor)
+    return build_world(actor)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def commands() -> Iterator[tuple[str, Any]]:
-    for branch in BRANCHES:
+    for branch in COMMAND_GROUPS:
         tree = typer.main.get_command(getattr(importlib.import_module(branch.module), branch.attribute))
         for name, command in getattr(tree, "commands", {}).items():
             yield f"{branch.name} {name}", command
@@ -62,25 +62,25 @@ def acts_as_somebody(command: Any) -> bool:
     return any(one.name == "person" for one in command.params)
 
 
-def typed(command: Any, known: dict[str, str]) -> list[str]:
+def typed(command: Any, arguments: dict[str, str]) -> list[str]:
     """The words that the command needs."""
-    found: list[str] = []
-    for one in command.params:
-        if not one.required:
+    typed_words: list[str] = []
+    for param in command.params:
+        if not param.required:
             continue
-        value = known.get(str(one.name), WORDS.get(str(one.name), ABSENT))
-        if one.param_type_name == "option":
-            found += [value] if one.is_flag else [one.opts[0], value]
+        value = arguments.get(str(param.name), WORDS.get(str(param.name), ABSENT))
+        if param.param_type_name == "option":
+            typed_words += [value] if param.is_flag else [param.opts[0], value]
         else:
-            found.append(value)
-    flags = [one.opts[0] for one in command.params if one.name in ("sure", "yes")]
-    some = [known.get("ids", ABSENT)] if any(one.name == "ids" for one in command.params) else []
-    return [*found, *some, *flags]
+            typed_words.append(value)
+    flags = [param.opts[0] for param in command.params if param.name in ("sure", "yes")]
+    some = [arguments.get("ids", ABSENT)] if any(param.name == "ids" for param in command.params) else []
+    return [*typed_words, *some, *flags]
 
 
-def give(actor: Actor, command: Any, known: dict[str, str] | None = None) -> str:
+def give(actor: Actor, command: Any, arguments: dict[str, str] | None = None) -> str:
     """Everything that comes back."""
-    return invoke(command, *typed(command, known or {}), "--as", User.objects.get(pk=actor.user_id).email)
+    return invoke(command, *typed(command, arguments or {}), "--as", User.objects.get(pk=actor.user_id).email)
 
 
 def invoke(command: Any, *words: str) -> str:
@@ -88,7 +88,7 @@ def invoke(command: Any, *words: str) -> str:
     with redirect_stdout(io.StringIO()) as printed:
         try:
             command.main(args=[*words, "--json"], prog_name="koppel", standalone_mode=False)
-        except Refusal as refusal:
+        except CommandError as refusal:
             return f"{printed.getvalue()} {refusal}"
     return printed.getvalue()
 
@@ -116,9 +116,9 @@ def test_a_stranger_gets_nothing_and_changes_nothing(
     world: World, actor: Any, shell: None, database_addresses: Addresses
 ) -> None:
     stranger = actor(Role.ADMINISTRATOR, name="Vreemde")
-    one, member = str(world.active.pk), str(world.bystander.membership_id)
+    administration_id, member = str(world.active.pk), str(world.bystander.membership_id)
     lure = {
-        "one": one, "ids": one, "administration": one, "connection": str(world.active.connection_id), "member": member,
+        "one": administration_id, "ids": administration_id, "administration": administration_id, "connection": str(world.active.connection_id), "member": member,
         "people": member, "division": str(world.division.pk), "template": str(world.template.pk), "import": str(IMPORT),
         "to": str(world.boss.membership_id), "into": str(world.division.pk),
     }  # fmt: skip

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from koppel.administrations.identity import recheck
 from koppel.administrations.identity import services as identity
-from koppel.administrations.list.query import asked_of_text
+from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.list.queryset import search
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
@@ -43,32 +43,36 @@ def bakery(anna: Actor, registers: Sandbox) -> Administration:
     return administration_of(anna, "Bakkerij De Haan", country="NL", number=KVK, number_scheme="0106")
 
 
-def check(anna: Actor, one: Administration) -> Administration:
+def check(anna: Actor, administration: Administration) -> Administration:
     """Ask, let the worker do its job, look again."""
     with organisation_scope(anna.organisation_id):
-        identity.ask(anna, [one.pk], again=True)
+        identity.request_register_check(anna, [administration.pk], again=True)
     work(anna)
     with organisation_scope(anna.organisation_id):
-        return Administration.objects.get(pk=one.pk)
+        return Administration.objects.get(pk=administration.pk)
 
 
-def issues(anna: Actor, one: Administration) -> dict[str, str]:
+def issues(anna: Actor, administration: Administration) -> dict[str, str]:
     with organisation_scope(anna.organisation_id):
-        found = open_issues(anna.organisation_id, "administration", [one.pk]).get(one.pk, [])
-        return {each.code: each.sentence for each in found}
+        open_ones = open_issues(anna.organisation_id, "administration", [administration.pk]).get(administration.pk, [])
+        return {each.code: each.message for each in open_ones}
 
 
 def test_the_register_gives_the_sector_and_its_name_stands_beside_the_books(
     anna: Actor, bakery: Administration, browser: Client
 ) -> None:
-    one = check(anna, bakery)
-    assert (one.sector, one.sector_scheme, one.name) == ("C", "NACE-2.1", "Bakkerij De Haan")
-    text = browser.get(f"/administrations/{one.pk}/identity/card").content.decode()
+    administration = check(anna, bakery)
+    assert (administration.sector, administration.sector_scheme, administration.name) == (
+        "C",
+        "NACE-2.1",
+        "Bakkerij De Haan",
+    )
+    text = browser.get(f"/administrations/{administration.pk}/identity/card").content.decode()
     assert "Koekjes Groep B.V." in text
     assert "the books call it Bakkerij De Haan" in text
     with organisation_scope(anna.organisation_id):
-        assert AuditEntry.objects.filter(act="administration.register_answered", actor_kind="job").count() == 1
-    assert issues(anna, one) == {}
+        assert AuditEntry.objects.filter(action="administration.register_answered", actor_kind="job").count() == 1
+    assert issues(anna, administration) == {}
 
 
 def test_a_closed_company_is_an_issue_until_somebody_has_seen_it(
@@ -101,11 +105,11 @@ def test_a_company_that_is_renamed_in_the_register_is_an_issue_and_keeps_its_nam
     check(anna, bakery)
     assert issues(anna, bakery) == {}
     registers.control("registers", {"country": "NL", "number": KVK, "name": "Biscuit International B.V."})
-    one = check(anna, bakery)
-    assert issues(anna, one) == {
+    administration = check(anna, bakery)
+    assert issues(anna, administration) == {
         "legal_name_changed": "The register calls KOEKJES GROEP BV Biscuit International B.V. now."
     }
-    assert one.name == "Bakkerij De Haan"
+    assert administration.name == "Bakkerij De Haan"
 
 
 def test_a_number_that_the_register_does_not_know_looks_doubtful_and_one_that_it_knows_does_not(
@@ -126,46 +130,50 @@ def test_everything_is_checked_once_a_year_and_new_numbers_within_the_hour(
 ) -> None:
     administration_of(anna, "Without a number", country="NL", no_number_reason="public_body", sector="P")
     with organisation_scope(anna.organisation_id):
-        assert recheck.check_some(anna.organisation_id) == 1
-        assert recheck.check_some(anna.organisation_id) == 0
+        assert recheck.recheck_batch(anna.organisation_id) == 1
+        assert recheck.recheck_batch(anna.organisation_id) == 0
     work(anna)
     with organisation_scope(anna.organisation_id):
         Lookup.objects.update(answered_at=timezone.now() - timedelta(days=364))
-        assert recheck.check_some(anna.organisation_id) == 0
+        assert recheck.recheck_batch(anna.organisation_id) == 0
         Lookup.objects.update(answered_at=timezone.now() - timedelta(days=366))
         Administration.objects.update(status="deactivated")
-        assert recheck.check_some(anna.organisation_id) == 0
+        assert recheck.recheck_batch(anna.organisation_id) == 0
         Administration.objects.update(status="active")
-        assert recheck.check_some(anna.organisation_id) == 1
+        assert recheck.recheck_batch(anna.organisation_id) == 1
     registers.control("registers", {"country": "NL", "number": KVK, "closed_on": "2026-05-01"})
     work(anna)
     assert set(issues(anna, bakery)) == {"company_closed"}
 
 
 def test_what_may_be_completed_later_is_listed_and_completed(anna: Actor, browser: Client, registers: Sandbox) -> None:
-    one = administration_of(anna, "Imported at night", country="NL")
+    administration = administration_of(anna, "Imported at night", country="NL")
     fine = administration_of(anna, "Municipality", country="NL", no_number_reason="public_body", sector="P")
     with organisation_scope(anna.organisation_id):
-        identity.after_import(anna.organisation_id, [one.pk, fine.pk])
-        listed = search(anna, asked_of_text("number=incomplete"))
-        assert [each.pk for each in listed] == [one.pk]
-    assert issues(anna, one) == {"identity_incomplete": "It is not known which company this is."}
-    address = f"/administrations/{one.pk}/identity/"
+        identity.handle_import(anna.organisation_id, [administration.pk, fine.pk])
+        listed = search(anna, parse_query_string("number=incomplete"))
+        assert [each.pk for each in listed] == [administration.pk]
+    assert issues(anna, administration) == {"identity_incomplete": "It is not known which company this is."}
+    address = f"/administrations/{administration.pk}/identity/"
     answer = browser.post(address, {"number": "NL002455799B11"})
     assert answer.status_code == 422
     assert "This is a VAT number." in answer.content.decode()
     answer = browser.post(address, {"number": "", "reason": "not_a_company", "sector": "Vastgoed"})
     assert answer.status_code == 302
     with organisation_scope(anna.organisation_id):
-        one.refresh_from_db()
-        assert (one.no_number_reason, one.sector, one.sector_scheme) == ("not_a_company", "M", "NACE-2.1")
-        assert AuditEntry.objects.get(act="administration.identified").details["after"]["sector"] == "M"
-    assert issues(anna, one) == {}
+        administration.refresh_from_db()
+        assert (administration.no_number_reason, administration.sector, administration.sector_scheme) == (
+            "not_a_company",
+            "M",
+            "NACE-2.1",
+        )
+        assert AuditEntry.objects.get(action="administration.identified").details["after"]["sector"] == "M"
+    assert issues(anna, administration) == {}
 
 
 def test_a_made_up_number_proposes_the_reason(anna: Actor, browser: Client, registers: Sandbox) -> None:
-    one = administration_of(anna, "Demo", country="NL", number="12345678", number_note="dummy")
-    text = browser.get(f"/administrations/{one.pk}/identity/").content.decode()
+    administration = administration_of(anna, "Demo", country="NL", number="12345678", number_note="dummy")
+    text = browser.get(f"/administrations/{administration.pk}/identity/").content.decode()
     assert "made-up number" in text
     assert '<option value="test_demo" selected>' in text
 
@@ -173,28 +181,28 @@ def test_a_made_up_number_proposes_the_reason(anna: Actor, browser: Client, regi
 def test_a_sole_traders_number_is_masked_in_the_trail_and_no_register_hears_it(
     anna: Actor, browser: Client, registers: Sandbox
 ) -> None:
-    one = administration_of(anna, "Enskild firma", country="SE")
-    browser.post(f"/administrations/{one.pk}/identity/", {"number": "19640823-3234"})
+    administration = administration_of(anna, "Enskild firma", country="SE")
+    browser.post(f"/administrations/{administration.pk}/identity/", {"number": "19640823-3234"})
     with organisation_scope(anna.organisation_id):
-        one.refresh_from_db()
-        assert one.number == "640823-3234"
-        assert "3234" not in str(AuditEntry.objects.get(act="administration.identified").details)
+        administration.refresh_from_db()
+        assert administration.number == "640823-3234"
+        assert "3234" not in str(AuditEntry.objects.get(action="administration.identified").details)
         assert not Lookup.objects.exists()
     assert "3234" not in browser.get("/administrations/").content.decode()
 
 
 def test_the_type_ahead_answers_in_the_readers_language(browser: Client) -> None:
-    found = browser.get("/registers/sectors?q=bakker", headers={"accept-language": "nl"}).json()["sectors"]
-    assert found[0]["text"] == "C – Industrie"
+    sectors = browser.get("/registers/sectors?q=bakker", headers={"accept-language": "nl"}).json()["sectors"]
+    assert sectors[0]["text"] == "C – Industrie"
     assert len(browser.get("/registers/sectors").json()["sectors"]) == 22
 
 
 def test_numbers_that_no_register_knows_do_not_stand_before_the_others(
     anna: Actor, registers: Sandbox, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(recheck, "AT_A_TIME", 2)
-    for place in range(3):
-        administration_of(anna, f"Swiss {place}", country="CH", number=f"CHE10000000{place}")
+    monkeypatch.setattr(recheck, "BATCH_SIZE", 2)
+    for index in range(3):
+        administration_of(anna, f"Swiss {index}", country="CH", number=f"CHE10000000{index}")
     administration_of(anna, "Bakkerij De Haan", country="NL", number=KVK)
     with organisation_scope(anna.organisation_id):
-        assert recheck.check_some(anna.organisation_id) == 1
+        assert recheck.recheck_batch(anna.organisation_id) == 1

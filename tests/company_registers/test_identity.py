@@ -23,23 +23,23 @@ def test_a_doubtful_number_is_taken_with_its_note() -> None:
     ],
 )
 def test_without_a_number_a_reason_and_a_sector_are_both_needed(reason: str, sector: str, fields: set[str]) -> None:
-    found = check_identity(country="NL", reason=reason, sector=sector)
-    assert isinstance(found, list)
-    assert {one.field for one in found} == fields
-    assert all(str(one.sentence) for one in found)
+    identity = check_identity(country="NL", reason=reason, sector=sector)
+    assert isinstance(identity, list)
+    assert {one.field for one in identity} == fields
+    assert all(str(one.message) for one in identity)
 
 
 def test_a_sector_is_never_stored_without_its_revision() -> None:
-    found = check_identity(country="NL", reason="test_demo", sector="K")
-    assert found == Identity(no_number_reason="test_demo", sector="K", sector_scheme="NACE-2.1")
+    identity = check_identity(country="NL", reason="test_demo", sector="K")
+    assert identity == Identity(no_number_reason="test_demo", sector="K", sector_scheme="NACE-2.1")
 
 
 def test_an_unattended_import_may_complete_it_later_but_not_lie() -> None:
-    nothing = check_identity(country="NL", may_wait=True)
+    nothing = check_identity(country="NL", allow_incomplete=True)
     assert isinstance(nothing, Identity)
     assert not nothing.is_complete
-    assert isinstance(check_identity(country="NL", number="123", may_wait=True), list)
-    assert isinstance(check_identity(country="NL", reason="test_demo", may_wait=True), list)
+    assert isinstance(check_identity(country="NL", number="123", allow_incomplete=True), list)
+    assert isinstance(check_identity(country="NL", reason="test_demo", allow_incomplete=True), list)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from django.utils import timezone
 from koppel.company_registers import lookups, rate_limit
 from koppel.company_registers.activities import Activity, Section
 from koppel.company_registers.clients import register_for
-from koppel.company_registers.lookups import Finding, known, question_about, request_lookups
-from koppel.company_registers.models import CallBudget, Lookup
-from koppel.company_registers.protocol import Budget, Kind, Outcome, Question
+from koppel.company_registers.lookups import LookupResult, build_query, cached_results, request_lookups
+from koppel.company_registers.models import Lookup, RegisterRateLimit
+from koppel.company_registers.protocol import LookupOutcome, QueryKind, RateLimit, RegisterQuery
 from koppel.company_registers.tasks import sweep
 from koppel.connections.sessions.runtime import as_worker
 from koppel.kit.http import HttpClient, run
@@ -27,37 +27,37 @@ def boss(actor: Any) -> Actor:
     return actor("administrator")  # type: ignore[no-any-return]
 
 
-def ask(boss: Actor, *questions: Question, again: bool = False) -> dict[Question, Finding]:
+def ask(boss: Actor, *queries: RegisterQuery, again: bool = False) -> dict[RegisterQuery, LookupResult]:
     """Ask, let a worker do its job, read what is known."""
     with organisation_scope(boss.organisation_id):
-        request_lookups(boss.organisation_id, questions, again=again)
+        request_lookups(boss.organisation_id, queries, again=again)
     work(boss)
     with organisation_scope(boss.organisation_id):
-        return known(boss.organisation_id, questions)
+        return cached_results(boss.organisation_id, queries)
 
 
-def number(country: str, value: str) -> Question:
-    return Question(country, Kind.NUMBER, value)
+def number(country: str, value: str) -> RegisterQuery:
+    return RegisterQuery(country, QueryKind.NUMBER, value)
 
 
 def test_a_dutch_company_is_found_with_its_name_and_sector(registers: Sandbox, boss: Actor) -> None:
     entry = {"country": "NL", "number": "33031431", "name": "Koekjes en Co  B.V. ", "activity": "10720"}
     registers.control("registers", entry)
-    question = number("NL", "33031431")
-    found = ask(boss, question)[question]
-    assert (found.outcome, found.source, found.legal_name) == (Outcome.FOUND, "kvk", "Koekjes en Co B.V.")
-    assert found.activity == Activity("10720", "SBI-2025")
-    assert found.sector == Section("C", "NACE-2.1")
+    query = number("NL", "33031431")
+    result = ask(boss, query)[query]
+    assert (result.outcome, result.source, result.legal_name) == (LookupOutcome.FOUND, "kvk", "Koekjes en Co B.V.")
+    assert result.activity == Activity("10720", "SBI-2025")
+    assert result.sector == Section("C", "NACE-2.1")
     assert registers.calls("basisprofielen")[-1]["status"] == 200
 
 
 def test_the_test_companies_of_the_dutch_register_still_have_codes_of_the_old_revision(
     registers: Sandbox, boss: Actor
 ) -> None:
-    question = number("NL", "68727720")
-    found = ask(boss, question)[question]
-    assert found.activity is not None
-    assert (found.activity.scheme, found.sector) == ("SBI-2008", Section("L", "NACE-2.1"))
+    query = number("NL", "68727720")
+    result = ask(boss, query)[query]
+    assert result.activity is not None
+    assert (result.activity.scheme, result.sector) == ("SBI-2008", Section("L", "NACE-2.1"))
 
 
 @pytest.mark.parametrize(
@@ -75,53 +75,56 @@ def test_each_country_is_asked_at_its_own_register(
     vat = {"SE": "556036079301", "DK": "22756214"}.get(country, "")
     entry = {"country": country, "number": value, "name": "Fjordheim AS", "vat": vat}
     registers.control("registers", entry | ({"activity": activity[0]} if activity else {}))
-    question = question_about(country, value)
-    assert question is not None
-    found = ask(boss, question)[question]
-    assert (found.outcome, found.source) == (Outcome.FOUND, source)
-    assert not found.is_named_otherwise("Fjordheim")
-    assert found.is_named_otherwise("Nordlys")
-    assert (found.activity and (found.activity.code, found.activity.scheme)) == activity
-    assert (found.sector and found.sector.letter) == sector
+    query = build_query(country, value)
+    assert query is not None
+    result = ask(boss, query)[query]
+    assert (result.outcome, result.source) == (LookupOutcome.FOUND, source)
+    assert not result.has_different_name("Fjordheim")
+    assert result.has_different_name("Nordlys")
+    assert (result.activity and (result.activity.code, result.activity.scheme)) == activity
+    assert (result.sector and result.sector.letter) == sector
 
 
 @pytest.mark.parametrize(("country", "value"), [("NL", "33031431"), ("NO", "923609016"), ("FI", "2077474-0")])
 def test_a_closed_company_is_told_from_an_unknown_one(
     registers: Sandbox, boss: Actor, country: str, value: str
 ) -> None:
-    question = number(country, value)
-    assert ask(boss, question)[question].outcome is Outcome.NOT_FOUND
+    query = number(country, value)
+    assert ask(boss, query)[query].outcome is LookupOutcome.NOT_FOUND
     entry = {"country": country, "number": value, "name": "Was Here", "activity": "47110", "closed_on": "2024-05-01"}
     registers.control("registers", entry)
-    found = ask(boss, question, again=True)[question]
-    assert (found.outcome, found.closed_on) == (Outcome.CLOSED, date(2024, 5, 1))
+    result = ask(boss, query, again=True)[query]
+    assert (result.outcome, result.closed_on) == (LookupOutcome.CLOSED, date(2024, 5, 1))
 
 
 def test_a_company_that_norway_removed_altogether_is_closed_too(registers: Sandbox, boss: Actor) -> None:
     registers.control("registers", {"country": "NO", "number": "923609016", "removed": True})
-    question = number("NO", "923609016")
-    assert ask(boss, question)[question].outcome is Outcome.CLOSED
+    query = number("NO", "923609016")
+    assert ask(boss, query)[query].outcome is LookupOutcome.CLOSED
 
 
 def test_an_rsin_in_the_wrong_field_leads_to_the_number(registers: Sandbox, boss: Actor) -> None:
     entry = {"country": "NL", "number": "33031431", "name": "Koekjes B.V.", "activity": "1072", "rsin": "002455799"}
     registers.control("registers", entry)
     for typed, vat in (("NL002455799B11", ""), ("", "NL002455799B11")):
-        question = question_about("NL", typed, vat, "Koekjes")
-        assert question == Question("NL", Kind.RSIN, "002455799")
-        found = ask(boss, question)[question]
-        assert (found.outcome, found.number) == (Outcome.FOUND, "33031431")
+        query = build_query("NL", typed, vat, "Koekjes")
+        assert query == RegisterQuery("NL", QueryKind.RSIN, "002455799")
+        result = ask(boss, query)[query]
+        assert (result.outcome, result.number) == (LookupOutcome.FOUND, "33031431")
 
 
 def test_an_rsin_of_two_companies_is_ambiguous_and_a_name_only_proposes(registers: Sandbox, boss: Actor) -> None:
-    for one in ("33031431", "17052456"):
-        registers.control("registers", {"country": "NL", "number": one, "name": f"Twins {one}", "rsin": "002455799"})
-    rsin, name = Question("NL", Kind.RSIN, "002455799"), Question("NL", Kind.NAME, "twins 33031431")
-    found = ask(boss, rsin, name)
-    assert found[rsin].outcome is Outcome.AMBIGUOUS
-    assert {one.number for one in found[rsin].candidates} == {"33031431", "17052456"}
-    assert found[name].outcome is Outcome.AMBIGUOUS
-    assert [one.number for one in found[name].candidates] == ["33031431"]
+    for company_number in ("33031431", "17052456"):
+        registers.control(
+            "registers",
+            {"country": "NL", "number": company_number, "name": f"Twins {company_number}", "rsin": "002455799"},
+        )
+    rsin, name = RegisterQuery("NL", QueryKind.RSIN, "002455799"), RegisterQuery("NL", QueryKind.NAME, "twins 33031431")
+    results = ask(boss, rsin, name)
+    assert results[rsin].outcome is LookupOutcome.AMBIGUOUS
+    assert {candidate.number for candidate in results[rsin].candidates} == {"33031431", "17052456"}
+    assert results[name].outcome is LookupOutcome.AMBIGUOUS
+    assert [candidate.number for candidate in results[name].candidates] == ["33031431"]
 
 
 @pytest.mark.parametrize(
@@ -137,22 +140,22 @@ def test_a_register_that_is_down_is_never_a_company_that_does_not_exist(
 ) -> None:
     registers.control("registers", {"country": "NL", "number": "33031431", "name": "Koekjes B.V.", "activity": "10720"})
     registers.fault("/registers/kvk", **fault)
-    question = number("NL", "33031431")
-    found = ask(boss, question)[question]
-    assert (found.outcome, found.is_waiting) == (Outcome.UNAVAILABLE, True)
+    query = number("NL", "33031431")
+    result = ask(boss, query)[query]
+    assert (result.outcome, result.is_waiting) == (LookupOutcome.UNAVAILABLE, True)
     peace(boss)
     work(boss)
     with organisation_scope(boss.organisation_id):
-        assert known(boss.organisation_id, [question])[question].outcome is Outcome.FOUND
+        assert cached_results(boss.organisation_id, [query])[query].outcome is LookupOutcome.FOUND
 
 
 def test_what_was_known_stays_while_the_register_is_down(registers: Sandbox, boss: Actor) -> None:
     registers.control("registers", {"country": "NL", "number": "33031431", "name": "Koekjes B.V.", "activity": "10720"})
-    question = number("NL", "33031431")
-    ask(boss, question)
+    query = number("NL", "33031431")
+    ask(boss, query)
     registers.fault("/registers/kvk", status=503)
-    found = ask(boss, question, again=True)[question]
-    assert (found.outcome, found.legal_name, found.is_waiting) == (Outcome.FOUND, "Koekjes B.V.", True)
+    result = ask(boss, query, again=True)[query]
+    assert (result.outcome, result.legal_name, result.is_waiting) == (LookupOutcome.FOUND, "Koekjes B.V.", True)
 
 
 @pytest.mark.parametrize(
@@ -163,78 +166,78 @@ def test_a_busy_member_state_is_unknown_and_never_invalid(
 ) -> None:
     body = f'{{"actionSucceed": false, "errorWrappers": [{{"error": "{reason.upper()}"}}]}}'
     registers.fault("/registers/vies", status=200, body=body)
-    question = number("DK", "22756214")
-    found = ask(boss, question)[question]
-    assert (found.outcome, found.reason) == (Outcome.UNAVAILABLE, reason)
+    query = number("DK", "22756214")
+    result = ask(boss, query)[query]
+    assert (result.outcome, result.reason) == (LookupOutcome.UNAVAILABLE, reason)
     assert code
 
 
 def peace(boss: Actor) -> None:
     """As if the pause were over."""
     with installation_scope("test"):
-        CallBudget.objects.all().delete()
+        RegisterRateLimit.objects.all().delete()
         Lookup.objects.exclude(due_at=None).update(due_at=timezone.now())
 
 
 def test_an_answer_is_not_asked_for_twice_within_a_month(registers: Sandbox, boss: Actor) -> None:
     registers.control("registers", {"country": "NL", "number": "33031431", "name": "Koekjes B.V.", "activity": "10720"})
-    question = number("NL", "33031431")
-    ask(boss, question)
+    query = number("NL", "33031431")
+    ask(boss, query)
     registers.forget_calls()
-    ask(boss, question, question)
+    ask(boss, query, query)
     assert registers.calls("/registers/") == []
     with organisation_scope(boss.organisation_id):
         Lookup.objects.update(answered_at=timezone.now() - lookups.FRESH_FOR - timedelta(minutes=1))
-    ask(boss, question)
+    ask(boss, query)
     assert len(registers.calls("/registers/kvk")) == 1
 
 
 def test_hundreds_are_asked_in_one_job_and_another_organisation_sees_none_of_it(
     registers: Sandbox, boss: Actor, actor: Any
 ) -> None:
-    questions = [number("NL", f"{50_000_000 + place}") for place in range(110)]
-    found = ask(boss, *questions)
-    assert {one.outcome for one in found.values()} == {Outcome.NOT_FOUND}
-    assert len(found) == 110
+    queries = [number("NL", f"{50_000_000 + place}") for place in range(110)]
+    results = ask(boss, *queries)
+    assert {one.outcome for one in results.values()} == {LookupOutcome.NOT_FOUND}
+    assert len(results) == 110
     stranger = actor("administrator")
     with organisation_scope(stranger.organisation_id):
-        assert known(stranger.organisation_id, questions) == {}
+        assert cached_results(stranger.organisation_id, queries) == {}
 
 
 def test_no_call_is_made_in_a_transaction_and_no_persons_number_leaves_the_house(
     registers: Sandbox, boss: Actor
 ) -> None:
-    assert question_about("SE", "640823-3234") is None
-    assert question_about("NL", "12345678", "", "Dummy") is None
-    assert question_about("US", "123456") is None
-    question = number("NL", "33031431")
+    assert build_query("SE", "640823-3234") is None
+    assert build_query("NL", "12345678", "", "Dummy") is None
+    assert build_query("US", "123456") is None
+    query = number("NL", "33031431")
     with organisation_scope(boss.organisation_id):
-        request_lookups(boss.organisation_id, [question])
-        register = register_for(question)
+        request_lookups(boss.organisation_id, [query])
+        register = register_for(query)
         assert register is not None
         with pytest.raises(RuntimeError, match="transaction"):
-            run(lambda http: register.ask(http, question, date(2026, 11, 25)))
+            run(lambda http: register.look_up(http, query, date(2026, 11, 25)))
     assert registers.calls("/registers/") == []
 
 
 def test_switched_off_registers_are_not_asked(settings: Any) -> None:
     settings.REGISTERS = [""]
-    assert question_about("NO", "923609016") is None
+    assert build_query("NO", "923609016") is None
     settings.REGISTERS = ["kvk", "brreg"]
     settings.KVK_API_KEY = ""
-    assert question_about("NL", "69599084") is None
-    assert question_about("NO", "923609016") is not None
+    assert build_query("NL", "69599084") is None
+    assert build_query("NO", "923609016") is not None
 
 
 def test_the_budget_counts_all_workers_together(registers: Sandbox, boss: Actor) -> None:
     async def within() -> list[float]:
         async with HttpClient() as http, as_worker(http, size=4) as runtime:
 
-            async def one() -> float:
-                async with runtime.database.for_installation() as connection:
-                    return await rate_limit.take(connection, "made-up", Budget(calls=5, seconds=3600))
+            async def acquire_once() -> float:
+                async with runtime.database.installation_transaction() as connection:
+                    return await rate_limit.acquire(connection, "made-up", RateLimit(calls=5, seconds=3600))
 
-            return list(await asyncio.gather(*(one() for _ in range(12))))
+            return list(await asyncio.gather(*(acquire_once() for _ in range(12))))
 
     waits = asyncio.run(within())
     assert waits.count(0.0) == 5
@@ -242,9 +245,9 @@ def test_the_budget_counts_all_workers_together(registers: Sandbox, boss: Actor)
 
 
 def test_what_a_dead_worker_held_is_handed_out_again(registers: Sandbox, boss: Actor) -> None:
-    question = number("NL", "69599084")
+    query = number("NL", "69599084")
     with organisation_scope(boss.organisation_id):
-        request_lookups(boss.organisation_id, [question])
+        request_lookups(boss.organisation_id, [query])
         Lookup.objects.update(due_at=timezone.now() - timedelta(seconds=1))  # its lease ran out
 
     async def within() -> None:
@@ -260,22 +263,22 @@ def test_what_a_dead_worker_held_is_handed_out_again(registers: Sandbox, boss: A
 
 
 @pytest.mark.parametrize(
-    ("register_name", "own", "differs"),
+    ("register_name", "book_name", "differs"),
     [
         ("BAKKERIJ DE HAAN B.V.", "Bakkerij de Haan", False), ("Bakkerij De Haan B.V.", "Bakkerij De Haan BV", False),
         ("Fjordheim AS", "Fjordheim", False), ("Van Dam Groep B.V.", "Van Dam Holding B.V.", True), ("B.V.", "N.V.", True),
         ("Stichting Zon", "Zon", False), ("Østergård ApS", "Ostergard ApS", True),
     ],
 )  # fmt: skip
-def test_only_a_real_difference_of_names_is_shown(register_name: str, own: str, differs: bool) -> None:
-    found = Finding(number("NL", "69599084"), Outcome.FOUND, legal_name=register_name)
-    assert found.is_named_otherwise(own) is differs
+def test_only_a_real_difference_of_names_is_shown(register_name: str, book_name: str, differs: bool) -> None:
+    result = LookupResult(number("NL", "69599084"), LookupOutcome.FOUND, legal_name=register_name)
+    assert result.has_different_name(book_name) is differs
 
 
 def test_an_answer_that_cannot_be_stored_is_a_trouble_of_that_company_alone(registers: Sandbox, boss: Actor) -> None:
     registers.control("registers", {"country": "NL", "number": "69599084", "name": "A\0B"})
-    ask(boss, Question("NL", Kind.NUMBER, "69599084"), Question("NL", Kind.NUMBER, "17052456"))
+    ask(boss, RegisterQuery("NL", QueryKind.NUMBER, "69599084"), RegisterQuery("NL", QueryKind.NUMBER, "17052456"))
     with organisation_scope(boss.organisation_id):
-        one = Lookup.objects.get(value="69599084")
-        assert (one.outcome, one.reason, one.attempts) == ("unavailable", "crashed", 1)
+        company_number = Lookup.objects.get(value="69599084")
+        assert (company_number.outcome, company_number.reason, company_number.attempts) == ("unavailable", "crashed", 1)
         assert Lookup.objects.get(value="17052456").answered_at

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from koppel.company_registers.list_import import Candidate, Line, Placing, decode, place, read_lines
+from koppel.company_registers.list_import import Candidate, MatchStatus, PastedLine, decode, match_lines, read_lines
 
 COMPANIES = [
     Candidate(11, "Bakkerij De Haan B.V.", ("100",)),
@@ -27,31 +27,31 @@ COMPANIES = [
     ],
 )
 def test_columns_delimiters_and_wrappings_are_seen_from_the_list_itself(text: str) -> None:
-    found = place(read_lines(text), COMPANIES)
-    assert [(one.id, one.line.number, one.placing) for one in found] == [
-        (11, "69599084", Placing.PLACED),
-        (13, "68750110", Placing.PLACED),
+    matched = match_lines(read_lines(text), COMPANIES)
+    assert [(one.id, one.line.number, one.status) for one in matched] == [
+        (11, "69599084", MatchStatus.MATCHED),
+        (13, "68750110", MatchStatus.MATCHED),
     ]
 
 
 def test_a_bare_column_follows_the_order_of_the_table_and_a_blank_line_leaves_a_gap() -> None:
-    found = place(read_lines("69599084\n\n68750110\n12341234"), COMPANIES)
-    assert [(one.id, one.placing) for one in found] == [
-        (11, Placing.PLACED), (None, Placing.EMPTY), (13, Placing.PLACED), (None, Placing.UNKNOWN),
+    matched = match_lines(read_lines("69599084\n\n68750110\n12341234"), COMPANIES)
+    assert [(one.id, one.status) for one in matched] == [
+        (11, MatchStatus.MATCHED), (None, MatchStatus.EMPTY), (13, MatchStatus.MATCHED), (None, MatchStatus.UNKNOWN),
     ]  # fmt: skip
 
 
 def test_reason_and_sector_come_along() -> None:
-    found = read_lines("Naam;Nummer;Reden;Sector\nVan Dam Holding;;test / demo;Telecom en IT")
-    assert found == [Line(0, "Van Dam Holding", "", "", "test / demo", "Telecom en IT")]
+    lines = read_lines("Naam;Nummer;Reden;Sector\nVan Dam Holding;;test / demo;Telecom en IT")
+    assert lines == [PastedLine(0, "Van Dam Holding", "", "", "test / demo", "Telecom en IT")]
 
 
 def test_every_line_is_told_what_became_of_it() -> None:
     twins = [*COMPANIES, Candidate(14, "Fjordheim A.S.")]
     text = "Fjordheim AS;923609016\nNobody Ltd;1234567\nVan Dam Holding;68750110\nVan Dam Holding;69599084"
     text += "\nBakkerij De Haan BV;"
-    assert [(one.placing, one.id) for one in place(read_lines(text), twins)] == [
-        (Placing.AMBIGUOUS, None), (Placing.UNKNOWN, None), (Placing.PLACED, 13), (Placing.TWICE, 13), (Placing.EMPTY, None),
+    assert [(one.status, one.id) for one in match_lines(read_lines(text), twins)] == [
+        (MatchStatus.AMBIGUOUS, None), (MatchStatus.UNKNOWN, None), (MatchStatus.MATCHED, 13), (MatchStatus.TWICE, 13), (MatchStatus.EMPTY, None),
     ]  # fmt: skip
 
 
@@ -63,16 +63,16 @@ def test_the_encoding_is_seen_from_the_file(encoding: str) -> None:
 def test_hundreds_are_read_and_a_huge_list_is_cut() -> None:
     many = [Candidate(number, f"Company {number}") for number in range(600)]
     text = "\n".join(f"Company {number}\t{50_000_000 + number}" for number in reversed(range(600)))
-    found = place(read_lines(text), many)
-    assert {one.placing for one in found} == {Placing.PLACED}
-    assert all(one.line.number == str(50_000_000 + (one.id or 0)) for one in found)
+    matched = match_lines(read_lines(text), many)
+    assert {one.status for one in matched} == {MatchStatus.MATCHED}
+    assert all(one.line.number == str(50_000_000 + (one.id or 0)) for one in matched)
     assert len(read_lines("1\n" * 9000)) == 5000
 
 
 @given(st.text(max_size=400))
 def test_nothing_that_is_pasted_raises(text: str) -> None:
-    for one in place(read_lines(text), COMPANIES):
-        assert (one.id is not None) == (one.placing in (Placing.PLACED, Placing.TWICE))
+    for matched in match_lines(read_lines(text), COMPANIES):
+        assert (matched.id is not None) == (matched.status in (MatchStatus.MATCHED, MatchStatus.TWICE))
 
 
 @given(st.binary(max_size=400))
@@ -95,5 +95,5 @@ def test_each_company_gets_its_own_number_whatever_the_order(
         rows.insert(0, ("kvk", "naam") if number_first else ("naam", "kvk"))
     text = "\n".join(delimiter.join(row) for row in rows)
     candidates = [Candidate(at, name) for at, name in enumerate(names)]
-    found = place(read_lines(text), candidates)
-    assert {names[one.id]: one.line.number for one in found if one.id is not None} == numbers
+    matched = match_lines(read_lines(text), candidates)
+    assert {names[one.id]: one.line.number for one in matched if one.id is not None} == numbers

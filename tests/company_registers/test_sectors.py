@@ -16,12 +16,12 @@ from koppel.company_registers.activities import (
     sector_of,
 )
 from koppel.company_registers.reasons import REASONS
-from koppel.company_registers.reasons import resolve as reason_of
-from koppel.company_registers.sectors import EXAMPLES, SECTIONS, divisions, resolve, search
+from koppel.company_registers.reasons import resolve_reason as reason_of
+from koppel.company_registers.sectors import EXAMPLES, SECTIONS, divisions, resolve_sector, search
 
 
 @pytest.mark.parametrize(
-    ("code", "scheme", "own", "today"),
+    ("code", "scheme", "own_section", "today"),
     [
         ("6201", "SBI-2008", "J", "K"),
         ("62100", "SBI-2025", "K", "K"),
@@ -34,8 +34,10 @@ from koppel.company_registers.sectors import EXAMPLES, SECTIONS, divisions, reso
         ("96210", "SN-2025", "T", "T"),
     ],
 )
-def test_a_code_leads_to_its_sector_by_way_of_its_revision(code: str, scheme: str, own: str, today: str) -> None:
-    assert section_in_own_revision(code, scheme) == Section(own, REVISIONS[scheme])
+def test_a_code_leads_to_its_sector_by_way_of_its_revision(
+    code: str, scheme: str, own_section: str, today: str
+) -> None:
+    assert section_in_own_revision(code, scheme) == Section(own_section, REVISIONS[scheme])
     assert sector_of(code, scheme) == Section(today, "NACE-2.1")
 
 
@@ -75,14 +77,16 @@ def test_no_scheme_is_without_revision() -> None:
 def test_typing_a_trade_leads_to_its_section(language: str) -> None:
     assert {one.letter for one in search("bakk" if language == "nl" else "baker", language)} >= {"C"}
     assert [one.letter for one in search("", language)] == list(SECTIONS)
-    through_division = [one for one in search("62", language) if one.because]
+    through_division = [one for one in search("62", language) if one.matched_division]
     assert {one.letter for one in through_division} == {"K"}
     assert search("qqqq", language) == []
 
 
 def test_dutch_letters_are_understood_on_an_english_page_too() -> None:
     assert {one.letter for one in search("bosbouw", "en")} == {"A"}
-    assert [one.because for one in search("bosbouw", "en") if one.because] == ["02 Forestry and logging"]
+    assert [one.matched_division for one in search("bosbouw", "en") if one.matched_division] == [
+        "02 Forestry and logging"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +97,7 @@ def test_dutch_letters_are_understood_on_an_english_page_too() -> None:
     ],
 )  # fmt: skip
 def test_what_is_typed_or_pasted_is_resolved_to_a_letter_or_to_nothing(typed: str, letter: str) -> None:
-    assert resolve(typed) == letter
+    assert resolve_sector(typed) == letter
 
 
 def test_reasons_are_understood_in_both_languages() -> None:
@@ -111,5 +115,5 @@ def test_the_lists_are_the_published_ones(shared_reference: Path) -> None:
         (code, section) for code, section, *_ in divisions()
     ]
     assert [one["nl"] for one in published] == [dutch for *_, dutch in divisions()]
-    ours = Path(__file__).parents[2] / "src/koppel/registers/data/division_to_section.csv"
+    ours = Path(__file__).parents[2] / "src/koppel/company_registers/data/division_to_section.csv"
     assert ours.read_bytes() == (shared_reference / "sectors" / "division_to_section.csv").read_bytes()

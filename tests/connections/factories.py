@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_answer
+from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
 from koppel.connections.models import Connection, ConnectionEvent, ConsentPurpose, RemoteCompany
 from koppel.kit.tenancy import organisation_scope
 from tests.fixtures.stack import Connected, wait_until
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from koppel.organisations.roles import Actor
 
 
-def companies(made: Connected) -> list[RemoteCompany]:
+def companies(firm: Connected) -> list[RemoteCompany]:
     """What the connection lists, in the sandbox's own order."""
-    with organisation_scope(made.actor.organisation_id):
-        return list(RemoteCompany.objects.filter(connection_id=made.connection.pk).order_by("pk"))
+    with organisation_scope(firm.actor.organisation_id):
+        return list(RemoteCompany.objects.filter(connection_id=firm.connection.pk).order_by("pk"))
 
 
-def imported(made: Connected, count: int = 1, *, sync: bool = False) -> "list[Administration]":
+def import_first(firm: Connected, count: int = 1, *, sync: bool = False) -> "list[Administration]":
     """The first `count` companies become administrations; with `sync` their first runs are queued."""
     from koppel.administrations.models import Administration
     from koppel.administrations.services import NewAdministration, import_companies
@@ -26,53 +26,53 @@ def imported(made: Connected, count: int = 1, *, sync: bool = False) -> "list[Ad
     from koppel.sync.runs.services import request_first_runs
 
     who = {"no_number_reason": "test_demo", "sector": "K", "sector_scheme": SCHEME}
-    wanted = [NewAdministration(remote_company_id=one.pk, **who) for one in companies(made)[:count]]
-    with organisation_scope(made.actor.organisation_id):
-        ids = import_companies(made.actor, made.connection.pk, 1, wanted)
+    requested = [NewAdministration(remote_company_id=one.pk, **who) for one in companies(firm)[:count]]
+    with organisation_scope(firm.actor.organisation_id):
+        ids = import_companies(firm.actor, firm.connection.pk, 1, requested)
         if sync:
-            request_first_runs(made.actor, ids)
+            request_first_runs(firm.actor, ids)
         return list(
             Administration.objects.filter(pk__in=ids).select_related("remote_company").order_by("remote_company_id")
         )
 
 
-def described(made: Connected) -> None:
+def wait_until_described(firm: Connected) -> None:
     """Wait until the worker has asked the vendor who the listed companies are: it begins as soon as they are listed."""
-    wait_until(lambda: all(one.described_at for one in companies(made)))
+    wait_until(lambda: all(one.described_at for one in companies(firm)))
 
 
-def now_of(made: Connected) -> Connection:
+def reload_connection(firm: Connected) -> Connection:
     """The connection as it is stored at this moment."""
-    with organisation_scope(made.actor.organisation_id):
-        return Connection.objects.get(pk=made.connection.pk)
+    with organisation_scope(firm.actor.organisation_id):
+        return Connection.objects.get(pk=firm.connection.pk)
 
 
-def timeline_of(made: Connected) -> list[ConnectionEvent]:
+def timeline_of(firm: Connected) -> list[ConnectionEvent]:
     """Oldest first."""
-    with organisation_scope(made.actor.organisation_id):
-        return list(ConnectionEvent.objects.filter(connection_id=made.connection.pk).order_by("at", "pk"))
+    with organisation_scope(firm.actor.organisation_id):
+        return list(ConnectionEvent.objects.filter(connection_id=firm.connection.pk).order_by("at", "pk"))
 
 
-def kinds(made: Connected) -> list[str]:
+def event_kinds(firm: Connected) -> list[str]:
     """What the timeline tells, oldest first."""
-    return [one.kind for one in timeline_of(made)]
+    return [one.kind for one in timeline_of(firm)]
 
 
-def statuses(made: Connected) -> set[str]:
+def statuses(firm: Connected) -> set[str]:
     """Of all administrations of the firm."""
     from koppel.administrations.models import Administration
 
-    with organisation_scope(made.actor.organisation_id):
+    with organisation_scope(firm.actor.organisation_id):
         return set(Administration.objects.values_list("status", flat=True))
 
 
-def sign_in(made: Connected, purpose: str, *, by: "Actor | None" = None, anew: bool = False, **consent: Any) -> None:
+def sign_in(firm: Connected, purpose: str, *, by: "Actor | None" = None, anew: bool = False, **consent: Any) -> None:
     """Somebody signs in for the connection, or `anew` for none that exists, through the sandbox's real forms; nothing after the
     exchange of the code."""
-    person, connection_id = by or made.actor, None if anew else made.connection.pk
-    with organisation_scope(made.actor.organisation_id):
-        url = begin_consent(person, made.app.pk, ConsentPurpose(purpose), "/connections/", connection_id=connection_id)
-    inbound = made.sandbox.sign_in(url, **consent)
-    attempt_id = receive_answer(inbound["state"], inbound)
+    person, connection_id = by or firm.actor, None if anew else firm.connection.pk
+    with organisation_scope(firm.actor.organisation_id):
+        url = begin_consent(person, firm.app.pk, ConsentPurpose(purpose), "/connections/", connection_id=connection_id)
+    inbound = firm.sandbox.sign_in(url, **consent)
+    attempt_id = receive_callback(inbound["state"], inbound)
     assert attempt_id is not None
     complete_consent(person, attempt_id)

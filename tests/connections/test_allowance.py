@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from koppel.connections.rate_limits import quota
-from koppel.connections.rate_limits.quota import Allowance, Grant, Reading, Report, nearer
+from koppel.connections.rate_limits.quota import Allocation, QuotaState, RateLimitReading, UsageReport, nearer
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Vendor:
     taken: list[float] = field(default_factory=list)
     over: int = 0
 
-    def call(self, now: float) -> tuple[bool, dict[str, Reading]]:
+    def call(self, now: float) -> tuple[bool, dict[str, RateLimitReading]]:
         stated: list[tuple[int, str, float]] = []
         allowed = True
         for policy, (limit, seconds) in self.windows.items():
@@ -37,7 +37,7 @@ class Vendor:
         self.taken += [now] if allowed else []
         remaining, policy, ends_at = min(stated, key=lambda one: (one[0], -one[2]))
         reset = max(1, math.ceil(ends_at - now))
-        return allowed, {policy: Reading(self.windows[policy][0], max(0, remaining), now + reset)}
+        return allowed, {policy: RateLimitReading(self.windows[policy][0], max(0, remaining), now + reset)}
 
 
 @dataclass
@@ -47,11 +47,11 @@ class Worker:
     name: str
     organisation: int = 1
     left: int = 0
-    told: Report = field(default_factory=Report)
+    usage: UsageReport = field(default_factory=UsageReport)
     idle_until: float = 0.0
-    made: int = 0
+    call_count: int = 0
 
-    def step(self, now: float, state: Allowance, vendor: Vendor) -> None:
+    def step(self, now: float, state: QuotaState, vendor: Vendor) -> None:
         if now < self.idle_until:
             return
         if self.left == 0:
@@ -62,20 +62,20 @@ class Worker:
                 return
         self.left -= 1
         _allowed, readings = vendor.call(now)
-        self.made += 1
-        self.told.made += 1
-        self.told.answered = True
-        for policy, one in readings.items():
-            self.told.readings[policy] = nearer(self.told.readings.get(policy), one)
+        self.call_count += 1
+        self.usage.calls += 1
+        self.usage.answered = True
+        for policy, reading in readings.items():
+            self.usage.readings[policy] = nearer(self.usage.readings.get(policy), reading)
 
-    def exchange(self, now: float, state: Allowance) -> Grant:
-        self.told.done = True
-        quota.report(now, state, self.name, self.organisation, self.told)
-        self.told = Report()
-        return quota.take(now, state, self.name, self.organisation)
+    def exchange(self, now: float, state: QuotaState) -> Allocation:
+        self.usage.done = True
+        quota.apply_report(now, state, self.name, self.organisation, self.usage)
+        self.usage = UsageReport()
+        return quota.allocate(now, state, self.name, self.organisation)
 
 
-def run(vendor: Vendor, workers: list[Worker], seconds: float, state: Allowance, *, start: float = 1e9) -> None:
+def run(vendor: Vendor, workers: list[Worker], seconds: float, state: QuotaState, *, start: float = 1e9) -> None:
     dice = random.Random(1)
     now = start
     while now < start + seconds:
@@ -86,46 +86,46 @@ def run(vendor: Vendor, workers: list[Worker], seconds: float, state: Allowance,
 
 def test_two_windows_are_used_to_the_last_call_and_never_beyond() -> None:
     vendor = Vendor({"1": (60, 5.0), "4": (500, 300.0)})
-    state = Allowance()
+    state = QuotaState()
     run(vendor, [Worker("a")], 650, state)
     assert vendor.over == 0
     assert len(vendor.taken) == 1500, "three hours of 300 s have begun"
 
 
 def test_an_unmetered_vendor_is_called_freely() -> None:
-    state = Allowance()
+    state = QuotaState()
     worker = Worker("a")
     assert worker.exchange(1e9, state).calls == 1, "the first call finds out"
-    worker.told = Report(made=1, blind=1, answered=True)
+    worker.usage = UsageReport(calls=1, unstated=1, answered=True)
     assert worker.exchange(1e9, state).calls == quota.UNMETERED_SLICE
 
 
 def test_two_organisations_share_a_company_evenly_although_one_has_many_workers() -> None:
     vendor = Vendor({"4": (400, 60.0)})
-    state = Allowance()
-    many, one = [Worker(f"a{number}", 1) for number in range(5)], Worker("b", 2)
-    run(vendor, [*many, one], 175, state)
+    state = QuotaState()
+    many, single = [Worker(f"a{number}", 1) for number in range(5)], Worker("b", 2)
+    run(vendor, [*many, single], 175, state)
     assert vendor.over == 0
     assert len(vendor.taken) == 1200
-    assert one.made == pytest.approx(600, rel=0.1)
+    assert single.call_count == pytest.approx(600, rel=0.1)
 
 
 def test_what_a_dead_worker_held_comes_back_after_one_careful_call() -> None:
     vendor = Vendor({"4": (100, 3600.0)})
-    state = Allowance()
+    state = QuotaState()
     dead, living = Worker("dead"), Worker("living")
-    for _each in range(20):
+    for _index in range(20):
         dead.step(1e9, state, vendor)
     run(vendor, [living], 60, state, start=1e9 + 1)
     assert vendor.over == 0
-    assert dead.made + living.made == 100
+    assert dead.call_count + living.call_count == 100
 
 
 def test_the_vendors_refusal_holds_for_all_workers() -> None:
-    state = Allowance()
+    state = QuotaState()
     worker, other = Worker("a"), Worker("b")
     assert worker.exchange(1e9, state).calls == 1
-    worker.told = Report(made=1, answered=True, blocked_until=1e9 + 411)
+    worker.usage = UsageReport(calls=1, answered=True, blocked_until=1e9 + 411)
     refused = worker.exchange(1e9, state)
     assert (refused.calls, refused.reason, round(refused.wait_seconds)) == (0, "quota", 411)
     assert other.exchange(1e9 + 400, state).calls == 0
@@ -133,10 +133,10 @@ def test_the_vendors_refusal_holds_for_all_workers() -> None:
 
 
 def test_a_company_that_fails_and_fails_is_left_alone_for_a_minute() -> None:
-    state = Allowance()
+    state = QuotaState()
     worker = Worker("a")
     worker.exchange(1e9, state)
-    worker.told = Report(made=10, answered=True, errors=quota.ERRORS_MAX)
+    worker.usage = UsageReport(calls=10, answered=True, errors=quota.ERRORS_MAX)
     refused = worker.exchange(1e9, state)
     assert (refused.reason, refused.wait_seconds) == ("errors", quota.ERRORS_SECONDS)
     assert worker.exchange(1e9 + 61, state).calls > 0
@@ -151,7 +151,7 @@ def test_whoever_shares_and_dies_no_call_is_over_quota(
     minute: int, hour: int, count: int, kills: int, organisations: int
 ) -> None:
     vendor = Vendor({"1": (minute, 5.0), "4": (hour, 60.0)})
-    state = Allowance()
+    state = QuotaState()
     workers = [Worker(str(number), number % organisations) for number in range(count + kills)]
     run(vendor, workers, 20, state)
     run(vendor, workers[kills:], 160, state, start=1e9 + 20)

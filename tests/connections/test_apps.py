@@ -32,7 +32,7 @@ def own_app(actor: Actor) -> AppRegistration:
         return AppRegistration.objects.get(organisation_id=actor.organisation_id)
 
 
-def shown(response: Any) -> str:
+def page_text(response: Any) -> str:
     from html import unescape
 
     return unescape(response.content.decode())
@@ -44,12 +44,12 @@ def test_an_administrator_registers_an_app_and_its_secret_never_comes_out(actor:
     client = browser(anna, sandbox)
     page = client.post(PAGE, NEW, follow=True)
     app = own_app(anna)
-    assert "Test it before you sign in with it" in shown(page)
-    assert CLIENT_SECRET not in shown(page)
+    assert "Test it before you sign in with it" in page_text(page)
+    assert CLIENT_SECRET not in page_text(page)
     assert app.addresses == sandbox.addresses(), "a sandbox elsewhere is found where the installation says"
     with organisation_scope(anna.organisation_id):
         assert credentials(app).client_secret.reveal() == CLIENT_SECRET
-        entry = AuditEntry.objects.get(act="app_registration.made")
+        entry = AuditEntry.objects.get(action="app_registration.made")
         assert CLIENT_SECRET not in str(entry.details)
 
 
@@ -60,7 +60,7 @@ def test_testing_an_app_asks_the_vendor(actor: Any, sandbox: Sandbox, mode: str)
     client = browser(anna, sandbox)
     client.post(PAGE, {**NEW, "place": f"visma_net/sandbox/{mode}", "client_id": CLIENTS[mode]})
     page = client.post(f"{PAGE}{own_app(anna).pk}/test", follow=True)
-    assert "It works: the vendor knows this app." in shown(page)
+    assert "It works: the vendor knows this app." in page_text(page)
     assert sandbox.calls("/connect/token")
     with organisation_scope(anna.organisation_id):
         assert not Grant.objects.exists(), "nothing is granted by a test"
@@ -79,7 +79,7 @@ def test_a_test_that_fails_says_what_to_correct(actor: Any, sandbox: Sandbox, ca
     else:
         sandbox.fault("/connect/token", kind="html", status=502)
     page = browser(actor("administrator"), sandbox, language).post(f"{PAGE}{app.pk}/test", follow=True)
-    assert FAILURES[case][language] in shown(page)
+    assert FAILURES[case][language] in page_text(page)
 
 
 FAILURES = {
@@ -94,19 +94,19 @@ def test_a_new_secret_frees_the_grants_that_the_old_one_failed(connected: MakeCo
     from django.utils import timezone
 
     anna = actor("administrator")
-    made = connected(actor=anna)
-    client = browser(anna, made.sandbox)
+    firm = connected(actor=anna)
+    client = browser(anna, firm.sandbox)
     with installation_scope("test set-up"):
         AppRegistration.objects.update(organisation_id=anna.organisation_id)
     with organisation_scope(anna.organisation_id):
         Grant.objects.update(retry_at=timezone.now(), failures=4)
     change = {"client_id": CLIENTS["company_list"], "client_secret": "another", "name": "Ours"}
-    client.post(f"{PAGE}{made.app.pk}/change", change)
+    client.post(f"{PAGE}{firm.app.pk}/change", change)
     app = own_app(anna)
     with organisation_scope(anna.organisation_id):
         assert Grant.objects.get().retry_at is None
         assert (app.name, credentials(app).client_secret.reveal()) == ("Ours", "another")
-    client.post(f"{PAGE}{made.app.pk}/change", {**change, "client_secret": ""})
+    client.post(f"{PAGE}{firm.app.pk}/change", {**change, "client_secret": ""})
     with organisation_scope(anna.organisation_id):
         assert credentials(own_app(anna)).client_secret.reveal() == "another", "an empty field keeps the secret"
 
@@ -116,14 +116,14 @@ def test_what_is_missing_or_twice_is_said_at_the_field(actor: Any, sandbox: Sand
     client = browser(anna, sandbox)
     page = client.post(PAGE, {**NEW, "client_secret": "", "place": "visma_net/production/company_list"})
     assert page.status_code == 422
-    assert "does not exist in this environment" in shown(page)
-    assert "Enter the client secret" in shown(page)
+    assert "does not exist in this environment" in page_text(page)
+    assert "Enter the client secret" in page_text(page)
     client.post(PAGE, NEW)
-    assert "registered here already" in shown(client.post(PAGE, NEW))
+    assert "registered here already" in page_text(client.post(PAGE, NEW))
 
 
 def test_the_retired_way_is_offered_in_the_sandbox_alone_and_says_so(actor: Any, sandbox: Sandbox) -> None:
-    page = shown(browser(actor("administrator"), sandbox).get(PAGE))
+    page = page_text(browser(actor("administrator"), sandbox).get(PAGE))
     assert 'value="visma_net/sandbox/company_list"' in page
     assert 'value="visma_net/production/company_list"' not in page
     assert "Visma retired it for new apps in 2025" in page
@@ -131,11 +131,11 @@ def test_the_retired_way_is_offered_in_the_sandbox_alone_and_says_so(actor: Any,
 
 def test_only_an_unused_app_is_removed_and_its_secret_goes_with_it(actor: Any, connected: MakeConnected) -> None:
     anna = actor("administrator")
-    made = connected(actor=anna)
-    client = browser(anna, made.sandbox)
+    firm = connected(actor=anna)
+    client = browser(anna, firm.sandbox)
     with installation_scope("test set-up"):
         AppRegistration.objects.update(organisation_id=anna.organisation_id)
-    assert "Connections use this app" in shown(client.post(f"{PAGE}{made.app.pk}/remove", follow=True))
+    assert "Connections use this app" in page_text(client.post(f"{PAGE}{firm.app.pk}/remove", follow=True))
     client.post(PAGE, NEW)
     with organisation_scope(anna.organisation_id):
         unused = AppRegistration.objects.get(client_id=CLIENTS["service"])
@@ -143,15 +143,15 @@ def test_only_an_unused_app_is_removed_and_its_secret_goes_with_it(actor: Any, c
     with organisation_scope(anna.organisation_id):
         unused.refresh_from_db()
         assert (bytes(unused.client_secret), unused.removed_at is not None) == (b"", True)
-    assert CLIENTS["service"] not in shown(client.get(PAGE))
+    assert CLIENTS["service"] not in page_text(client.get(PAGE))
 
 
 def test_an_app_of_the_installation_is_shown_but_not_changed(actor: Any, sandbox: Sandbox) -> None:
     app = register_app(sandbox)
     client = browser(actor("administrator"), sandbox)
-    assert "kept by whoever runs Koppel" in shown(client.get(PAGE))
-    for act in ("change", "remove"):
-        assert client.post(f"{PAGE}{app.pk}/{act}", {"client_id": "x"}).status_code == 404
+    assert "kept by whoever runs Koppel" in page_text(client.get(PAGE))
+    for action in ("change", "remove"):
+        assert client.post(f"{PAGE}{app.pk}/{action}", {"client_id": "x"}).status_code == 404
 
 
 @pytest.mark.parametrize("role", ["team_leader", "user_plus", "user", "reader"])

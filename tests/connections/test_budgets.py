@@ -11,7 +11,7 @@ import pytest
 from psycopg.errors import InsufficientPrivilege
 
 from koppel.connections.rate_limits import limiter
-from koppel.connections.rate_limits.limiter import Budgets, Key
+from koppel.connections.rate_limits.limiter import QuotaKey, RateLimiter
 from koppel.connections.rate_limits.quota import LEASE_SECONDS
 from koppel.connections.sessions.runtime import runtime
 from koppel.connections.sessions.sessions import Runtime, describing_session
@@ -32,11 +32,11 @@ def in_workers(work: Callable[[list[Runtime]], Awaitable[Any]], count: int) -> A
         async with HttpClient() as http:
             return await opened(http, [], count)
 
-    async def opened(http: HttpClient, made: list[Runtime], more: int) -> Any:
+    async def opened(http: HttpClient, runtimes: list[Runtime], more: int) -> Any:
         if not more:
-            return await work(made)
-        async with runtime(http, size=3) as one:
-            return await opened(http, [*made, one], more - 1)
+            return await work(runtimes)
+        async with runtime(http, size=3) as worker_runtime:
+            return await opened(http, [*runtimes, worker_runtime], more - 1)
 
     return asyncio.run(within())
 
@@ -48,23 +48,23 @@ def first_company(connected: Connected) -> int:
 
 def describe_until_refused(connected: Connected, workers: int, quota: int) -> tuple[int, list[RateLimited]]:
     company = first_company(connected)
-    made, refusals = 0, []
+    call_count, refusals = 0, []
 
-    async def one(worker: Runtime) -> None:
-        nonlocal made
+    async def describe_on(worker: Runtime) -> None:
+        nonlocal call_count
         session = await describing_session(worker, connected.actor.organisation_id, company)
-        for _each in range(quota + 5):
+        for _index in range(quota + 5):
             try:
                 await connector("visma_net").describe_company(session)
-                made += 1
+                call_count += 1
             except RateLimited as limited:
                 refusals.append(limited)
                 if limited.retry_after_seconds > 5:
                     return
                 await asyncio.sleep(limited.retry_after_seconds)
 
-    in_workers(lambda made: asyncio.gather(*map(one, made)), workers)
-    return made, refusals
+    in_workers(lambda call_count: asyncio.gather(*map(describe_on, call_count)), workers)
+    return call_count, refusals
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -74,10 +74,10 @@ def test_a_quota_is_used_to_its_last_call_and_the_vendor_never_has_to_refuse(
     firm = connected()
     firm.sandbox.control("settings", {"quota": 40, "quota_seconds": 600})
     firm.sandbox.forget_calls()
-    made, refusals = describe_until_refused(firm, workers, 40)
+    call_count, refusals = describe_until_refused(firm, workers, 40)
     calls = firm.sandbox.calls("/v1/organization")
     assert [one["status"] for one in calls] == [200] * 40
-    assert made == 40
+    assert call_count == 40
     assert refusals[-1].code == "call_budget"
     assert 500 < refusals[-1].retry_after_seconds <= 601, "until the window ends, as the vendor said"
 
@@ -90,9 +90,9 @@ def test_a_worker_asks_the_database_far_less_often_than_it_calls(
     firm = connected()
     company = first_company(firm)
 
-    async def hundred_calls(made: list[Runtime]) -> None:
-        session = await describing_session(made[0], firm.actor.organisation_id, company)
-        for _each in range(100):
+    async def hundred_calls(runtimes: list[Runtime]) -> None:
+        session = await describing_session(runtimes[0], firm.actor.organisation_id, company)
+        for _index in range(100):
             await connector("visma_net").describe_company(session)
 
     before = budget_writes(database_addresses)
@@ -101,27 +101,31 @@ def test_a_worker_asks_the_database_far_less_often_than_it_calls(
 
 
 def test_another_worker_goes_on_when_one_died_with_a_slice(clean_database: None) -> None:
-    key = Key(1, "company")
+    key = QuotaKey(1, "company")
 
-    async def story(made: list[Runtime]) -> None:
-        dead, living, again = Budgets(made[0].database), Budgets(made[1].database), Budgets(made[1].database)
-        await dead.spend(key, 1)
-        dead.answered(key, 1, left(99))
-        await dead.spend(key, 1)  # holds fifty calls now, makes one, and is never heard of again
+    async def story(runtimes: list[Runtime]) -> None:
+        dead, living, again = (
+            RateLimiter(runtimes[0].database),
+            RateLimiter(runtimes[1].database),
+            RateLimiter(runtimes[1].database),
+        )
+        await dead.acquire(key, 1)
+        dead.record_response(key, 1, left(99))
+        await dead.acquire(key, 1)  # holds fifty calls now, makes one, and is never heard of again
         assert dead._reporting is not None
         dead._reporting.cancel()
-        async with made[0].database.for_installation() as connection:
+        async with runtimes[0].database.installation_transaction() as connection:
             await age_leases(connection, LEASE_SECONDS + 1)
-        await living.spend(key, 1)
+        await living.acquire(key, 1)
         with pytest.raises(RateLimited):
-            await again.spend(key, 1)  # how much is left is not certain until the living one has its answer
-        living.answered(key, 1, left(97))
+            await again.acquire(key, 1)  # how much is left is not certain until the living one has its answer
+        living.record_response(key, 1, left(97))
         await living.close()
         for calls in range(96, -1, -1):
-            await again.spend(key, 1)
-            again.answered(key, 1, left(calls))
+            await again.acquire(key, 1)
+            again.record_response(key, 1, left(calls))
         with pytest.raises(RateLimited):
-            await again.spend(key, 1)
+            await again.acquire(key, 1)
         await again.close()
 
     def left(calls: int) -> Response:
@@ -137,18 +141,18 @@ def test_another_worker_goes_on_when_one_died_with_a_slice(clean_database: None)
 
 
 def test_when_the_vendor_is_down_it_is_left_alone_for_all_companies(clean_database: None) -> None:
-    async def story(made: list[Runtime]) -> None:
-        here = Budgets(made[0].database)
+    async def story(runtimes: list[Runtime]) -> None:
+        here = RateLimiter(runtimes[0].database)
         for company in range(12):
-            for _each in range(5):
-                await here.spend(Key(1, str(company)), 1)
-                here.answered(Key(1, str(company)), 1, Response(502, {}, b""))
+            for _index in range(5):
+                await here.acquire(QuotaKey(1, str(company)), 1)
+                here.record_response(QuotaKey(1, str(company)), 1, Response(502, {}, b""))
         await here.close()
-        other = Budgets(made[1].database)
+        other = RateLimiter(runtimes[1].database)
         with pytest.raises(RateLimited) as refused:
-            await other.spend(Key(1, "another company"), 1)
+            await other.acquire(QuotaKey(1, "another company"), 1)
         assert refused.value.code == "error_budget"
-        await other.spend(Key(2, "through another app"), 1)
+        await other.acquire(QuotaKey(2, "through another app"), 1)
         await other.close()
 
     in_workers(story, 2)
@@ -188,13 +192,13 @@ def test_an_absurd_answer_does_not_close_a_company_for_ever(
 ) -> None:
     """Nor those that ask in the same breath."""
 
-    async def story(made: list[Runtime]) -> None:
-        here, other = Budgets(made[0].database), Budgets(made[1].database)
-        odd, well = Key(1, "odd"), Key(1, "well")
-        await here.spend(odd, 1)
-        here.answered(odd, 1, Response(status, headers, b""))
+    async def story(runtimes: list[Runtime]) -> None:
+        here, other = RateLimiter(runtimes[0].database), RateLimiter(runtimes[1].database)
+        odd, well = QuotaKey(1, "odd"), QuotaKey(1, "well")
+        await here.acquire(odd, 1)
+        here.record_response(odd, 1, Response(status, headers, b""))
         await here.close()
-        refused, granted = await asyncio.gather(other.spend(odd, 1), other.spend(well, 1), return_exceptions=True)
+        refused, granted = await asyncio.gather(other.acquire(odd, 1), other.acquire(well, 1), return_exceptions=True)
         assert granted is None
         if status == 200:
             assert refused is None
@@ -212,15 +216,15 @@ def test_who_asks_while_an_idle_slice_is_given_back_gets_another(
     """The database is slow over the report that gives it back; meanwhile the next run of the company begins."""
     monkeypatch.setattr(limiter, "IDLE_SECONDS", -1.0)
     monkeypatch.setattr(limiter, "REPORT_SECONDS", 0.01)
-    key, other = Key(1, "company"), Key(1, "other")
+    key, other = QuotaKey(1, "company"), QuotaKey(1, "other")
 
     async def story(made: list[Runtime]) -> None:
-        here = Budgets(made[0].database)
+        here = RateLimiter(made[0].database)
         with _held_budget(database_addresses) as held:
-            await here.spend(key, 1)
-            here.answered(key, 1, remaining(99))
+            await here.acquire(key, 1)
+            here.record_response(key, 1, remaining(99))
             await held.lock(key)
-            runs = [asyncio.create_task(here.spend(one, 1)) for one in (key, other)]
+            runs = [asyncio.create_task(here.acquire(one, 1)) for one in (key, other)]
             await asyncio.sleep(0)
             held.release()
             await asyncio.gather(*runs)
@@ -234,17 +238,17 @@ def test_two_runs_of_one_company_that_ask_one_after_the_other_both_get_calls(
 ) -> None:
     """The second asks while the database still thinks about the first: neither takes away what the other was given."""
     monkeypatch.setattr(limiter, "REPORT_SECONDS", 3600)
-    key = Key(1, "company")
+    key = QuotaKey(1, "company")
 
     async def story(made: list[Runtime]) -> None:
-        here = Budgets(made[0].database)
+        here = RateLimiter(made[0].database)
         with _held_budget(database_addresses) as held:
-            await here.spend(key, 1)
-            here.answered(key, 1, remaining(99))
+            await here.acquire(key, 1)
+            here.record_response(key, 1, remaining(99))
             await held.lock(key)
-            first = asyncio.create_task(here.spend(key, 1))
+            first = asyncio.create_task(here.acquire(key, 1))
             await held.is_waited_for()
-            second = asyncio.create_task(here.spend(key, 1))
+            second = asyncio.create_task(here.acquire(key, 1))
             await asyncio.sleep(0)
             held.release()
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -259,13 +263,13 @@ def test_slices_that_go_to_and_fro_make_no_call_too_many(clean_database: None, m
     monkeypatch.setattr(limiter, "IDLE_SECONDS", 0.02)
     monkeypatch.setattr(limiter, "RENEW_SECONDS", 0.0)
     monkeypatch.setattr(limiter, "REPORT_SECONDS", 0.001)
-    key, quota, calls = Key(1, "company"), 100, 0
+    key, quota, calls = QuotaKey(1, "company"), 100, 0
 
-    async def run(here: Budgets, firm: int) -> None:
+    async def run(here: RateLimiter, firm: int) -> None:
         nonlocal calls
         while calls < quota:
             try:
-                await here.spend(key, firm)
+                await here.acquire(key, firm)
             except RateLimited as limited:
                 if limited.retry_after_seconds > 5:
                     return
@@ -274,10 +278,10 @@ def test_slices_that_go_to_and_fro_make_no_call_too_many(clean_database: None, m
             calls += 1
             left = quota - calls
             await asyncio.sleep(0)
-            here.answered(key, firm, remaining(left))
+            here.record_response(key, firm, remaining(left))
 
     async def story(made: list[Runtime]) -> None:
-        workers = [Budgets(one.database) for one in made]
+        workers = [RateLimiter(one.database) for one in made]
         await asyncio.gather(*(run(worker, firm) for worker in workers for firm in (1, 2) for _each in range(4)))
         for worker in workers:
             await worker.close()
@@ -296,7 +300,7 @@ class _Holder:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
 
-    async def lock(self, key: Key) -> None:
+    async def lock(self, key: QuotaKey) -> None:
         self._connection.execute(
             "SELECT FROM connections_budget WHERE app_id = %s AND company = %s FOR UPDATE", [key.app_id, key.company]
         )

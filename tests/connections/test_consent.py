@@ -39,19 +39,19 @@ def words_of(response: Any) -> str:
     return unescape(response.content.decode())
 
 
-def companies_of(made: Any) -> list[RemoteCompany]:
-    with organisation_scope(made.actor.organisation_id):
-        return list(RemoteCompany.objects.filter(connection=made.connection).order_by("pk"))
+def companies_of(firm: Any) -> list[RemoteCompany]:
+    with organisation_scope(firm.actor.organisation_id):
+        return list(RemoteCompany.objects.filter(connection=firm.connection).order_by("pk"))
 
 
 @pytest.mark.usefixtures("worker")
 def test_one_sign_in_lists_every_company_and_a_worker_describes_them(connected: MakeConnected) -> None:
-    made = connected()
-    assert made.connection.account == "demo@sandbox.example"
-    listed = companies_of(made)
-    assert {one.name for one in listed} == {one["name"] for one in made.sandbox.companies()}
-    wait_until(lambda: all(one.described_at for one in companies_of(made)))
-    assert companies_of(made)[0].country == made.sandbox.companies()[0]["country"]
+    firm = connected()
+    assert firm.connection.account == "demo@sandbox.example"
+    listed = companies_of(firm)
+    assert {one.name for one in listed} == {one["name"] for one in firm.sandbox.companies()}
+    wait_until(lambda: all(one.described_at for one in companies_of(firm)))
+    assert companies_of(firm)[0].country == firm.sandbox.companies()[0]["country"]
 
 
 def test_the_sandbox_begins_anew_for_each_test(sandbox: Sandbox) -> None:
@@ -64,9 +64,9 @@ def test_the_sandbox_begins_anew_for_each_test(sandbox: Sandbox) -> None:
 
 def test_anna_allows_and_comes_back_to_the_list(anna: Newcomer, sandbox: Sandbox) -> None:
     url = anna.begin(register_app(sandbox).pk)
-    asked = {key: values[0] for key, values in parse_qs(urlsplit(url).query).items()}
-    assert (asked["response_mode"], asked["code_challenge_method"]) == ("form_post", "S256")
-    assert asked["state"] not in Client().get("/").content.decode()
+    query = {key: values[0] for key, values in parse_qs(urlsplit(url).query).items()}
+    assert (query["response_mode"], query["code_challenge_method"]) == ("form_post", "S256")
+    assert query["state"] not in Client().get("/").content.decode()
     page = anna.answered(sandbox.sign_in(url))
     assert path_of(page) == f"{anna.flow}choose"
     assert "8 administrations found" in words_of(page)
@@ -148,8 +148,8 @@ def test_a_signed_answer_that_names_nobody_is_refused_with_a_sentence(
 ) -> None:
     verified = vendor._verified
 
-    async def without_subject(*given: Any, **named: Any) -> dict[str, Any]:
-        return {**await verified(*given, **named), "sub": sub}
+    async def without_subject(*callback: Any, **named: Any) -> dict[str, Any]:
+        return {**await verified(*callback, **named), "sub": sub}
 
     monkeypatch.setattr(vendor, "_verified", without_subject)
     page = anna.connect(register_app(sandbox).pk)

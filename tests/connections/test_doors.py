@@ -8,33 +8,33 @@ from django.test import Client
 from typer.testing import CliRunner
 
 from koppel.connections.commands.connections import app
-from koppel.kit.cli.errors import Refusal
+from koppel.kit.cli.errors import CommandError
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.access import api_tokens
 from koppel.organisations.models import User
-from tests.connections.factories import imported, now_of, statuses
+from tests.connections.factories import import_first, reload_connection, statuses
 from tests.fixtures.stack import Connected, MakeConnected
 
 
 @pytest.fixture
 def anna(connected: MakeConnected) -> Connected:
-    made = connected()
-    imported(made, 2)
-    return made
+    firm = connected()
+    import_first(firm, 2)
+    return firm
 
 
 def test_a_program_watches_and_repairs(anna: Connected) -> None:
     with organisation_scope(anna.actor.organisation_id):
-        _token, secret = api_tokens.make_token(anna.actor, name="watch", days=30, role=None, read_only=False)
+        _token, secret = api_tokens.create_token(anna.actor, name="watch", days=30, role=None, read_only=False)
     client = Client(headers={"Authorization": f"Bearer {secret.reveal()}"})
-    place = f"/api/v1/connections/{anna.connection.pk}"
+    root = f"/api/v1/connections/{anna.connection.pk}"
 
     def post(what: str, **body: Any) -> Any:
-        return client.post(f"{place}/{what}", json.dumps(body), content_type="application/json")
+        return client.post(f"{root}/{what}", json.dumps(body), content_type="application/json")
 
     (listed,) = client.get("/api/v1/connections").json()
     assert (listed["state"], listed["administrations"], listed["waiting"]) == ("active", 2, 0)
-    assert [one["health"] for one in client.get(f"{place}/administrations").json()] == ["ok", "ok"]
+    assert [one["health"] for one in client.get(f"{root}/administrations").json()] == ["ok", "ok"]
     assert post("probe").json()["answered"] is True
     anna.sandbox.fault("organization", status=503, times=9)
     assert post("probe").json()["code"] == "http_503"
@@ -43,10 +43,10 @@ def test_a_program_watches_and_repairs(anna: Connected) -> None:
     assert post("resume").json() == {"changed": True}
     assert post("reconnect").json()["url"].startswith(anna.sandbox.url)
     assert post("owner", member=987_654).status_code == 409
-    preview = client.get(f"{place}/removal").json()
+    preview = client.get(f"{root}/removal").json()
     assert post("removal", administrations="deactivate", seen="another day").status_code == 409
     assert post("removal", administrations="deactivate", seen=preview["seen"]).json()["administrations"] == 2
-    assert client.get(place).json() == {"error": "not_there"}
+    assert client.get(root).json() == {"error": "not_there"}
     assert statuses(anna) == {"deactivated"}
 
 
@@ -64,13 +64,13 @@ def test_the_shell_does_the_same(anna: Connected, monkeypatch: pytest.MonkeyPatc
     assert run("probe", number)["answered"] is True
     assert run("pause", number) == {"connection": anna.connection.pk, "changed": True}
     assert run("resume", number)["changed"] is True
-    shown = run("show", number)
-    assert [one["kind"] for one in shown["timeline"]] == ["resumed", "paused", "connected"]
-    assert len(shown["administrations"]) == 2
+    details = run("show", number)
+    assert [one["kind"] for one in details["timeline"]] == ["resumed", "paused", "connected"]
+    assert len(details["administrations"]) == 2
     assert run("reconnect", number)["url"].startswith(anna.sandbox.url)
-    with pytest.raises(Refusal):
+    with pytest.raises(CommandError):
         run("owner", number, "nobody@example.test")
     assert run("remove", number, "--administrations", "wait")["removed"] is False
-    assert now_of(anna).state == "active"
+    assert reload_connection(anna).state == "active"
     assert run("remove", number, "--administrations", "wait", "--yes")["removed"] is True
-    assert now_of(anna).state == "removed"
+    assert reload_connection(anna).state == "removed"

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from koppel.connections.health.expiry import tell_of_endings
-from koppel.connections.health.states import note_missed
+from koppel.connections.health.expiry import notify_expiring_consents
+from koppel.connections.health.states import record_failure
 from koppel.connections.lifecycle import connection_test as probes
-from koppel.connections.lifecycle.connection_test import probe
+from koppel.connections.lifecycle.connection_test import check_connection
 from koppel.connections.models import Connection, Grant
 from koppel.connections.sessions import runtime
 from koppel.connections.tasks import watch
@@ -18,10 +18,18 @@ from koppel.connections.vault import grant_status
 from koppel.issues.models import Issue
 from koppel.kit.http import HttpClient
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.threads import in_django
-from koppel.notifications.models import Arrangement, Notice
+from koppel.kit.threads import run_in_thread
+from koppel.notifications.models import DeliverySettings, Notification
 from koppel.organisations.models import Organisation
-from tests.connections.factories import described, imported, kinds, now_of, sign_in, statuses, timeline_of
+from tests.connections.factories import (
+    event_kinds,
+    import_first,
+    reload_connection,
+    sign_in,
+    statuses,
+    timeline_of,
+    wait_until_described,
+)
 from tests.fixtures.stack import CLIENT_SECRET, Connected, MakeConnected, wait_until
 
 
@@ -30,27 +38,27 @@ def anna(connected: MakeConnected) -> Connected:
     return connected()
 
 
-def issues(made: Connected) -> set[str]:
-    with organisation_scope(made.actor.organisation_id):
+def issues(firm: Connected) -> set[str]:
+    with organisation_scope(firm.actor.organisation_id):
         return set(Issue.objects.filter(resolved_at=None).values_list("code", flat=True))
 
 
-def notices(made: Connected) -> list[str]:
-    with organisation_scope(made.actor.organisation_id):
-        return list(Notice.objects.order_by("pk").values_list("event", flat=True))
+def notices(firm: Connected) -> list[str]:
+    with organisation_scope(firm.actor.organisation_id):
+        return list(Notification.objects.order_by("pk").values_list("event_type", flat=True))
 
 
-def change(made: Connected, model: Any, **values: Any) -> None:
-    with organisation_scope(made.actor.organisation_id):
+def change(firm: Connected, model: Any, **values: Any) -> None:
+    with organisation_scope(firm.actor.organisation_id):
         model.objects.update(**values)
 
 
 def test_a_probe_costs_one_cheap_call(anna: Connected) -> None:
     anna.sandbox.forget_calls()
-    found = probe(anna.actor, anna.connection.pk)
-    assert (found.answered, found.state, found.code) == (True, "active", "")
+    outcome = check_connection(anna.actor, anna.connection.pk)
+    assert (outcome.answered, outcome.state, outcome.code) == (True, "active", "")
     assert [one["path"].rpartition("/")[2] for one in anna.sandbox.calls()] == ["organization"]
-    assert now_of(anna).last_contact_at > anna.connection.last_contact_at
+    assert reload_connection(anna).last_contact_at > anna.connection.last_contact_at
 
 
 @pytest.mark.parametrize(
@@ -61,12 +69,12 @@ def test_a_vendor_that_fails_degrades_the_connection_and_its_answer_heals_it(
 ) -> None:
     change(anna, Connection, last_contact_at=datetime.now(UTC) - timedelta(hours=1))
     anna.sandbox.fault("organization", times=9, **fault)
-    assert not probe(anna.actor, anna.connection.pk).answered
-    down = now_of(anna)
+    assert not check_connection(anna.actor, anna.connection.pk).answered
+    down = reload_connection(anna)
     assert down.state == "degraded"
     assert down.reason
     anna.sandbox.control("faults", method="DELETE")
-    assert probe(anna.actor, anna.connection.pk).state == "active"
+    assert check_connection(anna.actor, anna.connection.pk).state == "active"
     (event,) = [one for one in timeline_of(anna) if one.kind == "degraded"]
     assert event.until > event.at
     assert issues(anna) == set()
@@ -79,14 +87,14 @@ def test_a_token_endpoint_that_is_down_for_long_is_one_line_and_no_mail(anna: Co
     anna.sandbox.fault("/connect/token", status=503, times=3)
     for _attempt in range(3):
         change(anna, Grant, retry_at=None)
-        assert probe(anna.actor, anna.connection.pk).state == "degraded"
+        assert check_connection(anna.actor, anna.connection.pk).state == "degraded"
     change(anna, Grant, retry_at=None)
-    assert probe(anna.actor, anna.connection.pk).state == "active"
+    assert check_connection(anna.actor, anna.connection.pk).state == "active"
     change(anna, Grant, expires_at=datetime.now(UTC))
     anna.sandbox.fault("/connect/token", status=503, times=1)
-    assert probe(anna.actor, anna.connection.pk).state == "degraded"
+    assert check_connection(anna.actor, anna.connection.pk).state == "degraded"
     change(anna, Grant, retry_at=None)
-    assert probe(anna.actor, anna.connection.pk).state == "active"
+    assert check_connection(anna.actor, anna.connection.pk).state == "active"
     (event,) = [one for one in timeline_of(anna) if one.kind == "degraded"]
     assert event.times == 2
     assert notices(anna) == []
@@ -94,49 +102,49 @@ def test_a_token_endpoint_that_is_down_for_long_is_one_line_and_no_mail(anna: Co
 
 def test_one_company_that_fails_among_others_is_not_the_connections_trouble(anna: Connected) -> None:
     """The first failure comes straight after an answer, and others are answered before the second."""
-    first, second = imported(anna, 2)
+    first, second = import_first(anna, 2)
     where = (anna.actor.organisation_id, anna.connection.pk, first.remote_company_id)
     change(anna, Connection, last_contact_at=datetime.now(UTC))
-    note_missed(*where, "answers with an error (500)")
-    assert now_of(anna).state == "active"
+    record_failure(*where, "answers with an error (500)")
+    assert reload_connection(anna).state == "active"
     change(anna, Connection, last_contact_at=datetime.now(UTC))
-    note_missed(*where, "answers with an error (500)")
-    assert now_of(anna).state == "active"
+    record_failure(*where, "answers with an error (500)")
+    assert reload_connection(anna).state == "active"
     with organisation_scope(anna.actor.organisation_id):
         first.remote_company.refresh_from_db()
         second.remote_company.refresh_from_db()
     assert first.remote_company.failing_since
     assert not second.remote_company.failing_since
     for _twice in range(2):
-        note_missed(*where[:2], second.remote_company_id, "answers with an error (500)")
-    assert now_of(anna).state == "degraded"
+        record_failure(*where[:2], second.remote_company_id, "answers with an error (500)")
+    assert reload_connection(anna).state == "degraded"
 
 
 @pytest.mark.usefixtures("worker")
 def test_a_dead_consent_asks_its_owner_once_and_signing_in_again_heals_it(anna: Connected) -> None:
-    imported(anna, 4, sync=True)
-    described(anna)
+    import_first(anna, 4, sync=True)
+    wait_until_described(anna)
     wait_until(lambda: statuses(anna) == {"active"})
     anna.sandbox.control("revoke", {})
     change(anna, Grant, expires_at=datetime.now(UTC))
-    for _each in range(3):
-        probe(anna.actor, anna.connection.pk)
-    assert now_of(anna).state == "needs_reauth"
+    for _round in range(3):
+        check_connection(anna.actor, anna.connection.pk)
+    assert reload_connection(anna).state == "needs_reauth"
     assert notices(anna).count("connection_lost") == 1
     assert issues(anna) == {"consent_lost"}
     sign_in(anna, "reconnect")
-    assert now_of(anna).state == "active"
+    assert reload_connection(anna).state == "active"
     assert issues(anna) == set()
-    assert [kind for kind in kinds(anna) if kind in ("connected", "lost", "reconnected")] == [
+    assert [kind for kind in event_kinds(anna) if kind in ("connected", "lost", "reconnected")] == [
         "connected", "lost", "reconnected",
     ]  # fmt: skip
 
 
 def test_a_consent_that_is_about_to_end_is_told_once(anna: Connected) -> None:
     ends = datetime.now(UTC) + timedelta(days=6)
-    assert tell_of_endings() == 0
+    assert notify_expiring_consents() == 0
     change(anna, Grant, refresh_expires_at=ends)
-    assert [tell_of_endings(), tell_of_endings()] == [1, 0]
+    assert [notify_expiring_consents(), notify_expiring_consents()] == [1, 0]
     assert notices(anna) == ["consent_expiring"]
     assert issues(anna) == {"consent_expiring"}
     sign_in(anna, "reconnect")
@@ -148,19 +156,19 @@ def test_an_end_is_told_to_the_stand_in_of_an_owner_who_is_away_and_is_over_once
 ) -> None:
     with organisation_scope(anna.actor.organisation_id):
         ben = actor("user", organisation=Organisation.objects.get(), name="Ben")
-        Arrangement.objects.create(
+        DeliverySettings.objects.create(
             organisation_id=anna.actor.organisation_id, membership_id=anna.actor.membership_id,
             stand_in_id=ben.membership_id, away_until=timezone.localdate() + timedelta(days=3),
         )  # fmt: skip
     change(anna, Grant, refresh_expires_at=datetime.now(UTC) + timedelta(days=6))
-    tell_of_endings()
+    notify_expiring_consents()
     with organisation_scope(anna.actor.organisation_id):
-        notice = Notice.objects.get(membership_id=ben.membership_id, event="consent_expiring")
-        assert (notice.because, notice.healed_at) == ("stand_in", None)
+        notice = Notification.objects.get(membership_id=ben.membership_id, event_type="consent_expiring")
+        assert (notice.reason, notice.recovered_at) == ("stand_in", None)
     sign_in(anna, "reconnect")
     with organisation_scope(anna.actor.organisation_id):
         notice.refresh_from_db()
-        assert notice.healed_at
+        assert notice.recovered_at
 
 
 def test_consents_that_were_given_together_and_end_together_are_told_of_once(connected: MakeConnected) -> None:
@@ -173,27 +181,27 @@ def test_consents_that_were_given_together_and_end_together_are_told_of_once(con
     with organisation_scope(anna.actor.organisation_id):
         for minutes, grant in enumerate(Grant.objects.order_by("pk")):
             Grant.objects.filter(pk=grant.pk).update(refresh_expires_at=ends + timedelta(minutes=minutes))
-    told = [tell_of_endings()]
+    counts = [notify_expiring_consents()]
     for tenant in tenants:
         assert issues(anna) == {"consent_expiring"}, "the others still end"
         sign_in(anna, "reconnect", tenant=tenant)
-        told.append(tell_of_endings())
-    assert (sum(told), notices(anna), issues(anna)) == (1, ["consent_expiring"], set())
+        counts.append(notify_expiring_consents())
+    assert (sum(counts), notices(anna), issues(anna)) == (1, ["consent_expiring"], set())
 
 
 def test_what_degraded_or_lay_idle_is_probed_by_itself(anna: Connected) -> None:
     change(anna, Connection, state="degraded", probe_at=datetime.now(UTC), last_contact_at=None)
-    look(anna)
-    assert now_of(anna).state == "active"
+    run_maintenance(anna)
+    assert reload_connection(anna).state == "active"
     anna.sandbox.forget_calls()
     change(anna, Connection, last_contact_at=datetime.now(UTC) - timedelta(hours=5))
-    look(anna)
+    run_maintenance(anna)
     assert anna.sandbox.calls() == []
     change(
         anna, Connection, last_contact_at=datetime.now(UTC) - timedelta(hours=7), created_at=datetime(2026, 1, 1, tzinfo=UTC)
     )  # fmt: skip
-    look(anna)
-    look(anna)
+    run_maintenance(anna)
+    run_maintenance(anna)
     assert len(anna.sandbox.calls()) == 1
 
 
@@ -209,7 +217,7 @@ def test_a_fault_at_one_connection_does_not_silence_what_is_about_to_end_at_the_
         raise LookupError("its company went away at this moment")
 
     monkeypatch.setattr(probes, "describing_session", breaks)
-    look(ending)
+    run_maintenance(ending)
     assert issues(ending) == {"consent_expiring"}
 
 
@@ -219,8 +227,8 @@ def test_a_worker_that_died_before_it_could_say_that_all_is_well_leaves_nobody_a
     """The client secret was changed at the vendor and put right; the worker that renews the consent then dies."""
     change(anna, Grant, expires_at=datetime.now(UTC))
     anna.sandbox.client(anna.app.client_id, secret="changed")
-    assert probe(anna.actor, anna.connection.pk).state == "needs_reauth"
-    look(anna)
+    assert check_connection(anna.actor, anna.connection.pk).state == "needs_reauth"
+    run_maintenance(anna)
     anna.sandbox.client(anna.app.client_id, secret=CLIENT_SECRET)
     change(anna, Grant, retry_at=None)
 
@@ -229,25 +237,25 @@ def test_a_worker_that_died_before_it_could_say_that_all_is_well_leaves_nobody_a
 
     with monkeypatch.context() as dying:
         dying.setattr(grant_status, "recovered", die)
-        asyncio.run(renewed(anna))
-    assert (now_of(anna).state, issues(anna)) == ("needs_reauth", {"consent_lost"})
-    look(anna)
-    assert (now_of(anna).state, issues(anna)) == ("active", set())
+        asyncio.run(renew_token(anna))
+    assert (reload_connection(anna).state, issues(anna)) == ("needs_reauth", {"consent_lost"})
+    run_maintenance(anna)
+    assert (reload_connection(anna).state, issues(anna)) == ("active", set())
 
 
-async def renewed(made: Connected) -> None:
-    async with HttpClient() as http, runtime.runtime(http, size=4) as own:
-        grant_id = await in_django(lambda: the_grant(made))
+async def renew_token(firm: Connected) -> None:
+    async with HttpClient() as http, runtime.runtime(http, size=4) as process_runtime:
+        grant_id = await run_in_thread(lambda: the_grant(firm))
         with pytest.raises(SystemError):
-            await own.vault.access_token(made.actor.organisation_id, grant_id)
+            await process_runtime.vault.access_token(firm.actor.organisation_id, grant_id)
 
 
-def the_grant(made: Connected) -> int:
-    with organisation_scope(made.actor.organisation_id):
+def the_grant(firm: Connected) -> int:
+    with organisation_scope(firm.actor.organisation_id):
         return int(Grant.objects.get().pk)
 
 
-def look(made: Connected) -> None:
+def run_maintenance(firm: Connected) -> None:
     """What a worker does each minute."""
 
     async def within() -> None:

@@ -11,12 +11,12 @@ import typer
 from koppel.connections.commands.app_registrations import app
 from koppel.connections.models import AppRegistration
 from koppel.connections.queries import apps_for
-from koppel.kit.cli.errors import Refusal
+from koppel.kit.cli.errors import CommandError
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, MakeConnected, Sandbox
 
-PLACE = "visma_net/sandbox/company_list"
-ADD = ("add", PLACE, "--client-id", CLIENTS["company_list"])
+TARGET = "visma_net/sandbox/company_list"
+ADD = ("add", TARGET, "--client-id", CLIENTS["company_list"])
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, *words: object, secret: str = CLIENT_SECRET) -> Any:
@@ -32,16 +32,16 @@ def test_it_serves_every_organisation_and_is_really_tried(
     actor: Any, sandbox: Sandbox, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.SANDBOX_URL = sandbox.url
-    made = typed(monkeypatch, *ADD)
-    assert made["redirect_address"] == "http://localhost:8400/connections/consent/callback"
-    for one in (actor("administrator"), actor("team_leader")):
-        with organisation_scope(one.organisation_id):
-            assert [choice.app.pk for choice in apps_for(one, "visma_net")] == [made["id"]]
-    assert typed(monkeypatch, "test", made["id"])["works"] is True
+    added = typed(monkeypatch, *ADD)
+    assert added["redirect_address"] == "http://localhost:8400/connections/consent/callback"
+    for member in (actor("administrator"), actor("team_leader")):
+        with organisation_scope(member.organisation_id):
+            assert [choice.app.pk for choice in apps_for(member, "visma_net")] == [added["id"]]
+    assert typed(monkeypatch, "test", added["id"])["works"] is True
     (row,) = typed(monkeypatch, "list")
-    assert (row["place"], row["connections"]) == (PLACE, 0)
+    assert (row["place"], row["connections"]) == (TARGET, 0)
     assert CLIENT_SECRET not in json.dumps(row)
-    typed(monkeypatch, "remove", made["id"])
+    typed(monkeypatch, "remove", added["id"])
     assert typed(monkeypatch, "list") == []
     with installation_scope("test"):
         assert bytes(AppRegistration.objects.get().client_secret) == b""
@@ -51,16 +51,16 @@ def test_a_wrong_secret_is_told(
     clean_database: None, sandbox: Sandbox, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.SANDBOX_URL = sandbox.url
-    made = typed(monkeypatch, *ADD, secret="mistyped")
-    told = typed(monkeypatch, "test", made["id"])
-    assert told["works"] is False
-    assert "client secret" in told["sentence"]
+    added = typed(monkeypatch, *ADD, secret="mistyped")
+    result = typed(monkeypatch, "test", added["id"])
+    assert result["works"] is False
+    assert "client secret" in result["sentence"]
 
 
 @pytest.mark.parametrize(
     ("words", "secret", "sentence"),
     [
-        (("add", "visma_net/moon/x", "--client-id", "x"), "s", PLACE),
+        (("add", "visma_net/moon/x", "--client-id", "x"), "s", TARGET),
         (ADD, "", "Enter the client secret"),
         (("test", 987654), "", "no such app registration"),
         (("remove", 987654), "", "no such app registration"),
@@ -69,7 +69,7 @@ def test_a_wrong_secret_is_told(
 def test_what_cannot_be_is_said(
     clean_database: None, monkeypatch: pytest.MonkeyPatch, words: Any, secret: str, sentence: str
 ) -> None:
-    with pytest.raises(Refusal, match=sentence):
+    with pytest.raises(CommandError, match=sentence):
         typed(monkeypatch, *words, secret=secret)
 
 
@@ -77,7 +77,7 @@ def test_one_that_is_used_stays_and_none_is_kept_twice(
     connected: MakeConnected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used = connected().app
-    with pytest.raises(Refusal, match="Connections use this app"):
+    with pytest.raises(CommandError, match="Connections use this app"):
         typed(monkeypatch, "remove", used.pk)
-    with pytest.raises(Refusal, match="registered here already"):
+    with pytest.raises(CommandError, match="registered here already"):
         typed(monkeypatch, *ADD)

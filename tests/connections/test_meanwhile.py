@@ -9,13 +9,13 @@ from django.db import connections
 from django.utils import timezone
 
 from koppel.connections.consent import completion
-from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_answer
+from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
 from koppel.connections.errors import ConsentRefused
-from koppel.connections.health.expiry import tell_of_endings
-from koppel.connections.health.states import note_missed
-from koppel.connections.hooks import Fate
+from koppel.connections.health.expiry import notify_expiring_consents
+from koppel.connections.health.states import record_failure
+from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.lifecycle import lifecycle, ownership
-from koppel.connections.lifecycle.revocation import give_back, revoke
+from koppel.connections.lifecycle.revocation import revoke, revoke_attempt
 from koppel.connections.models import Connection, ConsentAttempt, ConsentPurpose, Grant
 from koppel.connections.sessions import runtime
 from koppel.connections.sessions.sessions import Runtime, reading_session
@@ -23,10 +23,10 @@ from koppel.connector.errors import ConnectorError, ConsentLost, Unreachable
 from koppel.connector.registry import connector
 from koppel.issues.models import Issue
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.kit.threads import in_django
+from koppel.kit.threads import run_in_thread
 from koppel.organisations.models import Membership, Organisation
 from koppel.organisations.roles import Actor
-from tests.connections.factories import imported, kinds, now_of, sign_in
+from tests.connections.factories import event_kinds, import_first, reload_connection, sign_in
 from tests.fixtures.stack import Connected, MakeConnected
 
 
@@ -43,42 +43,42 @@ def bert(anna: Connected, actor: Any) -> Actor:
     return actor("team_leader", firm, "Bert Smit")  # type: ignore[no-any-return]
 
 
-def within(made: Connected, act: Any, *arguments: Any, **named: Any) -> Any:
-    with organisation_scope(made.actor.organisation_id):
-        return act(*arguments, **named)
+def within(firm: Connected, action: Any, *arguments: Any, **named: Any) -> Any:
+    with organisation_scope(firm.actor.organisation_id):
+        return action(*arguments, **named)
 
 
-def open_issues(made: Connected) -> set[str]:
-    with organisation_scope(made.actor.organisation_id):
+def open_issues(firm: Connected) -> set[str]:
+    with organisation_scope(firm.actor.organisation_id):
         return set(Issue.objects.filter(resolved_at=None).values_list("code", flat=True))
 
 
-def revoked(made: Connected) -> list[bool]:
+def revoked(firm: Connected) -> list[bool]:
     """Per family of tokens, in the order in which the vendor gave them out."""
-    return [one["revoked"] for one in made.sandbox.control("tokens?families=1")["families"].values()]
+    return [one["revoked"] for one in firm.sandbox.control("tokens?families=1")["families"].values()]
 
 
-def answered(made: Connected, by: Actor | None = None) -> int:
+def finish_consent(firm: Connected, by: Actor | None = None) -> int:
     """Somebody signs in again and allows it; Koppel has the vendor's answer and has not used it yet."""
-    person = by or made.actor
-    with organisation_scope(made.actor.organisation_id):
+    person = by or firm.actor
+    with organisation_scope(firm.actor.organisation_id):
         url = begin_consent(
-            person, made.app.pk, ConsentPurpose.RECONNECT, "/connections/", connection_id=made.connection.pk
+            person, firm.app.pk, ConsentPurpose.RECONNECT, "/connections/", connection_id=firm.connection.pk
         )
-    inbound = made.sandbox.sign_in(url)
-    return receive_answer(inbound["state"], inbound) or 0
+    inbound = firm.sandbox.sign_in(url)
+    return receive_callback(inbound["state"], inbound) or 0
 
 
 def test_a_connection_that_was_removed_during_the_sign_in_says_so_and_keeps_no_token(
     anna: Connected, bert: Actor
 ) -> None:
-    attempt_id = answered(anna)
-    within(anna, lifecycle.remove, bert, anna.connection.pk, Fate.WAIT)
+    attempt_id = finish_consent(anna)
+    within(anna, lifecycle.remove, bert, anna.connection.pk, RemovalPolicy.WAIT)
     with pytest.raises(ConsentRefused, match="was removed"):
         complete_consent(anna.actor, attempt_id)
     with pytest.raises(ConsentRefused, match="was removed"):
         complete_consent(anna.actor, attempt_id)
-    runtime.run(lambda made: give_back(made, anna.actor.organisation_id, attempt_id))
+    runtime.run_sync(lambda made: revoke_attempt(made, anna.actor.organisation_id, attempt_id))
     assert revoked(anna)[-1], "nobody will use what was given"
     with organisation_scope(anna.actor.organisation_id):
         assert bytes(ConsentAttempt.objects.get(pk=attempt_id).secrets) == b""
@@ -87,8 +87,8 @@ def test_a_connection_that_was_removed_during_the_sign_in_says_so_and_keeps_no_t
 def test_a_connection_that_is_paused_while_its_sign_in_is_stored_stays_paused(
     anna: Connected, bert: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    attempt_id = answered(anna)
-    store = completion.keep_grant
+    attempt_id = finish_consent(anna)
+    store = completion.store_grant
     tabs: list[Thread] = []
 
     def pause() -> None:
@@ -104,23 +104,23 @@ def test_a_connection_that_is_paused_while_its_sign_in_is_stored_stays_paused(
     monkeypatch.setattr(completion, "keep_grant", with_a_colleague)
     complete_consent(anna.actor, attempt_id)
     tabs[0].join()
-    assert now_of(anna).state == "paused"
+    assert reload_connection(anna).state == "paused"
 
 
 def test_a_consent_that_was_given_anew_is_not_withdrawn_by_the_job_of_before(anna: Connected, bert: Actor) -> None:
     """Bert's account reached too little, so what he signed in with is to be withdrawn; before a worker comes to it he has the
     missing role, and signs in with the same account."""
-    imported(anna, 3)
-    within(anna, ownership.ask_to_take_over, anna.actor, anna.connection.pk, bert.membership_id)
+    import_first(anna, 3)
+    within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
     with pytest.raises(ConsentRefused):
-        ownership.finish_take_over(bert, anna.connection.pk)
+        ownership.complete_transfer(bert, anna.connection.pk)
     with organisation_scope(anna.actor.organisation_id):
         late = Grant.objects.get(is_candidate=True).pk
     anna.sandbox.control("settings", {"reach": {"small@sandbox.example": 3}})
     sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
-    assert ownership.finish_take_over(bert, anna.connection.pk)
-    runtime.run(lambda made: revoke(made, anna.actor.organisation_id, [late]))
+    assert ownership.complete_transfer(bert, anna.connection.pk)
+    runtime.run_sync(lambda made: revoke(made, anna.actor.organisation_id, [late]))
     assert not revoked(anna)[-1]
     with organisation_scope(anna.actor.organisation_id):
         assert Grant.objects.get(pk=late).refresh_token
@@ -130,46 +130,48 @@ def test_a_consent_that_was_given_anew_is_not_withdrawn_by_the_job_of_before(ann
     "fault", [{"status": 503}, {"status": 429}, {"status": 400, "body": '{"error": "invalid_client"}'}]
 )
 def test_a_vendor_that_does_not_withdraw_is_asked_again(anna: Connected, fault: dict[str, Any]) -> None:
-    within(anna, lifecycle.remove, anna.actor, anna.connection.pk, Fate.WAIT)
+    within(anna, lifecycle.remove, anna.actor, anna.connection.pk, RemovalPolicy.WAIT)
     with organisation_scope(anna.actor.organisation_id):
         grant_id = Grant.objects.get().pk
     anna.sandbox.fault("revocation", **{"kind": "down", **fault})
     with pytest.raises(ConnectorError):
-        runtime.run(lambda made: revoke(made, anna.actor.organisation_id, [grant_id]))
-    assert "revoked" not in kinds(anna)
-    runtime.run(lambda made: revoke(made, anna.actor.organisation_id, [grant_id]))
+        runtime.run_sync(lambda made: revoke(made, anna.actor.organisation_id, [grant_id]))
+    assert "revoked" not in event_kinds(anna)
+    runtime.run_sync(lambda made: revoke(made, anna.actor.organisation_id, [grant_id]))
     assert revoked(anna) == [True]
-    assert kinds(anna)[-1] == "revoked"
+    assert event_kinds(anna)[-1] == "revoked"
 
 
 def test_a_sync_under_way_goes_on_with_the_new_account_after_a_take_over(anna: Connected, bert: Actor) -> None:
     """It began on the old account, whose consent was given back: that is no loss of the connection."""
-    own, *_others = imported(anna, 3)
+    administration, *_others = import_first(anna, 3)
     organisation_id = anna.actor.organisation_id
     anna.sandbox.control("settings", {"reach": {"small@sandbox.example": 3}})
-    within(anna, ownership.ask_to_take_over, anna.actor, anna.connection.pk, bert.membership_id)
+    within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
 
-    async def sync(made: Runtime) -> None:
-        session = await reading_session(made, organisation_id, own.pk)
+    async def sync(process_runtime: Runtime) -> None:
+        session = await reading_session(process_runtime, organisation_id, administration.pk)
         await connector("visma_net").describe_company(session)
-        assert await in_django(lambda: ownership.finish_take_over(bert, anna.connection.pk))
-        made.vault._kept.clear()  # the second in which a token is used without looking is over
+        assert await run_in_thread(lambda: ownership.complete_transfer(bert, anna.connection.pk))
+        process_runtime.vault._kept.clear()  # the second in which a token is used without looking is over
         with pytest.raises(Unreachable):
             await connector("visma_net").describe_company(session)
-        await connector("visma_net").describe_company(await reading_session(made, organisation_id, own.pk))
+        await connector("visma_net").describe_company(
+            await reading_session(process_runtime, organisation_id, administration.pk)
+        )
 
-    runtime.run(sync)
-    assert (now_of(anna).state, now_of(anna).account) == ("active", "small@sandbox.example")
+    runtime.run_sync(sync)
+    assert (reload_connection(anna).state, reload_connection(anna).account) == ("active", "small@sandbox.example")
     assert open_issues(anna) == set()
-    assert "lost" not in kinds(anna)
+    assert "lost" not in event_kinds(anna)
 
 
 @pytest.mark.parametrize("by", ["listing", "keeper"])
 def test_a_consent_that_serves_nothing_yet_is_lost_without_harm(anna: Connected, bert: Actor, by: str) -> None:
     """Bert's consent is withdrawn before it is known what it reaches: Anna's, on which all runs, is as good as ever."""
-    imported(anna, 1)
-    within(anna, ownership.ask_to_take_over, anna.actor, anna.connection.pk, bert.membership_id)
+    import_first(anna, 1)
+    within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
     anna.sandbox.control("revoke", {"email": "small@sandbox.example"})
     with organisation_scope(anna.actor.organisation_id):
@@ -177,32 +179,32 @@ def test_a_consent_that_serves_nothing_yet_is_lost_without_harm(anna: Connected,
         Grant.objects.filter(pk=candidate.pk).update(expires_at=timezone.now(), attend_at=timezone.now())
     if by == "listing":
         with pytest.raises(ConsentLost):
-            ownership.finish_take_over(bert, anna.connection.pk)
+            ownership.complete_transfer(bert, anna.connection.pk)
     else:
         with pytest.raises(ConsentLost):
-            runtime.run(lambda made: made.vault.attend(anna.actor.organisation_id, candidate.pk))
-    assert now_of(anna).state == "active"
+            runtime.run_sync(lambda made: made.vault.maintain(anna.actor.organisation_id, candidate.pk))
+    assert reload_connection(anna).state == "active"
     assert open_issues(anna) == set()
 
 
 def test_what_was_the_matter_before_a_pause_is_over_when_it_is_resumed(anna: Connected) -> None:
-    note_missed(anna.actor.organisation_id, anna.connection.pk, None, "No answer.", whole=True)
+    record_failure(anna.actor.organisation_id, anna.connection.pk, None, "No answer.", whole=True)
     with organisation_scope(anna.actor.organisation_id):
         Connection.objects.update(degraded_since=timezone.now() - timedelta(days=2))
-    tell_of_endings()
+    notify_expiring_consents()
     assert open_issues(anna) == {"vendor_silent"}
     within(anna, lifecycle.pause, anna.actor, anna.connection.pk)
     within(anna, lifecycle.resume, anna.actor, anna.connection.pk)
-    assert now_of(anna).state == "active"
+    assert reload_connection(anna).state == "active"
     assert open_issues(anna) == set(), "if it is still silent, that shows anew"
 
 
 def test_an_owner_who_may_sign_in_again_is_no_issue_any_more(anna: Connected) -> None:
     with organisation_scope(anna.actor.organisation_id):
         Membership.objects.filter(pk=anna.actor.membership_id).update(is_active=False)
-    tell_of_endings()
+    notify_expiring_consents()
     assert open_issues(anna) == {"owner_left"}
     with organisation_scope(anna.actor.organisation_id):
         Membership.objects.filter(pk=anna.actor.membership_id).update(is_active=True)
-    tell_of_endings()
+    notify_expiring_consents()
     assert open_issues(anna) == set()

@@ -7,15 +7,15 @@ from django.test import Client
 
 from koppel.administrations import restriction
 from koppel.connections import summaries
-from koppel.connections.companies.changes import note_unreachable
-from koppel.connections.health.timeline import begin_event
+from koppel.connections.companies.changes import mark_unreachable
+from koppel.connections.health.timeline import start_timeline_event
 from koppel.connections.models import RemoteCompany
 from koppel.connections.summaries import company_rows
 from koppel.connector.errors import NotConsented
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Organisation, User
 from koppel.organisations.roles import Actor
-from tests.connections.factories import imported, now_of
+from tests.connections.factories import import_first, reload_connection
 from tests.fixtures.stack import Connected, MakeConnected
 
 
@@ -40,7 +40,7 @@ def browser_of(person: Actor) -> Client:
 def test_of_many_the_troubled_ones_are_shown(anna: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five hundred fit the page; the one that needs somebody is the last by name."""
     monkeypatch.setattr(summaries, "ROWS_MAX", 2)
-    imported(anna, 4)
+    import_first(anna, 4)
     organisation_id = anna.actor.organisation_id
     with organisation_scope(organisation_id):
         last = (
@@ -48,35 +48,35 @@ def test_of_many_the_troubled_ones_are_shown(anna: Connected, monkeypatch: pytes
             .order_by("-name")
             .values_list("pk", flat=True)[0]
         )
-    note_unreachable(organisation_id, last, NotConsented("no_role", "No role."))
+    mark_unreachable(organisation_id, last, NotConsented("no_role", "No role."))
     with organisation_scope(organisation_id):
-        rows = company_rows(anna.actor, now_of(anna))
+        rows = company_rows(anna.actor, reload_connection(anna))
     assert [row.health for row in rows] == ["unreachable", "ok"]
     assert rows[0].company.pk == last
 
 
 def test_a_restricted_administration_is_not_named_by_probe_or_timeline(anna: Connected, piet: Actor) -> None:
     """It exists for the people named on it; Piet is an Administrator and is not."""
-    (secret,) = imported(anna, 1)
+    (secret,) = import_first(anna, 1)
     organisation_id = anna.actor.organisation_id
     with organisation_scope(organisation_id):
         restriction.set_access(anna.actor, secret.pk, restricted=True, membership_ids=[anna.actor.membership_id])
         RemoteCompany.objects.exclude(pk=secret.remote_company_id).update(listed_at=None)
         name = RemoteCompany.objects.get(pk=secret.remote_company_id).name
-    own = f"/connections/{anna.connection.pk}/"
+    root = f"/connections/{anna.connection.pk}/"
     for person, sees in ((anna.actor, True), (piet, False)):
-        page = browser_of(person).post(f"{own}probe", follow=True).content.decode()
+        page = browser_of(person).post(f"{root}probe", follow=True).content.decode()
         assert "It works" in page
         assert (f"{name} answered" in page) is sees
-        told = browser_of(person).post(f"/api/v1{own}probe".rstrip("/")).json()
-        assert (told["company"] == name) is sees
-    note_unreachable(organisation_id, secret.remote_company_id, NotConsented("no_role", "No role."))
+        answer = browser_of(person).post(f"/api/v1{root}probe".rstrip("/")).json()
+        assert (answer["company"] == name) is sees
+    mark_unreachable(organisation_id, secret.remote_company_id, NotConsented("no_role", "No role."))
     with organisation_scope(organisation_id):
-        begin_event(now_of(anna), "partly_lost", {"companies": f"{name}, Known B.V."})
+        start_timeline_event(reload_connection(anna), "partly_lost", {"companies": f"{name}, Known B.V."})
     for person, sees in ((anna.actor, True), (piet, False)):
-        page = browser_of(person).get(own).content.decode()
+        page = browser_of(person).get(root).content.decode()
         assert ("No access to" in page) is sees
         assert "Known B.V." in page
         assert ("1 company" in page) is sees, "counts leave it out too"
         assert (name in page) is sees
-        assert (name in browser_of(person).get(f"/api/v1{own}events").content.decode()) is sees
+        assert (name in browser_of(person).get(f"/api/v1{root}events").content.decode()) is sees

@@ -15,24 +15,24 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from koppel.administrations.models import Administration, Status
 from koppel.audit.models import AuditEntry
-from koppel.connections.companies.discovery import refresh_companies
+from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.consent.service_companies import add_companies
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
-from koppel.connections.hooks import Fate
+from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.lifecycle import lifecycle, ownership
 from koppel.connections.models import Connection, ConsentAttempt, Grant, Release, RemoteCompany
 from koppel.connections.queries import companies_of
 from koppel.connector.registry import connector
 from koppel.issues.models import Issue
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.notifications.models import Notice
+from koppel.notifications.models import Notification
 from koppel.organisations.errors import NotAllowed, Refused
 from koppel.organisations.models import Membership, Organisation, User
 from koppel.organisations.roles import Actor
-from koppel.sync.errors import NotPossible
+from koppel.sync.errors import SyncNotAllowed
 from koppel.sync.models import Checkpoint, Run
 from koppel.sync.runs.services import request_due_runs, request_run
-from tests.connections.factories import companies, imported, kinds, now_of, sign_in, statuses
+from tests.connections.factories import companies, event_kinds, import_first, reload_connection, sign_in, statuses
 from tests.fixtures.confirmation import post_and_confirm
 from tests.fixtures.stack import Connected, MakeConnected, register_app, wait_until
 
@@ -54,55 +54,57 @@ def colleague(anna: Connected, actor: Any) -> Any:
     return make
 
 
-def within(made: Connected, act: Any, *arguments: Any, **named: Any) -> Any:
-    with organisation_scope(made.actor.organisation_id):
-        return act(*arguments, **named)
+def within(firm: Connected, action: Any, *arguments: Any, **named: Any) -> Any:
+    with organisation_scope(firm.actor.organisation_id):
+        return action(*arguments, **named)
 
 
-def run_states(made: Connected) -> set[str]:
-    return {one.state for one in runs(made)}
+def run_states(firm: Connected) -> set[str]:
+    return {one.state for one in runs(firm)}
 
 
-def runs(made: Connected) -> list[Run]:
-    with organisation_scope(made.actor.organisation_id):
+def runs(firm: Connected) -> list[Run]:
+    with organisation_scope(firm.actor.organisation_id):
         return list(Run.objects.all())
 
 
-def page(made: Connected, path: str = "", *, by: Actor | None = None, **form: str) -> Any:
+def page(firm: Connected, path: str = "", *, by: Actor | None = None, **form: str) -> Any:
     """A page of the connection as a person's browser gets it; with `form`, or a path without a slash at its end, sent."""
     browser = Client()
-    browser.force_login(User.objects.get(pk=(by or made.actor).user_id))
-    address = f"/connections/{made.connection.pk}/{path}"
+    browser.force_login(User.objects.get(pk=(by or firm.actor).user_id))
+    address = f"/connections/{firm.connection.pk}/{path}"
     return browser.post(address, form) if form or (path and not path.endswith("/")) else browser.get(address)
 
 
 @pytest.mark.usefixtures("worker")
 def test_paused_means_nothing_is_read_and_resuming_loses_nothing(anna: Connected) -> None:
-    (own,) = imported(anna, sync=True)
+    (administration,) = import_first(anna, sync=True)
     wait_until(lambda: run_states(anna) == {"succeeded"})
     assert [page(anna, "pause").status_code for _twice in range(2)] == [302, 302]
-    assert now_of(anna).state == "paused"
-    assert kinds(anna).count("paused") == 1
-    with pytest.raises(NotPossible, match="paused"):
-        within(anna, request_run, anna.actor, own.pk)
-    assert "The connection is paused" in str(_refusal(anna, own))
+    assert reload_connection(anna).state == "paused"
+    assert event_kinds(anna).count("paused") == 1
+    with pytest.raises(SyncNotAllowed, match="paused"):
+        within(anna, request_run, anna.actor, administration.pk)
+    assert "The connection is paused" in str(_refusal(anna, administration))
     with organisation_scope(anna.actor.organisation_id):
         Run.objects.update(created_at="2026-01-01T00:00:00Z")
     assert request_due_runs() == 0
     page(anna, "resume")
-    assert now_of(anna).state == "active"
-    within(anna, request_run, anna.actor, own.pk)  # the worker's own schedule may have been first: a sync is due
+    assert reload_connection(anna).state == "active"
+    within(
+        anna, request_run, anna.actor, administration.pk
+    )  # the worker's own schedule may have been first: a sync is due
     wait_until(lambda: len(runs(anna)) >= 2 and run_states(anna) == {"succeeded"})
     with organisation_scope(anna.actor.organisation_id):
-        acts = set(AuditEntry.objects.values_list("act", flat=True))
+        acts = set(AuditEntry.objects.values_list("action", flat=True))
     assert {"connection.paused", "connection.resumed"} <= acts
 
 
 @pytest.mark.usefixtures("worker")
 def test_a_first_sync_that_is_paused_stops_at_its_page_and_goes_on_from_there(anna: Connected) -> None:
-    for one in companies(anna)[:2]:
-        anna.sandbox.fault("/v2/journal", kind="hold", company=int(one.external_id))
-    imported(anna, 2, sync=True)
+    for remote in companies(anna)[:2]:
+        anna.sandbox.fault("/v2/journal", kind="hold", company=int(remote.external_id))
+    import_first(anna, 2, sync=True)
     wait_until(lambda: anna.sandbox.holds(2))
     page(anna, "pause")
     anna.sandbox.release()
@@ -118,8 +120,8 @@ def test_a_first_sync_that_is_paused_stops_at_its_page_and_goes_on_from_there(an
     anna.sandbox.forget_calls()
     page(anna, "resume")
     wait_until(lambda: statuses(anna) == {"active"})
-    assert {one.state for one in runs(anna)} == {"succeeded"}
-    again = [one for one in pages_read(anna) if one in read and not one[0].endswith(AT_EVERY_START)]
+    assert {remote.state for remote in runs(anna)} == {"succeeded"}
+    again = [remote for remote in pages_read(anna) if remote in read and not remote[0].endswith(AT_EVERY_START)]
     lists = [(path, company) for path, _query, company in again]
     assert len(lists) == len(set(lists)), "of no list more than the page in flight is read twice"
 
@@ -127,25 +129,25 @@ def test_a_first_sync_that_is_paused_stops_at_its_page_and_goes_on_from_there(an
 AT_EVERY_START = ("/v1/financialPeriod", "/v1/organization")
 
 
-def pages_read(made: Connected) -> list[tuple[str, str, int]]:
-    return [(one["path"], str(sorted(one["query"].items())), one["company"]) for one in made.sandbox.calls("/v")]
+def pages_read(firm: Connected) -> list[tuple[str, str, int]]:
+    return [(one["path"], str(sorted(one["query"].items())), one["company"]) for one in firm.sandbox.calls("/v")]
 
 
-def is_calling(made: Connected) -> bool:
+def is_calling(firm: Connected) -> bool:
     """Whether any call arrives within a second."""
-    before = len(made.sandbox.calls("/v"))
+    before = len(firm.sandbox.calls("/v"))
     time.sleep(1)
-    return len(made.sandbox.calls("/v")) > before
+    return len(firm.sandbox.calls("/v")) > before
 
 
-def own_id(made: Connected) -> int:
-    with organisation_scope(made.actor.organisation_id):
+def own_id(firm: Connected) -> int:
+    with organisation_scope(firm.actor.organisation_id):
         return int(Administration.objects.values_list("pk", flat=True)[0])
 
 
-def _refusal(made: Connected, own: Administration) -> str:
-    with organisation_scope(made.actor.organisation_id):
-        return lifecycle.why_not(now_of(made), own.remote_company)
+def _refusal(firm: Connected, administration: Administration) -> str:
+    with organisation_scope(firm.actor.organisation_id):
+        return lifecycle.reconnect_hint(reload_connection(firm), administration.remote_company)
 
 
 @pytest.mark.usefixtures("worker")
@@ -154,23 +156,23 @@ def test_signing_in_again_withdraws_the_tokens_that_it_replaces_and_no_others(
     connected: MakeConnected, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The new ones live on, and so do those of the second company, which the same person signed in for."""
-    found = connector("visma_net")
-    known = dataclasses.replace(found.descriptor, revoking_spares_later_consents=True)
-    monkeypatch.setattr(type(found), "descriptor", property(lambda _self: known))
-    made = connected(mode)
+    visma_net = connector("visma_net")
+    descriptor = dataclasses.replace(visma_net.descriptor, revoking_spares_later_consents=True)
+    monkeypatch.setattr(type(visma_net), "descriptor", property(lambda _self: descriptor))
+    firm = connected(mode)
     others = 1
     if mode == "company_per_sign_in":
-        sign_in(made, "add_company", tenant=second_company(made), anew=True)
+        sign_in(firm, "add_company", tenant=second_company(firm), anew=True)
         others = 2
-    sign_in(made, "reconnect")
-    wait_until(lambda: revoked(made)[0])
-    assert revoked(made) == [True, *[False] * others]
-    with organisation_scope(made.actor.organisation_id):
+    sign_in(firm, "reconnect")
+    wait_until(lambda: revoked(firm)[0])
+    assert revoked(firm) == [True, *[False] * others]
+    with organisation_scope(firm.actor.organisation_id):
         Grant.objects.update(expires_at=timezone.now(), attend_at=None)
-    page(made, "probe")
-    asked = made.sandbox.control("tokens")
-    assert (asked["calls"]["refresh_token"], asked["refusals"]) == (1, {}), "the new ones are renewed as ever"
-    with organisation_scope(made.actor.organisation_id):
+    page(firm, "probe")
+    summary = firm.sandbox.control("tokens")
+    assert (summary["calls"]["refresh_token"], summary["refusals"]) == (1, {}), "the new ones are renewed as ever"
+    with organisation_scope(firm.actor.organisation_id):
         assert {bytes(one.secrets) for one in ConsentAttempt.objects.filter(purpose="reconnect")} == {b""}
 
 
@@ -182,15 +184,15 @@ def test_what_is_replaced_stays_where_revoking_may_end_the_new_consent_too(anna:
     assert revoked(anna) == [False, False]
 
 
-def second_company(made: Connected) -> str:
+def second_company(firm: Connected) -> str:
     """The id of another company that the person may choose at the vendor's sign-in."""
-    tenants = made.sandbox.companies()
-    return str(next(one["tenant_id"] for one in tenants if one["tenant_id"] != companies(made)[0].external_id))
+    tenants = firm.sandbox.companies()
+    return str(next(one["tenant_id"] for one in tenants if one["tenant_id"] != companies(firm)[0].external_id))
 
 
-def revoked(made: Connected) -> list[bool]:
+def revoked(firm: Connected) -> list[bool]:
     """Per family of tokens, in the order in which the vendor gave them out."""
-    return [one["revoked"] for one in made.sandbox.control("tokens?families=1")["families"].values()]
+    return [one["revoked"] for one in firm.sandbox.control("tokens?families=1")["families"].values()]
 
 
 @pytest.mark.usefixtures("worker")
@@ -198,21 +200,21 @@ def test_a_removed_connection_gives_its_tokens_back_and_its_administrations_wait
     anna: Connected, connected: MakeConnected
 ) -> None:
     """Books, settings and checkpoints stay; the next sign-in that reaches the companies takes them up by itself."""
-    imported(anna, 2, sync=True)
+    import_first(anna, 2, sync=True)
     wait_until(lambda: statuses(anna) == {"active"})
     with organisation_scope(anna.actor.organisation_id):
         marks = dict(Checkpoint.objects.values_list("pk", "position"))
     anna.sandbox.forget_calls()
-    shown = page(anna, "remove/").content.decode()
-    assert "2 administrations are read through it" in shown
+    page_text = page(anna, "remove/").content.decode()
+    assert "2 administrations are read through it" in page_text
     assert page(anna, "remove/", fate="wait", seen="7-0").status_code == 200, "a page of before an import does nothing"
-    assert now_of(anna).state == "active"
+    assert reload_connection(anna).state == "active"
     assert page(anna, "remove/", fate="wait", seen="2-0").status_code == 302
     assert page(anna, "remove/", fate="wait", seen="2-0").status_code == 302, "the second tab finds it gone"
-    assert now_of(anna).state == "removed"
+    assert reload_connection(anna).state == "removed"
     assert statuses(anna) == {"blocked"}
     wait_until(lambda: len(anna.sandbox.calls("revocation")) == 1)
-    wait_until(lambda: "revoked" in kinds(anna))
+    wait_until(lambda: "revoked" in event_kinds(anna))
     with organisation_scope(anna.actor.organisation_id):
         (grant,) = Grant.objects.all()
         assert (bytes(grant.access_token), grant.refresh_token) == (b"", None)
@@ -225,53 +227,56 @@ def test_a_removed_connection_gives_its_tokens_back_and_its_administrations_wait
 
 
 def test_removing_a_connection_of_many_needs_an_administrator(anna: Connected, colleague: Any) -> None:
-    imported(anna, 4)
+    import_first(anna, 4)
     bert = colleague()
     assert "Only an Administrator may remove it" in page(anna, "remove/", by=bert).content.decode()
     with pytest.raises(Refused):
-        within(anna, lifecycle.remove, bert, anna.connection.pk, Fate.DEACTIVATE)
-    assert now_of(anna).state == "active"
-    within(anna, lifecycle.remove, anna.actor, anna.connection.pk, Fate.DEACTIVATE)
+        within(anna, lifecycle.remove, bert, anna.connection.pk, RemovalPolicy.DEACTIVATE)
+    assert reload_connection(anna).state == "active"
+    within(anna, lifecycle.remove, anna.actor, anna.connection.pk, RemovalPolicy.DEACTIVATE)
     assert statuses(anna) == {"deactivated"}
     with pytest.raises(NoSuchConnection):
-        within(anna, lifecycle.remove, anna.actor, anna.connection.pk, Fate.DEACTIVATE)
+        within(anna, lifecycle.remove, anna.actor, anna.connection.pk, RemovalPolicy.DEACTIVATE)
 
 
 def test_what_another_connection_reaches_goes_on_there(
     anna: Connected, connected: MakeConnected, colleague: Any
 ) -> None:
     """Bert's sign-in reaches the first company only."""
-    own = imported(anna, 2)
+    administrations = import_first(anna, 2)
     bert = connected(actor=colleague(), user="small@sandbox.example")
-    found = within(anna, lifecycle.preview_removal, anna.actor, anna.connection.pk)
-    assert (found.administrations, found.reached_elsewhere, found.waiting) == (2, 1, 1)
-    within(anna, lifecycle.remove, anna.actor, anna.connection.pk, Fate.MOVE, seen=found.seen)
+    preview = within(anna, lifecycle.preview_removal, anna.actor, anna.connection.pk)
+    assert (preview.administrations, preview.reached_elsewhere, preview.waiting) == (2, 1, 1)
+    within(anna, lifecycle.remove, anna.actor, anna.connection.pk, RemovalPolicy.MOVE, seen=preview.seen)
     with organisation_scope(anna.actor.organisation_id):
         first, second = Administration.objects.order_by("pk")
-    assert first.pk == own[0].pk
+    assert first.pk == administrations[0].pk
     assert first.connection_id == bert.connection.pk
     assert (second.connection_id, second.status_code) == (anna.connection.pk, "connection_removed")
 
 
 def test_a_new_owner_takes_over_by_signing_in_and_not_before(anna: Connected, colleague: Any) -> None:
-    imported(anna, 3)
+    import_first(anna, 3)
     bert = colleague()
     page(anna, "owner", membership=str(bert.membership_id))
     assert "Bert Smit is to take over" in page(anna).content.decode()
-    assert now_of(anna).owner_id == anna.actor.membership_id
+    assert reload_connection(anna).owner_id == anna.actor.membership_id
     anna.sandbox.control(
         "settings", {"people": {"small@sandbox.example": {"reach": 3}}, "reach": {"small@sandbox.example": 3}}
     )
     sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
-    assert ownership.finish_take_over(bert, anna.connection.pk)
-    now = now_of(anna)
+    assert ownership.complete_transfer(bert, anna.connection.pk)
+    now = reload_connection(anna)
     assert (now.owner_id, now.next_owner_id, now.account) == (bert.membership_id, None, "small@sandbox.example")
     with organisation_scope(anna.actor.organisation_id):
         grants = {one.account: one for one in Grant.objects.all()}
         serving = set(RemoteCompany.objects.filter(listed_at__isnull=False).values_list("grant_id", flat=True))
-        assert list(Notice.objects.order_by("pk").values_list("event", flat=True)) == ["take_over_asked", "taken_over"]
+        assert list(Notification.objects.order_by("pk").values_list("event_type", flat=True)) == [
+            "take_over_asked",
+            "taken_over",
+        ]
     assert serving == {grants["small@sandbox.example"].pk}
-    assert kinds(anna)[-1] == "owner_changed"
+    assert event_kinds(anna)[-1] == "owner_changed"
 
 
 def test_the_present_owner_is_no_choice_but_takes_a_request_back(anna: Connected, colleague: Any) -> None:
@@ -285,19 +290,19 @@ def test_the_present_owner_is_no_choice_but_takes_a_request_back(anna: Connected
     page(anna, "owner", membership=str(bert.membership_id))
     assert "Take the request back" in page(anna).content.decode()
     page(anna, "owner", membership=str(anna.actor.membership_id))
-    assert (now_of(anna).owner_id, now_of(anna).next_owner_id) == (anna.actor.membership_id, None)
+    assert (reload_connection(anna).owner_id, reload_connection(anna).next_owner_id) == (anna.actor.membership_id, None)
 
 
 def test_an_account_that_reaches_less_takes_over_nothing(anna: Connected, colleague: Any) -> None:
-    own = imported(anna, 3)
+    administrations = import_first(anna, 3)
     bert = colleague()
-    within(anna, ownership.ask_to_take_over, anna.actor, anna.connection.pk, bert.membership_id)
+    within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
     with pytest.raises(ConsentRefused) as caught:
-        ownership.finish_take_over(bert, anna.connection.pk)
-    assert own[1].name in str(caught.value)
+        ownership.complete_transfer(bert, anna.connection.pk)
+    assert administrations[1].name in str(caught.value)
     assert "demo@sandbox.example" in str(caught.value)
-    now = now_of(anna)
+    now = reload_connection(anna)
     assert (now.owner_id, now.account, now.state) == (anna.actor.membership_id, "demo@sandbox.example", "active")
     with organisation_scope(anna.actor.organisation_id):
         assert RemoteCompany.objects.filter(grant__subject=Grant.objects.earliest("pk").subject).count() == 8
@@ -305,42 +310,42 @@ def test_an_account_that_reaches_less_takes_over_nothing(anna: Connected, collea
 
 def test_after_an_account_that_reached_less_the_right_one_takes_over(anna: Connected, colleague: Any) -> None:
     """Bert's first account reaches one company of three; he signs in with another one."""
-    imported(anna, 3)
+    import_first(anna, 3)
     bert = colleague()
-    within(anna, ownership.ask_to_take_over, anna.actor, anna.connection.pk, bert.membership_id)
+    within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     anna.sandbox.control("settings", {"reach": {"none@sandbox.example": 1}})
     sign_in(anna, "take_over", by=bert, user="none@sandbox.example")
     with pytest.raises(ConsentRefused):
-        ownership.finish_take_over(bert, anna.connection.pk)
+        ownership.complete_transfer(bert, anna.connection.pk)
     anna.sandbox.control("settings", {"reach": {"small@sandbox.example": 3}})
     sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
-    assert ownership.finish_take_over(bert, anna.connection.pk)
-    assert now_of(anna).account == "small@sandbox.example"
+    assert ownership.complete_transfer(bert, anna.connection.pk)
+    assert reload_connection(anna).account == "small@sandbox.example"
 
 
 def test_the_account_that_it_runs_on_may_stay_while_its_owner_changes(anna: Connected, colleague: Any) -> None:
     """A service account of the firm: Bert knows its password."""
-    imported(anna, 2)
+    import_first(anna, 2)
     bert = colleague()
-    within(anna, ownership.ask_to_take_over, anna.actor, anna.connection.pk, bert.membership_id)
+    within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     sign_in(anna, "take_over", by=bert)
-    assert ownership.finish_take_over(bert, anna.connection.pk)
-    now = now_of(anna)
+    assert ownership.complete_transfer(bert, anna.connection.pk)
+    now = reload_connection(anna)
     assert (now.owner_id, now.next_owner_id, now.account) == (bert.membership_id, None, "demo@sandbox.example")
 
 
 def test_who_was_asked_before_gives_back_what_was_signed_in(anna: Connected, colleague: Any) -> None:
-    imported(anna, 1)
+    import_first(anna, 1)
     bert, carl = colleague(), colleague(name="Carl Bos")
-    within(anna, ownership.ask_to_take_over, anna.actor, anna.connection.pk, bert.membership_id)
+    within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
-    within(anna, ownership.ask_to_take_over, anna.actor, anna.connection.pk, carl.membership_id)
+    within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, carl.membership_id)
     with pytest.raises(ConsentRefused, match="not asked"):
         sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
     with organisation_scope(anna.actor.organisation_id):
         assert Grant.objects.get(is_candidate=True).lost_reason.startswith("retired:")
-    assert not ownership.finish_take_over(bert, anna.connection.pk)
-    assert now_of(anna).owner_id == anna.actor.membership_id
+    assert not ownership.complete_transfer(bert, anna.connection.pk)
+    assert reload_connection(anna).owner_id == anna.actor.membership_id
 
 
 def test_where_each_sign_in_is_for_one_company_a_take_over_ends_with_the_last(
@@ -350,23 +355,23 @@ def test_where_each_sign_in_is_for_one_company_a_take_over_ends_with_the_last(
     anna = connected("company_per_sign_in")
     tenants = [one["tenant_id"] for one in anna.sandbox.companies()[:2]]
     sign_in(anna, "add_company", tenant=tenants[1], anew=True)
-    refresh_companies(anna.actor, anna.connection.pk)
-    imported(anna, 2)
+    sync_company_list(anna.actor, anna.connection.pk)
+    import_first(anna, 2)
     with installation_scope("test"):
         firm = Organisation.objects.get(pk=anna.actor.organisation_id)
     bert, carl = actor("team_leader", firm, "Bert Smit"), actor("team_leader", firm, "Carl Bos")
     anna.sandbox.control("settings", {"reach": {"small@sandbox.example": 2, "none@sandbox.example": 2}})
     for person, account in ((bert, "small@sandbox.example"), (carl, "none@sandbox.example")):
-        before = now_of(anna)
-        within(anna, ownership.ask_to_take_over, anna.actor, anna.connection.pk, person.membership_id)
+        before = reload_connection(anna)
+        within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, person.membership_id)
         sign_in(anna, "take_over", by=person, user=account, tenant=tenants[0])
-        assert not ownership.finish_take_over(person, anna.connection.pk)
-        assert (now_of(anna).owner_id, now_of(anna).account) == (before.owner_id, before.account)
+        assert not ownership.complete_transfer(person, anna.connection.pk)
+        assert (reload_connection(anna).owner_id, reload_connection(anna).account) == (before.owner_id, before.account)
         with organisation_scope(anna.actor.organisation_id):  # renewed meanwhile, as every hour
             Grant.objects.filter(company_id=tenants[1]).update(issued_at=timezone.now() + timedelta(hours=1))
         sign_in(anna, "take_over", by=person, user=account, tenant=tenants[1])
-        assert ownership.finish_take_over(person, anna.connection.pk)
-        assert (now_of(anna).owner_id, now_of(anna).account) == (person.membership_id, account)
+        assert ownership.complete_transfer(person, anna.connection.pk)
+        assert (reload_connection(anna).owner_id, reload_connection(anna).account) == (person.membership_id, account)
     with organisation_scope(anna.actor.organisation_id):
         assert set(RemoteCompany.objects.values_list("grant__account", flat=True)) == {"none@sandbox.example"}
         living = Grant.objects.filter(lost_at=None)
@@ -378,20 +383,20 @@ def test_who_needs_an_account_for_each_company_takes_over_with_both(connected: M
     anna = connected("company_per_sign_in")
     tenants = [one["tenant_id"] for one in anna.sandbox.companies()[:2]]
     sign_in(anna, "add_company", tenant=tenants[1], anew=True)
-    refresh_companies(anna.actor, anna.connection.pk)
-    own = imported(anna, 2)
+    sync_company_list(anna.actor, anna.connection.pk)
+    administrations = import_first(anna, 2)
     with installation_scope("test"):
         firm = Organisation.objects.get(pk=anna.actor.organisation_id)
     bert = actor("team_leader", firm, "Bert Smit")
-    within(anna, ownership.ask_to_take_over, anna.actor, anna.connection.pk, bert.membership_id)
+    within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     anna.sandbox.control("settings", {"reach": {"small@sandbox.example": 1, "none@sandbox.example": 2}})
     assert "yet to sign in" not in page(anna).content.decode()
     sign_in(anna, "take_over", by=bert, user="small@sandbox.example", tenant=tenants[0])
-    assert not ownership.finish_take_over(bert, anna.connection.pk)
-    assert f"Bert Smit has yet to sign in for {own[1].name}," in page(anna, by=bert).content.decode()
+    assert not ownership.complete_transfer(bert, anna.connection.pk)
+    assert f"Bert Smit has yet to sign in for {administrations[1].name}," in page(anna, by=bert).content.decode()
     sign_in(anna, "take_over", by=bert, user="none@sandbox.example", tenant=tenants[1])
-    assert ownership.finish_take_over(bert, anna.connection.pk)
-    now = now_of(anna)
+    assert ownership.complete_transfer(bert, anna.connection.pk)
+    now = reload_connection(anna)
     assert (now.owner_id, now.next_owner_id, now.account) == (bert.membership_id, None, "none@sandbox.example")
     with organisation_scope(anna.actor.organisation_id):
         serving = RemoteCompany.objects.order_by("pk").values_list("external_id", "grant__account")
@@ -405,7 +410,7 @@ def test_a_service_connection_has_a_new_owner_at_once(anna: Connected, colleague
     tenant = anna.sandbox.companies()[0]["tenant_id"]
     added = within(anna, add_companies, anna.actor, app.pk, [tenant])
     bert = colleague()
-    assert within(anna, ownership.ask_to_take_over, anna.actor, added.connection_id, bert.membership_id)
+    assert within(anna, ownership.request_transfer, anna.actor, added.connection_id, bert.membership_id)
     with organisation_scope(anna.actor.organisation_id):
         now = Connection.objects.get(pk=added.connection_id)
         assert (now.owner_id, now.next_owner_id, now.state) == (bert.membership_id, None, "active")
@@ -435,11 +440,11 @@ def test_what_two_tabs_send_at_the_same_moment_is_one_connection(anna: Connected
 
 def test_an_account_that_was_given_back_connects_anew(anna: Connected, colleague: Any) -> None:
     """Anna's own account is hers again: neither does it sign Bert's connection in, nor is a new one his."""
-    imported(anna, 1)
+    import_first(anna, 1)
     bert = colleague()
-    within(anna, ownership.ask_to_take_over, anna.actor, anna.connection.pk, bert.membership_id)
+    within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
-    ownership.finish_take_over(bert, anna.connection.pk)
+    ownership.complete_transfer(bert, anna.connection.pk)
     with pytest.raises(ConsentRefused, match="belongs to small"):
         sign_in(anna, "reconnect")
     sign_in(anna, "connect", anew=True)
@@ -454,19 +459,19 @@ def test_nobody_takes_over_unasked(anna: Connected, colleague: Any) -> None:
     with pytest.raises(ConsentRefused, match="not asked"):
         sign_in(anna, "take_over", by=colleague(), user="small@sandbox.example")
     with pytest.raises(Refused):
-        within(anna, ownership.ask_to_take_over, anna.actor, anna.connection.pk, colleague("user").membership_id)
+        within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, colleague("user").membership_id)
     with pytest.raises(NotAllowed):
         within(anna, lifecycle.pause, colleague("user_plus", "Carl"), anna.connection.pk)
 
 
 def test_when_somebody_leaves_everything_is_handed_over_in_one_act(anna: Connected, colleague: Any) -> None:
-    imported(anna, 2)
+    import_first(anna, 2)
     bert = colleague("administrator")
     with organisation_scope(anna.actor.organisation_id):
         Membership.objects.filter(pk=anna.actor.membership_id).update(is_active=False)
-    from koppel.connections.health.expiry import tell_of_endings
+    from koppel.connections.health.expiry import notify_expiring_consents
 
-    tell_of_endings()
+    notify_expiring_consents()
     with organisation_scope(anna.actor.organisation_id):
         assert Issue.objects.get(resolved_at=None).code == "owner_left"
     browser = Client()
@@ -476,8 +481,8 @@ def test_when_somebody_leaves_everything_is_handed_over_in_one_act(anna: Connect
     post_and_confirm(browser, address, {"membership": str(bert.membership_id)})
     answer = browser.post(address, {"membership": str(bert.membership_id)}, follow=True)
     assert "Nothing is left to hand over." in answer.content.decode()
-    assert now_of(anna).next_owner_id == bert.membership_id
-    assert kinds(anna).count("owner_asked") == 1
+    assert reload_connection(anna).next_owner_id == bert.membership_id
+    assert event_kinds(anna).count("owner_asked") == 1
 
 
 def test_others_import_what_is_released(anna: Connected, colleague: Any) -> None:
@@ -493,31 +498,33 @@ def test_others_import_what_is_released(anna: Connected, colleague: Any) -> None
     chosen = companies(anna)[2]
     page(anna, "release", which="selected", companies=str(chosen.pk))
     assert (seen(anna.actor), seen(bert)) == (8, 1)
-    assert within(anna, lifecycle.release, anna.actor, anna.connection.pk, Release.ALL) == 8
+    assert within(anna, lifecycle.set_import_policy, anna.actor, anna.connection.pk, Release.ALL) == 8
 
 
 def test_all_broken_connections_are_repaired_from_one_page(anna: Connected, connected: MakeConnected) -> None:
     small = connected(actor=anna.actor, user="small@sandbox.example")
-    imported(anna, 3)
-    from koppel.connections.health.states import mark_lost
+    import_first(anna, 3)
+    from koppel.connections.health.states import require_reauth
 
-    for one in (anna, small):
+    for firm in (anna, small):
         with organisation_scope(anna.actor.organisation_id):
-            Grant.objects.filter(connection=one.connection).update(lost_at="2026-01-01T00:00:00Z")
-        mark_lost(anna.actor.organisation_id, one.connection.pk, "The consent at Visma has expired or was withdrawn.")
+            Grant.objects.filter(connection=firm.connection).update(lost_at="2026-01-01T00:00:00Z")
+        require_reauth(
+            anna.actor.organisation_id, firm.connection.pk, "The consent at Visma has expired or was withdrawn."
+        )
     browser = Client()
     browser.force_login(User.objects.get(pk=anna.actor.user_id))
     text = browser.get("/connections/").content.decode()
     assert "2 connections need you to sign in again" in text
     assert "3 administrations wait" in text
-    shown = browser.get("/connections/repair/").content.decode()
-    assert "0 of 2 signed in again" in shown
-    since = shown.partition('name="since" value="')[2].partition('"')[0]
+    page_text = browser.get("/connections/repair/").content.decode()
+    assert "0 of 2 signed in again" in page_text
+    since = page_text.partition('name="since" value="')[2].partition('"')[0]
     answer = browser.post(f"/connections/{anna.connection.pk}/reconnect", {"since": since})
     inbound = anna.sandbox.sign_in(answer.headers["Location"])
     on = browser.get("/connections/consent/callback", inbound)
     back = browser.get(on.headers["Location"])
     assert back.headers["Location"].startswith("/connections/repair/?since=")
     assert "1 of 2 signed in again" in browser.get(back.headers["Location"]).content.decode()
-    assert now_of(anna).state == "active"
+    assert reload_connection(anna).state == "active"
     assert statuses(anna) == {Status.QUEUED}

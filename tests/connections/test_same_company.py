@@ -8,7 +8,7 @@ from django.test import Client
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
 from koppel.books.models import Account
-from koppel.connections.companies.discovery import refresh_companies
+from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.errors import ConsentRefused
 from koppel.connections.models import ConsentAttempt, Grant, RemoteCompany
 from koppel.issues.queries import open_issues
@@ -17,25 +17,35 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
 from koppel.sync.models import Checkpoint, Run
 from koppel.sync.runs.services import request_run
-from tests.connections.factories import companies, described, imported, kinds, now_of, sign_in, statuses
+from tests.connections.factories import (
+    companies,
+    event_kinds,
+    import_first,
+    reload_connection,
+    sign_in,
+    statuses,
+    wait_until_described,
+)
 from tests.fixtures.people import signed_in
 from tests.fixtures.stack import Connected, MakeConnected, wait_until
 
 
-def told(made: Connected, one: Administration) -> dict[str, str]:
+def issue_messages(firm: Connected, administration: Administration) -> dict[str, str]:
     """The open issues of an administration: code and sentence."""
-    with organisation_scope(made.actor.organisation_id):
-        found = open_issues(made.actor.organisation_id, "administration", [one.pk]).get(one.pk, [])
-        return {issue.code: issue.sentence for issue in found}
+    with organisation_scope(firm.actor.organisation_id):
+        issues = open_issues(firm.actor.organisation_id, "administration", [administration.pk]).get(
+            administration.pk, []
+        )
+        return {issue.code: issue.message for issue in issues}
 
 
-def sync(made: Connected, one: Administration) -> str:
+def sync(firm: Connected, administration: Administration) -> str:
     """A run to its end, as a person asks for it. How it ended."""
-    with organisation_scope(made.actor.organisation_id):
-        request_run(made.actor, one.pk)  # one that the schedule began just now does as well
+    with organisation_scope(firm.actor.organisation_id):
+        request_run(firm.actor, administration.pk)  # one that the schedule began just now does as well
 
     def state() -> str:
-        with organisation_scope(made.actor.organisation_id):
+        with organisation_scope(firm.actor.organisation_id):
             return str(Run.objects.order_by("-pk").values_list("state", flat=True)[0])
 
     wait_until(lambda: state() not in ("queued", "running"))
@@ -45,29 +55,29 @@ def sync(made: Connected, one: Administration) -> str:
 @pytest.mark.usefixtures("worker")
 def test_signing_in_with_another_account_changes_nothing_and_names_the_right_one(connected: MakeConnected) -> None:
     anna = connected()
-    imported(anna, 2)
+    import_first(anna, 2)
     before = grants(anna)
     with pytest.raises(ConsentRefused) as caught:
         sign_in(anna, "reconnect", user="small@sandbox.example")
     assert "demo@sandbox.example" in str(caught.value)
     assert "small@sandbox.example" in str(caught.value)
     assert grants(anna) == before
-    assert kinds(anna) == ["connected"]
+    assert event_kinds(anna) == ["connected"]
     only_the_refused_one_is_withdrawn(anna)
     with organisation_scope(anna.actor.organisation_id):
-        entry = AuditEntry.objects.get(act="connection.sign_in_refused")
+        entry = AuditEntry.objects.get(action="connection.sign_in_refused")
     assert entry.details == {"account": "small@sandbox.example", "reason": "other_account"}
 
 
-def only_the_refused_one_is_withdrawn(made: Connected) -> None:
+def only_the_refused_one_is_withdrawn(firm: Connected) -> None:
     """At the vendor; and Koppel keeps no copy of its token."""
 
     def attempt() -> ConsentAttempt:
-        with organisation_scope(made.actor.organisation_id):
+        with organisation_scope(firm.actor.organisation_id):
             return ConsentAttempt.objects.exclude(refusal="").get()
 
     wait_until(lambda: not bytes(attempt().secrets))
-    families = made.sandbox.control("tokens?families=1")["families"].values()
+    families = firm.sandbox.control("tokens?families=1")["families"].values()
     assert [one["revoked"] for one in families] == [False, True]
 
 
@@ -89,17 +99,17 @@ def test_choosing_another_company_changes_nothing_and_names_the_right_one(connec
 def test_a_consent_of_another_company_reads_nothing(connected: MakeConnected, also_the_grant: bool) -> None:
     """What is stored says one company and the vendor's token another: nothing is read or written, somebody is told."""
     anna = connected("company_per_sign_in")
-    described(anna)
-    (own,) = imported(anna)
+    wait_until_described(anna)
+    (administration,) = import_first(anna)
     other = next(one for one in anna.sandbox.companies() if one["tenant_id"] != companies(anna)[0].external_id)
     with organisation_scope(anna.actor.organisation_id):
-        RemoteCompany.objects.filter(pk=own.remote_company_id).update(external_id=other["tenant_id"])
+        RemoteCompany.objects.filter(pk=administration.remote_company_id).update(external_id=other["tenant_id"])
         if also_the_grant:
             Grant.objects.update(company_id=other["tenant_id"])
     anna.sandbox.forget_calls()
-    assert sync(anna, own) == "failed"
+    assert sync(anna, administration) == "failed"
     wait_until(lambda: statuses(anna) == {"blocked"})
-    assert own.name in told(anna, own)["not_consented"]
+    assert administration.name in issue_messages(anna, administration)["not_consented"]
     with organisation_scope(anna.actor.organisation_id):
         assert not Account.objects.exists()
         assert not Checkpoint.objects.exists()
@@ -109,7 +119,7 @@ def test_a_consent_of_another_company_reads_nothing(connected: MakeConnected, al
 @pytest.mark.usefixtures("worker")
 def test_a_new_name_and_then_a_new_number_are_told_and_stop_nothing(connected: MakeConnected) -> None:
     anna = connected()
-    (own,) = imported(anna)
+    (own,) = import_first(anna)
     assert sync(anna, own) == "succeeded"
     place, company = f"companies/{own.remote_company.external_id}", own.remote_company
     with organisation_scope(anna.actor.organisation_id):
@@ -124,84 +134,90 @@ def test_a_new_name_and_then_a_new_number_are_told_and_stop_nothing(connected: M
     anna.sandbox.control(place, {"name": "Nieuwe Naam B.V."})
     for _twice in range(2):
         assert sync(anna, own) == "succeeded"
-    assert "Nieuwe Naam B.V." in told(anna, own)["company_renamed"]
+    assert "Nieuwe Naam B.V." in issue_messages(anna, own)["company_renamed"]
     for _twice in range(2):
         settle("company_renamed", "1")
     anna.sandbox.control(place, {"number": "68750110"})
     for _twice in range(2):
         assert sync(anna, own) == "succeeded"
-    found = told(anna, own)
+    found = issue_messages(anna, own)
     assert found.keys() == {"company_number_changed"}
     assert company.number in found["company_number_changed"]
     assert "68750110" in found["company_number_changed"]
-    assert (kinds(anna).count("company_renamed"), kinds(anna).count("company_number_changed")) == (1, 1)
+    assert (event_kinds(anna).count("company_renamed"), event_kinds(anna).count("company_number_changed")) == (1, 1)
     settle("company_number_changed", "0")
     with organisation_scope(anna.actor.organisation_id):
         own = Administration.objects.get(pk=own.pk)
     assert (own.name, own.number) == ("Nieuwe Naam B.V.", "")
-    assert told(anna, own) == {}
+    assert issue_messages(anna, own) == {}
 
 
 def test_a_number_that_is_taken_over_settles_who_the_company_is(connected: MakeConnected) -> None:
     """It was imported without one; its first number comes from the accounting system."""
     anna = connected()
-    (own,) = imported(anna)
-    subject = ("administration", own.pk)
-    facts = {"field": "number", "old": "0", "new": "68750110", "name": own.name, "connection": anna.connection.pk}
+    (administration,) = import_first(anna)
+    subject = ("administration", administration.pk)
+    facts = {
+        "field": "number",
+        "old": "0",
+        "new": "68750110",
+        "name": administration.name,
+        "connection": anna.connection.pk,
+    }
     with organisation_scope(anna.actor.organisation_id):
         Administration.objects.update(country="NL", no_number_reason="unknown_yet", sector="")
-        raise_issue(anna.actor.organisation_id, "identity_incomplete", subject, {"name": own.name})
+        raise_issue(anna.actor.organisation_id, "identity_incomplete", subject, {"name": administration.name})
         raise_issue(anna.actor.organisation_id, "company_number_changed", subject, facts)
-    answer = {"administration": own.pk, "code": "company_number_changed", "take": "1"}
+    answer = {"administration": administration.pk, "code": "company_number_changed", "take": "1"}
     signed_in(anna.actor).post(f"/connections/{anna.connection.pk}/change", answer)
     with organisation_scope(anna.actor.organisation_id):
-        own = Administration.objects.get(pk=own.pk)
-    assert (own.number, own.no_number_reason) == ("68750110", "")
-    assert told(anna, own) == {}
+        administration = Administration.objects.get(pk=administration.pk)
+    assert (administration.number, administration.no_number_reason) == ("68750110", "")
+    assert issue_messages(anna, administration) == {}
 
 
 @pytest.mark.usefixtures("worker")
 def test_a_name_that_comes_back_needs_nobody(connected: MakeConnected) -> None:
     anna = connected()
-    (own,) = imported(anna)
-    assert sync(anna, own) == "succeeded"
-    place, name = f"companies/{own.remote_company.external_id}", own.name
+    (administration,) = import_first(anna)
+    assert sync(anna, administration) == "succeeded"
+    target, name = f"companies/{administration.remote_company.external_id}", administration.name
     for new, expected in (("Nieuwe Naam B.V.", {"company_renamed"}), (name.upper(), set())):
-        anna.sandbox.control(place, {"name": new})
-        assert sync(anna, own) == "succeeded"
-        assert set(told(anna, own)) == expected
+        anna.sandbox.control(target, {"name": new})
+        assert sync(anna, administration) == "succeeded"
+        assert set(issue_messages(anna, administration)) == expected
 
 
 @pytest.mark.usefixtures("worker")
 def test_a_company_that_the_account_no_longer_reaches_is_told_and_comes_back(connected: MakeConnected) -> None:
     """The client takes the role away from the user, and gives it back."""
     anna = connected()
-    described(anna)
-    first, second = imported(anna, 2)
+    wait_until_described(anna)
+    first, second = import_first(anna, 2)
     reach(anna, 1)
-    refresh_companies(anna.actor, anna.connection.pk)
-    assert told(anna, first) == {}
-    assert second.name in told(anna, second)["company_gone"]
-    assert now_of(anna).state == "active"
+    sync_company_list(anna.actor, anna.connection.pk)
+    assert issue_messages(anna, first) == {}
+    assert second.name in issue_messages(anna, second)["company_gone"]
+    assert reload_connection(anna).state == "active"
     assert sync(anna, second) == "failed"
-    assert "role_removed" in kinds(anna)
+    assert "role_removed" in event_kinds(anna)
     browser = Client()
     browser.force_login(User.objects.get(pk=anna.actor.user_id))
     assert "1 administration cannot be reached" in browser.get("/connections/").content.decode()
     reach(anna, None)
-    refresh_companies(anna.actor, anna.connection.pk)
-    assert "company_gone" not in told(anna, second)
+    sync_company_list(anna.actor, anna.connection.pk)
+    assert "company_gone" not in issue_messages(anna, second)
     assert sync(anna, second) == "succeeded"
-    assert told(anna, second) == {}
-    assert [one for one in kinds(anna) if one.startswith(("company", "role"))] == [
+    assert issue_messages(anna, second) == {}
+    assert [one for one in event_kinds(anna) if one.startswith(("company", "role"))] == [
         "company_gone", "role_removed", "company_back", "role_back",
     ]  # fmt: skip
 
 
-def reach(made: Connected, count: int | None) -> None:
-    made.sandbox.control("settings", {"reach": {"demo@sandbox.example": count}})
+def reach(firm: Connected, count: int | None) -> None:
+    firm.sandbox.control("settings", {"reach": {"demo@sandbox.example": count}})
 
 
-def grants(made: Connected) -> list[Any]:
-    with organisation_scope(made.actor.organisation_id):
+def grants(firm: Connected) -> list[Any]:
+    with organisation_scope(firm.actor.organisation_id):
         return list(Grant.objects.order_by("pk").values("pk", "subject", "company_id", "generation", "lost_at"))

@@ -11,8 +11,8 @@ from koppel.connections.sessions import circuit_breaker, runtime
 from koppel.connections.sessions.sessions import Runtime, reading_session
 from koppel.connector.errors import ConnectorError
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.models import Notice
-from tests.connections.factories import imported, now_of
+from koppel.notifications.models import Notification
+from tests.connections.factories import import_first, reload_connection
 from tests.fixtures.stack import PATIENCE_SECONDS, Connected, MakeConnected, wait_until
 
 
@@ -21,10 +21,10 @@ def firm(connected: MakeConnected, monkeypatch: pytest.MonkeyPatch) -> Connected
     """Eight administrations whose access token lives for an hour, and a process that has not called yet. Whoever waits for
     the first call has more patience than a slow machine needs."""
     monkeypatch.setattr(circuit_breaker, "PATIENCE_SECONDS", PATIENCE_SECONDS)
-    made = connected()
-    imported(made, 8)
-    made.sandbox.forget_calls()
-    return made
+    connected_firm = connected()
+    import_first(connected_firm, 8)
+    connected_firm.sandbox.forget_calls()
+    return connected_firm
 
 
 def call_all(firm: Connected, *, times: int = 1) -> list[str]:
@@ -34,8 +34,8 @@ def call_all(firm: Connected, *, times: int = 1) -> list[str]:
 
         ids = list(Administration.objects.order_by("remote_company_id").values_list("pk", flat=True))
 
-    async def one(made: Runtime, administration_id: int) -> str:
-        session = await reading_session(made, firm.actor.organisation_id, administration_id)
+    async def call_account(process_runtime: Runtime, administration_id: int) -> str:
+        session = await reading_session(process_runtime, firm.actor.organisation_id, administration_id)
         url = f"{session.addresses['legacy']}/API/controller/api/v1/account"
         assert session.company is not None
         try:
@@ -44,13 +44,13 @@ def call_all(firm: Connected, *, times: int = 1) -> list[str]:
             return error.code
         return str(answer.status)
 
-    async def all_of_them(made: Runtime) -> list[str]:
-        found: list[str] = []
-        for _each in range(times):
-            found += await asyncio.gather(*(one(made, key) for key in ids))
-        return found
+    async def all_of_them(process_runtime: Runtime) -> list[str]:
+        outcomes: list[str] = []
+        for _round in range(times):
+            outcomes += await asyncio.gather(*(call_account(process_runtime, key) for key in ids))
+        return outcomes
 
-    return runtime.run(all_of_them)
+    return runtime.run_sync(all_of_them)
 
 
 def refused(firm: Connected) -> list[Any]:
@@ -61,10 +61,10 @@ def test_a_consent_that_was_withdrawn_while_its_token_lived_costs_one_refused_ca
     firm.sandbox.control("revoke", {})
     assert call_all(firm, times=2) == ["invalid_grant"] * 16
     assert refused(firm) == [("/API/controller/api/v1/account", 401), ("/connect/token", 400)]
-    assert now_of(firm).state == "needs_reauth"
+    assert reload_connection(firm).state == "needs_reauth"
     with organisation_scope(firm.actor.organisation_id):
         assert Grant.objects.get().lost_at is not None
-        assert [one.event for one in Notice.objects.all()] == ["connection_lost"]
+        assert [one.event_type for one in Notification.objects.all()] == ["connection_lost"]
 
 
 def test_a_token_that_the_vendor_dropped_is_renewed_once_for_all(firm: Connected) -> None:

@@ -9,7 +9,7 @@ import pytest
 from django.utils import translation
 
 from koppel.administrations.models import Administration
-from koppel.connections.companies.discovery import refresh_companies
+from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.models import Grant
 from koppel.connections.vault.vault import KEPT_SECONDS
 from koppel.issues.queries import open_issues
@@ -17,7 +17,7 @@ from koppel.kit.clock import now
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.models import OPEN_STATES, Run
 from koppel.sync.runs.services import request_run
-from tests.connections.factories import described, imported, now_of
+from tests.connections.factories import import_first, reload_connection, wait_until_described
 from tests.fixtures.first_steps import newcomer
 from tests.fixtures.stack import CLIENTS, Connected, MakeConnected, wait_until
 
@@ -27,52 +27,52 @@ pytestmark = pytest.mark.usefixtures("worker")
 @pytest.fixture
 def firm(connected: MakeConnected) -> Connected:
     """Two administrations, complete and active."""
-    made = connected()
-    imported(made, 2, sync=True)
-    described(made)
-    wait_until(lambda: statuses(made) == ["active", "active"])
-    made.sandbox.forget_calls()
-    return made
+    connected_firm = connected()
+    import_first(connected_firm, 2, sync=True)
+    wait_until_described(connected_firm)
+    wait_until(lambda: statuses(connected_firm) == ["active", "active"])
+    connected_firm.sandbox.forget_calls()
+    return connected_firm
 
 
-def administrations(made: Connected) -> list[Administration]:
-    with organisation_scope(made.actor.organisation_id):
+def administrations(connected_firm: Connected) -> list[Administration]:
+    with organisation_scope(connected_firm.actor.organisation_id):
         return list(Administration.objects.order_by("remote_company_id"))
 
 
-def statuses(made: Connected) -> list[str]:
-    return [one.status for one in administrations(made)]
+def statuses(connected_firm: Connected) -> list[str]:
+    return [one.status for one in administrations(connected_firm)]
 
 
-def company(made: Connected, place: int = 0) -> str:
+def company(connected_firm: Connected, index: int = 0) -> str:
     """The sandbox's key of an administration's company."""
-    with organisation_scope(made.actor.organisation_id):
-        return Administration.objects.order_by("remote_company_id")[place].remote_company.external_id
+    with organisation_scope(connected_firm.actor.organisation_id):
+        return Administration.objects.order_by("remote_company_id")[index].remote_company.external_id
 
 
-def sync(made: Connected) -> None:
+def sync(connected_firm: Connected) -> None:
     """Everything once more, until nothing is under way."""
-    with organisation_scope(made.actor.organisation_id):
-        for one in Administration.objects.all():
-            request_run(made.actor, one.pk)
-    wait_until(lambda: not is_busy(made))
+    with organisation_scope(connected_firm.actor.organisation_id):
+        for administration in Administration.objects.all():
+            request_run(connected_firm.actor, administration.pk)
+    wait_until(lambda: not is_busy(connected_firm))
 
 
-def is_busy(made: Connected) -> bool:
-    with organisation_scope(made.actor.organisation_id):
+def is_busy(connected_firm: Connected) -> bool:
+    with organisation_scope(connected_firm.actor.organisation_id):
         return Run.objects.filter(state__in=OPEN_STATES).exists()
 
 
-def sentences(made: Connected, language: str, kind: str = "administration", key: int | None = None) -> str:
+def sentences(connected_firm: Connected, language: str, kind: str = "administration", key: int | None = None) -> str:
     """What stands at the first administration (or another subject)."""
-    subject = administrations(made)[0].pk if key is None else key
-    with organisation_scope(made.actor.organisation_id), translation.override(language):
-        found = open_issues(made.actor.organisation_id, kind, [subject]).get(subject, [])
-        return " ".join(f"{one.sentence} {one.advice}" for one in found)
+    subject = administrations(connected_firm)[0].pk if key is None else key
+    with organisation_scope(connected_firm.actor.organisation_id), translation.override(language):
+        issues = open_issues(connected_firm.actor.organisation_id, kind, [subject]).get(subject, [])
+        return " ".join(f"{one.message} {one.advice}" for one in issues)
 
 
-def both(made: Connected, english: str, dutch: str) -> bool:
-    return english in sentences(made, "en") and dutch in sentences(made, "nl")
+def both(connected_firm: Connected, english: str, dutch: str) -> bool:
+    return english in sentences(connected_firm, "en") and dutch in sentences(connected_firm, "nl")
 
 
 def test_a_licence_that_ended_blocks_its_company_and_no_other(firm: Connected) -> None:
@@ -88,7 +88,7 @@ def test_a_licence_that_ended_blocks_its_company_and_no_other(firm: Connected) -
 
 def test_a_company_that_was_closed_is_said_to_be_gone_and_its_books_stay(firm: Connected) -> None:
     firm.sandbox.control(f"companies/{company(firm)}", {"closed": True})
-    refresh_companies(firm.actor, firm.connection.pk)
+    sync_company_list(firm.actor, firm.connection.pk)
     assert both(firm, "no longer reaches", "bereikt")
     sync(firm)
     assert statuses(firm)[1] == "active"
@@ -125,7 +125,7 @@ def test_a_secret_that_was_changed_is_put_right_under_app_registrations(firm: Co
     firm.sandbox.client(CLIENTS["company_list"], secret="changed")
     firm.sandbox.control("clock", {"advance_seconds": 3700})
     sync(firm)
-    connection = now_of(firm)
+    connection = reload_connection(firm)
     assert connection.state == "needs_reauth"
     assert "under App registrations" in sentences(firm, "en", "connection", connection.pk)
     assert "bij App-registraties" in sentences(firm, "nl", "connection", connection.pk)
@@ -140,25 +140,30 @@ def test_a_token_endpoint_that_is_down_keeps_everything_waiting_and_says_so(firm
         Grant.objects.update(expires_at=now())
     time.sleep(KEPT_SECONDS + 0.2)
     with organisation_scope(firm.actor.organisation_id):
-        for one in Administration.objects.all():
-            request_run(firm.actor, one.pk)
-    wait_until(lambda: now_of(firm).state == "degraded")
-    wait_until(lambda: [(one.state, bool(one.reason_code)) for one in open_runs(firm)] == [("queued", True)] * 2)
-    place = administrations(firm)[0].pk
+        for administration in Administration.objects.all():
+            request_run(firm.actor, administration.pk)
+    wait_until(lambda: reload_connection(firm).state == "degraded")
+    wait_until(
+        lambda: (
+            [(administration.state, bool(administration.reason_code)) for administration in open_runs(firm)]
+            == [("queued", True)] * 2
+        )
+    )
+    administration_id = administrations(firm)[0].pk
     for language, word in (("en", "Koppel goes on trying; nothing is lost"), ("nl", "Koppel blijft het proberen")):
         browser = newcomer(firm.actor, firm.sandbox, language).client
         assert word in browser.get(f"/connections/{firm.connection.pk}/").content.decode()
         # Each time that it is tried, the run is under way for a moment.
-        wait_until(lambda: word in browser.get(f"/administrations/{place}/sync/").content.decode())  # noqa: B023 - called here
+        wait_until(lambda: word in browser.get(f"/administrations/{administration_id}/sync/").content.decode())  # noqa: B023 - called here
     assert statuses(firm) == ["active", "active"]
     assert sentences(firm, "en", "connection", firm.connection.pk) == ""
     firm.sandbox.control("faults", method="DELETE")
     with organisation_scope(firm.actor.organisation_id):
         Grant.objects.update(retry_at=now(), attend_at=now())
     wait_until(lambda: not is_busy(firm))
-    assert now_of(firm).state == "active"
+    assert reload_connection(firm).state == "active"
 
 
-def open_runs(made: Connected) -> list[Run]:
-    with organisation_scope(made.actor.organisation_id):
+def open_runs(connected_firm: Connected) -> list[Run]:
+    with organisation_scope(connected_firm.actor.organisation_id):
         return list(Run.objects.filter(state__in=OPEN_STATES))

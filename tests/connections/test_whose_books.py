@@ -14,15 +14,15 @@ from django.db import transaction
 from django.test import Client
 from typer.testing import CliRunner
 
-from koppel.administrations.lifecycle.lifecycle import erase_some, withdraw
+from koppel.administrations.lifecycle.lifecycle import erase_batch, withdraw
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
 from koppel.books.models import EntryLine
 from koppel.connections.commands.connections import app as shell
-from koppel.connections.companies.discovery import refresh_companies
-from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_answer
-from koppel.connections.hooks import Fate
-from koppel.connections.lifecycle.connection_test import probe
+from koppel.connections.companies.discovery import sync_company_list
+from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
+from koppel.connections.hooks import RemovalPolicy
+from koppel.connections.lifecycle.connection_test import check_connection
 from koppel.connections.lifecycle.lifecycle import remove
 from koppel.connections.models import Connection, ConsentPurpose, RemoteCompany
 from koppel.connections.services import after_reconnect
@@ -32,7 +32,7 @@ from koppel.organisations.access import api_tokens
 from koppel.organisations.models import User
 from koppel.sync.models import Run
 from koppel.sync.runs.services import request_run
-from tests.connections.factories import companies, imported, kinds, sign_in
+from tests.connections.factories import companies, event_kinds, import_first, sign_in
 from tests.fixtures.first_steps import newcomer
 from tests.fixtures.people import MakeActor, signed_in
 from tests.fixtures.stack import Connected, MakeConnected, Sandbox, register_app, run_sandbox, wait_until
@@ -78,7 +78,7 @@ def issues(made: Connected, administration: Administration) -> dict[str, str]:
     """The open issues of an administration: code and sentence."""
     with organisation_scope(made.actor.organisation_id):
         found = open_issues(made.actor.organisation_id, "administration", [administration.pk])
-        return {issue.code: issue.sentence for issue in found.get(administration.pk, [])}
+        return {issue.code: issue.message for issue in found.get(administration.pk, [])}
 
 
 def now_of(made: Connected, administration: Administration) -> Administration:
@@ -103,7 +103,7 @@ def change_at_vendor(made: Connected, administration: Administration, **values: 
 
 def synced(made: Connected, count: int) -> list[Administration]:
     """So many administrations, imported and read once."""
-    found = imported(made, count)
+    found = import_first(made, count)
     for administration in found:
         assert sync(made, administration) == GOES_ON
     return [now_of(made, administration) for administration in found]
@@ -111,7 +111,7 @@ def synced(made: Connected, count: int) -> list[Administration]:
 
 def read_token(made: Connected) -> Client:
     with organisation_scope(made.actor.organisation_id):
-        _token, secret = api_tokens.make_token(made.actor, name="watch", days=30, role=None, read_only=False)
+        _token, secret = api_tokens.create_token(made.actor, name="watch", days=30, role=None, read_only=False)
     return Client(headers={"Authorization": f"Bearer {secret.reveal()}"})
 
 
@@ -120,10 +120,10 @@ def connected_to(sandbox: Sandbox, person: Any) -> Connected:
     with organisation_scope(person.organisation_id):
         url = begin_consent(person, app.pk, ConsentPurpose.CONNECT, "/connections/")
     inbound = sandbox.sign_in(url)
-    attempt_id = receive_answer(inbound["state"], inbound)
+    attempt_id = receive_callback(inbound["state"], inbound)
     assert attempt_id is not None
     outcome = complete_consent(person, attempt_id)
-    refresh_companies(person, outcome.connection_id)
+    sync_company_list(person, outcome.connection_id)
     with organisation_scope(person.organisation_id):
         return Connected(person, app, Connection.objects.get(pk=outcome.connection_id), sandbox)
 
@@ -145,7 +145,7 @@ def test_a_folder_that_grows_in_front_moves_no_books(actor: MakeActor, shared_re
     with run_sandbox(*port, "--sie", str(folder / "after"), companies=1) as sandbox:
         after = {one["source"]: one["id"] for one in sandbox.companies()}
         sign_in(anna, "reconnect")
-        refresh_companies(anna.actor, anna.connection.pk)
+        sync_company_list(anna.actor, anna.connection.pk)
         assert [sync(anna, of_name[name]) for name in ("Bolag B AB", "Bolag C AB")] == [GOES_ON, GOES_ON]
     assert {source: after[source] for source in before} == before
     assert (booked(anna, of_name["Bolag B AB"]), booked(anna, of_name["Bolag C AB"])) == (
@@ -169,7 +169,7 @@ def test_a_run_that_meets_another_company_writes_nothing_and_neither_does_the_ne
         assert word in sentence
     known = now_of(anna, first).remote_company
     assert (known.name, known.legal_name, known.number) == (first.name, first.name, first.remote_company.number)
-    assert kinds(anna).count("other_company") == 2
+    assert event_kinds(anna).count("other_company") == 2
 
 
 def test_a_listing_notices_another_company_and_a_new_sign_in_does_not_clear_it(connected: MakeConnected) -> None:
@@ -178,12 +178,12 @@ def test_a_listing_notices_another_company_and_a_new_sign_in_does_not_clear_it(c
     before = books(anna)
     rotate(anna, first, second)
     for _again in range(2):
-        refresh_companies(anna.actor, anna.connection.pk)
+        sync_company_list(anna.actor, anna.connection.pk)
         assert [set(issues(anna, one)) for one in (first, second)] == [{"other_company"}, {"other_company"}]
         assert status_of(anna, first) == ("blocked", "other_company")
         assert [one.name for one in companies(anna)][:2] == [first.name, second.name]
     sign_in(anna, "reconnect")
-    refresh_companies(anna.actor, anna.connection.pk)
+    sync_company_list(anna.actor, anna.connection.pk)
     with organisation_scope(anna.actor.organisation_id):
         after_reconnect(anna.actor, anna.connection.pk)
     assert perform_open(anna, first) == STOPPED
@@ -195,7 +195,7 @@ def test_a_probe_keeps_nothing_of_another_company(connected: MakeConnected) -> N
     anna = connected()
     (own,) = synced(anna, 1)
     change_at_vendor(anna, own, name="Zand en Grind B.V.", number="68750110")
-    probe(anna.actor, anna.connection.pk)
+    check_connection(anna.actor, anna.connection.pk)
     assert set(issues(anna, own)) == {"other_company"}
     assert now_of(anna, own).remote_company.legal_name == own.name
 
@@ -204,7 +204,7 @@ def test_yes_on_the_page_lets_many_go_on_as_what_they_are_now(connected: MakeCon
     anna = connected()
     first, second = synced(anna, 2)
     rotate(anna, first, second)
-    refresh_companies(anna.actor, anna.connection.pk)
+    sync_company_list(anna.actor, anna.connection.pk)
     browser, page = signed_in(anna.actor), f"/connections/{anna.connection.pk}/"
     text = browser.get(page).content.decode()
     assert "Is this the same company?" in text
@@ -218,7 +218,7 @@ def test_yes_on_the_page_lets_many_go_on_as_what_they_are_now(connected: MakeCon
     assert not [code for code in issues(anna, first) if code.startswith(("other_", "company_"))]
     assert status_of(anna, first) == ("active", "")
     with organisation_scope(anna.actor.organisation_id):
-        entry = AuditEntry.objects.filter(act="company.change_settled", subject_id=first.pk).get()
+        entry = AuditEntry.objects.filter(action="company.change_settled", subject_id=first.pk).get()
     assert (entry.details["code"], entry.details["taken"], entry.details["new"]) == ("other_company", True, second.name)
     assert "Is this the same company?" not in browser.get(page).content.decode()
 
@@ -257,7 +257,7 @@ def test_the_shell_settles_many_at_once(connected: MakeConnected, monkeypatch: p
     anna = connected()
     shifted = synced(anna, 3)
     rotate(anna, *shifted)
-    refresh_companies(anna.actor, anna.connection.pk)
+    sync_company_list(anna.actor, anna.connection.pk)
     monkeypatch.setenv("KOPPEL_AS", User.objects.get(pk=anna.actor.user_id).email)
     number = str(anna.connection.pk)
 
@@ -277,7 +277,7 @@ def test_activating_what_waits_for_an_answer_leaves_it_stopped(connected: MakeCo
     anna = connected()
     first, second = synced(anna, 2)
     rotate(anna, first, second)
-    refresh_companies(anna.actor, anna.connection.pk)
+    sync_company_list(anna.actor, anna.connection.pk)
     program = read_token(anna)
 
     def bulk(act: str) -> None:
@@ -289,7 +289,7 @@ def test_activating_what_waits_for_an_answer_leaves_it_stopped(connected: MakeCo
 
     bulk("deactivate")
     assert status_of(anna, first)[0] == "deactivated"
-    refresh_companies(anna.actor, anna.connection.pk)
+    sync_company_list(anna.actor, anna.connection.pk)
     assert status_of(anna, first)[0] == "deactivated"
     bulk("activate")
     assert status_of(anna, first) == ("blocked", "other_company")
@@ -329,15 +329,15 @@ def test_what_counts_is_what_was_confirmed_and_not_what_was_said_last(connected:
 
 def test_the_same_name_and_number_written_otherwise_is_no_change(connected: MakeConnected) -> None:
     anna = connected()
-    (own,) = imported(anna)
+    (own,) = import_first(anna)
     change_at_vendor(anna, own, name=unicodedata.normalize("NFD", "Café Zürich B.V."), number="69599084")
-    refresh_companies(anna.actor, anna.connection.pk)
+    sync_company_list(anna.actor, anna.connection.pk)
     with organisation_scope(anna.actor.organisation_id):
         Administration.objects.filter(pk=own.pk).delete()
-    (own,) = imported(anna)
+    (own,) = import_first(anna)
     assert sync(anna, own) == GOES_ON
     change_at_vendor(anna, own, name="CAFÉ  Zürich BV", number="NL 6959.9084")
-    refresh_companies(anna.actor, anna.connection.pk)
+    sync_company_list(anna.actor, anna.connection.pk)
     assert sync(anna, own) == GOES_ON
     assert issues(anna, own) == {}
 
@@ -348,7 +348,7 @@ def test_a_company_that_changed_between_its_import_and_its_first_run_is_caught(c
     with organisation_scope(anna.actor.organisation_id):
         Administration.objects.all().delete()
         Run.objects.all().delete()
-    first, second = imported(anna, 2)
+    first, second = import_first(anna, 2)
     before = books(anna)
     rotate(anna, *described)
     assert sync(anna, first) == STOPPED
@@ -364,7 +364,7 @@ def test_a_company_that_changed_between_its_import_and_its_first_run_is_caught(c
 @pytest.mark.usefixtures("worker")
 def test_a_run_under_way_writes_no_page_after_a_listing_has_noticed(connected: MakeConnected) -> None:
     anna = connected()
-    first, second = imported(anna, 2, sync=True)
+    first, second = import_first(anna, 2, sync=True)
 
     def ended(administration: Administration) -> bool:
         return not open_runs(anna, administration)
@@ -377,7 +377,7 @@ def test_a_run_under_way_writes_no_page_after_a_listing_has_noticed(connected: M
     wait_until(anna.sandbox.holds)
     before = books(anna)
     rotate(anna, first, second)
-    refresh_companies(anna.actor, anna.connection.pk)
+    sync_company_list(anna.actor, anna.connection.pk)
     assert status_of(anna, first) == ("blocked", "other_company")
     anna.sandbox.release()
     wait_until(lambda: ended(first))
@@ -396,12 +396,12 @@ def test_what_was_confirmed_goes_along_to_another_connection(connected: MakeConn
     first, second = synced(anna, 2)
     before = books(anna)
     with organisation_scope(anna.actor.organisation_id):
-        remove(anna.actor, anna.connection.pk, Fate.WAIT)
+        remove(anna.actor, anna.connection.pk, RemovalPolicy.WAIT)
     rotate(anna, first, second)
     sign_in(anna, "connect", anew=True)
     with organisation_scope(anna.actor.organisation_id):
         newest = Connection.objects.latest("pk")
-    refresh_companies(anna.actor, newest.pk)
+    sync_company_list(anna.actor, newest.pk)
     moved = now_of(anna, first)
     assert moved.connection_id == newest.pk
     assert perform_open(anna, first) == STOPPED
@@ -412,7 +412,7 @@ def test_only_who_may_see_the_administration_may_answer(connected: MakeConnected
     anna = connected()
     first, second = synced(anna, 2)
     rotate(anna, first, second)
-    refresh_companies(anna.actor, anna.connection.pk)
+    sync_company_list(anna.actor, anna.connection.pk)
     with organisation_scope(anna.actor.organisation_id):
         firm = anna.connection.organisation
         Administration.objects.filter(pk=first.pk).update(restricted=True)
@@ -432,9 +432,9 @@ def test_who_withdraws_it_may_import_the_other_company_as_a_new_one(connected: M
     assert sync(anna, first) == STOPPED
     with organisation_scope(anna.actor.organisation_id):
         withdraw(anna.actor, first.pk)
-        while erase_some(anna.actor.organisation_id, first.pk):
+        while erase_batch(anna.actor.organisation_id, first.pk):
             pass
-    (again,) = imported(anna)
+    (again,) = import_first(anna)
     assert again.name == second.name
     assert sync(anna, again) == GOES_ON
     assert issues(anna, again) == {}
@@ -452,7 +452,7 @@ def test_the_import_confirms_what_was_seen_in_the_wizard(actor: MakeActor, sandb
         chosen = RemoteCompany.objects.get(external_id=str(seen["id"]))
     person.client.post(f"{person.flow}choose", {"company": [chosen.pk]})
     sandbox.control("rotate", {"companies": [seen["id"], other["id"]]})
-    refresh_companies(person.actor, connection.pk)
+    sync_company_list(person.actor, connection.pk)
     person.client.post(f"{person.flow}identify", {f"number-{chosen.pk}": seen["number"]})
     person.client.post(f"{person.flow}assign", {"act": "finish", "company": [chosen.pk]})
     made = Connected(person.actor, app, connection, sandbox)

@@ -10,29 +10,29 @@ import pytest
 from koppel.connections.sessions.runtime import runtime
 from koppel.connections.sessions.sessions import reading_session
 from koppel.connector import conformance
-from koppel.connector.contract import ReadMode, Session, Window
-from koppel.connector.errors import ContractBroken, NotConsented, RateLimited, SetupMissing, Unreachable
+from koppel.connector.contract import HistoryWindow, ReadMode, Session
+from koppel.connector.errors import NotConsented, RateLimited, SetupMissing, UnexpectedResponse, Unreachable
 from koppel.connector.registry import connectors
 from koppel.kit.http import HttpClient
 from tests.fixtures.stack import MakeConnected
 from tests.sync.factories import Synced, import_company
 
-WINDOW = Window(1, datetime.now(UTC).date())
+WINDOW = HistoryWindow(1, datetime.now(UTC).date())
 SECRET = "koppel-demo-secret"
 
 
 @pytest.fixture
 def imported(connected: MakeConnected) -> Synced:
     """Imported, never read; the source cuts its pages at 40."""
-    one = import_company(connected())
-    one.paging(page_size_max=40)
-    return one
+    synced = import_company(connected())
+    synced.paging(page_size_max=40)
+    return synced
 
 
-def of_session(one: Synced, work: Callable[[Session], Awaitable[Any]]) -> Any:
+def with_session(synced: Synced, work: Callable[[Session], Awaitable[Any]]) -> Any:
     async def within() -> Any:
-        async with HttpClient() as http, runtime(http, size=2) as made:
-            return await work(await reading_session(made, one.actor.organisation_id, one.administration_id))
+        async with HttpClient() as http, runtime(http, size=2) as process:
+            return await work(await reading_session(process, synced.actor.organisation_id, synced.administration_id))
 
     return asyncio.run(within())
 
@@ -42,7 +42,7 @@ def connector() -> Any:
 
 
 def test_every_resource_keeps_the_rules_of_reading_and_normalising(imported: Synced) -> None:
-    pages = of_session(imported, lambda session: conformance.check_reading(connector(), session, WINDOW))
+    pages = with_session(imported, lambda session: conformance.check_reading(connector(), session, WINDOW))
     conformance.check_normalising(connector(), pages)
     assert len(pages["entries"]) > 10
     assert set(conformance.keys(pages["entries"])) == set(imported.source_keys())
@@ -55,10 +55,10 @@ def test_every_resource_keeps_the_rules_of_reading_and_normalising(imported: Syn
         ({"status": 503}, {Unreachable}),
         ({"kind": "html", "status": 502}, {Unreachable}),
         ({"kind": "truncate"}, {Unreachable}),
-        ({"kind": "replace", "old": "[", "body": '{"error":"no"}['}, {Unreachable, ContractBroken}),
+        ({"kind": "replace", "old": "[", "body": '{"error":"no"}['}, {Unreachable, UnexpectedResponse}),
         ({"status": 403}, {NotConsented}),
         ({"status": 403, "body": '{"ExceptionFaultCode":"12027"}'}, {SetupMissing}),
-        ({"status": 400, "body": '{"message":"no such thing"}'}, {ContractBroken}),
+        ({"status": 400, "body": '{"message":"no such thing"}'}, {UnexpectedResponse}),
     ],
 )  # fmt: skip
 def test_what_the_vendor_does_becomes_an_error_of_the_contract(
@@ -72,14 +72,14 @@ def test_what_the_vendor_does_becomes_an_error_of_the_contract(
 
         return await conformance.check_error(read, expected, [SECRET])
 
-    error = of_session(imported, work)
+    error = with_session(imported, work)
     if isinstance(error, RateLimited):
         assert error.retry_after_seconds >= 7
 
 
 def test_every_rule_names_who_answers_for_it() -> None:
     assert [rule.key for rule in conformance.RULES] == [f"C{number}" for number in range(1, 18)]
-    assert {rule.answered_by for rule in conformance.RULES} == {"connector", "hub", "nobody"}
+    assert {rule.responsible for rule in conformance.RULES} == {"connector", "hub", "nobody"}
 
 
 def test_the_suite_finds_a_connector_that_breaks_a_rule(imported: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,8 +91,10 @@ def test_the_suite_finds_a_connector_that_breaks_a_rule(imported: Synced, monkey
         def __getattr__(self, name: str) -> Any:
             return getattr(connector(), name)
 
-        async def read_page(self, session: Session, resource: str, mode: Any, window: Window, cursor: Any) -> Any:
+        async def read_page(
+            self, session: Session, resource: str, mode: Any, window: HistoryWindow, cursor: Any
+        ) -> Any:
             return await connector().read_page(session, resource, mode, window, None)
 
-    with pytest.raises(conformance.NotConforming, match=r"C5|C8|C9"):
-        of_session(imported, lambda session: conformance.check_reading(Forgetful(), session, WINDOW))
+    with pytest.raises(conformance.ConformanceError, match=r"C5|C8|C9"):
+        with_session(imported, lambda session: conformance.check_reading(Forgetful(), session, WINDOW))

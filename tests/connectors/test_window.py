@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pytest
 
-from koppel.connector.contract import Company, Window
+from koppel.connector.contract import Company, HistoryWindow
 from koppel.connectors.visma_net.cursors import periods_within
 from koppel.connectors.visma_net.descriptor import COMPANY_LIST
 from koppel.kit.http import Response
@@ -16,7 +16,7 @@ from koppel.kit.http import Response
 JSON = MappingProxyType({"content-type": "application/json"})
 
 
-class Answering:
+class FakeSession:
     """A session to which the vendor lists these fiscal years: the first day of each, and how many months it has."""
 
     addresses = MappingProxyType({"legacy": "http://127.0.0.1"})
@@ -77,12 +77,12 @@ LONG = {2023: ("2023-01-01", 12), 2024: ("2024-01-01", 18), 2025: ("2025-07-01",
 def test_the_window_counts_fiscal_years_as_the_company_has_them(
     years: Mapping[int, tuple[str, int]], today: str, back: int, first: str, last: str, count: int
 ) -> None:
-    window = Window(back, date.fromisoformat(today))
-    found = asyncio.run(periods_within(Answering(years), window))  # type: ignore[arg-type]
-    assert (found[0], found[-1], len(found)) == (first, last, count)
+    window = HistoryWindow(back, date.fromisoformat(today))
+    period_keys = asyncio.run(periods_within(FakeSession(years), window))  # type: ignore[arg-type]
+    assert (period_keys[0], period_keys[-1], len(period_keys)) == (first, last, count)
 
 
 def test_a_year_without_periods_does_not_count() -> None:
     years = {2022: ("2022-01-01", 12), 2025: ("2025-01-01", 12)}
-    found = asyncio.run(periods_within(Answering(years), Window(1, date(2025, 3, 1))))  # type: ignore[arg-type]
-    assert {one[:4] for one in found} == {"2022", "2025"}
+    period_keys = asyncio.run(periods_within(FakeSession(years), HistoryWindow(1, date(2025, 3, 1))))  # type: ignore[arg-type]
+    assert {one[:4] for one in period_keys} == {"2022", "2025"}

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from koppel.kit.egress import AddressGuard
+from koppel.kit.egress import EgressPolicy
 from koppel.kit.http import NOT_ALLOWED, HttpClient, NetworkFailure, origin_of
 
 
@@ -13,7 +13,7 @@ def test_no_way_to_write_an_address_within_gets_past_the_guard(host: str) -> Non
     url = f"http://{host}:1/"
 
     async def call() -> None:
-        async with HttpClient(guard=AddressGuard()) as http:
+        async with HttpClient(egress_policy=EgressPolicy()) as http:
             await http.send("GET", url, allowed_origins={origin_of(url)})
 
     with pytest.raises(NetworkFailure) as failure:

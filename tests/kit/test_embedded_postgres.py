@@ -31,37 +31,37 @@ def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
         yield started
 
 
-def remember(server: EmbeddedPostgres) -> None:
+def store_word(server: EmbeddedPostgres) -> None:
     with psycopg.connect(server.addresses.owner_url) as connection:
         connection.execute("CREATE TABLE kept (word text)")
         connection.execute("INSERT INTO kept VALUES ('ledger')")
 
 
-def remembered(server: EmbeddedPostgres) -> list[tuple[str]]:
+def stored_words(server: EmbeddedPostgres) -> list[tuple[str]]:
     with psycopg.connect(server.addresses.owner_url) as connection:
         return connection.execute("SELECT word FROM kept").fetchall()
 
 
 def test_a_second_start_makes_nothing_anew_and_keeps_data_and_passwords(tmp_path: Path) -> None:
-    made = tmp_path / "postgres" / "cluster" / "PG_VERSION"
+    created = tmp_path / "postgres" / "cluster" / "PG_VERSION"
     with EmbeddedPostgres(tmp_path / "postgres") as first:
-        remember(first)
-        addresses, stamp = first.addresses, made.stat().st_mtime_ns
+        store_word(first)
+        addresses, stamp = first.addresses, created.stat().st_mtime_ns
     with EmbeddedPostgres(tmp_path / "postgres") as second:
-        assert made.stat().st_mtime_ns == stamp
+        assert created.stat().st_mtime_ns == stamp
         assert second.addresses == addresses
-        assert remembered(second) == [("ledger",)]
+        assert stored_words(second) == [("ledger",)]
 
 
 @pytest.mark.kill
 def test_a_killed_server_comes_back_on_the_same_address_with_its_rows(server: EmbeddedPostgres) -> None:
-    remember(server)
+    store_word(server)
     before = server.addresses
     assert server.pid is not None
     os.kill(server.pid, signal.SIGKILL)
     wait_until(server.ensure_running)
     assert server.addresses == before
-    assert remembered(server) == [("ledger",)]
+    assert stored_words(server) == [("ledger",)]
     assert server.ensure_running() is False
 
 
@@ -72,23 +72,23 @@ def test_a_server_that_has_much_to_recover_is_not_stopped_over_it(
     """After a crash it says for minutes that it is starting up; stopped and started anew, it would begin all over again."""
     connect, seconds = psycopg.connect, [0, 50, 100, 150]
 
-    def busy(*given: object, **named: object) -> object:
-        connect(*given, **named).close()  # type: ignore[arg-type, call-overload]
+    def busy(*args: object, **kwargs: object) -> object:
+        connect(*args, **kwargs).close()  # type: ignore[arg-type, call-overload]
         if len(seconds) > 1:
             seconds.pop(0)
             raise psycopg.OperationalError("FATAL:  the database system is starting up")
-        return connect(*given, **named)  # type: ignore[arg-type, call-overload]
+        return connect(*args, **kwargs)  # type: ignore[arg-type, call-overload]
 
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + seconds[0], sleep=time.sleep)
-    made = EmbeddedPostgres(tmp_path / "postgres", durable=False)
+    created = EmbeddedPostgres(tmp_path / "postgres", durable=False)
     with monkeypatch.context() as recovering:
         recovering.setattr("koppel.kit.embedded_postgres.server.time", clock)
         recovering.setattr(psycopg, "connect", busy)
-        made.start()
+        created.start()
     try:
-        assert running_addresses(tmp_path / "postgres") == made.addresses
+        assert running_addresses(tmp_path / "postgres") == created.addresses
     finally:
-        made.stop()
+        created.stop()
 
 
 def test_a_server_whose_koppel_was_killed_is_taken_over(tmp_path: Path) -> None:
@@ -104,17 +104,17 @@ def test_a_server_whose_koppel_was_killed_is_taken_over(tmp_path: Path) -> None:
             EmbeddedPostgres(home).start()
         koppel.kill()
     with EmbeddedPostgres(home) as heir:
-        remember(heir)
-        assert remembered(heir) == [("ledger",)]
+        store_word(heir)
+        assert stored_words(heir) == [("ledger",)]
 
 
 def test_a_stale_pid_file_that_names_a_living_stranger_does_not_stop_the_start(tmp_path: Path) -> None:
     with EmbeddedPostgres(tmp_path / "postgres") as server:
-        remember(server)
+        store_word(server)
     stale = tmp_path / "postgres" / "cluster" / "postmaster.pid"
     stale.write_text(f"{os.getpid()}\n{stale.parent}\n1\n5432\n\n127.0.0.1\n")
     with EmbeddedPostgres(tmp_path / "postgres") as server:
-        assert remembered(server) == [("ledger",)]
+        assert stored_words(server) == [("ledger",)]
 
 
 @pytest.mark.parametrize("text", ["", "rubbish\n"])
@@ -135,7 +135,7 @@ def test_a_directory_in_use_is_refused_in_one_sentence(server: EmbeddedPostgres)
 
 def test_data_of_another_major_version_is_refused_and_left_alone(tmp_path: Path) -> None:
     with EmbeddedPostgres(tmp_path / "postgres") as server:
-        remember(server)
+        store_word(server)
     version = tmp_path / "postgres" / "cluster" / "PG_VERSION"
     ours = version.read_text()
     version.write_text("13\n")
@@ -143,7 +143,7 @@ def test_data_of_another_major_version_is_refused_and_left_alone(tmp_path: Path)
         EmbeddedPostgres(tmp_path / "postgres").start()
     version.write_text(ours)
     with EmbeddedPostgres(tmp_path / "postgres") as server:
-        assert remembered(server) == [("ledger",)]
+        assert stored_words(server) == [("ledger",)]
 
 
 def test_lost_passwords_are_named(tmp_path: Path) -> None:
@@ -184,8 +184,8 @@ def test_a_command_finds_the_server_that_another_process_runs(server: EmbeddedPo
 
 def test_a_port_that_was_chosen_is_not_chosen_again_before_anybody_listens_on_it() -> None:
     few = range(25_432, 25_442)
-    found = [choose_free_port(few) for _each in range(5)]
-    assert len(set(found)) == 5
+    ports = [choose_free_port(few) for _each in range(5)]
+    assert len(set(ports)) == 5
 
 
 def test_the_given_port_is_used(tmp_path: Path) -> None:
@@ -204,8 +204,8 @@ def test_as_root_the_server_runs_as_nobody_or_in_a_namespace_and_no_folder_is_op
         for folder in (private, public):
             mode = folder.stat().st_mode
             with EmbeddedPostgres(folder / "postgres") as server:
-                remember(server)
-                assert remembered(server) == [("ledger",)]
+                store_word(server)
+                assert stored_words(server) == [("ledger",)]
             assert folder.stat().st_mode == mode
     finally:
         shutil.rmtree(public)

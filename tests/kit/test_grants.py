@@ -19,7 +19,7 @@ def _granted_again(clean_database: None) -> Iterator[None]:
     grants.grant_to_application_role("owner")
 
 
-def may(addresses: Addresses, table: str, right: str) -> bool:
+def has_privilege(addresses: Addresses, table: str, right: str) -> bool:
     with psycopg.connect(addresses.app_url) as application:
         row = application.execute("SELECT has_table_privilege(%s, %s)", [table, right]).fetchone()
     return row == (True,)
@@ -32,9 +32,9 @@ def test_a_migration_that_was_killed_before_it_granted_is_made_up_for_by_the_nex
         owner.execute("REVOKE ALL ON onboarding_flow, audit_entry FROM koppel_app")
         owner.execute("REVOKE ALL ON FUNCTION audit_forget(bigint, bigint) FROM koppel_app")
     bootstrap.migrate()
-    assert may(database_addresses, "onboarding_flow", "UPDATE")
-    assert may(database_addresses, "audit_entry", "INSERT")
-    assert not may(database_addresses, "audit_entry", "UPDATE")
+    assert has_privilege(database_addresses, "onboarding_flow", "UPDATE")
+    assert has_privilege(database_addresses, "audit_entry", "INSERT")
+    assert not has_privilege(database_addresses, "audit_entry", "UPDATE")
     with psycopg.connect(database_addresses.app_url) as application:
         answer = application.execute("SELECT has_function_privilege('audit_forget(bigint, bigint)', 'EXECUTE')")
         assert answer.fetchone() == (True,)
@@ -48,7 +48,7 @@ def test_a_process_that_dies_while_it_grants_leaves_the_trail_closed(database_ad
     grants.APPEND_ONLY = Killed()  # type: ignore[assignment]
     with pytest.raises(SystemError):
         grants.grant_to_application_role("owner")
-    assert not may(database_addresses, "audit_entry", "DELETE")
+    assert not has_privilege(database_addresses, "audit_entry", "DELETE")
 
 
 def test_views_that_a_killed_migration_dropped_are_made_by_the_next(database_addresses: Addresses) -> None:

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from koppel.kit import stuck_transactions
-from koppel.kit.database import WORKER_SESSIONS, Database
-from koppel.kit.stuck_transactions import end_silent_sessions
+from koppel.kit.database import WORKER_APPLICATION_NAME, Database
+from koppel.kit.stuck_transactions import terminate_stuck_sessions
 from koppel.kit.tenancy import INSTALLATION
 from tests.fixtures.people import MakeOrganisation
 from tests.fixtures.stack import PATIENCE_SECONDS, wait_until
@@ -35,10 +35,10 @@ def session(clean_database: None) -> Iterator[FROZEN]:
         connection.close()
 
 
-def end_silent() -> int:
+def terminate_silent() -> int:
     async def look() -> int:
-        async with Database.open(size=1) as database, database.for_installation() as connection:
-            return await end_silent_sessions(connection)
+        async with Database.open(size=1) as database, database.installation_transaction() as connection:
+            return await terminate_stuck_sessions(connection)
 
     return asyncio.run(look())
 
@@ -52,18 +52,18 @@ def is_ended(session: FROZEN) -> bool:
 
 
 def test_a_worker_that_stopped_in_the_middle_of_a_statement_loses_its_session(session: FROZEN) -> None:
-    session.execute(f"SET application_name = '{WORKER_SESSIONS}'")
+    session.execute(f"SET application_name = '{WORKER_APPLICATION_NAME}'")
     session.execute("CREATE TEMPORARY TABLE told (line text)")
     with contextlib.suppress(psycopg.OperationalError), session.cursor().copy("COPY told FROM STDIN") as copy:
         copy.write(b"half a li")
-        wait_until(lambda: end_silent() == 1)
+        wait_until(lambda: terminate_silent() == 1)
     assert is_ended(session)
 
 
 def test_a_session_that_only_waits_between_statements_keeps_its_time(session: FROZEN) -> None:
     session.execute("SELECT 1")
-    time.sleep(2 * stuck_transactions.SILENT_SECONDS)
-    assert end_silent() == 0
+    time.sleep(2 * stuck_transactions.STUCK_AFTER_SECONDS)
+    assert terminate_silent() == 0
     assert not is_ended(session)
 
 
@@ -79,7 +79,7 @@ def test_who_keeps_somebody_waiting_without_a_word_is_ended(session: FROZEN, org
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    wait_until(lambda: end_silent() == 1)
+    wait_until(lambda: terminate_silent() == 1)
     assert waited.wait(PATIENCE_SECONDS)
     waiting.join()
     assert is_ended(session)

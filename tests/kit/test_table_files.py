@@ -9,15 +9,15 @@ import openpyxl
 import pyarrow.parquet
 import pytest
 
-from koppel.kit.tabular_export import Column, Format, Kind, csv_lines, write_table
+from koppel.kit.tabular_export import Column, ColumnType, Format, csv_lines, write_table
 
 COLUMNS = [
     Column("name", "Name"),
-    Column("amount", "Amount", Kind.AMOUNT),
-    Column("lines", "Lines", Kind.WHOLE),
-    Column("active", "In use", Kind.FLAG),
-    Column("booked_on", "Date", Kind.DAY),
-    Column("at", "At", Kind.MOMENT),
+    Column("amount", "Amount", ColumnType.AMOUNT),
+    Column("lines", "Lines", ColumnType.INTEGER),
+    Column("active", "In use", ColumnType.BOOLEAN),
+    Column("booked_on", "Date", ColumnType.DATE),
+    Column("at", "At", ColumnType.DATETIME),
 ]
 MOMENT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 ROWS = [
@@ -38,10 +38,10 @@ def test_a_text_that_begins_like_a_formula_is_defused(start: str) -> None:
 
 def test_csv_is_read_back_as_it_was() -> None:
     with write_table(Format.CSV, COLUMNS, ROWS) as file:
-        found = list(csv.reader(io.StringIO(file.read().decode("utf-8-sig")), delimiter=";"))
-    assert found[0] == ["Name", "Amount", "Lines", "In use", "Date", "At"]
-    assert found[1][:2] == ["'=cmd()", "1234.7700"]
-    assert found[2] == ["Bakkerij", "-12345678901234567.89", "", "False", "", ""]
+        rows = list(csv.reader(io.StringIO(file.read().decode("utf-8-sig")), delimiter=";"))
+    assert rows[0] == ["Name", "Amount", "Lines", "In use", "Date", "At"]
+    assert rows[1][:2] == ["'=cmd()", "1234.7700"]
+    assert rows[2] == ["Bakkerij", "-12345678901234567.89", "", "False", "", ""]
 
 
 def test_excel_keeps_numbers_as_numbers_and_never_rounds_or_computes() -> None:

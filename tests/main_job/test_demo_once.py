@@ -81,10 +81,10 @@ def entries_kept_back(process: "subprocess.Popen[str]") -> Iterator[None]:
     while process.poll() is None and sandbox is None:
         for _pid, words in programs_below(process.pid, b"koppel_sandbox"):
             with contextlib.suppress(OSError):
-                found = Sandbox(f"http://127.0.0.1:{int(words[words.index(b'--port') + 1])}")
-                for one in found.companies():
-                    found.fault("journaltransaction", kind="hold", company=one["id"], skip=1, times=KILLS)
-                sandbox = found
+                fake = Sandbox(f"http://127.0.0.1:{int(words[words.index(b'--port') + 1])}")
+                for company in fake.companies():
+                    fake.fault("journaltransaction", kind="hold", company=company["id"], skip=1, times=KILLS)
+                sandbox = fake
         time.sleep(0.05)
     yield
     with contextlib.suppress(OSError):
@@ -142,23 +142,23 @@ def test_every_good_file_is_an_active_administration_with_exactly_its_rows(
     outcome: dict[str, Any], shared_reference: Path
 ) -> None:
     files = {file.name: file for file in (shared_reference / "sie").glob("*.s[ei]") if file.name != BROKEN}
-    found = {one["source"]: one for one in outcome["administrations"] if one["source"]}
-    assert set(found) == set(files)
+    by_source = {one["source"]: one for one in outcome["administrations"] if one["source"]}
+    assert set(by_source) == set(files)
     for name, file in files.items():
-        rows, want = found[name]["rows"], counted(file)
-        assert found[name]["status"] == "active"
+        rows, want = by_source[name]["rows"], counted(file)
+        assert by_source[name]["status"] == "active"
         assert (rows["accounts"], rows["entries"], rows["entry_lines"]) == (want.accounts, want.vouchers, want.lines), (
             name
         )
-        assert Decimal(found[name]["debit"]) == want.debit, name
+        assert Decimal(by_source[name]["debit"]) == want.debit, name
 
 
 def test_generated_companies_are_active_too(outcome: dict[str, Any]) -> None:
-    made = [one for one in outcome["administrations"] if one["source"] is None]
-    assert len(made) == GENERATED
-    assert {one["status"] for one in made} == {"active"}
-    assert all(one["rows"]["entry_lines"] >= 200 for one in made)
-    assert [one["issues"] for one in made] == [[]] * GENERATED
+    generated = [one for one in outcome["administrations"] if one["source"] is None]
+    assert len(generated) == GENERATED
+    assert {one["status"] for one in generated} == {"active"}
+    assert all(one["rows"]["entry_lines"] >= 200 for one in generated)
+    assert [one["issues"] for one in generated] == [[]] * GENERATED
 
 
 def test_what_does_not_add_up_is_said_and_not_hidden(outcome: dict[str, Any]) -> None:

@@ -7,67 +7,69 @@ from django.db.models import F
 
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications import event_types
-from koppel.notifications.events.dispatch import tell_due, tell_joined
-from koppel.notifications.events.services import announce, settle
-from koppel.notifications.models import Delivery, Happening, Notice, Preference
+from koppel.notifications.events.dispatch import dispatch_due, dispatch_updates
+from koppel.notifications.events.services import close_event, open_event
+from koppel.notifications.models import EmailDelivery, Event, Notification, Preference
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor
 
 TROUBLE, NEWS, WORSE = "test_trouble", "test_news", "test_worse"
-event_types.register(
-    TROUBLE, "Trouble at %(name)s: %(reason)s", collective="Trouble at %(count)s: %(names)s", label="Trouble",
+event_types.register_event_type(
+    TROUBLE, "Trouble at %(name)s: %(reason)s", plural_message="Trouble at %(count)s: %(names)s", label="Trouble",
     confirm_seconds=900,
 )  # fmt: skip
-event_types.register(NEWS, "News of %(name)s", label="News")
-event_types.register(WORSE, "All is lost at %(account)s", label="Worse", absorbs=(TROUBLE,))
+event_types.register_event_type(NEWS, "News of %(name)s", label="News")
+event_types.register_event_type(WORSE, "All is lost at %(account)s", label="Worse", supersedes=(TROUBLE,))
 
 
-def happens(actor: Actor, event: str = NEWS, key: str = "one", **values: Any) -> None:
+def open_test_event(actor: Actor, event: str = NEWS, key: str = "one", **values: Any) -> None:
     with organisation_scope(actor.organisation_id):
-        announce(
+        open_event(
             actor.organisation_id, event, key, **{"responsible": actor.membership_id, "link": "/issues/", **values}
         )
 
 
-def is_over(actor: Actor, event: str, key: str = "one") -> None:
+def close_test_event(actor: Actor, event: str, key: str = "one") -> None:
     with organisation_scope(actor.organisation_id):
-        settle(actor.organisation_id, event, key)
+        close_event(actor.organisation_id, event, key)
 
 
-def a_quarter_of_an_hour_passes(actor: Actor) -> None:
+def pass_quarter_hour(actor: Actor) -> None:
     with organisation_scope(actor.organisation_id):
-        for one in Happening.objects.filter(state="waiting"):
-            one.due_at = one.first_at
-            one.save()
-        tell_due(actor.organisation_id)
+        for event in Event.objects.filter(state="pending"):
+            event.due_at = event.first_at
+            event.save()
+        dispatch_due(actor.organisation_id)
 
 
-def a_day_passes(actor: Actor) -> None:
+def pass_day(actor: Actor) -> None:
     with organisation_scope(actor.organisation_id):
-        Happening.objects.filter(state="told").update(told_at=F("told_at") - timedelta(days=1))
-        tell_joined(actor.organisation_id)
+        Event.objects.filter(state="notified").update(notified_at=F("notified_at") - timedelta(days=1))
+        dispatch_updates(actor.organisation_id)
 
 
-def told(actor: Actor) -> list[str]:
+def screen_messages(actor: Actor) -> list[str]:
     """The sentences on this person's screen, oldest first."""
     with organisation_scope(actor.organisation_id):
-        own = Notice.objects.filter(membership_id=actor.membership_id, on_screen=True).order_by("pk")
-        return [event_types.sentence_of(one.event, one.facts) for one in own]
+        notifications = Notification.objects.filter(membership_id=actor.membership_id, on_screen=True).order_by("pk")
+        return [event_types.render_message(one.event_type, one.context) for one in notifications]
 
 
 def mails(actor: Actor) -> list[str]:
     """The states of the mails to this person."""
     with organisation_scope(actor.organisation_id):
         return list(
-            Delivery.objects.filter(membership_id=actor.membership_id).order_by("pk").values_list("state", flat=True)
+            EmailDelivery.objects.filter(membership_id=actor.membership_id)
+            .order_by("pk")
+            .values_list("state", flat=True)
         )
 
 
-def prefers(actor: Actor, event: str, **scopes: str) -> None:
+def set_preferences(actor: Actor, event: str, **scopes: str) -> None:
     with organisation_scope(actor.organisation_id):
         for channel, scope in scopes.items():
             Preference.objects.create(
-                organisation_id=actor.organisation_id, membership_id=actor.membership_id, event=event, channel=channel,
+                organisation_id=actor.organisation_id, membership_id=actor.membership_id, event_type=event, channel=channel,
                 scope=scope,
             )  # fmt: skip
 

@@ -33,12 +33,12 @@ def is_signed_with(secret: str, got: dict[str, Any]) -> bool:
     headers = got["headers"]
     key = base64.b64decode(secret.removeprefix("whsec_"))
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + got["body"]
-    wanted = "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
-    return wanted in headers["webhook-signature"].split()
+    expected = "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
+    return expected in headers["webhook-signature"].split()
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
+def run_receiver() -> Iterator[Receiver]:
     receiver = Receiver()
 
     class Answering(BaseHTTPRequestHandler):

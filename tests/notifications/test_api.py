@@ -5,7 +5,7 @@ from typing import Any
 from django.test import Client
 
 from koppel.organisations.models import User
-from tests.notifications.factories import NEWS, happens
+from tests.notifications.factories import NEWS, open_test_event
 
 
 def test_notices_are_listed_read_and_chosen_over_rest(actor: Any) -> None:
@@ -13,19 +13,19 @@ def test_notices_are_listed_read_and_chosen_over_rest(actor: Any) -> None:
     client = Client()
     client.force_login(User.objects.get(pk=anna.user_id))
     for key in ("one", "two"):
-        happens(anna, NEWS, key, administrations={1: {"name": key}})
-    found = client.get("/api/v1/notices?unread=true").json()
-    assert [one["sentence"] for one in found["items"]] == ["News of two", "News of one"]
-    first = found["items"][0]["id"]
+        open_test_event(anna, NEWS, key, administrations={1: {"name": key}})
+    listing = client.get("/api/v1/notices?unread=true").json()
+    assert [one["message"] for one in listing["items"]] == ["News of two", "News of one"]
+    first = listing["items"][0]["id"]
     read = client.post("/api/v1/notices/read", {"ids": [first]}, content_type="application/json").json()
     assert read == {"read": 1}
     assert client.get("/api/v1/notices?unread=true").json()["total"] == 1
-    wanted = [{"event": NEWS, "channel": "mail", "scope": "none"}]
-    strange = [*wanted, {"event": "x", "channel": "mail", "scope": "all"}]
+    preferences = [{"event": NEWS, "channel": "mail", "scope": "none"}]
+    strange = [*preferences, {"event": "x", "channel": "mail", "scope": "all"}]
     refused = client.put("/api/v1/notices/preferences", strange, content_type="application/json")
     assert (refused.status_code, refused.json()["detail"][0]["value"]) == (422, "x")
     before = client.get("/api/v1/notices/preferences").json()
     assert {"event": NEWS, "channel": "mail", "scope": "mine"} in before, "nothing of it is stored"
-    chosen = client.put("/api/v1/notices/preferences", wanted, content_type="application/json").json()
+    chosen = client.put("/api/v1/notices/preferences", preferences, content_type="application/json").json()
     assert {"event": NEWS, "channel": "mail", "scope": "none"} in chosen
     assert {"event": NEWS, "channel": "screen", "scope": "mine"} in chosen

@@ -17,14 +17,22 @@ from django.utils import timezone
 
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.email import delivery
-from koppel.notifications.email.smtp import Post
+from koppel.notifications.email.smtp import SmtpSession
 from koppel.notifications.events.dispatch import next_digest
-from koppel.notifications.models import Arrangement, Delivery, Notice, Preference
-from koppel.notifications.tasks import keep
+from koppel.notifications.models import DeliverySettings, EmailDelivery, Notification, Preference
+from koppel.notifications.tasks import run_maintenance
 from koppel.organisations.models import User
 from koppel.organisations.roles import Actor
 from tests.fixtures.stack import PATIENCE_SECONDS, run_worker, wait_until
-from tests.notifications.factories import NEWS, TROUBLE, happens, is_over, mails, prefers, told
+from tests.notifications.factories import (
+    NEWS,
+    TROUBLE,
+    close_test_event,
+    mails,
+    open_test_event,
+    screen_messages,
+    set_preferences,
+)
 from tests.notifications.smtp import MailServer, serve
 
 PATIENT = "from django.conf import settings; settings.EMAIL_TIMEOUT = 600"
@@ -47,20 +55,20 @@ def post(settings: Any) -> Iterator[MailServer]:
     stop()
 
 
-def news(actor: Actor, key: str = "one", name: str = "Bakkerij De Haan") -> None:
-    happens(actor, NEWS, key, administrations={1: {"name": name}})
+def open_news_event(actor: Actor, key: str = "one", name: str = "Bakkerij De Haan") -> None:
+    open_test_event(actor, NEWS, key, administrations={1: {"name": name}})
 
 
 def send(actor: Actor) -> int:
     return delivery.send_due(actor.organisation_id)
 
 
-def later(actor: Actor) -> None:
+def make_due(actor: Actor) -> None:
     """As if the pauses were over."""
     with organisation_scope(actor.organisation_id):
         past = timezone.now() - timedelta(hours=1)
-        Delivery.objects.filter(claimed_at__isnull=False).update(claimed_at=past)
-        Delivery.objects.filter(state="waiting").update(due_at=past)
+        EmailDelivery.objects.filter(claimed_at__isnull=False).update(claimed_at=past)
+        EmailDelivery.objects.filter(state="waiting").update(due_at=past)
 
 
 def links(text: str) -> list[str]:
@@ -70,11 +78,11 @@ def links(text: str) -> list[str]:
 def test_a_mail_is_plain_and_html_with_one_link_and_a_way_out(
     anna: Actor, mailoutbox: list[EmailMessage], client: Client
 ) -> None:
-    news(anna)
+    open_news_event(anna)
     assert send(anna) == 1
     (mail,) = mailoutbox
     with organisation_scope(anna.organisation_id):
-        notice = Notice.objects.get()
+        notice = Notification.objects.get()
     assert mail.subject == "News of Bakkerij De Haan"
     assert mail.to == ["administrator-1@example.test"]
     assert links(str(mail.body)) == [
@@ -93,8 +101,8 @@ def test_a_mail_is_plain_and_html_with_one_link_and_a_way_out(
 
 def test_a_mail_speaks_the_receivers_language(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
     User.objects.filter(pk=anna.user_id).update(language="nl")
-    happens(
-        anna, "issue_raised", facts={"name": "Anna & Co", "issue": {"code": "sync_failed", "facts": {"reason": "x"}}}
+    open_test_event(
+        anna, "issue_raised", context={"name": "Anna & Co", "issue": {"code": "sync_failed", "facts": {"reason": "x"}}}
     )
     send(anna)
     (mail,) = mailoutbox
@@ -106,35 +114,37 @@ def test_a_mail_speaks_the_receivers_language(anna: Actor, mailoutbox: list[Emai
 
 
 def test_the_way_out_needs_no_sign_in_and_works_by_one_click(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
-    news(anna)
+    open_news_event(anna)
     send(anna)
     way_out = mailoutbox[0].extra_headers["List-Unsubscribe"].strip("<>").removeprefix("http://localhost:8400")
-    assert mailoutbox[0].extra_headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert mailoutbox[0].extra_headers["List-Unsubscribe-SmtpSession"] == "List-Unsubscribe=One-Click"
     stranger = Client(enforce_csrf_checks=True)
     assert "No more mail about this" in stranger.get(way_out).content.decode()
     with organisation_scope(anna.organisation_id):
         assert not Preference.objects.exists()
     assert stranger.post(way_out, {"List-Unsubscribe": "One-Click"}).status_code == 200
     assert stranger.post(way_out[:-3] + "abc").status_code == 404
-    news(anna, "two")
+    open_news_event(anna, "two")
     assert send(anna) == 0
-    assert len(told(anna)) == 2
+    assert len(screen_messages(anna)) == 2
 
 
 def test_a_digest_is_one_mail_in_the_morning(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
     with organisation_scope(anna.organisation_id):
-        Arrangement.objects.create(organisation_id=anna.organisation_id, membership_id=anna.membership_id, digest=True)
-    for place in range(3):
-        news(anna, f"import {place}", f"Company {place}")
+        DeliverySettings.objects.create(
+            organisation_id=anna.organisation_id, membership_id=anna.membership_id, digest=True
+        )
+    for number in range(3):
+        open_news_event(anna, f"import {number}", f"Company {number}")
     with organisation_scope(anna.organisation_id):
-        due = {timezone.localtime(one).hour for one in Delivery.objects.values_list("due_at", flat=True)}
-        Delivery.objects.update(due_at=F("due_at") + timedelta(hours=1))  # it may be seven just now
+        due = {timezone.localtime(one).hour for one in EmailDelivery.objects.values_list("due_at", flat=True)}
+        EmailDelivery.objects.update(due_at=F("due_at") + timedelta(hours=1))  # it may be seven just now
     assert due == {7}
     assert send(anna) == 0
-    later(anna)
+    make_due(anna)
     assert send(anna) == 1
     assert mailoutbox[0].subject == "3 notices from Koppel"
-    assert all(f"News of Company {place}" in mailoutbox[0].body for place in range(3))
+    assert all(f"News of Company {number}" in mailoutbox[0].body for number in range(3))
     assert mails(anna) == ["sent"] * 3
 
 
@@ -149,10 +159,10 @@ def test_the_next_digest_is_this_mornings_or_tomorrows() -> None:
 @pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA", "END"])
 def test_a_server_that_cannot_just_now_is_asked_again(anna: Actor, post: MailServer, command: str) -> None:
     post.answers[command] = ["451 try again later"]
-    news(anna)
+    open_news_event(anna)
     assert send(anna) == 0
     assert mails(anna) == ["waiting"]
-    later(anna)
+    make_due(anna)
     assert send(anna) == 1
     assert (len(post.accepted), mails(anna)) == (1, ["sent"])
 
@@ -160,30 +170,30 @@ def test_a_server_that_cannot_just_now_is_asked_again(anna: Actor, post: MailSer
 @pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
 def test_a_server_that_hangs_up_before_the_text_is_asked_again(anna: Actor, post: MailServer, command: str) -> None:
     post.answers[command] = [None]
-    news(anna)
+    open_news_event(anna)
     send(anna)
     if command == "DATA":  # nobody can say: the text was offered
         assert mails(anna) == ["uncertain"]
         return
-    later(anna)
+    make_due(anna)
     send(anna)
     assert (len(post.accepted), mails(anna)) == (1, ["sent"])
 
 
 def test_a_server_that_hangs_up_after_the_text_does_not_get_it_again(anna: Actor, post: MailServer) -> None:
     post.answers["END"] = [None]
-    news(anna)
+    open_news_event(anna)
     send(anna)
-    later(anna)
-    asyncio.run(keep(timestamp=0))
+    make_due(anna)
+    asyncio.run(run_maintenance(timestamp=0))
     send(anna)
     assert (len(post.accepted), mails(anna)) == (1, ["uncertain"])
 
 
 def test_a_refused_receiver_is_not_tried_for_ever_and_the_next_mail_goes_out(anna: Actor, post: MailServer) -> None:
     post.answers["RCPT"] = ["550 no such person"]
-    news(anna)
-    news(anna, "two")
+    open_news_event(anna)
+    open_news_event(anna, "two")
     assert send(anna) == 1
     assert mails(anna) == ["failed", "sent"]
 
@@ -192,25 +202,25 @@ def test_a_server_that_is_down_delays_all_and_loses_none(anna: Actor, settings: 
     down = MailServer(free_port)
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", down.port
-    news(anna)
-    news(anna, "two")
+    open_news_event(anna)
+    open_news_event(anna, "two")
     assert send(anna) == 0
     assert mails(anna) == ["waiting", "waiting"]
     stop = serve(down)
-    later(anna)
+    make_due(anna)
     assert send(anna) == 2
     stop()
 
 
 def test_what_healed_before_its_mail_was_sent_is_not_mailed(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
-    happens(anna, "test_worse", facts={"account": "x"})
-    is_over(anna, "test_worse")
+    open_test_event(anna, "test_worse", context={"account": "x"})
+    close_test_event(anna, "test_worse")
     assert send(anna) == 0
     assert mailoutbox == []
 
 
 def test_a_person_who_left_meanwhile_gets_no_mail(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
-    news(anna)
+    open_news_event(anna)
     User.objects.filter(pk=anna.user_id).update(is_active=False)
     assert send(anna) == 0
     assert mails(anna) == ["dropped"]
@@ -224,19 +234,19 @@ def test_a_killed_worker_neither_loses_a_mail_nor_sends_it_twice(
     stop = serve(mail)
     monkeypatch.setenv("KOPPEL_SMTP_URL", f"smtp://127.0.0.1:{mail.port}")
     monkeypatch.setenv("KOPPEL_MAIL_DIR", "")
-    news(anna, "one", "Given")
+    open_news_event(anna, "one", "Given")
     with run_worker(database_addresses.superuser_url, first=PATIENT) as worker:
         assert mail.received.wait(PATIENCE_SECONDS)
         os.kill(worker.pid, signal.SIGKILL)
         worker.wait()
-    news(anna, "two", "Not given")
+    open_news_event(anna, "two", "Not given")
     assert mail.holds is not None
     mail.holds.set()
-    assert mails(anna) == ["handing_over", "waiting"]
+    assert mails(anna) == ["sending", "waiting"]
     with organisation_scope(anna.organisation_id):  # the second was claimed when its process died
-        Delivery.objects.filter(state="waiting").update(state="claimed", claimed_at=timezone.now())
-    later(anna)
-    asyncio.run(keep(timestamp=0))
+        EmailDelivery.objects.filter(state="waiting").update(state="claimed", claimed_at=timezone.now())
+    make_due(anna)
+    asyncio.run(run_maintenance(timestamp=0))
     with run_worker(database_addresses.superuser_url):
         wait_until(lambda: mails(anna) == ["uncertain", "sent"])
     stop()
@@ -244,19 +254,19 @@ def test_a_killed_worker_neither_loses_a_mail_nor_sends_it_twice(
 
 
 def test_two_workers_send_each_mail_once(anna: Actor, post: MailServer) -> None:
-    for place in range(20):
-        news(anna, str(place), f"Company {place}")
-    both = [threading.Thread(target=_send_apart, args=(anna,)) for _ in range(3)]
-    for one in both:
-        one.start()
-    for one in both:
-        one.join()
-    subjects = [str(one["Subject"]) for one in post.accepted]
+    for number in range(20):
+        open_news_event(anna, str(number), f"Company {number}")
+    threads = [threading.Thread(target=_send_in_thread, args=(anna,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    subjects = [str(mail["Subject"]) for mail in post.accepted]
     assert sorted(subjects) == sorted(set(subjects))
     assert len(subjects) == 20
 
 
-def _send_apart(actor: Actor) -> None:
+def _send_in_thread(actor: Actor) -> None:
     from django.db import connections
 
     try:
@@ -266,8 +276,8 @@ def _send_apart(actor: Actor) -> None:
 
 
 def test_silenced_events_are_not_mailed_and_unknown_ones_say_so(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
-    prefers(anna, TROUBLE, mail="none")
-    happens(anna, "never_registered")
+    set_preferences(anna, TROUBLE, mail="none")
+    open_test_event(anna, "never_registered")
     send(anna)
     assert mailoutbox[0].subject == "Something happened (never_registered)."
 
@@ -275,18 +285,18 @@ def test_silenced_events_are_not_mailed_and_unknown_ones_say_so(anna: Actor, mai
 def test_a_mail_whose_trouble_ends_while_the_server_does_not_take_it_is_not_mailed_later(
     anna: Actor, post: MailServer, monkeypatch: Any
 ) -> None:
-    happens(anna, "test_worse", facts={"account": "x"})
+    open_test_event(anna, "test_worse", context={"account": "x"})
     post.answers["RCPT"] = ["451 later"]
-    asked = delivery.letter_of
+    original_build_email = delivery.build_email
 
-    def it_ends(*given: Any, **more: Any) -> Any:
-        is_over(anna, "test_worse")
-        return asked(*given, **more)
+    def it_ends(*args: Any, **kwargs: Any) -> Any:
+        close_test_event(anna, "test_worse")
+        return original_build_email(*args, **kwargs)
 
-    monkeypatch.setattr(delivery, "letter_of", it_ends)
+    monkeypatch.setattr(delivery, "build_email", it_ends)
     send(anna)
     assert mails(anna) == ["waiting"]
-    later(anna)
+    make_due(anna)
     send(anna)
     assert mails(anna) == ["dropped"]
     assert post.accepted == []
@@ -296,20 +306,22 @@ def test_what_is_left_of_a_digest_is_sent_when_a_part_of_it_went_meanwhile(
     anna: Actor, post: MailServer, monkeypatch: Any
 ) -> None:
     with organisation_scope(anna.organisation_id):
-        Arrangement.objects.create(organisation_id=anna.organisation_id, membership_id=anna.membership_id, digest=True)
-    for place in range(2):
-        news(anna, f"import {place}", f"Company {place}")
-    asked = delivery.letter_of
+        DeliverySettings.objects.create(
+            organisation_id=anna.organisation_id, membership_id=anna.membership_id, digest=True
+        )
+    for number in range(2):
+        open_news_event(anna, f"import {number}", f"Company {number}")
+    original_build_email = delivery.build_email
 
-    def one_goes(*given: Any, **more: Any) -> Any:
-        monkeypatch.setattr(delivery, "letter_of", asked)
+    def one_goes(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(delivery, "build_email", original_build_email)
         with organisation_scope(anna.organisation_id):
-            Delivery.objects.filter(notice__facts__name="Company 0").delete()
-        return asked(*given, **more)
+            EmailDelivery.objects.filter(notification__context__name="Company 0").delete()
+        return original_build_email(*args, **kwargs)
 
     with organisation_scope(anna.organisation_id):
-        Delivery.objects.update(due_at=timezone.now() - timedelta(hours=1))
-    monkeypatch.setattr(delivery, "letter_of", one_goes)
+        EmailDelivery.objects.update(due_at=timezone.now() - timedelta(hours=1))
+    monkeypatch.setattr(delivery, "build_email", one_goes)
     send(anna)
     send(anna)
     (mail,) = post.accepted
@@ -322,19 +334,19 @@ def test_who_was_taken_over_changes_nothing_of_what_the_other_found_out(
     anna: Actor, post: MailServer, monkeypatch: Any, awakes: str
 ) -> None:
     """One worker slept before it could reach the server; the other took over, and the server wanted no such mail."""
-    news(anna)
-    asked = Post._line
+    open_news_event(anna)
+    original_line = SmtpSession._line
 
-    def sleeps(*given: Any) -> Any:
-        monkeypatch.setattr(Post, "_line", asked)
-        later(anna)
+    def sleeps(*args: Any) -> Any:
+        monkeypatch.setattr(SmtpSession, "_line", original_line)
+        make_due(anna)
         with organisation_scope(anna.organisation_id):
-            delivery.take_over(anna.organisation_id)
+            delivery.requeue_stale_claims(anna.organisation_id)
         send(anna)
         assert mails(anna) == ["failed"]
-        return asked(*given)
+        return original_line(*args)
 
-    monkeypatch.setattr(Post, "_line", sleeps)
+    monkeypatch.setattr(SmtpSession, "_line", sleeps)
     post.answers["RCPT"] = ["250 ok", awakes]
     post.answers["END"] = ["554 no"]
     send(anna)
@@ -345,22 +357,22 @@ def test_who_was_taken_over_changes_nothing_of_what_the_other_found_out(
 def test_a_mail_that_cannot_be_written_does_not_stand_before_the_others(
     anna: Actor, post: MailServer, monkeypatch: Any
 ) -> None:
-    news(anna)
-    news(anna, "two", "Garage")
-    asked = delivery.letter_of
+    open_news_event(anna)
+    open_news_event(anna, "two", "Garage")
+    original_build_email = delivery.build_email
 
     def breaks(membership: Any, notices: Any, **more: Any) -> Any:
-        if "Bakkerij" in notices[0].facts["name"]:
+        if "Bakkerij" in notices[0].context["name"]:
             raise ValueError("made up")
-        return asked(membership, notices, **more)
+        return original_build_email(membership, notices, **more)
 
-    monkeypatch.setattr(delivery, "letter_of", breaks)
+    monkeypatch.setattr(delivery, "build_email", breaks)
     assert send(anna) == 1
     assert mails(anna) == ["waiting", "sent"]
 
 
 def test_an_address_with_letters_beyond_ascii_is_written_in_its_ascii_form(anna: Actor, post: MailServer) -> None:
     User.objects.filter(pk=anna.user_id).update(email="anna@bäckerei.example")
-    news(anna)
+    open_news_event(anna)
     assert send(anna) == 1
     assert post.accepted[0]["To"] == "anna@xn--bckerei-5wa.example"

@@ -7,13 +7,13 @@ from django.test import Client
 
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.models import Arrangement, Notice, Preference
+from koppel.notifications.models import DeliverySettings, Notification, Preference
 from koppel.notifications.sources.new_device_alerts import browser_of
 from koppel.organisations.models import Organisation, User
 from koppel.organisations.roles import Actor
 from tests.fixtures.forms import form_of
 from tests.fixtures.people import PASSWORD, signed_in
-from tests.notifications.factories import NEWS, TROUBLE, happens, is_over, told
+from tests.notifications.factories import NEWS, TROUBLE, close_test_event, open_test_event, screen_messages
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:150.0) Gecko/20100101 Firefox/150.0"
 EDGE = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36 Edg/140.0"
@@ -34,14 +34,14 @@ def page(browser: Client, address: str = "/notices/") -> str:
 
 
 def test_notices_are_filtered_read_and_unread_again(anna: Actor, browser: Client) -> None:
-    happens(anna, NEWS, administrations={1: {"name": "First"}})
-    happens(anna, "test_worse", "two", facts={"account": "s.jansen"})
-    is_over(anna, "test_worse", "two")
+    open_test_event(anna, NEWS, administrations={1: {"name": "First"}})
+    open_test_event(anna, "test_worse", "two", context={"account": "s.jansen"})
+    close_test_event(anna, "test_worse", "two")
     assert 'class="count">2<' in page(browser)
     assert "it is over" in page(browser)
     assert "First" not in page(browser, "/notices/?event=test_worse")
     with organisation_scope(anna.organisation_id):
-        first = Notice.objects.get(event=NEWS)
+        first = Notification.objects.get(event_type=NEWS)
     browser.post("/notices/read", {"id": first.pk, "query": "show=unread"})
     assert "First" not in page(browser, "/notices/?show=unread")
     assert 'class="count">1<' in page(browser)
@@ -54,9 +54,9 @@ def test_notices_are_filtered_read_and_unread_again(anna: Actor, browser: Client
 def test_a_notice_of_somebody_else_is_not_there(anna: Actor, browser: Client, actor: Any) -> None:
     with organisation_scope(anna.organisation_id):
         firm = Organisation.objects.get(pk=anna.organisation_id)
-    happens(actor("user", organisation=firm, name="Ben"), NEWS, "ben", administrations={1: {"name": "Secret"}})
+    open_test_event(actor("user", organisation=firm, name="Ben"), NEWS, "ben", administrations={1: {"name": "Secret"}})
     with organisation_scope(anna.organisation_id):
-        notice = Notice.objects.get()
+        notice = Notification.objects.get()
     assert browser.get(f"/notices/{notice.pk}/").status_code == 404
     browser.post("/notices/read", {"id": notice.pk})
     with organisation_scope(anna.organisation_id):
@@ -78,20 +78,20 @@ def test_what_a_person_is_told_is_chosen_and_kept_in_the_trail(anna: Actor, brow
     with organisation_scope(anna.organisation_id):
         firm = Organisation.objects.get(pk=anna.organisation_id)
     ben = actor("user", organisation=firm, name="Ben")
-    asked = {f"screen-{NEWS}": "all", f"mail-{NEWS}": "none", f"screen-{TROUBLE}": "none", "digest": "daily",
+    form_data = {f"screen-{NEWS}": "all", f"mail-{NEWS}": "none", f"screen-{TROUBLE}": "none", "digest": "daily",
              "stand_in": ben.membership_id, "away_until": "2026-12-24"}  # fmt: skip
-    text = browser.post("/notices/preferences/", asked, follow=True).content.decode()
+    text = browser.post("/notices/preferences/", form_data, follow=True).content.decode()
     assert "Your choices are stored." in text
     with organisation_scope(anna.organisation_id):
-        chosen = {(one.event, one.channel): one.scope for one in Preference.objects.all()}
+        chosen = {(one.event_type, one.channel): one.scope for one in Preference.objects.all()}
         assert chosen == {(NEWS, "screen"): "all", (NEWS, "mail"): "none"}
-        arrangement = Arrangement.objects.get()
+        arrangement = DeliverySettings.objects.get()
         assert (arrangement.digest, arrangement.stand_in_id) == (True, ben.membership_id)
-        assert AuditEntry.objects.filter(act="notices.arranged").count() == 2
+        assert AuditEntry.objects.filter(action="notices.arranged").count() == 2
     browser.post("/notices/preferences/", {f"screen-{NEWS}": "mine", f"mail-{NEWS}": "mine", "digest": "now"})
     with organisation_scope(anna.organisation_id):
         assert not Preference.objects.exists()
-        assert Arrangement.objects.get().stand_in_id is None
+        assert DeliverySettings.objects.get().stand_in_id is None
 
 
 def test_a_stranger_cannot_stand_in(anna: Actor, browser: Client, actor: Any) -> None:
@@ -99,7 +99,7 @@ def test_a_stranger_cannot_stand_in(anna: Actor, browser: Client, actor: Any) ->
     text = browser.post("/notices/preferences/", {"stand_in": stranger.membership_id}).content.decode()
     assert "Nothing was stored" in text
     with organisation_scope(anna.organisation_id):
-        assert not Arrangement.objects.exists()
+        assert not DeliverySettings.objects.exists()
 
 
 def sign_in(anna: Actor, agent: str, address: str = "192.0.2.10") -> None:
@@ -112,11 +112,11 @@ def sign_in(anna: Actor, agent: str, address: str = "192.0.2.10") -> None:
 def test_a_sign_in_from_a_new_browser_is_told_and_a_known_one_is_not(anna: Actor) -> None:
     sign_in(anna, FIREFOX)
     sign_in(anna, FIREFOX.replace("150", "151"), "192.0.2.77")
-    assert told(anna) == []
+    assert screen_messages(anna) == []
     sign_in(anna, EDGE)
     sign_in(anna, FIREFOX, "198.51.100.4")
     sign_in(anna, EDGE)
-    assert [one.split(":")[1].split(".")[0] for one in told(anna)] == [
+    assert [one.split(":")[1].split(".")[0] for one in screen_messages(anna)] == [
         " Edge, Windows, address 192", " Firefox, Linux, address 198",
     ]  # fmt: skip
 
@@ -127,7 +127,7 @@ def test_behind_a_proxy_a_sign_in_is_told_with_the_persons_own_address(anna: Act
     for seen in ("198.51.100.4", "203.0.113.9"):
         client = Client(headers={"user-agent": FIREFOX, "x-forwarded-for": seen}, REMOTE_ADDR="10.0.0.1")
         client.post("/accounts/login/", {"login": email, "password": PASSWORD})
-    (sentence,) = told(anna)
+    (sentence,) = screen_messages(anna)
     assert "address 203.0.113.9" in sentence
 
 
@@ -138,9 +138,9 @@ def test_browsers_are_named_as_people_name_them() -> None:
 
 
 def test_what_came_after_the_page_was_opened_is_not_marked_as_read_with_the_rest(anna: Actor, browser: Client) -> None:
-    happens(anna, NEWS, administrations={1: {"name": "First"}})
+    open_test_event(anna, NEWS, administrations={1: {"name": "First"}})
     form = form_of(page(browser))
-    happens(anna, NEWS, "two", administrations={2: {"name": "Second"}})
+    open_test_event(anna, NEWS, "two", administrations={2: {"name": "Second"}})
     browser.post("/notices/read", {"query": "", "newest": form.get("newest", [""])[0]})
     unread = page(browser, "/notices/?show=unread")
     assert "Second" in unread

@@ -19,11 +19,11 @@ from typer.testing import CliRunner
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
 from koppel.connections.vault.key_rotation import rotate
-from koppel.kit.egress import AddressGuard
+from koppel.kit.egress import EgressPolicy
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.commands import app
-from koppel.notifications.models import Webhook, WebhookDelivery
-from koppel.notifications.tasks import keep
+from koppel.notifications.models import WebhookDelivery, WebhookEndpoint
+from koppel.notifications.tasks import run_maintenance
 from koppel.notifications.webhooks import delivery
 from koppel.organisations.models import Division, User
 from koppel.organisations.roles import Actor
@@ -31,8 +31,15 @@ from tests.books.factories import administration_of
 from tests.fixtures.confirmation import post_and_confirm
 from tests.fixtures.people import signed_in
 from tests.fixtures.stack import PATIENCE_SECONDS, run_worker, wait_until
-from tests.notifications.factories import NEWS, TROUBLE, a_quarter_of_an_hour_passes, happens, is_over, told
-from tests.notifications.receiver import Receiver, is_signed_with, receiving
+from tests.notifications.factories import (
+    NEWS,
+    TROUBLE,
+    close_test_event,
+    open_test_event,
+    pass_quarter_hour,
+    screen_messages,
+)
+from tests.notifications.receiver import Receiver, is_signed_with, run_receiver
 from tests.vault.test_keys import OLD, key
 
 API = "/api/v1/webhooks"
@@ -54,13 +61,13 @@ def browser(anna: Actor) -> Client:
 def program(settings: Any) -> Iterator[Receiver]:
     """In a network of the firm's own that its operator named."""
     settings.WEBHOOK_NETWORKS = (ip_network("127.0.0.0/8"),)
-    with receiving() as receiver:
+    with run_receiver() as receiver:
         yield receiver
 
 
-def make(browser: Client, url: str, *events: str) -> dict[str, Any]:
-    given = {"name": "Tickets", "url": url, "events": list(events)}
-    answer = browser.post(API, given, content_type="application/json")
+def create_webhook(browser: Client, url: str, *events: str) -> dict[str, Any]:
+    payload = {"name": "Tickets", "url": url, "events": list(events)}
+    answer = browser.post(API, payload, content_type="application/json")
     assert answer.status_code == 201, answer.content
     return answer.json()  # type: ignore[no-any-return]
 
@@ -74,23 +81,23 @@ def log(browser: Client, webhook: int) -> list[dict[str, Any]]:
     return browser.get(f"{API}/{webhook}/deliveries").json()[::-1]  # type: ignore[no-any-return]
 
 
-def later(anna: Actor, **failing: timedelta) -> None:
+def make_due(anna: Actor, **failing: timedelta) -> None:
     """As if the pauses were over; and as if it had been failing for so long."""
     with organisation_scope(anna.organisation_id):
         past = timezone.now() - timedelta(hours=1)
         WebhookDelivery.objects.filter(state="waiting").update(due_at=past)
         WebhookDelivery.objects.filter(state="claimed").update(claimed_at=past)
         if failing:
-            Webhook.objects.update(failing_since=timezone.now() - failing["since"])
+            WebhookEndpoint.objects.update(failing_since=timezone.now() - failing["since"])
 
 
 def test_a_program_is_told_what_began_and_that_it_is_over(anna: Actor, browser: Client, program: Receiver) -> None:
-    made = make(browser, program.url, TROUBLE)
-    happens(anna, NEWS, facts={"name": "not asked for"})
-    happens(anna, TROUBLE, facts={"name": "x", "reason": "closed"}, about=("connection", 1))
-    a_quarter_of_an_hour_passes(anna)
+    created = create_webhook(browser, program.url, TROUBLE)
+    open_test_event(anna, NEWS, context={"name": "not asked for"})
+    open_test_event(anna, TROUBLE, context={"name": "x", "reason": "closed"}, subject=("connection", 1))
+    pass_quarter_hour(anna)
     assert send(anna) == 1
-    is_over(anna, TROUBLE)
+    close_test_event(anna, TROUBLE)
     assert send(anna) == 1
     began, over = program.messages()
     assert (began["type"], began["state"], over["state"]) == (TROUBLE, "told", "over")
@@ -98,62 +105,64 @@ def test_a_program_is_told_what_began_and_that_it_is_over(anna: Actor, browser: 
     assert (began["link"], began["about"]) == ("http://localhost:8400/issues/", {"kind": "connection", "id": 1})
     assert began["began_at"] == over["began_at"]
     for got, message in zip(program.got, (began, over), strict=True):
-        assert is_signed_with(made["secret"], got)
+        assert is_signed_with(created["secret"], got)
         assert got["headers"]["webhook-id"] == message["id"]
         assert abs(int(got["headers"]["webhook-timestamp"]) - time.time()) < 60
-    assert [(one["state"], one["status"], one["over"]) for one in log(browser, made["id"])] == [
+    assert [(one["state"], one["status"], one["over"]) for one in log(browser, created["id"])] == [
         ("sent", 200, False), ("sent", 200, True),
     ]  # fmt: skip
 
 
 def test_trouble_that_heals_itself_is_never_told_to_a_program(anna: Actor, browser: Client, program: Receiver) -> None:
-    made = make(browser, program.url)
-    happens(anna, TROUBLE)
-    is_over(anna, TROUBLE)
-    happens(anna, "test_worse", facts={"account": "x"})
-    is_over(anna, "test_worse")
+    created = create_webhook(browser, program.url)
+    open_test_event(anna, TROUBLE)
+    close_test_event(anna, TROUBLE)
+    open_test_event(anna, "test_worse", context={"account": "x"})
+    close_test_event(anna, "test_worse")
     assert send(anna) == 0
     assert program.got == []
-    assert [(one["state"], one["reason"]) for one in log(browser, made["id"])] == [("dropped", "healed")]
+    assert [(one["state"], one["reason"]) for one in log(browser, created["id"])] == [("dropped", "healed")]
 
 
 def test_what_is_restricted_is_told_to_no_program(anna: Actor, browser: Client, program: Receiver) -> None:
-    make(browser, program.url)
-    hidden, shown = administration_of(anna, "Hidden", restricted=True), administration_of(anna, "Shown")
-    both = {one.pk: {"name": one.name, "reason": f"reason of {one.name}"} for one in (hidden, shown)}
-    happens(anna, NEWS, "both", administrations=both)
-    happens(anna, NEWS, "hidden", administrations={hidden.pk: {"name": "Hidden"}}, about=("administration", hidden.pk))
+    create_webhook(browser, program.url)
+    hidden, visible = administration_of(anna, "Hidden", restricted=True), administration_of(anna, "Shown")
+    both = {one.pk: {"name": one.name, "reason": f"reason of {one.name}"} for one in (hidden, visible)}
+    open_test_event(anna, NEWS, "both", administrations=both)
+    open_test_event(
+        anna, NEWS, "hidden", administrations={hidden.pk: {"name": "Hidden"}}, subject=("administration", hidden.pk)
+    )
     assert send(anna) == 1
     assert b"Hidden" not in program.got[0]["body"]
     (message,) = program.messages()
     assert message["sentence"]["en"] == "News of Shown"
-    assert message["administrations"] == [{"id": shown.pk, "name": "Shown", "reason": "reason of Shown"}]
+    assert message["administrations"] == [{"id": visible.pk, "name": "Shown", "reason": "reason of Shown"}]
 
 
 def test_a_webhook_of_a_division_hears_of_its_administrations_alone(
     anna: Actor, browser: Client, program: Receiver
 ) -> None:
     with organisation_scope(anna.organisation_id):
-        own = {"organisation_id": anna.organisation_id}
-        south, north = (Division.objects.create(**own, name=name) for name in ("Zuid", "Noord"))
-    given = {"name": "South", "url": program.url, "divisions": [south.pk]}
-    made = browser.post(API, given, content_type="application/json").json()
-    assert made["divisions"] == [south.pk]
+        tenant_keys = {"organisation_id": anna.organisation_id}
+        south, north = (Division.objects.create(**tenant_keys, name=name) for name in ("Zuid", "Noord"))
+    payload = {"name": "South", "url": program.url, "divisions": [south.pk]}
+    created = browser.post(API, payload, content_type="application/json").json()
+    assert created["divisions"] == [south.pk]
     here, there = administration_of(anna, "Here", division=south), administration_of(anna, "There", division=north)
     both = {one.pk: {"name": one.name} for one in (here, there)}
-    happens(anna, NEWS, "both", administrations=both)
-    happens(anna, NEWS, "there", administrations={there.pk: {"name": "There"}})
-    happens(anna, NEWS, "nowhere", facts={"name": "the firm"})
+    open_test_event(anna, NEWS, "both", administrations=both)
+    open_test_event(anna, NEWS, "there", administrations={there.pk: {"name": "There"}})
+    open_test_event(anna, NEWS, "nowhere", context={"name": "the firm"})
     assert send(anna) == 1
-    is_over(anna, NEWS, "both")
+    close_test_event(anna, NEWS, "both")
     assert send(anna) == 1
     assert b"There" not in program.got[0]["body"] + program.got[1]["body"]
     assert [one["state"] for one in program.messages()] == ["told", "over"]
-    happens(anna, NEWS, "moves", administrations={here.pk: {"name": "Here"}})
+    open_test_event(anna, NEWS, "moves", administrations={here.pk: {"name": "Here"}})
     assert send(anna) == 1
     with organisation_scope(anna.organisation_id):
         Administration.objects.filter(pk=here.pk).update(division=north)
-    is_over(anna, NEWS, "moves")
+    close_test_event(anna, NEWS, "moves")
     assert send(anna) == 1
     assert program.messages()[-1]["state"] == "over", "Who was told that it began is told that it is over."
     post_and_confirm(browser, f"/organisation/divisions/{south.pk}/merge", {"into": north.pk})
@@ -170,29 +179,29 @@ def test_some_divisions_are_never_taken_for_all(anna: Actor, browser: Client) ->
 
 
 def test_a_sign_in_is_the_persons_own_business(anna: Actor, browser: Client, program: Receiver) -> None:
-    make(browser, program.url)
+    create_webhook(browser, program.url)
     refused = browser.post(
         API, {"name": "x", "url": program.url, "events": ["new_sign_in"]}, content_type="application/json"
     )
     assert (refused.status_code, refused.json()["error"]) == (409, "refused")
-    happens(anna, "new_sign_in", facts={"browser": "x", "address": "192.0.2.1"})
+    open_test_event(anna, "new_sign_in", context={"browser": "x", "address": "192.0.2.1"})
     assert send(anna) == 0
 
 
 def test_what_is_not_accepted_is_tried_again_later_and_later(anna: Actor, browser: Client, program: Receiver) -> None:
-    made = make(browser, program.url)
+    created = create_webhook(browser, program.url)
     program.answers = [(500, {}), (302, {"Location": "http://127.0.0.1/elsewhere"}), (429, {"Retry-After": "7200"})]
-    happens(anna, NEWS, facts={"name": "x"})
+    open_test_event(anna, NEWS, context={"name": "x"})
     for minutes in (1, 5, 120):
         before, pause = timezone.now(), timedelta(minutes=minutes)
         assert send(anna) == 0
         with organisation_scope(anna.organisation_id):
             assert before + pause <= WebhookDelivery.objects.get().due_at <= timezone.now() + pause
         assert send(anna) == 0, "not before its time"
-        later(anna)
+        make_due(anna)
     assert send(anna) == 1
-    (one,) = log(browser, made["id"])
-    assert (one["state"], one["attempts"], one["status"], one["reason"]) == ("sent", 4, 200, "")
+    (entry,) = log(browser, created["id"])
+    assert (entry["state"], entry["attempts"], entry["status"], entry["reason"]) == ("sent", 4, 200, "")
     assert len({got["headers"]["webhook-id"] for got in program.got}) == 1
     assert len({got["body"] for got in program.got}) == 1
 
@@ -200,37 +209,40 @@ def test_what_is_not_accepted_is_tried_again_later_and_later(anna: Actor, browse
 def test_a_program_that_accepts_nothing_for_days_is_switched_off_and_its_maker_told(
     anna: Actor, browser: Client, program: Receiver
 ) -> None:
-    made = make(browser, program.url)
+    created = create_webhook(browser, program.url)
     program.answers = [(500, {})] * 3
-    happens(anna, NEWS, "one", facts={"name": "x"})
+    open_test_event(anna, NEWS, "one", context={"name": "x"})
     send(anna)
-    later(anna, since=timedelta(days=2))
+    make_due(anna, since=timedelta(days=2))
     send(anna)
-    assert told(anna) == ["News of x"]
-    later(anna, since=timedelta(days=4))
+    assert screen_messages(anna) == ["News of x"]
+    make_due(anna, since=timedelta(days=4))
     send(anna)
-    assert told(anna)[1:] == ["The webhook Tickets was switched off. It accepted nothing for three days."]
+    assert screen_messages(anna)[1:] == ["The webhook Tickets was switched off. It accepted nothing for three days."]
     (hook,) = browser.get(API).json()
-    assert (hook["active"], hook["stopped_because"]) == (False, "silent")
-    happens(anna, NEWS, "two", facts={"name": "missed"})
+    assert (hook["active"], hook["disabled_reason"]) == (False, "silent")
+    open_test_event(anna, NEWS, "two", context={"name": "missed"})
     assert send(anna) == 0
-    assert [one["state"] for one in log(browser, made["id"])] == ["failed"]
-    assert browser.post(f"{API}/{made['id']}/deliveries/again", {}, content_type="application/json").status_code == 409
-    browser.put(f"{API}/{made['id']}/active", {"active": True}, content_type="application/json")
-    again = browser.post(f"{API}/{made['id']}/deliveries/again", {}, content_type="application/json").json()
+    assert [one["state"] for one in log(browser, created["id"])] == ["failed"]
+    assert (
+        browser.post(f"{API}/{created['id']}/deliveries/redeliver", {}, content_type="application/json").status_code
+        == 409
+    )
+    browser.put(f"{API}/{created['id']}/active", {"active": True}, content_type="application/json")
+    again = browser.post(f"{API}/{created['id']}/deliveries/redeliver", {}, content_type="application/json").json()
     assert (again, send(anna)) == ({"count": 1}, 1)
     with organisation_scope(anna.organisation_id):
-        acts = set(AuditEntry.objects.filter(subject_kind="webhook").values_list("act", "actor_kind"))
+        acts = set(AuditEntry.objects.filter(subject_kind="webhook").values_list("action", "actor_kind"))
     assert acts == {("webhook.made", "person"), ("webhook.stopped", "job"), ("webhook.switched_on", "person"),
                     ("webhook.sent_again", "person")}  # fmt: skip
 
 
 def test_a_program_that_is_gone_is_switched_off_at_once(anna: Actor, browser: Client, program: Receiver) -> None:
-    make(browser, program.url)
+    create_webhook(browser, program.url)
     program.answers = [(410, {})]
-    happens(anna, NEWS)
+    open_test_event(anna, NEWS)
     send(anna)
-    assert browser.get(API).json()[0]["stopped_because"] == "gone"
+    assert browser.get(API).json()[0]["disabled_reason"] == "gone"
 
 
 @pytest.mark.parametrize(
@@ -243,14 +255,14 @@ def test_an_address_within_is_not_called(anna: Actor, browser: Client, url: str)
     answer = browser.post(API, {"name": "x", "url": url}, content_type="application/json")
     if answer.status_code == 409:
         return
-    happens(anna, NEWS)
+    open_test_event(anna, NEWS)
     assert send(anna) == 0
-    (one,) = log(browser, answer.json()["id"])
-    assert (one["state"], one["reason"], one["status"]) == ("waiting", "address_not_allowed", None)
+    (entry,) = log(browser, answer.json()["id"])
+    assert (entry["state"], entry["reason"], entry["status"]) == ("waiting", "address_not_allowed", None)
 
 
 def test_only_the_networks_that_were_named_are_within_reach() -> None:
-    guard = AddressGuard((ip_network("10.1.0.0/16"), ip_network("fd00::/8")))
+    guard = EgressPolicy((ip_network("10.1.0.0/16"), ip_network("fd00::/8")))
     reached = ["10.1.2.3", "fd00::1", "::ffff:10.1.2.3", "93.184.216.34", "2606:4700::1111"]
     not_reached = [
         "10.2.0.1",
@@ -262,7 +274,7 @@ def test_only_the_networks_that_were_named_are_within_reach() -> None:
         "fe80::1%eth0",
     ]
     assert [one for one in reached + not_reached if guard.allows(one)] == reached
-    assert not AddressGuard((ip_network("10.1.0.0/16"),), public=False).allows("93.184.216.34")
+    assert not EgressPolicy((ip_network("10.1.0.0/16"),), public=False).allows("93.184.216.34")
 
 
 def test_an_address_without_encryption_is_for_named_networks_alone(browser: Client, settings: Any) -> None:
@@ -270,27 +282,27 @@ def test_an_address_without_encryption_is_for_named_networks_alone(browser: Clie
         answer = browser.post(API, {"name": "x", "url": url}, content_type="application/json")
         assert answer.status_code == 409, url
     settings.WEBHOOK_NETWORKS = (ip_network("10.0.0.0/8"),)
-    assert make(browser, "http://10.0.0.9/hook")["active"]
+    assert create_webhook(browser, "http://10.0.0.9/hook")["active"]
 
 
 def test_the_secret_is_shown_once_sealed_renewed_and_rotated(
     anna: Actor, browser: Client, program: Receiver, settings: Any
 ) -> None:
-    old = make(browser, program.url)
+    old = create_webhook(browser, program.url)
     assert "secret" not in browser.get(API).json()[0]
     with organisation_scope(anna.organisation_id):
-        assert old["secret"].encode() not in bytes(Webhook.objects.get().secret)
+        assert old["secret"].encode() not in bytes(WebhookEndpoint.objects.get().secret)
     fresh = browser.post(f"{API}/{old['id']}/secret").json()["secret"]
     settings.VAULT_KEYS = f"{key('new')},{OLD}"
-    assert rotate("operator").sealed_again == 2
+    assert rotate("operator").reencrypted == 2
     settings.VAULT_KEYS = key("new")
-    happens(anna, NEWS)
+    open_test_event(anna, NEWS)
     send(anna)
     assert is_signed_with(old["secret"], program.got[0])
     assert is_signed_with(fresh, program.got[0])
     with organisation_scope(anna.organisation_id):
-        Webhook.objects.update(previous_until=timezone.now())
-    happens(anna, NEWS, "two")
+        WebhookEndpoint.objects.update(previous_until=timezone.now())
+    open_test_event(anna, NEWS, "two")
     send(anna)
     assert not is_signed_with(old["secret"], program.got[1])
     assert is_signed_with(fresh, program.got[1])
@@ -301,18 +313,18 @@ def test_a_killed_worker_costs_a_second_delivery_at_most(
 ) -> None:
     program.holds = threading.Event()
     monkeypatch.setenv("KOPPEL_WEBHOOK_NETWORKS", "127.0.0.0/8")
-    made = make(browser, program.url)
+    created = create_webhook(browser, program.url)
     with run_worker(database_addresses.superuser_url, first=PATIENT) as worker:
-        browser.post(f"{API}/{made['id']}/test")
+        browser.post(f"{API}/{created['id']}/test")
         assert program.received.wait(PATIENCE_SECONDS)
         os.kill(worker.pid, signal.SIGKILL)
         worker.wait()
     program.holds.set()
-    assert [one["state"] for one in log(browser, made["id"])] == ["claimed"]
-    later(anna)
-    asyncio.run(keep(timestamp=0))
+    assert [one["state"] for one in log(browser, created["id"])] == ["claimed"]
+    make_due(anna)
+    asyncio.run(run_maintenance(timestamp=0))
     with run_worker(database_addresses.superuser_url):
-        wait_until(lambda: [one["state"] for one in log(browser, made["id"])] == ["sent"])
+        wait_until(lambda: [one["state"] for one in log(browser, created["id"])] == ["sent"])
     assert len(program.got) == 2
     assert len({one["headers"]["webhook-id"] for one in program.got}) == 1
 
@@ -320,10 +332,10 @@ def test_a_killed_worker_costs_a_second_delivery_at_most(
 def test_what_waits_for_a_webhook_that_just_failed_waits_with_it(
     anna: Actor, browser: Client, program: Receiver
 ) -> None:
-    make(browser, program.url)
+    create_webhook(browser, program.url)
     program.answers = [(500, {})] * 8
-    for place in range(20):
-        happens(anna, NEWS, str(place))
+    for number in range(20):
+        open_test_event(anna, NEWS, str(number))
     assert send(anna) == 0
     assert len(program.got) == 8
 
@@ -362,18 +374,18 @@ def test_the_shell_does_what_the_pages_do(anna: Actor, program: Receiver) -> Non
         assert outcome.exit_code == 0, outcome.output
         return json.loads(outcome.stdout.splitlines()[-1])
 
-    made = koppel("add", "Tickets", program.url, "--event", NEWS)
-    assert made["secret"].startswith("whsec_")
+    created = koppel("add", "Tickets", program.url, "--event", NEWS)
+    assert created["secret"].startswith("whsec_")
     assert koppel("list")[0]["events"] == [NEWS]
-    hook = str(made["id"])
+    hook = str(created["id"])
     program.answers = [(410, {})]
     message = koppel("test", hook)["message"]
     send(anna)
     assert program.got[0]["headers"]["webhook-id"] == message
     assert koppel("switch", hook, "--on")["active"]
-    assert koppel("again", hook) == {"webhook": made["id"], "sent_again": 1}
+    assert koppel("again", hook) == {"webhook": created["id"], "sent_again": 1}
     assert [(one["state"], one["reason"]) for one in koppel("log", hook)] == [("waiting", "")]
-    assert koppel("secret", hook)["secret"] != made["secret"]
+    assert koppel("secret", hook)["secret"] != created["secret"]
     assert koppel("remove", hook)["removed"]
     assert koppel("list") == []
 
@@ -381,37 +393,37 @@ def test_the_shell_does_what_the_pages_do(anna: Actor, program: Receiver) -> Non
 def test_what_is_on_its_way_when_it_is_switched_off_fails_and_waits_for_nothing(
     anna: Actor, browser: Client, program: Receiver, monkeypatch: Any
 ) -> None:
-    made = make(browser, program.url)
-    happens(anna, NEWS, facts={"name": "x"})
+    created = create_webhook(browser, program.url)
+    open_test_event(anna, NEWS, context={"name": "x"})
     program.answers = [(500, {})]
-    asked = delivery.secrets_in_use
+    original_secrets_in_use = delivery.secrets_in_use
 
-    def switched_off(webhook: Webhook) -> Any:
-        browser.put(f"{API}/{made['id']}/active", {"active": False}, content_type="application/json")
-        return asked(webhook)
+    def switched_off(webhook: WebhookEndpoint) -> Any:
+        browser.put(f"{API}/{created['id']}/active", {"active": False}, content_type="application/json")
+        return original_secrets_in_use(webhook)
 
     monkeypatch.setattr(delivery, "secrets_in_use", switched_off)
     send(anna)
-    assert [(one["state"], one["reason"]) for one in log(browser, made["id"])] == [("failed", "switched_off")]
+    assert [(one["state"], one["reason"]) for one in log(browser, created["id"])] == [("failed", "switched_off")]
     assert browser.get(f"{API}").json()[0]["failing_since"] is None
 
 
 def test_that_it_began_does_not_arrive_after_that_it_is_over(
     anna: Actor, browser: Client, program: Receiver, monkeypatch: Any
 ) -> None:
-    make(browser, program.url)
-    happens(anna, "test_worse", facts={"account": "x"})
+    create_webhook(browser, program.url)
+    open_test_event(anna, "test_worse", context={"account": "x"})
     program.answers = [(500, {})]
-    asked = delivery.secrets_in_use
+    original_secrets_in_use = delivery.secrets_in_use
 
-    def ends(webhook: Webhook) -> Any:
-        monkeypatch.setattr(delivery, "secrets_in_use", asked)
-        is_over(anna, "test_worse")
-        return asked(webhook)
+    def ends(webhook: WebhookEndpoint) -> Any:
+        monkeypatch.setattr(delivery, "secrets_in_use", original_secrets_in_use)
+        close_test_event(anna, "test_worse")
+        return original_secrets_in_use(webhook)
 
     monkeypatch.setattr(delivery, "secrets_in_use", ends)
     for _ in range(3):
-        later(anna)
+        make_due(anna)
         send(anna)
     assert [one["state"] for one in program.messages()] == ["told", "over"]
 
@@ -419,12 +431,12 @@ def test_that_it_began_does_not_arrive_after_that_it_is_over(
 def test_an_address_that_cannot_be_called_is_refused_and_keeps_no_other_from_its_messages(
     anna: Actor, browser: Client, program: Receiver
 ) -> None:
-    given = {"name": "Tickets", "url": "http://127.0.0.1:99999/hook"}
-    assert browser.post(API, given, content_type="application/json").status_code == 409
-    broken, good = make(browser, program.url), make(browser, program.url)
+    payload = {"name": "Tickets", "url": "http://127.0.0.1:99999/hook"}
+    assert browser.post(API, payload, content_type="application/json").status_code == 409
+    broken, good = create_webhook(browser, program.url), create_webhook(browser, program.url)
     with organisation_scope(anna.organisation_id):
-        Webhook.objects.filter(pk=broken["id"]).update(url=given["url"])
-    happens(anna, NEWS, facts={"name": "x"})
+        WebhookEndpoint.objects.filter(pk=broken["id"]).update(url=payload["url"])
+    open_test_event(anna, NEWS, context={"name": "x"})
     assert send(anna) == 1
     assert [one["state"] for one in log(browser, good["id"])] == ["sent"]
     assert [(one["state"], one["reason"]) for one in log(browser, broken["id"])] == [("waiting", "not_connected")]

@@ -36,7 +36,7 @@ WORDS = {
 
 
 @pytest.fixture
-def place(address: str, settings: Any) -> str:
+def koppel_url(address: str, settings: Any) -> str:
     """Where Koppel says that it is: the vendor sends people back there."""
     settings.PUBLIC_URL = address
     return address
@@ -44,16 +44,16 @@ def place(address: str, settings: Any) -> str:
 
 @pytest.fixture
 def boss(actor: Any) -> Any:
-    made = actor("administrator")
-    with organisation_scope(made.organisation_id):
-        save_division(made, None, "Zuid")
-        save_template(made, None, "Standaard", {"fiscal_years_back": 1})
-    return made
+    administrator = actor("administrator")
+    with organisation_scope(administrator.organisation_id):
+        save_division(administrator, None, "Zuid")
+        save_template(administrator, None, "Standaard", {"fiscal_years_back": 1})
+    return administrator
 
 
-def open_page(browser: Browser, place: str, boss: Any, width: int, language: str, scheme: Any) -> Iterator[Page]:
+def open_page(browser: Browser, koppel_url: str, boss: Any, width: int, language: str, scheme: Any) -> Iterator[Page]:
     page = opened(browser, width, color_scheme=scheme, locale=language)
-    sign_in(page, place, boss)
+    sign_in(page, koppel_url, boss)
     yield page
     page.context.close()
 
@@ -61,13 +61,13 @@ def open_page(browser: Browser, place: str, boss: Any, width: int, language: str
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize(("width", "language", "scheme"), [(1280, "en", "light"), (390, "nl", "dark")])
 def test_the_nine_steps(
-    browser: Browser, place: str, boss: Any, sandbox: Sandbox, width: int, language: str, scheme: Any
+    browser: Browser, koppel_url: str, boss: Any, sandbox: Sandbox, width: int, language: str, scheme: Any
 ) -> None:
     register_app(sandbox)
     words, mark = WORDS[language], f"wizard-{width}-{language}"
-    for page in open_page(browser, place, boss, width, language, scheme):
+    for page in open_page(browser, koppel_url, boss, width, language, scheme):
         complaints = listen(page)
-        page.goto(f"{place}/connections/new/")
+        page.goto(f"{koppel_url}/connections/new/")
         look(page, f"{mark}-1-system")
         page.click("button[name=connector]")
         look(page, f"{mark}-2-sign-in")
@@ -102,20 +102,20 @@ def test_the_nine_steps(
         look(page, f"{mark}-6-import")
         page.wait_for_selector(f"text={words['complete']}")
         look(page, f"{mark}-7-active")
-        assert [one for one in complaints if place in one] == []
+        assert [one for one in complaints if koppel_url in one] == []
     with organisation_scope(boss.organisation_id):
         assert Administration.objects.filter(status="active").count() == len(sandbox.companies())
 
 
 @pytest.mark.usefixtures("worker")
 def test_companies_are_collected_with_cancel_back_doubled_clicks_and_two_tabs(
-    browser: Browser, place: str, boss: Any, sandbox: Sandbox
+    browser: Browser, koppel_url: str, boss: Any, sandbox: Sandbox
 ) -> None:
     """One company per sign-in: whatever the person does on the way, what was allowed stays and nothing is there twice."""
     register_app(sandbox, "company_per_sign_in")
     names = [one["name"] for one in sandbox.companies()]
-    for page in open_page(browser, place, boss, 390, "en", "light"):
-        page.goto(f"{place}/connections/new/")
+    for page in open_page(browser, koppel_url, boss, 390, "en", "light"):
+        page.goto(f"{koppel_url}/connections/new/")
         page.click("button[name=connector]")
         expect(page.locator(".banner:visible")).to_contain_text("Sign in with a service account of your firm")
         look(page, "collect-2-sign-in")
@@ -132,7 +132,7 @@ def test_companies_are_collected_with_cancel_back_doubled_clicks_and_two_tabs(
         page.wait_for_url("**/choose")
         expect(page.locator("main")).to_contain_text("You did not allow access")
         expect(page.locator("#companies tbody tr")).to_have_count(2)
-        page.goto(f"{place}/connections/new/")
+        page.goto(f"{koppel_url}/connections/new/")
         page.click("text=Continue")
         page.wait_for_url("**/choose")
         page.click(".bulkbar .button-primary")
@@ -156,35 +156,35 @@ def test_companies_are_collected_with_cancel_back_doubled_clicks_and_two_tabs(
 
 
 def test_a_button_stays_under_the_finger_when_all_is_known_of_a_list(
-    browser: Browser, place: str, boss: Any, sandbox: Sandbox
+    browser: Browser, koppel_url: str, boss: Any, sandbox: Sandbox
 ) -> None:
     """The notice that numbers are still being asked for goes away between pressing and letting go."""
     register_app(sandbox, "company_per_sign_in")
-    asked: list[Any] = []
-    for page in open_page(browser, place, boss, 390, "en", "light"):
-        page.route("**/companies.json", lambda route: asked.append(route))  # noqa: PLW0108 - it wants a Python function
-        page.goto(f"{place}/connections/new/")
+    routes: list[Any] = []
+    for page in open_page(browser, koppel_url, boss, 390, "en", "light"):
+        page.route("**/companies.json", lambda route: routes.append(route))  # noqa: PLW0108 - it wants a Python function
+        page.goto(f"{koppel_url}/connections/new/")
         page.click("button[name=connector]")
         page.click("main .card button.button-primary")
         allow(page, sandbox.companies()[0]["name"])
         page.wait_for_selector("[data-poll]:visible")
-        while not asked:
+        while not routes:
             page.wait_for_timeout(50)
         page.hover("text=Add another company")
         page.mouse.down()
-        asked[0].fulfill(json={"left": 0, "companies": []})
+        routes[0].fulfill(json={"left": 0, "companies": []})
         page.wait_for_selector("[data-poll]", state="hidden")
         page.mouse.up()
         page.wait_for_selector("#username")
 
 
 def test_what_is_typed_last_counts_however_late_the_first_is_stored(
-    browser: Browser, place: str, boss: Any, sandbox: Sandbox
+    browser: Browser, koppel_url: str, boss: Any, sandbox: Sandbox
 ) -> None:
     register_app(sandbox, "company_per_sign_in")
     sent: list[Route] = []
-    for page in open_page(browser, place, boss, 1280, "en", "light"):
-        page.goto(f"{place}/connections/new/")
+    for page in open_page(browser, koppel_url, boss, 1280, "en", "light"):
+        page.goto(f"{koppel_url}/connections/new/")
         page.click("button[name=connector]")
         page.click("main .card button.button-primary")
         allow(page, sandbox.companies()[0]["name"])
@@ -208,24 +208,24 @@ def test_what_is_typed_last_counts_however_late_the_first_is_stored(
 
 
 def test_an_answer_that_fails_is_not_the_last_that_is_asked_for(
-    browser: Browser, place: str, boss: Any, sandbox: Sandbox
+    browser: Browser, koppel_url: str, boss: Any, sandbox: Sandbox
 ) -> None:
     """The server restarts while a list is open: the page asks again, and stores what it could not store."""
     register_app(sandbox, "company_per_sign_in")
-    asked: list[Any] = []
+    routes: list[Any] = []
 
     def answer(route: Route) -> None:
-        asked.append(route)
-        if len(asked) == 1:
+        routes.append(route)
+        if len(routes) == 1:
             route.abort()
-        elif len(asked) == 2:
+        elif len(routes) == 2:
             route.fulfill(status=503)
         else:
             route.fulfill(json={"left": 0, "companies": []})
 
-    for page in open_page(browser, place, boss, 390, "en", "light"):
+    for page in open_page(browser, koppel_url, boss, 390, "en", "light"):
         page.route("**/companies.json*", answer)
-        page.goto(f"{place}/connections/new/")
+        page.goto(f"{koppel_url}/connections/new/")
         page.click("button[name=connector]")
         page.click("main .card button.button-primary")
         allow(page, sandbox.companies()[0]["name"])
@@ -243,23 +243,23 @@ def test_an_answer_that_fails_is_not_the_last_that_is_asked_for(
 
 
 def test_what_was_not_ticked_is_not_ticked_by_the_page_itself(
-    browser: Browser, place: str, boss: Any, sandbox: Sandbox
+    browser: Browser, koppel_url: str, boss: Any, sandbox: Sandbox
 ) -> None:
     """Companies named by their ids: the list is shown anew when each has been asked about."""
     register_app(sandbox, "service")
-    asked: list[Route] = []
-    for page in open_page(browser, place, boss, 1280, "en", "light"):
-        page.route("**/companies.json*", lambda route: asked.append(route))  # noqa: PLW0108 - it wants a Python function
-        page.goto(f"{place}/connections/new/")
+    routes: list[Route] = []
+    for page in open_page(browser, koppel_url, boss, 1280, "en", "light"):
+        page.route("**/companies.json*", lambda route: routes.append(route))  # noqa: PLW0108 - it wants a Python function
+        page.goto(f"{koppel_url}/connections/new/")
         page.click("button[name=connector]")
         page.fill("textarea", "\n".join(one["tenant_id"] for one in sandbox.companies()[:3]))
         page.click("main .card button.button-primary")
         page.wait_for_url("**/choose")
         page.locator("input[name=company]").nth(1).uncheck()
-        while not asked:
+        while not routes:
             page.wait_for_timeout(50)
         with page.expect_navigation():
-            asked[0].fulfill(json={"left": 0, "companies": []})
+            routes[0].fulfill(json={"left": 0, "companies": []})
         expect(page.locator("input[name=company]:checked")).to_have_count(2)
         expect(page.locator("input[name=company]").nth(1)).not_to_be_checked()
         expect(page.locator(".bulkbar [data-count-of]")).to_have_text("2")
@@ -347,14 +347,14 @@ def test_rows_are_found_by_what_stands_in_their_fields_not_by_what_could(browser
         f"<table id=t><tbody>{rows}</tbody></table>"
     )
     page.add_script_tag(path=Path(koppel.web.__file__).parent / "static/koppel/koppel.js")
-    for words, shown, told in (
+    for words, visible_count, announcement in (
         ("bakker", 1, "1 of 2"),
         ("1705", 1, "1 of 2"),
         ("demo", 0, "Nothing matches."),
         ("", 2, ""),
     ):
         page.fill("#search", words)
-        assert (page.locator("tr:visible").count(), page.inner_text("#told")) == (shown, told), words
+        assert (page.locator("tr:visible").count(), page.inner_text("#told")) == (visible_count, announcement), words
     page.select_option("tr:first-child select", "t")
     page.fill("#search", "demo")
     assert page.inner_text("#told") == "1 of 2"
@@ -373,14 +373,14 @@ def paste(page: Page, field: Any, text: str) -> None:
 
 
 def test_three_thousand_rows_are_searched_and_ticked_at_once(
-    browser: Browser, place: str, boss: Any, sandbox: Sandbox, connected: Any
+    browser: Browser, koppel_url: str, boss: Any, sandbox: Sandbox, connected: Any
 ) -> None:
     with ThreadPoolExecutor(1) as elsewhere:  # Playwright's loop runs in this thread
-        made = elsewhere.submit(connected, actor=boss).result()
+        administrator = elsewhere.submit(connected, actor=boss).result()
         elsewhere.submit(connections.close_all).result()
-    for page in open_page(browser, place, boss, 1280, "en", "light"):
-        page.goto(f"{place}/connections/new/import?connection={made.connection.pk}")
-        add_companies(boss, made.connection, 3000)
+    for page in open_page(browser, koppel_url, boss, 1280, "en", "light"):
+        page.goto(f"{koppel_url}/connections/new/import?connection={administrator.connection.pk}")
+        add_companies(boss, administrator.connection, 3000)
         page.reload()
         metrics = page.context.new_cdp_session(page)
         metrics.send("Performance.enable")
@@ -406,13 +406,13 @@ def layouts(metrics: CDPSession) -> int:
 def add_companies(boss: Any, connection: Any, count: int) -> None:
     """As if the vendor had listed these too."""
     with organisation_scope(boss.organisation_id):
-        firm, one = Organisation.objects.get(), RemoteCompany.objects.first()
-        assert one is not None
+        firm, candidate = Organisation.objects.get(), RemoteCompany.objects.first()
+        assert candidate is not None
         RemoteCompany.objects.bulk_create(
             RemoteCompany(
-                organisation=firm, connection=connection, grant_id=one.grant_id, external_id=f"x{number}",
-                name=f"Company {number:04d}", listed_at=one.listed_at, described_at=one.listed_at,
+                organisation=firm, connection=connection, grant_id=candidate.grant_id, external_id=f"x{number}",
+                name=f"Company {number:04d}", listed_at=candidate.listed_at, described_at=candidate.listed_at,
             )
             for number in range(count)
         )  # fmt: skip
-        RemoteCompany.objects.update(described_at=one.listed_at)
+        RemoteCompany.objects.update(described_at=candidate.listed_at)

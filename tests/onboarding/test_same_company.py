@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
-from koppel.company_registers.lookups import Finding
+from koppel.company_registers.lookups import LookupResult
 from koppel.company_registers.models import Lookup
-from koppel.company_registers.protocol import Kind, Outcome, Question
+from koppel.company_registers.protocol import LookupOutcome, QueryKind, RegisterQuery
 from koppel.connections.models import RemoteCompany
 from koppel.kit.tenancy import organisation_scope
 from tests.fixtures.confirmation import answers_on
@@ -82,7 +82,7 @@ def test_another_name_in_the_register_is_no_green_tick(anna: Newcomer) -> None:
     assert one.confirmed_identity["name"] == "Nordlys Gruppen AS"
     assert one.confirmed_identity["by"] == anna.actor.membership_id
     with organisation_scope(anna.actor.organisation_id):
-        entry = AuditEntry.objects.get(act="administration.same_company")
+        entry = AuditEntry.objects.get(action="administration.same_company")
     assert (entry.subject_id, entry.details["confirmed_name"]) == (one.pk, "Nordlys Gruppen AS")
     anna.client.cookies["koppel_language"] = "en"
     overview = words(anna.client.get(f"/administrations/{one.pk}/identity/"))
@@ -105,8 +105,8 @@ def test_another_name_in_the_register_is_no_green_tick(anna: Newcomer) -> None:
 )
 def test_names_that_are_equal_in_normal_form_need_no_question(books: str, register: str, asks: bool) -> None:
     """Capitals, accents, signs and the abbreviation of the legal form make no other company."""
-    found = Finding(Question("NO", Kind.NUMBER, DERIVED), Outcome.FOUND, legal_name=register)
-    assert found.is_named_otherwise(books) is asks
+    found = LookupResult(RegisterQuery("NO", QueryKind.NUMBER, DERIVED), LookupOutcome.FOUND, legal_name=register)
+    assert found.has_different_name(books) is asks
 
 
 def test_a_number_from_the_vat_number_is_asked_about_with_both(anna: Newcomer) -> None:

@@ -51,14 +51,14 @@ def words(response: Any) -> str:
     return unescape(response.content.decode())
 
 
-def companies(one: Newcomer) -> list[RemoteCompany]:
-    with organisation_scope(one.actor.organisation_id):
+def companies(person: Newcomer) -> list[RemoteCompany]:
+    with organisation_scope(person.actor.organisation_id):
         return list(RemoteCompany.objects.order_by("name", "pk"))
 
 
-def the_flow(one: Newcomer) -> Flow:
-    with organisation_scope(one.actor.organisation_id):
-        return Flow.objects.get(token=one.flow.strip("/").split("/")[-1])
+def the_flow(person: Newcomer) -> Flow:
+    with organisation_scope(person.actor.organisation_id):
+        return Flow.objects.get(token=person.flow.strip("/").split("/")[-1])
 
 
 def imported(actor: Actor) -> list[Administration]:
@@ -66,28 +66,30 @@ def imported(actor: Actor) -> list[Administration]:
         return list(Administration.objects.order_by("name"))
 
 
-def choose(one: Newcomer, *ids: int) -> Any:
-    return one.client.post(f"{one.flow}choose", {"company": [str(key) for key in ids]}, follow=True)
+def choose(person: Newcomer, *ids: int) -> Any:
+    return person.client.post(f"{person.flow}choose", {"company": [str(key) for key in ids]}, follow=True)
 
 
-def identify(one: Newcomer, given: dict[int, dict[str, str]], **more: Any) -> Any:
+def identify(person: Newcomer, typed: dict[int, dict[str, str]], **more: Any) -> Any:
     fields = {
-        f"{name}-{key}": own.get(name, "") for key, own in given.items() for name in ("number", "reason", "sector")
+        f"{name}-{key}": values.get(name, "")
+        for key, values in typed.items()
+        for name in ("number", "reason", "sector")
     }
-    return one.client.post(f"{one.flow}identify", {**fields, **more}, follow=True)
+    return person.client.post(f"{person.flow}identify", {**fields, **more}, follow=True)
 
 
 def number(text: str = KVK) -> dict[str, str]:
     return {"number": text}
 
 
-def to_assign(one: Newcomer, count: int = 2) -> list[int]:
+def to_assign(person: Newcomer, count: int = 2) -> list[int]:
     """Choose and identify the first companies of the list."""
-    with organisation_scope(one.actor.organisation_id):
+    with organisation_scope(person.actor.organisation_id):
         RemoteCompany.objects.update(country="NL")
-    ids = [company.pk for company in companies(one)[:count]]
-    choose(one, *ids)
-    assert path_of(identify(one, {key: number() for key in ids})) == f"{one.flow}assign"
+    ids = [company.pk for company in companies(person)[:count]]
+    choose(person, *ids)
+    assert path_of(identify(person, {key: number() for key in ids})) == f"{person.flow}assign"
     return ids
 
 
@@ -95,11 +97,11 @@ def test_from_new_connection_to_administrations_in_the_queue(listed: Newcomer) -
     ids = to_assign(listed, 3)
     page = listed.client.post(f"{listed.flow}assign", {"act": "finish", "company": ids}, follow=True)
     assert "The import of 3 administrations has begun." in words(page)
-    found = imported(listed.actor)
-    assert (len(found), {one.status for one in found}) == (3, {"queued"})
+    imported_administrations = imported(listed.actor)
+    assert (len(imported_administrations), {one.status for one in imported_administrations}) == (3, {"queued"})
     with organisation_scope(listed.actor.organisation_id):
         assert Run.objects.count() == 3
-    assert f"?import={found[0].imported_in}" in page.redirect_chain[-1][0]
+    assert f"?import={imported_administrations[0].imported_in}" in page.redirect_chain[-1][0]
 
 
 def test_a_restricted_administration_is_not_on_the_list_of_who_is_not_named(listed: Newcomer, actor: Any) -> None:
@@ -126,11 +128,11 @@ def test_a_restricted_administration_is_not_on_the_list_of_who_is_not_named(list
     assert len(companies_listed) == total
 
 
-def flow_pages(one: Newcomer) -> tuple[str, list[dict[str, Any]]]:
+def flow_pages(person: Newcomer) -> tuple[str, list[dict[str, Any]]]:
     """③ as a page and over REST."""
-    token = one.flow.strip("/").split("/")[-1]
-    rest = one.client.get(f"/api/v1/onboarding/flows/{token}/companies")
-    return words(one.client.get(f"{one.flow}choose")), rest.json()
+    token = person.flow.strip("/").split("/")[-1]
+    rest = person.client.get(f"/api/v1/onboarding/flows/{token}/companies")
+    return words(person.client.get(f"{person.flow}choose")), rest.json()
 
 
 def test_finish_pressed_twice_at_once_imports_once(listed: Newcomer) -> None:
@@ -142,10 +144,10 @@ def test_finish_pressed_twice_at_once_imports_once(listed: Newcomer) -> None:
         database_connections.close_all()
 
     threads = [threading.Thread(target=press) for _each in range(4)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert len(set(ends)) == 1
     assert len(imported(listed.actor)) == 3
     with organisation_scope(listed.actor.organisation_id):
@@ -162,12 +164,12 @@ def test_two_colleagues_who_import_the_same_company_get_it_once(listed: Newcomer
         first = RemoteCompany.objects.filter(connection__app__consent_mode="company_list").first()
         assert first is not None
         RemoteCompany.objects.exclude(connection=first.connection).update(external_id=first.external_id)
-        own = RemoteCompany.objects.exclude(connection=first.connection).get()
-    for one, company in ((listed, first), (piet, own)):
-        choose(one, company.pk)
-        identify(one, {company.pk: number()})
-    for one in (listed, piet):
-        page = one.client.post(f"{one.flow}assign", {"act": "skip"}, follow=True)
+        values = RemoteCompany.objects.exclude(connection=first.connection).get()
+    for person, company in ((listed, first), (piet, values)):
+        choose(person, company.pk)
+        identify(person, {company.pk: number()})
+    for person in (listed, piet):
+        page = person.client.post(f"{person.flow}assign", {"act": "skip"}, follow=True)
     assert len(imported(listed.actor)) == 1
     assert "1 was left out: somebody imported it meanwhile" in words(page)
 
@@ -219,15 +221,15 @@ def test_a_flow_in_which_somebody_types_is_not_left(listed: Newcomer) -> None:
     assert the_flow(listed).expires_at > timezone.now() + timedelta(hours=23)
 
 
-def asked_about(one: Newcomer, step: str) -> tuple[int, int, int]:
+def asked_about(person: Newcomer, step: str) -> tuple[int, int, int]:
     """On an open page: how many companies it says are being asked about, what its next look says, and of how many companies."""
-    page = words(one.client.get(f"{one.flow}{step}"))
+    page = words(person.client.get(f"{person.flow}{step}"))
     address = re.search(r'data-poll="([^"]+)"', page)
     stated = re.search(r"data-poll-left>(\d+)<", page)
     assert address
     assert stated
-    found = one.client.get(address[1]).json()
-    return int(stated[1]), found["left"], found["left"] + len(found["companies"])
+    progress = person.client.get(address[1]).json()
+    return int(stated[1]), progress["left"], progress["left"] + len(progress["companies"])
 
 
 def test_the_page_counts_what_it_shows(listed: Newcomer) -> None:
@@ -253,21 +255,21 @@ def test_over_rest_only_what_differs_is_given(listed: Newcomer) -> None:
     choose(listed, first)
     base = f"/api/v1/onboarding/flows/{listed.flow.strip('/').split('/')[-1]}"
 
-    def identify_over_rest(**given: str) -> Any:
-        body = {"identities": [{"company": first, **given}]}
+    def identify_over_rest(**typed: str) -> Any:
+        body = {"identities": [{"company": first, **typed}]}
         return listed.client.post(f"{base}/identify", body, content_type="application/json").json()
 
     assert identify_over_rest(reason="test_demo")["troubles"][0]["field"] == "sector"
     assert identify_over_rest(sector="Onderwijs")["result"] == "advance"
-    (one,) = listed.client.get(f"{base}/identities").json()
-    assert (one["reason"], one["is_complete"]) == ("test_demo", True)
+    (identity,) = listed.client.get(f"{base}/identities").json()
+    assert (identity["reason"], identity["is_complete"]) == ("test_demo", True)
     assert identify_over_rest(reason="")["result"] == "stay", "'' takes away what stood there"
     with organisation_scope(listed.actor.organisation_id):
         RemoteCompany.objects.update(number=KVK)
         Flow.objects.update(answers={})
     assert identify_over_rest(reason="test_demo", sector="Onderwijs")["result"] == "advance"
-    (one,) = listed.client.get(f"{base}/identities").json()
-    assert (one["number"], one["reason"]) == ("", "test_demo"), "a guess is no number that was given"
+    (identity,) = listed.client.get(f"{base}/identities").json()
+    assert (identity["number"], identity["reason"]) == ("", "test_demo"), "a guess is no number that was given"
 
 
 def test_a_flow_belongs_to_one_person(listed: Newcomer, actor: Any) -> None:
@@ -330,13 +332,23 @@ def test_users_are_added_division_and_template_replace_and_skip_assigns_nothing(
     assert "Applied to 1 administration." in words(page)
     end = listed.client.post(f"{listed.flow}assign", {"act": "skip"}).headers["Location"]
     assert "&done=" in end
-    found = {one.remote_company_id: one for one in imported(listed.actor)}
-    assert (found[first].division_id, found[second].division_id) == (south.pk, north.pk)
-    assert (found[first].template_id, found[second].template_id) == (template.pk, None)
+    imported_administrations = {one.remote_company_id: one for one in imported(listed.actor)}
+    assert (imported_administrations[first].division_id, imported_administrations[second].division_id) == (
+        south.pk,
+        north.pk,
+    )
+    assert (imported_administrations[first].template_id, imported_administrations[second].template_id) == (
+        template.pk,
+        None,
+    )
     with organisation_scope(listed.actor.organisation_id):
-        people = set(Assignment.objects.filter(administration=found[first]).values_list("membership_id", flat=True))
+        people = set(
+            Assignment.objects.filter(administration=imported_administrations[first]).values_list(
+                "membership_id", flat=True
+            )
+        )
     assert people == {one.actor.membership_id for one in (listed, uma, piet)}
-    undo_what_was_assigned(listed, found[first].pk)
+    undo_what_was_assigned(listed, imported_administrations[first].pk)
 
 
 def undo_what_was_assigned(listed: Newcomer, administration_id: int) -> None:
@@ -346,9 +358,9 @@ def undo_what_was_assigned(listed: Newcomer, administration_id: int) -> None:
     page = words(listed.client.post(f"/administrations/bulk/{done['id']}/undo", follow=True))
     assert "2 administrations were set back" in page
     with organisation_scope(listed.actor.organisation_id):
-        one = Administration.objects.get(pk=administration_id)
-        assert (one.division_id, one.template_id) == (None, None)
-        people = Assignment.objects.filter(administration=one).values_list("membership_id", flat=True)
+        administration = Administration.objects.get(pk=administration_id)
+        assert (administration.division_id, administration.template_id) == (None, None)
+        people = Assignment.objects.filter(administration=administration).values_list("membership_id", flat=True)
         assert list(people) == [listed.actor.membership_id]
 
 
@@ -405,20 +417,22 @@ def test_a_pasted_list_finds_its_rows_and_says_what_it_did_not(listed: Newcomer)
 
 @pytest.mark.usefixtures("worker")
 def test_companies_are_collected_one_sign_in_after_the_other(anna: Newcomer, sandbox: Sandbox) -> None:
-    app, known = register_app(sandbox, "company_per_sign_in"), sandbox.companies()
-    page = anna.connect(app.pk, tenant=known[0]["tenant_id"])
+    app, sandbox_companies = register_app(sandbox, "company_per_sign_in"), sandbox.companies()
+    page = anna.connect(app.pk, tenant=sandbox_companies[0]["tenant_id"])
     assert "1 administration found" in words(page)
     assert "Sign in with a service account of your firm" in words(anna.client.get(f"{anna.flow}sign-in"))
-    page = anna.answered(sandbox.sign_in(anna.sign_in_again(app.pk, another="1"), tenant=known[1]["tenant_id"]))
+    page = anna.answered(
+        sandbox.sign_in(anna.sign_in_again(app.pk, another="1"), tenant=sandbox_companies[1]["tenant_id"])
+    )
     assert "2 administrations found" in words(page)
     page = anna.answered(
-        sandbox.sign_in(anna.sign_in_again(app.pk, another="1"), tenant=known[2]["tenant_id"], answer="no")
+        sandbox.sign_in(anna.sign_in_again(app.pk, another="1"), tenant=sandbox_companies[2]["tenant_id"], answer="no")
     )
     assert "2 administrations found" in words(page), "cancelling one keeps the rest"
     assert path_of(page) == f"{anna.flow}choose"
     page = anna.answered(sandbox.sign_in(anna.sign_in_again(app.pk, another="1"), user="small@sandbox.example"))
     assert "2 administrations found" in words(page), "another account that reaches the same company adds no second row"
-    assert {one.name for one in companies(anna)} == {known[0]["name"], known[1]["name"]}
+    assert {one.name for one in companies(anna)} == {sandbox_companies[0]["name"], sandbox_companies[1]["name"]}
     with organisation_scope(anna.actor.organisation_id):
         accounts = set(Connection.objects.values_list("account", flat=True))
     assert accounts == {"demo@sandbox.example", "small@sandbox.example"}
@@ -429,27 +443,33 @@ def test_companies_are_collected_one_sign_in_after_the_other(anna: Newcomer, san
 def test_tenant_ids_are_probed_and_each_line_says_what_came_of_it(actor: Any, sandbox: Sandbox, language: str) -> None:
     from tests.fixtures.stack import wait_until
 
-    anna, app, known = newcomer(actor(), sandbox, language), register_app(sandbox, "service"), sandbox.companies()
-    sandbox.client(CLIENTS["service"], approved=[one["tenant_id"] for one in known if one is not known[1]])
-    sandbox.control(f"companies/{known[2]['id']}", {"licensed": False})
-    good, unapproved, unlicensed = (one["tenant_id"] for one in known[:3])
+    anna, app, sandbox_companies = (
+        newcomer(actor(), sandbox, language),
+        register_app(sandbox, "service"),
+        sandbox.companies(),
+    )
+    sandbox.client(
+        CLIENTS["service"], approved=[one["tenant_id"] for one in sandbox_companies if one is not sandbox_companies[1]]
+    )
+    sandbox.control(f"companies/{sandbox_companies[2]['id']}", {"licensed": False})
+    good, unapproved, unlicensed = (one["tenant_id"] for one in sandbox_companies[:3])
     lines = [
-        "Name;Tenant id", f"A;{good.upper()}", f"B;{unapproved}", f"C;{unlicensed}", f"D;{known[3]['customer_tenant_id']}",
+        "Name;Tenant id", f"A;{good.upper()}", f"B;{unapproved}", f"C;{unlicensed}", f"D;{sandbox_companies[3]['customer_tenant_id']}",
         f"again {good}", "0a1b2c3d-not-an-id",
     ]  # fmt: skip
     location = anna.client.post("/connections/new/", {"connector": "visma_net"}).headers["Location"]
     anna.flow = location.removesuffix("sign-in")
     file = SimpleUploadedFile("tenants.csv", "\r\n".join(lines[:4]).encode("utf-16"), content_type="text/csv")
-    given = (
+    typed = (
         {"company_ids": "\n".join(lines[4:]), "file": file} if language == "nl" else {"company_ids": "\n".join(lines)}
     )
-    page = anna.client.post(location, {"app": app.pk, **given}, follow=True)
+    page = anna.client.post(location, {"app": app.pk, **typed}, follow=True)
     assert path_of(page) == f"{anna.flow}choose"
     assert ("4 ids were read. 1 was given twice." if language == "en" else "4 id’s gelezen") in words(page)
     assert ("No id was recognised in" if language == "en" else "Geen id herkend in") in words(page)
     wait_until(lambda: all(one.described_at for one in companies(anna)))
     page = words(anna.client.get(f"{anna.flow}choose"))
-    assert known[0]["name"] in page
+    assert sandbox_companies[0]["name"] in page
     assert page.count('name="company"') == 1
     big = SimpleUploadedFile("all.csv", f"{good}\n".encode() * 60_000)
     answer = anna.client.post(f"{anna.flow}sign-in", {"app": app.pk, "file": big})
@@ -480,19 +500,23 @@ RESULTS = {
 
 def test_thousands_of_companies_cost_no_query_each(listed: Newcomer) -> None:
     with organisation_scope(listed.actor.organisation_id):
-        one = RemoteCompany.objects.first()
-        assert one is not None
-        common = {"organisation_id": one.organisation_id, "connection_id": one.connection_id, "grant_id": one.grant_id}
+        company = RemoteCompany.objects.first()
+        assert company is not None
+        common = {
+            "organisation_id": company.organisation_id,
+            "connection_id": company.connection_id,
+            "grant_id": company.grant_id,
+        }
         RemoteCompany.objects.bulk_create(
             RemoteCompany(
-                **common, external_id=f"x{place}", name=f"Company {place:04d}", country="NL", number=KVK,
-                listed_at=one.listed_at, described_at=timezone.now(),
+                **common, external_id=f"x{index}", name=f"Company {index:04d}", country="NL", number=KVK,
+                listed_at=company.listed_at, described_at=timezone.now(),
             )
-            for place in range(3000)
+            for index in range(3000)
         )  # fmt: skip
         ids = list(RemoteCompany.objects.filter(external_id__startswith="x").values_list("pk", flat=True))
-    asked = {}
-    for name, act in (
+    query_counts = {}
+    for name, action in (
         ("list", lambda: listed.client.get(f"{listed.flow}choose")),
         ("choose", lambda: listed.client.post(f"{listed.flow}choose", {"company": ids})),
         ("identify", lambda: listed.client.get(f"{listed.flow}identify")),
@@ -501,11 +525,11 @@ def test_thousands_of_companies_cost_no_query_each(listed: Newcomer) -> None:
         ("finish", lambda: listed.client.post(f"{listed.flow}assign", {"act": "finish"})),
     ):
         with CaptureQueriesContext(connection) as captured:
-            answer = act()
-        asked[name] = len(captured)
+            answer = action()
+        query_counts[name] = len(captured)
         assert answer.status_code in (200, 302), name
     assert len(imported(listed.actor)) == 3000
-    assert max(asked.values()) < 90, asked
+    assert max(query_counts.values()) < 90, query_counts
 
 
 def test_the_imports_own_page_has_failed_ones_on_top_and_retries_them(listed: Newcomer, actor: Any) -> None:
@@ -549,8 +573,8 @@ def test_the_same_steps_over_rest(listed: Newcomer) -> None:
     assert [(one["company"], one["field"], one["code"]) for one in outcome["troubles"]] == [
         (second, "number", "missing")
     ]
-    given = {"identities": [{"company": second, "reason": "test_demo", "sector": "Onderwijs"}]}
-    assert call("post", f"{base}/identify", given)[1]["result"] == "advance"
+    typed = {"identities": [{"company": second, "reason": "test_demo", "sector": "Onderwijs"}]}
+    assert call("post", f"{base}/identify", typed)[1]["result"] == "advance"
     assert [one["is_complete"] for one in call("get", f"{base}/identities")[1]] == [True, True]
     assert call("post", f"{base}/assign", {"companies": [first], "users": []})[1]["result"] == "advance"
     done = call("post", f"{base}/finish")[1]

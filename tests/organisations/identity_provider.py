@@ -31,25 +31,25 @@ class Provider(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
-        asked = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         if parts.path == "/.well-known/openid-configuration":
             issuer = "http://elsewhere.test" if STATE["fault"] == "issuer" else self.issuer
             ends = {"authorization_endpoint": "/authorize", "token_endpoint": "/token", "jwks_uri": "/keys"}
             strange = {"no text": {"jwks_uri": 5}, "port": {"token_endpoint": "http://127.0.0.1:99999/token"}}
-            told = {"issuer": issuer, **{key: self.issuer + path for key, path in ends.items()}}
-            told["authorization_response_iss_parameter_supported"] = STATE["announces"]
-            self._say(told | strange.get(STATE["fault"], {}))
+            metadata = {"issuer": issuer, **{key: self.issuer + path for key, path in ends.items()}}
+            metadata["authorization_response_iss_parameter_supported"] = STATE["announces"]
+            self._say(metadata | strange.get(STATE["fault"], {}))
         elif parts.path == "/keys":
             public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key()))
             self._say({"keys": [{**public, "kid": "one", "use": "sig"}]})
         elif parts.path == "/__received__":
             self._say({"codes": RECEIVED})
         elif STATE["leads_to"]:
-            self._lead(f"{STATE['leads_to']}&{urlencode({'state': asked['state']})}")
-        elif STATE["redirect_uris"] is not None and asked["redirect_uri"] not in STATE["redirect_uris"]:
+            self._lead(f"{STATE['leads_to']}&{urlencode({'state': query['state']})}")
+        elif STATE["redirect_uris"] is not None and query["redirect_uri"] not in STATE["redirect_uris"]:
             self._say({"error": "redirect_uri_mismatch"}, 400)
         else:
-            self._lead(asked["redirect_uri"] + "?" + urlencode(self._answer(asked)))
+            self._lead(query["redirect_uri"] + "?" + urlencode(self._answer(query)))
 
     def _answer(self, asked: dict[str, str]) -> dict[str, str]:
         code = secrets.token_urlsafe(8)
@@ -75,22 +75,26 @@ class Provider(BaseHTTPRequestHandler):
         if [unquote(one) for one in pair.split(":")] != [CLIENT_ID, CLIENT_SECRET]:
             self._say({"error": "invalid_client"}, 401)
             return
-        asked = CODES.pop(form.get("code", ""), None)
+        authorization_request = CODES.pop(form.get("code", ""), None)
         proof = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(proof).rstrip(b"=").decode()
-        if asked is None or asked["code_challenge"] != challenge or asked["redirect_uri"] != form["redirect_uri"]:
+        if (
+            authorization_request is None
+            or authorization_request["code_challenge"] != challenge
+            or authorization_request["redirect_uri"] != form["redirect_uri"]
+        ):
             self._say({"error": "invalid_grant"}, 400)
             return
-        self._say({"access_token": "x", "token_type": "Bearer", "id_token": self._id_token(asked)})
+        self._say({"access_token": "x", "token_type": "Bearer", "id_token": self._id_token(authorization_request)})
 
-    def _id_token(self, asked: dict[str, str]) -> str:
+    def _id_token(self, authorization_request: dict[str, str]) -> str:
         now, fault = int(time.time()), STATE["fault"]
         claims = {
             "iss": self.issuer,
             "aud": "somebody-else" if fault == "audience" else CLIENT_ID,
             "iat": now,
             "exp": now - 600 if fault == "expired" else now + 60,
-            "nonce": {"nonce": "another", "strange nonce": "één"}.get(fault, asked["nonce"]),
+            "nonce": {"nonce": "another", "strange nonce": "één"}.get(fault, authorization_request["nonce"]),
             **STATE["claims"],
         }
         if fault in ("azp", "no azp"):

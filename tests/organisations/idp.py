@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from django.test import Client
 
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.models import SignInProvider, User
+from koppel.organisations.models import IdentityProvider, User
 from koppel.organisations.roles import Actor
 from tests.fixtures.people import signed_in
 from tests.organisations import identity_provider
@@ -66,7 +66,7 @@ def configure(boss: Actor, idp: Idp, **changed: str) -> str:
 
 def provider_id(boss: Actor) -> int:
     with organisation_scope(boss.organisation_id):
-        return SignInProvider.objects.get().pk
+        return IdentityProvider.objects.get().pk
 
 
 def begin(boss: Actor, client: Client) -> str:

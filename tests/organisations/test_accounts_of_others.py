@@ -18,11 +18,11 @@ from django.utils import timezone
 
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications.email import delivery
-from koppel.notifications.models import Notice
+from koppel.notifications.models import Notification
 from koppel.organisations.commands import people as commands
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations.services import Wanted
-from koppel.organisations.models import Invitation, Membership, SignInSubject, User
+from koppel.organisations.invitations.services import InvitationData
+from koppel.organisations.models import FederatedIdentity, Invitation, Membership, User
 from koppel.organisations.people import services as people
 from koppel.organisations.roles import Actor, Role
 from tests.fixtures.people import PASSWORD, signed_in
@@ -69,7 +69,7 @@ def opens(client: Client) -> int:
 def invited(boss: Actor, email: str, role: Role = Role.TEAM_LEADER, language: str = "en") -> str:
     """The path of the link in the mail."""
     with organisation_scope(boss.organisation_id):
-        made = invitations.invite(boss, Wanted(email, "", role, language=language))
+        made = invitations.invite(boss, InvitationData(email, "", role, language=language))
         return "/invitation/" + invitations.link_of(made).partition("/invitation/")[2]
 
 
@@ -80,7 +80,7 @@ def memberships_of(person: Actor) -> set[int]:
 
 def notices_of(person: Actor) -> list[str]:
     with organisation_scope(person.organisation_id):
-        own = Notice.objects.filter(membership_id=person.membership_id).exclude(event="new_sign_in")
+        own = Notification.objects.filter(membership_id=person.membership_id).exclude(event="new_sign_in")
         return list(own.order_by("pk").values_list("event", flat=True))
 
 
@@ -97,7 +97,7 @@ def test_a_provider_joins_nobody_who_has_an_account(eve: Actor, ada: Actor, idp:
     assert opens(by_password(email_of(ada))) == ada.organisation_id
     assert User.objects.get(pk=ada.user_id).language == ""
     with installation_scope("test"):
-        assert not SignInSubject.objects.exists()
+        assert not FederatedIdentity.objects.exists()
         assert Invitation.objects.get().accepted_at is None, "It is Ada's to accept."
 
 
@@ -169,9 +169,9 @@ def test_access_that_a_firm_gives_back_leads_nobody_there(eve: Actor, ada: Actor
     assert opens(by_password(email_of(ada))) == eve.organisation_id
     with organisation_scope(eve.organisation_id):
         membership = Membership.objects.get(user_id=ada.user_id)
-        access = people.access_of(membership)
-        people.change_access(eve, membership.pk, people.Access(access.role, False, None, frozenset()))
-        people.change_access(eve, membership.pk, access)
+        access = people.terms_of(membership)
+        people.update_membership(eve, membership.pk, people.MembershipTerms(access.role, False, None, frozenset()))
+        people.update_membership(eve, membership.pk, access)
     assert opens(by_password(email_of(ada))) == ada.organisation_id
     assert notices_of(ada) == ["membership_began", "membership_began"]
 
@@ -268,4 +268,4 @@ def test_the_link_page_takes_no_get_and_no_forged_post(ada: Actor, idp: Idp) -> 
     walk(ada, plain)
     plain.get(page)
     with organisation_scope(ada.organisation_id):
-        assert not SignInSubject.objects.exists()
+        assert not FederatedIdentity.objects.exists()

@@ -14,10 +14,10 @@ from allauth.mfa.models import Authenticator
 from django.core import mail
 from django.test import Client
 
-from koppel.audit.models import ActorKind, AuditEntry, Door
+from koppel.audit.models import ActorKind, AuditEntry, Interface
 from koppel.cli.checks.installation import findings
 from koppel.cli.checks.result import Finding
-from koppel.kit.cli.errors import Refusal
+from koppel.kit.cli.errors import CommandError
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.commands import organisations, people
 from koppel.organisations.models import Membership, User
@@ -29,25 +29,25 @@ MAKE = ("create", "--name", "Kantoor Noord", "--email", "anna@noord.example")
 SIGN_IN = "/accounts/login/"
 
 
-def typed(app: typer.Typer, *words: object) -> str:
+def run_command(app: typer.Typer, *words: object) -> str:
     """What is printed."""
     with redirect_stdout(io.StringIO()) as printed:
         typer.main.get_command(app).main(args=[*map(str, words)], prog_name="koppel", standalone_mode=False)
     return printed.getvalue()
 
 
-def made(app: typer.Typer, *words: object) -> Any:
-    return json.loads(typed(app, *words, "--json").splitlines()[-1])
+def run_json_command(app: typer.Typer, *words: object) -> Any:
+    return json.loads(run_command(app, *words, "--json").splitlines()[-1])
 
 
-def at(link: str) -> str:
+def path_of(link: str) -> str:
     return urlsplit(link).path
 
 
 def accept(link: str, name: str = "Anna") -> Client:
     """In a browser of their own."""
     client = Client()
-    assert client.post(at(link), {"name": name, "password": CHOSEN}).status_code == 302
+    assert client.post(path_of(link), {"name": name, "password": CHOSEN}).status_code == 302
     return client
 
 
@@ -64,7 +64,7 @@ def test_from_an_empty_installation_to_the_first_administrator(clean_database: N
     assert "koppel organisations create" in page
     assert 'type="password"' not in page
     assert "koppel organisations create" in finding("organisations").text
-    link = made(organisations.app, *MAKE, "--language", "nl")["link"]
+    link = run_json_command(organisations.app, *MAKE, "--language", "nl")["link"]
     waiting = Client().get(SIGN_IN, headers={"Accept-Language": "nl"}).content.decode()
     assert "koppel people link" in waiting
     assert "heeft nog geen wachtwoord gekozen" in waiting
@@ -74,29 +74,29 @@ def test_from_an_empty_installation_to_the_first_administrator(clean_database: N
     assert 'type="password"' in Client().get(SIGN_IN).content.decode()
     assert finding("organisations").text == "Organisations: 1, with 1 people who may sign in."
     assert User.objects.get().language == "nl"
-    assert Client().get(at(link)).status_code == 410, "A link works once."
-    (row,) = made(organisations.app, "list")
+    assert Client().get(path_of(link)).status_code == 410, "A link works once."
+    (row,) = run_json_command(organisations.app, "list")
     assert (row["name"], row["people"], row["administrators"], row["invited"]) == (
         "Kantoor Noord", 1, ["anna@noord.example"], [],
     )  # fmt: skip
 
 
 def test_the_trail_names_the_account_of_the_shell(clean_database: None) -> None:
-    told = made(organisations.app, *MAKE)
-    page = accept(told["link"]).get("/organisation/activity/").content.decode()
+    result = run_json_command(organisations.app, *MAKE)
+    page = accept(result["link"]).get("/organisation/activity/").content.decode()
     assert "made the organisation" in page
-    with organisation_scope(told["organisation"]):
-        one = AuditEntry.objects.get(act="organisation.made")
-    assert (one.actor_kind, one.actor_id, one.door) == (ActorKind.OPERATOR, None, Door.CLI)
-    assert one.from_address.startswith("shell")
+    with organisation_scope(result["organisation"]):
+        entry = AuditEntry.objects.get(action="organisation.made")
+    assert (entry.actor_kind, entry.actor_id, entry.interface) == (ActorKind.OPERATOR, None, Interface.CLI)
+    assert entry.ip_address.startswith("shell")
 
 
 def test_the_mail_goes_out_as_well_in_the_language_asked_for(clean_database: None, settings: Any) -> None:
     settings.SENDS_MAIL = True
-    told = made(organisations.app, *MAKE, "--language", "nl")
+    result = run_json_command(organisations.app, *MAKE, "--language", "nl")
     (letter,) = deliver(settings)
-    assert told["mailed"] is True
-    assert told["link"] in letter.body
+    assert result["mailed"] is True
+    assert result["link"] in letter.body
     assert "U bent uitgenodigd om in Koppel te werken voor Kantoor Noord, als Beheerder." in letter.body
 
 
@@ -109,61 +109,63 @@ def test_the_mail_goes_out_as_well_in_the_language_asked_for(clean_database: Non
     ],
 )
 def test_what_cannot_be_made_leaves_nothing_behind(clean_database: None, words: tuple[str, ...], sentence: str) -> None:
-    made(organisations.app, *MAKE)
-    with pytest.raises(Refusal, match=sentence):
-        typed(organisations.app, "create", *words)
-    assert [one["name"] for one in made(organisations.app, "list")] == ["Kantoor Noord"]
+    run_json_command(organisations.app, *MAKE)
+    with pytest.raises(CommandError, match=sentence):
+        run_command(organisations.app, "create", *words)
+    assert [one["name"] for one in run_json_command(organisations.app, "list")] == ["Kantoor Noord"]
 
 
 def test_a_mistyped_address_is_replaced_and_its_link_holds_no_longer(clean_database: None) -> None:
-    first = made(organisations.app, *MAKE)
-    better = made(organisations.app, "add-administrator", first["organisation"], "--email", "hanna@noord.example")
-    assert Client().get(at(first["link"])).status_code == 410
+    first = run_json_command(organisations.app, *MAKE)
+    better = run_json_command(
+        organisations.app, "add-administrator", first["organisation"], "--email", "hanna@noord.example"
+    )
+    assert Client().get(path_of(first["link"])).status_code == 410
     accept(better["link"], "Hanna")
-    assert made(organisations.app, "list")[0]["administrators"] == ["hanna@noord.example"]
+    assert run_json_command(organisations.app, "list")[0]["administrators"] == ["hanna@noord.example"]
 
 
 def test_a_member_becomes_administrator_from_the_shell(actor: Any) -> None:
     ben: Actor = actor("user", name="Ben")
     email = User.objects.get(pk=ben.user_id).email
-    told = made(organisations.app, "add-administrator", ben.organisation_id, "--email", email)
-    assert told["role"] == "administrator"
+    result = run_json_command(organisations.app, "add-administrator", ben.organisation_id, "--email", email)
+    assert result["role"] == "administrator"
     with organisation_scope(ben.organisation_id):
         assert Membership.objects.get().role == "administrator"
-        assert AuditEntry.objects.get(act="person.changed").actor_kind == ActorKind.OPERATOR
+        assert AuditEntry.objects.get(action="person.changed").actor_kind == ActorKind.OPERATOR
 
 
 def test_whoever_is_locked_out_gets_in_by_a_link_from_the_shell(actor: Any) -> None:
     anna: Actor = actor("administrator", name="Anna")
     email = User.objects.get(pk=anna.user_id).email
     Authenticator.objects.create(user_id=anna.user_id, type=Authenticator.Type.TOTP, data={})
-    told = made(people.app, "link", email.upper(), "--drop-second-step")
-    assert told["opens"] == "password"
+    result = run_json_command(people.app, "link", email.upper(), "--drop-second-step")
+    assert result["kind"] == "password"
     client = Client()
-    page = client.get(at(told["link"]), follow=True)
+    page = client.get(path_of(result["link"]), follow=True)
     assert "Choose a new password" in page.content.decode()
     done = client.post(page.request["PATH_INFO"], {"password1": CHOSEN, "password2": CHOSEN}, follow=True)
     assert SIGN_IN in done.content.decode(), "The way on is shown."
     assert signs_in(email, CHOSEN)
     assert not signs_in(email, PASSWORD)
-    again = Client().get(at(told["link"]), follow=True).content.decode()
+    again = Client().get(path_of(result["link"]), follow=True).content.decode()
     assert "This link does not work any more" in again
     with organisation_scope(anna.organisation_id):
-        acts = AuditEntry.objects.filter(actor_kind=ActorKind.OPERATOR).values_list("act", flat=True)
+        acts = AuditEntry.objects.filter(actor_kind=ActorKind.OPERATOR).values_list("action", flat=True)
         assert set(acts) == {"person.link_made", "person.second_step_reset"}
 
 
 def test_a_link_for_who_was_invited_replaces_the_older_one(clean_database: None) -> None:
-    first = made(organisations.app, *MAKE)
-    told = made(people.app, "link", "anna@noord.example")
-    assert told["opens"] == "invitation"
-    assert Client().get(at(first["link"])).status_code == 410
-    accept(told["link"])
+    first = run_json_command(organisations.app, *MAKE)
+    result = run_json_command(people.app, "link", "anna@noord.example")
+    assert result["kind"] == "invitation"
+    assert Client().get(path_of(first["link"])).status_code == 410
+    accept(result["link"])
 
 
 def test_nobody_in_particular_gets_no_link(actor: Any) -> None:
-    with pytest.raises(Refusal, match=r"nobody is invited with it"):
-        typed(people.app, "link", "stranger@example.test")
+    with pytest.raises(CommandError, match=r"nobody is invited with it"):
+        run_command(people.app, "link", "stranger@example.test")
 
 
 def test_a_link_by_mail_leads_to_the_address_that_people_type(actor: Any, settings: Any) -> None:
@@ -194,7 +196,7 @@ def test_under_another_address_the_right_one_is_said(clean_database: None) -> No
 
 def test_without_a_mail_server_the_link_of_an_invitation_is_handed_over(clean_database: None, settings: Any) -> None:
     """By who invites, as long as nobody else's organisation is there to trust the address."""
-    client = accept(made(organisations.app, *MAKE)["link"])
+    client = accept(run_json_command(organisations.app, *MAKE)["link"])
     page = client.post(
         "/organisation/people/invite/", {"email": "bram@noord.example", "role": "user"}, follow=True
     ).content.decode()
@@ -204,14 +206,14 @@ def test_without_a_mail_server_the_link_of_an_invitation_is_handed_over(clean_da
     settings.SENDS_MAIL = True
     assert link[1] not in client.get("/organisation/people/").content.decode()
     settings.SENDS_MAIL = False
-    made(organisations.app, "create", "--name", "Zuid", "--email", "z@zuid.example")
+    run_json_command(organisations.app, "create", "--name", "Zuid", "--email", "z@zuid.example")
     assert link[1] not in client.get("/organisation/people/").content.decode()
     accept(link[1], "Bram")
 
 
 def test_the_link_of_an_administrator_is_not_shown_to_a_team_leader(actor: Any) -> None:
     leader: Actor = actor("team_leader")
-    made(organisations.app, "add-administrator", leader.organisation_id, "--email", "boss@noord.example")
+    run_json_command(organisations.app, "add-administrator", leader.organisation_id, "--email", "boss@noord.example")
     page = signed_in(leader).get("/organisation/people/").content.decode()
     assert "boss@noord.example" in page
     assert "whoever runs Koppel" in page
@@ -219,7 +221,7 @@ def test_the_link_of_an_administrator_is_not_shown_to_a_team_leader(actor: Any) 
 
 
 def test_the_page_of_an_invitation_speaks_the_language_of_the_mail(clean_database: None) -> None:
-    link = at(made(organisations.app, *MAKE, "--language", "nl")["link"])
+    link = path_of(run_json_command(organisations.app, *MAKE, "--language", "nl")["link"])
     client = Client(headers={"Accept-Language": "en"})
     assert "U bent uitgenodigd als Beheerder." in client.get(link).content.decode()
     client.cookies["koppel_language"] = "en"

@@ -14,10 +14,10 @@ from koppel.administrations.models import Administration
 from koppel.kit.tenancy import installation_scope
 from koppel.organisations.commands import organisations
 from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, SANDBOX_PASSWORD, SANDBOX_USER, Sandbox
-from tests.onboarding.test_browser import place
+from tests.onboarding.test_browser import koppel_url
 from tests.web.browsing import address, browser, listen, look, opened
 
-__all__ = ["address", "browser", "place"]
+__all__ = ["address", "browser", "koppel_url"]
 pytestmark = pytest.mark.browser
 
 
@@ -29,15 +29,15 @@ def sandbox_named(sandbox: Sandbox, settings: Any, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("sandbox_named", "worker")
-def test_from_an_empty_installation_to_two_active_administrations(browser: Browser, place: str) -> None:
+def test_from_an_empty_installation_to_two_active_administrations(browser: Browser, koppel_url: str) -> None:
     page = opened(browser, locale="en")
     complaints = listen(page)
-    page.goto(place)
+    page.goto(koppel_url)
     expect(page.locator("#command")).to_contain_text("koppel organisations create")
     look(page, "first-1-empty")
     accept(page, make_organisation())
     look(page, "first-2-dashboard")
-    page.goto(f"{place}/connections/new/")
+    page.goto(f"{koppel_url}/connections/new/")
     look(page, "first-3-system")
     page.click("main >> text=Add an app registration")
     look(page, "first-4-apps")
@@ -48,7 +48,7 @@ def test_from_an_empty_installation_to_two_active_administrations(browser: Brows
     page.wait_for_selector("text=The import is complete")
     look(page, "first-6-active")
     page.context.close()
-    assert [one for one in complaints if place in one] == []
+    assert [one for one in complaints if koppel_url in one] == []
     with installation_scope("test"):
         assert Administration.objects.filter(status="active").count() == 2
 

@@ -15,7 +15,7 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations import tasks
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations.services import Wanted
+from koppel.organisations.invitations.services import InvitationData
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
 from koppel.organisations.roles import Actor, Role
 from koppel.organisations.services import save_division
@@ -46,12 +46,12 @@ class Attempt:
 
 
 def link_in(message: Any) -> str:
-    found = re.search(r"http://localhost:8400(/invitation/\S+)", message.body)
-    assert found
-    return found[1]
+    match = re.search(r"http://localhost:8400(/invitation/\S+)", message.body)
+    assert match
+    return match[1]
 
 
-def asked(boss: Actor, settings: Any, **form: Any) -> str:
+def invitation_link(boss: Actor, settings: Any, **form: Any) -> str:
     signed_in(boss).post(INVITE, {"email": "nieuw@example.test", "role": "user", **form})
     return link_in(deliver(settings)[-1])
 
@@ -60,7 +60,7 @@ def test_a_new_colleague_follows_the_mail_and_is_at_work(actor: Any, settings: A
     boss = actor("administrator", name="Anna")
     with organisation_scope(boss.organisation_id):
         south = Division.objects.create(organisation_id=boss.organisation_id, name="Zuid")
-    link = asked(boss, settings, name="Bram", role="user_plus", divisions=[south.pk], until="2099-03-31")
+    link = invitation_link(boss, settings, name="Bram", role="user_plus", divisions=[south.pk], until="2099-03-31")
     assert "Anna invites you" in mail.outbox[0].body
     client = Client()
     page = client.get(link).content.decode()
@@ -70,17 +70,23 @@ def test_a_new_colleague_follows_the_mail_and_is_at_work(actor: Any, settings: A
     assert answer.headers["Location"] == "/"
     assert client.get("/").status_code == 200
     with organisation_scope(boss.organisation_id):
-        one = Membership.objects.get(user__email="nieuw@example.test")
-        assert (one.user.name, one.role, one.divisions.get().division_id) == ("Bram Bos", "user_plus", south.pk)
-        assert one.expires_at
-        assert one.expires_at.year == 2099
-        assert AuditEntry.objects.get(act="person.joined").actor_name == "Bram Bos"
+        membership = Membership.objects.get(user__email="nieuw@example.test")
+        assert (membership.user.name, membership.role, membership.divisions.get().division_id) == (
+            "Bram Bos",
+            "user_plus",
+            south.pk,
+        )
+        assert membership.expires_at
+        assert membership.expires_at.year == 2099
+        assert AuditEntry.objects.get(action="person.joined").actor_name == "Bram Bos"
     assert Client().get(link).status_code == 410, "A link works once."
 
 
 def test_two_who_invite_the_same_colleague_at_the_same_moment_read_that_it_is_done(actor: Any) -> None:
     boss = actor("administrator")
-    outcome = at_the_same_moment(boss, lambda: invitations.invite(boss, Wanted("nieuw@example.test", "", Role.USER)))
+    outcome = at_the_same_moment(
+        boss, lambda: invitations.invite(boss, InvitationData("nieuw@example.test", "", Role.USER))
+    )
     assert isinstance(outcome, Refused)
     assert "is invited already" in str(outcome)
     with organisation_scope(boss.organisation_id):
@@ -95,7 +101,7 @@ def test_two_who_make_the_same_division_at_the_same_moment_read_that_it_exists(a
 
 
 def test_a_weak_password_is_refused_with_the_reason(actor: Any, settings: Any) -> None:
-    link = asked(actor(), settings)
+    link = invitation_link(actor(), settings)
     page = Client().post(link, {"name": "Bram", "password": "short"})
     assert "at least 12 characters" in page.content.decode()
     assert not User.objects.filter(email="nieuw@example.test").exists()
@@ -103,7 +109,7 @@ def test_a_weak_password_is_refused_with_the_reason(actor: Any, settings: Any) -
 
 def test_only_the_last_mails_link_holds_and_revoking_ends_it(actor: Any, settings: Any) -> None:
     boss = actor()
-    first = asked(boss, settings)
+    first = invitation_link(boss, settings)
     with organisation_scope(boss.organisation_id):
         key = Invitation.objects.get().pk
     signed_in(boss).post(f"/organisation/people/invitations/{key}/resend")
@@ -115,7 +121,7 @@ def test_only_the_last_mails_link_holds_and_revoking_ends_it(actor: Any, setting
 
 def test_a_link_lapses_and_a_forged_one_opens_nothing(actor: Any, settings: Any) -> None:
     boss = actor()
-    link = asked(boss, settings)
+    link = invitation_link(boss, settings)
     with organisation_scope(boss.organisation_id):
         Invitation.objects.update(valid_until=timezone.now() - timedelta(seconds=1))
     assert Client().get(link).status_code == 410
@@ -128,7 +134,7 @@ def test_who_leaves_has_no_administrator_behind_the_door(actor: Any, settings: A
     with organisation_scope(boss.organisation_id):
         firm = Organisation.objects.get()
     leaver = actor("administrator", organisation=firm)
-    link = asked(leaver, settings, role="administrator")
+    link = invitation_link(leaver, settings, role="administrator")
     assert Client().get(link).status_code == 200
     with organisation_scope(boss.organisation_id):
         Membership.objects.filter(pk=leaver.membership_id).update(role="reader")
@@ -142,7 +148,7 @@ def test_who_leaves_has_no_administrator_behind_the_door(actor: Any, settings: A
 def test_who_has_an_account_signs_in_and_then_belongs_to_both(actor: Any, settings: Any) -> None:
     boss, elsewhere = actor(), actor("reader", name="Elke")
     email = User.objects.get(pk=elsewhere.user_id).email
-    link = asked(boss, settings, email=email)
+    link = invitation_link(boss, settings, email=email)
     stranger = Client()
     assert "Sign in to accept" in stranger.get(link).content.decode()
     stranger.post(link, {"name": "Somebody else", "password": CHOSEN})
@@ -152,8 +158,10 @@ def test_who_has_an_account_signs_in_and_then_belongs_to_both(actor: Any, settin
     other.post(link)
     signed_in(elsewhere).post(link)
     with installation_scope("test"):
-        found = Membership.objects.filter(user_id=elsewhere.user_id).values_list("organisation_id", flat=True)
-        assert set(found) == {boss.organisation_id, elsewhere.organisation_id}
+        organisation_ids = Membership.objects.filter(user_id=elsewhere.user_id).values_list(
+            "organisation_id", flat=True
+        )
+        assert set(organisation_ids) == {boss.organisation_id, elsewhere.organisation_id}
 
 
 def test_a_team_leader_invites_no_administrator(actor: Any) -> None:
@@ -173,7 +181,7 @@ def test_an_organisation_may_accept_addresses_of_its_own_only(actor: Any) -> Non
 
 def test_a_rule_that_came_after_the_invitation_is_asked_when_it_is_accepted(actor: Any, settings: Any) -> None:
     boss = actor(name="Anna")
-    link = asked(boss, settings)
+    link = invitation_link(boss, settings)
     rule = {"email_domains": "kantoor.nl", "audit_years": "7"}
     signed_in(boss).post("/organisation/security/", rule)
     for answer in (Client().get(link), Client().post(link, {"name": "Bram", "password": CHOSEN})):

@@ -10,7 +10,7 @@ from django.test import Client
 
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.models import Organisation, SignInProvider, SignInSubject
+from koppel.organisations.models import FederatedIdentity, IdentityProvider, Organisation
 from koppel.organisations.roles import Actor
 from tests.fixtures.people import signed_in
 from tests.organisations.identity_provider import CLIENT_ID
@@ -89,7 +89,7 @@ def who_is(client: Client) -> Any:
 
 def refusals_of(boss: Actor) -> list[str]:
     with organisation_scope(boss.organisation_id):
-        entries = AuditEntry.objects.filter(act="sign_in.refused").order_by("pk")
+        entries = AuditEntry.objects.filter(action="sign_in.refused").order_by("pk")
         return [entry.details["reason"] for entry in entries]
 
 
@@ -223,7 +223,7 @@ def test_links_belong_to_the_issuer_at_which_they_were_made(
     configure(ada, honest)
     assert who_is(walk(ada).client) == "Ada"
     with organisation_scope(ada.organisation_id):
-        assert {row.issuer for row in SignInSubject.objects.all()} == {honest.issuer, other.issuer}
+        assert {row.issuer for row in FederatedIdentity.objects.all()} == {honest.issuer, other.issuer}
 
 
 def test_an_attempt_does_not_outlive_the_issuer_that_it_began_at(
@@ -241,7 +241,7 @@ def test_no_page_leaves_for_a_provider_without_the_persons_own_click(ada: Actor,
     for address in (f"/sign-in/{provider_id(ada)}/", "/sign-in/"):
         assert Client().get(address).status_code == 200
     with organisation_scope(ada.organisation_id):
-        assert SignInProvider.objects.get().is_active
+        assert IdentityProvider.objects.get().is_active
         Organisation.objects.update(email_domains=["example.test"])
     page = Client().post("/sign-in/", {"email": email_of(ada)})
     assert (page.status_code, honest.issuer.removeprefix("http://") in page.content.decode()) == (200, True)

@@ -14,7 +14,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Organisation
 from koppel.organisations.people import services as people
-from koppel.organisations.people.services import Access
+from koppel.organisations.people.services import MembershipTerms
 from koppel.organisations.roles import Actor, Role
 from tests.books.factories import administration_of, assign
 from tests.fixtures.confirmation import post_and_confirm
@@ -52,10 +52,10 @@ def test_role_divisions_and_end_are_changed_and_told_before_and_after(boss: Acto
     changed = membership(user)
     assert (changed.role, changed.is_active, changed.is_live) == ("team_leader", True, True)
     with organisation_scope(boss.organisation_id):
-        entry = AuditEntry.objects.get(act="person.changed")
+        entry = AuditEntry.objects.get(action="person.changed")
     assert entry.details["before"] == {"role": "user", "is_active": True, "until": None, "divisions": []}
     assert entry.details["after"]["divisions"] == ["Noord", "Zuid"]
-    assert (entry.door, entry.from_address) == ("screen", "127.0.0.1")
+    assert (entry.interface, entry.ip_address) == ("web", "127.0.0.1")
 
 
 def test_the_last_administrator_stays(boss: Actor, actor: Any) -> None:
@@ -81,18 +81,20 @@ def test_two_administrators_cannot_take_each_other_away_at_the_same_moment(boss:
         start.wait()
         try:
             with organisation_scope(acting.organisation_id):
-                people.change_access(acting, whom.membership_id, Access(Role.USER, True, None, frozenset()))
+                people.update_membership(
+                    acting, whom.membership_id, MembershipTerms(Role.USER, True, None, frozenset())
+                )
             outcomes.append("done")
         except Refused:
             outcomes.append("refused")
         finally:
             connections.close_all()
 
-    both = [threading.Thread(target=demote, args=pair) for pair in ((boss, other), (other, boss))]
-    for one in both:
-        one.start()
-    for one in both:
-        one.join()
+    threads = [threading.Thread(target=demote, args=pair) for pair in ((boss, other), (other, boss))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert sorted(outcomes) == ["done", "refused"]
 
 
@@ -103,8 +105,8 @@ def test_a_team_leader_neither_makes_nor_changes_an_administrator(boss: Actor, a
     for whom, form in ((boss, {"role": "user"}), (user, {"role": "administrator", "is_active": "1"})):
         answer = client.post(page_of(whom), form, follow=True)
         assert "Only an Administrator" in answer.content.decode()
-    for act in ("end-sessions", "second-step", "hand-over"):
-        client.post(page_of(boss) + act, {"to": user.membership_id, "deactivate": "1"})
+    for action in ("end-sessions", "second-step", "hand-over"):
+        client.post(page_of(boss) + action, {"to": user.membership_id, "deactivate": "1"})
     assert (membership(boss).is_active, membership(user).role) == (True, "user")
 
 
@@ -128,8 +130,8 @@ def test_a_leaver_hands_everything_over_in_one_act(boss: Actor, actor: Any) -> N
     firm = firm_of(boss)
     leaver, heir = actor("user", organisation=firm, name="Lotte"), actor("user", organisation=firm, name="Hugo")
     shared, secret = administration_of(boss, "Gedeeld"), administration_of(boss, "Geheim", restricted=True)
-    for one, person in ((shared, leaver), (shared, heir), (secret, leaver)):
-        assign(person, one)
+    for administration, person in ((shared, leaver), (shared, heir), (secret, leaver)):
+        assign(person, administration)
     with organisation_scope(boss.organisation_id):
         for person in (leaver, heir):
             SavedView.objects.create(
@@ -153,7 +155,7 @@ def test_a_leaver_hands_everything_over_in_one_act(boss: Actor, actor: Any) -> N
             ("Mine", heir.membership_id),
             ("Mine of Lotte", heir.membership_id),
         }
-        assert AuditEntry.objects.get(act="person.handed_over").details["to"] == "Hugo"
+        assert AuditEntry.objects.get(action="person.handed_over").details["to"] == "Hugo"
     assert "Nothing stops" in signed_in(boss).get(page_of(leaver)).content.decode()
 
 
@@ -179,8 +181,8 @@ def test_what_an_administrator_holds_is_not_a_team_leaders_to_take(boss: Actor, 
     """And a hand-over that is refused has moved nothing."""
     firm = firm_of(boss)
     leader, heir = actor("team_leader", organisation=firm), actor("user", organisation=firm)
-    one = administration_of(boss, "Gedeeld")
-    assign(boss, one)
+    administration = administration_of(boss, "Gedeeld")
+    assign(boss, administration)
     answer = signed_in(leader).post(page_of(boss) + "hand-over", {"to": leader.membership_id}, follow=True)
     assert "Only an Administrator" in answer.content.decode()
     answer = signed_in(boss).post(
@@ -215,7 +217,7 @@ def test_the_list_is_searched_and_filtered(boss: Actor, actor: Any) -> None:
 def test_saving_a_persons_page_leaves_what_it_does_not_show(boss: Actor, actor: Any) -> None:
     """An archived division is not offered any more; who is in it stays."""
     user = actor("user", organisation=firm_of(boss), name="Bram")
-    one = administration_of(boss, "Bakkerij")
+    administration = administration_of(boss, "Bakkerij")
     with organisation_scope(boss.organisation_id):
         old = Division.objects.create(organisation_id=boss.organisation_id, name="Old", archived_at=timezone.now())
         new = Division.objects.create(organisation_id=boss.organisation_id, name="New")
@@ -223,10 +225,10 @@ def test_saving_a_persons_page_leaves_what_it_does_not_show(boss: Actor, actor: 
         Administration.objects.update(division=old)
     form = {**form_of(signed_in(boss).get(page_of(user)).content.decode()), "until": "2099-12-31"}
     signed_in(boss).post(page_of(user), form)
-    assert signed_in(user).get(f"/administrations/{one.pk}/").status_code == 200
+    assert signed_in(user).get(f"/administrations/{administration.pk}/").status_code == 200
     signed_in(boss).post(page_of(user), {**form, "divisions": []})
     with organisation_scope(boss.organisation_id):
-        assert people.access_of(membership(user)).divisions == {old.pk}
+        assert people.terms_of(membership(user)).divisions == {old.pk}
 
 
 def test_handing_over_makes_nobody_responsible_who_was_not_and_keeps_who_was(boss: Actor, actor: Any) -> None:
@@ -234,13 +236,13 @@ def test_handing_over_makes_nobody_responsible_who_was_not_and_keeps_who_was(bos
     firm = firm_of(boss)
     leaver, heir = actor("administrator", organisation=firm), actor("administrator", organisation=firm)
     by_default, chosen = administration_of(boss, "Default"), administration_of(boss, "Chosen")
-    own = {"organisation_id": firm.pk}
+    tenant_keys = {"organisation_id": firm.pk}
     with organisation_scope(boss.organisation_id):
-        for one, person, automatic in (
+        for administration, person, automatic in (
             (by_default, leaver, True), (chosen, leaver, False), (chosen, heir, True),
         ):  # fmt: skip
             Assignment.objects.create(
-                **own, administration=one, membership_id=person.membership_id, automatic=automatic
+                **tenant_keys, administration=administration, membership_id=person.membership_id, automatic=automatic
             )
     post_and_confirm(signed_in(boss), page_of(leaver) + "hand-over", {"to": heir.membership_id})
     with organisation_scope(boss.organisation_id):

@@ -15,7 +15,7 @@ from django.utils import timezone
 from koppel.administrations.audit_log import commands as activity
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
-from koppel.kit.cli.errors import Refusal
+from koppel.kit.cli.errors import CommandError
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.commands import divisions, people, templates
 from koppel.organisations.models import Division, DivisionMember, Invitation, Membership, Organisation, Template, User
@@ -52,35 +52,35 @@ def send(actor: Actor, method: str, path: str, body: Any = None, status: int = 2
 
 def test_divisions_are_made_filled_renamed_merged_and_archived(boss: Actor, actor: Any) -> None:
     ben = colleague(actor, boss, "user")
-    one = run(boss, divisions.app, "make", "Zuid", "--member", ben.membership_id)
-    assert (one["name"], one["people"]) == ("Zuid", 1)
+    division = run(boss, divisions.app, "make", "Zuid", "--member", ben.membership_id)
+    assert (division["name"], division["people"]) == ("Zuid", 1)
     other = run(boss, divisions.app, "make", "Noord")["id"]
-    assert run(boss, divisions.app, "members", one["id"], "--add", boss.membership_id)[0]["name"] == "Anna"
-    assert len(run(boss, divisions.app, "members", one["id"], "--remove", ben.membership_id)) == 1
+    assert run(boss, divisions.app, "members", division["id"], "--add", boss.membership_id)[0]["name"] == "Anna"
+    assert len(run(boss, divisions.app, "members", division["id"], "--remove", ben.membership_id)) == 1
     assert run(boss, divisions.app, "rename", other, "Het Noorden")["name"] == "Het Noorden"
     assert run(boss, divisions.app, "archive", other)["is_archived"]
     assert not run(boss, divisions.app, "archive", other, "--back")["is_archived"]
-    assert run(boss, divisions.app, "merge", one["id"], other)["into"] == other
+    assert run(boss, divisions.app, "merge", division["id"], other)["into"] == other
     with organisation_scope(boss.organisation_id):
-        assert Division.objects.get(pk=one["id"]).archived_at is not None
+        assert Division.objects.get(pk=division["id"]).archived_at is not None
         assert DivisionMember.objects.get().division_id == other
-        assert AuditEntry.objects.filter(act="division.merged", door="cli").exists()
-    with pytest.raises(Refusal, match="exists already"):
+        assert AuditEntry.objects.filter(action="division.merged", interface="cli").exists()
+    with pytest.raises(CommandError, match="exists already"):
         run(boss, divisions.app, "make", "het noorden")
 
 
 def test_a_template_says_what_it_would_change_before_it_does(boss: Actor) -> None:
     notify = ("--notify", "sync_failing=division")
-    one = run(boss, templates.app, "make", "Standard", "--schedule", "night", *notify)
-    assert one["settings"] == {"schedule": "night", "notify": {"sync_failing": "division"}}
+    template = run(boss, templates.app, "make", "Standard", "--schedule", "night", *notify)
+    assert template["settings"] == {"schedule": "night", "notify": {"sync_failing": "division"}}
     administration_of(boss)
     with organisation_scope(boss.organisation_id):
-        Administration.objects.update(template_id=one["id"])
-    change = ("change", one["id"], "--fiscal-years-back", "3", "--unset", "schedule")
-    told = run(boss, templates.app, *change, "--dry-run")
-    assert (told["changed"], told["total"], told["stored"]) == (1, 1, False)
+        Administration.objects.update(template_id=template["id"])
+    change = ("change", template["id"], "--fiscal-years-back", "3", "--unset", "schedule")
+    preview = run(boss, templates.app, *change, "--dry-run")
+    assert (preview["changed"], preview["total"], preview["stored"]) == (1, 1, False)
     with organisation_scope(boss.organisation_id):
-        assert Template.objects.get().settings == one["settings"]
+        assert Template.objects.get().settings == template["settings"]
     run(boss, templates.app, *change)
     with organisation_scope(boss.organisation_id):
         assert Template.objects.get().settings == {"notify": {"sync_failing": "division"}, "fiscal_years_back": 3}
@@ -90,10 +90,10 @@ def test_a_template_says_what_it_would_change_before_it_does(boss: Actor) -> Non
         (("--unset", "colour"), "not a setting"),
         (("--schedule", "hourly"), "cannot be stored"),
     ):
-        with pytest.raises(Refusal, match=why):
-            run(boss, templates.app, "change", one["id"], *words)
+        with pytest.raises(CommandError, match=why):
+            run(boss, templates.app, "change", template["id"], *words)
     other = run(boss, templates.app, "make", "Wide")["id"]
-    assert run(boss, templates.app, "merge", one["id"], other)["administrations"] == 1
+    assert run(boss, templates.app, "merge", template["id"], other)["administrations"] == 1
     assert run(boss, templates.app, "archive", other)["is_archived"]
 
 
@@ -105,13 +105,13 @@ def test_people_are_invited_changed_and_handed_over_from_the_shell(boss: Actor, 
     assert [line["invited"] for line in run(leader, people.app, "invite-csv", file)] == [False, True]
     assert run(boss, people.app, "change", ben.membership_id, "--role", "user_plus")["role"] == "user_plus"
     for words in (("change", ben.membership_id, "--role", "administrator"), ("end-sessions", boss.membership_id)):
-        with pytest.raises(Refusal, match="Only an Administrator"):
+        with pytest.raises(CommandError, match="Only an Administrator"):
             run(leader, people.app, *words)
-    with pytest.raises(Refusal, match="last Administrator"):
+    with pytest.raises(CommandError, match="last Administrator"):
         run(boss, people.app, "change", boss.membership_id, "--until", "2099-01-01")
     run(boss, people.app, "hand-over", ben.membership_id, leader.membership_id, "--deactivate")
-    found = run(boss, people.app, "list", "--search", "Ben")
-    assert [(one["name"], one["active"], one["role"]) for one in found] == [("Ben", False, "user_plus")]
+    listing = run(boss, people.app, "list", "--search", "Ben")
+    assert [(one["name"], one["active"], one["role"]) for one in listing] == [("Ben", False, "user_plus")]
 
 
 def test_people_over_rest_have_the_same_limits(boss: Actor, actor: Any) -> None:
@@ -119,10 +119,10 @@ def test_people_over_rest_have_the_same_limits(boss: Actor, actor: Any) -> None:
     stranger = actor("administrator")
     for email, role, status in (("x@example.test", "administrator", 409), ("y@example.test", "user", 201)):
         send(leader, "POST", "/people/invitations", {"email": email, "role": role}, status)
-    (made,) = send(leader, "GET", "/people/invitations")
-    send(stranger, "DELETE", f"/people/invitations/{made['id']}", status=409)
-    assert send(leader, "POST", f"/people/invitations/{made['id']}/resend")["email"] == "y@example.test"
-    send(leader, "DELETE", f"/people/invitations/{made['id']}", status=204)
+    (invitation,) = send(leader, "GET", "/people/invitations")
+    send(stranger, "DELETE", f"/people/invitations/{invitation['id']}", status=409)
+    assert send(leader, "POST", f"/people/invitations/{invitation['id']}/resend")["email"] == "y@example.test"
+    send(leader, "DELETE", f"/people/invitations/{invitation['id']}", status=204)
     access = {"role": "administrator", "active": True}
     for who, whom in ((leader, ben), (leader, leader), (stranger, ben), (ben, ben)):
         status = 403 if who is ben else 409
@@ -144,13 +144,13 @@ def test_people_over_rest_have_the_same_limits(boss: Actor, actor: Any) -> None:
 def test_the_trail_is_read_page_by_page_over_rest_and_from_the_shell(boss: Actor, actor: Any) -> None:
     for name in ("Noord", "Oost", "Zuid"):
         run(boss, divisions.app, "make", name)
-    first = send(boss, "GET", "/activity?act=division.made&limit=2")
+    first = send(boss, "GET", "/activity?action=division.made&limit=2")
     assert [one["subject_name"] for one in first] == ["Zuid", "Oost"]
-    rest = send(boss, "GET", f"/activity?act=division.made&before={first[-1]['id']}")
-    assert [(one["subject_name"], one["door"], one["actor_name"]) for one in rest] == [("Noord", "cli", "Anna")]
-    assert send(actor("administrator"), "GET", "/activity?act=division.made") == []
+    rest = send(boss, "GET", f"/activity?action=division.made&before={first[-1]['id']}")
+    assert [(one["subject_name"], one["interface"], one["actor_name"]) for one in rest] == [("Noord", "cli", "Anna")]
+    assert send(actor("administrator"), "GET", "/activity?action=division.made") == []
     send(colleague(actor, boss, "team_leader"), "GET", "/activity", status=403)
-    found = run(boss, activity.app, "list", "--search", "oost", "--door", "cli")
-    assert [(one["act"], one["subject"]) for one in found] == [("division.made", "Oost")]
-    with pytest.raises(Refusal, match="not a date"):
+    entries = run(boss, activity.app, "list", "--search", "oost", "--interface", "cli")
+    assert [(one["action"], one["subject"]) for one in entries] == [("division.made", "Oost")]
+    with pytest.raises(CommandError, match="not a date"):
         run(boss, activity.app, "list", "--since", "yesterday")

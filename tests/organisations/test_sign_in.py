@@ -13,7 +13,7 @@ from django.utils import timezone
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.access import api_tokens
-from koppel.organisations.models import Division, Membership, Organisation, PersonSession, User
+from koppel.organisations.models import Division, Membership, Organisation, User, UserSession
 from koppel.organisations.people import operators
 from koppel.organisations.roles import Actor
 from tests.books.factories import administration_of
@@ -77,12 +77,12 @@ def test_where_a_second_step_is_required_nothing_else_can_be_done_before(actor: 
         firm = Organisation.objects.get()
     user = actor("user", organisation=firm)
     with organisation_scope(firm.pk):
-        token = api_tokens.make_token(user, name="t", days=30, role=None, read_only=True)[1].reveal()
+        token = api_tokens.create_token(user, name="t", days=30, role=None, read_only=True)[1].reveal()
     client = with_password(boss)
-    refused = client.post(SECURITY, {"requires_second_step": "1", "audit_years": "7"}, follow=True)
+    refused = client.post(SECURITY, {"requires_mfa": "1", "audit_years": "7"}, follow=True)
     assert "for yourself first" in refused.content.decode()
     set_up_app(client)
-    client.post(SECURITY, {"requires_second_step": "1", "audit_years": "7"})
+    client.post(SECURITY, {"requires_mfa": "1", "audit_years": "7"})
     assert client.get("/").status_code == 200
     member = with_password(user)
     for page in ("/", "/administrations/", "/account/tokens/", "/notices/"):
@@ -115,13 +115,13 @@ def test_sessions_are_listed_and_ended(actor: Any) -> None:
     page = firefox.get("/account/sessions/").content.decode()
     assert "Chrome · Windows" in page
     assert "this one" in page
-    other = PersonSession.objects.get(browser__contains="Chrome")
+    other = UserSession.objects.get(browser__contains="Chrome")
     firefox.post("/account/sessions/", {"id": other.pk})
     assert chrome.get("/").status_code == 302
     assert firefox.get("/").status_code == 200
     stranger = signed_in(actor("administrator"))
-    own = PersonSession.objects.get(session_key=firefox.session.session_key)
-    stranger.post("/account/sessions/", {"id": own.pk})
+    current_session = UserSession.objects.get(session_key=firefox.session.session_key)
+    stranger.post("/account/sessions/", {"id": current_session.pk})
     assert firefox.get("/").status_code == 200
 
 
@@ -171,8 +171,8 @@ def test_a_sign_in_is_in_the_trail(actor: Any) -> None:
     user = actor("user")
     with_password(user)
     with organisation_scope(user.organisation_id):
-        entry = AuditEntry.objects.get(act="person.signed_in")
-    assert (entry.actor_id, entry.from_address, entry.door) == (user.user_id, "127.0.0.1", "screen")
+        entry = AuditEntry.objects.get(action="person.signed_in")
+    assert (entry.actor_id, entry.ip_address, entry.interface) == (user.user_id, "127.0.0.1", "web")
 
 
 def test_who_belongs_to_two_organisations_switches(actor: Any) -> None:
@@ -212,8 +212,8 @@ def test_what_was_opened_in_one_organisation_is_not_sent_into_another(actor: Any
     with organisation_scope(second.organisation_id):
         Membership.objects.filter(pk=there.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
     assert send("/organisation/divisions/", name="Noord").headers["Location"] == "/"
-    for one in (first, second):
-        with organisation_scope(one.organisation_id):
+    for member in (first, second):
+        with organisation_scope(member.organisation_id):
             assert not Division.objects.exists()
 
 
@@ -223,7 +223,7 @@ def test_who_must_first_set_up_a_second_step_here_may_work_elsewhere(actor: Any)
         Organisation.objects.update(name="Kantoor Oost")
         Membership.objects.create(organisation_id=easy.organisation_id, user_id=strict.user_id, role="reader")
     with organisation_scope(strict.organisation_id):
-        Organisation.objects.update(requires_second_step=True)
+        Organisation.objects.update(requires_mfa=True)
     client = with_password(strict)
     assert client.get("/").headers["Location"] == NEEDED
     assert "Kantoor Oost" in client.get(NEEDED).content.decode()
@@ -235,9 +235,9 @@ def test_who_must_first_set_up_a_second_step_here_may_work_elsewhere(actor: Any)
 
 @pytest.fixture
 def operator(actor: Any) -> Actor:
-    one = actor("user", name="Otto")
-    operators.appoint(email_of(one), is_operator=True)
-    return one  # type: ignore[no-any-return]
+    user = actor("user", name="Otto")
+    operators.grant_operator(email_of(user), is_operator=True)
+    return user  # type: ignore[no-any-return]
 
 
 def look_in(operator: Actor, boss: Actor) -> Client:
@@ -248,23 +248,23 @@ def look_in(operator: Actor, boss: Actor) -> Client:
 
 def test_an_operator_looks_in_only_while_the_organisation_lets_them(actor: Any, operator: Actor) -> None:
     boss = actor("administrator")
-    shown = administration_of(boss, "Zichtbaar B.V.")
+    visible = administration_of(boss, "Zichtbaar B.V.")
     secret = administration_of(boss, "Geheim B.V.", restricted=True)
     client = look_in(operator, boss)
-    assert client.get(f"/administrations/{shown.pk}/").status_code == 404
+    assert client.get(f"/administrations/{visible.pk}/").status_code == 404
     signed_in(boss).post(SECURITY + "support", {"hours": "2"})
     client = look_in(operator, boss)
-    page = client.get(f"/administrations/{shown.pk}/").content.decode()
+    page = client.get(f"/administrations/{visible.pk}/").content.decode()
     assert "Zichtbaar" in page
     assert "read only" in page
     assert client.get(f"/administrations/{secret.pk}/books/").status_code == 404
-    assert client.get(f"/administrations/{shown.pk}/books/").status_code == 200
-    for path in ("/organisation/settings/", f"/administrations/{shown.pk}/settings/", "/account/tokens/"):
+    assert client.get(f"/administrations/{visible.pk}/books/").status_code == 200
+    for path in ("/organisation/settings/", f"/administrations/{visible.pk}/settings/", "/account/tokens/"):
         assert client.post(path, {"name": "x", "days": "30"}).status_code == 403, path
     signed_in(boss).post(SECURITY + "support", {"act": "withdraw"})
-    assert client.get(f"/administrations/{shown.pk}/").status_code == 404
+    assert client.get(f"/administrations/{visible.pk}/").status_code == 404
     with organisation_scope(boss.organisation_id):
-        acts = AuditEntry.objects.filter(actor_kind="operator").order_by("pk").values_list("act", "actor_name")
+        acts = AuditEntry.objects.filter(actor_kind="operator").order_by("pk").values_list("action", "actor_name")
         assert list(acts) == [
             ("operator.entered", "Otto"), ("consent_scope.refused", "Otto"), ("books.opened", "Otto")
         ]  # fmt: skip
@@ -279,7 +279,7 @@ def test_support_ends_by_itself_and_by_leaving(actor: Any, operator: Actor) -> N
     assert client.get("/organisation/people/").status_code == 403
     client = look_in(operator, boss)
     with organisation_scope(boss.organisation_id):
-        Organisation.objects.update(support_until=timezone.now() - timedelta(seconds=1))
+        Organisation.objects.update(operator_access_until=timezone.now() - timedelta(seconds=1))
     assert client.get("/organisation/people/").status_code == 403
 
 
@@ -295,19 +295,19 @@ def test_opening_a_restricted_administrations_books_is_in_the_trail(actor: Any) 
     from tests.books.factories import assign
 
     boss = actor("administrator")
-    one, other = administration_of(boss, "Geheim", restricted=True), administration_of(boss, "Gewoon")
-    assign(boss, one)
+    restricted, other = administration_of(boss, "Geheim", restricted=True), administration_of(boss, "Gewoon")
+    assign(boss, restricted)
     client = signed_in(boss)
     for _ in range(2):
-        client.get(f"/administrations/{one.pk}/books/")
+        client.get(f"/administrations/{restricted.pk}/books/")
     client.get(f"/administrations/{other.pk}/books/")
     with organisation_scope(boss.organisation_id):
-        entry = AuditEntry.objects.get(act="books.opened")
-        assert (entry.subject_id, entry.actor_id) == (one.pk, boss.user_id)
-        text = api_tokens.make_token(boss, name="t", days=30, role=None, read_only=True)[1].reveal()
-    Client().get(f"/api/v1/administrations/{one.pk}/books", headers={"Authorization": f"Bearer {text}"})
+        entry = AuditEntry.objects.get(action="books.opened")
+        assert (entry.subject_id, entry.actor_id) == (restricted.pk, boss.user_id)
+        text = api_tokens.create_token(boss, name="t", days=30, role=None, read_only=True)[1].reveal()
+    Client().get(f"/api/v1/administrations/{restricted.pk}/books", headers={"Authorization": f"Bearer {text}"})
     with organisation_scope(boss.organisation_id):
-        assert AuditEntry.objects.filter(act="books.opened", door="api").count() == 1
+        assert AuditEntry.objects.filter(action="books.opened", interface="api").count() == 1
 
 
 def test_a_session_in_which_the_password_was_changed_is_still_seen_and_ended(actor: Any) -> None:
@@ -322,7 +322,7 @@ def test_a_session_in_which_the_password_was_changed_is_still_seen_and_ended(act
     assert "this one" in page
     assert other.get("/").status_code == 302
     with organisation_scope(boss.organisation_id):
-        assert PersonSession.objects.filter(user_id=user.user_id).count() == 1, "the others ended with the password"
+        assert UserSession.objects.filter(user_id=user.user_id).count() == 1, "the others ended with the password"
     signed_in(boss).post(f"/organisation/people/{user.membership_id}/end-sessions")
     assert client.get("/").status_code == 302
 
@@ -330,7 +330,7 @@ def test_a_session_in_which_the_password_was_changed_is_still_seen_and_ended(act
 @pytest.mark.parametrize("ends", ["leaves", "support ends"])
 def test_a_form_opened_as_operator_changes_nothing_in_the_operators_own_organisation(actor: Any, ends: str) -> None:
     otto, boss = actor("administrator", name="Otto"), actor("administrator")
-    operators.appoint(email_of(otto), is_operator=True)
+    operators.grant_operator(email_of(otto), is_operator=True)
     signed_in(boss).post(SECURITY + "support", {"hours": "2"})
     client = Client(enforce_csrf_checks=True)
     client.force_login(User.objects.get(pk=otto.user_id))

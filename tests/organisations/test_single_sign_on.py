@@ -16,8 +16,8 @@ from django.utils import timezone
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations.services import Wanted
-from koppel.organisations.models import Membership, Organisation, SignInProvider, SignInSubject, User
+from koppel.organisations.invitations.services import InvitationData
+from koppel.organisations.models import FederatedIdentity, IdentityProvider, Membership, Organisation, User
 from koppel.organisations.people import operators
 from koppel.organisations.roles import Actor, Role
 from koppel.organisations.sso import links
@@ -79,7 +79,7 @@ def test_an_address_links_nobody_whoever_says_that_it_is_proved(boss: Actor, idp
     assert "not linked to an account yet" in answer.content.decode()
     assert answer.client.get("/").status_code == 302
     with organisation_scope(boss.organisation_id):
-        assert not SignInSubject.objects.exists()
+        assert not FederatedIdentity.objects.exists()
 
 
 def test_a_member_links_by_signing_in_once_with_the_password(boss: Actor, idp: Idp) -> None:
@@ -93,7 +93,7 @@ def test_a_member_links_by_signing_in_once_with_the_password(boss: Actor, idp: I
     assert entered.headers["Location"] == page
     assert "Link this sign-in" in client.get(page).content.decode()
     with organisation_scope(boss.organisation_id):
-        assert not SignInSubject.objects.exists(), "Looking at the page is no act."
+        assert not FederatedIdentity.objects.exists(), "Looking at the page is no act."
     client.post(page)
     assert walk(boss).headers["Location"] == "/"
 
@@ -109,20 +109,20 @@ def test_a_session_that_a_provider_opened_links_nothing(boss: Actor, idp: Idp) -
     assert walk(boss, client).status_code == 403
     assert client.post(f"/sign-in/{provider_id(boss)}/link").headers["Location"].startswith("/accounts/login/")
     with organisation_scope(boss.organisation_id):
-        assert [row.subject for row in SignInSubject.objects.all()] == ["first"]
+        assert [row.subject for row in FederatedIdentity.objects.all()] == ["first"]
 
 
 def test_who_lacks_the_second_step_that_the_organisation_requires_links_nothing(boss: Actor, idp: Idp) -> None:
     idp.says()
     configure(boss, idp)
     with organisation_scope(boss.organisation_id):
-        Organisation.objects.update(requires_second_step=True)
+        Organisation.objects.update(requires_mfa=True)
     idp.says(sub="8")
     client = signed_in(boss)
     page = walk(boss, client).headers["Location"]
     assert "second-step" in client.post(page).headers["Location"]
     with organisation_scope(boss.organisation_id):
-        assert not SignInSubject.objects.exists()
+        assert not FederatedIdentity.objects.exists()
 
 
 def test_who_is_no_member_links_nothing(boss: Actor, actor: Any, idp: Idp) -> None:
@@ -132,7 +132,7 @@ def test_who_is_no_member_links_nothing(boss: Actor, actor: Any, idp: Idp) -> No
     idp.says(sub="8", email=email_of(stranger), email_verified=True)
     assert "not a member" in link(boss, stranger).content.decode()
     with organisation_scope(boss.organisation_id):
-        assert not SignInSubject.objects.exists()
+        assert not FederatedIdentity.objects.exists()
 
 
 def test_a_second_subject_is_not_the_same_person(boss: Actor, actor: Any, idp: Idp) -> None:
@@ -183,9 +183,9 @@ def test_the_provider_of_one_firm_makes_nobody_an_operator_nor_sees_where_else_t
     boss: Actor, actor: Any, idp: Idp
 ) -> None:
     other_firm, operator = actor("administrator"), actor("user", name="Otto")
-    operators.appoint(email_of(operator), is_operator=True)
+    operators.grant_operator(email_of(operator), is_operator=True)
     with organisation_scope(other_firm.organisation_id):
-        Organisation.objects.update(support_until=timezone.now() + timedelta(hours=2))
+        Organisation.objects.update(operator_access_until=timezone.now() + timedelta(hours=2))
     with organisation_scope(boss.organisation_id):
         Membership.objects.create(organisation_id=boss.organisation_id, user_id=operator.user_id, role="user")
     at_work = signed_in(operator)
@@ -220,19 +220,19 @@ def test_who_is_invited_becomes_a_member_by_the_first_sign_in(boss: Actor, idp: 
     idp.says()
     configure(boss, idp)
     with organisation_scope(boss.organisation_id):
-        invitations.invite(boss, Wanted("nieuw@example.test", "", Role.USER, frozenset()))
+        invitations.invite(boss, InvitationData("nieuw@example.test", "", Role.USER, frozenset()))
     idp.says(sub="10", email="nieuw@example.test", email_verified=True, name="Noor")
     assert walk(boss).status_code == 302
     with installation_scope("test"):
-        made = Membership.objects.select_related("user").get(user__email="nieuw@example.test")
-    assert (made.user.name, made.user.has_usable_password()) == ("Noor", False)
+        membership = Membership.objects.select_related("user").get(user__email="nieuw@example.test")
+    assert (membership.user.name, membership.user.has_usable_password()) == ("Noor", False)
 
 
 def test_an_invitation_outside_a_later_rule_is_not_accepted_by_single_sign_on_either(boss: Actor, idp: Idp) -> None:
     idp.says()
     configure(boss, idp)
     with organisation_scope(boss.organisation_id):
-        invitations.invite(boss, Wanted("nieuw@example.test", "", Role.USER, frozenset()))
+        invitations.invite(boss, InvitationData("nieuw@example.test", "", Role.USER, frozenset()))
         Organisation.objects.update(email_domains=["kantoor.nl"])
     idp.says(sub="10", email="nieuw@example.test", email_verified=True, name="Noor")
     answer = walk(boss)
@@ -268,7 +268,7 @@ def test_a_proof_that_does_not_hold_signs_in_nobody(boss: Actor, idp: Idp, fault
     assert answer.status_code == 403
     assert answer.client.get("/").status_code == 302
     with organisation_scope(boss.organisation_id):
-        assert AuditEntry.objects.filter(act="sign_in.refused").count() == 1
+        assert AuditEntry.objects.filter(action="sign_in.refused").count() == 1
 
 
 def test_an_answer_for_another_browser_is_refused(boss: Actor, idp: Idp) -> None:
@@ -303,7 +303,7 @@ def test_two_tabs_on_their_way_at_once_both_come_back(boss: Actor, idp: Idp) -> 
     first, second = (led_to(begin(boss, client)) for _tab in range(2))
     assert [bring(client, answer).status_code for answer in (first, second)] == [403, 403]
     with organisation_scope(boss.organisation_id):
-        assert not AuditEntry.objects.filter(act="sign_in.refused").exists()
+        assert not AuditEntry.objects.filter(action="sign_in.refused").exists()
 
 
 def test_a_page_says_where_the_sign_in_leads_before_anybody_leaves(boss: Actor, idp: Idp) -> None:
@@ -358,9 +358,9 @@ def test_a_provider_that_does_not_hold_stays_off(
     idp.says(fault)
     assert words in configure(boss, idp, **changed)
     with organisation_scope(boss.organisation_id):
-        one = SignInProvider.objects.get()
-    assert not one.is_active
-    assert Client().get(f"/sign-in/{one.pk}/").status_code == 404
+        provider = IdentityProvider.objects.get()
+    assert not provider.is_active
+    assert Client().get(f"/sign-in/{provider.pk}/").status_code == 404
 
 
 def test_the_secret_is_sealed_and_never_shown(boss: Actor, idp: Idp) -> None:
@@ -368,7 +368,7 @@ def test_the_secret_is_sealed_and_never_shown(boss: Actor, idp: Idp) -> None:
     page = configure(boss, idp)
     assert CLIENT_SECRET not in page
     with organisation_scope(boss.organisation_id):
-        assert CLIENT_SECRET.encode() not in bytes(SignInProvider.objects.get().client_secret)
+        assert CLIENT_SECRET.encode() not in bytes(IdentityProvider.objects.get().client_secret)
 
 
 def test_the_domain_of_an_address_finds_the_provider_of_the_only_organisation(boss: Actor, idp: Idp) -> None:
@@ -397,7 +397,7 @@ def test_switching_off_ends_the_sessions_that_began_so_and_no_others(boss: Actor
     assert "1 session that it began has ended" in page
     assert [one.get("/").status_code for one in (by_provider, by_password, other_firm)] == [302, 200, 200]
     with organisation_scope(boss.organisation_id):
-        assert AuditEntry.objects.get(act="sign_in_provider.switched_off").details == {"sessions_ended": 1}
+        assert AuditEntry.objects.get(action="sign_in_provider.switched_off").details == {"sessions_ended": 1}
 
 
 def test_who_switches_off_what_let_them_in_signs_in_anew(boss: Actor, idp: Idp) -> None:
@@ -434,10 +434,10 @@ def test_a_provider_that_is_switched_off_on_the_way_back_lets_nobody_in(
     admit = links.admit
 
     def admit_and_go_off(*arguments: Any) -> User | None:
-        found = admit(*arguments)
+        user = admit(*arguments)
         with organisation_scope(boss.organisation_id):
             single_sign_on.switch_off(boss)
-        return found
+        return user
 
     monkeypatch.setattr(links, "admit", admit_and_go_off)
     answer = walk(boss)
@@ -454,7 +454,7 @@ def nobody_links_yet() -> Iterator[None]:
         return bool(cursor.fetchone()[0] >= 2)
 
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("LOCK TABLE organisations_sign_in_subject IN SHARE MODE")
+        cursor.execute("LOCK TABLE organisations_federated_identity IN SHARE MODE")
         yield
         wait_until(both_wait)
 
@@ -468,7 +468,7 @@ def test_two_first_sign_ins_at_one_instant_both_come_in(boss: Actor, idp: Idp, i
     if is_invited:
         email = "nieuw@example.test"
         with organisation_scope(boss.organisation_id):
-            invitations.invite(boss, Wanted(email, "", Role.USER, frozenset()))
+            invitations.invite(boss, InvitationData(email, "", Role.USER, frozenset()))
     idp.says(sub="7", email=email, email_verified=True)
     answers: list[tuple[int, str]] = []
 
@@ -491,7 +491,7 @@ def test_two_first_sign_ins_at_one_instant_both_come_in(boss: Actor, idp: Idp, i
         tab.join()
     assert answers == [(302, "/")] * 2
     with organisation_scope(boss.organisation_id):
-        assert SignInSubject.objects.get().membership.user.email == email
+        assert FederatedIdentity.objects.get().membership.user.email == email
 
 
 @pytest.mark.parametrize("fault", ["no text", "port"])

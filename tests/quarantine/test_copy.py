@@ -21,14 +21,14 @@ from koppel.connections.models import Grant
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.endpoints import Wanted
+from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
 from koppel.organisations.invitations import services as invitations
 from koppel.sync.models import Run
 from koppel.sync.runs.services import request_run
-from tests.connections.factories import described, imported, now_of
+from tests.connections.factories import import_first, reload_connection, wait_until_described
 from tests.fixtures.stack import Connected, MakeConnected, run_worker, wait_until
-from tests.notifications.factories import NEWS, happens
-from tests.notifications.receiver import Receiver, receiving
+from tests.notifications.factories import NEWS, open_test_event
+from tests.notifications.receiver import Receiver, run_receiver
 from tests.notifications.smtp import MailServer, serve
 from tests.quarantine.switch import Programs
 
@@ -48,7 +48,7 @@ def program(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Receiver
     """A program of the firm's that takes webhooks."""
     monkeypatch.setenv("KOPPEL_WEBHOOK_NETWORKS", "127.0.0.0/8")
     settings.WEBHOOK_NETWORKS = (ip_network("127.0.0.0/8"),)
-    with receiving() as receiver:
+    with run_receiver() as receiver:
         yield receiver
 
 
@@ -56,16 +56,16 @@ def program(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Receiver
 def firm(connected: MakeConnected, program: Receiver) -> Connected:
     """Two administrations that were read once; a mail, a webhook message, an invitation and a sync wait; the token is over."""
     made = connected()
-    one, other = imported(made, 2, sync=True)
+    one, other = import_first(made, 2, sync=True)
     with run_worker(_superuser_url()):
         wait_until(lambda: _states(made) == ["succeeded", "succeeded"])
-        described(made)
+        wait_until_described(made)
     with organisation_scope(made.actor.organisation_id):
-        endpoints.add(made.actor, Wanted("Tickets", program.url, (NEWS,)))
-        invitations.invite(made.actor, invitations.Wanted("ben@example.test", "Ben", made.actor.role))
+        endpoints.add(made.actor, WebhookEndpointInput("Tickets", program.url, (NEWS,)))
+        invitations.invite(made.actor, invitations.InvitationData("ben@example.test", "Ben", made.actor.role))
         request_run(made.actor, one.pk)
         request_run(made.actor, other.pk)
-    happens(made.actor, NEWS, facts={"name": "x"})
+    open_test_event(made.actor, NEWS, facts={"name": "x"})
     _token_is_over(made)
     return made
 
@@ -105,7 +105,7 @@ def test_a_quarantined_copy_takes_nothing_from_the_original(
 
         with run_worker(_superuser_url()):
             wait_until(lambda: _states(firm) == ["succeeded"] * 4)
-        assert now_of(firm).state == "active"
+        assert reload_connection(firm).state == "active"
         assert sandbox.control("tokens")["refusals"] == {}
         with organisation_scope(firm.actor.organisation_id):
             assert Grant.objects.get(connection=firm.connection).lost_at is None

@@ -27,8 +27,8 @@ from tests.fixtures.people import signed_in
 from tests.fixtures.stack import MakeConnected
 from tests.notifications.smtp import MailServer, serve
 from tests.quarantine.switch import koppel_quarantine
-from tests.web.factories import World, world_of
-from tests.web.test_permissions import Doors
+from tests.web.factories import World, build_world
+from tests.web.test_permissions import RouteProbe
 
 SENTENCE = {"en": "koppel quarantine off", "nl": "heft de quarantaine op de server op"}
 NOT_PAGES = re.compile(r"/(api/v1/|healthz|language)|export|\.(csv|json)|/(rows|search|sectors)(/|$)")
@@ -36,7 +36,7 @@ NOT_PAGES = re.compile(r"/(api/v1/|healthz|language)|export|\.(csv|json)|/(rows|
 
 @pytest.fixture
 def world(actor: Any) -> World:
-    return world_of(actor)
+    return build_world(actor)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_whoever_signs_in_through_an_identity_provider_or_forgot_the_password_re
         ("/onboarding/flows", {"system": "visma_net"}),
         ("/onboarding/flows", {"connection": "{connection}"}),
         ("/webhooks/{webhook}/test", {}),
-        ("/webhooks/{webhook}/deliveries/again", {}),
+        ("/webhooks/{webhook}/deliveries/redeliver", {}),
     ],
 )
 def test_a_program_gets_a_code_and_a_sentence(quarantined: World, path: str, body: dict[str, Any]) -> None:
@@ -139,14 +139,14 @@ def test_a_command_ends_with_one_sentence(quarantined: World, words: str) -> Non
 
 def test_a_sign_in_that_was_begun_before_is_finished_after(connected: MakeConnected) -> None:
     made = connected()
-    from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_answer
+    from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
 
     with organisation_scope(made.actor.organisation_id):
         address = begin_consent(made.actor, made.app.pk, ConsentPurpose.CONNECT, "/connections/")
     inbound = made.sandbox.sign_in(address)
     koppel_quarantine("on")
     made.sandbox.forget_calls()
-    attempt = receive_answer(inbound["state"], inbound)
+    attempt = receive_callback(inbound["state"], inbound)
     assert attempt is not None
     with pytest.raises(Quarantined):
         complete_consent(made.actor, attempt)
@@ -158,10 +158,10 @@ def test_a_sign_in_that_was_begun_before_is_finished_after(connected: MakeConnec
 @pytest.mark.parametrize("language", ["en", "nl"])
 def test_every_page_of_everybody_says_it(quarantined: World, language: str) -> None:
     looked_at = 0
-    doors = Doors(quarantined)
+    doors = RouteProbe(quarantined)
     for route in sorted(one for one in routes() if one.method == "GET" and not NOT_PAGES.search(one.path)):
         for who in (None, *(quarantined.people[role] for role in Role.values)):
-            answer = doors.knock(who, route)
+            answer = doors.request(who, route)
             if not answer.headers.get("Content-Type", "").startswith("text/html") or answer.status_code in (301, 302):
                 continue
             if "<html" in answer.text_read:
@@ -243,7 +243,7 @@ def test_who_turned_it_on_and_off_stands_in_the_trail(world: World, monkeypatch:
     assert koppel_quarantine("off")["changed"] is False
     with organisation_scope(world.boss.organisation_id):
         told = AuditEntry.objects.filter(act__startswith="quarantine.").order_by("pk")
-        assert [(one.act, one.actor_name, one.door) for one in told] == [
+        assert [(one.act, one.actor_name, one.interface) for one in told] == [
             ("quarantine.began", "olga", "cli"),
             ("quarantine.ended", "olga", "cli"),
         ]

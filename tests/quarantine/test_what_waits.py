@@ -13,8 +13,8 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from koppel.administrations.models import Administration
-from koppel.company_registers.lookups import known, request_lookups
-from koppel.company_registers.protocol import Kind, Outcome, Question
+from koppel.company_registers.lookups import cached_results, request_lookups
+from koppel.company_registers.protocol import LookupOutcome, QueryKind, RegisterQuery
 from koppel.connections.sessions.runtime import as_worker
 from koppel.connections.tasks import revoke_grants
 from koppel.connections.vault import vault
@@ -22,28 +22,28 @@ from koppel.issues.models import Issue
 from koppel.kit.http import HttpClient
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.threads import in_django
+from koppel.kit.threads import run_in_thread
 from koppel.notifications.email import delivery
-from koppel.notifications.models import Delivery, WebhookDelivery
+from koppel.notifications.models import EmailDelivery, WebhookDelivery
 from koppel.notifications.tasks import keep
 from koppel.notifications.webhooks import delivery as sending
 from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.endpoints import Wanted
+from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
 from koppel.organisations.models import Invitation
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Run
 from koppel.sync.runs.services import request_due_runs
 from tests.books.factories import administration_of
 from tests.company_registers.factories import work
-from tests.connections.factories import imported, now_of
+from tests.connections.factories import import_first, reload_connection
 from tests.fixtures.stack import MakeConnected, Sandbox, register_app, wait_until
-from tests.notifications.factories import NEWS, happens, told
-from tests.notifications.receiver import Receiver, receiving
+from tests.notifications.factories import NEWS, open_test_event, screen_messages
+from tests.notifications.receiver import Receiver, run_receiver
 from tests.quarantine.switch import Programs, koppel_quarantine
 from tests.sync.factories import import_company
 from tests.sync.test_workers import all_active, runs_of, stand_still
-from tests.vault.factories import Given, connection_of, give
-from tests.vault.test_vault import asked, token_of, within
+from tests.vault.factories import GrantedAccess, connection_of, give
+from tests.vault.test_vault import token_calls, token_of, within
 
 
 @pytest.fixture
@@ -54,12 +54,12 @@ def anna(actor: Any) -> Actor:
 @pytest.fixture
 def program(settings: Any) -> Iterator[Receiver]:
     settings.WEBHOOK_NETWORKS = (ip_network("127.0.0.0/8"),)
-    with receiving() as receiver:
+    with run_receiver() as receiver:
         yield receiver
 
 
 @pytest.fixture
-def given(clean_database: None, sandbox: Sandbox, actor: Any) -> Given:
+def given(clean_database: None, sandbox: Sandbox, actor: Any) -> GrantedAccess:
     """One consent whose access token has ended; nothing was asked yet."""
     found = give(sandbox, connection_of(actor(), register_app(sandbox)))[0]
     sandbox.forget_calls()
@@ -77,7 +77,7 @@ def registers(sandbox: Sandbox, settings: Any) -> Sandbox:
 
 def test_a_sync_under_way_goes_back_to_the_queue_and_on_after_the_end(connected: MakeConnected, tmp_path: Path) -> None:
     anna = connected()
-    stand_still(anna, imported(anna, 3, sync=True))
+    stand_still(anna, import_first(anna, 3, sync=True))
     with Programs(tmp_path, "worker") as programs:
         wait_until(lambda: anna.sandbox.holds(3))
         koppel_quarantine("on")
@@ -85,7 +85,7 @@ def test_a_sync_under_way_goes_back_to_the_queue_and_on_after_the_end(connected:
         anna.sandbox.release()
         wait_until(lambda: [run.state for run in runs_of(anna)] == ["queued"] * 3)
         assert {(run.reason_code, run.failures) for run in runs_of(anna)} == {("quarantined", 0)}
-        assert now_of(anna).state == "active"
+        assert reload_connection(anna).state == "active"
         with organisation_scope(anna.actor.organisation_id):
             assert not Issue.objects.exists()
         assert programs.said("worker").count("quarantine_on") == 1
@@ -110,14 +110,14 @@ def test_a_run_that_is_performed_meanwhile_asks_nothing_and_has_no_strike(connec
     assert synced.perform(run_id).state == "succeeded"
 
 
-def test_a_renewal_that_was_sent_is_stored_and_no_other_is_begun(given: Given, sandbox: Sandbox) -> None:
+def test_a_renewal_that_was_sent_is_stored_and_no_other_is_begun(given: GrantedAccess, sandbox: Sandbox) -> None:
     before = given.row().generation
     sandbox.hold("/connect/token")
 
     async def renew(made: Any) -> None:
         renewal = asyncio.create_task(made.vault.access_token(given.organisation_id, given.grant_id))
         await asyncio.to_thread(wait_until, sandbox.holds)
-        await in_django(lambda: koppel_quarantine("on"))
+        await run_in_thread(lambda: koppel_quarantine("on"))
         await asyncio.to_thread(sandbox.release)
         await renewal
 
@@ -126,27 +126,27 @@ def test_a_renewal_that_was_sent_is_stored_and_no_other_is_begun(given: Given, s
     given.change(expires_at=timezone.now())
     with pytest.raises(Quarantined):
         token_of(given)
-    assert asked(sandbox) == 1
+    assert token_calls(sandbox) == 1
 
 
-def test_a_grant_does_not_know_that_it_was_not_renewed(given: Given, sandbox: Sandbox) -> None:
+def test_a_grant_does_not_know_that_it_was_not_renewed(given: GrantedAccess, sandbox: Sandbox) -> None:
     koppel_quarantine("on")
     for _attempt in range(2):
         with pytest.raises(Quarantined):
             token_of(given)
     row = given.row()
     assert (row.failures, row.refresh_started_at, row.lost_at, row.connection.state) == (0, None, None, "active")
-    assert asked(sandbox) == 0
+    assert token_calls(sandbox) == 0
     koppel_quarantine("off")
     token_of(given)
-    assert asked(sandbox) == 1
+    assert token_calls(sandbox) == 1
 
 
 def test_a_quarantine_between_intent_and_call_takes_the_intent_back(
-    given: Given, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    given: GrantedAccess, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def not_yet() -> None:
-        await in_django(lambda: koppel_quarantine("on"))
+        await run_in_thread(lambda: koppel_quarantine("on"))
 
     only_here = type("Quarantine", (), {"refuse_async": staticmethod(not_yet)})
     monkeypatch.setattr(vault, "quarantine", only_here)
@@ -154,22 +154,22 @@ def test_a_quarantine_between_intent_and_call_takes_the_intent_back(
         token_of(given)
     row = given.row()
     assert (row.failures, row.refresh_started_at, row.refresh_trouble) == (0, None, "")
-    assert asked(sandbox) == 0
+    assert token_calls(sandbox) == 0
 
 
 def test_mail_and_messages_of_before_are_not_sent_those_of_meanwhile_are(
     anna: Actor, program: Receiver, mailoutbox: list[EmailMessage]
 ) -> None:
     with organisation_scope(anna.organisation_id):
-        endpoints.add(anna, Wanted("Tickets", program.url, (NEWS,)))
-    happens(anna, NEWS, "before", facts={"name": "before"})
+        endpoints.add(anna, WebhookEndpointInput("Tickets", program.url, (NEWS,)))
+    open_test_event(anna, NEWS, "before", facts={"name": "before"})
     koppel_quarantine("on")
-    happens(anna, NEWS, "meanwhile", facts={"name": "meanwhile"})
+    open_test_event(anna, NEWS, "meanwhile", facts={"name": "meanwhile"})
     assert (delivery.send_due(anna.organisation_id), sending.send_due(anna.organisation_id)) == (0, 0)
     asyncio.run(keep(0))
     assert (mailoutbox, program.got) == ([], [])
     assert states(anna) == ([("waiting", 0)] * 2, [("waiting", 0)] * 2)
-    assert told(anna) == ["News of before", "News of meanwhile"]
+    assert screen_messages(anna) == ["News of before", "News of meanwhile"]
     assert koppel_quarantine("status")["mails_from_before"] == 1
     ended = koppel_quarantine("off")
     assert (ended["mails_not_sent"], ended["webhook_messages_not_sent"]) == (1, 1)
@@ -179,7 +179,7 @@ def test_mail_and_messages_of_before_are_not_sent_those_of_meanwhile_are(
 
 
 def test_the_operator_may_have_what_waited_sent(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
-    happens(anna, NEWS, "before", facts={"name": "before"})
+    open_test_event(anna, NEWS, "before", facts={"name": "before"})
     koppel_quarantine("on")
     assert koppel_quarantine("off", "--send-pending")["mails_not_sent"] == 0
     assert delivery.send_due(anna.organisation_id) == 1
@@ -190,8 +190,8 @@ def test_a_quarantine_that_begins_while_they_are_sent_stops_them(
     anna: Actor, program: Receiver, monkeypatch: pytest.MonkeyPatch, mailoutbox: list[EmailMessage]
 ) -> None:
     with organisation_scope(anna.organisation_id):
-        endpoints.add(anna, Wanted("Tickets", program.url, (NEWS,)))
-    happens(anna, NEWS, facts={"name": "x"})
+        endpoints.add(anna, WebhookEndpointInput("Tickets", program.url, (NEWS,)))
+    open_test_event(anna, NEWS, facts={"name": "x"})
     never = type("Quarantine", (), {"current": staticmethod(lambda: None), "CODE": "quarantined"})
     koppel_quarantine("on")
     for module in (delivery, sending):
@@ -213,23 +213,23 @@ def states(anna: Actor) -> tuple[list[Any], list[Any]]:
     with organisation_scope(anna.organisation_id):
         return tuple(
             list(model._default_manager.order_by("pk").values_list("state", "attempts"))
-            for model in (Delivery, WebhookDelivery)
+            for model in (EmailDelivery, WebhookDelivery)
         )  # type: ignore[return-value]
 
 
 def test_a_look_up_stays_due_and_is_asked_after_the_end(anna: Actor, registers: Sandbox) -> None:
-    question = Question("NO", Kind.NUMBER, "923609016")
+    question = RegisterQuery("NO", QueryKind.NUMBER, "923609016")
     with organisation_scope(anna.organisation_id):
         request_lookups(anna.organisation_id, [question])
     koppel_quarantine("on")
     work(anna)
     with organisation_scope(anna.organisation_id):
-        finding = known(anna.organisation_id, [question])[question]
+        finding = cached_results(anna.organisation_id, [question])[question]
     assert (finding.outcome, finding.is_waiting) == (None, True)
     koppel_quarantine("off")
     work(anna)
     with organisation_scope(anna.organisation_id):
-        assert known(anna.organisation_id, [question])[question].outcome in set(Outcome)
+        assert cached_results(anna.organisation_id, [question])[question].outcome in set(LookupOutcome)
 
 
 def test_nothing_is_scheduled_and_what_was_missed_is_caught_up(anna: Actor) -> None:
@@ -243,7 +243,7 @@ def test_nothing_is_scheduled_and_what_was_missed_is_caught_up(anna: Actor) -> N
         assert Administration.objects.get().pk == one.pk
 
 
-def test_a_consent_is_given_back_after_the_end(given: Given, sandbox: Sandbox) -> None:
+def test_a_consent_is_given_back_after_the_end(given: GrantedAccess, sandbox: Sandbox) -> None:
     given.change(lost_at=timezone.now())
 
     async def withdraw() -> None:
@@ -267,7 +267,7 @@ def test_an_invitation_made_meanwhile_is_not_marked_as_failed(anna: Actor) -> No
 
     koppel_quarantine("on")
     with organisation_scope(anna.organisation_id):
-        one = invitations.invite(anna, invitations.Wanted("ben@example.test", "Ben", anna.role))
+        one = invitations.invite(anna, invitations.InvitationData("ben@example.test", "Ben", anna.role))
     context = type("Context", (), {"job": type("Job", (), {"attempts": 0})})
     send_invitation.func(context, organisation_id=anna.organisation_id, invitation_id=one.pk, sends=1)
     waiting = ProcrastinateJob.objects.filter(task_name="organisations.send_invitation", scheduled_at__isnull=False)

@@ -14,7 +14,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from koppel.connector import contract
-from koppel.connector.contract import ReadMode, Window
+from koppel.connector.contract import HistoryWindow, ReadMode
 from koppel.connectors.visma_net.connector import VismaNet
 from koppel.kit.http import Response
 from koppel_sandbox import from_sie, generate
@@ -42,12 +42,12 @@ def modern(node: Any) -> Any:
         return [modern(one) for one in node]
     if not isinstance(node, dict):
         return node
-    found = {key: modern(value) for key, value in node.items()}
-    if found.pop("nullable", False) is True and "type" in found:
-        found["type"] = [found["type"], "null"]
-    if isinstance(found.get("properties"), dict) and found.get("type") in ("object", ["object", "null"]):
-        found.setdefault("additionalProperties", False)
-    return found
+    schema = {key: modern(value) for key, value in node.items()}
+    if schema.pop("nullable", False) is True and "type" in schema:
+        schema["type"] = [schema["type"], "null"]
+    if isinstance(schema.get("properties"), dict) and schema.get("type") in ("object", ["object", "null"]):
+        schema.setdefault("additionalProperties", False)
+    return schema
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +103,8 @@ class Vendor:
 
     def _validator(self, path: str) -> Draft202012Validator:
         published = self._paths[path.lower()]
-        place = f"#/paths/{published.replace('~', '~0').replace('/', '~1')}/get/responses/200/content/application~1json/schema"
-        return Draft202012Validator({"$ref": f"urn:vendor{place}"}, registry=self._registry)
+        pointer = f"#/paths/{published.replace('~', '~0').replace('/', '~1')}/get/responses/200/content/application~1json/schema"
+        return Draft202012Validator({"$ref": f"urn:vendor{pointer}"}, registry=self._registry)
 
     def described_parameters(self, path: str) -> set[str]:
         return {one["name"] for one in self._description["paths"][self._paths[path.lower()]]["get"]["parameters"]}
@@ -151,10 +151,10 @@ async def read(
 ) -> str | None:
     """To the end; the checkpoint."""
     while True:
-        page = await connector.read_page(session, resource, mode, Window(1, date(2026, 6, 1)), cursor)
-        if page.next is None:
+        page = await connector.read_page(session, resource, mode, HistoryWindow(1, date(2026, 6, 1)), cursor)
+        if page.next_cursor is None:
             return page.checkpoint
-        cursor = page.next
+        cursor = page.next_cursor
 
 
 class VendorSession:
@@ -182,16 +182,16 @@ class VendorSession:
         return await self._vendor.send(self._of, path, dict(params or {}))
 
 
-def periods(found: list[dict[str, Any]]) -> Iterator[str]:
-    for one in found:
-        yield one["period"] if len(one["period"]) == 6 else f"{one['year']}{one['period']}"
+def periods(rows: list[dict[str, Any]]) -> Iterator[str]:
+    for row in rows:
+        yield row["period"] if len(row["period"]) == 6 else f"{row['year']}{row['period']}"
 
 
 async def pages(vendor: Vendor, company: Company, path: str, **query: str) -> Any:
     number, left = 1, 1
     while left > 0:
-        found = await vendor.get(company, path, pageNumber=str(number), pageSize="100", **query)
-        for item in found:
+        items = await vendor.get(company, path, pageNumber=str(number), pageSize="100", **query)
+        for item in items:
             yield item
-        total = found[0]["metadata"]["totalCount"] if found else 0
+        total = items[0]["metadata"]["totalCount"] if items else 0
         left, number = total - number * 100, number + 1

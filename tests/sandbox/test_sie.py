@@ -23,10 +23,10 @@ def read(folder: Path, text: str, encoding: str = "cp437") -> sie.SieFile:
 
 @pytest.mark.parametrize("encoding", ["cp437", "cp1252", "utf-8", "utf-8-sig"])
 def test_names_are_right_in_every_encoding_although_all_claim_pc8(tmp_path: Path, encoding: str) -> None:
-    found = read(tmp_path, HEAD + ENTRY, encoding)
-    assert (found.name, found.accounts["1930"]) == ("Åkeri Öst AB", "Checkräkning")
-    assert found.vouchers[0].text == "Försäljning"
-    assert found.vouchers[0].lines[1].objects == [("1", "Norr")]
+    sie_file = read(tmp_path, HEAD + ENTRY, encoding)
+    assert (sie_file.name, sie_file.accounts["1930"]) == ("Åkeri Öst AB", "Checkräkning")
+    assert sie_file.vouchers[0].text == "Försäljning"
+    assert sie_file.vouchers[0].lines[1].objects == [("1", "Norr")]
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,8 @@ def test_names_are_right_in_every_encoding_although_all_claim_pc8(tmp_path: Path
 def test_a_line_is_understood_as_programs_write_it(
     tmp_path: Path, line: str, amount: str, objects: list[tuple[str, str]]
 ) -> None:
-    found = read(tmp_path, f"{HEAD}#VER A 1 20250115\n{{\n{line}\n}}\n")
-    (only,) = found.vouchers[0].lines
+    sie_file = read(tmp_path, f"{HEAD}#VER A 1 20250115\n{{\n{line}\n}}\n")
+    (only,) = sie_file.vouchers[0].lines
     assert (only.account, only.amount, only.objects) == ("1930", Decimal(amount), objects)
 
 
@@ -53,19 +53,19 @@ def test_corrections_are_history_and_not_lines(tmp_path: Path) -> None:
 
 
 def test_a_voucher_without_a_date_keeps_its_lines(tmp_path: Path) -> None:
-    found = read(tmp_path, HEAD + '#VER A 1 "" "no date"\n{\n#TRANS 1930 {} 5 20250302\n#TRANS 3010 {} -5\n}\n')
-    assert [(one.booked_on, len(one.lines)) for one in found.vouchers] == [(date(2025, 3, 2), 2)]
+    sie_file = read(tmp_path, HEAD + '#VER A 1 "" "no date"\n{\n#TRANS 1930 {} 5 20250302\n#TRANS 3010 {} -5\n}\n')
+    assert [(one.booked_on, len(one.lines)) for one in sie_file.vouchers] == [(date(2025, 3, 2), 2)]
 
 
 def test_an_account_that_is_used_but_not_declared_exists(tmp_path: Path) -> None:
-    found = read(tmp_path, HEAD + "#VER A 1 20250115\n{\n#TRANS 2999 {} 5\n}\n")
-    assert set(found.accounts) == {"1930", "3010", "2999"}
+    sie_file = read(tmp_path, HEAD + "#VER A 1 20250115\n{\n#TRANS 2999 {} 5\n}\n")
+    assert set(sie_file.accounts) == {"1930", "3010", "2999"}
 
 
 def test_numbers_that_repeat_stay_entries_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "twice.se").write_bytes((HEAD + ENTRY + ENTRY).encode("cp437"))
-    found, _refused = from_sie.companies(tmp_path)
-    assert [one.number for one in found[0].books.entries] == ["2025-A1", "2025-A1-2"]
+    companies, _refused = from_sie.companies(tmp_path)
+    assert [one.number for one in companies[0].books.entries] == ["2025-A1", "2025-A1-2"]
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,8 @@ def test_what_is_no_ledger_is_refused_by_name_and_the_rest_goes_on(
 ) -> None:
     (tmp_path / name).write_text(content)
     (tmp_path / "good.se").write_bytes((HEAD + ENTRY).encode("cp437"))
-    found, refused = from_sie.companies(tmp_path)
-    assert [one.source for one in found] == ["good.se"]
+    companies, refused = from_sie.companies(tmp_path)
+    assert [one.source for one in companies] == ["good.se"]
     assert refused[name].startswith(reason)
 
 
@@ -103,10 +103,10 @@ def test_what_is_written_is_read_back(
     for number, (day, title, lines) in enumerate(vouchers):
         text += f"#VER A {number} {day:%Y%m%d} {quoted(title)}\n{{\n"
         text += "".join(f'#TRANS {code} {{}} {amount} "" {quoted(note)}\n' for code, amount, note in lines) + "}\n"
-    found = read(tmp_path_factory.mktemp("made-up"), text, encoding)
+    sie_file = read(tmp_path_factory.mktemp("made-up"), text, encoding)
     assert [
-        (one.booked_on, one.text, [(line.account, line.amount, line.text) for line in one.lines])
-        for one in found.vouchers
+        (voucher.booked_on, voucher.text, [(line.account, line.amount, line.text) for line in voucher.lines])
+        for voucher in sie_file.vouchers
     ] == vouchers
 
 

@@ -58,17 +58,17 @@ def test_a_refresh_before_its_time_is_refused_and_costs_nothing(sandbox: Sandbox
 
 
 def test_a_service_app_gets_tokens_for_companies_that_approved_it(sandbox: Sandbox) -> None:
-    one, other = (company["tenant_id"] for company in sandbox.companies()[:2])
+    first_tenant, other = (company["tenant_id"] for company in sandbox.companies()[:2])
     form = {"grant_type": "client_credentials", "scope": "vismanet_erp_service_api:read"}
-    status, answer = ask(sandbox, SERVICE, tenant_id=one, **form)
+    status, answer = ask(sandbox, SERVICE, tenant_id=first_tenant, **form)
     assert (status, "refresh_token" in answer) == (200, False)
-    sandbox.control("approvals", {"client_id": SERVICE, "tenant_id": one, "approved": False})
-    assert ask(sandbox, SERVICE, tenant_id=one, **form)[1]["error"] == "invalid_tenant"
+    sandbox.control("approvals", {"client_id": SERVICE, "tenant_id": first_tenant, "approved": False})
+    assert ask(sandbox, SERVICE, tenant_id=first_tenant, **form)[1]["error"] == "invalid_tenant"
     assert ask(sandbox, SERVICE, tenant_id=other, **form)[0] == 200
 
 
 def test_a_user_withdraws_one_consent_at_the_vendor(sandbox: Sandbox) -> None:
-    given = sandbox.control("grants", {"client_id": CLIENT, "count": 2})["grants"]
-    assert sandbox.control("revoke", {"family": given[0]["family"]}) == {"revoked": 1}
-    assert refresh(sandbox, given[0]["refresh_token"])[1]["error"] == "invalid_grant"
-    assert refresh(sandbox, given[1]["refresh_token"])[0] == 200
+    grants = sandbox.control("grants", {"client_id": CLIENT, "count": 2})["grants"]
+    assert sandbox.control("revoke", {"family": grants[0]["family"]}) == {"revoked": 1}
+    assert refresh(sandbox, grants[0]["refresh_token"])[1]["error"] == "invalid_grant"
+    assert refresh(sandbox, grants[1]["refresh_token"])[0] == 200

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from koppel.administrations.models import Administration
 from koppel.administrations.services import NewAdministration, import_companies
-from koppel.books.models import TABLES, BookRow
+from koppel.books.models import MODELS_BY_RESOURCE, BookRow
 from koppel.connections.models import RemoteCompany
 from koppel.connections.sessions.runtime import as_worker
 from koppel.kit.http import HttpClient
@@ -61,14 +61,14 @@ class Synced:
     def versions(self) -> dict[str, set[tuple[str, str]]]:
         """Where PostgreSQL keeps each row and which transaction wrote it: an UPDATE, even to the same values, changes it."""
         with organisation_scope(self.actor.organisation_id), connection.cursor() as cursor:
-            found = {}
-            for resource, model in TABLES.items():
+            versions_by_resource = {}
+            for resource, model in MODELS_BY_RESOURCE.items():
                 cursor.execute(
                     f"SELECT ctid::text, xmin::text FROM {model._meta.db_table} WHERE administration_id = %s",
                     [self.administration_id],
                 )
-                found[resource] = set(cursor.fetchall())
-        return found
+                versions_by_resource[resource] = set(cursor.fetchall())
+        return versions_by_resource
 
     @property
     def administration(self) -> Administration:
@@ -89,16 +89,16 @@ class Synced:
     def rows(self, resource: str, **where: Any) -> list[BookRow]:
         """What the books hold and the source still has."""
         with organisation_scope(self.actor.organisation_id):
-            found = TABLES[resource]._default_manager.filter(administration_id=self.administration_id)
-            return list(found.filter(**{"deleted_at": None, **where}).order_by("external_id"))
+            queryset = MODELS_BY_RESOURCE[resource]._default_manager.filter(administration_id=self.administration_id)
+            return list(queryset.filter(**{"deleted_at": None, **where}).order_by("external_id"))
 
     def keys(self, resource: str, **where: Any) -> set[str]:
         return {one.external_id for one in self.rows(resource, **where)}
 
     def change(self, **acts: Any) -> dict[str, Any]:
         """Change batches at the source: `delete`, `edit` …"""
-        found: dict[str, Any] = self.sandbox.control(f"companies/{self.company_id}/batches", acts)
-        return found
+        result: dict[str, Any] = self.sandbox.control(f"companies/{self.company_id}/batches", acts)
+        return result
 
     def paging(self, **values: Any) -> None:
         """How the source pages: `page_size_max`, `stated_page_size_max`."""
@@ -112,8 +112,8 @@ class Synced:
 
     def batches(self) -> list[dict[str, Any]]:
         """The source's batches: module, number, period, line numbers."""
-        found: list[dict[str, Any]] = self.sandbox.control(f"companies/{self.company_id}/batches")
-        return found
+        answer: list[dict[str, Any]] = self.sandbox.control(f"companies/{self.company_id}/batches")
+        return answer
 
     def source_keys(self) -> dict[str, set[int]]:
         """The source's entries by the key they have in the books, with their line numbers."""
@@ -126,20 +126,20 @@ class Synced:
             Administration.objects.filter(pk=self.administration_id).update(settings=kept)
 
     def facts(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.sandbox.control(f"companies/{self.company_id}")
-        return found
+        company: dict[str, Any] = self.sandbox.control(f"companies/{self.company_id}")
+        return company
 
 
-def import_company(connected: Connected, place: int = 0) -> Synced:
+def import_company(connected: Connected, index: int = 0) -> Synced:
     """The company at `place` in the sandbox's list. Its weekly full comparison is days away, also when midnight passes."""
-    company_id = str(connected.sandbox.companies()[place]["id"])
+    company_id = str(connected.sandbox.companies()[index]["id"])
     actor = connected.actor
     with organisation_scope(actor.organisation_id):
         remote = RemoteCompany.objects.get(connection=connected.connection, external_id=company_id)
-        made = import_companies(actor, connected.connection.pk, 1, [NewAdministration(remote.pk)])
+        created_ids = import_companies(actor, connected.connection.pk, 1, [NewAdministration(remote.pk)])
         weekday = (timezone.localdate() - timedelta(days=3)).weekday()
-        Administration.objects.filter(pk__in=made).update(settings={"full_comparison_weekday": weekday})
-    return Synced(actor, made[0], company_id, connected.sandbox)
+        Administration.objects.filter(pk__in=created_ids).update(settings={"full_comparison_weekday": weekday})
+    return Synced(actor, created_ids[0], company_id, connected.sandbox)
 
 
 async def perform(organisation_id: int, run_id: int) -> None:

@@ -9,10 +9,10 @@ from koppel.connector.contract import Page, ReadMode, Session
 from koppel.connectors.visma_net.connector import VismaNet
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.engine import completion
-from koppel.sync.engine.engine import Wanted
+from koppel.sync.engine.engine import SyncPlan
 from koppel.sync.models import Change, Run
 from koppel.sync.runs.services import request_run
-from koppel.sync.runs.store import Held
+from koppel.sync.runs.store import ClaimedRun
 from tests.sync.factories import Synced
 
 JOURNAL = "journaltransaction"
@@ -63,13 +63,13 @@ def test_a_wider_window_that_was_refused_half_way_is_read_when_it_is_allowed(syn
 def test_an_import_that_is_stopped_in_the_moment_a_worker_takes_it_is_stopped(
     synced: Synced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin = completion.begin
+    begin = completion.start_run
 
-    def late(held: Held) -> Wanted:
+    def late(held: ClaimedRun) -> SyncPlan:
         synced.cancel()
         return begin(held)
 
-    monkeypatch.setattr(completion, "begin", late)
+    monkeypatch.setattr(completion, "start_run", late)
     assert synced.sync().state == "cancelled"
     assert synced.administration_status() == "failed"
 
@@ -111,10 +111,10 @@ def test_a_page_that_came_through_makes_up_for_what_failed_before_a_crash(
 def test_what_came_by_its_stamp_and_what_the_comparison_found_are_logged_once_each(synced: Synced, same: bool) -> None:
     """The comparison's first page is committed together with what changed: of one resource, and perhaps of one entry."""
     synced.sync()
-    first = min(one.period for one in synced.rows("entries"))  # type: ignore[attr-defined]
-    one, other = synced.rows("entries", period=first)[:2]
-    changed = one if same else other
-    synced.change(edit={one.number: "Corrected at the source"})  # type: ignore[attr-defined]
+    first = min(first_entry.period for first_entry in synced.rows("entries"))  # type: ignore[attr-defined]
+    first_entry, other = synced.rows("entries", period=first)[:2]
+    changed = first_entry if same else other
+    synced.change(edit={first_entry.number: "Corrected at the source"})  # type: ignore[attr-defined]
     old = "Corrected at the source" if same else changed.description  # type: ignore[attr-defined]
     synced.sandbox.fault(
         JOURNAL, kind="replace", old=f'"description":"{old}"', body='"description":"Without a stamp"', skip=1
@@ -125,7 +125,7 @@ def test_what_came_by_its_stamp_and_what_the_comparison_found_are_logged_once_ea
         logged = list(Change.objects.filter(run_id=run.pk, resource="entries").order_by("pk"))
     part = synced.part(run, "entries")
     assert len(logged) == part.changed
-    assert all(bytes(each.before or b"") != bytes(each.after or b"") for each in logged)
+    assert all(bytes(change.before or b"") != bytes(change.after or b"") for change in logged)
     assert synced.sync(full=True).state == "succeeded", "the connection still stages"
 
 
@@ -135,10 +135,10 @@ def test_a_deletion_that_comes_alone_is_not_overlooked(synced: Synced, monkeypat
     gone = synced.rows("entries")[2].external_id
     read = VismaNet.read_page
 
-    async def telling(self: VismaNet, session: Session, resource: str, mode: ReadMode, *how: Any) -> Page:
+    async def deleting_alone(self: VismaNet, session: Session, resource: str, mode: ReadMode, *how: Any) -> Page:
         page = await read(self, session, resource, mode, *how)
         return replace(page, records=[], tombstones=[gone]) if resource == "entries" else page
 
-    monkeypatch.setattr(VismaNet, "read_page", telling)
+    monkeypatch.setattr(VismaNet, "read_page", deleting_alone)
     assert synced.part(synced.sync(), "entries").deleted == 1
     assert gone not in synced.keys("entries")

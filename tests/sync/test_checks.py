@@ -13,11 +13,11 @@ from tests.sync.factories import Synced
 JOURNAL = "journaltransaction"
 
 
-def told(synced: Synced, code: str) -> set[str]:
+def open_values(synced: Synced, code: str) -> set[str]:
     """What open issues of this code name."""
     with organisation_scope(synced.actor.organisation_id):
-        found = Issue.objects.filter(code=code, subject_id=synced.administration_id, resolved_at=None)
-        return {str(one.facts.get("number") or one.facts.get("resource")) for one in found}
+        issues = Issue.objects.filter(code=code, subject_id=synced.administration_id, resolved_at=None)
+        return {str(one.context.get("number") or one.context.get("resource")) for one in issues}
 
 
 def an_entry_that_loses_a_line(synced: Synced) -> str:
@@ -28,13 +28,13 @@ def an_entry_that_loses_a_line(synced: Synced) -> str:
 
 def test_an_entry_that_does_not_balance_is_told_until_it_is_gone(synced: Synced) -> None:
     synced.sync()
-    assert told(synced, "entry_unbalanced") == set()
+    assert open_values(synced, "entry_unbalanced") == set()
     number = an_entry_that_loses_a_line(synced)
     synced.sync()
-    assert told(synced, "entry_unbalanced") == {number}
+    assert open_values(synced, "entry_unbalanced") == {number}
     synced.change(delete=[number])
     synced.sync(full=True)
-    assert told(synced, "entry_unbalanced") == set()
+    assert open_values(synced, "entry_unbalanced") == set()
 
 
 @pytest.mark.kill
@@ -45,7 +45,7 @@ def test_what_a_worker_wrote_before_it_died_is_checked_by_the_next_one(
     synced.sync()
     number = an_entry_that_loses_a_line(synced)
 
-    def dies(*_given: Any, **_named: Any) -> bool:
+    def dies(*_arguments: Any, **_named: Any) -> bool:
         raise OperationalError("the connection is gone")
 
     with monkeypatch.context() as patch:
@@ -53,7 +53,7 @@ def test_what_a_worker_wrote_before_it_died_is_checked_by_the_next_one(
         run = synced.sync()
     assert run.state == "queued"
     assert synced.perform(run.pk).state == "succeeded"
-    assert told(synced, "entry_unbalanced") == {number}
+    assert open_values(synced, "entry_unbalanced") == {number}
 
 
 def test_what_a_run_wrote_before_it_was_stopped_is_checked_by_the_next_one(
@@ -66,7 +66,7 @@ def test_what_a_run_wrote_before_it_was_stopped_is_checked_by_the_next_one(
         synced.sync()
     synced.cancel()
     assert synced.sync().state == "succeeded"
-    assert told(synced, "entry_unbalanced") == {number}
+    assert open_values(synced, "entry_unbalanced") == {number}
 
 
 def test_a_run_that_brought_only_what_cannot_be_understood_says_so(synced: Synced) -> None:
@@ -75,6 +75,6 @@ def test_a_run_that_brought_only_what_cannot_be_understood_says_so(synced: Synce
     synced.change(edit={number: "Corrected at the source"})
     synced.sandbox.fault(JOURNAL, kind="replace", old='"batchNumber":"', body='"batchNumber":7,"was":"')
     assert synced.part(synced.sync(), "entries").rejected >= 1
-    assert told(synced, "records_rejected") == {"entries"}
+    assert open_values(synced, "records_rejected") == {"entries"}
     synced.sync(full=True)
-    assert told(synced, "records_rejected") == set()
+    assert open_values(synced, "records_rejected") == set()

@@ -14,11 +14,11 @@ from koppel.issues.models import Issue
 from koppel.kit.clock import clock_set_to
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.engine import completion
-from koppel.sync.engine.engine import Wanted, full_comparison_is_due
-from koppel.sync.errors import NotPossible
+from koppel.sync.engine.engine import SyncPlan, full_comparison_is_due
+from koppel.sync.errors import SyncNotAllowed
 from koppel.sync.models import Change, Checkpoint, Run
 from koppel.sync.runs.services import cancel_run, request_run
-from koppel.sync.runs.store import Held
+from koppel.sync.runs.store import ClaimedRun
 from tests.sync.factories import Synced
 
 SUNDAY = 6
@@ -57,7 +57,7 @@ def test_a_read_of_changes_overlaps_the_last_one(synced: Synced) -> None:
     (call,) = synced.sandbox.calls("/customer")
     assert call["query"]["lastModifiedDateTimeCondition"] == ">="
     since = datetime.fromisoformat(call["query"]["lastModifiedDateTime"])
-    seen = max(one.raw.tobytes() if isinstance(one.raw, memoryview) else one.raw for one in synced.rows("contacts"))
+    seen = max(row.raw.tobytes() if isinstance(row.raw, memoryview) else row.raw for row in synced.rows("contacts"))
     stamp = datetime.fromisoformat(seen.decode().partition('"lastModifiedDateTime":"')[2][:19])
     assert timedelta(minutes=69) < stamp - since < timedelta(minutes=72)
 
@@ -141,26 +141,28 @@ def test_each_change_keeps_what_was_and_what_is(synced: Synced) -> None:
     synced.change(edit={first.number: "Now this"}, delete=[])  # type: ignore[attr-defined]
     run = synced.sync()
     with organisation_scope(synced.actor.organisation_id):
-        found = {one.external_id: one for one in Change.objects.filter(run_id=run.pk, resource="entries")}
-    assert second.external_id not in found
-    one = found[first.external_id]
-    assert one.kind == "changed"
-    assert b"Now this" not in bytes(one.before or b"")
-    assert b"Now this" in bytes(one.after or b"")
-    assert one.period == first.period  # type: ignore[attr-defined]
+        changes_by_key = {
+            change.external_id: change for change in Change.objects.filter(run_id=run.pk, resource="entries")
+        }
+    assert second.external_id not in changes_by_key
+    change = changes_by_key[first.external_id]
+    assert change.kind == "changed"
+    assert b"Now this" not in bytes(change.before or b"")
+    assert b"Now this" in bytes(change.after or b"")
+    assert change.period == first.period  # type: ignore[attr-defined]
 
 
 def test_a_change_in_a_period_that_is_closed_is_told_and_goes_with_time(synced: Synced) -> None:
     """The sandbox has closed last year: who filed accounts on it wants to know."""
     synced.sync()
-    closed = next(one for one in synced.rows("periods") if one.closed).period  # type: ignore[attr-defined]
+    closed = next(period for period in synced.rows("periods") if period.closed).period  # type: ignore[attr-defined]
     entry = synced.rows("entries", period=closed)[0]
     synced.change(edit={entry.number: "Moved after the year was closed"})  # type: ignore[attr-defined]
     run = synced.sync()
     with organisation_scope(synced.actor.organisation_id):
         assert Change.objects.filter(run_id=run.pk, in_closed_period=True, period=closed).exists()
         issues = Issue.objects.filter(code="closed_period_changed", resolved_at=None)
-        assert {one.facts["period"]: one.facts["run"] for one in issues}[closed] == run.pk
+        assert {period.context["period"]: period.context["run"] for period in issues}[closed] == run.pk
         Change.objects.update(at=datetime.now(UTC) - timedelta(days=31))
     edit = dict.fromkeys(sorted(numbers_in_open_periods(synced))[-1:], "In an open one")
     synced.change(edit=edit)
@@ -171,29 +173,29 @@ def test_a_change_in_a_period_that_is_closed_is_told_and_goes_with_time(synced: 
 
 def test_an_entry_that_left_a_closed_period_changed_it_and_its_lines_no_longer_do(synced: Synced) -> None:
     synced.sync()
-    closed = {one.period for one in synced.rows("periods", closed=True)}  # type: ignore[attr-defined]
-    here = max(one.period for one in synced.rows("entries"))  # type: ignore[attr-defined]
+    closed = {row.period for row in synced.rows("periods", closed=True)}  # type: ignore[attr-defined]
+    here = max(row.period for row in synced.rows("entries"))  # type: ignore[attr-defined]
     assert here not in closed
-    entry = next(one for one in synced.rows("entries") if one.period in closed)  # type: ignore[attr-defined]
+    entry = next(row for row in synced.rows("entries") if row.period in closed)  # type: ignore[attr-defined]
     old, number = entry.period, entry.number  # type: ignore[attr-defined]
     synced.change(move={number: here})
     moved = synced.sync()
     synced.change(drop_lines={number: [1]})
     dropped = synced.sync()
     with organisation_scope(synced.actor.organisation_id):
-        one = Change.objects.get(run_id=moved.pk, resource="entries", external_id=entry.external_id)
+        row = Change.objects.get(run_id=moved.pk, resource="entries", external_id=entry.external_id)
         lines = list(Change.objects.filter(run_id=dropped.pk, external_id=f"{entry.external_id} 1"))
-    assert (one.period, one.in_closed_period) == (old, True)
+    assert (row.period, row.in_closed_period) == (old, True)
     assert [(line.kind, line.period, line.in_closed_period) for line in lines] == [("deleted", here, False)]
 
 
 def numbers_in_open_periods(synced: Synced) -> set[str]:
     """Of entries; none in a closed period has the same number. In the first days of January there may be none at all."""
-    closed = {one.period for one in synced.rows("periods", closed=True)}  # type: ignore[attr-defined]
+    closed = {row.period for row in synced.rows("periods", closed=True)}  # type: ignore[attr-defined]
     where: dict[str, set[bool]] = {}
-    for one in synced.rows("entries"):
-        where.setdefault(one.number, set()).add(one.period in closed)  # type: ignore[attr-defined]
-    return {number for number, found in where.items() if found == {False}}
+    for row in synced.rows("entries"):
+        where.setdefault(row.number, set()).add(row.period in closed)  # type: ignore[attr-defined]
+    return {number for number, states in where.items() if states == {False}}
 
 
 def test_a_wider_window_brings_the_older_years_and_a_narrower_one_deletes_nothing(synced: Synced) -> None:
@@ -238,9 +240,11 @@ def test_on_the_week_day_everything_is_compared(synced: Synced) -> None:
 
 def test_a_stamp_from_the_future_hides_nothing(synced: Synced) -> None:
     with clock_set_to(datetime(2020, 1, 1, tzinfo=UTC)):
-        from koppel.connectors.visma_net.cursors import newer
+        from koppel.connectors.visma_net.cursors import newest_stamp
 
-        assert newer("2019-12-31T10:00:00", "2099-01-01T00:00:00", "2019-12-31T11:00:00") == "2019-12-31T11:00:00"
+        assert (
+            newest_stamp("2019-12-31T10:00:00", "2099-01-01T00:00:00", "2019-12-31T11:00:00") == "2019-12-31T11:00:00"
+        )
 
 
 @pytest.mark.parametrize("resource", ["entries", "balances"])
@@ -264,7 +268,7 @@ def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource
             ]  # fmt: skip
             return Response(200, {"content-type": "application/json"}, json.dumps(rows).encode())
 
-    at = Cursor(since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", floor="2026-03-04T09:00:00")
+    at = Cursor(since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", resume_from="2026-03-04T09:00:00")
     with clock_set_to(datetime(2026, 3, 4, 15, tzinfo=UTC)):
         page = asyncio.run(periods.read(Answering(), resource, at))  # type: ignore[arg-type]
     assert len(page.records) == 2
@@ -279,7 +283,7 @@ def test_a_long_read_is_followed_from_where_it_began(floor: str, newest: str) ->
     with clock_set_to(datetime(2026, 3, 4, 15, tzinfo=UTC)):
         from koppel.connectors.visma_net.cursors import Cursor, checkpoint
 
-        at = Cursor(newest="2026-03-04T12:00:00", began="2026-03-04T12:00:00+00:00", floor=floor)
+        at = Cursor(newest="2026-03-04T12:00:00", began="2026-03-04T12:00:00+00:00", resume_from=floor)
         assert f'"newest":"{newest}"' in checkpoint(at)
 
 
@@ -300,14 +304,14 @@ def test_a_full_comparison_that_is_asked_for_begins_anew(synced: Synced) -> None
 
 
 def test_a_part_is_synced_alone_once_all_of_it_was_there(synced: Synced) -> None:
-    refused = pytest.raises(NotPossible, match="The first sync reads everything")
+    refused = pytest.raises(SyncNotAllowed, match="The first sync reads everything")
     with organisation_scope(synced.actor.organisation_id), refused:
         request_run(synced.actor, synced.administration_id, resources=["accounts"])
     synced.sync()
     with organisation_scope(synced.actor.organisation_id):
         before = synced.administration.complete_as_of
     with organisation_scope(synced.actor.organisation_id):
-        with pytest.raises(NotPossible, match="Not synced here: invoices"):
+        with pytest.raises(SyncNotAllowed, match="Not synced here: invoices"):
             request_run(synced.actor, synced.administration_id, resources=["accounts", "invoices"])
         request_run(synced.actor, synced.administration_id, resources=["accounts"])
         run = Run.objects.latest("pk")
@@ -328,10 +332,10 @@ def test_a_run_that_was_taken_over_at_its_end_decides_nothing(synced: Synced, mo
     """Its worker slept between the last page and the end; meanwhile somebody stopped the import."""
     decide = completion.succeed
 
-    def late(held: Held, wanted: Wanted) -> bool:
+    def late(held: ClaimedRun, plan: SyncPlan) -> bool:
         with organisation_scope(synced.actor.organisation_id):
             cancel_run(synced.actor, synced.administration_id)
-        return decide(held, wanted)
+        return decide(held, plan)
 
     monkeypatch.setattr(completion, "succeed", late)
     assert synced.sync().state == "cancelled"
@@ -360,15 +364,15 @@ def test_a_deletion_that_the_source_tells_takes_the_lines_with_it_and_is_logged_
     lines = synced.rows("entry_lines", entry=entry)
     read = VismaNet.read_page
 
-    async def telling(self: VismaNet, session: Session, resource: str, *how: Any) -> Page:
+    async def deleting(self: VismaNet, session: Session, resource: str, *how: Any) -> Page:
         page = await read(self, session, resource, *how)
         return replace(page, tombstones=[entry, "GL never-seen"]) if resource == "entries" else page
 
-    monkeypatch.setattr(VismaNet, "read_page", telling)
+    monkeypatch.setattr(VismaNet, "read_page", deleting)
     assert synced.part(synced.sync(), "entries").deleted == 1
     assert synced.part(synced.sync(), "entries").deleted == 0
     assert not synced.rows("entries", external_id=entry)
     assert not synced.rows("entry_lines", entry=entry)
     with organisation_scope(synced.actor.organisation_id):
-        logged = [one.external_id for one in Change.objects.filter(kind="deleted")]
-    assert sorted(logged) == sorted([entry, *(one.external_id for one in lines)])
+        logged = [line.external_id for line in Change.objects.filter(kind="deleted")]
+    assert sorted(logged) == sorted([entry, *(line.external_id for line in lines)])

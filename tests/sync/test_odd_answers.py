@@ -44,14 +44,14 @@ def test_a_stamp_that_is_no_moment_is_not_followed(synced: Synced, path: str, st
         (JOURNAL, '"debitAmount":', '"debitAmount":1e-20000,"was":'),
     ],
 )
-@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("has_full_read", [False, True])
 def test_what_postgresql_cannot_hold_is_kept_as_evidence_and_the_rest_goes_on(
-    synced: Synced, path: str, old: str, odd: str, known: bool
+    synced: Synced, path: str, old: str, odd: str, has_full_read: bool
 ) -> None:
-    if known:
+    if has_full_read:
         synced.sync()
-    synced.sandbox.fault(path, kind="replace", old=old, body=odd, skip=int(known and path == JOURNAL))
-    run = synced.sync(full=known)
+    synced.sandbox.fault(path, kind="replace", old=old, body=odd, skip=int(has_full_read and path == JOURNAL))
+    run = synced.sync(full=has_full_read)
     assert run.state == "succeeded", run.reason
     with organisation_scope(synced.actor.organisation_id):
         assert RejectedRecord.objects.exists()
@@ -94,10 +94,10 @@ def test_a_part_of_a_list_that_could_not_be_understood_is_read_again_whatever_th
             rows = [{"internalId": None if is_customer else 7, "number": "1", "lastModifiedDateTime": stamp}]
             return Response(200, {"content-type": "application/json"}, json.dumps(rows).encode())
 
-    at = Cursor(since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", floor="2026-03-04T09:00:00")
+    at = Cursor(since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", resume_from="2026-03-04T09:00:00")
     customers = asyncio.run(master_data.read(Answering(), "contacts", at))  # type: ignore[arg-type]
     assert len(customers.rejected) == 1
-    following = msgspec.json.decode(customers.next or "", type=Cursor)
+    following = msgspec.json.decode(customers.next_cursor or "", type=Cursor)
     suppliers = asyncio.run(master_data.read(Answering(), "contacts", following))  # type: ignore[arg-type]
     assert len(suppliers.records) == 1
     assert '"newest":"2026-03-04T09:00:00"' in str(suppliers.checkpoint)

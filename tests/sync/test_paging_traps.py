@@ -110,18 +110,18 @@ def test_what_is_no_amount_is_kept_as_evidence_and_the_rest_goes_on(synced: Sync
         assert not RejectedRecord.objects.exists(), "understood later: no longer rejected"
 
 
-@pytest.mark.parametrize("known", [False, True])
-def test_a_record_longer_than_a_page_of_postgresql_is_kept_whole(synced: Synced, known: bool) -> None:
+@pytest.mark.parametrize("has_full_read", [False, True])
+def test_a_record_longer_than_a_page_of_postgresql_is_kept_whole(synced: Synced, has_full_read: bool) -> None:
     """At first and later, among shorter ones, and when it is short again."""
-    if known:
+    if has_full_read:
         synced.sync()
     long = f'"transactionDescription":"{"é" * 9000}'
     synced.sandbox.fault(JOURNAL, kind="replace", old='"transactionDescription":"', body=long, skip=2, times=2)
-    assert synced.sync(full=known).state == "succeeded"
-    found = [one for one in synced.rows("entry_lines") if len(one.raw) > 18_000]
-    assert found
-    assert len(found) < len(synced.rows("entry_lines"))
-    assert all(str(one.description).startswith("é" * 9000) for one in found)  # type: ignore[attr-defined]
+    assert synced.sync(full=has_full_read).state == "succeeded"
+    long_lines = [one for one in synced.rows("entry_lines") if len(one.raw) > 18_000]
+    assert long_lines
+    assert len(long_lines) < len(synced.rows("entry_lines"))
+    assert all(str(one.description).startswith("é" * 9000) for one in long_lines)  # type: ignore[attr-defined]
     synced.sync(full=True)
     assert not any(len(one.raw) > 18_000 for one in synced.rows("entry_lines"))
     assert synced.is_exact()
@@ -131,18 +131,18 @@ def test_a_key_that_is_there_twice_and_a_nul_are_kept_byte_for_byte(synced: Sync
     odd = r'"transactionDescription":"first","transactionDescription":"a\u0000b'
     synced.sandbox.fault(JOURNAL, kind="replace", old='"transactionDescription":"', body=odd, skip=2)
     assert synced.sync().state == "succeeded"
-    found = [one for one in synced.rows("entry_lines") if odd.encode() in bytes(one.raw)]
-    assert found
-    assert all(str(one.description).startswith("a b") for one in found)  # type: ignore[attr-defined]
+    odd_lines = [one for one in synced.rows("entry_lines") if odd.encode() in bytes(one.raw)]
+    assert odd_lines
+    assert all(str(one.description).startswith("a b") for one in odd_lines)  # type: ignore[attr-defined]
 
 
 def test_amounts_reach_the_database_as_they_were_written(synced: Synced) -> None:
     exact = "1234567890123.0500"
     synced.sandbox.fault(JOURNAL, kind="replace", old='"debitAmount":0.0000', body=f'"debitAmount":{exact}', skip=2)
     synced.sync()
-    found = [one.debit for one in synced.rows("entry_lines") if one.debit == Decimal(exact)]  # type: ignore[attr-defined]
-    assert found
-    assert all(str(one) == exact for one in found)
+    amounts = [one.debit for one in synced.rows("entry_lines") if one.debit == Decimal(exact)]  # type: ignore[attr-defined]
+    assert amounts
+    assert all(str(one) == exact for one in amounts)
 
 
 def test_raw_is_what_the_vendor_sent(synced: Synced) -> None:

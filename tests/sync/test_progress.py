@@ -43,10 +43,14 @@ def standing_clock() -> Iterator[None]:
         yield
 
 
-def run_of(one: Administration, state: str, trigger: str = "import", **fields: Any) -> Run:
-    with organisation_scope(one.organisation_id):
+def run_of(administration: Administration, state: str, trigger: str = "import", **fields: Any) -> Run:
+    with organisation_scope(administration.organisation_id):
         return Run.objects.create(
-            organisation_id=one.organisation_id, administration=one, state=state, trigger=trigger, **fields
+            organisation_id=administration.organisation_id,
+            administration=administration,
+            state=state,
+            trigger=trigger,
+            **fields,
         )
 
 
@@ -61,9 +65,9 @@ def part_of(run: Run, resource: str, state: str, seconds: float | None = None, *
         )  # fmt: skip
 
 
-def progress(one: Administration) -> RunProgress:
-    with organisation_scope(one.organisation_id):
-        return progress_of_runs(one.organisation_id, [one.pk])[one.pk]
+def progress(administration: Administration) -> RunProgress:
+    with organisation_scope(administration.organisation_id):
+        return progress_of_runs(administration.organisation_id, [administration.pk])[administration.pk]
 
 
 def test_a_first_import_is_expected_to_take_what_similar_ones_took(firm: tuple[Actor, list[Administration]]) -> None:
@@ -74,30 +78,35 @@ def test_a_first_import_is_expected_to_take_what_similar_ones_took(firm: tuple[A
     run = run_of(reading, "running", attempt=1, started_at=now() - timedelta(seconds=1))
     part_of(run, "accounts", "done", 1.0, mode="full", rows=100)
     part_of(run, "entries", "running", 0.1, mode="full", rows=100, lines=1000, expected_total=10_000, pages=1)
-    found = progress(reading)
-    assert (found.resource, found.done, found.expected, found.pages) == ("entries", 1000, 10_000, 1)
-    assert found.percent == pytest.approx(10, abs=2), "a tenth of the entries, which take nearly all of the time"
-    assert found.seconds_left == pytest.approx(90, abs=1), "9,000 lines at the pace of the other one: 100 a second"
+    result = progress(reading)
+    assert (result.resource, result.done, result.expected, result.pages) == ("entries", 1000, 10_000, 1)
+    assert result.percent == pytest.approx(10, abs=2), "a tenth of the entries, which take nearly all of the time"
+    assert result.seconds_left == pytest.approx(90, abs=1), "9,000 lines at the pace of the other one: 100 a second"
 
 
 def test_a_later_run_is_expected_to_take_what_the_last_one_took(firm: tuple[Actor, list[Administration]]) -> None:
-    _anna, (one, *_others) = firm
-    part_of(run_of(one, "succeeded", finished_at=now()), "entries", "done", 300.0, mode="full", lines=50_000)
+    _anna, (administration, *_others) = firm
+    part_of(run_of(administration, "succeeded", finished_at=now()), "entries", "done", 300.0, mode="full", lines=50_000)
     part_of(
-        run_of(one, "succeeded", "schedule", finished_at=now()), "entries", "done", 2.0, mode="modified_since", lines=3
+        run_of(administration, "succeeded", "schedule", finished_at=now()),
+        "entries",
+        "done",
+        2.0,
+        mode="modified_since",
+        lines=3,
     )
-    part_of(run_of(one, "running", "schedule", attempt=1, started_at=now()), "entries", "waiting")
-    assert progress(one).seconds_left == 2
+    part_of(run_of(administration, "running", "schedule", attempt=1, started_at=now()), "entries", "waiting")
+    assert progress(administration).seconds_left == 2
 
 
 def test_a_run_that_waits_for_the_vendor_says_until_when_and_why(firm: tuple[Actor, list[Administration]]) -> None:
     anna, (_done, reading, _waiting) = firm
     run = run_of(reading, "queued", not_before=now() + timedelta(minutes=10), reason="The calls are used up for now.")
     part_of(run, "accounts", "waiting")
-    found = progress(reading)
-    assert found.waits_until is not None
-    assert found.reason == "The calls are used up for now."
-    assert found.seconds_left == pytest.approx(600, abs=1)
+    result = progress(reading)
+    assert result.waits_until is not None
+    assert result.reason == "The calls are used up for now."
+    assert result.seconds_left == pytest.approx(600, abs=1)
     page = signed_in(anna).get(f"/administrations/{reading.pk}/sync/").content.decode()
     assert "The calls are used up for now." in page
 
@@ -135,14 +144,16 @@ def test_an_import_of_thousands_is_shown_page_by_page_and_costs_what_a_small_one
         browser.get(address)
     with organisation_scope(anna.organisation_id):
         remote = type(done.remote_company).objects.get(pk=done.remote_company_id)
-        own = {"organisation_id": anna.organisation_id, "connection_id": done.connection_id}
+        common = {"organisation_id": anna.organisation_id, "connection_id": done.connection_id}
         remotes = type(remote).objects.bulk_create(
-            type(remote)(**own, grant_id=remote.grant_id, external_id=f"More {number}", name=f"More {number:04}")
+            type(remote)(**common, grant_id=remote.grant_id, external_id=f"More {number}", name=f"More {number:04}")
             for number in range(2000)
         )
         Administration.objects.bulk_create(
-            Administration(**own, remote_company=one, name=one.name, status="queued", imported_in=IMPORT)
-            for one in remotes
+            Administration(
+                **common, remote_company=remote_company, name=remote_company.name, status="queued", imported_in=IMPORT
+            )
+            for remote_company in remotes
         )
     with CaptureQueriesContext(connection) as large:
         page = browser.get(address).content.decode()
@@ -212,7 +223,7 @@ def test_a_first_import_that_is_stopped_says_who_stopped_it_and_can_be_retried(
     with organisation_scope(anna.organisation_id):
         run.refresh_from_db()
         stopped = Administration.objects.get(pk=reading.pk)
-        assert AuditEntry.objects.filter(act="administration.sync_cancelled").count() == 1
+        assert AuditEntry.objects.filter(action="administration.sync_cancelled").count() == 1
     assert (run.state, run.reason) == ("cancelled", anna.name)
     assert (stopped.status, stopped.status_reason) == ("failed", f"The import was stopped by {anna.name}.")
     browser.post(f"/administrations/{reading.pk}/sync/now")
@@ -234,10 +245,10 @@ def test_the_page_starts_single_resources_and_keeps_what_is_known_of_the_others(
     browser = signed_in(anna)
     browser.post(f"/administrations/{done.pk}/sync/now", {"resource": "accounts", "full": "1"})
     with organisation_scope(anna.organisation_id):
-        asked = Run.objects.get(administration=done, state="queued")
-        assert (asked.resources, asked.full) == (["accounts"], True)
-        Run.objects.filter(pk=asked.pk).update(state="succeeded", started_at=now(), finished_at=now())
-    part_of(asked, "accounts", "done", rows=0)
+        queued_run = Run.objects.get(administration=done, state="queued")
+        assert (queued_run.resources, queued_run.full) == (["accounts"], True)
+        Run.objects.filter(pk=queued_run.pk).update(state="succeeded", started_at=now(), finished_at=now())
+    part_of(queued_run, "accounts", "done", rows=0)
     page = browser.get(f"/administrations/{done.pk}/sync/").content.decode()
     assert "18 seconds" in page
     assert "Next sync by itself" in page
@@ -252,27 +263,27 @@ def test_the_shell_starts_tells_retries_and_stops(
     anna, (done, _reading, waiting) = firm
     monkeypatch.setenv("KOPPEL_AS", User.objects.get(pk=anna.user_id).email)
 
-    def told(*words: str) -> list[Any]:
+    def output(*words: str) -> list[Any]:
         outcome = CliRunner().invoke(sync, [*words, "--json"])
         assert outcome.exit_code == 0, outcome.output
         return [json.loads(line) for line in outcome.stdout.splitlines() if line[:1] in "[{"]
 
-    assert told("start", str(done.pk)) == [{"administration": done.pk, "begun": True}]
-    (lines,) = told("status")
+    assert output("start", str(done.pk)) == [{"administration": done.pk, "begun": True}]
+    (lines,) = output("status")
     assert [(one["id"], one["state"]) for one in lines if one["state"]] == [(done.pk, "queued")]
-    assert told("cancel", str(done.pk)) == [{"administration": done.pk, "cancelled": True}]
+    assert output("cancel", str(done.pk)) == [{"administration": done.pk, "cancelled": True}]
     with organisation_scope(anna.organisation_id):
         Administration.objects.filter(pk=waiting.pk).update(status="failed")
-    assert told("retry") == [[{"id": waiting.pk, "name": waiting.name, "begun": True}]]
-    assert told("cancel", str(waiting.pk))[0]["cancelled"]
-    assert [one["state"] for one in told("watch", str(done.pk))] == ["cancelled"]
+    assert output("retry") == [[{"id": waiting.pk, "name": waiting.name, "begun": True}]]
+    assert output("cancel", str(waiting.pk))[0]["cancelled"]
+    assert [one["state"] for one in output("watch", str(done.pk))] == ["cancelled"]
 
 
 def test_what_is_told_of_fifty_runs_takes_no_more_queries_than_of_one(
     actor: MakeActor, django_assert_max_num_queries: Any
 ) -> None:
     anna, companies = firm_with(actor, 50)
-    for one in companies:
-        part_of(run_of(one, "running", started_at=now()), "entries", "running", 1.0)
+    for company in companies:
+        part_of(run_of(company, "running", started_at=now()), "entries", "running", 1.0)
     with organisation_scope(anna.organisation_id), django_assert_max_num_queries(4):
-        assert len(progress_of_runs(anna.organisation_id, [one.pk for one in companies])) == 50
+        assert len(progress_of_runs(anna.organisation_id, [company.pk for company in companies])) == 50

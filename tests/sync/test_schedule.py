@@ -107,26 +107,26 @@ def test_the_schedule_of_a_firm_whose_server_was_off_for_a_week(actor: MakeActor
         Administration.objects.filter(pk=companies[2].pk).update(activated_at=None)
         Run.objects.create(organisation_id=firm.organisation_id, administration=companies[3], trigger="person")
         week_ago = timezone.now() - timedelta(days=7)
-        for one in companies[4:]:
+        for company in companies[4:]:
             run = Run.objects.create(
-                organisation_id=firm.organisation_id, administration=one, trigger="schedule", state="succeeded"
+                organisation_id=firm.organisation_id, administration=company, trigger="schedule", state="succeeded"
             )
             Run.objects.filter(pk=run.pk).update(created_at=week_ago)
     assert request_due_runs() == 8
     assert [run.administration_id for run in scheduled(firm.organisation_id) if run.state == "queued"] == [
-        one.pk for one in companies[4:]
+        company.pk for company in companies[4:]
     ]
     assert request_due_runs() == 0, "once, not seven times"
 
 
 def test_a_sync_of_single_resources_does_not_stand_for_the_scheduled_one(actor: MakeActor) -> None:
-    firm, (one, other) = firm_with(actor, 2)
+    firm, (administration, other) = firm_with(actor, 2)
     with organisation_scope(firm.organisation_id):
         done = {"organisation_id": firm.organisation_id, "trigger": "person", "state": "succeeded"}
-        Run.objects.create(administration=one, resources=["accounts"], **done)
+        Run.objects.create(administration=administration, resources=["accounts"], **done)
         Run.objects.create(administration=other, **done)
     assert request_due_runs() == 1
-    assert [run.administration_id for run in scheduled(firm.organisation_id)] == [one.pk]
+    assert [run.administration_id for run in scheduled(firm.organisation_id)] == [administration.pk]
 
 
 @pytest.mark.parametrize(("state", "count"), [("active", 2), ("degraded", 2), ("needs_reauth", 0), ("paused", 0)])

@@ -6,44 +6,44 @@ import pytest
 
 from koppel.administrations.models import Administration
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.models import Happening
+from koppel.notifications.models import Event
 from koppel.sync.models import Run
 from koppel.sync.runs.services import cancel_run, request_for_connection
-from tests.connections.factories import imported
+from tests.connections.factories import import_first
 from tests.fixtures.stack import Connected, MakeConnected
 from tests.sync.factories import perform
 
 
-def told(made: Connected) -> list[dict[str, object]]:
+def import_events(firm: Connected) -> list[dict[str, object]]:
     """The facts of what was announced about imports."""
-    with organisation_scope(made.actor.organisation_id):
-        return [one.facts for one in Happening.objects.filter(event__startswith="import_").order_by("pk")]
+    with organisation_scope(firm.actor.organisation_id):
+        return [one.context for one in Event.objects.filter(event_type__startswith="import_").order_by("pk")]
 
 
-def queued(made: Connected) -> list[Run]:
-    with organisation_scope(made.actor.organisation_id):
+def queued(firm: Connected) -> list[Run]:
+    with organisation_scope(firm.actor.organisation_id):
         return list(Run.objects.filter(state="queued").order_by("pk"))
 
 
-def perform_all(made: Connected, runs: list[Run]) -> None:
+def perform_all(firm: Connected, runs: list[Run]) -> None:
     for run in runs:
-        asyncio.run(perform(made.actor.organisation_id, run.pk))
+        asyncio.run(perform(firm.actor.organisation_id, run.pk))
 
 
 @pytest.fixture
 def anna(connected: MakeConnected) -> Connected:
-    made = connected()
-    imported(made, 3, sync=True)
-    return made
+    firm = connected()
+    import_first(firm, 3, sync=True)
+    return firm
 
 
 def test_an_import_whose_last_administration_is_stopped_is_over(anna: Connected) -> None:
     *first, last = queued(anna)
     perform_all(anna, first)
-    assert told(anna) == []
+    assert import_events(anna) == []
     with organisation_scope(anna.actor.organisation_id):
         cancel_run(anna.actor, last.administration_id)
-    (facts,) = told(anna)
+    (facts,) = import_events(anna)
     assert (facts["total"], facts["active"], facts["others"]) == (3, 2, 1)
 
 
@@ -51,7 +51,7 @@ def test_syncs_after_a_reconnect_are_not_announced_as_an_import(anna: Connected)
     """Long after, when what was told then is forgotten. What was never read completely still is an import."""
     perform_all(anna, queued(anna))
     with organisation_scope(anna.actor.organisation_id):
-        Happening.objects.all().delete()
+        Event.objects.all().delete()
         new = Administration.objects.order_by("pk").last()
         assert new is not None
         Administration.objects.filter(pk=new.pk).update(activated_at=None, status="failed")
@@ -60,6 +60,6 @@ def test_syncs_after_a_reconnect_are_not_announced_as_an_import(anna: Connected)
     assert {run.administration_id: run.trigger for run in runs}.pop(new.pk) == "import"
     assert sorted(run.trigger for run in runs) == ["import", "schedule", "schedule"]
     perform_all(anna, [run for run in runs if run.trigger == "schedule"])
-    assert told(anna) == []
+    assert import_events(anna) == []
     perform_all(anna, [run for run in runs if run.trigger == "import"])
-    assert len(told(anna)) == 1
+    assert len(import_events(anna)) == 1

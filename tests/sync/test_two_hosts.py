@@ -8,13 +8,13 @@ import sys
 import pytest
 
 from bench import __main__ as bench
-from bench._two_hosts import why_not
+from bench._two_hosts import unavailable_reason
 from tests.fixtures.environment import REPOSITORY
 
 
 @pytest.mark.kill
 def test_the_other_host_finishes_what_a_host_without_network_had_begun() -> None:
-    if reason := why_not():
+    if reason := unavailable_reason():
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)

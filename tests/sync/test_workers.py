@@ -16,7 +16,7 @@ from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.models import Run
 from koppel.sync.runs.services import request_first_runs, request_run
-from tests.connections.factories import imported
+from tests.connections.factories import import_first
 from tests.fixtures.stack import PATIENCE_SECONDS, Connected, MakeConnected, run_worker, wait_until
 from tests.sync.factories import import_company
 
@@ -46,25 +46,25 @@ def start_worker(clean_database: None, database_addresses: Addresses) -> Iterato
         context.__exit__(None, None, None)
 
 
-def runs_of(made: Connected) -> list[Run]:
-    with organisation_scope(made.actor.organisation_id):
+def runs_of(firm: Connected) -> list[Run]:
+    with organisation_scope(firm.actor.organisation_id):
         return list(Run.objects.order_by("pk"))
 
 
-def pages_of(made: Connected) -> int:
-    return len(made.sandbox.calls("/v"))
+def pages_of(firm: Connected) -> int:
+    return len(firm.sandbox.calls("/v"))
 
 
-def stand_still(made: Connected, administrations: list[Administration]) -> None:
+def stand_still(firm: Connected, administrations: list[Administration]) -> None:
     """Each of them when its first page of entries is written and the second is asked for, until the sandbox is released.
     Nothing that was read waits to be written then."""
-    for one in administrations:
-        company = int(one.remote_company.external_id)
-        made.sandbox.fault("journaltransaction", kind="hold", company=company, skip=1)
+    for administration in administrations:
+        company = int(administration.remote_company.external_id)
+        firm.sandbox.fault("journaltransaction", kind="hold", company=company, skip=1)
 
 
-def all_active(made: Connected) -> bool:
-    with organisation_scope(made.actor.organisation_id):
+def all_active(firm: Connected) -> bool:
+    with organisation_scope(firm.actor.organisation_id):
         return not Administration.objects.exclude(status="active").exists()
 
 
@@ -72,11 +72,11 @@ def test_a_sync_asked_for_is_announced_to_a_worker_that_does_not_look_by_itself(
     connected: MakeConnected, database_addresses: Addresses
 ) -> None:
     anna = connected()
-    (one,) = imported(anna)
+    (administration,) = import_first(anna)
     with run_worker(database_addresses.superuser_url, first=NEVER_LOOKS) as worker:
         for number in range(3):
             with organisation_scope(anna.actor.organisation_id):
-                assert request_run(anna.actor, one.pk)
+                assert request_run(anna.actor, administration.pk)
             wait_until(lambda: runs_of(anna)[number].state == "succeeded")  # noqa: B023 - asked at once
         assert worker.poll() is None
 
@@ -86,10 +86,10 @@ def test_what_was_asked_for_before_a_worker_listened_is_found_when_it_does(
 ) -> None:
     """It looked before that, and looks by itself only much later."""
     anna = connected()
-    (one,) = imported(anna)
+    (administration,) = import_first(anna)
     with run_worker(database_addresses.superuser_url, first=f"{NEVER_LOOKS}; {HEARS_LATE}"):
         with organisation_scope(anna.actor.organisation_id):
-            request_run(anna.actor, one.pk)
+            request_run(anna.actor, administration.pk)
         wait_until(lambda: runs_of(anna)[0].state == "succeeded")
 
 
@@ -99,7 +99,7 @@ def test_a_killed_worker_is_replaced_by_another_as_soon_as_its_silence_is_notice
 ) -> None:
     """Nobody tells the other one. The promise of 30 s is measured by `bench/H2_two_hosts.py`."""
     anna = connected()
-    imported(anna, 3, sync=True)
+    import_first(anna, 3, sync=True)
     anna.sandbox.hold("journaltransaction", times=1000)
     first = start_worker()
     wait_until(lambda: anna.sandbox.holds(3))
@@ -114,7 +114,7 @@ def test_a_stopped_worker_hands_its_runs_on_at_a_page(
     connected: MakeConnected, start_worker: Callable[[], Worker]
 ) -> None:
     anna = connected()
-    stand_still(anna, imported(anna, 3, sync=True))
+    stand_still(anna, import_first(anna, 3, sync=True))
     first = start_worker()
     wait_until(lambda: anna.sandbox.holds(3))
     first.send_signal(signal.SIGTERM)
@@ -122,13 +122,13 @@ def test_a_stopped_worker_hands_its_runs_on_at_a_page(
     first.wait(timeout=PATIENCE_SECONDS)
     assert first.returncode == 0
     assert {run.state for run in runs_of(anna)} == {"queued"}
-    called = [(one["path"], str(sorted(one["query"].items())), one["company"]) for one in anna.sandbox.calls("/v")]
+    called = [(call["path"], str(sorted(call["query"].items())), call["company"]) for call in anna.sandbox.calls("/v")]
     anna.sandbox.forget_calls()
     start_worker()
     wait_until(lambda: all_active(anna))
-    again = [(one["path"], str(sorted(one["query"].items())), one["company"]) for one in anna.sandbox.calls("/v")]
+    again = [(call["path"], str(sorted(call["query"].items())), call["company"]) for call in anna.sandbox.calls("/v")]
     asked_at_every_start = ("/v1/financialPeriod", "/v1/organization")
-    periods = [one for one in again if one in called and not one[0].endswith(asked_at_every_start)]
+    periods = [call for call in again if call in called and not call[0].endswith(asked_at_every_start)]
     assert len(periods) <= 3, "no page is read twice but the one in flight"
 
 
@@ -136,8 +136,8 @@ def test_a_frozen_worker_that_wakes_up_writes_nothing_more(
     connected: MakeConnected, start_worker: Callable[[], Worker]
 ) -> None:
     anna = connected()
-    (one,) = imported(anna, 1, sync=True)
-    stand_still(anna, [one])
+    (administration,) = import_first(anna, 1, sync=True)
+    stand_still(anna, [administration])
     frozen = start_worker()
     wait_until(anna.sandbox.holds)
     frozen.send_signal(signal.SIGSTOP)
@@ -153,7 +153,7 @@ def test_a_frozen_worker_that_wakes_up_writes_nothing_more(
     other.wait()
     frozen.send_signal(signal.SIGCONT)
     with organisation_scope(anna.actor.organisation_id):
-        assert request_run(anna.actor, one.pk)
+        assert request_run(anna.actor, administration.pk)
     wait_until(lambda: runs_of(anna)[1].state == "succeeded")
     assert runs_of(anna)[0] == run
     assert (runs_of(anna)[0].attempt, runs_of(anna)[0].finished_at) == (run.attempt, run.finished_at)
@@ -163,7 +163,7 @@ def test_a_frozen_worker_that_wakes_up_writes_nothing_more(
 def test_a_run_that_was_taken_in_the_moment_of_a_pause_goes_back(connected: MakeConnected, worker: Worker) -> None:
     """The pause did not see it: to the one who paused, nobody held it yet."""
     anna = connected()
-    imported(anna, 1, sync=True)
+    import_first(anna, 1, sync=True)
     anna.sandbox.hold("journaltransaction", times=1000)
     wait_until(lambda: anna.sandbox.holds(1))
     with organisation_scope(anna.actor.organisation_id):
@@ -206,9 +206,9 @@ def crash(url: str) -> None:
     """Kills a process of PostgreSQL; returns when PostgreSQL has noticed. Until then it still lets people in."""
     with psycopg.connect(url, autocommit=True) as watching:
         query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'koppel worker' LIMIT 1"
-        found = watching.execute(query).fetchone()
-        assert found is not None, "no session of a worker"
-        os.kill(found[0], signal.SIGKILL)
+        row = watching.execute(query).fetchone()
+        assert row is not None, "no session of a worker"
+        os.kill(row[0], signal.SIGKILL)
         with pytest.raises(psycopg.OperationalError):
             watching.execute("SELECT pg_sleep(%s)", [PATIENCE_SECONDS])
 

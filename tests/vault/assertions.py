@@ -24,7 +24,7 @@ URLS = ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL")
 DESTROYS_LAST = ("connections remove", "administrations erase", "administrations withdraw", "administrations left")
 
 
-def all_that_is_said(firm: Connected) -> str:
+def all_command_output(firm: Connected) -> str:
     """By every command about this firm, and by the programs where something is wrong with what surrounds them."""
     said = "\n".join([*_by_commands(firm), *_by_programs(firm)])
     assert said.count(firm.connection.account) > 4, "Some of them answered."
@@ -32,7 +32,7 @@ def all_that_is_said(firm: Connected) -> str:
 
 
 def _by_commands(firm: Connected) -> Iterator[str]:
-    known = _known(firm)
+    arguments = _arguments(firm)
     email = User.objects.get(pk=firm.actor.user_id).email
     there = sorted(commands(), key=lambda one: (one[0] in DESTROYS_LAST, one[0]))
     for name, command in there:
@@ -40,7 +40,7 @@ def _by_commands(firm: Connected) -> Iterator[str]:
             continue
         somebody = ("--as", email) if acts_as_somebody(command) else ()
         nobody = ("--as", "nobody@example.test") if somebody else ()
-        right, wrong = typed(command, known), typed(command, {})
+        right, wrong = typed(command, arguments), typed(command, {})
         as_json = ("--json",) if any(one.name == "as_json" for one in command.params) else ()
         for words in (
             (*wrong, *somebody),
@@ -49,22 +49,22 @@ def _by_commands(firm: Connected) -> Iterator[str]:
             (*right, *somebody),
             (*right, *somebody, *as_json),
         ):
-            yield f"koppel {name}: {_said(command, words)}"
-        yield f"koppel {name}: {_said(command, (*right, '--no-such-option'))}"
+            yield f"koppel {name}: {_command_output(command, words)}"
+        yield f"koppel {name}: {_command_output(command, (*right, '--no-such-option'))}"
 
 
-def _known(firm: Connected) -> dict[str, str]:
+def _arguments(firm: Connected) -> dict[str, str]:
     with organisation_scope(firm.actor.organisation_id):
-        one = str(Administration.objects.order_by("pk").values_list("pk", flat=True)[0])
+        administration_id = str(Administration.objects.order_by("pk").values_list("pk", flat=True)[0])
     places = ("one", "ids", "administration")
     return {
         "connection": str(firm.connection.pk),
         "member": str(firm.actor.membership_id),
-        **dict.fromkeys(places, one),
+        **dict.fromkeys(places, administration_id),
     }
 
 
-def _said(command: Any, words: tuple[str, ...] | list[str]) -> str:
+def _command_output(command: Any, words: tuple[str, ...] | list[str]) -> str:
     with redirect_stdout(io.StringIO()) as printed, redirect_stderr(printed):
         try:
             command.main(args=list(words), prog_name="koppel", standalone_mode=False)

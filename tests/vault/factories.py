@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from koppel.connections.models import AppRegistration, Connection, Grant
-from koppel.connections.vault.grants import keep_grant
+from koppel.connections.vault.grants import store_grant
 from koppel.connector.contract import Tokens
 from koppel.kit.clock import now
 from koppel.kit.secrets import Secret
@@ -16,7 +16,7 @@ from tests.fixtures.stack import CLIENTS, Sandbox
 
 
 @dataclass(frozen=True)
-class Given:
+class GrantedAccess:
     """A stored consent, and the vendor's name for its family of tokens."""
 
     organisation_id: int
@@ -43,19 +43,19 @@ def connection_of(actor: Actor, app: AppRegistration, account: str = "demo@sandb
 
 def give(
     sandbox: Sandbox, connection: Connection, count: int = 1, *, mode: str = "company_list", expired: bool = True
-) -> list[Given]:
+) -> list[GrantedAccess]:
     """`count` consents of one connection. `expired`: their access tokens end now, so the next use renews them."""
-    asked = {"client_id": CLIENTS[mode], "count": count}
-    answers = sandbox.control("grants", asked)["grants"]
-    found = []
+    payload = {"client_id": CLIENTS[mode], "count": count}
+    answers = sandbox.control("grants", payload)["grants"]
+    granted = []
     with organisation_scope(connection.organisation_id):
         for number, answer in enumerate(answers):
             tokens = tokens_of(answer)
             if expired:
                 tokens = replace(tokens, issued_at=now() - timedelta(hours=1), expires_at=now())
-            grant = keep_grant(connection.organisation_id, connection, f"{answer['subject']}/{number}", "", tokens)
-            found.append(Given(connection.organisation_id, connection.pk, grant.pk, answer["family"]))
-    return found
+            grant = store_grant(connection.organisation_id, connection, f"{answer['subject']}/{number}", "", tokens)
+            granted.append(GrantedAccess(connection.organisation_id, connection.pk, grant.pk, answer["family"]))
+    return granted
 
 
 def tokens_of(answer: dict[str, Any]) -> Tokens:
@@ -64,10 +64,10 @@ def tokens_of(answer: dict[str, Any]) -> Tokens:
     return Tokens(Secret(answer["access_token"]), Secret(refresh) if refresh else None, at, ends)
 
 
-def expire(given: Sequence[Given], at: datetime | None = None) -> None:
+def expire(granted: Sequence[GrantedAccess], at: datetime | None = None) -> None:
     """The access tokens of these end now (or then)."""
     ends = at or now()
-    with organisation_scope(given[0].organisation_id):
-        Grant.objects.filter(pk__in=[one.grant_id for one in given]).update(
+    with organisation_scope(granted[0].organisation_id):
+        Grant.objects.filter(pk__in=[one.grant_id for one in granted]).update(
             issued_at=ends - timedelta(hours=1), expires_at=ends
         )

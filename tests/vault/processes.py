@@ -10,14 +10,14 @@ from contextlib import ExitStack, contextmanager
 from typing import IO, Any
 
 from tests.fixtures.stack import Sandbox, wait_until
-from tests.vault.factories import Given
+from tests.vault.factories import GrantedAccess
 
 
 class Program:
     """One process with a vault; see `program.py`."""
 
-    def __init__(self, given: Sequence[Given], log: IO[bytes] | int, **asked: Any) -> None:
-        words = json.dumps({"grants": [[one.organisation_id, one.grant_id] for one in given], **asked})
+    def __init__(self, granted: Sequence[GrantedAccess], log: IO[bytes] | int, **options: Any) -> None:
+        words = json.dumps({"grants": [[one.organisation_id, one.grant_id] for one in granted], **options})
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.vault.worker_program", words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=dict(os.environ),
@@ -35,15 +35,15 @@ class Program:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, f"The program ended with {self.process.wait()}."
-        found: dict[str, Any] = json.loads(line)
-        return found
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
     def read_until_done(self) -> list[dict[str, Any]]:
         """Its answers, in the order they came; the last one has `done` and `seconds`."""
-        found = [self.read()]
-        while "done" not in found[-1]:
-            found.append(self.read())
-        return found
+        answers = [self.read()]
+        while "done" not in answers[-1]:
+            answers.append(self.read())
+        return answers
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -55,27 +55,27 @@ class Program:
 
 
 @contextmanager
-def programs(count: int, given: Sequence[Given], **asked: Any) -> Iterator[list[Program]]:
+def programs(count: int, granted: Sequence[GrantedAccess], **options: Any) -> Iterator[list[Program]]:
     """So many processes, all ready and none begun."""
     with ExitStack() as until_done:
-        found = []
-        for _each in range(count):
-            found.append(Program(given, subprocess.DEVNULL, **asked))
-            until_done.callback(found[-1].close)
-        for one in found:
-            one.ready()
-        yield found
+        started = []
+        for _index in range(count):
+            started.append(Program(granted, subprocess.DEVNULL, **options))
+            until_done.callback(started[-1].close)
+        for program in started:
+            program.ready()
+        yield started
 
 
-def die_at(step: str, sandbox: Sandbox, given: Sequence[Given]) -> None:
+def kill_at(step: str, sandbox: Sandbox, granted: Sequence[GrantedAccess]) -> None:
     """A process begins to renew these grants and is killed when all of them have come to this step (`program.STEPS`)."""
-    with programs(1, given, stop_at=step) as (doomed,):
+    with programs(1, granted, stop_at=step) as (doomed,):
         if step == "called":
-            sandbox.hold("/connect/token", times=len(given))
+            sandbox.hold("/connect/token", times=len(granted))
         doomed.go()
-        for _each in given:
+        for _grant in granted:
             assert doomed.read()["at"] == step
         if step == "called":
-            wait_until(lambda: sandbox.holds(len(given)))
+            wait_until(lambda: sandbox.holds(len(granted)))
         doomed.kill()
         sandbox.release()

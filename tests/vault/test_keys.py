@@ -26,10 +26,10 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.encryption import keyring
 from koppel.organisations.models import Membership, User
 from koppel.organisations.sso import services as single_sign_on
-from koppel.organisations.sso.services import Configured
+from koppel.organisations.sso.services import ProviderForm
 from tests.fixtures.first_steps import newcomer
 from tests.fixtures.stack import Sandbox, register_app, wait_until
-from tests.vault.factories import Given, connection_of, give
+from tests.vault.factories import GrantedAccess, connection_of, give
 from tests.vault.processes import programs
 
 OLD = os.environ["KOPPEL_VAULT_KEYS"]
@@ -40,7 +40,7 @@ def key(name: str, byte: bytes = b"b") -> str:
 
 
 @pytest.fixture
-def given(clean_database: None, sandbox: Sandbox, actor: Any) -> list[Given]:
+def granted(clean_database: None, sandbox: Sandbox, actor: Any) -> list[GrantedAccess]:
     """Twenty consents, and a sign-in that was begun."""
     from koppel.connections.consent.attempts import begin_consent
 
@@ -66,18 +66,18 @@ def koppel(*words: str) -> "subprocess.CompletedProcess[str]":
 
 def keys_used() -> set[str]:
     with installation_scope("test"):
-        found = [bytes(one.access_token) for one in Grant.objects.all()]
-        found += [bytes(one.refresh_token or b"") for one in Grant.objects.all()]
-        found += [bytes(one.client_secret) for one in AppRegistration.objects.all()]
-        found += [bytes(one.secrets) for one in ConsentAttempt.objects.all()]
-    return {key_id_of(one) for one in found}
+        envelopes = [bytes(one.access_token) for one in Grant.objects.all()]
+        envelopes += [bytes(one.refresh_token or b"") for one in Grant.objects.all()]
+        envelopes += [bytes(one.client_secret) for one in AppRegistration.objects.all()]
+        envelopes += [bytes(one.secrets) for one in ConsentAttempt.objects.all()]
+    return {key_id_of(one) for one in envelopes}
 
 
 def test_keys_are_rotated_while_a_process_with_the_old_one_goes_on(
-    given: list[Given], home: Path, sandbox: Sandbox
+    granted: list[GrantedAccess], home: Path, sandbox: Sandbox
 ) -> None:
     """It was started before the new key was made, and finds it when it meets what the key sealed."""
-    with programs(1, given) as (running,):
+    with programs(1, granted) as (running,):
         done = koppel("keys", "rotate", "--new", "--json")
         answer = json.loads(done.stdout)
         assert done.returncode == 0, done.stderr
@@ -85,20 +85,20 @@ def test_keys_are_rotated_while_a_process_with_the_old_one_goes_on(
         assert keys_used() == {answer["key"]} != {"test"}
         running.go()
         tokens = [one for one in running.read_until_done() if "token" in one]
-    assert len(tokens) == len(given)
+    assert len(tokens) == len(granted)
     assert keys_used() == {answer["key"]}
     assert json.loads(koppel("keys", "rotate", "--json").stdout)["sealed_again"] == 0
     assert OLD in (home / "secrets.json").read_text(), "The old key is the operator's to remove."
 
 
 def test_a_rotation_that_was_stopped_goes_on(
-    given: list[Given], settings: Any, monkeypatch: pytest.MonkeyPatch
+    granted: list[GrantedAccess], settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from koppel.connections.vault import key_rotation as rotation
 
     settings.VAULT_KEYS = f"{key('new')},{OLD}"
     monkeypatch.setattr(rotation, "BATCH_ROWS", 6)
-    real, calls = rotation._batch, []
+    real, calls = rotation._reencrypt_batch, []
 
     def stopping(*arguments: Any) -> int:
         calls.append(1)
@@ -111,13 +111,13 @@ def test_a_rotation_that_was_stopped_goes_on(
         rotate("operator")
     assert keys_used() == {"new", "test"}
     assert {one.key: one.reason for one in key_uses()} == {"new": "", "test": ""}
-    assert rotate("operator").sealed_again == 42 - 24
+    assert rotate("operator").reencrypted == 42 - 24
     assert keys_used() == {"new"}
 
 
 @pytest.mark.kill
 def test_a_rotation_that_is_never_finished_stands_in_the_trail_too(
-    given: list[Given], settings: Any, monkeypatch: pytest.MonkeyPatch
+    granted: list[GrantedAccess], settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who changed how an organisation's secrets are sealed is said with the change, not after all of it."""
 
@@ -125,17 +125,17 @@ def test_a_rotation_that_is_never_finished_stands_in_the_trail_too(
         raise SystemError("killed")
 
     settings.VAULT_KEYS = f"{key('new')},{OLD}"
-    monkeypatch.setattr("koppel.connections.vault.key_rotation.reseal_all", killed)
+    monkeypatch.setattr("koppel.connections.vault.key_rotation.reencrypt_all", killed)
     with pytest.raises(SystemError):
         rotate("jan")
     assert "new" in keys_used()
     with installation_scope("test"):
-        told = AuditEntry.objects.filter(act="keys.rotated").values_list("organisation_id", "actor_name")
-        assert list(told) == [(given[0].organisation_id, "jan")]
+        entries = AuditEntry.objects.filter(action="keys.rotated").values_list("organisation_id", "actor_name")
+        assert list(entries) == [(granted[0].organisation_id, "jan")]
 
 
 def test_a_rotation_that_was_killed_goes_on_where_it_was(
-    given: list[Given], home: Path, sandbox: Sandbox, database_addresses: Any
+    granted: list[GrantedAccess], home: Path, sandbox: Sandbox, database_addresses: Any
 ) -> None:
     """It has done the consents and waits for a row that somebody holds; there it dies."""
     command = [sys.executable, "-m", "koppel.cli", "keys", "rotate", "--new"]
@@ -146,9 +146,9 @@ def test_a_rotation_that_was_killed_goes_on_where_it_was(
         doomed.kill()
         assert doomed.wait() == -signal.SIGKILL
     assert {one.reason for one in key_uses()} == {""}, "both keys are there and open what they sealed"
-    with programs(1, given) as (running,):
+    with programs(1, granted) as (running,):
         running.go()
-        assert len([one for one in running.read_until_done() if "token" in one]) == len(given)
+        assert len([one for one in running.read_until_done() if "token" in one]) == len(granted)
     done = json.loads(koppel("keys", "rotate", "--json").stdout)
     assert (done["sealed_again"], done["unreadable"]) == (2, {})
     assert keys_used() == {done["key"]} != {"test"}
@@ -156,34 +156,36 @@ def test_a_rotation_that_was_killed_goes_on_where_it_was(
 
 @pytest.mark.parametrize("ring", [key("new"), key("test", b"x")], ids=["a lost key", "a wrong key of the same name"])
 def test_a_lost_or_wrong_key_is_told_in_a_sentence_and_destroys_nothing(
-    given: list[Given], settings: Any, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, ring: str
+    granted: list[GrantedAccess], settings: Any, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, ring: str
 ) -> None:
-    before = [bytes(one.row().access_token) for one in given]
+    before = [bytes(one.row().access_token) for one in granted]
     monkeypatch.setenv("KOPPEL_VAULT_KEYS", ring)
     settings.VAULT_KEYS = ring
-    (found,) = [one for one in findings(8499) if one.topic == "vault keys"]
-    assert not found.is_well
-    assert "42 tokens and client secrets cannot be opened" in found.text
-    with programs(1, given[:3]) as (running,):
+    (finding,) = [one for one in findings(8499) if one.topic == "vault keys"]
+    assert not finding.is_well
+    assert "42 tokens and client secrets cannot be opened" in finding.text
+    with programs(1, granted[:3]) as (running,):
         running.go()
         assert {one["error"] for one in running.read_until_done() if "error" in one} == {"vault_key"}
     rotated = koppel("keys", "rotate")
     sentence = "is not in KOPPEL_VAULT_KEYS" if ring.startswith("new") else "'test' in KOPPEL_VAULT_KEYS does not open"
     assert (rotated.returncode, sentence in rotated.stderr) == (1, True), rotated.stderr
-    told_in_the_browser(given[0], sandbox)
+    assert_key_warning(granted[0], sandbox)
     status = koppel("keys", "status")
     assert ("is not in KOPPEL_VAULT_KEYS" in status.stdout) or ("does not open" in status.stdout)
     monkeypatch.setenv("KOPPEL_VAULT_KEYS", OLD)
     settings.VAULT_KEYS = OLD
-    assert [bytes(one.row().access_token) for one in given] == before
-    assert all(one.row().lost_at is None and one.row().connection.state == "degraded" for one in given)
-    with programs(1, given[:3]) as (running,):
+    assert [bytes(one.row().access_token) for one in granted] == before
+    assert all(one.row().lost_at is None and one.row().connection.state == "degraded" for one in granted)
+    with programs(1, granted[:3]) as (running,):
         running.go()
         assert len([one for one in running.read_until_done() if "token" in one]) == 3
     assert keyring().current == "test"
 
 
-def test_a_wrong_key_makes_no_new_one_and_seals_nothing(given: list[Given], home: Path, monkeypatch: Any) -> None:
+def test_a_wrong_key_makes_no_new_one_and_seals_nothing(
+    granted: list[GrantedAccess], home: Path, monkeypatch: Any
+) -> None:
     """The right file, restored beside the key of another backup: also as the older of two."""
     for ring in (key("test", b"x"), f"{key('new')},{key('test', b'x')}"):
         kept = json.dumps({"KOPPEL_VAULT_KEYS": ring, "KOPPEL_SECRET_KEY": "s" * 50})
@@ -197,7 +199,7 @@ def test_a_wrong_key_makes_no_new_one_and_seals_nothing(given: list[Given], home
     assert keys_used() == {"test"}
 
 
-@pytest.mark.usefixtures("given")
+@pytest.mark.usefixtures("granted")
 @pytest.mark.parametrize("command", ["status", "rotate"])
 def test_a_line_of_keys_that_cannot_be_read_is_one_sentence(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KOPPEL_VAULT_KEYS", "half-a-line")
@@ -207,23 +209,23 @@ def test_a_line_of_keys_that_cannot_be_read_is_one_sentence(command: str, monkey
     assert "Traceback" not in done.stderr
 
 
-def test_one_secret_that_does_not_open_is_said_also_under_the_first_key(given: list[Given]) -> None:
+def test_one_secret_that_does_not_open_is_said_also_under_the_first_key(granted: list[GrantedAccess]) -> None:
     """The others are well, so the key is the right one."""
     with installation_scope("test"):
-        one, other = Grant.objects.order_by("pk")[:2]
-        Grant.objects.filter(pk=one.pk).update(access_token=other.access_token)
+        broken, other = Grant.objects.order_by("pk")[:2]
+        Grant.objects.filter(pk=broken.pk).update(access_token=other.access_token)
     done = koppel("keys", "rotate")
     assert done.returncode == 1
     assert 'unreadable: {"test": 1}' in done.stdout
     assert "Could not be opened, and left as they are: 1." in done.stderr
 
 
-def told_in_the_browser(given: Given, sandbox: Sandbox) -> None:
+def assert_key_warning(granted: GrantedAccess, sandbox: Sandbox) -> None:
     """Every button that needs a secret answers with the sentence, in the person's language."""
-    row = given.row()
-    with organisation_scope(given.organisation_id):
+    row = granted.row()
+    with organisation_scope(granted.organisation_id):
         owner: Any = Membership.objects.get(pk=row.connection.owner_id)
-    app, connection = row.connection.app_id, given.connection_id
+    app, connection = row.connection.app_id, granted.connection_id
     buttons = (
         f"/connections/{connection}/reconnect",
         f"/connections/{connection}/probe",
@@ -246,9 +248,9 @@ def test_second_steps_and_identity_providers_move_to_the_new_key_too(actor: Any,
     RecoveryCodes.activate(user)
     codes = RecoveryCodes(Authenticator.objects.get(user=user, type="recovery_codes")).get_unused_codes()
     with organisation_scope(boss.organisation_id):
-        single_sign_on.configure(boss, Configured("Entra", "https://login.example.test", "koppel", "hush"))
+        single_sign_on.configure(boss, ProviderForm("Entra", "https://login.example.test", "koppel", "hush"))
     settings.VAULT_KEYS = f"{key('new')},{OLD}"
-    assert rotate("operator").sealed_again == 3
+    assert rotate("operator").reencrypted == 3
     settings.VAULT_KEYS = key("new")
     assert {one.key: (one.secrets, one.reason) for one in key_uses()} == {"new": (3, "")}
     authenticator = Authenticator.objects.get(user=user, type="totp")

@@ -8,10 +8,10 @@ import pytest
 from koppel.connections.models import ConnectionEvent
 from koppel.issues.models import Issue
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.models import Notice
+from koppel.notifications.models import Notification
 from tests.fixtures.stack import CLIENTS, Sandbox, register_app
-from tests.vault.factories import Given, connection_of, give
-from tests.vault.processes import die_at, programs
+from tests.vault.factories import GrantedAccess, connection_of, give
+from tests.vault.processes import kill_at, programs
 from tests.vault.worker_program import STEPS
 
 CLIENT = CLIENTS["company_list"]
@@ -27,24 +27,26 @@ def app(clean_database: None, sandbox: Sandbox) -> Any:
 
 
 def counts(sandbox: Sandbox) -> dict[str, Any]:
-    found: dict[str, Any] = sandbox.control("tokens?families=1")
-    return found
+    summary: dict[str, Any] = sandbox.control("tokens?families=1")
+    return summary
 
 
 def test_four_processes_want_the_same_hundred_tokens_and_each_is_asked_for_once(
     sandbox: Sandbox, app: Any, actor: Any
 ) -> None:
     sandbox.client(CLIENT, grace_seconds=0, token_seconds=0.3)
-    given = give(sandbox, connection_of(actor(), app), 100)
-    with programs(4, given) as started:
-        for one in started:
-            one.go()
-        answers = [one.read_until_done() for one in started]
-    tokens = [{one["grant"]: one["token"] for one in found if "grant" in one} for found in answers]
-    assert all(found == tokens[0] for found in tokens), "Some process got another token."
-    asked = counts(sandbox)
-    assert {one["refreshes"] for one in asked["families"].values()} == {1}
-    assert (asked["calls"], asked["refusals"], asked["revoked"]) == ({"refresh_token": 100}, {}, 0)
+    granted = give(sandbox, connection_of(actor(), app), 100)
+    with programs(4, granted) as started:
+        for program in started:
+            program.go()
+        answers = [program.read_until_done() for program in started]
+    tokens = [
+        {program["grant"]: program["token"] for program in by_grant if "grant" in program} for by_grant in answers
+    ]
+    assert all(by_grant == tokens[0] for by_grant in tokens), "Some process got another token."
+    summary = counts(sandbox)
+    assert {program["refreshes"] for program in summary["families"].values()} == {1}
+    assert (summary["calls"], summary["refusals"], summary["revoked"]) == ({"refresh_token": 100}, {}, 0)
 
 
 @pytest.mark.kill
@@ -55,44 +57,48 @@ def test_killed_at_every_step_a_refresh_is_recovered_or_lost_with_its_reason(
     """One process per step is killed there. Then another one wants all tokens."""
     boss = actor()
     sandbox.client(CLIENT, grace_seconds=grace_seconds, token_seconds=0)
-    given = {step: give(sandbox, connection_of(boss, app, step))[0] for step in STEPS}
-    for step, one in given.items():
-        die_at(step, sandbox, [one])
-    with programs(1, list(given.values())) as (survivor,):
+    granted = {step: give(sandbox, connection_of(boss, app, step))[0] for step in STEPS}
+    for step, grant in granted.items():
+        kill_at(step, sandbox, [grant])
+    with programs(1, list(granted.values())) as (survivor,):
         survivor.go()
-        found = {one["grant"]: one for one in survivor.read_until_done() if "grant" in one}
+        outcomes = {grant["grant"]: grant for grant in survivor.read_until_done() if "grant" in grant}
     lost = LOST_WITHOUT_GRACE if grace_seconds == 0 else ()
-    outcome = {step: found[one.grant_id].get("error", "token") for step, one in given.items()}
+    outcome = {step: outcomes[grant.grant_id].get("error", "token") for step, grant in granted.items()}
     assert outcome == {step: "answer_lost" if step in lost else "token" for step in STEPS}
     families = counts(sandbox)["families"]
-    assert {step: families[one.family]["refused"] for step, one in given.items()} == {
+    assert {step: families[grant.family]["refused"] for step, grant in granted.items()} == {
         step: int(step in lost) for step in STEPS
     }
-    for step, one in given.items():
-        assert _state(one) == (("needs_reauth", 1, 1, 1) if step in lost else ("active", 0, 0, 0)), step
+    for step, grant in granted.items():
+        assert _state(grant) == (("needs_reauth", 1, 1, 1) if step in lost else ("active", 0, 0, 0)), step
         if step in lost:
-            assert "interrupted" in one.row().connection.reason
+            assert "interrupted" in grant.row().connection.reason
 
 
-def _state(one: Given) -> tuple[str, int, int, int]:
+def _state(grant: GrantedAccess) -> tuple[str, int, int, int]:
     """The connection's state, and how many issues, notices and lines of the timeline tell about its loss."""
-    row = one.row()
-    with organisation_scope(one.organisation_id):
+    row = grant.row()
+    with organisation_scope(grant.organisation_id):
         return (
             str(row.connection.state),
-            Issue.objects.filter(code="consent_lost", subject_id=one.connection_id, resolved_at=None).count(),
-            Notice.objects.filter(event="connection_lost", link__contains=f"/{one.connection_id}/").count(),
-            ConnectionEvent.objects.filter(connection_id=one.connection_id, kind="lost").count(),
+            Issue.objects.filter(code="consent_lost", subject_id=grant.connection_id, resolved_at=None).count(),
+            Notification.objects.filter(
+                event_type="connection_lost", link__contains=f"/{grant.connection_id}/"
+            ).count(),
+            ConnectionEvent.objects.filter(connection_id=grant.connection_id, kind="lost").count(),
         )
 
 
 def test_a_dead_grant_costs_one_failing_call_however_many_ask(sandbox: Sandbox, app: Any, actor: Any) -> None:
-    given = give(sandbox, connection_of(actor(), app))
-    sandbox.control("revoke", {"family": given[0].family})
-    with programs(3, given * 20) as started:
-        for one in started:
-            one.go()
-        errors = Counter(answer["error"] for one in started for answer in one.read_until_done() if "error" in answer)
+    granted = give(sandbox, connection_of(actor(), app))
+    sandbox.control("revoke", {"family": granted[0].family})
+    with programs(3, granted * 20) as started:
+        for program in started:
+            program.go()
+        errors = Counter(
+            answer["error"] for program in started for answer in program.read_until_done() if "error" in answer
+        )
     assert errors == {"invalid_grant": 60}
     assert counts(sandbox)["refusals"] == {"invalid_grant": 1}
-    assert _state(given[0]) == ("needs_reauth", 1, 1, 1)
+    assert _state(granted[0]) == ("needs_reauth", 1, 1, 1)

@@ -28,7 +28,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
 from koppel.sync.models import Run
 from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, PATIENCE_SECONDS, Connected, MakeConnected, wait_until
-from tests.vault.assertions import all_that_is_said
+from tests.vault.assertions import all_command_output
 
 
 def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_commands_or_support_bundle(
@@ -63,28 +63,28 @@ def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_commands_or_suppor
     with zipfile.ZipFile(bundle) as parts:
         bundled = "\n".join(parts.read(name).decode() for name in parts.namelist())
         assert {"check.json", "settings.json", "state.json", "versions.json"} <= set(parts.namelist())
-    mails = [one.read_text() for one in Path(os.environ["KOPPEL_MAIL_DIR"]).glob("*") if one.is_file()]
+    mails = [file.read_text() for file in Path(os.environ["KOPPEL_MAIL_DIR"]).glob("*") if file.is_file()]
     places = {
         "a log line or a traceback": log.read_text(),
         "a log line of the web": web_log,
         "an answer of the web to a stranger": web_answers,
         "an address": "\n".join(
-            f"{one['path']} {one['query']}" for one in firm.sandbox.calls() if "authorize" not in one["path"]
+            f"{call['path']} {call['query']}" for call in firm.sandbox.calls() if "authorize" not in call["path"]
         ),
         "a job's arguments": job_arguments,
         "an answer of the API or a page": "\n".join(_answers(firm)),
         "a mail": "\n".join(mails),
         "a table": _tables(database_addresses.superuser_url),
         "the support bundle": bundled,
-        "what a command prints": all_that_is_said(firm),
+        "what a command prints": all_command_output(firm),
     }
     assert all(len(text) > 50 for name, text in places.items() if name not in MAY_BE_EMPTY), (
         "Something was not looked at."
     )
     secrets = _secrets(firm)
     assert len(secrets) > 8
-    found = [(place, name) for place, text in places.items() for name, secret in secrets.items() if secret in text]
-    assert found == []
+    leaks = [(place, name) for place, text in places.items() for name, secret in secrets.items() if secret in text]
+    assert leaks == []
 
 
 MAY_BE_EMPTY = ("a mail",)
@@ -136,10 +136,10 @@ def _secrets(firm: Connected) -> dict[str, str]:
     passwords = [
         re.search(r"://[^:]+:([^@]+)@", os.environ[name]) for name in ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL")
     ]
-    own = [CLIENT_SECRET, os.environ["KOPPEL_SECRET_KEY"], os.environ["KOPPEL_VAULT_KEYS"].partition(":")[2]]
-    own += [one[1] for one in passwords if one]
+    secret_texts = [CLIENT_SECRET, os.environ["KOPPEL_SECRET_KEY"], os.environ["KOPPEL_VAULT_KEYS"].partition(":")[2]]
+    secret_texts += [match[1] for match in passwords if match]
     return {f"issued {number}": text for number, text in enumerate(issued)} | {
-        f"own {n}": one for n, one in enumerate(own)
+        f"own {n}": secret_text for n, secret_text in enumerate(secret_texts)
     }
 
 
@@ -166,18 +166,18 @@ def _answers(firm: Connected) -> Iterator[str]:
 
 def _tables(superuser_url: str) -> str:
     """Every row of every table as text, bytes decoded: a token belongs nowhere but under its seal."""
-    found = []
+    texts = []
     with psycopg.connect(superuser_url) as connection:
         names = connection.execute(
             "SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')"
         ).fetchall()
         for (name,) in names:
             for row in connection.execute(f'SELECT * FROM "{name}"'.encode()).fetchall():
-                found += [
-                    bytes(one).decode(errors="replace") if isinstance(one, bytes | memoryview) else str(one)
-                    for one in row
+                texts += [
+                    bytes(value).decode(errors="replace") if isinstance(value, bytes | memoryview) else str(value)
+                    for value in row
                 ]
-    return "\n".join(found)
+    return "\n".join(texts)
 
 
 def _import_two(firm: Connected) -> int:
@@ -186,8 +186,8 @@ def _import_two(firm: Connected) -> int:
 
     with organisation_scope(firm.actor.organisation_id):
         companies = RemoteCompany.objects.order_by("pk").values_list("pk", flat=True)[:2]
-        wanted = [NewAdministration(remote_company_id=one) for one in companies]
-        ids = import_companies(firm.actor, firm.connection.pk, 1, wanted)
+        requested = [NewAdministration(remote_company_id=one) for one in companies]
+        ids = import_companies(firm.actor, firm.connection.pk, 1, requested)
         return request_first_runs(firm.actor, ids)
 
 
@@ -196,8 +196,8 @@ def _sync(firm: Connected) -> None:
     from koppel.sync.runs.services import request_run
 
     with organisation_scope(firm.actor.organisation_id):
-        for one in Administration.objects.all():
-            request_run(firm.actor, one.pk)
+        for administration in Administration.objects.all():
+            request_run(firm.actor, administration.pk)
 
 
 def _ended(firm: Connected, runs: int) -> bool:

@@ -19,11 +19,11 @@ import psycopg
 import pytest
 
 from koppel.cli.ports import answers
-from koppel.connections.lifecycle.connection_test import probe
+from koppel.connections.lifecycle.connection_test import check_connection
 from koppel.connections.models import ConnectionEvent, RemoteCompany
 from koppel.connections.sessions.sessions import Runtime
 from koppel.connections.vault import refresh_policy, vault
-from koppel.connections.vault.maintenance import Keeper
+from koppel.connections.vault.maintenance import TokenMaintenance
 from koppel.connections.vault.token_calls import WEB_STOP_SECONDS
 from koppel.connector.errors import Unreachable
 from koppel.kit.clock import now
@@ -42,15 +42,15 @@ from tests.fixtures.stack import (
     wait_until,
 )
 from tests.sync.factories import import_company
-from tests.vault.factories import Given, connection_of, expire, give
-from tests.vault.processes import die_at
+from tests.vault.factories import GrantedAccess, connection_of, expire, give
+from tests.vault.processes import kill_at
 from tests.vault.test_vault import LONG, error_of, in_thread, process, token_of, within
 
 CLIENT = CLIENTS["company_list"]
 
 
 @pytest.fixture
-def given(clean_database: None, sandbox: Sandbox, actor: Any) -> Given:
+def given(clean_database: None, sandbox: Sandbox, actor: Any) -> GrantedAccess:
     """One consent whose access token has ended. The vendor keeps no grace: a second try ends it."""
     sandbox.client(CLIENT, grace_seconds=0)
     return give(sandbox, connection_of(actor(), register_app(sandbox)))[0]
@@ -75,7 +75,9 @@ def release_when(sandbox: Sandbox, holds: Callable[[], bool]) -> None:
 
 
 @pytest.mark.kill
-def test_an_answer_after_sixty_five_seconds_is_stored_and_asked_for_once(given: Given, sandbox: Sandbox) -> None:
+def test_an_answer_after_sixty_five_seconds_is_stored_and_asked_for_once(
+    given: GrantedAccess, sandbox: Sandbox
+) -> None:
     """In real seconds: neither aiohttp nor the vault gives up; who asked was sent away after half of them."""
     sandbox.client(CLIENT, token_seconds=65)
     assert error_of(given).code == refresh_policy.RENEWAL_SLOW
@@ -85,7 +87,7 @@ def test_an_answer_after_sixty_five_seconds_is_stored_and_asked_for_once(given: 
 
 
 def test_meanwhile_nobody_asks_again_and_everybody_hears_that_it_is_slow(
-    given: Given, sandbox: Sandbox, impatient: None
+    given: GrantedAccess, sandbox: Sandbox, impatient: None
 ) -> None:
     """Two workers, their callers and their keepers, while the answer is ten minutes away."""
     sandbox.hold("/connect/token")
@@ -102,9 +104,9 @@ def test_meanwhile_nobody_asks_again_and_everybody_hears_that_it_is_slow(
             await asyncio.to_thread(wait_until, sandbox.holds)
             for made in (other, one, other):
                 in_thread(lambda: given.change(attend_at=now() - timedelta(minutes=10)))
-                keeper = Keeper(made.vault)
-                await keeper.round()
-                await keeper.settle()
+                keeper = TokenMaintenance(made.vault)
+                await keeper.run_once()
+                await keeper.wait()
                 await slow(made)
             await asyncio.to_thread(wait_until, lambda: in_thread(given.row).connection.state == "degraded")
             await asyncio.to_thread(sandbox.release)
@@ -119,7 +121,7 @@ def test_meanwhile_nobody_asks_again_and_everybody_hears_that_it_is_slow(
         assert "slow" in event.facts["reason"]
 
 
-def test_the_old_token_is_used_while_it_lives(given: Given, sandbox: Sandbox, impatient: None) -> None:
+def test_the_old_token_is_used_while_it_lives(given: GrantedAccess, sandbox: Sandbox, impatient: None) -> None:
     expire([given], now() + timedelta(seconds=50))
     sandbox.hold("/connect/token")
 
@@ -136,7 +138,7 @@ def test_the_old_token_is_used_while_it_lives(given: Given, sandbox: Sandbox, im
 
 
 def test_a_slow_vendor_takes_no_room_from_the_grants_of_others(
-    given: Given, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, impatient: None
+    given: GrantedAccess, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, impatient: None
 ) -> None:
     """A keeper that may look after one grant at a time, and two that are slow."""
     monkeypatch.setattr("koppel.connections.vault.maintenance.UNDER_WAY_MAX", 1)
@@ -148,13 +150,13 @@ def test_a_slow_vendor_takes_no_room_from_the_grants_of_others(
     before, slow_before = quick.row().generation, [one.row().generation for one in slow]
 
     async def story(made: Runtime) -> None:
-        keeper = Keeper(made.vault)
+        keeper = TokenMaintenance(made.vault)
         for held in (1, 2):
-            await keeper.round()
-            await keeper.settle()
+            await keeper.run_once()
+            await keeper.wait()
             await asyncio.to_thread(wait_until, lambda held=held: sandbox.holds(held))
-        await keeper.round()
-        await keeper.settle()
+        await keeper.run_once()
+        await keeper.wait()
         try:
             await asyncio.to_thread(wait_until, lambda: in_thread(quick.row).generation > before)
         finally:
@@ -165,10 +167,10 @@ def test_a_slow_vendor_takes_no_room_from_the_grants_of_others(
 
 
 def test_a_process_killed_ten_minutes_into_a_call_leaves_a_token_that_is_tried_at_once(
-    given: Given, sandbox: Sandbox
+    given: GrantedAccess, sandbox: Sandbox
 ) -> None:
     sandbox.client(CLIENT, grace_seconds=LONG)
-    die_at("called", sandbox, [given])
+    kill_at("called", sandbox, [given])
     given.change(refresh_started_at=now() - timedelta(minutes=10))
     token_of(given)
     assert sandbox.control("tokens")["within_grace"] == 1
@@ -176,7 +178,7 @@ def test_a_process_killed_ten_minutes_into_a_call_leaves_a_token_that_is_tried_a
 
 @pytest.mark.kill
 def test_a_worker_that_is_told_to_stop_waits_for_the_answer(
-    given: Given, sandbox: Sandbox, database_addresses: Any
+    given: GrantedAccess, sandbox: Sandbox, database_addresses: Any
 ) -> None:
     """Its keeper had begun; by the time of the answer everything else of the worker is over."""
     sandbox.hold("/connect/token")
@@ -193,7 +195,7 @@ def test_a_worker_that_is_told_to_stop_waits_for_the_answer(
 
 @pytest.mark.kill
 def test_a_stop_waits_no_longer_than_is_set_and_the_intent_stands(
-    given: Given, sandbox: Sandbox, database_addresses: Any, monkeypatch: pytest.MonkeyPatch
+    given: GrantedAccess, sandbox: Sandbox, database_addresses: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KOPPEL_TOKEN_STOP_SECONDS", "0.5")
     sandbox.client(CLIENT, grace_seconds=LONG)
@@ -214,14 +216,14 @@ def _workers(superuser_url: str) -> int:
     return int(row[0]) if row else 0
 
 
-def expired(connected: Connected) -> Given:
+def expired(connected: Connected) -> GrantedAccess:
     """The connection's consent: its access token ended, the vendor keeps no grace, and the next answer is held back."""
     connected.sandbox.client(CLIENT, grace_seconds=0)
     with organisation_scope(connected.actor.organisation_id):
         grant = RemoteCompany.objects.filter(connection=connected.connection).first()
     assert grant is not None
     assert grant.grant_id is not None
-    given = Given(connected.actor.organisation_id, connected.connection.pk, grant.grant_id, "")
+    given = GrantedAccess(connected.actor.organisation_id, connected.connection.pk, grant.grant_id, "")
     expire([given])
     connected.sandbox.hold("/connect/token")
     return given
@@ -233,12 +235,12 @@ def test_a_page_says_that_it_is_slow_and_the_answer_is_stored_after_it(
     """Anna presses Test now. Her page comes back; the web process keeps waiting."""
     firm = connected()
     given = expired(firm)
-    found = probe(firm.actor, firm.connection.pk)
-    assert (found.code, found.sentence) == (refresh_policy.RENEWAL_SLOW, refresh_policy.SLOW)
+    found = check_connection(firm.actor, firm.connection.pk)
+    assert (found.code, found.message) == (refresh_policy.RENEWAL_SLOW, refresh_policy.SLOW)
     assert given.row().generation == 1
     firm.sandbox.release()
     wait_until(lambda: given.row().generation == 2)
-    assert probe(firm.actor, firm.connection.pk).answered
+    assert check_connection(firm.actor, firm.connection.pk).answered
 
 
 def test_a_run_goes_back_to_the_queue_without_a_strike_and_succeeds_later(

@@ -17,8 +17,8 @@ from django.db import connections
 from koppel.connections.models import Connection, ConnectionEvent, Grant
 from koppel.connections.sessions import runtime
 from koppel.connections.sessions.sessions import Runtime
-from koppel.connections.vault.grants import forgive_app, keep_grant
-from koppel.connections.vault.maintenance import Keeper
+from koppel.connections.vault.grants import clear_app_failures, store_grant
+from koppel.connections.vault.maintenance import TokenMaintenance
 from koppel.connector.contract import Tokens
 from koppel.connector.errors import ConnectorError, ConsentLost, SetupMissing, Unreachable
 from koppel.connector.registry import connectors
@@ -27,9 +27,9 @@ from koppel.kit.clock import clock_set_to, now
 from koppel.kit.http import HttpClient
 from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.notifications.models import Notice
+from koppel.notifications.models import Notification
 from tests.fixtures.stack import CLIENTS, Sandbox, register_app, wait_until
-from tests.vault.factories import Given, connection_of, expire, give
+from tests.vault.factories import GrantedAccess, connection_of, expire, give
 
 T = TypeVar("T")
 CLIENT, SERVICE = CLIENTS["company_list"], CLIENTS["service"]
@@ -39,75 +39,77 @@ LONG = 3600
 
 @asynccontextmanager
 async def process() -> AsyncIterator[Runtime]:
-    async with HttpClient() as http, runtime.runtime(http, size=4) as made:
-        yield made
+    async with HttpClient() as http, runtime.runtime(http, size=4) as started:
+        yield started
 
 
 def within(work: Callable[[Runtime], Awaitable[Any]]) -> Any:
     """Do it in a runtime of its own, like a process would."""
 
     async def run() -> Any:
-        async with process() as made:
-            return await work(made)
+        async with process() as started:
+            return await work(started)
 
     return asyncio.run(run())
 
 
-def token_of(given: Given, refused: Secret | None = None) -> Secret:
-    found: Secret = within(lambda made: made.vault.access_token(given.organisation_id, given.grant_id, refused))
-    return found
+def token_of(granted: GrantedAccess, refused: Secret | None = None) -> Secret:
+    token: Secret = within(lambda made: made.vault.access_token(granted.organisation_id, granted.grant_id, refused))
+    return token
 
 
-def error_of(given: Given, refused: Secret | None = None) -> ConnectorError:
+def error_of(granted: GrantedAccess, refused: Secret | None = None) -> ConnectorError:
     with pytest.raises(ConnectorError) as raised:
-        token_of(given, refused)
+        token_of(granted, refused)
     return raised.value
 
 
-def asked(sandbox: Sandbox) -> int:
+def token_calls(sandbox: Sandbox) -> int:
     return sum(1 for one in sandbox.calls("/connect/token"))
 
 
 @pytest.fixture
-def given(clean_database: None, sandbox: Sandbox, actor: Any) -> Given:
+def granted(clean_database: None, sandbox: Sandbox, actor: Any) -> GrantedAccess:
     """One consent whose access token has ended; nothing was asked yet."""
-    found = give(sandbox, connection_of(actor(), register_app(sandbox)))[0]
+    grant = give(sandbox, connection_of(actor(), register_app(sandbox)))[0]
     sandbox.forget_calls()
-    return found
+    return grant
 
 
-def test_two_hundred_callers_in_one_process_share_one_call(given: Given, sandbox: Sandbox) -> None:
-    async def all_at_once(made: Runtime) -> set[Secret]:
+def test_two_hundred_callers_in_one_process_share_one_call(granted: GrantedAccess, sandbox: Sandbox) -> None:
+    async def all_at_once(process_runtime: Runtime) -> set[Secret]:
         return {
-            *await asyncio.gather(*(made.vault.access_token(given.organisation_id, given.grant_id) for _ in range(200)))
+            *await asyncio.gather(
+                *(process_runtime.vault.access_token(granted.organisation_id, granted.grant_id) for _ in range(200))
+            )
         }
 
     assert len(within(all_at_once)) == 1
-    assert asked(sandbox) == 1
+    assert token_calls(sandbox) == 1
 
 
-def test_a_hundred_and_twenty_grants_are_renewed_at_the_same_time(sandbox: Sandbox, given: Given) -> None:
+def test_a_hundred_and_twenty_grants_are_renewed_at_the_same_time(sandbox: Sandbox, granted: GrantedAccess) -> None:
     """A token endpoint that takes its time has all of them to answer, not one after the other."""
-    many = give(sandbox, given.row().connection, 120)
+    many = give(sandbox, granted.row().connection, 120)
     sandbox.hold("/connect/token", times=1000)
 
-    async def all_at_once(made: Runtime) -> set[Secret]:
-        asked = asyncio.gather(*(made.vault.access_token(one.organisation_id, one.grant_id) for one in many))
+    async def all_at_once(process_runtime: Runtime) -> set[Secret]:
+        calls = asyncio.gather(*(process_runtime.vault.access_token(one.organisation_id, one.grant_id) for one in many))
         await asyncio.to_thread(wait_until, lambda: sandbox.holds(len(many)))
         await asyncio.to_thread(sandbox.release)
-        return {*await asked}
+        return {*await calls}
 
     assert len(within(all_at_once)) == len(many)
 
 
-def test_a_reusable_token_is_used_again_and_again(given: Given, sandbox: Sandbox) -> None:
+def test_a_reusable_token_is_used_again_and_again(granted: GrantedAccess, sandbox: Sandbox) -> None:
     sandbox.client(CLIENT, rotating=False, grace_seconds=0)
-    before = bytes(given.row().refresh_token or b"")
-    first = token_of(given)
-    expire([given])
-    second = token_of(given)
+    before = bytes(granted.row().refresh_token or b"")
+    first = token_of(granted)
+    expire([granted])
+    second = token_of(granted)
     assert first != second
-    assert (before, given.row().generation) != (b"", 1)
+    assert (before, granted.row().generation) != (b"", 1)
     assert sandbox.control("tokens")["refusals"] == {}
 
 
@@ -117,138 +119,142 @@ def test_a_service_grant_has_no_refresh_token_and_is_asked_for_again(
     """The company takes its approval back: its administration waits for a person, the connection lives."""
     boss, app = actor(), register_app(sandbox, "service")
     connection, tenant = connection_of(boss, app), sandbox.companies()[0]["tenant_id"]
-    given = service_grant(boss, connection, tenant)
-    token_of(given)
+    granted_service = service_grant(boss, connection, tenant)
+    token_of(granted_service)
     assert sandbox.control("tokens")["calls"] == {"client_credentials": 1}
     sandbox.control("approvals", {"client_id": SERVICE, "tenant_id": tenant, "approved": False})
-    expire([given])
+    expire([granted_service])
     with clock_set_to(now()):
-        assert isinstance(error_of(given), SetupMissing)
-        assert isinstance(error_of(given), SetupMissing)
+        assert isinstance(error_of(granted_service), SetupMissing)
+        assert isinstance(error_of(granted_service), SetupMissing)
     assert sandbox.control("tokens")["refusals"] == {"invalid_tenant": 1}, "The second caller heard it from the first."
-    assert given.row().connection.state == "active"
+    assert granted_service.row().connection.state == "active"
     sandbox.control("approvals", {"client_id": SERVICE, "tenant_id": tenant, "approved": True})
-    given.change(retry_at=now())
-    token_of(given)
+    granted_service.change(retry_at=now())
+    token_of(granted_service)
 
 
-def service_grant(boss: Any, connection: Connection, tenant: str) -> Given:
+def service_grant(boss: Any, connection: Connection, tenant: str) -> GrantedAccess:
     ended = Tokens(Secret("ended"), None, now() - timedelta(hours=1), now())
     with organisation_scope(boss.organisation_id):
-        grant = keep_grant(boss.organisation_id, connection, tenant, tenant, ended)
-    return Given(boss.organisation_id, connection.pk, grant.pk, "")
+        grant = store_grant(boss.organisation_id, connection, tenant, tenant, ended)
+    return GrantedAccess(boss.organisation_id, connection.pk, grant.pk, "")
 
 
-def test_a_grant_without_any_way_to_renew_it_asks_for_a_person_when_it_ends(given: Given) -> None:
-    given.change(refresh_token=None)
-    assert error_of(given).code == "no_refresh_token"
-    assert given.row().connection.state == "needs_reauth"
+def test_a_grant_without_any_way_to_renew_it_asks_for_a_person_when_it_ends(granted: GrantedAccess) -> None:
+    granted.change(refresh_token=None)
+    assert error_of(granted).code == "no_refresh_token"
+    assert granted.row().connection.state == "needs_reauth"
 
 
 @pytest.mark.parametrize("fault", [{"status": 503}, {"kind": "html", "status": 502}, {"kind": "truncate"}], ids=str)
 def test_a_token_endpoint_that_is_down_is_nobodys_job_and_not_stormed(
-    given: Given, sandbox: Sandbox, fault: dict[str, Any]
+    granted: GrantedAccess, sandbox: Sandbox, fault: dict[str, Any]
 ) -> None:
     sandbox.client(CLIENT, grace_seconds=LONG)
     sandbox.fault("/connect/token", times=100, **fault)
     with clock_set_to(now()):
-        assert {error_of(given).code for _each in range(5)} != {"invalid_grant"}
-    assert asked(sandbox) == 1
-    row = given.row()
+        assert {error_of(granted).code for _try in range(5)} != {"invalid_grant"}
+    assert token_calls(sandbox) == 1
+    row = granted.row()
     assert (row.failures, row.lost_at, row.connection.state) == (1, None, "degraded")
     sandbox.control("faults", method="DELETE")
-    given.change(retry_at=now())
-    token_of(given)
-    assert (given.row().failures, given.row().connection.state) == (0, "active")
+    granted.change(retry_at=now())
+    token_of(granted)
+    assert (granted.row().failures, granted.row().connection.state) == (0, "active")
 
 
 def test_an_answer_that_broke_off_has_used_up_the_token_and_is_recovered_within_the_grace_period(
-    given: Given, sandbox: Sandbox
+    granted: GrantedAccess, sandbox: Sandbox
 ) -> None:
     sandbox.client(CLIENT, grace_seconds=LONG)
     sandbox.fault("/connect/token", kind="drop")
-    error_of(given)
-    given.change(retry_at=now())
-    token_of(given)
+    error_of(granted)
+    granted.change(retry_at=now())
+    token_of(granted)
     assert sandbox.control("tokens")["within_grace"] == 1
 
 
-def test_without_a_grace_period_the_reason_is_the_answer_that_broke_off(given: Given, sandbox: Sandbox) -> None:
+def test_without_a_grace_period_the_reason_is_the_answer_that_broke_off(
+    granted: GrantedAccess, sandbox: Sandbox
+) -> None:
     sandbox.client(CLIENT, grace_seconds=0)
     sandbox.fault("/connect/token", kind="drop")
-    error_of(given)
-    given.change(retry_at=now())
-    lost = error_of(given)
+    error_of(granted)
+    granted.change(retry_at=now())
+    lost = error_of(granted)
     assert lost.code == "answer_lost"
-    assert "did not answer" in given.row().connection.reason
+    assert "did not answer" in granted.row().connection.reason
 
 
 def test_a_consent_withdrawn_while_the_endpoint_could_not_be_reached_is_called_withdrawn(
-    given: Given, sandbox: Sandbox
+    granted: GrantedAccess, sandbox: Sandbox
 ) -> None:
     """Nothing was sent, so no answer of ours was lost."""
-    reachable = dict(given.row().connection.app.addresses)
-    _address(given, {**reachable, "identity": "http://127.0.0.1:9"})
-    assert isinstance(error_of(given), Unreachable)
-    assert given.row().refresh_started_at is None
-    _address(given, reachable)
+    reachable = dict(granted.row().connection.app.addresses)
+    _address(granted, {**reachable, "identity": "http://127.0.0.1:9"})
+    assert isinstance(error_of(granted), Unreachable)
+    assert granted.row().refresh_started_at is None
+    _address(granted, reachable)
     sandbox.control("revoke", {})
-    given.change(retry_at=now())
-    assert error_of(given).code == "invalid_grant"
+    granted.change(retry_at=now())
+    assert error_of(granted).code == "invalid_grant"
 
 
-def _address(given: Given, addresses: dict[str, str]) -> None:
+def _address(granted: GrantedAccess, addresses: dict[str, str]) -> None:
     with installation_scope("test"):
-        app = given.row().connection.app
+        app = granted.row().connection.app
         type(app).objects.filter(pk=app.pk).update(addresses=addresses)
 
 
-def test_a_changed_client_secret_loses_no_grant(given: Given, sandbox: Sandbox) -> None:
+def test_a_changed_client_secret_loses_no_grant(granted: GrantedAccess, sandbox: Sandbox) -> None:
     """An Administrator corrects it, and everything goes on without a new sign-in."""
     sandbox.client(CLIENT, secret="another")
-    assert isinstance(error_of(given), ConsentLost)
-    assert error_of(given).code == "invalid_client"
-    assert asked(sandbox) == 1
-    row = given.row()
+    assert isinstance(error_of(granted), ConsentLost)
+    assert error_of(granted).code == "invalid_client"
+    assert token_calls(sandbox) == 1
+    row = granted.row()
     assert (row.lost_at, row.connection.state) == (None, "needs_reauth")
     sandbox.client(CLIENT, secret="koppel-demo-secret")
     with installation_scope("test"):
-        assert forgive_app(row.connection.app) == 1
-    token_of(given)
-    assert given.row().connection.state == "active"
+        assert clear_app_failures(row.connection.app) == 1
+    token_of(granted)
+    assert granted.row().connection.state == "active"
 
 
-def test_a_live_token_is_used_on_while_the_endpoint_is_down(given: Given, sandbox: Sandbox) -> None:
+def test_a_live_token_is_used_on_while_the_endpoint_is_down(granted: GrantedAccess, sandbox: Sandbox) -> None:
     sandbox.fault("/connect/token", status=503, times=100)
     with clock_set_to(now()):
-        expire([given], now() + timedelta(seconds=30))
-        token_of(given)
-    assert (given.row().failures, given.row().connection.state) == (1, "active")
+        expire([granted], now() + timedelta(seconds=30))
+        token_of(granted)
+    assert (granted.row().failures, granted.row().connection.state) == (1, "active")
 
 
-def test_a_token_that_is_refused_again_after_its_renewal_is_not_the_reason(given: Given, sandbox: Sandbox) -> None:
+def test_a_token_that_is_refused_again_after_its_renewal_is_not_the_reason(
+    granted: GrantedAccess, sandbox: Sandbox
+) -> None:
     """A company that always answers 401 costs one refresh a minute, however often it is called."""
-    token = token_of(given)
-    renewed = token_of(given, refused=token)
+    token = token_of(granted)
+    renewed = token_of(granted, refused=token)
     assert renewed != token
-    assert [token_of(given, refused=renewed) for _each in range(3)] == [renewed] * 3
-    assert asked(sandbox) == 2
+    assert [token_of(granted, refused=renewed) for _try in range(3)] == [renewed] * 3
+    assert token_calls(sandbox) == 2
 
 
 def test_the_vendor_is_not_asked_before_it_allows(
-    given: Given, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    granted: GrantedAccess, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox.client(CLIENT, access_seconds=600)
     with clock_set_to(now()):
-        token = token_of(given)
+        token = token_of(granted)
         sandbox.client(CLIENT, refresh_not_before_seconds=570)
         _punctual(monkeypatch)
-        refusal = error_of(given, refused=token)
+        refusal = error_of(granted, refused=token)
         assert isinstance(refusal, Unreachable)
         assert refusal.retry_after_seconds == 571
-        given.change(issued_at=now() - timedelta(seconds=565), expires_at=now() + timedelta(seconds=35))
-        assert token_of(given) == token, "It ends within a minute, but may not be renewed yet."
-    assert asked(sandbox) == 1
+        granted.change(issued_at=now() - timedelta(seconds=565), expires_at=now() + timedelta(seconds=35))
+        assert token_of(granted) == token, "It ends within a minute, but may not be renewed yet."
+    assert token_calls(sandbox) == 1
 
 
 def _punctual(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,19 +265,19 @@ def _punctual(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("seconds", [0, 3], ids=["at once", "after the machine stood still"])
 def test_losing_the_lock_connection_during_a_call_makes_nobody_call_again(
-    given: Given, sandbox: Sandbox, database_addresses: Any, seconds: int
+    granted: GrantedAccess, sandbox: Sandbox, database_addresses: Any, seconds: int
 ) -> None:
     """While the endpoint thinks, every lock connection is cut; then another process wants the token."""
     sandbox.client(CLIENT, grace_seconds=0)
     sandbox.hold("/connect/token")
-    place = (given.organisation_id, given.grant_id)
+    grant_key = (granted.organisation_id, granted.grant_id)
 
     async def two() -> list[Secret]:
-        async with process() as one, process() as other:
-            first = asyncio.create_task(one.vault.access_token(*place))
+        async with process() as first_process, process() as other:
+            first = asyncio.create_task(first_process.vault.access_token(*grant_key))
             await asyncio.to_thread(wait_until, sandbox.holds)
             await asyncio.to_thread(_cut, database_addresses.superuser_url)
-            second = asyncio.create_task(other.vault.access_token(*place))
+            second = asyncio.create_task(other.vault.access_token(*grant_key))
             await asyncio.sleep(0.2)
             time.sleep(seconds)  # both stand still, in the middle of what they do about it
             await asyncio.sleep(1)  # time to make a mistake; who is slower makes none
@@ -289,13 +295,13 @@ def _cut(superuser_url: str) -> None:
         )
 
 
-def test_a_caller_that_gives_up_does_not_stop_the_refresh(given: Given, sandbox: Sandbox) -> None:
+def test_a_caller_that_gives_up_does_not_stop_the_refresh(granted: GrantedAccess, sandbox: Sandbox) -> None:
     """Neither does the end of the program: the answer is stored before the vault is closed."""
     sandbox.client(CLIENT, grace_seconds=0)
     sandbox.hold("/connect/token")
 
-    async def give_up(made: Runtime) -> None:
-        caller = asyncio.create_task(made.vault.access_token(given.organisation_id, given.grant_id))
+    async def give_up(process_runtime: Runtime) -> None:
+        caller = asyncio.create_task(process_runtime.vault.access_token(granted.organisation_id, granted.grant_id))
         await asyncio.to_thread(wait_until, sandbox.holds)
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -303,17 +309,19 @@ def test_a_caller_that_gives_up_does_not_stop_the_refresh(given: Given, sandbox:
         Timer(0.5, sandbox.release).start()  # while the vault is being closed
 
     within(give_up)
-    assert given.row().generation == 2
-    assert given.row().refresh_started_at is None
+    assert granted.row().generation == 2
+    assert granted.row().refresh_started_at is None
 
 
-def test_a_new_sign_in_during_a_refresh_is_not_overwritten_by_its_answer(given: Given, sandbox: Sandbox) -> None:
+def test_a_new_sign_in_during_a_refresh_is_not_overwritten_by_its_answer(
+    granted: GrantedAccess, sandbox: Sandbox
+) -> None:
     sandbox.hold("/connect/token")
     fresh = sandbox.control("grants", {"client_id": CLIENT})["grants"][0]
     from tests.vault.factories import tokens_of
 
-    async def meanwhile(made: Runtime) -> Secret:
-        old = asyncio.create_task(made.vault.access_token(given.organisation_id, given.grant_id))
+    async def meanwhile(process_runtime: Runtime) -> Secret:
+        old = asyncio.create_task(process_runtime.vault.access_token(granted.organisation_id, granted.grant_id))
         await asyncio.to_thread(wait_until, sandbox.holds)
         await asyncio.to_thread(sign_in)
         await asyncio.to_thread(sandbox.release)
@@ -322,43 +330,45 @@ def test_a_new_sign_in_during_a_refresh_is_not_overwritten_by_its_answer(given: 
     def sign_in() -> None:
         from django.db import connections
 
-        row = given.row()
-        with organisation_scope(given.organisation_id):
-            keep_grant(given.organisation_id, row.connection, row.subject, "", tokens_of(fresh))
+        row = granted.row()
+        with organisation_scope(granted.organisation_id):
+            store_grant(granted.organisation_id, row.connection, row.subject, "", tokens_of(fresh))
         connections.close_all()
 
     assert within(meanwhile) == Secret(fresh["access_token"])
 
 
-def test_the_keeper_renews_what_nobody_uses(given: Given, sandbox: Sandbox) -> None:
+def test_the_keeper_renews_what_nobody_uses(granted: GrantedAccess, sandbox: Sandbox) -> None:
     """Half the vendor's limit has passed, the connection is paused, nothing is due."""
     issued = now() - timedelta(hours=13)
-    given.change(issued_at=issued, expires_at=issued + timedelta(hours=1), attend_at=issued + timedelta(hours=12))
-    with organisation_scope(given.organisation_id):
-        Connection.objects.filter(pk=given.connection_id).update(state="paused")
+    granted.change(issued_at=issued, expires_at=issued + timedelta(hours=1), attend_at=issued + timedelta(hours=12))
+    with organisation_scope(granted.organisation_id):
+        Connection.objects.filter(pk=granted.connection_id).update(state="paused")
     _keep(times=2)
-    row = given.row()
+    row = granted.row()
     assert row.generation == 2
     assert row.attend_at is not None
     assert timedelta(hours=9) < row.attend_at - now() < timedelta(hours=12, minutes=1)
-    assert asked(sandbox) == 1
+    assert token_calls(sandbox) == 1
 
 
-def test_the_keeper_brings_a_degraded_connection_back(given: Given, sandbox: Sandbox) -> None:
+def test_the_keeper_brings_a_degraded_connection_back(granted: GrantedAccess, sandbox: Sandbox) -> None:
     sandbox.fault("/connect/token", status=503)
-    error_of(given)
-    assert given.row().connection.state == "degraded"
-    given.change(retry_at=now(), attend_at=now())
+    error_of(granted)
+    assert granted.row().connection.state == "degraded"
+    granted.change(retry_at=now(), attend_at=now())
     _keep()
-    assert given.row().connection.state == "active"
-    with organisation_scope(given.organisation_id):
-        assert ConnectionEvent.objects.filter(connection_id=given.connection_id, kind="degraded").count() == 1
+    assert granted.row().connection.state == "active"
+    with organisation_scope(granted.organisation_id):
+        assert ConnectionEvent.objects.filter(connection_id=granted.connection_id, kind="degraded").count() == 1
 
 
-def test_consents_that_were_given_together_are_not_renewed_together_for_ever(given: Given, sandbox: Sandbox) -> None:
+def test_consents_that_were_given_together_are_not_renewed_together_for_ever(
+    granted: GrantedAccess, sandbox: Sandbox
+) -> None:
     """A hundred in one minute, unused: their next renewals lie hours apart."""
-    many = give(sandbox, given.row().connection, 100, expired=False)
-    with organisation_scope(given.organisation_id):
+    many = give(sandbox, granted.row().connection, 100, expired=False)
+    with organisation_scope(granted.organisation_id):
         rows = Grant.objects.filter(pk__in=[one.grant_id for one in many])
         at = sorted(one for one in rows.values_list("attend_at", flat=True) if one is not None)
     assert len(at) == 100
@@ -367,56 +377,56 @@ def test_consents_that_were_given_together_are_not_renewed_together_for_ever(giv
 
 
 def test_a_token_endpoint_that_is_down_for_an_hour_is_asked_seldom_and_comes_back_by_itself(
-    given: Given, sandbox: Sandbox
+    granted: GrantedAccess, sandbox: Sandbox
 ) -> None:
     """The hour passes on two clocks, the vault's and the vendor's; syncs ask for a token every ten seconds."""
     sandbox.fault("/connect/token", kind="down", status=503, times=10_000)
     began, passed = now(), timedelta(0)
 
-    async def hour(made: Runtime) -> None:
+    async def hour(process_runtime: Runtime) -> None:
         nonlocal passed
-        keeper = Keeper(made.vault)
+        maintenance = TokenMaintenance(process_runtime.vault)
         while passed < timedelta(hours=1):
-            await keeper.round()
-            await keeper.settle()
+            await maintenance.run_once()
+            await maintenance.wait()
             with pytest.raises(Unreachable):
-                await made.vault.access_token(given.organisation_id, given.grant_id)
+                await process_runtime.vault.access_token(granted.organisation_id, granted.grant_id)
             passed += timedelta(seconds=10)
-        assert 10 < asked(sandbox) < 25, "at growing pauses of up to five minutes"
+        assert 10 < token_calls(sandbox) < 25, "at growing pauses of up to five minutes"
         assert given_row().connection.state == "degraded"
         sandbox.control("faults", method="DELETE")
         sandbox.control("clock", {"advance_seconds": passed.total_seconds()})
         passed += timedelta(minutes=6)
-        await keeper.round()
-        await keeper.settle()
+        await maintenance.run_once()
+        await maintenance.wait()
 
     def given_row() -> Grant:
-        return in_thread(given.row)
+        return in_thread(granted.row)
 
     with clock_set_to(lambda: began + passed):
         within(hour)
-    row = given.row()
+    row = granted.row()
     assert (row.failures, row.lost_at, row.connection.state) == (0, None, "active")
-    with organisation_scope(given.organisation_id):
+    with organisation_scope(granted.organisation_id):
         kinds = list(ConnectionEvent.objects.order_by("pk").values_list("kind", flat=True))
         assert kinds == ["degraded"]
-        assert not Notice.objects.exists()
+        assert not Notification.objects.exists()
         assert not Issue.objects.exists()
 
 
 def in_thread(work: Callable[[], T]) -> T:
     """Django's own connections belong to a thread without a loop."""
     with ThreadPoolExecutor(1) as pool:
-        found = pool.submit(work).result()
+        result = pool.submit(work).result()
         pool.submit(connections.close_all).result()
-    return found
+    return result
 
 
 def _keep(times: int = 1) -> None:
-    async def keep(made: Runtime) -> None:
-        keeper = Keeper(made.vault)
-        for _each in range(times):
-            await keeper.round()
-            await keeper.settle()
+    async def keep(process_runtime: Runtime) -> None:
+        maintenance = TokenMaintenance(process_runtime.vault)
+        for _round in range(times):
+            await maintenance.run_once()
+            await maintenance.wait()
 
     within(keep)

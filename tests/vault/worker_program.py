@@ -24,37 +24,37 @@ def say(**facts: Any) -> None:
     sys.stdout.flush()
 
 
-async def main(asked: dict[str, Any]) -> None:
+async def main(options: dict[str, Any]) -> None:
     from koppel.connections.sessions import runtime
     from koppel.kit.http import HttpClient
 
-    if stop_at := asked.get("stop_at"):
-        stand_still(stop_at)
-    async with HttpClient() as http, runtime.runtime(http, size=asked.get("connections", 6)) as made:
+    if stop_at := options.get("stop_at"):
+        pause_forever_at(stop_at)
+    async with HttpClient() as http, runtime.runtime(http, size=options.get("connections", 6)) as process_runtime:
         say(ready=True)
         while await asyncio.to_thread(sys.stdin.readline):
             began = time.monotonic()
-            found = await asyncio.gather(*(use(made, *one) for one in asked["grants"]))
-            if asked.get("briefly"):
-                tokens = hashlib.sha256("".join(one.get("token", "") for one in found).encode()).hexdigest()
-                say(tokens=tokens, errors=Counter(one["error"] for one in found if "error" in one))
+            results = await asyncio.gather(*(use(process_runtime, *grant) for grant in options["grants"]))
+            if options.get("briefly"):
+                tokens = hashlib.sha256("".join(result.get("token", "") for result in results).encode()).hexdigest()
+                say(tokens=tokens, errors=Counter(result["error"] for result in results if "error" in result))
             else:
-                for one in found:
-                    say(**one)
+                for result in results:
+                    say(**result)
             say(done=True, seconds=time.monotonic() - began)
 
 
-async def use(made: Any, organisation_id: int, grant_id: int) -> dict[str, Any]:
+async def use(process_runtime: Any, organisation_id: int, grant_id: int) -> dict[str, Any]:
     from koppel.connector.errors import ConnectorError
 
     try:
-        token = await made.vault.access_token(organisation_id, grant_id)
+        token = await process_runtime.vault.access_token(organisation_id, grant_id)
     except ConnectorError as error:
         return {"grant": grant_id, "error": error.code}
     return {"grant": grant_id, "token": hashlib.sha256(token.reveal().encode()).hexdigest()[:16]}
 
 
-def stand_still(step: str) -> None:
+def pause_forever_at(step: str) -> None:
     """Wait for ever at this step, for each grant."""
     from koppel.connections.vault import store as vault_rows
     from koppel.connections.vault import vault
@@ -63,7 +63,11 @@ def stand_still(step: str) -> None:
         say(grant=grant_id, at=step)
         await asyncio.Event().wait()
 
-    intend, keep, ask = vault_rows.GrantRows.intend, vault_rows.GrantRows.keep, vault._ask_vendor
+    intend, keep, ask = (
+        vault_rows.GrantStore.mark_refresh_started,
+        vault_rows.GrantStore.store_tokens,
+        vault._call_token_endpoint,
+    )
 
     async def intending(self: Any, held: Any, *values: Any) -> bool:
         if step == "locked":
@@ -85,8 +89,8 @@ def stand_still(step: str) -> None:
             await here(held.id)
         return kept
 
-    vault_rows.GrantRows.intend, vault_rows.GrantRows.keep = intending, keeping  # type: ignore[method-assign]
-    vault._ask_vendor = asking
+    vault_rows.GrantStore.mark_refresh_started, vault_rows.GrantStore.store_tokens = intending, keeping  # type: ignore[method-assign]
+    vault._call_token_endpoint = asking
 
 
 if __name__ == "__main__":

@@ -68,8 +68,8 @@ class _Closing(WSGIHandler):
 
 def _chromium() -> str:
     """Under CI it must be there."""
-    if found := shutil.which("chromium"):
-        return found
+    if executable := shutil.which("chromium"):
+        return executable
     if os.environ.get("CI"):
         pytest.fail("Chromium is not installed.")
     pytest.skip("Chromium is not installed.")
@@ -139,8 +139,8 @@ def look(page: Page, name: str) -> None:
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
     wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wider <= 0, f"{name} is {wider} pixels too wide"
-    found = Axe().run(page)
-    assert found.violations_count == 0, f"{name}: {found.generate_report()}"
+    report = Axe().run(page)
+    assert report.violations_count == 0, f"{name}: {report.generate_report()}"
 
 
 def look_at_widths(page: Page, name: str, language: str) -> None:

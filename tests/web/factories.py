@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from koppel.administrations.models import Administration
 from koppel.connections.models import AppRegistration, Connection
-from koppel.connections.vault.encryption import seal_client_secret
+from koppel.connections.vault.encryption import encrypt_client_secret
 from koppel.connector.registry import connectors
 from koppel.issues.services import raise_issue
 from koppel.kit.secrets import Secret
@@ -16,7 +16,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.inbox.services import notify
 from koppel.notifications.models import WebhookDelivery
 from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.endpoints import Wanted
+from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
 from koppel.organisations import services
 from koppel.organisations.models import Division, Organisation, Template, User
 from koppel.organisations.roles import Actor, Role
@@ -46,7 +46,7 @@ class World:
         return client
 
 
-def world_of(actor: Any) -> World:
+def build_world(actor: Any) -> World:
     """Everybody is a member; the administrations are assigned to all of them."""
     boss = actor("administrator")
     with organisation_scope(boss.organisation_id):
@@ -61,13 +61,13 @@ def world_of(actor: Any) -> World:
     with organisation_scope(boss.organisation_id):
         vendor = next(iter(connectors()))
         Connection.objects.update(connector=vendor)
-        AppRegistration.objects.update(connector=vendor, client_secret=seal_client_secret(Secret("s"), vendor, "c"))
-    for one in people.values():
-        assign(one, active)
-        assign(one, configuring)
+        AppRegistration.objects.update(connector=vendor, client_secret=encrypt_client_secret(Secret("s"), vendor, "c"))
+    for person in people.values():
+        assign(person, active)
+        assign(person, configuring)
     with organisation_scope(boss.organisation_id):
         raise_issue(boss.organisation_id, "made_up_by_a_test", ("administration", active.pk))
-        notify(boss.organisation_id, "made_up_by_a_test", [one.membership_id for one in people.values()], {})
+        notify(boss.organisation_id, "made_up_by_a_test", [person.membership_id for person in people.values()], {})
     bystander = actor("user", organisation=firm, name="Kees Bos")
     return World(boss, people, bystander, active, configuring, division, template, changed_run(active), _webhook(boss))
 
@@ -76,14 +76,14 @@ def changed_run(administration: Administration) -> int:
     """A finished run that changed an account of a closed year and dropped another. Its id."""
     before = b'{"accountCD":"1000","type":"Asset","description":"Kas","active":true}'
     after = before.replace(b'"Kas"', b'"Kas en bank"')
-    own = {"organisation_id": administration.organisation_id, "administration_id": administration.pk}
+    tenant_keys = {"organisation_id": administration.organisation_id, "administration_id": administration.pk}
     with organisation_scope(administration.organisation_id):
-        run = Run.objects.create(**own, trigger="schedule", state="succeeded", attempt=1)
+        run = Run.objects.create(**tenant_keys, trigger="schedule", state="succeeded", attempt=1)
         RunResource.objects.create(
             organisation_id=administration.organisation_id, run=run, resource="accounts", position=0, state="done",
             mode="full", rows=40, changed=1, deleted=1,
         )  # fmt: skip
-        common = {**own, "run_id": run.pk, "resource": "accounts", "at": timezone.now(), "before": before}
+        common = {**tenant_keys, "run_id": run.pk, "resource": "accounts", "at": timezone.now(), "before": before}
         Change.objects.create(**common, external_id="1000", kind="changed", after=after)
         Change.objects.create(**common, external_id="1010", kind="deleted", period="202512", in_closed_period=True)
     return run.pk
@@ -92,12 +92,12 @@ def changed_run(administration: Administration) -> int:
 def _webhook(boss: Actor) -> int:
     """With a message that was not accepted."""
     with organisation_scope(boss.organisation_id):
-        made, _secret = endpoints.add(boss, Wanted("Tickets", "https://tickets.example.test/hook"))
+        webhook, _secret = endpoints.add(boss, WebhookEndpointInput("Tickets", "https://tickets.example.test/hook"))
         WebhookDelivery.objects.create(
-            organisation_id=boss.organisation_id, webhook=made, message_id="msg_1", event="sync_failing", body='{"a":1}',
+            organisation_id=boss.organisation_id, webhook=webhook, message_id="msg_1", event_type="sync_failing", body='{"a":1}',
             state="failed", attempts=10, status=502, reason="refused", answer="Bad gateway", milliseconds=120,
         )  # fmt: skip
-    return made.pk
+    return webhook.pk
 
 
 def _other(actor: Any, firm: Organisation) -> Actor:

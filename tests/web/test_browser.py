@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Route, expect
 
 from koppel.kit.tenancy import organisation_scope
 from tests.web.browsing import NOWHERE, address, browser, listen, look, look_at_widths, opened, sign_in
-from tests.web.factories import IMPORT, World, world_of
+from tests.web.factories import IMPORT, World, build_world
 
 __all__ = ["address", "browser"]
 pytestmark = pytest.mark.browser
@@ -15,22 +15,22 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def world(actor: Any) -> World:
-    return world_of(actor)
+    return build_world(actor)
 
 
 def pages(world: World) -> dict[str, str]:
-    one = f"/administrations/{world.active.pk}"
+    administration_path = f"/administrations/{world.active.pk}"
     return {
         "dashboard": "/",
         "administrations": "/administrations/",
         "import": f"/administrations/?import={IMPORT}",
-        "overview": f"{one}/",
-        "identity": f"{one}/identity/",
-        "settings-of-one": f"{one}/settings/",
-        "history": f"{one}/history/",
-        "books": f"{one}/books/",
-        "sync": f"{one}/sync/",
-        "sync-run": f"{one}/sync/runs/{world.run_id}/",
+        "overview": f"{administration_path}/",
+        "identity": f"{administration_path}/identity/",
+        "settings-of-one": f"{administration_path}/settings/",
+        "history": f"{administration_path}/history/",
+        "books": f"{administration_path}/books/",
+        "sync": f"{administration_path}/sync/",
+        "sync-run": f"{administration_path}/sync/runs/{world.run_id}/",
         "issues": "/issues/",
         "notices": "/notices/",
         "notices-unread": "/notices/?show=unread",
@@ -40,8 +40,8 @@ def pages(world: World) -> dict[str, str]:
         "division": f"/organisation/divisions/{world.division.pk}/",
         "templates": "/organisation/templates/",
         "template": f"/organisation/templates/{world.template.pk}/",
-        "edit": f"{one}/edit/",
-        "ending": f"{one}/ending/",
+        "edit": f"{administration_path}/edit/",
+        "ending": f"{administration_path}/ending/",
         "bulk-csv": "/administrations/bulk/csv/",
         "bulk-list": "/administrations/bulk/",
         "restricted": "/administrations/restricted/",
@@ -148,18 +148,18 @@ def test_the_search_finds_administrations_people_and_pages_by_keyboard(
 
 
 def test_an_answer_of_the_search_that_comes_late_opens_nothing(browser: Browser, world: World, address: str) -> None:
-    page, asked, over = opened(browser), list[Route](), list[str]()
+    page, routes, over = opened(browser), list[Route](), list[str]()
     for outcome in ("requestfinished", "requestfailed"):  # the empty field may have been asked about in its place
         page.on(outcome, lambda one: over.append(one.url))
     sign_in(page, address, world.boss)
-    page.route("**/search/?q=verbinding", lambda route: asked.append(route))  # noqa: PLW0108 - it wants a Python function
+    page.route("**/search/?q=verbinding", lambda route: routes.append(route))  # noqa: PLW0108 - it wants a Python function
     page.keyboard.press("Control+k")
     page.keyboard.type("verbinding")
-    while not asked:
+    while not routes:
         page.wait_for_timeout(50)
     page.keyboard.press("Escape")
-    asked[0].continue_()
-    while asked[0].request.url not in over:
+    routes[0].continue_()
+    while routes[0].request.url not in over:
         page.wait_for_timeout(50)
     page.evaluate(A_WHILE)
     assert page.locator("#hits a").count() == 0

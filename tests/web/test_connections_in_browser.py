@@ -25,12 +25,18 @@ def trouble(world: World) -> dict[str, str]:
     with organisation_scope(world.boss.organisation_id):
         well, broken = Connection.objects.order_by("pk")
         Connection.objects.update(created_at=now - timedelta(days=24), last_contact_at=now - timedelta(minutes=3))
-        for one, kind, hours_ago, hours in (
+        for connection, kind, hours_ago, hours in (
             (well, "degraded", 300, 4), (well, "degraded", 70, 0.5), (broken, "paused", 260, 40), (broken, "lost", 5, None),
         ):  # fmt: skip
             begin = now - timedelta(hours=hours_ago)
             until = None if hours is None else begin + timedelta(hours=hours)
-            event(one, kind, begin, until, {"reason": "Visma Connect does not answer.", "account": one.account})
+            event(
+                connection,
+                kind,
+                begin,
+                until,
+                {"reason": "Visma Connect does not answer.", "account": connection.account},
+            )
         event(well, "connected", now - timedelta(days=24), None, {"account": well.account}, "Anna de Vries")
         reason = "The consent at Visma has expired or was withdrawn."
         Connection.objects.filter(pk=broken.pk).update(
@@ -62,9 +68,15 @@ def trouble(world: World) -> dict[str, str]:
     }
 
 
-def event(one: Connection, kind: str, at: Any, until: Any, facts: dict[str, str], by: str = "") -> None:
+def event(connection: Connection, kind: str, at: Any, until: Any, facts: dict[str, str], by: str = "") -> None:
     ConnectionEvent.objects.create(
-        organisation_id=one.organisation_id, connection=one, kind=kind, at=at, until=until, facts=facts, actor_name=by
+        organisation_id=connection.organisation_id,
+        connection=connection,
+        kind=kind,
+        at=at,
+        until=until,
+        facts=facts,
+        actor_name=by,
     )
 
 

@@ -14,22 +14,22 @@ from koppel.organisations.models import Division, Membership, Organisation, Temp
 from koppel.organisations.roles import PERMISSIONS, Permission, Role
 from tests.books.factories import administration_of
 from tests.fixtures.people import signed_in
-from tests.web.factories import IMPORT, World, world_of
+from tests.web.factories import IMPORT, World, build_world
 
 OF_THE_FRAME = {
-    "/": Permission.SEE,
-    "/administrations/": Permission.SEE,
-    f"/administrations/?import={IMPORT}": Permission.SEE,
-    "/administrations/?q=bakkerij&status=active&sort=-complete&freshness=stale&favourites=1": Permission.SEE,
-    f"/administrations/rows/?import={IMPORT}": Permission.SEE,
-    "/issues/": Permission.SEE,
-    "/notices/": Permission.SEE,
-    "/organisation/people/": Permission.PEOPLE,
-    "/organisation/divisions/": Permission.PEOPLE,
-    "/organisation/templates/": Permission.PEOPLE,
-    "/organisation/activity/": Permission.ORGANISATION,
-    "/organisation/settings/": Permission.ORGANISATION,
-    "/connections/": Permission.IMPORT,
+    "/": Permission.VIEW,
+    "/administrations/": Permission.VIEW,
+    f"/administrations/?import={IMPORT}": Permission.VIEW,
+    "/administrations/?q=bakkerij&status=active&sort=-complete&freshness=stale&favourites=1": Permission.VIEW,
+    f"/administrations/rows/?import={IMPORT}": Permission.VIEW,
+    "/issues/": Permission.VIEW,
+    "/notices/": Permission.VIEW,
+    "/organisation/people/": Permission.MANAGE_PEOPLE,
+    "/organisation/divisions/": Permission.MANAGE_PEOPLE,
+    "/organisation/templates/": Permission.MANAGE_PEOPLE,
+    "/organisation/activity/": Permission.MANAGE_ORGANISATION,
+    "/organisation/settings/": Permission.MANAGE_ORGANISATION,
+    "/connections/": Permission.IMPORT_ADMINISTRATIONS,
 }
 OF_ONE = ("administrations:detail", "administrations:settings", "administrations:history", "sync:overview")
 FOR_ANYBODY = (
@@ -44,7 +44,7 @@ WHEN_SIGNED_IN = ("/accounts/password/change/", "/accounts/logout/", "/accounts/
 
 @pytest.fixture
 def world(actor: Any) -> World:
-    return world_of(actor)
+    return build_world(actor)
 
 
 @pytest.mark.parametrize("language", ["en", "nl"])
@@ -132,11 +132,11 @@ def test_an_import_is_followed_in_the_list(world: World) -> None:
 
 
 def test_ids_of_four_digits_stay_ids(world: World) -> None:
-    one = administration_of(world.boss, "Noord B.V.", id=5001, imported_in=IMPORT)
+    administration = administration_of(world.boss, "Noord B.V.", id=5001, imported_in=IMPORT)
     text = reads(world.client("administrator", "nl"), "/administrations/", "nl")
     assert 'value="5001"' in text
     assert "5.001" not in text
-    assert "5.001" not in reads(world.client("administrator", "nl"), f"/administrations/{one.pk}/", "nl")
+    assert "5.001" not in reads(world.client("administrator", "nl"), f"/administrations/{administration.pk}/", "nl")
 
 
 def finish(world: World) -> None:
@@ -144,16 +144,16 @@ def finish(world: World) -> None:
         Administration.objects.update(status=Status.ACTIVE)
 
 
-def in_bulk(client: Client, asked: dict[str, Any]) -> None:
+def run_bulk_operation(client: Client, form_data: dict[str, Any]) -> None:
     """Preview it, then start what was previewed."""
-    draft = client.post("/administrations/bulk/preview", asked).headers["Location"]
+    draft = client.post("/administrations/bulk/preview", form_data).headers["Location"]
     assert "Nothing has changed yet" in client.get(draft).content.decode()
     client.post(f"{draft}start")
 
 
 def test_the_bulk_bar_assigns_what_is_ticked_and_nothing_else(world: World) -> None:
     client = world.client("user_plus")
-    in_bulk(client, {"act": "change", "set_division": world.division.pk, "id": [world.active.pk]})
+    run_bulk_operation(client, {"act": "change", "set_division": world.division.pk, "id": [world.active.pk]})
     with organisation_scope(world.boss.organisation_id):
         assert set(Administration.objects.filter(division=world.division)) == {world.active}
 
@@ -208,7 +208,7 @@ def test_settings_out_of_range_are_refused_with_a_sentence(world: World) -> None
 
 def test_history_tells_acts_in_words(world: World) -> None:
     client = world.client("administrator")
-    in_bulk(client, {"act": "change", "set_division": world.division.pk, "id": [world.active.pk]})
+    run_bulk_operation(client, {"act": "change", "set_division": world.division.pk, "id": [world.active.pk]})
     address = f"/administrations/{world.active.pk}/history/"
     assert "administrations.assigned" not in reads(client, address, "en")
     assert "toegewezen" in reads(world.client("administrator", "nl"), address, "nl")
@@ -216,17 +216,17 @@ def test_history_tells_acts_in_words(world: World) -> None:
 
 def test_a_template_is_made_changed_and_archived(world: World) -> None:
     client = world.client("team_leader")
-    asked = {"name": "Nightly", "schedule": "hourly_2", "fiscal_years_back": "4", "resources_set": "1"}
-    client.post("/organisation/templates/", {**asked, "resources": ["accounts", "entries"]})
+    form_data = {"name": "Nightly", "schedule": "hourly_2", "fiscal_years_back": "4", "resources_set": "1"}
+    client.post("/organisation/templates/", {**form_data, "resources": ["accounts", "entries"]})
     with organisation_scope(world.boss.organisation_id):
-        made = Template.objects.get(name="Nightly")
-        wanted = {"schedule": "hourly_2", "fiscal_years_back": 4, "resources": ["accounts", "entries"]}
-        assert made.settings == wanted
-    client.post(f"/organisation/templates/{made.pk}/", {"name": "Nightly", "schedule": "", "archived": "1"})
+        template = Template.objects.get(name="Nightly")
+        expected = {"schedule": "hourly_2", "fiscal_years_back": 4, "resources": ["accounts", "entries"]}
+        assert template.settings == expected
+    client.post(f"/organisation/templates/{template.pk}/", {"name": "Nightly", "schedule": "", "archived": "1"})
     with organisation_scope(world.boss.organisation_id):
-        made.refresh_from_db()
-        assert made.settings == {}
-        assert made.archived_at
+        template.refresh_from_db()
+        assert template.settings == {}
+        assert template.archived_at
 
 
 def test_the_organisation_sets_defaults_beneath_its_templates(world: World) -> None:
@@ -237,7 +237,7 @@ def test_the_organisation_sets_defaults_beneath_its_templates(world: World) -> N
     with organisation_scope(world.boss.organisation_id):
         firm = Organisation.objects.get(pk=world.boss.organisation_id)
         assert (firm.name, firm.settings) == ("Kantoor Oost", {"schedule": "off"})
-        assert AuditEntry.objects.filter(act="organisation.changed").count() == 1
+        assert AuditEntry.objects.filter(action="organisation.changed").count() == 1
 
 
 def test_a_division_is_renamed_and_a_name_is_used_once(world: World) -> None:
@@ -277,5 +277,5 @@ def test_a_text_that_postgresql_cannot_hold_is_a_bad_request_and_no_fault_of_our
     actor: Any, path: str, status: int
 ) -> None:
     boss = actor("administrator")
-    one = administration_of(boss)
-    assert signed_in(boss).get(path.format(one.pk)).status_code == status
+    administration = administration_of(boss)
+    assert signed_in(boss).get(path.format(administration.pk)).status_code == status

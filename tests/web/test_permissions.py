@@ -21,7 +21,7 @@ from koppel.organisations.access import api_tokens
 from koppel.organisations.models import Organisation, User
 from koppel.organisations.roles import Actor, Role
 from koppel.web.permission_matrix import TABLE, Route, routes, rows
-from tests.web.factories import IMPORT, World, world_of
+from tests.web.factories import IMPORT, World, build_world
 
 FROM_LEAST = tuple(reversed(list(Role)))
 WHO = {"anybody": None, "member": Role.READER, **{str(role.label): role for role in FROM_LEAST[1:]}}
@@ -31,7 +31,7 @@ HOW = "Run `python -m koppel.web.permission_matrix` for the rows, then write who
 
 @pytest.fixture
 def world(actor: Any) -> World:
-    return world_of(actor)
+    return build_world(actor)
 
 
 def samples(world: World) -> dict[str, Any]:
@@ -84,13 +84,13 @@ def test_every_route_has_its_row_and_every_row_its_route() -> None:
 
 def test_the_table_says_who_comes_in(world: World) -> None:
     written = rows(TABLE.read_text())
-    doors = Doors(world)
+    probe = RouteProbe(world)
     wrong = [
         f"{route.method} {route.path}: the table says {who}, but it lets in: {seen}"
         for route, who in sorted(written.items())
-        if (seen := doors.least_let_in(route)) != who
+        if (seen := probe.least_admitted_role(route)) != who
     ]
-    assert not wrong + doors.broken, "\n".join(wrong + doors.broken)
+    assert not wrong + probe.broken, "\n".join(wrong + probe.broken)
 
 
 def test_nothing_of_another_organisation_is_there(world: World, actor: Any, database_addresses: Addresses) -> None:
@@ -100,10 +100,10 @@ def test_nothing_of_another_organisation_is_there(world: World, actor: Any, data
     ours = re.compile("|".join(map(re.escape, secrets_of(world))))
     before = dict(fingerprints(database_addresses, world.boss.organisation_id))
     assert len(before) > 10
-    leaked, doors = [], Doors(world)
+    leaked, probe = [], RouteProbe(world)
     for route in sorted(routes()):
-        form = lure(world)
-        answer = doors.knock(stranger, route, form if route.method != "GET" else doors.taken_by(route, form))
+        form = foreign_id_form(world)
+        answer = probe.request(stranger, route, form if route.method != "GET" else probe.taken_by(route, form))
         if ours.search(answer.text_read):
             leaked.append(f"{route.method} {route.path}")
     assert leaked == []
@@ -111,7 +111,7 @@ def test_nothing_of_another_organisation_is_there(world: World, actor: Any, data
     assert {table for table in before | after if before.get(table) != after.get(table)} == set()
 
 
-class Doors:
+class RouteProbe:
     """Knocks at doors as anybody; a program's door with a token, a page's with a session."""
 
     def __init__(self, world: World) -> None:
@@ -120,18 +120,18 @@ class Doors:
         self._tokens: dict[int, str] = {}
         self._sessions: dict[int, str] = {}
 
-    def least_let_in(self, route: Route) -> str:
+    def least_admitted_role(self, route: Route) -> str:
         """In the words of the table; a sentence when a lesser role gets where a greater one does not."""
-        if self._comes_in(None, route):
+        if self._is_admitted(None, route):
             return "anybody"
-        let_in = [role for role in FROM_LEAST if self._comes_in(self.world.people[role], route)]
+        let_in = [role for role in FROM_LEAST if self._is_admitted(self.world.people[role], route)]
         if not let_in:
             return "nobody"
         if let_in != list(FROM_LEAST[FROM_LEAST.index(let_in[0]) :]):
             return f"only {', '.join(let_in)}"
         return next(word for word, role in WHO.items() if role == let_in[0])
 
-    def knock(self, actor: Actor | None, route: Route, form: dict[str, Any] | None = None) -> Any:
+    def request(self, actor: Actor | None, route: Route, form: dict[str, Any] | None = None) -> Any:
         path, headers = self._address(route), {}
         client = self._client(actor, path)
         if actor is not None and path.startswith("/api/"):
@@ -146,8 +146,8 @@ class Doors:
         parameters = getattr(resolve(self._address(route)).func, "koppel_parameters", {})
         return {name: value for name, value in form.items() if name in parameters}
 
-    def _comes_in(self, actor: Actor | None, route: Route) -> bool:
-        answer = self.knock(actor, route, FORMS.get(route.path))
+    def _is_admitted(self, actor: Actor | None, route: Route) -> bool:
+        answer = self.request(actor, route, FORMS.get(route.path))
         if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             who = actor.role if actor else "nobody"
             self.broken.append(f"{route.method} {route.path}: answers {answer.status_code} to {who}")
@@ -155,10 +155,10 @@ class Doors:
         return not asks and answer.status_code not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
     def _address(self, route: Route) -> str:
-        known = samples(self.world)
+        sample_values = samples(self.world)
 
         def sample(word: re.Match[str]) -> str:
-            return str(known.get(word[1], "987654" if word[1].endswith("_id") else "nothing"))
+            return str(sample_values.get(word[1], "987654" if word[1].endswith("_id") else "nothing"))
 
         path = re.sub(r"\{(\w+)\}", sample, route.path)
         resolve(path)  # raises when a sample does not fit: add one to `samples`
@@ -180,8 +180,8 @@ class Doors:
     def _token(self, actor: Actor) -> str:
         if actor.user_id not in self._tokens:
             with organisation_scope(actor.organisation_id):
-                made = api_tokens.make_token(actor, name="Walk", days=30, role=None, read_only=False)
-                self._tokens[actor.user_id] = made[1].reveal()
+                created = api_tokens.create_token(actor, name="Walk", days=30, role=None, read_only=False)
+                self._tokens[actor.user_id] = created[1].reveal()
         return self._tokens[actor.user_id]
 
 
@@ -198,7 +198,7 @@ def secrets_of(world: World) -> list[str]:
     return [world.active.name, world.configuring.name, world.division.name, *emails]
 
 
-def lure(world: World) -> dict[str, Any]:
+def foreign_id_form(world: World) -> dict[str, Any]:
     """A form and a query that name the other organisation's rows in every way that our forms do."""
     ids = [world.active.pk, world.configuring.pk]
     return {

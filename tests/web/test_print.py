@@ -9,7 +9,7 @@ from koppel.administrations.models import Administration
 from koppel.organisations.roles import Actor
 from tests.books.factories import Ledger, administration_of, assign
 from tests.web.browsing import address, browser, opened, sign_in
-from tests.web.factories import World, world_of
+from tests.web.factories import World, build_world
 
 __all__ = ["address", "browser"]
 SHEET_WIDTH, SHEET_HEIGHT = 1046, 695
@@ -112,7 +112,7 @@ def test_twelve_periods_fit_on_a_sheet(browser: Browser, books: tuple[Actor, Adm
 
 
 def test_lists_changes_and_activity_print_all_that_is_on_the_page(browser: Browser, actor: Any, address: str) -> None:
-    world: World = world_of(actor)
+    world: World = build_world(actor)
     page = opened(browser)
     sign_in(page, address, world.boss)
     for path in ("/", "/administrations/", "/organisation/activity/", "/issues/", "/organisation/people/",

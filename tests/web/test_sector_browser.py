@@ -33,26 +33,26 @@ def test_a_sector_is_found_by_its_trade_and_chosen_with_the_keyboard(browser: An
     page.keyboard.press("Enter")
     page.wait_for_selector(".toast")
     with organisation_scope(world.boss.organisation_id):
-        one = Administration.objects.get(pk=world.active.pk)
-    assert (one.number, one.no_number_reason, one.sector) == ("", "not_a_company", "C")
+        administration = Administration.objects.get(pk=world.active.pk)
+    assert (administration.number, administration.no_number_reason, administration.sector) == ("", "not_a_company", "C")
     page.context.close()
 
 
 def test_an_answer_that_comes_late_does_not_take_away_what_was_marked(browser: Any, world: World, address: str) -> None:
-    page, asked = opened(browser, locale="nl"), list[Route]()
+    page, routes = opened(browser, locale="nl"), list[Route]()
     sign_in(page, address, world.boss)
     page.goto(f"{address}/administrations/{world.active.pk}/identity/")
     page.select_option("#reason", "not_a_company")
     page.focus("#sector")
-    page.route("**q=bakker", lambda route: asked.append(route))  # noqa: PLW0108 - it wants a Python function
+    page.route("**q=bakker", lambda route: routes.append(route))  # noqa: PLW0108 - it wants a Python function
     page.keyboard.insert_text("bakke")
     page.wait_for_selector("[role=option] >> nth=0 >> text=C – Industrie")
     page.keyboard.insert_text("r")
-    while not asked:
+    while not routes:
         page.wait_for_timeout(50)
     page.keyboard.press("ArrowDown")
     with page.expect_event("requestfinished", lambda one: one.url.endswith("q=bakker")):
-        asked[0].continue_()
+        routes[0].continue_()
     page.evaluate(A_WHILE)
     page.keyboard.press("Enter")
     assert page.input_value("#sector") == "C – Industrie"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import polib
 import pytest
 
-from koppel.web.audit.labels import ACTS
+from koppel.web.audit.labels import AUDIT_ACTION_LABELS
 from koppel.web.translations import SOURCE, missing
 
 
@@ -19,23 +19,23 @@ def test_no_text_lacks_its_translation() -> None:
 
 def test_a_text_is_translated_one_way_only() -> None:
     """gettext merges all slices into one catalogue: the first would win."""
-    found: dict[str, set[str]] = {}
+    translations: dict[str, set[str]] = {}
     for po in SOURCE.glob("**/locale/nl/LC_MESSAGES/django.po"):
         for entry in polib.pofile(str(po)):
-            found.setdefault(entry.msgid, set()).add(entry.msgstr or str(entry.msgstr_plural))
-    assert {text: sorted(words) for text, words in found.items() if len(words) > 1} == {}
+            translations.setdefault(entry.msgid, set()).add(entry.msgstr or str(entry.msgstr_plural))
+    assert {text: sorted(words) for text, words in translations.items() if len(words) > 1} == {}
 
 
 def test_every_act_of_the_audit_trail_has_words() -> None:
-    recorded = {act for file in SOURCE.rglob("*.py") for act in acts_recorded(ast.parse(file.read_text()))}
+    recorded = {act for file in SOURCE.rglob("*.py") for act in recorded_actions(ast.parse(file.read_text()))}
     assert {"administrations.imported", "person.changed"} <= recorded
-    assert recorded - ACTS.keys() == set()
+    assert recorded - AUDIT_ACTION_LABELS.keys() == set()
 
 
-def acts_recorded(code: ast.AST) -> Iterator[str]:
+def recorded_actions(code: ast.AST) -> Iterator[str]:
     """Texts of the form of an act, given to a function that records."""
     for node in ast.walk(code):
         if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("record", "_record"):
-            for one in ast.walk(node):
-                if isinstance(one, ast.Constant) and re.fullmatch(r"[a-z_]+\.[a-z_]+", str(one.value)):
-                    yield str(one.value)
+            for literal in ast.walk(node):
+                if isinstance(literal, ast.Constant) and re.fullmatch(r"[a-z_]+\.[a-z_]+", str(literal.value)):
+                    yield str(literal.value)

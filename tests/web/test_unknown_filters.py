@@ -11,17 +11,17 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.models import Notice
+from koppel.notifications.models import Notification
 from koppel.organisations import services
 from tests.books.factories import Ledger
-from tests.web.factories import IMPORT, World, world_of
+from tests.web.factories import IMPORT, World, build_world
 
 NOT_PAGES = ("/api/v1/", "/accounts/", "/static/")
 
 
 @pytest.fixture
 def world(actor: Any) -> World:
-    found = world_of(actor)
+    found = build_world(actor)
     ledger = Ledger(found.active)
     ledger.account("1000", "Bank")
     ledger.balance("1000", "202601", "0.10", "25.00")
@@ -85,9 +85,9 @@ def names_in(view: Any) -> set[str]:
 
 
 def test_the_banner_takes_away_one_filter_and_leaves_the_others(world: World) -> None:
-    page = world.client("administrator").get("/organisation/activity/?act=explode&door=job").content.decode()
+    page = world.client("administrator").get("/organisation/activity/?act=explode&interface=job").content.decode()
     assert "“explode” is not a value of “act”" in page
-    assert 'href="?door=job"' in page
+    assert 'href="?interface=job"' in page
     dutch = world.client("administrator", "nl").get("/organisation/activity/?stauts=1").content.decode()
     assert ("Onbekend filter" in dutch, "Dit filter verwijderen" in dutch) == (True, True)
 
@@ -115,7 +115,7 @@ def test_the_links_of_an_archived_division_and_template_lead_nowhere_that_is_ref
 def test_every_link_of_a_notice_is_accepted_where_it_leads(world: World) -> None:
     client = world.client("administrator")
     with organisation_scope(world.boss.organisation_id):
-        links = {one.link for one in Notice.objects.exclude(link="")}
+        links = {one.link for one in Notification.objects.exclude(link="")}
     links |= {f"/administrations/?connection={world.active.connection_id}", f"/administrations/?import={IMPORT}"}
     assert [link for link in sorted(links) if read(client.get(link))[0] == 422] == []
 

@@ -12,12 +12,12 @@ from pydantic import Field
 from koppel.administrations import restriction, services
 from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import Selection
-from koppel.administrations.effective_settings import COMPARED, in_force
+from koppel.administrations.effective_settings import COMPARED_KEYS, effective_settings
 from koppel.administrations.lifecycle import lifecycle
 from koppel.administrations.list import saved_views
-from koppel.administrations.list.query import ID_MAX, Asked, asked_of
-from koppel.administrations.list.queryset import matching, search
-from koppel.administrations.list.rendering import shown_number
+from koppel.administrations.list.query import ID_MAX, ListQuery, parse_query
+from koppel.administrations.list.queryset import apply_filters, search
+from koppel.administrations.list.rendering import display_number
 from koppel.administrations.models import Administration
 from koppel.administrations.queries import import_state
 from koppel.administrations.scope import administration_for
@@ -25,7 +25,7 @@ from koppel.issues.queries import count_open, open_issues
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.kit.web.schemas import Input
 from koppel.organisations.errors import Refused
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Permission
 
 router = Router()
@@ -56,7 +56,7 @@ class Filters(Schema):
     imported_in: Annotated[int, Field(ge=1, le=ID_MAX)] | None = None
     sort: str = "name"
 
-    def asked(self) -> Asked:
+    def to_query(self) -> ListQuery:
         """As the address bar says it. What was given empty stays there, to be refused; a flag that is false asks nothing."""
         query = QueryDict(mutable=True)
         for key, value in self.dict(exclude_unset=True, exclude={"imported_in"}).items():
@@ -66,7 +66,7 @@ class Filters(Schema):
                 query[key] = "1" if value is True else str(value)
         if self.imported_in is not None:
             query["import"] = str(self.imported_in)
-        return asked_of(query)
+        return parse_query(query)
 
 
 class AdministrationOut(Schema):
@@ -104,18 +104,18 @@ class AdministrationList(Schema):
 
 @router.get("", response=AdministrationList)
 def administrations(
-    request: MemberRequest,
+    request: AuthenticatedRequest,
     filters: Annotated[Filters, Query()],
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> AdministrationList:
     """The administrations that you may see, filtered and sorted as the list does."""
-    asked = filters.asked()
-    if asked.one.get("import") and import_state(request.actor, int(asked.one["import"])) is None:
-        raise UnknownParameter([unknown_value("imported_in", asked.one["import"])])
-    page = list(search(request.actor, asked)[offset : offset + limit])
+    query = filters.to_query()
+    if query.single.get("import") and import_state(request.actor, int(query.single["import"])) is None:
+        raise UnknownParameter([unknown_value("imported_in", query.single["import"])])
+    page = list(search(request.actor, query)[offset : offset + limit])
     issues = count_open(request.actor.organisation_id, "administration", [one.pk for one in page])
-    total = matching(request.actor, asked).count()
+    total = apply_filters(request.actor, query).count()
     return AdministrationList(total=total, items=[_out(one, issues.get(one.pk, 0)) for one in page])
 
 
@@ -129,15 +129,15 @@ class ViewOut(Schema):
 
 
 @router.get("/views", response=list[ViewOut])
-def views(request: MemberRequest) -> list[Any]:
+def views(request: AuthenticatedRequest) -> list[Any]:
     """Your saved views of the list."""
-    return list(saved_views.views_of(request.actor))
+    return list(saved_views.list_views(request.actor))
 
 
 @router.get("/{int:administration_id}", response=AdministrationOut)
-def administration(request: MemberRequest, administration_id: int) -> AdministrationOut:
+def administration(request: AuthenticatedRequest, administration_id: int) -> AdministrationOut:
     """One administration."""
-    return _one(request.actor, administration_id)
+    return _get(request.actor, administration_id)
 
 
 class Changes(Input):
@@ -153,13 +153,13 @@ class Changes(Input):
 
 
 @router.patch("/{int:administration_id}", response=AdministrationOut)
-def change(request: MemberRequest, administration_id: int, changes: Changes) -> AdministrationOut:
+def change(request: AuthenticatedRequest, administration_id: int, changes: Changes) -> AdministrationOut:
     """Assign and set, as bulk work on one administration: undone like it, under the id in the trail."""
     administration_for(request.actor, administration_id)
-    asked = changes.dict(exclude_unset=True)
-    draft = operations.preview(request.actor, "change", asked, Selection(ids=[administration_id]))
+    params = changes.dict(exclude_unset=True)
+    draft = operations.preview(request.actor, "change", params, Selection(ids=[administration_id]))
     operations.start(request.actor, draft.pk)
-    return _one(request.actor, administration_id)
+    return _get(request.actor, administration_id)
 
 
 class SettingsOut(Schema):
@@ -174,7 +174,7 @@ class SettingsOut(Schema):
 
 
 @router.get("/{int:administration_id}/settings", response=SettingsOut)
-def settings(request: MemberRequest, administration_id: int) -> SettingsOut:
+def settings(request: AuthenticatedRequest, administration_id: int) -> SettingsOut:
     """The settings in force, each with where it comes from."""
     return _settings(request.actor, administration_id)
 
@@ -186,9 +186,9 @@ class SettingsIn(Input):
 
 
 @router.patch("/{int:administration_id}/settings", response=SettingsOut)
-def change_settings(request: MemberRequest, administration_id: int, given: SettingsIn) -> SettingsOut:
+def change_settings(request: AuthenticatedRequest, administration_id: int, payload: SettingsIn) -> SettingsOut:
     """Set here, or give back to template or organisation."""
-    services.change_settings(request.actor, administration_id, given.values)
+    services.change_settings(request.actor, administration_id, payload.values)
     return _settings(request.actor, administration_id)
 
 
@@ -200,23 +200,25 @@ class AccessIn(Input):
 
 
 @router.put("/{int:administration_id}/access", response={204: None})
-def set_access(request: MemberRequest, administration_id: int, given: AccessIn) -> Status[None]:
+def set_access(request: AuthenticatedRequest, administration_id: int, payload: AccessIn) -> Status[None]:
     """Restrict it to the people named, whatever their role, or open it again."""
-    restriction.set_access(request.actor, administration_id, restricted=given.restricted, membership_ids=given.people)
+    restriction.set_access(
+        request.actor, administration_id, restricted=payload.restricted, membership_ids=payload.people
+    )
     return Status(204, None)
 
 
 @router.put("/{int:administration_id}/star", response={204: None})
-def star(request: MemberRequest, administration_id: int) -> Status[None]:
+def star(request: AuthenticatedRequest, administration_id: int) -> Status[None]:
     """Your own favourite."""
-    services.star(request.actor, administration_id, starred=True)
+    services.set_favourite(request.actor, administration_id, is_favourite=True)
     return Status(204, None)
 
 
 @router.delete("/{int:administration_id}/star", response={204: None})
-def unstar(request: MemberRequest, administration_id: int) -> Status[None]:
+def unstar(request: AuthenticatedRequest, administration_id: int) -> Status[None]:
     """No favourite of yours any more."""
-    services.star(request.actor, administration_id, starred=False)
+    services.set_favourite(request.actor, administration_id, is_favourite=False)
     return Status(204, None)
 
 
@@ -226,17 +228,17 @@ class LeftIn(Input):
 
 
 @router.put("/{int:administration_id}/left", response=AdministrationOut)
-def left(request: MemberRequest, administration_id: int, given: LeftIn) -> AdministrationOut:
+def left(request: AuthenticatedRequest, administration_id: int, payload: LeftIn) -> AdministrationOut:
     """The client left: syncing stops, on `erase_on` everything is erased."""
-    lifecycle.client_left(request.actor, administration_id, left_on=given.left_on, erase_on=given.erase_on)
-    return _one(request.actor, administration_id)
+    lifecycle.offboard_client(request.actor, administration_id, left_on=payload.left_on, erase_on=payload.erase_on)
+    return _get(request.actor, administration_id)
 
 
 @router.delete("/{int:administration_id}/left", response=AdministrationOut)
-def stays(request: MemberRequest, administration_id: int) -> AdministrationOut:
+def stays(request: AuthenticatedRequest, administration_id: int) -> AdministrationOut:
     """The client came back: nothing is erased."""
-    lifecycle.client_stays(request.actor, administration_id)
-    return _one(request.actor, administration_id)
+    lifecycle.cancel_offboarding(request.actor, administration_id)
+    return _get(request.actor, administration_id)
 
 
 class PredecessorIn(Input):
@@ -244,10 +246,10 @@ class PredecessorIn(Input):
 
 
 @router.put("/{int:administration_id}/predecessor", response=AdministrationOut)
-def follow(request: MemberRequest, administration_id: int, given: PredecessorIn) -> AdministrationOut:
+def follow(request: AuthenticatedRequest, administration_id: int, payload: PredecessorIn) -> AdministrationOut:
     """Which earlier administration this one continues; null takes the link away."""
-    lifecycle.follow(request.actor, administration_id, given.administration)
-    return _one(request.actor, administration_id)
+    lifecycle.set_predecessor(request.actor, administration_id, payload.administration)
+    return _get(request.actor, administration_id)
 
 
 class WithdrawIn(Input):
@@ -257,10 +259,10 @@ class WithdrawIn(Input):
 
 
 @router.post("/{int:administration_id}/withdraw", response={204: None})
-def withdraw(request: MemberRequest, administration_id: int, given: WithdrawIn) -> Status[None]:
+def withdraw(request: AuthenticatedRequest, administration_id: int, payload: WithdrawIn) -> Status[None]:
     """Cancel an import that waits, or withdraw a wrong one: gone at once, its data is erased. Cannot be undone."""
-    request.actor.require(Permission.IMPORT)
-    if administration_for(request.actor, administration_id).name.casefold() != given.name.strip().casefold():
+    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    if administration_for(request.actor, administration_id).name.casefold() != payload.name.strip().casefold():
         raise Refused(_("Type the name of the administration to withdraw it."))
     lifecycle.withdraw(request.actor, administration_id)
     return Status(204, None)
@@ -274,10 +276,10 @@ class MaskedOut(Schema):
 
 
 @router.get("/restricted", response=list[MaskedOut])
-def restricted(request: MemberRequest) -> list[Any]:
+def restricted(request: AuthenticatedRequest) -> list[Any]:
     """For Administrators: the restricted administrations that exist beside what they see."""
-    request.actor.require(Permission.ORGANISATION)
-    return list(restriction.hidden_from(request.actor))
+    request.actor.require(Permission.MANAGE_ORGANISATION)
+    return list(restriction.list_hidden(request.actor))
 
 
 class IssueOut(Schema):
@@ -290,52 +292,58 @@ class IssueOut(Schema):
 
 
 @router.get("/{int:administration_id}/issues", response=list[IssueOut])
-def issues(request: MemberRequest, administration_id: int) -> list[IssueOut]:
+def issues(request: AuthenticatedRequest, administration_id: int) -> list[IssueOut]:
     """The open issues, oldest first."""
-    one = administration_for(request.actor, administration_id)
-    found = open_issues(one.organisation_id, "administration", [one.pk]).get(one.pk, [])
+    administration = administration_for(request.actor, administration_id)
+    open_administration_issues = open_issues(administration.organisation_id, "administration", [administration.pk]).get(
+        administration.pk, []
+    )
     return [
-        IssueOut(code=each.code, sentence=each.sentence, advice=each.advice, raised_at=each.raised_at) for each in found
+        IssueOut(code=issue.code, sentence=issue.message, advice=issue.advice, raised_at=issue.raised_at)
+        for issue in open_administration_issues
     ]
 
 
-def _one(actor: Actor, administration_id: int) -> AdministrationOut:
-    one = administration_for(actor, administration_id)
-    return _out(one, count_open(actor.organisation_id, "administration", [one.pk]).get(one.pk, 0))
-
-
-def _settings(actor: Actor, administration_id: int) -> SettingsOut:
-    one = administration_for(actor, administration_id)
-    now = in_force(one)
-    return SettingsOut(
-        in_force={key: getattr(now, key) for key in COMPARED},
-        sources={key: source.value for key, source in now.sources.items()},
-        own=one.settings,
-        capped=sorted(now.capped),
+def _get(actor: Actor, administration_id: int) -> AdministrationOut:
+    administration = administration_for(actor, administration_id)
+    return _out(
+        administration,
+        count_open(actor.organisation_id, "administration", [administration.pk]).get(administration.pk, 0),
     )
 
 
-def _out(one: Administration, issues: int) -> AdministrationOut:
+def _settings(actor: Actor, administration_id: int) -> SettingsOut:
+    administration = administration_for(actor, administration_id)
+    now = effective_settings(administration)
+    return SettingsOut(
+        in_force={key: getattr(now, key) for key in COMPARED_KEYS},
+        sources={key: source.value for key, source in now.sources.items()},
+        own=administration.settings,
+        capped=sorted(now.capped_keys),
+    )
+
+
+def _out(administration: Administration, issues: int) -> AdministrationOut:
     return AdministrationOut(
-        id=one.pk,
-        name=one.name,
-        number=shown_number(one),
-        client_number=one.client_number,
-        code=one.remote_company.code,
-        country=one.country,
-        base_currency=one.base_currency,
-        sector=one.sector,
-        status=one.status,
-        status_reason=one.status_reason,
-        connection=one.connection_id,
-        source_id=one.remote_company.external_id,
-        division=one.division.name if one.division else None,
-        template=one.template.name if one.template else None,
-        restricted=one.restricted,
-        imported_in=one.imported_in,
-        complete_as_of=one.complete_as_of,
-        left_on=one.left_on,
-        erase_on=one.erase_on,
-        predecessor=one.predecessor_id,
+        id=administration.pk,
+        name=administration.name,
+        number=display_number(administration),
+        client_number=administration.client_number,
+        code=administration.remote_company.code,
+        country=administration.country,
+        base_currency=administration.base_currency,
+        sector=administration.sector,
+        status=administration.status,
+        status_reason=administration.status_reason,
+        connection=administration.connection_id,
+        source_id=administration.remote_company.external_id,
+        division=administration.division.name if administration.division else None,
+        template=administration.template.name if administration.template else None,
+        restricted=administration.restricted,
+        imported_in=administration.imported_in,
+        complete_as_of=administration.complete_as_of,
+        left_on=administration.left_on,
+        erase_on=administration.erase_on,
+        predecessor=administration.predecessor_id,
         issues=issues,
     )

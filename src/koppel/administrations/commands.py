@@ -12,24 +12,26 @@ import typer
 from koppel.administrations import restriction, services
 from koppel.administrations.bulk import csv_import, messages, operations
 from koppel.administrations.bulk.operations import Selection
-from koppel.administrations.effective_settings import COMPARED, in_force
+from koppel.administrations.effective_settings import COMPARED_KEYS, effective_settings
 from koppel.administrations.lifecycle import lifecycle
 from koppel.administrations.list.export import export_list
-from koppel.administrations.list.query import asked_of_text
+from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.list.queryset import search
-from koppel.administrations.list.rendering import shown_number
+from koppel.administrations.list.rendering import display_number
 from koppel.administrations.models import Administration, BulkItem, BulkOperation
 from koppel.administrations.scope import administration_for
-from koppel.kit.cli.errors import Refusal
-from koppel.kit.cli.output import AsJson, print_one, print_rows
+from koppel.kit.cli.errors import CommandError
+from koppel.kit.cli.output import AsJson, print_record, print_rows
 from koppel.kit.tabular_export import Format
-from koppel.organisations.commands.acting import AsPerson, OfOrganisation, acting
+from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 from koppel.organisations.roles import Actor, Permission
 
 app = typer.Typer(no_args_is_help=True)
 COLUMNS = ("id", "name", "number", "client_number", "status", "division", "template", "complete_as_of")
 
-One = Annotated[int, typer.Argument(help="Id of the administration; `koppel administrations list` has them.")]
+AdministrationId = Annotated[
+    int, typer.Argument(help="Id of the administration; `koppel administrations list` has them.")
+]
 Ids = Annotated[list[int] | None, typer.Argument(help="Ids of administrations.")]
 Matching = Annotated[
     str | None,
@@ -46,27 +48,29 @@ def listing(
         str, typer.Option("--filter", help="As in the list's address bar: 'q=bakker&status=failed'.")
     ] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 200,
-    person: AsPerson = "",
-    organisation: OfOrganisation = "",
+    person: ActAs = "",
+    organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
     """The administrations that you may see, filtered and sorted as the list does."""
-    with acting(person, organisation) as actor:
-        rows = [_row(one) for one in search(actor, asked_of_text(matching))[:limit]]
+    with acting_as(person, organisation) as actor:
+        rows = [_row(one) for one in search(actor, parse_query_string(matching))[:limit]]
     print_rows(rows, COLUMNS, as_json=as_json)
 
 
 @app.command("show")
-def show(one: One, person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False) -> None:
+def show(
+    administration_id: AdministrationId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+) -> None:
     """One administration with its settings and where each comes from."""
-    with acting(person, organisation) as actor:
-        found = administration_for(actor, one)
-        row = _row(found) | {
-            "restricted": found.restricted,
-            "left_on": found.left_on,
-            "settings": _settings(found),
+    with acting_as(person, organisation) as actor:
+        administration = administration_for(actor, administration_id)
+        row = _row(administration) | {
+            "restricted": administration.restricted,
+            "left_on": administration.left_on,
+            "settings": _settings(administration),
         }
-    print_one(row, as_json=as_json)
+    print_record(row, as_json=as_json)
 
 
 @app.command("assign")
@@ -79,29 +83,29 @@ def assign(
     remove: Annotated[list[int] | None, typer.Option(help="Id of a membership to take off; several times.")] = None,
     sector: Annotated[str, typer.Option(help="Letter of the sector.")] = "",
     dry_run: DryRun = False,
-    person: AsPerson = "",
-    organisation: OfOrganisation = "",
+    person: ActAs = "",
+    organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
     """Division and template replace, people are added to those already there; undone for 24 hours with `undo`."""
-    asked: dict[str, Any] = {"add": add or [], "remove": remove or []}
+    params: dict[str, Any] = {"add": add or [], "remove": remove or []}
     for key, text in (("division", division), ("template", template)):
         if text:
-            asked[key] = None if text == "none" else _id(text)
+            params[key] = None if text == "none" else _id(text)
     if sector:
-        asked["sector"] = sector
-    with acting(person, organisation) as actor:
-        _act(actor, "change", asked, _selection(ids, matching), dry_run=dry_run, as_json=as_json)
+        params["sector"] = sector
+    with acting_as(person, organisation) as actor:
+        _run_action(actor, "change", params, _selection(ids, matching), dry_run=dry_run, as_json=as_json)
 
 
 @app.command("activate")
 def activate(
     ids: Ids = None, matching: Matching = None, dry_run: DryRun = False,
-    person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False,
+    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Let what is deactivated sync again."""
-    with acting(person, organisation) as actor:
-        _act(actor, "activate", {}, _selection(ids, matching), dry_run=dry_run, as_json=as_json)
+    with acting_as(person, organisation) as actor:
+        _run_action(actor, "activate", {}, _selection(ids, matching), dry_run=dry_run, as_json=as_json)
 
 
 @app.command("deactivate")
@@ -111,13 +115,13 @@ def deactivate(
     reason: Annotated[str, typer.Option(help="Kept with it.")] = "",
     on: Annotated[str, typer.Option(help="From this day on (2026-12-31); at once without it.")] = "",
     dry_run: DryRun = False,
-    person: AsPerson = "",
-    organisation: OfOrganisation = "",
+    person: ActAs = "",
+    organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
     """Stop syncing. Nothing is lost."""
-    with acting(person, organisation) as actor:
-        _act(
+    with acting_as(person, organisation) as actor:
+        _run_action(
             actor,
             "deactivate",
             {"reason": reason, "on": on},
@@ -131,124 +135,128 @@ def deactivate(
 def import_csv(
     file: Annotated[Path, typer.Argument(help="First column: which administration; the others: what it gets.")],
     dry_run: DryRun = False,
-    person: AsPerson = "",
-    organisation: OfOrganisation = "",
+    person: ActAs = "",
+    organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
     """Set numbers, client numbers, divisions and people from a CSV."""
     try:
         text = file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise Refusal(f"{file} cannot be read: {error}.") from None
-    with acting(person, organisation) as actor:
+        raise CommandError(f"{file} cannot be read: {error}.") from None
+    with acting_as(person, organisation) as actor:
         actor.require(Permission.CHANGE_ADMINISTRATIONS)
-        found = csv_import.read(actor, text)
-        if found.problems:
-            lines = "; ".join(f"line {number}: {why}" for number, _text, why in found.problems[:20])
-            raise Refusal(f"Nothing was changed. {lines}")
-        selection = Selection(ids=sorted(found.each), each=found.each)
-        _act(actor, "change", {"per_item": True}, selection, dry_run=dry_run, as_json=as_json)
+        changes = csv_import.read_changes(actor, text)
+        if changes.problems:
+            lines = "; ".join(f"line {number}: {why}" for number, _text, why in changes.problems[:20])
+            raise CommandError(f"Nothing was changed. {lines}")
+        selection = Selection(ids=sorted(changes.values_by_id), values_by_id=changes.values_by_id)
+        _run_action(actor, "change", {"per_item": True}, selection, dry_run=dry_run, as_json=as_json)
 
 
 @app.command("undo")
 def undo(
     operation: Annotated[int, typer.Argument(help="Id that the act printed.")],
-    person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False,
+    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Take back an assignment or setting of the last 24 hours, as far as nobody changed it since."""
-    with acting(person, organisation) as actor:
+    with acting_as(person, organisation) as actor:
         operations.undo(actor, operation)
         _print(actor, operation, as_json=as_json)
 
 
 @app.command("restrict")
 def restrict(
-    one: One,
+    administration_id: AdministrationId,
     people: Annotated[list[int], typer.Option("--member", help="Id of a membership to name on it; several times.")],
-    person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False,
+    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Let it exist only for the people named, whatever their role."""
-    with acting(person, organisation) as actor:
-        restriction.set_access(actor, one, restricted=True, membership_ids=people)
-    print_one({"id": one, "restricted": True, "members": people}, as_json=as_json)
+    with acting_as(person, organisation) as actor:
+        restriction.set_access(actor, administration_id, restricted=True, membership_ids=people)
+    print_record({"id": administration_id, "restricted": True, "members": people}, as_json=as_json)
 
 
 @app.command("unrestrict")
-def unrestrict(one: One, person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False) -> None:
+def unrestrict(
+    administration_id: AdministrationId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+) -> None:
     """Give it back to all whose role or division gives access."""
-    with acting(person, organisation) as actor:
-        restriction.set_access(actor, one, restricted=False, membership_ids=[])
-    print_one({"id": one, "restricted": False}, as_json=as_json)
+    with acting_as(person, organisation) as actor:
+        restriction.set_access(actor, administration_id, restricted=False, membership_ids=[])
+    print_record({"id": administration_id, "restricted": False}, as_json=as_json)
 
 
 @app.command("star")
 def star(
-    one: One,
+    administration_id: AdministrationId,
     off: Annotated[bool, typer.Option("--off", help="No favourite any more.")] = False,
-    person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False,
+    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Among your own favourites."""
-    with acting(person, organisation) as actor:
-        services.star(actor, one, starred=not off)
-    print_one({"id": one, "starred": not off}, as_json=as_json)
+    with acting_as(person, organisation) as actor:
+        services.set_favourite(actor, administration_id, is_favourite=not off)
+    print_record({"id": administration_id, "starred": not off}, as_json=as_json)
 
 
 @app.command("follows")
 def follows(
-    one: One,
+    administration_id: AdministrationId,
     predecessor: Annotated[int | None, typer.Argument(help="Id of the one that it continues; none without it.")] = None,
-    person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False,
+    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """It continues another one: renamed, merged, or moved to another system."""
-    with acting(person, organisation) as actor:
-        lifecycle.follow(actor, one, predecessor)
-    print_one({"id": one, "predecessor": predecessor}, as_json=as_json)
+    with acting_as(person, organisation) as actor:
+        lifecycle.set_predecessor(actor, administration_id, predecessor)
+    print_record({"id": administration_id, "predecessor": predecessor}, as_json=as_json)
 
 
 @app.command("settings")
 def settings(
-    one: One,
+    administration_id: AdministrationId,
     values: Annotated[
         list[str] | None, typer.Option("--set", help="'schedule=night', or JSON after the =; several times.")
     ] = None,
     reset: Annotated[list[str] | None, typer.Option(help="Give a setting back to template or organisation.")] = None,
-    person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False,
+    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """The settings in force and where each comes from; `--set` and `--reset` change its own."""
-    given = dict(_setting(text) for text in values or ()) | dict.fromkeys(reset or ())
-    with acting(person, organisation) as actor:
-        if given:
-            services.change_settings(actor, one, given)
-        row = {"id": one, **_settings(administration_for(actor, one))}
-    print_one(row, as_json=as_json)
+    changes = dict(_setting(text) for text in values or ()) | dict.fromkeys(reset or ())
+    with acting_as(person, organisation) as actor:
+        if changes:
+            services.change_settings(actor, administration_id, changes)
+        row = {"id": administration_id, **_settings(administration_for(actor, administration_id))}
+    print_record(row, as_json=as_json)
 
 
 @app.command("left")
 def left(
-    one: One,
+    administration_id: AdministrationId,
     erase_on: Annotated[str, typer.Option(help="Day on which everything is erased.")],
     left_on: Annotated[str, typer.Option(help="Day on which the client left; today without it.")] = "",
-    person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False,
+    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """The client left: syncing stops, books are kept until a day and then erased."""
     begin, end = _day(left_on) if left_on else date.today(), _day(erase_on)  # noqa: DTZ011 - the day of whoever types it
-    with acting(person, organisation) as actor:
-        lifecycle.client_left(actor, one, left_on=begin, erase_on=end)
-    print_one({"id": one, "left_on": begin, "erase_on": end}, as_json=as_json)
+    with acting_as(person, organisation) as actor:
+        lifecycle.offboard_client(actor, administration_id, left_on=begin, erase_on=end)
+    print_record({"id": administration_id, "left_on": begin, "erase_on": end}, as_json=as_json)
 
 
 @app.command("withdraw")
 def withdraw(
-    one: One,
+    administration_id: AdministrationId,
     sure: Annotated[bool, typer.Option("--yes", help="Erasing cannot be undone; say so.")] = False,
-    person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False,
+    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Cancel an import that waits, or erase a wrong one."""
     if not sure:
-        raise Refusal("Everything that was read of it is erased and nothing brings it back. Say --yes if you mean it.")
-    with acting(person, organisation) as actor:
-        lifecycle.withdraw(actor, one)
-    print_one({"id": one, "withdrawn": True}, as_json=as_json)
+        raise CommandError(
+            "Everything that was read of it is erased and nothing brings it back. Say --yes if you mean it."
+        )
+    with acting_as(person, organisation) as actor:
+        lifecycle.withdraw(actor, administration_id)
+    print_record({"id": administration_id, "withdrawn": True}, as_json=as_json)
 
 
 @app.command("export")
@@ -256,28 +264,31 @@ def export(
     matching: Annotated[str, typer.Option("--filter", help="As in the list's address bar, columns too.")] = "",
     file_format: Annotated[Format, typer.Option("--format", help="csv, xlsx or parquet.")] = Format.CSV,
     out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("administrations.csv"),
-    person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False,
+    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """The list as a file."""
-    with acting(person, organisation) as actor, export_list(actor, asked_of_text(matching), file_format) as content:
+    with (
+        acting_as(person, organisation) as actor,
+        export_list(actor, parse_query_string(matching), file_format) as content,
+    ):
         try:
             with out.open("wb") as target:
                 shutil.copyfileobj(content, target)
         except OSError as error:
-            raise Refusal(f"{out} cannot be written: {error.strerror}.") from None
-    print_one({"file": str(out), "bytes": out.stat().st_size}, as_json=as_json)
+            raise CommandError(f"{out} cannot be written: {error.strerror}.") from None
+    print_record({"file": str(out), "bytes": out.stat().st_size}, as_json=as_json)
 
 
 def _selection(ids: list[int] | None, matching: str | None) -> Selection:
     if bool(ids) == (matching is not None):
-        raise Refusal("Name administrations by id, or all that match with --filter; one of the two.")
-    return Selection(ids=ids or [], asked=None if matching is None else asked_of_text(matching))
+        raise CommandError("Name administrations by id, or all that match with --filter; one of the two.")
+    return Selection(ids=ids or [], query=None if matching is None else parse_query_string(matching))
 
 
-def _act(
-    actor: Actor, act: str, asked: Mapping[str, Any], selection: Selection, *, dry_run: bool, as_json: bool
+def _run_action(
+    actor: Actor, action: str, params: Mapping[str, Any], selection: Selection, *, dry_run: bool, as_json: bool
 ) -> None:
-    draft = operations.preview(actor, act, asked, selection)
+    draft = operations.preview(actor, action, params, selection)
     if not dry_run:
         operations.start(actor, draft.pk)
     _print(actor, draft.pk, as_json=as_json)
@@ -285,49 +296,51 @@ def _act(
 
 def _print(actor: Actor, operation_id: int, *, as_json: bool) -> None:
     """How many of each, and why some were left; many are performed by a worker, so `state` may say queued."""
-    operation = operations.operation_for(actor, operation_id)
-    counts = operations.counts_of(operation)
+    operation = operations.get_operation(actor, operation_id)
+    counts = operations.count_items(operation)
     row = {
         "operation": operation.pk, "state": operation.state, "would_change": counts.waiting, "changed": counts.changed,
-        "skipped": counts.skipped, "undone": counts.undone, "kept": counts.kept, "why": _whys(operation),
+        "skipped": counts.skipped, "undone": counts.undone, "kept": counts.kept, "why": _skip_reasons(operation),
     }  # fmt: skip
-    print_one(row, as_json=as_json)
+    print_record(row, as_json=as_json)
 
 
-def _whys(operation: BulkOperation) -> dict[str, str]:
-    found = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation).exclude(why="")
-    return {str(item.administration_id): messages.why(item.why) for item in found.order_by("pk")[:100]}
+def _skip_reasons(operation: BulkOperation) -> dict[str, str]:
+    items = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation).exclude(why="")
+    return {str(item.administration_id): messages.describe_reason(item.why) for item in items.order_by("pk")[:100]}
 
 
-def _row(one: Administration) -> dict[str, Any]:
+def _row(administration: Administration) -> dict[str, Any]:
     return {
-        "id": one.pk,
-        "name": one.name,
-        "number": shown_number(one),
-        "client_number": one.client_number,
-        "code": one.remote_company.code,
-        "status": one.status,
-        "division": one.division.name if one.division else None,
-        "template": one.template.name if one.template else None,
-        "sector": one.sector,
-        "complete_as_of": one.complete_as_of,
+        "id": administration.pk,
+        "name": administration.name,
+        "number": display_number(administration),
+        "client_number": administration.client_number,
+        "code": administration.remote_company.code,
+        "status": administration.status,
+        "division": administration.division.name if administration.division else None,
+        "template": administration.template.name if administration.template else None,
+        "sector": administration.sector,
+        "complete_as_of": administration.complete_as_of,
     }
 
 
-def _settings(one: Administration) -> dict[str, Any]:
-    now = in_force(one)
-    found: dict[str, Any] = {
-        key: {"value": getattr(now, key), "from": now.sources[key].value} for key in COMPARED if key != "notify"
+def _settings(administration: Administration) -> dict[str, Any]:
+    now = effective_settings(administration)
+    settings: dict[str, Any] = {
+        key: {"value": getattr(now, key), "from": now.sources[key].value} for key in COMPARED_KEYS if key != "notify"
     }
-    told = {event: {"value": now.notify[event], "from": source.value} for event, source in now.told_by.items()}
-    return {**found, "notify": told}
+    audiences = {
+        event: {"value": now.notify[event], "from": source.value} for event, source in now.audience_sources.items()
+    }
+    return {**settings, "notify": audiences}
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """`key=value`: the value as JSON, else as the text itself. Raises `Refusal`."""
+    """`key=value`: the value as JSON, else as the text itself. Raises `CommandError`."""
     key, separator, value = text.partition("=")
     if not separator:
-        raise Refusal(f"Write --set as key=value, not {text!r}.")
+        raise CommandError(f"Write --set as key=value, not {text!r}.")
     try:
         return key, json.loads(value)
     except ValueError:
@@ -336,7 +349,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 def _id(text: str) -> int:
     if not text.isdecimal():
-        raise Refusal(f"{text!r} is not an id.")
+        raise CommandError(f"{text!r} is not an id.")
     return int(text)
 
 
@@ -344,4 +357,4 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise Refusal(f"{text!r} is not a date like 2026-12-31.") from None
+        raise CommandError(f"{text!r} is not a date like 2026-12-31.") from None

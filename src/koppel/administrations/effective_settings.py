@@ -15,20 +15,20 @@ from koppel.organisations.settings_schema import (
     RESOURCES,
     SCHEDULES,
     events,
+    notification_audiences,
     problems_with,
-    told_of,
 )
 
 __all__ = [
     "DEFAULTS",
     "RESOURCES",
     "SCHEDULES",
-    "InForce",
+    "EffectiveSettings",
     "Setting",
     "Source",
-    "in_force",
+    "effective_settings",
     "problems_with",
-    "settings_in_force",
+    "resolve_settings",
 ]
 
 OFF = "off"
@@ -52,10 +52,10 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class InForce:
+class EffectiveSettings:
     """The settings of one administration, each with its source in `sources`.
 
-    `capped`: settings of which the organisation switched something off that would otherwise be on."""
+    `capped_keys`: settings of which the organisation switched something off that would otherwise be on."""
 
     resources: tuple[str, ...]
     fiscal_years_back: int
@@ -63,63 +63,77 @@ class InForce:
     full_comparison_weekday: int
     notify: Mapping[str, str]
     sources: Mapping[str, Source]
-    capped: frozenset[str] = frozenset()
-    told_by: Mapping[str, Source] = field(default_factory=dict)
+    capped_keys: frozenset[str] = frozenset()
+    audience_sources: Mapping[str, Source] = field(default_factory=dict)
     """Of each event of `notify`, who says it: these are set one by one."""
-    silenced: frozenset[str] = frozenset()
+    silenced_events: frozenset[str] = frozenset()
     """Events that the organisation tells nobody of, whatever is set below it."""
 
 
-COMPARED = ("resources", "fiscal_years_back", "schedule", "full_comparison_weekday", "notify")
+COMPARED_KEYS = ("resources", "fiscal_years_back", "schedule", "full_comparison_weekday", "notify")
 """What makes two administrations be treated differently."""
 
 
-def in_force(administration: Administration) -> InForce:
+def effective_settings(administration: Administration) -> EffectiveSettings:
     """Needs `template` and `organisation` of the administration (select_related them for many)."""
     template = administration.template.settings if administration.template else {}
-    return settings_in_force(administration.settings, template, administration.organisation.settings)
+    return resolve_settings(administration.settings, template, administration.organisation.settings)
 
 
-def settings_in_force(own: Mapping[str, Any], template: Mapping[str, Any], organisation: Mapping[str, Any]) -> InForce:
+def resolve_settings(
+    administration_settings: Mapping[str, Any], template: Mapping[str, Any], organisation: Mapping[str, Any]
+) -> EffectiveSettings:
     """Nearest first; then what the organisation switched off is off: resources that it does not read, and syncing itself."""
-    found = {key: _setting(key, own, template, organisation) for key in DEFAULTS}
+    resolved = {key: _resolve_setting(key, administration_settings, template, organisation) for key in DEFAULTS}
     allowed = organisation.get("resources", RESOURCES)
-    resources = tuple(key for key in found["resources"].value if key in RESOURCES)
-    schedule = OFF if organisation.get("schedule") == OFF else str(found["schedule"].value)
-    told = _told(own, template, organisation)
-    silenced = {event for event, audience in told_of(organisation).items() if audience == NOBODY and event in told}
+    resources = tuple(key for key in resolved["resources"].value if key in RESOURCES)
+    schedule = OFF if organisation.get("schedule") == OFF else str(resolved["schedule"].value)
+    audiences = _resolve_audiences(administration_settings, template, organisation)
+    silenced = {
+        event
+        for event, audience in notification_audiences(organisation).items()
+        if audience == NOBODY and event in audiences
+    }
     capped = {"resources"} if set(resources) - set(allowed) else set()
-    return InForce(
+    return EffectiveSettings(
         resources=tuple(key for key in resources if key in allowed),
-        fiscal_years_back=int(found["fiscal_years_back"].value),
+        fiscal_years_back=int(resolved["fiscal_years_back"].value),
         schedule=schedule,
-        full_comparison_weekday=int(found["full_comparison_weekday"].value),
-        notify={event: NOBODY if event in silenced else setting.value for event, setting in told.items()},
-        sources={key: setting.source for key, setting in found.items()},
-        capped=frozenset(capped | ({"schedule"} if schedule != found["schedule"].value else set())),
-        told_by={event: setting.source for event, setting in told.items()},
-        silenced=frozenset(event for event in silenced if told[event].value != NOBODY),
+        full_comparison_weekday=int(resolved["full_comparison_weekday"].value),
+        notify={event: NOBODY if event in silenced else setting.value for event, setting in audiences.items()},
+        sources={key: setting.source for key, setting in resolved.items()},
+        capped_keys=frozenset(capped | ({"schedule"} if schedule != resolved["schedule"].value else set())),
+        audience_sources={event: setting.source for event, setting in audiences.items()},
+        silenced_events=frozenset(event for event in silenced if audiences[event].value != NOBODY),
     )
 
 
-def _told(
-    own: Mapping[str, Any], template: Mapping[str, Any], organisation: Mapping[str, Any]
+def _resolve_audiences(
+    administration_settings: Mapping[str, Any], template: Mapping[str, Any], organisation: Mapping[str, Any]
 ) -> Mapping[str, Setting]:
     """Of each event who is told; nearest first, event by event."""
     nearest_first = [
-        (Source.HERE, told_of(own)),
-        (Source.TEMPLATE, told_of(template)),
-        (Source.ORGANISATION, told_of(organisation)),
+        (Source.HERE, notification_audiences(administration_settings)),
+        (Source.TEMPLATE, notification_audiences(template)),
+        (Source.ORGANISATION, notification_audiences(organisation)),
         (Source.DEFAULT, dict.fromkeys(events(), AUDIENCE_DEFAULT)),
     ]
     return {
-        event: next(Setting(event, told[event], source) for source, told in nearest_first if event in told)
+        event: next(
+            Setting(event, audiences[event], source) for source, audiences in nearest_first if event in audiences
+        )
         for event in events()
     }
 
 
-def _setting(key: str, own: Mapping[str, Any], template: Mapping[str, Any], organisation: Mapping[str, Any]) -> Setting:
-    for source, values in ((Source.HERE, own), (Source.TEMPLATE, template), (Source.ORGANISATION, organisation)):
+def _resolve_setting(
+    key: str, administration_settings: Mapping[str, Any], template: Mapping[str, Any], organisation: Mapping[str, Any]
+) -> Setting:
+    for source, values in (
+        (Source.HERE, administration_settings),
+        (Source.TEMPLATE, template),
+        (Source.ORGANISATION, organisation),
+    ):
         if key in values:
             return Setting(key, values[key], source)
     return Setting(key, DEFAULTS[key], Source.DEFAULT)

@@ -1,7 +1,7 @@
 """What the administrations slice refuses."""
 
 
-class NotThere(Exception):
+class NotFound(Exception):
     """No such administration, or the actor may not see it: the two look alike from outside."""
 
     is_refusal = True

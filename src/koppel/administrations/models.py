@@ -183,16 +183,16 @@ class BulkState(models.TextChoices):
 class BulkOperation(Tenant):
     """One act on many administrations: previewed as a draft, started once, performed in chunks, perhaps undone.
 
-    `act` is a key of `bulk.acts`, `asked` its parameters, `source` the filter that it came from. `total` counts its items.
+    `act` is a key of `bulk.actions`, `asked` its parameters, `source` the filter that it came from. `total` counts its items.
     `role`: what the person may do at most, however long the job waits."""
 
     membership = models.ForeignKey(
         Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, db_index=False, related_name="+"
     )
     actor_name = models.CharField(max_length=200)
-    from_address = models.CharField(max_length=100, default="")
+    ip_address = models.CharField(max_length=100, default="")
     role = models.CharField(max_length=20)
-    door = models.CharField(max_length=20)
+    interface = models.CharField(max_length=20)
     act = models.CharField(max_length=40)
     asked = models.JSONField(default=dict)
     source = models.TextField(default="")
@@ -220,7 +220,7 @@ class ItemState(models.TextChoices):
 
 
 class BulkItem(Tenant):
-    """What a bulk operation means for one administration. `why` is a word of `bulk.words` when nothing changes.
+    """What a bulk operation means for one administration. `why` is a key of `bulk.messages.REASON_LABELS` when nothing changes.
 
     `asked` is what this one should get where it differs per administration (a CSV). `before` and `after` are what was
     really replaced, for the undo. No name is kept: erasing an administration must not miss one here."""

@@ -1,4 +1,4 @@
-"""Reads of administrations besides the list itself (`listing`)."""
+"""Reads of administrations besides the list itself (`list.queryset`)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from koppel.administrations.scope import visible_to
 from koppel.audit.models import AuditEntry
 from koppel.connections.models import Connection, ConnectionState
 from koppel.kit.clock import now
-from koppel.kit.text_search import folded
+from koppel.kit.text_search import normalize_search
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
 
-UNDER_WAY = (Status.QUEUED, Status.CONFIGURING)
-IN_TROUBLE = (Status.FAILED, Status.BLOCKED)
+PENDING_STATUSES = (Status.QUEUED, Status.CONFIGURING)
+FAILING_STATUSES = (Status.FAILED, Status.BLOCKED)
 PACE_FROM_PERCENT = 5
 
 
@@ -40,11 +40,11 @@ class ImportState:
 
     @property
     def open(self) -> int:
-        return sum(self.counts.get(one, 0) for one in UNDER_WAY)
+        return sum(self.counts.get(one, 0) for one in PENDING_STATUSES)
 
     @property
-    def trouble(self) -> int:
-        return sum(self.counts.get(one, 0) for one in IN_TROUBLE)
+    def failing(self) -> int:
+        return sum(self.counts.get(one, 0) for one in FAILING_STATUSES)
 
     @property
     def done(self) -> int:
@@ -64,8 +64,8 @@ class ImportState:
 
 def import_state(actor: Actor, import_id: int) -> ImportState | None:
     """None when the actor sees nothing of it. One query, however large the import."""
-    found = visible_to(actor).filter(imported_in=import_id).values_list("status").order_by()
-    rows = list(found.annotate(Count("pk"), Min("created_at")))
+    queryset = visible_to(actor).filter(imported_in=import_id).values_list("status").order_by()
+    rows = list(queryset.annotate(Count("pk"), Min("created_at")))
     if not rows:
         return None
     return ImportState(import_id, {status: count for status, count, _at in rows}, min(at for *_counts, at in rows))
@@ -73,11 +73,11 @@ def import_state(actor: Actor, import_id: int) -> ImportState | None:
 
 def choices(actor: Actor) -> dict[str, list[tuple[int, str]]]:
     """What to filter by or assign, by name."""
-    own = {"organisation_id": actor.organisation_id}
-    people = Membership.objects.filter(**own, is_active=True).select_related("user").order_by("user__name", "pk")
-    divisions = Division.objects.filter(**own, archived_at=None).order_by("name").values_list("pk", "name")
-    templates = Template.objects.filter(**own, archived_at=None).order_by("name").values_list("pk", "name")
-    connections = Connection.objects.filter(**own).exclude(state=ConnectionState.REMOVED).order_by("account")
+    tenant = {"organisation_id": actor.organisation_id}
+    people = Membership.objects.filter(**tenant, is_active=True).select_related("user").order_by("user__name", "pk")
+    divisions = Division.objects.filter(**tenant, archived_at=None).order_by("name").values_list("pk", "name")
+    templates = Template.objects.filter(**tenant, archived_at=None).order_by("name").values_list("pk", "name")
+    connections = Connection.objects.filter(**tenant).exclude(state=ConnectionState.REMOVED).order_by("account")
     return {
         "divisions": list(divisions),
         "templates": list(templates),
@@ -86,32 +86,34 @@ def choices(actor: Actor) -> dict[str, list[tuple[int, str]]]:
     }
 
 
-def history_of(one: Administration, limit: int = 200) -> list[AuditEntry]:
+def list_history(administration: Administration, limit: int = 200) -> list[AuditEntry]:
     """The newest acts on this administration, those on many at once among them."""
-    on_it = Q(subject_kind="administration", subject_id=one.pk)
-    on_many = Q(act__startswith="administrations.", details__administrations__contains=[one.pk])
-    found = AuditEntry.objects.filter(on_it | on_many, organisation_id=one.organisation_id)
-    return list(found.order_by("-at", "-pk")[:limit])
+    on_it = Q(subject_kind="administration", subject_id=administration.pk)
+    on_many = Q(action__startswith="administrations.", details__administrations__contains=[administration.pk])
+    queryset = AuditEntry.objects.filter(on_it | on_many, organisation_id=administration.organisation_id)
+    return list(queryset.order_by("-at", "-pk")[:limit])
 
 
-def visible_one(actor: Actor, administration_id: int | None) -> Administration | None:
+def get_visible(actor: Actor, administration_id: int | None) -> Administration | None:
     return visible_to(actor).filter(pk=administration_id).first() if administration_id else None
 
 
-def visible_successors(actor: Actor, one: Administration) -> list[Administration]:
-    return list(visible_to(actor).filter(predecessor=one).order_by("sort_name"))
+def list_successors(actor: Actor, administration: Administration) -> list[Administration]:
+    return list(visible_to(actor).filter(predecessor=administration).order_by("sort_name"))
 
 
-def found_by_words(actor: Actor, words: str, other_than: int) -> int:
+def resolve_reference(actor: Actor, reference: str, other_than: int) -> int:
     """The one administration that answers to a name, number or id. Raises `Refused` when none or several do."""
     others = visible_to(actor).exclude(pk=other_than)
-    if words.isdecimal() and len(words) < 19:
-        exact = others.filter(Q(pk=int(words)) | Q(number=words) | Q(client_number__iexact=words))
+    if reference.isdecimal() and len(reference) < 19:
+        exact = others.filter(Q(pk=int(reference)) | Q(number=reference) | Q(client_number__iexact=reference))
     else:
-        exact = others.filter(Q(sort_name=folded(words)) | Q(number__iexact=words) | Q(client_number__iexact=words))
-    found = list(exact.values_list("pk", flat=True)[:2])
-    if not found:
+        exact = others.filter(
+            Q(sort_name=normalize_search(reference)) | Q(number__iexact=reference) | Q(client_number__iexact=reference)
+        )
+    matches = list(exact.values_list("pk", flat=True)[:2])
+    if not matches:
         raise Refused(_("There is no administration with this name, number or client number."))
-    if len(found) > 1:
+    if len(matches) > 1:
         raise Refused(_("More than one administration answers to this. Enter its client number."))
-    return found[0]
+    return matches[0]

@@ -4,10 +4,10 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from koppel.administrations.errors import NotThere
+from koppel.administrations.errors import NotFound
 from koppel.administrations.models import Administration, Assignment
-from koppel.connections.sessions.consent_scope import note_refusal
-from koppel.kit.threads import apart
+from koppel.connections.sessions.consent_scope import audit_refusal
+from koppel.kit.threads import in_separate_transaction
 from koppel.organisations.models import DivisionMember
 from koppel.organisations.roles import Actor
 
@@ -18,39 +18,41 @@ def visible_to(actor: Actor) -> "QuerySet[Administration]":
     """All for Administrators and Team leaders, the assigned ones (personally or through a division) for the others.
 
     A restricted administration is visible only to the people named on it, whatever their role."""
-    own = Administration.objects.filter(organisation_id=actor.organisation_id, withdrawn_at=None)
+    administrations = Administration.objects.filter(organisation_id=actor.organisation_id, withdrawn_at=None)
     named = Exists(
         Assignment.objects.filter(
             organisation_id=actor.organisation_id, administration=OuterRef("pk"), membership_id=actor.membership_id
         )
     )
-    if actor.sees_all:
-        return own.filter(Q(restricted=False) | named)
+    if actor.sees_all_administrations:
+        return administrations.filter(Q(restricted=False) | named)
     divisions = DivisionMember.objects.filter(
         organisation_id=actor.organisation_id, membership_id=actor.membership_id
     ).values("division_id")
-    return own.filter(named | Q(restricted=False, division_id__in=divisions))
+    return administrations.filter(named | Q(restricted=False, division_id__in=divisions))
 
 
-def companies_hidden_from(actor: Actor) -> Any:
+def restricted_company_ids(actor: Actor) -> Any:
     """The remote companies whose administration is restricted to others."""
-    own = Administration.objects.filter(organisation_id=actor.organisation_id, restricted=True)
-    return own.exclude(pk__in=visible_to(actor).filter(restricted=True).values("pk")).values("remote_company_id")
+    administrations = Administration.objects.filter(organisation_id=actor.organisation_id, restricted=True)
+    return administrations.exclude(pk__in=visible_to(actor).filter(restricted=True).values("pk")).values(
+        "remote_company_id"
+    )
 
 
 def administration_for(actor: Actor, administration_id: int) -> Administration:
     """The administration, with its connection, division and template.
 
-    Raises `NotThere`, after writing it to the audit trail: whoever asks by number may be looking for what is not theirs."""
-    found = visible_to(actor).select_related("connection", "division", "template", "remote_company")
-    one = found.filter(pk=administration_id).first()
-    if one is None:
-        raise not_there(actor, administration_id)
-    return one
+    Raises `NotFound`, after writing it to the audit trail: whoever asks by number may be looking for what is not theirs."""
+    queryset = visible_to(actor).select_related("connection", "division", "template", "remote_company")
+    administration = queryset.filter(pk=administration_id).first()
+    if administration is None:
+        raise audited_not_found(actor, administration_id)
+    return administration
 
 
-def not_there(actor: Actor, administration_id: int) -> NotThere:
+def audited_not_found(actor: Actor, administration_id: int) -> NotFound:
     """To be raised, after writing it to the audit trail: the actor sees no such administration."""
     subject = ("administration", min(administration_id, ID_MAX), "")
-    apart(lambda: note_refusal(actor.organisation_id, subject, "not_there", actor.audit))
-    return NotThere()
+    in_separate_transaction(lambda: audit_refusal(actor.organisation_id, subject, "not_there", actor.audit))
+    return NotFound()

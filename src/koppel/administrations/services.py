@@ -8,18 +8,18 @@ from typing import Any
 from django.utils import timezone
 
 from koppel.administrations.bulk import operations
-from koppel.administrations.bulk.actions import Verdict
-from koppel.administrations.errors import NotThere
-from koppel.administrations.identity.services import after_import, record_confirmed
+from koppel.administrations.bulk.actions import PlannedChange
+from koppel.administrations.errors import NotFound
+from koppel.administrations.identity.services import handle_import, record_confirmed
 from koppel.administrations.lifecycle import connection_removal
 from koppel.administrations.models import Administration, Assignment, Favourite, Status
-from koppel.administrations.scope import not_there, visible_to
+from koppel.administrations.scope import audited_not_found, visible_to
 from koppel.audit.services import record
 from koppel.connections.companies.same_company import confirm, same_name
 from koppel.connections.models import RemoteCompany
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor, Permission, Role
-from koppel.organisations.settings_schema import refuse_problems
+from koppel.organisations.settings_schema import validate_settings
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class NewAdministration:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BulkResult:
     """What a bulk act did to each administration: changed, or skipped with a word why."""
 
     changed: tuple[int, ...]
@@ -57,19 +57,19 @@ def import_companies(
     """Make administrations of remote companies, queued for their first sync. One imported already is left as it is.
 
     Returns the ids of the new ones. Assigns every Administrator, the importer, and whom the wizard named."""
-    actor.require(Permission.IMPORT)
-    wanted = {one.remote_company_id: one for one in companies}
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    new_by_company = {one.remote_company_id: one for one in companies}
     found = RemoteCompany.objects.filter(
-        organisation_id=actor.organisation_id, connection_id=connection_id, pk__in=wanted
+        organisation_id=actor.organisation_id, connection_id=connection_id, pk__in=new_by_company
     )
     remotes = list(found.order_by("name", "pk").select_for_update(no_key=True))
-    made = Administration.objects.bulk_create(
-        [_new(actor, import_id, remote, wanted[remote.pk]) for remote in remotes],
+    created = Administration.objects.bulk_create(
+        [_new(actor, import_id, remote, new_by_company[remote.pk]) for remote in remotes],
         ignore_conflicts=True,
     )
-    ids = _really_made(actor, import_id, [one.remote_company_id for one in made])
-    _confirm([remote for remote in remotes if remote.pk in ids], wanted)
-    _assign_first(actor, import_id, {ids[key]: wanted[key] for key in ids})
+    ids = _created_ids(actor, import_id, [one.remote_company_id for one in created])
+    _confirm([remote for remote in remotes if remote.pk in ids], new_by_company)
+    _assign_initially(actor, import_id, {ids[key]: new_by_company[key] for key in ids})
     record(
         actor.organisation_id,
         actor.audit,
@@ -78,7 +78,7 @@ def import_companies(
         details={"import": import_id, "administrations": sorted(ids.values())},
     )
     record_confirmed(actor, sorted(ids.values()))
-    after_import(actor.organisation_id, sorted(ids.values()))
+    handle_import(actor.organisation_id, sorted(ids.values()))
     return sorted(ids.values())
 
 
@@ -89,15 +89,15 @@ def assign(
     division_id: int | None = None,
     template_id: int | None = None,
     add_membership_ids: Iterable[int] = (),
-) -> Outcome:
+) -> BulkResult:
     """Division and template replace, users are added. None leaves a value as it is.
 
-    Raises `NotThere` for a division, template or person of another organisation."""
-    actor.require(Permission.IMPORT)
-    found = visible_to(actor).filter(pk__in=set(administration_ids))
-    ids = tuple(found.values_list("pk", flat=True))
+    Raises `NotFound` for a division, template or person of another organisation."""
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    queryset = visible_to(actor).filter(pk__in=set(administration_ids))
+    ids = tuple(queryset.values_list("pk", flat=True))
     members = tuple(add_membership_ids)
-    _must_be_ours(actor, division_id, template_id, members)
+    _require_same_organisation(actor, division_id, template_id, members)
     values: dict[str, Any] = {}
     if division_id is not None:
         values["division_id"] = division_id
@@ -113,14 +113,14 @@ def assign(
         details={"administrations": sorted(ids), **values, "added_members": sorted(members)},
     )
     missing = set(administration_ids) - set(ids)
-    return Outcome(ids, dict.fromkeys(missing, "not_there"))
+    return BulkResult(ids, dict.fromkeys(missing, "not_there"))
 
 
 def unassign(actor: Actor, administration_id: int, membership_id: int) -> None:
     """Take a person off an administration."""
-    actor.require(Permission.IMPORT)
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
     if not visible_to(actor).filter(pk=administration_id).exists():
-        raise not_there(actor, administration_id)
+        raise audited_not_found(actor, administration_id)
     Assignment.objects.filter(
         organisation_id=actor.organisation_id, administration_id=administration_id, membership_id=membership_id
     ).delete()
@@ -133,73 +133,75 @@ def unassign(actor: Actor, administration_id: int, membership_id: int) -> None:
     )
 
 
-def deactivate(actor: Actor, administration_ids: Iterable[int]) -> Outcome:
+def deactivate(actor: Actor, administration_ids: Iterable[int]) -> BulkResult:
     """Pause processing. Stays visible and assigned, no setting is lost."""
-    return _switch(actor, administration_ids, (Status.ACTIVE, Status.BLOCKED, Status.FAILED), Status.DEACTIVATED)
+    return _set_enabled(actor, administration_ids, (Status.ACTIVE, Status.BLOCKED, Status.FAILED), Status.DEACTIVATED)
 
 
-def activate(actor: Actor, administration_ids: Iterable[int]) -> Outcome:
+def activate(actor: Actor, administration_ids: Iterable[int]) -> BulkResult:
     """Resume processing. One that was never completely synced goes back to the queue."""
-    return _switch(actor, administration_ids, (Status.DEACTIVATED,), Status.ACTIVE)
+    return _set_enabled(actor, administration_ids, (Status.DEACTIVATED,), Status.ACTIVE)
 
 
 def change_settings(actor: Actor, administration_id: int, values: Mapping[str, Any]) -> None:
     """Store own values; None resets a key to what template or organisation say. Raises `Refused`."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
-    refuse_problems({key: value for key, value in values.items() if value is not None})
-    one = visible_to(actor).select_for_update(of=("self",)).filter(pk=administration_id).first()
-    if one is None:
-        raise not_there(actor, administration_id)
-    before = dict(one.settings)
-    merged = {**one.settings, **values}
-    one.settings = {key: value for key, value in merged.items() if value is not None}
-    if one.settings == before:
+    validate_settings({key: value for key, value in values.items() if value is not None})
+    administration = visible_to(actor).select_for_update(of=("self",)).filter(pk=administration_id).first()
+    if administration is None:
+        raise audited_not_found(actor, administration_id)
+    before = dict(administration.settings)
+    merged = {**administration.settings, **values}
+    administration.settings = {key: value for key, value in merged.items() if value is not None}
+    if administration.settings == before:
         return
-    one.save(update_fields=["settings"])
+    administration.save(update_fields=["settings"])
     record(
         actor.organisation_id,
         actor.audit,
         "administration.settings_changed",
-        subject=("administration", one.pk, one.name),
-        details={"before": before, "after": one.settings},
+        subject=("administration", administration.pk, administration.name),
+        details={"before": before, "after": administration.settings},
     )
 
 
-def star(actor: Actor, administration_id: int, *, starred: bool) -> None:
+def set_favourite(actor: Actor, administration_id: int, *, is_favourite: bool) -> None:
     """Mark or unmark as the actor's own favourite."""
     if not visible_to(actor).filter(pk=administration_id).exists():
-        raise not_there(actor, administration_id)
+        raise audited_not_found(actor, administration_id)
     key: dict[str, Any] = {
         "organisation_id": actor.organisation_id,
         "administration_id": administration_id,
         "membership_id": actor.membership_id,
     }
-    if starred:
+    if is_favourite:
         Favourite.objects.get_or_create(**key)
     else:
         Favourite.objects.filter(**key).delete()
 
 
-def mark(organisation_id: int, administration_id: int, status: Status, *, code: str = "", reason: str = "") -> None:
+def set_status(
+    organisation_id: int, administration_id: int, status: Status, *, code: str = "", reason: str = ""
+) -> None:
     """The engine's report of a state. A deactivated administration stays deactivated."""
-    found = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
-    found.exclude(status=Status.DEACTIVATED).update(status=status, status_code=code, status_reason=reason)
+    queryset = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
+    queryset.exclude(status=Status.DEACTIVATED).update(status=status, status_code=code, status_reason=reason)
 
 
-def mark_complete(organisation_id: int, administration_id: int, as_of: datetime) -> bool:
+def mark_synced(organisation_id: int, administration_id: int, as_of: datetime) -> bool:
     """Every available resource was read. True when this made the administration active for the first time."""
-    found = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
+    queryset = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
     complete = {"complete_as_of": as_of, "status": Status.ACTIVE, "status_code": "", "status_reason": ""}
-    on = found.exclude(status=Status.DEACTIVATED)
+    on = queryset.exclude(status=Status.DEACTIVATED)
     if on.exclude(activated_at=None).update(**complete):
         return False
-    first = found.filter(activated_at=None).update(activated_at=timezone.now()) == 1
+    first = queryset.filter(activated_at=None).update(activated_at=timezone.now()) == 1
     if not on.update(**complete):
-        found.update(complete_as_of=as_of)
+        queryset.update(complete_as_of=as_of)
     return first
 
 
-def _new(actor: Actor, import_id: int, remote: RemoteCompany, wanted: NewAdministration) -> Administration:
+def _new(actor: Actor, import_id: int, remote: RemoteCompany, new_by_company: NewAdministration) -> Administration:
     return Administration(
         organisation_id=actor.organisation_id,
         connection_id=remote.connection_id,
@@ -207,15 +209,15 @@ def _new(actor: Actor, import_id: int, remote: RemoteCompany, wanted: NewAdminis
         name=remote.name,
         country=remote.country,
         base_currency=remote.base_currency,
-        number=wanted.number,
-        number_scheme=wanted.number_scheme,
-        number_note=wanted.number_note,
-        no_number_reason=wanted.no_number_reason,
-        sector=wanted.sector,
-        sector_scheme=wanted.sector_scheme,
-        confirmed_identity=dict(wanted.confirmed_identity),
-        division_id=wanted.division_id,
-        template_id=wanted.template_id,
+        number=new_by_company.number,
+        number_scheme=new_by_company.number_scheme,
+        number_note=new_by_company.number_note,
+        no_number_reason=new_by_company.no_number_reason,
+        sector=new_by_company.sector,
+        sector_scheme=new_by_company.sector_scheme,
+        confirmed_identity=dict(new_by_company.confirmed_identity),
+        division_id=new_by_company.division_id,
+        template_id=new_by_company.template_id,
         imported_by_id=actor.membership_id,
         imported_in=import_id,
     )
@@ -232,42 +234,42 @@ def _confirm(remotes: Sequence[RemoteCompany], wanted: Mapping[int, NewAdministr
     RemoteCompany.objects.bulk_update(remotes, fields, batch_size=500)
 
 
-def _really_made(actor: Actor, import_id: int, remote_ids: Sequence[int]) -> dict[int, int]:
+def _created_ids(actor: Actor, import_id: int, remote_ids: Sequence[int]) -> dict[int, int]:
     """Remote company id to administration id, of this import only: conflicting rows were skipped."""
-    found = Administration.objects.filter(
+    queryset = Administration.objects.filter(
         organisation_id=actor.organisation_id, imported_in=import_id, remote_company_id__in=remote_ids
     )
-    return dict(found.values_list("remote_company_id", "pk"))
+    return dict(queryset.values_list("remote_company_id", "pk"))
 
 
-def _assign_first(actor: Actor, import_id: int, made: Mapping[int, NewAdministration]) -> None:
-    members = {member for one in made.values() for member in one.membership_ids}
-    divisions = {one.division_id for one in made.values()} - {None}
-    templates = {one.template_id for one in made.values()} - {None}
+def _assign_initially(actor: Actor, import_id: int, created: Mapping[int, NewAdministration]) -> None:
+    members = {member for one in created.values() for member in one.membership_ids}
+    divisions = {one.division_id for one in created.values()} - {None}
+    templates = {one.template_id for one in created.values()} - {None}
     for division_id in divisions:
-        _must_be_ours(actor, division_id, None, ())
+        _require_same_organisation(actor, division_id, None, ())
     for template_id in templates:
-        _must_be_ours(actor, None, template_id, tuple(members))
-    _must_be_ours(actor, None, None, tuple(members))
+        _require_same_organisation(actor, None, template_id, tuple(members))
+    _require_same_organisation(actor, None, None, tuple(members))
     administrators = Membership.objects.filter(
         organisation_id=actor.organisation_id, role=Role.ADMINISTRATOR, is_active=True
     ).values_list("pk", flat=True)
     default = {*administrators, actor.membership_id}
-    chosen = [(key, member) for key, one in made.items() for member in one.membership_ids]
+    chosen = [(key, member) for key, one in created.items() for member in one.membership_ids]
     _add_people(actor.organisation_id, chosen, automatic=False)
-    _add_people(actor.organisation_id, [(key, member) for key in made for member in default], automatic=True)
-    if done := {key: verdict for key, one in made.items() if (verdict := _chosen(one, default)).after}:
-        operations.note_done(actor, "change", done, source=f"import={import_id}")
+    _add_people(actor.organisation_id, [(key, member) for key in created for member in default], automatic=True)
+    if done := {key: verdict for key, one in created.items() if (verdict := _initial_assignment(one, default)).after}:
+        operations.record_completed(actor, "change", done, source=f"import={import_id}")
 
 
-def _chosen(one: NewAdministration, default: Collection[int]) -> Verdict:
+def _initial_assignment(new: NewAdministration, default: Collection[int]) -> PlannedChange:
     """What was assigned in the wizard beyond what every import gets: it can be undone like bulk work in the list."""
-    columns = {"division_id": one.division_id, "template_id": one.template_id}
+    columns = {"division_id": new.division_id, "template_id": new.template_id}
     after = {name: value for name, value in columns.items() if value is not None}
-    if not after and not one.membership_ids:
-        return Verdict()
-    before: dict[str, bool | None] = {str(member): True if member in default else None for member in one.membership_ids}
-    return Verdict(
+    if not after and not new.membership_ids:
+        return PlannedChange()
+    before: dict[str, bool | None] = {str(member): True if member in default else None for member in new.membership_ids}
+    return PlannedChange(
         before={"columns": dict.fromkeys(after), "people": before},
         after={"columns": after, "people": dict.fromkeys(before, False)},
     )
@@ -277,41 +279,44 @@ def _add_people(organisation_id: int, pairs: Sequence[tuple[int, int]], *, autom
     Assignment.objects.bulk_create(
         [
             Assignment(
-                organisation_id=organisation_id, administration_id=one, membership_id=member, automatic=automatic
+                organisation_id=organisation_id,
+                administration_id=administration_id,
+                membership_id=member,
+                automatic=automatic,
             )
-            for one, member in pairs
+            for administration_id, member in pairs
         ],
         ignore_conflicts=True,
         batch_size=5000,
     )
 
 
-def _must_be_ours(
+def _require_same_organisation(
     actor: Actor, division_id: int | None, template_id: int | None, membership_ids: tuple[int, ...]
 ) -> None:
-    own = {"organisation_id": actor.organisation_id}
-    if division_id is not None and not Division.objects.filter(**own, pk=division_id, archived_at=None).exists():
-        raise NotThere
-    if template_id is not None and not Template.objects.filter(**own, pk=template_id, archived_at=None).exists():
-        raise NotThere
-    if Membership.objects.filter(**own, pk__in=membership_ids).count() != len(set(membership_ids)):
-        raise NotThere
+    tenant = {"organisation_id": actor.organisation_id}
+    if division_id is not None and not Division.objects.filter(**tenant, pk=division_id, archived_at=None).exists():
+        raise NotFound
+    if template_id is not None and not Template.objects.filter(**tenant, pk=template_id, archived_at=None).exists():
+        raise NotFound
+    if Membership.objects.filter(**tenant, pk__in=membership_ids).count() != len(set(membership_ids)):
+        raise NotFound
 
 
-def _switch(actor: Actor, administration_ids: Iterable[int], allowed: Sequence[Status], to: Status) -> Outcome:
-    actor.require(Permission.IMPORT)
-    wanted = set(administration_ids)
-    found = visible_to(actor).filter(pk__in=wanted)
-    ids = tuple(found.filter(status__in=allowed).values_list("pk", flat=True))
-    own = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
+def _set_enabled(actor: Actor, administration_ids: Iterable[int], allowed: Sequence[Status], to: Status) -> BulkResult:
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    requested_ids = set(administration_ids)
+    queryset = visible_to(actor).filter(pk__in=requested_ids)
+    ids = tuple(queryset.filter(status__in=allowed).values_list("pk", flat=True))
+    selected = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
     if to is Status.ACTIVE:
-        own.filter(activated_at=None).update(status=Status.QUEUED, status_code="", status_reason="")
-        own = own.exclude(activated_at=None)
-    own.update(status=to, status_code="", status_reason="")
+        selected.filter(activated_at=None).update(status=Status.QUEUED, status_code="", status_reason="")
+        selected = selected.exclude(activated_at=None)
+    selected.update(status=to, status_code="", status_reason="")
     if to is Status.ACTIVE:
         whole = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
         whole.filter(remote_company__claimed_at__isnull=False).update(**connection_removal.held())
     record(actor.organisation_id, actor.audit, f"administrations.{to.value}", details={"administrations": sorted(ids)})
-    visible = set(found.values_list("pk", flat=True))
-    skipped = {one: "other_state" if one in visible else "not_there" for one in wanted - set(ids)}
-    return Outcome(ids, skipped)
+    visible = set(queryset.values_list("pk", flat=True))
+    skipped = {one: "other_state" if one in visible else "not_there" for one in requested_ids - set(ids)}
+    return BulkResult(ids, skipped)

@@ -2,16 +2,16 @@
 
 from django.http import Http404
 
-from koppel.administrations.errors import NotThere
+from koppel.administrations.errors import NotFound
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import administration_for
 from koppel.organisations.roles import Actor, Permission
 
 
-def administration_or_404(actor: Actor, administration_id: int) -> Administration:
+def get_administration_or_404(actor: Actor, administration_id: int) -> Administration:
     """The administration if the actor may see it. Raises `Http404`: unknown and hidden look alike."""
-    actor.require(Permission.SEE)
+    actor.require(Permission.VIEW)
     try:
         return administration_for(actor, administration_id)
-    except NotThere:
+    except NotFound:
         raise Http404 from None

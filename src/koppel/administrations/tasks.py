@@ -19,15 +19,15 @@ log = structlog.get_logger(__name__)
 
 
 @app.task(
-    name="administrations.carry_on_bulk", retry=RetryAfterOutage(RetryStrategy(max_attempts=12, exponential_wait=3))
+    name="administrations.process_bulk", retry=RetryAfterOutage(RetryStrategy(max_attempts=12, exponential_wait=3))
 )
-def carry_on_bulk(organisation_id: int, operation_id: int) -> None:
+def process_bulk(organisation_id: int, operation_id: int) -> None:
     """Bulk work, chunk by chunk, each in its own transaction."""
     close_old_connections()
     more = True
     while more:
         with organisation_scope(organisation_id):
-            more = operations.carry_on(organisation_id, operation_id)
+            more = operations.process_chunk(organisation_id, operation_id)
 
 
 @app.task(name="administrations.erase", retry=RetryAfterOutage())
@@ -37,26 +37,26 @@ def erase(organisation_id: int, administration_id: int) -> None:
     more = True
     while more:
         with organisation_scope(organisation_id):
-            more = lifecycle.erase_some(organisation_id, administration_id)
+            more = lifecycle.erase_batch(organisation_id, administration_id)
 
 
 @app.periodic(cron="*/15 * * * *")
-@app.task(name="administrations.keep_dates", pass_context=False)
-def keep_dates(timestamp: int) -> None:
+@app.task(name="administrations.process_due_dates", pass_context=False)
+def process_due_dates(timestamp: int) -> None:
     """What falls due: planned deactivations, erasing after the time of keeping; and previews that nobody started."""
     close_old_connections()
     with installation_scope("dates of administrations"):
         due = lifecycle.due_today()
-        operations.forget_drafts()
+        operations.delete_stale_drafts()
     for organisation_id in due.organisations_to_deactivate:
-        _alone("deactivate_planned", organisation_id, lifecycle.deactivate_planned)
+        _run_isolated("deactivate_planned", organisation_id, lifecycle.deactivate_planned)
     for organisation_id, administration_id in due.to_erase:
         erase.defer(organisation_id=organisation_id, administration_id=administration_id)
 
 
 @app.periodic(cron="37 * * * *")
-@app.task(name="administrations.check_identities", pass_context=False)
-def check_identities(timestamp: int) -> None:
+@app.task(name="administrations.recheck_numbers", pass_context=False)
+def recheck_numbers(timestamp: int) -> None:
     """Ask the registers about some of each organisation's administrations: new numbers, and those not checked for a year.
     Not in quarantine."""
     if quarantine.current() is not None:
@@ -65,13 +65,13 @@ def check_identities(timestamp: int) -> None:
     with installation_scope("yearly check of company numbers"):
         organisations = list(Organisation.objects.order_by("pk").values_list("pk", flat=True))
     for organisation_id in organisations:
-        _alone("check_identities", organisation_id, recheck.check_some)
+        _run_isolated("recheck_numbers", organisation_id, recheck.recheck_batch)
 
 
-def _alone(act: str, organisation_id: int, work: Callable[[int], object]) -> None:
+def _run_isolated(name: str, organisation_id: int, work: Callable[[int], object]) -> None:
     """A fault at one organisation is no reason to leave out those after it."""
     try:
         with organisation_scope(organisation_id):
             work(organisation_id)
     except Exception:
-        log.exception("organisation_left_out", act=act, organisation=organisation_id)
+        log.exception("organisation_left_out", act=name, organisation=organisation_id)

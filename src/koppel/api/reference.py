@@ -28,7 +28,7 @@ class Field:
     """`place` is path, query or body; '' in an answer. `default` '' = none."""
 
     name: str
-    place: str
+    location: str
     kind: str
     required: bool = False
     default: str = ""
@@ -40,10 +40,10 @@ class Operation:
     method: str
     path: str
     text: str
-    asked: Sequence[Field]
+    parameters: Sequence[Field]
     status: str
-    answered: Sequence[Field]
-    answer_kind: str
+    response_fields: Sequence[Field]
+    response_kind: str
     example: str
 
     @property
@@ -51,7 +51,7 @@ class Operation:
         return f"{self.method}-{self.path}".lower().translate(str.maketrans("/{}", "---"))
 
     def matches(self, words: str) -> bool:
-        names = [one.name for one in (*self.asked, *self.answered)]
+        names = [one.name for one in (*self.parameters, *self.response_fields)]
         return words.casefold() in " ".join((self.group, self.method, self.path, self.text, *names)).casefold()
 
 
@@ -62,20 +62,20 @@ def operations() -> tuple[Operation, ...]:
 
     described: Schema = api.get_openapi_schema()
     book = _Book(described["components"]["schemas"])
-    found = [
+    listed = [
         _operation(book, path, method, about)
         for path, methods in described["paths"].items()
         for method, about in methods.items()
         if method in METHODS
     ]
-    order = list(dict.fromkeys(one.group for one in found))
-    return tuple(sorted(found, key=lambda one: order.index(one.group)))
+    order = list(dict.fromkeys(one.group for one in listed))
+    return tuple(sorted(listed, key=lambda one: order.index(one.group)))
 
 
 def _operation(book: "_Book", path: str, method: str, about: Schema) -> Operation:
     parameters = [_parameter(book, one) for one in about.get("parameters", ())]
     body = _content(about.get("requestBody", {}))
-    asked = [*parameters, *book.fields(body, "body")]
+    fields = [*parameters, *book.fields(body, "body")]
     status, answer = next(iter(about["responses"].items()))
     returned = _content(answer)
     return Operation(
@@ -83,24 +83,24 @@ def _operation(book: "_Book", path: str, method: str, about: Schema) -> Operatio
         method=method.upper(),
         path=path,
         text=" ".join(str(about.get("description", "")).split()),
-        asked=asked,
+        parameters=fields,
         status=str(status),
-        answered=list(book.fields(returned, "")),
-        answer_kind=book.kind(returned) if returned else "",
+        response_fields=list(book.fields(returned, "")),
+        response_kind=book.kind(returned) if returned else "",
         example=_example(path, method, about.get("parameters", ()), book.sample(body) if body else None, book),
     )
 
 
-def _parameter(book: "_Book", one: Schema) -> Field:
-    schema = one["schema"]
-    default = "" if one["required"] else _written(schema.get("default"))
-    return Field(one["name"], one["in"], book.kind(schema), one["required"], default)
+def _parameter(book: "_Book", parameter: Schema) -> Field:
+    schema = parameter["schema"]
+    default = "" if parameter["required"] else _written(schema.get("default"))
+    return Field(parameter["name"], parameter["in"], book.kind(schema), parameter["required"], default)
 
 
 def _content(part: Schema) -> Schema:
     """The schema of what is sent or answered; empty where nothing is."""
-    found: Schema = next(iter(part.get("content", {}).values()), {})
-    return dict(found.get("schema", {}))
+    media_type: Schema = next(iter(part.get("content", {}).values()), {})
+    return dict(media_type.get("schema", {}))
 
 
 def _written(default: Any) -> str:
@@ -109,11 +109,13 @@ def _written(default: Any) -> str:
 
 def _example(path: str, method: str, parameters: Sequence[Schema], body: Any, book: "_Book") -> str:
     """One `curl` that could be typed, with made-up values."""
-    for one in parameters:
-        if one["in"] == "path":
-            path = path.replace(f"{{{one['name']}}}", str(book.sample(one["schema"])))
+    for parameter in parameters:
+        if parameter["in"] == "path":
+            path = path.replace(f"{{{parameter['name']}}}", str(book.sample(parameter["schema"])))
     needed = [
-        f"{one['name']}={book.sample(one['schema'])}" for one in parameters if one["in"] == "query" and one["required"]
+        f"{parameter['name']}={book.sample(parameter['schema'])}"
+        for parameter in parameters
+        if parameter["in"] == "query" and parameter["required"]
     ]
     query = f"?{'&'.join(needed)}" if needed else ""
     lines = [f'curl -H "Authorization: Bearer $KOPPEL_TOKEN" "{settings.PUBLIC_URL}{path}{query}"']
@@ -144,31 +146,31 @@ class _Book:
         word = str(schema.get("format") or schema.get("type") or "anything")
         return "text" if word == "string" else word
 
-    def fields(self, schema: Schema, place: str, above: str = "", depth: int = 0) -> Iterator[Field]:
+    def fields(self, schema: Schema, location: str, above: str = "", depth: int = 0) -> Iterator[Field]:
         """The fields of an object, or of the objects of a list; those within them with their names before the dot."""
         owner = self._resolved(schema)
         if owner.get("type") == "array":
-            yield from self.fields(owner.get("items", {}), place, f"{above.removesuffix('.')}[].", depth)
+            yield from self.fields(owner.get("items", {}), location, f"{above.removesuffix('.')}[].", depth)
             return
-        for name, one in owner.get("properties", {}).items() if depth < DEPTH_MAX else ():
-            required = name in owner.get("required", ()) and place == "body"
-            default = "" if required or place != "body" else _written(one.get("default"))
-            yield Field(f"{above}{name}", place, self.kind(one), required, default)
-            yield from self.fields(one, place, f"{above}{name}.", depth + 1)
+        for name, field_schema in owner.get("properties", {}).items() if depth < DEPTH_MAX else ():
+            required = name in owner.get("required", ()) and location == "body"
+            default = "" if required or location != "body" else _written(field_schema.get("default"))
+            yield Field(f"{above}{name}", location, self.kind(field_schema), required, default)
+            yield from self.fields(field_schema, location, f"{above}{name}.", depth + 1)
 
     def sample(self, schema: Schema) -> Any:
         """A value that the schema allows; of an object what is required, else its first field."""
-        found = self._resolved(schema)
-        if options := found.get("anyOf"):
+        resolved = self._resolved(schema)
+        if options := resolved.get("anyOf"):
             return self.sample(options[0])
         if "default" in schema and schema["default"] not in (None, ""):
             return schema["default"]
-        if values := found.get("enum") or ([found["const"]] if "const" in found else []):
+        if values := resolved.get("enum") or ([resolved["const"]] if "const" in resolved else []):
             return values[0]
-        if properties := found.get("properties"):
-            shown = [name for name in properties if name in found.get("required", ())] or list(properties)[:1]
-            return {name: self.sample(properties[name]) for name in shown}
-        return SAMPLES.get(str(found.get("type")), SAMPLE_TEXTS.get(str(found.get("format")), "…"))
+        if properties := resolved.get("properties"):
+            sampled = [name for name in properties if name in resolved.get("required", ())] or list(properties)[:1]
+            return {name: self.sample(properties[name]) for name in sampled}
+        return SAMPLES.get(str(resolved.get("type")), SAMPLE_TEXTS.get(str(resolved.get("format")), "…"))
 
     def _resolved(self, schema: Schema) -> Schema:
         while "$ref" in schema or "allOf" in schema:

@@ -12,7 +12,7 @@ from ninja.errors import ValidationError
 from koppel.administrations.api import router as administrations
 from koppel.administrations.audit_log.api import router as activity
 from koppel.administrations.bulk.api import router as bulk
-from koppel.administrations.errors import NotThere
+from koppel.administrations.errors import NotFound
 from koppel.api.unknown_parameters import StrictAPI, as_error, refuses_unknown
 from koppel.books.api import router as books
 from koppel.books.errors import UnknownResource
@@ -24,13 +24,13 @@ from koppel.notifications.errors import NoSuchWebhook
 from koppel.notifications.inbox.api import router as notices
 from koppel.notifications.webhooks.api import router as webhooks
 from koppel.onboarding.api import router as onboarding
-from koppel.onboarding.errors import FlowExpired, NoSuchFlow, NotReached, UnknownSystem
+from koppel.onboarding.errors import FlowExpired, NoSuchFlow, StepNotReached, UnknownSystem
 from koppel.organisations.api.groups import router as groups
 from koppel.organisations.api.people import router as organisations
 from koppel.organisations.errors import NotAllowed, Refused
 from koppel.sync.api import imports as sync_imports
 from koppel.sync.api import router as sync
-from koppel.sync.errors import NotPossible
+from koppel.sync.errors import SyncNotAllowed
 
 BEARER = {
     "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "koppel_…"}}},
@@ -52,8 +52,8 @@ api.add_router("/notices", notices, tags=["notices"])
 api.add_router("/webhooks", webhooks, tags=["webhooks"])
 
 
-@api.exception_handler(NotThere)
-def not_there(request: HttpRequest, error: NotThere) -> HttpResponse:
+@api.exception_handler(NotFound)
+def not_there(request: HttpRequest, error: NotFound) -> HttpResponse:
     sentence = {"sentence": str(error)} if str(error) else {}
     return api.create_response(request, {"error": "not_there", **sentence}, status=404)
 
@@ -90,8 +90,8 @@ def refused(request: HttpRequest, error: Refused) -> HttpResponse:
     return api.create_response(request, {"error": "refused", "sentence": str(error)}, status=409)
 
 
-@api.exception_handler(NotPossible)
-def not_possible(request: HttpRequest, error: NotPossible) -> HttpResponse:
+@api.exception_handler(SyncNotAllowed)
+def sync_not_allowed(request: HttpRequest, error: SyncNotAllowed) -> HttpResponse:
     """A sync cannot begin now; `sentence` says why, in the caller's language."""
     return api.create_response(request, {"error": "not_possible", "sentence": str(error)}, status=409)
 
@@ -126,6 +126,6 @@ def flow_expired(request: HttpRequest, error: FlowExpired) -> HttpResponse:
     return api.create_response(request, {"error": "expired"}, status=410)
 
 
-@api.exception_handler(NotReached)
-def not_reached(request: HttpRequest, error: NotReached) -> HttpResponse:
+@api.exception_handler(StepNotReached)
+def not_reached(request: HttpRequest, error: StepNotReached) -> HttpResponse:
     return api.create_response(request, {"error": "not_reached"}, status=409)

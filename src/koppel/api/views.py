@@ -7,16 +7,16 @@ from django.shortcuts import render
 from koppel.api.reference import operations
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import TEXT
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 
 
 @takes(q=TEXT)
-def reference(request: MemberRequest) -> HttpResponse:
+def reference(request: AuthenticatedRequest) -> HttpResponse:
     """Every operation; `q` leaves those in which the words occur."""
     words = request.GET.get("q", "").replace("\0", "")[:100].strip()
-    found = [one for one in operations() if one.matches(words)]
+    matches = [one for one in operations() if one.matches(words)]
     context = {
-        "account_place": "api", "operations": found, "words": words, "base": f"{settings.PUBLIC_URL}/api/v1",
+        "account_place": "api", "operations": matches, "words": words, "base": f"{settings.PUBLIC_URL}/api/v1",
         "requests_per_minute": settings.API_REQUESTS_PER_MINUTE,
     }  # fmt: skip
     return render(request, "api/reference.html", context)

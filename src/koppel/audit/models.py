@@ -12,17 +12,17 @@ class ActorKind(models.TextChoices):
     OPERATOR = "operator", _("Operator of the installation")
 
 
-class Door(models.TextChoices):
+class Interface(models.TextChoices):
     """The way an act came in."""
 
-    SCREEN = "screen", _("Screen")
+    WEB = "web", _("Screen")
     API = "api", _("API")
     CLI = "cli", _("Command line")
     JOB = "job", _("Job")
 
 
 class AuditEntry(models.Model):
-    """One act. `act` is a stable word such as `administration.assigned`; `details` holds `before` and `after`, no secrets.
+    """One act. `action` is a stable word such as `administration.assigned`; `details` holds `before` and `after`, no secrets.
 
     `actor_id` is the person, also for an act of one of their API tokens; the token's name then stands in `actor_name`."""
 
@@ -32,9 +32,9 @@ class AuditEntry(models.Model):
     actor_kind = models.CharField(max_length=10, choices=ActorKind)
     actor_id = models.BigIntegerField(null=True)
     actor_name = models.TextField(default="")
-    from_address = models.TextField(default="")
-    door = models.CharField(max_length=10, choices=Door, default=Door.JOB)
-    act = models.CharField(max_length=80)
+    ip_address = models.TextField(default="")
+    interface = models.CharField(max_length=10, choices=Interface, default=Interface.JOB)
+    action = models.CharField(max_length=80)
     subject_kind = models.CharField(max_length=40, default="")
     subject_id = models.BigIntegerField(null=True)
     subject_name = models.TextField(default="")
@@ -49,4 +49,4 @@ class AuditEntry(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.act} {self.subject_kind} {self.subject_id}"
+        return f"{self.action} {self.subject_kind} {self.subject_id}"

@@ -8,19 +8,19 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from koppel.audit.models import AuditEntry, Door
+from koppel.audit.models import AuditEntry, Interface
 
 _acts: set[str] = set()
 
 
 @dataclass(frozen=True)
-class Asked:
+class AuditFilter:
     """What to look for. `person` is a user's id, `since` and `until` are days, both included."""
 
     words: str = ""
     person: int | None = None
-    act: str = ""
-    door: Door | None = None
+    action: str = ""
+    interface: Interface | None = None
     since: date | None = None
     until: date | None = None
     subject_kind: str = ""
@@ -28,7 +28,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Change:
+class ChangedValue:
     """A value that an act changed; '' where there was none."""
 
     key: str
@@ -37,7 +37,7 @@ class Change:
 
 
 def register_acts(keys: Iterable[str]) -> None:
-    """Every act that Koppel can record; the frame, which has words for them, knows."""
+    """Every action that Koppel can record; the frame, which has words for them, knows."""
     _acts.update(keys)
 
 
@@ -45,24 +45,24 @@ def acts() -> frozenset[str]:
     return frozenset(_acts)
 
 
-def entries_of(organisation_id: int, asked: Asked) -> "QuerySet[AuditEntry]":
+def entries_of(organisation_id: int, filters: AuditFilter) -> "QuerySet[AuditEntry]":
     """Within the caller's scope."""
-    found = AuditEntry.objects.filter(organisation_id=organisation_id)
-    if asked.words:
-        found = found.filter(Q(subject_name__icontains=asked.words) | Q(actor_name__icontains=asked.words))
-    if asked.person is not None:
-        found = found.filter(actor_id=asked.person)
-    if asked.act:
-        found = found.filter(act=asked.act)
-    if asked.door:
-        found = found.filter(door=asked.door)
-    if asked.since:
-        found = found.filter(at__gte=_begin(asked.since))
-    if asked.until and asked.until < date.max:
-        found = found.filter(at__lt=_begin(asked.until + timedelta(days=1)))
-    if asked.subject_kind and asked.subject_id is not None:
-        found = found.filter(subject_kind=asked.subject_kind, subject_id=asked.subject_id)
-    return found.order_by("-at", "-pk")
+    entries = AuditEntry.objects.filter(organisation_id=organisation_id)
+    if filters.words:
+        entries = entries.filter(Q(subject_name__icontains=filters.words) | Q(actor_name__icontains=filters.words))
+    if filters.person is not None:
+        entries = entries.filter(actor_id=filters.person)
+    if filters.action:
+        entries = entries.filter(action=filters.action)
+    if filters.interface:
+        entries = entries.filter(interface=filters.interface)
+    if filters.since:
+        entries = entries.filter(at__gte=_start_of_day(filters.since))
+    if filters.until and filters.until < date.max:
+        entries = entries.filter(at__lt=_start_of_day(filters.until + timedelta(days=1)))
+    if filters.subject_kind and filters.subject_id is not None:
+        entries = entries.filter(subject_kind=filters.subject_kind, subject_id=filters.subject_id)
+    return entries.order_by("-at", "-pk")
 
 
 def actors_of(organisation_id: int) -> list[tuple[int, str]]:
@@ -85,5 +85,5 @@ SELECT person.id,
 """
 
 
-def _begin(day: date) -> datetime:
+def _start_of_day(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, time.min))

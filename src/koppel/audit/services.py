@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from koppel.audit.models import ActorKind, AuditEntry, Door
+from koppel.audit.models import ActorKind, AuditEntry, Interface
 
 
 @dataclass(frozen=True)
@@ -14,14 +14,14 @@ class AuditActor:
     kind: ActorKind
     id: int | None
     name: str
-    from_address: str = ""
-    door: Door = Door.JOB
+    ip_address: str = ""
+    interface: Interface = Interface.JOB
 
 
 def record(
     organisation_id: int,
     actor: AuditActor,
-    act: str,
+    action: str,
     *,
     subject: tuple[str, int | None, str] = ("", None, ""),
     details: Mapping[str, Any] | None = None,
@@ -33,9 +33,9 @@ def record(
         actor_kind=actor.kind,
         actor_id=actor.id,
         actor_name=actor.name,
-        from_address=actor.from_address,
-        door=actor.door,
-        act=act,
+        ip_address=actor.ip_address,
+        interface=actor.interface,
+        action=action,
         subject_kind=kind,
         subject_id=subject_id,
         subject_name=name,

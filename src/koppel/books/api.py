@@ -7,15 +7,15 @@ from typing import Annotated, Any
 from ninja import Query, Router, Schema
 from pydantic import AwareDatetime
 
-from koppel.books.access_log import books_for
+from koppel.books.access_log import open_books
 from koppel.books.errors import UnknownResource
-from koppel.books.models import TABLES
+from koppel.books.models import MODELS_BY_RESOURCE
 from koppel.books.read import queries
-from koppel.books.read.changefeed import RECORDS_MAX, records
+from koppel.books.read.changefeed import RECORDS_MAX, list_records
 from koppel.books.reports.period_selection import require_period, require_year
 from koppel.books.reports.trial_balance import trial_balance
 from koppel.connector.rows import ROWS
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 
 router = Router()
 
@@ -67,19 +67,19 @@ class TrialBalanceOut(Schema):
 
 
 @router.get("/{administration_id}/books", response=Counts)
-def counts(request: MemberRequest, administration_id: int) -> Counts:
+def counts(request: AuthenticatedRequest, administration_id: int) -> Counts:
     """Rows per resource and the sums of all entry lines: enough to tell whether a copy is complete."""
-    one = books_for(request.actor, administration_id)
-    debit, credit = queries.sums(one.pk)
-    return Counts(rows=queries.counts(one.pk), debit=debit, credit=credit)
+    administration = open_books(request.actor, administration_id)
+    debit, credit = queries.debit_credit_totals(administration.pk)
+    return Counts(rows=queries.counts(administration.pk), debit=debit, credit=credit)
 
 
 @router.get("/{administration_id}/books/trial-balance", response=TrialBalanceOut)
-def balance(request: MemberRequest, administration_id: int, year: str = "", until: str = "") -> TrialBalanceOut:
+def balance(request: AuthenticatedRequest, administration_id: int, year: str = "", until: str = "") -> TrialBalanceOut:
     """Of the newest fiscal year unless `year` says otherwise; `until` a period `YYYYPP`."""
-    one = books_for(request.actor, administration_id)
-    year = require_year(one.pk, year)
-    found = trial_balance(one.pk, year, require_period(year, until))
+    administration = open_books(request.actor, administration_id)
+    year = require_year(administration.pk, year)
+    report = trial_balance(administration.pk, year, require_period(year, until))
     accounts = [
         BalanceOut(
             account=row.code,
@@ -91,46 +91,46 @@ def balance(request: MemberRequest, administration_id: int, year: str = "", unti
             stated=row.stated,
             difference=row.difference,
         )
-        for row in found.accounts
+        for row in report.accounts
     ]
-    return TrialBalanceOut(fiscal_year=year, differing=len(found.differing), accounts=accounts)
+    return TrialBalanceOut(fiscal_year=year, differing=len(report.differing), accounts=accounts)
 
 
 @router.get("/{administration_id}/books/{resource}", response=Rows)
 def rows(
-    request: MemberRequest,
+    request: AuthenticatedRequest,
     administration_id: int,
     resource: str,
     q: str = "",
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> Rows:
     """A page of a resource; `q` is looked for in every column of text. Rows deleted at the source are left out."""
-    one = books_for(request.actor, administration_id)
+    administration = open_books(request.actor, administration_id)
     if resource not in queries.COLUMNS:
         raise UnknownResource
-    found = queries.table(one.pk, resource, search=q, page=page)
+    listing = queries.list_rows(administration.pk, resource, search=q, page=page)
     columns = ("external_id", *queries.COLUMNS[resource])
-    items = [{name: _text(getattr(row, name)) for name in columns} for row in found.rows]
-    return Rows(total=found.total, page=found.page, pages=found.pages, items=items)
+    items = [{name: _format_amount(getattr(row, name)) for name in columns} for row in listing.rows]
+    return Rows(total=listing.total, page=listing.page, pages=listing.pages, items=items)
 
 
 @router.get("/{administration_id}/books/{resource}/records", response=RecordsOut)
 def records_of(
-    request: MemberRequest, administration_id: int, resource: str, after: str = "",
+    request: AuthenticatedRequest, administration_id: int, resource: str, after: str = "",
     changed_since: AwareDatetime | None = None, limit: Annotated[int, Query(ge=1, le=RECORDS_MAX)] = 500,
 ) -> RecordsOut:  # fmt: skip
     """For programs that keep a copy: every record of a resource, `entry_lines` too, page by page. With `changed_since` only
     what Koppel wrote since then, and what was deleted at the source, with `deleted_at`. What changed shortly before may come
     again, under the same key."""
-    one = books_for(request.actor, administration_id)
-    if resource not in TABLES:
+    administration = open_books(request.actor, administration_id)
+    if resource not in MODELS_BY_RESOURCE:
         raise UnknownResource
-    found = records(one.pk, resource, after=after, changed_since=changed_since, limit=limit)
+    record_page = list_records(administration.pk, resource, after=after, changed_since=changed_since, limit=limit)
     columns = ("external_id", *ROWS[resource].__struct_fields__, "first_seen", "last_changed", "deleted_at")
-    items = [{name: _text(getattr(row, name)) for name in columns} for row in found.rows]
-    return RecordsOut(items=items, next=found.next, as_of=found.as_of)
+    items = [{name: _format_amount(getattr(row, name)) for name in columns} for row in record_page.rows]
+    return RecordsOut(items=items, next=record_page.next, as_of=record_page.as_of)
 
 
-def _text(value: Any) -> Any:
+def _format_amount(value: Any) -> Any:
     """Amounts as text: a JSON number would come back as a float in most clients."""
     return format(value, "f") if isinstance(value, Decimal) else value

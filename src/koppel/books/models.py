@@ -215,7 +215,7 @@ class EntryLine(BookRow):
         ]
 
 
-TABLES: dict[str, type[BookRow]] = {
+MODELS_BY_RESOURCE: dict[str, type[BookRow]] = {
     "company_details": CompanyDetail,
     "accounts": Account,
     "vat_codes": VatCode,

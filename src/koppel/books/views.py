@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from koppel.administrations.models import Administration
-from koppel.books.access_log import books_or_404
+from koppel.books.access_log import open_books_or_404
 from koppel.books.export import exports
 from koppel.books.export.exports import Exported
 from koppel.books.models import Account
@@ -27,116 +27,118 @@ from koppel.books.reports.trial_balance import (
     result_by_period,
     trial_balance,
 )
-from koppel.kit.periods import written
-from koppel.kit.tabular_export import MEDIA_TYPES, Cell, Column, Format, Kind, TooManyRows, write_table
+from koppel.kit.periods import format_period
+from koppel.kit.tabular_export import MEDIA_TYPES, Cell, Column, ColumnType, Format, TooManyRows, write_table
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import PAGE, TEXT, one_of
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 
 FORMAT = one_of(*Format)
 
 
 @takes(q=TEXT, year=TEXT, until=TEXT, page=PAGE)
-def overview(request: MemberRequest, administration_id: int) -> HttpResponse:
+def overview(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Accounts with their balances: where one begins."""
-    one = books_or_404(request.actor, administration_id)
-    year, until = _year_and_period(request, one)
-    found = trial_balance(one.pk, year, until)
+    administration = open_books_or_404(request.actor, administration_id)
+    year, until = _year_and_period(request, administration)
+    report = trial_balance(administration.pk, year, until)
     search = request.GET.get("q", "").strip()
-    balances = {row.code: row for row in found.accounts}
-    listing = queries.table(one.pk, "accounts", search=search, page=_page(request))
+    balances = {row.code: row for row in report.accounts}
+    listing = queries.list_rows(administration.pk, "accounts", search=search, page=_page_number(request))
     rows = [(account, balances.get(account.code)) for account in listing.rows]  # type: ignore[attr-defined]
-    return _page_of(
+    return _render(
         request,
-        one,
+        administration,
         "books/accounts.html",
         "accounts",
         listing=listing,
         rows=rows,
         search=search,
         year=year,
-        accounts_path=reverse("books:table", args=[one.pk, "accounts"]),
+        accounts_path=reverse("books:table", args=[administration.pk, "accounts"]),
     )
 
 
 @takes(q=TEXT, year=TEXT, page=PAGE)
-def account(request: MemberRequest, administration_id: int, code: str) -> HttpResponse:
+def account(request: AuthenticatedRequest, administration_id: int, code: str) -> HttpResponse:
     """The lines of an account in a fiscal year, with a running balance."""
-    one = books_or_404(request.actor, administration_id)
-    year, _until = _year_and_period(request, one)
-    balance = trial_balance(one.pk, year, f"{year}99")
-    own = next((row for row in balance.accounts if row.code == code), None)
-    known = Account.objects.filter(administration_id=one.pk, code=code).first()
-    if own is None and known is None:
+    administration = open_books_or_404(request.actor, administration_id)
+    year, _until = _year_and_period(request, administration)
+    balance = trial_balance(administration.pk, year, f"{year}99")
+    row_of_account = next((row for row in balance.accounts if row.code == code), None)
+    account_row = Account.objects.filter(administration_id=administration.pk, code=code).first()
+    if row_of_account is None and account_row is None:
         raise Http404
     search = request.GET.get("q", "").strip()
-    opening = own.opening if own else Decimal(0)
-    lines = queries.lines_of_account(one.pk, code, year, opening=opening, search=search, page=_page(request))
-    return _page_of(
-        request, one, "books/account.html", "accounts",
-        code=code, account=known, balance=own, lines=lines, opening=opening, search=search, year=year,
+    opening = row_of_account.opening if row_of_account else Decimal(0)
+    lines = queries.account_ledger(
+        administration.pk, code, year, opening=opening, search=search, page=_page_number(request)
+    )
+    return _render(
+        request, administration, "books/account.html", "accounts",
+        code=code, account=account_row, balance=row_of_account, lines=lines, opening=opening, search=search, year=year,
     )  # fmt: skip
 
 
-def entry(request: MemberRequest, administration_id: int, external_id: str) -> HttpResponse:
+def entry(request: AuthenticatedRequest, administration_id: int, external_id: str) -> HttpResponse:
     """One entry with all its lines; says so when debit and credit differ."""
-    one = books_or_404(request.actor, administration_id)
-    found = queries.entry_with_lines(one.pk, external_id)
-    if found is None:
+    administration = open_books_or_404(request.actor, administration_id)
+    entry_and_lines = queries.entry_with_lines(administration.pk, external_id)
+    if entry_and_lines is None:
         raise Http404
-    booking, lines = found
+    booking, lines = entry_and_lines
     debit, credit = sum((line.debit for line in lines), Decimal(0)), sum((line.credit for line in lines), Decimal(0))
-    names = dict(Account.objects.filter(administration_id=one.pk).values_list("code", "name"))
-    shown = [(line, names.get(line.account, "")) for line in lines]
-    return _page_of(
-        request, one, "books/entry.html", "entries",
-        entry=booking, lines=shown, debit=debit, credit=credit, difference=debit - credit,
+    names = dict(Account.objects.filter(administration_id=administration.pk).values_list("code", "name"))
+    named_lines = [(line, names.get(line.account, "")) for line in lines]
+    return _render(
+        request, administration, "books/entry.html", "entries",
+        entry=booking, lines=named_lines, debit=debit, credit=credit, difference=debit - credit,
     )  # fmt: skip
 
 
 @takes(year=TEXT, until=TEXT, view=one_of("periods"), only=one_of("differences"), format=FORMAT)
-def trial_balance_page(request: MemberRequest, administration_id: int) -> HttpResponseBase:
+def trial_balance_page(request: AuthenticatedRequest, administration_id: int) -> HttpResponseBase:
     """Opening, movement, closing; every account checked against the source's closing balance."""
-    one = books_or_404(request.actor, administration_id)
-    year, until = _year_and_period(request, one)
-    found = trial_balance(one.pk, year, until)
-    if file_format := _format(request):
-        content = write_table(file_format, _trial_balance_columns(), _trial_balance_rows(found))
-        name = f"{exports.file_stem(one)}-trial-balance-{year}.{file_format}"
-        exports.record_export(request.actor, one, ["trial_balance"], file_format)
+    administration = open_books_or_404(request.actor, administration_id)
+    year, until = _year_and_period(request, administration)
+    report = trial_balance(administration.pk, year, until)
+    if file_format := _requested_format(request):
+        content = write_table(file_format, _trial_balance_columns(), _trial_balance_rows(report))
+        name = f"{exports.file_stem(administration)}-trial-balance-{year}.{file_format}"
+        exports.record_export(request.actor, administration, ["trial_balance"], file_format)
         return _download(Exported(name, content), file_format)
     by_period = request.GET.get("view") == "periods"
-    periods, movements = _per_period(one.pk, year, found) if by_period else ([], [])
+    periods, movements = _per_period(administration.pk, year, report) if by_period else ([], [])
     only = request.GET.get("only") == "differences"
-    shown = found.differing if only else found.accounts
-    totals = {key: found.total(key) for key in ("opening", "debit", "credit", "movement", "closing")}
-    return _page_of(
-        request, one, "books/trial_balance.html", "trial_balance",
-        balance=found, shown=shown, totals=totals, year=year, until=until, only_differences=only,
+    rows = report.differing if only else report.accounts
+    totals = {key: report.total(key) for key in ("opening", "debit", "credit", "movement", "closing")}
+    return _render(
+        request, administration, "books/trial_balance.html", "trial_balance",
+        balance=report, accounts=rows, totals=totals, year=year, until=until, only_differences=only,
         periods=periods, movements=movements, by_period=by_period, export_query=f"year={year}&",
     )  # fmt: skip
 
 
 @takes(q=TEXT, page=PAGE, format=FORMAT)
-def table(request: MemberRequest, administration_id: int, resource: str) -> HttpResponseBase:
+def table(request: AuthenticatedRequest, administration_id: int, resource: str) -> HttpResponseBase:
     """Any resource as a searchable table, or as a file."""
-    one = books_or_404(request.actor, administration_id)
+    administration = open_books_or_404(request.actor, administration_id)
     if resource not in exports.EXPORTED:
         raise Http404
     search = request.GET.get("q", "").strip()
-    if file_format := _format(request):
-        return _export(request, one, resource, file_format, search)
+    if file_format := _requested_format(request):
+        return _export(request, administration, resource, file_format, search)
     if resource not in queries.COLUMNS:
         raise Http404
     columns = queries.COLUMNS[resource]
-    listing = queries.table(one.pk, resource, search=search, page=_page(request))
+    listing = queries.list_rows(administration.pk, resource, search=search, page=_page_number(request))
     rows = [(row, [_cell_of(row, name) for name in columns]) for row in listing.rows]
     numbers = [any(isinstance(cells[place], Decimal) for _row, cells in rows) for place in range(len(columns))]
     header = [
         (str(labels.COLUMNS.get(name, name)), is_number) for name, is_number in zip(columns, numbers, strict=True)
     ]
-    return _page_of(
-        request, one, "books/table.html", resource,
+    return _render(
+        request, administration, "books/table.html", resource,
         resource=resource, title=labels.RESOURCES[resource], header=header, columns=columns,
         listing=listing, rows=rows, search=search, is_entries=resource == "entries",
         export_query=f"{urlencode({'q': search})}&" if search else "",
@@ -145,89 +147,95 @@ def table(request: MemberRequest, administration_id: int, resource: str) -> Http
 
 def _cell_of(row: object, name: str) -> object:
     value = getattr(row, name)
-    return written(value) if name == "period" else value
+    return format_period(value) if name == "period" else value
 
 
 @takes(format=FORMAT)
-def everything(request: MemberRequest, administration_id: int) -> HttpResponseBase:
+def export_all(request: AuthenticatedRequest, administration_id: int) -> HttpResponseBase:
     """All books as one ZIP."""
-    one = books_or_404(request.actor, administration_id)
+    administration = open_books_or_404(request.actor, administration_id)
     try:
-        exported = exports.export_all(request.actor, one, _format(request) or Format.PARQUET)
+        exported = exports.export_all(request.actor, administration, _requested_format(request) or Format.PARQUET)
     except TooManyRows:
-        return _too_many_rows(request, reverse("books:overview", args=[one.pk]))
+        return _too_many_rows(request, reverse("books:overview", args=[administration.pk]))
     return FileResponse(
         exported.content, as_attachment=True, filename=exported.file_name, content_type="application/zip"
     )
 
 
-def result_chart(request: MemberRequest, administration_id: int) -> HttpResponse:
+def result_chart(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Income and cost per period of the newest year, as a card of the Overview."""
-    one = books_or_404(request.actor, administration_id)
-    years = fiscal_years(one.pk)
+    administration = open_books_or_404(request.actor, administration_id)
+    years = fiscal_years(administration.pk)
     year = next(iter(years), "")
-    results = result_by_period(one.pk, year) if year else []
-    context = {"administration": one, "year": year, "results": results, "chart": chart.bars(results)}
+    results = result_by_period(administration.pk, year) if year else []
+    context = {"administration": administration, "year": year, "results": results, "chart": chart.layout(results)}
     return render(request, "books/result_chart.html", context)
 
 
-def _page_of(request: HttpRequest, one: Administration, template: str, active: str, **context: Any) -> HttpResponse:
-    years = fiscal_years(one.pk)
+def _render(
+    request: HttpRequest, administration: Administration, template: str, active: str, **context: Any
+) -> HttpResponse:
+    years = fiscal_years(administration.pk)
     frame = {
-        "administration": one,
+        "administration": administration,
         "tab": "books",
         "books_active": active,
         "books_tables": [(key, labels.RESOURCES[key]) for key in queries.COLUMNS if key != "accounts"],
         "years": list(years),
-        "counts": queries.counts(one.pk),
+        "counts": queries.counts(administration.pk),
     }
     return render(request, template, {**frame, **context})
 
 
-def _year_and_period(request: HttpRequest, one: Administration) -> tuple[str, str]:
+def _year_and_period(request: HttpRequest, administration: Administration) -> tuple[str, str]:
     """The fiscal year and last period asked for, else the newest there is. Raises `UnknownParameter`."""
-    year = require_year(one.pk, request.GET.get("year", ""))
+    year = require_year(administration.pk, request.GET.get("year", ""))
     return year, require_period(year, request.GET.get("until", ""))
 
 
-def _page(request: HttpRequest) -> int:
+def _page_number(request: HttpRequest) -> int:
     return int(request.GET.get("page", "1"))
 
 
 def _per_period(
-    administration_id: int, year: str, found: TrialBalance
+    administration_id: int, year: str, report: TrialBalance
 ) -> tuple[list[str], list[tuple[str, str, list[Decimal | None]]]]:
     moves = movement_by_period(administration_id, year)
     periods = sorted({period for _account, period in moves})
-    rows = [(one.code, one.name, [moves.get((one.code, period)) for period in periods]) for one in found.accounts]
+    rows = [(one.code, one.name, [moves.get((one.code, period)) for period in periods]) for one in report.accounts]
     return periods, rows
 
 
 def _trial_balance_columns() -> list[Column]:
     texts = [Column(key, str(labels.COLUMNS[key])) for key in ("account", "name")]
-    own = [Column(key, str(labels.COLUMNS[key]), Kind.AMOUNT) for key in ("opening", "debit", "credit", "closing")]
-    stated = [
-        Column("stated", _("According to the source"), Kind.AMOUNT),
-        Column("difference", _("Difference"), Kind.AMOUNT),
+    amounts = [
+        Column(key, str(labels.COLUMNS[key]), ColumnType.AMOUNT) for key in ("opening", "debit", "credit", "closing")
     ]
-    return texts + own + stated
+    stated = [
+        Column("stated", _("According to the source"), ColumnType.AMOUNT),
+        Column("difference", _("Difference"), ColumnType.AMOUNT),
+    ]
+    return texts + amounts + stated
 
 
-def _trial_balance_rows(found: TrialBalance) -> Iterable[list[Cell]]:
-    for one in found.accounts:
-        yield [one.code, one.name, one.opening, one.debit, one.credit, one.closing, one.stated, one.difference]
+def _trial_balance_rows(report: TrialBalance) -> Iterable[list[Cell]]:
+    for row in report.accounts:
+        yield [row.code, row.name, row.opening, row.debit, row.credit, row.closing, row.stated, row.difference]
 
 
-def _format(request: HttpRequest) -> Format | None:
-    asked = request.GET.get("format", "")
-    return Format(asked) if asked in set(Format) else None
+def _requested_format(request: HttpRequest) -> Format | None:
+    requested = request.GET.get("format", "")
+    return Format(requested) if requested in set(Format) else None
 
 
 def _export(
-    request: MemberRequest, one: Administration, resource: str, file_format: Format, search: str
+    request: AuthenticatedRequest, administration: Administration, resource: str, file_format: Format, search: str
 ) -> HttpResponseBase:
     try:
-        return _download(exports.export_resource(request.actor, one, resource, file_format, search=search), file_format)
+        return _download(
+            exports.export_resource(request.actor, administration, resource, file_format, search=search), file_format
+        )
     except TooManyRows:
         return _too_many_rows(request, request.path)
 

@@ -10,9 +10,9 @@ from django.db.models.signals import post_migrate, pre_migrate
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.hooks.extension_points import Card, Tab, register_card, register_tab
-from koppel.administrations.lifecycle.lifecycle import register_eraser
+from koppel.administrations.lifecycle.lifecycle import register_erase_hook
 from koppel.books.read.labels import RESOURCES
-from koppel.books.sql_access.views import drop_views, make_views
+from koppel.books.sql_access.views import create_views, drop_views
 from koppel.books.storage.erasure import erase_books
 from koppel.organisations.settings_schema import register_resource_labels
 
@@ -27,12 +27,12 @@ def _make_views(*, using: str, **_: Any) -> None:
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         cursor.execute("SELECT to_regclass('koppel_readers.reader') IS NOT NULL")
         if cursor.fetchone()[0]:
-            make_views(cursor)
+            create_views(cursor)
 
 
 pre_migrate.connect(_drop_views, sender=apps.get_app_config("books"), dispatch_uid="koppel.books.views")
 post_migrate.connect(_make_views, sender=apps.get_app_config("books"), dispatch_uid="koppel.books.views")
-register_eraser(erase_books)
+register_erase_hook(erase_books)
 register_resource_labels(RESOURCES)
 register_tab(Tab("books", _("Books"), "books:overview", 20))
 register_card(Card("result", "books:chart", 20))

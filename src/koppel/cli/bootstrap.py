@@ -4,12 +4,12 @@ from dataclasses import asdict
 from typing import Any
 
 from koppel.cli.environment import OWNER_MISSING
-from koppel.cli.stack import DemoFacts, SignIn
-from koppel.kit.cli.errors import Refusal
+from koppel.cli.stack import DemoAccounts, SignIn
+from koppel.kit.cli.errors import CommandError
 
 
 def migrate(*, verbosity: int = 0) -> None:
-    """Bring the database up to this version, as the owner. Raises `Refusal` when it is not and we may not.
+    """Bring the database up to this version, as the owner. Raises `CommandError` when it is not and we may not.
 
     Rights are granted and views made after the last migration: by who finds none left to apply, if who did it died before."""
     import os  # noqa: PLC0415
@@ -20,7 +20,7 @@ def migrate(*, verbosity: int = 0) -> None:
     if not pending_migrations("owner" if has_owner else "default") and not (has_owner and _is_unfinished("owner")):
         return
     if not has_owner:
-        raise Refusal(OWNER_MISSING)
+        raise CommandError(OWNER_MISSING)
     call_command("migrate", database="owner", verbosity=verbosity, interactive=False)
 
 
@@ -51,7 +51,7 @@ def seed_demo(sandbox_url: str, public_url: str) -> dict[str, Any]:
     people = tuple(
         SignIn(person.email, person.name, str(Role(person.role).label), seed.PASSWORD) for person in seed.PEOPLE
     )
-    return asdict(DemoFacts(people, seed.SANDBOX_USER, seed.SANDBOX_PASSWORD))
+    return asdict(DemoAccounts(people, seed.SANDBOX_USER, seed.SANDBOX_PASSWORD))
 
 
 def quarantine_sentence() -> str:
@@ -61,8 +61,8 @@ def quarantine_sentence() -> str:
     return str(quarantine.SENTENCE) if quarantine.current() else ""
 
 
-def standing() -> str:
+def installation_state() -> str:
     """How far this installation is: `empty`, `waiting` or `ready`."""
     from koppel.organisations import bootstrap as installing  # noqa: PLC0415
 
-    return str(installing.standing())
+    return str(installing.installation_state())

@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 
 from koppel.cli.ports import WEB_PORT
-from koppel.kit.cli.errors import Refusal
+from koppel.kit.cli.errors import CommandError
 from koppel.kit.embedded_postgres import Addresses, EmbeddedPostgres, running_addresses, write_private
 from koppel.kit.unfinished_calls import token_stop_seconds
 
@@ -34,13 +34,13 @@ def data_directory(chosen: Path | None, default: Path = DATA_DIRECTORY) -> Path:
     return (chosen or Path(os.environ.get("KOPPEL_DATA_DIR") or default)).absolute()
 
 
-def keep_address(home: Path, public_url: str) -> None:
+def store_address(home: Path, public_url: str) -> None:
     """For commands in other shells, which would not know that Koppel runs under another address than the default."""
     home.mkdir(parents=True, exist_ok=True)
     (home / ADDRESS_FILE).write_text(f"{public_url}\n")
 
 
-def _kept_address(home: Path) -> str:
+def _stored_address(home: Path) -> str:
     try:
         return (home / ADDRESS_FILE).read_text().strip()
     except OSError:
@@ -52,13 +52,13 @@ def has_external_database() -> bool:
 
 
 def external_database() -> dict[str, str]:
-    """`DATABASE_URL` and the owner's address as set, after a try at each. Raises `Refusal`."""
-    found = {}
+    """`DATABASE_URL` and the owner's address as set, after a try at each. Raises `CommandError`."""
+    urls = {}
     for name in ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL"):
         if url := os.environ.get(name):
             require_reachable(url, name)
-            found[name] = url
-    return found
+            urls[name] = url
+    return urls
 
 
 def embedded_database(addresses: Addresses) -> dict[str, str]:
@@ -66,29 +66,29 @@ def embedded_database(addresses: Addresses) -> dict[str, str]:
 
 
 def require_reachable(url: str, name: str) -> None:
-    """Raises `Refusal` with the server's reason, without the password."""
+    """Raises `CommandError` with the server's reason, without the password."""
     try:
         psycopg.connect(url, connect_timeout=5).close()
     except (psycopg.Error, UnicodeError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = _without_password(lines[0] if lines else type(error).__name__, url)
-        raise Refusal(
+        raise CommandError(
             f"The database in {name} cannot be used: {reason.rstrip('.')}; correct {name} or unset it."
         ) from None
 
 
 def installation(home: Path, *, public_url: str | None = None, generate: bool = True) -> dict[str, str]:
-    """Everything but the database. `generate=False`: never make new secrets, raise `Refusal` instead.
+    """Everything but the database. `generate=False`: never make new secrets, raise `CommandError` instead.
 
     Two machines with different secrets would not understand each other, so only the command that owns an installation
     generates them."""
-    kept = _kept_secrets(home, generate=generate)
+    kept = _stored_secrets(home, generate=generate)
     chosen = {
         "DJANGO_SETTINGS_MODULE": "koppel.settings",
         "KOPPEL_DATA_DIR": str(home),
         "KOPPEL_PUBLIC_URL": public_url
         or os.environ.get("KOPPEL_PUBLIC_URL")
-        or _kept_address(home)
+        or _stored_address(home)
         or DEFAULT_ADDRESS,
         **{name: os.environ.get(name) or value for name, value in kept.items()},
     }
@@ -98,48 +98,48 @@ def installation(home: Path, *, public_url: str | None = None, generate: bool = 
     return chosen
 
 
-def enter(home: Path, *, start_database: bool, generate: bool = False) -> ExitStack:
+def load_installation(home: Path, *, start_database: bool, generate: bool = False) -> ExitStack:
     """Make this process a part of the installation and load Django. Close the answer to stop a database it started.
 
     The database is `DATABASE_URL`, else the embedded server that runs in `home`, else (with `start_database`) that server
-    started for as long as this process needs it. Raises `Refusal`."""
-    until_done = ExitStack()
-    database = _database_for_one_command(home, until_done, start_database=start_database)
-    become({**installation(home, generate=generate), **database})
+    started for as long as this process needs it. Raises `CommandError`."""
+    exit_stack = ExitStack()
+    database = _database_for_one_command(home, exit_stack, start_database=start_database)
+    export_environment({**installation(home, generate=generate), **database})
     set_up_django()
-    return until_done
+    return exit_stack
 
 
 def set_up_django() -> None:
-    """Raises `Refusal` when a variable is set to something that cannot be read."""
+    """Raises `CommandError` when a variable is set to something that cannot be read."""
     import django  # noqa: PLC0415 - settings are read here, so the environment comes first
     from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
 
     try:
         django.setup()
     except ImproperlyConfigured as wrong:
-        raise Refusal(str(wrong)) from None
+        raise CommandError(str(wrong)) from None
 
 
-def become(environment: Mapping[str, str]) -> None:
+def export_environment(environment: Mapping[str, str]) -> None:
     """Set this process's environment."""
     os.environ.update(environment)
 
 
-def _database_for_one_command(home: Path, until_done: ExitStack, *, start_database: bool) -> dict[str, str]:
+def _database_for_one_command(home: Path, exit_stack: ExitStack, *, start_database: bool) -> dict[str, str]:
     if has_external_database():
         return external_database()
     if addresses := running_addresses(home / "postgres"):
         return embedded_database(addresses)
     if start_database:
-        return embedded_database(until_done.enter_context(EmbeddedPostgres(home / "postgres")).addresses)
-    raise Refusal(
+        return embedded_database(exit_stack.enter_context(EmbeddedPostgres(home / "postgres")).addresses)
+    raise CommandError(
         f"No database: DATABASE_URL is not set and no Koppel runs in {home};"
         " set DATABASE_URL, or start everything with `koppel up`."
     )
 
 
-def _kept_secrets(home: Path, *, generate: bool) -> dict[str, str]:
+def _stored_secrets(home: Path, *, generate: bool) -> dict[str, str]:
     """`KOPPEL_SECRET_KEY` and `KOPPEL_VAULT_KEYS` of this data directory."""
     names = ("KOPPEL_SECRET_KEY", "KOPPEL_VAULT_KEYS")
     if all(os.environ.get(name) for name in names):
@@ -150,18 +150,18 @@ def _kept_secrets(home: Path, *, generate: bool) -> dict[str, str]:
     except FileNotFoundError:
         pass
     except (OSError, ValueError, KeyError, TypeError):
-        raise Refusal(
+        raise CommandError(
             f"{file} holds this installation's secrets and cannot be read; restore it from a backup."
         ) from None
     if not generate:
-        raise Refusal(
+        raise CommandError(
             "KOPPEL_SECRET_KEY and KOPPEL_VAULT_KEYS are not set, and there are none in the data directory"
             f" {home}; set both to the values that the other machines of this installation use."
         )
     home.mkdir(parents=True, exist_ok=True)
-    made = dict(zip(names, (secrets.token_urlsafe(50), new_vault_key()), strict=True))
-    write_private(file, json.dumps(made, indent=1))
-    return made
+    generated = dict(zip(names, (secrets.token_urlsafe(50), new_vault_key()), strict=True))
+    write_private(file, json.dumps(generated, indent=1))
+    return generated
 
 
 def new_vault_key() -> str:
@@ -176,11 +176,11 @@ def _without_password(text: str, url: str) -> str:
 
 
 def stop_seconds(environment: Mapping[str, str]) -> float:
-    """How long a stop waits for a token. Raises `Refusal`."""
+    """How long a stop waits for a token. Raises `CommandError`."""
     try:
         return token_stop_seconds(environment)
     except ValueError:
-        raise Refusal(
+        raise CommandError(
             "KOPPEL_TOKEN_STOP_SECONDS is set to something that Koppel cannot read; docs/operations.md says under Settings what"
             " it may be."
         ) from None

@@ -14,13 +14,13 @@ MAKE_ORGANISATION = 'organisations create --name "Your firm" --email you@firm.ex
 PRINT_LINK = "people link you@firm.example"
 
 
-def lines(standing: str, environment: Mapping[str, str], host: str = LOOPBACK) -> Iterator[str]:
-    """`standing` as `organisations.installing` tells it; `environment` is that of the programs, `host` where they listen."""
+def lines(installation_state: str, environment: Mapping[str, str], host: str = LOOPBACK) -> Iterator[str]:
+    """`installation_state` as `organisations.installing` tells it; `environment` is that of the programs, `host` where they listen."""
     home = environment["KOPPEL_DATA_DIR"]
-    if standing == "empty":
+    if installation_state == "empty":
         yield "\nNobody can sign in yet. In another shell, make your organisation and open the link that is printed:"
         yield f"\n  {command(MAKE_ORGANISATION, home)}\n"
-    elif standing == "waiting":
+    elif installation_state == "waiting":
         yield "\nNobody can sign in yet: the invited Administrator has to open the link. A new one is printed by"
         yield f"\n  {command(PRINT_LINK, home)}\n"
     if host != LOOPBACK and urlsplit(environment.get("KOPPEL_PUBLIC_URL", "")).hostname in THIS_MACHINE:

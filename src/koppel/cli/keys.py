@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from koppel.cli.environment import data_directory, new_vault_key
-from koppel.connections.vault.key_rotation import WrongKey, key_uses, refuse_wrong_keys
+from koppel.connections.vault.key_rotation import WrongKey, key_uses, require_matching_keys
 from koppel.connections.vault.key_rotation import rotate as rotate_all
-from koppel.kit.cli.errors import NotWell, Refusal
-from koppel.kit.cli.output import AsJson, print_one, print_rows
+from koppel.kit.cli.errors import CheckFailed, CommandError
+from koppel.kit.cli.output import AsJson, print_record, print_rows
 from koppel.kit.embedded_postgres import write_private
 from koppel.kit.secrets import Keyring
-from koppel.organisations.commands.acting import account_of_shell
+from koppel.organisations.commands.acting import shell_account
 from koppel.organisations.encryption import keyring
 
 app = typer.Typer(no_args_is_help=True)
@@ -32,16 +32,16 @@ def rotate(
     """Seal every secret again with the first key of KOPPEL_VAULT_KEYS. Everything may go on running; stopped, run it again."""
     _refuse_unreadable_keys()
     try:
-        refuse_wrong_keys()
+        require_matching_keys()
     except WrongKey as wrong:
-        raise NotWell(str(wrong)) from None
+        raise CheckFailed(str(wrong)) from None
     if make_new:
         _add_key()
-    done = rotate_all(account_of_shell())
-    answer = {"key": done.key, "sealed_again": done.sealed_again, "unreadable": dict(done.unreadable)}
-    print_one(answer, as_json=as_json)
+    done = rotate_all(shell_account())
+    answer = {"key": done.key, "sealed_again": done.reencrypted, "unreadable": dict(done.unreadable)}
+    print_record(answer, as_json=as_json)
     if done.unreadable:
-        raise NotWell(f"Could not be opened, and left as they are: {done.unreadable.total()}. {done.reason}")
+        raise CheckFailed(f"Could not be opened, and left as they are: {done.unreadable.total()}. {done.reason}")
 
 
 @app.command("status")
@@ -61,7 +61,7 @@ def _refuse_unreadable_keys() -> None:
     try:
         keyring()
     except ValueError as unreadable:
-        raise NotWell(str(unreadable)) from None
+        raise CheckFailed(str(unreadable)) from None
 
 
 def _add_key() -> None:
@@ -73,7 +73,7 @@ def _add_key() -> None:
     except (OSError, ValueError, KeyError, TypeError):
         is_ours = False
     if not is_ours:
-        raise Refusal(NOT_IN_A_FILE)
+        raise CommandError(NOT_IN_A_FILE)
     kept["KOPPEL_VAULT_KEYS"] = f"{new_vault_key()},{kept['KOPPEL_VAULT_KEYS']}"
     # Written beside and moved over it: a half-written file would lock everything up.
     beside = file.with_suffix(f".{secrets.token_hex(4)}")

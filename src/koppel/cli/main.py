@@ -12,17 +12,17 @@ import typer
 
 from koppel.cli import servers
 from koppel.cli.demo import commands as demo_commands
-from koppel.cli.environment import data_directory, enter, set_up_django
+from koppel.cli.environment import data_directory, load_installation, set_up_django
 from koppel.kit import logging
-from koppel.kit.cli.errors import Refusal
+from koppel.kit.cli.errors import CommandError
 from koppel.kit.embedded_postgres import EmbeddedPostgresError
 from koppel.kit.quarantine import Quarantined
 
-REFUSED = Refusal.exit_code
+REFUSED = CommandError.exit_code
 
 
 @dataclass(frozen=True)
-class Branch:
+class CommandGroup:
     """Commands that a slice brings: `attribute` of `module` is a `typer.Typer`."""
 
     name: str
@@ -31,39 +31,45 @@ class Branch:
     help: str
 
 
-BRANCHES = (
-    Branch(
+COMMAND_GROUPS = (
+    CommandGroup(
         "connections",
         "koppel.connections.commands.connections",
         "app",
         "List, pause, reconnect and remove connections.",
     ),
-    Branch(
+    CommandGroup(
         "app-registrations",
         "koppel.connections.commands.app_registrations",
         "app",
         "How vendors know this installation, for all its firms.",
     ),
-    Branch("administrations", "koppel.administrations.commands", "app", "List and change administrations."),
-    Branch("sync", "koppel.sync.commands", "app", "Start, watch and retry runs."),
-    Branch("export", "koppel.books.commands", "app", "Write books to files."),
-    Branch("sql-readers", "koppel.books.commands", "readers", "Who may read books by SQL."),
-    Branch(
+    CommandGroup("administrations", "koppel.administrations.commands", "app", "List and change administrations."),
+    CommandGroup("sync", "koppel.sync.commands", "app", "Start, watch and retry runs."),
+    CommandGroup("export", "koppel.books.commands", "app", "Write books to files."),
+    CommandGroup("sql-readers", "koppel.books.commands", "readers", "Who may read books by SQL."),
+    CommandGroup(
         "organisations",
         "koppel.organisations.commands.organisations",
         "app",
         "Make an organisation and its Administrator.",
     ),
-    Branch("people", "koppel.organisations.commands.people", "app", "Invite people, say what they may, hand over."),
-    Branch("divisions", "koppel.organisations.commands.divisions", "app", "Groups of people and administrations."),
-    Branch("templates", "koppel.organisations.commands.templates", "app", "Named bundles of settings."),
-    Branch("activity", "koppel.administrations.audit_log.commands", "app", "Who did what, and when."),
-    Branch(
+    CommandGroup(
+        "people", "koppel.organisations.commands.people", "app", "Invite people, say what they may, hand over."
+    ),
+    CommandGroup(
+        "divisions", "koppel.organisations.commands.divisions", "app", "Groups of people and administrations."
+    ),
+    CommandGroup("templates", "koppel.organisations.commands.templates", "app", "Named bundles of settings."),
+    CommandGroup("activity", "koppel.administrations.audit_log.commands", "app", "Who did what, and when."),
+    CommandGroup(
         "operators", "koppel.organisations.commands.operators", "app", "Who may look in when an organisation lets them."
     ),
-    Branch("webhooks", "koppel.notifications.commands", "app", "Programs of yours that are told of events."),
-    Branch("quarantine", "koppel.cli.quarantine", "app", "Let nothing leave the installation, as for a restored copy."),
-    Branch("keys", "koppel.cli.keys", "app", "Rotate the keys that seal tokens and client secrets."),
+    CommandGroup("webhooks", "koppel.notifications.commands", "app", "Programs of yours that are told of events."),
+    CommandGroup(
+        "quarantine", "koppel.cli.quarantine", "app", "Let nothing leave the installation, as for a restored copy."
+    ),
+    CommandGroup("keys", "koppel.cli.keys", "app", "Rotate the keys that seal tokens and client secrets."),
 )
 
 
@@ -74,12 +80,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with ExitStack() as until_done:
             command_tree(words, until_done)(args=words, prog_name="koppel")
-    except (Refusal, EmbeddedPostgresError, Quarantined) as refusal:
+    except (CommandError, EmbeddedPostgresError, Quarantined) as refusal:
         sys.stderr.write(f"{refusal}\n")
         sys.exit(getattr(refusal, "exit_code", REFUSED))
 
 
-def command_tree(words: Sequence[str], until_done: ExitStack) -> typer.Typer:
+def command_tree(words: Sequence[str], exit_stack: ExitStack) -> typer.Typer:
     """All commands. Only the branch named in `words` is imported, because slices need Django and Django the database."""
     app = typer.Typer(
         help="Koppel links all of a firm's client books.",
@@ -97,30 +103,30 @@ def command_tree(words: Sequence[str], until_done: ExitStack) -> typer.Typer:
     app.command(context_settings=passes_on)(servers.sandbox)
     app.command()(demo_commands.demo)
     app.command("demo-once")(demo_commands.demo_once)
-    for branch in BRANCHES:
-        _mount(app, branch, words, until_done)
+    for branch in COMMAND_GROUPS:
+        _mount(app, branch, words, exit_stack)
     return app
 
 
-def _mount(app: typer.Typer, branch: Branch, words: Sequence[str], until_done: ExitStack) -> None:
-    if importlib.util.find_spec(branch.module) is None:
+def _mount(app: typer.Typer, group: CommandGroup, words: Sequence[str], exit_stack: ExitStack) -> None:
+    if importlib.util.find_spec(group.module) is None:
         return
-    if not words or words[0] != branch.name:
-        app.add_typer(typer.Typer(), name=branch.name, help=branch.help)
+    if not words or words[0] != group.name:
+        app.add_typer(typer.Typer(), name=group.name, help=group.help)
         return
     logging.configure()
     wants_help = "--help" in words or len(words) == 1
-    until_done.enter_context(enter_for_branch(starts_database=not wants_help))
-    commands = getattr(importlib.import_module(branch.module), branch.attribute, None)
+    exit_stack.enter_context(load_for_group(starts_database=not wants_help))
+    commands = getattr(importlib.import_module(group.module), group.attribute, None)
     if commands is not None:
-        app.add_typer(commands, name=branch.name, help=branch.help)
+        app.add_typer(commands, name=group.name, help=group.help)
 
 
-def enter_for_branch(*, starts_database: bool) -> ExitStack:
+def load_for_group(*, starts_database: bool) -> ExitStack:
     """Django with the installation's database; for `--help` with none, so that help needs nothing running."""
     if starts_database:
         home = data_directory(None)
-        return enter(home, start_database=(home / "postgres").exists())
+        return load_installation(home, start_database=(home / "postgres").exists())
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koppel.settings")
     set_up_django()
     return ExitStack()

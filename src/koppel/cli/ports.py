@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException
 
-from koppel.kit.cli.errors import Refusal
+from koppel.kit.cli.errors import CommandError
 from koppel.kit.embedded_postgres import is_free
 
 WEB_PORT = 8400
@@ -14,9 +14,9 @@ THIS_MACHINE = ("localhost", LOOPBACK, "::1")
 
 
 def require_free(port: int, flag: str) -> None:
-    """Raises `Refusal` when another program listens on the port. `flag` is how to choose another."""
+    """Raises `CommandError` when another program listens on the port. `flag` is how to choose another."""
     if not is_free(port):
-        raise Refusal(
+        raise CommandError(
             f"Port {port} is taken by another program; stop that program, or choose another port with {flag}."
         )
 

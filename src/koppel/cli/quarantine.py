@@ -7,8 +7,8 @@ import typer
 from django.db.utils import ProgrammingError
 
 from koppel.kit import quarantine
-from koppel.kit.cli.errors import Refusal
-from koppel.kit.cli.output import AsJson, print_one
+from koppel.kit.cli.errors import CommandError
+from koppel.kit.cli.output import AsJson, print_record
 from koppel.notifications import quarantine as use_cases
 from koppel.organisations.commands.acting import operator_at_the_shell
 
@@ -24,7 +24,7 @@ SendPending = Annotated[
 def on(as_json: AsJson = False) -> None:
     """No calls, no mail, no webhooks, no schedule from now on, in every process. What waits stays in its queue."""
     began = begin()
-    print_one({**_facts(), "changed": began}, as_json=as_json)
+    print_record({**_facts(), "changed": began}, as_json=as_json)
 
 
 @app.command("off")
@@ -34,7 +34,7 @@ def off(send_pending: SendPending = False, as_json: AsJson = False) -> None:
     facts = {**_facts(), "changed": dropped is not None}
     if dropped is not None:
         facts |= {"mails_not_sent": dropped.mails, "webhook_messages_not_sent": dropped.messages}
-    print_one(facts, as_json=as_json)
+    print_record(facts, as_json=as_json)
 
 
 @app.command("status")
@@ -44,18 +44,18 @@ def status(as_json: AsJson = False) -> None:
     if (period := quarantine.current()) is not None:
         pending = use_cases.pending_since_before(period.since)
         facts |= {"mails_from_before": pending.mails, "webhook_messages_from_before": pending.messages}
-    print_one(facts, as_json=as_json)
+    print_record(facts, as_json=as_json)
 
 
 def begin() -> bool:
     """Put the installation into quarantine, in the name of the account of the shell. False when it was already. Raises
-    `Refusal`."""
+    `CommandError`."""
     try:
         return use_cases.begin(operator_at_the_shell())
     except ProgrammingError as error:
         if not isinstance(error.__cause__, psycopg.errors.UndefinedTable):
             raise
-        raise Refusal(NOT_MIGRATED) from None
+        raise CommandError(NOT_MIGRATED) from None
 
 
 def _facts() -> dict[str, Any]:

@@ -13,12 +13,12 @@ from rich.console import Console
 
 from koppel.cli import first_steps
 from koppel.cli.environment import (
-    become,
     data_directory,
-    enter,
+    export_environment,
     external_database,
     has_external_database,
     installation,
+    load_installation,
     set_up_django,
     stop_seconds,
 )
@@ -68,7 +68,7 @@ def up(
             console.print(f"Koppel runs at [bold]{stack.public_url}[/]. Ctrl-C stops it.")
             if stack.quarantine:
                 console.print(stack.quarantine, markup=False, highlight=False, soft_wrap=True)
-            for line in first_steps.lines(stack.standing, stack.environment, host):
+            for line in first_steps.lines(stack.installation_state, stack.environment, host):
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             stack.watch()
     except KeyboardInterrupt:
@@ -103,7 +103,7 @@ def web(
 def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined: Quarantined = False) -> None:
     """Work off the queue: syncs, notices, the schedule. Run as many as you like, on any machine."""
     logging.configure()
-    with enter(data_directory(data_dir), start_database=False):
+    with load_installation(data_directory(data_dir), start_database=False):
         from django.conf import settings  # noqa: PLC0415
 
         from koppel.sync.worker.worker import main  # noqa: PLC0415 - needs configured settings
@@ -119,7 +119,7 @@ def migrate(data_dir: DataDir = None) -> None:
     """Create or upgrade the tables, as the role that owns them (KOPPEL_OWNER_DATABASE_URL)."""
     from koppel.cli import bootstrap as preparation  # noqa: PLC0415
 
-    with enter(data_directory(data_dir), start_database=True, generate=True):
+    with load_installation(data_directory(data_dir), start_database=True, generate=True):
         preparation.migrate(verbosity=1)
     Console(stderr=True).print("All migrations are applied.")
 
@@ -131,12 +131,12 @@ def prepare(demo_sandbox_url: Annotated[str, typer.Option()] = "", quarantined: 
     from koppel.cli import bootstrap as preparation  # noqa: PLC0415
 
     logging.configure()
-    with enter(data_directory(None), start_database=False):
+    with load_installation(data_directory(None), start_database=False):
         preparation.migrate()
         if quarantined:
             _begin_quarantine()
         facts = preparation.seed_demo(demo_sandbox_url, os.environ["KOPPEL_PUBLIC_URL"]) if demo_sandbox_url else {}
-        facts["standing"] = preparation.standing()
+        facts["standing"] = preparation.installation_state()
         facts["quarantine"] = preparation.quarantine_sentence()
     sys.stdout.write(json.dumps(facts))
 
@@ -157,16 +157,16 @@ def check(
 
     logging.configure()
     home = data_directory(data_dir)
-    with enter(home, start_database=(home / "postgres").exists()):
-        found = findings(port)
+    with load_installation(home, start_database=(home / "postgres").exists()):
+        results = findings(port)
         if mail_to:
-            found.append(try_mail(mail_to))
+            results.append(try_mail(mail_to))
         if support_bundle:
             from koppel.cli.support import write_bundle  # noqa: PLC0415 - needs configured settings
 
-            write_bundle(support_bundle, found)
+            write_bundle(support_bundle, results)
     console = Console()
-    for finding in found:
+    for finding in results:
         if as_json:
             sys.stdout.write(
                 json.dumps({"topic": finding.topic, "ok": finding.is_well, "text": finding.text}, ensure_ascii=False)
@@ -176,7 +176,7 @@ def check(
             mark = "[red]✗[/]" if not finding.is_well else "[yellow]![/]" if finding.is_advice else "[green]✓[/]"
             console.print(f"{mark} {finding.topic}: ", end="")
             console.print(finding.text, markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(0 if all(finding.is_well for finding in found) else 1)
+    raise typer.Exit(0 if all(finding.is_well for finding in results) else 1)
 
 
 def sandbox(context: typer.Context) -> None:
@@ -187,9 +187,9 @@ def sandbox(context: typer.Context) -> None:
 def enter_environment_only(home: Path) -> None:
     """Set this process's environment for a program that loads Django itself."""
     if has_external_database():
-        become({**installation(home, generate=False), **external_database()})
+        export_environment({**installation(home, generate=False), **external_database()})
     else:
-        enter(home, start_database=False)
+        load_installation(home, start_database=False)
 
 
 def _begin_quarantine() -> None:

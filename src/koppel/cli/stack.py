@@ -15,12 +15,12 @@ from koppel.cli.environment import (
     external_database,
     has_external_database,
     installation,
-    keep_address,
     stop_seconds,
+    store_address,
 )
 from koppel.cli.ports import LOOPBACK, SANDBOX_PORT, WEB_PORT, answers, require_free, wait_until
 from koppel.cli.supervisor import Program, Supervisor
-from koppel.kit.cli.errors import Refusal
+from koppel.kit.cli.errors import CommandError
 from koppel.kit.embedded_postgres import EmbeddedPostgres
 from koppel.kit.unfinished_calls import TOKEN_CALLS
 
@@ -57,7 +57,7 @@ class SignIn:
 
 
 @dataclass(frozen=True)
-class DemoFacts:
+class DemoAccounts:
     """Who can sign in, here and at the sandbox."""
 
     people: tuple[SignIn, ...] = ()
@@ -70,8 +70,8 @@ class Stack:
 
     def __init__(self, options: StackOptions) -> None:
         self.options = options
-        self.facts = DemoFacts()
-        self.standing = self.quarantine = ""
+        self.facts = DemoAccounts()
+        self.installation_state = self.quarantine = ""
         self.environment: dict[str, str] = {}
         self.supervisor = Supervisor(None)
         self._postgres: EmbeddedPostgres | None = None
@@ -85,7 +85,7 @@ class Stack:
         return f"http://{LOOPBACK}:{self.options.sandbox_port or SANDBOX_PORT}"
 
     def start(self) -> None:
-        """Bring everything up; return when web and sandbox answer. Raises `Refusal` or `EmbeddedPostgresError`."""
+        """Bring everything up; return when web and sandbox answer. Raises `CommandError` or `EmbeddedPostgresError`."""
         self._require_ports()
         try:
             self._start_database()
@@ -133,14 +133,14 @@ class Stack:
             database = embedded_database(self._postgres.start())
         public_url = self.options.public_url or os.environ.get("KOPPEL_PUBLIC_URL") or f"http://localhost:{port}"
         self.environment = {**os.environ, **installation(home, public_url=public_url), **database}
-        keep_address(home, public_url)
+        store_address(home, public_url)
         if self.options.sandbox_port is not None:
             self.environment.setdefault("KOPPEL_REGISTERS_URL", f"{self.sandbox_url}/registers")
         self.supervisor = Supervisor(self._postgres, home / TOKEN_CALLS, stop_seconds(self.environment))
 
-    def _prepare(self) -> DemoFacts:
+    def _prepare(self) -> DemoAccounts:
         """Migrations and the demo firm, in a process of their own: ours stays small and free of Django. It also tells
-        the `standing` of the installation, see `organisations.installing`."""
+        the `installation_state` of the installation, see `organisations.installing`."""
         command = [*_KOPPEL, "prepare"]
         if self.options.sandbox_port is not None:
             command += ["--demo-sandbox-url", self.sandbox_url]
@@ -151,11 +151,13 @@ class Stack:
             words = [line for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
             if done.returncode != 2:  # not a sentence for the user: show all of it
                 sys.stderr.write(done.stderr)
-            raise Refusal(words[-1] if done.returncode == 2 else f"The database could not be prepared: {words[-1]}")
-        told = json.loads(done.stdout) if done.stdout.strip() else {}
-        self.standing, self.quarantine = told.pop("standing", ""), told.pop("quarantine", "")
-        people = tuple(SignIn(**person) for person in told.pop("people", ()))
-        return DemoFacts(people=people, **told)
+            raise CommandError(
+                words[-1] if done.returncode == 2 else f"The database could not be prepared: {words[-1]}"
+            )
+        report = json.loads(done.stdout) if done.stdout.strip() else {}
+        self.installation_state, self.quarantine = report.pop("standing", ""), report.pop("quarantine", "")
+        people = tuple(SignIn(**person) for person in report.pop("people", ()))
+        return DemoAccounts(people=people, **report)
 
     def _keep_running(self, name: str, command: list[str]) -> None:
         output = self.options.home / SEPARATE_LOGS / f"{name}.log" if self.options.log_to_files else None
@@ -176,12 +178,12 @@ class Stack:
         if not wait_until(self._is_ready, READY_SECONDS):
             silent = "web" if not answers(self.options.web_port, "/healthz") else "sandbox"
             program = next(one for one in self.supervisor.programs if one.name == silent)
-            raise Refusal(f"The {silent} program does not answer: {program.last_words()}")
+            raise CommandError(f"The {silent} program does not answer: {program.last_words()}")
 
     def _is_ready(self) -> bool:
         for program in self.supervisor.programs:
             if not program.runs:
-                raise Refusal(f"The {program.name} program did not start: {program.last_words()}")
+                raise CommandError(f"The {program.name} program did not start: {program.last_words()}")
         sandbox = self.options.sandbox_port
         return answers(self.options.web_port, "/healthz") and (sandbox is None or answers(sandbox, "/"))
 

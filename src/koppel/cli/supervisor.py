@@ -176,8 +176,10 @@ def stoppable() -> Iterator[None]:
     """Within the block SIGTERM and SIGHUP do what Ctrl-C does: raise KeyboardInterrupt, once."""
 
     def interrupt(number: int, _frame: object) -> None:
-        for each in numbers:
-            signal.signal(each, signal.SIG_IGN)  # stopping is bounded in time; a second signal must not break it off
+        for signal_number in numbers:
+            signal.signal(
+                signal_number, signal.SIG_IGN
+            )  # stopping is bounded in time; a second signal must not break it off
         raise KeyboardInterrupt
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

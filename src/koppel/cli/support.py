@@ -17,13 +17,13 @@ from koppel.kit.embedded_postgres import write_private
 from koppel.kit.redaction import Limits, redacted
 from koppel.kit.tenancy import set_scope_sql
 
-SHOWN = ("KOPPEL_PUBLIC_URL", "KOPPEL_TIME_ZONE", "KOPPEL_DATA_DIR", "KOPPEL_MAIL_DIR", "KOPPEL_MAIL_FROM")
+SETTINGS_IN_BUNDLE = ("KOPPEL_PUBLIC_URL", "KOPPEL_TIME_ZONE", "KOPPEL_DATA_DIR", "KOPPEL_MAIL_DIR", "KOPPEL_MAIL_FROM")
 """Settings whose values are no secret. Of the others only whether they are set, and of addresses the host."""
 ADDRESSES = ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL", "KOPPEL_SMTP_URL")
 BUNDLE = Limits(text=20_000, items=5_000, depth=12, values=100_000, total=10_000_000)
 """Far more than a line of the log: these are tables, written once, and nobody outside chose their size."""
 
-QUESTIONS = {
+QUERIES = {
     "connections by state": "SELECT connector, state, count(*) FROM connections_connection GROUP BY 1, 2 ORDER BY 1, 2",
     "grants": "SELECT failure_code, split_part(lost_reason, ':', 1) AS lost, count(*), max(failures) AS failures,"
     " count(refresh_started_at) AS unanswered, min(expires_at) AS first_ends FROM connections_grant GROUP BY 1, 2",
@@ -63,31 +63,33 @@ def _versions() -> dict[str, Any]:
 
 
 def _settings() -> dict[str, str]:
-    names = sorted({*SHOWN, *ADDRESSES, *(name for name in os.environ if name.startswith("KOPPEL_"))})
-    return {name: _shown(name, os.environ.get(name)) for name in names} | {"LANGUAGES": str(settings.LANGUAGES)}
+    names = sorted({*SETTINGS_IN_BUNDLE, *ADDRESSES, *(name for name in os.environ if name.startswith("KOPPEL_"))})
+    return {name: _setting_for_bundle(name, os.environ.get(name)) for name in names} | {
+        "LANGUAGES": str(settings.LANGUAGES)
+    }
 
 
-def _shown(name: str, value: str | None) -> str:
+def _setting_for_bundle(name: str, value: str | None) -> str:
     if value is None:
         return "not set"
     if name in ADDRESSES:
         # By text alone: several hosts with a port each are an address too, and what stands before an @ is never shown.
         scheme, mark, rest = value.partition("://")
         return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}" if mark else "set"
-    return value if name in SHOWN else "set"
+    return value if name in SETTINGS_IN_BUNDLE else "set"
 
 
 def _state() -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    state: dict[str, Any] = {}
     try:
         with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
-            for topic, question in QUESTIONS.items():
+            for topic, question in QUERIES.items():
                 with connection.transaction():
                     connection.execute(*set_scope_sql(0))
-                    found[topic] = _answer(connection, question)
+                    state[topic] = _answer(connection, question)
     except psycopg.Error as error:
-        found["error"] = type(error).__name__
-    return found
+        state["error"] = type(error).__name__
+    return state
 
 
 def _answer(connection: psycopg.Connection[Any], question: str) -> Any:

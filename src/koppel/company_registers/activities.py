@@ -77,9 +77,9 @@ def section_in_own_revision(code: str, scheme: str) -> Section | None:
 
 def sector_of(code: str, scheme: str) -> Section | None:
     """The section of NACE Rev. 2.1, which is what Koppel stores as the sector. None when the code alone cannot say."""
-    own = section_in_own_revision(code, scheme)
-    if own is None or own.revision == REVISION_2_1:
-        return own
+    section = section_in_own_revision(code, scheme)
+    if section is None or section.revision == REVISION_2_1:
+        return section
     digits = _digits(code)
     letter = DISSOLVED.get(digits[:3], "") if digits.startswith("45") else _letters()[digits[:2]][1]
     return Section(letter, REVISION_2_1) if letter else None

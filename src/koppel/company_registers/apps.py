@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 
 
-class RegistersConfig(AppConfig):
+class CompanyRegistersConfig(AppConfig):
     """Tells connections how registration numbers and names of companies are compared."""
 
     name = "koppel.company_registers"

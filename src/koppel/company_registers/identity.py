@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from koppel.company_registers.number_check import Checked, Verdict
-from koppel.company_registers.numbers import check
+from koppel.company_registers.number_check import NumberCheck, NumberStatus
+from koppel.company_registers.numbers import check_number
 from koppel.company_registers.reasons import REASONS
 from koppel.company_registers.sectors import SCHEME, SECTIONS
 
@@ -33,48 +33,48 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Problem:
+class IdentityProblem:
     """`field` is number, reason or sector."""
 
     field: str
     code: str
-    sentence: str | Promise
+    message: str | Promise
 
 
 def check_identity(
-    *, country: str, number: str = "", reason: str = "", sector: str = "", may_wait: bool = False
-) -> Identity | list[Problem]:
+    *, country: str, number: str = "", reason: str = "", sector: str = "", allow_incomplete: bool = False
+) -> Identity | list[IdentityProblem]:
     """A doubtful number is accepted with its note: a wrong check digit must not stop real work. A number beats a reason.
 
-    `may_wait`: nobody is there to ask (an unattended import), so nothing at all is accepted as well; what was given must
+    `allow_incomplete`: nobody is there to ask (an unattended import), so nothing at all is accepted as well; what was given must
     still be right."""
     if number.strip():
-        checked = check(number, country)
-        if checked.verdict is Verdict.INVALID:
-            return [Problem("number", checked.note, checked.sentence)]
+        number_check = check_number(number, country)
+        if number_check.status is NumberStatus.INVALID:
+            return [IdentityProblem("number", number_check.note, number_check.message)]
         chosen = (sector, SCHEME) if sector in SECTIONS else ("", "")
-        return Identity(checked.number, checked.scheme, checked.note, "", *chosen)
-    if not reason and may_wait:
+        return Identity(number_check.number, number_check.scheme, number_check.note, "", *chosen)
+    if not reason and allow_incomplete:
         return Identity()
     if not reason:
-        return [Problem("number", "missing", _("Enter a number, or choose a reason and a sector."))]
+        return [IdentityProblem("number", "missing", _("Enter a number, or choose a reason and a sector."))]
     problems = []
     if reason not in REASONS:
-        problems.append(Problem("reason", "unknown", _("Choose one of the reasons.")))
+        problems.append(IdentityProblem("reason", "unknown", _("Choose one of the reasons.")))
     if sector not in SECTIONS:
-        problems.append(Problem("sector", "missing", _("Choose a sector as well.")))
+        problems.append(IdentityProblem("sector", "missing", _("Choose a sector as well.")))
     return problems or Identity(no_number_reason=reason, sector=sector, sector_scheme=SCHEME)
 
 
-def first_guess(country: str, number: str, vat_number: str) -> tuple[str, Checked | None]:
+def first_guess(country: str, number: str, vat_number: str) -> tuple[str, NumberCheck | None]:
     """What to fill in at first from what the accounting system states: its number, else the one inside its VAT number."""
-    checked = check(number, country) if number.strip() else None
-    if checked is not None and checked.verdict is Verdict.VALID:
-        return checked.number, checked
+    number_check = check_number(number, country) if number.strip() else None
+    if number_check is not None and number_check.status is NumberStatus.VALID:
+        return number_check.number, number_check
     if vat_number.strip() and country in NUMBER_IN_VAT:
-        from_vat = check(vat_number, country)
-        if from_vat.verdict is Verdict.VALID:
+        from_vat = check_number(vat_number, country)
+        if from_vat.status is NumberStatus.VALID:
             return from_vat.number, from_vat
-    if checked is None:
+    if number_check is None:
         return "", None
-    return (number.strip() if checked.verdict is Verdict.INVALID else checked.number), checked
+    return (number.strip() if number_check.status is NumberStatus.INVALID else number_check.number), number_check

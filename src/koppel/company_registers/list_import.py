@@ -26,11 +26,11 @@ HEADERS = {
 
 
 @dataclass(frozen=True)
-class Line:
-    """One line that was given; `place` counts from 0 without the header. `name` and `code` both '': the line belongs to
+class PastedLine:
+    """One line that was given; `index` counts from 0 without the header. `name` and `code` both '': the line belongs to
     the row of the table at its place."""
 
-    place: int
+    index: int
     name: str
     number: str
     code: str = ""
@@ -42,10 +42,10 @@ class Line:
         return not (self.number or self.reason or self.sector)
 
 
-class Placing(StrEnum):
+class MatchStatus(StrEnum):
     """What became of a line."""
 
-    PLACED = "placed"
+    MATCHED = "placed"
     EMPTY = "empty"
     UNKNOWN = "unknown"
     AMBIGUOUS = "ambiguous"
@@ -62,11 +62,11 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Placed:
+class MatchedLine:
     """`id` is the candidate's, None when the line found no place."""
 
-    line: Line
-    placing: Placing
+    line: PastedLine
+    status: MatchStatus
     id: int | None = None
 
 
@@ -80,7 +80,7 @@ def decode(data: bytes) -> str:
         return data.decode("cp1252", errors="replace")
 
 
-def read_lines(text: str) -> list[Line]:
+def read_lines(text: str) -> list[PastedLine]:
     """At most 5,000 lines; blank ones are kept as empty in a list of one column, so that the order holds. Never raises."""
     text = re.sub(r"\r\n?", "\n", text.replace("\x00", "")).strip("\n")
     if not text.strip():
@@ -94,51 +94,51 @@ def read_lines(text: str) -> list[Line]:
     return [_line(place, row, columns) for place, row in enumerate(rows[:LINES_MAX])]
 
 
-def place(lines: Sequence[Line], candidates: Sequence[Candidate]) -> list[Placed]:
+def match_lines(lines: Sequence[PastedLine], candidates: Sequence[Candidate]) -> list[MatchedLine]:
     """Which row each line belongs to: by code, by name (without regard to case, dots and spaces), else by its place.
 
     Of two lines for one row the first counts. A name that two rows share fits neither."""
-    by_code = _index(candidates, lambda one: [_plain(code) for code in one.codes])
-    by_name = _index(candidates, lambda one: [_plain(one.name)])
+    by_code = _index(candidates, lambda one: [_normalize(code) for code in one.codes])
+    by_name = _index(candidates, lambda one: [_normalize(one.name)])
     taken: set[int] = set()
-    return [_placed(line, candidates, by_code, by_name, taken) for line in lines]
+    return [_match_line(line, candidates, by_code, by_name, taken) for line in lines]
 
 
-def _placed(
-    line: Line,
+def _match_line(
+    line: PastedLine,
     candidates: Sequence[Candidate],
     by_code: Mapping[str, list[int]],
     by_name: Mapping[str, list[int]],
     taken: set[int],
-) -> Placed:
+) -> MatchedLine:
     if line.code or line.name:
-        found = (
-            by_code.get(_plain(line.code), [])
-            or by_name.get(_plain(line.name), [])
-            or by_code.get(_plain(line.name), [])
+        matches = (
+            by_code.get(_normalize(line.code), [])
+            or by_name.get(_normalize(line.name), [])
+            or by_code.get(_normalize(line.name), [])
         )
     else:
-        found = [candidates[line.place].id] if line.place < len(candidates) else []
+        matches = [candidates[line.index].id] if line.index < len(candidates) else []
     if line.is_empty:
-        return Placed(line, Placing.EMPTY)
-    if len(found) != 1:
-        return Placed(line, Placing.AMBIGUOUS if found else Placing.UNKNOWN)
-    if found[0] in taken:
-        return Placed(line, Placing.TWICE, found[0])
-    taken.add(found[0])
-    return Placed(line, Placing.PLACED, found[0])
+        return MatchedLine(line, MatchStatus.EMPTY)
+    if len(matches) != 1:
+        return MatchedLine(line, MatchStatus.AMBIGUOUS if matches else MatchStatus.UNKNOWN)
+    if matches[0] in taken:
+        return MatchedLine(line, MatchStatus.TWICE, matches[0])
+    taken.add(matches[0])
+    return MatchedLine(line, MatchStatus.MATCHED, matches[0])
 
 
 def _index(candidates: Sequence[Candidate], keys: Callable[[Candidate], list[str]]) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
-    for one in candidates:
-        for key in keys(one):
+    ids_by_key: dict[str, list[int]] = {}
+    for candidate in candidates:
+        for key in keys(candidate):
             if key:
-                found.setdefault(key, []).append(one.id)
-    return found
+                ids_by_key.setdefault(key, []).append(candidate.id)
+    return ids_by_key
 
 
-def _plain(text: str) -> str:
+def _normalize(text: str) -> str:
     """`Bakkerij De Haan B.V.` and `bakkerij de haan bv` are one name."""
     return re.sub(r"[\W_]", "", text.casefold())
 
@@ -160,32 +160,32 @@ def _delimiter(text: str) -> str:
     A comma inside a company's name is outvoted by the semicolon that stands in every line."""
     lines = [line for line in text.split("\n") if line.strip()][:50]
     best, best_share = "", 0.0
-    for one in "\t;,|":
-        counts = Counter(line.count(one) for line in lines)
+    for delimiter in "\t;,|":
+        counts = Counter(line.count(delimiter) for line in lines)
         count, times = counts.most_common(1)[0]
         share = times / len(lines) if count else 0.0
         if share > best_share:
-            best, best_share = one, share
+            best, best_share = delimiter, share
     return best if best_share > 0.5 else ""
 
 
 def _cell(text: str) -> str:
     """Without what spreadsheets wrap around a number: `="01234567"`, an apostrophe in front, `.0` behind."""
     text = text.strip()
-    if found := re.fullmatch(r'="?([^"]*)"?', text):
-        text = found[1]
+    if match := re.fullmatch(r'="?([^"]*)"?', text):
+        text = match[1]
     text = text.removeprefix("'").strip()
     return re.sub(r"^(\d+)[.,]0+$", r"\1", text)
 
 
 def _by_header(row: Sequence[str]) -> dict[str, int]:
     words = [cell.strip().casefold().rstrip(":") for cell in row]
-    found: dict[str, int] = {}
+    columns: dict[str, int] = {}
     for field, names in HEADERS.items():
         for at, word in enumerate(words):
-            if word in names and field not in found:
-                found[field] = at
-    return found
+            if word in names and field not in columns:
+                columns[field] = at
+    return columns
 
 
 def _by_content(rows: Sequence[Sequence[str]]) -> dict[str, int]:
@@ -199,11 +199,11 @@ def _by_content(rows: Sequence[Sequence[str]]) -> dict[str, int]:
     others = [at for at in range(columns) if at != number_at]
     letters = {at: sum(len(re.findall(r"[^\W\d_]", row[at])) for row in rows if at < len(row)) for at in others}
     name_at = max(others, key=lambda at: (letters[at], -at))
-    found = {"number": number_at, "name": name_at}
+    found_columns = {"number": number_at, "name": name_at}
     rest = [at for at in others if at != name_at]
     if rest:
-        found["code"] = rest[0]
-    return found
+        found_columns["code"] = rest[0]
+    return found_columns
 
 
 def _looks_like_number(text: str) -> bool:
@@ -211,9 +211,9 @@ def _looks_like_number(text: str) -> bool:
     return 6 <= len(digits) <= 14 and len(digits) >= len(re.sub(r"[\s.\-/]", "", text)) - 5
 
 
-def _line(place_: int, row: Sequence[str], columns: Mapping[str, int]) -> Line:
+def _line(index: int, row: Sequence[str], columns: Mapping[str, int]) -> PastedLine:
     def cell(field: str) -> str:
         at = columns.get(field, -1)
         return row[at].strip() if 0 <= at < len(row) else ""
 
-    return Line(place_, cell("name"), cell("number"), cell("code"), cell("reason"), cell("sector"))
+    return PastedLine(index, cell("name"), cell("number"), cell("code"), cell("reason"), cell("sector"))

@@ -13,9 +13,9 @@ from django.utils import timezone
 from koppel.company_registers.activities import Activity, Section, sector_of
 from koppel.company_registers.clients import register_for
 from koppel.company_registers.models import Lookup
-from koppel.company_registers.number_check import Verdict
-from koppel.company_registers.numbers import check
-from koppel.company_registers.protocol import Answer, Candidate, Kind, Outcome, Question
+from koppel.company_registers.number_check import NumberStatus
+from koppel.company_registers.numbers import check_number
+from koppel.company_registers.protocol import Candidate, LookupOutcome, QueryKind, RegisterQuery, RegisterResult
 from koppel.kit.tenancy import organisation_scope
 
 FRESH_FOR = timedelta(days=30)
@@ -23,11 +23,11 @@ FRESH_FOR = timedelta(days=30)
 
 
 @dataclass(frozen=True)
-class Finding:
+class LookupResult:
     """What is known about a question. `outcome` None: nothing yet. `is_waiting`: it is being asked, or will be again."""
 
-    question: Question
-    outcome: Outcome | None = None
+    query: RegisterQuery
+    outcome: LookupOutcome | None = None
     is_waiting: bool = False
     source: str = ""
     number: str = ""
@@ -41,54 +41,54 @@ class Finding:
     @property
     def exists(self) -> bool:
         """The company is in the register, alive or closed."""
-        return self.outcome in (Outcome.FOUND, Outcome.CLOSED)
+        return self.outcome in (LookupOutcome.FOUND, LookupOutcome.CLOSED)
 
     @property
     def sector(self) -> Section | None:
         """From the activity code, with its revision; None when the register gave none that can be mapped."""
         return sector_of(self.activity.code, self.activity.scheme) if self.activity else None
 
-    def is_named_otherwise(self, name: str) -> bool:
+    def has_different_name(self, name: str) -> bool:
         """Whether the register's name is another than this one, beyond capitals, dots and the legal form."""
         return self.exists and bool(self.legal_name) and core_of(self.legal_name) != core_of(name)
 
 
-AfterAnswer = Callable[[int, Finding, Finding], None]
-_after_answer: list[AfterAnswer] = []
+ResultHandler = Callable[[int, LookupResult, LookupResult], None]
+_result_handlers: list[ResultHandler] = []
 
 
-def register_after_answer(act: AfterAnswer) -> None:
-    """A higher slice acts on answers: `act(organisation_id, before, after)`, in scope, in the answer's own transaction."""
-    if act not in _after_answer:
-        _after_answer.append(act)
+def register_result_handler(handler: ResultHandler) -> None:
+    """A higher slice acts on answers: `handler(organisation_id, before, after)`, in scope, in the answer's own transaction."""
+    if handler not in _result_handlers:
+        _result_handlers.append(handler)
 
 
-def question_about(country: str, number: str = "", vat_number: str = "", name: str = "") -> Question | None:
+def build_query(country: str, number: str = "", vat_number: str = "", name: str = "") -> RegisterQuery | None:
     """What to ask about a company of which this is stated. None: no register can say anything.
 
     A good or doubtful number is asked itself; a Dutch RSIN, typed or within the VAT number, leads to it; without either the
     name is searched for, which only ever proposes."""
     country = {"UK": "GB"}.get(country.upper(), country.upper())
-    question = _question(country, number.strip(), vat_number.strip(), name.strip())
-    return question if question and register_for(question) else None
+    query = _build_query(country, number.strip(), vat_number.strip(), name.strip())
+    return query if query and register_for(query) else None
 
 
-def request_lookups(organisation_id: int, questions: Iterable[Question], *, again: bool = False) -> int:
+def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, again: bool = False) -> int:
     """Have these asked by a job after commit, in the caller's transaction and scope. How many will be asked.
 
     What was answered lately is not asked again, unless `again`."""
     from koppel.company_registers.tasks import look_up  # noqa: PLC0415 - tasks call services
 
-    wanted = list(dict.fromkeys(questions))
-    there = known(organisation_id, wanted)
+    requested = list(dict.fromkeys(queries))
+    cached = cached_results(organisation_id, requested)
     now = timezone.now()
     new = [
-        Lookup(organisation_id=organisation_id, country=one.country, kind=one.kind, value=one.value, due_at=now)
-        for one in wanted
-        if one not in there
+        Lookup(organisation_id=organisation_id, country=query.country, kind=query.kind, value=query.value, due_at=now)
+        for query in requested
+        if query not in cached
     ]
     Lookup.objects.bulk_create(new, ignore_conflicts=True, batch_size=2000)
-    stale = _rows(organisation_id, list(there)).filter(due_at=None)
+    stale = _rows(organisation_id, list(cached)).filter(due_at=None)
     if not again:
         stale = stale.filter(Q(answered_at=None) | Q(answered_at__lt=now - FRESH_FOR))
     count = len(new) + stale.update(due_at=now, attempts=0, asked_at=now)
@@ -97,36 +97,36 @@ def request_lookups(organisation_id: int, questions: Iterable[Question], *, agai
     return count
 
 
-def known(organisation_id: int, questions: Iterable[Question]) -> dict[Question, Finding]:
+def cached_results(organisation_id: int, queries: Iterable[RegisterQuery]) -> dict[RegisterQuery, LookupResult]:
     """What is known about each; a question that was never asked is absent. In the caller's scope."""
-    wanted = set(questions)
-    found = (finding_of(one) for one in _rows(organisation_id, list(wanted)))
-    return {one.question: one for one in found if one.question in wanted}
+    requested = set(queries)
+    results = (to_lookup_result(one) for one in _rows(organisation_id, list(requested)))
+    return {one.query: one for one in results if one.query in requested}
 
 
-def take_in(organisation_id: int, lookup_id: int, answer: Answer) -> None:
+def store_result(organisation_id: int, lookup_id: int, result: RegisterResult) -> None:
     """Store what the register answered and tell the higher slices, in one transaction."""
     with organisation_scope(organisation_id):
         row = Lookup.objects.select_for_update().filter(organisation_id=organisation_id, pk=lookup_id).first()
         if row is None:
             return
-        before = finding_of(row)
-        for name, value in _columns(answer).items():
+        before = to_lookup_result(row)
+        for name, value in _columns(result).items():
             setattr(row, name, value)
         row.answered_at, row.due_at, row.attempts = timezone.now(), None, 0
         row.save()
-        after = finding_of(row)
-        for act in _after_answer:
-            act(organisation_id, before, after)
+        after = to_lookup_result(row)
+        for handler in _result_handlers:
+            handler(organisation_id, before, after)
 
 
-def finding_of(row: Lookup) -> Finding:
+def to_lookup_result(row: Lookup) -> LookupResult:
     activity = None
     if row.activity_code:
         activity = Activity(row.activity_code, row.activity_scheme, row.activity_label)
-    return Finding(
-        question=Question(row.country, Kind(row.kind), row.value),
-        outcome=Outcome(row.outcome) if row.outcome else None,
+    return LookupResult(
+        query=RegisterQuery(row.country, QueryKind(row.kind), row.value),
+        outcome=LookupOutcome(row.outcome) if row.outcome else None,
         is_waiting=row.due_at is not None,
         source=row.source,
         number=row.number,
@@ -139,52 +139,52 @@ def finding_of(row: Lookup) -> Finding:
     )
 
 
-def _question(country: str, number: str, vat_number: str, name: str) -> Question | None:
-    checked = check(number, country) if number else None
-    if checked is not None and checked.note == "dummy":
+def _build_query(country: str, number: str, vat_number: str, name: str) -> RegisterQuery | None:
+    number_check = check_number(number, country) if number else None
+    if number_check is not None and number_check.note == "dummy":
         return None
-    if checked is not None and checked.verdict is not Verdict.INVALID:
-        return Question(country, Kind.NUMBER, checked.number)
-    if country == "NL" and (rsin := _rsin(checked.number if checked else "", vat_number)):
-        return Question(country, Kind.RSIN, rsin)
-    return Question(country, Kind.NAME, name[:300]) if name else None
+    if number_check is not None and number_check.status is not NumberStatus.INVALID:
+        return RegisterQuery(country, QueryKind.NUMBER, number_check.number)
+    if country == "NL" and (rsin := _rsin(number_check.number if number_check else "", vat_number)):
+        return RegisterQuery(country, QueryKind.RSIN, rsin)
+    return RegisterQuery(country, QueryKind.NAME, name[:300]) if name else None
 
 
 def _rsin(number: str, vat_number: str) -> str:
     """Typed itself, or the nine digits of a legal entity's VAT number. A sole trader's VAT number leads nowhere."""
     for text in (number, re.sub(r"[^A-Z0-9]", "", vat_number.upper())):
-        if found := re.fullmatch(r"(?:NL)?(\d{9})(?:B\d{2})?", text):
-            return found[1]
+        if match := re.fullmatch(r"(?:NL)?(\d{9})(?:B\d{2})?", text):
+            return match[1]
     return ""
 
 
-def _rows(organisation_id: int, questions: list[Question]) -> "QuerySet[Lookup]":
+def _rows(organisation_id: int, queries: list[RegisterQuery]) -> "QuerySet[Lookup]":
     """The rows of these questions. Values of different kinds do not meet, so one list of values is enough."""
     return Lookup.objects.filter(
         organisation_id=organisation_id,
-        country__in={one.country for one in questions},
-        kind__in={one.kind for one in questions},
-        value__in={one.value for one in questions},
+        country__in={one.country for one in queries},
+        kind__in={one.kind for one in queries},
+        value__in={one.value for one in queries},
     )
 
 
-def _columns(answer: Answer) -> Mapping[str, Any]:
-    activity = answer.activity
+def _columns(result: RegisterResult) -> Mapping[str, Any]:
+    activity = result.activity
     return {
-        "outcome": answer.outcome,
-        "source": answer.source,
-        "number": answer.number[:60],
-        "legal_name": answer.legal_name[:400],
-        "closed_on": answer.closed_on,
+        "outcome": result.outcome,
+        "source": result.source,
+        "number": result.number[:60],
+        "legal_name": result.legal_name[:400],
+        "closed_on": result.closed_on,
         "activity_code": activity.code[:20] if activity else "",
         "activity_scheme": activity.scheme if activity else "",
         "activity_label": activity.label[:400] if activity else "",
-        "candidates": [asdict(one) for one in answer.candidates],
-        "reason": answer.reason,
+        "candidates": [asdict(one) for one in result.candidates],
+        "reason": result.reason,
     }
 
 
-_FORMS = (
+_LEGAL_FORMS = (
     "bv", "nv", "vof", "cv", "ua", "ba", "stichting", "as", "asa", "ans", "da", "ab", "hb", "kb", "aps", "oy", "oyj", "ky",
     "aktiebolag", "aktieselskab", "anpartsselskab", "osakeyhtio",
     "gmbh", "ag", "ug", "kg", "ltd", "limited", "plc", "llp", "sa", "sarl", "sas", "srl", "sprl", "bvba",
@@ -199,4 +199,4 @@ def core_of(name: str) -> str:
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
     text = _DOTTED.sub(lambda found: re.sub(r"[./\s]", "", found[1]), plain)
     words = re.findall(r"[^\W_]+", text)
-    return " ".join(word for word in words if word not in _FORMS) or " ".join(words)
+    return " ".join(word for word in words if word not in _LEGAL_FORMS) or " ".join(words)

@@ -3,7 +3,7 @@
 from django.db import models
 from django.utils import timezone
 
-from koppel.company_registers.protocol import Kind, Outcome
+from koppel.company_registers.protocol import LookupOutcome, QueryKind
 from koppel.organisations.models import Tenant
 
 
@@ -14,9 +14,9 @@ class Lookup(Tenant):
     `outcome` '' = never asked with success nor failure. `reason` says why the last attempt gave no answer."""
 
     country = models.CharField(max_length=2)
-    kind = models.CharField(max_length=10, choices=[(one.value, one.value) for one in Kind])
+    kind = models.CharField(max_length=10, choices=[(one.value, one.value) for one in QueryKind])
     value = models.CharField(max_length=300)
-    outcome = models.CharField(max_length=20, default="", choices=[(one.value, one.value) for one in Outcome])
+    outcome = models.CharField(max_length=20, default="", choices=[(one.value, one.value) for one in LookupOutcome])
     source = models.CharField(max_length=20, default="")
     number = models.CharField(max_length=60, default="")
     legal_name = models.CharField(max_length=400, default="")
@@ -46,7 +46,7 @@ class Lookup(Tenant):
         return f"{self.kind} in {self.country}"
 
 
-class CallBudget(models.Model):
+class RegisterRateLimit(models.Model):
     """How often a register was called lately, by all workers and organisations together. It names no company."""
 
     source = models.CharField(max_length=20, primary_key=True)

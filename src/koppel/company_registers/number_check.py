@@ -12,7 +12,7 @@ SCHEMES = {
 """ISO 6523 codes as far as `docs/registers.md` names a source; a country without one has ''."""
 
 
-class Verdict(StrEnum):
+class NumberStatus(StrEnum):
     """VALID: nothing speaks against it. DOUBTFUL: may be kept, with a warning. INVALID: cannot be this country's number."""
 
     VALID = "valid"
@@ -21,28 +21,28 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Checked:
-    """`number` is normalised. `note` is a stable word and `sentence` what to tell the person; both '' when all is well.
+class NumberCheck:
+    """`number` is normalised. `note` is a stable word and `message` what to tell the person; both '' when all is well.
 
-    `is_personal`: it belongs to a natural person, so lists, logs and exports mask it. `proposes`: the reason that fits better
+    `is_personal`: it belongs to a natural person, so lists, logs and exports mask it. `suggested_reason`: the reason that fits better
     than this number."""
 
     number: str
     scheme: str
-    verdict: Verdict
+    status: NumberStatus
     note: str = ""
-    sentence: str | Promise = ""
+    message: str | Promise = ""
     is_personal: bool = False
-    proposes: str = ""
+    suggested_reason: str = ""
 
 
-def valid(number: str, country: str, *, is_personal: bool = False) -> Checked:
-    return Checked(number, SCHEMES.get(country, ""), Verdict.VALID, is_personal=is_personal)
+def valid(number: str, country: str, *, is_personal: bool = False) -> NumberCheck:
+    return NumberCheck(number, SCHEMES.get(country, ""), NumberStatus.VALID, is_personal=is_personal)
 
 
-def doubtful(number: str, country: str, note: str, sentence: str | Promise, *, is_personal: bool = False) -> Checked:
-    return Checked(number, SCHEMES.get(country, ""), Verdict.DOUBTFUL, note, sentence, is_personal)
+def doubtful(number: str, country: str, note: str, message: str | Promise, *, is_personal: bool = False) -> NumberCheck:
+    return NumberCheck(number, SCHEMES.get(country, ""), NumberStatus.DOUBTFUL, note, message, is_personal)
 
 
-def wrong(number: str, country: str, note: str, sentence: str | Promise) -> Checked:
-    return Checked(number, SCHEMES.get(country, ""), Verdict.INVALID, note, sentence)
+def invalid(number: str, country: str, note: str, message: str | Promise) -> NumberCheck:
+    return NumberCheck(number, SCHEMES.get(country, ""), NumberStatus.INVALID, note, message)

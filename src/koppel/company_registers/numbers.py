@@ -10,13 +10,13 @@ from dataclasses import replace
 
 from django.utils.translation import gettext_lazy as _
 
-from koppel.company_registers.countries import CHECKS
-from koppel.company_registers.number_check import Checked, Verdict, doubtful, wrong
+from koppel.company_registers.countries import VALIDATORS
+from koppel.company_registers.number_check import NumberCheck, NumberStatus, doubtful, invalid
 
-__all__ = ["Checked", "check", "is_dummy", "is_personal", "masked"]
+__all__ = ["NumberCheck", "check_number", "is_placeholder", "is_personal", "mask_number"]
 
 LENGTH_MAX = 60
-DUMMIES = {
+PLACEHOLDERS = {
     "NL": {"12345678", "87654321"},
     "NO": {"123456785", "987654325"},
     "SE": {"1234567897", "1122334455"},
@@ -27,36 +27,34 @@ DUMMIES = {
 """Beyond one repeated digit: numbers that people type to get past a field, and that pass their country's check."""
 
 
-def check(text: str, country: str) -> Checked:
+def check_number(text: str, country: str) -> NumberCheck:
     """What this text is as a registration number of this country (ISO 3166, `UK` too). Never raises."""
     country = {"UK": "GB", "EL": "GR"}.get(country.strip().upper(), country.strip().upper())
     typed = unicodedata.normalize("NFKC", text[: LENGTH_MAX * 2]).replace("\0", "").strip().upper()
     bare = re.sub(r"[^A-Z0-9]", "", typed)
     if not bare:
-        return wrong("", country, "empty", _("Enter a number, or choose a reason and a sector."))
-    if country in CHECKS:
-        found = CHECKS[country](bare, typed)
+        return invalid("", country, "empty", _("Enter a number, or choose a reason and a sector."))
+    if country in VALIDATORS:
+        check = VALIDATORS[country](bare, typed)
     else:
-        sentence = _("Koppel cannot check numbers of this country.")
-        found = doubtful(bare[:LENGTH_MAX], country, "not_checkable", sentence)
-    return _as_dummy(found) if is_dummy(bare, country) else found
+        message = _("Koppel cannot check numbers of this country.")
+        check = doubtful(bare[:LENGTH_MAX], country, "not_checkable", message)
+    return _as_placeholder(check) if is_placeholder(bare, country) else check
 
 
-def _as_dummy(found: Checked) -> Checked:
+def _as_placeholder(check: NumberCheck) -> NumberCheck:
     """Never a company's number: vendors put it into sample books, and people type it to get past a field."""
-    sentence = _(
-        "This is a made-up number, not this company's own. For a test company choose the reason “test / demo”."
-    )
-    return replace(found, verdict=Verdict.INVALID, note="dummy", sentence=sentence, proposes="test_demo")
+    message = _("This is a made-up number, not this company's own. For a test company choose the reason “test / demo”.")
+    return replace(check, verdict=NumberStatus.INVALID, note="dummy", sentence=message, proposes="test_demo")
 
 
-def is_dummy(bare: str, country: str) -> bool:
+def is_placeholder(bare: str, country: str) -> bool:
     """One digit repeated, or a number of `DUMMIES`. Vendors' own sample books hold such numbers."""
     digits = re.sub(r"[^0-9]", "", bare)
     repeated = len(digits) >= 6 and len(set(digits)) == 1
     # Check digits make 1111111-2 of a row of ones.
     nearly = len(digits) >= 8 and len(set(digits[:-1])) == 1
-    return repeated or nearly or digits in DUMMIES.get(country, ())
+    return repeated or nearly or digits in PLACEHOLDERS.get(country, ())
 
 
 def is_personal(number: str, country: str) -> bool:
@@ -67,6 +65,6 @@ def is_personal(number: str, country: str) -> bool:
     return country == "LV" and len(digits) == 11 and digits[0] < "4"
 
 
-def masked(number: str, country: str) -> str:
+def mask_number(number: str, country: str) -> str:
     """For lists, logs and exports: the end of a person's number is hidden, every other number is shown whole."""
     return f"{number[:-4]}****" if is_personal(number, country) else number

@@ -10,7 +10,7 @@ from koppel.company_registers.activities import Activity
 from koppel.kit.http import HttpClient
 
 
-class Kind(StrEnum):
+class QueryKind(StrEnum):
     """NUMBER: the company's own. RSIN: the Dutch tax office's, which leads to it. NAME: a search, for want of a number."""
 
     NUMBER = "number"
@@ -18,7 +18,7 @@ class Kind(StrEnum):
     NAME = "name"
 
 
-class Outcome(StrEnum):
+class LookupOutcome(StrEnum):
     """UNAVAILABLE says nothing about the company: it is asked again later, and is never shown as "not found"."""
 
     FOUND = "found"
@@ -29,11 +29,11 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Question:
-    """`value` is normalised (`registers.numbers`); for NAME it is the accounting system's name."""
+class RegisterQuery:
+    """`value` is normalised (`company_registers.numbers`); for NAME it is the accounting system's name."""
 
     country: str
-    kind: Kind
+    kind: QueryKind
     value: str
 
 
@@ -43,16 +43,16 @@ class Candidate:
 
     number: str
     name: str
-    place: str = ""
+    city: str = ""
 
 
 @dataclass(frozen=True)
-class Answer:
+class RegisterResult:
     """`number` and `legal_name` as the register has them; `legal_name` '' when it does not give one.
 
     `candidates` when AMBIGUOUS. `retry_after_seconds` and `reason` (a stable word) when UNAVAILABLE."""
 
-    outcome: Outcome
+    outcome: LookupOutcome
     source: str
     number: str = ""
     legal_name: str = ""
@@ -63,7 +63,7 @@ class Answer:
     reason: str = ""
 
 
-class Unavailable(Exception):
+class RegisterUnavailable(Exception):
     """The register did not answer the question, whatever the answer would have been. `reason` is a stable word."""
 
     def __init__(self, reason: str, retry_after_seconds: float = 0.0) -> None:
@@ -73,7 +73,7 @@ class Unavailable(Exception):
 
 
 @dataclass(frozen=True)
-class Budget:
+class RateLimit:
     """At most so many calls in so many seconds, from all workers together."""
 
     calls: int
@@ -84,10 +84,10 @@ class Register(Protocol):
     """One register. Stateless: it is given its address, and asks through `http`."""
 
     name: str
-    budget: Budget
+    rate_limit: RateLimit
 
-    def answers(self, question: Question) -> bool:
+    def supports(self, query: RegisterQuery) -> bool:
         """Whether this register can be asked this."""
 
-    async def ask(self, http: HttpClient, question: Question, today: date) -> Answer:
-        """Raises `Unavailable`."""
+    async def look_up(self, http: HttpClient, query: RegisterQuery, today: date) -> RegisterResult:
+        """Raises `RegisterUnavailable`."""

@@ -1,9 +1,9 @@
 """How often a register may be called: one count in PostgreSQL for all workers."""
 
-from koppel.company_registers.protocol import Budget
+from koppel.company_registers.protocol import RateLimit
 from koppel.kit.database import Connection
 
-_TAKE = """
+_ACQUIRE = """
 INSERT INTO registers_call_budget AS b (source, window_began, calls) VALUES (%(source)s, clock_timestamp(), 1)
 ON CONFLICT (source) DO UPDATE SET
   calls = CASE WHEN b.window_began <= clock_timestamp() - %(window)s * interval '1 second' THEN 1 ELSE b.calls + 1 END,
@@ -19,22 +19,22 @@ SELECT GREATEST(
   EXTRACT(epoch FROM paused_until - clock_timestamp()), 0.05)::float
   FROM registers_call_budget WHERE source = %(source)s
 """
-_PAUSE = """
+_BACK_OFF = """
 INSERT INTO registers_call_budget AS b (source, window_began, calls, paused_until)
 VALUES (%(source)s, clock_timestamp(), 0, clock_timestamp() + %(seconds)s * interval '1 second')
 ON CONFLICT (source) DO UPDATE SET paused_until = GREATEST(b.paused_until, excluded.paused_until)
 """
 
 
-async def take(connection: Connection, source: str, budget: Budget) -> float:
+async def acquire(connection: Connection, source: str, limit: RateLimit) -> float:
     """Count one call. 0.0 when it may be made now, else how many seconds to wait before asking again."""
-    facts = {"source": source, "window": budget.seconds, "calls": budget.calls}
-    if await (await connection.execute(_TAKE, facts)).fetchone():
+    params = {"source": source, "window": limit.seconds, "calls": limit.calls}
+    if await (await connection.execute(_ACQUIRE, params)).fetchone():
         return 0.0
-    row = await (await connection.execute(_WAIT, facts)).fetchone()
+    row = await (await connection.execute(_WAIT, params)).fetchone()
     return float(row[0]) if row else 0.05
 
 
-async def pause(connection: Connection, source: str, seconds: float) -> None:
+async def back_off(connection: Connection, source: str, seconds: float) -> None:
     """The register asks for peace, or is down: nobody calls it for so long."""
-    await connection.execute(_PAUSE, {"source": source, "seconds": seconds})
+    await connection.execute(_BACK_OFF, {"source": source, "seconds": seconds})

@@ -15,14 +15,14 @@ REASONS: dict[str, str | Promise] = {
 }
 
 
-def resolve(text: str) -> str:
+def resolve_reason(text: str) -> str:
     """The reason that somebody means by its word or its label in either language; '' when it is none."""
-    wanted = text.strip().casefold()
-    if wanted in REASONS:
-        return wanted
+    normalized = text.strip().casefold()
+    if normalized in REASONS:
+        return normalized
     for language in LANGUAGES:
         with translation.override(language):
             for key, label in REASONS.items():
-                if wanted and wanted == str(label).casefold():
+                if normalized and normalized == str(label).casefold():
                     return key
     return ""

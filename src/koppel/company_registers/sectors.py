@@ -62,13 +62,13 @@ EXAMPLES: dict[str, str | Promise] = {
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A section to choose. `because` is the division that the typed letters fit, '' when the section's own name did."""
+class SectorChoice:
+    """A section to choose. `matched_division` is the division that the typed letters fit, '' when the section's own name did."""
 
     letter: str
     label: str
     example: str
-    because: str = ""
+    matched_division: str = ""
 
     @property
     def text(self) -> str:
@@ -83,42 +83,48 @@ def divisions() -> tuple[tuple[str, str, str, str], ...]:
     return tuple((code, section, english, dutch) for code, section, english, dutch in rows)
 
 
-def search(text: str, language: str) -> list[Choice]:
+def search(text: str, language: str) -> list[SectorChoice]:
     """What a few typed letters may mean: sections by name and example first, then through divisions, in both languages.
 
     Divisions are shown in the person's language. Nothing typed gives all 22."""
-    wanted = text.strip().casefold()
-    if not wanted:
+    normalized = text.strip().casefold()
+    if not normalized:
         return [_choice(letter) for letter in SECTIONS]
-    found = [_choice(letter) for letter in SECTIONS if wanted == letter.casefold()]
-    found += [_choice(letter) for letter, words in _words().items() if wanted in words and letter.casefold() != wanted]
+    choices = [_choice(letter) for letter in SECTIONS if normalized == letter.casefold()]
+    choices += [
+        _choice(letter) for letter, words in _words().items() if normalized in words and letter.casefold() != normalized
+    ]
     of_division = []
     for code, section, english, dutch in divisions():
-        if wanted in english.casefold() or wanted in dutch.casefold() or (wanted.isdigit() and code.startswith(wanted)):
+        if (
+            normalized in english.casefold()
+            or normalized in dutch.casefold()
+            or (normalized.isdigit() and code.startswith(normalized))
+        ):
             of_division.append(_choice(section, f"{code} {dutch if language.startswith('nl') else english}"))
-    return found + of_division
+    return choices + of_division
 
 
-def resolve(text: str) -> str:
+def resolve_sector(text: str) -> str:
     """The letter that somebody means by a letter, `K – Telecom and IT`, a section's or a division's name or number in
     either language. '' when that is none or more than one section."""
     text = text.strip()
     letter = text[:1].upper()
     if letter in SECTIONS and not text[1:2].isalpha():
         return letter
-    wanted = text.casefold()
-    if not wanted:
+    normalized = text.casefold()
+    if not normalized:
         return ""
-    meant = {key for names in _names().values() for key, name in names if name == wanted}
+    meant = {key for names in _names().values() for key, name in names if name == normalized}
     if not meant:
         meant = {
-            section for code, section, *names in divisions() if wanted in (code, *(one.casefold() for one in names))
+            section for code, section, *names in divisions() if normalized in (code, *(one.casefold() for one in names))
         }
     return meant.pop() if len(meant) == 1 else ""
 
 
-def _choice(letter: str, because: str = "") -> Choice:
-    return Choice(letter, str(SECTIONS[letter]), str(EXAMPLES[letter]), because)
+def _choice(letter: str, matched_division: str = "") -> SectorChoice:
+    return SectorChoice(letter, str(SECTIONS[letter]), str(EXAMPLES[letter]), matched_division)
 
 
 @cache

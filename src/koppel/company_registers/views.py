@@ -6,14 +6,17 @@ from django.utils.translation import get_language
 from koppel.company_registers.sectors import search
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import TEXT
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 
 SHOWN_MAX = 24
 
 
 @takes(q=TEXT)
-def sectors(request: MemberRequest) -> HttpResponse:
+def sectors(request: AuthenticatedRequest) -> HttpResponse:
     """What a few letters may mean: `{"sectors": [{letter, text, because, example}]}`; without any, all 22."""
-    found = search(request.GET.get("q", "")[:100], get_language() or "en")[:SHOWN_MAX]
-    rows = [{"letter": one.letter, "text": one.text, "because": one.because, "example": one.example} for one in found]
+    choices = search(request.GET.get("q", "")[:100], get_language() or "en")[:SHOWN_MAX]
+    rows = [
+        {"letter": one.letter, "text": one.text, "because": one.matched_division, "example": one.example}
+        for one in choices
+    ]
     return JsonResponse({"sectors": rows})

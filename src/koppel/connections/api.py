@@ -9,13 +9,13 @@ from pydantic import AwareDatetime
 from koppel.connections import queries, summaries
 from koppel.connections.companies import resolution
 from koppel.connections.consent.attempts import begin_consent
-from koppel.connections.hooks import Fate
+from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.lifecycle import lifecycle, ownership
-from koppel.connections.lifecycle.connection_test import probe as call
+from koppel.connections.lifecycle.connection_test import check_connection as call
 from koppel.connections.models import ConsentPurpose, Release
 from koppel.kit.web.schemas import Input
 from koppel.organisations.errors import Refused
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
 router = Router()
@@ -120,7 +120,7 @@ class RemovalOut(Schema):
 class RemovalIn(Input):
     """`administrations`: move (those that another connection reaches), wait, or deactivate."""
 
-    administrations: Fate
+    administrations: RemovalPolicy
     seen: str | None = None
 
 
@@ -146,56 +146,58 @@ class SignInOut(Schema):
 
 
 @router.get("", response=list[ConnectionOut])
-def connections(request: MemberRequest) -> list[ConnectionOut]:
+def connections(request: AuthenticatedRequest) -> list[ConnectionOut]:
     """All connections of the firm; those that need somebody first."""
-    request.actor.require(Permission.IMPORT)
-    return [_out(card) for card in summaries.cards(request.actor)]
+    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    return [_out(card) for card in summaries.list_summaries(request.actor)]
 
 
 @router.get("/{connection_id}", response=ConnectionOut)
-def connection(request: MemberRequest, connection_id: int) -> ConnectionOut:
+def connection(request: AuthenticatedRequest, connection_id: int) -> ConnectionOut:
     """One connection with its health."""
-    request.actor.require(Permission.IMPORT)
-    return _out(summaries.card_of(queries.connection_for(request.actor, connection_id)))
+    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    return _out(summaries.summarize(queries.connection_for(request.actor, connection_id)))
 
 
 @router.get("/{connection_id}/events", response=list[EventOut])
-def events(request: MemberRequest, connection_id: int) -> list[EventOut]:
+def events(request: AuthenticatedRequest, connection_id: int) -> list[EventOut]:
     """The timeline, newest first, at most 100."""
-    request.actor.require(Permission.IMPORT)
-    found = queries.timeline(request.actor, queries.connection_for(request.actor, connection_id))
+    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    events_page = queries.timeline(request.actor, queries.connection_for(request.actor, connection_id))
     return [
-        EventOut(kind=one.kind, at=one.at, until=one.until, times=one.times, by=one.actor_name, facts=one.facts)
-        for one in found
+        EventOut(
+            kind=event.kind, at=event.at, until=event.until, times=event.times, by=event.actor_name, facts=event.facts
+        )
+        for event in events_page
     ]
 
 
 @router.get("/{connection_id}/administrations", response=list[CompanyOut])
-def administrations(request: MemberRequest, connection_id: int) -> list[CompanyOut]:
+def administrations(request: AuthenticatedRequest, connection_id: int) -> list[CompanyOut]:
     """The health of each administration, troubled ones first, at most 500."""
-    request.actor.require(Permission.IMPORT)
+    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     rows = summaries.company_rows(request.actor, queries.connection_for(request.actor, connection_id))
     return [
         CompanyOut(
             administration=row.administration_id, name=row.administration, source_id=row.company.external_id,
-            health=row.health, sentence=row.sentence, since=row.since, last_contact_at=row.company.last_contact_at,
+            health=row.health, sentence=row.message, since=row.since, last_contact_at=row.company.last_contact_at,
         )
         for row in rows
     ]  # fmt: skip
 
 
 @router.get("/{connection_id}/changes", response=list[ChangeOut])
-def changes(request: MemberRequest, connection_id: int) -> list[ChangeOut]:
+def changes(request: AuthenticatedRequest, connection_id: int) -> list[ChangeOut]:
     """What is different at the accounting system and waits for a person, those that stop a sync first."""
-    request.actor.require(Permission.IMPORT)
+    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     found = summaries.open_changes(request.actor, queries.connection_for(request.actor, connection_id))
     return [ChangeOut(**{name: getattr(one, name) for name in ChangeOut.model_fields}) for one in found]
 
 
 @router.post("/{connection_id}/changes", response=SettledOut)
-def settle(request: MemberRequest, connection_id: int, answer: SettleIn) -> SettledOut:
+def settle(request: AuthenticatedRequest, connection_id: int, answer: SettleIn) -> SettledOut:
     """One answer for some administrations of a connection."""
-    request.actor.require(Permission.IMPORT)
+    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     if answer.take is None:
         raise Refused(_("Say what you decide: `take` is true or false."))
     count = resolution.settle_changes(
@@ -205,70 +207,70 @@ def settle(request: MemberRequest, connection_id: int, answer: SettleIn) -> Sett
 
 
 @router.post("/{connection_id}/probe", response=ProbeOut, url_name="connection_probe")
-def probe(request: MemberRequest, connection_id: int) -> ProbeOut:
+def probe(request: AuthenticatedRequest, connection_id: int) -> ProbeOut:
     """One cheap call, now. Runs outside a transaction."""
-    found = call(request.actor, connection_id)
-    return ProbeOut(**{name: getattr(found, name) for name in ProbeOut.model_fields})
+    check = call(request.actor, connection_id)
+    return ProbeOut(**{name: getattr(check, name) for name in ProbeOut.model_fields})
 
 
 @router.post("/{connection_id}/pause", response=Changed)
-def pause(request: MemberRequest, connection_id: int) -> Changed:
+def pause(request: AuthenticatedRequest, connection_id: int) -> Changed:
     """Nothing is read until it is resumed; a run under way waits where it is."""
     return Changed(changed=lifecycle.pause(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/resume", response=Changed)
-def resume(request: MemberRequest, connection_id: int) -> Changed:
+def resume(request: AuthenticatedRequest, connection_id: int) -> Changed:
     """What waited goes on."""
     return Changed(changed=lifecycle.resume(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/reconnect", response=SignInOut)
-def reconnect(request: MemberRequest, connection_id: int) -> SignInOut:
+def reconnect(request: AuthenticatedRequest, connection_id: int) -> SignInOut:
     """Begin to sign in again; a person goes on in a browser."""
-    request.actor.require(Permission.CONNECTIONS)
-    one = queries.connection_for(request.actor, connection_id)
+    request.actor.require(Permission.MANAGE_CONNECTIONS)
+    connection = queries.connection_for(request.actor, connection_id)
     url = begin_consent(
-        request.actor, one.app_id, ConsentPurpose.RECONNECT, f"/connections/{one.pk}/", connection_id=one.pk,
+        request.actor, connection.app_id, ConsentPurpose.RECONNECT, f"/connections/{connection.pk}/", connection_id=connection.pk,
         force_sign_in=True,
     )  # fmt: skip
     return SignInOut(url=url)
 
 
 @router.post("/{connection_id}/owner", response=Changed)
-def owner(request: MemberRequest, connection_id: int, asked: OwnerIn) -> Changed:
+def owner(request: AuthenticatedRequest, connection_id: int, payload: OwnerIn) -> Changed:
     """Ask a member to take over: it changes when they have signed in at the accounting system."""
-    return Changed(changed=ownership.ask_to_take_over(request.actor, connection_id, asked.member))
+    return Changed(changed=ownership.request_transfer(request.actor, connection_id, payload.member))
 
 
 @router.post("/{connection_id}/release", response=Changed)
-def release(request: MemberRequest, connection_id: int, asked: ReleaseIn) -> Changed:
+def release(request: AuthenticatedRequest, connection_id: int, payload: ReleaseIn) -> Changed:
     """Which companies others than the owner may import: all, none, or the selected ones."""
-    lifecycle.release(request.actor, connection_id, asked.which, asked.companies)
+    lifecycle.set_import_policy(request.actor, connection_id, payload.which, payload.companies)
     return Changed(changed=True)
 
 
 @router.get("/{connection_id}/removal", response=RemovalOut)
-def removal(request: MemberRequest, connection_id: int) -> RemovalOut:
+def removal(request: AuthenticatedRequest, connection_id: int) -> RemovalOut:
     """What removing the connection would do."""
     return _removal(lifecycle.preview_removal(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/removal", response=RemovalOut)
-def remove(request: MemberRequest, connection_id: int, asked: RemovalIn) -> RemovalOut:
+def remove(request: AuthenticatedRequest, connection_id: int, payload: RemovalIn) -> RemovalOut:
     """Remove the connection; its tokens are withdrawn at the accounting system."""
-    return _removal(lifecycle.remove(request.actor, connection_id, asked.administrations, seen=asked.seen))
+    return _removal(lifecycle.remove(request.actor, connection_id, payload.administrations, seen=payload.seen))
 
 
-def _removal(found: lifecycle.Removal) -> RemovalOut:
-    return RemovalOut(**{name: getattr(found, name) for name in RemovalOut.model_fields})
+def _removal(removal: lifecycle.Removal) -> RemovalOut:
+    return RemovalOut(**{name: getattr(removal, name) for name in RemovalOut.model_fields})
 
 
-def _out(card: summaries.Card) -> ConnectionOut:
-    one = card.connection
+def _out(card: summaries.ConnectionSummary) -> ConnectionOut:
+    app = card.connection
     return ConnectionOut(
-        id=one.pk, system=one.connector, account=one.account, state=one.state, reason=one.reason, owner=one.owner_id,
-        next_owner=one.next_owner_id, environment=one.app.environment, administrations=card.administrations,
-        waiting=card.waiting, troubled=card.troubled, releases=one.releases, degraded_since=one.degraded_since,
-        last_contact_at=one.last_contact_at, consent_until=card.ends,
+        id=app.pk, system=app.connector, account=app.account, state=app.state, reason=app.reason, owner=app.owner_id,
+        next_owner=app.next_owner_id, environment=app.app.environment, administrations=card.administrations,
+        waiting=card.awaiting_sign_in, troubled=card.failing, releases=app.releases, degraded_since=app.degraded_since,
+        last_contact_at=app.last_contact_at, consent_until=card.ends,
     )  # fmt: skip

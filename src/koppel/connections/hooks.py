@@ -10,7 +10,7 @@ from koppel.connections.models import RemoteCompany
 from koppel.organisations.roles import Actor
 
 
-class Fate(StrEnum):
+class RemovalPolicy(StrEnum):
     """What becomes of the administrations of a connection that is removed. MOVE: those that another connection reaches go on
     through it, the others wait. WAIT: until another connection reaches them. DEACTIVATE: kept as they are, without syncs."""
 
@@ -19,16 +19,16 @@ class Fate(StrEnum):
     DEACTIVATE = "deactivate"
 
 
-class Halt(StrEnum):
+class StopReason(StrEnum):
     """Why the runs of a connection stop. PAUSE: they wait. REMOVE: they are over."""
 
     PAUSE = "pause"
     REMOVE = "remove"
 
 
-Settle = Callable[[Actor, int, Fate], int]
+Settle = Callable[[Actor, int, RemovalPolicy], int]
 Adopt = Callable[[Actor, int], int]
-Stop = Callable[[int, int, Halt], object]
+Stop = Callable[[int, int, StopReason], object]
 Hidden = Callable[[Actor], Any]
 HoldBack = Callable[[int, Sequence[int], str], object]
 Interrupt = Callable[[int, Sequence[int]], object]
@@ -69,29 +69,29 @@ def register_release(release: Release) -> None:
         _release.append(release)
 
 
-def register_hidden(hidden: Hidden) -> None:
+def register_restricted(hidden: Hidden) -> None:
     """`hidden(actor)`: a query of the companies whose administration does not exist for the actor."""
     _hidden[:] = [hidden]
 
 
-def without_hidden(actor: Actor, companies: "QuerySet[RemoteCompany]") -> "QuerySet[RemoteCompany]":
+def exclude_restricted(actor: Actor, companies: "QuerySet[RemoteCompany]") -> "QuerySet[RemoteCompany]":
     """Those of which the actor may read the name."""
     for hidden in _hidden:
         companies = companies.exclude(pk__in=hidden(actor))
     return companies
 
 
-def settle(actor: Actor, connection_id: int, fate: Fate) -> int:
-    return sum(act(actor, connection_id, fate) for act in _settle)
+def detach_administrations(actor: Actor, connection_id: int, policy: RemovalPolicy) -> int:
+    return sum(hook(actor, connection_id, policy) for hook in _settle)
 
 
-def adopt(actor: Actor, connection_id: int) -> int:
-    return sum(act(actor, connection_id) for act in _adopt)
+def attach_waiting(actor: Actor, connection_id: int) -> int:
+    return sum(hook(actor, connection_id) for hook in _adopt)
 
 
-def stop_runs(organisation_id: int, connection_id: int, halt: Halt) -> None:
-    for act in _stop:
-        act(organisation_id, connection_id, halt)
+def stop_runs(organisation_id: int, connection_id: int, reason: StopReason) -> None:
+    for hook in _stop:
+        hook(organisation_id, connection_id, reason)
 
 
 def hold(organisation_id: int, administration_ids: Sequence[int], sentence: str) -> None:

@@ -9,7 +9,7 @@ from koppel.connections.companies.changes import NUMBER_MISSING
 from koppel.connections.companies.same_company import DENIED, OTHER_COMPANY
 from koppel.connections.models import Connection
 from koppel.issues import issue_types as issues
-from koppel.issues.issue_types import Entry
+from koppel.issues.issue_types import IssueType
 from koppel.notifications import event_types as notices
 from koppel.notifications.audience.hooks import Subject, register_subject
 
@@ -22,33 +22,33 @@ def register() -> None:
     """Once, when the slice starts."""
     nothing_is_lost = _("Its administrations wait. Nothing is lost: after signing in they go on where they stopped.")
     sign_in = _("Sign in again")
-    issues.register("consent_lost", Entry(LOST, nothing_is_lost, sign_in, _connection))
-    issues.register(
+    issues.register_issue_type("consent_lost", IssueType(LOST, nothing_is_lost, sign_in, _connection))
+    issues.register_issue_type(
         "consent_partly_lost",
-        Entry(PARTLY_LOST, _("The other administrations of this connection go on."), sign_in, _connection),
+        IssueType(PARTLY_LOST, _("The other administrations of this connection go on."), sign_in, _connection),
     )
-    issues.register("consent_expiring", Entry(EXPIRING, "", sign_in, _connection))
-    issues.register(
+    issues.register_issue_type("consent_expiring", IssueType(EXPIRING, "", sign_in, _connection))
+    issues.register_issue_type(
         "owner_left",
-        Entry(
+        IssueType(
             _("The connection of %(account)s runs on the account of %(owner)s, who may no longer sign in here."),
             _("It goes on until that account is closed at the accounting system. Let somebody else take it over."),
             _("Choose a new owner"),
             _connection,
         ),
     )
-    issues.register(
+    issues.register_issue_type(
         "vendor_silent",
-        Entry(
+        IssueType(
             _("The accounting system has not answered for %(account)s for more than a day: %(reason)s"),
             _("Koppel keeps trying. Look there whether it is known, or ask its support."),
             _("Show the connection"),
             _connection,
         ),
     )
-    issues.register(
+    issues.register_issue_type(
         "company_gone",
-        Entry(
+        IssueType(
             _("The sign-in of %(account)s no longer reaches %(name)s."),
             _("The company was closed, or the user lost access to it. The books that were read stay."),
             _("Show the connection"),
@@ -56,12 +56,12 @@ def register() -> None:
         ),
     )
     for code, sentence in _CHANGED.items():
-        issues.register(
-            code, Entry(sentence, _("The syncs go on."), _("Take it over or leave it"), _connection_of_company)
+        issues.register_issue_type(
+            code, IssueType(sentence, _("The syncs go on."), _("Take it over or leave it"), _connection_of_company)
         )
-    issues.register(
+    issues.register_issue_type(
         NUMBER_MISSING,
-        Entry(
+        IssueType(
             _(
                 "The accounting system states no number for %(name)s any more; it was %(old)s. Is it still the same company?"
             ),
@@ -70,9 +70,9 @@ def register() -> None:
             _connection_of_company,
         ),
     )
-    issues.register(
+    issues.register_issue_type(
         OTHER_COMPANY,
-        Entry(
+        IssueType(
             _(
                 "Is this the same company? Confirmed was %(old)s (%(old_number)s); at the accounting system it is"
                 " %(new)s (%(new_number)s) now."
@@ -82,9 +82,9 @@ def register() -> None:
             _same_company,
         ),
     )
-    issues.register(
+    issues.register_issue_type(
         DENIED,
-        Entry(
+        IssueType(
             _(
                 "Another company stands at the accounting system: %(new)s (%(new_number)s) instead of"
                 " %(old)s (%(old_number)s)."
@@ -97,28 +97,30 @@ def register() -> None:
             _same_company,
         ),
     )
-    notices.register(
+    notices.register_event_type(
         "connection_lost",
         LOST,
         label=_("A connection is lost"),
-        absorbs=("sync_failing",),
+        supersedes=("sync_failing",),
         covers_issues=("consent_lost",),
     )
-    notices.register(
+    notices.register_event_type(
         "connection_partly_lost", PARTLY_LOST, label=_("A part of a connection is lost"),
         covers_issues=("consent_partly_lost",),
     )  # fmt: skip
-    notices.register(
+    notices.register_event_type(
         "consent_expiring", EXPIRING, label=_("A consent is about to end"), covers_issues=("consent_expiring",)
     )
-    notices.register("take_over_asked", _("%(by)s asks you to take over the connection of %(account)s: sign in once."))
-    notices.register("taken_over", _("%(owner)s has taken over the connection of %(account)s."))
+    notices.register_event_type(
+        "take_over_asked", _("%(by)s asks you to take over the connection of %(account)s: sign in once.")
+    )
+    notices.register_event_type("taken_over", _("%(owner)s has taken over the connection of %(account)s."))
     register_subject("connection", _described)
 
 
 def _described(organisation_id: int, connection_id: int) -> Subject:
-    one = Connection.objects.filter(organisation_id=organisation_id, pk=connection_id).first()
-    return Subject(one.account, one.owner_id) if one else Subject()
+    subject = Connection.objects.filter(organisation_id=organisation_id, pk=connection_id).first()
+    return Subject(subject.account, subject.owner_id) if subject else Subject()
 
 
 _CHANGED = {

@@ -6,9 +6,9 @@ from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from koppel.connections.app_registrations.services import descriptor_of, environment_of, mode_of, registrations_of
 from koppel.connections.errors import NoSuchConnection
-from koppel.connections.hooks import without_hidden
+from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import AppRegistration, Connection, ConnectionEvent, ConnectionState, RemoteCompany
-from koppel.connections.vault.encryption import addresses
+from koppel.connections.vault.encryption import vendor_addresses
 from koppel.connector.contract import ConsentMode, Environment
 from koppel.connector.registry import connectors
 from koppel.kit.http import origin_of
@@ -26,9 +26,11 @@ class AppChoice:
 
 def connections_of(actor: Actor) -> "QuerySet[Connection]":
     """Live connections by system and account, with `administration_count` and their owner."""
-    found = Connection.objects.filter(organisation_id=actor.organisation_id).exclude(state=ConnectionState.REMOVED)
+    connections = Connection.objects.filter(organisation_id=actor.organisation_id).exclude(
+        state=ConnectionState.REMOVED
+    )
     return (
-        found.select_related("owner__user", "next_owner__user", "app")
+        connections.select_related("owner__user", "next_owner__user", "app")
         .annotate(administration_count=Count("administrations", distinct=True))
         .order_by("connector", "account", "pk")
     )
@@ -36,31 +38,35 @@ def connections_of(actor: Actor) -> "QuerySet[Connection]":
 
 def connection_for(actor: Actor, connection_id: int) -> Connection:
     """Raises `NoSuchConnection`."""
-    one = connections_of(actor).filter(pk=connection_id).first()
-    if one is None:
+    connection = connections_of(actor).filter(pk=connection_id).first()
+    if connection is None:
         raise NoSuchConnection
-    return one
+    return connection
 
 
 def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[ConnectionEvent]:
     """The newest first, without what happened to companies that do not exist for the actor. Renewals of tokens are one line,
     made from what the grants know: how often, and when last."""
-    own = connection.events.filter(organisation_id=connection.organisation_id)
+    events_of_connection = connection.events.filter(organisation_id=connection.organisation_id)
     hidden = _hidden_names(actor, connection)
-    found = [_without(one, hidden) for one in own.order_by("-at", "-pk")[:limit] if not _is_about(one, hidden)]
+    events = [
+        _without(event, hidden)
+        for event in events_of_connection.order_by("-at", "-pk")[:limit]
+        if not _is_about(event, hidden)
+    ]
     grants = connection.grants.filter(organisation_id=connection.organisation_id).values_list("generation", "issued_at")
-    signed_in = own.filter(kind__in=["reconnected", "owner_changed"]).count()
+    signed_in = events_of_connection.filter(kind__in=["reconnected", "owner_changed"]).count()
     times = sum(generation - 1 for generation, _issued_at in grants) - signed_in
     if times > 0:
         last = max(issued_at for _generation, issued_at in grants)
-        found.append(ConnectionEvent(kind="refreshed", at=last, times=times, connection=connection))
-    return sorted(found, key=lambda one: one.at, reverse=True)
+        events.append(ConnectionEvent(kind="refreshed", at=last, times=times, connection=connection))
+    return sorted(events, key=lambda event: event.at, reverse=True)
 
 
 def _hidden_names(actor: Actor, connection: Connection) -> set[str]:
     """What the companies of the connection are called of which the actor may not read the name."""
-    own = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, connection=connection)
-    hidden = own.exclude(pk__in=without_hidden(actor, own).values("pk"))
+    companies = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, connection=connection)
+    hidden = companies.exclude(pk__in=exclude_restricted(actor, companies).values("pk"))
     return {name for names in hidden.values_list("name", "legal_name", "confirmed_name") for name in names if name}
 
 
@@ -69,31 +75,34 @@ def _is_about(event: ConnectionEvent, names: set[str]) -> bool:
 
 
 def _without(event: ConnectionEvent, names: set[str]) -> ConnectionEvent:
-    if names and (told := event.facts.get("companies")):
-        event.facts = {**event.facts, "companies": ", ".join(one for one in str(told).split(", ") if one not in names)}
+    if names and (context := event.facts.get("companies")):
+        event.facts = {
+            **event.facts,
+            "companies": ", ".join(name for name in str(context).split(", ") if name not in names),
+        }
     return event
 
 
 def listed_companies(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":
     """All that the connection lists and exists for the actor, by name: for whoever decides what is released."""
-    found = RemoteCompany.objects.filter(
+    companies = RemoteCompany.objects.filter(
         organisation_id=connection.organisation_id, connection=connection, listed_at__isnull=False
     )
     return (
-        without_hidden(actor, found)
-        .annotate(is_imported=Exists(found.filter(pk=OuterRef("pk"), administrations__isnull=False)))
+        exclude_restricted(actor, companies)
+        .annotate(is_imported=Exists(companies.filter(pk=OuterRef("pk"), administrations__isnull=False)))
         .order_by("name", "pk")
     )
 
 
 def companies_of(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":
     """What the connection lists and the actor may see: who consented sees all, others what was released for import."""
-    found = RemoteCompany.objects.filter(
+    companies = RemoteCompany.objects.filter(
         organisation_id=actor.organisation_id, connection=connection, listed_at__isnull=False
     )
     if connection.owner_id != actor.membership_id:
-        found = found.filter(released=True)
-    return found.order_by("name", "pk")
+        companies = companies.filter(released=True)
+    return companies.order_by("name", "pk")
 
 
 def apps_for(actor: Actor, connector_key: str) -> list[AppChoice]:
@@ -105,11 +114,11 @@ def apps_for(actor: Actor, connector_key: str) -> list[AppChoice]:
         environment, mode = environment_of(app), mode_of(app)
         if environment and mode and mode.key in environment.consent_modes:
             choices.append(AppChoice(app, environment, mode))
-    order = [one.key for one in connectors()[connector_key].descriptor.consent_modes]
-    return sorted(choices, key=lambda one: (order.index(one.mode.key), one.app.pk))
+    order = [registration.key for registration in connectors()[connector_key].descriptor.consent_modes]
+    return sorted(choices, key=lambda registration: (order.index(registration.mode.key), registration.app.pk))
 
 
 def sign_in_origins(actor: Actor) -> list[str]:
     """Where the forms of a page may lead: the sign-in pages of the app registrations."""
-    apps = [one for one in registrations_of(actor) if descriptor_of(one)]
-    return sorted({origin_of(addresses(app)["identity"]) for app in apps if "identity" in addresses(app)})
+    apps = [registration for registration in registrations_of(actor) if descriptor_of(registration)]
+    return sorted({origin_of(vendor_addresses(app)["identity"]) for app in apps if "identity" in vendor_addresses(app)})

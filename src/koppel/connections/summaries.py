@@ -11,9 +11,9 @@ from django.utils.translation import gettext as _
 from koppel.connections.companies import resolution
 from koppel.connections.companies.changes import QUESTIONS
 from koppel.connections.companies.same_company import DENIED, OTHER_COMPANY, SENTENCE
-from koppel.connections.health.expiry import ends_of
-from koppel.connections.health.history import Day, bars
-from koppel.connections.hooks import without_hidden
+from koppel.connections.health.expiry import consent_expiry
+from koppel.connections.health.history import DayHealth, daily_health
+from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
 from koppel.connections.queries import connections_of
 from koppel.connector.registry import connectors
@@ -21,27 +21,27 @@ from koppel.issues.models import Issue
 from koppel.organisations.roles import Actor
 
 LOST = Q(grant__lost_at__isnull=False)
-TROUBLED = ~Q(unreachable_code="") | Q(listed_at=None)
+FAILING = ~Q(unreachable_code="") | Q(listed_at=None)
 ROWS_MAX = 500
 
 
 @dataclass(frozen=True)
-class Card:
+class ConnectionSummary:
     """A connection on the list. `waiting` administrations cannot be read until somebody signs in; `troubled` ones for reasons
     of their own, with one of these reasons."""
 
     connection: Connection
     system: str
-    days: list[Day]
+    days: list[DayHealth]
     ends: datetime | None
     administrations: int
-    waiting: int
-    troubled: int
+    awaiting_sign_in: int
+    failing: int
     reason: str
 
     @property
     def needs_sign_in(self) -> bool:
-        return self.waiting > 0 or self.connection.state == ConnectionState.NEEDS_REAUTH
+        return self.awaiting_sign_in > 0 or self.connection.state == ConnectionState.NEEDS_REAUTH
 
 
 @dataclass(frozen=True)
@@ -81,38 +81,41 @@ class CompanyRow:
     administration: str
     status: str
     health: str
-    sentence: str
+    message: str
     since: datetime | None
     changes: list[Change] = field(default_factory=list)
 
 
-def cards(actor: Actor) -> list[Card]:
+def list_summaries(actor: Actor) -> list[ConnectionSummary]:
     """All live connections; those that need somebody first."""
-    return sorted(_cards(connections_of(actor)), key=lambda card: not card.needs_sign_in)
+    return sorted(_summarize_all(connections_of(actor)), key=lambda card: not card.needs_sign_in)
 
 
-def card_of(connection: Connection) -> Card:
+def summarize(connection: Connection) -> ConnectionSummary:
     """One connection of `queries.connections_of`, as on the list."""
-    return _cards([connection])[0]
+    return _summarize_all([connection])[0]
 
 
-def broken(actor: Actor, system: str = "") -> list[Card]:
+def broken(actor: Actor, system: str = "") -> list[ConnectionSummary]:
     """Connections (of one system) for which somebody must sign in."""
-    return [one for one in cards(actor) if one.needs_sign_in and system in ("", one.connection.connector)]
+    return [one for one in list_summaries(actor) if one.needs_sign_in and system in ("", one.connection.connector)]
 
 
 def company_rows(actor: Actor, connection: Connection) -> list[CompanyRow]:
     """The imported companies that exist for the actor, with their health, troubled ones first. At most `ROWS_MAX`."""
-    imported = without_hidden(actor, _imported([connection])).select_related("grant")
-    shown = list(
-        imported.annotate(needs_somebody=_needs_somebody()).order_by("-needs_somebody", "name", "pk")[:ROWS_MAX]
+    imported = exclude_restricted(actor, _imported([connection])).select_related("grant")
+    companies = list(
+        imported.annotate(needs_somebody=_needs_attention()).order_by("-needs_somebody", "name", "pk")[:ROWS_MAX]
     )
-    named = imported.filter(pk__in=[one.pk for one in shown])
-    told = named.values_list("pk", "administrations__pk", "administrations__name", "administrations__status")
-    facts = {row[0]: row[1:] for row in told}
+    named = imported.filter(pk__in=[company.pk for company in companies])
+    changes_by_administration = named.values_list(
+        "pk", "administrations__pk", "administrations__name", "administrations__status"
+    )
+    facts = {row[0]: row[1:] for row in changes_by_administration}
     changes = _changes(connection.organisation_id, [row[0] for row in facts.values()])
     rows = [
-        CompanyRow(one, *facts[one.pk], *_health(connection, one), changes.get(facts[one.pk][0], [])) for one in shown
+        CompanyRow(company, *facts[company.pk], *_health(connection, company), changes.get(facts[company.pk][0], []))
+        for company in companies
     ]
     return sorted(rows, key=lambda row: row.health == "ok" and not row.changes)
 
@@ -130,7 +133,7 @@ def other_companies(actor: Actor, connection: Connection) -> list[OpenChange]:
 
 def open_changes(actor: Actor, connection: Connection) -> list[OpenChange]:
     """Everything that waits for a person's word about the companies of a connection."""
-    own = without_hidden(actor, _imported([connection])).values_list("administrations__pk", "administrations__name")
+    own = exclude_restricted(actor, _imported([connection])).values_list("administrations__pk", "administrations__name")
     names = dict(own)
     changed = _changes(connection.organisation_id, list(names))
     told = [
@@ -141,30 +144,35 @@ def open_changes(actor: Actor, connection: Connection) -> list[OpenChange]:
     return other_companies(actor, connection) + told
 
 
-def _cards(connections: Iterable[Connection]) -> list[Card]:
-    found = list(connections)
-    days, ends = bars(found), ends_of([one.pk for one in found])
-    counts = {row["connection_id"]: row for row in _counts(found)}
-    return [_card(one, days[one.pk], ends.get(one.pk), counts.get(one.pk, {})) for one in found]
+def _summarize_all(connections: Iterable[Connection]) -> list[ConnectionSummary]:
+    selected = list(connections)
+    days, ends = daily_health(selected), consent_expiry([connection.pk for connection in selected])
+    counts = {row["connection_id"]: row for row in _counts(selected)}
+    return [
+        _summary(connection, days[connection.pk], ends.get(connection.pk), counts.get(connection.pk, {}))
+        for connection in selected
+    ]
 
 
-def _card(connection: Connection, days: list[Day], ends: datetime | None, counted: Mapping[str, Any]) -> Card:
-    known = connectors().get(connection.connector)
+def _summary(
+    connection: Connection, days: list[DayHealth], ends: datetime | None, counted: Mapping[str, Any]
+) -> ConnectionSummary:
+    connector = connectors().get(connection.connector)
     count, waiting, troubled = (counted.get(key, 0) for key in ("count", "waiting", "troubled"))
     if connection.state == ConnectionState.NEEDS_REAUTH:
         waiting, troubled = count, 0
-    reason = _a_reason(connection) if troubled else ""
-    title = known.descriptor.title if known else connection.connector
-    return Card(connection, title, days, ends, count, waiting, troubled, reason)
+    reason = _first_reason(connection) if troubled else ""
+    title = connector.descriptor.title if connector else connection.connector
+    return ConnectionSummary(connection, title, days, ends, count, waiting, troubled, reason)
 
 
-def _needs_somebody() -> Any:
+def _needs_attention() -> Any:
     """Whether a row is one of those that come first."""
     changed = Issue.objects.filter(
         organisation_id=OuterRef("organisation_id"), subject_kind="administration", subject_id=OuterRef("administrations"),
         code__in=QUESTIONS, resolved_at=None,
     )  # fmt: skip
-    troubled = TROUBLED | LOST | Q(failing_since__isnull=False) | Q(claimed_at__isnull=False)
+    troubled = FAILING | LOST | Q(failing_since__isnull=False) | Q(claimed_at__isnull=False)
     return ExpressionWrapper(troubled | Exists(changed), output_field=BooleanField())
 
 
@@ -175,18 +183,18 @@ def _counts(connections: Sequence[Connection]) -> Iterable[Mapping[str, Any]]:
         .annotate(
             count=Count("pk", distinct=True),
             waiting=Count("pk", filter=LOST, distinct=True),
-            troubled=Count("pk", filter=TROUBLED & ~LOST, distinct=True),
+            troubled=Count("pk", filter=FAILING & ~LOST, distinct=True),
         )
         .order_by()
     )
 
 
-def _a_reason(connection: Connection) -> str:
+def _first_reason(connection: Connection) -> str:
     """Without a name: the card is for everybody who sees connections."""
     if _imported([connection]).filter(listed_at=None).exists():
         return _("What was read is no longer reached by this sign-in.")
-    one = _imported([connection]).exclude(unreachable_code="").order_by("name").first()
-    return _(one.unreachable_reason) if one else ""
+    company = _imported([connection]).exclude(unreachable_code="").order_by("name").first()
+    return _(company.unreachable_reason) if company else ""
 
 
 def _imported(connections: Sequence[Connection]) -> "QuerySet[RemoteCompany]":
@@ -209,12 +217,12 @@ def _health(connection: Connection, company: RemoteCompany) -> tuple[str, str, d
 
 
 def _changes(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, list[Change]]:
-    found = Issue.objects.filter(
+    changes = Issue.objects.filter(
         organisation_id=organisation_id, subject_kind="administration", subject_id__in=administration_ids,
         code__in=QUESTIONS, resolved_at=None,
     )  # fmt: skip
     by_administration: dict[int, list[Change]] = {}
-    for issue in found.order_by("raised_at"):
-        facts = {key: str(issue.facts.get(key, "")) for key in ("field", "old", "new")}
+    for issue in changes.order_by("raised_at"):
+        facts = {key: str(issue.context.get(key, "")) for key in ("field", "old", "new")}
         by_administration.setdefault(issue.subject_id, []).append(Change(code=issue.code, **facts))
     return by_administration

@@ -7,15 +7,15 @@ from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
 from koppel.connections.companies.descriptions import AT_A_TIME, describe_all
-from koppel.connections.health.expiry import tell_of_endings
-from koppel.connections.lifecycle.connection_test import DUE_FOR_A_PROBE, probe_once
-from koppel.connections.lifecycle.revocation import give_back, revoke
-from koppel.connections.sessions.runtime import of_worker
+from koppel.connections.health.expiry import notify_expiring_consents
+from koppel.connections.lifecycle.connection_test import DUE_FOR_CHECK, check_once
+from koppel.connections.lifecycle.revocation import revoke, revoke_attempt
+from koppel.connections.sessions.runtime import current_worker
 from koppel.kit import quarantine
 from koppel.kit.database_outage import RetryAfterOutage
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.quarantine_jobs import put_back_in_quarantine
-from koppel.kit.threads import in_django
+from koppel.kit.threads import run_in_thread
 
 FOR_DAYS = RetryStrategy(max_attempts=12, exponential_wait=3)
 log = structlog.get_logger(__name__)
@@ -30,8 +30,8 @@ async def describe_companies(organisation_id: int, connection_id: int) -> None:
 
 
 async def _describe_all(organisation_id: int, connection_id: int) -> None:
-    runtime = of_worker()
-    async with runtime.database.scoped(organisation_id) as connection:
+    runtime = current_worker()
+    async with runtime.database.tenant_transaction(organisation_id) as connection:
         found = await connection.execute(_UNDESCRIBED, [connection_id])
         rows = await found.fetchall()
     await describe_all(runtime, organisation_id, rows)
@@ -54,37 +54,37 @@ async def watch(timestamp: int) -> None:
     quarantine."""
     if await quarantine.current_async() is not None:
         return
-    runtime = of_worker()
-    async with runtime.database.for_installation() as connection:
-        found = await connection.execute(DUE_FOR_A_PROBE, [AT_ONCE_MAX])
-        due = await found.fetchall()
+    runtime = current_worker()
+    async with runtime.database.installation_transaction() as connection:
+        checks = await connection.execute(DUE_FOR_CHECK, [AT_ONCE_MAX])
+        due = await checks.fetchall()
     turns = asyncio.Semaphore(AT_A_TIME)
 
-    async def one(organisation_id: int, connection_id: int) -> None:
+    async def check(organisation_id: int, connection_id: int) -> None:
         async with turns:
             try:
-                await probe_once(runtime, organisation_id, connection_id)
+                await check_once(runtime, organisation_id, connection_id)
             except Quarantined:
                 return
             except Exception:
                 # A fault of ours at one connection is no reason to leave the others, and what ends soon, unsaid.
                 log.exception("connection_not_probed", connection=connection_id)
 
-    await asyncio.gather(*(one(*row) for row in due))
-    told = await in_django(tell_of_endings)
-    if due or told:
-        log.info("connections_watched", probed=len(due), told=told)
+    await asyncio.gather(*(check(*row) for row in due))
+    messages = await run_in_thread(notify_expiring_consents)
+    if due or messages:
+        log.info("connections_watched", probed=len(due), told=messages)
 
 
 @app.task(name="connections.revoke_grants", retry=RetryAfterOutage(FOR_DAYS))
 async def revoke_grants(organisation_id: int, grant_ids: list[int]) -> None:
     """Withdraw the tokens of grants that are no longer used at the vendor, then forget them. Tried again for a day or two."""
     async with put_back_in_quarantine(revoke_grants, organisation_id=organisation_id, grant_ids=grant_ids):
-        await revoke(of_worker(), organisation_id, grant_ids)
+        await revoke(current_worker(), organisation_id, grant_ids)
 
 
 @app.task(name="connections.give_back_consent", retry=RetryAfterOutage(FOR_DAYS))
 async def give_back_consent(organisation_id: int, attempt_id: int) -> None:
     """Withdraw the tokens of a sign-in that was refused."""
     async with put_back_in_quarantine(give_back_consent, organisation_id=organisation_id, attempt_id=attempt_id):
-        await give_back(of_worker(), organisation_id, attempt_id)
+        await revoke_attempt(current_worker(), organisation_id, attempt_id)

@@ -87,8 +87,8 @@ class Descriptor:
     scopes: tuple[str, ...]
     consent_modes: tuple[ConsentMode, ...]
     environments: tuple[Environment, ...]
-    needs: str
-    may: str
+    setup_requirements: str
+    permissions_text: str
     identity_paths: tuple[str, ...]
     company_header: tuple[str, str] | None = None
     refresh_rotates: bool = True
@@ -187,18 +187,18 @@ class CompanyDescription:
 
 @dataclass(frozen=True)
 class ResourceSpec:
-    """A resource of one company. `available` False carries `why_not`, a sentence for a person."""
+    """A resource of one company. `available` False carries `unavailable_reason`, a sentence for a person."""
 
     key: str
     read_modes: tuple[ReadMode, ...]
     delete_mode: DeleteMode
     overlap: timedelta = timedelta(0)
     available: bool = True
-    why_not: str = ""
+    unavailable_reason: str = ""
 
 
 @dataclass(frozen=True)
-class Window:
+class HistoryWindow:
     """How much history is wanted: entries and balances of the current fiscal year and `fiscal_years_back` before it."""
 
     fiscal_years_back: int
@@ -206,56 +206,56 @@ class Window:
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """`native` is the vendor's payload, byte for byte, without what belongs to the page (totals). `children` are entry lines.
+    """`raw` is the vendor's payload, byte for byte, without what belongs to the page (totals). `children` are entry lines.
 
-    `partition` names what a complete read may prove absent (the period of an entry); '' where there are none. `compared` is
-    what tells two versions apart when that is less than `native`: a stamp that jumps on a whole table changes nothing.
-    `is_whole`: all children are here (False when a page may have split them)."""
+    `partition` names what a complete read may prove absent (the period of an entry); '' where there are none. `comparison_key` is
+    what tells two versions apart when that is less than `raw`: a stamp that jumps on a whole table changes nothing.
+    `is_complete`: all children are here (False when a page may have split them)."""
 
     external_id: str
-    native: bytes
+    raw: bytes
     partition: str = ""
     children: tuple["Record", ...] = ()
-    compared: bytes = b""
-    is_whole: bool = False
+    comparison_key: bytes = b""
+    is_complete: bool = False
 
 
 @dataclass(frozen=True)
-class Rejected:
+class RejectedRecord:
     """A record that could not be understood. `reason` is a sentence without secrets."""
 
     external_id: str
     reason: str
-    native: bytes = b""
+    raw: bytes = b""
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """A complete read ended with this page. `partitions` None = all of the resource; else only rows of these may be absent.
 
-    `again` is the cursor at which these partitions begin: a read of several answers is repeated before anything is called
-    absent, for rows move between pages while somebody works. None = it was one answer, which cannot be torn. `is_sound`
+    `restart_cursor` is the cursor at which these partitions begin: a read of several answers is repeated before anything is called
+    absent, for rows move between pages while somebody works. None = it was one answer, which cannot be torn. `is_consistent`
     False = the source itself showed that rows moved (totals differ)."""
 
     partitions: frozenset[str] | None = None
-    again: str | None = None
-    is_sound: bool = True
+    restart_cursor: str | None = None
+    is_consistent: bool = True
 
 
 @dataclass(frozen=True)
 class Page:
     """One page: records and checkpoint are committed together.
 
-    `next` continues this read (None = the read is over). `checkpoint` is where a later incremental read may start; only on
+    `next_cursor` continues this read (None = the read is over). `checkpoint` is where a later incremental read may start; only on
     the last page. `snapshot` only at the end of a complete read, of the whole or of partitions. `unchanged`: this part is
     what the checkpoint says. `expected_total` counts records (lines for entries)."""
 
     records: Sequence[Record]
-    next: str | None = None
+    next_cursor: str | None = None
     checkpoint: str | None = None
     snapshot: Snapshot | None = None
     expected_total: int | None = None
-    rejected: Sequence[Rejected] = ()
+    rejected: Sequence[RejectedRecord] = ()
     tombstones: Sequence[str] = ()
     unchanged: bool = False
 
@@ -345,12 +345,12 @@ class Connector(Protocol):
         ...
 
     async def read_page(
-        self, session: Session, resource: str, mode: ReadMode, window: Window, cursor: str | None
+        self, session: Session, resource: str, mode: ReadMode, window: HistoryWindow, cursor: str | None
     ) -> Page:
         """`cursor` None starts a complete read; MODIFIED_SINCE and COMPARED start from a checkpoint."""
         ...
 
-    def normalise(self, resource: str, native: bytes, parent: str = "") -> Row:
+    def normalise(self, resource: str, raw: bytes, parent: str = "") -> Row:
         """Pure: the same bytes give the same row. `entry_lines` are the children of the entry with the key `parent`.
 
         Raises `ValueError` with a reason."""

@@ -7,10 +7,10 @@ A connector raises nothing else on purpose. The reaction to each class stands in
 class ConnectorError(Exception):
     """What a vendor did to us. `code` is a stable word; `str(error)` is a sentence without secrets."""
 
-    def __init__(self, code: str, sentence: str = "", **facts: str) -> None:
-        super().__init__(sentence or code)
+    def __init__(self, code: str, message: str = "", **context: str) -> None:
+        super().__init__(message or code)
         self.code = code
-        self.facts = facts
+        self.context = context
 
 
 class ConsentDenied(ConnectorError):
@@ -32,16 +32,16 @@ class SetupMissing(ConnectorError):
 class RateLimited(ConnectorError):
     """Nobody has to act: this company waits. `retry_after_seconds` counts from the answer."""
 
-    def __init__(self, code: str, sentence: str = "", *, retry_after_seconds: float, **facts: str) -> None:
-        super().__init__(code, sentence, **facts)
+    def __init__(self, code: str, message: str = "", *, retry_after_seconds: float, **context: str) -> None:
+        super().__init__(code, message, **context)
         self.retry_after_seconds = retry_after_seconds
 
 
 class Unreachable(ConnectorError):
     """Nobody has to act yet: time-out, refused connection, 5xx, maintenance page. Back off with jitter."""
 
-    def __init__(self, code: str, sentence: str = "", *, retry_after_seconds: float = 0, **facts: str) -> None:
-        super().__init__(code, sentence, **facts)
+    def __init__(self, code: str, message: str = "", *, retry_after_seconds: float = 0, **context: str) -> None:
+        super().__init__(code, message, **context)
         self.retry_after_seconds = retry_after_seconds
 
 
@@ -49,5 +49,5 @@ class TokenStale(ConnectorError):
     """The access token was refused although it should still live. The session asks the vault once for a new one."""
 
 
-class ContractBroken(ConnectorError):
+class UnexpectedResponse(ConnectorError):
     """The vendor answered something that the published description excludes. We must act; evidence is kept."""

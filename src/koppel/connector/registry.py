@@ -11,8 +11,8 @@ GROUP = "koppel.connectors"
 @cache
 def connectors() -> dict[str, Connector]:
     """All connectors by key, in order of their title."""
-    found: list[Connector] = [point.load() for point in entry_points(group=GROUP)]
-    return {one.descriptor.key: one for one in sorted(found, key=lambda one: one.descriptor.title)}
+    loaded: list[Connector] = [point.load() for point in entry_points(group=GROUP)]
+    return {one.descriptor.key: one for one in sorted(loaded, key=lambda one: one.descriptor.title)}
 
 
 def connector(key: str) -> Connector:

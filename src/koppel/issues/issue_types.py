@@ -7,36 +7,36 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-Words = str | Promise
-Facts = Mapping[str, Any]
+StrOrPromise = str | Promise
+Context = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Entry:
-    """`sentence` and `advice` are filled with the issue's facts (`%(name)s`); one with a plural names the fact that
+class IssueType:
+    """`message` and `advice` are filled with the issue's facts (`%(name)s`); one with a plural names the fact that
     counts. `link` gives the path of the button."""
 
-    sentence: Words
-    advice: Words = ""
-    button: Words = ""
-    link: Callable[[int, Facts], str] | None = None
+    message: StrOrPromise
+    advice: StrOrPromise = ""
+    button: StrOrPromise = ""
+    link: Callable[[int, Context], str] | None = None
 
 
-_codes: dict[str, Entry] = {}
-UNKNOWN = Entry(_("Something needs attention (%(code)s)."))
+_issue_types: dict[str, IssueType] = {}
+UNKNOWN_ISSUE_TYPE = IssueType(_("Something needs attention (%(code)s)."))
 
 
-def register(code: str, entry: Entry) -> None:
+def register_issue_type(code: str, issue_type: IssueType) -> None:
     """Raises `ValueError` when two slices claim one code."""
-    if code in _codes and _codes[code] is not entry:
+    if code in _issue_types and _issue_types[code] is not issue_type:
         raise ValueError(f"The issue code {code!r} is registered twice.")
-    _codes[code] = entry
+    _issue_types[code] = issue_type
 
 
-def entry_of(code: str) -> Entry:
-    return _codes.get(code, UNKNOWN)
+def get_issue_type(code: str) -> IssueType:
+    return _issue_types.get(code, UNKNOWN_ISSUE_TYPE)
 
 
-def codes() -> Mapping[str, Entry]:
+def issue_types() -> Mapping[str, IssueType]:
     """All registered codes: the documentation is tested against them."""
-    return dict(_codes)
+    return dict(_issue_types)

@@ -4,20 +4,20 @@ from koppel.organisations.models import Tenant
 
 
 class Issue(Tenant):
-    """Something a person must fix. At most one open issue per code and subject; raising it again updates `facts`.
+    """Something a person must fix. At most one open issue per code and subject; raising it again updates `context`.
 
-    `subject_kind` is `administration` or `connection`. `code` has its sentence and button in `issues.catalogue`. `told_at`:
+    `subject_kind` is `administration` or `connection`. `code` has its sentence and button in `issues.catalogue`. `notified_at`:
     when its responsible person was told, or it was seen that this is not needed."""
 
     code = models.CharField(max_length=60)
     subject_kind = models.CharField(max_length=40)
     subject_id = models.BigIntegerField()
     detail_key = models.CharField(max_length=200, default="")
-    facts = models.JSONField(default=dict)
+    context = models.JSONField(default=dict)
     raised_at = models.DateTimeField(auto_now_add=True)
     last_seen_at = models.DateTimeField(auto_now=True)
     resolved_at = models.DateTimeField(null=True)
-    told_at = models.DateTimeField(null=True)
+    notified_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "issues_issue"
@@ -31,8 +31,8 @@ class Issue(Tenant):
         indexes = [
             models.Index(
                 fields=["organisation", "raised_at"],
-                condition=models.Q(resolved_at=None, told_at=None),
-                name="issues_to_tell",
+                condition=models.Q(resolved_at=None, notified_at=None),
+                name="issues_to_notify",
             )
         ]
 

@@ -13,22 +13,22 @@ Subject = tuple[str, int]
 """What the issue is about: (`administration` | `connection`, its id)."""
 
 _RAISE = """
-INSERT INTO issues_issue (organisation_id, code, subject_kind, subject_id, detail_key, facts, raised_at, last_seen_at)
+INSERT INTO issues_issue (organisation_id, code, subject_kind, subject_id, detail_key, context, raised_at, last_seen_at)
 VALUES (%s, %s, %s, %s, %s, %s::jsonb, now(), now())
 ON CONFLICT (organisation_id, subject_kind, subject_id, code, detail_key) WHERE resolved_at IS NULL
-DO UPDATE SET facts = excluded.facts, last_seen_at = now()
+DO UPDATE SET context = excluded.context, last_seen_at = now()
 RETURNING xmax = 0
 """
 
 
 def raise_issue(
-    organisation_id: int, code: str, subject: Subject, facts: Mapping[str, Any] | None = None, *, detail_key: str = ""
+    organisation_id: int, code: str, subject: Subject, context: Mapping[str, Any] | None = None, *, detail_key: str = ""
 ) -> bool:
-    """Open an issue, or refresh the facts of the open one. True when it is new. `facts` must be JSON, without secrets."""
+    """Open an issue, or refresh the context of the open one. True when it is new. `context` must be JSON, without secrets."""
     with connection.cursor() as cursor:
         kind, subject_id = subject
         cursor.execute(
-            _RAISE, [organisation_id, code, kind, subject_id, detail_key[:200], json.dumps(dict(facts or {}))]
+            _RAISE, [organisation_id, code, kind, subject_id, detail_key[:200], json.dumps(dict(context or {}))]
         )
         return bool(cursor.fetchone()[0])
 
@@ -43,33 +43,35 @@ _HAS_OPEN = """
 SELECT EXISTS (SELECT FROM issues_issue WHERE organisation_id = %s AND subject_kind = %s AND subject_id = %s
                   AND code = ANY(%s) AND resolved_at IS NULL)
 """
-_KEEP = """
-WITH wrong AS (
-  SELECT code, detail_key, facts::jsonb
-    FROM unnest(%(of)s::text[], %(details)s::text[], %(facts)s::text[]) AS one (code, detail_key, facts)
-), right_again AS (
+_RECONCILE = """
+WITH current_issue AS (
+  SELECT code, detail_key, context::jsonb
+    FROM unnest(%(of)s::text[], %(details)s::text[], %(context)s::text[]) AS listed (code, detail_key, context)
+), resolved AS (
   UPDATE issues_issue issue SET resolved_at = now()
    WHERE organisation_id = %(organisation)s AND subject_kind = %(kind)s AND subject_id = %(subject)s AND code = ANY(%(codes)s)
      AND resolved_at IS NULL
-     AND NOT EXISTS (SELECT FROM wrong WHERE wrong.code = issue.code AND wrong.detail_key = issue.detail_key)
+     AND NOT EXISTS (SELECT FROM current_issue WHERE current_issue.code = issue.code AND current_issue.detail_key = issue.detail_key)
 )
-INSERT INTO issues_issue (organisation_id, code, subject_kind, subject_id, detail_key, facts, raised_at, last_seen_at)
-SELECT %(organisation)s, code, %(kind)s, %(subject)s, detail_key, facts, now(), now() FROM wrong
+INSERT INTO issues_issue (organisation_id, code, subject_kind, subject_id, detail_key, context, raised_at, last_seen_at)
+SELECT %(organisation)s, code, %(kind)s, %(subject)s, detail_key, context, now(), now() FROM current_issue
     ON CONFLICT (organisation_id, subject_kind, subject_id, code, detail_key) WHERE resolved_at IS NULL
-    DO UPDATE SET facts = excluded.facts, last_seen_at = now()
+    DO UPDATE SET context = excluded.context, last_seen_at = now()
 """
 
 
-def keep_issues(organisation_id: int, subject: Subject, wrong: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
-    """Of these codes exactly these details are open afterwards, each with its facts: {code: {detail: facts}}."""
-    found = {(code, detail[:200]): facts for code, details in wrong.items() for detail, facts in details.items()}
+def reconcile_issues(
+    organisation_id: int, subject: Subject, current: Mapping[str, Mapping[str, Mapping[str, Any]]]
+) -> None:
+    """Of these codes exactly these details are open afterwards, each with its context: {code: {detail: context}}."""
+    rows = {(code, detail[:200]): context for code, details in current.items() for detail, context in details.items()}
     with connection.cursor() as cursor:
         cursor.execute(
-            _KEEP,
+            _RECONCILE,
             {
-                "organisation": organisation_id, "kind": subject[0], "subject": subject[1], "codes": list(wrong),
-                "of": [code for code, _detail in found], "details": [detail for _code, detail in found],
-                "facts": [json.dumps(dict(facts)) for facts in found.values()],
+                "organisation": organisation_id, "kind": subject[0], "subject": subject[1], "codes": list(current),
+                "of": [code for code, _detail in rows], "details": [detail for _code, detail in rows],
+                "context": [json.dumps(dict(context)) for context in rows.values()],
             },
         )  # fmt: skip
 
@@ -81,12 +83,12 @@ def has_open_issues(organisation_id: int, subject: Subject, codes: Collection[st
         return bool(cursor.fetchone()[0])
 
 
-def resolve_for_many(organisation_id: int, kind: str, ids: Collection[int], codes: Collection[str]) -> int:
+def resolve_issues_bulk(organisation_id: int, kind: str, ids: Collection[int], codes: Collection[str]) -> int:
     """Close the open issues of these codes of many subjects. How many were open."""
-    found = Issue.objects.filter(
+    issues = Issue.objects.filter(
         organisation_id=organisation_id, subject_kind=kind, subject_id__in=ids, code__in=codes, resolved_at=None
     )
-    return found.update(resolved_at=timezone.now())
+    return issues.update(resolved_at=timezone.now())
 
 
 def resolve_issues(organisation_id: int, subject: Subject, *codes: str, detail_key: str | None = None) -> int:

@@ -23,7 +23,7 @@ def now() -> datetime:
 @contextmanager
 def clock_set_to(time: datetime | Clock) -> Iterator[None]:
     """For tests: `now()` answers this moment, or asks this clock, within the block. Raises `ValueError` without a zone."""
-    clock = time if callable(time) else _standing_still(time)
+    clock = time if callable(time) else _fixed_clock(time)
     token = _set_clock.set(clock)
     try:
         yield
@@ -31,7 +31,7 @@ def clock_set_to(time: datetime | Clock) -> Iterator[None]:
         _set_clock.reset(token)
 
 
-def _standing_still(moment: datetime) -> Clock:
+def _fixed_clock(moment: datetime) -> Clock:
     if moment.tzinfo is None:
         raise ValueError("A moment needs a time zone.")
     return lambda: moment

@@ -21,11 +21,11 @@ from koppel.kit.tenancy import INSTALLATION
 adapters.register_dumper(bytes, BytesBinaryDumper)
 """The last one registered serves COPY, and that is one of DB-API's in Python otherwise: a call for each payload and hash."""
 KEEP_ALIVE: dict[str, Any] = {"keepalives_idle": 15, "tcp_user_timeout": 15000}
-WORKER_SESSIONS = "koppel worker"
+WORKER_APPLICATION_NAME = "koppel worker"
 WAIT_SECONDS = 60
-GIVE_UP = "-c idle_in_transaction_session_timeout=15s"
+IDLE_IN_TRANSACTION_OPTION = "-c idle_in_transaction_session_timeout=15s"
 """A process that was stopped in the middle of a transaction, and whose machine still answers, must not hold its locks."""
-UNCHECKED_SECONDS = 2.0
+HEALTHCHECK_AFTER_IDLE_SECONDS = 2.0
 Connection = AsyncConnection[tuple[Any, ...]]
 
 
@@ -43,7 +43,12 @@ class Database:
             min_size=1,
             max_size=size,
             timeout=WAIT_SECONDS,
-            kwargs={"application_name": WORKER_SESSIONS, "autocommit": True, "options": GIVE_UP, **KEEP_ALIVE},
+            kwargs={
+                "application_name": WORKER_APPLICATION_NAME,
+                "autocommit": True,
+                "options": IDLE_IN_TRANSACTION_OPTION,
+                **KEEP_ALIVE,
+            },
             check=_check_after_idling,
             open=False,
         )
@@ -51,44 +56,44 @@ class Database:
             yield cls(pool)
 
     @asynccontextmanager
-    async def scoped(self, organisation_id: int, *, holding: str = "") -> AsyncIterator[Connection]:
+    async def tenant_transaction(self, organisation_id: int, *, guard: str = "") -> AsyncIterator[Connection]:
         """One transaction that may touch this organisation's rows; committed at the end of the block.
 
         `holding` is a statement without parameters, sent together with BEGIN; unless it finds a row, `NothingHeld` is
         raised."""
         if organisation_id <= INSTALLATION:
             raise ValueError("An organisation's scope needs the id of an organisation.")
-        async with self._transaction(organisation_id, holding) as connection:
+        async with self._transaction(organisation_id, guard) as connection:
             yield connection
 
     @asynccontextmanager
-    async def for_installation(self) -> AsyncIterator[Connection]:
+    async def installation_transaction(self) -> AsyncIterator[Connection]:
         """One transaction over all organisations: the sweeper and the scheduler."""
         async with self._transaction(INSTALLATION) as connection:
             yield connection
 
     @asynccontextmanager
-    async def _transaction(self, scope: int, holding: str = "") -> AsyncIterator[Connection]:
+    async def _transaction(self, scope: int, guard: str = "") -> AsyncIterator[Connection]:
         async with self._pool.connection() as connection:
             try:
                 # Begin and scope in one round trip; the pool's block commits, or rolls back what raised.
-                begun = await connection.execute(f"{_BEGIN.format(int(scope))}; {holding}".encode())
-                if holding and not _has_found(begun):
-                    raise NothingHeld
+                cursor = await connection.execute(f"{_BEGIN.format(int(scope))}; {guard}".encode())
+                if guard and not _matched_row(cursor):
+                    raise GuardFailed
                 yield connection
             except psycopg.Error as error:
                 if spoils_session(error):
                     await connection.close()  # the pool makes another
                 raise
             finally:
-                _used_at[connection] = time.monotonic()
+                _last_used_at[connection] = time.monotonic()
 
 
-class NothingHeld(LookupError):
+class GuardFailed(LookupError):
     """What the transaction was to hold is not there."""
 
 
-def _has_found(cursor: AsyncCursor[tuple[Any, ...]]) -> bool:
+def _matched_row(cursor: AsyncCursor[tuple[Any, ...]]) -> bool:
     """Whether the last of several statements found a row."""
     while cursor.nextset():
         pass
@@ -96,12 +101,12 @@ def _has_found(cursor: AsyncCursor[tuple[Any, ...]]) -> bool:
 
 
 _BEGIN = "BEGIN; SELECT set_config('koppel.organisation', '{}', true)"
-_used_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
+_last_used_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
 
 
 async def _check_after_idling(connection: Connection) -> None:
     """A connection that was in use a moment ago is good: asking each time would cost as much as the work."""
-    if time.monotonic() - _used_at.get(connection, 0.0) > UNCHECKED_SECONDS:
+    if time.monotonic() - _last_used_at.get(connection, 0.0) > HEALTHCHECK_AFTER_IDLE_SECONDS:
         await AsyncConnectionPool.check_connection(connection)
 
 
@@ -112,11 +117,11 @@ async def lock_connection() -> Connection:
     connection = await AsyncConnection.connect(
         os.environ["DATABASE_URL"], autocommit=True, application_name="koppel locks", **KEEP_ALIVE
     )
-    await connection.execute(_SERVER_LOOKS.encode())
+    await connection.execute(_SERVER_KEEPALIVES.encode())
     return connection
 
 
-_SERVER_LOOKS = "".join(
+_SERVER_KEEPALIVES = "".join(
     f"SET {name} = {value};"
     for name, value in (
         ("tcp_keepalives_idle", 5),

@@ -21,7 +21,7 @@ class AddressRefused(OSError):
 
 
 @dataclass(frozen=True)
-class AddressGuard:
+class EgressPolicy:
     """`networks` may be called besides public addresses, or alone when `public` is False."""
 
     networks: tuple[Network, ...] = ()
@@ -29,12 +29,12 @@ class AddressGuard:
 
     def allows(self, address: str) -> bool:
         """Whether this IP address may be called. An IPv4 address that is wrapped in IPv6 is judged as what it is."""
-        one = _unwrapped(ip_address(address.partition("%")[0]))
-        if any(one in network for network in self.networks):
+        unwrapped = _unwrapped(ip_address(address.partition("%")[0]))
+        if any(unwrapped in network for network in self.networks):
             return True
-        return self.public and one.is_global and not one.is_multicast
+        return self.public and unwrapped.is_global and not unwrapped.is_multicast
 
-    def refuse(self, host: str) -> None:
+    def require_allowed(self, host: str) -> None:
         """A host that is an address itself is never looked up. Raises `AddressRefused`."""
         try:
             allowed = self.allows(host.strip("[]"))
@@ -47,15 +47,15 @@ class AddressGuard:
 class GuardedResolver(AbstractResolver):
     """Looks a name up as the system does, and answers with the addresses that the guard allows."""
 
-    def __init__(self, guard: AddressGuard) -> None:
-        self._guard = guard
+    def __init__(self, policy: EgressPolicy) -> None:
+        self._policy = policy
         self._resolver = ThreadedResolver()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        found: Sequence[ResolveResult] = await self._resolver.resolve(host, port, family)
-        allowed = [one for one in found if self._guard.allows(one["host"])]
+        results: Sequence[ResolveResult] = await self._resolver.resolve(host, port, family)
+        allowed = [one for one in results if self._policy.allows(one["host"])]
         if not allowed:
             raise AddressRefused(host)
         return allowed
@@ -64,9 +64,9 @@ class GuardedResolver(AbstractResolver):
         await self._resolver.close()
 
 
-def _unwrapped(one: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    if isinstance(one, IPv4Address):
-        return one
-    if one in _NAT64:
-        return IPv4Address(int(one) & 0xFFFFFFFF)
-    return one.ipv4_mapped or one.sixtofour or one
+def _unwrapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    if isinstance(address, IPv4Address):
+        return address
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address

@@ -18,7 +18,7 @@ from django.db import connections
 from yarl import URL
 
 from koppel.kit import quarantine
-from koppel.kit.egress import AddressGuard, AddressRefused, GuardedResolver
+from koppel.kit.egress import AddressRefused, EgressPolicy, GuardedResolver
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 240
@@ -47,8 +47,8 @@ class Response:
 class NetworkFailure(Exception):
     """No answer came. `code` is a stable word, the text a sentence without secrets."""
 
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
         self.code = code
 
 
@@ -64,19 +64,19 @@ class HttpClient:
         timeout_seconds: float = TIMEOUT_SECONDS,
         connect_seconds: float | None = None,
         connections_max: int = 100,
-        guard: AddressGuard | None = None,
+        egress_policy: EgressPolicy | None = None,
         body_bytes_max: int = BODY_BYTES_MAX,
     ) -> None:
         self._timeout = aiohttp.ClientTimeout(
             total=timeout_seconds, connect=connect_seconds, sock_connect=CONNECT_SECONDS
         )
         self._connections_max = connections_max
-        self._guard = guard
+        self._egress_policy = egress_policy
         self._body_bytes_max = body_bytes_max
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        resolver = GuardedResolver(self._guard) if self._guard else None
+        resolver = GuardedResolver(self._egress_policy) if self._egress_policy else None
         connector = aiohttp.TCPConnector(
             limit=self._connections_max, ttl_dns_cache=60, resolver=resolver, socket_factory=_watched_socket
         )
@@ -117,8 +117,10 @@ class HttpClient:
             raise RuntimeError("HttpClient is used as `async with`.")
         try:
             target = URL(url)
-            if self._guard is not None:
-                self._guard.refuse(target.raw_host or "")  # as aiohttp calls it: full-width digits are digits by then
+            if self._egress_policy is not None:
+                self._egress_policy.require_allowed(
+                    target.raw_host or ""
+                )  # as aiohttp calls it: full-width digits are digits by then
             async with self._session.request(
                 method,
                 target,
@@ -126,14 +128,14 @@ class HttpClient:
                 data=form if content is None else content,
                 headers=headers,
                 allow_redirects=False,
-            ) as answer:
-                most = self._body_bytes_max
-                body = await answer.content.read(most + 1)
-                while len(body) <= most and (more := await answer.content.read(most)):
-                    body += more
-                if len(body) > most:
-                    raise NetworkFailure("too_large", f"The answer is larger than {most >> 20} MB.")
-                return Response(answer.status, {key.lower(): value for key, value in answer.headers.items()}, body)
+            ) as response:
+                max_bytes = self._body_bytes_max
+                body = await response.content.read(max_bytes + 1)
+                while len(body) <= max_bytes and (chunk := await response.content.read(max_bytes)):
+                    body += chunk
+                if len(body) > max_bytes:
+                    raise NetworkFailure("too_large", f"The answer is larger than {max_bytes >> 20} MB.")
+                return Response(response.status, {key.lower(): value for key, value in response.headers.items()}, body)
         except (AddressRefused, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             if isinstance(getattr(error, "os_error", error), AddressRefused):
                 raise NetworkFailure(

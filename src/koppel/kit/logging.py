@@ -35,9 +35,9 @@ def configure(*, level: int = logging.INFO, human: bool | None = None) -> None:
 
 
 @contextmanager
-def log_context(**facts: Any) -> Iterator[None]:
+def log_context(**context: Any) -> Iterator[None]:
     """Each line logged within the block carries these facts: `log_context(run=7, administration=3)`."""
-    with structlog.contextvars.bound_contextvars(**facts):
+    with structlog.contextvars.bound_contextvars(**context):
         yield
 
 

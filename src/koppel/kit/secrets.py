@@ -49,7 +49,7 @@ class Secret:
         raise TypeError("A secret is not written to files, queues or other processes.")
 
 
-class SealBroken(Exception):
+class DecryptionError(Exception):
     """An envelope cannot be opened: unknown key id, damaged bytes, or bytes of another row. Nothing is destroyed."""
 
 
@@ -85,31 +85,31 @@ class Keyring:
         """Whether this ring has all of the other's keys: it is the same one, or a later one."""
         return self._fingerprints.items() >= other._fingerprints.items()
 
-    def seal(self, secret: bytes, row: str) -> bytes:
+    def encrypt(self, secret: bytes, aad: str) -> bytes:
         """Encrypt for the row named `row`."""
         nonce = os.urandom(NONCE_BYTES)
         key_id = self.current.encode()
         header = bytes([VERSION, len(key_id)]) + key_id
-        return header + nonce + self._ciphers[self.current].encrypt(nonce, secret, header + row.encode())
+        return header + nonce + self._ciphers[self.current].encrypt(nonce, secret, header + aad.encode())
 
-    def open(self, envelope: bytes, row: str) -> bytes:
+    def decrypt(self, ciphertext: bytes, aad: str) -> bytes:
         """Decrypt what was sealed for `row`. Raises `SealBroken`."""
-        key_id = key_id_of(envelope)
+        key_id = key_id_of(ciphertext)
         cipher = self._ciphers.get(key_id)
         if cipher is None:
-            raise SealBroken(f"Key {key_id!r} is not in KOPPEL_VAULT_KEYS; put it back to read what it sealed.")
+            raise DecryptionError(f"Key {key_id!r} is not in KOPPEL_VAULT_KEYS; put it back to read what it sealed.")
         end = 2 + len(key_id.encode())
-        nonce, sealed = envelope[end : end + NONCE_BYTES], envelope[end + NONCE_BYTES :]
+        nonce, encrypted = ciphertext[end : end + NONCE_BYTES], ciphertext[end + NONCE_BYTES :]
         try:
-            return cipher.decrypt(nonce, sealed, envelope[:end] + row.encode())
+            return cipher.decrypt(nonce, encrypted, ciphertext[:end] + aad.encode())
         except InvalidTag:
-            raise SealBroken(
-                f"The secret of {row} does not open with key {key_id!r}: wrong key or moved bytes."
+            raise DecryptionError(
+                f"The secret of {aad} does not open with key {key_id!r}: wrong key or moved bytes."
             ) from None
 
 
-def key_id_of(envelope: bytes) -> str:
+def key_id_of(ciphertext: bytes) -> str:
     """Which key sealed this envelope. Raises `SealBroken` when it is no envelope."""
-    if len(envelope) < 2 or envelope[0] != VERSION:
-        raise SealBroken("These bytes are not a sealed secret.")
-    return envelope[2 : 2 + envelope[1]].decode(errors="replace")
+    if len(ciphertext) < 2 or ciphertext[0] != VERSION:
+        raise DecryptionError("These bytes are not a sealed secret.")
+    return ciphertext[2 : 2 + ciphertext[1]].decode(errors="replace")

@@ -7,11 +7,11 @@ exports, unless they keep somebody waiting. The lock would be kept for as long a
 
 import structlog
 
-from koppel.kit.database import WORKER_SESSIONS, Connection
+from koppel.kit.database import WORKER_APPLICATION_NAME, Connection
 
-SILENT_SECONDS = 15
+STUCK_AFTER_SECONDS = 15
 
-_END = f"""
+_TERMINATE = f"""
 WITH silent AS (
   SELECT pid, application_name, state, substring(query FROM '^[A-Za-z_ ."]+') AS statement FROM pg_stat_activity
    WHERE datname = current_database() AND usename = current_user AND xact_start IS NOT NULL AND wait_event = 'ClientRead'
@@ -21,7 +21,7 @@ WITH silent AS (
    WHERE datname = current_database() AND wait_event_type = 'Lock' AND EXISTS (SELECT FROM silent)
 ), chosen AS MATERIALIZED (
   SELECT pid, application_name, statement FROM silent
-   WHERE (state = 'active' AND application_name = '{WORKER_SESSIONS}') OR pid IN (SELECT pid FROM blocking)
+   WHERE (state = 'active' AND application_name = '{WORKER_APPLICATION_NAME}') OR pid IN (SELECT pid FROM blocking)
 )
 SELECT application_name, statement, pg_terminate_backend(pid) FROM chosen
 """  # noqa: S608 - a name of our own
@@ -29,9 +29,9 @@ SELECT application_name, statement, pg_terminate_backend(pid) FROM chosen
 log = structlog.get_logger(__name__)
 
 
-async def end_silent_sessions(connection: Connection) -> int:
+async def terminate_stuck_sessions(connection: Connection) -> int:
     """Those of this role in this database that have kept silent for 15 s with a transaction open. How many were ended."""
-    ended = await (await connection.execute(_END, {"seconds": SILENT_SECONDS})).fetchall()
-    for name, statement, _is_signalled in ended:
-        log.warning("silent_session_ended", session=name, seconds=SILENT_SECONDS, statement=statement)
-    return len(ended)
+    terminated = await (await connection.execute(_TERMINATE, {"seconds": STUCK_AFTER_SECONDS})).fetchall()
+    for name, statement, _is_signalled in terminated:
+        log.warning("silent_session_ended", session=name, seconds=STUCK_AFTER_SECONDS, statement=statement)
+    return len(terminated)

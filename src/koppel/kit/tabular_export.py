@@ -24,15 +24,15 @@ EXCEL_DIGITS_EXACT = 15
 """Excel keeps numbers as doubles; a longer amount is written as text instead of being rounded."""
 
 
-class Kind(StrEnum):
+class ColumnType(StrEnum):
     """What a column holds."""
 
     TEXT = "text"
     AMOUNT = "amount"
-    WHOLE = "whole"
-    FLAG = "flag"
-    DAY = "day"
-    MOMENT = "moment"
+    INTEGER = "whole"
+    BOOLEAN = "flag"
+    DATE = "day"
+    DATETIME = "moment"
 
 
 class Format(StrEnum):
@@ -54,7 +54,7 @@ class Column:
 
     key: str
     title: str
-    kind: Kind = Kind.TEXT
+    type: ColumnType = ColumnType.TEXT
 
 
 class TooManyRows(Exception):
@@ -101,7 +101,7 @@ def csv_lines(header: Iterable[str], rows: Iterable[Iterable[Cell]]) -> Iterator
         buffer.truncate()
 
 
-def defused(text: str) -> str:
+def escape_formula(text: str) -> str:
     """A text that begins like a formula gets an apostrophe, so that no spreadsheet executes it."""
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
@@ -111,65 +111,65 @@ def _cell(cell: Cell) -> str:
         return ""
     if isinstance(cell, Decimal):
         return format(cell, "f")
-    return defused(cell) if isinstance(cell, str) else str(cell)
+    return escape_formula(cell) if isinstance(cell, str) else str(cell)
 
 
 def _write_excel(target: IO[bytes], columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
     import xlsxwriter  # noqa: PLC0415 - only who exports pays for it
 
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "remove_timezone": True}
-    book = xlsxwriter.Workbook(target, options)
-    sheet = book.add_worksheet()
+    workbook = xlsxwriter.Workbook(target, options)
+    sheet = workbook.add_worksheet()
     bold, day, moment, amount = (
-        book.add_format(one)
-        for one in (
+        workbook.add_format(properties)
+        for properties in (
             {"bold": True}, {"num_format": "yyyy-mm-dd"}, {"num_format": "yyyy-mm-dd hh:mm"}, {"num_format": "#,##0.00"},
         )
     )  # fmt: skip
-    formats = {Kind.DAY: day, Kind.MOMENT: moment, Kind.AMOUNT: amount}
+    formats = {ColumnType.DATE: day, ColumnType.DATETIME: moment, ColumnType.AMOUNT: amount}
     sheet.freeze_panes(1, 0)
-    for place, column in enumerate(columns):
-        sheet.set_column(place, place, 14 if column.kind is not Kind.TEXT else 22, formats.get(column.kind))
-        sheet.write_string(0, place, column.title, bold)
+    for index, column in enumerate(columns):
+        sheet.set_column(index, index, 14 if column.type is not ColumnType.TEXT else 22, formats.get(column.type))
+        sheet.write_string(0, index, column.title, bold)
     for number, row in enumerate(rows, start=1):
         if number > EXCEL_ROWS_MAX:
-            book.close()
+            workbook.close()
             raise TooManyRows
-        for place, cell in enumerate(row):
-            _write_excel_cell(sheet, number, place, cell, formats.get(columns[place].kind))
-    book.close()
+        for index, cell in enumerate(row):
+            _write_excel_cell(sheet, number, index, cell, formats.get(columns[index].type))
+    workbook.close()
 
 
-def _write_excel_cell(sheet: Any, row: int, place: int, cell: Cell, style: Any) -> None:
+def _write_excel_cell(sheet: Any, row: int, index: int, cell: Cell, style: Any) -> None:
     if cell is None:
         return
     if isinstance(cell, bool):
-        sheet.write_boolean(row, place, cell)
+        sheet.write_boolean(row, index, cell)
     elif isinstance(cell, date):
-        sheet.write_datetime(row, place, cell, style)
+        sheet.write_datetime(row, index, cell, style)
     elif isinstance(cell, int | Decimal):
         exact = len(Decimal(cell).normalize().as_tuple().digits) <= EXCEL_DIGITS_EXACT
-        sheet.write_number(row, place, cell, style) if exact else sheet.write_string(row, place, format(cell, "f"))
+        sheet.write_number(row, index, cell, style) if exact else sheet.write_string(row, index, format(cell, "f"))
     else:
-        sheet.write_string(row, place, str(cell))
+        sheet.write_string(row, index, str(cell))
 
 
 def _write_parquet(target: IO[bytes], columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
     import pyarrow  # noqa: PLC0415 - 40 MB that only who exports pays for
     import pyarrow.parquet  # noqa: PLC0415
 
-    kinds = {
-        Kind.TEXT: pyarrow.string(),
-        Kind.AMOUNT: pyarrow.decimal128(PARQUET_DIGITS, PARQUET_DECIMALS),
-        Kind.WHOLE: pyarrow.int64(),
-        Kind.FLAG: pyarrow.bool_(),
-        Kind.DAY: pyarrow.date32(),
-        Kind.MOMENT: pyarrow.timestamp("us", tz="UTC"),
+    types = {
+        ColumnType.TEXT: pyarrow.string(),
+        ColumnType.AMOUNT: pyarrow.decimal128(PARQUET_DIGITS, PARQUET_DECIMALS),
+        ColumnType.INTEGER: pyarrow.int64(),
+        ColumnType.BOOLEAN: pyarrow.bool_(),
+        ColumnType.DATE: pyarrow.date32(),
+        ColumnType.DATETIME: pyarrow.timestamp("us", tz="UTC"),
     }
-    schema = pyarrow.schema([(one.key, kinds[one.kind]) for one in columns])
-    coming = iter(rows)
+    schema = pyarrow.schema([(one.key, types[one.type]) for one in columns])
+    remaining = iter(rows)
     with pyarrow.parquet.ParquetWriter(target, schema, compression="zstd") as writer:
-        while chunk := list(islice(coming, PARQUET_ROWS)):
+        while chunk := list(islice(remaining, PARQUET_ROWS)):
             cells = zip(*chunk, strict=True)
             arrays = [pyarrow.array(list(values), type=one.type) for values, one in zip(cells, schema, strict=True)]
             writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))

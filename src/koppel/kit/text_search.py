@@ -11,7 +11,7 @@ PLAIN = "aaaaaaaceeeeiiiinooooooouuuuyysz" * 2
 _TABLE = str.maketrans(ACCENTED, PLAIN)
 
 
-def folded(text: str) -> str:
+def normalize_search(text: str) -> str:
     """What is typed into the search, as `Folded` stores it."""
     return text.lower().translate(_TABLE)
 

@@ -16,27 +16,27 @@ from koppel.kit.database_outage import spoils_session
 T = TypeVar("T")
 
 
-async def in_django(work: Callable[[], T]) -> T:
+async def run_in_thread(work: Callable[[], T]) -> T:
     """Run a use case in a thread; the thread gives its database connection back afterwards, unless `threads_last`."""
-    return await asyncio.to_thread(_kept if _lasting else _alone, work)
+    return await asyncio.to_thread(_reuse_connection if _keep_connections else _with_fresh_connection, work)
 
 
-def threads_last() -> None:
+def keep_thread_connections() -> None:
     """In a worker the threads live as long as the process, and keep a connection each: a new one for each use case would
     cost more than the use case."""
-    _lasting.append(True)
+    _keep_connections.append(True)
 
 
-def apart(work: Callable[[], T]) -> T:
+def in_separate_transaction(work: Callable[[], T]) -> T:
     """Run a use case in a transaction that the caller's fate does not touch."""
     with ThreadPoolExecutor(max_workers=1) as pool:
-        return pool.submit(copy_context().run, _alone, work).result()
+        return pool.submit(copy_context().run, _with_fresh_connection, work).result()
 
 
-_lasting: list[bool] = []
+_keep_connections: list[bool] = []
 
 
-def _kept(work: Callable[[], T]) -> T:
+def _reuse_connection(work: Callable[[], T]) -> T:
     close_old_connections()
     try:
         return work()
@@ -46,7 +46,7 @@ def _kept(work: Callable[[], T]) -> T:
         raise
 
 
-def _alone(work: Callable[[], T]) -> T:
+def _with_fresh_connection(work: Callable[[], T]) -> T:
     try:
         return work()
     finally:

@@ -9,80 +9,82 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.organisations import settings_schema
 
-Words = str | Promise
+StrOrPromise = str | Promise
 
 UNKNOWN = _("Something happened (%(event)s).")
 
 
 @dataclass(frozen=True)
-class Event:
-    """`sentence` is filled with the notice's facts (`%(name)s`); `collective` when more than one administration is touched
+class EventType:
+    """`message` is filled with the notice's facts (`%(name)s`); `plural_message` when more than one administration is touched
     (`%(count)s`, `%(names)s`). `label` names it on the page of preferences; an event without one is not shown there.
 
-    `counts`: the fact that says how many there are. `fill(facts)` adds facts whose words depend on the reader's language.
-    `confirm_seconds`: trouble that is over by then was never told. `absorbs`: events with the same key that say less.
-    `covers_issues`: issue codes for which this event tells people already. `repeats`: told, it is over; the next announcement
-    with its key is news. `personal`: nobody's business but the person's; webhooks are not told. `by_administration`: the
+    `count_key`: the fact that says how many there are. `fill(facts)` adds facts whose words depend on the reader's language.
+    `confirm_seconds`: trouble that is over by then was never told. `supersedes`: events with the same key that say less.
+    `covers_issues`: issue codes for which this event tells people already. `is_momentary`: told, it is over; the next announcement
+    with its key is news. `is_private`: nobody's business but the person's; webhooks are not told. `by_administration`: the
     settings of the administrations that it touches say who is told."""
 
-    sentence: Words
-    collective: Words = ""
-    label: Words = ""
-    counts: str = "count"
-    fill: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    message: StrOrPromise
+    plural_message: StrOrPromise = ""
+    label: StrOrPromise = ""
+    count_key: str = "count"
+    localize: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     confirm_seconds: float = 0.0
-    absorbs: tuple[str, ...] = ()
+    supersedes: tuple[str, ...] = ()
     covers_issues: tuple[str, ...] = ()
-    repeats: bool = False
-    personal: bool = False
+    is_momentary: bool = False
+    is_private: bool = False
     by_administration: bool = False
 
 
-_events: dict[str, Event] = {}
+_event_types: dict[str, EventType] = {}
 
 
-def register(event: str, sentence: Words, **more: Any) -> None:
-    """`more` are the other fields of `Event`. Raises `ValueError` when two slices claim one event."""
-    if event in _events and _events[event].sentence is not sentence:
-        raise ValueError(f"The event {event!r} is registered twice.")
-    entry = _events[event] = Event(sentence, **more)
-    if entry.by_administration:
-        settings_schema.register_event(event, entry.label)
+def register_event_type(event_type: str, message: StrOrPromise, **more: Any) -> None:
+    """`more` are the other fields of `EventType`. Raises `ValueError` when two slices claim one event."""
+    if event_type in _event_types and _event_types[event_type].message is not message:
+        raise ValueError(f"The event {event_type!r} is registered twice.")
+    definition = _event_types[event_type] = EventType(message, **more)
+    if definition.by_administration:
+        settings_schema.register_event(event_type, definition.label)
 
 
-def entry_of(event: str) -> Event:
-    return _events.get(event) or Event(UNKNOWN)
+def get_event_type(event_type: str) -> EventType:
+    return _event_types.get(event_type) or EventType(UNKNOWN)
 
 
-def sentence_of(event: str, facts: Mapping[str, Any]) -> str:
+def render_message(event_type: str, facts: Mapping[str, Any]) -> str:
     """In the language that is active. Facts may be older than the words: a missing one shows as a dash."""
-    entry = entry_of(event)
-    number = facts.get(entry.counts)
-    several = isinstance(number, int) and number > 1
-    words = entry.collective if several and entry.collective else entry.sentence
-    filled = entry.fill(facts) if entry.fill else {}
-    return str(words) % _Dashes({"event": event, **facts, **filled})
+    definition = get_event_type(event_type)
+    number = facts.get(definition.count_key)
+    is_plural = isinstance(number, int) and number > 1
+    words = definition.plural_message if is_plural and definition.plural_message else definition.message
+    localized = definition.localize(facts) if definition.localize else {}
+    return str(words) % _DashForMissing({"event": event_type, **facts, **localized})
 
 
-def events() -> Mapping[str, Event]:
-    return dict(_events)
+def event_types() -> Mapping[str, EventType]:
+    return dict(_event_types)
 
 
-def events_of_webhooks() -> dict[str, Event]:
+def webhook_event_types() -> dict[str, EventType]:
     """Those that an organisation's own programs may be told of."""
-    return {name: entry for name, entry in _events.items() if entry.label and not entry.personal}
+    return {
+        name: definition for name, definition in _event_types.items() if definition.label and not definition.is_private
+    }
 
 
-def covered_issues() -> set[str]:
+def covered_issue_codes() -> set[str]:
     """Issue codes that have a notice of their own."""
-    return {code for entry in _events.values() for code in entry.covers_issues}
+    return {code for definition in _event_types.values() for code in definition.covers_issues}
 
 
-def absorbed_by(event: str) -> list[str]:
+def superseding_types(event_type: str) -> list[str]:
     """Events that say more than this one."""
-    return [name for name, entry in _events.items() if event in entry.absorbs]
+    return [name for name, definition in _event_types.items() if event_type in definition.supersedes]
 
 
-class _Dashes(dict[str, Any]):
+class _DashForMissing(dict[str, Any]):
     def __missing__(self, key: str) -> str:
         return "–"

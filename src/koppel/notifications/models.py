@@ -7,63 +7,61 @@ from django.utils.translation import gettext_lazy as _
 from koppel.organisations.models import Membership, Tenant
 
 
-class HappeningState(models.TextChoices):
+class EventState(models.TextChoices):
     """WAITING: not told yet, it may heal by itself. TOLD: people know. SETTLED: over, the next one is news. HEALED: over
     before anybody was told."""
 
-    WAITING = "waiting"
-    TOLD = "told"
-    SETTLED = "settled"
-    HEALED = "healed"
+    PENDING = "pending"
+    NOTIFIED = "notified"
+    CLOSED = "closed"
+    RECOVERED = "recovered"
 
 
-class Happening(Tenant):
+class Event(Tenant):
     """One event, however often and for however many administrations it is announced while it lasts.
 
     `key` says which announcements are the same event. `administrations` maps the ids of those it touches to what is said of
-    each (`name`, `reason` …); `told_of` are the ids of those that people were told of. `about_kind` and `about_id` are what it
+    each (`name`, `reason` …); `notified_administrations` are the ids of those that people were told of. `subject_kind` and `subject_id` are what it
     is about: an administration, a connection."""
 
-    event = models.CharField(max_length=60)
+    event_type = models.CharField(max_length=60)
     key = models.CharField(max_length=120)
-    about_kind = models.CharField(max_length=40, default="")
-    about_id = models.BigIntegerField(null=True)
-    facts = models.JSONField(default=dict)
+    subject_kind = models.CharField(max_length=40, default="")
+    subject_id = models.BigIntegerField(null=True)
+    context = models.JSONField(default=dict)
     administrations = models.JSONField(default=dict)
-    told_of = models.JSONField(default=list)
+    notified_administrations = models.JSONField(default=list)
     link = models.CharField(max_length=300, default="")
     responsible = models.ForeignKey(
         Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+"
     )
-    state = models.CharField(max_length=10, choices=HappeningState, default=HappeningState.WAITING)
+    state = models.CharField(max_length=10, choices=EventState, default=EventState.PENDING)
     first_at = models.DateTimeField(default=timezone.now)
     last_at = models.DateTimeField(default=timezone.now)
     due_at = models.DateTimeField()
-    told_at = models.DateTimeField(null=True)
-    tellings = models.IntegerField(default=1)
-    settled_at = models.DateTimeField(null=True)
+    notified_at = models.DateTimeField(null=True)
+    round = models.IntegerField(default=1)
+    closed_at = models.DateTimeField(null=True)
 
     class Meta:
-        db_table = "notifications_happening"
+        db_table = "notifications_event"
         constraints = [
             models.UniqueConstraint(
-                fields=["organisation", "event", "key"],
-                condition=models.Q(state__in=["waiting", "told"]),
-                name="one_open_happening",
+                fields=["organisation", "event_type", "key"],
+                condition=models.Q(state__in=["pending", "notified"]),
+                name="one_open_event",
             )
         ]
         indexes = [
-            models.Index(
-                fields=["organisation", "due_at"], condition=models.Q(state="waiting"), name="happenings_that_wait"
-            ),
-            models.Index(fields=["told_at"], condition=models.Q(state="told"), name="happenings_that_last"),
+            models.Index(fields=["organisation", "due_at"], condition=models.Q(state="pending"), name="events_pending"),
+            models.Index(fields=["notified_at"], condition=models.Q(state="notified"), name="events_ongoing"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.event} {self.key}"
+        return f"{self.event_type} {self.key}"
 
 
-class Because(models.TextChoices):
+class NotificationReason(models.TextChoices):
     """Why somebody gets a notice."""
 
     RESPONSIBLE = "responsible", _("you are responsible for this")
@@ -72,35 +70,37 @@ class Because(models.TextChoices):
     FOLLOWS = "follows", _("you asked to be told")
 
 
-class Notice(Tenant):
+class Notification(Tenant):
     """One notice to one person. `event` has its words in `notifications.catalogue`; `link` is a path within Koppel.
 
-    `on_screen` False: told by mail alone. `healed_at`: the trouble is over. `telling`: the happening's first is of all that it
+    `on_screen` False: told by mail alone. `recovered_at`: the trouble is over. `round`: the event's first is of all that it
     touched then, a later one of what it reached since."""
 
-    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="notices")
-    happening = models.ForeignKey(
-        Happening, null=True, on_delete=models.CASCADE, db_constraint=False, related_name="notices"
+    membership = models.ForeignKey(
+        Membership, on_delete=models.CASCADE, db_constraint=False, related_name="notifications"
     )
-    telling = models.IntegerField(default=1)
-    event = models.CharField(max_length=60)
-    facts = models.JSONField(default=dict)
+    event = models.ForeignKey(
+        Event, null=True, on_delete=models.CASCADE, db_constraint=False, related_name="notifications"
+    )
+    round = models.IntegerField(default=1)
+    event_type = models.CharField(max_length=60)
+    context = models.JSONField(default=dict)
     link = models.CharField(max_length=300, default="")
-    because = models.CharField(max_length=20, choices=Because, default=Because.RESPONSIBLE)
+    reason = models.CharField(max_length=20, choices=NotificationReason, default=NotificationReason.RESPONSIBLE)
     on_screen = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     read_at = models.DateTimeField(null=True)
-    healed_at = models.DateTimeField(null=True)
+    recovered_at = models.DateTimeField(null=True)
 
     class Meta:
-        db_table = "notifications_notice"
+        db_table = "notifications_notification"
         constraints = [
-            models.UniqueConstraint(fields=["organisation", "happening", "membership", "telling"], name="told_once"),
+            models.UniqueConstraint(fields=["organisation", "event", "membership", "round"], name="notified_once"),
         ]
         indexes = [models.Index(fields=["organisation", "membership", "-created_at"], name="notices_of_person")]
 
     def __str__(self) -> str:
-        return f"{self.event} to {self.membership_id}"
+        return f"{self.event_type} to {self.membership_id}"
 
 
 class DeliveryState(models.TextChoices):
@@ -109,17 +109,19 @@ class DeliveryState(models.TextChoices):
 
     WAITING = "waiting"
     CLAIMED = "claimed"
-    HANDING_OVER = "handing_over"
+    SENDING = "sending"
     SENT = "sent"
     FAILED = "failed"
     UNCERTAIN = "uncertain"
     DROPPED = "dropped"
 
 
-class Delivery(Tenant):
+class EmailDelivery(Tenant):
     """A notice on its way by mail: by itself, or with others in a person's daily digest."""
 
-    notice = models.ForeignKey(Notice, on_delete=models.CASCADE, db_constraint=False, related_name="deliveries")
+    notification = models.ForeignKey(
+        Notification, on_delete=models.CASCADE, db_constraint=False, related_name="deliveries"
+    )
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
     is_digest = models.BooleanField(default=False)
     state = models.CharField(max_length=20, choices=DeliveryState, default=DeliveryState.WAITING)
@@ -130,18 +132,18 @@ class Delivery(Tenant):
     reason = models.CharField(max_length=300, default="")
 
     class Meta:
-        db_table = "notifications_delivery"
-        constraints = [models.UniqueConstraint(fields=["organisation", "notice"], name="mailed_once")]
+        db_table = "notifications_email_delivery"
+        constraints = [models.UniqueConstraint(fields=["organisation", "notification"], name="mailed_once")]
         indexes = [
             models.Index(
                 fields=["organisation", "due_at"],
-                condition=models.Q(state__in=["waiting", "claimed", "handing_over"]),
+                condition=models.Q(state__in=["waiting", "claimed", "sending"]),
                 name="deliveries_under_way",
             )
         ]
 
     def __str__(self) -> str:
-        return f"mail of {self.notice_id}"
+        return f"mail of {self.notification_id}"
 
 
 class Channel(models.TextChoices):
@@ -149,7 +151,7 @@ class Channel(models.TextChoices):
     MAIL = "mail", _("By mail")
 
 
-class Scope(models.TextChoices):
+class PreferenceScope(models.TextChoices):
     """Whose events reach a person. Each includes the ones above it, except that NONE is nothing."""
 
     NONE = "none", _("Nothing")
@@ -163,21 +165,23 @@ class Preference(Tenant):
     """A person's own choice for one event and channel. Without a row: what the person is responsible for."""
 
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
-    event = models.CharField(max_length=60)
+    event_type = models.CharField(max_length=60)
     channel = models.CharField(max_length=10, choices=Channel)
-    scope = models.CharField(max_length=20, choices=Scope)
+    scope = models.CharField(max_length=20, choices=PreferenceScope)
 
     class Meta:
         db_table = "notifications_preference"
         constraints = [
-            models.UniqueConstraint(fields=["organisation", "membership", "event", "channel"], name="one_preference")
+            models.UniqueConstraint(
+                fields=["organisation", "membership", "event_type", "channel"], name="one_preference"
+            )
         ]
 
     def __str__(self) -> str:
-        return f"{self.event} {self.channel}: {self.scope}"
+        return f"{self.event_type} {self.channel}: {self.scope}"
 
 
-class Arrangement(Tenant):
+class DeliverySettings(Tenant):
     """How a person wants mail: at once or in one daily digest; and who stands in while the person is away."""
 
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
@@ -188,8 +192,8 @@ class Arrangement(Tenant):
     away_until = models.DateField(null=True)
 
     class Meta:
-        db_table = "notifications_arrangement"
-        constraints = [models.UniqueConstraint(fields=["organisation", "membership"], name="one_arrangement")]
+        db_table = "notifications_delivery_settings"
+        constraints = [models.UniqueConstraint(fields=["organisation", "membership"], name="one_delivery_settings")]
 
     def __str__(self) -> str:
         return f"arrangement of {self.membership_id}"
@@ -213,12 +217,12 @@ class KnownDevice(Tenant):
         return f"device of {self.membership_id}"
 
 
-class Webhook(Tenant):
+class WebhookEndpoint(Tenant):
     """An address of the organisation's own that is told of events. `events` empty: of all of them. `divisions` (ids) empty: of
     the whole organisation; else of what touches administrations of these, and of these alone.
 
     `secret` is sealed. The one before it signs as well until `previous_until`, so that a receiver can change without missing
-    anything. `failing_since`: nothing was accepted since then. `stopped_because`: why Koppel switched
+    anything. `failing_since`: nothing was accepted since then. `disabled_reason`: why Koppel switched
     it off, a code of `webhooks.words`."""
 
     name = models.CharField(max_length=100)
@@ -229,14 +233,16 @@ class Webhook(Tenant):
     previous_secret = models.BinaryField(null=True)
     previous_until = models.DateTimeField(null=True)
     is_active = models.BooleanField(default=True)
-    made_by = models.ForeignKey(Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+")
+    created_by = models.ForeignKey(
+        Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     last_accepted_at = models.DateTimeField(null=True)
     failing_since = models.DateTimeField(null=True)
-    stopped_because = models.CharField(max_length=30, default="")
+    disabled_reason = models.CharField(max_length=30, default="")
 
     class Meta:
-        db_table = "notifications_webhook"
+        db_table = "notifications_webhook_endpoint"
 
     def __str__(self) -> str:
         return self.name
@@ -247,10 +253,12 @@ class WebhookDelivery(Tenant):
 
     It is claimed, then SENT when the other side answered 2xx. It may arrive twice: the receiver knows it by `message_id`."""
 
-    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, db_constraint=False, related_name="deliveries")
-    happening = models.ForeignKey(Happening, null=True, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    webhook = models.ForeignKey(
+        WebhookEndpoint, on_delete=models.CASCADE, db_constraint=False, related_name="deliveries"
+    )
+    event = models.ForeignKey(Event, null=True, on_delete=models.CASCADE, db_constraint=False, related_name="+")
     message_id = models.CharField(max_length=60)
-    event = models.CharField(max_length=60)
+    event_type = models.CharField(max_length=60)
     is_over = models.BooleanField(default=False)
     body = models.TextField()
     state = models.CharField(max_length=20, choices=DeliveryState, default=DeliveryState.WAITING)
@@ -273,8 +281,8 @@ class WebhookDelivery(Tenant):
                 name="webhooks_under_way",
             ),
             models.Index(fields=["organisation", "webhook", "-created_at"], name="log_of_webhook"),
-            models.Index(fields=["organisation", "happening"], name="webhooks_of_happening"),
+            models.Index(fields=["organisation", "event"], name="webhooks_of_event"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.event} to webhook {self.webhook_id}"
+        return f"{self.event_type} to webhook {self.webhook_id}"

@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from koppel.audit.services import record
 from koppel.kit import quarantine, quarantine_periods
 from koppel.kit.tenancy import installation_scope
-from koppel.notifications.models import Delivery, DeliveryState, Webhook, WebhookDelivery
+from koppel.notifications.models import DeliveryState, EmailDelivery, WebhookDelivery, WebhookEndpoint
 from koppel.organisations.models import Organisation
 from koppel.organisations.roles import Actor
 
@@ -44,7 +44,7 @@ def end(operator: Actor, *, sends_pending: bool = False) -> Pending | None:
             return None
         dropped = Pending(0, 0) if sends_pending else _drop_before(period.began_at)
         # The days of silence were ours, not the receiver's.
-        Webhook.objects.exclude(failing_since=None).update(failing_since=None)
+        WebhookEndpoint.objects.exclude(failing_since=None).update(failing_since=None)
         _record(operator, "quarantine.ended", mails=dropped.mails, messages=dropped.messages)
     quarantine.forget()
     return dropped
@@ -61,10 +61,10 @@ def _drop_before(began_at: datetime) -> Pending:
     return Pending(_mails(began_at).update(**gone), _messages(began_at).update(**gone))
 
 
-def _mails(began_at: datetime) -> "QuerySet[Delivery]":
-    before = Q(notice__created_at__lt=began_at) | Q(notice__happening__first_at__lt=began_at)
-    found = Delivery.objects.filter(before, state__in=UNDER_WAY).values("pk")
-    return Delivery.objects.filter(pk__in=found)
+def _mails(began_at: datetime) -> "QuerySet[EmailDelivery]":
+    before = Q(notification__created_at__lt=began_at) | Q(notification__happening__first_at__lt=began_at)
+    found = EmailDelivery.objects.filter(before, state__in=UNDER_WAY).values("pk")
+    return EmailDelivery.objects.filter(pk__in=found)
 
 
 def _messages(began_at: datetime) -> "QuerySet[WebhookDelivery]":

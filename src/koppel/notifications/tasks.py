@@ -13,25 +13,25 @@ from koppel.issues.models import Issue
 from koppel.kit import quarantine
 from koppel.kit.database_outage import RetryAfterOutage
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.kit.threads import in_django
+from koppel.kit.threads import run_in_thread
 from koppel.notifications.email import delivery
-from koppel.notifications.events.dispatch import lasting, tell_due, tell_joined
+from koppel.notifications.events.dispatch import dispatch_due, dispatch_updates, ongoing_events
 from koppel.notifications.models import (
-    Delivery,
     DeliveryState,
-    Happening,
-    HappeningState,
-    Notice,
-    Webhook,
+    EmailDelivery,
+    Event,
+    EventState,
+    Notification,
     WebhookDelivery,
+    WebhookEndpoint,
 )
-from koppel.notifications.sources.issue_digest import CONFIRM_FOR, tell_new_issues
-from koppel.notifications.webhooks import delivery as sending
+from koppel.notifications.sources.issue_digest import SETTLE_TIME, notify_new_issues
+from koppel.notifications.webhooks import delivery as webhook_delivery
 
 Steps = tuple[Callable[[int], object], ...]
-KEEP_READ_FOR = timedelta(days=180)
-KEEP_UNREAD_FOR = timedelta(days=730)
-KEEP_WEBHOOK_LOG_FOR = timedelta(days=30)
+READ_RETENTION = timedelta(days=180)
+UNREAD_RETENTION = timedelta(days=730)
+WEBHOOK_LOG_RETENTION = timedelta(days=30)
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 @app.task(name="notifications.send_mails", retry=RetryAfterOutage())
 async def send_mails(organisation_id: int) -> None:
     """Send the organisation's mails whose time has come."""
-    sent = await in_django(lambda: delivery.send_due(organisation_id))
+    sent = await run_in_thread(lambda: delivery.send_due(organisation_id))
     if sent:
         log.info("mails_sent", organisation=organisation_id, count=sent)
 
@@ -47,21 +47,21 @@ async def send_mails(organisation_id: int) -> None:
 @app.task(name="notifications.send_webhooks", retry=RetryAfterOutage())
 async def send_webhooks(organisation_id: int) -> None:
     """Send the organisation's webhook messages whose time has come."""
-    sent = await in_django(lambda: sending.send_due(organisation_id))
+    sent = await run_in_thread(lambda: webhook_delivery.send_due(organisation_id))
     if sent:
         log.info("webhooks_sent", organisation=organisation_id, count=sent)
 
 
 @app.periodic(cron="* * * * *")
 @app.task(name="notifications.keep")
-async def keep(timestamp: int) -> None:
+async def run_maintenance(timestamp: int) -> None:
     """Every minute, for every organisation where something waits. In quarantine people are told on screen alone."""
-    telling: Steps = (tell_new_issues, tell_due, tell_joined)
-    steps = telling if await quarantine.current_async() else (*telling, _send_mails, _send_messages)
-    for organisation_id in await in_django(_where_something_waits):
+    round: Steps = (notify_new_issues, dispatch_due, dispatch_updates)
+    steps = round if await quarantine.current_async() else (*round, _defer_mails, _defer_webhooks)
+    for organisation_id in await run_in_thread(_organisations_with_work):
         for step in steps:
             try:
-                await in_django(partial(_take, step, organisation_id))
+                await run_in_thread(partial(_run_step, step, organisation_id))
             except Exception:
                 # What cannot be told here is no reason to keep mail back, nor to tell nobody elsewhere.
                 log.exception("notices_not_kept", organisation=organisation_id, step=step.__name__.strip("_"))
@@ -69,47 +69,47 @@ async def keep(timestamp: int) -> None:
 
 @app.periodic(cron="17 3 * * *")
 @app.task(name="notifications.forget")
-async def forget(timestamp: int) -> None:
+async def delete_old(timestamp: int) -> None:
     """Old notices go, with what they came from; unread ones stay longer."""
-    await in_django(_forget)
+    await run_in_thread(_delete_old)
 
 
-def _where_something_waits() -> list[int]:
+def _organisations_with_work() -> list[int]:
     now = timezone.now()
-    under_way = [DeliveryState.CLAIMED, DeliveryState.HANDING_OVER]
+    in_progress = [DeliveryState.CLAIMED, DeliveryState.SENDING]
     with installation_scope("notices that wait"):
-        happenings = Happening.objects.filter(state=HappeningState.WAITING, due_at__lte=now)
-        mails = Delivery.objects.filter(Q(state=DeliveryState.WAITING, due_at__lte=now) | Q(state__in=under_way))
+        events = Event.objects.filter(state=EventState.PENDING, due_at__lte=now)
+        mails = EmailDelivery.objects.filter(Q(state=DeliveryState.WAITING, due_at__lte=now) | Q(state__in=in_progress))
         messages = WebhookDelivery.objects.filter(
             Q(state=DeliveryState.WAITING, due_at__lte=now) | Q(state=DeliveryState.CLAIMED)
         )
-        issues = Issue.objects.filter(resolved_at=None, told_at=None, raised_at__lt=now - CONFIRM_FOR)
-        where = {
-            *happenings.values_list("organisation_id", flat=True),
-            *lasting().values_list("organisation_id", flat=True),
+        issues = Issue.objects.filter(resolved_at=None, notified_at=None, raised_at__lt=now - SETTLE_TIME)
+        organisation_ids = {
+            *events.values_list("organisation_id", flat=True),
+            *ongoing_events().values_list("organisation_id", flat=True),
             *mails.values_list("organisation_id", flat=True),
             *messages.values_list("organisation_id", flat=True),
             *issues.values_list("organisation_id", flat=True).distinct(),
         }
-    return sorted(where)
+    return sorted(organisation_ids)
 
 
-def _take(step: Callable[[int], object], organisation_id: int) -> None:
+def _run_step(step: Callable[[int], object], organisation_id: int) -> None:
     with organisation_scope(organisation_id):
         step(organisation_id)
 
 
-def _send_mails(organisation_id: int) -> None:
-    delivery.take_over(organisation_id)
-    waiting = Delivery.objects.filter(
+def _defer_mails(organisation_id: int) -> None:
+    delivery.requeue_stale_claims(organisation_id)
+    waiting = EmailDelivery.objects.filter(
         organisation_id=organisation_id, state=DeliveryState.WAITING, due_at__lte=timezone.now()
     )
     if waiting.exists():
         send_mails.defer(organisation_id=organisation_id)
 
 
-def _send_messages(organisation_id: int) -> None:
-    sending.take_over(organisation_id)
+def _defer_webhooks(organisation_id: int) -> None:
+    webhook_delivery.requeue_stale_claims(organisation_id)
     messages = WebhookDelivery.objects.filter(
         organisation_id=organisation_id, state=DeliveryState.WAITING, due_at__lte=timezone.now()
     )
@@ -117,17 +117,17 @@ def _send_messages(organisation_id: int) -> None:
         send_webhooks.defer(organisation_id=organisation_id)
 
 
-def _forget() -> None:
+def _delete_old() -> None:
     now = timezone.now()
     with installation_scope("old notices"):
-        old = Notice.objects.filter(
-            Q(read_at__lt=now - KEEP_READ_FOR) | Q(created_at__lt=now - KEEP_UNREAD_FOR)
-            | Q(on_screen=False, created_at__lt=now - KEEP_READ_FOR)
+        old = Notification.objects.filter(
+            Q(read_at__lt=now - READ_RETENTION) | Q(created_at__lt=now - UNREAD_RETENTION)
+            | Q(on_screen=False, created_at__lt=now - READ_RETENTION)
         )  # fmt: skip
-        Delivery.objects.filter(notice__in=old).delete()
+        EmailDelivery.objects.filter(notification__in=old).delete()
         old.delete()
-        settled = WebhookDelivery.objects.filter(created_at__lt=now - KEEP_WEBHOOK_LOG_FOR)
+        settled = WebhookDelivery.objects.filter(created_at__lt=now - WEBHOOK_LOG_RETENTION)
         settled.exclude(state__in=[DeliveryState.WAITING, DeliveryState.CLAIMED]).delete()
-        Webhook.objects.filter(previous_until__lt=now).update(previous_secret=None, previous_until=None)
-        over = [HappeningState.SETTLED, HappeningState.HEALED]
-        Happening.objects.filter(state__in=over, last_at__lt=now - KEEP_READ_FOR, notices=None).delete()
+        WebhookEndpoint.objects.filter(previous_until__lt=now).update(previous_secret=None, previous_until=None)
+        over = [EventState.CLOSED, EventState.RECOVERED]
+        Event.objects.filter(state__in=over, last_at__lt=now - READ_RETENTION, notifications=None).delete()

@@ -12,13 +12,13 @@ from koppel.connector.registry import connectors
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.kit.web.schemas import Input
 from koppel.onboarding import flow as flows
-from koppel.onboarding.errors import NotReached, UnknownSystem
+from koppel.onboarding.errors import StepNotReached, UnknownSystem
 from koppel.onboarding.models import Flow, FlowState, Step
-from koppel.onboarding.results import Abort, Advance, Complete, Elsewhere, Outcome
+from koppel.onboarding.results import Abort, Advance, Complete, ExternalStep, StepResult
 from koppel.onboarding.steps import choose as choosing
 from koppel.onboarding.steps import identify as identifying
 from koppel.onboarding.steps import steps
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
 router = Router()
@@ -145,108 +145,110 @@ class AssignIn(Input):
 
 
 @router.post("/flows", response=FlowOut)
-def start(request: MemberRequest, given: FlowIn) -> FlowOut:
+def start(request: AuthenticatedRequest, payload: FlowIn) -> FlowOut:
     """Begin. The list of a connection that exists is the one last fetched."""
-    request.actor.require(Permission.IMPORT)
-    if given.connection is not None:
-        return _flow_out(request, flows.start_import(request.actor, given.connection))
-    if given.system not in connectors():
+    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    if payload.connection is not None:
+        return _flow_out(request, flows.start_import(request.actor, payload.connection))
+    if payload.system not in connectors():
         raise UnknownSystem
-    return _flow_out(request, flows.start(request.actor, given.system))
+    return _flow_out(request, flows.start(request.actor, payload.system))
 
 
 @router.get("/flows/{token}", response=FlowOut)
-def flow(request: MemberRequest, token: UUID) -> FlowOut:
+def flow(request: AuthenticatedRequest, token: UUID) -> FlowOut:
     """How far it is. A sign-in that was finished in a browser meanwhile is taken over."""
     return _flow_out(request, _flow(request, token))
 
 
 @router.delete("/flows/{token}", response=OutcomeOut)
-def abandon(request: MemberRequest, token: UUID) -> OutcomeOut:
+def abandon(request: AuthenticatedRequest, token: UUID) -> OutcomeOut:
     """Leave the flow. What it has imported stays."""
     return _out(steps.abort(_flow(request, token)))
 
 
 @router.post("/flows/{token}/sign-in", response=OutcomeOut)
-def sign_in(request: MemberRequest, token: UUID, given: SignInIn) -> OutcomeOut:
+def sign_in(request: AuthenticatedRequest, token: UUID, payload: SignInIn) -> OutcomeOut:
     """Company ids for a way that takes them; else the address where a person signs in."""
-    return _out(steps.sign_in(request.actor, _flow(request, token), given.app, given.company_ids))
+    return _out(steps.sign_in(request.actor, _flow(request, token), payload.app, payload.company_ids))
 
 
 @router.get("/flows/{token}/companies", response=list[CompanyOut])
-def companies(request: MemberRequest, token: UUID) -> list[CompanyOut]:
+def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyOut]:
     """What the sign-in reaches, each with what is known of it and whether it can be chosen."""
-    found = choosing.rows(request.actor, _flow(request, token, Step.CHOOSE))
+    choices = choosing.rows(request.actor, _flow(request, token, Step.CHOOSE))
     return [
         CompanyOut(
-            id=one.company.pk, name=one.company.name, number=one.company.number, country=one.company.country,
-            base_currency=one.company.base_currency, account=one.account, state=one.marks,
-            reason=one.company.unreachable_reason, is_described=one.company.described_at is not None,
+            id=choice.company.pk, name=choice.company.name, number=choice.company.number, country=choice.company.country,
+            base_currency=choice.company.base_currency, account=choice.account, state=choice.state,
+            reason=choice.company.unreachable_reason, is_described=choice.company.described_at is not None,
         )
-        for one in found
+        for choice in choices
     ]  # fmt: skip
 
 
 @router.post("/flows/{token}/choose", response=OutcomeOut)
-def choose(request: MemberRequest, token: UUID, given: ChooseIn) -> OutcomeOut:
+def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseIn) -> OutcomeOut:
     """Which companies to bring in; all of those named, none else."""
     found = _flow(request, token, Step.CHOOSE)
-    _require_companies(given.companies, (one.company.pk for one in choosing.rows(request.actor, found)))
-    return _out(steps.choose(request.actor, found, given.companies))
+    _require_companies(payload.companies, (one.company.pk for one in choosing.rows(request.actor, found)))
+    return _out(steps.choose(request.actor, found, payload.companies))
 
 
 @router.get("/flows/{token}/identities", response=list[IdentityOut])
-def identities(request: MemberRequest, token: UUID) -> list[IdentityOut]:
+def identities(request: AuthenticatedRequest, token: UUID) -> list[IdentityOut]:
     """Per chosen company what is known of its number, what is wrong with it, and what is still needed."""
-    found = identifying.answers(_flow(request, token, Step.IDENTIFY))
+    answers = identifying.list_answers(_flow(request, token, Step.IDENTIFY))
     return [
         IdentityOut(
-            company=one.company.pk, name=one.company.name, country=one.company.country, number=one.number,
-            reason=one.reason, sector=one.sector, guessed=one.guessed, is_complete=one.is_complete,
-            tone=one.mark[0], sentence=one.mark[1],
-            asks_same_company=one.question is not None, differences=one.doubt.differences if one.doubt else [],
+            company=answer.company.pk, name=answer.company.name, country=answer.company.country, number=answer.number,
+            reason=answer.reason, sector=answer.sector, guessed=answer.guessed, is_complete=answer.is_complete,
+            tone=answer.badge[0], sentence=answer.badge[1],
+            asks_same_company=answer.question is not None, differences=answer.doubt.differences if answer.doubt else [],
         )
-        for one in found
+        for answer in answers
     ]  # fmt: skip
 
 
 @router.post("/flows/{token}/identify", response=OutcomeOut)
-def identify(request: MemberRequest, token: UUID, given: IdentifyIn) -> OutcomeOut:
+def identify(request: AuthenticatedRequest, token: UUID, payload: IdentifyIn) -> OutcomeOut:
     """Only what differs from what stands there need be given."""
-    found = _flow(request, token, Step.IDENTIFY)
-    given_for = {one.company: one for one in given.identities}
-    _require_companies(given_for, found.chosen)
-    standing = identifying.answers(found, list(given_for))
-    by_company = {one.company.pk: _laid_over(one, given_for[one.company.pk]) for one in standing}
-    identifying.keep(found, by_company)
+    flow_ = _flow(request, token, Step.IDENTIFY)
+    payload_by_company = {one.company: one for one in payload.identities}
+    _require_companies(payload_by_company, flow_.chosen)
+    existing = identifying.list_answers(flow_, list(payload_by_company))
+    by_company = {one.company.pk: _laid_over(one, payload_by_company[one.company.pk]) for one in existing}
+    identifying.save_answers(flow_, by_company)
     for same in (True, False):
-        said = [one.company for one in given.identities if one.same_company is same]
-        identifying.confirm(request.actor, found, said, same=same)
-    for company in (one.company for one in given.identities if one.same_company is False):
+        said = [one.company for one in payload.identities if one.same_company is same]
+        identifying.confirm(request.actor, flow_, said, same=same)
+    for company in (one.company for one in payload.identities if one.same_company is False):
         by_company.pop(company, None)
-    return _out(steps.identify(found, by_company))
+    return _out(steps.identify(flow_, by_company))
 
 
 @router.post("/flows/{token}/assign", response=OutcomeOut)
-def assign(request: MemberRequest, token: UUID, given: AssignIn) -> OutcomeOut:
+def assign(request: AuthenticatedRequest, token: UUID, payload: AssignIn) -> OutcomeOut:
     """A division, people and a template for some or all of the chosen companies."""
-    found = _flow(request, token, Step.ASSIGN)
-    _require_companies(given.companies, found.chosen)
+    flow = _flow(request, token, Step.ASSIGN)
+    _require_companies(payload.companies, flow.chosen)
     return _out(
-        steps.assign(found, given.companies, division_id=given.division, template_id=given.template, users=given.users)
+        steps.assign(
+            flow, payload.companies, division_id=payload.division, template_id=payload.template, users=payload.users
+        )
     )
 
 
 @router.post("/flows/{token}/finish", response=OutcomeOut)
-def finish(request: MemberRequest, token: UUID, complete_later: bool = False) -> OutcomeOut:
+def finish(request: AuthenticatedRequest, token: UUID, complete_later: bool = False) -> OutcomeOut:
     """Import, once: asked again it names the same import.
 
     `complete_later` imports administrations without number or reason too; each becomes an issue until somebody completes it."""
-    request.actor.require(Permission.IMPORT)
-    found = flows.flow_for(request.actor, token)
+    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    flow = flows.get_flow(request.actor, token)
     needed = Step.IDENTIFY if complete_later else Step.ASSIGN
-    if found.state == FlowState.OPEN and not flows.has_reached(found, needed):
-        raise NotReached
+    if flow.state == FlowState.OPEN and not flows.has_reached(flow, needed):
+        raise StepNotReached
     return _out(steps.finish(request.actor, token, complete_later=complete_later))
 
 
@@ -256,51 +258,51 @@ def _require_companies(named: Iterable[int], offered: Iterable[int]) -> None:
         raise UnknownParameter([unknown_value("companies", str(key)) for key in strange])
 
 
-def _laid_over(stands: identifying.Answer, given: IdentityIn) -> dict[str, str]:
+def _laid_over(existing: identifying.IdentityAnswer, payload: IdentityIn) -> dict[str, str]:
     """Who gives a reason says that there is no number, so one that was only guessed goes."""
-    number = "" if stands.guessed and given.reason else stands.number
-    found = {"number": number, "reason": stands.reason, "sector": stands.sector}
-    return found | {name: text[:60] for name in found if (text := getattr(given, name)) is not None}
+    number = "" if existing.guessed and payload.reason else existing.number
+    values = {"number": number, "reason": existing.reason, "sector": existing.sector}
+    return values | {name: text[:60] for name in values if (text := getattr(payload, name)) is not None}
 
 
-def _flow(request: MemberRequest, token: UUID, step: Step = Step.SIGN_IN) -> Flow:
-    """Raises `NoSuchFlow`, `FlowExpired`, and `NotReached` for a step that lies ahead or a flow that is over."""
-    request.actor.require(Permission.IMPORT)
-    found = flows.flow_for(request.actor, token)
-    if found.state == FlowState.OPEN:
-        flows.take_over_sign_ins(request.actor, found, flows.return_to(found))
+def _flow(request: AuthenticatedRequest, token: UUID, step: Step = Step.SIGN_IN) -> Flow:
+    """Raises `NoSuchFlow`, `FlowExpired`, and `StepNotReached` for a step that lies ahead or a flow that is over."""
+    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    flow = flows.get_flow(request.actor, token)
+    if flow.state == FlowState.OPEN:
+        flows.collect_completed_sign_ins(request.actor, flow, flows.return_to(flow))
     elif step is not Step.SIGN_IN:
-        raise NotReached
-    if not flows.has_reached(found, step):
-        raise NotReached
-    return found
+        raise StepNotReached
+    if not flows.has_reached(flow, step):
+        raise StepNotReached
+    return flow
 
 
-def _flow_out(request: MemberRequest, found: Flow) -> FlowOut:
+def _flow_out(request: AuthenticatedRequest, flow: Flow) -> FlowOut:
     ways = [
         WayOut(
-            app=one.app.pk, title=str(one.mode.title), environment=str(one.environment.title),
-            by_company_id=one.mode.by_company_id,
+            app=option.app.pk, title=str(option.mode.title), environment=str(option.environment.title),
+            by_company_id=option.mode.by_company_id,
         )
-        for one in apps_for(request.actor, found.connector)
+        for option in apps_for(request.actor, flow.connector)
     ]  # fmt: skip
     return FlowOut(
-        token=found.token, system=found.connector, step=found.step, state=found.state, import_id=found.result_id,
-        open=f"{settings.PUBLIC_URL}/connections/new/{found.token}/", ways=ways,
+        token=flow.token, system=flow.connector, step=flow.step, state=flow.state, import_id=flow.result_id,
+        open=f"{settings.PUBLIC_URL}/connections/new/{flow.token}/", ways=ways,
     )  # fmt: skip
 
 
-def _out(outcome: Outcome) -> OutcomeOut:
+def _out(outcome: StepResult) -> OutcomeOut:
     if isinstance(outcome, Advance):
         return OutcomeOut(result="advance", step=outcome.step)
-    if isinstance(outcome, Elsewhere):
+    if isinstance(outcome, ExternalStep):
         return OutcomeOut(result="elsewhere", open=f"{settings.PUBLIC_URL}{outcome.path}")
     if isinstance(outcome, Abort):
         return OutcomeOut(result="abort", reason=outcome.reason)
     if isinstance(outcome, Complete):
         return OutcomeOut(result="complete", import_id=outcome.import_id, count=outcome.count, skipped=outcome.skipped)
     troubles = [
-        TroubleOut(company=one.company_id, field=one.field, code=one.code, sentence=one.sentence)
-        for one in outcome.troubles
+        TroubleOut(company=error.company_id, field=error.field, code=error.code, sentence=error.message)
+        for error in outcome.errors
     ]
     return OutcomeOut(result="stay", step=outcome.step, troubles=troubles)

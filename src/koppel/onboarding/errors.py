@@ -13,7 +13,7 @@ class FlowExpired(Exception):
     is_refusal = True
 
 
-class NotReached(Exception):
+class StepNotReached(Exception):
     """This step lies ahead, or the flow is over."""
 
 

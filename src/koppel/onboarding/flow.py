@@ -25,17 +25,17 @@ FROM_CONNECTION = "from_connection"
 
 def start(actor: Actor, connector: str) -> Flow:
     """A new connection. Nothing is kept at the vendor yet. Raises `Quarantined`."""
-    actor.require(Permission.CONNECTIONS)
+    actor.require(Permission.MANAGE_CONNECTIONS)
     quarantine.refuse()
-    return _new(actor, connector=connector, step=Step.SIGN_IN)
+    return _create(actor, connector=connector, step=Step.SIGN_IN)
 
 
 def start_import(actor: Actor, connection_id: int) -> Flow:
     """More administrations through a connection that exists. Raises `NoSuchConnection` and `Quarantined`."""
-    actor.require(Permission.IMPORT)
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
     quarantine.refuse()
     connection = connection_for(actor, connection_id)
-    return _new(
+    return _create(
         actor,
         connector=connection.connector,
         app=connection.app,
@@ -48,18 +48,20 @@ def start_import(actor: Actor, connection_id: int) -> Flow:
 
 def open_flows(actor: Actor) -> list[Flow]:
     """The actor's own unfinished ones, newest first."""
-    found = Flow.objects.filter(
+    queryset = Flow.objects.filter(
         organisation_id=actor.organisation_id, membership_id=actor.membership_id, state=FlowState.OPEN
     )
-    worth = found.filter(expires_at__gt=timezone.now()).exclude(step=Step.SIGN_IN)
+    worth = queryset.filter(expires_at__gt=timezone.now()).exclude(step=Step.SIGN_IN)
     return list(worth.select_related("connection").order_by("-created_at")[:5])
 
 
-def flow_for(actor: Actor, token: UUID, *, lock: bool = False) -> Flow:
+def get_flow(actor: Actor, token: UUID, *, lock: bool = False) -> Flow:
     """The actor's own flow. Raises `NoSuchFlow` and `FlowExpired`."""
     # A row that was waited for comes fresh, but what is joined to it would come from before the wait.
-    found = Flow.objects.select_for_update() if lock else Flow.objects.select_related("connection", "app", "result")
-    flow = found.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id, token=token).first()
+    queryset = Flow.objects.select_for_update() if lock else Flow.objects.select_related("connection", "app", "result")
+    flow = queryset.filter(
+        organisation_id=actor.organisation_id, membership_id=actor.membership_id, token=token
+    ).first()
     if flow is None or flow.state == FlowState.ABANDONED:
         raise NoSuchFlow
     if flow.state == FlowState.OPEN and flow.expires_at < timezone.now():
@@ -86,17 +88,17 @@ def return_to(flow: Flow) -> str:
     return reverse("onboarding:choose", args=[flow.token])
 
 
-def take_over_sign_ins(actor: Actor, flow: Flow, return_to: str) -> None:
+def collect_completed_sign_ins(actor: Actor, flow: Flow, return_to: str) -> None:
     """Collect the connections of the sign-ins that were begun by this flow and led somewhere."""
-    found = ConsentAttempt.objects.filter(
+    queryset = ConsentAttempt.objects.filter(
         organisation_id=actor.organisation_id, membership_id=actor.membership_id, return_to=return_to
     ).exclude(granted_at=None)
-    for attempt in found.order_by("granted_at"):
+    for attempt in queryset.order_by("granted_at"):
         if attempt.connection_id is not None and attempt.connection_id not in flow.collected:
-            collect(flow, attempt.connection_id, attempt.app_id)
+            add_connection(flow, attempt.connection_id, attempt.app_id)
 
 
-def collect(flow: Flow, connection_id: int, app_id: int) -> None:
+def add_connection(flow: Flow, connection_id: int, app_id: int) -> None:
     """List the companies of this connection too."""
     if connection_id not in flow.collected:
         flow.collected = [*flow.collected, connection_id]
@@ -112,7 +114,7 @@ def advance(flow: Flow, step: Step, *fields: str) -> None:
     flow.save(update_fields=["step", "expires_at", *fields])
 
 
-def merge(flow: Flow, column: str, values: Mapping[str, Any]) -> None:
+def merge_values(flow: Flow, column: str, values: Mapping[str, Any]) -> None:
     """Lay values by company over what is stored, without touching other companies: two tabs lose nothing."""
     getattr(flow, column).update(values)
     flow.expires_at = timezone.now() + LIFETIME
@@ -124,7 +126,7 @@ def merge(flow: Flow, column: str, values: Mapping[str, Any]) -> None:
         )
 
 
-def _new(actor: Actor, **values: Any) -> Flow:
+def _create(actor: Actor, **values: Any) -> Flow:
     return Flow.objects.create(
         organisation_id=actor.organisation_id,
         membership_id=actor.membership_id,

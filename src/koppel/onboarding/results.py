@@ -7,11 +7,11 @@ from koppel.onboarding.models import Step
 
 
 @dataclass(frozen=True)
-class Trouble:
+class FieldError:
     """What is wrong with one answer. `company_id` None: with the step as a whole. `code` is a stable word."""
 
     code: str
-    sentence: str
+    message: str
     field: str = ""
     company_id: int | None = None
 
@@ -24,15 +24,15 @@ class Advance:
 
 
 @dataclass(frozen=True)
-class Stay:
+class ShowErrors:
     """Something is missing or wrong; what was right is kept."""
 
     step: Step
-    troubles: tuple[Trouble, ...]
+    errors: tuple[FieldError, ...]
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class ExternalStep:
     """The person goes on in a browser at `path`, which leads to the vendor's own page."""
 
     path: str
@@ -52,7 +52,7 @@ class Complete:
     import_id: int
     count: int
     skipped: int = 0
-    facts: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, str] = field(default_factory=dict)
 
 
-Outcome = Advance | Stay | Elsewhere | Abort | Complete
+StepResult = Advance | ShowErrors | ExternalStep | Abort | Complete

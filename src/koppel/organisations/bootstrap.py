@@ -17,21 +17,21 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.audit.models import Door
+from koppel.audit.models import Interface
 from koppel.audit.services import record
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import mfa
-from koppel.organisations.access.memberships import live_memberships
+from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations.services import Wanted
+from koppel.organisations.invitations.services import InvitationData
 from koppel.organisations.models import Invitation, Membership, Organisation, User
 from koppel.organisations.people import services as people
-from koppel.organisations.people.operators import NOBODY
+from koppel.organisations.people.operators import NO_MEMBERSHIP
 from koppel.organisations.roles import Actor, Role
 
 
-class Standing(StrEnum):
+class InstallationState(StrEnum):
     """How far an installation is: without any organisation, with one into which nobody can sign in yet, or in use."""
 
     EMPTY = "empty"
@@ -53,29 +53,38 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Link:
-    """An address that lets one person in, once. `opens` is `invitation` or `password`."""
+class RecoveryLink:
+    """An address that lets one person in, once. `kind` is `invitation` or `password`."""
 
     email: str
-    opens: str
+    kind: str
     link: str
     valid_until: datetime
 
 
-def standing() -> Standing:
+def installation_state() -> InstallationState:
     """Asked at each look at the sign-in page, so it costs one look for a person where there is one."""
     if User.objects.exists():
-        return Standing.READY
+        return InstallationState.READY
     with installation_scope("is anybody here"):
-        return Standing.WAITING if Organisation.objects.exists() else Standing.EMPTY
+        return InstallationState.WAITING if Organisation.objects.exists() else InstallationState.EMPTY
 
 
-def at_the_shell(account: str, place: str) -> Actor:
+def shell_operator(account: str, ip_address: str) -> Actor:
     """Whoever may read the installation's environment operates it already; named by the account. No organisation yet."""
-    return Actor(NOBODY, NOBODY, NOBODY, account, Role.ADMINISTRATOR, place, Door.CLI, is_operator=True)
+    return Actor(
+        NO_MEMBERSHIP,
+        NO_MEMBERSHIP,
+        NO_MEMBERSHIP,
+        account,
+        Role.ADMINISTRATOR,
+        ip_address,
+        Interface.CLI,
+        is_operator=True,
+    )
 
 
-def create_organisation(operator: Actor, name: str, administrator: Wanted) -> Invitation:
+def create_organisation(operator: Actor, name: str, administrator: InvitationData) -> Invitation:
     """An organisation whose first Administrator is invited. Raises `Refused`; then there is no organisation either."""
     name = name.replace("\0", "").strip()[:200]
     if not name:
@@ -83,16 +92,16 @@ def create_organisation(operator: Actor, name: str, administrator: Wanted) -> In
     with installation_scope("organisation made"):
         if Organisation.objects.filter(name__iexact=name).exists():
             raise Refused(_("“%s” exists already.") % name)
-        made = Organisation.objects.create(name=name)
-        with organisation_scope(made.pk):
-            actor = replace(operator, organisation_id=made.pk)
-            record(made.pk, actor.audit, "organisation.made", subject=("organisation", made.pk, name))
+        organisation = Organisation.objects.create(name=name)
+        with organisation_scope(organisation.pk):
+            actor = replace(operator, organisation_id=organisation.pk)
+            record(organisation.pk, actor.audit, "organisation.made", subject=("organisation", organisation.pk, name))
             invitation = invitations.invite(actor, administrator)
-    invitation.organisation = made
+    invitation.organisation = organisation
     return invitation
 
 
-def add_administrator(operator: Actor, organisation_id: int, wanted: Wanted) -> Invitation | Membership:
+def add_administrator(operator: Actor, organisation_id: int, data: InvitationData) -> Invitation | Membership:
     """A member becomes Administrator; anybody else is invited as one, and earlier invitations of the shell hold no longer:
     their address may have been mistyped. Raises `Refused`."""
     with installation_scope("administrator added"):
@@ -100,18 +109,18 @@ def add_administrator(operator: Actor, organisation_id: int, wanted: Wanted) -> 
             raise Refused(_("There is no organisation with this number; `koppel organisations list` has them."))
         with organisation_scope(organisation_id):
             actor = replace(operator, organisation_id=organisation_id)
-            known = Membership.objects.filter(
-                organisation_id=organisation_id, user__email__iexact=wanted.email.strip()
+            membership = Membership.objects.filter(
+                organisation_id=organisation_id, user__email__iexact=data.email.strip()
             ).first()
-            if known is not None:
-                access = replace(people.access_of(known), role=Role.ADMINISTRATOR, is_active=True, until=None)
-                return people.change_access(actor, known.pk, access)
-            for one in invitations.open_invitations(organisation_id).filter(invited_by=None):
-                invitations.revoke(actor, one.pk)
-            return invitations.invite(actor, wanted)
+            if membership is not None:
+                access = replace(people.terms_of(membership), role=Role.ADMINISTRATOR, is_active=True, until=None)
+                return people.update_membership(actor, membership.pk, access)
+            for invitation in invitations.open_invitations(organisation_id).filter(invited_by=None):
+                invitations.revoke(actor, invitation.pk)
+            return invitations.invite(actor, data)
 
 
-def link_for(operator: Actor, email: str, *, drops_second_step: bool = False) -> Link:
+def recovery_link(operator: Actor, email: str, *, drops_second_step: bool = False) -> RecoveryLink:
     """For somebody whom no mail reaches: to choose another password, else to accept the invitation. Raises `Refused`."""
     user = User.objects.filter(email__iexact=email.strip(), is_active=True).first()
     with installation_scope("link from the shell"):
@@ -127,54 +136,54 @@ def link_for(operator: Actor, email: str, *, drops_second_step: bool = False) ->
             return invitation_link(invitations.resend(actor, latest.pk))
 
 
-def invitation_link(one: Invitation) -> Link:
-    return Link(one.email, "invitation", invitations.link_of(one), one.valid_until)
+def invitation_link(invitation: Invitation) -> RecoveryLink:
+    return RecoveryLink(invitation.email, "invitation", invitations.link_of(invitation), invitation.valid_until)
 
 
 def summaries() -> list[Summary]:
     """All organisations, by name."""
     with installation_scope("organisations listed"):
-        people_counts = dict(live_memberships().order_by().values_list("organisation_id").annotate(Count("pk")))
-        administrators = _emails(live_memberships().filter(role=Role.ADMINISTRATOR), "user__email")
-        asked = Invitation.objects.filter(role=Role.ADMINISTRATOR, accepted_at=None, revoked_at=None)
-        invited = _emails(asked, "email")
+        people_counts = dict(active_memberships().order_by().values_list("organisation_id").annotate(Count("pk")))
+        administrators = _emails_by_organisation(active_memberships().filter(role=Role.ADMINISTRATOR), "user__email")
+        open_invitations = Invitation.objects.filter(role=Role.ADMINISTRATOR, accepted_at=None, revoked_at=None)
+        invited = _emails_by_organisation(open_invitations, "email")
         return [
             Summary(
-                id=one.pk,
-                name=one.name,
-                people=people_counts.get(one.pk, 0),
-                administrators=administrators[one.pk],
-                invited=invited[one.pk],
-                created_at=one.created_at,
+                id=organisation.pk,
+                name=organisation.name,
+                people=people_counts.get(organisation.pk, 0),
+                administrators=administrators[organisation.pk],
+                invited=invited[organisation.pk],
+                created_at=organisation.created_at,
             )
-            for one in Organisation.objects.order_by("name", "pk")
+            for organisation in Organisation.objects.order_by("name", "pk")
         ]
 
 
-def _emails(found: "QuerySet[Any]", field: str) -> defaultdict[int, list[str]]:
+def _emails_by_organisation(queryset: "QuerySet[Any]", field: str) -> defaultdict[int, list[str]]:
     """By organisation."""
     emails: defaultdict[int, list[str]] = defaultdict(list)
-    for organisation_id, email in found.order_by(field).values_list("organisation_id", field):
+    for organisation_id, email in queryset.order_by(field).values_list("organisation_id", field):
         emails[organisation_id].append(email)
     return emails
 
 
 def _organisations_of(user: User) -> Iterator[tuple[int, int]]:
     """(organisation, membership)."""
-    yield from live_memberships().filter(user=user).order_by("organisation_id").values_list("organisation_id", "pk")
+    yield from active_memberships().filter(user=user).order_by("organisation_id").values_list("organisation_id", "pk")
 
 
 def _password_link(
     operator: Actor, user: User, organisations: list[tuple[int, int]], *, drops_second_step: bool
-) -> Link:
-    acts = ["person.link_made"]
+) -> RecoveryLink:
+    actions = ["person.link_made"]
     if drops_second_step and mfa.remove(user.pk):
-        acts.append("person.second_step_reset")
+        actions.append("person.second_step_reset")
     for organisation_id, membership_id in organisations:
         subject = ("person", membership_id, str(user))
-        for act in acts:
-            record(organisation_id, replace(operator, organisation_id=organisation_id).audit, act, subject=subject)
+        for action in actions:
+            record(organisation_id, replace(operator, organisation_id=organisation_id).audit, action, subject=subject)
     key = EmailAwarePasswordResetTokenGenerator().make_token(user)
     address = reverse("account_reset_password_from_key", args=[user_pk_to_url_str(user), key])
     until = timezone.now() + timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT)
-    return Link(user.email, "password", settings.PUBLIC_URL + address, until)
+    return RecoveryLink(user.email, "password", settings.PUBLIC_URL + address, until)

@@ -14,10 +14,10 @@ def _keyring(keys: str, file: str, _changed_at: int) -> Keyring:
     """The environment's ring, or the one in `secrets.json` when that is the same with keys added since this process began."""
     ring = Keyring.parse(keys)
     try:
-        kept = Keyring.parse(json.loads(Path(file).read_text())["KOPPEL_VAULT_KEYS"])
+        stored = Keyring.parse(json.loads(Path(file).read_text())["KOPPEL_VAULT_KEYS"])
     except (OSError, ValueError, KeyError, TypeError):
         return ring
-    return kept if kept.includes(ring) else ring
+    return stored if stored.includes(ring) else ring
 
 
 def keyring() -> Keyring:
@@ -30,16 +30,16 @@ def keyring() -> Keyring:
     return _keyring(settings.VAULT_KEYS, str(file), changed_at)
 
 
-def seal(secret: bytes, place: str) -> bytes:
-    """`place` names the row, so that what is sealed for one is refused in another."""
-    return keyring().seal(secret, place)
+def encrypt(secret: bytes, aad: str) -> bytes:
+    """`aad` names the row, so that what is sealed for one is refused in another."""
+    return keyring().encrypt(secret, aad)
 
 
-def unseal(envelope: bytes, place: str) -> bytes:
+def decrypt(ciphertext: bytes, aad: str) -> bytes:
     """Raises `SealBroken`."""
-    return keyring().open(bytes(envelope), place)
+    return keyring().decrypt(bytes(ciphertext), aad)
 
 
-def provider_place(organisation_id: int) -> str:
+def provider_secret_aad(organisation_id: int) -> str:
     """Where the client secret of an organisation's identity provider is kept."""
-    return f"organisations_sign_in_provider|{organisation_id}|client_secret"
+    return f"organisations_identity_provider|{organisation_id}|client_secret"

@@ -25,7 +25,7 @@ class User(AbstractUser):
     """A person who signs in by e-mail. Belongs to organisations through `Membership`. `language` '' follows the browser.
 
     `last_organisation`: the one that the person chose last, in a session opened by their own proof; a sign-in opens it again.
-    `is_operator`: operates this installation, and may look into an organisation while it consents (`support_until`)."""
+    `is_operator`: operates this installation, and may look into an organisation while it consents (`operator_access_until`)."""
 
     username = None  # type: ignore[assignment]
     first_name = None  # type: ignore[assignment]
@@ -50,15 +50,15 @@ class User(AbstractUser):
 class Organisation(models.Model):
     """The accounting firm: the tenant. `settings` are the defaults beneath every template (see `administrations.settings`).
 
-    `email_domains` [] = people may have any address. `support_until`: operators of the installation may look in until then."""
+    `email_domains` [] = people may have any address. `operator_access_until`: operators of the installation may look in until then."""
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=200)
     settings = models.JSONField(default=dict)
-    requires_second_step = models.BooleanField(default=False)
+    requires_mfa = models.BooleanField(default=False)
     email_domains = models.JSONField(default=list)
     audit_years = models.PositiveSmallIntegerField(default=7)
-    support_until = models.DateTimeField(null=True)
+    operator_access_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -230,7 +230,7 @@ class Invitation(Tenant):
         return not self.organisation.accepts(self.email)
 
 
-class SignInProvider(Tenant):
+class IdentityProvider(Tenant):
     """The organisation's own identity provider (OpenID Connect). It vouches for people here and nowhere else.
 
     A row without `client_id` is prepared only: its number is part of the redirect address, which has to be registered at the
@@ -244,7 +244,7 @@ class SignInProvider(Tenant):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        db_table = "organisations_sign_in_provider"
+        db_table = "organisations_identity_provider"
         constraints = [models.UniqueConstraint(fields=["organisation"], name="one_provider_per_organisation")]
 
     def __str__(self) -> str:
@@ -262,19 +262,21 @@ class SignInProvider(Tenant):
         return f"{name}:{parts.port}" if parts.port else name
 
 
-class SignInSubject(Tenant):
+class FederatedIdentity(Tenant):
     """Who somebody is at an identity provider: its `issuer` and the lasting `subject` there, never the e-mail address.
 
     A link stays with the issuer that it was made at: when the organisation names another one, it opens nothing."""
 
-    provider = models.ForeignKey(SignInProvider, on_delete=models.CASCADE, db_constraint=False, related_name="subjects")
+    provider = models.ForeignKey(
+        IdentityProvider, on_delete=models.CASCADE, db_constraint=False, related_name="subjects"
+    )
     issuer = models.CharField(max_length=300, default="")
     subject = models.CharField(max_length=255)
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="subjects")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        db_table = "organisations_sign_in_subject"
+        db_table = "organisations_federated_identity"
         constraints = [
             models.UniqueConstraint(fields=["organisation", "issuer", "subject"], name="subject_once"),
             models.UniqueConstraint(fields=["organisation", "membership", "issuer"], name="one_subject_per_member"),
@@ -298,22 +300,22 @@ class ConfirmedDomain(Tenant):
         return self.domain
 
 
-class PersonSession(models.Model):
-    """Where a person is signed in. It belongs to the person, who may act in several organisations: `acts_in` is the one that
-    this session chose last, and the only one whose Administrators see it. `vouched_by`: the one whose identity provider began
+class UserSession(models.Model):
+    """Where a person is signed in. It belongs to the person, who may act in several organisations: `active_organisation_id` is the one that
+    this session chose last, and the only one whose Administrators see it. `sso_organisation_id`: the one whose identity provider began
     it."""
 
     session_key = models.CharField(max_length=40, unique=True)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
-    acts_in = models.BigIntegerField(null=True)
-    vouched_by = models.BigIntegerField(null=True)
+    active_organisation_id = models.BigIntegerField(null=True)
+    sso_organisation_id = models.BigIntegerField(null=True)
     address = models.TextField(default="")
     browser = models.CharField(max_length=300, default="")
     started_at = models.DateTimeField(auto_now_add=True)
     last_seen_at = models.DateTimeField()
 
     class Meta:
-        db_table = "organisations_session"
+        db_table = "organisations_user_session"
 
     def __str__(self) -> str:
         return f"{self.user_id} from {self.address}"

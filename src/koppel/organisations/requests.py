@@ -6,13 +6,13 @@ from django.middleware.csrf import rotate_token
 from koppel.organisations.roles import Actor
 
 
-class MemberRequest(HttpRequest):
+class AuthenticatedRequest(HttpRequest):
     """The request of a signed-in member, as every view that is not public gets it."""
 
     actor: Actor
 
 
-def moved_to(request: HttpRequest, organisation_id: int) -> bool:
+def switch_organisation(request: HttpRequest, organisation_id: int) -> bool:
     """The session acts in this organisation from now on. True when it acted in another one before: pages that were opened there
     carry a mark that holds no longer, so that none of their forms is sent into this one."""
     before = request.session.get("organisation")

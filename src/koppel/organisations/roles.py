@@ -6,7 +6,7 @@ from enum import StrEnum
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
-from koppel.audit.models import ActorKind, Door
+from koppel.audit.models import ActorKind, Interface
 from koppel.audit.services import AuditActor
 from koppel.organisations.errors import NotAllowed
 
@@ -20,30 +20,30 @@ class Role(TextChoices):
 
 
 class Permission(StrEnum):
-    ORGANISATION = "organisation"
-    CONNECTIONS = "connections"
-    PEOPLE = "people"
-    IMPORT = "import"
+    MANAGE_ORGANISATION = "organisation"
+    MANAGE_CONNECTIONS = "connections"
+    MANAGE_PEOPLE = "people"
+    IMPORT_ADMINISTRATIONS = "import"
     CHANGE_ADMINISTRATIONS = "change_administrations"
-    SEE = "see"
+    VIEW = "see"
 
 
 _EVERYONE = frozenset(Role)
 PERMISSIONS: dict[Permission, frozenset[Role]] = {
-    Permission.ORGANISATION: frozenset({Role.ADMINISTRATOR}),
-    Permission.CONNECTIONS: frozenset({Role.ADMINISTRATOR, Role.TEAM_LEADER}),
-    Permission.PEOPLE: frozenset({Role.ADMINISTRATOR, Role.TEAM_LEADER}),
-    Permission.IMPORT: frozenset({Role.ADMINISTRATOR, Role.TEAM_LEADER, Role.USER_PLUS}),
+    Permission.MANAGE_ORGANISATION: frozenset({Role.ADMINISTRATOR}),
+    Permission.MANAGE_CONNECTIONS: frozenset({Role.ADMINISTRATOR, Role.TEAM_LEADER}),
+    Permission.MANAGE_PEOPLE: frozenset({Role.ADMINISTRATOR, Role.TEAM_LEADER}),
+    Permission.IMPORT_ADMINISTRATIONS: frozenset({Role.ADMINISTRATOR, Role.TEAM_LEADER, Role.USER_PLUS}),
     Permission.CHANGE_ADMINISTRATIONS: _EVERYONE - {Role.READER},
-    Permission.SEE: _EVERYONE,
+    Permission.VIEW: _EVERYONE,
 }
 SEES_ALL: frozenset[Role] = frozenset({Role.ADMINISTRATOR, Role.TEAM_LEADER})
 """Roles that see every administration that is not restricted; the others see what is assigned to them."""
 
 
-def lesser(one: Role, other: Role) -> Role:
+def least_privileged(first: Role, second: Role) -> Role:
     """The role of the two that may do less. The roles of `Role` stand from most to least."""
-    return max(one, other, key=list(Role).index)
+    return max(first, second, key=list(Role).index)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Actor:
     """Somebody acting within one organisation. The scope of every query and the subject of every "may I?".
 
     `token_id` names the API token that the person acts through. `read_only` is kept by the doors: a request that could
-    change something is refused before it reaches a view; so is `needs_second_step`, which lets nothing but its own pages in.
+    change something is refused before it reaches a view; so is `must_enrol_mfa`, which lets nothing but its own pages in.
     `is_operator`: no member, but whoever operates the installation: let in by the organisation for a while, or at the shell
     (then `user_id` and `membership_id` are 0)."""
 
@@ -60,32 +60,32 @@ class Actor:
     user_id: int
     name: str
     role: Role
-    from_address: str = ""
-    door: Door = Door.SCREEN
+    ip_address: str = ""
+    interface: Interface = Interface.WEB
     token_id: int | None = None
     token_name: str = ""
     read_only: bool = False
     is_operator: bool = False
-    needs_second_step: bool = False
+    must_enrol_mfa: bool = False
     may_switch: bool = False
 
-    def may(self, permission: Permission) -> bool:
+    def can(self, permission: Permission) -> bool:
         return self.role in PERMISSIONS[permission]
 
     def require(self, permission: Permission) -> None:
         """Raises `NotAllowed` when the role lacks the permission."""
-        if not self.may(permission):
+        if not self.can(permission):
             raise NotAllowed(permission)
 
     @property
-    def sees_all(self) -> bool:
+    def sees_all_administrations(self) -> bool:
         return self.role in SEES_ALL
 
     @property
     def audit(self) -> AuditActor:
         if self.is_operator:
-            return AuditActor(ActorKind.OPERATOR, self.user_id or None, self.name, self.from_address, self.door)
+            return AuditActor(ActorKind.OPERATOR, self.user_id or None, self.name, self.ip_address, self.interface)
         if self.token_id is not None:
             name = f"{self.name} ({self.token_name})"
-            return AuditActor(ActorKind.TOKEN, self.user_id, name, self.from_address, self.door)
-        return AuditActor(ActorKind.PERSON, self.user_id, self.name, self.from_address, self.door)
+            return AuditActor(ActorKind.TOKEN, self.user_id, name, self.ip_address, self.interface)
+        return AuditActor(ActorKind.PERSON, self.user_id, self.name, self.ip_address, self.interface)

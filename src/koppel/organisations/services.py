@@ -11,16 +11,16 @@ from koppel.audit.services import record
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Organisation, Template, User
 from koppel.organisations.roles import Actor, Permission
-from koppel.organisations.settings_schema import refuse_problems
+from koppel.organisations.settings_schema import validate_settings
 
 
-def remember_language(user_id: int, language: str) -> None:
+def save_language(user_id: int, language: str) -> None:
     User.objects.filter(pk=user_id).update(language=language)
 
 
 def save_division(actor: Actor, division_id: int | None, name: str, *, archived: bool = False) -> int:
     """Make, rename or archive a division; its id. Raises `Refused`."""
-    actor.require(Permission.PEOPLE)
+    actor.require(Permission.MANAGE_PEOPLE)
     return _save_named(actor, Division, division_id, name, archived, {})
 
 
@@ -28,15 +28,15 @@ def save_template(
     actor: Actor, template_id: int | None, name: str, settings: Mapping[str, Any], *, archived: bool = False
 ) -> int:
     """Make, change or archive a template; its id. Raises `Refused`."""
-    actor.require(Permission.PEOPLE)
-    refuse_problems(settings)
+    actor.require(Permission.MANAGE_PEOPLE)
+    validate_settings(settings)
     return _save_named(actor, Template, template_id, name, archived, {"settings": dict(settings)})
 
 
 def change_organisation(actor: Actor, *, name: str, settings: Mapping[str, Any]) -> None:
     """Its name, and the settings beneath every template. Raises `Refused`."""
-    actor.require(Permission.ORGANISATION)
-    refuse_problems(settings)
+    actor.require(Permission.MANAGE_ORGANISATION)
+    validate_settings(settings)
     name = _clean(name)[:200]
     if not name:
         raise Refused(_("A name is needed."))
@@ -56,32 +56,32 @@ def _clean(text: str) -> str:
 
 def _save_named(
     actor: Actor,
-    kind: type[Division] | type[Template],
+    model: type[Division] | type[Template],
     key: int | None,
     name: str,
     archived: bool,
     values: dict[str, Any],
 ) -> int:
     name = _clean(name)[:120]
-    own = kind._default_manager.filter(organisation_id=actor.organisation_id)
+    queryset = model._default_manager.filter(organisation_id=actor.organisation_id)
     if not name:
         raise Refused(_("A name is needed."))
-    if own.filter(name__iexact=name).exclude(pk=key or 0).exists():
+    if queryset.filter(name__iexact=name).exclude(pk=key or 0).exists():
         raise Refused(_("“%s” exists already.") % name)
     values = {**values, "name": name, "archived_at": timezone.now() if archived else None}
-    word = kind.__name__.lower()
+    kind = model.__name__.lower()
     try:
         with transaction.atomic():
             if key is None:
-                made = kind._default_manager.create(organisation_id=actor.organisation_id, **values)
-                _record(actor, f"{word}.made", word, made.pk, name, {})
-                return int(made.pk)
-            own.filter(pk=key).update(**values)
+                created = model._default_manager.create(organisation_id=actor.organisation_id, **values)
+                _record(actor, f"{kind}.made", kind, created.pk, name, {})
+                return int(created.pk)
+            queryset.filter(pk=key).update(**values)
     except IntegrityError:  # a colleague, or a second click, was a moment earlier
         raise Refused(_("“%s” exists already.") % name) from None
-    _record(actor, f"{word}.changed", word, key, name, {"archived": archived})
+    _record(actor, f"{kind}.changed", kind, key, name, {"archived": archived})
     return key
 
 
-def _record(actor: Actor, act: str, kind: str, key: int, name: str, details: dict[str, Any]) -> None:
-    record(actor.organisation_id, actor.audit, act, subject=(kind, key, name), details=details)
+def _record(actor: Actor, action: str, kind: str, key: int, name: str, details: dict[str, Any]) -> None:
+    record(actor.organisation_id, actor.audit, action, subject=(kind, key, name), details=details)

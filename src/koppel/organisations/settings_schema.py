@@ -30,14 +30,14 @@ WEEKDAYS = (
     gettext_lazy("Saturday"),
     gettext_lazy("Sunday"),
 )
-KEYS = {
+SETTING_LABELS = {
     "resources": gettext_lazy("What is read"),
     "fiscal_years_back": gettext_lazy("Fiscal years before the current one"),
     "schedule": gettext_lazy("Schedule"),
     "full_comparison_weekday": gettext_lazy("Full comparison on"),
     "notify": gettext_lazy("Who is told"),
 }
-AUDIENCES = {
+AUDIENCE_LABELS = {
     "nobody": gettext_lazy("nobody"),
     "responsible": gettext_lazy("who is responsible"),
     "assigned": gettext_lazy("and whom somebody assigned"),
@@ -77,19 +77,19 @@ def events() -> Mapping[str, str | Promise]:
     return dict(_events)
 
 
-def told_of(settings: Mapping[str, Any]) -> dict[str, str]:
+def notification_audiences(settings: Mapping[str, Any]) -> dict[str, str]:
     """Event to audience, as far as these settings say."""
-    found = settings.get("notify")
-    return dict(found) if isinstance(found, Mapping) else {}
+    audiences = settings.get("notify")
+    return dict(audiences) if isinstance(audiences, Mapping) else {}
 
 
 def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
     """Why a bundle of settings cannot be stored, by key; {} when it can. For templates, organisations, administrations."""
     problems: dict[str, str] = {}
-    for key in settings.keys() - KEYS.keys():
+    for key in settings.keys() - SETTING_LABELS.keys():
         problems[key] = "unknown"
     resources = settings.get("resources", [])
-    if not isinstance(resources, list | tuple) or any(one not in RESOURCES for one in resources):
+    if not isinstance(resources, list | tuple) or any(key not in RESOURCES for key in resources):
         problems["resources"] = "unknown_resource"
     years = settings.get("fiscal_years_back", 0)
     if not isinstance(years, int) or isinstance(years, bool) or not 0 <= years <= FISCAL_YEARS_BACK_MAX:
@@ -101,12 +101,12 @@ def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
     notify = settings.get("notify", {})
     if not isinstance(notify, Mapping) or not notify.keys() <= _events.keys():
         problems["notify"] = "unknown_event"
-    elif not {str(one) for one in notify.values()} <= AUDIENCES.keys():
+    elif not {str(audience) for audience in notify.values()} <= AUDIENCE_LABELS.keys():
         problems["notify"] = "unknown_audience"
     return problems
 
 
-def asked(form: QueryDict) -> dict[str, Any]:
+def parse_settings_form(form: QueryDict) -> dict[str, Any]:
     """The bundle that a form asks for. A field left empty is not set, so that what lies beneath holds.
 
     Raises `Refused` with a sentence."""
@@ -120,7 +120,7 @@ def asked(form: QueryDict) -> dict[str, Any]:
         values["schedule"] = schedule
     if notify := {key: audience for key in _events if (audience := form.get(f"notify-{key}", ""))}:
         values["notify"] = notify
-    refuse_problems(values)
+    validate_settings(values)
     return values
 
 
@@ -132,12 +132,15 @@ def _strange(key: str, value: Any) -> str:
     given = value if isinstance(value, list | tuple) else list(value) if isinstance(value, Mapping) else [value]
     strange = [str(one)[:60] for one in given if one not in possible[key]]
     if key == "notify" and isinstance(value, Mapping) and not strange:
-        strange, possible = [str(one)[:60] for one in value.values() if one not in AUDIENCES], {key: AUDIENCES}
+        strange, possible = (
+            [str(one)[:60] for one in value.values() if one not in AUDIENCE_LABELS],
+            {key: AUDIENCE_LABELS},
+        )
     return f" (“{'”, “'.join(strange)}”; {', '.join(possible[key])})" if strange else ""
 
 
-def refuse_problems(values: Mapping[str, Any]) -> None:
+def validate_settings(values: Mapping[str, Any]) -> None:
     """Raises `Refused`, naming the settings that cannot be stored."""
     if problems := problems_with(values):
-        names = ", ".join(f"{KEYS.get(key, key)}{_strange(key, values.get(key))}" for key in sorted(problems))
+        names = ", ".join(f"{SETTING_LABELS.get(key, key)}{_strange(key, values.get(key))}" for key in sorted(problems))
         raise Refused(_("These settings cannot be stored: %s.") % names)

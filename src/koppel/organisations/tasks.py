@@ -33,17 +33,17 @@ def send_invitation(context: JobContext, *, organisation_id: int, invitation_id:
     from koppel.organisations.invitations import services as invitations  # noqa: PLC0415 - which defers this task
 
     with organisation_scope(organisation_id):
-        own = invitations.open_invitations(organisation_id).select_related("invited_by__user", "organisation")
-        one = own.filter(pk=invitation_id, sends=sends).first()
-    if one is None:
+        queryset = invitations.open_invitations(organisation_id).select_related("invited_by__user", "organisation")
+        invitation = queryset.filter(pk=invitation_id, sends=sends).first()
+    if invitation is None:
         return
     try:
         quarantine.refuse()
-        if invitations.asked_at(one) < cut_off():
-            # The installation that this one is a copy of has sent it, most likely; a person may send it again.
-            invitations.note_mail_failed(organisation_id, invitation_id, sends)
+        if invitations.asked_at(invitation) < cut_off():
+            # The installation that this invitation is a copy of has sent it, most likely; a person may send it again.
+            invitations.mark_mail_failed(organisation_id, invitation_id, sends)
             return
-        _mail(one, invitations.link_of(one)).send()
+        _mail(invitation, invitations.link_of(invitation)).send()
     except Quarantined:
         later = send_invitation.configure(schedule_in={"seconds": LOOK_AGAIN_SECONDS})
         later.defer(organisation_id=organisation_id, invitation_id=invitation_id, sends=sends)
@@ -51,16 +51,16 @@ def send_invitation(context: JobContext, *, organisation_id: int, invitation_id:
         log.warning("invitation_not_sent", invitation=invitation_id, reason=type(error).__name__)
         if context.job.attempts + 1 < ATTEMPTS:
             raise
-        invitations.note_mail_failed(organisation_id, invitation_id, sends)
+        invitations.mark_mail_failed(organisation_id, invitation_id, sends)
 
 
-def _mail(one: Invitation, link: str) -> EmailMessage:
-    with translation.override(one.language):
-        by = one.invited_by.user if one.invited_by else None
-        facts = {"invitation": one, "organisation": one.organisation, "by": by, "link": link}
-        subject = render_to_string("organisations/mail/invitation_subject.txt", facts).strip()
-        body = render_to_string("organisations/mail/invitation.txt", facts)
-    return EmailMessage(subject, body, settings.DEFAULT_FROM_EMAIL, [one.email])
+def _mail(invitation: Invitation, link: str) -> EmailMessage:
+    with translation.override(invitation.language):
+        by = invitation.invited_by.user if invitation.invited_by else None
+        template_context = {"invitation": invitation, "organisation": invitation.organisation, "by": by, "link": link}
+        subject = render_to_string("organisations/mail/invitation_subject.txt", template_context).strip()
+        body = render_to_string("organisations/mail/invitation.txt", template_context)
+    return EmailMessage(subject, body, settings.DEFAULT_FROM_EMAIL, [invitation.email])
 
 
 @app.periodic(cron="17 3 * * *")
@@ -72,6 +72,6 @@ def expire_audit(timestamp: int) -> None:
     for organisation_id in ids:
         with organisation_scope(organisation_id), connection.cursor() as cursor:
             cursor.execute("SELECT audit_expire(%s)", [organisation_id])
-            gone = cursor.fetchone()[0]
-        if gone:
-            log.info("audit_expired", organisation=organisation_id, count=gone)
+            deleted = cursor.fetchone()[0]
+        if deleted:
+            log.info("audit_expired", organisation=organisation_id, count=deleted)

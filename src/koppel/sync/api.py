@@ -7,10 +7,10 @@ from ninja import Query, Router, Schema
 from ninja.responses import Status
 from pydantic import Field
 
-from koppel.administrations.errors import NotThere
+from koppel.administrations.errors import NotFound
 from koppel.administrations.scope import administration_for
 from koppel.kit.web.schemas import Input
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.settings_schema import RESOURCES
 from koppel.sync.changes import queries as history
 from koppel.sync.models import ChangeKind, Checkpoint, Run, RunResource
@@ -57,7 +57,7 @@ class RunOut(Schema):
     resources: list[ResourceOut]
 
 
-class PartOut(Schema):
+class ResourceProgressOut(Schema):
     """`done` and `expected` count rows (entry lines for entries); `expected` null: the source did not say."""
 
     resource: str
@@ -89,7 +89,7 @@ class ProgressOut(Schema):
     expected: int | None
     rows: int
     pages: int
-    parts: list[PartOut]
+    parts: list[ResourceProgressOut]
 
 
 class SyncOut(Schema):
@@ -108,7 +108,7 @@ class SyncIn(Input):
     resources: Annotated[list[Resource], Field(min_length=1)] | None = None
 
 
-class AskedOut(Schema):
+class RequestedOut(Schema):
     """`begun` false: a run was under way already."""
 
     begun: bool
@@ -145,74 +145,82 @@ class ImportOut(Schema):
 
 
 @router.get("/{administration_id}/sync", response=SyncOut)
-def sync(request: MemberRequest, administration_id: int) -> dict[str, Any]:
+def sync(request: AuthenticatedRequest, administration_id: int) -> dict[str, Any]:
     """How far the open run is, and the newest run."""
-    one = administration_for(request.actor, administration_id)
-    newest = Run.objects.filter(organisation_id=one.organisation_id, administration=one).prefetch_related("parts")
+    administration = administration_for(request.actor, administration_id)
+    newest = Run.objects.filter(
+        organisation_id=administration.organisation_id, administration=administration
+    ).prefetch_related("parts")
     run = newest.order_by("-created_at", "-pk").first()
-    progress = progress_of_runs(one.organisation_id, [one.pk]).get(one.pk)
-    return {"administration_id": one.pk, "progress": _progress(progress), "newest": _out(run) if run else None}
+    progress = progress_of_runs(administration.organisation_id, [administration.pk]).get(administration.pk)
+    return {
+        "administration_id": administration.pk,
+        "progress": _progress_schema(progress),
+        "newest": _to_schema(run) if run else None,
+    }
 
 
-@router.post("/{administration_id}/sync", response={202: AskedOut})
-def start(request: MemberRequest, administration_id: int, asked: SyncIn) -> Status[dict[str, bool]]:
+@router.post("/{administration_id}/sync", response={202: RequestedOut})
+def start(request: AuthenticatedRequest, administration_id: int, payload: SyncIn) -> Status[dict[str, bool]]:
     """Sync now, or try again what failed."""
-    begun = request_run(request.actor, administration_id, full=asked.full, resources=asked.resources)
+    begun = request_run(request.actor, administration_id, full=payload.full, resources=payload.resources)
     return Status(202, {"begun": begun})
 
 
 @router.post("/{administration_id}/sync/cancel", response=CancelledOut)
-def cancel(request: MemberRequest, administration_id: int) -> dict[str, bool]:
+def cancel(request: AuthenticatedRequest, administration_id: int) -> dict[str, bool]:
     """Stop the open run at its page. What was read stays."""
     return {"cancelled": cancel_run(request.actor, administration_id)}
 
 
 @router.get("/{administration_id}/sync/runs", response=list[RunOut])
 def runs(
-    request: MemberRequest, administration_id: int, limit: Annotated[int, Query(ge=1, le=100)] = 20
+    request: AuthenticatedRequest, administration_id: int, limit: Annotated[int, Query(ge=1, le=100)] = 20
 ) -> list[RunOut]:
     """The newest runs first."""
-    one = administration_for(request.actor, administration_id)
-    found = Run.objects.filter(organisation_id=one.organisation_id, administration=one).prefetch_related("parts")
-    return [_out(run) for run in found.order_by("-created_at", "-pk")[:limit]]
+    administration = administration_for(request.actor, administration_id)
+    queryset = Run.objects.filter(
+        organisation_id=administration.organisation_id, administration=administration
+    ).prefetch_related("parts")
+    return [_to_schema(run) for run in queryset.order_by("-created_at", "-pk")[:limit]]
 
 
 @imports.get("/{import_id}", response=ImportOut)
-def one_import(
-    request: MemberRequest,
+def get_import(
+    request: AuthenticatedRequest,
     import_id: int,
     status: Group | None = None,
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
 ) -> dict[str, Any]:
     """How far an import is, and a page of its administrations. `status`: trouble, configuring, queued, active, deactivated."""
-    found = import_page(request.actor, import_id, status or "", page, limit)
-    if found is None:
-        raise NotThere
+    import_page_data = import_page(request.actor, import_id, status or "", page, limit)
+    if import_page_data is None:
+        raise NotFound
     return {
-        "id": import_id, "total": found.state.total, "active": found.state.active, "failed": found.state.trouble,
-        "percent": found.percent, "is_over": found.is_over, "seconds_left": found.seconds_left,
-        "counts": dict(found.state.counts), "page": found.number, "pages": found.pages,
-        "administrations": [_line(line) for line in found.lines],
+        "id": import_id, "total": import_page_data.state.total, "active": import_page_data.state.active, "failed": import_page_data.state.failing,
+        "percent": import_page_data.percent, "is_over": import_page_data.is_over, "seconds_left": import_page_data.seconds_left,
+        "counts": dict(import_page_data.state.counts), "page": import_page_data.number, "pages": import_page_data.pages,
+        "administrations": [_import_line_schema(line) for line in import_page_data.lines],
     }  # fmt: skip
 
 
-def _line(line: ImportLine) -> dict[str, Any]:
-    one = line.administration
+def _import_line_schema(line: ImportLine) -> dict[str, Any]:
+    run = line.administration
     return {
-        "administration_id": one.pk, "name": one.name, "status": one.status, "reason": one.status_reason,
-        "progress": _progress(line.progress),
+        "administration_id": run.pk, "name": run.name, "status": run.status, "reason": run.status_reason,
+        "progress": _progress_schema(line.progress),
     }  # fmt: skip
 
 
-def _progress(found: RunProgress | None) -> dict[str, Any] | None:
-    if found is None:
+def _progress_schema(progress: RunProgress | None) -> dict[str, Any] | None:
+    if progress is None:
         return None
-    parts = [{name: getattr(part, name) for name in PartOut.model_fields} for part in found.parts]
-    return {name: getattr(found, name) for name in ProgressOut.model_fields if name != "parts"} | {"parts": parts}
+    parts = [{name: getattr(part, name) for name in ResourceProgressOut.model_fields} for part in progress.parts]
+    return {name: getattr(progress, name) for name in ProgressOut.model_fields if name != "parts"} | {"parts": parts}
 
 
-class CompleteOut(Schema):
+class ResourceStateOut(Schema):
     """`complete_as_of`: everything the source knew at this moment is in the books. `compared_at`: the newest complete read,
     which also proved what is gone. `why_not`: a sentence when the source does not give this resource."""
 
@@ -223,17 +231,17 @@ class CompleteOut(Schema):
     why_not: str
 
 
-@router.get("/{administration_id}/sync/resources", response=list[CompleteOut])
-def resources(request: MemberRequest, administration_id: int) -> list[CompleteOut]:
+@router.get("/{administration_id}/sync/resources", response=list[ResourceStateOut])
+def resources(request: AuthenticatedRequest, administration_id: int) -> list[ResourceStateOut]:
     """How complete each resource is."""
-    one = administration_for(request.actor, administration_id)
-    found = Checkpoint.objects.filter(organisation_id=one.organisation_id, administration=one).order_by("resource")
+    line = administration_for(request.actor, administration_id)
+    lines = Checkpoint.objects.filter(organisation_id=line.organisation_id, administration=line).order_by("resource")
     return [
-        CompleteOut(
-            resource=mark.resource, complete_as_of=mark.complete_as_of, compared_at=mark.last_full_at,
-            available=mark.available, why_not=mark.why_not,
+        ResourceStateOut(
+            resource=checkpoint.resource, complete_as_of=checkpoint.complete_as_of, compared_at=checkpoint.last_full_at,
+            available=checkpoint.available, why_not=checkpoint.why_not,
         )
-        for mark in found
+        for checkpoint in lines
     ]  # fmt: skip
 
 
@@ -266,31 +274,34 @@ class ChangesOut(Schema):
 
 @router.get("/{administration_id}/sync/runs/{run_id}/changes", response=ChangesOut)
 def changes(
-    request: MemberRequest, administration_id: int, run_id: int, resource: Resource | None = None,
+    request: AuthenticatedRequest, administration_id: int, run_id: int, resource: Resource | None = None,
     kind: ChangeKind | None = None, search: str = "", closed: bool = False,
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> ChangesOut:  # fmt: skip
     """What a run added, changed and deleted, 50 on a page. The first complete read of a resource is not repeated here."""
-    one = administration_for(request.actor, administration_id)
-    run = history.run_of(one, run_id)
+    detail = administration_for(request.actor, administration_id)
+    run = history.run_of(detail, run_id)
     if run is None:
-        raise NotThere
-    found = history.changes_of(one, run, history.Filter(resource or "", kind or "", search, closed), page)
+        raise NotFound
+    listing = history.changes_of(detail, run, history.ChangeFilter(resource or "", kind or "", search, closed), page)
     return ChangesOut(
-        total=found.total, page=found.page, pages=found.pages, changes=[_change(each) for each in found.changes]
+        total=listing.total,
+        page=listing.page,
+        pages=listing.pages,
+        changes=[_change_schema(change) for change in listing.changes],
     )
 
 
-def _change(shown: history.Shown) -> ChangeOut:
-    change = shown.change
+def _change_schema(detail: history.ChangeDetail) -> ChangeOut:
+    change = detail.change
     return ChangeOut(
         resource=change.resource, external_id=change.external_id, kind=change.kind, at=change.at, period=change.period,
-        in_closed_period=change.in_closed_period, before=shown.before or None, after=shown.after or None,
-        fields=[FieldOut(name=each.name, before=each.before, after=each.after) for each in shown.fields],
+        in_closed_period=change.in_closed_period, before=detail.before or None, after=detail.after or None,
+        fields=[FieldOut(name=field.name, before=field.before, after=field.after) for field in detail.fields],
     )  # fmt: skip
 
 
-def _out(run: Run) -> RunOut:
+def _to_schema(run: Run) -> RunOut:
     seconds = (run.finished_at - run.started_at).total_seconds() if run.started_at and run.finished_at else None
     parts = sorted(run.parts.all(), key=lambda part: part.position)
     return RunOut(
@@ -303,9 +314,9 @@ def _out(run: Run) -> RunOut:
         started_at=run.started_at,
         finished_at=run.finished_at,
         seconds=seconds,
-        resources=[_resource(part) for part in parts],
+        resources=[_resource_schema(part) for part in parts],
     )
 
 
-def _resource(part: RunResource) -> ResourceOut:
+def _resource_schema(part: RunResource) -> ResourceOut:
     return ResourceOut(**{name: getattr(part, name) for name in ResourceOut.model_fields})

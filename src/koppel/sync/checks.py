@@ -7,10 +7,10 @@ from django.db import connection
 
 from koppel.administrations.models import Administration
 from koppel.books.reports.trial_balance import differing_accounts
-from koppel.issues.services import has_open_issues, keep_issues
-from koppel.sync.runs.store import Held
+from koppel.issues.services import has_open_issues, reconcile_issues
+from koppel.sync.runs.store import ClaimedRun
 
-Wrong = dict[str, dict[str, object]]
+Problems = dict[str, dict[str, object]]
 """The facts of what is wrong, by the issue's detail."""
 UNBALANCED_MAX = 100
 ACCOUNTS_NAMED = 40
@@ -34,7 +34,7 @@ SELECT period, count(*), max(run_id) FROM sync_change
    AND resource IN ('entries', 'entry_lines')
  GROUP BY period ORDER BY period
 """
-_HAS_NEWS = """
+_HAS_CHANGES = """
 WITH since AS (
   SELECT coalesce(max(id), 0) AS id, coalesce(max(created_at), '-infinity') AS created_at FROM (
     SELECT id, created_at FROM sync_run
@@ -50,56 +50,61 @@ SELECT EXISTS (SELECT FROM since JOIN sync_change change
 """
 
 
-def is_due(held: Held) -> bool:
+def is_due(claimed: ClaimedRun) -> bool:
     """Whether anything changed since the run before this one that ended well: in an earlier attempt too, whose worker died,
     or in a run that was stopped. What is wrong is looked at again each time."""
     with connection.cursor() as cursor:
-        cursor.execute(_HAS_NEWS, {"administration": held.administration_id, "run": held.id})
+        cursor.execute(_HAS_CHANGES, {"administration": claimed.administration_id, "run": claimed.id})
         has_news = bool(cursor.fetchone()[0])
-    return has_news or has_open_issues(held.organisation_id, ("administration", held.administration_id), tuple(_CHECKS))
+    return has_news or has_open_issues(
+        claimed.organisation_id, ("administration", claimed.administration_id), tuple(_CHECKS)
+    )
 
 
 def check(organisation_id: int, administration_id: int) -> None:
     """Raise what is wrong, resolve what is right again. Joins the caller's scope."""
     wrong = {code: looked(organisation_id, administration_id) for code, looked in _CHECKS.items()}
-    keep_issues(organisation_id, ("administration", administration_id), wrong)
+    reconcile_issues(organisation_id, ("administration", administration_id), wrong)
 
 
-def _unbalanced(_organisation_id: int, administration_id: int) -> Wrong:
+def _unbalanced(_organisation_id: int, administration_id: int) -> Problems:
     with connection.cursor() as cursor:
         cursor.execute(_UNBALANCED, [administration_id, administration_id, UNBALANCED_MAX])
-        found: list[tuple[str, str, Decimal]] = cursor.fetchall()
-    return {key: {"number": number, "difference": plain(difference), "entry": key} for key, number, difference in found}
+        rows: list[tuple[str, str, Decimal]] = cursor.fetchall()
+    return {
+        key: {"number": number, "difference": format_amount(difference), "entry": key}
+        for key, number, difference in rows
+    }
 
 
-def _balances(_organisation_id: int, administration_id: int) -> Wrong:
-    found: Wrong = {}
+def _balances(_organisation_id: int, administration_id: int) -> Problems:
+    rows: Problems = {}
     for year, accounts in differing_accounts(administration_id).items():
-        named = ", ".join(f"{code} ({plain(difference)})" for code, difference in accounts[:ACCOUNTS_NAMED])
-        found[year] = {"year": year, "count": len(accounts), "accounts": named}
-    if found:
+        named = ", ".join(f"{code} ({format_amount(difference)})" for code, difference in accounts[:ACCOUNTS_NAMED])
+        rows[year] = {"year": year, "count": len(accounts), "accounts": named}
+    if rows:
         currency = Administration.objects.values_list("base_currency", flat=True).get(pk=administration_id)
-        for facts in found.values():
+        for facts in rows.values():
             facts["currency"] = currency
-    return found
+    return rows
 
 
-def _rejected(organisation_id: int, administration_id: int) -> Wrong:
+def _rejected(organisation_id: int, administration_id: int) -> Problems:
     with connection.cursor() as cursor:
         cursor.execute(_REJECTED, [organisation_id, administration_id])
-        found: list[tuple[str, int, str]] = cursor.fetchall()
-    return {resource: {"resource": resource, "count": count, "reason": reason} for resource, count, reason in found}
+        rows: list[tuple[str, int, str]] = cursor.fetchall()
+    return {resource: {"resource": resource, "count": count, "reason": reason} for resource, count, reason in rows}
 
 
-def _closed_periods(_organisation_id: int, administration_id: int) -> Wrong:
+def _closed_periods(_organisation_id: int, administration_id: int) -> Problems:
     """Whoever filed accounts on a closed period wants to know that it moved. Told for a month after the last change."""
     with connection.cursor() as cursor:
         cursor.execute(_IN_CLOSED_PERIODS, [administration_id])
-        found: list[tuple[str, int, int]] = cursor.fetchall()
-    return {period: {"period": period, "count": count, "run": run} for period, count, run in found}
+        rows: list[tuple[str, int, int]] = cursor.fetchall()
+    return {period: {"period": period, "count": count, "run": run} for period, count, run in rows}
 
 
-_CHECKS: dict[str, Callable[[int, int], Wrong]] = {
+_CHECKS: dict[str, Callable[[int, int], Problems]] = {
     "entry_unbalanced": _unbalanced,
     "balance_differs": _balances,
     "records_rejected": _rejected,
@@ -107,7 +112,7 @@ _CHECKS: dict[str, Callable[[int, int], Wrong]] = {
 }
 
 
-def plain(amount: Decimal) -> str:
+def format_amount(amount: Decimal) -> str:
     """Exact, with two decimals where two are enough: `-67800.00`, not `-67800.0000`."""
     cents = amount.quantize(Decimal("0.01"))
     return str(cents if cents == amount else amount.normalize())

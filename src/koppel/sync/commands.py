@@ -11,11 +11,11 @@ from rich.console import Console
 
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import administration_for, visible_to
-from koppel.kit.cli.errors import Refusal
-from koppel.kit.cli.output import AsJson, print_json, print_one, print_rows
+from koppel.kit.cli.errors import CommandError
+from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.parameters import unknown_value
-from koppel.organisations.commands.acting import AsPerson, OfOrganisation, acting
+from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import RESOURCES
 from koppel.sync.models import Run
@@ -26,8 +26,12 @@ POLL_SECONDS = 1.0
 COLUMNS = ("id", "name", "status", "state", "percent", "resource", "rows", "seconds_left", "complete_as_of", "reason")
 
 app = typer.Typer(no_args_is_help=True)
-One = Annotated[int, typer.Argument(help="Id of the administration; `koppel administrations list` has them.")]
-Some = Annotated[list[int] | None, typer.Argument(help="Ids of administrations; without any, all that you may see.")]
+AdministrationId = Annotated[
+    int, typer.Argument(help="Id of the administration; `koppel administrations list` has them.")
+]
+AdministrationIds = Annotated[
+    list[int] | None, typer.Argument(help="Ids of administrations; without any, all that you may see.")
+]
 
 
 @dataclass(frozen=True)
@@ -51,42 +55,48 @@ class Line:
 
 @app.command("start")
 def start(
-    administration: One,
+    administration: AdministrationId,
     full: Annotated[bool, typer.Option("--full", help="Read everything again and find what was deleted.")] = False,
     resource: Annotated[
         list[str] | None, typer.Option("--resource", help="Only this one; may be given several times.")
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Until the run is over; exit code 1 when it failed.")] = False,
-    person: AsPerson = "",
-    organisation: OfOrganisation = "",
+    person: ActAs = "",
+    organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
     """Sync an administration now."""
     if strange := [name for name in resource or () if name not in RESOURCES]:
-        raise Refusal(" ".join(unknown_value("resource", name, RESOURCES).sentence for name in strange))
-    with acting(person, organisation) as actor:
+        raise CommandError(" ".join(unknown_value("resource", name, RESOURCES).sentence for name in strange))
+    with acting_as(person, organisation) as actor:
         begun = request_run(actor, administration, full=full, resources=resource or None)
     if wait:
         _watch(actor, [administration], as_json=as_json)
         return
-    print_one({"administration": administration, "begun": begun}, as_json=as_json)
+    print_record({"administration": administration, "begun": begun}, as_json=as_json)
 
 
 @app.command("status")
 def status(
-    administrations: Some = None, person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False
+    administrations: AdministrationIds = None,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
 ) -> None:
     """How far administrations are."""
-    with acting(person, organisation) as actor:
+    with acting_as(person, organisation) as actor:
         print_rows(_lines(actor, administrations), COLUMNS, as_json=as_json)
 
 
 @app.command("watch")
 def watch(
-    administrations: Some = None, person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False
+    administrations: AdministrationIds = None,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
 ) -> None:
     """Follow open runs until all are over. With --json one object per administration and change. Exit code 1: one failed."""
-    with acting(person, organisation) as actor:
+    with acting_as(person, organisation) as actor:
         lines = _lines(actor, administrations)
     watched = administrations or [line.id for line in lines if line.state in ("queued", "running")]
     _watch(actor, watched, as_json=as_json)
@@ -94,73 +104,88 @@ def watch(
 
 @app.command("retry")
 def retry(
-    administrations: Some = None, person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False
+    administrations: AdministrationIds = None,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
 ) -> None:
     """Try again what failed or is blocked, from where it stopped."""
-    with acting(person, organisation) as actor:
+    with acting_as(person, organisation) as actor:
         actor.require(Permission.CHANGE_ADMINISTRATIONS)
-        failed = [one for one in _wanted(actor, administrations) if one.status in (Status.FAILED, Status.BLOCKED)]
-        rows = [{"id": one.pk, "name": one.name, "begun": request_run(actor, one.pk)} for one in failed]
+        failed = [
+            administration
+            for administration in _selected_administrations(actor, administrations)
+            if administration.status in (Status.FAILED, Status.BLOCKED)
+        ]
+        rows = [
+            {"id": administration.pk, "name": administration.name, "begun": request_run(actor, administration.pk)}
+            for administration in failed
+        ]
         print_rows(rows, ("id", "name", "begun"), as_json=as_json)
 
 
 @app.command("cancel")
 def cancel(
-    administration: One, person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False
+    administration: AdministrationId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
     """Stop the open run of an administration; what was read stays."""
-    with acting(person, organisation) as actor:
-        print_one({"administration": administration, "cancelled": cancel_run(actor, administration)}, as_json=as_json)
+    with acting_as(person, organisation) as actor:
+        print_record(
+            {"administration": administration, "cancelled": cancel_run(actor, administration)}, as_json=as_json
+        )
 
 
 def _watch(actor: Actor, administrations: Sequence[int], *, as_json: bool) -> None:
-    console, shown = Console(), dict[int, dict[str, Any]]()
+    console, printed = Console(), dict[int, dict[str, Any]]()
     while True:
         with organisation_scope(actor.organisation_id):
             lines = _lines(actor, administrations) if administrations else []
         for line in lines:
             row = asdict(line)
-            if shown.get(line.id) == row:
+            if printed.get(line.id) == row:
                 continue
-            shown[line.id] = row
+            printed[line.id] = row
             if as_json:
                 print_json(row)
             else:
-                console.print(_sentence(line), markup=False, highlight=False)
+                console.print(_summary(line), markup=False, highlight=False)
         if not any(line.state in ("queued", "running") for line in lines):
             raise typer.Exit(1 if any(line.state in ("failed", "partial") for line in lines) else 0)
         time.sleep(POLL_SECONDS)
 
 
-def _sentence(line: Line) -> str:
+def _summary(line: Line) -> str:
     done = f" {line.percent} %" if line.percent is not None else ""
     reading = f", {line.resource}, {line.rows} rows" if line.resource else ""
     left = f", about {line.seconds_left} s left" if line.seconds_left else ""
     return f"{line.id} {line.name}: {line.state}{done}{reading}{left}{f' ({line.reason})' if line.reason else ''}"
 
 
-def _wanted(actor: Actor, ids: Sequence[int] | None) -> list[Administration]:
-    """Raises `NotThere` for one that the actor may not see."""
+def _selected_administrations(actor: Actor, ids: Sequence[int] | None) -> list[Administration]:
+    """Raises `NotFound` for one that the actor may not see."""
     if ids:
-        return [administration_for(actor, one) for one in ids]
+        return [administration_for(actor, administration) for administration in ids]
     return list(visible_to(actor).order_by("name", "pk"))
 
 
 def _lines(actor: Actor, ids: Sequence[int] | None) -> list[Line]:
-    found = _wanted(actor, ids)
-    keys = [one.pk for one in found]
+    progress_by_id = _selected_administrations(actor, ids)
+    keys = [administration.pk for administration in progress_by_id]
     progress = progress_of_runs(actor.organisation_id, keys)
     newest = Run.objects.filter(organisation_id=actor.organisation_id, administration_id__in=keys)
     newest = newest.order_by("administration_id", "-created_at", "-pk").distinct("administration_id")
     runs = {run.administration_id: run for run in newest}
-    return [_line(one, runs.get(one.pk), progress.get(one.pk)) for one in found]
+    return [
+        _line(administration, runs.get(administration.pk), progress.get(administration.pk))
+        for administration in progress_by_id
+    ]
 
 
-def _line(one: Administration, run: Run | None, progress: RunProgress | None) -> Line:
+def _line(administration: Administration, run: Run | None, progress: RunProgress | None) -> Line:
     return Line(
-        id=one.pk,
-        name=one.name,
-        status=one.status,
+        id=administration.pk,
+        name=administration.name,
+        status=administration.status,
         state=run.state if run else "",
         percent=progress.percent if progress else None,
         resource=progress.resource if progress else "",
@@ -168,6 +193,6 @@ def _line(one: Administration, run: Run | None, progress: RunProgress | None) ->
         pages=progress.pages if progress else 0,
         seconds_left=progress.seconds_left if progress else None,
         waits_until=progress.waits_until if progress else None,
-        complete_as_of=one.complete_as_of,
-        reason=(run.reason if run else "") or one.status_reason,
+        complete_as_of=administration.complete_as_of,
+        reason=(run.reason if run else "") or administration.status_reason,
     )

@@ -8,33 +8,33 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from koppel.issues import issue_types as issues
-from koppel.issues.issue_types import Entry
+from koppel.issues.issue_types import IssueType
 from koppel.notifications import event_types as notices
 
 CONFIRM_SECONDS = 15 * 60.0
 """A sync that succeeds by then never failed for anybody."""
 
 
-def register() -> None:
+def register_issue_types() -> None:
     """Tell issues and notices the words of this slice."""
     for code, entry in ISSUES.items():
-        issues.register(code, entry)
-    notices.register(
+        issues.register_issue_type(code, entry)
+    notices.register_event_type(
         "import_finished",
         _("The import of %(total)s administrations is complete: %(active)s active, %(others)s need attention."),
         label=_("An import is complete"),
         by_administration=True,
     )
-    notices.register(
+    notices.register_event_type(
         "import_failed",
         _("The import of %(total)s administrations failed: none of them could be read."),
         label=_("An import failed"),
         by_administration=True,
     )
-    notices.register(
+    notices.register_event_type(
         "sync_failing",
         _("The sync of %(name)s fails: %(reason)s"),
-        collective=_("The sync of %(count)s administrations of one connection fails: %(names)s"),
+        plural_message=_("The sync of %(count)s administrations of one connection fails: %(names)s"),
         label=_("Syncs fail"),
         by_administration=True,
         confirm_seconds=CONFIRM_SECONDS,
@@ -42,36 +42,36 @@ def register() -> None:
     )
 
 
-def _sync(administration_id: int, _facts: Mapping[str, Any]) -> str:
+def _sync(administration_id: int, _context: Mapping[str, Any]) -> str:
     return reverse("sync:overview", args=[administration_id])
 
 
-def _entry(administration_id: int, facts: Mapping[str, Any]) -> str:
-    return reverse("books:entry", args=[administration_id, facts.get("entry", "-")])
+def _entry(administration_id: int, context: Mapping[str, Any]) -> str:
+    return reverse("books:entry", args=[administration_id, context.get("entry", "-")])
 
 
-def _closed_changes(administration_id: int, facts: Mapping[str, Any]) -> str:
-    return f"{reverse('sync:run', args=[administration_id, int(facts.get('run', 0))])}?closed=1#changes"
+def _closed_changes(administration_id: int, context: Mapping[str, Any]) -> str:
+    return f"{reverse('sync:run', args=[administration_id, int(context.get('run', 0))])}?closed=1#changes"
 
 
-def _differences(administration_id: int, facts: Mapping[str, Any]) -> str:
-    return f"{reverse('books:trial_balance', args=[administration_id])}?year={facts.get('year', '')}&only=differences"
+def _differences(administration_id: int, context: Mapping[str, Any]) -> str:
+    return f"{reverse('books:trial_balance', args=[administration_id])}?year={context.get('year', '')}&only=differences"
 
 
-ISSUES: dict[str, Entry] = {
-    "entry_unbalanced": Entry(
+ISSUES: dict[str, IssueType] = {
+    "entry_unbalanced": IssueType(
         _("Entry %(number)s does not balance: debit and credit differ by %(difference)s."),
         _("It was imported as it is. Correct it in the accounting system; the next sync takes the correction over."),
         _("Show the entry"),
         _entry,
     ),
-    "closed_period_changed": Entry(
+    "closed_period_changed": IssueType(
         _("%(count)s entries or lines of the closed period %(period)s were changed at the source."),
         _("What was reported on this period may no longer be right. Koppel took the changes over and lists each."),
         _("Show the changes"),
         _closed_changes,
     ),
-    "balance_differs": Entry(
+    "balance_differs": IssueType(
         ngettext_lazy(
             "%(count)s account differs from the closing balance that the source states for %(year)s: %(accounts)s.",
             "%(count)s accounts differ from the closing balance that the source states for %(year)s: %(accounts)s.",
@@ -83,28 +83,28 @@ ISSUES: dict[str, Entry] = {
         _("Show the differences"),
         _differences,
     ),
-    "records_rejected": Entry(
+    "records_rejected": IssueType(
         _("%(count)s records of %(resource)s could not be understood. The first: %(reason)s"),
         _("All others were read. Koppel keeps the records as evidence and tries again at the next sync."),
         _("Show the sync"),
         _sync,
     ),
-    "setup_missing": Entry(
+    "setup_missing": IssueType(
         _("The accounting system does not let Koppel in: %(reason)s"),
         _("Change it there, then retry."),
         _("Retry"),
         _sync,
     ),
-    "not_consented": Entry(
+    "not_consented": IssueType(
         _("Koppel may not read this company: %(reason)s"), _("Give access there, then retry."), _("Retry"), _sync
     ),
-    "contract_broken": Entry(
+    "contract_broken": IssueType(
         _("The accounting system answered something unexpected: %(reason)s"),
         _("This is for Koppel's developers. What was read so far is kept."),
         _("Retry"),
         _sync,
     ),
-    "database_errors": Entry(
+    "database_errors": IssueType(
         _("Koppel's own database answers with errors (%(code)s), so this administration is not synced."),
         _(
             "Koppel goes on by itself as soon as the database is well. Whoever runs Koppel finds the cause in the worker's log."
@@ -112,5 +112,5 @@ ISSUES: dict[str, Entry] = {
         _("Show the sync"),
         _sync,
     ),
-    "sync_failed": Entry(_("The sync failed: %(reason)s"), _("What was read so far is kept."), _("Retry"), _sync),
+    "sync_failed": IssueType(_("The sync failed: %(reason)s"), _("What was read so far is kept."), _("Retry"), _sync),
 }

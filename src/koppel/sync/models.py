@@ -168,7 +168,7 @@ class Checkpoint(Tenant):
         return f"{self.resource} of administration {self.administration_id}"
 
 
-class Seen(models.Model):
+class SnapshotKey(models.Model):
     """Which keys a complete read has met, while it is under way; empty between reads. Unlogged: lost in a database crash,
     after which the read under way starts again."""
 

@@ -7,17 +7,17 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from koppel.administrations.effective_settings import in_force
-from koppel.administrations.shortcuts import administration_or_404
+from koppel.administrations.effective_settings import effective_settings
+from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.books.read.labels import RESOURCES
 from koppel.books.read.queries import counts
-from koppel.connections.lifecycle.lifecycle import why_not
+from koppel.connections.lifecycle.lifecycle import reconnect_hint
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import FLAG, PAGE, TEXT, one_of, one_of_these
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 from koppel.sync.changes import queries as history
-from koppel.sync.errors import NotPossible
+from koppel.sync.errors import SyncNotAllowed
 from koppel.sync.models import ChangeKind
 from koppel.sync.progress import import_progress
 from koppel.sync.progress.progress import progress_of_runs
@@ -26,46 +26,54 @@ from koppel.sync.runs.services import cancel_run, request_run
 
 
 @takes()
-def overview(request: MemberRequest, administration_id: int) -> HttpResponse:
+def overview(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Per resource: rows, complete as of, what the last run did. Asks for itself again while a run is open."""
-    one = administration_or_404(request.actor, administration_id)
-    runs = recent_runs(one)
-    rows = counts(one.pk)
-    lines = [(RESOURCES.get(line.key, line.key), rows.get(line.key, 0), line) for line in resource_lines(one, runs)]
+    administration = get_administration_or_404(request.actor, administration_id)
+    runs = recent_runs(administration)
+    rows = counts(administration.pk)
+    lines = [
+        (RESOURCES.get(line.key, line.key), rows.get(line.key, 0), line)
+        for line in resource_lines(administration, runs)
+    ]
     context = {
-        "administration": one,
+        "administration": administration,
         "tab": "sync",
         "run": runs[0] if runs else None,
-        "progress": progress_of_runs(one.organisation_id, [one.pk]).get(one.pk),
+        "progress": progress_of_runs(administration.organisation_id, [administration.pk]).get(administration.pk),
         "lines": lines,
         "runs": runs,
-        "stands": why_not(one.connection, one.remote_company),
-        "choices": [(key, RESOURCES[key]) for key in in_force(one).resources] if one.activated_at else [],
-        "next_run": next_scheduled(one),
+        "stands": reconnect_hint(administration.connection, administration.remote_company),
+        "choices": [(key, RESOURCES[key]) for key in effective_settings(administration).resources]
+        if administration.activated_at
+        else [],
+        "next_run": next_scheduled(administration),
     }
     template = "sync/resources.html" if request.headers.get("HX-Request") else "sync/overview.html"
     return render(request, template, context)
 
 
 @takes(resource=one_of_these(lambda: RESOURCES), kind=one_of(*ChangeKind.values), q=TEXT, closed=FLAG, page=PAGE)
-def run_detail(request: MemberRequest, administration_id: int, run_id: int) -> HttpResponse:
+def run_detail(request: AuthenticatedRequest, administration_id: int, run_id: int) -> HttpResponse:
     """What one run read and changed, each record before and after. Filtered by the address."""
-    one = administration_or_404(request.actor, administration_id)
-    run = history.run_of(one, run_id)
+    administration = get_administration_or_404(request.actor, administration_id)
+    run = history.run_of(administration, run_id)
     if run is None:
         raise Http404
-    asked = request.GET
-    wanted = history.Filter(
-        asked.get("resource", ""), asked.get("kind", ""), asked.get("q", "").strip(), asked.get("closed") == "1"
+    change_filter = request.GET
+    filters = history.ChangeFilter(
+        change_filter.get("resource", ""),
+        change_filter.get("kind", ""),
+        change_filter.get("q", "").strip(),
+        change_filter.get("closed") == "1",
     )
     parts = sorted(run.parts.all(), key=lambda part: part.position)
     context = {
-        "administration": one,
+        "administration": administration,
         "tab": "sync",
         "run": run,
         "parts": parts,
-        "wanted": wanted,
-        "listing": history.changes_of(one, run, wanted, int(asked.get("page", "1"))),
+        "wanted": filters,
+        "listing": history.changes_of(administration, run, filters, int(change_filter.get("page", "1"))),
         "resources": RESOURCES.items(),
         "kinds": history.KINDS,
         "first": any(part.added for part in parts),
@@ -74,46 +82,51 @@ def run_detail(request: MemberRequest, administration_id: int, run_id: int) -> H
 
 
 @require_POST
-def sync_now(request: MemberRequest, administration_id: int) -> HttpResponse:
+def sync_now(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Everything, or the resources that are named; `full` compares with all that the source has."""
-    one = administration_or_404(request.actor, administration_id)
-    asked = request.POST
+    administration = get_administration_or_404(request.actor, administration_id)
+    requested = request.POST
     try:
         started = request_run(
-            request.actor, one.pk, full=asked.get("full") == "1", resources=asked.getlist("resource") or None
+            request.actor,
+            administration.pk,
+            full=requested.get("full") == "1",
+            resources=requested.getlist("resource") or None,
         )
         if started:
-            messages.success(request, _("The sync of %(name)s has begun.") % {"name": one.name})
+            messages.success(request, _("The sync of %(name)s has begun.") % {"name": administration.name})
         else:
-            messages.info(request, _("A sync of %(name)s is under way already.") % {"name": one.name})
-    except NotPossible as refusal:
+            messages.info(request, _("A sync of %(name)s is under way already.") % {"name": administration.name})
+    except SyncNotAllowed as refusal:
         messages.error(request, str(refusal))
-    return _back(request, one.pk)
+    return _back(request, administration.pk)
 
 
 @require_POST
-def cancel(request: MemberRequest, administration_id: int) -> HttpResponse:
-    one = administration_or_404(request.actor, administration_id)
-    if cancel_run(request.actor, one.pk):
-        messages.success(request, _("The sync of %(name)s was stopped. What was read is kept.") % {"name": one.name})
+def cancel(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
+    administration = get_administration_or_404(request.actor, administration_id)
+    if cancel_run(request.actor, administration.pk):
+        messages.success(
+            request, _("The sync of %(name)s was stopped. What was read is kept.") % {"name": administration.name}
+        )
     else:
-        messages.info(request, _("No sync of %(name)s is under way.") % {"name": one.name})
-    return _back(request, one.pk)
+        messages.info(request, _("No sync of %(name)s is under way.") % {"name": administration.name})
+    return _back(request, administration.pk)
 
 
-@takes(status=one_of(*import_progress.GROUPS), page=PAGE)
-def import_page(request: MemberRequest, import_id: int) -> HttpResponse:
+@takes(status=one_of(*import_progress.STATUS_GROUPS), page=PAGE)
+def import_page(request: AuthenticatedRequest, import_id: int) -> HttpResponse:
     """A page of an import, all or those of one status. Asks for itself again until the import is over."""
-    request.actor.require(Permission.SEE)
+    request.actor.require(Permission.VIEW)
     number = int(request.GET.get("page", "1"))
-    found = import_progress.import_page(request.actor, import_id, request.GET.get("status", ""), number)
-    if found is None:
+    import_lines = import_progress.import_page(request.actor, import_id, request.GET.get("status", ""), number)
+    if import_lines is None:
         raise Http404
     template = "sync/import_lines.html" if request.headers.get("HX-Request") else "sync/import.html"
-    return render(request, template, {"place": "administrations", "page": found, "state": found.state})
+    return render(request, template, {"place": "administrations", "page": import_lines, "state": import_lines.state})
 
 
-def _back(request: MemberRequest, administration_id: int) -> HttpResponse:
+def _back(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     back = request.POST.get("next", "")
     if not url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}):
         back = f"/administrations/{administration_id}/sync/"

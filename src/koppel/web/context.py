@@ -16,7 +16,7 @@ from koppel.organisations.roles import Actor, Permission
 
 
 @dataclass(frozen=True)
-class Place:
+class NavItem:
     """An entry of the rail. `key` is compared with the page's `place`."""
 
     key: str
@@ -30,25 +30,25 @@ class Place:
 
 
 MAIN = (
-    Place("dashboard", _("Dashboard"), "web:dashboard", Permission.SEE),
-    Place("administrations", _("Administrations"), "administrations:list", Permission.SEE),
-    Place("issues", _("Issues"), "issues:list", Permission.SEE),
+    NavItem("dashboard", _("Dashboard"), "web:dashboard", Permission.VIEW),
+    NavItem("administrations", _("Administrations"), "administrations:list", Permission.VIEW),
+    NavItem("issues", _("Issues"), "issues:list", Permission.VIEW),
 )
 ORGANISATION = (
-    Place("connections", _("Connections"), "connections:list", Permission.IMPORT),
-    Place("people", _("People"), "organisations:people", Permission.PEOPLE),
-    Place("divisions", _("Divisions"), "organisations:divisions", Permission.PEOPLE),
-    Place("templates", _("Templates"), "organisations:templates", Permission.PEOPLE),
-    Place("activity", _("Activity"), "web:activity", Permission.ORGANISATION),
-    Place("security", _("Security"), "organisations:security", Permission.ORGANISATION),
-    Place("webhooks", _("Webhooks"), "webhooks:list", Permission.ORGANISATION),
-    Place("settings", _("Settings"), "organisations:settings", Permission.ORGANISATION),
+    NavItem("connections", _("Connections"), "connections:list", Permission.IMPORT_ADMINISTRATIONS),
+    NavItem("people", _("People"), "organisations:people", Permission.MANAGE_PEOPLE),
+    NavItem("divisions", _("Divisions"), "organisations:divisions", Permission.MANAGE_PEOPLE),
+    NavItem("templates", _("Templates"), "organisations:templates", Permission.MANAGE_PEOPLE),
+    NavItem("activity", _("Activity"), "web:activity", Permission.MANAGE_ORGANISATION),
+    NavItem("security", _("Security"), "organisations:security", Permission.MANAGE_ORGANISATION),
+    NavItem("webhooks", _("Webhooks"), "webhooks:list", Permission.MANAGE_ORGANISATION),
+    NavItem("settings", _("Settings"), "organisations:settings", Permission.MANAGE_ORGANISATION),
 )
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
     actor: Actor | None = getattr(request, "actor", None)
-    shown: dict[str, Any] = {
+    context: dict[str, Any] = {
         "actor": actor,
         "languages": settings.LANGUAGES,
         "places": (),
@@ -57,15 +57,15 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "quarantine": SimpleLazyObject(quarantine.last_known),
     }
     if actor is None:
-        return shown
+        return context
     # Asked for by the frame only: pages of refusal are rendered where no scope is open.
     return {
-        **shown,
+        **context,
         "organisation_name": SimpleLazyObject(lambda: _name_of(actor)),
         "unread_notices": SimpleLazyObject(lambda: unread_count(actor)),
-        "places": [one for one in MAIN if actor.may(one.permission)],
-        "organisation_places": [one for one in ORGANISATION if actor.may(one.permission)],
-        "may": {permission.value: actor.may(permission) for permission in Permission},
+        "places": [item for item in MAIN if actor.can(item.permission)],
+        "organisation_places": [item for item in ORGANISATION if actor.can(item.permission)],
+        "may": {permission.value: actor.can(permission) for permission in Permission},
     }
 
 

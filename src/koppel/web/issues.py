@@ -9,7 +9,7 @@ from koppel.administrations.models import Administration
 from koppel.administrations.scope import visible_to
 from koppel.issues.models import Issue
 from koppel.issues.queries import IssueView, view_of
-from koppel.kit.text_search import folded
+from koppel.kit.text_search import normalize_search
 from koppel.organisations.roles import Actor, Permission
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ class Page:
 
 def page_of(actor: Actor, *, words: str = "", number: int = 1) -> Page:
     """`words` narrow it down to administrations of such a name or number."""
-    found = _open(actor, words)
-    total = found.count()
+    queryset = _open(actor, words)
+    total = queryset.count()
     pages = max(1, -(-total // PAGE_SIZE))
     number = min(max(number, 1), pages)
-    return Page(_named(found, (number - 1) * PAGE_SIZE, PAGE_SIZE), total, number, pages)
+    return Page(_named(queryset, (number - 1) * PAGE_SIZE, PAGE_SIZE), total, number, pages)
 
 
 def newest(actor: Actor, count: int) -> list[Named]:
@@ -43,19 +43,20 @@ def newest(actor: Actor, count: int) -> list[Named]:
 
 def _open(actor: Actor, words: str = "") -> "QuerySet[Issue]":
     """Those of connections are for whom may act on them."""
-    seen = visible_to(actor)
-    for word in folded(words).split()[:8]:
-        seen = seen.filter(search_key__contains=word)
-    shown = Q(subject_kind="administration", subject_id__in=seen.values("pk"))
-    if actor.may(Permission.IMPORT) and not words.strip():
-        shown |= Q(subject_kind="connection")
-    return Issue.objects.filter(shown, organisation_id=actor.organisation_id, resolved_at=None)
+    visible = visible_to(actor)
+    for word in normalize_search(words).split()[:8]:
+        visible = visible.filter(search_key__contains=word)
+    condition = Q(subject_kind="administration", subject_id__in=visible.values("pk"))
+    if actor.can(Permission.IMPORT_ADMINISTRATIONS) and not words.strip():
+        condition |= Q(subject_kind="connection")
+    return Issue.objects.filter(condition, organisation_id=actor.organisation_id, resolved_at=None)
 
 
-def _named(found: "QuerySet[Issue]", begin: int, count: int) -> list[Named]:
-    issues = list(found.order_by("-raised_at", "-pk")[begin : begin + count])
-    ids = {one.subject_id for one in issues if one.subject_kind == "administration"}
+def _named(queryset: "QuerySet[Issue]", begin: int, count: int) -> list[Named]:
+    issues = list(queryset.order_by("-raised_at", "-pk")[begin : begin + count])
+    ids = {issue.subject_id for issue in issues if issue.subject_kind == "administration"}
     names = dict(Administration.objects.filter(pk__in=ids).values_list("pk", "name"))
     return [
-        (view_of(one), names.get(one.subject_id, "") if one.subject_kind == "administration" else "") for one in issues
+        (view_of(issue), names.get(issue.subject_id, "") if issue.subject_kind == "administration" else "")
+        for issue in issues
     ]

@@ -40,29 +40,29 @@ def routes() -> set[Route]:
 
 def rows(text: str) -> dict[Route, str]:
     """Who may come in, by route, as the table says. Raises `ValueError` for a route that stands there twice."""
-    found: dict[Route, str] = {}
+    who_by_route: dict[Route, str] = {}
     for row in ROW.finditer(text):
         route = Route(row["path"], row["method"])
-        if route in found:
+        if route in who_by_route:
             raise ValueError(f"{route.method} {route.path} has two rows.")
-        found[route] = row["who"]
-    return found
+        who_by_route[route] = row["who"]
+    return who_by_route
 
 
-def renewed(text: str) -> str:
+def update_table(text: str) -> str:
     """The page with a row for each route there is, sorted."""
-    known = rows(text)
-    lines = [f"| `{one.path}` | {one.method} | {known.get(one, '?')} |" for one in sorted(routes())]
+    existing = rows(text)
+    lines = [f"| `{route.path}` | {route.method} | {existing.get(route, '?')} |" for route in sorted(routes())]
     return text.partition(HEAD)[0] + HEAD + "\n".join(lines) + "\n"
 
 
-def _pages(patterns: Iterable[URLPattern | URLResolver], above: str) -> Iterator[Route]:
-    for one in patterns:
-        path = above + _readable(str(one.pattern))
-        if isinstance(one, URLResolver):
-            yield from _pages(one.url_patterns, path)
+def _pages(patterns: Iterable[URLPattern | URLResolver], prefix: str) -> Iterator[Route]:
+    for entry in patterns:
+        path = prefix + _readable(str(entry.pattern))
+        if isinstance(entry, URLResolver):
+            yield from _pages(entry.url_patterns, path)
         elif not path.startswith("/api/") or path.endswith("openapi.json"):
-            yield from (Route(path, method) for method in _methods(one.callback))
+            yield from (Route(path, method) for method in _methods(entry.callback))
 
 
 def _readable(pattern: str) -> str:
@@ -106,6 +106,6 @@ if __name__ == "__main__":
 
     django.setup()
     before = TABLE.read_text()
-    after = renewed(before)
+    after = update_table(before)
     TABLE.write_text(after)
     sys.stdout.writelines(f"{line}\n" for line in after.splitlines() if line not in set(before.splitlines()))

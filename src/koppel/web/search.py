@@ -8,15 +8,15 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.scope import visible_to
-from koppel.company_registers.numbers import masked
-from koppel.kit.text_search import folded
+from koppel.company_registers.numbers import mask_number
+from koppel.kit.text_search import normalize_search
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor, Permission
-from koppel.web.context import MAIN, ORGANISATION, Place
+from koppel.web.context import MAIN, ORGANISATION, NavItem
 
-SHOWN = 8
+RESULTS_SHOWN = 8
 LETTERS_MIN = 2
-ALSO = {
+SYNONYMS = {
     "connections": ("verbinding", "koppelen", "link", "consent", "inloggen"),
     "people": ("gebruikers", "users", "medewerkers", "uitnodigen", "invite"),
     "divisions": ("teams", "groepen", "groups", "departments"),
@@ -30,7 +30,7 @@ ALSO = {
 
 
 @dataclass(frozen=True)
-class Hit:
+class SearchResult:
     """`detail` tells namesakes apart."""
 
     kind: str | Promise
@@ -39,7 +39,7 @@ class Hit:
     url: str
 
 
-def find(actor: Actor, text: str) -> list[Hit]:
+def search(actor: Actor, text: str) -> list[SearchResult]:
     """What begins with or contains the text, the likeliest first; nothing for less than two letters."""
     words = text.replace("\0", "").strip()
     if len(words) < LETTERS_MIN:
@@ -47,44 +47,46 @@ def find(actor: Actor, text: str) -> list[Hit]:
     return [*_pages(actor, words), *_administrations(actor, words), *_people(actor, words)]
 
 
-def _administrations(actor: Actor, words: str) -> list[Hit]:
-    found = visible_to(actor)
-    for word in folded(words).split()[:8]:
-        found = found.filter(search_key__contains=word)
-    rows = found.order_by("sort_name", "pk").values_list("pk", "name", "number", "country")[:SHOWN]
+def _administrations(actor: Actor, words: str) -> list[SearchResult]:
+    queryset = visible_to(actor)
+    for word in normalize_search(words).split()[:8]:
+        queryset = queryset.filter(search_key__contains=word)
+    rows = queryset.order_by("sort_name", "pk").values_list("pk", "name", "number", "country")[:RESULTS_SHOWN]
     kind = _("Administration")
     return [
-        Hit(
+        SearchResult(
             kind,
             name,
-            " · ".join(filter(None, (masked(number, country), country))),
+            " · ".join(filter(None, (mask_number(number, country), country))),
             reverse("administrations:detail", args=[key]),
         )
         for key, name, number, country in rows
     ]
 
 
-def _people(actor: Actor, words: str) -> list[Hit]:
-    if not actor.may(Permission.PEOPLE):
+def _people(actor: Actor, words: str) -> list[SearchResult]:
+    if not actor.can(Permission.MANAGE_PEOPLE):
         return []
-    found = Membership.objects.filter(organisation_id=actor.organisation_id, is_active=True)
-    found = found.filter(Q(user__name__icontains=words) | Q(user__email__icontains=words)).select_related("user")
-    place = reverse("organisations:people")
+    queryset = Membership.objects.filter(organisation_id=actor.organisation_id, is_active=True)
+    queryset = queryset.filter(Q(user__name__icontains=words) | Q(user__email__icontains=words)).select_related("user")
+    people_url = reverse("organisations:people")
     return [
-        Hit(_("Person"), str(one.user), one.user.email, f"{place}?q={one.user.email}")
-        for one in found.order_by("user__name", "pk")[:SHOWN]
+        SearchResult(
+            _("Person"), str(membership.user), membership.user.email, f"{people_url}?q={membership.user.email}"
+        )
+        for membership in queryset.order_by("user__name", "pk")[:RESULTS_SHOWN]
     ]
 
 
-def _pages(actor: Actor, words: str) -> list[Hit]:
-    asked = words.lower()
+def _pages(actor: Actor, words: str) -> list[SearchResult]:
+    query = words.lower()
     return [
-        Hit(_("Page"), str(one.label), "", one.url)
-        for one in (*MAIN, *ORGANISATION)
-        if actor.may(one.permission) and _answers(one, asked)
+        SearchResult(_("Page"), str(item.label), "", item.url)
+        for item in (*MAIN, *ORGANISATION)
+        if actor.can(item.permission) and _matches(item, query)
     ]
 
 
-def _answers(place: Place, asked: str) -> bool:
-    names = (str(place.label).lower(), *ALSO.get(place.key, ()))
-    return any(name.startswith(asked) for name in names)
+def _matches(item: NavItem, query: str) -> bool:
+    names = (str(item.label).lower(), *SYNONYMS.get(item.key, ()))
+    return any(name.startswith(query) for name in names)

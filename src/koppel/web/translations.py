@@ -69,6 +69,6 @@ def _texts(folder: Path) -> set[str]:
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koppel.settings")
     lacking = list(missing())
-    for place, text in lacking:
-        sys.stdout.write(f"{place}: {text}\n")
+    for app, text in lacking:
+        sys.stdout.write(f"{app}: {text}\n")
     sys.exit(1 if lacking else 0)

@@ -17,11 +17,11 @@ from koppel.kit import quarantine
 from koppel.kit.web.decorators import public, takes
 from koppel.kit.web.parameters import PAGE, TEXT
 from koppel.organisations.access.memberships import is_used_elsewhere
-from koppel.organisations.requests import MemberRequest
-from koppel.organisations.services import remember_language
-from koppel.web.dashboard import overview
+from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.services import save_language
+from koppel.web import search as site_search
+from koppel.web.dashboard import load_dashboard
 from koppel.web.issues import page_of as issues_of
-from koppel.web.search import LETTERS_MIN, find
 
 
 @public
@@ -34,8 +34,8 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """A page that needs neither the database nor a person."""
-    facts = {"quarantine": quarantine.last_known()}
-    return HttpResponse(loader.get_template("500.html").render(facts), status=500)
+    context = {"quarantine": quarantine.last_known()}
+    return HttpResponse(loader.get_template("500.html").render(context), status=500)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -44,9 +44,9 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
         return render(request, "400.html", {"languages": ()}, status=400)
     host = request.META.get("HTTP_HOST", "")
     opened = f"{request.scheme}://{host}" if re.fullmatch(r"[\w.:\[\]-]{1,255}", host, re.ASCII) else ""
-    facts = {"opened": opened, "public_url": settings.PUBLIC_URL, "languages": ()}
+    context = {"opened": opened, "public_url": settings.PUBLIC_URL, "languages": ()}
     with translation.override(translation.get_language_from_request(request)):
-        return render(request, "web/wrong_address.html", facts, status=400)
+        return render(request, "web/wrong_address.html", context, status=400)
 
 
 @public
@@ -62,34 +62,37 @@ def choose_language(request: HttpRequest) -> HttpResponse:
     if language in dict(settings.LANGUAGES) and check_for_language(language):
         response.set_cookie(settings.LANGUAGE_COOKIE_NAME, language, max_age=365 * 24 * 3600, samesite="Lax")
         if request.user.is_authenticated:
-            vouched_by = request.session.get("vouched_by")
-            if vouched_by is None or not is_used_elsewhere(request.user.pk, vouched_by):
-                remember_language(request.user.pk, language)
+            sso_organisation_id = request.session.get("sso_organisation_id")
+            if sso_organisation_id is None or not is_used_elsewhere(request.user.pk, sso_organisation_id):
+                save_language(request.user.pk, language)
             else:
                 request.session["language"] = language
     return response
 
 
-def dashboard(request: MemberRequest) -> HttpResponse:
+def dashboard(request: AuthenticatedRequest) -> HttpResponse:
     """Four questions, each with its list behind it."""
-    return render(request, "web/dashboard.html", {"look": overview(request.actor), "place": "dashboard"})
+    return render(request, "web/dashboard.html", {"look": load_dashboard(request.actor), "place": "dashboard"})
 
 
 @takes(q=TEXT)
-def search(request: MemberRequest) -> HttpResponse:
+def search(request: AuthenticatedRequest) -> HttpResponse:
     """What the search field found so far, for the list beneath it."""
-    asked = request.GET.get("q", "")[:100].strip()
-    context = {"hits": find(request.actor, asked), "asked": asked if len(asked) >= LETTERS_MIN else ""}
+    text = request.GET.get("q", "")[:100].strip()
+    context = {
+        "hits": site_search.search(request.actor, text),
+        "asked": text if len(text) >= site_search.LETTERS_MIN else "",
+    }
     return render(request, "web/parts/hits.html", context)
 
 
 @takes(q=TEXT, page=PAGE)
-def issues_page(request: MemberRequest) -> HttpResponse:
+def issues_page(request: AuthenticatedRequest) -> HttpResponse:
     """What a person must fix, with the button that fixes it."""
-    asked = request.GET
-    words = asked.get("q", "").replace("\0", "")[:100]
-    number = int(asked.get("page", "1"))
-    query = asked.copy()
+    params = request.GET
+    words = params.get("q", "").replace("\0", "")[:100]
+    number = int(params.get("page", "1"))
+    query = params.copy()
     query.pop("page", None)
     page = issues_of(request.actor, words=words, number=number)
     context = {"page": page, "words": words, "query": query.urlencode(), "place": "issues"}

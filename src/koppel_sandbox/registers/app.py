@@ -33,30 +33,30 @@ class Registers:
 
     async def listed(self, _request: web.Request) -> web.Response:
         rows = [
-            {"country": one.country, "number": one.number, "name": one.name, "rsin": one.rsin, "vat": one.vat,
-             "closed_on": one.closed_on.isoformat() if one.closed_on else None}
-            for one in self.entries.rows
+            {"country": entry.country, "number": entry.number, "name": entry.name, "rsin": entry.rsin, "vat": entry.vat,
+             "closed_on": entry.closed_on.isoformat() if entry.closed_on else None}
+            for entry in self.entries.rows
         ]  # fmt: skip
         return web.json_response({"entries": rows})
 
     async def change(self, request: web.Request) -> web.Response:
         """`{"country", "number"}` with `name`, `activity`, `rsin`, `vat`, `closed_on` to make or change an entry, `gone` to
         take it out, `removed` for Norway's 410, `reset` alone to begin again."""
-        asked = await request.json()
-        if asked.get("reset"):
+        payload = await request.json()
+        if payload.get("reset"):
             self.reset()
             return web.json_response({})
-        country, number = asked["country"], asked["number"]
+        country, number = payload["country"], payload["number"]
         entry = self.entries.by_number(country, number)
-        if asked.get("gone") or asked.get("removed"):
+        if payload.get("gone") or payload.get("removed"):
             self.entries.rows[:] = [one for one in self.entries.rows if one is not entry]
-            self.brreg.removed |= {number} if asked.get("removed") else set()
+            self.brreg.removed |= {number} if payload.get("removed") else set()
             return web.json_response({})
         if entry is None:
-            entry = Entry(country, number, asked.get("name", ""), asked.get("activity", ""))
+            entry = Entry(country, number, payload.get("name", ""), payload.get("activity", ""))
             self.entries.rows.append(entry)
         for name in ("name", "activity", "rsin", "vat"):
-            setattr(entry, name, asked.get(name, getattr(entry, name)))
-        if "closed_on" in asked:
-            entry.closed_on = date.fromisoformat(asked["closed_on"]) if asked["closed_on"] else None
+            setattr(entry, name, payload.get(name, getattr(entry, name)))
+        if "closed_on" in payload:
+            entry.closed_on = date.fromisoformat(payload["closed_on"]) if payload["closed_on"] else None
         return web.json_response({})

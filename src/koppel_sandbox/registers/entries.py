@@ -39,8 +39,8 @@ class Entries:
     rows: list[Entry] = field(default_factory=list)
 
     def by_number(self, country: str, number: str) -> Entry | None:
-        wanted = digits(number)
-        return next((one for one in self.rows if one.country == country and digits(one.number) == wanted), None)
+        number_digits = digits(number)
+        return next((one for one in self.rows if one.country == country and digits(one.number) == number_digits), None)
 
     def by_rsin(self, rsin: str) -> list[Entry]:
         return [one for one in self.rows if one.rsin and one.rsin == rsin]
@@ -49,9 +49,11 @@ class Entries:
         return next((one for one in self.rows if one.country == country and one.vat and one.vat == vat.upper()), None)
 
     def by_name(self, country: str, words: str) -> list[Entry]:
-        wanted = words.casefold().split()
+        needles = words.casefold().split()
         return [
-            one for one in self.rows if one.country == country and all(word in one.name.casefold() for word in wanted)
+            entry
+            for entry in self.rows
+            if entry.country == country and all(word in entry.name.casefold() for word in needles)
         ]
 
 
@@ -65,18 +67,18 @@ def digits(text: str) -> str:
     return re.sub(r"\D", "", text)
 
 
-def _entry(place: int, company: Company) -> Entry | None:
-    if place % EVERY_MISSING == EVERY_MISSING - 1:
+def _entry(index: int, company: Company) -> Entry | None:
+    if index % EVERY_MISSING == EVERY_MISSING - 1:
         return None
     country, number = company.country, _number(company)
     trades = ACTIVITIES[country]
-    entry = Entry(country, number, company.name, trades[place % len(trades)], company.city)
+    entry = Entry(country, number, company.name, trades[index % len(trades)], company.city)
     entry.vat = re.sub(r"^[A-Z]{2}|MVA$", "", company.vat_number.replace(" ", "").upper())
     if country == "NL":
         entry.rsin, entry.form = entry.vat[:9], "BeslotenVennootschap"
-    if place % EVERY_RENAMED == EVERY_RENAMED - 1:
+    if index % EVERY_RENAMED == EVERY_RENAMED - 1:
         entry.name = f"{company.name.split()[0]} Groep {company.name.split()[-1]}"
-    if place % EVERY_CLOSED == EVERY_CLOSED - 1:
+    if index % EVERY_CLOSED == EVERY_CLOSED - 1:
         entry.closed_on = date(2024, 5, 1)
     return entry
 
@@ -96,7 +98,7 @@ def _number(company: Company) -> str:
 
 def _test_companies() -> list[Entry]:
     """Numbers that the Dutch register publishes for its own test service; names are ours."""
-    known = {
+    test_numbers = {
         "69599084": ("Eenmanszaak Test", "Eenmanszaak", "9602"),
         "68750110": ("Test Besloten B.V.", "BeslotenVennootschap", "1011"),
         "90001354": ("Test Handel B.V.", "BeslotenVennootschap", "4711"),
@@ -106,5 +108,7 @@ def _test_companies() -> list[Entry]:
         "69599076": ("V.O.F. Test", "VennootschapOnderFirma", "4520"),
         "55344526": ("Coöperatie Test U.A.", "Cooperatie", "0113"),
     }
-    rows = [Entry("NL", number, name, code, "Utrecht", form=form) for number, (name, form, code) in known.items()]
+    rows = [
+        Entry("NL", number, name, code, "Utrecht", form=form) for number, (name, form, code) in test_numbers.items()
+    ]
     return rows + [Entry("NL", number, "", "", is_broken=True) for number in ("90004973", "90002903")]

@@ -27,15 +27,15 @@ class Kvk:
     async def search(self, request: web.Request) -> web.Response:
         if (refused := _refused(request)) is not None:
             return refused
-        asked = request.query
-        if unknown := set(asked) - KNOWN_PARAMETERS:
+        query = request.query
+        if unknown := set(query) - KNOWN_PARAMETERS:
             return _error(400, "IPD1998", f"De parameter {sorted(unknown)[0]} is niet bekend.")
-        found = self._found(asked.get("kvkNummer", ""), asked.get("rsin", ""), asked.get("naam", ""))
-        if not found:
+        matches = self._matches(query.get("kvkNummer", ""), query.get("rsin", ""), query.get("naam", ""))
+        if not matches:
             return _error(404, "IPD5200", "Er zijn geen resultaten gevonden voor de opgegeven zoekopdracht.")
-        size = min(int(asked.get("resultatenPerPagina", PAGE_SIZE)), 100)
-        rows = [_result(one, request) for one in found[:size]]
-        page = {"pagina": 1, "resultatenPerPagina": size, "totaal": len(found), "resultaten": rows}
+        size = min(int(query.get("resultatenPerPagina", PAGE_SIZE)), 100)
+        rows = [_result(one, request) for one in matches[:size]]
+        page = {"pagina": 1, "resultatenPerPagina": size, "totaal": len(matches), "resultaten": rows}
         return web.json_response(page | {"links": [{"rel": "self", "href": str(request.url)}]})
 
     async def profile(self, request: web.Request) -> web.Response:
@@ -49,10 +49,10 @@ class Kvk:
             return _error(500, "IPD9999", "Er is een technische fout opgetreden.")
         return web.json_response(_profile(entry))
 
-    def _found(self, number: str, rsin: str, name: str) -> list[Entry]:
+    def _matches(self, number: str, rsin: str, name: str) -> list[Entry]:
         if number:
-            one = self.entries.by_number("NL", number)
-            return [one] if one else []
+            entry = self.entries.by_number("NL", number)
+            return [entry] if entry else []
         if rsin:
             return self.entries.by_rsin(rsin)
         return self.entries.by_name("NL", name) if name else []
@@ -95,5 +95,5 @@ def _refused(request: web.Request) -> web.Response | None:
     return web.json_response({"fout": [{"code": "IPD0001", "omschrijving": "De API key is ongeldig."}]}, status=401)
 
 
-def _error(status: int, code: str, sentence: str) -> web.Response:
-    return web.json_response({"fout": [{"code": code, "omschrijving": sentence}]}, status=status)
+def _error(status: int, code: str, message: str) -> web.Response:
+    return web.json_response({"fout": [{"code": code, "omschrijving": message}]}, status=status)

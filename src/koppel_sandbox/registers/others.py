@@ -16,9 +16,9 @@ class Brreg:
 
     def routes(self, base: str) -> list[web.RouteDef]:
         address = f"{base}/enhetsregisteret/api/enheter"
-        return [web.get(address, self.search), web.get(f"{address}/{{number}}", self.one)]
+        return [web.get(address, self.search), web.get(f"{address}/{{number}}", self.get_unit)]
 
-    async def one(self, request: web.Request) -> web.Response:
+    async def get_unit(self, request: web.Request) -> web.Response:
         if "version=1" in request.headers.get("Accept", "").replace(" ", ""):
             return web.Response(status=406)
         number = request.match_info["number"]
@@ -28,11 +28,11 @@ class Brreg:
         return web.Response(status=404) if entry is None else web.json_response(_unit(entry))
 
     async def search(self, request: web.Request) -> web.Response:
-        found = self.entries.by_name("NO", request.query.get("navn", ""))
-        page = {"size": 20, "totalElements": len(found), "totalPages": 1, "number": 0}
+        matches = self.entries.by_name("NO", request.query.get("navn", ""))
+        page = {"size": 20, "totalElements": len(matches), "totalPages": 1, "number": 0}
         body: dict[str, Any] = {"_links": {"self": {"href": str(request.url)}}, "page": page}
-        if found:  # without hits the block is left out
-            body["_embedded"] = {"enheter": [_unit(one) for one in found[:20]]}
+        if matches:  # without hits the block is left out
+            body["_embedded"] = {"enheter": [_unit(one) for one in matches[:20]]}
         return web.json_response(body)
 
 
@@ -68,9 +68,9 @@ class Prh:
         number, name = request.query.get("businessId", ""), request.query.get("name", "")
         if number and "-" not in number:
             return web.json_response({"message": "businessId is not valid", "errorcode": 400}, status=400)
-        one = self.entries.by_number("FI", number) if number else None
-        found = ([one] if one else []) if number else self.entries.by_name("FI", name)
-        return web.json_response({"totalResults": len(found), "companies": [_company(each) for each in found]})
+        entry = self.entries.by_number("FI", number) if number else None
+        matches = ([entry] if entry else []) if number else self.entries.by_name("FI", name)
+        return web.json_response({"totalResults": len(matches), "companies": [_company(each) for each in matches]})
 
 
 def _company(entry: Entry) -> dict[str, Any]:
@@ -111,8 +111,8 @@ class Vies:
         return [web.post(f"{base}/taxation_customs/vies/rest-api/check-vat-number", self.check)]
 
     async def check(self, request: web.Request) -> web.Response:
-        asked = await request.json()
-        country, number = str(asked.get("countryCode", "")), str(asked.get("vatNumber", ""))
+        payload = await request.json()
+        country, number = str(payload.get("countryCode", "")), str(payload.get("vatNumber", ""))
         if number in ERRORS:
             return web.json_response({"actionSucceed": False, "errorWrappers": [{"error": ERRORS[number]}]})
         entry = self.entries.by_vat(country, number)

@@ -17,7 +17,7 @@ from koppel_sandbox.visma_net.erp import Erp
 from koppel_sandbox.visma_net.limits import Limits
 
 
-class Control:
+class AdminApi:
     def __init__(
         self, *, clock: Clock, connect: Connect, erp: Erp, limits: Limits, faults: Faults, refused: dict[str, str]
     ) -> None:
@@ -48,21 +48,23 @@ class Control:
         """All companies; with `?counts=1` also what their books hold (makes the books of all)."""
         rows = []
         for company in self.connect.companies:
-            rows.append(_facts(company) | (await self._counts(company) if request.query.get("counts") else {}))
+            rows.append(
+                _company_summary(company) | (await self._counts(company) if request.query.get("counts") else {})
+            )
         return _json({"companies": rows, "refused": self.refused})
 
     async def company(self, request: web.Request) -> web.Response:
         company = self._company(request)
-        return _json(_facts(company) | await self._counts(company))
+        return _json(_company_summary(company) | await self._counts(company))
 
     async def change_company(self, request: web.Request) -> web.Response:
         """`{"name", "number", "vat_number", "closed", "licensed"}`: as if somebody changed the company at the vendor."""
-        company, asked = self._company(request), await request.json()
+        company, payload = self._company(request), await request.json()
         for name in ("name", "number", "vat_number", "closed", "licensed"):
-            setattr(company, name, asked.get(name, getattr(company, name)))
+            setattr(company, name, payload.get(name, getattr(company, name)))
         if company.has_books:
-            (await self.erp.stored(company)).lists.pop("/v1/organization", None)
-        return _json(_facts(company))
+            (await self.erp.encoded_books(company)).lists.pop("/v1/organization", None)
+        return _json(_company_summary(company))
 
     async def rotate(self, request: web.Request) -> web.Response:
         """`{"companies": [id, …]}`, at least two: each id now stands for the company of the next one, the last for that of
@@ -74,38 +76,40 @@ class Control:
         for company, content in zip(chosen, contents[1:] + contents[:1], strict=True):
             company.fill(content)
         self.erp.forget({company.id for company in chosen})
-        return _json({"companies": [_facts(company) for company in chosen]})
+        return _json({"companies": [_company_summary(company) for company in chosen]})
 
     async def batches(self, request: web.Request) -> web.Response:
         """What an exact copy of the journal would hold: `[{module, number, period, lines: [line number]}]`."""
-        stored = await self.erp.stored(self._company(request))
-        return _json([changes.facts(one) for one in stored.batches])
+        encoded = await self.erp.encoded_books(self._company(request))
+        return _json([changes.batch_summary(one) for one in encoded.batches])
 
     async def change_batches(self, request: web.Request) -> web.Response:
         """`changes.apply` says what can be asked; stamped with the sandbox's clock. With `{"after": {"path", "calls"}}` it
         happens when so many more calls to the path have been answered: while a client is paging."""
-        company, asked = self._company(request), await request.json()
-        stored = await self.erp.stored(company)
-        if "after" in asked:
-            stored.later.append(changes.Later(asked["after"]["path"], int(asked["after"]["calls"]), asked))
+        company, payload = self._company(request), await request.json()
+        encoded = await self.erp.encoded_books(company)
+        if "after" in payload:
+            encoded.scheduled_changes.append(
+                changes.ScheduledChange(payload["after"]["path"], int(payload["after"]["calls"]), payload)
+            )
             return _json({})
-        return _json(changes.apply(stored, asked, shapes.moment(self.clock.now())))
+        return _json(changes.apply(encoded, payload, shapes.moment(self.clock.now())))
 
     async def change_paging(self, request: web.Request) -> web.Response:
-        """`{"page_size_max", "stated_page_size_max", "copies"}` of one company; see `Stored`."""
-        stored = await self.erp.stored(self._company(request))
+        """`{"page_size_max", "stated_page_size_max", "copies"}` of one company; see `EncodedBooks`."""
+        encoded = await self.erp.encoded_books(self._company(request))
         for name, value in (await request.json()).items():
             if name not in ("page_size_max", "stated_page_size_max", "copies"):
                 raise web.HTTPBadRequest
-            setattr(stored, name, value)
-        stored.forget_pages()
+            setattr(encoded, name, value)
+        encoded.forget_pages()
         return _json({})
 
     async def set_clock(self, request: web.Request) -> web.Response:
-        asked = await request.json()
-        if "now" in asked:
-            self.clock.set(datetime.fromisoformat(asked["now"]))
-        self.clock.advance(timedelta(seconds=float(asked.get("advance_seconds", 0))))
+        payload = await request.json()
+        if "now" in payload:
+            self.clock.set(datetime.fromisoformat(payload["now"]))
+        self.clock.advance(timedelta(seconds=float(payload.get("advance_seconds", 0))))
         return _json({"now": self.clock.now().isoformat()})
 
     async def add_fault(self, request: web.Request) -> web.Response:
@@ -125,18 +129,18 @@ class Control:
         """`latency_seconds`, `quotas` (`{policy: [calls, seconds]}`; `quota` and `quota_seconds` turn the hourly one alone),
         `names_issuer`, `strict_redirects`, per client `{"clients": {id: {field: value}}}`, per user
         `{"reach": {email: count}}`, with `reach_in_seconds` when the change of role takes a while."""
-        asked = await request.json()
-        self.faults.latency_seconds = float(asked.get("latency_seconds", self.faults.latency_seconds))
-        self.limits.change(asked)
-        for client_id, values in asked.get("clients", {}).items():
+        payload = await request.json()
+        self.faults.latency_seconds = float(payload.get("latency_seconds", self.faults.latency_seconds))
+        self.limits.change(payload)
+        for client_id, values in payload.get("clients", {}).items():
             for name, value in values.items():
                 setattr(self.connect.clients[client_id], name, value)
-        self.connect.strict_redirects = bool(asked.get("strict_redirects", self.connect.strict_redirects))
-        self.connect.names_issuer = bool(asked.get("names_issuer", self.connect.names_issuer))
-        for email, reach in asked.get("reach", {}).items():
+        self.connect.strict_redirects = bool(payload.get("strict_redirects", self.connect.strict_redirects))
+        self.connect.names_issuer = bool(payload.get("names_issuer", self.connect.names_issuer))
+        for email, reach in payload.get("reach", {}).items():
             user, now = self.connect.users[email], self.clock.seconds()
             user.reach_before, user.reach = user.reach_at(now), reach
-            user.reach_from = now + float(asked.get("reach_in_seconds", 0))
+            user.reach_from = now + float(payload.get("reach_in_seconds", 0))
         return _json({})
 
     async def calls(self, _request: web.Request) -> web.Response:
@@ -167,7 +171,7 @@ class Control:
         raise web.HTTPNotFound
 
     async def _counts(self, company: Company) -> dict[str, Any]:
-        await self.erp.stored(company)
+        await self.erp.encoded_books(company)
         books = company.books
         differing = from_sie.differences(books) if company.source else {}
         return {
@@ -180,7 +184,7 @@ class Control:
         }
 
 
-def _facts(company: Company) -> dict[str, Any]:
+def _company_summary(company: Company) -> dict[str, Any]:
     return {
         "id": company.id,
         "tenant_id": company.tenant_id,

@@ -14,12 +14,12 @@ from koppel_sandbox.company import Company
 from koppel_sandbox.faults import Faults
 from koppel_sandbox.registers.app import Registers
 from koppel_sandbox.visma_net import forms
-from koppel_sandbox.visma_net.admin_api import Control
+from koppel_sandbox.visma_net.admin_api import AdminApi
 from koppel_sandbox.visma_net.connect import Connect
 from koppel_sandbox.visma_net.erp import Erp, message
 from koppel_sandbox.visma_net.limits import Limits
 from koppel_sandbox.visma_net.token_control import TokenControl
-from koppel_sandbox.visma_net.tokens import Access, Tokens
+from koppel_sandbox.visma_net.tokens import AccessToken, Tokens
 
 PREFIX = re.compile(r"^/(?:api/)?(?:controller/)?api(?=/v\d)|^/api(?=/resources)")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -32,7 +32,7 @@ def build(companies: list[Company], refused: dict[str, str], seed: int, redirect
     clock, limits, found_faults = Clock(), Limits(), Faults()
     erp = Erp(clock)
     connect = Connect(clock, Tokens(seed), companies, redirect_uris)
-    control = Control(clock=clock, connect=connect, erp=erp, limits=limits, faults=found_faults, refused=refused)
+    control = AdminApi(clock=clock, connect=connect, erp=erp, limits=limits, faults=found_faults, refused=refused)
     gateway = Gateway(clock, connect, erp, limits)
     app = web.Application(middlewares=[_misbehave(found_faults)])
     app.add_routes([web.get("/", _home), *connect.routes(), *control.routes(), *TokenControl(connect).routes()])
@@ -64,7 +64,7 @@ class Gateway:
         request[COMPANY] = company.id
         if not any(one.endswith(":read") for one in access.scope.split()):
             return message(403, "The access token lacks the scope for this operation.")
-        allowed, headers = self.limits.take(company.id, access.client_id, self.clock.seconds())
+        allowed, headers = self.limits.acquire(company.id, access.client_id, self.clock.seconds())
         if not allowed:
             return web.json_response({"message": "API calls quota exceeded."}, status=429, headers=headers)
         try:
@@ -75,7 +75,7 @@ class Gateway:
         answer.headers.update(headers)
         return answer
 
-    def _contexts(self, access: Access) -> web.Response:
+    def _contexts(self, access: AccessToken) -> web.Response:
         """The retired list of companies: `[{id, name, type}]`."""
         user = self.connect.user_of(access.subject)
         if user is None or access.tenant_id is not None:
@@ -84,14 +84,14 @@ class Gateway:
             [{"id": one.id, "name": one.name, "type": "Standard"} for one in self.connect.reached_by(user)]
         )
 
-    def _company(self, request: web.Request, access: Access) -> Company | web.Response:
+    def _company(self, request: web.Request, access: AccessToken) -> Company | web.Response:
         if access.tenant_id is not None:
-            found = self._by_tenant.get(access.tenant_id)
-            if found is None:  # a customer tenant's id yields a token that the API does not take
+            reached = self._by_tenant.get(access.tenant_id)
+            if reached is None:  # a customer tenant's id yields a token that the API does not take
                 return web.json_response({"statusCode": 401, "message": "Unauthorized."}, status=401)
-            if found.closed or not found.licensed or not self._has_role(access, found):
+            if reached.closed or not reached.licensed or not self._has_role(access, reached):
                 return _fault("12027", "No license for this company.", 403)
-            return found
+            return reached
         text = request.headers.get("ipp-company-id", "")
         if not text:
             return _fault("12002", "Invalid parameter exception: ipp-company-id", 400)
@@ -100,7 +100,7 @@ class Gateway:
             return _fault("12027", "No license for this company.", 403)
         return company
 
-    def _has_role(self, access: Access, company: Company) -> bool:
+    def _has_role(self, access: AccessToken, company: Company) -> bool:
         """A service needs no user; a person needs the API User role, which can be taken away from a living token."""
         user = self.connect.user_of(access.subject) if access.subject else None
         return not access.subject or (user is not None and self.connect.reaches(user, company))

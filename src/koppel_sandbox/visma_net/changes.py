@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from koppel_sandbox.visma_net import shapes
-from koppel_sandbox.visma_net.encoded_books import Batch, Stored
+from koppel_sandbox.visma_net.encoded_books import Batch, EncodedBooks
 
 STAMP = re.compile(rb'"lastModifiedDateTime":"[^"]*"')
 NUMBER = re.compile(rb'"batchNumber":"[^"]*"')
@@ -16,87 +16,87 @@ LINE_NUMBER = re.compile(rb'^\{"lineNumber":(\d+)')
 
 
 @dataclass
-class Later:
+class ScheduledChange:
     """An act that happens once `calls` more calls have been answered whose path contains `path`."""
 
     path: str
     calls: int
-    asked: Mapping[str, Any]
+    change: Mapping[str, Any]
 
 
-def apply(stored: Stored, asked: Mapping[str, Any], stamp: str) -> dict[str, int]:
+def apply(encoded: EncodedBooks, change: Mapping[str, Any], stamp: str) -> dict[str, int]:
     """`delete`: [number], `edit`: {number: description}, `drop_lines`: {number: [line number]}, `move`: {number: period},
     `insert`: {new number: like which number} (at the front), `touch_all`: true. A batch is stamped when it is changed. How
     many of each were done."""
-    gone, edits, lines = set(asked.get("delete", ())), asked.get("edit", {}), asked.get("drop_lines", {})
-    moves = asked.get("move", {})
-    before = len(stored.batches)
-    stored.batches = [one for one in stored.batches if one.key[1] not in gone]
-    done = {"deleted": before - len(stored.batches), "edited": 0, "inserted": 0}
-    for one in stored.batches:
-        number = one.key[1]
+    gone, edits, lines = set(change.get("delete", ())), change.get("edit", {}), change.get("drop_lines", {})
+    moves = change.get("move", {})
+    before = len(encoded.batches)
+    encoded.batches = [batch for batch in encoded.batches if batch.key[1] not in gone]
+    done = {"deleted": before - len(encoded.batches), "edited": 0, "inserted": 0}
+    for batch in encoded.batches:
+        number = batch.key[1]
         if number in edits:
-            _describe(one, edits[number])
+            _describe(batch, edits[number])
         if number in lines:
-            one.lines = [line for line in one.lines if _line_number(line) not in lines[number]]
+            batch.lines = [line for line in batch.lines if _line_number(line) not in lines[number]]
         if number in moves:
-            _move(one, moves[number])
-        if number in edits or number in lines or number in moves or asked.get("touch_all"):
-            _stamp(one, stamp)
+            _move(batch, moves[number])
+        if number in edits or number in lines or number in moves or change.get("touch_all"):
+            _stamp(batch, stamp)
             done["edited"] += 1
-    for number, like in asked.get("insert", {}).items():
-        stored.batches.insert(0, _copy(stored, like, number, stamp))
+    for number, like in change.get("insert", {}).items():
+        encoded.batches.insert(0, _copy(encoded, like, number, stamp))
         done["inserted"] += 1
-    stored.forget_pages()
+    encoded.forget_pages()
     return done
 
 
-def facts(one: Batch) -> dict[str, Any]:
+def batch_summary(batch: Batch) -> dict[str, Any]:
     """What a batch is known by, and its line numbers."""
-    module, number = one.key
+    module, number = batch.key
     return {
         "module": module,
         "number": number,
-        "period": one.period,
-        "lines": [_line_number(line) for line in one.lines],
+        "period": batch.period,
+        "lines": [_line_number(line) for line in batch.lines],
     }
 
 
-def happen(stored: Stored, path: str, stamp: str) -> None:
+def run_due(encoded: EncodedBooks, path: str, stamp: str) -> None:
     """A call to `path` was answered: what was planned for this moment happens."""
-    for one in list(stored.later):
-        if one.path in path:
-            one.calls -= 1
-            if one.calls <= 0:
-                stored.later.remove(one)
-                apply(stored, one.asked, stamp)
+    for scheduled in list(encoded.scheduled_changes):
+        if scheduled.path in path:
+            scheduled.calls -= 1
+            if scheduled.calls <= 0:
+                encoded.scheduled_changes.remove(scheduled)
+                apply(encoded, scheduled.change, stamp)
 
 
-def _describe(one: Batch, description: str) -> None:
-    head = json.loads(one.head + b"]}", parse_float=str)
+def _describe(batch: Batch, description: str) -> None:
+    head = json.loads(batch.head + b"]}", parse_float=str)
     old = b'"description":' + shapes.encode(head["description"])
-    one.head = one.head.replace(old, b'"description":' + shapes.encode(description))
+    batch.head = batch.head.replace(old, b'"description":' + shapes.encode(description))
 
 
-def _move(one: Batch, period: str) -> None:
+def _move(batch: Batch, period: str) -> None:
     """Posted again in another period."""
-    one.head = PERIOD.sub(rb"\1" + shapes.encode(period), one.head)
-    one.period = period
+    batch.head = PERIOD.sub(rb"\1" + shapes.encode(period), batch.head)
+    batch.period = period
 
 
-def _stamp(one: Batch, stamp: str) -> None:
-    one.head = STAMP.sub(b'"lastModifiedDateTime":' + shapes.encode(stamp), one.head)
-    one.modified = stamp
+def _stamp(batch: Batch, stamp: str) -> None:
+    batch.head = STAMP.sub(b'"lastModifiedDateTime":' + shapes.encode(stamp), batch.head)
+    batch.modified = stamp
 
 
-def _copy(stored: Stored, like: str, number: str, stamp: str) -> Batch:
-    model = next(one for one in stored.batches if one.key[1] == like)
+def _copy(encoded: EncodedBooks, like: str, number: str, stamp: str) -> Batch:
+    model = next(one for one in encoded.batches if one.key[1] == like)
     head = NUMBER.sub(b'"batchNumber":' + shapes.encode(number), model.head)
-    made = Batch((model.key[0], number), model.period, stamp, head, list(model.lines))
-    _stamp(made, stamp)
-    return made
+    created = Batch((model.key[0], number), model.period, stamp, head, list(model.lines))
+    _stamp(created, stamp)
+    return created
 
 
 def _line_number(line: bytes) -> int:
-    found = LINE_NUMBER.match(line)
-    return int(found[1]) if found else 0
+    match = LINE_NUMBER.match(line)
+    return int(match[1]) if match else 0

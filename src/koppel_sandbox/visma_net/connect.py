@@ -18,7 +18,7 @@ from koppel_sandbox.clock import Clock
 from koppel_sandbox.company import Company
 from koppel_sandbox.visma_net import forms
 from koppel_sandbox.visma_net.seed_users import PASSWORD, Client, User, clients, users
-from koppel_sandbox.visma_net.tokens import Refused, Tokens
+from koppel_sandbox.visma_net.tokens import OAuthError, Tokens
 
 COOKIE = "sandbox_session"
 CODE_SECONDS = 300
@@ -104,13 +104,13 @@ class Connect:
         issuer = _issuer(request)
         places = ("authorize", "token", "userinfo", "endsession", "revocation", "introspect")
         names = ("authorization", "token", "userinfo", "end_session", "revocation", "introspection")
-        found: dict[str, Any] = {
-            f"{name}_endpoint": f"{issuer}/connect/{place}" for name, place in zip(names, places, strict=True)
+        document: dict[str, Any] = {
+            f"{name}_endpoint": f"{issuer}/connect/{endpoint}" for name, endpoint in zip(names, places, strict=True)
         }
         return web.json_response(
             {
                 "issuer": issuer,
-                **found,
+                **document,
                 "jwks_uri": f"{issuer}/.well-known/openid-configuration/jwks",
                 "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
                 "response_types_supported": ["code"],
@@ -127,9 +127,9 @@ class Connect:
         return web.json_response(self.tokens.jwks())
 
     async def authorize(self, request: web.Request) -> web.Response:
-        asked = request.query
-        client = self.clients.get(asked.get("client_id", ""))
-        redirect_uri = asked.get("redirect_uri", "")
+        query = request.query
+        client = self.clients.get(query.get("client_id", ""))
+        redirect_uri = query.get("redirect_uri", "")
         if client is None or client.mode == "service":
             return forms.page("Unknown application", "<p>This client id is not registered for sign-in.</p>", 400)
         if not self._is_registered(client, redirect_uri):
@@ -137,12 +137,12 @@ class Connect:
                 "Wrong redirect address", "<p>The redirect address is not registered for this app.</p>", 400
             )
         new = Authorisation(
-            client, redirect_uri, asked.get("scope", ""), asked.get("state", ""), asked.get("nonce", ""),
-            asked.get("code_challenge", ""), asked.get("response_mode", "query"), asked.get("prompt", ""),
+            client, redirect_uri, query.get("scope", ""), query.get("state", ""), query.get("nonce", ""),
+            query.get("code_challenge", ""), query.get("response_mode", "query"), query.get("prompt", ""),
         )  # fmt: skip
-        if asked.get("response_type") != "code":
+        if query.get("response_type") != "code":
             return self._back(request, new, error="unsupported_response_type")
-        if new.challenge and asked.get("code_challenge_method") != "S256":
+        if new.challenge and query.get("code_challenge_method") != "S256":
             return self._back(request, new, error="invalid_request")
         if client.scopes is not None and not set(new.scope.split()) <= set(client.scopes):
             return self._back(request, new, error="invalid_scope")
@@ -211,10 +211,10 @@ class Connect:
             }
             grant = grants.get(form.get("grant_type", ""))
             if grant is None:
-                raise Refused("unsupported_grant_type")
+                raise OAuthError("unsupported_grant_type")
             self.tokens.counts.calls[form["grant_type"]] += 1
             answer = grant(_issuer(request), client, form)
-        except Refused as refusal:
+        except OAuthError as refusal:
             self.tokens.counts.refusals[refusal.code] += 1
             body = {"error": refusal.code, "error_description": refusal.description}
             return web.json_response(body, status=refusal.status, headers={"Cache-Control": "no-store"})
@@ -225,7 +225,7 @@ class Connect:
         form = {key: str(value) for key, value in (await request.post()).items()}
         try:
             self._client_of(request, form)
-        except Refused as refusal:
+        except OAuthError as refusal:
             return web.json_response({"error": refusal.code}, status=refusal.status)
         if family := self.tokens.family_of(form.get("token", "")):
             self.tokens.revoke(family)
@@ -235,21 +235,21 @@ class Connect:
         form = {key: str(value) for key, value in (await request.post()).items()}
         try:
             self._client_of(request, form)
-        except Refused as refusal:
+        except OAuthError as refusal:
             return web.json_response({"error": refusal.code}, status=refusal.status)
-        found = self.tokens.access.get(form.get("token", ""))
-        active = found is not None and found.expires_at > self.clock.seconds()
+        grant = self.tokens.access.get(form.get("token", ""))
+        active = grant is not None and grant.expires_at > self.clock.seconds()
         facts = (
-            {"client_id": found.client_id, "scope": found.scope, "exp": int(found.expires_at)}
-            if found and active
+            {"client_id": grant.client_id, "scope": grant.scope, "exp": int(grant.expires_at)}
+            if grant and active
             else {}
         )
         return web.json_response({"active": active, **facts})
 
     async def userinfo(self, request: web.Request) -> web.Response:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        found = self.tokens.access.get(token)
-        user = self.user_of(found.subject) if found and found.expires_at > self.clock.seconds() else None
+        grant = self.tokens.access.get(token)
+        user = self.user_of(grant.subject) if grant and grant.expires_at > self.clock.seconds() else None
         if user is None:
             return web.Response(status=401, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
         return web.json_response({"sub": user.subject, "name": user.name, "email": user.email, "email_verified": True})
@@ -297,32 +297,32 @@ class Connect:
             try:
                 client_id, _, secret = base64.b64decode(header[6:]).decode().partition(":")
             except ValueError:
-                raise Refused("invalid_client", status=401) from None
+                raise OAuthError("invalid_client", status=401) from None
             client_id, secret = unquote(client_id), unquote(secret)
         client = self.clients.get(client_id)
         if client is None or not hmac.compare_digest(client.secret, secret):
-            raise Refused("invalid_client", "Client authentication failed.", 401)
+            raise OAuthError("invalid_client", "Client authentication failed.", 401)
         return client
 
     def _by_code(self, issuer: str, client: Client, form: dict[str, str]) -> dict[str, Any]:
-        found, now = self.codes.get(form.get("code", "")), self.clock.seconds()
-        if found is None or found.client is not client or found.user is None or now > found.expires_at:
-            raise Refused("invalid_grant", "The code is unknown or has expired.")
-        if found.used:
-            self.tokens.revoke(found.family)
-            raise Refused("invalid_grant", "The code was used before.")
-        found.used = True
-        if form.get("redirect_uri") != found.redirect_uri:
-            raise Refused("invalid_grant", "The redirect address differs.")
+        grant, now = self.codes.get(form.get("code", "")), self.clock.seconds()
+        if grant is None or grant.client is not client or grant.user is None or now > grant.expires_at:
+            raise OAuthError("invalid_grant", "The code is unknown or has expired.")
+        if grant.used:
+            self.tokens.revoke(grant.family)
+            raise OAuthError("invalid_grant", "The code was used before.")
+        grant.used = True
+        if form.get("redirect_uri") != grant.redirect_uri:
+            raise OAuthError("invalid_grant", "The redirect address differs.")
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
-        if found.challenge and base64.urlsafe_b64encode(digest).decode().rstrip("=") != found.challenge:
-            raise Refused("invalid_grant", "The code verifier does not fit.")
-        if not self.reached_by(found.user):
-            raise Refused("invalid_tenant", "The user has no API User role on any company.")
-        scope = found.scope if client.granted is None else " ".join(client.granted)
-        answer = self.tokens.issue(issuer, client, found.user.subject, scope, now, found.tenant_id, found.family)
-        if "openid" in found.scope.split():
-            answer["id_token"] = self.tokens.id_token(issuer, client, found.user, found.nonce, now)
+        if grant.challenge and base64.urlsafe_b64encode(digest).decode().rstrip("=") != grant.challenge:
+            raise OAuthError("invalid_grant", "The code verifier does not fit.")
+        if not self.reached_by(grant.user):
+            raise OAuthError("invalid_tenant", "The user has no API User role on any company.")
+        scope = grant.scope if client.granted is None else " ".join(client.granted)
+        answer = self.tokens.issue(issuer, client, grant.user.subject, scope, now, grant.tenant_id, grant.family)
+        if "openid" in grant.scope.split():
+            answer["id_token"] = self.tokens.id_token(issuer, client, grant.user, grant.nonce, now)
         return answer
 
     def _by_refresh_token(self, issuer: str, client: Client, form: dict[str, str]) -> dict[str, Any]:
@@ -331,11 +331,11 @@ class Connect:
     def _by_client(self, issuer: str, client: Client, form: dict[str, str]) -> dict[str, Any]:
         tenant = form.get("tenant_id", "")
         if client.mode != "service":
-            raise Refused("unauthorized_client")
+            raise OAuthError("unauthorized_client")
         if not tenant:
-            raise Refused("invalid_request", "tenant_id is required.")
+            raise OAuthError("invalid_request", "tenant_id is required.")
         if not self._may_name(client, tenant):
-            raise Refused("invalid_tenant", "The tenant is unknown or has not approved this application.")
+            raise OAuthError("invalid_tenant", "The tenant is unknown or has not approved this application.")
         scope = form.get("scope", "") or "vismanet_erp_service_api:read"
         answer = self.tokens.issue(issuer, client, "", scope, self.clock.seconds(), tenant, secrets.token_hex(12))
         answer.pop("refresh_token", None)

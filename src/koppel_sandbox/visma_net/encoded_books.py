@@ -7,7 +7,7 @@ from koppel_sandbox.company import Company
 from koppel_sandbox.visma_net import shapes
 
 if TYPE_CHECKING:
-    from koppel_sandbox.visma_net.changes import Later
+    from koppel_sandbox.visma_net.changes import ScheduledChange
 
 PAGE_SIZE_MAX = 1000
 PAGES_KEPT = 400
@@ -25,11 +25,11 @@ class Batch:
 
 
 @dataclass
-class Stored:
+class EncodedBooks:
     """What has been made of a company's books for sending.
 
     `page_size_max`: where a larger `pageSize` is cut; `stated_page_size_max`: what `metadata` says, when that is something
-    else. `copies`: so many times each batch is sent, under other numbers: a large ledger in little memory. `later`: what
+    else. `copies`: so many times each batch is sent, under other numbers: a large ledger in little memory. `scheduled_changes`: what
     will be done to the batches while a client reads."""
 
     batches: list[Batch]
@@ -38,14 +38,14 @@ class Stored:
     page_size_max: int = PAGE_SIZE_MAX
     stated_page_size_max: int | None = None
     copies: int = 1
-    later: "list[Later]" = field(default_factory=list)
+    scheduled_changes: "list[ScheduledChange]" = field(default_factory=list)
     pages: dict[tuple[str, ...], bytes] = field(default_factory=dict)
     by_period: dict[str, list[Batch]] = field(default_factory=dict)
 
     def of_period(self, period: str) -> list[Batch]:
         if not self.by_period:
-            for one in self.batches:
-                self.by_period.setdefault(one.period, []).append(one)
+            for batch in self.batches:
+                self.by_period.setdefault(batch.period, []).append(batch)
         return self.by_period.get(period, [])
 
     def forget_pages(self) -> None:
@@ -59,10 +59,10 @@ class Stored:
         return body
 
 
-def make(company: Company) -> Stored:
+def encode_books(company: Company) -> EncodedBooks:
     batches = []
     for entry in company.books.entries:
         head, lines = shapes.batch(company, entry)
         stamp = shapes.moment(entry.modified)
         batches.append(Batch((entry.module, entry.number), entry.period, stamp, head, lines))
-    return Stored(batches, list(shapes.balances(company)))
+    return EncodedBooks(batches, list(shapes.balances(company)))

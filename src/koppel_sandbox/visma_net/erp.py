@@ -18,7 +18,7 @@ from aiohttp import web
 from koppel_sandbox.clock import Clock
 from koppel_sandbox.company import Company
 from koppel_sandbox.visma_net import changes, shapes
-from koppel_sandbox.visma_net.encoded_books import Batch, Stored, make
+from koppel_sandbox.visma_net.encoded_books import Batch, EncodedBooks, encode_books
 
 PAGE_SIZE_DEFAULT = 500
 ALIAS = re.compile(r"^/api/(?:controller/api/|(?=resources/))")
@@ -48,7 +48,7 @@ class Erp:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._stored: dict[int, Stored] = {}
+        self._stored: dict[int, EncodedBooks] = {}
         self._locks: dict[int, asyncio.Lock] = {}
 
     def forget(self, company_ids: Collection[int] | None = None) -> None:
@@ -56,34 +56,34 @@ class Erp:
         for company_id in list(self._stored) if company_ids is None else company_ids:
             self._stored.pop(company_id, None)
 
-    async def stored(self, company: Company) -> Stored:
+    async def encoded_books(self, company: Company) -> EncodedBooks:
         if company.id not in self._stored:
             async with self._locks.setdefault(company.id, asyncio.Lock()):
                 if company.id not in self._stored:
-                    self._stored[company.id] = await asyncio.to_thread(make, company)
+                    self._stored[company.id] = await asyncio.to_thread(encode_books, company)
         return self._stored[company.id]
 
     async def answer(self, company: Company, path: str, query: Query) -> web.Response:
         """`path` in lower case, without the old gateway's prefix. `query` names are in lower case."""
         if path == "/v1/organization" and not company.has_books:
             return _json(shapes.encode(shapes.organizations(company)))
-        stored = await self.stored(company)
-        answer = self._of_books(stored, company, path, query)
-        if stored.later:
-            changes.happen(stored, path, shapes.moment(self._clock.now()))
+        encoded = await self.encoded_books(company)
+        answer = self._books_answer(encoded, company, path, query)
+        if encoded.scheduled_changes:
+            changes.run_due(encoded, path, shapes.moment(self._clock.now()))
         return answer
 
-    def _of_books(self, stored: Stored, company: Company, path: str, query: Query) -> web.Response:  # noqa: PLR0911
+    def _books_answer(self, encoded: EncodedBooks, company: Company, path: str, query: Query) -> web.Response:  # noqa: PLR0911
         if path == "/v2/journaltransaction":
-            return _journal(stored, query)
+            return _journal(encoded, query)
         if path == "/v2/generalledgerbalance":
-            return _balances(stored, query)
+            return _balances(encoded, query)
         if path in LISTS:
-            return _json(shapes.encode(_changed(_list(stored, company, path, LISTS[path]), query)))
+            return _json(shapes.encode(_changed(_list(encoded, company, path, LISTS[path]), query)))
         if path in PAGED:
-            return _paged(stored, _changed(_list(stored, company, path, PAGED[path]), query), query)
+            return _paged(encoded, _changed(_list(encoded, company, path, PAGED[path]), query), query)
         if path == "/v1/creditterm":
-            return _envelope(stored, _list(stored, company, path, shapes.credit_terms), query)
+            return _envelope(encoded, _list(encoded, company, path, shapes.credit_terms), query)
         if path == "/v1/dimension":
             return _json(shapes.encode(["SUBACCOUNT"] if company.books.dimensions else []))
         if path.startswith("/v1/dimension/") and unquote(path.rsplit("/", 1)[1]) == "subaccount":
@@ -97,22 +97,22 @@ def message(status: int, text: str) -> web.Response:
 
 
 def _list(
-    stored: Stored, company: Company, path: str, make: Callable[[Company], list[dict[str, Any]]]
+    encoded: EncodedBooks, company: Company, path: str, make: Callable[[Company], list[dict[str, Any]]]
 ) -> list[dict[str, Any]]:
-    if path not in stored.lists:
-        stored.lists[path] = make(company)
-    return stored.lists[path]
+    if path not in encoded.lists:
+        encoded.lists[path] = make(company)
+    return encoded.lists[path]
 
 
 def _changed(rows: list[dict[str, Any]], query: Query) -> list[dict[str, Any]]:
     since, condition = query.get("lastmodifieddatetime"), query.get("lastmodifieddatetimecondition")
     if not since or condition not in COMPARE:
         return rows
-    wanted, compare = _moment(since), COMPARE[condition]
+    since_moment, compare = _moment(since), COMPARE[condition]
     return [
         row
         for row in rows
-        if "lastModifiedDateTime" not in row or compare(_moment(row["lastModifiedDateTime"]), wanted)
+        if "lastModifiedDateTime" not in row or compare(_moment(row["lastModifiedDateTime"]), since_moment)
     ]
 
 
@@ -128,26 +128,26 @@ def _moment(text: str) -> datetime:
     )
 
 
-def _page_of(stored: Stored, query: Query) -> tuple[int, int]:
+def _page_of(encoded: EncodedBooks, query: Query) -> tuple[int, int]:
     number = max(1, int(query.get("pagenumber") or 1))
     size = int(query.get("pagesize") or PAGE_SIZE_DEFAULT)
-    return number, min(max(size, 1), stored.page_size_max)
+    return number, min(max(size, 1), encoded.page_size_max)
 
 
-def _metadata(stored: Stored, total: int) -> dict[str, int]:
-    return {"totalCount": total, "maxPageSize": stored.stated_page_size_max or stored.page_size_max}
+def _metadata(encoded: EncodedBooks, total: int) -> dict[str, int]:
+    return {"totalCount": total, "maxPageSize": encoded.stated_page_size_max or encoded.page_size_max}
 
 
-def _paged(stored: Stored, rows: list[dict[str, Any]], query: Query) -> web.Response:
-    number, size = _page_of(stored, query)
-    shown = rows[(number - 1) * size : number * size]
-    return _json(shapes.encode([{**row, "metadata": _metadata(stored, len(rows))} for row in shown]))
+def _paged(encoded: EncodedBooks, rows: list[dict[str, Any]], query: Query) -> web.Response:
+    number, size = _page_of(encoded, query)
+    page_rows = rows[(number - 1) * size : number * size]
+    return _json(shapes.encode([{**row, "metadata": _metadata(encoded, len(rows))} for row in page_rows]))
 
 
-def _envelope(stored: Stored, rows: list[dict[str, Any]], query: Query) -> web.Response:
-    number, size = _page_of(stored, query)
-    shown = rows[(number - 1) * size : number * size]
-    return _json(shapes.encode({"pageNumber": number, "pageSize": size, "totalCount": len(rows), "records": shown}))
+def _envelope(encoded: EncodedBooks, rows: list[dict[str, Any]], query: Query) -> web.Response:
+    number, size = _page_of(encoded, query)
+    page_rows = rows[(number - 1) * size : number * size]
+    return _json(shapes.encode({"pageNumber": number, "pageSize": size, "totalCount": len(rows), "records": page_rows}))
 
 
 def _selected(query: Query) -> tuple[str, str] | None:
@@ -158,59 +158,59 @@ def _selected(query: Query) -> tuple[str, str] | None:
     return period, shapes.moment(_moment(since)) if since else ""
 
 
-def _journal(stored: Stored, query: Query) -> web.Response:
+def _journal(encoded: EncodedBooks, query: Query) -> web.Response:
     selected = _selected(query)
     if selected is None:
         return message(400, "Either periodId or lastModifiedDateTime must be specified.")
     period, since = selected
     module = query.get("module", "")
-    number, size = _page_of(stored, query)
+    number, size = _page_of(encoded, query)
     key = (period, since, module, str(number), str(size))
-    if key in stored.pages:
-        return _json(stored.pages[key])
-    found = [
-        one
-        for one in (stored.of_period(period) if period else stored.batches)
-        if one.modified >= since and (not module or one.key[0] == module)
+    if key in encoded.pages:
+        return _json(encoded.pages[key])
+    batches = [
+        batch
+        for batch in (encoded.of_period(period) if period else encoded.batches)
+        if batch.modified >= since and (not module or batch.key[0] == module)
     ]
-    return _json(stored.keep_page(key, _lines(stored, found, (number - 1) * size, number * size)))
+    return _json(encoded.keep_page(key, _lines(encoded, batches, (number - 1) * size, number * size)))
 
 
-def _lines(stored: Stored, found: list[Batch], first: int, last: int) -> bytes:
+def _lines(encoded: EncodedBooks, batches: list[Batch], first: int, last: int) -> bytes:
     """A page that counts lines: a batch at its edge is split."""
-    once = sum(len(one.lines) for one in found)
-    tail = b'],"metadata":' + shapes.encode(_metadata(stored, once * stored.copies)) + b"}"
+    once = sum(len(one.lines) for one in batches)
+    tail = b'],"metadata":' + shapes.encode(_metadata(encoded, once * encoded.copies)) + b"}"
     parts: list[bytes] = []
-    for copy in range(first // once if once else 0, stored.copies):
+    for copy in range(first // once if once else 0, encoded.copies):
         if copy * once >= last and copy > 0:
             break
         prefix = b'"batchNumber":"' + (b"%d-" % copy if copy else b"")
-        for head, lines in _between(found, first - copy * once, last - copy * once):
+        for head, lines in _between(batches, first - copy * once, last - copy * once):
             parts.append(head.replace(b'"batchNumber":"', prefix, 1) + b",".join(lines) + tail)
     return b"[" + b",".join(parts) + b"]"
 
 
-def _between(found: list[Batch], first: int, last: int) -> Iterator[tuple[bytes, list[bytes]]]:
-    place, total = 0, sum(len(one.lines) for one in found)
-    for one in found:
-        end = place + len(one.lines)
-        empty_here = not one.lines and first <= place and (place < last or place == total)
-        if empty_here or (end > first and place < last):
-            yield one.head, one.lines[max(0, first - place) : last - place]
-        place = end
-        if place > last:
+def _between(batches: list[Batch], first: int, last: int) -> Iterator[tuple[bytes, list[bytes]]]:
+    position, total = 0, sum(len(batch.lines) for batch in batches)
+    for batch in batches:
+        end = position + len(batch.lines)
+        empty_here = not batch.lines and first <= position and (position < last or position == total)
+        if empty_here or (end > first and position < last):
+            yield batch.head, batch.lines[max(0, first - position) : last - position]
+        position = end
+        if position > last:
             break
 
 
-def _balances(stored: Stored, query: Query) -> web.Response:
+def _balances(encoded: EncodedBooks, query: Query) -> web.Response:
     selected = _selected(query)
     if selected is None:
         return message(400, "Either periodId or lastModifiedDateTime must be specified.")
     period, since = selected
-    found = [row for key, stamp, row in stored.balances if (not period or key == period) and stamp >= since]
-    number, size = _page_of(stored, query)
-    tail = b',"metadata":' + shapes.encode(_metadata(stored, len(found))) + b"}"
-    return _json(b"[" + b",".join(row + tail for row in found[(number - 1) * size : number * size]) + b"]")
+    rows = [row for key, stamp, row in encoded.balances if (not period or key == period) and stamp >= since]
+    number, size = _page_of(encoded, query)
+    tail = b',"metadata":' + shapes.encode(_metadata(encoded, len(rows))) + b"}"
+    return _json(b"[" + b",".join(row + tail for row in rows[(number - 1) * size : number * size]) + b"]")
 
 
 def _json(body: bytes) -> web.Response:

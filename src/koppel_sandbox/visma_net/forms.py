@@ -51,10 +51,10 @@ def selector(request_id: str, companies: Iterable[tuple[str, str]]) -> web.Respo
 
 
 def consent(request_id: str, app: str, user: str, scopes: Iterable[str]) -> web.Response:
-    asked = "".join(f"<li>{escape(scope)}</li>" for scope in scopes)
+    items = "".join(f"<li>{escape(scope)}</li>" for scope in scopes)
     return page(
         f"{app} asks for access",
-        f"<p>Signed in as {escape(user)}.</p><ul>{asked}</ul>"
+        f"<p>Signed in as {escape(user)}.</p><ul>{items}</ul>"
         f'<form method="post" action="/consent"><input type="hidden" name="request" value="{escape(request_id)}">'
         '<button name="answer" value="allow">Allow</button><button class="quiet" name="answer" value="cancel">Cancel</button></form>',
     )

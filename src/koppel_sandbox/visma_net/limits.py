@@ -15,7 +15,7 @@ LIMIT, SECONDS = 15_000, 3600.0
 
 
 @dataclass
-class Window:
+class CallWindow:
     ends_at: float
     used: int = 0
 
@@ -25,30 +25,30 @@ class Limits:
 
     def __init__(self) -> None:
         self.quotas: dict[str, tuple[int, float]] = {HOURLY: (LIMIT, SECONDS)}
-        self._windows: dict[tuple[int, str, str], Window] = {}
+        self._windows: dict[tuple[int, str, str], CallWindow] = {}
 
     def reset(self) -> None:
         self.quotas = {HOURLY: (LIMIT, SECONDS)}
         self._windows.clear()
 
-    def change(self, asked: Mapping[str, Any]) -> None:
+    def change(self, settings: Mapping[str, Any]) -> None:
         """From the control plane: `quotas` replaces all, `quota` and `quota_seconds` turn the hourly one."""
-        if "quotas" in asked:
+        if "quotas" in settings:
             self.quotas = {
-                str(policy): (int(calls), float(seconds)) for policy, (calls, seconds) in asked["quotas"].items()
+                str(policy): (int(calls), float(seconds)) for policy, (calls, seconds) in settings["quotas"].items()
             }
-        if "quota" in asked or "quota_seconds" in asked:
+        if "quota" in settings or "quota_seconds" in settings:
             calls, seconds = self.quotas.get(HOURLY, (LIMIT, SECONDS))
-            self.quotas[HOURLY] = (int(asked.get("quota", calls)), float(asked.get("quota_seconds", seconds)))
+            self.quotas[HOURLY] = (int(settings.get("quota", calls)), float(settings.get("quota_seconds", seconds)))
 
-    def take(self, company: int, client: str, now: float) -> tuple[bool, dict[str, str]]:
+    def acquire(self, company: int, client: str, now: float) -> tuple[bool, dict[str, str]]:
         """Whether this call is allowed, and the headers of its answer."""
         stated: list[tuple[int, float, str]] = []
         for policy, (limit, seconds) in self.quotas.items():
             key = (company, client, policy)
             window = self._windows.get(key)
             if window is None or now >= window.ends_at:
-                window = self._windows[key] = Window(now + seconds)
+                window = self._windows[key] = CallWindow(now + seconds)
             window.used += 1
             stated.append((limit - window.used, -window.ends_at, policy))
         remaining, ends_at, policy = min(stated)

@@ -58,16 +58,16 @@ def organizations(company: Company) -> list[dict[str, Any]]:
 def branches(company: Company) -> list[dict[str, Any]]:
     return [
         {
-            "branchId": place,
+            "branchId": branch_id,
             "number": number,
             "name": name,
             "organizationId": 1,
-            "isMainBranch": place == 1,
+            "isMainBranch": branch_id == 1,
             "isActive": True,
-            "corporateId": company.number if place == 1 else "",
+            "corporateId": company.number if branch_id == 1 else "",
             "lastModifiedDateTime": moment(company.books.modified),
         }
-        for place, (number, name) in enumerate(company.units, 1)
+        for branch_id, (number, name) in enumerate(company.units, 1)
     ]
 
 
@@ -76,19 +76,19 @@ def accounts(company: Company) -> list[dict[str, Any]]:
     return [_account(place, one, company, books) for place, one in enumerate(books.accounts.values(), 1)]
 
 
-def _account(place: int, one: Account, company: Company, books: Books) -> dict[str, Any]:
+def _account(index: int, account: Account, company: Company, books: Books) -> dict[str, Any]:
     return {
-        "accountID": place,
-        "accountCD": one.code,
-        "accountClass": f"{one.code[:1]}000",
-        "type": TYPES[one.kind],
-        "active": one.active,
-        "description": one.name,
+        "accountID": index,
+        "accountCD": account.code,
+        "accountClass": f"{account.code[:1]}000",
+        "type": TYPES[account.kind],
+        "active": account.active,
+        "description": account.name,
         "useDefaultSub": False,
         "postOption": "Detail",
         "currency": company.currency,
         "taxCategory": "",
-        "cashAccount": one.name in ("Kas", "Kasse", "Kassa", "Bank"),
+        "cashAccount": account.name in ("Kas", "Kasse", "Kassa", "Bank"),
         "lastModifiedDateTime": moment(books.modified),
         "allowManualEntry": True,
     }
@@ -98,14 +98,14 @@ def ledgers(company: Company) -> list[dict[str, Any]]:
     names = ((LEDGER, "General ledger", "Actual"), ("2", "Budget", "Budget"))
     return [
         {
-            "internalId": place,
+            "internalId": internal_id,
             "number": number,
             "description": name,
             "balanceType": kind,
             "currencyId": company.currency,
             "lastModifiedDateTime": moment(company.books.modified),
         }
-        for place, (number, name, kind) in enumerate(names, 1)
+        for internal_id, (number, name, kind) in enumerate(names, 1)
     ]
 
 
@@ -113,17 +113,17 @@ def periods(company: Company) -> list[dict[str, Any]]:
     return [_period(one) for one in company.books.periods]
 
 
-def _period(one: Period) -> dict[str, Any]:
+def _period(period: Period) -> dict[str, Any]:
     closed = dict.fromkeys(
         ("closedInSupplierLedger", "closedInCustomerLedger", "closedInGeneralLedger", "closedInCashManagement"),
-        one.closed,
+        period.closed,
     )
     return {
-        "year": one.year,
-        "period": f"{one.number:02d}",
-        "startDate": day(one.starts_on),
-        "endDate": day(one.ends_on),
-        "description": one.starts_on.strftime("%B %Y"),
+        "year": period.year,
+        "period": f"{period.number:02d}",
+        "startDate": day(period.starts_on),
+        "endDate": day(period.ends_on),
+        "description": period.starts_on.strftime("%B %Y"),
         "active": True,
         **closed,
     }
@@ -184,14 +184,14 @@ def projects(company: Company) -> list[dict[str, Any]]:
     first = books.periods[0].starts_on
     return [
         {
-            "internalID": place,
+            "internalID": internal_id,
             "projectID": code,
             "description": name,
             "status": "Active",
             "startDate": day(first),
             "lastModifiedDateTime": moment(books.modified),
         }
-        for place, (code, name) in enumerate(books.projects.items(), 1)
+        for internal_id, (code, name) in enumerate(books.projects.items(), 1)
     ]
 
 
@@ -203,16 +203,16 @@ def suppliers(company: Company) -> list[dict[str, Any]]:
     return [_contact(company, one) for one in company.books.suppliers]
 
 
-def _contact(company: Company, one: Contact) -> dict[str, Any]:
+def _contact(company: Company, contact: Contact) -> dict[str, Any]:
     country = {"id": company.country, "name": COUNTRY_NAMES.get(company.country, company.country)}
     return {
-        "internalId": int(one.number),
-        "number": one.number,
-        "name": one.name,
-        "status": one.status,
-        "mainAddress": {"addressLine1": "", "city": one.city, "country": country},
-        "mainContact": {"name": one.name, "email": one.email, "phone1": ""},
-        "corporateId": one.corporate_id,
+        "internalId": int(contact.number),
+        "number": contact.number,
+        "name": contact.name,
+        "status": contact.status,
+        "mainAddress": {"addressLine1": "", "city": contact.city, "country": country},
+        "mainContact": {"name": contact.name, "email": contact.email, "phone1": ""},
+        "corporateId": contact.corporate_id,
         "currencyId": company.currency,
         "creditTerms": {"id": "30", "description": "30"},
         "lastModifiedDateTime": moment(company.books.modified),
@@ -241,24 +241,24 @@ def balances(company: Company) -> Iterable[tuple[str, str, bytes]]:
         for line in entry.lines:
             key = (line.account, entry.period)
             changed[key] = max(changed.get(key, entry.modified), entry.modified)
-    for one in books.balances():
-        stamp = moment(changed.get((one.account, one.period), books.modified))
-        yield one.period, stamp, encode(_balance(company, books, one, stamp))[:-1]
+    for balance in books.balances():
+        stamp = moment(changed.get((balance.account, balance.period), books.modified))
+        yield balance.period, stamp, encode(_balance(company, books, balance, stamp))[:-1]
 
 
-def _balance(company: Company, books: Books, one: Balance, stamp: str) -> dict[str, Any]:
-    account = books.accounts[one.account]
+def _balance(company: Company, books: Books, stated: Balance, stamp: str) -> dict[str, Any]:
+    account = books.accounts[stated.account]
     figures = {
-        "periodToDateDebit": amount(one.debit),
-        "periodToDateCredit": amount(one.credit),
-        "beginningBalance": amount(one.opening),
-        "yearToDateBalance": amount(one.closing),
+        "periodToDateDebit": amount(stated.debit),
+        "periodToDateCredit": amount(stated.credit),
+        "beginningBalance": amount(stated.opening),
+        "yearToDateBalance": amount(stated.closing),
     }
     return {
         "branch": {"number": company.units[0][0], "name": company.units[0][1]},
         "ledger": {"id": LEDGER, "description": "General ledger"},
         "balanceType": "Actual",
-        "financialPeriod": one.period,
+        "financialPeriod": stated.period,
         "account": {"type": TYPES[account.kind], "number": account.code, "description": account.name},
         "subaccountId": "1",
         "currencyId": company.currency,
@@ -300,13 +300,13 @@ def batch(company: Company, entry: Entry) -> tuple[bytes, list[bytes]]:
     return encode(head)[:-1] + b',"journalTransactionLines":[', lines
 
 
-def _line(company: Company, entry: Entry, place: int, line: Line) -> dict[str, Any]:
+def _line(company: Company, entry: Entry, index: int, line: Line) -> dict[str, Any]:
     books = company.books
     value = amount(abs(line.amount))
     debit, credit = (value, amount(Decimal(0))) if line.amount > 0 else (amount(Decimal(0)), value)
     account = books.accounts[line.account]
     shape = {
-        "lineNumber": place,
+        "lineNumber": index,
         "accountNumber": line.account,
         "description": account.name,
         "subaccount": _subaccount(books, line),
@@ -316,7 +316,7 @@ def _line(company: Company, entry: Entry, place: int, line: Line) -> dict[str, A
         "creditAmount": credit,
         "creditAmountInCurrency": credit,
         "transactionDescription": line.text or entry.text,
-        "branch": company.units[place % len(company.units)][0],
+        "branch": company.units[index % len(company.units)][0],
         "module": f"Module{entry.module}",
     }
     if line.contact:

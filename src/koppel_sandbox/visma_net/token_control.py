@@ -28,42 +28,42 @@ class TokenControl:
         """`{"client_id", "email", "count", "tenant_id"}`: so many consents, as if given in the browser.
 
         Token answers, each with its `family`."""
-        asked = await request.json()
-        client = self.connect.clients[asked["client_id"]]
-        user = self.connect.users[asked.get("email", "demo@sandbox.example")]
+        payload = await request.json()
+        client = self.connect.clients[payload["client_id"]]
+        user = self.connect.users[payload.get("email", "demo@sandbox.example")]
         issuer, now = f"{request.scheme}://{request.host}", self.connect.clock.seconds()
-        found = []
-        for _each in range(int(asked.get("count", 1))):
+        grants = []
+        for _number in range(int(payload.get("count", 1))):
             family = secrets.token_hex(12)
             answer = self.connect.tokens.issue(
-                issuer, client, user.subject, asked.get("scope", SCOPE), now, asked.get("tenant_id"), family
+                issuer, client, user.subject, payload.get("scope", SCOPE), now, payload.get("tenant_id"), family
             )
-            found.append({**answer, "family": family, "subject": user.subject})
-        return web.json_response({"grants": found})
+            grants.append({**answer, "family": family, "subject": user.subject})
+        return web.json_response({"grants": grants})
 
     async def tokens(self, request: web.Request) -> web.Response:
         """Counts of the token endpoint; `?families=1` also each family, `?texts=1` also every token text that was issued."""
         tokens = self.connect.tokens
-        found: dict[str, Any] = vars(tokens.counts) | {}
-        found["revoked"] = sum(one.revoked for one in tokens.families.values())
+        summary: dict[str, Any] = vars(tokens.counts) | {}
+        summary["revoked"] = sum(family.revoked for family in tokens.families.values())
         if request.query.get("families"):
-            found["families"] = {key: asdict(one) for key, one in tokens.families.items()}
+            summary["families"] = {key: asdict(family) for key, family in tokens.families.items()}
         if request.query.get("texts"):
-            found["texts"] = [*tokens.texts, *self.connect.codes]
-        return web.json_response(found)
+            summary["texts"] = [*tokens.texts, *self.connect.codes]
+        return web.json_response(summary)
 
     async def revoke(self, request: web.Request) -> web.Response:
         """Withdraw consents, as a user can at the vendor: all, or those that fit
         `{"family", "client_id", "email", "tenant_id"}`."""
         text = await request.text()
-        asked: dict[str, Any] = json.loads(text) if text else {}
-        if email := asked.pop("email", ""):
-            asked["subject"] = self.connect.users[email].subject
+        criteria: dict[str, Any] = json.loads(text) if text else {}
+        if email := criteria.pop("email", ""):
+            criteria["subject"] = self.connect.users[email].subject
         tokens = self.connect.tokens
         families = [
             key
-            for key, one in tokens.families.items()
-            if all(value == (key if name == "family" else getattr(one, name)) for name, value in asked.items())
+            for key, state in tokens.families.items()
+            if all(value == (key if name == "family" else getattr(state, name)) for name, value in criteria.items())
         ]
         for family in families:
             tokens.revoke(family)
@@ -73,10 +73,10 @@ class TokenControl:
         """`{"client_id", "tenant_id", "approved": true}`: a company approves a service app, or takes that back.
 
         From the first such act on, only tenants that approved get tokens; a withdrawal also ends those given."""
-        asked = await request.json()
-        client, tenant = self.connect.clients[asked["client_id"]], str(asked["tenant_id"])
+        payload = await request.json()
+        client, tenant = self.connect.clients[payload["client_id"]], str(payload["tenant_id"])
         approved = {one.tenant_id for one in self.connect.companies} if client.approved is None else {*client.approved}
-        if asked.get("approved", True):
+        if payload.get("approved", True):
             approved.add(tenant)
         else:
             approved.discard(tenant)

@@ -25,7 +25,7 @@ TEXTS_MAX = 50_000
 """How many token texts are remembered, for tests that look for them where they must not be."""
 
 
-class Refused(Exception):
+class OAuthError(Exception):
     """An OAuth error: `code` as in RFC 6749."""
 
     def __init__(self, code: str, description: str = "", status: int = 400) -> None:
@@ -34,7 +34,7 @@ class Refused(Exception):
 
 
 @dataclass
-class Access:
+class AccessToken:
     """What an access token stands for. `tenant_id` None: reaches every company of the user."""
 
     client_id: str
@@ -46,7 +46,7 @@ class Access:
 
 
 @dataclass
-class Family:
+class TokenFamily:
     """All tokens that came from one consent. `refreshes` counts those that were granted, `refused` those that were not."""
 
     client_id: str = ""
@@ -75,8 +75,8 @@ class Tokens:
     def __init__(self, seed: int) -> None:
         self._private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._seal = hashlib.sha256(f"koppel-sandbox/{seed}".encode()).digest()
-        self.access: dict[str, Access] = {}
-        self.families: dict[str, Family] = {}
+        self.access: dict[str, AccessToken] = {}
+        self.families: dict[str, TokenFamily] = {}
         self.counts = Counts()
         self.texts: deque[str] = deque(maxlen=TEXTS_MAX)
 
@@ -101,12 +101,12 @@ class Tokens:
         claims |= {"scope": scope.split(), "nbf": int(now), "exp": int(ends), "jti": secrets.token_hex(8)}
         claims |= ({"sub": subject} if subject else {}) | ({"tenant_id": tenant_id} if tenant_id else {})
         token = self.sign(claims)
-        self.access[token] = Access(client.client_id, subject, scope, ends, family, tenant_id)
+        self.access[token] = AccessToken(client.client_id, subject, scope, ends, family, tenant_id)
         self.texts.append(token)
         answer: dict[str, Any] = {
             "access_token": token, "expires_in": client.access_seconds, "token_type": "Bearer", "scope": scope,
         }  # fmt: skip
-        state = self.families.setdefault(family, Family(client.client_id, subject, tenant_id))
+        state = self.families.setdefault(family, TokenFamily(client.client_id, subject, tenant_id))
         state.issued_at = now
         if "offline_access" in scope.split():
             facts = {
@@ -126,31 +126,31 @@ class Tokens:
         is honoured again, after it the whole family is revoked. Raises `Refused`."""
         facts = self._unpack(token)
         if facts is None or facts["c"] != client.client_id:
-            raise Refused("invalid_grant", "The refresh token is unknown.")
-        unknown = Family(client.client_id, facts["u"], facts["t"], generation=facts["g"], issued_at=facts["i"])
+            raise OAuthError("invalid_grant", "The refresh token is unknown.")
+        unknown = TokenFamily(client.client_id, facts["u"], facts["t"], generation=facts["g"], issued_at=facts["i"])
         family = self.families.setdefault(facts["f"], unknown)
         try:
             self._redeem(facts, family, client, now)
-        except Refused:
+        except OAuthError:
             family.refused += 1
             raise
         family.refreshes += 1
         answer = self.issue(issuer, client, facts["u"], facts["s"], now, facts["t"], facts["f"])
         return answer if client.rotating else {**answer, "refresh_token": token}
 
-    def _redeem(self, facts: dict[str, Any], family: Family, client: Client, now: float) -> None:
-        if family.revoked or now > facts["i"] + client.refresh_days * 86_400:
-            raise Refused("invalid_grant", "The refresh token has expired or was revoked.")
-        if client.rotating and facts["g"] < family.generation:
-            if now - family.replaced_at > client.grace_seconds or facts["g"] < family.generation - 1:
+    def _redeem(self, claims: dict[str, Any], family: TokenFamily, client: Client, now: float) -> None:
+        if family.revoked or now > claims["i"] + client.refresh_days * 86_400:
+            raise OAuthError("invalid_grant", "The refresh token has expired or was revoked.")
+        if client.rotating and claims["g"] < family.generation:
+            if now - family.replaced_at > client.grace_seconds or claims["g"] < family.generation - 1:
                 self.counts.families_revoked_for_reuse += 1
-                self.revoke(facts["f"])
-                raise Refused("invalid_grant", "The refresh token was used before; its family is revoked.")
+                self.revoke(claims["f"])
+                raise OAuthError("invalid_grant", "The refresh token was used before; its family is revoked.")
             self.counts.within_grace += 1
             return
         if now - family.issued_at < client.refresh_not_before_seconds:
             self.counts.too_early += 1
-            raise Refused("invalid_request", "The access token has not expired yet.")
+            raise OAuthError("invalid_request", "The access token has not expired yet.")
         if client.rotating:
             family.generation += 1
             family.replaced_at = now
@@ -162,22 +162,24 @@ class Tokens:
         self.texts.clear()
 
     def revoke(self, family: str) -> None:
-        self.families.setdefault(family, Family()).revoked = True
-        for token in [token for token, one in self.access.items() if one.family == family]:
+        self.families.setdefault(family, TokenFamily()).revoked = True
+        for token in [token for token, token_info in self.access.items() if token_info.family == family]:
             del self.access[token]
 
     def end_access(self, client_id: str, tenant_id: str) -> None:
         """Access tokens of an app for a tenant are no longer accepted."""
         for token in [
-            text for text, one in self.access.items() if (one.client_id, one.tenant_id) == (client_id, tenant_id)
+            text
+            for text, access in self.access.items()
+            if (access.client_id, access.tenant_id) == (client_id, tenant_id)
         ]:
             del self.access[token]
 
     def family_of(self, token: str) -> str | None:
-        if found := self.access.get(token):
-            return found.family
-        facts = self._unpack(token)
-        return facts["f"] if facts else None
+        if access := self.access.get(token):
+            return access.family
+        claims = self._unpack(token)
+        return claims["f"] if claims else None
 
     def id_token(self, issuer: str, client: Client, user: User, nonce: str, now: float) -> str:
         return self.sign(
@@ -187,16 +189,16 @@ class Tokens:
             }
         )  # fmt: skip
 
-    def _pack(self, facts: dict[str, Any]) -> str:
-        body = base64.urlsafe_b64encode(json.dumps(facts, separators=(",", ":")).encode()).decode().rstrip("=")
+    def _pack(self, claims: dict[str, Any]) -> str:
+        body = base64.urlsafe_b64encode(json.dumps(claims, separators=(",", ":")).encode()).decode().rstrip("=")
         return f"{body}.{self._signature(body)}"
 
     def _unpack(self, token: str) -> dict[str, Any] | None:
         body, _, signature = token.partition(".")
         if not hmac.compare_digest(signature, self._signature(body)):
             return None
-        found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-        return found
+        payload: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        return payload
 
     def _signature(self, body: str) -> str:
         return hmac.new(self._seal, body.encode(), hashlib.sha256).hexdigest()[:32]

@@ -6,11 +6,11 @@ from typing import Any
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from koppel.administrations.audit_log.reading import entries_for, veil_for
+from koppel.administrations.audit_log.reading import list_entries, redactor_for
 from koppel.administrations.audit_log.rendering import Words
-from koppel.audit.models import AuditEntry, Door
-from koppel.audit.queries import Asked
-from koppel.organisations.requests import MemberRequest
+from koppel.audit.models import AuditEntry, Interface
+from koppel.audit.queries import AuditFilter
+from koppel.organisations.requests import AuthenticatedRequest
 
 router = Router()
 
@@ -32,9 +32,9 @@ class EntryOut(Schema):
     actor: int | None
     actor_name: str
     actor_kind: str
-    from_address: str
-    door: str
-    act: str
+    ip_address: str
+    interface: str
+    action: str
     subject_kind: str
     subject: int | None
     subject_name: str
@@ -47,8 +47,8 @@ class ActivityIn(Schema):
 
     q: str = ""
     person: int | None = Field(None, ge=1, lt=2**63)
-    act: str = ""
-    door: Door | None = None
+    action: str = ""
+    interface: Interface | None = None
     since: date | None = None
     until: date | None = None
     before: int | None = Field(None, ge=1, lt=2**63)
@@ -56,31 +56,31 @@ class ActivityIn(Schema):
 
 
 @router.get("", response=list[EntryOut])
-def activity(request: MemberRequest, asked: Query[ActivityIn]) -> list[EntryOut]:
+def activity(request: AuthenticatedRequest, query: Query[ActivityIn]) -> list[EntryOut]:
     """A page of the trail. The next one begins `before` the last id of this one."""
-    veil = veil_for(request.actor)
-    words, act = (text.replace("\0", "").strip() for text in (asked.q, asked.act))
-    wanted = Asked(words, asked.person, act, asked.door, asked.since, asked.until)
-    found = entries_for(request.actor, wanted, veil)
-    if asked.before is not None:
-        found = found.filter(pk__lt=asked.before)
+    redactor = redactor_for(request.actor)
+    words, action = (text.replace("\0", "").strip() for text in (query.q, query.action))
+    audit_filter = AuditFilter(words, query.person, action, query.interface, query.since, query.until)
+    entries = list_entries(request.actor, audit_filter, redactor)
+    if query.before is not None:
+        entries = entries.filter(pk__lt=query.before)
     in_words = Words(request.actor)
-    return [_out(veil.over(one), in_words) for one in found.order_by("-pk")[: asked.limit]]
+    return [_out(redactor.redact(one), in_words) for one in entries.order_by("-pk")[: query.limit]]
 
 
-def _out(one: AuditEntry, words: Words) -> EntryOut:
+def _out(entry: AuditEntry, words: Words) -> EntryOut:
     return EntryOut(
-        id=one.pk,
-        at=one.at,
-        actor=one.actor_id,
-        actor_name=one.actor_name,
-        actor_kind=one.actor_kind,
-        from_address=one.from_address,
-        door=one.door,
-        act=one.act,
-        subject_kind=one.subject_kind,
-        subject=one.subject_id,
-        subject_name=words.subject(one),
-        details=one.details,
-        changes=[ChangeOut(field=it.key, before=it.before, after=it.after) for it in words.changes(one)],
+        id=entry.pk,
+        at=entry.at,
+        actor=entry.actor_id,
+        actor_name=entry.actor_name,
+        actor_kind=entry.actor_kind,
+        ip_address=entry.ip_address,
+        interface=entry.interface,
+        action=entry.action,
+        subject_kind=entry.subject_kind,
+        subject=entry.subject_id,
+        subject_name=words.subject(entry),
+        details=entry.details,
+        changes=[ChangeOut(field=it.key, before=it.before, after=it.after) for it in words.changes(entry)],
     )

@@ -5,16 +5,16 @@ from typing import Annotated
 
 import typer
 
-from koppel.administrations.audit_log.reading import entries_for, veil_for
+from koppel.administrations.audit_log.reading import list_entries, redactor_for
 from koppel.administrations.audit_log.rendering import Words
-from koppel.audit.models import Door
-from koppel.audit.queries import Asked
-from koppel.kit.cli.errors import Refusal
+from koppel.audit.models import Interface
+from koppel.audit.queries import AuditFilter
+from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_rows
-from koppel.organisations.commands.acting import AsPerson, OfOrganisation, acting
+from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 
 app = typer.Typer(no_args_is_help=True)
-COLUMNS = ("at", "actor", "door", "act", "subject", "changes")
+COLUMNS = ("at", "actor", "interface", "action", "subject", "changes")
 
 
 @app.callback()
@@ -25,26 +25,26 @@ def activity() -> None:
 @app.command("list")
 def list_all(
     words: Annotated[str, typer.Option("--search", help="Part of a person's or a subject's name.")] = "",
-    act: Annotated[str, typer.Option(help="Only this act, 'administration.restricted'.")] = "",
-    door: Annotated[Door | None, typer.Option(help="Only what came in this way.")] = None,
+    action: Annotated[str, typer.Option(help="Only this act, 'administration.restricted'.")] = "",
+    interface: Annotated[Interface | None, typer.Option(help="Only what came in this way.")] = None,
     since: Annotated[str, typer.Option(help="From this day on, 2026-12-31.")] = "",
     until: Annotated[str, typer.Option(help="Up to this day, included.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 200,
-    person: AsPerson = "",
-    organisation: OfOrganisation = "",
+    person: ActAs = "",
+    organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
     """The trail of acts, the newest first; with what changed, in names; with `--json` the ids before and after too."""
-    asked = Asked(words=words, act=act, door=door, since=_day(since), until=_day(until))
-    with acting(person, organisation) as actor:
-        veil, in_words = veil_for(actor), Words(actor)
+    audit_filter = AuditFilter(words=words, action=action, interface=interface, since=_day(since), until=_day(until))
+    with acting_as(person, organisation) as actor:
+        redactor, in_words = redactor_for(actor), Words(actor)
         rows = [
             {
-                "at": one.at, "actor": one.actor_name or "Koppel", "kind": one.actor_kind, "from": one.from_address,
-                "door": one.door, "act": one.act, "subject_kind": one.subject_kind, "subject_id": one.subject_id,
-                "subject": in_words.subject(one), "details": one.details, "changes": in_words.details(one),
+                "at": entry.at, "actor": entry.actor_name or "Koppel", "kind": entry.actor_kind, "from": entry.ip_address,
+                "interface": entry.interface, "action": entry.action, "subject_kind": entry.subject_kind, "subject_id": entry.subject_id,
+                "subject": in_words.subject(entry), "details": entry.details, "changes": in_words.details(entry),
             }
-            for one in map(veil.over, entries_for(actor, asked, veil)[:limit])
+            for entry in map(redactor.redact, list_entries(actor, audit_filter, redactor)[:limit])
         ]  # fmt: skip
     print_rows(rows, COLUMNS, as_json=as_json)
 
@@ -53,4 +53,4 @@ def _day(text: str) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        raise Refusal(f"{text!r} is not a date like 2026-12-31.") from None
+        raise CommandError(f"{text!r} is not a date like 2026-12-31.") from None

@@ -22,7 +22,7 @@ class Kind(StrEnum):
 
 LABELS: Mapping[str, str | Promise] = {
     "account": _("Signed in as"),
-    "act": _("Act"),
+    "action": _("Act"),
     "add": _("People added"),
     "added_members": _("People added"),
     "administrations": _("Administrations"),
@@ -131,10 +131,10 @@ REMOVED: Mapping[Kind, str | Promise] = {
 }
 
 
-def kind_of(act: str, field: str) -> Kind | None:
-    return KINDS_OF_ACTION.get((act, field)) or KINDS.get(field)
+def kind_of(action: str, field: str) -> Kind | None:
+    return KINDS_OF_ACTION.get((action, field)) or KINDS.get(field)
 
 
-def is_by_administration(act: str) -> bool:
+def is_by_administration(action: str) -> bool:
     """Whether `before` and `after` hold a state for each administration, by its id: actions on many at once do."""
-    return act.startswith("administrations.")
+    return action.startswith("administrations.")

@@ -11,16 +11,16 @@ from django.db.models import Q, QuerySet
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import visible_to
 from koppel.audit.models import AuditEntry
-from koppel.audit.queries import Asked, acts, entries_of
+from koppel.audit.queries import AuditFilter, acts, entries_of
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor, Permission
 
-VEILED = "…"
+REDACTED = "…"
 
 
 @dataclass(frozen=True)
-class Veil:
+class Redactor:
     """What must not be read: administrations by id, and the texts that name them."""
 
     ids: frozenset[int]
@@ -29,60 +29,60 @@ class Veil:
     def hides(self, entry: AuditEntry) -> bool:
         return entry.subject_kind == "administration" and entry.subject_id in self.ids
 
-    def over(self, entry: AuditEntry) -> AuditEntry:
+    def redact(self, entry: AuditEntry) -> AuditEntry:
         """The entry, in memory, without them."""
         if self.hides(entry):
-            entry.subject_id, entry.subject_name, entry.details = None, VEILED, {}
+            entry.subject_id, entry.subject_name, entry.details = None, REDACTED, {}
         elif self.ids:
             entry.details = {
-                key: self._without(self._visible(entry.act, value)) for key, value in entry.details.items()
+                key: self._redact_value(self._visible(entry.action, value)) for key, value in entry.details.items()
             }
         return entry
 
-    def _visible(self, act: str, state: Any) -> Any:
+    def _visible(self, action: str, state: Any) -> Any:
         """Of an action on many, `before` and `after` without the administrations that are hidden. Deeper down the same number
         is a person's, or a division's."""
-        if not act.startswith("administrations.") or not isinstance(state, Mapping):
+        if not action.startswith("administrations.") or not isinstance(state, Mapping):
             return state
         return {key: value for key, value in state.items() if not (key.isdecimal() and int(key[:18]) in self.ids)}
 
-    def _without(self, value: Any) -> Any:
+    def _redact_value(self, value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {key: self._without(item) for key, item in value.items()}
+            return {key: self._redact_value(item) for key, item in value.items()}
         if isinstance(value, list):
-            return [self._without(item) for item in value]
-        return VEILED if isinstance(value, str) and value in self.texts else value
+            return [self._redact_value(item) for item in value]
+        return REDACTED if isinstance(value, str) and value in self.texts else value
 
 
-def veil_for(actor: Actor) -> Veil:
-    own = Administration.objects.filter(organisation_id=actor.organisation_id, restricted=True)
-    hidden = own.exclude(pk__in=visible_to(actor).filter(restricted=True).values("pk"))
+def redactor_for(actor: Actor) -> Redactor:
+    restricted = Administration.objects.filter(organisation_id=actor.organisation_id, restricted=True)
+    hidden = restricted.exclude(pk__in=visible_to(actor).filter(restricted=True).values("pk"))
     rows = list(
         hidden.values_list(
             "pk", "name", "number", "client_number", "remote_company__name", "remote_company__legal_name"
         )
     )
-    return Veil(
+    return Redactor(
         frozenset(int(row[0]) for row in rows), frozenset(str(text) for row in rows for text in row[1:] if text)
     )
 
 
-def entries_for(actor: Actor, asked: Asked, veil: Veil) -> "QuerySet[AuditEntry]":
-    """Those found, newest first; show each through `veil.over`. Searching for a name finds none that is veiled. Raises
-    `UnknownParameter` for an act that there is not, or a person who never worked here."""
-    actor.require(Permission.ORGANISATION)
-    _require_known(actor, asked)
-    found = entries_of(actor.organisation_id, asked)
-    if asked.words and veil.ids:
-        veiled = Q(subject_kind="administration", subject_id__in=veil.ids)
-        found = found.exclude(veiled & ~Q(actor_name__icontains=asked.words))
-    return found
+def list_entries(actor: Actor, audit_filter: AuditFilter, redactor: Redactor) -> "QuerySet[AuditEntry]":
+    """Those found, newest first; show each through `redactor.redact`. Searching for a name finds none that is veiled. Raises
+    `UnknownParameter` for an action that there is not, or a person who never worked here."""
+    actor.require(Permission.MANAGE_ORGANISATION)
+    _require_known(actor, audit_filter)
+    entries = entries_of(actor.organisation_id, audit_filter)
+    if audit_filter.words and redactor.ids:
+        veiled = Q(subject_kind="administration", subject_id__in=redactor.ids)
+        entries = entries.exclude(veiled & ~Q(actor_name__icontains=audit_filter.words))
+    return entries
 
 
-def _require_known(actor: Actor, asked: Asked) -> None:
+def _require_known(actor: Actor, asked: AuditFilter) -> None:
     own = AuditEntry.objects.filter(organisation_id=actor.organisation_id)
-    if asked.act and asked.act not in acts() and not own.filter(act=asked.act).exists():
-        raise UnknownParameter([unknown_value("act", asked.act, sorted(acts()))])
+    if asked.action and asked.action not in acts() and not own.filter(action=asked.action).exists():
+        raise UnknownParameter([unknown_value("action", asked.action, sorted(acts()))])
     if asked.person is None:
         return
     members = Membership.objects.filter(organisation_id=actor.organisation_id, user_id=asked.person)
@@ -90,7 +90,7 @@ def _require_known(actor: Actor, asked: Asked) -> None:
         raise UnknownParameter([unknown_value("person", str(asked.person))])
 
 
-def forget(organisation_id: int, administration_id: int) -> None:
+def forget_administration(organisation_id: int, administration_id: int) -> None:
     """The owner's function blanks what names this administration; before its row goes, for it reads the names there."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT audit_forget(%s, %s)", [organisation_id, administration_id])

@@ -23,11 +23,11 @@ from koppel.administrations.audit_log.fields import (
     is_by_administration,
     kind_of,
 )
-from koppel.administrations.audit_log.reading import VEILED
+from koppel.administrations.audit_log.reading import REDACTED
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import visible_to
 from koppel.audit.models import AuditEntry
-from koppel.audit.queries import Change
+from koppel.audit.queries import ChangedValue
 from koppel.company_registers.reasons import REASONS
 from koppel.company_registers.sectors import SECTIONS
 from koppel.connections.models import Connection
@@ -57,32 +57,36 @@ class Words:
             return entry.subject_name
         return self.name(kind, entry.subject_id)
 
-    def changes(self, entry: AuditEntry) -> list[Change]:
+    def changes(self, entry: AuditEntry) -> list[ChangedValue]:
         """Before and after, field by field (administration by administration, of an action on many), where they differ."""
         before, after = entry.details.get("before"), entry.details.get("after")
-        if field := WHOLE_STATE.get(entry.act):
+        if field := WHOLE_STATE.get(entry.action):
             return [
-                Change(self.label(field), self.value(entry.act, field, before), self.value(entry.act, field, after))
+                ChangedValue(
+                    self.label(field), self.value(entry.action, field, before), self.value(entry.action, field, after)
+                )
             ]
         before, after = (state if isinstance(state, dict) else {} for state in (before, after))
-        changes = [self._change(entry.act, key, before.get(key), after.get(key)) for key in sorted({*before, *after})]
+        changes = [
+            self._change(entry.action, key, before.get(key), after.get(key)) for key in sorted({*before, *after})
+        ]
         return [change for change in changes if change.before != change.after]
 
     def rest(self, entry: AuditEntry) -> list[tuple[str, str]]:
         """What else the entry holds."""
         fields = {key: value for key, value in entry.details.items() if key not in {"before", "after", *UNSAID}}
-        return [(self.label(key), self.value(entry.act, key, value)) for key, value in fields.items()]
+        return [(self.label(key), self.value(entry.action, key, value)) for key, value in fields.items()]
 
     def of_administration(self, entry: AuditEntry, administration_id: int) -> list[str]:
         """What an action changed for this administration, also when it was one of many. A sentence for each."""
-        if not is_by_administration(entry.act):
+        if not is_by_administration(entry.action):
             return [f"{one.key}: {one.before} → {one.after}" for one in self.changes(entry)]
         key, details = str(administration_id), entry.details
         if any(key in (details.get(side) or {}) for side in ("before", "after")):
             before, after = ((details.get(side) or {}).get(key) or {} for side in ("before", "after"))
-            return self._differences(entry.act, before, after)
+            return self._differences(entry.action, before, after)
         asked = {key: value for key, value in details.items() if key not in ("before", "after", "administrations")}
-        return [f"{label}: {value}" for label, value in self.rest(AuditEntry(act=entry.act, details=asked))]
+        return [f"{label}: {value}" for label, value in self.rest(AuditEntry(action=entry.action, details=asked))]
 
     def label(self, field: str) -> str:
         return str(LABELS.get(field) or field.replace("_", " "))
@@ -90,20 +94,20 @@ class Words:
     def name(self, kind: Kind, key: int) -> str:
         """Of the thing with this id; what was erased is called removed, and what the reader may not see has no name."""
         if kind is Kind.ADMINISTRATION and key in self._hidden:
-            return VEILED
+            return REDACTED
         return self._names(kind).get(key) or str(REMOVED[kind])
 
-    def value(self, act: str, field: str, value: Any) -> str:
+    def value(self, action: str, field: str, value: Any) -> str:
         if isinstance(value, dict):
-            return self._fields(act, field, value) or NOTHING
+            return self._fields(action, field, value) or NOTHING
         if isinstance(value, list | tuple):
-            return ", ".join(self._item(act, field, item) for item in value) or NOTHING
+            return ", ".join(self._item(action, field, item) for item in value) or NOTHING
         if value is None or value == "":
             return NOTHING
         if isinstance(value, bool):
             return _("yes") if value else _("no")
         if isinstance(value, int):
-            return str(value) if field in COUNTS else self._item(act, field, value)
+            return str(value) if field in COUNTS else self._item(action, field, value)
         return _text(field, str(value))
 
     def details(self, entry: AuditEntry) -> str:
@@ -111,30 +115,30 @@ class Words:
         changes = [f"{one.key}: {one.before} → {one.after}" for one in self.changes(entry)]
         return "; ".join([*changes, *(f"{label}: {value}" for label, value in self.rest(entry))])
 
-    def _change(self, act: str, key: str, before: Any, after: Any) -> Change:
-        if not is_by_administration(act) or not key.isdecimal():
-            return Change(self.label(key), self.value(act, key, before), self.value(act, key, after))
+    def _change(self, action: str, key: str, before: Any, after: Any) -> ChangedValue:
+        if not is_by_administration(action) or not key.isdecimal():
+            return ChangedValue(self.label(key), self.value(action, key, before), self.value(action, key, after))
         name = self.name(Kind.ADMINISTRATION, int(key))
-        return Change(name, self.value(act, "", _without_moves(before)), self.value(act, "", after))
+        return ChangedValue(name, self.value(action, "", _without_moves(before)), self.value(action, "", after))
 
-    def _differences(self, act: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    def _differences(self, action: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         """Of one administration: each field before and after; people as added or removed."""
         was, now = _flat(before), _flat(after)
         people = self._moves(now.pop("people", None) or {})
         was.pop("people", None)
         fields = [
-            f"{self.label(key)}: {self.value(act, key, was.get(key))} → {self.value(act, key, now.get(key))}"
+            f"{self.label(key)}: {self.value(action, key, was.get(key))} → {self.value(action, key, now.get(key))}"
             for key in [*now, *(key for key in was if key not in now)]
             if was.get(key) != now.get(key)
         ]
         return [*([f"{self.label('people')}: {people}"] if people else []), *fields]
 
-    def _fields(self, act: str, field: str, value: Mapping[str, Any]) -> str:
+    def _fields(self, action: str, field: str, value: Mapping[str, Any]) -> str:
         """Fields beside each other; `people` by id are moves. What is empty says nothing."""
         if field == "people":
             return self._moves(value)
         flat = {key: item for key, item in _flat(value).items() if item not in ([], {})}
-        return "; ".join(f"{self.label(key)}: {self.value(act, key, item)}" for key, item in flat.items())
+        return "; ".join(f"{self.label(key)}: {self.value(action, key, item)}" for key, item in flat.items())
 
     def _moves(self, people: Any) -> str:
         """The flag says whether an assignment came by itself; none at all that the person is off."""
@@ -147,10 +151,10 @@ class Words:
         ]
         return ", ".join(sorted(moves))
 
-    def _item(self, act: str, field: str, value: Any) -> str:
-        kind = kind_of(act, field)
+    def _item(self, action: str, field: str, value: Any) -> str:
+        kind = kind_of(action, field)
         is_id = isinstance(value, int) and not isinstance(value, bool)
-        return self.name(kind, value) if kind and is_id else str(value) if is_id else self.value(act, field, value)
+        return self.name(kind, value) if kind and is_id else str(value) if is_id else self.value(action, field, value)
 
     def _names(self, kind: Kind) -> Mapping[int, str]:
         return {

@@ -16,63 +16,63 @@ Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What an act means for one administration. `why` is a word of `bulk.words` when it changes nothing.
+class PlannedChange:
+    """What an act means for one administration. `reason_code` is a key of `bulk.messages.REASON_LABELS` when it changes nothing.
 
     `before` and `after` describe only what is touched: {"columns": {name: value}, "people": {id: automatic or None}}."""
 
-    why: str = ""
+    reason_code: str = ""
     before: Values = field(default_factory=dict)
     after: Values = field(default_factory=dict)
 
 
-Judge = Callable[[Actor, Sequence[Administration], Mapping[int, Values]], dict[int, Verdict]]
+Planner = Callable[[Actor, Sequence[Administration], Mapping[int, Values]], dict[int, PlannedChange]]
 """Looks, changes nothing: the preview and the job ask the same judge. The parameters are given per administration."""
-Perform = Callable[[Actor, Mapping[int, Values]], None]
+Executor = Callable[[Actor, Mapping[int, Values]], None]
 """Makes what `after` says of each come true, set by set, in the caller's transaction."""
 
 
 @dataclass(frozen=True)
-class Act:
-    """`check` gives the parameters as stored, or raises `Refused` with a sentence. `audit` is the act in the trail, '' for
-    none; `audit_of` decides by the parameters."""
+class BulkAction:
+    """`validate` gives the parameters as stored, or raises `Refused` with a sentence. `audit_code` is the action in the audit log, '' for
+    none; `audit_code_of` decides by the parameters."""
 
     key: str
     label: str | Promise
     permission: Permission
-    audit: str
-    check: Callable[[Actor, Values], Values]
-    judge: Judge
-    perform: Perform
+    audit_code: str
+    validate: Callable[[Actor, Values], Values]
+    plan: Planner
+    execute: Executor
     is_undoable: bool = False
     parameters: frozenset[str] = frozenset()
     """Keys that `check` reads; another one is refused."""
-    audit_of: Callable[[Values], str] | None = None
+    audit_code_of: Callable[[Values], str] | None = None
 
-    def in_trail(self, asked: Values) -> str:
-        return self.audit_of(asked) if self.audit_of else self.audit
-
-
-_acts: dict[str, Act] = {}
+    def audit_action(self, params: Values) -> str:
+        return self.audit_code_of(params) if self.audit_code_of else self.audit_code
 
 
-def register_act(act: Act) -> None:
-    _acts[act.key] = act
+_actions: dict[str, BulkAction] = {}
 
 
-def act_named(key: str) -> Act:
+def register_action(action: BulkAction) -> None:
+    _actions[action.key] = action
+
+
+def get_action(key: str) -> BulkAction:
     """Raises `Refused` for a key that nobody registered."""
-    if key not in _acts:
-        raise Refused(f"There is no bulk act {key!r}; there are: {', '.join(sorted(_acts))}.")
-    return _acts[key]
+    if key not in _actions:
+        raise Refused(f"There is no bulk act {key!r}; there are: {', '.join(sorted(_actions))}.")
+    return _actions[key]
 
 
-def refuse_unknown(act: Act, asked: Values) -> None:
+def refuse_unknown(act: BulkAction, asked: Values) -> None:
     """Raises `UnknownParameter` for what the act does not know: left out, something else would happen than was asked."""
     names = sorted(act.parameters)
     if parts := [unknown_name(key, "", names) for key in asked if key not in act.parameters]:
         raise UnknownParameter(parts)
 
 
-def acts() -> list[Act]:
-    return list(_acts.values())
+def list_actions() -> list[BulkAction]:
+    return list(_actions.values())

@@ -9,20 +9,20 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from koppel.administrations.bulk import snapshot
-from koppel.administrations.bulk.actions import Act, Values, Verdict, register_act
+from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values, register_action
 from koppel.administrations.lifecycle import connection_removal, lifecycle
 from koppel.administrations.models import Administration, Status
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
-CAN_STOP = (Status.ACTIVE, Status.BLOCKED, Status.FAILED)
-CALM = {"status_code": "", "status_reason": ""}
+STOPPABLE_STATUSES = (Status.ACTIVE, Status.BLOCKED, Status.FAILED)
+CLEARED_STATUS_REASON = {"status_code": "", "status_reason": ""}
 
 
-def check_deactivate(actor: Actor, asked: Values) -> Values:
+def validate_deactivate(actor: Actor, params: Values) -> Values:
     """`reason` (a sentence, kept with it) and `on` (an ISO date; today or none: at once). Raises `Refused`."""
-    text = str(asked.get("on") or "").strip()
+    text = str(params.get("on") or "").strip()
     try:
         on = date.fromisoformat(text) if text else None
     except ValueError:
@@ -30,103 +30,112 @@ def check_deactivate(actor: Actor, asked: Values) -> Values:
     if on and on < timezone.localdate():
         raise Refused(_("This date is past. Leave it empty to deactivate at once."))
     later = on.isoformat() if on and on > timezone.localdate() else ""
-    return {"reason": str(asked.get("reason") or "").replace("\0", "").strip()[:300], "on": later}
+    return {"reason": str(params.get("reason") or "").replace("\0", "").strip()[:300], "on": later}
 
 
-def judge_deactivate(actor: Actor, found: Sequence[Administration], asked: Mapping[int, Values]) -> dict[int, Verdict]:
-    return {one.pk: _stop(one, asked[one.pk]) for one in found}
+def plan_deactivate(
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
+) -> dict[int, PlannedChange]:
+    return {one.pk: _plan_stop(one, params_by_id[one.pk]) for one in administrations}
 
 
-def judge_activate(actor: Actor, found: Sequence[Administration], asked: Mapping[int, Values]) -> dict[int, Verdict]:
+def plan_activate(
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
+) -> dict[int, PlannedChange]:
     connections = Connection.objects.filter(
         organisation_id=actor.organisation_id,
-        pk__in={one.connection_id for one in found},
+        pk__in={one.connection_id for one in administrations},
         state=ConnectionState.REMOVED,
     )
     removed = set(connections.values_list("pk", flat=True))
     companies = RemoteCompany.objects.filter(
-        organisation_id=actor.organisation_id, pk__in={one.remote_company_id for one in found}, claimed_at__isnull=False
+        organisation_id=actor.organisation_id,
+        pk__in={one.remote_company_id for one in administrations},
+        claimed_at__isnull=False,
     )
     held = set(companies.values_list("pk", flat=True))
     return {
-        one.pk: _go(one, is_reached=one.connection_id not in removed, is_held=one.remote_company_id in held)
-        for one in found
+        one.pk: _plan_start(one, is_reached=one.connection_id not in removed, is_held=one.remote_company_id in held)
+        for one in administrations
     }
 
 
-def perform_deactivate(actor: Actor, wanted: Mapping[int, Values]) -> None:
+def execute_deactivate(actor: Actor, changes: Mapping[int, Values]) -> None:
     """Runs that wait or run are stopped at their last page."""
-    snapshot.write(actor.organisation_id, wanted)
-    lifecycle.tell_stopped(actor.organisation_id, _with_status(wanted, Status.DEACTIVATED))
+    snapshot.write(actor.organisation_id, changes)
+    lifecycle.stop_syncs(actor.organisation_id, _with_status(changes, Status.DEACTIVATED))
 
 
-def perform_activate(actor: Actor, wanted: Mapping[int, Values]) -> None:
+def execute_activate(actor: Actor, changes: Mapping[int, Values]) -> None:
     """One that was never completely read goes back to the queue, and its first sync is asked for again."""
-    snapshot.write(actor.organisation_id, wanted)
-    lifecycle.tell_queued(actor, _with_status(wanted, Status.QUEUED))
+    snapshot.write(actor.organisation_id, changes)
+    lifecycle.queue_first_sync(actor, _with_status(changes, Status.QUEUED))
 
 
-def _with_status(wanted: Mapping[int, Values], status: Status) -> list[int]:
-    return [key for key, values in wanted.items() if values["columns"].get("status") == status]
+def _with_status(changes: Mapping[int, Values], status: Status) -> list[int]:
+    return [key for key, values in changes.items() if values["columns"].get("status") == status]
 
 
-def _stop(one: Administration, asked: Values) -> Verdict:
-    if one.left_on:
-        return Verdict("left")
-    if one.status == Status.DEACTIVATED:
-        return Verdict("same")
-    if one.status not in CAN_STOP:
-        return Verdict("being_imported")
-    reason, later = asked.get("reason", ""), asked.get("on", "")
+def _plan_stop(administration: Administration, params: Values) -> PlannedChange:
+    if administration.left_on:
+        return PlannedChange("left")
+    if administration.status == Status.DEACTIVATED:
+        return PlannedChange("same")
+    if administration.status not in STOPPABLE_STATUSES:
+        return PlannedChange("being_imported")
+    reason, later = params.get("reason", ""), params.get("on", "")
     if later:
-        return _verdict(one, {"deactivate_on": later, "deactivation_reason": reason})
+        return _planned_change(administration, {"deactivate_on": later, "deactivation_reason": reason})
     today = timezone.localdate().isoformat()
     stopped = {"status": Status.DEACTIVATED.value, "deactivated_on": today, "deactivate_on": None}
-    return _verdict(one, {**stopped, "deactivation_reason": reason, **CALM})
+    return _planned_change(administration, {**stopped, "deactivation_reason": reason, **CLEARED_STATUS_REASON})
 
 
-def _go(one: Administration, *, is_reached: bool, is_held: bool) -> Verdict:
+def _plan_start(administration: Administration, *, is_reached: bool, is_held: bool) -> PlannedChange:
     """One whose connection was removed meanwhile waits for another; one that may be another company waits for a person."""
-    if one.left_on:
-        return Verdict("left")
-    if one.deactivate_on and one.status != Status.DEACTIVATED:
-        return _verdict(one, {"deactivate_on": None, "deactivation_reason": ""})
-    if one.status != Status.DEACTIVATED:
-        return Verdict("same")
-    status = Status.ACTIVE if one.activated_at else Status.QUEUED
-    calm = {"deactivated_on": None, "deactivate_on": None, "deactivation_reason": "", **CALM}
+    if administration.left_on:
+        return PlannedChange("left")
+    if administration.deactivate_on and administration.status != Status.DEACTIVATED:
+        return _planned_change(administration, {"deactivate_on": None, "deactivation_reason": ""})
+    if administration.status != Status.DEACTIVATED:
+        return PlannedChange("same")
+    status = Status.ACTIVE if administration.activated_at else Status.QUEUED
+    calm = {"deactivated_on": None, "deactivate_on": None, "deactivation_reason": "", **CLEARED_STATUS_REASON}
     stopped = connection_removal.held() if is_held else {}
-    return _verdict(one, {"status": status.value, **calm, **(stopped if is_reached else connection_removal.waits())})
+    return _planned_change(
+        administration,
+        {"status": status.value, **calm, **(stopped if is_reached else connection_removal.awaiting_connection())},
+    )
 
 
-def _verdict(one: Administration, columns: Mapping[str, Any]) -> Verdict:
-    before = snapshot.read(one, columns)
+def _planned_change(administration: Administration, columns: Mapping[str, Any]) -> PlannedChange:
+    before = snapshot.read(administration, columns)
     after = {name: value for name, value in columns.items() if before[name] != value}
     if not after:
-        return Verdict("same")
-    return Verdict(before={"columns": {name: before[name] for name in after}}, after={"columns": after})
+        return PlannedChange("same")
+    return PlannedChange(before={"columns": {name: before[name] for name in after}}, after={"columns": after})
 
 
-register_act(
-    Act(
+register_action(
+    BulkAction(
         key="activate",
         label=gettext_lazy("Activate"),
-        permission=Permission.IMPORT,
-        audit="administrations.active",
-        check=lambda actor, asked: {},
-        judge=judge_activate,
-        perform=perform_activate,
+        permission=Permission.IMPORT_ADMINISTRATIONS,
+        audit_code="administrations.active",
+        validate=lambda actor, asked: {},
+        plan=plan_activate,
+        execute=execute_activate,
     )
 )
-register_act(
-    Act(
+register_action(
+    BulkAction(
         key="deactivate",
         parameters=frozenset({"reason", "on"}),
         label=gettext_lazy("Deactivate"),
-        permission=Permission.IMPORT,
-        audit="administrations.deactivated",
-        check=check_deactivate,
-        judge=judge_deactivate,
-        perform=perform_deactivate,
+        permission=Permission.IMPORT_ADMINISTRATIONS,
+        audit_code="administrations.deactivated",
+        validate=validate_deactivate,
+        plan=plan_deactivate,
+        execute=execute_deactivate,
     )
 )

@@ -7,12 +7,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from koppel.administrations.bulk import snapshot
-from koppel.administrations.bulk.actions import Act, Values, Verdict, register_act
-from koppel.administrations.errors import NotThere
+from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values, register_action
+from koppel.administrations.errors import NotFound
 from koppel.administrations.identity import services as identity
 from koppel.administrations.models import Administration
-from koppel.company_registers.number_check import Verdict as NumberVerdict
-from koppel.company_registers.numbers import check as check_number
+from koppel.company_registers.number_check import NumberStatus
+from koppel.company_registers.numbers import check_number
 from koppel.company_registers.reasons import REASONS
 from koppel.company_registers.sectors import SCHEME, SECTIONS
 from koppel.kit.web.parameters import unknown_value
@@ -20,41 +20,41 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor, Permission
 
-ASSIGNING = frozenset({"division", "template", "add", "remove"})
-SETTING = frozenset({"number", "reason", "sector", "client_number"})
+ASSIGN_KEYS = frozenset({"division", "template", "add", "remove"})
+SET_KEYS = frozenset({"number", "reason", "sector", "client_number"})
 CLIENT_NUMBER_MAX = 60
 
 
-def check(actor: Actor, asked: Values) -> Values:
-    """As `check_words`. Raises `NotThere` too, for what is not this organisation's."""
-    wanted = dict(check_words(actor, asked))
-    _must_be_ours(actor, wanted)
-    return wanted
+def validate_item(actor: Actor, params: Values) -> Values:
+    """As `validate_values`. Raises `NotFound` too, for what is not this organisation's."""
+    values = dict(validate_values(actor, params))
+    _require_same_organisation(actor, values)
+    return values
 
 
-def check_words(actor: Actor, asked: Values) -> Values:
-    """Keys of `ASSIGNING` and `SETTING`, those given only; division and template None take it away. Looks nothing up: a file
+def validate_values(actor: Actor, params: Values) -> Values:
+    """Keys of `ASSIGN_KEYS` and `SET_KEYS`, those given only; division and template None take it away. Looks nothing up: a file
     has thousands of lines. Raises `Refused` when it may not be."""
-    wanted = {key: _understood(key, asked[key]) for key in (*ASSIGNING, *SETTING) if key in asked}
-    wanted = {key: value for key, value in wanted.items() if value not in ([], ())}
-    if ASSIGNING & wanted.keys():
-        actor.require(Permission.IMPORT)
-    if "sector" in wanted and wanted["sector"] not in ("", *SECTIONS):
-        raise Refused(unknown_value("sector", wanted["sector"], SECTIONS).sentence)
-    if "reason" in wanted and wanted["reason"] not in REASONS:
-        raise Refused(unknown_value("reason", wanted["reason"], REASONS).sentence)
-    if set(wanted.get("add", ())) & set(wanted.get("remove", ())):
+    values = {key: _parse_value(key, params[key]) for key in (*ASSIGN_KEYS, *SET_KEYS) if key in params}
+    values = {key: value for key, value in values.items() if value not in ([], ())}
+    if ASSIGN_KEYS & values.keys():
+        actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    if "sector" in values and values["sector"] not in ("", *SECTIONS):
+        raise Refused(unknown_value("sector", values["sector"], SECTIONS).sentence)
+    if "reason" in values and values["reason"] not in REASONS:
+        raise Refused(unknown_value("reason", values["reason"], REASONS).sentence)
+    if set(values.get("add", ())) & set(values.get("remove", ())):
         raise Refused(_("The same person cannot be added and taken off."))
-    return wanted
+    return values
 
 
-def _understood(key: str, value: Any) -> Any:
+def _parse_value(key: str, value: Any) -> Any:
     """Programs may write anything. Raises `Refused` for what is neither an id, ids nor text, as its key wants it."""
     if key in ("add", "remove") and isinstance(value, list | tuple | set | frozenset) and all(map(_is_id, value)):
         return sorted(set(value))
     if key in ("division", "template") and (value is None or _is_id(value)):
         return value
-    if key in SETTING and (value is None or isinstance(value, str)):
+    if key in SET_KEYS and (value is None or isinstance(value, str)):
         text = (value or "").replace("\0", "").strip()
         if key != "client_number" or len(text) <= CLIENT_NUMBER_MAX:
             return text
@@ -65,122 +65,136 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def check_asked(actor: Actor, asked: Values) -> Values:
-    """As `check`, for what is the same for all: something must be asked."""
-    wanted = check(actor, asked)
-    if not wanted and not asked.get("per_item"):
+def validate_params(actor: Actor, params: Values) -> Values:
+    """As `validate_item`, for what is the same for all: something must be asked."""
+    values = validate_item(actor, params)
+    if not values and not params.get("per_item"):
         raise Refused(_("Choose a division, a template, a person or a sector first."))
-    return wanted
+    return values
 
 
-def judge(actor: Actor, found: Sequence[Administration], asked: Mapping[int, Values]) -> dict[int, Verdict]:
-    touches_people = any(values.get("add") or values.get("remove") for values in asked.values())
-    people = snapshot.people_on(actor.organisation_id, asked) if touches_people else {}
-    restricted = touches_people and any(one.restricted for one in found)
+def plan(
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
+) -> dict[int, PlannedChange]:
+    touches_people = any(values.get("add") or values.get("remove") for values in params_by_id.values())
+    people = snapshot.people_on(actor.organisation_id, params_by_id) if touches_people else {}
+    restricted = touches_people and any(one.restricted for one in administrations)
     live = snapshot.live_members(actor.organisation_id) if restricted else frozenset()
     named = [
-        {"columns": {"division_id": each.get("division"), "template_id": each.get("template")}}
-        for each in asked.values()
+        {"columns": {"division_id": item_values.get("division"), "template_id": item_values.get("template")}}
+        for item_values in params_by_id.values()
     ]
-    archived = snapshot.archived(actor.organisation_id, named)
-    verdicts = {one.pk: _judge_one(one, people.get(one.pk, {}), asked.get(one.pk, {}), live) for one in found}
-    new = [(one, verdicts[one.pk].after.get("columns", {}).get("number")) for one in found]
+    archived = snapshot.archived_ids(actor.organisation_id, named)
+    changes = {
+        one.pk: _plan_one(one, people.get(one.pk, {}), params_by_id.get(one.pk, {}), live) for one in administrations
+    }
+    new = [(one, changes[one.pk].after.get("columns", {}).get("number")) for one in administrations]
     others = identity.other_names(actor.organisation_id, [(one, number) for one, number in new if number])
-    verdicts |= dict.fromkeys(others, Verdict("other_company"))
-    return {key: Verdict("archived") if _names(one.after, archived) else one for key, one in verdicts.items()}
+    changes |= dict.fromkeys(others, PlannedChange("other_company"))
+    return {
+        key: PlannedChange("archived") if _uses_archived(one.after, archived) else one for key, one in changes.items()
+    }
 
 
-def perform(actor: Actor, wanted: Mapping[int, Values]) -> None:
-    snapshot.write(actor.organisation_id, wanted)
-    identity.set_in_bulk(actor.organisation_id, {key: values.get("columns", {}) for key, values in wanted.items()})
+def execute(actor: Actor, changes: Mapping[int, Values]) -> None:
+    snapshot.write(actor.organisation_id, changes)
+    identity.handle_bulk_change(
+        actor.organisation_id, {key: values.get("columns", {}) for key, values in changes.items()}
+    )
 
 
-def _names(after: Values, archived: Mapping[str, Collection[int]]) -> bool:
+def _uses_archived(after: Values, archived: Mapping[str, Collection[int]]) -> bool:
     """Archived since it was asked for: nothing new is put there."""
     return any(after.get("columns", {}).get(column) in ids for column, ids in archived.items())
 
 
-def _judge_one(one: Administration, people: snapshot.People, asked: Values, live: Collection[int]) -> Verdict:
+def _plan_one(
+    administration: Administration, people: snapshot.People, values: Values, live: Collection[int]
+) -> PlannedChange:
     columns: dict[str, Any] = {}
     for key, column in (("division", "division_id"), ("template", "template_id"), ("client_number", "client_number")):
-        if key in asked:
-            columns[column] = asked[key]
-    if "sector" in asked:
-        columns |= {"sector": asked["sector"], "sector_scheme": SCHEME if asked["sector"] else ""}
-    if "reason" in asked and "number" not in asked:
-        if one.number:
-            return Verdict("has_number")
-        columns["no_number_reason"] = asked["reason"]
-    if "number" in asked:
-        checked = check_number(asked["number"], one.country)
-        if checked.verdict is NumberVerdict.INVALID:
-            return Verdict(f"number_{checked.note}")
-        columns |= {"number": checked.number, "number_scheme": checked.scheme, "number_note": checked.note}
+        if key in values:
+            columns[column] = values[key]
+    if "sector" in values:
+        columns |= {"sector": values["sector"], "sector_scheme": SCHEME if values["sector"] else ""}
+    if "reason" in values and "number" not in values:
+        if administration.number:
+            return PlannedChange("has_number")
+        columns["no_number_reason"] = values["reason"]
+    if "number" in values:
+        number_check = check_number(values["number"], administration.country)
+        if number_check.status is NumberStatus.INVALID:
+            return PlannedChange(f"number_{number_check.note}")
+        columns |= {
+            "number": number_check.number,
+            "number_scheme": number_check.scheme,
+            "number_note": number_check.note,
+        }
         columns["no_number_reason"] = ""
-    if _breaks_the_rule(one, columns):
-        return Verdict("needs_sector")
-    before = snapshot.read(one, columns)
+    if _breaks_identity_rule(administration, columns):
+        return PlannedChange("needs_sector")
+    before = snapshot.read(administration, columns)
     after = {name: value for name, value in columns.items() if before[name] != value}
-    moves = _moves(people, asked)
-    if one.restricted and moves and snapshot.nobody_left(people, moves, live):
-        return Verdict("last_named")
+    moves = _moves(people, values)
+    if administration.restricted and moves and snapshot.leaves_nobody(people, moves, live):
+        return PlannedChange("last_named")
     if not after and not moves:
-        return Verdict("same")
-    return Verdict(
+        return PlannedChange("same")
+    return PlannedChange(
         before={
             "columns": {name: before[name] for name in after},
             "people": {str(member): people.get(member) for member in moves},
-            **({"restricted": True} if one.restricted and moves else {}),
+            **({"restricted": True} if administration.restricted and moves else {}),
         },
         after={"columns": after, "people": {str(member): flag for member, flag in moves.items()}},
     )
 
 
-def _breaks_the_rule(one: Administration, columns: Values) -> bool:
+def _breaks_identity_rule(administration: Administration, columns: Values) -> bool:
     """A number, or a reason and a sector: what had that keeps it, and a reason comes with its sector."""
     number, reason, sector = (
-        columns.get(name, getattr(one, name)) for name in ("number", "no_number_reason", "sector")
+        columns.get(name, getattr(administration, name)) for name in ("number", "no_number_reason", "sector")
     )
-    is_asked = "no_number_reason" in columns or identity.is_complete(one)
+    is_asked = "no_number_reason" in columns or identity.is_complete(administration)
     return is_asked and not number and not (reason and sector)
 
 
-def _moves(people: snapshot.People, asked: Values) -> dict[int, bool | None]:
+def _moves(people: snapshot.People, values: Values) -> dict[int, bool | None]:
     """Who comes on (chosen, even when on it by default already) and who goes off."""
-    moves: dict[int, bool | None] = {one: False for one in asked.get("add", ()) if people.get(one) is not False}
-    return moves | {one: None for one in asked.get("remove", ()) if one in people}
+    moves: dict[int, bool | None] = {one: False for one in values.get("add", ()) if people.get(one) is not False}
+    return moves | {one: None for one in values.get("remove", ()) if one in people}
 
 
-def _must_be_ours(actor: Actor, wanted: Values) -> None:
-    own = {"organisation_id": actor.organisation_id}
-    division, template = wanted.get("division"), wanted.get("template")
-    if division is not None and not Division.objects.filter(**own, pk=division, archived_at=None).exists():
-        raise NotThere(unknown_value("division", str(division)).sentence)
-    if template is not None and not Template.objects.filter(**own, pk=template, archived_at=None).exists():
-        raise NotThere(unknown_value("template", str(template)).sentence)
-    _people_must_be_ours(actor, {*wanted.get("add", ()), *wanted.get("remove", ())})
+def _require_same_organisation(actor: Actor, values: Values) -> None:
+    tenant = {"organisation_id": actor.organisation_id}
+    division, template = values.get("division"), values.get("template")
+    if division is not None and not Division.objects.filter(**tenant, pk=division, archived_at=None).exists():
+        raise NotFound(unknown_value("division", str(division)).sentence)
+    if template is not None and not Template.objects.filter(**tenant, pk=template, archived_at=None).exists():
+        raise NotFound(unknown_value("template", str(template)).sentence)
+    _require_own_members(actor, {*values.get("add", ()), *values.get("remove", ())})
 
 
-def _people_must_be_ours(actor: Actor, members: Iterable[int]) -> None:
+def _require_own_members(actor: Actor, members: Iterable[int]) -> None:
     members = set(members)
     there = Membership.objects.filter(organisation_id=actor.organisation_id, pk__in=members).values_list(
         "pk", flat=True
     )
     if strange := sorted(members - set(there)):
-        raise NotThere(" ".join(unknown_value("member", str(one)).sentence for one in strange))
+        raise NotFound(" ".join(unknown_value("member", str(one)).sentence for one in strange))
 
 
-register_act(
-    Act(
+register_action(
+    BulkAction(
         key="change",
         label=gettext_lazy("Assign and set"),
         permission=Permission.CHANGE_ADMINISTRATIONS,
-        audit="administrations.assigned",
-        audit_of=lambda asked: f"administrations.{'assigned' if ASSIGNING & asked.keys() else 'set'}",
-        check=check_asked,
-        judge=judge,
-        perform=perform,
+        audit_code="administrations.assigned",
+        audit_code_of=lambda asked: f"administrations.{'assigned' if ASSIGN_KEYS & asked.keys() else 'set'}",
+        validate=validate_params,
+        plan=plan,
+        execute=execute,
         is_undoable=True,
-        parameters=ASSIGNING | SETTING,
+        parameters=ASSIGN_KEYS | SET_KEYS,
     )
 )

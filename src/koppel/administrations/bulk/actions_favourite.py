@@ -4,57 +4,61 @@ from collections.abc import Mapping, Sequence
 
 from django.utils.translation import gettext_lazy
 
-from koppel.administrations.bulk.actions import Act, Values, Verdict, register_act
+from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values, register_action
 from koppel.administrations.models import Administration, Favourite
 from koppel.organisations.roles import Actor, Permission
 
 
-def _starred(actor: Actor, ids: Sequence[int]) -> set[int]:
-    own = Favourite.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
-    return set(own.filter(administration_id__in=ids).values_list("administration_id", flat=True))
+def _favourite_ids(actor: Actor, ids: Sequence[int]) -> set[int]:
+    favourites = Favourite.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    return set(favourites.filter(administration_id__in=ids).values_list("administration_id", flat=True))
 
 
-def judge_star(actor: Actor, found: Sequence[Administration], asked: Mapping[int, Values]) -> dict[int, Verdict]:
-    starred = _starred(actor, list(asked))
-    return {one.pk: Verdict("same") if one.pk in starred else Verdict() for one in found}
+def plan_favourite(
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
+) -> dict[int, PlannedChange]:
+    starred = _favourite_ids(actor, list(params_by_id))
+    return {one.pk: PlannedChange("same") if one.pk in starred else PlannedChange() for one in administrations}
 
 
-def judge_unstar(actor: Actor, found: Sequence[Administration], asked: Mapping[int, Values]) -> dict[int, Verdict]:
-    starred = _starred(actor, list(asked))
-    return {one.pk: Verdict() if one.pk in starred else Verdict("same") for one in found}
+def plan_unfavourite(
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
+) -> dict[int, PlannedChange]:
+    starred = _favourite_ids(actor, list(params_by_id))
+    return {one.pk: PlannedChange() if one.pk in starred else PlannedChange("same") for one in administrations}
 
 
-def star(actor: Actor, wanted: Mapping[int, Values]) -> None:
-    own = {"organisation_id": actor.organisation_id, "membership_id": actor.membership_id}
+def execute_favourite(actor: Actor, changes: Mapping[int, Values]) -> None:
+    owner = {"organisation_id": actor.organisation_id, "membership_id": actor.membership_id}
     Favourite.objects.bulk_create(
-        [Favourite(**own, administration_id=one) for one in wanted], ignore_conflicts=True, batch_size=2000
+        [Favourite(**owner, administration_id=one) for one in changes], ignore_conflicts=True, batch_size=2000
     )
 
 
-def unstar(actor: Actor, wanted: Mapping[int, Values]) -> None:
-    own = Favourite.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
-    own.filter(administration_id__in=list(wanted)).delete()
+def execute_unfavourite(actor: Actor, changes: Mapping[int, Values]) -> None:
+    favourites = Favourite.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    favourites.filter(administration_id__in=list(changes)).delete()
 
 
-register_act(
-    Act(
+register_action(
+    BulkAction(
         key="star",
         label=gettext_lazy("Add to favourites"),
-        permission=Permission.SEE,
-        audit="",
-        check=lambda actor, asked: {},
-        judge=judge_star,
-        perform=star,
+        permission=Permission.VIEW,
+        audit_code="",
+        validate=lambda actor, asked: {},
+        plan=plan_favourite,
+        execute=execute_favourite,
     )
 )
-register_act(
-    Act(
+register_action(
+    BulkAction(
         key="unstar",
         label=gettext_lazy("Remove from favourites"),
-        permission=Permission.SEE,
-        audit="",
-        check=lambda actor, asked: {},
-        judge=judge_unstar,
-        perform=unstar,
+        permission=Permission.VIEW,
+        audit_code="",
+        validate=lambda actor, asked: {},
+        plan=plan_unfavourite,
+        execute=execute_unfavourite,
     )
 )

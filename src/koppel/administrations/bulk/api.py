@@ -6,13 +6,13 @@ from typing import Annotated, Any
 from ninja import Query, Router, Schema, Status
 
 from koppel.administrations.bulk import messages, operations
-from koppel.administrations.bulk.actions import Values, act_named
+from koppel.administrations.bulk.actions import Values, get_action
 from koppel.administrations.bulk.operations import Selection
-from koppel.administrations.list.query import asked_of_text
+from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.models import BulkItem, BulkOperation, ItemState
 from koppel.administrations.scope import visible_to
 from koppel.kit.web.schemas import Input
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor
 
 router = Router()
@@ -58,23 +58,23 @@ class OperationIn(Input):
 
 
 @router.get("", response=list[OperationOut])
-def listing(request: MemberRequest) -> list[OperationOut]:
+def listing(request: AuthenticatedRequest) -> list[OperationOut]:
     """What was begun, newest first; Administrators and Team leaders see everybody's."""
-    return [_out(one) for one in operations.operations_of(request.actor)]
+    return [_out(one) for one in operations.list_operations(request.actor)]
 
 
 @router.post("", response={201: OperationOut})
-def make(request: MemberRequest, given: OperationIn) -> Status[OperationOut]:
+def make(request: AuthenticatedRequest, payload: OperationIn) -> Status[OperationOut]:
     """A preview: nothing changes before it is started."""
-    selection = Selection(ids=given.ids, asked=None if given.filter is None else asked_of_text(given.filter))
-    draft = operations.preview(request.actor, given.act, given.asked, selection, source=given.filter or "")
-    if given.start:
+    selection = Selection(ids=payload.ids, query=None if payload.filter is None else parse_query_string(payload.filter))
+    draft = operations.preview(request.actor, payload.act, payload.asked, selection, source=payload.filter or "")
+    if payload.start:
         operations.start(request.actor, draft.pk)
     return Status(201, _again(request.actor, draft.pk))
 
 
 @router.get("/{int:operation_id}", response=OperationOut)
-def one(request: MemberRequest, operation_id: int) -> OperationOut:
+def bulk_operation(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
     """How far it is, or what it did."""
     return _again(request.actor, operation_id)
 
@@ -92,63 +92,63 @@ class ItemOut(Schema):
 
 @router.get("/{int:operation_id}/items", response=list[ItemOut])
 def items(
-    request: MemberRequest,
+    request: AuthenticatedRequest,
     operation_id: int,
     state: ItemState | None = None,
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 1000,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> list[ItemOut]:
     """A result for each administration."""
-    operation = operations.operation_for(request.actor, operation_id)
-    found = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation).order_by("pk")
+    operation = operations.get_operation(request.actor, operation_id)
+    queryset = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation).order_by("pk")
     if state:
-        found = found.filter(state=state.value)
-    page = list(found[offset : offset + limit])
-    visible = visible_to(request.actor).filter(pk__in=[each.administration_id for each in page])
+        queryset = queryset.filter(state=state.value)
+    page = list(queryset[offset : offset + limit])
+    visible = visible_to(request.actor).filter(pk__in=[bulk_item.administration_id for bulk_item in page])
     countries = dict(visible.values_list("pk", "country"))
 
-    def shown(each: BulkItem, values: Values) -> dict[str, Any]:
+    def visible_values(item: BulkItem, values: Values) -> dict[str, Any]:
         """Nothing of an administration that the reader may not see."""
-        country = countries.get(each.administration_id)
-        return {} if country is None else dict(messages.shown(values, country))
+        country = countries.get(item.administration_id)
+        return {} if country is None else dict(messages.mask_values(values, country))
 
     return [
         ItemOut(
-            administration=each.administration_id,
-            state=each.state,
-            why=each.why,
-            sentence=messages.why(each.why),
-            before=shown(each, each.before),
-            after=shown(each, each.after),
+            administration=bulk_item.administration_id,
+            state=bulk_item.state,
+            why=bulk_item.why,
+            sentence=messages.describe_reason(bulk_item.why),
+            before=visible_values(bulk_item, bulk_item.before),
+            after=visible_values(bulk_item, bulk_item.after),
         )
-        for each in page
+        for bulk_item in page
     ]
 
 
 @router.post("/{int:operation_id}/start", response=OperationOut)
-def start(request: MemberRequest, operation_id: int) -> OperationOut:
+def start(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
     """Once; a second time changes nothing."""
     operations.start(request.actor, operation_id)
     return _again(request.actor, operation_id)
 
 
 @router.post("/{int:operation_id}/undo", response=OperationOut)
-def undo(request: MemberRequest, operation_id: int) -> OperationOut:
+def undo(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
     """Takes back what nobody has changed since."""
     operations.undo(request.actor, operation_id)
     return _again(request.actor, operation_id)
 
 
 def _again(actor: Actor, operation_id: int) -> OperationOut:
-    return _out(operations.operation_for(actor, operation_id))
+    return _out(operations.get_operation(actor, operation_id))
 
 
 def _out(operation: BulkOperation) -> OperationOut:
-    counts = operations.counts_of(operation)
+    counts = operations.count_items(operation)
     return OperationOut(
         id=operation.pk,
-        act=act_named(operation.act).key,
-        asked=dict(messages.asked_shown(operation.asked)),
+        act=get_action(operation.act).key,
+        asked=dict(messages.mask_params(operation.asked)),
         state=operation.state,
         total=operation.total,
         counts=CountsOut(

@@ -13,9 +13,9 @@ from django.utils.translation import gettext as _
 
 from koppel.administrations.bulk import actions_assign
 from koppel.administrations.scope import visible_to
-from koppel.company_registers.reasons import resolve as resolve_reason
+from koppel.company_registers.reasons import resolve_reason
 from koppel.company_registers.sectors import SECTIONS
-from koppel.kit.text_search import folded
+from koppel.kit.text_search import normalize_search
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
@@ -59,10 +59,10 @@ CLEAR = "-"
 
 
 @dataclass
-class Read:
-    """`each`: what every administration gets. `problems`: (line, text of the line, why it cannot be followed)."""
+class CsvChanges:
+    """`values_by_id`: what every administration gets. `problems`: (line, text of the line, why it cannot be followed)."""
 
-    each: dict[int, dict[str, Any]] = field(default_factory=dict)
+    values_by_id: dict[int, dict[str, Any]] = field(default_factory=dict)
     problems: list[tuple[int, str, str]] = field(default_factory=list)
 
 
@@ -70,7 +70,7 @@ class _Problem(Exception):
     """Why one line cannot be followed."""
 
 
-def read(actor: Actor, text: str, *, names_only: bool = False) -> Read:
+def read_changes(actor: Actor, text: str, *, names_only: bool = False) -> CsvChanges:
     """Raises `Refused` when the heading line is not understood. `names_only`: the first column says which administrations are
     meant, and the others are left out."""
     lines = _lines(text)
@@ -79,19 +79,19 @@ def read(actor: Actor, text: str, *, names_only: bool = False) -> Read:
     if len(lines) > LINES_MAX:
         raise Refused(_("The file has more than %d lines. Split it.") % LINES_MAX)
     key, values = _headings(lines[0][:1] if names_only else lines[0], names_only=names_only)
-    book = _Book(actor, key, values)
-    found = Read()
+    book = _LineParser(actor, key, values)
+    changes = CsvChanges()
     for number, cells in enumerate(lines[1:], start=2):
         if not any(cell.strip() for cell in cells):
             continue
         try:
-            one, wanted = book.line(cells[:1] if names_only else cells)
-            if one in found.each:
+            administration_id, row_values = book.parse_line(cells[:1] if names_only else cells)
+            if administration_id in changes.values_by_id:
                 raise _Problem(_("This administration stands in the file twice."))
-            found.each[one] = wanted
+            changes.values_by_id[administration_id] = row_values
         except _Problem as problem:
-            found.problems.append((number, "; ".join(cells)[:120], str(problem)))
-    return found
+            changes.problems.append((number, "; ".join(cells)[:120], str(problem)))
+    return changes
 
 
 def _lines(text: str) -> list[list[str]]:
@@ -102,10 +102,10 @@ def _lines(text: str) -> list[list[str]]:
         rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
     except csv.Error:
         raise Refused(_("This cannot be read as a table. Is a quotation mark missing somewhere?")) from None
-    return [[_undefused(cell.strip()) for cell in row] for row in rows]
+    return [[_unescape_formula(cell.strip()) for cell in row] for row in rows]
 
 
-def _undefused(cell: str) -> str:
+def _unescape_formula(cell: str) -> str:
     """The apostrophe that our own exports put before what begins like a formula."""
     return cell[1:] if cell[:1] == "'" and cell[1:2] in ("=", "+", "-", "@") else cell
 
@@ -123,7 +123,7 @@ def _headings(cells: Sequence[str], *, names_only: bool) -> tuple[str, list[str]
     return key, values
 
 
-class _Book:
+class _LineParser:
     """Looks up what lines name, from lists read once."""
 
     def __init__(self, actor: Actor, key: str, values: Sequence[str]) -> None:
@@ -131,12 +131,12 @@ class _Book:
         column = {"id": "pk", "name": "sort_name", "code": "remote_company__code"}.get(key, key)
         self.administrations: dict[str, list[int]] = {}
         for name, pk in visible_to(actor).values_list(column, "pk"):
-            self.administrations.setdefault(_plain(str(name)), []).append(pk)
+            self.administrations.setdefault(_normalize(str(name)), []).append(pk)
         self.administrations.pop("", None)
-        own = {"organisation_id": actor.organisation_id}
-        self.divisions = {_plain(one.name): one.pk for one in Division.objects.filter(**own, archived_at=None)}
-        self.templates = {_plain(one.name): one.pk for one in Template.objects.filter(**own, archived_at=None)}
-        members = Membership.objects.filter(**own).select_related("user")
+        tenant = {"organisation_id": actor.organisation_id}
+        self.divisions = {_normalize(one.name): one.pk for one in Division.objects.filter(**tenant, archived_at=None)}
+        self.templates = {_normalize(one.name): one.pk for one in Template.objects.filter(**tenant, archived_at=None)}
+        members = Membership.objects.filter(**tenant).select_related("user")
         self.people = {one.user.email.lower(): one.pk for one in members}
         self.makers: Mapping[str, Callable[[str], Any]] = {
             "number": lambda text: "" if text == CLEAR else text,
@@ -149,25 +149,25 @@ class _Book:
             "remove": self._members,
         }
 
-    def line(self, cells: Sequence[str]) -> tuple[int, dict[str, Any]]:
+    def parse_line(self, cells: Sequence[str]) -> tuple[int, dict[str, Any]]:
         if len(cells) > len(self.values) + 1:
             raise _Problem(_("This line has more cells than there are headings."))
-        found = self.administrations.get(_plain(cells[0]), [])
-        if not found:
+        matches = self.administrations.get(_normalize(cells[0]), [])
+        if not matches:
             raise _Problem(_("No administration with this name, number or code."))
-        if len(found) > 1:
+        if len(matches) > 1:
             raise _Problem(_("More than one administration answers to this."))
-        wanted = {key: self.makers[key](text) for key, text in zip(self.values, cells[1:], strict=False) if text}
+        values = {key: self.makers[key](text) for key, text in zip(self.values, cells[1:], strict=False) if text}
         try:
             # What it names was found in our own lists.
-            return found[0], dict(actions_assign.check_words(self.actor, wanted))
+            return matches[0], dict(actions_assign.validate_values(self.actor, values))
         except Refused as refusal:
             raise _Problem(str(refusal)) from None
 
-    def _named(self, known: Mapping[str, int], text: str, kind: str) -> int:
-        if _plain(text) not in known:
+    def _named(self, ids_by_name: Mapping[str, int], text: str, kind: str) -> int:
+        if _normalize(text) not in ids_by_name:
             raise _Problem(_("There is no %(kind)s “%(name)s”.") % {"kind": kind, "name": text})
-        return known[_plain(text)]
+        return ids_by_name[_normalize(text)]
 
     def _sector(self, text: str) -> str:
         letter = text.split(" ", 1)[0].upper()
@@ -178,9 +178,9 @@ class _Book:
         return letter
 
     def _reason(self, text: str) -> str:
-        if not (found := resolve_reason(text)):
+        if not (reason := resolve_reason(text)):
             raise _Problem(_("“%s” is not a reason.") % text)
-        return found
+        return reason
 
     def _members(self, text: str) -> list[int]:
         mails = [one.strip().lower() for one in text.replace(",", " ").split()]
@@ -190,5 +190,5 @@ class _Book:
         return [self.people[one] for one in mails]
 
 
-def _plain(text: str) -> str:
-    return " ".join(folded(text).split())
+def _normalize(text: str) -> str:
+    return " ".join(normalize_search(text).split())

@@ -9,14 +9,14 @@ from django.utils.translation import gettext_lazy
 
 from koppel.administrations.bulk.actions import Values
 from koppel.administrations.models import Status
-from koppel.company_registers.numbers import masked
+from koppel.company_registers.numbers import mask_number
 from koppel.company_registers.reasons import REASONS
 from koppel.company_registers.sectors import SECTIONS
 from koppel.kit import quarantine
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
 
-WHY: Mapping[str, str | Promise] = {
+REASON_LABELS: Mapping[str, str | Promise] = {
     "not_there": gettext_lazy("Does not exist, or you may not see it."),
     "same": gettext_lazy("Is so already."),
     "left": gettext_lazy("The client left."),
@@ -54,7 +54,7 @@ COLUMNS: Mapping[str, str | Promise] = {
 }
 
 
-class Names:
+class NameLookup:
     """Ids to names, looked up once for a page."""
 
     def __init__(self, actor: Actor, states: Iterable[Values]) -> None:
@@ -64,15 +64,15 @@ class Names:
             people |= {int(one) for one in state.get("people", {})}
             for name, ids in columns.items():
                 ids.add(state.get("columns", {}).get(name) or 0)
-        own = {"organisation_id": actor.organisation_id}
-        members = Membership.objects.filter(**own, pk__in=people).select_related("user")
+        tenant = {"organisation_id": actor.organisation_id}
+        members = Membership.objects.filter(**tenant, pk__in=people).select_related("user")
         self.people = {one.pk: str(one.user) for one in members}
         self.columns: dict[str, dict[Any, str]] = {
             "division_id": dict(
-                Division.objects.filter(**own, pk__in=columns["division_id"]).values_list("pk", "name")
+                Division.objects.filter(**tenant, pk__in=columns["division_id"]).values_list("pk", "name")
             ),
             "template_id": dict(
-                Template.objects.filter(**own, pk__in=columns["template_id"]).values_list("pk", "name")
+                Template.objects.filter(**tenant, pk__in=columns["template_id"]).values_list("pk", "name")
             ),
             "status": {value: str(label) for value, label in Status.choices},
             "sector": {key: str(name) for key, name in SECTIONS.items()},
@@ -85,60 +85,62 @@ class Names:
         return self.columns.get(column, {}).get(value, str(value))
 
 
-def why(word: str) -> str:
-    if word in WHY or not word:
-        return str(WHY.get(word, ""))
+def describe_reason(word: str) -> str:
+    if word in REASON_LABELS or not word:
+        return str(REASON_LABELS.get(word, ""))
     return _("It cannot be done here (%s).") % word
 
 
-def shown(values: Values, country: str) -> Values:
+def mask_values(values: Values, country: str) -> Values:
     """As it may be shown and kept in the trail: the end of a person's number is hidden."""
     columns = values.get("columns", {})
     if not columns.get("number"):
         return values
-    return {**values, "columns": {**columns, "number": masked(columns["number"], country)}}
+    return {**values, "columns": {**columns, "number": mask_number(columns["number"], country)}}
 
 
-def asked_shown(asked: Values) -> Values:
+def mask_params(params: Values) -> Values:
     """What was asked for all of them, without a number: of which country it is only each of them tells, and so whether it is a
     person's."""
-    return {key: value for key, value in asked.items() if key != "number"}
+    return {key: value for key, value in params.items() if key != "number"}
 
 
-def differences(before: Values, after: Values, names: Names) -> list[str]:
+def describe_changes(before: Values, after: Values, names: NameLookup) -> list[str]:
     """One sentence per thing that changes."""
-    told = []
+    lines = []
     earlier = before.get("columns", {})
     for column, value in after.get("columns", {}).items():
         if column in COLUMNS:
-            told.append(f"{COLUMNS[column]}: {names.value(column, earlier.get(column))} → {names.value(column, value)}")
+            lines.append(
+                f"{COLUMNS[column]}: {names.value(column, earlier.get(column))} → {names.value(column, value)}"
+            )
     people: Mapping[str, bool | None] = after.get("people", {})
     on = [names.people.get(int(one), "–") for one, flag in people.items() if flag is not None]
     off = [names.people.get(int(one), "–") for one, flag in people.items() if flag is None]
     if on:
-        told.append(_("Added: %s") % ", ".join(sorted(on)))
+        lines.append(_("Added: %s") % ", ".join(sorted(on)))
     if off:
-        told.append(_("Taken off: %s") % ", ".join(sorted(off)))
-    return told
+        lines.append(_("Taken off: %s") % ", ".join(sorted(off)))
+    return lines
 
 
-def asked_in_words(actor: Actor, asked: Values) -> Sequence[str]:
+def describe_params(actor: Actor, params: Values) -> Sequence[str]:
     """What was asked for all of them."""
     state = {
         "columns": {
-            column: asked[key]
+            column: params[key]
             for key, column in (("division", "division_id"), ("template", "template_id"), ("sector", "sector"))
-            if key in asked
+            if key in params
         },
-        "people": {str(one): None for one in (*asked.get("add", ()), *asked.get("remove", ()))},
+        "people": {str(one): None for one in (*params.get("add", ()), *params.get("remove", ()))},
     }
-    names = Names(actor, [state])
-    told = [f"{COLUMNS[column]}: {names.value(column, value)}" for column, value in state["columns"].items()]
+    names = NameLookup(actor, [state])
+    lines = [f"{COLUMNS[column]}: {names.value(column, value)}" for column, value in state["columns"].items()]
     for key, sentence in (("add", _("Added: %s")), ("remove", _("Taken off: %s"))):
-        if people := [names.people.get(one, "–") for one in asked.get(key, ())]:
-            told.append(sentence % ", ".join(people))
-    if asked.get("reason"):
-        told.append(f"{COLUMNS['deactivation_reason']}: {asked['reason']}")
-    if asked.get("on"):
-        told.append(f"{COLUMNS['deactivate_on']}: {asked['on']}")
-    return told
+        if people := [names.people.get(one, "–") for one in params.get(key, ())]:
+            lines.append(sentence % ", ".join(people))
+    if params.get("reason"):
+        lines.append(f"{COLUMNS['deactivation_reason']}: {params['reason']}")
+    if params.get("on"):
+        lines.append(f"{COLUMNS['deactivate_on']}: {params['on']}")
+    return lines

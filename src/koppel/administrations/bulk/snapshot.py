@@ -6,9 +6,9 @@ from typing import Any
 
 from django.db import connection
 
-from koppel.administrations.bulk.actions import Values, Verdict
+from koppel.administrations.bulk.actions import PlannedChange, Values
 from koppel.administrations.models import Administration, Assignment
-from koppel.organisations.access.memberships import live_memberships
+from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.models import Division, Template
 
 COLUMN_TYPES = {
@@ -33,62 +33,66 @@ People = Mapping[int, bool]
 
 
 def people_on(organisation_id: int, administration_ids: Iterable[int]) -> dict[int, dict[int, bool]]:
-    found = Assignment.objects.filter(organisation_id=organisation_id, administration_id__in=list(administration_ids))
+    assignments = Assignment.objects.filter(
+        organisation_id=organisation_id, administration_id__in=list(administration_ids)
+    )
     people: dict[int, dict[int, bool]] = defaultdict(dict)
-    for administration_id, member, automatic in found.values_list("administration_id", "membership_id", "automatic"):
+    for administration_id, member, automatic in assignments.values_list(
+        "administration_id", "membership_id", "automatic"
+    ):
         people[administration_id][member] = automatic
     return people
 
 
-def read(one: Administration, columns: Iterable[str]) -> dict[str, Any]:
+def read(administration: Administration, columns: Iterable[str]) -> dict[str, Any]:
     """As JSON: dates in ISO form."""
-    return {name: _plain(getattr(one, name)) for name in columns}
+    return {name: _to_json(getattr(administration, name)) for name in columns}
 
 
 def live_members(organisation_id: int) -> frozenset[int]:
     """Memberships that may sign in."""
-    return frozenset(live_memberships().filter(organisation_id=organisation_id).values_list("pk", flat=True))
+    return frozenset(active_memberships().filter(organisation_id=organisation_id).values_list("pk", flat=True))
 
 
-def archived(organisation_id: int, states: Iterable[Values]) -> Mapping[str, frozenset[int]]:
+def archived_ids(organisation_id: int, states: Iterable[Values]) -> Mapping[str, frozenset[int]]:
     """Of the divisions and templates that these states name, by column, those that are no longer offered."""
-    found = {}
+    ids_by_column = {}
     for column, model in (("division_id", Division), ("template_id", Template)):
         named = {values.get("columns", {}).get(column) for values in states} - {None}
-        own = model._default_manager.filter(organisation_id=organisation_id, pk__in=named)
-        found[column] = frozenset(own.exclude(archived_at=None).values_list("pk", flat=True))
-    return found
+        queryset = model._default_manager.filter(organisation_id=organisation_id, pk__in=named)
+        ids_by_column[column] = frozenset(queryset.exclude(archived_at=None).values_list("pk", flat=True))
+    return ids_by_column
 
 
-def nobody_left(people: People, moves: Mapping[int, bool | None], live: Collection[int]) -> bool:
+def leaves_nobody(people: People, moves: Mapping[int, bool | None], live: Collection[int]) -> bool:
     """Whether nobody who may sign in would be on it."""
     return not any(flag is not None and member in live for member, flag in {**people, **moves}.items())
 
 
-def write(organisation_id: int, wanted: Mapping[int, Values]) -> None:
+def write(organisation_id: int, changes: Mapping[int, Values]) -> None:
     """Make the columns and people of each what `wanted` says; one statement per column, whatever the values."""
     by_column: dict[str, list[tuple[int, Any]]] = defaultdict(list)
-    for key, values in wanted.items():
+    for key, values in changes.items():
         for name, value in values.get("columns", {}).items():
             by_column[name].append((key, value))
     for name, pairs in by_column.items():
         _write_column(organisation_id, name, pairs)
-    _write_people(organisation_id, {key: values.get("people", {}) for key, values in wanted.items()})
+    _write_people(organisation_id, {key: values.get("people", {}) for key, values in changes.items()})
 
 
-def reversal(
-    one: Administration,
+def plan_reversal(
+    administration: Administration,
     people: People,
     was_done: tuple[Values, Values],
     live: Collection[int],
     not_offered: Mapping[str, Collection[int]],
-) -> Verdict:
+) -> PlannedChange:
     """The verdict that takes back what was done, as far as nobody has changed it since. `was_done`: before and after.
 
     Whom it is for was decided anew when it was restricted since; and somebody who may sign in stays named on it."""
     before, after = was_done
     done, earlier = after.get("columns", {}), before.get("columns", {})
-    now = read(one, done)
+    now = read(administration, done)
     columns = {
         name: earlier[name]
         for name in done
@@ -97,17 +101,17 @@ def reversal(
     moved, were = after.get("people", {}), before.get("people", {})
     back = {member: were[member] for member in moved if people.get(int(member)) == moved[member]}
     moves = {int(member): flag for member, flag in back.items()}
-    if one.restricted and not (before.get("restricted") and not nobody_left(people, moves, live)):
+    if administration.restricted and not (before.get("restricted") and not leaves_nobody(people, moves, live)):
         back = {}
     if len(columns) < len(done) or len(back) < len(moved):
         why = "changed_since"
         if not columns and not back:
-            return Verdict(why)
-        return Verdict(why, after={"columns": columns, "people": back})
-    return Verdict(after={"columns": columns, "people": back})
+            return PlannedChange(why)
+        return PlannedChange(why, after={"columns": columns, "people": back})
+    return PlannedChange(after={"columns": columns, "people": back})
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else value
 
 
@@ -122,8 +126,8 @@ def _write_column(organisation_id: int, name: str, pairs: Sequence[tuple[int, An
         cursor.execute(statement, [[key for key, _v in pairs], [value for _k, value in pairs], organisation_id])
 
 
-def _write_people(organisation_id: int, wanted: Mapping[int, Mapping[str, bool | None]]) -> None:
-    triples = [(key, int(member), flag) for key, people in wanted.items() for member, flag in people.items()]
+def _write_people(organisation_id: int, people_by_id: Mapping[int, Mapping[str, bool | None]]) -> None:
+    triples = [(key, int(member), flag) for key, people in people_by_id.items() for member, flag in people.items()]
     off = [(key, member) for key, member, flag in triples if flag is None]
     on = [(key, member, flag) for key, member, flag in triples if flag is not None]
     with connection.cursor() as cursor:

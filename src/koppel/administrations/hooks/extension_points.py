@@ -38,7 +38,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Change:
+class ChangeCounts:
     """What syncs did to one administration's books in some time."""
 
     administration_id: int
@@ -52,7 +52,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class UnderWay:
+class ActiveSync:
     """A sync that runs or waits. `seconds_left` None: no telling yet."""
 
     administration_id: int
@@ -62,32 +62,32 @@ class UnderWay:
 
 
 ProgressProvider = Callable[[int, Sequence[int]], dict[int, Progress]]
-ChangesProvider = Callable[[int, datetime], Iterable[Change]]
-UnderWayProvider = Callable[[int], Iterable[UnderWay]]
+ChangesProvider = Callable[[int, datetime], Iterable[ChangeCounts]]
+ActiveSyncProvider = Callable[[int], Iterable[ActiveSync]]
 
-_progress: list[ProgressProvider] = []
+_progress_providers: list[ProgressProvider] = []
 _tabs: dict[str, Tab] = {}
 _cards: dict[str, Card] = {}
-_changes: list[ChangesProvider] = []
-_under_way: list[UnderWayProvider] = []
+_change_providers: list[ChangesProvider] = []
+_active_sync_providers: list[ActiveSyncProvider] = []
 
 
 def register_progress(provider: ProgressProvider) -> None:
     """`provider(organisation_id, administration_ids)` tells what is under way."""
-    if provider not in _progress:
-        _progress.append(provider)
+    if provider not in _progress_providers:
+        _progress_providers.append(provider)
 
 
 def register_changes(provider: ChangesProvider) -> None:
     """`provider(organisation_id, since)` tells what changed in whose books, one line per administration."""
-    if provider not in _changes:
-        _changes.append(provider)
+    if provider not in _change_providers:
+        _change_providers.append(provider)
 
 
-def register_under_way(provider: UnderWayProvider) -> None:
+def register_active_syncs(provider: ActiveSyncProvider) -> None:
     """`provider(organisation_id)` tells every sync that runs or waits."""
-    if provider not in _under_way:
-        _under_way.append(provider)
+    if provider not in _active_sync_providers:
+        _active_sync_providers.append(provider)
 
 
 def register_tab(tab: Tab) -> None:
@@ -100,24 +100,24 @@ def register_card(card: Card) -> None:
 
 def progress_of(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, Progress]:
     """By administration id; those at rest are absent."""
-    found: dict[int, Progress] = {}
-    for provider in _progress:
-        found.update(provider(organisation_id, administration_ids))
-    return found
+    progress: dict[int, Progress] = {}
+    for provider in _progress_providers:
+        progress.update(provider(organisation_id, administration_ids))
+    return progress
 
 
-def changes_since(organisation_id: int, since: datetime) -> list[Change]:
+def changes_since(organisation_id: int, since: datetime) -> list[ChangeCounts]:
     """Of all administrations of the organisation: the caller shows what its actor may see. Biggest first."""
-    found = [one for provider in _changes for one in provider(organisation_id, since)]
-    return sorted(found, key=lambda one: (-one.total, one.administration_id))
+    changes = [one for provider in _change_providers for one in provider(organisation_id, since)]
+    return sorted(changes, key=lambda one: (-one.total, one.administration_id))
 
 
 def changed_since(organisation_id: int, since: datetime) -> list[int]:
     return [one.administration_id for one in changes_since(organisation_id, since)]
 
 
-def under_way(organisation_id: int) -> list[UnderWay]:
-    return [one for provider in _under_way for one in provider(organisation_id)]
+def active_syncs(organisation_id: int) -> list[ActiveSync]:
+    return [one for provider in _active_sync_providers for one in provider(organisation_id)]
 
 
 def tabs() -> list[Tab]:

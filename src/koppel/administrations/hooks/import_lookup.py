@@ -1,4 +1,4 @@
-"""What `connections.scope` asks: is there an administration of this id here, and which remote company is it?"""
+"""What `connections.sessions.consent_scope` asks: is there an administration of this id here, and which remote company is it?"""
 
 from koppel.connections.sessions.consent_scope import ImportedCompany
 from koppel.kit.database import Connection
@@ -8,8 +8,8 @@ SELECT connection_id, remote_company_id FROM administrations_administration WHER
 """
 
 
-async def imported(connection: Connection, administration_id: int) -> ImportedCompany | None:
+async def find_imported_company(connection: Connection, administration_id: int) -> ImportedCompany | None:
     """In the scope of one organisation: row security hides the administrations of others."""
-    found = await connection.execute(_IMPORTED, [administration_id])
-    row = await found.fetchone()
+    cursor = await connection.execute(_IMPORTED, [administration_id])
+    row = await cursor.fetchone()
     return ImportedCompany(*row) if row else None

@@ -5,10 +5,10 @@ from itertools import islice
 from django.db import connection
 
 from koppel.administrations.models import Status
-from koppel.company_registers.lookups import question_about, request_lookups
+from koppel.company_registers.lookups import build_query, request_lookups
 
-CHECK_EVERY_DAYS = 365
-AT_A_TIME = 500
+RECHECK_AFTER_DAYS = 365
+BATCH_SIZE = 500
 
 _DUE = """
 SELECT a.country, a.number FROM administrations_administration a
@@ -20,13 +20,13 @@ SELECT a.country, a.number FROM administrations_administration a
 """
 
 
-def check_some(organisation_id: int) -> int:
+def recheck_batch(organisation_id: int) -> int:
     """Ask about those that were never asked about or not for a year, oldest first. How many. In scope.
 
     A number that was changed in bulk is asked about here as well. What is deactivated, or whose client left, is left alone."""
     with connection.cursor() as cursor:
-        cursor.execute(_DUE, [organisation_id, Status.DEACTIVATED, CHECK_EVERY_DAYS])
-        asked = (question_about(country, number) for country, number in cursor.fetchall())
+        cursor.execute(_DUE, [organisation_id, Status.DEACTIVATED, RECHECK_AFTER_DAYS])
+        queries = (build_query(country, number) for country, number in cursor.fetchall())
         # Those of which no register can say anything stay due for ever: they must not stand before the others.
-        questions = list(islice((one for one in asked if one), AT_A_TIME))
-    return request_lookups(organisation_id, questions, again=True)
+        due_queries = list(islice((one for one in queries if one), BATCH_SIZE))
+    return request_lookups(organisation_id, due_queries, again=True)

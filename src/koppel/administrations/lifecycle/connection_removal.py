@@ -11,21 +11,21 @@ from koppel.administrations.scope import visible_to
 from koppel.audit.services import record
 from koppel.company_registers.identity import Identity, check_identity
 from koppel.connections.companies.same_company import SENTENCE, Described, holds_back, inherit
-from koppel.connections.hooks import Fate
+from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.models import ConnectionState, RemoteCompany
 from koppel.organisations.roles import Actor
 
-WAITS = "connection_removed"
+AWAITING_CONNECTION = "connection_removed"
 """In `status_code`: blocked until another connection reaches the company."""
 OTHER_COMPANY = "other_company"
 """In `status_code`: blocked until a person says whether it is the same company."""
-LIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
+LIVE_STATES = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
 
 
-def waits() -> Mapping[str, str]:
+def awaiting_connection() -> Mapping[str, str]:
     """The columns of one that waits for a connection."""
     reason = _("Its connection was removed. It goes on when another connection reaches the company.")
-    return {"status": Status.BLOCKED.value, "status_code": WAITS, "status_reason": reason}
+    return {"status": Status.BLOCKED.value, "status_code": AWAITING_CONNECTION, "status_reason": reason}
 
 
 def held() -> Mapping[str, str]:
@@ -49,62 +49,67 @@ def release(organisation_id: int, administration_ids: Sequence[int], _requested_
     stopped.exclude(activated_at=None).update(status=Status.ACTIVE, **calm)
 
 
-def settle(actor: Actor, connection_id: int, fate: Fate) -> int:
+def detach_from_connection(actor: Actor, connection_id: int, policy: RemovalPolicy) -> int:
     """Before a connection is removed. How many administrations did not move."""
-    own = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
-    if fate is Fate.MOVE:
-        _move(actor, own, _elsewhere(actor).exclude(connection_id=connection_id))
-    left = own.all()
+    administrations = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
+    if policy is RemovalPolicy.MOVE:
+        _move(actor, administrations, _reachable_companies(actor).exclude(connection_id=connection_id))
+    left = administrations.all()
     count = left.count()
-    if fate is Fate.DEACTIVATE:
-        left.update(status=Status.DEACTIVATED, status_code=WAITS, status_reason="")
+    if policy is RemovalPolicy.DEACTIVATE:
+        left.update(status=Status.DEACTIVATED, status_code=AWAITING_CONNECTION, status_reason="")
     else:
-        left.exclude(status=Status.DEACTIVATED).update(**waits())
+        left.exclude(status=Status.DEACTIVATED).update(**awaiting_connection())
     return count
 
 
-def adopt(actor: Actor, connection_id: int) -> int:
+def attach_waiting(actor: Actor, connection_id: int) -> int:
     """After a connection's companies were listed: those that wait for a connection go on through this one. How many."""
     waiting = Administration.objects.filter(
         organisation_id=actor.organisation_id, connection__state=ConnectionState.REMOVED
     )
-    return _move(actor, waiting, _elsewhere(actor).filter(connection_id=connection_id))
+    return _move(actor, waiting, _reachable_companies(actor).filter(connection_id=connection_id))
 
 
-def _elsewhere(actor: Actor) -> "QuerySet[RemoteCompany]":
-    found = RemoteCompany.objects.filter(
-        organisation_id=actor.organisation_id, listed_at__isnull=False, connection__state__in=LIVE
+def _reachable_companies(actor: Actor) -> "QuerySet[RemoteCompany]":
+    companies = RemoteCompany.objects.filter(
+        organisation_id=actor.organisation_id, listed_at__isnull=False, connection__state__in=LIVE_STATES
     )
-    return found.filter(administrations=None).select_related("connection").order_by("-connection_id")
+    return companies.filter(administrations=None).select_related("connection").order_by("-connection_id")
 
 
 def _move(actor: Actor, administrations: "QuerySet[Administration]", reached: "QuerySet[RemoteCompany]") -> int:
     """Point administrations at the same company (the vendor's immutable id) of another connection. Nothing else changes:
     settings, people, books and checkpoints stay. How many found one."""
-    found = list(administrations.select_related("remote_company", "connection"))
-    wanted = {one.remote_company.external_id for one in found}
-    by_company = {(one.connection.connector, one.external_id): one for one in reached.filter(external_id__in=wanted)}
+    waiting = list(administrations.select_related("remote_company", "connection"))
+    external_ids = {administration.remote_company.external_id for administration in waiting}
+    by_company = {
+        (company.connection.connector, company.external_id): company
+        for company in reached.filter(external_id__in=external_ids)
+    }
     moved = []
     reached_now = []
-    for one in found:
-        target = by_company.get((one.connection.connector, one.remote_company.external_id))
+    for administration in waiting:
+        target = by_company.get((administration.connection.connector, administration.remote_company.external_id))
         if target is None:
             continue
-        inherit(target, one.remote_company)
+        inherit(target, administration.remote_company)
         reached_now.append(target)
-        one.connection_id, one.remote_company_id = target.connection_id, target.pk
-        if one.status_code == WAITS and one.status != Status.DEACTIVATED:
-            one.status = Status.ACTIVE if one.activated_at else Status.QUEUED
-        one.status_code, one.status_reason = (
-            ("", "") if one.status_code == WAITS else (one.status_code, one.status_reason)
+        administration.connection_id, administration.remote_company_id = target.connection_id, target.pk
+        if administration.status_code == AWAITING_CONNECTION and administration.status != Status.DEACTIVATED:
+            administration.status = Status.ACTIVE if administration.activated_at else Status.QUEUED
+        administration.status_code, administration.status_reason = (
+            ("", "")
+            if administration.status_code == AWAITING_CONNECTION
+            else (administration.status_code, administration.status_reason)
         )
-        moved.append(one)
+        moved.append(administration)
     fields = ["connection", "remote_company", "status", "status_code", "status_reason"]
     Administration.objects.bulk_update(moved, fields, batch_size=500)
     for target in reached_now:
         _guard(target)
     if moved:
-        details = {"administrations": sorted(one.pk for one in moved)}
+        details = {"administrations": sorted(administration.pk for administration in moved)}
         record(actor.organisation_id, actor.audit, "administrations.moved", details=details)
     return len(moved)
 
@@ -116,20 +121,24 @@ def _guard(target: RemoteCompany) -> None:
     target.save()
 
 
-def take_over(actor: Actor, administration_id: int, field: str, value: str) -> str:
+def accept_change(actor: Actor, administration_id: int, field: str, value: str) -> str:
     """What the accounting system says of the company becomes the administration's own. '' or a sentence why not."""
-    one = visible_to(actor).filter(pk=administration_id).first()
-    if one is None:
+    administration = visible_to(actor).filter(pk=administration_id).first()
+    if administration is None:
         return _("You may not see this administration.")
     if field in ("name", "legal_name"):
-        one.name = value[:300]
-        one.save(update_fields=["name"])
+        administration.name = value[:300]
+        administration.save(update_fields=["name"])
     elif field == "number":
-        found = check_identity(country=one.country, number=value)
-        if not isinstance(found, Identity):
-            return str(found[0].sentence)
-        one.number, one.number_scheme, one.number_note = found.number, found.number_scheme, found.number_note
-        one.no_number_reason = ""
-        one.save(update_fields=["number", "number_scheme", "number_note", "no_number_reason"])
-        identity.renumbered(actor, one)
+        checked = check_identity(country=administration.country, number=value)
+        if not isinstance(checked, Identity):
+            return str(checked[0].message)
+        administration.number, administration.number_scheme, administration.number_note = (
+            checked.number,
+            checked.number_scheme,
+            checked.number_note,
+        )
+        administration.no_number_reason = ""
+        administration.save(update_fields=["number", "number_scheme", "number_note", "no_number_reason"])
+        identity.handle_number_change(actor, administration)
     return ""

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.models import Assignment
 from koppel.issues.models import Issue
-from koppel.kit.tabular_export import Kind
+from koppel.kit.tabular_export import ColumnType
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ListColumn:
 
     label: str | Promise
     sort: str
-    kind: Kind = Kind.TEXT
+    kind: ColumnType = ColumnType.TEXT
     is_default: bool = False
     is_figure: bool = False
 
@@ -31,7 +31,7 @@ COLUMNS: Mapping[str, ListColumn] = {
     "client": ListColumn(_("Client number"), "client_number"),
     "code": ListColumn(_("Code at source"), "remote_company__code"),
     "status": ListColumn(_("Status"), "status", is_default=True),
-    "complete": ListColumn(_("Complete as of"), "complete_as_of", Kind.MOMENT, is_default=True),
+    "complete": ListColumn(_("Complete as of"), "complete_as_of", ColumnType.DATETIME, is_default=True),
     "division": ListColumn(_("Division"), "division__name", is_default=True),
     "people": ListColumn(_("People"), ""),
     "template": ListColumn(_("Template"), "template__name", is_default=True),
@@ -39,8 +39,8 @@ COLUMNS: Mapping[str, ListColumn] = {
     "country": ListColumn(_("Country"), "country"),
     "currency": ListColumn(_("Currency"), "base_currency"),
     "connection": ListColumn(_("Connection"), "connection__account"),
-    "imported": ListColumn(_("Imported"), "created_at", Kind.MOMENT),
-    "issues": ListColumn(_("Issues"), "", Kind.WHOLE, is_default=True, is_figure=True),
+    "imported": ListColumn(_("Imported"), "created_at", ColumnType.DATETIME),
+    "issues": ListColumn(_("Issues"), "", ColumnType.INTEGER, is_default=True, is_figure=True),
 }
 DEFAULT_COLUMNS = tuple(key for key, one in COLUMNS.items() if one.is_default)
 
@@ -61,7 +61,7 @@ def ordering(sort: str) -> tuple[dict[str, Combinable], list[OrderBy]]:
 def _figure(key: str) -> Combinable:
     """How many issues or people each has, as one index look-up per row."""
     if key == "issues":
-        found = Issue.objects.filter(
+        related_rows = Issue.objects.filter(
             organisation_id=OuterRef("organisation_id"),
             subject_kind="administration",
             subject_id=OuterRef("pk"),
@@ -69,9 +69,9 @@ def _figure(key: str) -> Combinable:
         )
         group = "subject_id"
     else:
-        found = Assignment.objects.filter(  # type: ignore[assignment]
+        related_rows = Assignment.objects.filter(  # type: ignore[assignment]
             organisation_id=OuterRef("organisation_id"), administration_id=OuterRef("pk"), automatic=False
         )
         group = "administration_id"
-    counted = found.order_by().values(group).annotate(n=Count("*")).values("n")
+    counted = related_rows.order_by().values(group).annotate(n=Count("*")).values("n")
     return Coalesce(Subquery(counted, output_field=IntegerField()), Value(0))

@@ -6,7 +6,7 @@ from typing import IO
 from koppel.administrations.list import rendering
 from koppel.administrations.list.columns import COLUMNS
 from koppel.administrations.list.filter_checks import require_known
-from koppel.administrations.list.query import Asked
+from koppel.administrations.list.query import ListQuery
 from koppel.administrations.list.queryset import search
 from koppel.audit.services import record
 from koppel.kit.tabular_export import Cell, Column, Format, write_table
@@ -15,17 +15,17 @@ from koppel.organisations.roles import Actor
 CHUNK_ROWS = 2000
 
 
-def export_list(actor: Actor, asked: Asked, file_format: Format) -> IO[bytes]:
+def export_list(actor: Actor, query: ListQuery, file_format: Format) -> IO[bytes]:
     """A temporary file. Audited with the filter and how many rows left the house. Raises `UnknownParameter`."""
-    require_known(actor, asked)
-    columns = [Column(key, str(COLUMNS[key].label), COLUMNS[key].kind) for key in asked.columns]
-    counted = _Counted(_rows(actor, asked))
+    require_known(actor, query)
+    columns = [Column(key, str(COLUMNS[key].label), COLUMNS[key].kind) for key in query.columns]
+    counted = _Counted(_rows(actor, query))
     written = write_table(file_format, columns, counted)
     record(
         actor.organisation_id,
         actor.audit,
         "administrations.exported",
-        details={"filter": asked.query(), "rows": counted.count, "format": file_format.value},
+        details={"filter": query.to_query_string(), "rows": counted.count, "format": file_format.value},
     )
     return written
 
@@ -40,10 +40,10 @@ class _Counted:
             yield row
 
 
-def _rows(actor: Actor, asked: Asked) -> Iterator[list[Cell]]:
-    found = list(search(actor, asked))
-    for start in range(0, len(found), CHUNK_ROWS):
-        chunk = found[start : start + CHUNK_ROWS]
-        facts = rendering.facts_of(actor, chunk, asked.columns)
-        for one in chunk:
-            yield [rendering.plain(one, key, facts) for key in asked.columns]
+def _rows(actor: Actor, query: ListQuery) -> Iterator[list[Cell]]:
+    administrations = list(search(actor, query))
+    for start in range(0, len(administrations), CHUNK_ROWS):
+        chunk = administrations[start : start + CHUNK_ROWS]
+        context = rendering.load_row_context(actor, chunk, query.columns)
+        for administration in chunk:
+            yield [rendering.cell_value(administration, key, context) for key in query.columns]

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from koppel.administrations.list.query import ISSUES, Asked, is_id
+from koppel.administrations.list.query import ISSUES, ListQuery, is_id
 from koppel.administrations.queries import import_state
 from koppel.audit.models import AuditEntry
 from koppel.connections.models import Connection, ConnectionState
-from koppel.issues.issue_types import codes
+from koppel.issues.issue_types import issue_types
 from koppel.issues.models import Issue
 from koppel.kit.web.parameters import UnknownParameter, UnknownPart, unknown_value
 from koppel.organisations.models import Division, Membership, Template
@@ -34,23 +34,23 @@ _ERASED: Mapping[str, str | Promise] = {
 _SUBJECTS = {"division": "division", "template": "template", "connection": "connection", "user": "membership"}
 
 
-def require_known(actor: Actor, asked: Asked) -> None:
+def require_known(actor: Actor, asked: ListQuery) -> None:
     """Raises `UnknownParameter` with every part that does not exist."""
     if parts := unknown_in(actor, asked):
         raise UnknownParameter(parts)
 
 
-def unknown_in(actor: Actor, asked: Asked) -> list[UnknownPart]:
+def unknown_in(actor: Actor, asked: ListQuery) -> list[UnknownPart]:
     """What the filter names and does not exist, is archived or removed, or is out of the actor's sight."""
     parts = list(asked.unknown)
     for key, rows_of in _ROWS.items():
-        ids = [int(value) for value in asked.many.get(key, ()) if is_id(value)]
+        ids = [int(value) for value in asked.multi.get(key, ()) if is_id(value)]
         if ids:
             parts += _unknown_ids(actor, key, ids, rows_of(actor, ids))
-    code = asked.one.get("issues", "any")
+    code = asked.single.get("issues", "any")
     if code not in ISSUES and not _is_issue(actor, code):
-        parts.append(unknown_value("issues", code, (*ISSUES, *sorted(codes()))))
-    import_id = asked.one.get("import")
+        parts.append(unknown_value("issues", code, (*ISSUES, *sorted(issue_types()))))
+    import_id = asked.single.get("import")
     if import_id and import_state(actor, int(import_id)) is None:
         parts.append(unknown_value("import", import_id))
     return parts
@@ -58,7 +58,7 @@ def unknown_in(actor: Actor, asked: Asked) -> list[UnknownPart]:
 
 def _is_issue(actor: Actor, code: str) -> bool:
     """Also one that an earlier version or another connector raised."""
-    return code in codes() or Issue.objects.filter(organisation_id=actor.organisation_id, code=code).exists()
+    return code in issue_types() or Issue.objects.filter(organisation_id=actor.organisation_id, code=code).exists()
 
 
 def _unknown_ids(actor: Actor, key: str, ids: Iterable[int], rows: Rows) -> Iterable[UnknownPart]:

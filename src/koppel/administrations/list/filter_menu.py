@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from koppel.administrations.list.query import MANY, NONE, Asked
+from koppel.administrations.list.query import MULTI_FILTERS, NONE, ListQuery
 from koppel.administrations.models import Status
 from koppel.company_registers.sectors import SECTIONS
-from koppel.issues.issue_types import entry_of
+from koppel.issues.issue_types import get_issue_type
 
 Label = str | Promise
 SEARCHED_FROM = 12
@@ -36,7 +36,7 @@ NONE_LABELS: Mapping[str, Label] = {
     "template": _("No template"),
     "sector": _("No sector"),
 }
-SINGLE: Mapping[tuple[str, str], Label] = {
+SINGLE_LABELS: Mapping[tuple[str, str], Label] = {
     ("issues", "any"): _("With issues"),
     ("issues", NONE): _("Without issues"),
     ("number", "missing"): _("No COC number"),
@@ -82,22 +82,22 @@ class Chip:
     query: str
 
 
-def menus(asked: Asked, choices: Mapping[str, Sequence[tuple[int, str]]]) -> list[Menu]:
+def menus(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) -> list[Menu]:
     offered = _offered(choices)
-    return [Menu(key, LABELS[key], _options(asked, key, offered[key])) for key in MANY]
+    return [Menu(key, LABELS[key], _options(query, key, offered[key])) for key in MULTI_FILTERS]
 
 
-def chips(asked: Asked, choices: Mapping[str, Sequence[tuple[int, str]]]) -> list[Chip]:
+def chips(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) -> list[Chip]:
     """In the order of the menus. A filter by something that is gone shows as a dash, so that it can be taken away."""
     offered = {key: dict(pairs) for key, pairs in _offered(choices).items()}
-    found = []
-    for key, values in asked.many.items():
+    chip_list = []
+    for key, values in query.multi.items():
         for value in values:
             label = offered[key].get(value, "–")
-            found.append(Chip(f"{LABELS[key]}: {label}", asked.without(key, value).query()))
-    for key, value in asked.one.items():
-        found.append(Chip(_single(key, value), asked.without(key, value).query()))
-    return found
+            chip_list.append(Chip(f"{LABELS[key]}: {label}", query.without_filter(key, value).to_query_string()))
+    for key, value in query.single.items():
+        chip_list.append(Chip(_single(key, value), query.without_filter(key, value).to_query_string()))
+    return chip_list
 
 
 def _single(key: str, value: str) -> Label:
@@ -105,9 +105,9 @@ def _single(key: str, value: str) -> Label:
         return f"“{value}”"
     if key == "import":
         return _("One import")
-    if (key, value) in SINGLE:
-        return SINGLE[key, value]
-    return str(entry_of(value).sentence).partition("%")[0] or value
+    if (key, value) in SINGLE_LABELS:
+        return SINGLE_LABELS[key, value]
+    return str(get_issue_type(value).message).partition("%")[0] or value
 
 
 def _offered(choices: Mapping[str, Sequence[tuple[int, str]]]) -> dict[str, list[tuple[str, Label]]]:
@@ -127,6 +127,6 @@ def _numbered(pairs: Sequence[tuple[int, str]]) -> Iterator[tuple[str, Label]]:
     return ((str(key), label) for key, label in pairs)
 
 
-def _options(asked: Asked, key: str, pairs: Sequence[tuple[str, Label]]) -> list[Option]:
-    chosen = asked.many.get(key, ())
+def _options(query: ListQuery, key: str, pairs: Sequence[tuple[str, Label]]) -> list[Option]:
+    chosen = query.multi.get(key, ())
     return [Option(value, label, value in chosen) for value, label in pairs]

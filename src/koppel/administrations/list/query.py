@@ -26,7 +26,17 @@ from koppel.kit.web.parameters import (
     unknown_value,
 )
 
-__all__ = ["FILTERS", "ID_MAX", "MANY", "NONE", "ONE", "Asked", "asked_of", "asked_of_text", "is_id"]
+__all__ = [
+    "FILTERS",
+    "ID_MAX",
+    "MULTI_FILTERS",
+    "NONE",
+    "SINGLE_FILTERS",
+    "ListQuery",
+    "parse_query",
+    "parse_query_string",
+    "is_id",
+]
 
 NONE = "none"
 """In a filter: those that have no division, no template, no sector, nobody chosen."""
@@ -34,9 +44,9 @@ FRESHNESSES = ("fresh", "stale", "old", "never")
 ISSUES = ("any", NONE)
 NUMBERS = ("missing", "incomplete", "doubtful", "twice")
 ENDINGS = ("left", "planned")
-MANY = ("status", "division", "user", "template", "sector", "connection", "freshness")
-ONE = ("q", "issues", "number", "ending", "import", "favourites", "changed", "running", "restricted")
-FILTERS = MANY + ONE
+MULTI_FILTERS = ("status", "division", "user", "template", "sector", "connection", "freshness")
+SINGLE_FILTERS = ("q", "issues", "number", "ending", "import", "favourites", "changed", "running", "restricted")
+FILTERS = MULTI_FILTERS + SINGLE_FILTERS
 
 
 def _choices(values: Iterable[str], *, is_multiple: bool = False) -> Parameter:
@@ -76,11 +86,11 @@ _PARAMETERS: Mapping[str, Parameter] = {
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Values of `MANY` are texts: ids as digits, or `NONE`. Everything empty: the whole list."""
+class ListQuery:
+    """Values of `MULTI_FILTERS` are texts: ids as digits, or `NONE`. Everything empty: the whole list."""
 
-    many: Mapping[str, tuple[str, ...]]
-    one: Mapping[str, str]
+    multi: Mapping[str, tuple[str, ...]]
+    single: Mapping[str, str]
     sort: str = "name"
     columns: tuple[str, ...] = DEFAULT_COLUMNS
     page: int = 1
@@ -88,43 +98,45 @@ class Asked:
 
     @property
     def is_filtered(self) -> bool:
-        return bool(self.many or self.one)
+        return bool(self.multi or self.single)
 
-    def query(self) -> str:
+    def to_query_string(self) -> str:
         """The address bar's text, without the page; '' when nothing is asked."""
-        pairs = [(key, value) for key, values in self.many.items() for value in values]
-        pairs += list(self.one.items())
+        pairs = [(key, value) for key, values in self.multi.items() for value in values]
+        pairs += list(self.single.items())
         if self.sort != "name":
             pairs.append(("sort", self.sort))
         if self.columns != DEFAULT_COLUMNS:
             pairs.append(("columns", ".".join(self.columns)))
         return urlencode(pairs)
 
-    def sorted_by(self, sort: str) -> "Asked":
+    def sorted_by(self, sort: str) -> "ListQuery":
         return replace(self, sort=sort, page=1)
 
-    def without(self, key: str, value: str) -> "Asked":
+    def without_filter(self, key: str, value: str) -> "ListQuery":
         """One filter's value taken away."""
-        many = {name: tuple(one for one in given if (name, one) != (key, value)) for name, given in self.many.items()}
+        multi = {
+            name: tuple(one for one in values if (name, one) != (key, value)) for name, values in self.multi.items()
+        }
         return replace(
             self,
-            many={name: given for name, given in many.items() if given},
-            one={name: given for name, given in self.one.items() if (name, given) != (key, value)},
+            multi={name: values for name, values in multi.items() if values},
+            single={name: values for name, values in self.single.items() if (name, values) != (key, value)},
             page=1,
         )
 
 
-def asked_of(given: QueryDict) -> Asked:
-    query = _stripped(given)
+def parse_query(params: QueryDict) -> ListQuery:
+    query = _stripped(params)
     known = {name: parameter.lets_through for name, parameter in _PARAMETERS.items()}
-    many = {key: tuple(dict.fromkeys(filter(known[key], query.getlist(key)))) for key in MANY}
-    one = {key: text for key in ONE if (text := query.get(key, "")) and known[key](text)}
+    multi = {key: tuple(dict.fromkeys(filter(known[key], query.getlist(key)))) for key in MULTI_FILTERS}
+    single = {key: text for key in SINGLE_FILTERS if (text := query.get(key, "")) and known[key](text)}
     sort, page = query.get("sort", ""), query.get("page", "")
     columns = [part for text in query.getlist("columns") for part in text.split(".")]
     strange = [unknown_value("columns", key, COLUMNS) for key in columns if key not in COLUMNS]
-    return Asked(
-        many={key: values for key, values in many.items() if values},
-        one=one,
+    return ListQuery(
+        multi={key: values for key, values in multi.items() if values},
+        single=single,
         sort=sort if sort.removeprefix("-") in COLUMNS else "name",
         columns=_columns(columns),
         page=int(page) if is_page(page) else 1,
@@ -132,8 +144,8 @@ def asked_of(given: QueryDict) -> Asked:
     )
 
 
-def asked_of_text(query: str) -> Asked:
-    return asked_of(QueryDict(query))
+def parse_query_string(query: str) -> ListQuery:
+    return parse_query(QueryDict(query))
 
 
 def _stripped(given: QueryDict) -> QueryDict:
@@ -143,7 +155,7 @@ def _stripped(given: QueryDict) -> QueryDict:
     return query
 
 
-def _columns(wanted: Iterable[str]) -> tuple[str, ...]:
+def _columns(keys: Iterable[str]) -> tuple[str, ...]:
     """In the catalogue's order; the name is always there."""
-    chosen = {key for key in wanted if key in COLUMNS}
+    chosen = {key for key in keys if key in COLUMNS}
     return tuple(key for key in COLUMNS if key in chosen | {"name"}) if chosen else DEFAULT_COLUMNS

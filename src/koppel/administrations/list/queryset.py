@@ -14,12 +14,12 @@ from django.utils import timezone
 from koppel.administrations.hooks import extension_points
 from koppel.administrations.list.columns import ordering
 from koppel.administrations.list.filter_checks import require_known
-from koppel.administrations.list.query import NONE, Asked
+from koppel.administrations.list.query import NONE, ListQuery
 from koppel.administrations.models import Administration, Assignment, Favourite
 from koppel.administrations.scope import visible_to
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue
-from koppel.kit.text_search import folded
+from koppel.kit.text_search import normalize_search
 from koppel.organisations.roles import Actor, Role
 
 PAGE_SIZE = 100
@@ -31,61 +31,61 @@ CHANGED_HOURS = 24
 
 
 @dataclass(frozen=True)
-class Page:
+class ListPage:
     rows: list[Administration]
     total: int
     number: int
     pages: int
 
 
-def matching(actor: Actor, asked: Asked) -> "QuerySet[Administration]":
+def apply_filters(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
     """All that the actor may see and the filters let through, in no order. Raises `UnknownParameter`."""
-    require_known(actor, asked)
-    return _matching(actor, asked)
+    require_known(actor, query)
+    return _matching(actor, query)
 
 
-def _matching(actor: Actor, asked: Asked) -> "QuerySet[Administration]":
+def _matching(actor: Actor, asked: ListQuery) -> "QuerySet[Administration]":
     found = visible_to(actor)
-    for word in folded(asked.one.get("q", "")).split()[:8]:
-        found = found.filter(Q(search_key__contains=word) | Q(remote_company_id__in=_with_code(actor, word)))
-    for key, values in asked.many.items():
-        found = found.filter(_MANY[key](actor, values))
-    for key, value in asked.one.items():
-        if key in _ONE:
-            found = found.filter(_ONE[key](actor, value))
+    for word in normalize_search(asked.single.get("q", "")).split()[:8]:
+        found = found.filter(Q(search_key__contains=word) | Q(remote_company_id__in=_companies_with_code(actor, word)))
+    for key, values in asked.multi.items():
+        found = found.filter(_MULTI_CONDITIONS[key](actor, values))
+    for key, value in asked.single.items():
+        if key in _SINGLE_CONDITIONS:
+            found = found.filter(_SINGLE_CONDITIONS[key](actor, value))
     return found
 
 
-def search(actor: Actor, asked: Asked) -> "QuerySet[Administration]":
+def search(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
     """What matches, in the order asked for. Raises `UnknownParameter`."""
-    annotations, order = ordering(asked.sort)
-    found = matching(actor, asked).select_related(*PARENTS)
-    return found.annotate(**annotations).order_by(*order)
+    annotations, order = ordering(query.sort)
+    queryset = apply_filters(actor, query).select_related(*PARENTS)
+    return queryset.annotate(**annotations).order_by(*order)
 
 
-def page_of(actor: Actor, asked: Asked) -> Page:
+def get_page(actor: Actor, query: ListQuery) -> ListPage:
     """The page asked for, else the last one there is. Raises `UnknownParameter`.
 
     Ids are ordered first and rows fetched for one page only: sorting whole rows with their four parents costs five times as
     much."""
-    total = matching(actor, asked).count()
+    total = apply_filters(actor, query).count()
     pages = max(1, -(-total // PAGE_SIZE))
-    number = min(max(asked.page, 1), pages)
-    annotations, order = ordering(asked.sort)
-    ids = _matching(actor, asked).annotate(**annotations).order_by(*order).values_list("pk", flat=True)
-    shown = list(ids[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]) if total else []
-    found = Administration.objects.filter(organisation_id=actor.organisation_id).select_related(*PARENTS)
-    rows = found.in_bulk(shown)
-    return Page([rows[key] for key in shown if key in rows], total, number, pages)
+    number = min(max(query.page, 1), pages)
+    annotations, order = ordering(query.sort)
+    ids = _matching(actor, query).annotate(**annotations).order_by(*order).values_list("pk", flat=True)
+    page_ids = list(ids[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]) if total else []
+    queryset = Administration.objects.filter(organisation_id=actor.organisation_id).select_related(*PARENTS)
+    rows = queryset.in_bulk(page_ids)
+    return ListPage([rows[key] for key in page_ids if key in rows], total, number, pages)
 
 
-def since_fresh(now: datetime | None = None) -> datetime:
+def fresh_since(now: datetime | None = None) -> datetime:
     return (now or timezone.now()) - timedelta(hours=FRESH_HOURS)
 
 
-def of_age(freshness: str) -> Q:
+def freshness_condition(freshness: str) -> Q:
     """The four ages share everything between them and do not overlap."""
-    fresh = since_fresh()
+    fresh = fresh_since()
     old = timezone.now() - timedelta(days=OLD_DAYS)
     return {
         "fresh": Q(complete_as_of__gte=fresh),
@@ -95,20 +95,22 @@ def of_age(freshness: str) -> Q:
     }[freshness]
 
 
-def with_open_issue(actor: Actor, code: str = "") -> "QuerySet[Issue]":
+def ids_with_open_issue(actor: Actor, code: str = "") -> "QuerySet[Issue]":
     """Ids of administrations, as a subquery."""
-    found = Issue.objects.filter(organisation_id=actor.organisation_id, subject_kind="administration", resolved_at=None)
-    return (found.filter(code=code) if code else found).values("subject_id")  # type: ignore[return-value]
+    queryset = Issue.objects.filter(
+        organisation_id=actor.organisation_id, subject_kind="administration", resolved_at=None
+    )
+    return (queryset.filter(code=code) if code else queryset).values("subject_id")  # type: ignore[return-value]
 
 
-def _with_code(actor: Actor, word: str) -> "QuerySet[RemoteCompany]":
-    own = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, code__icontains=word)
-    return own.values("pk")  # type: ignore[return-value]
+def _companies_with_code(actor: Actor, word: str) -> "QuerySet[RemoteCompany]":
+    companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, code__icontains=word)
+    return companies.values("pk")  # type: ignore[return-value]
 
 
 def _ids(column: str, values: Sequence[str]) -> Q:
-    wanted = Q(**{f"{column}__in": [int(one) for one in values if one != NONE]})
-    return wanted | Q(**{f"{column}__isnull": True}) if NONE in values else wanted
+    condition = Q(**{f"{column}__in": [int(one) for one in values if one != NONE]})
+    return condition | Q(**{f"{column}__isnull": True}) if NONE in values else condition
 
 
 def _people(actor: Actor, values: Sequence[str]) -> Q:
@@ -116,25 +118,25 @@ def _people(actor: Actor, values: Sequence[str]) -> Q:
     on_it = Assignment.objects.filter(organisation_id=actor.organisation_id, administration=OuterRef("pk"))
     at_work = on_it.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
     ids = [actor.membership_id if one == "me" else int(one) for one in values if one != NONE]
-    found = Q(Exists(at_work.filter(membership_id__in=ids))) if ids else Q(pk__in=[])
-    return found | ~Q(Exists(at_work)) if NONE in values else found
+    condition = Q(Exists(at_work.filter(membership_id__in=ids))) if ids else Q(pk__in=[])
+    return condition | ~Q(Exists(at_work)) if NONE in values else condition
 
 
 def _sectors(actor: Actor, values: Sequence[str]) -> Q:
     return Q(sector__in=["" if one == NONE else one for one in values])
 
 
-def _ages(actor: Actor, values: Sequence[str]) -> Q:
-    found = Q(pk__in=[])
-    for one in values:
-        found |= of_age(one)
-    return found
+def _freshness(actor: Actor, values: Sequence[str]) -> Q:
+    condition = Q(pk__in=[])
+    for freshness in values:
+        condition |= freshness_condition(freshness)
+    return condition
 
 
 def _issues(actor: Actor, value: str) -> Q:
     if value == NONE:
-        return ~Q(pk__in=with_open_issue(actor))
-    return Q(pk__in=with_open_issue(actor, "" if value == "any" else value))
+        return ~Q(pk__in=ids_with_open_issue(actor))
+    return Q(pk__in=ids_with_open_issue(actor, "" if value == "any" else value))
 
 
 def _number(actor: Actor, value: str) -> Q:
@@ -144,20 +146,20 @@ def _number(actor: Actor, value: str) -> Q:
         return Q(number="") & (Q(no_number_reason="") | Q(sector=""))
     if value == "doubtful":
         return ~Q(number_note="")
-    return Q(number__in=numbers_twice(actor))
+    return Q(number__in=duplicate_numbers(actor))
 
 
-def numbers_twice(actor: Actor) -> "QuerySet[Administration]":
+def duplicate_numbers(actor: Actor) -> "QuerySet[Administration]":
     """Numbers that more than one of the visible administrations carries: the same client, imported twice."""
     carried = visible_to(actor).exclude(number="").values("number", "number_scheme").order_by()
     return carried.annotate(n=Count("pk")).filter(n__gt=1).values("number")  # type: ignore[return-value]
 
 
-def _starred(actor: Actor, value: str) -> Q:
-    own = Favourite.objects.filter(
+def _favourites(actor: Actor, value: str) -> Q:
+    favourites = Favourite.objects.filter(
         organisation_id=actor.organisation_id, membership_id=actor.membership_id, administration=OuterRef("pk")
     )
-    return Q(Exists(own))
+    return Q(Exists(favourites))
 
 
 def _changed(actor: Actor, value: str) -> Q:
@@ -165,22 +167,22 @@ def _changed(actor: Actor, value: str) -> Q:
     return Q(pk__in=extension_points.changed_since(actor.organisation_id, since))
 
 
-_MANY: dict[str, Callable[[Actor, Sequence[str]], Q]] = {
+_MULTI_CONDITIONS: dict[str, Callable[[Actor, Sequence[str]], Q]] = {
     "status": lambda actor, values: Q(status__in=values),
     "division": lambda actor, values: _ids("division_id", values),
     "template": lambda actor, values: _ids("template_id", values),
     "connection": lambda actor, values: _ids("connection_id", values),
     "user": _people,
     "sector": _sectors,
-    "freshness": _ages,
+    "freshness": _freshness,
 }
-_ONE: dict[str, Callable[[Actor, str], Q]] = {
+_SINGLE_CONDITIONS: dict[str, Callable[[Actor, str], Q]] = {
     "issues": _issues,
     "number": _number,
-    "favourites": _starred,
+    "favourites": _favourites,
     "changed": _changed,
     "running": lambda actor, value: Q(
-        pk__in=[one.administration_id for one in extension_points.under_way(actor.organisation_id)]
+        pk__in=[one.administration_id for one in extension_points.active_syncs(actor.organisation_id)]
     ),
     "import": lambda actor, value: Q(imported_in=int(value)),
     "restricted": lambda actor, value: Q(restricted=True),

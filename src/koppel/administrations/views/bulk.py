@@ -16,82 +16,84 @@ from django.views.decorators.http import require_POST
 
 from koppel.administrations.bulk import csv_import, operations
 from koppel.administrations.bulk import messages as words
-from koppel.administrations.bulk.actions import act_named, acts
-from koppel.administrations.errors import NotThere
+from koppel.administrations.bulk.actions import get_action, list_actions
+from koppel.administrations.errors import NotFound
 from koppel.administrations.list.filter_checks import require_known
-from koppel.administrations.list.query import NONE, asked_of_text
+from koppel.administrations.list.query import NONE, parse_query_string
 from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
 from koppel.administrations.scope import visible_to
-from koppel.administrations.views.detail import back
+from koppel.administrations.views.detail import redirect_back
 from koppel.company_registers.list_import import decode
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import PAGE, UnknownParameter, is_id, one_of, unknown_value
 from koppel.organisations.errors import Refused
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Permission
 
 PAGE_SIZE = 200
-FIRST = (ItemState.SKIPPED, ItemState.KEPT)
+ATTENTION_STATES = (ItemState.SKIPPED, ItemState.KEPT)
 """What may need somebody stands before the rest."""
 UPLOAD_BYTES_MAX = 5 * 1024 * 1024
-OPEN = (BulkState.QUEUED, BulkState.RUNNING, BulkState.UNDOING)
+OPEN_STATES = (BulkState.QUEUED, BulkState.RUNNING, BulkState.UNDOING)
 
 
 @require_POST
-def preview(request: MemberRequest) -> HttpResponse:
+def preview(request: AuthenticatedRequest) -> HttpResponse:
     """What the act would do to what is ticked, or to all that match."""
     form = request.POST
-    act = form.get("act", "")
+    action = form.get("act", "")
     try:
         selection = _selection(request)
-        draft = operations.preview(request.actor, act, _asked(act, request), selection, source=form.get("query", ""))
+        draft = operations.preview(
+            request.actor, action, _action_params(action, request), selection, source=form.get("query", "")
+        )
     except (Refused, UnknownParameter) as refusal:
         messages.warning(request, str(refusal))
-        return back(request)
-    except NotThere:
+        return redirect_back(request)
+    except NotFound:
         messages.error(request, _("That division, template or person no longer exists. Nothing was changed."))
-        return back(request)
-    if act in ("star", "unstar"):
+        return redirect_back(request)
+    if action in ("star", "unstar"):
         return _start(request, draft)
     return HttpResponseRedirect(reverse("administrations:bulk_one", args=[draft.pk]))
 
 
-def _selection(request: MemberRequest) -> operations.Selection:
+def _selection(request: AuthenticatedRequest) -> operations.Selection:
     """What is ticked, or all that match. Raises `UnknownParameter`, also for what is ticked on a list that was refused."""
     form = request.POST
-    asked = asked_of_text(form.get("query", ""))
+    asked = parse_query_string(form.get("query", ""))
     require_known(request.actor, asked)
     if strange := [text for text in form.getlist("id") if not is_id(text)]:
         raise UnknownParameter([unknown_value("id", text) for text in strange])
     if form.get("all", "1") != "1":
         raise UnknownParameter([unknown_value("all", form["all"], ("1",))])
     if "all" in form:
-        return operations.Selection(asked=asked)
+        return operations.Selection(query=asked)
     return operations.Selection(ids=[int(text) for text in form.getlist("id")])
 
 
 @takes(only=one_of(*ItemState.values), page=PAGE)
-def one(request: MemberRequest, operation_id: int) -> HttpResponse:
+def detail(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
     """Before it starts: who changes, who does not and why. Afterwards: how far it is, what happened, and the undo."""
-    operation = _or_404(request.actor, operation_id)
-    return render(request, "administrations/bulk.html", _told(request, operation))
+    operation = _get_or_404(request.actor, operation_id)
+    return render(request, "administrations/bulk.html", _operation_context(request, operation))
 
 
 @takes(only=one_of(*ItemState.values), page=PAGE)
-def progress(request: MemberRequest, operation_id: int) -> HttpResponse:
+def progress(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
     """The part that changes by itself."""
-    operation = _or_404(request.actor, operation_id)
-    return render(request, "administrations/bulk_state.html", _told(request, operation))
+    operation = _get_or_404(request.actor, operation_id)
+    return render(request, "administrations/bulk_state.html", _operation_context(request, operation))
 
 
 @require_POST
-def start(request: MemberRequest, operation_id: int) -> HttpResponse:
-    return _start(request, _or_404(request.actor, operation_id))
+def start(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
+    return _start(request, _get_or_404(request.actor, operation_id))
 
 
 @require_POST
-def undo(request: MemberRequest, operation_id: int) -> HttpResponse:
-    operation = _or_404(request.actor, operation_id)
+def undo(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
+    operation = _get_or_404(request.actor, operation_id)
     try:
         if not operations.undo(request.actor, operation.pk):
             messages.info(request, _("This is being undone already."))
@@ -101,25 +103,27 @@ def undo(request: MemberRequest, operation_id: int) -> HttpResponse:
 
 
 @require_POST
-def discard(request: MemberRequest, operation_id: int) -> HttpResponse:
-    operation = _or_404(request.actor, operation_id)
+def discard(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
+    operation = _get_or_404(request.actor, operation_id)
     query = operation.source
     operations.discard(request.actor, operation.pk)
-    return HttpResponseRedirect(f"{reverse('administrations:list')}?{asked_of_text(query).query() or 'all=1'}")
+    return HttpResponseRedirect(
+        f"{reverse('administrations:list')}?{parse_query_string(query).to_query_string() or 'all=1'}"
+    )
 
 
 @takes()
-def done_lately(request: MemberRequest) -> HttpResponse:
+def recent(request: AuthenticatedRequest) -> HttpResponse:
     """What was done to many at once, newest first."""
-    request.actor.require(Permission.SEE)
-    found = [
-        (each, act_named(each.act).label, operations.counts_of(each))
-        for each in operations.operations_of(request.actor)
+    request.actor.require(Permission.VIEW)
+    operation_rows = [
+        (operation, get_action(operation.act).label, operations.count_items(operation))
+        for operation in operations.list_operations(request.actor)
     ]
-    return render(request, "administrations/bulk_list.html", {"place": "administrations", "rows": found})
+    return render(request, "administrations/bulk_list.html", {"place": "administrations", "rows": operation_rows})
 
 
-def spreadsheet_page(request: MemberRequest) -> HttpResponse:
+def spreadsheet_page(request: AuthenticatedRequest) -> HttpResponse:
     """Changes from a CSV, pasted or uploaded; leads to the same preview."""
     request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
     text = request.POST.get("text", "")
@@ -130,64 +134,64 @@ def spreadsheet_page(request: MemberRequest) -> HttpResponse:
             messages.error(request, str(refusal))
     context = {
         "place": "administrations", "text": text, "chosen": request.POST.get("act", "change"),
-        "acts": [one for one in acts() if request.actor.may(one.permission)], "today": timezone.localdate().isoformat(),
+        "acts": [one for one in list_actions() if request.actor.can(one.permission)], "today": timezone.localdate().isoformat(),
     }  # fmt: skip
     return render(request, "administrations/bulk_csv.html", context)
 
 
-def _read_spreadsheet(request: MemberRequest, text: str) -> HttpResponse:
+def _read_spreadsheet(request: AuthenticatedRequest, text: str) -> HttpResponse:
     upload = request.FILES.get("file")
     if upload:
         if (upload.size or 0) > UPLOAD_BYTES_MAX:
             raise Refused(_("This file is too large."))
         text = decode(upload.read())
-    act = act_named(request.POST.get("act", "change"))
-    found = csv_import.read(request.actor, text, names_only=act.key != "change")
-    if not found.each:
-        lines = "; ".join(f"{number}: {why}" for number, _text, why in found.problems[:5])
+    action = get_action(request.POST.get("act", "change"))
+    changes = csv_import.read_changes(request.actor, text, names_only=action.key != "change")
+    if not changes.values_by_id:
+        lines = "; ".join(f"{number}: {why}" for number, _text, why in changes.problems[:5])
         raise Refused(_("No line of the file can be followed. %s") % lines)
-    told = {"per_item": True, "problems": found.problems[:100]}
-    asked = told if act.key == "change" else _asked(act.key, request)
-    selection = operations.Selection(ids=sorted(found.each), each=found.each)
-    draft = operations.preview(request.actor, act.key, asked, selection)
-    BulkOperation.objects.filter(pk=draft.pk).update(asked={**draft.asked, **told})
+    extra_params = {"per_item": True, "problems": changes.problems[:100]}
+    params = extra_params if action.key == "change" else _action_params(action.key, request)
+    selection = operations.Selection(ids=sorted(changes.values_by_id), values_by_id=changes.values_by_id)
+    draft = operations.preview(request.actor, action.key, params, selection)
+    BulkOperation.objects.filter(pk=draft.pk).update(asked={**draft.asked, **extra_params})
     return HttpResponseRedirect(reverse("administrations:bulk_one", args=[draft.pk]))
 
 
-def _start(request: MemberRequest, operation: BulkOperation) -> HttpResponse:
+def _start(request: AuthenticatedRequest, operation: BulkOperation) -> HttpResponse:
     """Few are changed at once: back to the list they came from, with what happened. Many are followed on their own page."""
     if not operations.start(request.actor, operation.pk):
         messages.info(request, _("This was started already."))
     operation.refresh_from_db()
     if operation.state != BulkState.DONE or operation.asked.get("per_item"):
         return HttpResponseRedirect(reverse("administrations:bulk_one", args=[operation.pk]))
-    counts = operations.counts_of(operation)
+    counts = operations.count_items(operation)
     text = ngettext("%(count)d administration was changed.", "%(count)d administrations were changed.", counts.changed)
     messages.success(request, text % {"count": counts.changed})
     if counts.skipped:
         skipped = ngettext("%(count)d was left as it is.", "%(count)d were left as they are.", counts.skipped)
         messages.warning(request, skipped % {"count": counts.skipped})
-    query = asked_of_text(operation.source).query() or "all=1"
+    query = parse_query_string(operation.source).to_query_string() or "all=1"
     done = f"&done={operation.pk}" if operations.can_undo(operation) and counts.changed else ""
     return HttpResponseRedirect(f"{reverse('administrations:list')}?{query}{done}")
 
 
-def _asked(act: str, request: MemberRequest) -> Mapping[str, Any]:
+def _action_params(action: str, request: AuthenticatedRequest) -> Mapping[str, Any]:
     """The parameters that the bar's menus hold; empty fields ask for nothing. Raises `UnknownParameter`."""
     form = request.POST
-    if act == "deactivate":
+    if action == "deactivate":
         return {"reason": form.get("reason", ""), "on": form.get("on", "")}
-    if act != "change":
+    if action != "change":
         return {}
-    asked: dict[str, Any] = {}
+    params: dict[str, Any] = {}
     for key in ("division", "template"):
         if text := form.get(f"set_{key}", ""):
-            asked[key] = None if text == NONE else _id(f"set_{key}", text)
+            params[key] = None if text == NONE else _id(f"set_{key}", text)
     for key in ("add", "remove"):
-        asked[key] = [_id(key, text) for text in form.getlist(key)]
+        params[key] = [_id(key, text) for text in form.getlist(key)]
     if sector := form.get("set_sector", ""):
-        asked["sector"] = "" if sector == "none" else sector
-    return asked
+        params["sector"] = "" if sector == "none" else sector
+    return params
 
 
 def _id(name: str, text: str) -> int:
@@ -196,29 +200,29 @@ def _id(name: str, text: str) -> int:
     return int(text)
 
 
-def _or_404(actor: Actor, operation_id: int) -> BulkOperation:
+def _get_or_404(actor: Actor, operation_id: int) -> BulkOperation:
     try:
-        return operations.operation_for(actor, operation_id)
-    except NotThere:
+        return operations.get_operation(actor, operation_id)
+    except NotFound:
         raise Http404 from None
 
 
-def _told(request: MemberRequest, operation: BulkOperation) -> dict[str, Any]:
-    actor, act = request.actor, act_named(operation.act)
+def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) -> dict[str, Any]:
+    actor, action = request.actor, get_action(operation.act)
     only = request.GET.get("only", "")
-    page = Paginator(_found(operation, only), PAGE_SIZE).get_page(request.GET.get("page"))
-    counts = operations.counts_of(operation)
+    page = Paginator(_sorted_items(operation, only), PAGE_SIZE).get_page(request.GET.get("page"))
+    counts = operations.count_items(operation)
     return {
         "place": "administrations",
         "operation": operation,
-        "act": act,
+        "act": action,
         "counts": counts,
         "handled": counts.total - (counts.changed if operation.state == BulkState.UNDOING else counts.waiting),
         "is_draft": operation.state == BulkState.DRAFT,
-        "is_open": operation.state in OPEN,
+        "is_open": operation.state in OPEN_STATES,
         "can_undo": operations.can_undo(operation) and counts.changed > 0,
         "undo_hours": operations.UNDO_HOURS,
-        "sentences": words.asked_in_words(actor, operation.asked),
+        "sentences": words.describe_params(actor, operation.asked),
         "problems": operation.asked.get("problems", ()),
         "only": only if only in ItemState.values else "",
         "page": page,
@@ -227,32 +231,36 @@ def _told(request: MemberRequest, operation: BulkOperation) -> dict[str, Any]:
     }
 
 
-def _found(operation: BulkOperation, only: str) -> "QuerySet[BulkItem]":
-    found = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation)
+def _sorted_items(operation: BulkOperation, only: str) -> "QuerySet[BulkItem]":
+    items = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation)
     if only in ItemState.values:
-        return found.filter(state=only).order_by("pk")
-    return found.order_by(Case(When(state__in=FIRST, then=0), default=1), "pk")
+        return items.filter(state=only).order_by("pk")
+    return items.order_by(Case(When(state__in=ATTENTION_STATES, then=0), default=1), "pk")
 
 
-def _items(actor: Actor, shown: list[BulkItem]) -> list[dict[str, Any]]:
-    visible = visible_to(actor).filter(pk__in=[item.administration_id for item in shown])
-    known = {one.pk: one for one in visible.only("pk", "name", "country")}
-    names = words.Names(actor, [state for item in shown for state in (item.before, item.after)])
+def _items(actor: Actor, items: list[BulkItem]) -> list[dict[str, Any]]:
+    visible = visible_to(actor).filter(pk__in=[item.administration_id for item in items])
+    administrations = {one.pk: one for one in visible.only("pk", "name", "country")}
+    names = words.NameLookup(actor, [state for item in items for state in (item.before, item.after)])
     return [
         {
             "id": item.administration_id,
-            "name": known[item.administration_id].name if item.administration_id in known else "",
+            "name": administrations[item.administration_id].name if item.administration_id in administrations else "",
             "state": item.state,
             "label": ItemState(item.state).label,
-            "why": words.why(item.why),
-            "differences": _differences(item, known.get(item.administration_id), names),
+            "why": words.describe_reason(item.why),
+            "differences": _differences(item, administrations.get(item.administration_id), names),
         }
-        for item in shown
+        for item in items
     ]
 
 
-def _differences(item: BulkItem, one: Administration | None, names: words.Names) -> list[str]:
+def _differences(item: BulkItem, administration: Administration | None, names: words.NameLookup) -> list[str]:
     """Nothing of an administration that the reader may not see."""
-    if one is None:
+    if administration is None:
         return []
-    return words.differences(words.shown(item.before, one.country), words.shown(item.after, one.country), names)
+    return words.describe_changes(
+        words.mask_values(item.before, administration.country),
+        words.mask_values(item.after, administration.country),
+        names,
+    )

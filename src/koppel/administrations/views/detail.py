@@ -14,190 +14,222 @@ from django.views.decorators.http import require_POST
 from koppel.administrations import queries, restriction, services
 from koppel.administrations.audit_log.rendering import Words
 from koppel.administrations.bulk import operations
-from koppel.administrations.effective_settings import DEFAULTS, RESOURCES, InForce, in_force
-from koppel.administrations.errors import NotThere
+from koppel.administrations.effective_settings import DEFAULTS, RESOURCES, EffectiveSettings, effective_settings
+from koppel.administrations.errors import NotFound
 from koppel.administrations.hooks import extension_points
 from koppel.administrations.lifecycle import lifecycle
-from koppel.administrations.list.rendering import shown_number
+from koppel.administrations.list.rendering import display_number
 from koppel.administrations.models import Administration
-from koppel.administrations.shortcuts import administration_or_404
+from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.company_registers.sectors import SECTIONS
 from koppel.issues.queries import open_issues
 from koppel.organisations.errors import Refused
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
-from koppel.organisations.settings_schema import AUDIENCES, SCHEDULE_NAMES, WEEKDAYS, events, told_of
-from koppel.organisations.settings_schema import asked as asked_bundle
+from koppel.organisations.settings_schema import (
+    AUDIENCE_LABELS,
+    SCHEDULE_NAMES,
+    WEEKDAYS,
+    events,
+    notification_audiences,
+    parse_settings_form,
+)
 
 
-def detail(request: MemberRequest, administration_id: int) -> HttpResponse:
+def detail(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Overview: issues first, then the cards that other slices add, people and division."""
-    one = administration_or_404(request.actor, administration_id)
-    people = one.assignments.filter(organisation_id=one.organisation_id).select_related("membership__user")
-    context = frame(request, one, "overview") | {
-        "issues": open_issues(one.organisation_id, "administration", [one.pk]).get(one.pk, []),
+    administration = get_administration_or_404(request.actor, administration_id)
+    people = administration.assignments.filter(organisation_id=administration.organisation_id).select_related(
+        "membership__user"
+    )
+    context = page_context(request, administration, "overview") | {
+        "issues": open_issues(administration.organisation_id, "administration", [administration.pk]).get(
+            administration.pk, []
+        ),
         "cards": extension_points.cards(),
         "chosen": [each.membership for each in people.order_by("membership__user__name") if not each.automatic],
         "by_default": [each.membership for each in people.order_by("membership__user__name") if each.automatic],
-        "progress": extension_points.progress_of(one.organisation_id, [one.pk]).get(one.pk),
-        "duplicates": lifecycle.duplicates_of(request.actor, one),
-        "predecessor": queries.visible_one(request.actor, one.predecessor_id),
-        "successors": queries.visible_successors(request.actor, one),
-        "sector_name": SECTIONS.get(one.sector, one.sector),
-        "can_withdraw": one.left_on is None,
+        "progress": extension_points.progress_of(administration.organisation_id, [administration.pk]).get(
+            administration.pk
+        ),
+        "duplicates": lifecycle.list_duplicates(request.actor, administration),
+        "predecessor": queries.get_visible(request.actor, administration.predecessor_id),
+        "successors": queries.list_successors(request.actor, administration),
+        "sector_name": SECTIONS.get(administration.sector, administration.sector),
+        "can_withdraw": administration.left_on is None,
     }
     return render(request, "administrations/overview.html", context)
 
 
-def edit(request: MemberRequest, administration_id: int) -> HttpResponse:
+def edit(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Division, template, people and the firm's own client number of one administration, and whether it is restricted."""
     actor = request.actor
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
-    one = administration_or_404(actor, administration_id)
+    administration = get_administration_or_404(actor, administration_id)
     if request.method == "POST":
         try:
-            _save(request, one)
+            _save(request, administration)
             messages.success(request, _("Saved."))
-            seen = queries.visible_one(actor, one.pk)
-            target = reverse("administrations:detail", args=[one.pk]) if seen else reverse("administrations:list")
+            seen = queries.get_visible(actor, administration.pk)
+            target = (
+                reverse("administrations:detail", args=[administration.pk]) if seen else reverse("administrations:list")
+            )
             return HttpResponseRedirect(target)
         except Refused as refusal:
             messages.error(request, str(refusal))
-        except NotThere:
+        except NotFound:
             messages.error(request, _("That division, template or person no longer exists. Nothing was changed."))
-    own = one.assignments.filter(organisation_id=one.organisation_id)
-    context = frame(request, one, "overview") | {
+    assignments = administration.assignments.filter(organisation_id=administration.organisation_id)
+    context = page_context(request, administration, "overview") | {
         **queries.choices(actor),
-        "named": dict(own.values_list("membership_id", "automatic")),
-        "may_assign": actor.may(Permission.IMPORT),
+        "named": dict(assignments.values_list("membership_id", "automatic")),
+        "may_assign": actor.can(Permission.IMPORT_ADMINISTRATIONS),
     }
     return render(request, "administrations/edit.html", context)
 
 
-def settings_page(request: MemberRequest, administration_id: int) -> HttpResponse:
+def settings_page(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Each setting with where it comes from; saving stores it here, resetting gives it back to template or organisation."""
-    one = administration_or_404(request.actor, administration_id)
+    administration = get_administration_or_404(request.actor, administration_id)
     if request.method == "POST":
         request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
         try:
-            services.change_settings(request.actor, one.pk, _asked_settings(request, one))
+            services.change_settings(request.actor, administration.pk, _requested_settings(request, administration))
             messages.success(request, _("The settings are stored. They hold from the next sync on."))
             return HttpResponseRedirect(request.path)
         except Refused as refusal:
             messages.error(request, str(refusal))
-    now = in_force(one)
-    context = frame(request, one, "settings") | {
-        "in_force": now,
-        "resources_capped": "resources" in now.capped,
-        "schedule_capped": "schedule" in now.capped,
+    now = effective_settings(administration)
+    context = page_context(request, administration, "settings") | {
+        "effective": now,
+        "resources_capped": "resources" in now.capped_keys,
+        "schedule_capped": "schedule" in now.capped_keys,
         "all_resources": RESOURCES,
         "schedules": list(SCHEDULE_NAMES.items()),
         "weekdays": list(enumerate(WEEKDAYS)),
-        "audiences": list(AUDIENCES.items()),
+        "audiences": list(AUDIENCE_LABELS.items()),
         "notify": [
-            (event, label, now.notify[event], now.told_by[event], event in now.silenced)
+            (event, label, now.notify[event], now.audience_sources[event], event in now.silenced_events)
             for event, label in events().items()
         ],
-        "may_change": request.actor.may(Permission.CHANGE_ADMINISTRATIONS),
+        "may_change": request.actor.can(Permission.CHANGE_ADMINISTRATIONS),
     }
     return render(request, "administrations/settings.html", context)
 
 
-def history(request: MemberRequest, administration_id: int) -> HttpResponse:
+def history(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Who did what to this administration."""
-    one = administration_or_404(request.actor, administration_id)
+    administration = get_administration_or_404(request.actor, administration_id)
     words = Words(request.actor)
-    entries = [(entry, words.of_administration(entry, one.pk)) for entry in queries.history_of(one)]
-    context = frame(request, one, "history") | {"entries": entries}
+    entries = [
+        (entry, words.of_administration(entry, administration.pk)) for entry in queries.list_history(administration)
+    ]
+    context = page_context(request, administration, "history") | {"entries": entries}
     return render(request, "administrations/history.html", context)
 
 
 @require_POST
-def star(request: MemberRequest, administration_id: int) -> HttpResponse:
-    one = administration_or_404(request.actor, administration_id)
-    services.star(request.actor, one.pk, starred=request.POST.get("starred") == "1")
-    return back(request)
+def set_favourite(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
+    administration = get_administration_or_404(request.actor, administration_id)
+    services.set_favourite(request.actor, administration.pk, is_favourite=request.POST.get("starred") == "1")
+    return redirect_back(request)
 
 
-def frame(request: MemberRequest, one: Administration, tab: str) -> dict[str, Any]:
-    return {"administration": one, "shown_number": shown_number(one), "tab": tab, "place": "administrations"}
+def page_context(request: AuthenticatedRequest, administration: Administration, tab: str) -> dict[str, Any]:
+    return {
+        "administration": administration,
+        "shown_number": display_number(administration),
+        "tab": tab,
+        "place": "administrations",
+    }
 
 
-def back(request: HttpRequest) -> HttpResponse:
+def redirect_back(request: HttpRequest) -> HttpResponse:
     """To the page that the form names, if it is ours."""
     target = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()})
     return HttpResponseRedirect(target if safe else "/administrations/")
 
 
-def _save(request: MemberRequest, one: Administration) -> None:
+def _save(request: AuthenticatedRequest, administration: Administration) -> None:
     """One act of bulk work on one administration: judged, kept in the trail and undone like any other. All of it or nothing.
 
     Asked for is what was changed on the page: `was_…` is what it showed, and somebody else may have been at work since."""
     form, actor = request.POST, request.actor
-    wanted: dict[str, Any] = {}
+    params: dict[str, Any] = {}
     number = form.get("client_number", "").replace("\0", "").strip()[:60]
-    if number != form.get("was_client_number", one.client_number):
-        wanted["client_number"] = number
+    if number != form.get("was_client_number", administration.client_number):
+        params["client_number"] = number
     named: set[int] | None = None
-    if actor.may(Permission.IMPORT):
+    if actor.can(Permission.IMPORT_ADMINISTRATIONS):
         for key in ("division", "template"):
-            if form.get(key, "") != form.get(f"was_{key}", str(getattr(one, f"{key}_id") or "")):
-                wanted[key] = int(form[key]) if form.get(key, "").isdecimal() else None
-        added, removed = _people_changed(request, one)
-        named = _named(request, one, added, removed)
+            if form.get(key, "") != form.get(f"was_{key}", str(getattr(administration, f"{key}_id") or "")):
+                params[key] = int(form[key]) if form.get(key, "").isdecimal() else None
+        added, removed = _changed_members(request, administration)
+        named = _requested_member_ids(request, administration, added, removed)
         if named is None:
-            wanted |= {"add": sorted(added), "remove": sorted(removed)}
+            params |= {"add": sorted(added), "remove": sorted(removed)}
     with transaction.atomic():
-        if any(value != [] for value in wanted.values()):
-            draft = operations.preview(actor, "change", wanted, operations.Selection(ids=[one.pk]))
+        if any(value != [] for value in params.values()):
+            draft = operations.preview(actor, "change", params, operations.Selection(ids=[administration.pk]))
             operations.start(actor, draft.pk)
         if named is not None:
             restricted = form.get("access") == "restricted"
-            restriction.set_access(actor, one.pk, restricted=restricted, membership_ids=named)
+            restriction.set_access(actor, administration.pk, restricted=restricted, membership_ids=named)
 
 
-def _people_changed(request: MemberRequest, one: Administration) -> tuple[set[int], set[int]]:
+def _changed_members(request: AuthenticatedRequest, administration: Administration) -> tuple[set[int], set[int]]:
     """Who was ticked and who was unticked; nobody on a page from before it had these boxes."""
     form = request.POST
-    ticked, shown = ({int(text) for text in form.getlist(key) if text.isdecimal()} for key in ("people", "shown"))
+    ticked, shown_ids = ({int(text) for text in form.getlist(key) if text.isdecimal()} for key in ("people", "shown"))
     if "was_access" in form:
         were = {int(text) for text in form.getlist("was_people") if text.isdecimal()}
         return ticked - were, were - ticked
-    own = one.assignments.filter(organisation_id=one.organisation_id).values_list("membership_id", flat=True)
-    return ticked - set(own), shown & set(own) - ticked
+    assigned = administration.assignments.filter(organisation_id=administration.organisation_id).values_list(
+        "membership_id", flat=True
+    )
+    return ticked - set(assigned), shown_ids & set(assigned) - ticked
 
 
-def _named(request: MemberRequest, one: Administration, added: set[int], removed: set[int]) -> set[int] | None:
+def _requested_member_ids(
+    request: AuthenticatedRequest, administration: Administration, added: set[int], removed: set[int]
+) -> set[int] | None:
     """Whom to name on it when its access changes, or it is restricted; None: neither. Raises `Refused` for a page that showed
     another access than it has now: whoever saved it has not seen whom it is for."""
-    form, now = request.POST, "restricted" if one.restricted else "open"
-    was, wanted = form.get("was_access", now), "restricted" if form.get("access") == "restricted" else "open"
+    form, now = request.POST, "restricted" if administration.restricted else "open"
+    was, requested_access = form.get("was_access", now), "restricted" if form.get("access") == "restricted" else "open"
     if was != now:
         raise Refused(_("Somebody has changed who may see it since you opened this page. Nothing was changed."))
-    if wanted != now:
+    if requested_access != now:
         return {int(text) for text in form.getlist("people") if text.isdecimal()}
-    if not one.restricted or not (added or removed):
+    if not administration.restricted or not (added or removed):
         return None
-    own = one.assignments.filter(organisation_id=one.organisation_id).values_list("membership_id", flat=True)
-    return (set(own) | added) - removed
+    assigned = administration.assignments.filter(organisation_id=administration.organisation_id).values_list(
+        "membership_id", flat=True
+    )
+    return (set(assigned) | added) - removed
 
 
-def _asked_settings(request: HttpRequest, one: Administration) -> dict[str, Any]:
+def _requested_settings(request: HttpRequest, administration: Administration) -> dict[str, Any]:
     """What the form changes. A value that is in force already stays where it comes from. Raises `Refused`."""
     if key := request.POST.get("reset"):
         event = key.removeprefix("notify-")
         if event != key:
-            return {"notify": {name: to for name, to in told_of(one.settings).items() if name != event} or None}
+            return {
+                "notify": {
+                    name: to for name, to in notification_audiences(administration.settings).items() if name != event
+                }
+                or None
+            }
         return {key: None} if key in DEFAULTS else {}
-    wanted = {"resources": request.POST.getlist("resources"), **asked_bundle(request.POST)}
-    now = in_force(one)
-    told = {event: to for event, to in wanted.pop("notify", {}).items() if to != now.notify[event]}
-    changed = {key: value for key, value in wanted.items() if not _is_in_force(now, key, value)}
-    return changed | ({"notify": told_of(one.settings) | told} if told else {})
+    requested = {"resources": request.POST.getlist("resources"), **parse_settings_form(request.POST)}
+    now = effective_settings(administration)
+    audiences = {event: to for event, to in requested.pop("notify", {}).items() if to != now.notify[event]}
+    changed = {key: value for key, value in requested.items() if not _is_effective(now, key, value)}
+    return changed | ({"notify": notification_audiences(administration.settings) | audiences} if audiences else {})
 
 
-def _is_in_force(now: InForce, key: str, value: Any) -> bool:
+def _is_effective(now: EffectiveSettings, key: str, value: Any) -> bool:
     if key == "resources":
         return set(value) == set(now.resources)
     return bool(getattr(now, key) == value)

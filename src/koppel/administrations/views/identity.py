@@ -9,78 +9,84 @@ from django.views.decorators.http import require_POST
 
 from koppel.administrations.identity import services as identity
 from koppel.administrations.models import Administration
-from koppel.administrations.shortcuts import administration_or_404
-from koppel.administrations.views.detail import frame
-from koppel.company_registers.numbers import check
+from koppel.administrations.shortcuts import get_administration_or_404
+from koppel.administrations.views.detail import page_context
+from koppel.company_registers.numbers import check_number
 from koppel.company_registers.reasons import REASONS
-from koppel.company_registers.sectors import EXAMPLES, SECTIONS, resolve
-from koppel.organisations.requests import MemberRequest
+from koppel.company_registers.sectors import EXAMPLES, SECTIONS, resolve_sector
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
 
-def page(request: MemberRequest, administration_id: int) -> HttpResponse:
+def page(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Change it, with what is wrong said at the field; see what the register says."""
-    one = administration_or_404(request.actor, administration_id)
+    administration = get_administration_or_404(request.actor, administration_id)
     problems = {}
-    form = {"number": one.number, "reason": one.no_number_reason, "sector": one.sector}
+    form = {"number": administration.number, "reason": administration.no_number_reason, "sector": administration.sector}
     if request.method == "POST":
         request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
         typed = request.POST.get("sector", "").strip()
         form = {
             "number": request.POST.get("number", "").replace("\0", "").strip()[:60],
             "reason": request.POST.get("reason", ""),
-            "sector": resolve(typed) or typed[:100],
+            "sector": resolve_sector(typed) or typed[:100],
         }
         is_same = request.POST.get("same_company") == "1"
-        found = identity.identify(request.actor, one.pk, **form, same_company=is_same)
-        if not isinstance(found, list):
+        identity_or_problems = identity.identify(request.actor, administration.pk, **form, same_company=is_same)
+        if not isinstance(identity_or_problems, list):
             messages.success(request, _("Stored. The register is asked."))
             return HttpResponseRedirect(request.path)
-        problems = {problem.field: problem.sentence for problem in found}
-    shown = SECTIONS.get(form["sector"])
-    context = frame(request, one, "overview") | {
-        "form": form | {"sector": f"{form['sector']} – {shown}" if shown else form["sector"]},
+        problems = {problem.field: problem.message for problem in identity_or_problems}
+    sector_label = SECTIONS.get(form["sector"])
+    context = page_context(request, administration, "overview") | {
+        "form": form | {"sector": f"{form['sector']} – {sector_label}" if sector_label else form["sector"]},
         "problems": problems,
-        "checked": check(form["number"], one.country) if form["number"] else None,
+        "number_check": check_number(form["number"], administration.country) if form["number"] else None,
         "reasons": REASONS.items(),
         "sections": [(letter, label, EXAMPLES[letter]) for letter, label in SECTIONS.items()],
-        "may_change": request.actor.may(Permission.CHANGE_ADMINISTRATIONS),
-        **_register(one),
+        "may_change": request.actor.can(Permission.CHANGE_ADMINISTRATIONS),
+        **_register_context(administration),
     }
     return render(request, "administrations/identity.html", context, status=422 if problems else 200)
 
 
-def card(request: MemberRequest, administration_id: int) -> HttpResponse:
+def register_card(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """What the register says, on the Overview; looks again while it is being asked."""
-    one = administration_or_404(request.actor, administration_id)
-    context = {"administration": one, "reason": REASONS.get(one.no_number_reason, ""), **_register(one)}
+    administration = get_administration_or_404(request.actor, administration_id)
+    context = {
+        "administration": administration,
+        "reason": REASONS.get(administration.no_number_reason, ""),
+        **_register_context(administration),
+    }
     return render(request, "administrations/register_card.html", context)
 
 
 @require_POST
-def ask(request: MemberRequest, administration_id: int) -> HttpResponse:
+def request_check(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Ask the register again, or take note of what it says."""
     request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
-    one = administration_or_404(request.actor, administration_id)
+    administration = get_administration_or_404(request.actor, administration_id)
     if request.POST.get("act") == "seen":
-        count = identity.settle(request.actor, one.pk)
+        count = identity.acknowledge_changes(request.actor, administration.pk)
         text = ngettext("%(count)d issue is closed.", "%(count)d issues are closed.", count)
         messages.success(request, text % {"count": count} if count else _("Saved."))
-    elif identity.ask(request.actor, [one.pk], again=True):
+    elif identity.request_register_check(request.actor, [administration.pk], again=True):
         messages.success(request, _("The register is asked again."))
     else:
         messages.info(request, _("It is being asked already, or no register answers for this country."))
-    return HttpResponseRedirect(f"/administrations/{one.pk}/identity/")
+    return HttpResponseRedirect(f"/administrations/{administration.pk}/identity/")
 
 
-def _register(one: Administration) -> dict[str, object]:
-    finding = identity.finding_of(one)
+def _register_context(administration: Administration) -> dict[str, object]:
+    finding = identity.cached_register_result(administration)
     return {
         "finding": finding,
-        "can_ask": identity.question_of(one) is not None,
-        "is_named_otherwise": bool(
-            finding and finding.is_named_otherwise(one.name) and not identity.is_confirmed(one, finding)
+        "can_ask": identity.register_query(administration) is not None,
+        "has_different_name": bool(
+            finding
+            and finding.has_different_name(administration.name)
+            and not identity.is_confirmed(administration, finding)
         ),
-        "confirmed": one.confirmed_identity if identity.is_confirmed(one, finding) else None,
-        "is_complete": identity.is_complete(one),
+        "confirmed": administration.confirmed_identity if identity.is_confirmed(administration, finding) else None,
+        "is_complete": identity.is_complete(administration),
     }

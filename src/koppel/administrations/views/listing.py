@@ -18,24 +18,24 @@ from koppel.administrations.list import rendering, saved_views
 from koppel.administrations.list.columns import COLUMNS
 from koppel.administrations.list.export import export_list
 from koppel.administrations.list.filter_checks import unknown_in
-from koppel.administrations.list.filter_menu import SINGLE, chips, menus
-from koppel.administrations.list.query import Asked, asked_of, asked_of_text, is_id
-from koppel.administrations.list.queryset import PAGE_SIZE, page_of
+from koppel.administrations.list.filter_menu import SINGLE_LABELS, chips, menus
+from koppel.administrations.list.query import ListQuery, is_id, parse_query, parse_query_string
+from koppel.administrations.list.queryset import PAGE_SIZE, get_page
 from koppel.administrations.models import SavedView, Status
 from koppel.company_registers.sectors import SECTIONS
 from koppel.kit.tabular_export import MEDIA_TYPES, Format
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import UnknownParameter, UnknownPart, unknown_value, without
 from koppel.organisations.errors import Refused
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
-PLACE = "administrations"
+NAV_SECTION = "administrations"
 VIEW_ACTS = ("save", "default", "no_default", "remove")
 
 
 @dataclass(frozen=True)
-class Heading:
+class ColumnHeading:
     """A column's head: a link that sorts by it, the other way when it is sorted by it already."""
 
     label: str | Promise
@@ -44,27 +44,27 @@ class Heading:
     is_figure: bool
 
 
-def listing(request: MemberRequest) -> HttpResponse:
+def listing(request: AuthenticatedRequest) -> HttpResponse:
     """The list; asks for its rows again every two seconds while something is being read in.
 
     Opened without asking for anything it shows the person's default view, if there is one."""
-    views = saved_views.views_of(request.actor)
+    views = saved_views.list_views(request.actor)
     default = next((one for one in views if one.is_default and one.query), None)
     if default and not request.GET:
         return HttpResponseRedirect(f"{request.path}?{default.query}")
-    asked = asked_of(request.GET)
-    query = asked.query()
-    if unknown := unknown_in(request.actor, asked):
+    list_query = parse_query(request.GET)
+    query = list_query.to_query_string()
+    if unknown := unknown_in(request.actor, list_query):
         return _refused(
             request, unknown, next((one for one in views if one.query in (query, _query_of(request))), None)
         )
     choices = queries.choices(request.actor)
-    context = _listed(request, asked) | {
-        "menus": menus(asked, choices),
-        "chips": chips(asked, choices),
-        "more_filters": _more(asked),
-        "all_columns": [(key, one.label, key in asked.columns) for key, one in COLUMNS.items()],
-        "hidden_count": restriction.count_hidden_from(request.actor),
+    context = _list_context(request, list_query) | {
+        "menus": menus(list_query, choices),
+        "chips": chips(list_query, choices),
+        "more_filters": _single_filters(list_query),
+        "all_columns": [(key, one.label, key in list_query.columns) for key, one in COLUMNS.items()],
+        "hidden_count": restriction.count_hidden(request.actor),
         "has_connection": bool(choices["connections"]),
         "views": views,
         "view": next((one for one in views if one.query == query), None),
@@ -77,36 +77,36 @@ def listing(request: MemberRequest) -> HttpResponse:
     return render(request, "administrations/list.html", context)
 
 
-def _refused(request: MemberRequest, unknown: Sequence[UnknownPart], view: SavedView | None) -> HttpResponse:
+def _refused(request: AuthenticatedRequest, unknown: Sequence[UnknownPart], view: SavedView | None) -> HttpResponse:
     """No rows, nothing to tick and nothing to export: a filter that is left out would show everything."""
     context = {
-        "place": PLACE,
+        "place": NAV_SECTION,
         "parts": [(part.sentence, f"?{without(request.GET, part) or 'all=1'}") for part in unknown],
         "view": view,
     }
     return render(request, "administrations/refused.html", context, status=422)
 
 
-def _query_of(request: MemberRequest) -> str:
+def _query_of(request: AuthenticatedRequest) -> str:
     return str(request.META.get("QUERY_STRING", ""))
 
 
-def rows(request: MemberRequest) -> HttpResponse:
+def rows(request: AuthenticatedRequest) -> HttpResponse:
     """The part of the list that changes by itself."""
-    return render(request, "administrations/rows.html", _listed(request, asked_of(request.GET)))
+    return render(request, "administrations/rows.html", _list_context(request, parse_query(request.GET)))
 
 
-def export(request: MemberRequest, file_format: str) -> HttpResponse | FileResponse:
+def export(request: AuthenticatedRequest, file_format: str) -> HttpResponse | FileResponse:
     """What the list shows, all of it that matches, as CSV or Excel."""
-    request.actor.require(Permission.SEE)
-    wanted = Format.EXCEL if file_format == "xlsx" else Format.CSV
-    content = export_list(request.actor, asked_of(request.GET), wanted)
-    name = f"{_('administrations')}-{timezone.localdate().isoformat()}.{wanted.value}"
-    return FileResponse(content, as_attachment=True, filename=name, content_type=MEDIA_TYPES[wanted])
+    request.actor.require(Permission.VIEW)
+    chosen_format = Format.EXCEL if file_format == "xlsx" else Format.CSV
+    content = export_list(request.actor, parse_query(request.GET), chosen_format)
+    name = f"{_('administrations')}-{timezone.localdate().isoformat()}.{chosen_format.value}"
+    return FileResponse(content, as_attachment=True, filename=name, content_type=MEDIA_TYPES[chosen_format])
 
 
 @require_POST
-def keep_view(request: MemberRequest) -> HttpResponse:
+def update_view(request: AuthenticatedRequest) -> HttpResponse:
     """Save, make default or remove a view, then show the list as it was."""
     form, actor = request.POST, request.actor
     query = form.get("query", "")
@@ -123,39 +123,41 @@ def keep_view(request: MemberRequest) -> HttpResponse:
             messages.success(request, _("The view is saved."))
     except (Refused, UnknownParameter) as refusal:
         messages.error(request, str(refusal))
-    return HttpResponseRedirect(f"{reverse('administrations:list')}?{asked_of_text(query).query() or 'all=1'}")
+    return HttpResponseRedirect(
+        f"{reverse('administrations:list')}?{parse_query_string(query).to_query_string() or 'all=1'}"
+    )
 
 
 @takes()
-def hidden(request: MemberRequest) -> HttpResponse:
+def hidden(request: AuthenticatedRequest) -> HttpResponse:
     """For Administrators: that restricted administrations exist, and who is named on them."""
-    request.actor.require(Permission.ORGANISATION)
+    request.actor.require(Permission.MANAGE_ORGANISATION)
     context = {
-        "place": PLACE,
-        "rows": restriction.hidden_from(request.actor),
+        "place": NAV_SECTION,
+        "rows": restriction.list_hidden(request.actor),
         "people": queries.choices(request.actor)["people"],
     }
     return render(request, "administrations/hidden.html", context)
 
 
-def _listed(request: MemberRequest, asked: Asked) -> dict[str, Any]:
+def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[str, Any]:
     actor = request.actor
-    page = page_of(actor, asked)
-    facts = rendering.facts_of(actor, page.rows, asked.columns)
-    import_id = asked.one.get("import")
+    page = get_page(actor, list_query)
+    row_context = rendering.load_row_context(actor, page.rows, list_query.columns)
+    import_id = list_query.single.get("import")
     state = queries.import_state(actor, int(import_id)) if import_id else None
-    read = list(facts.progress.values()) if state else []
+    read = list(row_context.progress.values()) if state else []
     percent = state.percent(one.percent or 0 for one in read) if state else 0
     longest = max((one.seconds_left or 0 for one in read), default=0)
     return {
-        "place": PLACE,
-        "asked": asked,
-        "query": asked.query(),
+        "place": NAV_SECTION,
+        "list_query": list_query,
+        "query": list_query.to_query_string(),
         "page": page,
         "first": (page.number - 1) * PAGE_SIZE + 1,
         "last": (page.number - 1) * PAGE_SIZE + len(page.rows),
-        "headings": _headings(asked),
-        "rows": rendering.rows_of(page.rows, asked.columns, facts),
+        "headings": _headings(list_query),
+        "rows": rendering.render_rows(page.rows, list_query.columns, row_context),
         "state": state,
         "percent": percent,
         "seconds_left": state.seconds_left(percent, longest) if state else None,
@@ -164,23 +166,23 @@ def _listed(request: MemberRequest, asked: Asked) -> dict[str, Any]:
     }
 
 
-def _headings(asked: Asked) -> Sequence[Heading]:
-    now, descending = asked.sort.removeprefix("-"), asked.sort.startswith("-")
+def _headings(list_query: ListQuery) -> Sequence[ColumnHeading]:
+    now, descending = list_query.sort.removeprefix("-"), list_query.sort.startswith("-")
     return [
-        Heading(
+        ColumnHeading(
             COLUMNS[key].label,
-            asked.sorted_by(f"-{key}" if key == now and not descending else key).query(),
+            list_query.sorted_by(f"-{key}" if key == now and not descending else key).to_query_string(),
             ("descending" if descending else "ascending") if key == now else "",
             COLUMNS[key].is_figure,
         )
-        for key in asked.columns
+        for key in list_query.columns
     ]
 
 
-def _more(asked: Asked) -> Sequence[Mapping[str, Any]]:
+def _single_filters(list_query: ListQuery) -> Sequence[Mapping[str, Any]]:
     """The filters of one value, as one menu."""
     return [
-        {"name": key, "value": value, "label": label, "is_chosen": asked.one.get(key) == value}
-        for (key, value), label in SINGLE.items()
+        {"name": key, "value": value, "label": label, "is_chosen": list_query.single.get(key) == value}
+        for (key, value), label in SINGLE_LABELS.items()
         if key != "favourites"
     ]

@@ -14,12 +14,12 @@ from koppel.administrations.models import Administration
 from koppel.audit.services import record
 from koppel.books.errors import UnknownResource
 from koppel.books.fields import Amount
-from koppel.books.models import TABLES, Entry, EntryLine
+from koppel.books.models import MODELS_BY_RESOURCE, Entry, EntryLine
 from koppel.books.read import labels, queries
-from koppel.kit.tabular_export import Cell, Column, Format, Kind, temporary_file, write_table
+from koppel.kit.tabular_export import Cell, Column, ColumnType, Format, temporary_file, write_table
 from koppel.organisations.roles import Actor, Permission
 
-FETCHED_AT_A_TIME = 5000
+FETCH_BATCH_SIZE = 5000
 LINES = (
     (Entry, "booked_on"), (Entry, "period"), (Entry, "journal"), (Entry, "number"), (EntryLine, "entry"),
     (EntryLine, "line_number"), (EntryLine, "account"), (EntryLine, "debit"), (EntryLine, "credit"),
@@ -36,12 +36,12 @@ SELECT {", ".join(f"{'e' if model is Entry else 'l'}.{name}" for model, name in 
  WHERE l.administration_id = %s AND l.deleted_at IS NULL
  ORDER BY e.booked_on, l.entry, l.line_number, l.external_id
 """  # noqa: S608 - our own column names
-_KINDS: tuple[tuple[type, Kind], ...] = (
-    (Amount, Kind.AMOUNT),
-    (models.DateTimeField, Kind.MOMENT),
-    (models.DateField, Kind.DAY),
-    (models.BooleanField, Kind.FLAG),
-    (models.IntegerField, Kind.WHOLE),
+_KINDS: tuple[tuple[type, ColumnType], ...] = (
+    (Amount, ColumnType.AMOUNT),
+    (models.DateTimeField, ColumnType.DATETIME),
+    (models.DateField, ColumnType.DATE),
+    (models.BooleanField, ColumnType.BOOLEAN),
+    (models.IntegerField, ColumnType.INTEGER),
 )
 EXPORTED = (*queries.COLUMNS, "entry_lines")
 
@@ -55,22 +55,22 @@ class Exported:
 
 
 def export_resource(
-    actor: Actor, one: Administration, resource: str, file_format: Format, *, search: str = ""
+    actor: Actor, administration: Administration, resource: str, file_format: Format, *, search: str = ""
 ) -> Exported:
     """One resource, all of its rows that the search finds. Raises `UnknownResource` and `TooManyRows`."""
-    actor.require(Permission.SEE)
-    content = write_table(file_format, columns_of(resource), _rows(one.pk, resource, search))
-    record_export(actor, one, [resource], file_format)
-    return Exported(f"{file_stem(one)}-{resource}.{file_format}", content)
+    actor.require(Permission.VIEW)
+    content = write_table(file_format, columns_of(resource), _rows(administration.pk, resource, search))
+    record_export(actor, administration, [resource], file_format)
+    return Exported(f"{file_stem(administration)}-{resource}.{file_format}", content)
 
 
-def export_all(actor: Actor, one: Administration, file_format: Format) -> Exported:
+def export_all(actor: Actor, administration: Administration, file_format: Format) -> Exported:
     """Every resource, in a ZIP with a `manifest.json` that tells what it holds and as of when."""
-    actor.require(Permission.SEE)
+    actor.require(Permission.VIEW)
     counts: Counter[str] = Counter()
     with temporary_file() as target, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for resource in EXPORTED:
-            rows = _counted(_rows(one.pk, resource, ""), counts, resource)
+            rows = _counted(_rows(administration.pk, resource, ""), counts, resource)
             with (
                 write_table(file_format, columns_of(resource), rows) as table,
                 archive.open(f"{resource}.{file_format}", "w", force_zip64=True) as member,
@@ -78,10 +78,10 @@ def export_all(actor: Actor, one: Administration, file_format: Format) -> Export
                 while chunk := table.read(1 << 20):
                     member.write(chunk)
         # Last, for a sync may go on meanwhile: it says what was written.
-        archive.writestr("manifest.json", json.dumps(_manifest(one, counts), indent=1))
+        archive.writestr("manifest.json", json.dumps(_manifest(administration, counts), indent=1))
     target.seek(0)
-    record_export(actor, one, list(EXPORTED), file_format)
-    return Exported(f"{file_stem(one)}-books.zip", target)
+    record_export(actor, administration, list(EXPORTED), file_format)
+    return Exported(f"{file_stem(administration)}-books.zip", target)
 
 
 def columns_of(resource: str) -> list[Column]:
@@ -93,13 +93,13 @@ def columns_of(resource: str) -> list[Column]:
         raise UnknownResource(
             _("There is no resource “%(name)s”. Possible: %(names)s.") % {"name": resource, "names": names}
         )
-    return [_column(TABLES[resource], name) for name in queries.COLUMNS[resource]]
+    return [_column(MODELS_BY_RESOURCE[resource], name) for name in queries.COLUMNS[resource]]
 
 
-def file_stem(one: Administration) -> str:
+def file_stem(administration: Administration) -> str:
     """A name that every file system takes."""
-    kept = "".join(letter if letter.isalnum() else "-" for letter in one.name.lower())
-    return "-".join(filter(None, kept.split("-")))[:60] or f"administration-{one.pk}"
+    kept = "".join(letter if letter.isalnum() else "-" for letter in administration.name.lower())
+    return "-".join(filter(None, kept.split("-")))[:60] or f"administration-{administration.pk}"
 
 
 def _rows(administration_id: int, resource: str, search: str) -> Iterator[Sequence[Cell]]:
@@ -108,8 +108,8 @@ def _rows(administration_id: int, resource: str, search: str) -> Iterator[Sequen
         return
     with connection.chunked_cursor() as cursor:
         cursor.execute(_LINES, [administration_id])
-        while found := cursor.fetchmany(FETCHED_AT_A_TIME):
-            yield from found
+        while fetched := cursor.fetchmany(FETCH_BATCH_SIZE):
+            yield from fetched
 
 
 def _counted(rows: Iterator[Sequence[Cell]], counts: Counter[str], resource: str) -> Iterator[Sequence[Cell]]:
@@ -120,23 +120,23 @@ def _counted(rows: Iterator[Sequence[Cell]], counts: Counter[str], resource: str
 
 def _column(model: type[models.Model], name: str) -> Column:
     field: models.Field[Any, Any] = model._meta.get_field(name)  # type: ignore[assignment]
-    kind = next((kind for cls, kind in _KINDS if isinstance(field, cls)), Kind.TEXT)
+    kind = next((kind for cls, kind in _KINDS if isinstance(field, cls)), ColumnType.TEXT)
     return Column(name, str(labels.COLUMNS.get(name, name)), kind)
 
 
-def _manifest(one: Administration, counts: Counter[str]) -> dict[str, Any]:
+def _manifest(administration: Administration, counts: Counter[str]) -> dict[str, Any]:
     return {
-        "administration": one.name,
-        "number": one.number,
-        "country": one.country,
-        "currency": one.base_currency,
-        "complete_as_of": one.complete_as_of.isoformat() if one.complete_as_of else None,
+        "administration": administration.name,
+        "number": administration.number,
+        "country": administration.country,
+        "currency": administration.base_currency,
+        "complete_as_of": administration.complete_as_of.isoformat() if administration.complete_as_of else None,
         "rows": {key: counts[key] for key in EXPORTED},
     }
 
 
-def record_export(actor: Actor, one: Administration, resources: list[str], file_format: Format) -> None:
+def record_export(actor: Actor, administration: Administration, resources: list[str], file_format: Format) -> None:
     """Who took which books out."""
     details = {"resources": resources, "format": str(file_format)}
-    subject = ("administration", one.pk, one.name)
+    subject = ("administration", administration.pk, administration.name)
     record(actor.organisation_id, actor.audit, "books.exported", subject=subject, details=details)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
-from koppel.books.models import TABLES, BookRow
+from koppel.books.models import MODELS_BY_RESOURCE, BookRow
 from koppel.kit.clock import now
 
 RECORDS_MAX = 1000
@@ -15,7 +15,7 @@ OVERLAP = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
-class Records:
+class RecordPage:
     """A page. `next` is the key after which the following one begins, None at the end. `as_of`: whoever asks later for what
     changed since then misses nothing, and may get again what changed shortly before."""
 
@@ -24,19 +24,19 @@ class Records:
     as_of: datetime
 
 
-def records(
+def list_records(
     administration_id: int, resource: str, *, after: str = "", changed_since: datetime | None = None, limit: int = 500
-) -> Records:
+) -> RecordPage:
     """With `changed_since` also what was deleted since, flagged; else what there is. Raises `KeyError` for an unknown
     resource."""
     as_of = now() - OVERLAP
-    found = TABLES[resource]._default_manager.filter(administration_id=administration_id)
+    queryset = MODELS_BY_RESOURCE[resource]._default_manager.filter(administration_id=administration_id)
     if after:
-        found = found.filter(external_id__gt=after)
+        queryset = queryset.filter(external_id__gt=after)
     if changed_since is None:
-        found = found.filter(deleted_at=None)
+        queryset = queryset.filter(deleted_at=None)
     else:
-        found = found.filter(Q(last_changed__gte=changed_since) | Q(deleted_at__gte=changed_since))
-    rows = list(found.defer("raw", "content_hash").order_by("external_id")[: limit + 1])
+        queryset = queryset.filter(Q(last_changed__gte=changed_since) | Q(deleted_at__gte=changed_since))
+    rows = list(queryset.defer("raw", "content_hash").order_by("external_id")[: limit + 1])
     more = len(rows) > limit
-    return Records(rows[:limit], rows[limit - 1].external_id if more else None, as_of)
+    return RecordPage(rows[:limit], rows[limit - 1].external_id if more else None, as_of)

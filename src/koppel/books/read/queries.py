@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Q, Sum
 
-from koppel.books.models import TABLES, BookRow, Entry, EntryLine
+from koppel.books.models import MODELS_BY_RESOURCE, BookRow, Entry, EntryLine
 
 PAGE_SIZE = 200
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -47,7 +47,7 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class LineOfAccount:
+class LedgerLine:
     """A line on an account's card. `balance` runs from the opening balance of the fiscal year."""
 
     entry: str
@@ -65,36 +65,38 @@ class LineOfAccount:
 
 
 @dataclass(frozen=True)
-class AccountLines:
-    lines: Sequence[LineOfAccount]
+class AccountLedger:
+    lines: Sequence[LedgerLine]
     total: int
     page: int
     pages: int
 
 
-def table(
+def list_rows(
     administration_id: int, resource: str, *, search: str = "", page: int = 1, show_deleted: bool = False
 ) -> Listing:
     """A page of a resource. `search` is looked for in every column of text. Raises `KeyError` for an unknown resource."""
-    model = TABLES[resource]
-    found = model._default_manager.filter(administration_id=administration_id).defer("raw", "content_hash")
+    model = MODELS_BY_RESOURCE[resource]
+    queryset = model._default_manager.filter(administration_id=administration_id).defer("raw", "content_hash")
     if not show_deleted:
-        found = found.filter(deleted_at=None)
+        queryset = queryset.filter(deleted_at=None)
     if search:
-        found = found.filter(_anywhere(resource, search))
-    total = found.count()
+        queryset = queryset.filter(_search_condition(resource, search))
+    total = queryset.count()
     pages = max(1, -(-total // PAGE_SIZE))
     page = min(max(page, 1), pages)
-    ordered = found.order_by(*_ORDER.get(resource, ("code",)), "external_id")
+    ordered = queryset.order_by(*_ORDER.get(resource, ("code",)), "external_id")
     return Listing(list(ordered[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]), total, page, pages)
 
 
 def all_rows(administration_id: int, resource: str, *, search: str = "") -> Iterator[tuple[Any, ...]]:
     """Every row of a resource that the search finds, as the values of its `COLUMNS`."""
-    found = TABLES[resource]._default_manager.filter(administration_id=administration_id, deleted_at=None)
+    queryset = MODELS_BY_RESOURCE[resource]._default_manager.filter(
+        administration_id=administration_id, deleted_at=None
+    )
     if search:
-        found = found.filter(_anywhere(resource, search))
-    ordered = found.order_by(*_ORDER.get(resource, ("code",)), "external_id")
+        queryset = queryset.filter(_search_condition(resource, search))
+    ordered = queryset.order_by(*_ORDER.get(resource, ("code",)), "external_id")
     yield from ordered.values_list(*COLUMNS[resource]).iterator(chunk_size=5000)
 
 
@@ -102,18 +104,18 @@ def counts(administration_id: int) -> dict[str, int]:
     """How many rows each resource has, without those deleted at the source."""
     parts = [
         f"SELECT '{key}', count(*) FROM {model._meta.db_table} WHERE administration_id = %(id)s AND deleted_at IS NULL"  # noqa: S608
-        for key, model in TABLES.items()
+        for key, model in MODELS_BY_RESOURCE.items()
     ]
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(parts), {"id": administration_id})
         return dict(cursor.fetchall())
 
 
-def sums(administration_id: int) -> tuple[Decimal, Decimal]:
+def debit_credit_totals(administration_id: int) -> tuple[Decimal, Decimal]:
     """Debit and credit of all entry lines."""
     lines = EntryLine.objects.filter(administration_id=administration_id, deleted_at=None)
-    found = lines.aggregate(debit=Sum("debit"), credit=Sum("credit"))
-    return found["debit"] or Decimal(0), found["credit"] or Decimal(0)
+    totals = lines.aggregate(debit=Sum("debit"), credit=Sum("credit"))
+    return totals["debit"] or Decimal(0), totals["credit"] or Decimal(0)
 
 
 def entry_with_lines(administration_id: int, external_id: str) -> tuple[Entry, list[EntryLine]] | None:
@@ -141,15 +143,15 @@ WINDOW place AS (ORDER BY entry.booked_on, entry.period, entry.external_id, line
 """
 
 
-def lines_of_account(
+def account_ledger(
     administration_id: int, account: str, fiscal_year: str, *, opening: Decimal, search: str = "", page: int = 1
-) -> AccountLines:
+) -> AccountLedger:
     """The account's lines in a fiscal year, oldest first, with a balance running from `opening`."""
     values: dict[str, Any] = {
         "administration": administration_id,
         "account": account,
         "year": fiscal_year,
-        "pattern": f"%{_escaped(search)}%",
+        "pattern": f"%{_escape_like(search)}%",
         "search": search,
         "limit": PAGE_SIZE,
         "offset": (max(page, 1) - 1) * PAGE_SIZE,
@@ -163,14 +165,14 @@ def lines_of_account(
     """  # noqa: S608 - the parts are constants of this module
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
-        found = cursor.fetchall()
-    total = int(found[0][13]) if found else 0
-    lines = [LineOfAccount(*(*row[:11], opening + row[11])) for row in found]
-    return AccountLines(lines, total, max(page, 1), max(1, -(-total // PAGE_SIZE)))
+        rows = cursor.fetchall()
+    total = int(rows[0][13]) if rows else 0
+    lines = [LedgerLine(*(*row[:11], opening + row[11])) for row in rows]
+    return AccountLedger(lines, total, max(page, 1), max(1, -(-total // PAGE_SIZE)))
 
 
-def _anywhere(resource: str, search: str) -> Q:
-    model = TABLES[resource]
+def _search_condition(resource: str, search: str) -> Q:
+    model = MODELS_BY_RESOURCE[resource]
     texts = [name for name in COLUMNS[resource] if model._meta.get_field(name).get_internal_type() == "TextField"]
     condition = Q()
     for name in texts:
@@ -178,5 +180,5 @@ def _anywhere(resource: str, search: str) -> Q:
     return condition
 
 
-def _escaped(search: str) -> str:
+def _escape_like(search: str) -> str:
     return search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

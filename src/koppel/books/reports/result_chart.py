@@ -35,7 +35,7 @@ class Chart:
     highest: Decimal
 
 
-def bars(results: Sequence[PeriodResult]) -> Chart:
+def layout(results: Sequence[PeriodResult]) -> Chart:
     """Scale to the largest amount, with room below the base line when an amount is negative."""
     amounts = [amount for one in results for amount in (one.income, one.cost)]
     highest, lowest = max([*amounts, Decimal(0)]), min([*amounts, Decimal(0)])

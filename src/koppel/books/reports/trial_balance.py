@@ -178,12 +178,12 @@ def trial_balance(administration_id: int, fiscal_year: str, to_period: str) -> T
 def differing_accounts(administration_id: int) -> dict[str, list[tuple[str, Decimal]]]:
     """By fiscal year, the accounts whose closing balance is not what the source states, and by how much: ours less the
     source's. Years and accounts that agree are absent; so are those of which the source states nothing."""
-    found: dict[str, list[tuple[str, Decimal]]] = {}
+    differences: dict[str, list[tuple[str, Decimal]]] = {}
     with connection.cursor() as cursor:
         cursor.execute(_DIFFERING, {"administration": administration_id})
         for year, account, difference in cursor.fetchall():
-            found.setdefault(year, []).append((account, difference))
-    return found
+            differences.setdefault(year, []).append((account, difference))
+    return differences
 
 
 def movement_by_period(administration_id: int, fiscal_year: str) -> dict[tuple[str, str], Decimal]:

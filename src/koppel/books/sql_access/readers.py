@@ -22,7 +22,7 @@ from koppel.organisations.roles import Actor, Permission
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 CONNECTIONS_MAX = 10
-_HABITS = {"default_transaction_read_only": "on", "statement_timeout": "10min"}
+_ROLE_SETTINGS = {"default_transaction_read_only": "on", "statement_timeout": "10min"}
 """Good manners, which the role may change for itself; its rights it may not."""
 
 
@@ -46,20 +46,20 @@ class NewReader:
 
 def readers(actor: Actor) -> list[Reader]:
     """Of the actor's organisation, by name."""
-    actor.require(Permission.ORGANISATION)
+    actor.require(Permission.MANAGE_ORGANISATION)
     with _as_owner() as owner:
-        found = owner.execute(
+        result = owner.execute(
             "SELECT role::text, made_at, made_by, role IN (SELECT rolname FROM pg_roles) FROM koppel_readers.reader"
             " WHERE organisation_id = %s ORDER BY role",
             [actor.organisation_id],
         )
-        return [Reader(*row) for row in found.fetchall()]
+        return [Reader(*row) for row in result.fetchall()]
 
 
 def add_reader(actor: Actor, name: str, *, administrator_url: str = "") -> NewReader:
     """Make a role that reads this organisation's books and nothing else. `administrator_url`: who may create roles, when the
     owner may not. Raises `ReaderRefused`."""
-    actor.require(Permission.ORGANISATION)
+    actor.require(Permission.MANAGE_ORGANISATION)
     role, password = role_name(name), secrets.token_urlsafe(24)
     with _as_owner() as owner:
         if owner.execute("SELECT 1 FROM koppel_readers.reader WHERE role = %s", [role]).fetchone():
@@ -78,14 +78,14 @@ def add_reader(actor: Actor, name: str, *, administrator_url: str = "") -> NewRe
 
 def remove_reader(actor: Actor, name: str, *, administrator_url: str = "") -> None:
     """Its sessions end, its role goes. Raises `ReaderRefused`."""
-    actor.require(Permission.ORGANISATION)
+    actor.require(Permission.MANAGE_ORGANISATION)
     role = role_name(name)
     with _as_owner() as owner:
-        known = owner.execute(
+        row = owner.execute(
             "DELETE FROM koppel_readers.reader WHERE role = %s AND organisation_id = %s RETURNING role",
             [role, actor.organisation_id],
         ).fetchone()
-        if known is None:
+        if row is None:
             raise ReaderRefused(f"There is no reader {name!r}.")
         if owner.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
             for statement in _revocations(role):
@@ -124,13 +124,13 @@ def _refuse_excess_rights(owner: psycopg.Connection[tuple[Any, ...]]) -> None:
 
 
 def _create_role(url: str, role: str, password: str) -> None:
-    made = sql.SQL(
+    statement = sql.SQL(
         "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS NOINHERIT CONNECTION LIMIT {} PASSWORD {}"
     ).format(sql.Identifier(role), sql.Literal(CONNECTIONS_MAX), sql.Literal(password))
     try:
         with psycopg.connect(url) as administrator:
-            administrator.execute(made)
-            for name, value in _HABITS.items():
+            administrator.execute(statement)
+            for name, value in _ROLE_SETTINGS.items():
                 administrator.execute(
                     sql.SQL("ALTER ROLE {} SET {} = {}").format(
                         sql.Identifier(role), sql.Identifier(name), sql.Literal(value)
@@ -170,6 +170,6 @@ def _revocations(role: str) -> list[bytes]:
 
 
 def _url_of(role: str, password: str) -> str:
-    found = connections["default"].settings_dict
-    host, port = found["HOST"] or "127.0.0.1", found["PORT"] or "5432"
-    return f"postgresql://{role}:{password}@{host}:{port}/{found['NAME']}"
+    database = connections["default"].settings_dict
+    host, port = database["HOST"] or "127.0.0.1", database["PORT"] or "5432"
+    return f"postgresql://{role}:{password}@{host}:{port}/{database['NAME']}"

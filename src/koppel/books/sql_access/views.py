@@ -8,10 +8,10 @@ Books of a restricted administration are for the people named on it, so no reade
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
-from koppel.books.models import TABLES, BookRow
+from koppel.books.models import MODELS_BY_RESOURCE, BookRow
 
 SCHEMA = "books"
-_FRAME = ("first_seen", "last_changed", "deleted_at")
+_ENVELOPE = ("first_seen", "last_changed", "deleted_at")
 _ADMINISTRATIONS = f"""
 CREATE VIEW {SCHEMA}.administrations WITH (security_barrier) AS
 SELECT a.id AS administration_id, a.name, a.number, a.country, a.base_currency, a.client_number, a.sector, a.status,
@@ -20,7 +20,7 @@ SELECT a.id AS administration_id, a.name, a.number, a.country, a.base_currency, 
   LEFT JOIN organisations_division d ON d.id = a.division_id AND d.organisation_id = a.organisation_id
  WHERE NOT a.restricted
 """  # noqa: S608 - our own name
-_SHOWN = "administration_id IN (SELECT id FROM administrations_administration WHERE NOT restricted)"
+_NOT_RESTRICTED = "administration_id IN (SELECT id FROM administrations_administration WHERE NOT restricted)"
 
 
 def drop_views(cursor: CursorWrapper) -> None:
@@ -35,12 +35,12 @@ def views_are_missing(using: str) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def make_views(cursor: CursorWrapper) -> None:
+def create_views(cursor: CursorWrapper) -> None:
     """As the owner, in one transaction: drop the schema, make it again, and let every known reader in."""
     drop_views(cursor)
     cursor.execute(f"CREATE SCHEMA {SCHEMA}")
     cursor.execute(_ADMINISTRATIONS)
-    for resource, model in TABLES.items():
+    for resource, model in MODELS_BY_RESOURCE.items():
         cursor.execute(_view(resource, model))
     cursor.execute("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC")
     cursor.execute("SELECT role FROM koppel_readers.reader WHERE role IN (SELECT rolname FROM pg_roles)")
@@ -59,10 +59,10 @@ def grants(role: str) -> list[str]:
 
 
 def _view(resource: str, model: type[BookRow]) -> str:
-    frame = {one.name for one in BookRow._meta.local_fields} | {"pk"}
-    own = [str(one.column) for one in model._meta.local_concrete_fields if one.name not in frame]
-    columns = ", ".join(("administration_id", "external_id", *own, *_FRAME))
+    envelope = {one.name for one in BookRow._meta.local_fields} | {"pk"}
+    columns_of_model = [str(one.column) for one in model._meta.local_concrete_fields if one.name not in envelope]
+    columns = ", ".join(("administration_id", "external_id", *columns_of_model, *_ENVELOPE))
     return (
         f"CREATE VIEW {SCHEMA}.{resource} WITH (security_barrier) AS"  # noqa: S608 - our own names
-        f" SELECT {columns} FROM {model._meta.db_table} WHERE {_SHOWN}"
+        f" SELECT {columns} FROM {model._meta.db_table} WHERE {_NOT_RESTRICTED}"
     )

@@ -2,9 +2,9 @@
 
 from django.db import connection
 
-from koppel.books.models import TABLES
+from koppel.books.models import MODELS_BY_RESOURCE
 
-ROWS_AT_A_TIME = 20_000
+ERASE_BATCH_SIZE = 20_000
 
 _ERASE = """
 DELETE FROM {table} WHERE organisation_id = %s AND administration_id = %s AND external_id IN (
@@ -15,9 +15,9 @@ DELETE FROM {table} WHERE organisation_id = %s AND administration_id = %s AND ex
 
 def erase_books(organisation_id: int, administration_id: int) -> bool:
     """True while there may be more."""
-    left = ROWS_AT_A_TIME
+    left = ERASE_BATCH_SIZE
     with connection.cursor() as cursor:
-        for model in TABLES.values():
+        for model in MODELS_BY_RESOURCE.values():
             cursor.execute(
                 _ERASE.format(table=model._meta.db_table), [organisation_id, administration_id, administration_id, left]
             )

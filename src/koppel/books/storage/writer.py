@@ -14,22 +14,22 @@ from typing import Any
 
 import msgspec
 
-from koppel.books.storage.staging import FRAME_COLUMNS, Table, copy, table
-from koppel.connector.contract import Record, Rejected
+from koppel.books.storage.staging import ENVELOPE_COLUMNS, Table, copy_rows, table
+from koppel.connector.contract import Record, RejectedRecord
 from koppel.connector.rows import Row
 from koppel.kit.database import Connection
 
 Normalise = Callable[[str, bytes, str], Row]
-Level = tuple[str, Sequence[Record], Mapping[str, str]]
+RecordBatch = tuple[str, Sequence[Record], Mapping[str, str]]
 """A resource, its records, and the entry of each when they are lines."""
 ENTRIES, LINES = "entries", "entry_lines"
-HALVED_FROM = 500
+SPLIT_FROM = 500
 DIGITS_MAX, WHOLE_MAX = 200, 2**31 - 1
 NUL_ESCAPED = rb"\u0000"
 
 
 @dataclass(frozen=True)
-class Place:
+class WriteContext:
     """Whose rows are written, at which moment, and how a record becomes a row."""
 
     organisation_id: int
@@ -39,12 +39,12 @@ class Place:
 
 
 @dataclass
-class Written:
+class WriteResult:
     """What a page did, by external id. `rejected` could not be understood."""
 
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: list[RejectedRecord] = field(default_factory=list)
 
     @property
     def is_any(self) -> bool:
@@ -53,106 +53,115 @@ class Written:
 
 
 async def insert_new(
-    connection: Connection, place: Place, levels: Sequence[Level], known: Mapping[str, bytes | None]
-) -> dict[str, Written]:
+    connection: Connection, context: WriteContext, levels: Sequence[RecordBatch], existing: Mapping[str, bytes | None]
+) -> dict[str, WriteResult]:
     """Write records of a first read, of which the books know none but those of the first level that are `known`, by digest.
     Raises `UniqueViolation` when they do know another one; the transaction is lost then, and the page is for `stage` and
     `merge`. PostgreSQL inserts one part while the rows of the next are made."""
-    found = {resource: Written() for resource, _records, _parents in levels}
+    written = {resource: WriteResult() for resource, _records, _parents in levels}
     inserting = None
     try:
-        for resource, records, parents, half in _parts(levels):
-            among = known if resource == levels[0][0] else {}
-            rows = list(_compared(place, resource, records, parents, among, found[resource]))
+        for resource, records, parents, partition in _parts(levels):
+            among = existing if resource == levels[0][0] else {}
+            rows = list(_compared(context, resource, records, parents, among, written[resource]))
             if inserting:
                 await inserting
             if rows:
-                await copy(connection, table(resource), rows, half)
-                inserting = asyncio.create_task(_insert(connection, place, _insert_sql(table(resource), half), {}))
+                await copy_rows(connection, table(resource), rows, partition)
+                inserting = asyncio.create_task(
+                    _insert(connection, context, _insert_sql(table(resource), partition), {})
+                )
                 await asyncio.sleep(0)  # now it is sent
     finally:
         if inserting:
             await inserting
-    return found
+    return written
 
 
-def _parts(levels: Sequence[Level]) -> Iterator[tuple[str, list[Record], Mapping[str, str], int]]:
+def _parts(levels: Sequence[RecordBatch]) -> Iterator[tuple[str, list[Record], Mapping[str, str], int]]:
     """The few above first, so that PostgreSQL begins soon; many records in two halves."""
     for resource, records, parents in levels:
         unique = _unique(records)
-        middle = len(unique) // 2 if len(unique) >= HALVED_FROM else len(unique)
-        for half, part in enumerate((unique[:middle], unique[middle:])):
+        middle = len(unique) // 2 if len(unique) >= SPLIT_FROM else len(unique)
+        for partition, part in enumerate((unique[:middle], unique[middle:])):
             if part:
-                yield resource, part, parents, half
+                yield resource, part, parents, partition
 
 
 async def stage(
-    connection: Connection, place: Place, resource: str, records: Sequence[Record], parents: Mapping[str, str]
-) -> Written:
+    connection: Connection, context: WriteContext, resource: str, records: Sequence[Record], parents: Mapping[str, str]
+) -> WriteResult:
     """Find what is new or changed and put it beside the books, in `table(resource).incoming()`. `parents` maps an entry line's
     id to its entry's id."""
-    written = Written()
+    written = WriteResult()
     if not records:
         return written
     unique = _unique(records)
-    known = await _known(connection, place, table(resource), [one.external_id for one in unique])
-    rows = list(_compared(place, resource, unique, parents, known, written))
+    existing = await _existing_hashes(connection, context, table(resource), [one.external_id for one in unique])
+    rows = list(_compared(context, resource, unique, parents, existing, written))
     if rows:
-        await copy(connection, table(resource), rows, 0)
+        await copy_rows(connection, table(resource), rows, 0)
     return written
 
 
 async def merge(
-    connection: Connection, place: Place, resource: str, *, beside: str = "", values: Mapping[str, object] | None = None
+    connection: Connection,
+    context: WriteContext,
+    resource: str,
+    *,
+    change_log_ctes: str = "",
+    values: Mapping[str, object] | None = None,
 ) -> None:
     """Take over what was staged. `beside`: queries of a WITH clause, which see the books as they were, and their values."""
-    await _insert(connection, place, f"{beside}{_upsert_sql(table(resource))}", values or {})
+    await _insert(connection, context, f"{change_log_ctes}{_upsert_sql(table(resource))}", values or {})
 
 
-async def absent(
-    connection: Connection, place: Place, resource: str, partitions: Iterable[str] | None,
+async def missing_keys(
+    connection: Connection, context: WriteContext, resource: str, partitions: Iterable[str] | None,
     *, keys: Sequence[str] | None = None, read_id: int = 0,
 ) -> list[str]:  # fmt: skip
     """Ids in the books that a complete read did not meet: not among `keys`, or without those not in `sync_seen`.
 
     `partitions` None = the whole resource, else only rows of these. Lines belong where their entry does."""
     met = "SELECT unnest(%(keys)b::text[])" if keys is not None else _SEEN
-    found = await connection.execute(
+    result = await connection.execute(
         f"{_own_sql(resource, partitions is not None)} EXCEPT {met} ORDER BY 1",
         {
-            "administration": place.administration_id, "partitions": list(partitions or ()), "keys": keys,
+            "administration": context.administration_id, "partitions": list(partitions or ()), "keys": keys,
             "resource": resource, "read": read_id,
         },
     )  # fmt: skip
-    return [str(key) for (key,) in await found.fetchall()]
+    return [str(key) for (key,) in await result.fetchall()]
 
 
-async def present(connection: Connection, place: Place, resource: str, keys: Sequence[str]) -> list[str]:
+async def existing_keys(connection: Connection, context: WriteContext, resource: str, keys: Sequence[str]) -> list[str]:
     """Which of these ids the books have, not flagged as deleted."""
-    found = await connection.execute(
+    result = await connection.execute(
         f"SELECT external_id FROM {table(resource).name} WHERE administration_id = %s AND external_id = ANY(%b)"  # noqa: S608
         " AND deleted_at IS NULL ORDER BY 1",
-        [place.administration_id, list(keys)],
+        [context.administration_id, list(keys)],
     )
-    return [str(key) for (key,) in await found.fetchall()]
+    return [str(key) for (key,) in await result.fetchall()]
 
 
-async def absent_lines(connection: Connection, place: Place, entries: Sequence[str], lines: Sequence[str]) -> list[str]:
+async def missing_line_keys(
+    connection: Connection, context: WriteContext, entries: Sequence[str], lines: Sequence[str]
+) -> list[str]:
     """Lines of these entries in the books that are not among `lines`, all lines of the entries."""
-    found = await connection.execute(
+    result = await connection.execute(
         f"SELECT external_id FROM {table(LINES).name} WHERE administration_id = %s AND entry = ANY(%b)"  # noqa: S608
         " AND deleted_at IS NULL EXCEPT SELECT unnest(%b::text[]) ORDER BY 1",
-        [place.administration_id, list(entries), list(lines)],
+        [context.administration_id, list(entries), list(lines)],
     )
-    return [str(key) for (key,) in await found.fetchall()]
+    return [str(key) for (key,) in await result.fetchall()]
 
 
-async def flag_deleted(connection: Connection, place: Place, resource: str, keys: Sequence[str]) -> None:
+async def mark_deleted(connection: Connection, context: WriteContext, resource: str, keys: Sequence[str]) -> None:
     """The rows stay, marked as gone at the source."""
     await connection.execute(
         f"UPDATE {table(resource).name} SET deleted_at = %s"  # noqa: S608 - our own table names
         " WHERE administration_id = %s AND external_id = ANY(%b)",
-        [place.at, place.administration_id, list(keys)],
+        [context.at, context.administration_id, list(keys)],
     )
 
 
@@ -179,7 +188,7 @@ def _own_sql(resource: str, within: bool) -> str:
 
 def digest_of(record: Record) -> bytes:
     """What tells two versions of it apart."""
-    return hashlib.sha256(record.compared or record.native).digest()
+    return hashlib.sha256(record.comparison_key or record.raw).digest()
 
 
 def _unique(records: Sequence[Record]) -> list[Record]:
@@ -188,32 +197,32 @@ def _unique(records: Sequence[Record]) -> list[Record]:
 
 
 def _compared(
-    place: Place,
+    context: WriteContext,
     resource: str,
     records: Sequence[Record],
     parents: Mapping[str, str],
-    known: Mapping[str, bytes | None],
-    written: Written,
+    existing: Mapping[str, bytes | None],
+    written: WriteResult,
 ) -> Iterator[tuple[Any, ...]]:
     """Rows of what is not known with this hash, noted in `written`. The hot loop of a first import."""
-    one, sha256, astuple = table(resource), hashlib.sha256, msgspec.structs.astuple
-    amounts, wholes = one.amounts, one.wholes
+    target, sha256, astuple = table(resource), hashlib.sha256, msgspec.structs.astuple
+    amounts, wholes = target.amounts, target.wholes
     for record in records:
         key = record.external_id
-        digest = sha256(record.compared or record.native).digest()
-        if known and known.get(key) == digest:
+        digest = sha256(record.comparison_key or record.raw).digest()
+        if existing and existing.get(key) == digest:
             continue
         try:
-            values = list(astuple(place.normalise(resource, record.native, parents.get(key, ""))))
-            _make_storable(values, record.native, amounts, wholes)
+            values = list(astuple(context.normalise(resource, record.raw, parents.get(key, ""))))
+            _make_storable(values, record.raw, amounts, wholes)
         except ValueError as error:
-            written.rejected.append(Rejected(key, str(error)[:300], record.native))
+            written.rejected.append(RejectedRecord(key, str(error)[:300], record.raw))
             continue
-        (written.changed if key in known else written.added).append(key)
-        yield key, record.partition, record.native, digest, *values
+        (written.changed if key in existing else written.added).append(key)
+        yield key, record.partition, record.raw, digest, *values
 
 
-def _make_storable(values: list[Any], native: bytes, amounts: Sequence[int], wholes: Sequence[int]) -> None:
+def _make_storable(values: list[Any], raw: bytes, amounts: Sequence[int], wholes: Sequence[int]) -> None:
     """Amounts as text. Raises `ValueError` for what a column of PostgreSQL cannot hold: that is the record's fault alone."""
     for column in amounts:
         if (value := values[column]) is not None:
@@ -223,43 +232,45 @@ def _make_storable(values: list[Any], native: bytes, amounts: Sequence[int], who
     for column in wholes:
         if (value := values[column]) is not None and not -WHOLE_MAX <= value <= WHOLE_MAX:
             raise ValueError("A number is too large.")
-    if (NUL_ESCAPED in native or b"\0" in native) and any("\0" in one for one in values if isinstance(one, str)):
+    if (NUL_ESCAPED in raw or b"\0" in raw) and any("\0" in one for one in values if isinstance(one, str)):
         raise ValueError("A code has a NUL in it.")
 
 
-async def _known(connection: Connection, place: Place, one: Table, keys: list[str]) -> dict[str, bytes | None]:
+async def _existing_hashes(
+    connection: Connection, context: WriteContext, target: Table, keys: list[str]
+) -> dict[str, bytes | None]:
     """Content hash by id; None for a row that is flagged as deleted: it comes back whatever its hash."""
-    found = await connection.execute(
-        f"SELECT external_id, CASE WHEN deleted_at IS NULL THEN content_hash END FROM {one.name}"  # noqa: S608
+    result = await connection.execute(
+        f"SELECT external_id, CASE WHEN deleted_at IS NULL THEN content_hash END FROM {target.name}"  # noqa: S608
         " WHERE administration_id = %s AND external_id = ANY(%b)",
-        [place.administration_id, keys],
+        [context.administration_id, keys],
         binary=True,
     )
-    return dict(await found.fetchall())
+    return dict(await result.fetchall())
 
 
-async def _insert(connection: Connection, place: Place, statement: str, values: Mapping[str, object]) -> None:
-    own = {"organisation": place.organisation_id, "administration": place.administration_id, "at": place.at}
-    await connection.execute(statement, {**values, **own})
+async def _insert(connection: Connection, context: WriteContext, statement: str, values: Mapping[str, object]) -> None:
+    params = {"organisation": context.organisation_id, "administration": context.administration_id, "at": context.at}
+    await connection.execute(statement, {**values, **params})
 
 
 @cache
-def _insert_sql(one: Table, half: int = 0) -> str:
-    columns = (*FRAME_COLUMNS, *one.columns)
-    kinds = dict(zip(one.columns, one.types, strict=True))
+def _insert_sql(target: Table, partition: int = 0) -> str:
+    columns = (*ENVELOPE_COLUMNS, *target.columns)
+    kinds = dict(zip(target.columns, target.types, strict=True))
     selected = [f"{name}::numeric" if kinds.get(name) == "numeric" else name for name in columns]
     return (
-        f"INSERT INTO {one.name} (organisation_id, administration_id, first_seen, last_changed, deleted_at,"  # noqa: S608
+        f"INSERT INTO {target.name} (organisation_id, administration_id, first_seen, last_changed, deleted_at,"  # noqa: S608
         f" {', '.join(columns)}) SELECT %(organisation)s, %(administration)s, %(at)s, %(at)s, NULL,"
-        f" {', '.join(selected)} FROM {one.incoming(half)}"
+        f" {', '.join(selected)} FROM {target.staging_table(partition)}"
     )
 
 
 @cache
-def _upsert_sql(one: Table) -> str:
-    replaced = [name for name in (*FRAME_COLUMNS, *one.columns) if name != "external_id"]
+def _upsert_sql(target: Table) -> str:
+    replaced = [name for name in (*ENVELOPE_COLUMNS, *target.columns) if name != "external_id"]
     return (
-        f"{_insert_sql(one)} ON CONFLICT (administration_id, external_id) DO UPDATE SET"
+        f"{_insert_sql(target)} ON CONFLICT (administration_id, external_id) DO UPDATE SET"
         f" last_changed = excluded.last_changed, deleted_at = NULL,"
         f" {', '.join(f'{name} = excluded.{name}' for name in replaced)}"
     )

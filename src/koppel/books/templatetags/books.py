@@ -9,7 +9,7 @@ from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext
 
 from koppel.books.read.labels import VALUES
-from koppel.kit.periods import written
+from koppel.kit.periods import format_period
 
 register = template.Library()
 CENT = Decimal("0.01")
@@ -40,7 +40,7 @@ def word(value: str | None) -> str:
 @register.filter
 def period(value: str | None) -> str:
     """`2026-11`, the same on every page."""
-    return written(value or "")
+    return format_period(value or "")
 
 
 @register.filter

@@ -31,7 +31,7 @@ def addresses(web_port: int) -> Iterator[Finding]:
     elif quarantine.last_known() and parts.hostname not in THIS_MACHINE:
         # A restored copy has the address of the original.
         yield advice(ADDRESS, f"Whether Koppel answers at {url} is not tried: it is in quarantine.")
-    elif not is_free(web_port) and (reason := _why_silent(url)):
+    elif not is_free(web_port) and (reason := _unreachable_reason(url)):
         text = f"KOPPEL_PUBLIC_URL is {url}, but there Koppel does not answer from here: {reason}"
         yield Finding(ADDRESS, False, f"{text}. Correct it, or what stands between.")
     elif parts.hostname in THIS_MACHINE:
@@ -94,7 +94,7 @@ def _files(directory: str) -> Finding:
     return advice(MAIL, text) if is_chosen or is_trial else Finding(MAIL, False, text)
 
 
-def _why_silent(url: str) -> str:
+def _unreachable_reason(url: str) -> str:
     """Why Koppel cannot be reached at its own address; '' when it can."""
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/healthz", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - http or https

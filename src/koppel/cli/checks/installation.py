@@ -13,7 +13,7 @@ from koppel.cli.environment import require_reachable
 from koppel.cli.first_steps import MAKE_ORGANISATION, PRINT_LINK, command
 from koppel.cli.ports import answers
 from koppel.kit import quarantine
-from koppel.kit.cli.errors import Refusal
+from koppel.kit.cli.errors import CommandError
 from koppel.kit.embedded_postgres import is_free
 from koppel.kit.secrets import Keyring
 from koppel.web.built import shortcomings
@@ -24,14 +24,14 @@ SECRET_KEY_CHARACTERS_MIN = 50
 
 def findings(web_port: int) -> list[Finding]:
     """All checks, in the order in which a person would repair. Later ones are left out when the database is silent."""
-    found = [_database_answers()]
-    if found[0].is_well:
-        found += [*_roles(), _migrations(), *_quarantine()]
-    if all(finding.is_well for finding in found if finding.topic in ("database", "migrations")):
-        found += [*_organisations(), *_sql_readers()]
+    results = [_database_answers()]
+    if results[0].is_well:
+        results += [*_roles(), _migrations(), *_quarantine()]
+    if all(finding.is_well for finding in results if finding.topic in ("database", "migrations")):
+        results += [*_organisations(), *_sql_readers()]
     return [
-        *found,
-        _vault_keys(database_answers=found[0].is_well),
+        *results,
+        _vault_keys(database_answers=results[0].is_well),
         _secret_key(),
         *addresses(web_port),
         mail(),
@@ -45,7 +45,7 @@ def _database_answers() -> Finding:
         for name in ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL"):
             if url := os.environ.get(name):
                 require_reachable(url, name)
-    except Refusal as refusal:
+    except CommandError as refusal:
         return Finding("database", False, str(refusal))
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         version = connection.info.server_version
@@ -102,25 +102,27 @@ def _quarantine() -> Iterator[Finding]:
 
 
 def _organisations() -> Iterator[Finding]:
-    from koppel.organisations.bootstrap import Standing, standing, summaries  # noqa: PLC0415 - needs configured settings
+    from koppel.organisations.bootstrap import InstallationState, installation_state, summaries  # noqa: PLC0415 - needs configured settings
 
     home = os.environ["KOPPEL_DATA_DIR"]
-    here = standing()
-    if here is Standing.EMPTY:
+    here = installation_state()
+    if here is InstallationState.EMPTY:
         text = f"There is no organisation yet, so nobody can sign in. Make one: {command(MAKE_ORGANISATION, home)}"
         yield Finding("organisations", False, text)
         return
-    found = summaries()
-    if here is Standing.WAITING:
+    organisations = summaries()
+    if here is InstallationState.WAITING:
         text = f"Nobody has opened the link to sign in yet. A new one: {command(PRINT_LINK, home)}"
         yield Finding("organisations", False, text)
     else:
-        people = sum(one.people for one in found)
-        yield Finding("organisations", True, f"Organisations: {len(found)}, with {people} people who may sign in.")
-    for one in found:
-        if not one.administrators and not one.invited:
-            again = command(f"organisations add-administrator {one.id} --email you@firm.example", home)
-            yield advice("organisations", f"{one.name} has no Administrator who may sign in: {again}")
+        people = sum(organisation.people for organisation in organisations)
+        yield Finding(
+            "organisations", True, f"Organisations: {len(organisations)}, with {people} people who may sign in."
+        )
+    for organisation in organisations:
+        if not organisation.administrators and not organisation.invited:
+            again = command(f"organisations add-administrator {organisation.id} --email you@firm.example", home)
+            yield advice("organisations", f"{organisation.name} has no Administrator who may sign in: {again}")
 
 
 def _sql_readers() -> Iterator[Finding]:
@@ -163,17 +165,17 @@ def _sealed_secrets() -> Finding | None:
         uses = key_uses()
     except Exception as error:
         return Finding("vault keys", False, f"The sealed secrets cannot be read: {str(error).splitlines()[0]}")
-    if broken := [one for one in uses if one.reason]:
-        count = sum(one.unreadable for one in broken)
+    if broken := [use for use in uses if use.reason]:
+        count = sum(use.unreadable for use in broken)
         return Finding(
             "vault keys",
             False,
-            f"{count} tokens and client secrets cannot be opened, among {sum(one.secrets for one in uses)}: "
+            f"{count} tokens and client secrets cannot be opened, among {sum(use.secrets for use in uses)}: "
             f"{broken[0].reason} Nothing was changed; they open again with the right key.",
         )
     current = keyring().current
-    if older := [one for one in uses if one.key != current]:
-        count, names = sum(one.secrets for one in older), ", ".join(one.key for one in older)
+    if older := [use for use in uses if use.key != current]:
+        count, names = sum(use.secrets for use in older), ", ".join(use.key for use in older)
         return Finding(
             "vault keys",
             True,

@@ -12,7 +12,7 @@ from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 
-from koppel.cli.demo.smoke_run import Job, run
+from koppel.cli.demo.smoke_run import SmokeRun, run
 from koppel.cli.environment import DEMO_DATA_DIRECTORY, data_directory
 from koppel.cli.ports import SANDBOX_PORT, WEB_PORT
 from koppel.cli.stack import Stack, StackOptions
@@ -109,7 +109,7 @@ def sandbox_arguments(companies: int, sie: Path | None) -> tuple[str, ...]:
 
 
 def _run_once(stack: Stack, *, as_json: bool, timeout_seconds: float) -> int:
-    job = Job(stack.public_url, stack.sandbox_url, stack.facts, stack.supervisor.tick, timeout_seconds)
+    job = SmokeRun(stack.public_url, stack.sandbox_url, stack.facts, stack.supervisor.tick, timeout_seconds)
     return run(job, as_json=as_json)
 
 

@@ -12,7 +12,7 @@ from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, Request, bu
 TIMEOUT_SECONDS = 60
 
 
-class Unexpected(Exception):
+class UnexpectedPage(Exception):
     """A page was not what the job expects. Says which page and what was looked for."""
 
 
@@ -39,17 +39,21 @@ class Page:
 
     def form(self, *names: str, button: str = "") -> Form:
         """The first form with all these fields, and with a button of this name. Raises `Unexpected`."""
-        for one in self.forms:
-            if set(names) <= one.names and (not button or any(name == button for name, _v, _t in one.buttons)):
-                return one
-        raise Unexpected(f"{self.url} has no form with {', '.join((*names, button))}. It begins: {self._beginning()}")
+        for candidate in self.forms:
+            if set(names) <= candidate.names and (
+                not button or any(name == button for name, _v, _t in candidate.buttons)
+            ):
+                return candidate
+        raise UnexpectedPage(
+            f"{self.url} has no form with {', '.join((*names, button))}. It begins: {self._beginning()}"
+        )
 
     def link(self, part: str) -> str:
         """The first link whose address contains `part`. Raises `Unexpected`."""
         for address, _text in self.links:
             if part in address:
                 return address
-        raise Unexpected(f"{self.url} has no link to {part}. It begins: {self._beginning()}")
+        raise UnexpectedPage(f"{self.url} has no link to {part}. It begins: {self._beginning()}")
 
     def _beginning(self) -> str:
         return " ".join(self.text.split())[:300]
@@ -68,8 +72,8 @@ class Browser:
     def submit(self, page: Page, form: Form, values: dict[str, Any], *, button: str = "", value: str = "") -> Page:
         """Send a form with `values` laid over its defaults; a list gives several fields of one name."""
         sent = [(name, text) for name, text in form.fields if name not in values]
-        for name, given in values.items():
-            sent += [(name, str(one)) for one in (given if isinstance(given, list) else [given])]
+        for name, field_value in values.items():
+            sent += [(name, str(one)) for one in (field_value if isinstance(field_value, list) else [field_value])]
         pressed = next((one for one in form.buttons if one[0] == button and value in ("", one[1])), None)
         if pressed:
             sent.append((pressed[0], pressed[1]))
@@ -107,14 +111,14 @@ class _Reader(HTMLParser):
         self._area = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
+        attributes = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self._form = Form(given.get("action", ""), given.get("method", "get").lower())
+            self._form = Form(attributes.get("action", ""), attributes.get("method", "get").lower())
             self.forms.append(self._form)
-        elif tag == "a" and given.get("href"):
-            self.links.append((given["href"], ""))
+        elif tag == "a" and attributes.get("href"):
+            self.links.append((attributes["href"], ""))
         elif self._form is not None:
-            self._control(tag, given, self._form)
+            self._control(tag, attributes, self._form)
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
@@ -128,27 +132,27 @@ class _Reader(HTMLParser):
         if self._area and self._form is not None:
             self._form.fields.append((self._area, data))
 
-    def _control(self, tag: str, given: dict[str, str], form: Form) -> None:
-        name, kind = given.get("name", ""), given.get("type", "text").lower()
+    def _control(self, tag: str, attributes: dict[str, str], form: Form) -> None:
+        name, kind = attributes.get("name", ""), attributes.get("type", "text").lower()
         if tag == "button" or (tag == "input" and kind == "submit"):
-            form.buttons.append((name, given.get("value", ""), ""))
+            form.buttons.append((name, attributes.get("value", ""), ""))
         elif tag == "option" and self._select:
-            form.options[self._select].append((given.get("value", ""), ""))
-            if "selected" in given:
-                form.fields.append((self._select, given.get("value", "")))
+            form.options[self._select].append((attributes.get("value", ""), ""))
+            if "selected" in attributes:
+                form.fields.append((self._select, attributes.get("value", "")))
         elif name and tag in ("input", "select", "textarea"):
             form.names.add(name)
-            self._field(tag, kind, name, given, form)
+            self._field(tag, kind, name, attributes, form)
 
-    def _field(self, tag: str, kind: str, name: str, given: dict[str, str], form: Form) -> None:
+    def _field(self, tag: str, kind: str, name: str, attributes: dict[str, str], form: Form) -> None:
         if tag == "select":
             self._select = name
             form.options[name] = []
         elif tag == "textarea":
             self._area = name
         elif kind in ("checkbox", "radio"):
-            form.boxes.append((name, given.get("value", "on")))
-            if "checked" in given:
-                form.fields.append((name, given.get("value", "on")))
-        elif "disabled" not in given and kind not in ("file", "button", "reset"):
-            form.fields.append((name, given.get("value", "")))
+            form.boxes.append((name, attributes.get("value", "on")))
+            if "checked" in attributes:
+                form.fields.append((name, attributes.get("value", "on")))
+        elif "disabled" not in attributes and kind not in ("file", "button", "reset"):
+            form.fields.append((name, attributes.get("value", "")))

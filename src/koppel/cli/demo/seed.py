@@ -69,8 +69,8 @@ def _apps(sandbox_url: str) -> None:
     """The sandbox may listen on another port than last time: addresses are renewed at every start."""
     addresses = {"identity": sandbox_url, "api": sandbox_url, "legacy": sandbox_url}
     for client_id, mode in APPS:
-        known = AppRegistration.objects.filter(connector="visma_net", client_id=client_id)
-        if known.update(addresses=addresses) == 0:
+        existing = AppRegistration.objects.filter(connector="visma_net", client_id=client_id)
+        if existing.update(addresses=addresses) == 0:
             register_app(
                 connector="visma_net",
                 environment="sandbox",

@@ -15,9 +15,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from koppel.cli.demo.http_browser import Browser, Form, Page, Unexpected
-from koppel.cli.stack import DemoFacts
-from koppel.kit.cli.errors import Refusal
+from koppel.cli.demo.http_browser import Browser, Form, Page, UnexpectedPage
+from koppel.cli.stack import DemoAccounts
+from koppel.kit.cli.errors import CommandError
 
 POLL_SECONDS = 0.5
 IDENTIFY_LOOKS_MAX = 20
@@ -39,27 +39,27 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Job:
+class SmokeRun:
     """`tick` is called between looks, so that the caller can keep its programs alive."""
 
     public_url: str
     sandbox_url: str
-    facts: DemoFacts
+    facts: DemoAccounts
     tick: Callable[[], None]
     timeout_seconds: float
 
 
-def run(job: Job, *, as_json: bool) -> int:
-    """0 when everything that was imported is active. Raises `Refusal` when a page is not what it should be."""
+def run(smoke_run: SmokeRun, *, as_json: bool) -> int:
+    """0 when everything that was imported is active. Raises `CommandError` when a page is not what it should be."""
     began = time.monotonic()
     console = Console(stderr=True)
     browser = Browser()
     try:
-        import_id = _import_everything(browser, job, console)
-        statuses = _watch(browser, job, import_id, console)
-        results = [_result(browser, job, one) for one in statuses]
-    except Unexpected as unexpected:
-        raise Refusal(f"The job stopped: {unexpected}") from None
+        import_id = _import_everything(browser, smoke_run, console)
+        statuses = _watch(browser, smoke_run, import_id, console)
+        results = [_result(browser, smoke_run, one) for one in statuses]
+    except UnexpectedPage as unexpected:
+        raise CommandError(f"The job stopped: {unexpected}") from None
     seconds = round(time.monotonic() - began, 1)
     if as_json:
         sys.stdout.write(json.dumps({"seconds": seconds, "administrations": [asdict(one) for one in results]}) + "\n")
@@ -68,25 +68,25 @@ def run(job: Job, *, as_json: bool) -> int:
     return 0 if results and all(one.status == "active" for one in results) else 1
 
 
-def _import_everything(browser: Browser, job: Job, console: Console) -> int:
+def _import_everything(browser: Browser, smoke_run: SmokeRun, console: Console) -> int:
     """Sign in, connect, tick all, identify, assign, finish. The import's id."""
-    person = job.facts.people[0]
-    page = browser.get(f"{job.public_url}/accounts/login/")
+    person = smoke_run.facts.people[0]
+    page = browser.get(f"{smoke_run.public_url}/accounts/login/")
     page = browser.submit(page, page.form("login", "password"), {"login": person.email, "password": person.password})
-    page = browser.get(f"{job.public_url}/connections/new/")
+    page = browser.get(f"{smoke_run.public_url}/connections/new/")
     page = browser.submit(page, page.form(button="connector"), {}, button="connector")
     page = browser.submit(page, page.form("app"), {})
-    account = {"username": job.facts.sandbox_user, "password": job.facts.sandbox_password}
+    account = {"username": smoke_run.facts.sandbox_user, "password": smoke_run.facts.sandbox_password}
     page = browser.submit(page, page.form("username", "password"), account)
     page = browser.submit(page, page.form("request", button="answer"), {}, button="answer", value="allow")
     page = browser.submit(page, page.form("code", "state"), {})  # a page that a real browser sends by itself
-    _wait_for_descriptions(browser, page.url.replace("/choose", "/companies.json"), job)
+    _wait_for_descriptions(browser, page.url.replace("/choose", "/companies.json"), smoke_run)
     form = page.form("company")
-    found = [value for name, value in form.boxes if name == "company"]
-    console.print(f"{len(found)} administrations found")
-    for sentence in json.loads(browser.get(f"{job.sandbox_url}/__sandbox__/companies").text)["refused"].values():
+    companies = [value for name, value in form.boxes if name == "company"]
+    console.print(f"{len(companies)} administrations found")
+    for sentence in json.loads(browser.get(f"{smoke_run.sandbox_url}/__sandbox__/companies").text)["refused"].values():
         console.print(f"Left out: {sentence}", markup=False)
-    page = browser.submit(page, form, {"company": found})
+    page = browser.submit(page, form, {"company": companies})
     page = _identify(browser, page, console)
     form = page.form("division")
     division = next(value for value, _text in form.options["division"] if value)
@@ -94,18 +94,18 @@ def _import_everything(browser: Browser, job: Job, console: Console) -> int:
     page = browser.submit(page, page.form("division"), {}, button="act", value="finish")
     match = re.search(r"[?&]import=(\d+)", page.url)
     if match is None:
-        raise Unexpected(f"The import did not begin; the browser is at {page.url}.")
+        raise UnexpectedPage(f"The import did not begin; the browser is at {page.url}.")
     return int(match[1])
 
 
-def _wait_for_descriptions(browser: Browser, url: str, job: Job) -> None:
+def _wait_for_descriptions(browser: Browser, url: str, smoke_run: SmokeRun) -> None:
     """Numbers and countries are asked for by a worker; what is missing after a minute is identified by a reason."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         answer = browser.get(url)
         if answer.status == 200 and json.loads(answer.text)["left"] == 0:
             return
-        job.tick()
+        smoke_run.tick()
         time.sleep(POLL_SECONDS)
 
 
@@ -116,7 +116,7 @@ def _identify(browser: Browser, page: Page, console: Console) -> Page:
         page = _complete(browser, _say_same(browser, page, console))
         if not page.url.split("?")[0].endswith("/identify"):
             return page
-    raise Unexpected(f"{page.url} still needs somebody.")
+    raise UnexpectedPage(f"{page.url} still needs somebody.")
 
 
 def _say_same(browser: Browser, page: Page, console: Console) -> Page:
@@ -147,57 +147,59 @@ def _identities(page: Page) -> Form:
     for form in page.forms:
         if any(name.startswith("number-") for name in form.names):
             return form
-    raise Unexpected(f"{page.url} is not the Identify step.")
+    raise UnexpectedPage(f"{page.url} is not the Identify step.")
 
 
-def _watch(browser: Browser, job: Job, import_id: int, console: Console) -> list[dict[str, Any]]:
+def _watch(browser: Browser, smoke_run: SmokeRun, import_id: int, console: Console) -> list[dict[str, Any]]:
     """Look until everything is settled or the time is over."""
-    deadline = time.monotonic() + job.timeout_seconds
+    deadline = time.monotonic() + smoke_run.timeout_seconds
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         while True:
-            found = _look(browser, job, import_id)
-            if found is not None:
-                live.update(_progress(found))
+            statuses = _fetch_statuses(browser, smoke_run, import_id)
+            if statuses is not None:
+                live.update(_progress(statuses))
             is_late = time.monotonic() > deadline
-            if found is not None and (is_late or all(one["status"] in SETTLED for one in found)):
-                return found
+            if statuses is not None and (is_late or all(one["status"] in SETTLED for one in statuses)):
+                return statuses
             if is_late:
-                raise Unexpected(f"{job.public_url} does not answer.")
-            job.tick()
+                raise UnexpectedPage(f"{smoke_run.public_url} does not answer.")
+            smoke_run.tick()
             time.sleep(POLL_SECONDS)
 
 
-def _look(browser: Browser, job: Job, import_id: int) -> list[dict[str, Any]] | None:
+def _fetch_statuses(browser: Browser, smoke_run: SmokeRun, import_id: int) -> list[dict[str, Any]] | None:
     """The administrations of the import. None: the web does not answer. The import goes on, and the web is started again."""
     try:
-        answer = browser.get(f"{job.public_url}/api/v1/administrations?imported_in={import_id}&limit=1000")
+        answer = browser.get(f"{smoke_run.public_url}/api/v1/administrations?imported_in={import_id}&limit=1000")
     except OSError:
         return None
     if answer.status != 200:
-        raise Unexpected(f"{answer.url} answered {answer.status}.")
-    found: list[dict[str, Any]] = json.loads(answer.text)["items"]
-    return found
+        raise UnexpectedPage(f"{answer.url} answered {answer.status}.")
+    items: list[dict[str, Any]] = json.loads(answer.text)["items"]
+    return items
 
 
-def _progress(found: list[dict[str, Any]]) -> Table:
+def _progress(statuses: list[dict[str, Any]]) -> Table:
     table = Table("Status", "Administrations", title="Importing")
     counts: dict[str, int] = {}
-    for one in found:
-        counts[one["status"]] = counts.get(one["status"], 0) + 1
+    for item in statuses:
+        counts[item["status"]] = counts.get(item["status"], 0) + 1
     for status, count in sorted(counts.items()):
         table.add_row(status, str(count))
     return table
 
 
-def _result(browser: Browser, job: Job, one: dict[str, Any]) -> Result:
-    base = f"{job.public_url}/api/v1/administrations/{one['id']}"
+def _result(browser: Browser, smoke_run: SmokeRun, administration: dict[str, Any]) -> Result:
+    base = f"{smoke_run.public_url}/api/v1/administrations/{administration['id']}"
     books = json.loads(browser.get(f"{base}/books").text)
     runs = json.loads(browser.get(f"{base}/sync/runs").text)
     issues = json.loads(browser.get(f"{base}/issues").text)
-    company = json.loads(browser.get(f"{job.sandbox_url}/__sandbox__/companies/{one['source_id']}").text)
+    company = json.loads(
+        browser.get(f"{smoke_run.sandbox_url}/__sandbox__/companies/{administration['source_id']}").text
+    )
     seconds = runs[-1]["seconds"] if runs else None
     return Result(
-        one["name"], company["source"], one["status"], round(seconds, 1) if seconds is not None else None, books["rows"],
+        administration["name"], company["source"], administration["status"], round(seconds, 1) if seconds is not None else None, books["rows"],
         books["debit"], [issue["sentence"] for issue in issues],
     )  # fmt: skip
 
@@ -209,7 +211,7 @@ def _table(results: list[Result], seconds: float) -> Table:
     for column in ("Status", *columns, "Issues", "Seconds"):
         heading = column.replace("_", " ").capitalize()
         table.add_column(heading, no_wrap=True, justify="left" if column == "Status" else "right")
-    for one in results:
-        figures = [f"{one.rows.get(key, 0):,}" for key in columns]
-        table.add_row(Text(one.name), one.status, *figures, str(len(one.issues)), str(one.seconds))
+    for result in results:
+        figures = [f"{result.rows.get(key, 0):,}" for key in columns]
+        table.add_row(Text(result.name), result.status, *figures, str(len(result.issues)), str(result.seconds))
     return table

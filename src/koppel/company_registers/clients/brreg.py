@@ -5,8 +5,16 @@ from datetime import date
 import msgspec
 
 from koppel.company_registers.activities import Activity, national_scheme
-from koppel.company_registers.clients.http import call, parse
-from koppel.company_registers.protocol import Answer, Budget, Candidate, Kind, Outcome, Question, Unavailable
+from koppel.company_registers.clients.http import decode, request
+from koppel.company_registers.protocol import (
+    Candidate,
+    LookupOutcome,
+    QueryKind,
+    RateLimit,
+    RegisterQuery,
+    RegisterResult,
+    RegisterUnavailable,
+)
 from koppel.kit.http import HttpClient
 
 
@@ -15,7 +23,7 @@ class _Code(msgspec.Struct):
     beskrivelse: str = ""
 
 
-class _Place(msgspec.Struct):
+class _Address(msgspec.Struct):
     poststed: str = ""
 
 
@@ -23,7 +31,7 @@ class _Unit(msgspec.Struct):
     organisasjonsnummer: str
     navn: str = ""
     naeringskode1: _Code | None = None
-    forretningsadresse: _Place | None = None
+    forretningsadresse: _Address | None = None
     slettedato: date | None = None
 
 
@@ -37,44 +45,46 @@ class _Page(msgspec.Struct):
 
 class Brreg:
     name = "brreg"
-    budget = Budget(calls=10, seconds=1)
+    rate_limit = RateLimit(calls=10, seconds=1)
     """No limit is published; this is what a polite neighbour asks."""
 
     def __init__(self, url: str) -> None:
         self._url = f"{url}/enhetsregisteret/api/enheter"
 
-    def answers(self, question: Question) -> bool:
-        return question.country == "NO" and question.kind is not Kind.RSIN
+    def supports(self, query: RegisterQuery) -> bool:
+        return query.country == "NO" and query.kind is not QueryKind.RSIN
 
-    async def ask(self, http: HttpClient, question: Question, today: date) -> Answer:
-        """Raises `Unavailable`."""
-        if question.kind is Kind.NAME:
-            return await self._search(http, question.value)
-        answer = await call(http, "GET", f"{self._url}/{question.value}")
-        if answer.status == 404:
-            return Answer(Outcome.NOT_FOUND, self.name)
-        if answer.status == 410:
-            return Answer(Outcome.CLOSED, self.name, number=question.value)
-        if answer.status != 200:
-            raise Unavailable(f"status_{answer.status}", 300)
-        return self._answer(parse(answer, _Unit))
+    async def look_up(self, http: HttpClient, query: RegisterQuery, today: date) -> RegisterResult:
+        """Raises `RegisterUnavailable`."""
+        if query.kind is QueryKind.NAME:
+            return await self._search(http, query.value)
+        response = await request(http, "GET", f"{self._url}/{query.value}")
+        if response.status == 404:
+            return RegisterResult(LookupOutcome.NOT_FOUND, self.name)
+        if response.status == 410:
+            return RegisterResult(LookupOutcome.CLOSED, self.name, number=query.value)
+        if response.status != 200:
+            raise RegisterUnavailable(f"status_{response.status}", 300)
+        return self._to_result(decode(response, _Unit))
 
-    async def _search(self, http: HttpClient, name: str) -> Answer:
-        answer = await call(http, "GET", self._url, params={"navn": name, "size": "10"})
-        if answer.status != 200:
-            raise Unavailable(f"status_{answer.status}", 300)
-        found = parse(answer, _Page).embedded.enheter
-        places = [one.forretningsadresse.poststed if one.forretningsadresse else "" for one in found]
+    async def _search(self, http: HttpClient, name: str) -> RegisterResult:
+        response = await request(http, "GET", self._url, params={"navn": name, "size": "10"})
+        if response.status != 200:
+            raise RegisterUnavailable(f"status_{response.status}", 300)
+        units = decode(response, _Page).embedded.enheter
+        cities = [unit.forretningsadresse.poststed if unit.forretningsadresse else "" for unit in units]
         candidates = [
-            Candidate(one.organisasjonsnummer, one.navn, place) for one, place in zip(found, places, strict=True)
+            Candidate(unit.organisasjonsnummer, unit.navn, city) for unit, city in zip(units, cities, strict=True)
         ]
-        return Answer(Outcome.AMBIGUOUS if found else Outcome.NOT_FOUND, self.name, candidates=candidates)
+        return RegisterResult(
+            LookupOutcome.AMBIGUOUS if units else LookupOutcome.NOT_FOUND, self.name, candidates=candidates
+        )
 
-    def _answer(self, unit: _Unit) -> Answer:
+    def _to_result(self, unit: _Unit) -> RegisterResult:
         code = unit.naeringskode1
         activity = Activity(code.kode, national_scheme("NO", code.kode), code.beskrivelse) if code else None
-        return Answer(
-            Outcome.CLOSED if unit.slettedato else Outcome.FOUND,
+        return RegisterResult(
+            LookupOutcome.CLOSED if unit.slettedato else LookupOutcome.FOUND,
             self.name,
             number=unit.organisasjonsnummer,
             legal_name=unit.navn.strip(),

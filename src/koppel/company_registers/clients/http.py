@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from koppel.company_registers.protocol import Unavailable
+from koppel.company_registers.protocol import RegisterUnavailable
 from koppel.kit.http import HttpClient, NetworkFailure, Response, origin_of
 
 SECONDS_MAX = 20
@@ -14,7 +14,7 @@ RETRY_SECONDS_MAX = 3600.0
 T = TypeVar("T")
 
 
-async def call(
+async def request(
     http: HttpClient,
     method: str,
     url: str,
@@ -23,33 +23,33 @@ async def call(
     content: bytes | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """An answer with a status below 500 that is about the question. Raises `Unavailable` for everything else."""
+    """An answer with a status below 500 that is about the question. Raises `RegisterUnavailable` for everything else."""
     try:
         async with asyncio.timeout(SECONDS_MAX):
-            answer = await http.send(
+            response = await http.send(
                 method, url, allowed_origins=(origin_of(url),), params=params, content=content, headers=headers
             )
     except TimeoutError:
-        raise Unavailable("timeout") from None
+        raise RegisterUnavailable("timeout") from None
     except NetworkFailure as failure:
-        raise Unavailable(failure.code) from None
-    if answer.status == 429:
-        raise Unavailable("too_many_calls", _retry_after(answer))
-    if answer.status in (401, 403):
-        raise Unavailable("key_refused", RETRY_SECONDS_MAX)
-    if answer.status >= 500 or 300 <= answer.status < 400:
-        raise Unavailable(f"status_{answer.status}", _retry_after(answer))
-    return answer
+        raise RegisterUnavailable(failure.code) from None
+    if response.status == 429:
+        raise RegisterUnavailable("too_many_calls", _retry_after(response))
+    if response.status in (401, 403):
+        raise RegisterUnavailable("key_refused", RETRY_SECONDS_MAX)
+    if response.status >= 500 or 300 <= response.status < 400:
+        raise RegisterUnavailable(f"status_{response.status}", _retry_after(response))
+    return response
 
 
-def parse(answer: Response, kind: type[T]) -> T:
+def decode(response: Response, kind: type[T]) -> T:
     """The typed body. A page, half a body or another shape than published is no answer."""
     try:
-        return msgspec.json.decode(answer.body, type=kind)
+        return msgspec.json.decode(response.body, type=kind)
     except msgspec.DecodeError:
-        raise Unavailable("unexpected_answer", 300) from None
+        raise RegisterUnavailable("unexpected_answer", 300) from None
 
 
-def _retry_after(answer: Response) -> float:
-    text = answer.headers.get("retry-after", "")
+def _retry_after(response: Response) -> float:
+    text = response.headers.get("retry-after", "")
     return min(float(text), RETRY_SECONDS_MAX) if text.isdecimal() else 0.0

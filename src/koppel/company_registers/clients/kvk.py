@@ -9,8 +9,16 @@ from datetime import date, datetime
 import msgspec
 
 from koppel.company_registers.activities import Activity, sbi_scheme
-from koppel.company_registers.clients.http import call, parse
-from koppel.company_registers.protocol import Answer, Budget, Candidate, Kind, Outcome, Question, Unavailable
+from koppel.company_registers.clients.http import decode, request
+from koppel.company_registers.protocol import (
+    Candidate,
+    LookupOutcome,
+    QueryKind,
+    RateLimit,
+    RegisterQuery,
+    RegisterResult,
+    RegisterUnavailable,
+)
 from koppel.kit.http import HttpClient, Response
 
 NOTHING_FOUND = ("IPD0005", "IPD5200")
@@ -63,73 +71,73 @@ class _Faults(msgspec.Struct):
 
 class Kvk:
     name = "kvk"
-    budget = Budget(calls=20, seconds=1)
+    rate_limit = RateLimit(calls=20, seconds=1)
     """The register allows 100 a second for a key; other programs of the firm may use it too."""
 
     def __init__(self, url: str, key: str) -> None:
         self._url = url
         self._headers = {"apikey": key}
 
-    def answers(self, question: Question) -> bool:
-        return question.country == "NL"
+    def supports(self, query: RegisterQuery) -> bool:
+        return query.country == "NL"
 
-    async def ask(self, http: HttpClient, question: Question, today: date) -> Answer:
-        """Raises `Unavailable`."""
-        if question.kind is Kind.NUMBER:
-            return await self._profile(http, question.value, today)
-        key = "rsin" if question.kind is Kind.RSIN else "naam"
-        found = await self._search(http, {key: question.value, "resultatenPerPagina": "10"})
-        if not found:
-            return Answer(Outcome.NOT_FOUND, self.name)
-        if len(found) > 1 or question.kind is Kind.NAME:
+    async def look_up(self, http: HttpClient, query: RegisterQuery, today: date) -> RegisterResult:
+        """Raises `RegisterUnavailable`."""
+        if query.kind is QueryKind.NUMBER:
+            return await self._profile(http, query.value, today)
+        key = "rsin" if query.kind is QueryKind.RSIN else "naam"
+        candidates = await self._search(http, {key: query.value, "resultatenPerPagina": "10"})
+        if not candidates:
+            return RegisterResult(LookupOutcome.NOT_FOUND, self.name)
+        if len(candidates) > 1 or query.kind is QueryKind.NAME:
             # A name is no proof: even the only hit is for a person to confirm.
-            return Answer(Outcome.AMBIGUOUS, self.name, candidates=found)
-        return await self._profile(http, found[0].number, today)
+            return RegisterResult(LookupOutcome.AMBIGUOUS, self.name, candidates=candidates)
+        return await self._profile(http, candidates[0].number, today)
 
-    async def _profile(self, http: HttpClient, number: str, today: date) -> Answer:
+    async def _profile(self, http: HttpClient, number: str, today: date) -> RegisterResult:
         url = f"{self._url}/api/v1/basisprofielen/{number}"
-        answer = await call(http, "GET", url, headers=self._headers)
-        if _is_nothing(answer):
-            return Answer(Outcome.NOT_FOUND, self.name)
-        found = parse(answer, _Profile)
-        ended = found.materieleRegistratie.datumEinde if found.materieleRegistratie else None
-        return Answer(
-            Outcome.CLOSED if ended else Outcome.FOUND,
+        response = await request(http, "GET", url, headers=self._headers)
+        if _is_not_found(response):
+            return RegisterResult(LookupOutcome.NOT_FOUND, self.name)
+        profile = decode(response, _Profile)
+        ended = profile.materieleRegistratie.datumEinde if profile.materieleRegistratie else None
+        return RegisterResult(
+            LookupOutcome.CLOSED if ended else LookupOutcome.FOUND,
             self.name,
-            number=found.kvkNummer,
-            legal_name=" ".join((found.statutaireNaam or found.naam).split()),
+            number=profile.kvkNummer,
+            legal_name=" ".join((profile.statutaireNaam or profile.naam).split()),
             closed_on=_date(ended),
-            activity=_main_activity(found, today),
+            activity=_main_activity(profile, today),
         )
 
     async def _search(self, http: HttpClient, params: dict[str, str]) -> list[Candidate]:
         """Each company once, though its branches are results of their own."""
-        answer = await call(http, "GET", f"{self._url}/api/v2/zoeken", params=params, headers=self._headers)
-        if _is_nothing(answer):
+        response = await request(http, "GET", f"{self._url}/api/v2/zoeken", params=params, headers=self._headers)
+        if _is_not_found(response):
             return []
-        found: dict[str, Candidate] = {}
-        for one in parse(answer, _Results).resultaten:
-            city = one.adres.binnenlandsAdres.plaats if one.adres and one.adres.binnenlandsAdres else ""
-            candidate = Candidate(one.kvkNummer, " ".join((one.naam or "").split()), (city or "").strip())
-            found.setdefault(one.kvkNummer, candidate)
-        return list(found.values())
+        candidates: dict[str, Candidate] = {}
+        for result in decode(response, _Results).resultaten:
+            city = result.adres.binnenlandsAdres.plaats if result.adres and result.adres.binnenlandsAdres else ""
+            candidate = Candidate(result.kvkNummer, " ".join((result.naam or "").split()), (city or "").strip())
+            candidates.setdefault(result.kvkNummer, candidate)
+        return list(candidates.values())
 
 
-def _is_nothing(answer: Response) -> bool:
+def _is_not_found(response: Response) -> bool:
     """A 404 of the register itself; any other refusal, an address that moved for instance, says nothing."""
-    if answer.status == 200:
+    if response.status == 200:
         return False
     try:
-        codes = {one.code for one in msgspec.json.decode(answer.body, type=_Faults).fout}
+        codes = {one.code for one in msgspec.json.decode(response.body, type=_Faults).fout}
     except msgspec.DecodeError:
         codes = set()
-    if answer.status == 404 and codes & set(NOTHING_FOUND):
+    if response.status == 404 and codes & set(NOTHING_FOUND):
         return True
-    raise Unavailable(f"status_{answer.status}", 300)
+    raise RegisterUnavailable(f"status_{response.status}", 300)
 
 
-def _main_activity(found: _Profile, today: date) -> Activity | None:
-    main = next((one for one in found.sbiActiviteiten if one.indHoofdactiviteit == "Ja"), None)
+def _main_activity(profile: _Profile, today: date) -> Activity | None:
+    main = next((one for one in profile.sbiActiviteiten if one.indHoofdactiviteit == "Ja"), None)
     if main is None:
         return None
     code = re.sub(r"\D", "", main.sbiCode)

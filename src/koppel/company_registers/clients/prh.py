@@ -5,8 +5,16 @@ from datetime import date
 import msgspec
 
 from koppel.company_registers.activities import Activity, national_scheme
-from koppel.company_registers.clients.http import call, parse
-from koppel.company_registers.protocol import Answer, Budget, Candidate, Kind, Outcome, Question, Unavailable
+from koppel.company_registers.clients.http import decode, request
+from koppel.company_registers.protocol import (
+    Candidate,
+    LookupOutcome,
+    QueryKind,
+    RateLimit,
+    RegisterQuery,
+    RegisterResult,
+    RegisterUnavailable,
+)
 from koppel.kit.http import HttpClient
 
 OFFICIAL_NAME = "1"
@@ -46,40 +54,40 @@ class _Companies(msgspec.Struct):
 
 class Prh:
     name = "prh"
-    budget = Budget(calls=240, seconds=60)
+    rate_limit = RateLimit(calls=240, seconds=60)
     """300 a minute are reported, not published."""
 
     def __init__(self, url: str) -> None:
         self._url = f"{url}/opendata-ytj-api/v3/companies"
 
-    def answers(self, question: Question) -> bool:
-        return question.country == "FI" and question.kind is not Kind.RSIN
+    def supports(self, query: RegisterQuery) -> bool:
+        return query.country == "FI" and query.kind is not QueryKind.RSIN
 
-    async def ask(self, http: HttpClient, question: Question, today: date) -> Answer:
-        """Raises `Unavailable`."""
-        key = "name" if question.kind is Kind.NAME else "businessId"
-        answer = await call(http, "GET", self._url, params={key: question.value})
-        if answer.status == 404:
-            return Answer(Outcome.NOT_FOUND, self.name)
-        if answer.status != 200:
-            raise Unavailable(f"status_{answer.status}", 300)
-        found = parse(answer, _Companies).companies
-        if not found:
-            return Answer(Outcome.NOT_FOUND, self.name)
-        if question.kind is Kind.NAME:
-            candidates = [Candidate(one.businessId.value, _official_name(one)) for one in found[:10]]
-            return Answer(Outcome.AMBIGUOUS, self.name, candidates=candidates)
-        return self._answer(found[0])
+    async def look_up(self, http: HttpClient, query: RegisterQuery, today: date) -> RegisterResult:
+        """Raises `RegisterUnavailable`."""
+        key = "name" if query.kind is QueryKind.NAME else "businessId"
+        response = await request(http, "GET", self._url, params={key: query.value})
+        if response.status == 404:
+            return RegisterResult(LookupOutcome.NOT_FOUND, self.name)
+        if response.status != 200:
+            raise RegisterUnavailable(f"status_{response.status}", 300)
+        companies = decode(response, _Companies).companies
+        if not companies:
+            return RegisterResult(LookupOutcome.NOT_FOUND, self.name)
+        if query.kind is QueryKind.NAME:
+            candidates = [Candidate(one.businessId.value, _official_name(one)) for one in companies[:10]]
+            return RegisterResult(LookupOutcome.AMBIGUOUS, self.name, candidates=candidates)
+        return self._to_result(companies[0])
 
-    def _answer(self, company: _Company) -> Answer:
+    def _to_result(self, company: _Company) -> RegisterResult:
         line = company.mainBusinessLine
-        return Answer(
-            Outcome.CLOSED if company.endDate else Outcome.FOUND,
+        return RegisterResult(
+            LookupOutcome.CLOSED if company.endDate else LookupOutcome.FOUND,
             self.name,
             number=company.businessId.value,
             legal_name=_official_name(company),
             closed_on=company.endDate,
-            activity=Activity(line.type, national_scheme("FI", line.type), _words(line)) if line else None,
+            activity=Activity(line.type, national_scheme("FI", line.type), _description(line)) if line else None,
         )
 
 
@@ -89,5 +97,5 @@ def _official_name(company: _Company) -> str:
     return (now or [one.name for one in company.names] or [""])[0].strip()
 
 
-def _words(line: _Line) -> str:
+def _description(line: _Line) -> str:
     return next((one.description for one in line.descriptions if one.languageCode == ENGLISH), "")

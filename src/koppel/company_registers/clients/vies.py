@@ -10,9 +10,16 @@ from datetime import date
 
 import msgspec
 
-from koppel.company_registers.clients.http import call, parse
+from koppel.company_registers.clients.http import decode, request
 from koppel.company_registers.numbers import is_personal
-from koppel.company_registers.protocol import Answer, Budget, Kind, Outcome, Question, Unavailable
+from koppel.company_registers.protocol import (
+    LookupOutcome,
+    QueryKind,
+    RateLimit,
+    RegisterQuery,
+    RegisterResult,
+    RegisterUnavailable,
+)
 from koppel.kit.http import HttpClient
 
 NO_NAME = "---"
@@ -33,34 +40,34 @@ class _Check(msgspec.Struct):
 
 class Vies:
     name = "vies"
-    budget = Budget(calls=5, seconds=1)
+    rate_limit = RateLimit(calls=5, seconds=1)
     """Member states limit how many ask at once; the numbers are not published."""
 
     def __init__(self, url: str) -> None:
         self._url = f"{url}/taxation_customs/vies/rest-api/check-vat-number"
 
-    def answers(self, question: Question) -> bool:
-        if question.kind is not Kind.NUMBER or is_personal(question.value, question.country):
+    def supports(self, query: RegisterQuery) -> bool:
+        if query.kind is not QueryKind.NUMBER or is_personal(query.value, query.country):
             return False
-        return bool(vat_of(question.country, question.value))
+        return bool(vat_of(query.country, query.value))
 
-    async def ask(self, http: HttpClient, question: Question, today: date) -> Answer:
-        """Raises `Unavailable`."""
-        asked = {"countryCode": question.country, "vatNumber": vat_of(question.country, question.value)}
+    async def look_up(self, http: HttpClient, query: RegisterQuery, today: date) -> RegisterResult:
+        """Raises `RegisterUnavailable`."""
+        body = {"countryCode": query.country, "vatNumber": vat_of(query.country, query.value)}
         headers = {"Content-Type": "application/json"}
-        answer = await call(http, "POST", self._url, content=msgspec.json.encode(asked), headers=headers)
-        if answer.status != 200:
-            raise Unavailable(f"status_{answer.status}", 300)
-        found = parse(answer, _Check)
-        if found.errorWrappers:
-            fault = found.errorWrappers[0].error
+        response = await request(http, "POST", self._url, content=msgspec.json.encode(body), headers=headers)
+        if response.status != 200:
+            raise RegisterUnavailable(f"status_{response.status}", 300)
+        check = decode(response, _Check)
+        if check.errorWrappers:
+            fault = check.errorWrappers[0].error
             if fault == REFUSED:
-                return Answer(Outcome.NOT_FOUND, self.name)
-            raise Unavailable(fault.lower(), 60)
-        if not found.valid:
-            return Answer(Outcome.NOT_FOUND, self.name)
-        name = "" if found.name == NO_NAME else " ".join(found.name.split())
-        return Answer(Outcome.FOUND, self.name, number=question.value, legal_name=name)
+                return RegisterResult(LookupOutcome.NOT_FOUND, self.name)
+            raise RegisterUnavailable(fault.lower(), 60)
+        if not check.valid:
+            return RegisterResult(LookupOutcome.NOT_FOUND, self.name)
+        name = "" if check.name == NO_NAME else " ".join(check.name.split())
+        return RegisterResult(LookupOutcome.FOUND, self.name, number=query.value, legal_name=name)
 
 
 def vat_of(country: str, number: str) -> str:

@@ -5,10 +5,16 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.connections.app_registrations.services import AppValues, Tested, ask_vendor, problems_of, register_app
+from koppel.connections.app_registrations.services import (
+    AppCheck,
+    AppRegistrationInput,
+    check_with_vendor,
+    problems_of,
+    register_app,
+)
 from koppel.connections.errors import NoSuchConnection, RegistrationRefused
 from koppel.connections.models import AppRegistration, ConnectionState
-from koppel.connections.vault.grants import forgive_app
+from koppel.connections.vault.grants import clear_app_failures
 from koppel.connector.registry import connectors
 from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import installation_scope
@@ -16,12 +22,12 @@ from koppel.kit.tenancy import installation_scope
 log = structlog.get_logger(__name__)
 
 
-def places() -> list[str]:
+def consent_options() -> list[str]:
     """`system/environment/way` of every way to sign in that an app can be registered for."""
     return [
-        f"{one.descriptor.key}/{environment.key}/{mode}"
-        for one in connectors().values()
-        for environment in one.descriptor.environments
+        f"{option.descriptor.key}/{environment.key}/{mode}"
+        for option in connectors().values()
+        for environment in option.descriptor.environments
         for mode in environment.consent_modes
     ]
 
@@ -29,19 +35,21 @@ def places() -> list[str]:
 def apps() -> list[AppRegistration]:
     """With `connection_count` of live connections in all organisations."""
     with installation_scope("apps of the installation"):
-        return list(_own())
+        return list(_installation_apps())
 
 
-def add_app(by: str, values: AppValues) -> AppRegistration:
+def add_app(by: str, values: AppRegistrationInput) -> AppRegistration:
     """Raises `RegistrationRefused`."""
     problems = problems_of(None, values)
     with installation_scope("app of the installation"):
-        twin = _own().filter(connector=values.connector, environment=values.environment, client_id=values.client_id)
+        twin = _installation_apps().filter(
+            connector=values.connector, environment=values.environment, client_id=values.client_id
+        )
         if twin.exists():
             problems["client_id"] = _("This app is registered here already.")
         if problems:
             raise RegistrationRefused(problems)
-        made = register_app(
+        app = register_app(
             connector=values.connector,
             environment=values.environment,
             consent_mode=values.consent_mode,
@@ -50,14 +58,14 @@ def add_app(by: str, values: AppValues) -> AppRegistration:
             name=values.name,
             refresh_days=values.refresh_days,
         )
-    log.info("app_registration_made", app=made.pk, by=by)
-    return made
+    log.info("app_registration_made", app=app.pk, by=by)
+    return app
 
 
 def remove_app(by: str, app_id: int) -> None:
     """With its secret. Raises `NoSuchConnection`, `RegistrationRefused` when a connection of any organisation uses it."""
     with installation_scope("app of the installation"):
-        app = _one(app_id)
+        app = _get_app(app_id)
         if app.connections.exclude(state=ConnectionState.REMOVED).exists():
             raise RegistrationRefused(
                 {"": _("Connections use this app. Remove them first, or sign them in with another app.")}
@@ -66,25 +74,25 @@ def remove_app(by: str, app_id: int) -> None:
     log.info("app_registration_removed", app=app_id, by=by)
 
 
-def try_app(app_id: int) -> Tested:
+def check_app(app_id: int) -> AppCheck:
     """A real call at the vendor; when all is well, grants that it had failed are tried again. Raises `NoSuchConnection`."""
     with installation_scope("app of the installation"):
-        app = _one(app_id)
-    outcome = ask_vendor(app)
+        app = _get_app(app_id)
+    outcome = check_with_vendor(app)
     if outcome.is_well:
         with installation_scope("app of the installation"):
-            forgive_app(app)
+            clear_app_failures(app)
     return outcome
 
 
-def _own() -> "QuerySet[AppRegistration]":
+def _installation_apps() -> "QuerySet[AppRegistration]":
     live = ~Q(connections__state=ConnectionState.REMOVED)
-    found = AppRegistration.objects.filter(organisation=None, removed_at=None)
-    return found.annotate(connection_count=Count("connections", filter=live, distinct=True)).order_by("pk")
+    apps = AppRegistration.objects.filter(organisation=None, removed_at=None)
+    return apps.annotate(connection_count=Count("connections", filter=live, distinct=True)).order_by("pk")
 
 
-def _one(app_id: int) -> AppRegistration:
-    found = _own().filter(pk=app_id).first()
-    if found is None:
+def _get_app(app_id: int) -> AppRegistration:
+    app = _installation_apps().filter(pk=app_id).first()
+    if app is None:
         raise NoSuchConnection(_("There is no such app registration; `koppel app-registrations list` has them."))
-    return found
+    return app

@@ -17,14 +17,14 @@ from koppel.connections.errors import NoSuchConnection, RegistrationRefused
 from koppel.connections.models import AppRegistration, ConnectionState
 from koppel.connections.sessions import runtime
 from koppel.connections.sessions.sessions import Runtime
-from koppel.connections.vault.encryption import KEY_MISSING, credentials, seal_client_secret
-from koppel.connections.vault.encryption import addresses as addresses_of
-from koppel.connections.vault.grants import forgive_app
-from koppel.connections.vault.http import PlainHttp
+from koppel.connections.vault.encryption import KEY_MISSING, credentials, encrypt_client_secret
+from koppel.connections.vault.encryption import vendor_addresses as addresses_of
+from koppel.connections.vault.grants import clear_app_failures
+from koppel.connections.vault.http import OriginRestrictedHttp
 from koppel.connector.contract import ConsentMode, Descriptor, Environment
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connectors
-from koppel.kit.secrets import SealBroken, Secret
+from koppel.kit.secrets import DecryptionError, Secret
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor, Permission
 
@@ -33,7 +33,7 @@ REFRESH_DAYS_MAX = 3650
 
 
 @dataclass(frozen=True)
-class AppValues:
+class AppRegistrationInput:
     """What a person enters. `client_secret` None keeps the one that is there; `refresh_days` as chosen in the vendor's portal,
     None = unknown, and then nobody is told before a consent ends."""
 
@@ -47,12 +47,12 @@ class AppValues:
 
 
 @dataclass(frozen=True)
-class Tested:
+class AppCheck:
     """The outcome of a real call. `sentence` says what to do when it failed."""
 
     is_well: bool
     code: str
-    sentence: str
+    message: str
 
 
 def register_app(
@@ -74,7 +74,7 @@ def register_app(
         environment=environment,
         consent_mode=consent_mode,
         client_id=client_id,
-        client_secret=seal_client_secret(client_secret, connector, client_id),
+        client_secret=encrypt_client_secret(client_secret, connector, client_id),
         addresses=dict(addresses or {}),
         name=name,
         refresh_days=refresh_days,
@@ -83,9 +83,11 @@ def register_app(
 
 def registrations_of(actor: Actor) -> "QuerySet[AppRegistration]":
     """The organisation's own and those of the installation that it may use, with `connection_count` of its live ones."""
-    found = AppRegistration.objects.filter(Q(organisation=None) | Q(organisation_id=actor.organisation_id))
+    registrations = AppRegistration.objects.filter(Q(organisation=None) | Q(organisation_id=actor.organisation_id))
     live = Q(connections__organisation_id=actor.organisation_id) & ~Q(connections__state=ConnectionState.REMOVED)
-    counted = found.filter(removed_at=None).annotate(connection_count=Count("connections", filter=live, distinct=True))
+    counted = registrations.filter(removed_at=None).annotate(
+        connection_count=Count("connections", filter=live, distinct=True)
+    )
     return counted.order_by("connector", "environment", "consent_mode", "pk")
 
 
@@ -97,27 +99,27 @@ def app_for(actor: Actor, app_id: int) -> AppRegistration:
     return app
 
 
-def save_app(actor: Actor, app_id: int | None, values: AppValues) -> AppRegistration:
+def save_app(actor: Actor, app_id: int | None, values: AppRegistrationInput) -> AppRegistration:
     """Make or change one of the organisation's own. Raises `NoSuchConnection`, `RegistrationRefused` with its problems."""
-    actor.require(Permission.ORGANISATION)
-    app = _own_app(actor, app_id) if app_id is not None else None
+    actor.require(Permission.MANAGE_ORGANISATION)
+    app = _get_app(actor, app_id) if app_id is not None else None
     problems = _problems(actor, app, values)
     if problems:
         raise RegistrationRefused(problems)
     if app is None:
-        app = _make(actor, values)
+        app = _create(actor, values)
     else:
         _change(app, values)
-    act = "app_registration.made" if app_id is None else "app_registration.changed"
+    action = "app_registration.made" if app_id is None else "app_registration.changed"
     details = {"environment": app.environment, "mode": app.consent_mode, "secret_changed": bool(values.client_secret)}
-    record(actor.organisation_id, actor.audit, act, subject=("app", app.pk, app.client_id), details=details)
+    record(actor.organisation_id, actor.audit, action, subject=("app", app.pk, app.client_id), details=details)
     return app
 
 
 def remove_app(actor: Actor, app_id: int) -> None:
     """Take one of the organisation's own away, with its secret. Raises `NoSuchConnection`, `RegistrationRefused` when used."""
-    actor.require(Permission.ORGANISATION)
-    app = _own_app(actor, app_id)
+    actor.require(Permission.MANAGE_ORGANISATION)
+    app = _get_app(actor, app_id)
     if app.connections.exclude(state=ConnectionState.REMOVED).exists():
         raise RegistrationRefused(
             {"": _("Connections use this app. Remove them first, or sign them in with another app.")}
@@ -127,62 +129,66 @@ def remove_app(actor: Actor, app_id: int) -> None:
     record(actor.organisation_id, actor.audit, "app_registration.removed", subject=subject)
 
 
-def try_app(actor: Actor, app_id: int) -> Tested:
+def check_app(actor: Actor, app_id: int) -> AppCheck:
     """Call the vendor with it, outside any transaction; when all is well, grants that it had failed are tried again.
 
     Raises `NoSuchConnection`."""
-    actor.require(Permission.ORGANISATION)
+    actor.require(Permission.MANAGE_ORGANISATION)
     with organisation_scope(actor.organisation_id):
         app = app_for(actor, app_id)
-    outcome = ask_vendor(app)
+    outcome = check_with_vendor(app)
     if outcome.is_well:
         with organisation_scope(actor.organisation_id):
-            forgive_app(app)
+            clear_app_failures(app)
     return outcome
 
 
-def ask_vendor(app: AppRegistration) -> Tested:
+def check_with_vendor(app: AppRegistration) -> AppCheck:
     """Whether the vendor knows the app: a call that grants nothing. Outside any transaction."""
 
-    async def ask(made: Runtime) -> None:
-        http = PlainHttp(made.http, addresses_of(app))
+    async def ask(current: Runtime) -> None:
+        http = OriginRestrictedHttp(current.http, addresses_of(app))
         await connectors()[app.connector].check_app(http, credentials(app), redirect_uri())
 
     try:
-        runtime.run(ask)
+        runtime.run_sync(ask)
     except ConnectorError as error:
-        return Tested(False, error.code, _(str(error)))
-    except SealBroken:
-        return Tested(False, "vault_key", _(KEY_MISSING))
-    return Tested(True, "", _("It works: the vendor knows this app."))
+        return AppCheck(False, error.code, _(str(error)))
+    except DecryptionError:
+        return AppCheck(False, "vault_key", _(KEY_MISSING))
+    return AppCheck(True, "", _("It works: the vendor knows this app."))
 
 
 def descriptor_of(app: AppRegistration) -> Descriptor | None:
     """None when the connector is not installed any more."""
-    found = connectors().get(app.connector)
-    return found.descriptor if found else None
+    connector = connectors().get(app.connector)
+    return connector.descriptor if connector else None
 
 
 def mode_of(app: AppRegistration) -> ConsentMode | None:
     """The way to consent; None when the connector does not know it (any more)."""
-    known = descriptor_of(app)
-    return next((one for one in known.consent_modes if one.key == app.consent_mode), None) if known else None
+    modes = descriptor_of(app)
+    return next((mode for mode in modes.consent_modes if mode.key == app.consent_mode), None) if modes else None
 
 
 def environment_of(app: AppRegistration) -> Environment | None:
     """Where it points; None when the connector does not know it (any more)."""
-    known = descriptor_of(app)
-    return next((one for one in known.environments if one.key == app.environment), None) if known else None
+    environments = descriptor_of(app)
+    return (
+        next((environment for environment in environments.environments if environment.key == app.environment), None)
+        if environments
+        else None
+    )
 
 
-def _own_app(actor: Actor, app_id: int) -> AppRegistration:
+def _get_app(actor: Actor, app_id: int) -> AppRegistration:
     app = registrations_of(actor).filter(pk=app_id, organisation_id=actor.organisation_id).first()
     if app is None:
         raise NoSuchConnection
     return app
 
 
-def _make(actor: Actor, values: AppValues) -> AppRegistration:
+def _create(actor: Actor, values: AppRegistrationInput) -> AppRegistration:
     return register_app(
         connector=values.connector,
         environment=values.environment,
@@ -196,27 +202,27 @@ def _make(actor: Actor, values: AppValues) -> AppRegistration:
     )
 
 
-def _change(app: AppRegistration, values: AppValues) -> None:
+def _change(app: AppRegistration, values: AppRegistrationInput) -> None:
     """The system, its environment and the way to consent stay: connections were made with them."""
     app.name, app.client_id, app.refresh_days = values.name, values.client_id, values.refresh_days
     if values.client_secret:
-        app.client_secret = seal_client_secret(values.client_secret, app.connector, app.client_id)
+        app.client_secret = encrypt_client_secret(values.client_secret, app.connector, app.client_id)
     app.save(update_fields=["name", "client_id", "client_secret", "refresh_days"])
-    forgive_app(app)
+    clear_app_failures(app)
 
 
-def _addresses_like(values: AppValues) -> dict[str, str]:
+def _addresses_like(values: AppRegistrationInput) -> dict[str, str]:
     """A sandbox may listen elsewhere than the connector thinks: whoever runs the installation said where. An organisation
     cannot say it, or its Administrator could send Koppel to any address within the installation's network."""
-    known = AppRegistration.objects.filter(
+    environments = AppRegistration.objects.filter(
         organisation=None, connector=values.connector, environment=values.environment, removed_at=None
     )
-    return dict(known.values_list("addresses", flat=True).first() or {})
+    return dict(environments.values_list("addresses", flat=True).first() or {})
 
 
-def problems_of(app: AppRegistration | None, values: AppValues) -> dict[str, str]:
+def problems_of(app: AppRegistration | None, values: AppRegistrationInput) -> dict[str, str]:
     """By field; whose it is does not matter. `app`: the one that is changed."""
-    problems = {} if app else _problems_of_place(values)
+    problems = {} if app else _problems_of_option(values)
     if not values.client_id or len(values.client_id) > CLIENT_ID_CHARACTERS_MAX:
         problems["client_id"] = _("Enter the client id, as the vendor's portal shows it.")
     if not values.client_secret and (app is None or values.client_id != app.client_id):
@@ -226,7 +232,7 @@ def problems_of(app: AppRegistration | None, values: AppValues) -> dict[str, str
     return problems
 
 
-def _problems(actor: Actor, app: AppRegistration | None, values: AppValues) -> dict[str, str]:
+def _problems(actor: Actor, app: AppRegistration | None, values: AppRegistrationInput) -> dict[str, str]:
     problems = problems_of(app, values)
     twin = registrations_of(actor).filter(
         organisation_id=actor.organisation_id,
@@ -239,11 +245,13 @@ def _problems(actor: Actor, app: AppRegistration | None, values: AppValues) -> d
     return problems
 
 
-def _problems_of_place(values: AppValues) -> dict[str, str]:
-    found = connectors().get(values.connector)
-    if found is None:
+def _problems_of_option(values: AppRegistrationInput) -> dict[str, str]:
+    problems = connectors().get(values.connector)
+    if problems is None:
         return {"connector": _("Choose an accounting system.")}
-    environment = next((one for one in found.descriptor.environments if one.key == values.environment), None)
+    environment = next(
+        (option for option in problems.descriptor.environments if option.key == values.environment), None
+    )
     if environment is None:
         return {"environment": _("Choose an environment.")}
     if values.consent_mode not in environment.consent_modes:

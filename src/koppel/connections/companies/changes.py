@@ -20,7 +20,7 @@ from koppel.connections.companies.same_company import (
     same_number,
 )
 from koppel.connections.errors import OtherCompany
-from koppel.connections.health.timeline import note_event
+from koppel.connections.health.timeline import add_timeline_event
 from koppel.connections.models import RemoteCompany
 from koppel.connections.sessions.sessions import ReadingSession
 from koppel.connector.contract import Company, CompanyDescription
@@ -29,7 +29,7 @@ from koppel.connector.registry import connector
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.threads import in_django
+from koppel.kit.threads import run_in_thread
 
 CHANGES = {
     "name": "company_renamed",
@@ -45,51 +45,51 @@ SAID_AGAIN_AFTER = timedelta(hours=12)
 """What is as known is written no oftener."""
 
 
-async def same_company(session: ReadingSession, connector_key: str) -> None:
+async def verify_company(session: ReadingSession, connector_key: str) -> None:
     """At the start of a run, one cheap call: the company still answers to its id, and what changed about it is told.
 
     Raises what `describe_company` raises, and `OtherCompany`; then nothing was written."""
     organisation_id, company_id = session.place.organisation_id, session.place.remote_company_id or 0
     try:
-        with session.asking_beforehand():
-            found = await connector(connector_key).describe_company(session)
+        with session.prefetching():
+            description = await connector(connector_key).describe_company(session)
     except (NotConsented, SetupMissing) as refusal:
         refused = refusal
-        await in_django(lambda: note_unreachable(organisation_id, company_id, refused))
+        await run_in_thread(lambda: mark_unreachable(organisation_id, company_id, refused))
         raise
-    if _is_known(session.known, found):
+    if _is_known(session.known, description):
         return
-    if not await in_django(lambda: note_described(organisation_id, company_id, found, interrupts=False)):
+    if not await run_in_thread(lambda: apply_description(organisation_id, company_id, description, interrupts=False)):
         raise OtherCompany(OTHER_COMPANY, SENTENCE)
 
 
-def _is_known(known: Mapping[str, Any], found: CompanyDescription) -> bool:
+def _is_known(identity: Mapping[str, Any], description: CompanyDescription) -> bool:
     """The same was said not long ago: there is nothing to write."""
-    said = known["described_at"] is not None and timezone.now() - known["described_at"] < SAID_AGAIN_AFTER
-    if not said or known["unreachable_code"] or not _kept(found).items() <= known.items():
+    said = identity["described_at"] is not None and timezone.now() - identity["described_at"] < SAID_AGAIN_AFTER
+    if not said or identity["unreachable_code"] or not _kept(description).items() <= identity.items():
         return False
-    return not may_be_other(known, _described(found))
+    return not may_be_other(identity, _described(description))
 
 
 def _described(found: CompanyDescription) -> Described:
     return Described(found.name, found.number or "", found.country or "")
 
 
-def _kept(found: CompanyDescription) -> dict[str, Any]:
+def _kept(description: CompanyDescription) -> dict[str, Any]:
     """The fields of a `RemoteCompany` that a description fills."""
     return {
-        "legal_name": found.name[:300],
-        "number": (found.number or "")[:100],
-        "vat_number": (found.vat_number or "")[:100],
-        "country": (found.country or "")[:2],
-        "base_currency": (found.base_currency or "")[:3],
-        "industry_code": (found.industry_code or "")[:60],
-        "units": [list(one) for one in found.units],
+        "legal_name": description.name[:300],
+        "number": (description.number or "")[:100],
+        "vat_number": (description.vat_number or "")[:100],
+        "country": (description.country or "")[:2],
+        "base_currency": (description.base_currency or "")[:3],
+        "industry_code": (description.industry_code or "")[:60],
+        "units": [list(unit) for unit in description.units],
     }
 
 
-def note_described(
-    organisation_id: int, company_id: int, found: CompanyDescription, *, interrupts: bool = True
+def apply_description(
+    organisation_id: int, company_id: int, description: CompanyDescription, *, interrupts: bool = True
 ) -> bool:
     """Keep what the vendor says of a company, and raise what changed about one that is imported.
 
@@ -99,22 +99,22 @@ def note_described(
         company = _locked(organisation_id, company_id)
         if company is None:
             return True
-        if holds_back(company, _described(found), interrupts=interrupts):
+        if holds_back(company, _described(description), interrupts=interrupts):
             return False
-        _compare(company, {"legal_name": found.name, "number": found.number or ""})
-        _ask_for_number(company, found.number or "")
+        _compare(company, {"legal_name": description.name, "number": description.number or ""})
+        _ask_for_number(company, description.number or "")
         if company.unreachable_code and company.administrations.exists():
-            note_event(company.connection, "role_back", {"name": company.name})
+            add_timeline_event(company.connection, "role_back", {"name": company.name})
         if not company.legal_name or plain(company.name) == plain(company.legal_name):
-            company.name = found.name[:300] or company.name
-        for field, value in _kept(found).items():
+            company.name = description.name[:300] or company.name
+        for field, value in _kept(description).items():
             setattr(company, field, value)
         company.described_at, company.unreachable_code, company.unreachable_reason = timezone.now(), "", ""
         company.save()
         return True
 
 
-def note_unreachable(organisation_id: int, company_id: int, refusal: ConnectorError | None) -> None:
+def mark_unreachable(organisation_id: int, company_id: int, refusal: ConnectorError | None) -> None:
     """The vendor does not let us in to this company (None: it could not be asked, which says nothing about it)."""
     with organisation_scope(organisation_id):
         company = _locked(organisation_id, company_id)
@@ -122,7 +122,7 @@ def note_unreachable(organisation_id: int, company_id: int, refusal: ConnectorEr
             return
         if refusal is not None and not company.unreachable_code and company.administrations.exists():
             facts = {"name": company.name, "reason": str(refusal), "code": refusal.code}
-            note_event(company.connection, "role_removed", facts)
+            add_timeline_event(company.connection, "role_removed", facts)
         if refusal is not None:
             company.unreachable_code, company.unreachable_reason = refusal.code, str(refusal)
         company.described_at = timezone.now()
@@ -145,7 +145,7 @@ def to_describe(
     }
 
 
-def note_listed(
+def reconcile_list(
     organisation_id: int,
     connection_id: int,
     companies: Iterable[Company],
@@ -155,24 +155,24 @@ def note_listed(
     """Before a new list of these grants is kept: what was renamed, is gone or came back. In the caller's transaction.
 
     `unsure`: external ids of which it is not known whether they are the same company; nothing is said of their names."""
-    listed = {one.external_id: one for one in companies}
-    own = RemoteCompany.objects.filter(organisation_id=organisation_id, connection_id=connection_id)
-    imported = own.filter(administrations__isnull=False, grant_id__in=list(grants))
-    for known in imported.select_related("connection").distinct():
-        now = listed.get(known.external_id)
-        subjects = [("administration", key) for key in known.administrations.values_list("pk", flat=True)]
-        facts = {"name": known.name, "account": known.connection.account, "connection": connection_id}
-        if now is None and known.listed_at is not None:
-            note_event(known.connection, "company_gone", facts)
+    listed = {company.external_id: company for company in companies}
+    remote_companies = RemoteCompany.objects.filter(organisation_id=organisation_id, connection_id=connection_id)
+    imported = remote_companies.filter(administrations__isnull=False, grant_id__in=list(grants))
+    for existing in imported.select_related("connection").distinct():
+        now = listed.get(existing.external_id)
+        subjects = [("administration", key) for key in existing.administrations.values_list("pk", flat=True)]
+        facts = {"name": existing.name, "account": existing.connection.account, "connection": connection_id}
+        if now is None and existing.listed_at is not None:
+            add_timeline_event(existing.connection, "company_gone", facts)
             for subject in subjects:
                 raise_issue(organisation_id, "company_gone", subject, facts)
         elif now is not None:
-            if known.listed_at is None:
-                note_event(known.connection, "company_back", facts)
+            if existing.listed_at is None:
+                add_timeline_event(existing.connection, "company_back", facts)
             for subject in subjects:
                 resolve_issues(organisation_id, subject, "company_gone")
-            if known.external_id not in unsure:
-                _compare(known, {"name": now.name, "code": now.code})
+            if existing.external_id not in unsure:
+                _compare(existing, {"name": now.name, "code": now.code})
 
 
 def _compare(company: RemoteCompany, seen: Mapping[str, str]) -> None:
@@ -185,7 +185,7 @@ def _compare(company: RemoteCompany, seen: Mapping[str, str]) -> None:
         for administration_id in imported:
             _raise_change(company, administration_id, CHANGES[field], facts)
         if imported:
-            note_event(company.connection, CHANGES[field], facts)
+            add_timeline_event(company.connection, CHANGES[field], facts)
 
 
 def _is_same(company: RemoteCompany, field: str, old: str, new: str) -> bool:
@@ -207,9 +207,9 @@ def _ask_for_number(company: RemoteCompany, new: str) -> None:
 def _raise_change(company: RemoteCompany, administration_id: int, code: str, facts: Mapping[str, object]) -> None:
     """An open issue remembers what it was at first; back to that, there is nothing left to tell."""
     organisation_id, subject = company.organisation_id, ("administration", administration_id)
-    found = Issue.objects.filter(organisation_id=organisation_id, code=code, resolved_at=None)
-    open_one = found.filter(subject_kind=subject[0], subject_id=subject[1]).first()
-    first = str(open_one.facts.get("old", "")) if open_one else str(facts["old"])
+    existing = Issue.objects.filter(organisation_id=organisation_id, code=code, resolved_at=None)
+    open_one = existing.filter(subject_kind=subject[0], subject_id=subject[1]).first()
+    first = str(open_one.context.get("old", "")) if open_one else str(facts["old"])
     if _is_same(company, str(facts["field"]), first, str(facts["new"])):
         resolve_issues(organisation_id, subject, code)
     else:
@@ -217,5 +217,5 @@ def _raise_change(company: RemoteCompany, administration_id: int, code: str, fac
 
 
 def _locked(organisation_id: int, company_id: int) -> RemoteCompany | None:
-    found = RemoteCompany.objects.select_for_update(no_key=True, of=("self",)).select_related("connection")
-    return found.filter(organisation_id=organisation_id, pk=company_id).first()
+    queryset = RemoteCompany.objects.select_for_update(no_key=True, of=("self",)).select_related("connection")
+    return queryset.filter(organisation_id=organisation_id, pk=company_id).first()

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 
 import structlog
 
-from koppel.connections.companies.changes import note_described, note_unreachable
+from koppel.connections.companies.changes import apply_description, mark_unreachable
 from koppel.connections.sessions.sessions import Runtime, describing_session
 from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing
 from koppel.connector.registry import connector
 from koppel.kit.database_outage import is_outage
 from koppel.kit.quarantine import Quarantined
-from koppel.kit.threads import in_django
+from koppel.kit.threads import run_in_thread
 
 AT_A_TIME = 10
 log = structlog.get_logger(__name__)
@@ -33,12 +33,12 @@ async def _describe(runtime: Runtime, organisation_id: int, company_id: int, con
     try:
         session = await describing_session(runtime, organisation_id, company_id)
         found = await connector(connector_key).describe_company(session)
-        await in_django(lambda: note_described(organisation_id, company_id, found))
+        await run_in_thread(lambda: apply_description(organisation_id, company_id, found))
     except ConnectorError as error:
         # Identity can be typed by hand; the next listing asks again.
         log.info("company_not_described", company=company_id, code=error.code)
         refusal = error if isinstance(error, SetupMissing | NotConsented) else None
-        await in_django(lambda: note_unreachable(organisation_id, company_id, refusal))
+        await run_in_thread(lambda: mark_unreachable(organisation_id, company_id, refusal))
     except Quarantined:
         raise
     except Exception as error:
@@ -46,7 +46,7 @@ async def _describe(runtime: Runtime, organisation_id: int, company_id: int, con
             raise  # it says nothing about the company: the job is done again
         # What cannot be understood, or stored, of one company must not leave the others without their numbers.
         log.exception("company_description_failed", company=company_id)
-        await in_django(lambda: note_unreachable(organisation_id, company_id, None))
+        await run_in_thread(lambda: mark_unreachable(organisation_id, company_id, None))
     else:
         return True
     return False

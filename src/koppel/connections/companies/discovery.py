@@ -7,36 +7,36 @@ from django.db.models import Q
 from django.utils import timezone
 
 from koppel.connections.app_registrations.services import mode_of
-from koppel.connections.companies.changes import note_listed, to_describe
+from koppel.connections.companies.changes import reconcile_list, to_describe
 from koppel.connections.companies.descriptions import describe_all
-from koppel.connections.hooks import adopt
+from koppel.connections.hooks import attach_waiting
 from koppel.connections.models import Connection, Grant, Release, RemoteCompany
-from koppel.connections.services import after_reconnect, own_connection
+from koppel.connections.services import after_reconnect, get_connection
 from koppel.connections.sessions import runtime
 from koppel.connections.sessions.sessions import Runtime, listing_session
 from koppel.connector.contract import Company
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.threads import in_django
+from koppel.kit.threads import run_in_thread
 from koppel.organisations.roles import Actor, Permission
 
 AT_A_TIME = 10
 
 
-def refresh_companies(actor: Actor, connection_id: int) -> int:
+def sync_company_list(actor: Actor, connection_id: int) -> int:
     """Ask the vendor which companies the connection's grants reach, and keep the list. Outside any transaction.
 
     A grant for one company is asked once, when it is new: what it reaches cannot change. How many companies were listed
     now. Raises `ConnectorError` when nothing could be listed, and `NoSuchConnection`."""
-    actor.require(Permission.IMPORT)
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
     with organisation_scope(actor.organisation_id):
-        connection = own_connection(actor, connection_id)
+        connection = get_connection(actor, connection_id)
         mode = mode_of(connection.app)
-        known = Q(companies__isnull=False) & ~Q(company_id="")
+        grant_ids = Q(companies__isnull=False) & ~Q(company_id="")
         live = Grant.objects.filter(connection=connection, lost_at=None, is_candidate=False)
         grants = (
-            [] if mode and mode.by_company_id else list(live.exclude(known).values_list("pk", flat=True).distinct())
+            [] if mode and mode.by_company_id else list(live.exclude(grant_ids).values_list("pk", flat=True).distinct())
         )
 
     answers, unsure = _ask(actor.organisation_id, connection, grants)
@@ -45,8 +45,8 @@ def refresh_companies(actor: Actor, connection_id: int) -> int:
         raise errors[0]
     by_grant = {key: one for key, one in answers.items() if not isinstance(one, ConnectorError)}
     with organisation_scope(actor.organisation_id):
-        count = _keep_companies(actor.organisation_id, connection, by_grant, unsure)
-        if adopt(actor, connection.pk):
+        count = _upsert_companies(actor.organisation_id, connection, by_grant, unsure)
+        if attach_waiting(actor, connection.pk):
             after_reconnect(actor, connection.pk)
         ask_for_descriptions(actor.organisation_id, connection.pk)
     return count
@@ -72,11 +72,11 @@ def _ask(organisation_id: int, connection: Connection, grants: Sequence[int]) ->
         answers = dict(zip(grants, await asyncio.gather(*map(one, grants)), strict=True))
         by_grant = {key: found for key, found in answers.items() if not isinstance(found, ConnectorError)}
         # Before the list is kept: an imported company that goes by another name now may be another company.
-        doubtful = await in_django(lambda: _doubtful(organisation_id, connection.pk, by_grant))
+        doubtful = await run_in_thread(lambda: _doubtful(organisation_id, connection.pk, by_grant))
         described = await describe_all(made, organisation_id, [(key, connection.connector) for key in doubtful])
         return answers, {external_id for key, external_id in doubtful.items() if key not in described}
 
-    return runtime.run(listing) if grants else ({}, set())
+    return runtime.run_sync(listing) if grants else ({}, set())
 
 
 def _doubtful(organisation_id: int, connection_id: int, by_grant: Mapping[int, Sequence[Company]]) -> dict[int, str]:
@@ -89,25 +89,25 @@ def _listed(by_grant: Mapping[int, Sequence[Company]]) -> list[Company]:
     return [one for found in by_grant.values() for one in found]
 
 
-def _keep_companies(
+def _upsert_companies(
     organisation_id: int, connection: Connection, by_grant: Mapping[int, Sequence[Company]], unsure: Collection[str]
 ) -> int:
     """Of a company that waits for a person, and of one that did not say who it is (`unsure`), the name stays as it was."""
     listed_at, kept, connection_id = timezone.now(), 0, connection.pk
     own = RemoteCompany.objects.filter(organisation_id=organisation_id, connection_id=connection_id)
     held = {*unsure, *own.filter(claimed_at__isnull=False).values_list("external_id", flat=True)}
-    note_listed(organisation_id, connection_id, _listed(by_grant), by_grant, held)
+    reconcile_list(organisation_id, connection_id, _listed(by_grant), by_grant, held)
     for grant_id, companies in by_grant.items():
         rows = [
             RemoteCompany(
                 organisation_id=organisation_id, connection_id=connection_id, grant_id=grant_id,
-                external_id=one.external_id, name=one.name[:300] or one.external_id, code=one.code[:100],
-                routing=dict(one.routing), listed_at=listed_at, released=connection.releases == Release.ALL,
+                external_id=company.external_id, name=company.name[:300] or company.external_id, code=company.code[:100],
+                routing=dict(company.routing), listed_at=listed_at, released=connection.releases == Release.ALL,
             )
-            for one in {one.external_id: one for one in companies}.values()
+            for company in {company.external_id: company for company in companies}.values()
         ]  # fmt: skip
-        _store([one for one in rows if one.external_id not in held], "name", "code")
-        _store([one for one in rows if one.external_id in held])
+        _store([company for company in rows if company.external_id not in held], "name", "code")
+        _store([company for company in rows if company.external_id in held])
         kept += len(rows)
     own.filter(grant_id__in=list(by_grant)).exclude(listed_at=listed_at).update(listed_at=None)
     return kept

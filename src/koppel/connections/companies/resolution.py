@@ -20,8 +20,8 @@ from koppel.connections.companies.same_company import (
     same_number,
 )
 from koppel.connections.errors import NoSuchConnection
-from koppel.connections.health.timeline import note_event
-from koppel.connections.hooks import interrupt, without_hidden
+from koppel.connections.health.timeline import add_timeline_event
+from koppel.connections.hooks import exclude_restricted, interrupt
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
@@ -53,7 +53,7 @@ def settle_changes(
     `take`: take a change over, or leave the administration as it is; of another company: yes, it is the same one. `seen`: when
     the person looked; what is claimed since then is not what was answered. Raises `Refused` with a sentence, and
     `NoSuchConnection`."""
-    actor.require(Permission.IMPORT)
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
     wanted = set(administration_ids)
     if code not in CODES or not wanted or not all(0 < key <= ID_MAX for key in wanted):
         raise NoSuchConnection
@@ -78,7 +78,7 @@ def settle_change(
 def imported_companies(actor: Actor, connection_id: int) -> "QuerySet[RemoteCompany]":
     """Of a connection, those that exist for the actor. Each has one administration."""
     own = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
-    return without_hidden(actor, own).filter(administrations__isnull=False, administrations__withdrawn_at=None)
+    return exclude_restricted(actor, own).filter(administrations__isnull=False, administrations__withdrawn_at=None)
 
 
 def _companies(actor: Actor, connection_id: int, administration_ids: Collection[int]) -> dict[int, RemoteCompany]:
@@ -98,12 +98,12 @@ def _settle(actor: Actor, company: RemoteCompany, administration_id: int, code: 
     issue = found.filter(subject_kind=subject[0], subject_id=subject[1]).first()
     if issue is None:
         return False
-    field, new = str(issue.facts["field"]), str(issue.facts["new"])
+    field, new = str(issue.context["field"]), str(issue.context["new"])
     if take and code != NUMBER_MISSING:
         _take(actor, administration_id, field, new)
     _confirm_field(company, field, new)
     resolve_issues(actor.organisation_id, subject, code)
-    details = {"code": code, "taken": take, "old": issue.facts["old"], "new": new}
+    details = {"code": code, "taken": take, "old": issue.context["old"], "new": new}
     if field.startswith("number"):
         masked = number_rules().masked
         details |= {key: masked(str(details[key]), company.country) for key in ("old", "new")}
@@ -157,7 +157,7 @@ def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> Non
             act(actor, administration_id, "number", number)
     if plain(company.name) == plain(company.legal_name) or not company.legal_name:
         company.name = name
-    note_event(company.connection, "same_company_confirmed", claim_facts(company), actor.name)
+    add_timeline_event(company.connection, "same_company_confirmed", claim_facts(company), actor.name)
     company.confirmed_name = company.legal_name = name
     company.confirmed_number = company.number = number
     resolve_issues(company.organisation_id, ("administration", administration_id), *QUESTIONS)

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
 from koppel.connections import hooks as dependants
-from koppel.connections.health.timeline import note_event
+from koppel.connections.health.timeline import add_timeline_event
 from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue, resolve_issues
 
@@ -122,7 +122,7 @@ def holds_back(company: RemoteCompany, described: Described, *, interrupts: bool
         return True
     _learn(company, described)
     if company.claimed_at is not None:
-        note_event(company.connection, "same_company_again", {"name": company.confirmed_name})
+        add_timeline_event(company.connection, "same_company_again", {"name": company.confirmed_name})
         let_go(company, list(administrations), requested_by="")
     return False
 
@@ -185,7 +185,7 @@ def _claim(company: RemoteCompany, administration_ids: list[int], described: Des
     company.claimed_name, company.claimed_number = claim.name, claim.number
     if is_new:
         company.claimed_at, company.denied_at = timezone.now(), None
-        note_event(company.connection, OTHER_COMPANY, claim_facts(company))
+        add_timeline_event(company.connection, OTHER_COMPANY, claim_facts(company))
     code, other = (OTHER_COMPANY, DENIED) if company.denied_at is None else (DENIED, OTHER_COMPANY)
     for administration_id in administration_ids:
         subject = ("administration", administration_id)

@@ -19,21 +19,21 @@ from django.utils.translation import gettext as _
 from koppel.audit.services import record
 from koppel.connections.app_registrations.redirects import redirect_uri
 from koppel.connections.app_registrations.services import app_for
-from koppel.connections.consent.completion import keep_consent
+from koppel.connections.consent.completion import store_consent
 from koppel.connections.errors import ConsentRefused
-from koppel.connections.lifecycle.revocation import give_back_unused
+from koppel.connections.lifecycle.revocation import revoke_unused_consent
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose
-from koppel.connections.services import own_connection
+from koppel.connections.services import get_connection
 from koppel.connections.sessions import runtime
 from koppel.connections.sessions.sessions import Runtime
-from koppel.connections.vault.encryption import KEY_MISSING, addresses, attempt_row, credentials
-from koppel.connections.vault.http import PlainHttp
+from koppel.connections.vault.encryption import KEY_MISSING, consent_attempt_aad, credentials, vendor_addresses
+from koppel.connections.vault.http import OriginRestrictedHttp
 from koppel.connector.contract import Consent, ConsentRequest, Form
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
 from koppel.kit import quarantine
 from koppel.kit.quarantine import Quarantined
-from koppel.kit.secrets import SealBroken, Secret
+from koppel.kit.secrets import DecryptionError, Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.encryption import keyring
 from koppel.organisations.roles import Actor, Permission
@@ -41,7 +41,7 @@ from koppel.organisations.roles import Actor, Permission
 log = structlog.get_logger(__name__)
 
 ATTEMPT_LIFETIME = timedelta(minutes=30)
-TWIN_WAIT_SECONDS = 15
+DUPLICATE_REQUEST_WAIT_SECONDS = 15
 """How long a second request for the same answer waits for the first one's outcome (a doubled click)."""
 
 
@@ -69,11 +69,11 @@ def begin_consent(
     """The vendor's address to send the browser to. `return_to` is a path within Koppel, `browser` what the browser keeps
     (`connections.browser`); '' leaves the attempt unbound. Raises `NoSuchConnection`, `ConsentRefused`
     and `Quarantined`."""
-    actor.require(Permission.CONNECTIONS)
+    actor.require(Permission.MANAGE_CONNECTIONS)
     quarantine.refuse()
     app = app_for(actor, app_id)
     if connection_id is not None:
-        own_connection(actor, connection_id)
+        get_connection(actor, connection_id)
     state, nonce, verifier = (secrets.token_urlsafe(32) for _each in range(3))
     state_hash = _hash(state)
     hidden = msgspec.json.encode({"nonce": nonce, "verifier": verifier})
@@ -85,21 +85,21 @@ def begin_consent(
         purpose=purpose,
         state_hash=state_hash,
         browser_hash=_hash(browser) if browser else "",
-        secrets=keyring().seal(hidden, attempt_row(state_hash, "secrets")),
+        secrets=keyring().encrypt(hidden, consent_attempt_aad(state_hash, "secrets")),
         return_to=return_to,
         expires_at=timezone.now() + ATTEMPT_LIFETIME,
     )
     request = ConsentRequest(redirect_uri(), state, nonce, Secret(verifier), language, force_sign_in)
     try:
         step = connector(app.connector).begin_consent(credentials(app), request)
-    except SealBroken:
+    except DecryptionError:
         raise ConsentRefused("vault_key", _(KEY_MISSING)) from None
     if isinstance(step, Form):
         raise ConsentRefused("form", _("This system is connected with a form, which Koppel does not know yet."))
     return step.url
 
 
-def receive_answer(state: str, inbound: Mapping[str, str]) -> int | None:
+def receive_callback(state: str, inbound: Mapping[str, str]) -> int | None:
     """Keep the vendor's answer under its `state`, before anybody uses it. The attempt's id; None for a forged state.
 
     A second answer to the same state changes nothing."""
@@ -109,17 +109,17 @@ def receive_answer(state: str, inbound: Mapping[str, str]) -> int | None:
         if attempt is None:
             return None
         if attempt.answer is None:
-            sealed = keyring().seal(msgspec.json.encode(dict(inbound)), attempt_row(state_hash, "answer"))
+            sealed = keyring().encrypt(msgspec.json.encode(dict(inbound)), consent_attempt_aad(state_hash, "answer"))
             attempt.answer, attempt.answered_at = sealed, timezone.now()
             attempt.save(update_fields=["answer", "answered_at"])
         return attempt.pk
 
 
-def return_to_of(actor: Actor, attempt_id: int) -> str:
+def return_path(actor: Actor, attempt_id: int) -> str:
     """Where an attempt of the actor's goes on; '' when it is not theirs."""
     with organisation_scope(actor.organisation_id):
-        found = ConsentAttempt.objects.filter(pk=attempt_id, membership_id=actor.membership_id)
-        return found.values_list("return_to", flat=True).first() or ""
+        attempt = ConsentAttempt.objects.filter(pk=attempt_id, membership_id=actor.membership_id)
+        return attempt.values_list("return_to", flat=True).first() or ""
 
 
 def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> ConsentOutcome:
@@ -131,22 +131,22 @@ def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> Consen
     with organisation_scope(actor.organisation_id):
         attempt = _claim(actor, attempt_id, browser)
     if attempt.used_at is not None:
-        return _again(actor, attempt)
+        return _await_first_outcome(actor, attempt)
     try:
         consent = _exchange(attempt, attempt.app)
     except Exception as error:
         refusal = _refusal_of(error)
         with organisation_scope(actor.organisation_id):
-            _note_refusal(attempt, refusal)
+            _store_refusal(attempt, refusal)
         raise refusal from None
     try:
         with organisation_scope(actor.organisation_id):
-            connection_id = keep_consent(actor, attempt, consent)
+            connection_id = store_consent(actor, attempt, consent)
     except ConsentRefused as refusal:
         with organisation_scope(actor.organisation_id):
-            _note_refusal(attempt, refusal)
-            give_back_unused(attempt, consent.tokens)
-            _tell_who(actor, attempt, consent.account, refusal.code)
+            _store_refusal(attempt, refusal)
+            revoke_unused_consent(attempt, consent.tokens)
+            _audit(actor, attempt, consent.account, refusal.code)
         raise
     return ConsentOutcome(connection_id, attempt.purpose, attempt.return_to, consent.account)
 
@@ -155,22 +155,20 @@ def _refusal_of(error: Exception) -> ConsentRefused:
     """An answer that nobody thought of is a sentence too, for whoever waits for it and for the second of a doubled click."""
     if isinstance(error, ConnectorError):
         return ConsentRefused(error.code, _(str(error)))
-    if isinstance(error, SealBroken):
+    if isinstance(error, DecryptionError):
         return ConsentRefused("vault_key", _(KEY_MISSING))
     if isinstance(error, Quarantined):  # it began in this moment, and the code is marked as used
         return ConsentRefused(error.code, str(error))
     log.error("consent_answer_not_understood", exc_info=error)
-    sentence = _(
-        "Koppel did not understand the accounting system's answer, so nothing was connected. Please try again."
-    )
-    return ConsentRefused("answer", sentence)
+    message = _("Koppel did not understand the accounting system's answer, so nothing was connected. Please try again.")
+    return ConsentRefused("answer", message)
 
 
-def _note_refusal(attempt: ConsentAttempt, refusal: ConsentRefused) -> None:
+def _store_refusal(attempt: ConsentAttempt, refusal: ConsentRefused) -> None:
     ConsentAttempt.objects.filter(pk=attempt.pk).update(refusal=f"{refusal.code}: {refusal}")
 
 
-def _tell_who(actor: Actor, attempt: ConsentAttempt, account: str, code: str) -> None:
+def _audit(actor: Actor, attempt: ConsentAttempt, account: str, code: str) -> None:
     connection = attempt.connection
     subject = ("connection", connection.pk if connection else 0, connection.account if connection else "")
     details = {"account": account, "reason": code}
@@ -179,8 +177,8 @@ def _tell_who(actor: Actor, attempt: ConsentAttempt, account: str, code: str) ->
 
 def _claim(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
     """Mark the attempt as used, so that its code is sent once. Returned with `used_at` None when it is ours to use."""
-    found = ConsentAttempt.objects.select_for_update(of=("self",)).select_related("app", "connection")
-    attempt = found.filter(organisation_id=actor.organisation_id, pk=attempt_id).first()
+    attempts = ConsentAttempt.objects.select_for_update(of=("self",)).select_related("app", "connection")
+    attempt = attempts.filter(organisation_id=actor.organisation_id, pk=attempt_id).first()
     if attempt is None or attempt.membership_id != actor.membership_id:
         raise ConsentRefused("unknown", _("This sign-in is not yours, or does not exist. Please start again."))
     if attempt.browser_hash and not secrets.compare_digest(attempt.browser_hash, _hash(browser)):
@@ -197,25 +195,25 @@ def _claim(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
 
 def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
     row = attempt.state_hash
-    hidden = msgspec.json.decode(keyring().open(bytes(attempt.secrets), attempt_row(row, "secrets")))
-    answer = keyring().open(bytes(attempt.answer or b""), attempt_row(row, "answer"))
+    hidden = msgspec.json.decode(keyring().decrypt(bytes(attempt.secrets), consent_attempt_aad(row, "secrets")))
+    answer = keyring().decrypt(bytes(attempt.answer or b""), consent_attempt_aad(row, "answer"))
     inbound = msgspec.json.decode(answer, type=dict[str, str])
     request = ConsentRequest(redirect_uri(), inbound.get("state", ""), hidden["nonce"], Secret(hidden["verifier"]))
 
-    async def exchange(made: Runtime) -> Consent:
-        http = PlainHttp(made.http, addresses(app))
+    async def exchange(current: Runtime) -> Consent:
+        http = OriginRestrictedHttp(current.http, vendor_addresses(app))
         return await connector(app.connector).complete_consent(http, credentials(app), request, inbound)
 
-    return runtime.run(exchange)
+    return runtime.run_sync(exchange)
 
 
-def _again(actor: Actor, attempt: ConsentAttempt) -> ConsentOutcome:
+def _await_first_outcome(actor: Actor, attempt: ConsentAttempt) -> ConsentOutcome:
     """The outcome of the request that came first; a doubled click may have to wait for it."""
-    deadline = time.monotonic() + TWIN_WAIT_SECONDS
+    deadline = time.monotonic() + DUPLICATE_REQUEST_WAIT_SECONDS
     while attempt.granted_at is None or attempt.connection is None:
         if attempt.refusal:
-            code, _colon, sentence = attempt.refusal.partition(": ")
-            raise ConsentRefused(code, sentence)
+            code, _colon, message = attempt.refusal.partition(": ")
+            raise ConsentRefused(code, message)
         if time.monotonic() > deadline:
             raise ConsentRefused("used", _("This sign-in was used before. Please start again."))
         time.sleep(0.2)

@@ -12,12 +12,12 @@ COOKIE = "koppel_consent"
 LIFETIME_SECONDS = 24 * 3600
 
 
-def key_of(request: HttpRequest) -> str:
+def browser_key(request: HttpRequest) -> str:
     """This browser's key, a new one when it has none yet."""
     return request.COOKIES.get(COOKIE, "") or secrets.token_urlsafe(32)
 
 
-def remember(response: HttpResponseBase, key: str) -> None:
+def set_cookie(response: HttpResponseBase, key: str) -> None:
     """Let the browser keep its key for the way back."""
     response.set_cookie(
         COOKIE, key, max_age=LIFETIME_SECONDS, path="/connections/", httponly=True, samesite="Lax",

@@ -14,8 +14,8 @@ from koppel.connections.app_registrations.services import app_for, mode_of
 from koppel.connections.companies.discovery import ask_for_descriptions
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.models import AppRegistration, Connection, ConnectionState, Grant, RemoteCompany
-from koppel.connections.services import note_event, one_at_a_time, own_connection
-from koppel.connections.vault.grants import keep_grant
+from koppel.connections.services import add_timeline_event, get_connection, lock_new_connections
+from koppel.connections.vault.grants import store_grant
 from koppel.connector.contract import ConsentMode, Tokens
 from koppel.kit.secrets import Secret
 from koppel.organisations.roles import Actor, Permission
@@ -24,64 +24,66 @@ IDS_MAX = 5000
 
 
 @dataclass(frozen=True)
-class ReadIds:
+class ParsedIds:
     """`ids` in their order, each once; `lines` that held none; how many were given twice."""
 
     ids: tuple[str, ...]
     lines: tuple[str, ...]
-    doubled: int
+    duplicates: int
 
 
 @dataclass(frozen=True)
-class Added:
+class AddResult:
     """What became of the ids on the connection that stands for the app."""
 
     connection_id: int
     new: int
-    known: int
+    existing: int
 
 
-def read_ids(mode: ConsentMode, text: str) -> ReadIds:
+def parse_ids(mode: ConsentMode, text: str) -> ParsedIds:
     """Company ids in a pasted text or a file, wherever in a line they stand. Never raises."""
-    found: dict[str, None] = {}
-    lines, doubled = [], 0
+    valid_ids: dict[str, None] = {}
+    lines, duplicates = [], 0
     for line in text.splitlines()[: IDS_MAX * 2]:
-        ids = [one.lower() for one in re.findall(mode.company_id_pattern, line)]
+        ids = [company_id.lower() for company_id in re.findall(mode.company_id_pattern, line)]
         if not ids and re.search(r"\d", line):
             lines.append(line.strip()[:80])
-        doubled += sum(one in found for one in ids)
-        found |= dict.fromkeys(ids)
-    return ReadIds(tuple(found)[:IDS_MAX], tuple(lines), doubled)
+        duplicates += sum(company_id in valid_ids for company_id in ids)
+        valid_ids |= dict.fromkeys(ids)
+    return ParsedIds(tuple(valid_ids)[:IDS_MAX], tuple(lines), duplicates)
 
 
-def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> Added:
+def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
     """Keep the ids on the app's connection and have each of them asked about. In the caller's transaction.
 
     Raises `NoSuchConnection` for an app of another kind."""
-    actor.require(Permission.CONNECTIONS)
+    actor.require(Permission.MANAGE_CONNECTIONS)
     app = app_for(actor, app_id)
     mode = mode_of(app)
     if mode is None or not mode.by_company_id:
         raise NoSuchConnection
-    connection, made = _connection_of(actor, app)
-    wanted = list(dict.fromkeys(ids))[:IDS_MAX]
-    known = set(Grant.objects.filter(connection=connection, company_id__in=wanted).values_list("company_id", flat=True))
-    new = [one for one in wanted if one not in known]
+    connection, is_new = _connection_of(actor, app)
+    requested = list(dict.fromkeys(ids))[:IDS_MAX]
+    existing = set(
+        Grant.objects.filter(connection=connection, company_id__in=requested).values_list("company_id", flat=True)
+    )
+    new = [requested_id for requested_id in requested if requested_id not in existing]
     for company_id in new:
-        _keep(connection, company_id)
+        _store_company(connection, company_id)
     if new:
-        kind = "connected" if made else "company_added"
-        note_event(connection, kind, {"account": connection.account, "count": len(new)}, actor.name)
+        kind = "connected" if is_new else "company_added"
+        add_timeline_event(connection, kind, {"account": connection.account, "count": len(new)}, actor.name)
         subject = ("connection", connection.pk, connection.account)
         record(actor.organisation_id, actor.audit, f"connection.{kind}", subject=subject, details={"companies": new})
         ask_for_descriptions(actor.organisation_id, connection.pk)
-    return Added(connection.pk, len(new), len(wanted) - len(new))
+    return AddResult(connection.pk, len(new), len(requested) - len(new))
 
 
-def ask_again(actor: Actor, connection_id: int) -> int:
+def retry_companies(actor: Actor, connection_id: int) -> int:
     """Ask the vendor anew about companies that it refused: somebody says that it has been put right. How many."""
-    actor.require(Permission.IMPORT)
-    connection = own_connection(actor, connection_id)
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    connection = get_connection(actor, connection_id)
     refused = RemoteCompany.objects.filter(connection=connection, listed_at__isnull=False).exclude(unreachable_code="")
     grants = list(refused.values_list("grant_id", flat=True))
     Grant.objects.filter(pk__in=grants, lost_at=None).update(failures=0, retry_at=None)
@@ -91,15 +93,17 @@ def ask_again(actor: Actor, connection_id: int) -> int:
     return count
 
 
-def forget(actor: Actor, connection_id: int, company_ids: Iterable[int]) -> int:
+def remove_companies(actor: Actor, connection_id: int, company_ids: Iterable[int]) -> int:
     """Take companies off the list that were named by mistake: only refused ones that were never imported. How many."""
-    actor.require(Permission.CONNECTIONS)
-    connection = own_connection(actor, connection_id)
+    actor.require(Permission.MANAGE_CONNECTIONS)
+    connection = get_connection(actor, connection_id)
     mode = mode_of(connection.app)
     if mode is None or not mode.by_company_id:
         return 0
-    found = RemoteCompany.objects.filter(connection=connection, pk__in=list(company_ids)).exclude(unreachable_code="")
-    mistaken = found.filter(administrations__isnull=True)
+    companies = RemoteCompany.objects.filter(connection=connection, pk__in=list(company_ids)).exclude(
+        unreachable_code=""
+    )
+    mistaken = companies.filter(administrations__isnull=True)
     grants = list(mistaken.values_list("grant_id", flat=True))
     names = list(mistaken.values_list("external_id", flat=True))
     mistaken.delete()
@@ -113,12 +117,12 @@ def forget(actor: Actor, connection_id: int, company_ids: Iterable[int]) -> int:
 
 def _connection_of(actor: Actor, app: AppRegistration) -> tuple[Connection, bool]:
     """One connection stands for the app: there is no account to tell others apart by."""
-    one_at_a_time(actor.organisation_id)
-    own = Connection.objects.filter(organisation_id=actor.organisation_id, app=app)
-    found = own.exclude(state=ConnectionState.REMOVED).select_for_update(of=("self",)).first()
-    if found is not None:
-        return found, False
-    made = Connection.objects.create(
+    lock_new_connections(actor.organisation_id)
+    connections = Connection.objects.filter(organisation_id=actor.organisation_id, app=app)
+    connection = connections.exclude(state=ConnectionState.REMOVED).select_for_update(of=("self",)).first()
+    if connection is not None:
+        return connection, False
+    created = Connection.objects.create(
         organisation_id=actor.organisation_id,
         connector=app.connector,
         app=app,
@@ -126,13 +130,13 @@ def _connection_of(actor: Actor, app: AppRegistration) -> tuple[Connection, bool
         account=app.name or app.client_id,
         state=ConnectionState.ACTIVE,
     )
-    return made, True
+    return created, True
 
 
-def _keep(connection: Connection, company_id: str) -> None:
+def _store_company(connection: Connection, company_id: str) -> None:
     """A grant whose token has expired already: the vault asks for the first one as for every other."""
     over = timezone.now()
-    grant = keep_grant(
+    grant = store_grant(
         connection.organisation_id, connection, company_id, company_id, Tokens(Secret(""), None, over, over)
     )
     RemoteCompany.objects.create(

@@ -15,8 +15,8 @@ def sign_in_at_vendor(
     request: HttpRequest, actor: Actor, app_id: int, purpose: ConsentPurpose, return_to: str, **options: Any
 ) -> HttpResponseRedirect:
     """To the vendor's sign-in page, bound to this browser. Raises `NoSuchConnection` and `ConsentRefused`."""
-    key = browser_binding.key_of(request)
+    key = browser_binding.browser_key(request)
     url = begin_consent(actor, app_id, purpose, return_to, language=get_language() or "en", browser=key, **options)
     response = HttpResponseRedirect(url)
-    browser_binding.remember(response, key)
+    browser_binding.set_cookie(response, key)
     return response

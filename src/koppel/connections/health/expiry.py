@@ -7,12 +7,12 @@ from django.db import connection as database
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from koppel.connections.health.timeline import note_event
+from koppel.connections.health.timeline import add_timeline_event
 from koppel.connections.models import Connection, ConnectionState
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.notifications.events.services import announce
+from koppel.notifications.events.services import open_event
 
 NOTICE = timedelta(days=7)
 """How long before a consent ends its owner is told, once for all that end within a day: many are given one after the other."""
@@ -44,7 +44,7 @@ class _Ending:
     at: datetime
 
 
-def ends_of(connection_ids: list[int]) -> dict[int, datetime]:
+def consent_expiry(connection_ids: list[int]) -> dict[int, datetime]:
     """When the consents of these connections end, the first grant of each; absent where nobody knows. In the caller's scope."""
     if not connection_ids:
         return {}
@@ -53,13 +53,13 @@ def ends_of(connection_ids: list[int]) -> dict[int, datetime]:
         return {key: ends for _organisation, key, ends in cursor.fetchall() if ends is not None}
 
 
-def one_ends_soon(connection_id: int) -> bool:
+def has_expiry_soon(connection_id: int) -> bool:
     """Whether a consent of this connection is still about to end. In the caller's scope."""
-    ends = ends_of([connection_id]).get(connection_id)
+    ends = consent_expiry([connection_id]).get(connection_id)
     return ends is not None and ends < timezone.now() + NOTICE
 
 
-def tell_of_endings() -> int:
+def notify_expiring_consents() -> int:
     """One notice before each end of a consent; an issue for each connection whose owner left, or whose vendor is silent for
     long. How many consents were told of."""
     with installation_scope("consents about to end"):
@@ -70,31 +70,33 @@ def tell_of_endings() -> int:
         silent = list(_silent().values_list("organisation_id", "pk"))
         back = list(_said_to_have_left().exclude(subject_id__in=[key for _organisation, key in orphaned]))
     for ending in near:
-        _tell(ending)
+        _notify(ending)
     for organisation_id, connection_id in orphaned:
         _raise(organisation_id, connection_id, "owner_left")
     for organisation_id, connection_id in silent:
         _raise(organisation_id, connection_id, "vendor_silent")
     for issue in back:
         with organisation_scope(issue.organisation_id):
-            owner_is_back(issue.organisation_id, issue.subject_id)
+            resolve_owner_left(issue.organisation_id, issue.subject_id)
     return len(near)
 
 
-def _tell(ending: _Ending) -> None:
+def _notify(ending: _Ending) -> None:
     with organisation_scope(ending.organisation_id):
-        own = Connection.objects.select_for_update(no_key=True).filter(organisation_id=ending.organisation_id)
-        one = own.filter(pk=ending.connection_id, state__in=ALIVE).exclude(expiry_told_for=ending.at).first()
-        if one is None:
+        connections = Connection.objects.select_for_update(no_key=True).filter(organisation_id=ending.organisation_id)
+        connection = (
+            connections.filter(pk=ending.connection_id, state__in=ALIVE).exclude(expiry_told_for=ending.at).first()
+        )
+        if connection is None:
             return
-        one.expiry_told_for = ending.at
-        one.save(update_fields=["expiry_told_for"])
-        facts = {"account": one.account, "day": timezone.localdate(ending.at).isoformat()}
-        note_event(one, "expiring", facts)
-        raise_issue(one.organisation_id, "consent_expiring", ("connection", one.pk), facts)
-        announce(
-            one.organisation_id, "consent_expiring", f"connection {one.pk}", about=("connection", one.pk),
-            responsible=one.owner_id, facts=facts, link=f"/connections/{one.pk}/",
+        connection.expiry_told_for = ending.at
+        connection.save(update_fields=["expiry_told_for"])
+        facts = {"account": connection.account, "day": timezone.localdate(ending.at).isoformat()}
+        add_timeline_event(connection, "expiring", facts)
+        raise_issue(connection.organisation_id, "consent_expiring", ("connection", connection.pk), facts)
+        open_event(
+            connection.organisation_id, "consent_expiring", f"connection {connection.pk}", subject=("connection", connection.pk),
+            responsible=connection.owner_id, context=facts, link=f"/connections/{connection.pk}/",
         )  # fmt: skip
 
 
@@ -115,11 +117,11 @@ def _silent() -> "QuerySet[Connection]":
 
 def _raise(organisation_id: int, connection_id: int, code: str) -> None:
     with organisation_scope(organisation_id):
-        one = Connection.objects.select_related("owner__user").get(pk=connection_id)
-        facts = {"account": one.account, "owner": str(one.owner.user), "reason": one.reason}
+        connection = Connection.objects.select_related("owner__user").get(pk=connection_id)
+        facts = {"account": connection.account, "owner": str(connection.owner.user), "reason": connection.reason}
         raise_issue(organisation_id, code, ("connection", connection_id), facts)
 
 
-def owner_is_back(organisation_id: int, connection_id: int) -> None:
+def resolve_owner_left(organisation_id: int, connection_id: int) -> None:
     """The connection has an owner who can act. In the caller's transaction."""
     resolve_issues(organisation_id, ("connection", connection_id), "owner_left")

@@ -15,7 +15,7 @@ WORST_FIRST = ("lost", "partly_lost", "degraded", "paused")
 
 
 @dataclass(frozen=True)
-class Day:
+class DayHealth:
     """`kind` is one of `WORST_FIRST`, `ok`, or `none` before there was a connection; `minutes` how long it lasted.
 
     `height` of 24, from at least 6 upward, so that a short interruption is seen; `x` and `y` place it in the drawing."""
@@ -28,26 +28,26 @@ class Day:
     height: int
 
 
-def bars(connections: Iterable[Connection]) -> dict[int, list[Day]]:
+def daily_health(connections: Iterable[Connection]) -> dict[int, list[DayHealth]]:
     """By connection, oldest day first. One query, in the caller's scope."""
-    found = list(connections)
+    queryset = list(connections)
     first = timezone.localdate() - timedelta(days=DAYS - 1)
     begin = timezone.make_aware(datetime.combine(first, datetime.min.time()))
-    lasting = ConnectionEvent.objects.filter(connection__in=found, kind__in=WORST_FIRST)
+    lasting = ConnectionEvent.objects.filter(connection__in=queryset, kind__in=WORST_FIRST)
     events: dict[int, list[ConnectionEvent]] = {}
     for event in lasting.filter(Q(until=None) | Q(until__gte=begin)):
         events.setdefault(event.connection_id, []).append(event)
-    return {one.pk: _days(one, events.get(one.pk, []), first) for one in found}
+    return {connection.pk: _days(connection, events.get(connection.pk, []), first) for connection in queryset}
 
 
-def _days(connection: Connection, events: list[ConnectionEvent], first: date) -> list[Day]:
+def _days(connection: Connection, events: list[ConnectionEvent], first: date) -> list[DayHealth]:
     born = timezone.localdate(connection.created_at)
     days = []
-    for place in range(DAYS):
-        day = first + timedelta(days=place)
+    for position in range(DAYS):
+        day = first + timedelta(days=position)
         kind, minutes = _worst(events, day) if day >= born else ("none", 0)
         height = 6 if kind in ("ok", "none") else max(11, round(24 * minutes / 1440))
-        days.append(Day(day, kind, minutes, place * 8, 24 - height, height))
+        days.append(DayHealth(day, kind, minutes, position * 8, 24 - height, height))
     return days
 
 
@@ -59,5 +59,5 @@ def _worst(events: list[ConnectionEvent], day: date) -> tuple[str, int]:
         overlap = (min(event.until or end, end) - max(event.at, begin)).total_seconds()
         if overlap > 0:
             lasted[event.kind] = lasted.get(event.kind, 0) + overlap
-    kind = next((one for one in WORST_FIRST if one in lasted), "ok")
+    kind = next((timeline_event for timeline_event in WORST_FIRST if timeline_event in lasted), "ok")
     return kind, max(1, round(lasted[kind] / 60)) if kind in lasted else 0

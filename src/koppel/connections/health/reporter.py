@@ -4,7 +4,7 @@ from time import monotonic
 
 from koppel.connections.health import states
 from koppel.kit.database import Database
-from koppel.kit.threads import in_django
+from koppel.kit.threads import run_in_thread
 
 ANSWERED_SECONDS = 5.0
 """How often it is written down that a company was answered; a recovery is noticed within this time."""
@@ -18,45 +18,45 @@ UPDATE connections_remote_company SET last_contact_at = now(), failing_since = N
 """
 
 
-class Pulse:
+class HealthReporter:
     """One per process: forty sessions of one connection write once."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._written: dict[tuple[str, int], float] = {}
 
-    async def answered(self, organisation_id: int, connection_id: int, company_id: int | None) -> None:
+    async def record_success(self, organisation_id: int, connection_id: int, company_id: int | None) -> None:
         """The vendor is there, whatever it said."""
         connection_due = self._is_due(("answered", connection_id), ANSWERED_SECONDS)
         company_due = company_id is not None and self._is_due(("company", company_id), ANSWERED_SECONDS)
         if not connection_due and not company_due:
             return
         state = ""
-        async with self._database.scoped(organisation_id) as connection:
+        async with self._database.tenant_transaction(organisation_id) as connection:
             if connection_due:
                 row = await (await connection.execute(_ANSWERED, [connection_id])).fetchone()
                 state = str(row[0]) if row else ""
             if company_due:
                 await connection.execute(_COMPANY_ANSWERED, [company_id])
         if state in ("degraded", "needs_reauth"):
-            await in_django(lambda: states.note_answered(organisation_id, connection_id))
+            await run_in_thread(lambda: states.record_success(organisation_id, connection_id))
 
-    async def missed(
+    async def record_failure(
         self, organisation_id: int, connection_id: int, company_id: int | None, sentence: str, *, whole: bool
     ) -> None:
         """No answer, or one that says that the vendor is out of order."""
         self._written.pop(("answered", connection_id), None)
         self._written.pop(("company", company_id or 0), None)
         if self._is_due(("missed", company_id or -connection_id), MISSED_SECONDS):
-            await in_django(
-                lambda: states.note_missed(organisation_id, connection_id, company_id, sentence, whole=whole)
+            await run_in_thread(
+                lambda: states.record_failure(organisation_id, connection_id, company_id, sentence, whole=whole)
             )
 
-    async def lost(self, organisation_id: int, connection_id: int, sentence: str) -> None:
+    async def record_consent_lost(self, organisation_id: int, connection_id: int, sentence: str) -> None:
         """A person must sign in."""
         self._written.pop(("answered", connection_id), None)
         if self._is_due(("lost", connection_id), MISSED_SECONDS):
-            await in_django(lambda: states.mark_lost(organisation_id, connection_id, sentence))
+            await run_in_thread(lambda: states.require_reauth(organisation_id, connection_id, sentence))
 
     def _is_due(self, key: tuple[str, int], seconds: float) -> bool:
         before, now = self._written.get(key), monotonic()

@@ -12,19 +12,19 @@ import structlog
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from koppel.connections.health.expiry import one_ends_soon
-from koppel.connections.health.timeline import begin_event, end_event, note_event
+from koppel.connections.health.expiry import has_expiry_soon
+from koppel.connections.health.timeline import add_timeline_event, end_timeline_event, start_timeline_event
 from koppel.connections.models import Connection, ConnectionState, Grant, RemoteCompany
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.events.services import announce, settle
+from koppel.notifications.events.services import close_event, open_event
 
 SETTLED = timedelta(seconds=10)
 """A first failure this soon after an answer says nothing about the connection yet; the next one does."""
 FIRST_PROBE = timedelta(seconds=30)
 """When a degraded connection is tried, if no run tries before."""
 
-RETIRED = "retired:"
+SUPERSEDED = "retired:"
 """How the reason of a grant begins that was given back."""
 
 OnRecovery = Callable[[int, int], object]
@@ -32,19 +32,21 @@ _on_recovery: list[OnRecovery] = []
 log = structlog.get_logger(__name__)
 
 
-def register_on_recovery(act: OnRecovery) -> None:
+def register_on_recovery(hook: OnRecovery) -> None:
     """`act(organisation_id, connection_id)`: a higher slice lets go on what waited for the vendor."""
-    if act not in _on_recovery:
-        _on_recovery.append(act)
+    if hook not in _on_recovery:
+        _on_recovery.append(hook)
 
 
 def locked(organisation_id: int, connection_id: int) -> Connection | None:
     """The connection for a change of its state; None when it was removed."""
-    found = Connection.objects.select_for_update(no_key=True).filter(organisation_id=organisation_id, pk=connection_id)
-    return found.exclude(state=ConnectionState.REMOVED).first()
+    connection = Connection.objects.select_for_update(no_key=True).filter(
+        organisation_id=organisation_id, pk=connection_id
+    )
+    return connection.exclude(state=ConnectionState.REMOVED).first()
 
 
-def note_missed(
+def record_failure(
     organisation_id: int, connection_id: int, company_id: int | None, sentence: str, *, whole: bool = False
 ) -> None:
     """A call was not answered. `whole`: by the token endpoint, on which every company of the connection depends.
@@ -54,45 +56,45 @@ def note_missed(
         connection = locked(organisation_id, connection_id)
         if connection is None:
             return
-        concerns_all = whole or company_id is None or _nobody_is_answered(connection, company_id, sentence)
+        concerns_all = whole or company_id is None or _concerns_all_companies(connection, company_id, sentence)
         if not concerns_all or connection.state != ConnectionState.ACTIVE:
             return
         since = timezone.now()
         connection.state, connection.reason, connection.degraded_since = ConnectionState.DEGRADED, sentence, since
         connection.probes, connection.probe_at = 0, since + FIRST_PROBE
         connection.save(update_fields=["state", "reason", "degraded_since", "probes", "probe_at"])
-        begin_event(connection, "degraded", {"reason": sentence})
+        start_timeline_event(connection, "degraded", {"reason": sentence})
     log.warning("connection_degraded", connection=connection_id, reason=sentence)
 
 
-def note_answered(organisation_id: int, connection_id: int) -> None:
+def record_success(organisation_id: int, connection_id: int) -> None:
     """The vendor answered although we thought it would not: everything goes on by itself."""
     with organisation_scope(organisation_id):
         connection = locked(organisation_id, connection_id)
-        if connection is None or not _is_well_again(connection):
+        if connection is None or not _has_recovered(connection):
             return
         before = connection.state
         _become_active(connection)
         if before == ConnectionState.NEEDS_REAUTH:
-            note_event(connection, "recovered", {})
-        for act in _on_recovery:
-            act(organisation_id, connection_id)
+            add_timeline_event(connection, "recovered", {})
+        for hook in _on_recovery:
+            hook(organisation_id, connection_id)
     log.info("connection_recovered", connection=connection_id)
 
 
-def mark_lost(organisation_id: int, connection_id: int, sentence: str) -> None:
+def require_reauth(organisation_id: int, connection_id: int, sentence: str) -> None:
     """The firm must sign in again: one state, one issue, one notice, however many administrations noticed."""
     with organisation_scope(organisation_id):
         connection = locked(organisation_id, connection_id)
         if connection is None:
             return
         lost = grants_of(connection).exclude(lost_at=None)
-        partly = lost.exists() and settled_state(connection) == ConnectionState.ACTIVE
+        partly = lost.exists() and derived_state(connection) == ConnectionState.ACTIVE
         facts = {"account": connection.account, "reason": sentence, "companies": _companies_of(lost) if partly else ""}
         code = "consent_partly_lost" if partly else "consent_lost"
         is_new = raise_issue(organisation_id, code, ("connection", connection_id), facts)
         if not partly and connection.state not in (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED):
-            end_event(connection, "degraded")
+            end_timeline_event(connection, "degraded")
             connection.state, connection.reason, connection.degraded_since = (
                 ConnectionState.NEEDS_REAUTH, sentence, None,
             )  # fmt: skip
@@ -100,11 +102,11 @@ def mark_lost(organisation_id: int, connection_id: int, sentence: str) -> None:
             connection.save(update_fields=["state", "reason", "degraded_since", "probes", "probe_at"])
         if not is_new:
             return
-        begin_event(connection, "partly_lost" if partly else "lost", facts)
+        start_timeline_event(connection, "partly_lost" if partly else "lost", facts)
         event = "connection_partly_lost" if partly else "connection_lost"
-        announce(
-            organisation_id, event, f"connection {connection_id}", about=("connection", connection_id),
-            responsible=connection.owner_id, facts=facts, link=f"/connections/{connection_id}/",
+        open_event(
+            organisation_id, event, f"connection {connection_id}", subject=("connection", connection_id),
+            responsible=connection.owner_id, context=facts, link=f"/connections/{connection_id}/",
         )  # fmt: skip
     log.warning("connection_lost", connection=connection_id, partly=partly)
 
@@ -117,21 +119,21 @@ def signed_in(connection: Connection, account: str) -> None:
     connection.last_contact_at = timezone.now()
     connection.save(update_fields=["account", "last_contact_at"])
     if connection.state == ConnectionState.PAUSED:
-        _forget_loss(connection)
-    elif settled_state(connection) == ConnectionState.ACTIVE:
+        _resolve_consent_lost(connection)
+    elif derived_state(connection) == ConnectionState.ACTIVE:
         _become_active(connection)
 
 
-def go_on(connection: Connection) -> None:
+def resume_connection(connection: Connection) -> None:
     """A person ends a pause. What was the matter before shows anew, if it still is. In the caller's transaction and scope."""
-    if settled_state(connection) == ConnectionState.ACTIVE:
+    if derived_state(connection) == ConnectionState.ACTIVE:
         _become_active(connection)
     else:
         connection.state = ConnectionState.NEEDS_REAUTH
         connection.save(update_fields=["state"])
 
 
-def settled_state(connection: Connection) -> ConnectionState:
+def derived_state(connection: Connection) -> ConnectionState:
     """What the connection is when nothing else is the matter: active while one of its grants lives."""
     grants = grants_of(connection)
     if grants.exists() and not grants.filter(lost_at=None).exists():
@@ -141,16 +143,16 @@ def settled_state(connection: Connection) -> ConnectionState:
 
 def grants_of(connection: Connection) -> "QuerySet[Grant]":
     """Those that serve it: neither a candidate's nor given back."""
-    found = Grant.objects.filter(organisation_id=connection.organisation_id, connection=connection, is_candidate=False)
-    return found.exclude(lost_reason__startswith=RETIRED)
+    grants = Grant.objects.filter(organisation_id=connection.organisation_id, connection=connection, is_candidate=False)
+    return grants.exclude(lost_reason__startswith=SUPERSEDED)
 
 
-def _is_well_again(connection: Connection) -> bool:
+def _has_recovered(connection: Connection) -> bool:
     """After an answer. One that needed a person does only when the vault has no trouble left with any of its grants."""
     if connection.state == ConnectionState.DEGRADED:
         return True
     troubled = grants_of(connection).filter(failures__gt=0)
-    is_well = settled_state(connection) == ConnectionState.ACTIVE and not troubled.exists()
+    is_well = derived_state(connection) == ConnectionState.ACTIVE and not troubled.exists()
     return connection.state == ConnectionState.NEEDS_REAUTH and is_well
 
 
@@ -158,31 +160,31 @@ def _become_active(connection: Connection) -> None:
     connection.state, connection.reason, connection.degraded_since = ConnectionState.ACTIVE, "", None
     connection.probes, connection.probe_at = 0, None
     connection.save(update_fields=["state", "reason", "degraded_since", "probes", "probe_at"])
-    end_event(connection, "degraded")
+    end_timeline_event(connection, "degraded")
     resolve_issues(connection.organisation_id, ("connection", connection.pk), "vendor_silent")
-    _forget_loss(connection)
+    _resolve_consent_lost(connection)
 
 
-def _forget_loss(connection: Connection) -> None:
+def _resolve_consent_lost(connection: Connection) -> None:
     subject = ("connection", connection.pk)
     resolve_issues(connection.organisation_id, subject, "consent_lost")
-    if not one_ends_soon(connection.pk):
+    if not has_expiry_soon(connection.pk):
         resolve_issues(connection.organisation_id, subject, "consent_expiring")
-        settle(connection.organisation_id, "consent_expiring", f"connection {connection.pk}")
-    settle(connection.organisation_id, "connection_lost", f"connection {connection.pk}")
-    end_event(connection, "lost")
+        close_event(connection.organisation_id, "consent_expiring", f"connection {connection.pk}")
+    close_event(connection.organisation_id, "connection_lost", f"connection {connection.pk}")
+    end_timeline_event(connection, "lost")
     if not grants_of(connection).exclude(lost_at=None).exists():
         resolve_issues(connection.organisation_id, subject, "consent_partly_lost")
-        settle(connection.organisation_id, "connection_partly_lost", f"connection {connection.pk}")
-        end_event(connection, "partly_lost")
+        close_event(connection.organisation_id, "connection_partly_lost", f"connection {connection.pk}")
+        end_timeline_event(connection, "partly_lost")
 
 
-def _nobody_is_answered(connection: Connection, company_id: int, sentence: str) -> bool:
+def _concerns_all_companies(connection: Connection, company_id: int, sentence: str) -> bool:
     """Whether no call of the connection was answered since this company's began to fail."""
     now = timezone.now()
-    found = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, pk=company_id)
-    is_first = found.filter(failing_since=None).update(failing_since=now, failing_reason=sentence) == 1
-    since = found.values_list("failing_since", flat=True).first() or now
+    companies = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, pk=company_id)
+    is_first = companies.filter(failing_since=None).update(failing_since=now, failing_reason=sentence) == 1
+    since = companies.values_list("failing_since", flat=True).first() or now
     last = connection.last_contact_at
     return last is None or last < (since - SETTLED if is_first else since)
 

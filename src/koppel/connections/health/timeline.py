@@ -13,7 +13,7 @@ FOLDED_WITHIN = timedelta(minutes=15)
 """An interruption that comes back sooner than this after the last one goes on in the same line."""
 
 
-def note_event(connection: Connection, kind: str, facts: Mapping[str, Any], actor_name: str = "") -> None:
+def add_timeline_event(connection: Connection, kind: str, facts: Mapping[str, Any], actor_name: str = "") -> None:
     """It happened now."""
     ConnectionEvent.objects.create(
         organisation_id=connection.organisation_id,
@@ -24,21 +24,23 @@ def note_event(connection: Connection, kind: str, facts: Mapping[str, Any], acto
     )
 
 
-def begin_event(connection: Connection, kind: str, facts: Mapping[str, Any], actor_name: str = "") -> None:
+def start_timeline_event(connection: Connection, kind: str, facts: Mapping[str, Any], actor_name: str = "") -> None:
     """It lasts from now until `end_event`; one that ended a moment ago goes on."""
-    own = _own(connection, kind)
-    latest = own.filter(until__gt=timezone.now() - FOLDED_WITHIN).first()
+    open_events = _open_events(connection, kind)
+    latest = open_events.filter(until__gt=timezone.now() - FOLDED_WITHIN).first()
     if latest is None:
-        note_event(connection, kind, facts, actor_name)
+        add_timeline_event(connection, kind, facts, actor_name)
     else:
-        own.filter(pk=latest.pk).update(until=None, times=F("times") + 1, facts=dict(facts))
+        open_events.filter(pk=latest.pk).update(until=None, times=F("times") + 1, facts=dict(facts))
 
 
-def end_event(connection: Connection, kind: str) -> None:
+def end_timeline_event(connection: Connection, kind: str) -> None:
     """It lasted until now."""
-    _own(connection, kind).filter(until=None).update(until=timezone.now())
+    _open_events(connection, kind).filter(until=None).update(until=timezone.now())
 
 
-def _own(connection: Connection, kind: str) -> "QuerySet[ConnectionEvent]":
-    found = ConnectionEvent.objects.filter(organisation_id=connection.organisation_id, connection=connection, kind=kind)
-    return found.order_by("-at", "-pk")
+def _open_events(connection: Connection, kind: str) -> "QuerySet[ConnectionEvent]":
+    events = ConnectionEvent.objects.filter(
+        organisation_id=connection.organisation_id, connection=connection, kind=kind
+    )
+    return events.order_by("-at", "-pk")

@@ -4,22 +4,22 @@ from dataclasses import dataclass
 from time import monotonic
 
 from koppel.audit.services import record
-from koppel.connections.companies.changes import note_described, note_unreachable
-from koppel.connections.hooks import without_hidden
+from koppel.connections.companies.changes import apply_description, mark_unreachable
+from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, RemoteCompany
-from koppel.connections.services import own_connection
+from koppel.connections.services import get_connection
 from koppel.connections.sessions import runtime
 from koppel.connections.sessions.sessions import Runtime, describing_session, listing_session
 from koppel.connector.errors import ConnectorError, ConsentLost, NotConsented, SetupMissing
 from koppel.connector.registry import connector
 from koppel.kit import quarantine
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.threads import in_django
+from koppel.kit.threads import run_in_thread
 from koppel.organisations.roles import Actor, Permission
 
 
 @dataclass(frozen=True)
-class Probe:
+class ConnectionCheck:
     """`code` '' when the vendor answered; else the stable word of what it did, with `sentence` for a person. `company` is ''
     where a list was asked for, or where the actor may not read the name."""
 
@@ -29,10 +29,10 @@ class Probe:
     company: str
     milliseconds: int
     code: str = ""
-    sentence: str = ""
+    message: str = ""
 
 
-DUE_FOR_A_PROBE = """
+DUE_FOR_CHECK = """
 WITH due AS (
   SELECT id FROM connections_connection c
    WHERE (state = 'degraded' AND probe_at <= now())
@@ -56,26 +56,26 @@ RETURNING c.organisation_id, c.id
 And those that ask for a person although every grant is well: the vault renewed one, and died before it could say so."""
 
 
-def probe(actor: Actor, connection_id: int) -> Probe:
+def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:
     """Outside any transaction. What was found is already noted in the connection's health. Raises `NoSuchConnection`
     and `Quarantined`."""
-    actor.require(Permission.IMPORT)
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
     quarantine.refuse()
     with organisation_scope(actor.organisation_id):
-        own = own_connection(actor, connection_id)
+        connection = get_connection(actor, connection_id)
         record(
-            actor.organisation_id, actor.audit, "connection.probed", subject=("connection", own.pk, own.account)
+            actor.organisation_id, actor.audit, "connection.probed", subject=("connection", connection.pk, connection.account)
         )  # fmt: skip
 
-    async def call(made: Runtime) -> tuple[int | None, int, ConnectorError | None]:
-        return await probe_once(made, actor.organisation_id, connection_id)
+    async def call(current: Runtime) -> tuple[int | None, int, ConnectorError | None]:
+        return await check_once(current, actor.organisation_id, connection_id)
 
-    company_id, milliseconds, error = runtime.run(call)
+    company_id, milliseconds, error = runtime.run_sync(call)
     with organisation_scope(actor.organisation_id):
         own_companies = RemoteCompany.objects.filter(connection_id=connection_id, pk=company_id or 0)
-        company = without_hidden(actor, own_companies).values_list("name", flat=True).first() or ""
+        company = exclude_restricted(actor, own_companies).values_list("name", flat=True).first() or ""
         state = Connection.objects.values_list("state", flat=True).get(pk=connection_id)
-    return Probe(
+    return ConnectionCheck(
         connection_id, error is None, state, company, milliseconds, error.code if error else "", str(error or "")
     )
 
@@ -93,11 +93,11 @@ SELECT c.connector, r.id, g.id
 """
 
 
-async def probe_once(
-    made: Runtime, organisation_id: int, connection_id: int
+async def check_once(
+    current: Runtime, organisation_id: int, connection_id: int
 ) -> tuple[int | None, int, ConnectorError | None]:
     """Describe the company that answered last; without one, list. (company's id, milliseconds, what went wrong)."""
-    async with made.database.scoped(organisation_id) as database:
+    async with current.database.tenant_transaction(organisation_id) as database:
         row = await (await database.execute(_ONE_COMPANY, [connection_id])).fetchone()
     if row is None or row[2] is None:
         return None, 0, ConsentLost("no_grant", "Nobody is signed in for this connection.")
@@ -106,14 +106,16 @@ async def probe_once(
     error: ConnectorError | None = None
     try:
         if company_id is None:
-            await connector(key).list_companies(await listing_session(made, organisation_id, grant_id))
+            await connector(key).list_companies(await listing_session(current, organisation_id, grant_id))
         else:
-            found = await connector(key).describe_company(await describing_session(made, organisation_id, company_id))
-            await in_django(lambda: note_described(organisation_id, company_id, found))
+            due_row = await connector(key).describe_company(
+                await describing_session(current, organisation_id, company_id)
+            )
+            await run_in_thread(lambda: apply_description(organisation_id, company_id, due_row))
     except (NotConsented, SetupMissing) as refusal:
         error = refused = refusal
         if company_id is not None:
-            await in_django(lambda: note_unreachable(organisation_id, company_id, refused))
+            await run_in_thread(lambda: mark_unreachable(organisation_id, company_id, refused))
     except ConnectorError as failure:
         error = failure
     return company_id, round((monotonic() - began) * 1000), error

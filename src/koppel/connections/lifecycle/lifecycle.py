@@ -9,17 +9,17 @@ from django.utils.translation import ngettext
 
 from koppel.audit.services import record
 from koppel.connections.errors import NoSuchConnection
-from koppel.connections.health.states import go_on, locked
-from koppel.connections.health.timeline import begin_event, end_event, note_event
-from koppel.connections.hooks import Fate, Halt, settle, stop_runs
-from koppel.connections.lifecycle.revocation import retire
+from koppel.connections.health.states import locked, resume_connection
+from koppel.connections.health.timeline import add_timeline_event, end_timeline_event, start_timeline_event
+from koppel.connections.hooks import RemovalPolicy, StopReason, detach_administrations, stop_runs
+from koppel.connections.lifecycle.revocation import revoke_later
 from koppel.connections.models import Connection, ConnectionState, Grant, Release, RemoteCompany
-from koppel.connections.services import own_connection
+from koppel.connections.services import get_connection
 from koppel.issues.services import resolve_issues
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission, Role
 
-FEW = 3
+EXAMPLES_MAX = 3
 """Removing a connection that serves more administrations than this needs an Administrator."""
 LIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
 
@@ -49,11 +49,11 @@ def pause(actor: Actor, connection_id: int) -> bool:
     connection = _for_change(actor, connection_id)
     if connection.state == ConnectionState.PAUSED:
         return False
-    end_event(connection, "degraded")
+    end_timeline_event(connection, "degraded")
     connection.state, connection.degraded_since, connection.reason = ConnectionState.PAUSED, None, ""
     connection.save(update_fields=["state", "degraded_since", "reason"])
-    begin_event(connection, "paused", {}, actor.name)
-    stop_runs(actor.organisation_id, connection_id, Halt.PAUSE)
+    start_timeline_event(connection, "paused", {}, actor.name)
+    stop_runs(actor.organisation_id, connection_id, StopReason.PAUSE)
     _record(actor, "paused", connection)
     return True
 
@@ -63,19 +63,19 @@ def resume(actor: Actor, connection_id: int) -> bool:
     connection = _for_change(actor, connection_id)
     if connection.state != ConnectionState.PAUSED:
         return False
-    go_on(connection)
-    end_event(connection, "paused")
-    note_event(connection, "resumed", {}, actor.name)
+    resume_connection(connection)
+    end_timeline_event(connection, "paused")
+    add_timeline_event(connection, "resumed", {}, actor.name)
     _record(actor, "resumed", connection)
     return True
 
 
 def preview_removal(actor: Actor, connection_id: int) -> Removal:
     """Raises `NoSuchConnection`."""
-    actor.require(Permission.CONNECTIONS)
-    connection = own_connection(actor, connection_id)
-    own = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection=connection)
-    imported = own.filter(administrations__isnull=False).distinct()
+    actor.require(Permission.MANAGE_CONNECTIONS)
+    connection = get_connection(actor, connection_id)
+    companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection=connection)
+    imported = companies.filter(administrations__isnull=False).distinct()
     elsewhere = RemoteCompany.objects.filter(
         organisation_id=actor.organisation_id,
         external_id=OuterRef("external_id"),
@@ -89,55 +89,55 @@ def preview_removal(actor: Actor, connection_id: int) -> Removal:
         connection.account,
         count,
         imported.filter(Exists(elsewhere)).count(),
-        needs_administrator=count > FEW,
+        needs_administrator=count > EXAMPLES_MAX,
     )
 
 
-def remove(actor: Actor, connection_id: int, fate: Fate, *, seen: str | None = None) -> Removal:
+def remove(actor: Actor, connection_id: int, policy: RemovalPolicy, *, seen: str | None = None) -> Removal:
     """End the connection; its tokens are withdrawn at the vendor by a job. What was done.
 
     `seen`: what the person was shown; when that has changed meanwhile, nothing is done. Raises `Refused` with a sentence,
     and `NoSuchConnection` when it was removed before."""
     connection = _for_change(actor, connection_id)
-    found = preview_removal(actor, connection_id)
-    if found.needs_administrator and actor.role != Role.ADMINISTRATOR:
-        sentence = _("This connection serves %(count)d administrations. Only an Administrator may remove it.")
-        raise Refused(sentence % {"count": found.administrations})
-    if seen is not None and seen != found.seen:
+    removal = preview_removal(actor, connection_id)
+    if removal.needs_administrator and actor.role != Role.ADMINISTRATOR:
+        message = _("This connection serves %(count)d administrations. Only an Administrator may remove it.")
+        raise Refused(message % {"count": removal.administrations})
+    if seen is not None and seen != removal.seen:
         raise Refused(_("Meanwhile the administrations of this connection have changed. Please look again."))
-    settle(actor, connection_id, fate)
-    stop_runs(actor.organisation_id, connection_id, Halt.REMOVE)
+    detach_administrations(actor, connection_id, policy)
+    stop_runs(actor.organisation_id, connection_id, StopReason.REMOVE)
     connection.state, connection.next_owner, connection.degraded_since = ConnectionState.REMOVED, None, None
     connection.save(update_fields=["state", "next_owner", "degraded_since"])
     grants = Grant.objects.filter(organisation_id=actor.organisation_id, connection=connection)
-    retire(actor.organisation_id, list(grants.values_list("pk", flat=True)))
+    revoke_later(actor.organisation_id, list(grants.values_list("pk", flat=True)))
     resolve_issues(actor.organisation_id, ("connection", connection_id))
     for kind in ("degraded", "lost", "partly_lost", "paused"):
-        end_event(connection, kind)
-    note_event(connection, "removed", {"fate": fate.value, "count": found.administrations}, actor.name)
-    _record(actor, "removed", connection, {"fate": fate.value, "administrations": found.administrations})
-    return found
+        end_timeline_event(connection, kind)
+    add_timeline_event(connection, "removed", {"fate": policy.value, "count": removal.administrations}, actor.name)
+    _record(actor, "removed", connection, {"fate": policy.value, "administrations": removal.administrations})
+    return removal
 
 
-def release(actor: Actor, connection_id: int, which: Release, company_ids: Iterable[int] = ()) -> int:
+def set_import_policy(actor: Actor, connection_id: int, which: Release, company_ids: Iterable[int] = ()) -> int:
     """Which companies others than the owner may import through this connection. How many are released now.
 
     New companies follow: released with ALL, kept back with SELECTED and NONE."""
     connection = _for_change(actor, connection_id)
-    own = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection=connection)
-    asked = set(company_ids) if which is Release.SELECTED else set()
-    chosen = asked & set(own.values_list("pk", flat=True))
-    own.filter(pk__in=chosen).update(released=True)
-    own.exclude(pk__in=chosen).update(released=which is Release.ALL)
+    companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection=connection)
+    requested_ids = set(company_ids) if which is Release.SELECTED else set()
+    chosen = requested_ids & set(companies.values_list("pk", flat=True))
+    companies.filter(pk__in=chosen).update(released=True)
+    companies.exclude(pk__in=chosen).update(released=which is Release.ALL)
     connection.releases = which
     connection.save(update_fields=["releases"])
-    count = own.filter(released=True, listed_at__isnull=False).count()
-    note_event(connection, "released", {"which": which.value, "count": count}, actor.name)
+    count = companies.filter(released=True, listed_at__isnull=False).count()
+    add_timeline_event(connection, "released", {"which": which.value, "count": count}, actor.name)
     _record(actor, "released", connection, {"which": which.value, "companies": count})
     return count
 
 
-def why_not(connection: Connection, company: RemoteCompany) -> str:
+def reconnect_hint(connection: Connection, company: RemoteCompany) -> str:
     """Why nothing can be read through the connection now, as a sentence; '' when it can. In the caller's scope."""
     if connection.state == ConnectionState.PAUSED:
         return _("The connection is paused. Resume it first.")
@@ -148,21 +148,21 @@ def why_not(connection: Connection, company: RemoteCompany) -> str:
     return ""
 
 
-def done_sentence(found: Removal, fate: Fate) -> str:
+def removal_message(removal: Removal, policy: RemovalPolicy) -> str:
     """What a removal did, for the person."""
-    if fate is Fate.DEACTIVATE:
+    if policy is RemovalPolicy.DEACTIVATE:
         return ngettext(
             "The connection was removed and %(count)d administration deactivated.",
             "The connection was removed and %(count)d administrations deactivated.",
-            found.administrations,
-        ) % {"count": found.administrations}
-    moved = found.reached_elsewhere if fate is Fate.MOVE else 0
-    sentence = _("The connection was removed. %(moved)d administrations go on elsewhere, %(waiting)d wait.")
-    return sentence % {"moved": moved, "waiting": found.administrations - moved}
+            removal.administrations,
+        ) % {"count": removal.administrations}
+    moved = removal.reached_elsewhere if policy is RemovalPolicy.MOVE else 0
+    message = _("The connection was removed. %(moved)d administrations go on elsewhere, %(waiting)d wait.")
+    return message % {"moved": moved, "waiting": removal.administrations - moved}
 
 
 def _for_change(actor: Actor, connection_id: int) -> Connection:
-    actor.require(Permission.CONNECTIONS)
+    actor.require(Permission.MANAGE_CONNECTIONS)
     connection = locked(actor.organisation_id, connection_id)
     if connection is None:
         raise NoSuchConnection

@@ -4,23 +4,25 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from koppel.connections.lifecycle.ownership import hand_over_all, leaving, possible_owners
+from koppel.connections.lifecycle.ownership import owned_connections, possible_owners, transfer_all
 from koppel.connections.models import Connection, ConnectionState
 from koppel.connector.registry import connectors
 from koppel.kit.web.confirmation import Confirmation, Group
 from koppel.organisations.errors import Refused
 from koppel.organisations.people import offboarding
-from koppel.organisations.people.offboarding import Holding, Keeper
+from koppel.organisations.people.offboarding import OwnedItem, OwnershipProvider
 from koppel.organisations.roles import Actor
 
 
 def register() -> None:
-    offboarding.register(Keeper("connections", gettext_lazy("Connections"), _tell, hand_over_all, _moving))
+    offboarding.register(
+        OwnershipProvider("connections", gettext_lazy("Connections"), _owned_connections, transfer_all, _moving)
+    )
 
 
 def hand_over_question(actor: Actor, leaver: int, heir: int) -> Confirmation:
     """Asked before all connections of one person change hands. Raises `Refused`."""
-    person = leaving(actor, leaver).person
+    person = owned_connections(actor, leaver).person
     items = _moving(actor, leaver, heir, False)
     names = {"leaver": person, "heir": next((str(one.user) for one in possible_owners(actor) if one.pk == heir), "")}
     return Confirmation(
@@ -41,7 +43,7 @@ def hand_over_question(actor: Actor, leaver: int, heir: int) -> Confirmation:
 
 def _moving(actor: Actor, leaver: int, heir: int, _deactivate: bool) -> list[tuple[int, str]]:
     """Those that the other one is asked to take over and is not asked for already. Raises `Refused` when that one may not."""
-    connections = leaving(actor, leaver).connections
+    connections = owned_connections(actor, leaver).connections
     if connections and heir not in {member.pk for member in possible_owners(actor)}:
         raise Refused(_("Only an Administrator or a Team leader who may sign in can take over a connection."))
     titles = {key: connector.descriptor.title for key, connector in connectors().items()}
@@ -52,13 +54,15 @@ def _moving(actor: Actor, leaver: int, heir: int, _deactivate: bool) -> list[tup
     ]
 
 
-def _tell(actor: Actor, membership_id: int) -> list[Holding]:
+def _owned_connections(actor: Actor, membership_id: int) -> list[OwnedItem]:
     """Those that nobody is asked to take over yet."""
-    own = Connection.objects.filter(organisation_id=actor.organisation_id, owner_id=membership_id, next_owner=None)
-    count = own.exclude(state=ConnectionState.REMOVED).count()
+    connections = Connection.objects.filter(
+        organisation_id=actor.organisation_id, owner_id=membership_id, next_owner=None
+    )
+    count = connections.exclude(state=ConnectionState.REMOVED).count()
     words = ngettext("%(count)s connection runs on this account", "%(count)s connections run on this account", count)
     consequence = _(
         "Stops when the account at the accounting system is closed, until a colleague has signed in for it."
     )
     url = reverse("connections:leaving", args=[membership_id])
-    return [Holding(words % {"count": count}, count, url, consequence)]
+    return [OwnedItem(words % {"count": count}, count, url, consequence)]

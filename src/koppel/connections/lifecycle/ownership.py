@@ -14,16 +14,16 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
-from koppel.connections.health.expiry import owner_is_back
+from koppel.connections.health.expiry import resolve_owner_left
 from koppel.connections.health.states import grants_of, locked, signed_in
-from koppel.connections.health.timeline import note_event
-from koppel.connections.hooks import without_hidden
-from koppel.connections.lifecycle.revocation import give_back_token, retire
+from koppel.connections.health.timeline import add_timeline_event
+from koppel.connections.hooks import exclude_restricted
+from koppel.connections.lifecycle.revocation import revoke_later, revoke_unused_token
 from koppel.connections.models import Connection, ConsentAttempt, Grant, RemoteCompany
 from koppel.connections.queries import connections_of
 from koppel.connections.sessions import runtime
 from koppel.connections.sessions.sessions import Runtime, listing_session
-from koppel.connections.vault.grants import keep_grant, replaced_by
+from koppel.connections.vault.grants import store_grant, superseded_refresh_token
 from koppel.connector.contract import Consent
 from koppel.connector.registry import connector
 from koppel.kit.tenancy import organisation_scope
@@ -36,7 +36,7 @@ NAMED_MAX = 5
 
 
 @dataclass(frozen=True)
-class Leaving:
+class OwnedConnections:
     """What hangs on a person: the connections that run on their account and the administrations that stop with it."""
 
     person: str
@@ -50,116 +50,118 @@ class Leaving:
 def possible_owners(actor: Actor) -> list[Membership]:
     """Who may sign in for a connection, by name."""
     now = timezone.now()
-    found = Membership.objects.filter(
+    memberships = Membership.objects.filter(
         Q(expires_at=None) | Q(expires_at__gt=now),
         organisation_id=actor.organisation_id,
         is_active=True,
-        role__in=PERMISSIONS[Permission.CONNECTIONS],
+        role__in=PERMISSIONS[Permission.MANAGE_CONNECTIONS],
     )
-    return list(found.select_related("user").order_by("user__name", "pk"))
+    return list(memberships.select_related("user").order_by("user__name", "pk"))
 
 
-def ask_to_take_over(actor: Actor, connection_id: int, membership_id: int) -> bool:
+def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bool:
     """Ask somebody to take a connection over; the owner's own name takes the request back. False when nothing changes.
 
     Where nobody signs in (service), the owner changes at once. Raises `Refused` and `NoSuchConnection`."""
-    actor.require(Permission.CONNECTIONS)
+    actor.require(Permission.MANAGE_CONNECTIONS)
     connection = locked(actor.organisation_id, connection_id)
     if connection is None:
         raise NoSuchConnection
-    chosen = next((one for one in possible_owners(actor) if one.pk == membership_id), None)
+    chosen = next((issue for issue in possible_owners(actor) if issue.pk == membership_id), None)
     if chosen is None:
         raise Refused(_("Only an Administrator or a Team leader who may sign in can take over a connection."))
     if chosen.pk in (connection.next_owner_id, connection.owner_id if connection.next_owner_id is None else None):
         return False
-    _forget_candidates(connection)
+    _delete_pending_grants(connection)
     if chosen.pk == connection.owner_id:
         connection.next_owner = None
         connection.save(update_fields=["next_owner"])
-        _note(actor, connection, "owner_kept", str(chosen.user))
+        _record(actor, connection, "owner_kept", str(chosen.user))
     elif _needs_no_sign_in(connection):
-        _hand_over(actor, connection, chosen, connection.account)
+        _change_owner(actor, connection, chosen, connection.account)
     else:
         connection.next_owner = chosen
         connection.save(update_fields=["next_owner"])
-        _note(actor, connection, "owner_asked", str(chosen.user))
+        _record(actor, connection, "owner_asked", str(chosen.user))
         facts = {"by": actor.name, "account": connection.account}
         if chosen.pk != actor.membership_id:
             notify(actor.organisation_id, "take_over_asked", [chosen.pk], facts, f"/connections/{connection.pk}/")
     return True
 
 
-def leaving(actor: Actor, membership_id: int) -> Leaving:
+def owned_connections(actor: Actor, membership_id: int) -> OwnedConnections:
     """What stops when this person's account at the vendor is closed. Raises `Refused` for a stranger."""
-    actor.require(Permission.CONNECTIONS)
+    actor.require(Permission.MANAGE_CONNECTIONS)
     person = Membership.objects.filter(organisation_id=actor.organisation_id, pk=membership_id).first()
     if person is None:
         raise Refused(_("This person is not a member of your organisation."))
-    return Leaving(str(person.user), list(connections_of(actor).filter(owner_id=membership_id)))
+    return OwnedConnections(str(person.user), list(connections_of(actor).filter(owner_id=membership_id)))
 
 
-def hand_over_all(actor: Actor, membership_id: int, to_membership_id: int) -> int:
+def transfer_all(actor: Actor, membership_id: int, to_membership_id: int) -> int:
     """Ask somebody to take over everything that runs on a person's account, in one act. How many connections."""
-    found = leaving(actor, membership_id).connections
-    return sum(ask_to_take_over(actor, one.pk, to_membership_id) for one in found)
+    owned = owned_connections(actor, membership_id).connections
+    return sum(request_transfer(actor, connection.pk, to_membership_id) for connection in owned)
 
 
-def keep_candidate(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
+def store_pending_grant(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
     """The new owner has signed in: keep the consent aside. In the caller's transaction. Raises `ConsentRefused`."""
     connection = locked(actor.organisation_id, attempt.connection_id or 0)
     if connection is None or connection.next_owner_id != actor.membership_id:
         raise _not_asked()
-    known = grants_of(connection)
-    runs_on_it = known.filter(subject=consent.subject, company_id=consent.company_id or "").exists()
-    place = (actor.organisation_id, connection, consent.subject, consent.company_id or "")
-    replaced = replaced_by(*place, consent.tokens)
-    grant = keep_grant(*place, consent.tokens)
+    existing = grants_of(connection)
+    runs_on_it = existing.filter(subject=consent.subject, company_id=consent.company_id or "").exists()
+    identity = (actor.organisation_id, connection, consent.subject, consent.company_id or "")
+    replaced = superseded_refresh_token(*identity, consent.tokens)
+    grant = store_grant(*identity, consent.tokens)
     if replaced is not None:
-        give_back_token(attempt, replaced)
+        revoke_unused_token(attempt, replaced)
     Grant.objects.filter(pk=grant.pk).update(
         account=consent.account, is_candidate=not runs_on_it, taken_over_by=actor.membership_id
     )
     ConsentAttempt.objects.filter(pk=attempt.pk).update(granted_at=timezone.now())
     if runs_on_it:
-        _end(actor, connection, consent.account)
+        _complete_transfer(actor, connection, consent.account)
     return connection.pk
 
 
-def finish_take_over(actor: Actor, connection_id: int) -> bool:
+def complete_transfer(actor: Actor, connection_id: int) -> bool:
     """Compare what the new account reaches with what is imported, and switch. Outside any transaction.
 
     False: further companies still run on the old account (one sign-in for each). Raises `ConsentRefused`, after giving the
     new consent back, when the account does not reach what is imported; and the connector's errors."""
     with organisation_scope(actor.organisation_id):
-        own = Grant.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
-        candidates = list(own.filter(is_candidate=True, lost_at=None).select_related("connection"))
+        connections = Grant.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
+        candidates = list(connections.filter(is_candidate=True, lost_at=None).select_related("connection"))
     for grant in candidates:
         reached = _reached_by(actor, grant)
         with organisation_scope(actor.organisation_id):
             connection = locked(actor.organisation_id, connection_id)
             if connection is None or connection.next_owner_id != actor.membership_id:
                 raise _not_asked()
-            missing = _switch(actor, connection, grant, reached)
+            missing = _move_companies(actor, connection, grant, reached)
             if not missing:
-                _end(actor, connection, grant.account)
+                _complete_transfer(actor, connection, grant.account)
         if missing:
             names = _named(missing)
-            sentence = _("%(account)s does not reach %(names)s. Nothing was changed: it still runs on %(old)s.")
+            message = _("%(account)s does not reach %(names)s. Nothing was changed: it still runs on %(old)s.")
             facts = {"account": grant.account, "names": names, "old": grant.connection.account}
-            raise ConsentRefused("reaches_less", sentence % facts)
+            raise ConsentRefused("reaches_less", message % facts)
     with organisation_scope(actor.organisation_id):
         return Connection.objects.filter(pk=connection_id, owner_id=actor.membership_id, next_owner=None).exists()
 
 
-def still_missing(actor: Actor, connection: Connection) -> str:
+def companies_awaiting_transfer(actor: Actor, connection: Connection) -> str:
     """The imported companies that the next owner has yet to sign in for, by name; '' when nothing was begun, or all is done."""
     if connection.next_owner_id is None:
         return ""
-    old = _of_others(connection, connection.next_owner_id)
+    old = _previous_grants(connection, connection.next_owner_id)
     if not grants_of(connection).filter(taken_over_by=connection.next_owner_id).exclude(pk__in=old).exists():
         return ""
-    own = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, connection=connection, grant__in=old)
-    waiting = without_hidden(actor, own.filter(administrations__isnull=False)).distinct()
+    grants = RemoteCompany.objects.filter(
+        organisation_id=connection.organisation_id, connection=connection, grant__in=old
+    )
+    waiting = exclude_restricted(actor, grants.filter(administrations__isnull=False)).distinct()
     return _named(list(waiting.order_by("name").values_list("name", flat=True)))
 
 
@@ -168,47 +170,47 @@ def _not_asked() -> ConsentRefused:
 
 
 def _reached_by(actor: Actor, grant: Grant) -> set[str]:
-    async def listing(made: Runtime) -> set[str]:
-        session = await listing_session(made, actor.organisation_id, grant.pk)
+    async def listing(current: Runtime) -> set[str]:
+        session = await listing_session(current, actor.organisation_id, grant.pk)
         return {one.external_id for one in await connector(grant.connection.connector).list_companies(session)}
 
-    return runtime.run(listing)
+    return runtime.run_sync(listing)
 
 
-def _switch(actor: Actor, connection: Connection, grant: Grant, reached: Iterable[str]) -> list[str]:
+def _move_companies(actor: Actor, connection: Connection, grant: Grant, reached: Iterable[str]) -> list[str]:
     """Let the new grant serve what it reaches. The names of imported companies that it should reach and does not."""
-    own = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, connection=connection)
-    concerned = own.filter(external_id=grant.company_id) if grant.company_id else own
+    companies = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, connection=connection)
+    concerned = companies.filter(external_id=grant.company_id) if grant.company_id else companies
     lacking = concerned.filter(administrations__isnull=False).exclude(external_id__in=reached).distinct()
     is_strange = bool(grant.company_id) and not concerned.exists()
     if lacking.exists() or is_strange:
-        retire(connection.organisation_id, [grant.pk])
-        named = without_hidden(actor, own if is_strange else lacking)
+        revoke_later(connection.organisation_id, [grant.pk])
+        named = exclude_restricted(actor, companies if is_strange else lacking)
         return list(named.order_by("name").values_list("name", flat=True)) or [connection.account]
     concerned.filter(external_id__in=reached).update(grant=grant)
     Grant.objects.filter(pk=grant.pk).update(is_candidate=False)
     return []
 
 
-def _end(actor: Actor, connection: Connection, account: str) -> None:
+def _complete_transfer(actor: Actor, connection: Connection, account: str) -> None:
     """Give back the grants of old accounts that serve nothing any more; without any left, the new owner is the owner.
 
     With how many accounts the new owner signed in does not matter: where one reaches one company, each may need its own."""
-    old = _of_others(connection, actor.membership_id)
+    old = _previous_grants(connection, actor.membership_id)
     serving = set(old.filter(companies__administrations__isnull=False).values_list("pk", flat=True))
-    idle = [one for one in old.values_list("pk", flat=True) if one not in serving]
-    retire(actor.organisation_id, idle)
+    idle = [grant for grant in old.values_list("pk", flat=True) if grant not in serving]
+    revoke_later(actor.organisation_id, idle)
     if serving:
         return
     RemoteCompany.objects.filter(organisation_id=actor.organisation_id, grant_id__in=idle).update(listed_at=None)
-    _hand_over(actor, connection, Membership.objects.get(pk=actor.membership_id), account)
+    _change_owner(actor, connection, Membership.objects.get(pk=actor.membership_id), account)
 
 
-def _of_others(connection: Connection, membership_id: int) -> "QuerySet[Grant]":
+def _previous_grants(connection: Connection, membership_id: int) -> "QuerySet[Grant]":
     """Grants of accounts that this member has not signed in with to take over."""
-    found = grants_of(connection)
-    own = found.filter(taken_over_by=membership_id, is_candidate=False).values_list("subject", flat=True)
-    return found.exclude(subject__in=list(own))
+    grants = grants_of(connection)
+    pending = grants.filter(taken_over_by=membership_id, is_candidate=False).values_list("subject", flat=True)
+    return grants.exclude(subject__in=list(pending))
 
 
 def _named(names: Sequence[str]) -> str:
@@ -216,19 +218,21 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED_MAX]) + (f" (+{more})" if more > 0 else "")
 
 
-def _forget_candidates(connection: Connection) -> None:
+def _delete_pending_grants(connection: Connection) -> None:
     """Somebody who was asked before had signed in already: give that back."""
-    own = Grant.objects.filter(organisation_id=connection.organisation_id, connection=connection)
-    retire(connection.organisation_id, list(own.filter(is_candidate=True, lost_at=None).values_list("pk", flat=True)))
+    pending = Grant.objects.filter(organisation_id=connection.organisation_id, connection=connection)
+    revoke_later(
+        connection.organisation_id, list(pending.filter(is_candidate=True, lost_at=None).values_list("pk", flat=True))
+    )
 
 
-def _hand_over(actor: Actor, connection: Connection, to: Membership, account: str) -> None:
+def _change_owner(actor: Actor, connection: Connection, to: Membership, account: str) -> None:
     before = connection.owner
     connection.owner, connection.next_owner = to, None
     connection.save(update_fields=["owner", "next_owner"])
     signed_in(connection, account)
-    owner_is_back(actor.organisation_id, connection.pk)
-    _note(actor, connection, "owner_changed", str(to.user))
+    resolve_owner_left(actor.organisation_id, connection.pk)
+    _record(actor, connection, "owner_changed", str(to.user))
     facts = {"owner": str(to.user), "account": connection.account}
     notify(actor.organisation_id, "taken_over", [before.pk], facts, f"/connections/{connection.pk}/")
 
@@ -238,8 +242,8 @@ def _needs_no_sign_in(connection: Connection) -> bool:
     return any(one.by_company_id for one in modes if one.key == connection.app.consent_mode)
 
 
-def _note(actor: Actor, connection: Connection, kind: str, name: str) -> None:
+def _record(actor: Actor, connection: Connection, kind: str, name: str) -> None:
     facts = {"owner": name, "account": connection.account}
-    note_event(connection, kind, facts, actor.name)
+    add_timeline_event(connection, kind, facts, actor.name)
     subject = ("connection", connection.pk, connection.account)
     record(actor.organisation_id, actor.audit, f"connection.{kind}", subject=subject, details=facts)

@@ -47,22 +47,22 @@ class Lease(msgspec.Struct):
     until: float
 
 
-class Allowance(msgspec.Struct):
+class QuotaState(msgspec.Struct):
     """The document. `known`: an answer told how things stand, and since then no window ended and no worker died.
 
     `claims` says until when an organisation's share is kept for it, `used` what each has used since a window began."""
 
-    known: bool = False
+    source_states_limits: bool = False
     windows: dict[str, Window] = {}
     leases: dict[str, Lease] = {}
-    claims: dict[str, float] = {}
+    waiting_tenants: dict[str, float] = {}
     used: dict[str, int] = {}
     blocked_until: float = 0.0
     errors: int = 0
     errors_until: float = 0.0
 
 
-class Reading(msgspec.Struct):
+class RateLimitReading(msgspec.Struct):
     """What an answer stated: calls left of `limit` until `ends_at`."""
 
     limit: int
@@ -70,23 +70,23 @@ class Reading(msgspec.Struct):
     ends_at: float
 
 
-class Report(msgspec.Struct):
+class UsageReport(msgspec.Struct):
     """What a worker did since its last report. `made` calls are over, `under_way` are not. `blind` ones had an answer that
     stated nothing, or none. `answered`: at least one came back good or refused.
 
     `blocked_until`: the vendor refused until then. `done`: the rest of the lease is given back."""
 
-    made: int = 0
-    under_way: int = 0
-    blind: int = 0
+    calls: int = 0
+    in_flight: int = 0
+    unstated: int = 0
     answered: bool = False
     errors: int = 0
     blocked_until: float = 0.0
-    readings: dict[str, Reading] = {}
+    readings: dict[str, RateLimitReading] = {}
     done: bool = False
 
 
-class Grant(msgspec.Struct):
+class Allocation(msgspec.Struct):
     """`calls` 0: wait so long, because of `reason` (quota, errors, busy)."""
 
     calls: int
@@ -94,111 +94,113 @@ class Grant(msgspec.Struct):
     reason: str = ""
 
 
-def report(now: float, state: Allowance, holder: str, organisation: int, told: Report) -> None:
+def apply_report(now: float, state: QuotaState, holder: str, organisation: int, usage: UsageReport) -> None:
     """Take over what a worker did."""
     lease = state.leases.get(holder)
     if lease is not None:
-        lease.calls = told.under_way if told.done else max(told.under_way, lease.calls - told.made)
+        lease.calls = usage.in_flight if usage.done else max(usage.in_flight, lease.calls - usage.calls)
         lease.until = now + LEASE_SECONDS
         if lease.calls == 0:
             del state.leases[holder]
-    state.used[str(organisation)] = state.used.get(str(organisation), 0) + told.made
+    state.used[str(organisation)] = state.used.get(str(organisation), 0) + usage.calls
     for policy, window in state.windows.items():
-        untold = told.blind if policy in told.readings else told.made
+        untold = usage.unstated if policy in usage.readings else usage.calls
         window.remaining = max(0, window.remaining - untold)
-    for policy, reading in told.readings.items():
+    for policy, reading in usage.readings.items():
         if reading.ends_at > now:
             _learn(now, state, policy, reading)
-    state.known = state.known or told.answered
-    state.blocked_until = max(state.blocked_until, told.blocked_until)
-    if told.errors:
-        _count_errors(now, state, told.errors)
+    state.source_states_limits = state.source_states_limits or usage.answered
+    state.blocked_until = max(state.blocked_until, usage.blocked_until)
+    if usage.errors:
+        _count_errors(now, state, usage.errors)
 
 
-def take(now: float, state: Allowance, holder: str, organisation: int) -> Grant:
+def allocate(now: float, state: QuotaState, holder: str, organisation: int) -> Allocation:
     """A slice for a worker, or how long to wait. The holder's earlier lease must have been reported as done."""
     _forget(now, state)
     leased = sum(lease.calls for lease in state.leases.values())
-    found = _obstacle(now, state, leased)
-    if found is not None:
-        return _refuse(now, state, organisation, *found)
-    if not state.known:
+    obstacle = _obstacle(now, state, leased)
+    if obstacle is not None:
+        return _refuse(now, state, organisation, *obstacle)
+    if not state.source_states_limits:
         calls = 1
     elif not state.windows:
         calls = UNMETERED_SLICE
     else:
-        calls = _share(state, organisation, min(one.remaining for one in state.windows.values()) - leased)
+        calls = _share(state, organisation, min(window.remaining for window in state.windows.values()) - leased)
     if calls <= 0:
         return _refuse(now, state, organisation, BUSY_SECONDS, "busy")
     return _lease(now, state, holder, organisation, calls)
 
 
-def _obstacle(now: float, state: Allowance, leased: int) -> tuple[float, str] | None:
+def _obstacle(now: float, state: QuotaState, leased: int) -> tuple[float, str] | None:
     """Why there is no call to be had, and for how long."""
     if state.blocked_until > now:
         return state.blocked_until - now, "quota"
     if (seconds := errors_wait_seconds(now, state, ERRORS_MAX)) > 0:
         return seconds, "errors"
-    empty = [one.ends_at - now for one in state.windows.values() if one.remaining <= 0]
+    empty = [window.ends_at - now for window in state.windows.values() if window.remaining <= 0]
     if empty:
         return max(empty), "quota"
-    if leased and (not state.known or any(one.remaining <= leased for one in state.windows.values())):
+    if leased and (
+        not state.source_states_limits or any(window.remaining <= leased for window in state.windows.values())
+    ):
         return BUSY_SECONDS, "busy"
     return None
 
 
-def errors_wait_seconds(now: float, state: Allowance, errors_max: int) -> float:
+def errors_wait_seconds(now: float, state: QuotaState, errors_max: int) -> float:
     """How long to leave the vendor alone because too many calls failed; 0 when it may be called."""
     return max(0.0, state.errors_until - now) if state.errors >= errors_max else 0.0
 
 
-def nearer(known: Reading | None, new: Reading) -> Reading:
+def nearer(current: RateLimitReading | None, new: RateLimitReading) -> RateLimitReading:
     """Of two answers within one second: the later window, and in one window the smaller rest."""
-    if known is None or new.ends_at > known.ends_at + SAME_WINDOW_SECONDS:
+    if current is None or new.ends_at > current.ends_at + SAME_WINDOW_SECONDS:
         return new
-    return Reading(new.limit, min(known.remaining, new.remaining), min(known.ends_at, new.ends_at))
+    return RateLimitReading(new.limit, min(current.remaining, new.remaining), min(current.ends_at, new.ends_at))
 
 
-def _learn(now: float, state: Allowance, policy: str, reading: Reading) -> None:
+def _learn(now: float, state: QuotaState, policy: str, reading: RateLimitReading) -> None:
     """A statement about a window that is known, or about its successor."""
-    known = state.windows.get(policy)
-    apart = max(known.seconds / 2, SAME_WINDOW_SECONDS) if known else 0.0
-    if known is None or reading.ends_at > known.ends_at + apart:
+    current = state.windows.get(policy)
+    apart = max(current.seconds / 2, SAME_WINDOW_SECONDS) if current else 0.0
+    if current is None or reading.ends_at > current.ends_at + apart:
         state.windows[policy] = Window(reading.limit, reading.remaining, reading.ends_at, reading.ends_at - now)
-    elif reading.ends_at > known.ends_at - apart:
-        known.remaining = min(known.remaining, reading.remaining)
-        known.ends_at = min(known.ends_at, reading.ends_at)
+    elif reading.ends_at > current.ends_at - apart:
+        current.remaining = min(current.remaining, reading.remaining)
+        current.ends_at = min(current.ends_at, reading.ends_at)
 
 
-def _forget(now: float, state: Allowance) -> None:
+def _forget(now: float, state: QuotaState) -> None:
     """Leases of the dead, windows that are over, claims that nobody came back for."""
     for holder, lease in list(state.leases.items()):
         if lease.until <= now:
-            state.known = state.known and lease.calls == 0
+            state.source_states_limits = state.source_states_limits and lease.calls == 0
             del state.leases[holder]
     for policy, window in list(state.windows.items()):
         if window.ends_at <= now:
             del state.windows[policy]
-            state.known = False
+            state.source_states_limits = False
             state.used.clear()
-    state.claims = {key: until for key, until in state.claims.items() if until > now}
+    state.waiting_tenants = {key: until for key, until in state.waiting_tenants.items() if until > now}
     if state.errors_until <= now:
         state.errors = 0
 
 
-def _count_errors(now: float, state: Allowance, errors: int) -> None:
+def _count_errors(now: float, state: QuotaState, errors: int) -> None:
     if state.errors_until <= now:
         state.errors, state.errors_until = 0, now + ERRORS_SECONDS
     state.errors += errors
 
 
-def _share(state: Allowance, organisation: int, left: int) -> int:
+def _share(state: QuotaState, organisation: int, left: int) -> int:
     """All of a small rest, at most a slice; less when another organisation wants its part of the same window."""
     me = str(organisation)
     leased: dict[str, int] = {}
     for lease in state.leases.values():
         leased[str(lease.organisation)] = leased.get(str(lease.organisation), 0) + lease.calls
-    wanting = {me, *leased, *state.claims}
+    wanting = {me, *leased, *state.waiting_tenants}
     calls = min(left, SLICE_MAX)
     if len(wanting) > 1:
         total = left + sum(leased.values()) + sum(state.used.get(key, 0) for key in wanting)
@@ -208,13 +210,13 @@ def _share(state: Allowance, organisation: int, left: int) -> int:
     return min(calls, math.ceil(left / 2)) if others else calls
 
 
-def _lease(now: float, state: Allowance, holder: str, organisation: int, calls: int) -> Grant:
+def _lease(now: float, state: QuotaState, holder: str, organisation: int, calls: int) -> Allocation:
     under_way = state.leases[holder].calls if holder in state.leases else 0
     state.leases[holder] = Lease(organisation, calls + under_way, now + LEASE_SECONDS)
-    state.claims[str(organisation)] = now + MEMORY_SECONDS
-    return Grant(calls)
+    state.waiting_tenants[str(organisation)] = now + MEMORY_SECONDS
+    return Allocation(calls)
 
 
-def _refuse(now: float, state: Allowance, organisation: int, seconds: float, reason: str) -> Grant:
-    state.claims[str(organisation)] = now + seconds + MEMORY_SECONDS
-    return Grant(0, seconds, reason)
+def _refuse(now: float, state: QuotaState, organisation: int, seconds: float, reason: str) -> Allocation:
+    state.waiting_tenants[str(organisation)] = now + seconds + MEMORY_SECONDS
+    return Allocation(0, seconds, reason)

@@ -15,40 +15,40 @@ PATIENCE_SECONDS = 5.0
 """The first call may be slow, or be about a company that does not answer: then the others go too."""
 
 
-class Trials:
+class GrantCircuitBreaker:
     """One per process."""
 
     def __init__(self) -> None:
         self._trusted_until: dict[int, float] = {}
         self._locks: dict[int, asyncio.Lock] = {}
 
-    def turn(self, grant_id: int) -> "Turn":
+    def permit(self, grant_id: int) -> "Permit":
         """A block in which to call once with the grant's token, then to say `trust` or `doubt`."""
-        return Turn(self, grant_id)
+        return Permit(self, grant_id)
 
     def is_trusted(self, grant_id: int) -> bool:
         return self._trusted_until.get(grant_id, 0.0) > monotonic()
 
-    def trust(self, grant_id: int) -> None:
+    def record_success(self, grant_id: int) -> None:
         self._trusted_until[grant_id] = monotonic() + TRUSTED_SECONDS
 
-    def doubt(self, grant_id: int) -> None:
+    def record_unauthorized(self, grant_id: int) -> None:
         self._trusted_until.pop(grant_id, None)
 
     def lock(self, grant_id: int) -> asyncio.Lock:
         return self._locks.setdefault(grant_id, asyncio.Lock())
 
 
-class Turn:
+class Permit:
     """Begins at once while the grant is trusted, else when whoever goes first is back."""
 
-    def __init__(self, trials: Trials, grant_id: int) -> None:
-        self._trials, self._grant_id, self._lock = trials, grant_id, trials.lock(grant_id)
+    def __init__(self, breaker: GrantCircuitBreaker, grant_id: int) -> None:
+        self._trials, self._grant_id, self._lock = breaker, grant_id, breaker.lock(grant_id)
         self._goes_first = False
 
-    async def __aenter__(self) -> "Turn":
+    async def __aenter__(self) -> "Permit":
         if not self._trials.is_trusted(self._grant_id):
-            await self._go_first()
+            await self._become_probe()
             if self._trials.is_trusted(self._grant_id):
                 self._step_back()
         return self
@@ -58,17 +58,17 @@ class Turn:
     ) -> None:
         self._step_back()
 
-    def trust(self) -> None:
+    def record_success(self) -> None:
         """The vendor took the token, or refuses this company whatever the token."""
-        self._trials.trust(self._grant_id)
+        self._trials.record_success(self._grant_id)
 
-    async def doubt(self) -> None:
+    async def record_unauthorized(self) -> None:
         """The vendor refused the token: until the end of the block nobody else begins to call with it."""
-        self._trials.doubt(self._grant_id)
+        self._trials.record_unauthorized(self._grant_id)
         if not self._goes_first:
-            await self._go_first()
+            await self._become_probe()
 
-    async def _go_first(self) -> None:
+    async def _become_probe(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await self._lock.acquire()

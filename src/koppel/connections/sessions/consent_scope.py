@@ -24,20 +24,20 @@ class ImportedCompany:
     remote_company_id: int
 
 
-Proof = Callable[[Connection, int], Awaitable[ImportedCompany | None]]
-_proofs: list[Proof] = []
+ImportLookup = Callable[[Connection, int], Awaitable[ImportedCompany | None]]
+_import_lookups: list[ImportLookup] = []
 
 
-def register_proof(proof: Proof) -> None:
+def register_import_lookup(lookup: ImportLookup) -> None:
     """`proof(connection, administration_id)` in the organisation's scope; None: nothing of that id was imported here."""
-    _proofs[:] = [proof]
+    _import_lookups[:] = [lookup]
 
 
 async def imported_company(connection: Connection, administration_id: int) -> ImportedCompany | None:
-    return await _proofs[0](connection, administration_id) if _proofs else None
+    return await _import_lookups[0](connection, administration_id) if _import_lookups else None
 
 
-def note_refusal(organisation_id: int, subject: tuple[str, int, str], reason: str, by: AuditActor = SESSION) -> None:
+def audit_refusal(organisation_id: int, subject: tuple[str, int, str], reason: str, by: AuditActor = SESSION) -> None:
     """Somebody or something asked for books that are not imported here. `reason` is a stable word."""
     with organisation_scope(organisation_id):
         record(organisation_id, by, REFUSED, subject=subject, details={"reason": reason})

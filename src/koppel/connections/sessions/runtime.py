@@ -11,9 +11,9 @@ from typing import Generic, TypeVar
 import structlog
 from django.conf import settings
 
-from koppel.connections.health.reporter import Pulse
-from koppel.connections.rate_limits.limiter import Budgets
-from koppel.connections.sessions.circuit_breaker import Trials
+from koppel.connections.health.reporter import HealthReporter
+from koppel.connections.rate_limits.limiter import RateLimiter
+from koppel.connections.sessions.circuit_breaker import GrantCircuitBreaker
 from koppel.connections.sessions.sessions import Runtime
 from koppel.connections.vault.refresh_policy import CALL_SECONDS_MAX
 from koppel.connections.vault.vault import Vault
@@ -26,7 +26,7 @@ CONNECT_SECONDS_MAX = 30
 """For a connection to a token endpoint, its name looked up: after that the request may have been heard."""
 log = structlog.get_logger(__name__)
 
-_of_worker: list[Runtime] = []
+_current_worker: list[Runtime] = []
 
 
 @asynccontextmanager
@@ -39,17 +39,17 @@ async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
         ) as token_http,
         Database.open(size=size) as database,
     ):
-        vault, budgets = Vault(database, token_http), Budgets(database)
+        vault, rate_limiter = Vault(database, token_http), RateLimiter(database)
         try:
-            yield Runtime(database, http, vault, budgets, Pulse(database), Trials())
+            yield Runtime(database, http, vault, rate_limiter, HealthReporter(database), GrantCircuitBreaker())
         finally:
             try:
-                await budgets.close()
+                await rate_limiter.close()
             finally:
                 await vault.close(settings.TOKEN_STOP_SECONDS)
 
 
-def run(work: Callable[[Runtime], Awaitable[T]]) -> T:
+def run_sync(work: Callable[[Runtime], Awaitable[T]]) -> T:
     """Do vendor calls from a web request or a command. Raises `RuntimeError` inside a database transaction.
 
     In a thread of its own, which outlives the request when a token is still on its way: the answer of a token endpoint exists
@@ -117,16 +117,16 @@ class _Calls(Generic[T]):
 @asynccontextmanager
 async def as_worker(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
     """The worker's own: tasks find it with `of_worker`."""
-    async with runtime(http, size=size) as made:
-        _of_worker.append(made)
+    async with runtime(http, size=size) as current:
+        _current_worker.append(current)
         try:
-            yield made
+            yield current
         finally:
-            _of_worker.remove(made)
+            _current_worker.remove(current)
 
 
-def of_worker() -> Runtime:
+def current_worker() -> Runtime:
     """Raises `RuntimeError` outside a worker."""
-    if not _of_worker:
+    if not _current_worker:
         raise RuntimeError("This task runs in a worker only.")
-    return _of_worker[-1]
+    return _current_worker[-1]

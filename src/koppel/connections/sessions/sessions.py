@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 
 from django.utils.translation import gettext_noop as _
 
-from koppel.connections.health.reporter import Pulse
+from koppel.connections.health.reporter import HealthReporter
 from koppel.connections.models import AppRegistration
-from koppel.connections.rate_limits.limiter import Budgets, metered
-from koppel.connections.sessions.circuit_breaker import Trials
-from koppel.connections.sessions.consent_scope import imported_company, note_refusal
-from koppel.connections.vault.encryption import addresses
-from koppel.connections.vault.http import PlainHttp
+from koppel.connections.rate_limits.limiter import RateLimiter, rate_limited
+from koppel.connections.sessions.circuit_breaker import GrantCircuitBreaker
+from koppel.connections.sessions.consent_scope import audit_refusal, imported_company
+from koppel.connections.vault.encryption import vendor_addresses
+from koppel.connections.vault.http import OriginRestrictedHttp
 from koppel.connections.vault.vault import Vault
 from koppel.connector.contract import Company, Connector
 from koppel.connector.errors import ConsentLost, NotConsented, SetupMissing, Unreachable
@@ -27,7 +27,7 @@ from koppel.connector.registry import connector
 from koppel.kit.database import Connection, Database
 from koppel.kit.http import HttpClient, Response
 from koppel.kit.secrets import Secret
-from koppel.kit.threads import in_django
+from koppel.kit.threads import run_in_thread
 
 OK, UNAUTHORISED = 200, 401
 REFUSED = _("The accounting system refuses this company with a fresh token.")
@@ -47,13 +47,13 @@ class Runtime:
     database: Database
     http: HttpClient
     vault: Vault
-    budgets: Budgets
-    pulse: Pulse
-    trials: Trials
+    rate_limiter: RateLimiter
+    health: HealthReporter
+    circuit_breaker: GrantCircuitBreaker
 
 
 @dataclass(frozen=True)
-class Place:
+class SessionTarget:
     """Whose grant a session uses. `company_id` is set when the grant reaches one company only, `remote_company_id` when the
     session is for one. `is_candidate`: the grant serves nothing yet, so nothing is lost with it."""
 
@@ -62,24 +62,24 @@ class Place:
     grant_id: int
     company_id: str
     remote_company_id: int | None = None
-    is_candidate: bool = False
+    is_pending_transfer: bool = False
 
 
-class BoundSession:
+class AuthorizedSession:
     """The contract's `Session`. A token that is refused is renewed once; a second refusal is the company's matter.
 
     What one session learns of a consent that was withdrawn keeps the others from calling (`trial`)."""
 
-    def __init__(self, runtime: Runtime, place: Place, app: AppRegistration, company: Company | None) -> None:
-        self.addresses: Mapping[str, str] = addresses(app)
+    def __init__(self, runtime: Runtime, target: SessionTarget, app: AppRegistration, company: Company | None) -> None:
+        self.addresses: Mapping[str, str] = vendor_addresses(app)
         self.consent_mode = app.consent_mode
         self.company = company
-        self.place = place
-        self._vault, self._pulse, self._connector = runtime.vault, runtime.pulse, connector(app.connector)
-        self._trials = runtime.trials
-        http = PlainHttp(runtime.http, self.addresses)
-        self._http = metered(
-            http, runtime.budgets, app.pk, company.external_id if company else None, place.organisation_id
+        self.place = target
+        self._vault, self._pulse, self._connector = runtime.vault, runtime.health, connector(app.connector)
+        self._trials = runtime.circuit_breaker
+        http = OriginRestrictedHttp(runtime.http, self.addresses)
+        self._http = rate_limited(
+            http, runtime.rate_limiter, app.pk, company.external_id if company else None, target.organisation_id
         )
         self._known: Secret | None = None
 
@@ -95,17 +95,17 @@ class BoundSession:
         if reason := self._refuses(method, url, headers or {}):
             await self._note(reason)
             raise NotConsented("outside_consent", "Koppel does not make this call: it is outside of what was imported.")
-        for _each in ("the token at hand", "a fresh one"):
-            async with self._trials.turn(self.place.grant_id) as turn:
+        for _attempt in ("the token at hand", "a fresh one"):
+            async with self._trials.permit(self.place.grant_id) as permit:
                 token = await self._token()
                 sent = {**(headers or {}), "Authorization": f"Bearer {token.reveal()}"}
                 answer = await self._answer(method, url, params, sent)
                 if answer.status != UNAUTHORISED:
-                    turn.trust()
+                    permit.record_success()
                     return answer
-                await turn.doubt()
+                await permit.record_unauthorized()
                 if await self._token(refused=token) == token:
-                    turn.trust()
+                    permit.record_success()
                     break
         raise SetupMissing("unauthorised", REFUSED)
 
@@ -121,14 +121,14 @@ class BoundSession:
         if is_out_of_order(answer):
             await self._missed(f"{urlsplit(url).hostname} answers with an error ({answer.status}).", whole=False)
         else:
-            place = self.place
-            await self._pulse.answered(place.organisation_id, place.connection_id, place.remote_company_id)
+            target = self.place
+            await self._pulse.record_success(target.organisation_id, target.connection_id, target.remote_company_id)
         return answer
 
     async def _missed(self, sentence: str, *, whole: bool) -> None:
-        place = self.place
-        await self._pulse.missed(
-            place.organisation_id, place.connection_id, place.remote_company_id, sentence, whole=whole
+        target = self.place
+        await self._pulse.record_failure(
+            target.organisation_id, target.connection_id, target.remote_company_id, sentence, whole=whole
         )
 
     def _refuses(self, method: str, url: str, headers: Mapping[str, str]) -> str:
@@ -137,17 +137,17 @@ class BoundSession:
 
     async def _token(self, refused: Secret | None = None) -> Secret:
         """Of the same company as the grant, checked whenever the vault hands out another token."""
-        place = self.place
+        target = self.place
         try:
-            token = await self._vault.access_token(place.organisation_id, place.grant_id, refused)
+            token = await self._vault.access_token(target.organisation_id, target.grant_id, refused)
         except Unreachable as unreachable:
             await self._missed(str(unreachable), whole=True)
             raise
         except ConsentLost as lost:
             if lost.code == GIVEN_BACK:
                 raise Unreachable("consent_replaced", REPLACED, retry_after_seconds=1) from None
-            if not place.is_candidate:
-                await self._pulse.lost(place.organisation_id, place.connection_id, str(lost))
+            if not target.is_pending_transfer:
+                await self._pulse.record_consent_lost(target.organisation_id, target.connection_id, str(lost))
             raise
         if token != self._known:
             reached = self._connector.company_of(token) if self.place.company_id else None
@@ -163,10 +163,10 @@ class BoundSession:
     async def _note(self, reason: str) -> None:
         name = self.company.name if self.company else ""
         subject = ("connection", self.place.connection_id, name)
-        await in_django(lambda: note_refusal(self.place.organisation_id, subject, reason))
+        await run_in_thread(lambda: audit_refusal(self.place.organisation_id, subject, reason))
 
 
-class IdentitySession(BoundSession):
+class DiscoverySession(AuthorizedSession):
     """Lists and describes, also what is not imported. Books are out of its reach."""
 
     def _refuses(self, method: str, url: str, headers: Mapping[str, str]) -> str:
@@ -176,19 +176,24 @@ class IdentitySession(BoundSession):
         return super()._refuses(method, url, headers)
 
 
-class ReadingSession(BoundSession):
+class ReadingSession(AuthorizedSession):
     """Reads the books of the one company it was made for; `known` is what the vendor last said of it."""
 
     def __init__(
-        self, runtime: Runtime, place: Place, app: AppRegistration, company: Company, known: Mapping[str, Any]
+        self,
+        runtime: Runtime,
+        target: SessionTarget,
+        app: AppRegistration,
+        company: Company,
+        prefetched: Mapping[str, Any],
     ) -> None:
-        super().__init__(runtime, place, app, company)
-        self.known = known
+        super().__init__(runtime, target, app, company)
+        self.known = prefetched
         self._beforehand: dict[_Call, Response] | None = None
         self._said: dict[_Call, Response] = {}
 
     @contextlib.contextmanager
-    def asking_beforehand(self) -> Iterator[None]:
+    def prefetching(self) -> Iterator[None]:
         """What the vendor answers in this block is not asked again when the books are read, once: describing a company and
         reading its details are often the same call, and calls are what a company has few of."""
         self._beforehand = {}
@@ -200,8 +205,8 @@ class ReadingSession(BoundSession):
     async def _answer(
         self, method: str, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]
     ) -> Response:
-        asked = ((name, value) for name, value in sorted(headers.items()) if name != "Authorization")
-        call = (method, url, *sorted((params or {}).items()), *asked)
+        prefetched_response = ((name, value) for name, value in sorted(headers.items()) if name != "Authorization")
+        call = (method, url, *sorted((params or {}).items()), *prefetched_response)
         if call in self._said:
             return self._said.pop(call)
         answer = await super()._answer(method, url, params, headers)
@@ -245,49 +250,51 @@ SELECT grant_id, connection_id, external_id, name, code, routing, {", ".join(DES
 """  # noqa: S608 - column names of our own
 
 
-async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int) -> IdentitySession:
+async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int) -> DiscoverySession:
     """For `list_companies`. A grant for one company carries that company. Raises `LookupError`."""
-    async with runtime.database.scoped(organisation_id) as connection:
-        app, place = await _place(connection, organisation_id, grant_id)
-    company = Company(place.company_id, "") if place.company_id else None
-    return IdentitySession(runtime, place, app, company)
+    async with runtime.database.tenant_transaction(organisation_id) as connection:
+        app, target = await _session_target(connection, organisation_id, grant_id)
+    company = Company(target.company_id, "") if target.company_id else None
+    return DiscoverySession(runtime, target, app, company)
 
 
-async def describing_session(runtime: Runtime, organisation_id: int, remote_company_id: int) -> IdentitySession:
+async def describing_session(runtime: Runtime, organisation_id: int, remote_company_id: int) -> DiscoverySession:
     """For `describe_company`, imported or not. Raises `LookupError`."""
-    async with runtime.database.scoped(organisation_id) as connection:
-        found = await _company(connection, remote_company_id)
-        if found is None:
+    async with runtime.database.tenant_transaction(organisation_id) as connection:
+        remote = await _company(connection, remote_company_id)
+        if remote is None:
             raise LookupError(f"remote company {remote_company_id}")
-        app, place = await _place(connection, organisation_id, found.grant_id, remote_company_id)
-    return IdentitySession(runtime, place, app, found.company)
+        app, target = await _session_target(connection, organisation_id, remote.grant_id, remote_company_id)
+    return DiscoverySession(runtime, target, app, remote.company)
 
 
 async def reading_session(runtime: Runtime, organisation_id: int, administration_id: int) -> ReadingSession:
     """For the books of one administration of this organisation, through the connection that it was imported with.
 
     Raises `NotConsented`, after writing it to the audit trail, when there is no such import."""
-    app = place = None
-    async with runtime.database.scoped(organisation_id) as connection:
+    app = target = None
+    async with runtime.database.tenant_transaction(organisation_id) as connection:
         imported = await imported_company(connection, administration_id)
-        found = await _company(connection, imported.remote_company_id) if imported else None
-        if imported and found:
+        remote = await _company(connection, imported.remote_company_id) if imported else None
+        if imported and remote:
             with contextlib.suppress(LookupError):
-                app, place = await _place(connection, organisation_id, found.grant_id, imported.remote_company_id)
-    if imported is None or found is None or found.connection_id != imported.connection_id:
+                app, target = await _session_target(
+                    connection, organisation_id, remote.grant_id, imported.remote_company_id
+                )
+    if imported is None or remote is None or remote.connection_id != imported.connection_id:
         await _refuse(organisation_id, administration_id, "not_imported")
         raise NotConsented("outside_consent", "This company was not imported here, so it cannot be read.")
-    if app is None or place is None:
+    if app is None or target is None:
         raise NotConsented("connection_removed", "The connection of this administration was removed.")
-    company = found.company
-    if place.connection_id != imported.connection_id or place.company_id not in ("", company.external_id):
+    company = remote.company
+    if target.connection_id != imported.connection_id or target.company_id not in ("", company.external_id):
         await _refuse(organisation_id, administration_id, "other_company")
         raise NotConsented("outside_consent", f"{company.name} is not within the consent that it was imported with.")
-    return ReadingSession(runtime, place, app, company, found.known)
+    return ReadingSession(runtime, target, app, company, remote.prefetched)
 
 
 async def _refuse(organisation_id: int, administration_id: int, reason: str) -> None:
-    await in_django(lambda: note_refusal(organisation_id, ("administration", administration_id, ""), reason))
+    await run_in_thread(lambda: audit_refusal(organisation_id, ("administration", administration_id, ""), reason))
 
 
 @dataclass(frozen=True)
@@ -295,24 +302,24 @@ class _Remote:
     grant_id: int
     connection_id: int
     company: Company
-    known: Mapping[str, Any]
+    prefetched: Mapping[str, Any]
 
 
 async def _company(connection: Connection, remote_company_id: int) -> _Remote | None:
     """If the scope's organisation has it."""
-    found = await connection.execute(_COMPANY, [remote_company_id])
-    row = await found.fetchone()
+    cursor = await connection.execute(_COMPANY, [remote_company_id])
+    row = await cursor.fetchone()
     return _Remote(row[0], row[1], Company(*row[2:6]), dict(zip(DESCRIBED, row[6:], strict=True))) if row else None
 
 
-async def _place(
+async def _session_target(
     connection: Connection, organisation_id: int, grant_id: int, remote_company_id: int | None = None
-) -> tuple[AppRegistration, Place]:
-    found = await connection.execute(_GRANT, [grant_id])
-    row = await found.fetchone()
+) -> tuple[AppRegistration, SessionTarget]:
+    cursor = await connection.execute(_GRANT, [grant_id])
+    row = await cursor.fetchone()
     if row is None:
         raise LookupError(f"grant {grant_id}")
     connection_id, company_id, is_candidate, *app = row
     names = ("id", "connector", "environment", "consent_mode", "client_id", "client_secret", "addresses")
-    place = Place(organisation_id, connection_id, grant_id, str(company_id), remote_company_id, is_candidate)
-    return AppRegistration(**dict(zip(names, app, strict=True))), place
+    target = SessionTarget(organisation_id, connection_id, grant_id, str(company_id), remote_company_id, is_candidate)
+    return AppRegistration(**dict(zip(names, app, strict=True))), target

@@ -9,7 +9,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
-from koppel.connections.health.history import Day
+from koppel.connections.health.history import DayHealth
 from koppel.connections.models import ConnectionEvent
 
 register = template.Library()
@@ -92,13 +92,13 @@ def in_words(sentence: str) -> str:
 
 
 @register.filter
-def day_sentence(day: Day) -> str:
+def day_sentence(day: DayHealth) -> str:
     text = f"{date_format(day.day, 'SHORT_DATE_FORMAT')}: {DAY_KINDS.get(day.kind, day.kind)}"
     return translate("%(text)s, %(minutes)d minutes") % {"text": text, "minutes": day.minutes} if day.minutes else text
 
 
 @register.filter
-def bar_summary(days: list[Day]) -> str:
+def bar_summary(days: list[DayHealth]) -> str:
     """The drawing in one sentence, for those who do not see it."""
     troubled = [day for day in days if day.kind not in ("ok", "none")]
     if not troubled:

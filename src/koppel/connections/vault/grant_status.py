@@ -5,7 +5,7 @@ Each is one transaction with the grant's own row, so that no crash leaves a dead
 
 from django.utils.translation import gettext_noop
 
-from koppel.connections.health.states import locked, mark_lost, note_answered, note_missed
+from koppel.connections.health.states import locked, record_failure, record_success, require_reauth
 from koppel.connections.models import Grant
 from koppel.kit.clock import now
 from koppel.kit.tenancy import organisation_scope
@@ -35,20 +35,20 @@ def grant_lost(organisation_id: int, grant_id: int, generation: int, code: str, 
             attend_at=None,
         )
         if changed and not grant.is_candidate:
-            mark_lost(organisation_id, grant.connection_id, sentence)
+            require_reauth(organisation_id, grant.connection_id, sentence)
     return bool(changed)
 
 
 def app_refused(organisation_id: int, connection_id: int, sentence: str) -> None:
     """The app registration is refused: a person must correct it, after which the grants live on."""
-    mark_lost(organisation_id, connection_id, sentence)
+    require_reauth(organisation_id, connection_id, sentence)
 
 
 def degraded(organisation_id: int, connection_id: int, sentence: str) -> None:
     """The token endpoint gives nothing that callers could use meanwhile: Koppel is retrying, nobody is told."""
-    note_missed(organisation_id, connection_id, None, sentence, whole=True)
+    record_failure(organisation_id, connection_id, None, sentence, whole=True)
 
 
 def recovered(organisation_id: int, connection_id: int) -> None:
     """A grant was renewed after failures."""
-    note_answered(organisation_id, connection_id)
+    record_success(organisation_id, connection_id)

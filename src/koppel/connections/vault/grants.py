@@ -4,48 +4,48 @@ import random
 from datetime import datetime, timedelta
 
 from koppel.connections.models import AppRegistration, Connection, Grant
-from koppel.connections.vault.encryption import open_token, seal_token
+from koppel.connections.vault.encryption import decrypt_token, encrypt_token
 from koppel.connector.contract import Tokens
 from koppel.connector.registry import connector
 from koppel.kit.clock import now
-from koppel.kit.secrets import SealBroken, Secret
+from koppel.kit.secrets import DecryptionError, Secret
 
-CLEAN = {
+HEALTHY_FIELDS = {
     "refresh_started_at": None, "refresh_trouble": "", "failures": 0, "failure_code": "", "failure_reason": "",
     "retry_at": None, "refused_at": None, "lost_at": None, "lost_reason": "",
 }  # fmt: skip
 """What the vault knows of a grant with which nothing is wrong."""
 
 
-def keep_grant(organisation_id: int, connection: Connection, subject: str, company_id: str, tokens: Tokens) -> Grant:
+def store_grant(organisation_id: int, connection: Connection, subject: str, company_id: str, tokens: Tokens) -> Grant:
     """Store a new consent, over the older one of the same person and company. Joins the caller's transaction and scope.
 
     For modes `by_company_id` the tokens come from `Connector.service_token`, and `subject` is the company's id too."""
-    grant, made = Grant.objects.get_or_create(
+    grant, grant_created = Grant.objects.get_or_create(
         organisation_id=organisation_id,
         connection=connection,
         subject=subject,
         company_id=company_id,
         defaults={"access_token": b"", "issued_at": tokens.issued_at, "expires_at": tokens.expires_at},
     )
-    place = (organisation_id, grant.pk)
+    identity = (organisation_id, grant.pk)
     attend_at = keep_alive_at(connection.connector, tokens.issued_at, tokens.refresh_expires_at)
     # The generation rises, so that an answer to a refresh of the older consent is not stored over this one.
     Grant.objects.filter(organisation_id=organisation_id, pk=grant.pk).update(
-        access_token=seal_token(tokens.access_token, *place, "access_token"),
-        refresh_token=seal_token(tokens.refresh_token, *place, "refresh_token") if tokens.refresh_token else None,
+        access_token=encrypt_token(tokens.access_token, *identity, "access_token"),
+        refresh_token=encrypt_token(tokens.refresh_token, *identity, "refresh_token") if tokens.refresh_token else None,
         issued_at=tokens.issued_at,
         expires_at=tokens.expires_at,
         refresh_expires_at=tokens.refresh_expires_at,
         scope=tokens.scope,
-        generation=grant.generation + (0 if made else 1),
+        generation=grant.generation + (0 if grant_created else 1),
         attend_at=attend_at if tokens.refresh_token else None,
-        **CLEAN,
+        **HEALTHY_FIELDS,
     )
     return grant
 
 
-def replaced_by(
+def superseded_refresh_token(
     organisation_id: int, connection: Connection, subject: str, company_id: str, tokens: Tokens
 ) -> Secret | None:
     """The refresh token that `keep_grant` will write over, if it is to be withdrawn at the vendor. In the caller's transaction,
@@ -55,18 +55,18 @@ def replaced_by(
     consented to. An access token alone ends by itself within the hour."""
     if not connector(connection.connector).descriptor.revoking_spares_later_consents:
         return None
-    own = Grant.objects.select_for_update(no_key=True).filter(organisation_id=organisation_id, connection=connection)
-    grant = own.filter(subject=subject, company_id=company_id).first()
+    grants = Grant.objects.select_for_update(no_key=True).filter(organisation_id=organisation_id, connection=connection)
+    grant = grants.filter(subject=subject, company_id=company_id).first()
     if grant is None or not grant.refresh_token:
         return None
     try:
-        replaced = open_token(bytes(grant.refresh_token), organisation_id, grant.pk, "refresh_token")
-    except SealBroken:
+        replaced = decrypt_token(bytes(grant.refresh_token), organisation_id, grant.pk, "refresh_token")
+    except DecryptionError:
         return None
     return None if replaced == tokens.refresh_token else replaced
 
 
-def forgive_app(app: AppRegistration) -> int:
+def clear_app_failures(app: AppRegistration) -> int:
     """The registration was corrected: its grants may be tried again at once. How many there are. In the caller's scope."""
     refused = Grant.objects.filter(connection__app=app, lost_at=None).exclude(retry_at=None)
     return refused.update(retry_at=None, attend_at=now())

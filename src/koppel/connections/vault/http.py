@@ -6,12 +6,12 @@ from koppel.connector.errors import Unreachable
 from koppel.kit.http import HttpClient, NetworkFailure, Response, origin_of
 
 
-class PlainHttp:
+class OriginRestrictedHttp:
     """Without a token: for token endpoints and key sets."""
 
     def __init__(self, http: HttpClient, addresses: Mapping[str, str]) -> None:
         self._http = http
-        self._origins = frozenset(origin_of(one) for one in addresses.values())
+        self._origins = frozenset(origin_of(address) for address in addresses.values())
 
     async def send(
         self,

@@ -13,46 +13,46 @@ from typing import Any
 
 from django.db import connection
 
-from koppel.audit.models import ActorKind, Door
+from koppel.audit.models import ActorKind, Interface
 from koppel.audit.services import AuditActor, record
-from koppel.connections.vault.encryption import app_row, attempt_row, grant_row
-from koppel.kit.secrets import SealBroken, key_id_of
+from koppel.connections.vault.encryption import app_registration_aad, consent_attempt_aad, grant_aad
+from koppel.kit.secrets import DecryptionError, key_id_of
 from koppel.kit.tenancy import installation_scope
-from koppel.notifications.webhooks.endpoints import secret_place
-from koppel.organisations.access.mfa_secrets import envelopes as envelopes_of_second_steps
-from koppel.organisations.access.mfa_secrets import reseal_all
-from koppel.organisations.encryption import keyring, provider_place
+from koppel.notifications.webhooks.endpoints import secret_aad
+from koppel.organisations.access.mfa_secrets import ciphertexts as mfa_ciphertexts
+from koppel.organisations.access.mfa_secrets import reencrypt_all
+from koppel.organisations.encryption import keyring, provider_secret_aad
 
 BATCH_ROWS = 200
 
 
 @dataclass(frozen=True)
-class Sealed:
+class EncryptedTable:
     """A table with sealed columns. `names` are the columns that its rows' names are made of (`sealing`)."""
 
     table: str
     columns: tuple[str, ...]
     names: tuple[str, ...]
 
-    def row(self, values: Sequence[Any], column: str) -> str:
+    def aad(self, values: Sequence[Any], column: str) -> str:
         """The name that the envelope of this column is bound to."""
         if self.table == "connections_grant":
-            return grant_row(int(values[0]), int(values[1]), column)
+            return grant_aad(int(values[0]), int(values[1]), column)
         if self.table == "connections_app_registration":
-            return app_row(str(values[0]), str(values[1]))
-        if self.table == "organisations_sign_in_provider":
-            return provider_place(int(values[0]))
-        if self.table == "notifications_webhook":
-            return secret_place(int(values[0]), int(values[1]))
-        return attempt_row(str(values[0]), column)
+            return app_registration_aad(str(values[0]), str(values[1]))
+        if self.table == "organisations_identity_provider":
+            return provider_secret_aad(int(values[0]))
+        if self.table == "notifications_webhook_endpoint":
+            return secret_aad(int(values[0]), int(values[1]))
+        return consent_attempt_aad(str(values[0]), column)
 
 
-SEALED = (
-    Sealed("connections_grant", ("access_token", "refresh_token"), ("organisation_id", "id")),
-    Sealed("connections_app_registration", ("client_secret",), ("connector", "client_id")),
-    Sealed("organisations_sign_in_provider", ("client_secret",), ("organisation_id",)),
-    Sealed("notifications_webhook", ("secret", "previous_secret"), ("organisation_id", "id")),
-    Sealed("connections_consent_attempt", ("secrets", "answer"), ("state_hash",)),
+ENCRYPTED_TABLES = (
+    EncryptedTable("connections_grant", ("access_token", "refresh_token"), ("organisation_id", "id")),
+    EncryptedTable("connections_app_registration", ("client_secret",), ("connector", "client_id")),
+    EncryptedTable("organisations_identity_provider", ("client_secret",), ("organisation_id",)),
+    EncryptedTable("notifications_webhook_endpoint", ("secret", "previous_secret"), ("organisation_id", "id")),
+    EncryptedTable("connections_consent_attempt", ("secrets", "answer"), ("state_hash",)),
 )
 
 
@@ -61,8 +61,8 @@ class Rotation:
     """What a rotation did. `unreadable`: secrets that stay under a key by its id, and why the first of them did not open."""
 
     key: str
-    by: AuditActor
-    sealed_again: int = 0
+    actor: AuditActor
+    reencrypted: int = 0
     organisations: set[int] = field(default_factory=set)
     unreadable: Counter[str] = field(default_factory=Counter)
     reason: str = ""
@@ -74,7 +74,7 @@ class WrongKey(Exception):
     is_refusal = True
 
 
-def refuse_wrong_keys() -> None:
+def require_matching_keys() -> None:
     """Raises `WrongKey` when a key of the ring opens none of the secrets that are sealed under its name."""
     for use in key_uses():
         if use.key in keyring() and use.unreadable == use.secrets:
@@ -87,14 +87,14 @@ def refuse_wrong_keys() -> None:
 def rotate(operator: str) -> Rotation:
     """Seal everything with the ring's first key. Each organisation's trail says that, and who asked: in the transaction that
     first changes something of it, so that a rotation which is stopped has said so too. Raises `WrongKey`."""
-    refuse_wrong_keys()
-    done = Rotation(keyring().current, AuditActor(ActorKind.OPERATOR, None, operator, door=Door.CLI))
-    for sealed in SEALED:
+    require_matching_keys()
+    done = Rotation(keyring().current, AuditActor(ActorKind.OPERATOR, None, operator, interface=Interface.CLI))
+    for table in ENCRYPTED_TABLES:
         last = 0
-        while (last := _batch(sealed, last, done)) > 0:
+        while (last := _reencrypt_batch(table, last, done)) > 0:
             pass
-    again, broken = reseal_all()
-    done.sealed_again += again
+    again, broken = reencrypt_all()
+    done.reencrypted += again
     done.unreadable.update(broken)
     _count_broken_under(done.key, done)
     return done
@@ -114,15 +114,15 @@ def key_uses() -> list[KeyUse]:
     """Every sealed secret is opened once, and forgotten."""
     counted, unreadable = Counter[str](), Counter[str]()
     broken: dict[str, str] = {}
-    for envelope, row in _all_envelopes():
+    for ciphertext, row in _all_ciphertexts():
         try:
-            key_id = key_id_of(envelope)
-        except SealBroken:
+            key_id = key_id_of(ciphertext)
+        except DecryptionError:
             key_id = "?"
         counted[key_id] += 1
         try:
-            keyring().open(envelope, row)
-        except SealBroken as reason:
+            keyring().decrypt(ciphertext, row)
+        except DecryptionError as reason:
             unreadable[key_id] += 1
             broken.setdefault(key_id, str(reason))
     return [
@@ -138,70 +138,72 @@ def _count_broken_under(key: str, done: Rotation) -> None:
             done.reason = done.reason or use.reason
 
 
-def _batch(sealed: Sealed, after: int, done: Rotation) -> int:
+def _reencrypt_batch(table: EncryptedTable, after: int, done: Rotation) -> int:
     """The last id of the batch; 0 when there was nothing left."""
     current = done.key.encode()
     other = " OR ".join(
-        f"(length({one}) > 2 AND substring({one} FROM 3 FOR get_byte({one}, 1)) <> %s)" for one in sealed.columns
+        f"(length({row}) > 2 AND substring({row} FROM 3 FOR get_byte({row}, 1)) <> %s)" for row in table.columns
     )
     organisation = ", organisation_id"
-    chosen = f"id{organisation}, {', '.join((*sealed.names, *sealed.columns))}"
+    chosen = f"id{organisation}, {', '.join((*table.names, *table.columns))}"
     with installation_scope("key rotation"), connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {chosen} FROM {sealed.table} WHERE id > %s AND ({other})"  # noqa: S608 - names of our own
+            f"SELECT {chosen} FROM {table.table} WHERE id > %s AND ({other})"  # noqa: S608 - names of our own
             " ORDER BY id LIMIT %s FOR NO KEY UPDATE",
-            [after, *[current] * len(sealed.columns), BATCH_ROWS],
+            [after, *[current] * len(table.columns), BATCH_ROWS],
         )
         rows = cursor.fetchall()
         for row_id, organisation_id, *values in rows:
-            names, envelopes = values[: len(sealed.names)], values[len(sealed.names) :]
-            if fresh := _sealed_again(sealed, names, envelopes, done):
+            names, envelopes = values[: len(table.names)], values[len(table.names) :]
+            if fresh := _reencrypted(table, names, envelopes, done):
                 assigned = ", ".join(f"{column} = %s" for column in fresh)
                 cursor.execute(
-                    f"UPDATE {sealed.table} SET {assigned} WHERE id = %s",  # noqa: S608 - names of our own
+                    f"UPDATE {table.table} SET {assigned} WHERE id = %s",  # noqa: S608 - names of our own
                     [*fresh.values(), row_id],
                 )
-                done.sealed_again += len(fresh)
-                _tell(organisation_id, done)
+                done.reencrypted += len(fresh)
+                _audit(organisation_id, done)
     return int(rows[-1][0]) if rows else 0
 
 
-def _tell(organisation_id: int | None, done: Rotation) -> None:
+def _audit(organisation_id: int | None, done: Rotation) -> None:
     """Once, in the organisation's trail. In the batch's transaction."""
     if organisation_id is not None and organisation_id not in done.organisations:
         done.organisations.add(organisation_id)
-        record(organisation_id, done.by, "keys.rotated", details={"key": done.key})
+        record(organisation_id, done.actor, "keys.rotated", details={"key": done.key})
 
 
-def _sealed_again(sealed: Sealed, names: Sequence[Any], envelopes: Sequence[Any], done: Rotation) -> dict[str, bytes]:
+def _reencrypted(
+    table: EncryptedTable, names: Sequence[Any], ciphertexts: Sequence[Any], done: Rotation
+) -> dict[str, bytes]:
     fresh = {}
-    for column, envelope in zip(sealed.columns, envelopes, strict=True):
-        if not envelope:
+    for column, ciphertext in zip(table.columns, ciphertexts, strict=True):
+        if not ciphertext:
             continue
-        row = sealed.row(names, column)
+        row = table.aad(names, column)
         try:
-            if key_id_of(bytes(envelope)) != done.key:
-                fresh[column] = keyring().seal(keyring().open(bytes(envelope), row), row)
-        except SealBroken as reason:
+            if key_id_of(bytes(ciphertext)) != done.key:
+                fresh[column] = keyring().encrypt(keyring().decrypt(bytes(ciphertext), row), row)
+        except DecryptionError as reason:
             done.reason = done.reason or str(reason)
-            done.unreadable[_key_name(bytes(envelope))] += 1
+            done.unreadable[_key_name(bytes(ciphertext))] += 1
     return fresh
 
 
-def _key_name(envelope: bytes) -> str:
+def _key_name(ciphertext: bytes) -> str:
     try:
-        return key_id_of(envelope)
-    except SealBroken:
+        return key_id_of(ciphertext)
+    except DecryptionError:
         return "?"
 
 
-def _all_envelopes() -> Iterator[tuple[bytes, str]]:
-    yield from envelopes_of_second_steps()
-    for sealed in SEALED:
+def _all_ciphertexts() -> Iterator[tuple[bytes, str]]:
+    yield from mfa_ciphertexts()
+    for table in ENCRYPTED_TABLES:
         with installation_scope("key check"), connection.cursor() as cursor:
-            cursor.execute(f"SELECT {', '.join((*sealed.names, *sealed.columns))} FROM {sealed.table}")  # noqa: S608
+            cursor.execute(f"SELECT {', '.join((*table.names, *table.columns))} FROM {table.table}")  # noqa: S608
             for values in cursor.fetchall():
-                names, envelopes = values[: len(sealed.names)], values[len(sealed.names) :]
-                for column, envelope in zip(sealed.columns, envelopes, strict=True):
-                    if envelope:
-                        yield bytes(envelope), sealed.row(names, column)
+                names, ciphertexts = values[: len(table.names)], values[len(table.names) :]
+                for column, ciphertext in zip(table.columns, ciphertexts, strict=True):
+                    if ciphertext:
+                        yield bytes(ciphertext), table.aad(names, column)

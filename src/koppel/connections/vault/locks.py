@@ -25,20 +25,20 @@ ONCE_SECONDS_MAX = 10
 log = structlog.get_logger(__name__)
 
 
-class Turn(Enum):
+class LockOutcome(Enum):
     """OURS: the lock is held, give it back. MOVED: the grant is not as it was, read it again. BUSY: another process has it."""
 
-    OURS = "ours"
-    MOVED = "moved"
+    ACQUIRED = "ours"
+    STALE = "moved"
     BUSY = "busy"
 
 
 @dataclass
-class _Waiting:
+class _LockRequest:
     generation: int
     failures: int
     once: bool
-    turn: asyncio.Future[Turn] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    outcome: asyncio.Future[LockOutcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class GrantLocks:
@@ -48,38 +48,38 @@ class GrantLocks:
         self._connection: Connection | None = None
         self._of_session: set[int] = set()
         self._held: set[int] = set()
-        self._waiting: dict[int, _Waiting] = {}
+        self._waiting: dict[int, _LockRequest] = {}
         self._server: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
 
-    async def take(self, grant_id: int, generation: int, failures: int, *, patience_seconds: float) -> Turn:
+    async def acquire(self, grant_id: int, generation: int, failures: int, *, patience_seconds: float) -> LockOutcome:
         """Wait for the grant's lock while it is as it was read. `patience_seconds` 0 asks once."""
-        waiting = self._waiting[grant_id] = _Waiting(generation, failures, once=patience_seconds <= 0)
+        request = self._waiting[grant_id] = _LockRequest(generation, failures, once=patience_seconds <= 0)
         self._serve()
-        turn = Turn.BUSY
+        outcome = LockOutcome.BUSY
         try:
-            await asyncio.wait([waiting.turn], timeout=patience_seconds or ONCE_SECONDS_MAX)
-            if waiting.turn.done():
-                turn = waiting.turn.result()
+            await asyncio.wait([request.outcome], timeout=patience_seconds or ONCE_SECONDS_MAX)
+            if request.outcome.done():
+                outcome = request.outcome.result()
         except asyncio.CancelledError:
-            if waiting.turn.done() and waiting.turn.result() is Turn.OURS:
-                self.give_back(grant_id)
+            if request.outcome.done() and request.outcome.result() is LockOutcome.ACQUIRED:
+                self.release(grant_id)
             raise
         finally:
-            waiting.turn.cancel()
+            request.outcome.cancel()
             self._waiting.pop(grant_id, None)
-        return turn
+        return outcome
 
-    def give_back(self, grant_id: int) -> None:
+    def release(self, grant_id: int) -> None:
         """Takes effect at once for this process, within a moment for others."""
         self._held.discard(grant_id)
         self._serve()
 
     def stop_waiting(self) -> None:
         """Whoever waits hears that the grant is busy."""
-        for one in self._waiting.values():
-            if not one.turn.done():
-                one.turn.set_result(Turn.BUSY)
+        for request in self._waiting.values():
+            if not request.outcome.done():
+                request.outcome.set_result(LockOutcome.BUSY)
 
     async def close(self) -> None:
         """Gives everything back."""
@@ -114,43 +114,47 @@ class GrantLocks:
             self._connection = await lock_connection()
         async with self._connection.transaction():
             await self._connection.execute(*set_scope_sql(INSTALLATION))
-            await self._give_back(self._connection)
-            await self._take_again(self._connection)
-            return await self._ask(self._connection)
+            await self._release(self._connection)
+            await self._reacquire(self._connection)
+            return await self._try_requested(self._connection)
 
-    async def _give_back(self, connection: Connection) -> None:
+    async def _release(self, connection: Connection) -> None:
         if done := self._of_session - self._held:
             await connection.execute("SELECT pg_advisory_unlock(%s + id) FROM unnest(%s::bigint[]) id", _keys(done))
             self._of_session -= done
 
-    async def _take_again(self, connection: Connection) -> None:
+    async def _reacquire(self, connection: Connection) -> None:
         """After a lost connection. What another process has taken meanwhile stays missing: the row's generation fences."""
         if missing := self._held - self._of_session:
-            found = await connection.execute(
+            reacquired = await connection.execute(
                 "SELECT id FROM unnest(%s::bigint[]) id WHERE pg_try_advisory_lock(%s + id)", [*_keys(missing)][::-1]
             )
-            self._of_session |= {int(row[0]) for row in await found.fetchall()}
+            self._of_session |= {int(row[0]) for row in await reacquired.fetchall()}
 
-    async def _ask(self, connection: Connection) -> bool:
-        asked = {key: one for key, one in self._waiting.items() if not one.turn.done()}
-        if not asked:
+    async def _try_requested(self, connection: Connection) -> bool:
+        requests = {key: request for key, request in self._waiting.items() if not request.outcome.done()}
+        if not requests:
             return False
-        columns = [list(asked), [one.generation for one in asked.values()], [one.failures for one in asked.values()]]
-        found = await connection.execute(_ASK, [*columns, KEY_SPACE])
+        columns = [
+            list(requests),
+            [request.generation for request in requests.values()],
+            [request.failures for request in requests.values()],
+        ]
+        rows = await connection.execute(_TRY_LOCKS, [*columns, KEY_SPACE])
         answered = False
-        for grant_id, moved, ours in await found.fetchall():
+        for grant_id, moved, ours in await rows.fetchall():
             if ours:
                 self._of_session.add(grant_id)
-            answered |= self._answer(grant_id, asked[grant_id], moved=moved, ours=ours)
+            answered |= self._resolve(grant_id, requests[grant_id], moved=moved, ours=ours)
         return answered
 
-    def _answer(self, grant_id: int, one: _Waiting, *, moved: bool, ours: bool) -> bool:
-        if one.turn.done() or not (moved or ours or one.once):
+    def _resolve(self, grant_id: int, request: _LockRequest, *, moved: bool, ours: bool) -> bool:
+        if request.outcome.done() or not (moved or ours or request.once):
             return False
         if ours:
             # Who stopped waiting in the meantime does not get it; the next round gives it back.
             self._held.add(grant_id)
-        one.turn.set_result(Turn.OURS if ours else Turn.MOVED if moved else Turn.BUSY)
+        request.outcome.set_result(LockOutcome.ACQUIRED if ours else LockOutcome.STALE if moved else LockOutcome.BUSY)
         return True
 
     async def _drop(self) -> None:
@@ -161,7 +165,7 @@ class GrantLocks:
         self._of_session.clear()
 
 
-_ASK = """
+_TRY_LOCKS = """
 WITH asked AS (SELECT * FROM unnest(%s::bigint[], %s::int[], %s::int[]) AS one(id, generation, failures)),
      seen AS MATERIALIZED (
        SELECT asked.id, g.id IS NULL OR g.generation <> asked.generation OR g.failures <> asked.failures

@@ -10,13 +10,13 @@ from koppel.connector.errors import ConnectorError
 from koppel.kit import quarantine
 from koppel.kit.quarantine import Quarantined
 
-ATTEND_EVERY_SECONDS = 5
+MAINTENANCE_INTERVAL_SECONDS = 5
 UNDER_WAY_MAX = 256
 
 log = structlog.get_logger(__name__)
 
 
-class Keeper:
+class TokenMaintenance:
     """One per worker; any number of workers may have one: the vault sees to it that each grant is renewed by one of them."""
 
     def __init__(self, vault: Vault) -> None:
@@ -24,7 +24,7 @@ class Keeper:
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._busy_elsewhere: set[int] = set()
 
-    async def round(self) -> None:
+    async def run_once(self) -> None:
         """Begin with what is due; in quarantine with nothing. A slow token endpoint holds up its own grants only: what this
         process or, at the last round, another one was renewing does not take the room of others."""
         if await quarantine.current_async() is not None:
@@ -33,18 +33,18 @@ class Keeper:
         busy, self._busy_elsewhere = self._busy_elsewhere, set()
         for organisation_id, grant_id in await self._vault.due(UNDER_WAY_MAX, [*busy, *self._under_way]):
             if room > 0 and grant_id not in self._under_way:
-                task = asyncio.create_task(self._attend(organisation_id, grant_id))
+                task = asyncio.create_task(self._maintain(organisation_id, grant_id))
                 self._under_way[grant_id] = task
                 task.add_done_callback(lambda _done, grant_id=grant_id: self._under_way.pop(grant_id))  # type: ignore[misc]
                 room -= 1
 
-    async def settle(self) -> None:
+    async def wait(self) -> None:
         """Wait for what was begun."""
         await asyncio.gather(*self._under_way.values())
 
-    async def _attend(self, organisation_id: int, grant_id: int) -> None:
+    async def _maintain(self, organisation_id: int, grant_id: int) -> None:
         try:
-            await self._vault.attend(organisation_id, grant_id)
+            await self._vault.maintain(organisation_id, grant_id)
         except ConnectorError as error:
             # What it means is on the connection already; another process at work means nothing.
             if error.code == BUSY:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.utils.translation import gettext_noop
 
-from koppel.connections.vault.store import Held
+from koppel.connections.vault.store import GrantSnapshot
 from koppel.connector.errors import ConnectorError, ConsentLost, RateLimited, SetupMissing, Unreachable
 from koppel.kit.clock import now
 from koppel.kit.secrets import Secret
@@ -29,64 +29,64 @@ REFUSAL_PAUSE = timedelta(seconds=60)
 REFUSED_FOR_NOW = gettext_noop("The accounting system refuses the token and does not give another one yet.")
 
 
-def usable(held: Held, refused: Secret | None, *, keeping: bool = False) -> Secret | None:
+def usable_token(grant: GrantSnapshot, refused: Secret | None, *, keeping: bool = False) -> Secret | None:
     """A token that need not be renewed now; None when it should. Raises what is known to stand in the way."""
-    if keeping and held.attend_at is not None and held.attend_at <= now():
-        return held.access_token if held.allowed_at > now() else None
-    is_refused = refused is not None and refused == held.access_token
-    if not is_refused and held.due_at > now():
-        return held.access_token
-    if held.retry_at is not None and held.retry_at > now():
-        if held.is_live() and not is_refused:
-            return held.access_token
-        raise remembered(held, (held.retry_at - now()).total_seconds())
-    if held.sealed_refresh_token is None and not is_by_company_id(held):
-        return held.access_token
-    return _after_refusal(held) if is_refused else None
+    if keeping and grant.maintain_at is not None and grant.maintain_at <= now():
+        return grant.access_token if grant.allowed_at > now() else None
+    is_refused = refused is not None and refused == grant.access_token
+    if not is_refused and grant.due_at > now():
+        return grant.access_token
+    if grant.retry_at is not None and grant.retry_at > now():
+        if grant.is_live() and not is_refused:
+            return grant.access_token
+        raise recorded_failure(grant, (grant.retry_at - now()).total_seconds())
+    if grant.encrypted_refresh_token is None and not is_by_company_id(grant):
+        return grant.access_token
+    return _after_refusal(grant) if is_refused else None
 
 
-def _after_refusal(held: Held) -> Secret | None:
+def _after_refusal(grant: GrantSnapshot) -> Secret | None:
     """The vendor refused a token that should live: renew it, unless that was tried a moment ago or is not allowed yet."""
-    if held.refused_at is not None and now() - held.refused_at < REFUSAL_PAUSE:
-        return held.access_token
-    if held.allowed_at > now():
-        seconds = (held.allowed_at - now()).total_seconds()
+    if grant.last_forced_refresh_at is not None and now() - grant.last_forced_refresh_at < REFUSAL_PAUSE:
+        return grant.access_token
+    if grant.allowed_at > now():
+        seconds = (grant.allowed_at - now()).total_seconds()
         raise Unreachable("token_refused", REFUSED_FOR_NOW, retry_after_seconds=seconds)
     return None
 
 
-def is_left_behind(held: Held) -> bool:
+def may_still_be_in_flight(grant: GrantSnapshot) -> bool:
     """An intent whose process seems to be gone, but so young that its call may still be under way."""
-    if held.unanswered_seconds is None or held.trouble:
+    if grant.unanswered_seconds is None or grant.refresh_error:
         return False
-    return held.unanswered_seconds < INTENT_SECONDS_MAX
+    return grant.unanswered_seconds < INTENT_SECONDS_MAX
 
 
-def is_slow(held: Held) -> bool:
+def is_slow(held: GrantSnapshot) -> bool:
     """A renewal under way that took longer than anybody waits for it: whoever asks now only looks whether it is over."""
-    return not held.trouble and (held.unanswered_seconds or 0.0) > CALLER_SECONDS_MAX
+    return not held.refresh_error and (held.unanswered_seconds or 0.0) > CALLER_SECONDS_MAX
 
 
-def while_slow(held: Held, refused: Secret | None) -> Secret:
+def while_slow(held: GrantSnapshot, refused: Secret | None) -> Secret:
     """The old access token while it lives. Raises `Unreachable` when there is none to go on with."""
     if held.is_live() and held.access_token != refused:
         return held.access_token
     raise Unreachable(RENEWAL_SLOW, SLOW, retry_after_seconds=SLOW_PAUSE_SECONDS)
 
 
-def is_by_company_id(held: Held) -> bool:
-    modes = held.descriptor.consent_modes
-    return any(one.key == held.app.consent_mode and one.by_company_id for one in modes)
+def is_by_company_id(grant: GrantSnapshot) -> bool:
+    modes = grant.descriptor.consent_modes
+    return any(option.key == grant.app.consent_mode and option.by_company_id for option in modes)
 
 
-def remembered(held: Held, seconds: float) -> ConnectorError:
+def recorded_failure(grant: GrantSnapshot, seconds: float) -> ConnectorError:
     """The failure that was written down, without asking again."""
-    kind, _, code = held.failure_code.partition(":")
+    kind, _, code = grant.failure_code.partition(":")
     if kind == ConsentLost.__name__:
-        return ConsentLost(code, held.failure_reason)
+        return ConsentLost(code, grant.failure_reason)
     if kind == SetupMissing.__name__:
-        return SetupMissing(code, held.failure_reason)
-    return Unreachable(code or "token_endpoint", held.failure_reason, retry_after_seconds=seconds)
+        return SetupMissing(code, grant.failure_reason)
+    return Unreachable(code or "token_endpoint", grant.failure_reason, retry_after_seconds=seconds)
 
 
 def pause_seconds(error: ConnectorError, failures: int) -> float:

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from koppel.connections.models import AppRegistration
-from koppel.connections.vault.encryption import open_token, seal_token
+from koppel.connections.vault.encryption import decrypt_token, encrypt_token
 from koppel.connector.contract import Descriptor, Tokens
 from koppel.connector.registry import connector
 from koppel.kit.clock import now
 from koppel.kit.database import Database
-from koppel.kit.secrets import SealBroken, Secret
+from koppel.kit.secrets import DecryptionError, Secret
 
 MARGIN = timedelta(seconds=60)
 """A token that ends sooner than this is renewed first, unless the vendor forbids it; of a short-lived token a tenth."""
@@ -23,7 +23,7 @@ CLOCKS_DIFFER = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
-class Held:
+class GrantSnapshot:
     """A grant as read, with its app registration. `started_at`: when a refresh began whose answer is not stored;
     `unanswered_seconds`: how long that is ago by the database's clock."""
 
@@ -33,21 +33,21 @@ class Held:
     company_id: str
     app: AppRegistration
     access_token: Secret
-    sealed_refresh_token: bytes | None
+    encrypted_refresh_token: bytes | None
     issued_at: datetime
     expires_at: datetime
     generation: int
     started_at: datetime | None
     unanswered_seconds: float | None
-    trouble: str
+    refresh_error: str
     failures: int
     failure_code: str
     failure_reason: str
     retry_at: datetime | None
-    attend_at: datetime | None
-    refused_at: datetime | None
-    lost_at: datetime | None
-    lost_reason: str
+    maintain_at: datetime | None
+    last_forced_refresh_at: datetime | None
+    invalid_since: datetime | None
+    invalid_reason: str
 
     @property
     def descriptor(self) -> Descriptor:
@@ -56,9 +56,9 @@ class Held:
     @property
     def refresh_token(self) -> Secret | None:
         """Opened only when it is sent. Raises `SealBroken`."""
-        if not self.sealed_refresh_token:
+        if not self.encrypted_refresh_token:
             return None
-        return open_token(self.sealed_refresh_token, self.organisation_id, self.id, "refresh_token")
+        return decrypt_token(self.encrypted_refresh_token, self.organisation_id, self.id, "refresh_token")
 
     @property
     def allowed_at(self) -> datetime:
@@ -76,42 +76,44 @@ class Held:
         return self.expires_at > now()
 
 
-class GrantRows:
+class GrantStore:
     """Reads are gathered: a thousand callers at once cost a few statements, each made after the last of them asked."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._asked: dict[int, dict[int, asyncio.Future[Held | None]]] = {}
+        self._asked: dict[int, dict[int, asyncio.Future[GrantSnapshot | None]]] = {}
         self._loading: set[asyncio.Task[None]] = set()
 
-    async def read(self, organisation_id: int, grant_id: int) -> Held | None:
+    async def read(self, organisation_id: int, grant_id: int) -> GrantSnapshot | None:
         """Raises `SealBroken`."""
-        asked = self._asked.get(organisation_id)
-        if asked is None:
-            asked = self._asked[organisation_id] = {}
-            task = asyncio.create_task(self._load(organisation_id, asked))
+        requested = self._asked.get(organisation_id)
+        if requested is None:
+            requested = self._asked[organisation_id] = {}
+            task = asyncio.create_task(self._load(organisation_id, requested))
             self._loading.add(task)
             task.add_done_callback(self._loading.discard)
-        if grant_id not in asked:
-            asked[grant_id] = asyncio.get_running_loop().create_future()
-            asked[grant_id].add_done_callback(lambda one: one.cancelled() or one.exception())
-        return await asyncio.shield(asked[grant_id])
+        if grant_id not in requested:
+            requested[grant_id] = asyncio.get_running_loop().create_future()
+            requested[grant_id].add_done_callback(lambda one: one.cancelled() or one.exception())
+        return await asyncio.shield(requested[grant_id])
 
-    async def _load(self, organisation_id: int, asked: dict[int, "asyncio.Future[Held | None]"]) -> None:
+    async def _load(self, organisation_id: int, requested: dict[int, "asyncio.Future[GrantSnapshot | None]"]) -> None:
         try:
-            async with self._database.scoped(organisation_id) as connection:
+            async with self._database.tenant_transaction(organisation_id) as connection:
                 self._asked.pop(organisation_id)
-                found = await connection.execute(_READ, [list(asked)])
-                rows = {int(row[0]): row[1:] for row in await found.fetchall()}
-            for grant_id, future in asked.items():
+                snapshots = await connection.execute(_READ, [list(requested)])
+                rows = {int(row[0]): row[1:] for row in await snapshots.fetchall()}
+            for grant_id, future in requested.items():
                 try:
-                    future.set_result(_held(organisation_id, grant_id, rows[grant_id]) if grant_id in rows else None)
-                except SealBroken as broken:
+                    future.set_result(
+                        _snapshot(organisation_id, grant_id, rows[grant_id]) if grant_id in rows else None
+                    )
+                except DecryptionError as broken:
                     future.set_exception(broken)
         except BaseException as error:
-            if self._asked.get(organisation_id) is asked:
+            if self._asked.get(organisation_id) is requested:
                 del self._asked[organisation_id]
-            for future in asked.values():
+            for future in requested.values():
                 if not future.done():
                     future.set_exception(
                         error if isinstance(error, Exception) else RuntimeError("The vault is closed.")
@@ -119,47 +121,51 @@ class GrantRows:
             if not isinstance(error, Exception):
                 raise
 
-    async def intend(self, held: Held, attend_at: datetime) -> bool:
+    async def mark_refresh_started(self, grant: GrantSnapshot, maintain_at: datetime) -> bool:
         """Commit the intent to refresh. False when somebody else has moved the grant since it was read."""
-        values = [attend_at, held.id, held.generation, held.started_at]
-        return await self._changed(held, _INTEND, values)
+        values = [maintain_at, grant.id, grant.generation, grant.started_at]
+        return await self._update(grant, _MARK_REFRESH_STARTED, values)
 
-    async def withdraw(self, held: Held) -> bool:
+    async def withdraw(self, held: GrantSnapshot) -> bool:
         """The intent is over as if it had never been: nothing was sent. `held` is as read before it."""
-        values = [held.started_at, held.trouble, held.attend_at, held.id, held.generation]
-        return await self._changed(held, _WITHDRAW, values)
+        values = [held.started_at, held.refresh_error, held.maintain_at, held.id, held.generation]
+        return await self._update(held, _WITHDRAW, values)
 
-    async def keep(self, held: Held, tokens: Tokens, attend_at: datetime | None, refused_at: datetime | None) -> bool:
+    async def store_tokens(
+        self, grant: GrantSnapshot, tokens: Tokens, maintain_at: datetime | None, refused_at: datetime | None
+    ) -> bool:
         """Commit the answer. False when the grant moved on without it: a new consent, or another process's answer."""
-        place, renewed = (held.organisation_id, held.id), tokens.refresh_token
+        identity, renewed = (grant.organisation_id, grant.id), tokens.refresh_token
         values = [
-            seal_token(tokens.access_token, *place, "access_token"),
-            seal_token(renewed, *place, "refresh_token") if renewed else None,
+            encrypt_token(tokens.access_token, *identity, "access_token"),
+            encrypt_token(renewed, *identity, "refresh_token") if renewed else None,
             tokens.issued_at,
             tokens.expires_at,
             tokens.refresh_expires_at,
-            attend_at,
+            maintain_at,
             refused_at,
-            held.id,
-            held.generation,
+            grant.id,
+            grant.generation,
         ]
-        return await self._changed(held, _KEEP, values)
+        return await self._update(grant, _STORE_TOKENS, values)
 
-    async def note_failure(self, held: Held, failure: tuple[str, str], retry_at: datetime, trouble: str | None) -> bool:
+    async def record_failure(
+        self, grant: GrantSnapshot, failure: tuple[str, str], retry_at: datetime, trouble: str | None
+    ) -> bool:
         """Nobody has to act. `trouble` None: the vendor did nothing, so the intent is over; else it stays, with this word."""
-        values = [*failure, retry_at, retry_at, trouble is None, trouble or "", held.id, held.generation]
-        return await self._changed(held, _NOTE_FAILURE, values)
+        values = [*failure, retry_at, retry_at, trouble is None, trouble or "", grant.id, grant.generation]
+        return await self._update(grant, _RECORD_FAILURE, values)
 
     async def due(self, limit: int, leave_out: list[int]) -> list[tuple[int, int]]:
         """(organisation, grant) of all that the keeper should look at, the longest overdue first."""
-        async with self._database.for_installation() as connection:
-            found = await connection.execute(_DUE, [now(), leave_out, limit])
-            return [(int(one[0]), int(one[1])) for one in await found.fetchall()]
+        async with self._database.installation_transaction() as connection:
+            rows = await connection.execute(_DUE, [now(), leave_out, limit])
+            return [(int(row[0]), int(row[1])) for row in await rows.fetchall()]
 
-    async def _changed(self, held: Held, statement: str, values: list[Any]) -> bool:
-        async with self._database.scoped(held.organisation_id) as connection:
-            found = await connection.execute(statement, values)
-            return found.rowcount > 0
+    async def _update(self, grant: GrantSnapshot, statement: str, values: list[Any]) -> bool:
+        async with self._database.tenant_transaction(grant.organisation_id) as connection:
+            row = await connection.execute(statement, values)
+            return row.rowcount > 0
 
 
 _READ = """
@@ -173,7 +179,7 @@ SELECT g.id, g.connection_id, g.company_id, g.access_token, g.refresh_token, g.i
  WHERE g.id = ANY(%s)
 """
 
-_INTEND = """
+_MARK_REFRESH_STARTED = """
 UPDATE connections_grant
    SET refresh_started_at = clock_timestamp(), refresh_trouble = '', attend_at = %s
  WHERE id = %s AND generation = %s AND refresh_started_at IS NOT DISTINCT FROM %s AND lost_at IS NULL
@@ -184,7 +190,7 @@ UPDATE connections_grant SET refresh_started_at = %s, refresh_trouble = %s, atte
  WHERE id = %s AND generation = %s AND lost_at IS NULL
 """
 
-_KEEP = """
+_STORE_TOKENS = """
 UPDATE connections_grant
    SET access_token = %s, refresh_token = coalesce(%s, refresh_token), issued_at = %s, expires_at = %s,
        refresh_expires_at = coalesce(%s, refresh_expires_at), attend_at = %s, refused_at = %s, generation = generation + 1,
@@ -192,7 +198,7 @@ UPDATE connections_grant
  WHERE id = %s AND generation = %s
 """
 
-_NOTE_FAILURE = """
+_RECORD_FAILURE = """
 UPDATE connections_grant
    SET failures = failures + 1, failure_code = %s, failure_reason = %s, retry_at = %s, attend_at = %s,
        refresh_started_at = CASE WHEN %s THEN NULL ELSE refresh_started_at END, refresh_trouble = %s
@@ -208,10 +214,12 @@ SELECT g.organisation_id, g.id
 """
 
 
-def _held(organisation_id: int, grant_id: int, row: tuple[Any, ...]) -> Held:
+def _snapshot(organisation_id: int, grant_id: int, row: tuple[Any, ...]) -> GrantSnapshot:
     connection_id, company_id, access, refresh, *facts = row
     names = ("id", "connector", "environment", "consent_mode", "client_id", "client_secret", "addresses")
     app = AppRegistration(**dict(zip(names, facts[-len(names) :], strict=True)))
-    token = open_token(access, organisation_id, grant_id, "access_token")
-    sealed = bytes(refresh) if refresh else None
-    return Held(organisation_id, grant_id, connection_id, company_id, app, token, sealed, *facts[: -len(names)])
+    token = decrypt_token(access, organisation_id, grant_id, "access_token")
+    encrypted = bytes(refresh) if refresh else None
+    return GrantSnapshot(
+        organisation_id, grant_id, connection_id, company_id, app, token, encrypted, *facts[: -len(names)]
+    )

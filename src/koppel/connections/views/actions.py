@@ -19,28 +19,28 @@ from koppel.connections.companies import resolution
 from koppel.connections.companies.same_company import OTHER_COMPANY
 from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
-from koppel.connections.hooks import Fate
+from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.lifecycle import lifecycle, ownership
-from koppel.connections.lifecycle.connection_test import probe as call
+from koppel.connections.lifecycle.connection_test import check_connection as call
 from koppel.connections.lifecycle.offboarding import hand_over_question
 from koppel.connections.models import ConnectionEvent, ConsentPurpose, Release
 from koppel.connector.registry import connectors
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import outside_transaction
 from koppel.organisations.errors import Refused
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
-Act = Callable[[MemberRequest, int], HttpResponse]
+ConnectionAction = Callable[[AuthenticatedRequest, int], HttpResponse]
 
 
-def _kept(act: Act) -> Act:
+def _kept(action: ConnectionAction) -> ConnectionAction:
     """A refusal is a sentence on the connection's page; a connection that is gone says so on the list."""
 
-    @wraps(act)
-    def view(request: MemberRequest, connection_id: int) -> HttpResponse:
+    @wraps(action)
+    def view(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
         try:
-            return act(request, connection_id)
+            return action(request, connection_id)
         except (Refused, ConsentRefused) as refusal:
             messages.error(request, str(refusal))
             return _to(connection_id)
@@ -53,51 +53,57 @@ def _kept(act: Act) -> Act:
 
 @require_POST
 @_kept
-def reconnect(request: MemberRequest, connection_id: int) -> HttpResponse:
+def reconnect(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Sign in again, in place: administrations, settings and checkpoints stay as they are."""
-    one = queries.connection_for(request.actor, connection_id)
+    connection = queries.connection_for(request.actor, connection_id)
     back = (
         f"/connections/repair/?{urlencode({'since': since})}"
         if (since := _since(request))
-        else f"/connections/{one.pk}/"
+        else f"/connections/{connection.pk}/"
     )
     return sign_in_at_vendor(
-        request, request.actor, one.app_id, ConsentPurpose.RECONNECT, back, connection_id=one.pk, force_sign_in=True
+        request,
+        request.actor,
+        connection.app_id,
+        ConsentPurpose.RECONNECT,
+        back,
+        connection_id=connection.pk,
+        force_sign_in=True,
     )
 
 
 @require_POST
 @_kept
-def take_over(request: MemberRequest, connection_id: int) -> HttpResponse:
+def take_over(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """The new owner signs in with an account of their own."""
-    one = queries.connection_for(request.actor, connection_id)
+    connection = queries.connection_for(request.actor, connection_id)
     return sign_in_at_vendor(
-        request, request.actor, one.app_id, ConsentPurpose.TAKE_OVER, f"/connections/{one.pk}/",
-        connection_id=one.pk, force_sign_in=True,
+        request, request.actor, connection.app_id, ConsentPurpose.TAKE_OVER, f"/connections/{connection.pk}/",
+        connection_id=connection.pk, force_sign_in=True,
     )  # fmt: skip
 
 
 @require_POST
 @outside_transaction
-def probe(request: MemberRequest, connection_id: int) -> HttpResponse:
+def probe(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """One cheap call, now."""
     try:
-        found = call(request.actor, connection_id)
+        check = call(request.actor, connection_id)
     except NoSuchConnection:
         raise Http404 from None
-    if found.answered:
-        facts = {"company": found.company, "milliseconds": found.milliseconds}
+    if check.answered:
+        facts = {"company": check.company, "milliseconds": check.milliseconds}
         named = _("It works: %(company)s answered in %(milliseconds)d ms.")
         unnamed = _("It works: the accounting system answered in %(milliseconds)d ms.")
-        messages.success(request, (named if found.company else unnamed) % facts)
+        messages.success(request, (named if check.company else unnamed) % facts)
     else:
-        messages.error(request, _("It does not work now: %s") % _(found.sentence))
+        messages.error(request, _("It does not work now: %s") % _(check.message))
     return _to(connection_id)
 
 
 @require_POST
 @_kept
-def pause(request: MemberRequest, connection_id: int) -> HttpResponse:
+def pause(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     if lifecycle.pause(request.actor, connection_id):
         messages.success(request, _("Paused. Nothing is read until somebody resumes it."))
     return _to(connection_id)
@@ -105,7 +111,7 @@ def pause(request: MemberRequest, connection_id: int) -> HttpResponse:
 
 @require_POST
 @_kept
-def resume(request: MemberRequest, connection_id: int) -> HttpResponse:
+def resume(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     if lifecycle.resume(request.actor, connection_id):
         messages.success(request, _("Resumed. What waited goes on now."))
     return _to(connection_id)
@@ -113,25 +119,25 @@ def resume(request: MemberRequest, connection_id: int) -> HttpResponse:
 
 @require_POST
 @_kept
-def owner(request: MemberRequest, connection_id: int) -> HttpResponse:
+def owner(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Ask somebody to take the connection over; the owner's own name takes that back."""
-    if ownership.ask_to_take_over(request.actor, connection_id, _number(request, "membership")):
-        one = queries.connection_for(request.actor, connection_id)
+    if ownership.request_transfer(request.actor, connection_id, _number(request, "membership")):
+        connection = queries.connection_for(request.actor, connection_id)
         noted = _("Noted. Until the new owner has signed in, it runs on the old account.")
-        messages.success(request, noted if one.next_owner_id else _("%s is its owner.") % one.owner.user)
+        messages.success(request, noted if connection.next_owner_id else _("%s is its owner.") % connection.owner.user)
     return _to(connection_id)
 
 
 @require_POST
 @_kept
-def release(request: MemberRequest, connection_id: int) -> HttpResponse:
+def release(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Which companies others than the owner may import."""
-    request.actor.require(Permission.CONNECTIONS)
+    request.actor.require(Permission.MANAGE_CONNECTIONS)
     which = request.POST.get("which", "")
     if which not in Release.values:
         raise Refused(_("Choose what is released."))
     chosen = numbers_of(request.POST.getlist("companies"))
-    count = lifecycle.release(request.actor, connection_id, Release(which), chosen)
+    count = lifecycle.set_import_policy(request.actor, connection_id, Release(which), chosen)
     text = ngettext("%d company is released for import.", "%d companies are released for import.", count)
     messages.success(request, text % count)
     return _to(connection_id)
@@ -139,7 +145,7 @@ def release(request: MemberRequest, connection_id: int) -> HttpResponse:
 
 @require_POST
 @_kept
-def change(request: MemberRequest, connection_id: int) -> HttpResponse:
+def change(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Take over what changed at the accounting system, or leave it; of another company: yes, it is the same, or no. For one
     administration, or for all that are ticked."""
     code, take = request.POST.get("code", ""), request.POST.get("take") == "1"
@@ -159,48 +165,48 @@ def change(request: MemberRequest, connection_id: int) -> HttpResponse:
 
 
 @_kept
-def remove(request: MemberRequest, connection_id: int) -> HttpResponse:
+def remove(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """First what would happen, with a choice; then, sent from there, it happens."""
     if request.method != "POST":
         return _removal_page(request, connection_id)
     fate = request.POST.get("fate", "")
-    if fate not in list(Fate):
+    if fate not in list(RemovalPolicy):
         messages.error(request, _("Choose what becomes of the administrations."))
         return _removal_page(request, connection_id)
     try:
-        found = lifecycle.remove(request.actor, connection_id, Fate(fate), seen=request.POST.get("seen", ""))
+        removal = lifecycle.remove(request.actor, connection_id, RemovalPolicy(fate), seen=request.POST.get("seen", ""))
     except Refused as refusal:
         messages.error(request, str(refusal))
         return _removal_page(request, connection_id)
-    messages.success(request, lifecycle.done_sentence(found, Fate(fate)))
+    messages.success(request, lifecycle.removal_message(removal, RemovalPolicy(fate)))
     return HttpResponseRedirect("/connections/")
 
 
-def repair_all(request: MemberRequest) -> HttpResponse:
+def repair_all(request: AuthenticatedRequest) -> HttpResponse:
     """Everything that needs a sign-in, one after the other, with what is done already."""
-    request.actor.require(Permission.CONNECTIONS)
+    request.actor.require(Permission.MANAGE_CONNECTIONS)
     since = _since(request) or timezone.now().isoformat()
     broken = summaries.broken(request.actor)
     done = ConnectionEvent.objects.filter(
         organisation_id=request.actor.organisation_id, kind="reconnected", at__gte=parse_datetime(since)
-    ).exclude(connection__in=[one.connection for one in broken])
+    ).exclude(connection__in=[connection.connection for connection in broken])
     request.csp_forms = queries.sign_in_origins(request.actor)  # type: ignore[attr-defined]
-    names = {key: one.descriptor.title for key, one in connectors().items()}
-    latest = {one.connection_id: one for one in done.select_related("connection").order_by("at")}
+    names = {key: connection.descriptor.title for key, connection in connectors().items()}
+    latest = {connection.connection_id: connection for connection in done.select_related("connection").order_by("at")}
     context = {
         "broken": broken,
-        "done": [(one, names.get(one.connection.connector, "")) for one in latest.values()],
+        "done": [(connection, names.get(connection.connection.connector, "")) for connection in latest.values()],
         "total": len(broken) + len(latest),
-        "waiting": sum(one.waiting for one in broken),
+        "waiting": sum(connection.awaiting_sign_in for connection in broken),
         "since": since,
         "place": "connections",
     }
     return render(request, "connections/repair.html", context)
 
 
-def leaving(request: MemberRequest, membership_id: int) -> HttpResponse:
+def leaving(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
     """What hangs on somebody who leaves, and handing it over in one act."""
-    request.actor.require(Permission.CONNECTIONS)
+    request.actor.require(Permission.MANAGE_CONNECTIONS)
     try:
         if request.method == "POST":
             to = _number(request, "membership")
@@ -210,7 +216,7 @@ def leaving(request: MemberRequest, membership_id: int) -> HttpResponse:
                 return HttpResponseRedirect(request.path)
             if page := unconfirmed(request, question):
                 return page
-            count = ownership.hand_over_all(request.actor, membership_id, to)
+            count = ownership.transfer_all(request.actor, membership_id, to)
             text = ngettext(
                 "%d connection is handed over: it changes with the next sign-in.",
                 "%d connections are handed over: each changes with the next sign-in.",
@@ -218,22 +224,22 @@ def leaving(request: MemberRequest, membership_id: int) -> HttpResponse:
             )
             messages.success(request, text % count)
             return HttpResponseRedirect(request.path)
-        found = ownership.leaving(request.actor, membership_id)
+        owned = ownership.owned_connections(request.actor, membership_id)
     except Refused as refusal:
         messages.error(request, str(refusal))
         return HttpResponseRedirect("/connections/" if request.method != "POST" else request.path)
-    owners = [one for one in ownership.possible_owners(request.actor) if one.pk != membership_id]
+    owners = [connection for connection in ownership.possible_owners(request.actor) if connection.pk != membership_id]
     return render(
-        request, "connections/leaving.html", {"found": found, "owners": owners, "place": "connections"}
+        request, "connections/leaving.html", {"found": owned, "owners": owners, "place": "connections"}
     )  # fmt: skip
 
 
-def _removal_page(request: MemberRequest, connection_id: int) -> HttpResponse:
-    found = lifecycle.preview_removal(request.actor, connection_id)
+def _removal_page(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
+    removal = lifecycle.preview_removal(request.actor, connection_id)
     context = {
-        "found": found,
-        "card": summaries.card_of(queries.connection_for(request.actor, connection_id)),
-        "may": not found.needs_administrator or request.actor.may(Permission.ORGANISATION),
+        "found": removal,
+        "card": summaries.summarize(queries.connection_for(request.actor, connection_id)),
+        "may": not removal.needs_administrator or request.actor.can(Permission.MANAGE_ORGANISATION),
         "place": "connections",
     }
     return render(request, "connections/remove.html", context)
@@ -247,7 +253,7 @@ def numbers_of(texts: Iterable[str]) -> list[int]:
     return [int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 19]
 
 
-def _seen(request: MemberRequest) -> datetime | None:
+def _seen(request: AuthenticatedRequest) -> datetime | None:
     """When the page was made on which the person answers."""
     try:
         moment = parse_datetime(request.POST.get("seen", ""))
@@ -256,12 +262,12 @@ def _seen(request: MemberRequest) -> datetime | None:
     return moment if moment is not None and timezone.is_aware(moment) else None
 
 
-def _number(request: MemberRequest, name: str) -> int:
+def _number(request: AuthenticatedRequest, name: str) -> int:
     text = request.POST.get(name, "")
     return int(text) if text.isdecimal() and len(text) < 19 else 0
 
 
-def _since(request: MemberRequest) -> str:
+def _since(request: AuthenticatedRequest) -> str:
     """Since when a round of signing in again is under way; '' when there is none."""
     text = request.POST.get("since", "") or request.GET.get("since", "")
     try:

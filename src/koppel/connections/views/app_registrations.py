@@ -11,13 +11,13 @@ from django.views.decorators.http import require_POST
 
 from koppel.connections.app_registrations import services as registrations
 from koppel.connections.app_registrations.redirects import redirect_uri
-from koppel.connections.app_registrations.services import AppValues, Tested
+from koppel.connections.app_registrations.services import AppCheck, AppRegistrationInput
 from koppel.connections.errors import NoSuchConnection, RegistrationRefused
 from koppel.connector.contract import ConsentMode, Descriptor
 from koppel.connector.registry import connectors
 from koppel.kit.secrets import Secret
 from koppel.kit.web.decorators import outside_transaction
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
 Way = tuple[ConsentMode, Sequence[str]]
@@ -25,13 +25,13 @@ TESTED = "app_registration_tested"
 """In the session: the outcome of the last test, shown once."""
 
 
-def apps(request: MemberRequest) -> HttpResponse:
+def apps(request: AuthenticatedRequest) -> HttpResponse:
     """All that the organisation may use, and a form for another one."""
-    request.actor.require(Permission.ORGANISATION)
+    request.actor.require(Permission.MANAGE_ORGANISATION)
     problems: dict[str, str] = {}
     if request.method == "POST":
-        place = request.POST.get("place", "").split("/")
-        connector_key, environment, mode = place if len(place) == 3 else ("", "", "")
+        option = request.POST.get("place", "").split("/")
+        connector_key, environment, mode = option if len(option) == 3 else ("", "", "")
         try:
             app = registrations.save_app(request.actor, None, _values(request, connector_key, environment, mode))
         except RegistrationRefused as refused:
@@ -43,7 +43,7 @@ def apps(request: MemberRequest) -> HttpResponse:
 
 
 @require_POST
-def change(request: MemberRequest, app_id: int) -> HttpResponse:
+def change(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
     """Name, client id, and the secret where a new one was typed."""
     try:
         registrations.save_app(request.actor, app_id, _values(request, "", "", ""))
@@ -56,7 +56,7 @@ def change(request: MemberRequest, app_id: int) -> HttpResponse:
 
 
 @require_POST
-def remove(request: MemberRequest, app_id: int) -> HttpResponse:
+def remove(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
     """Take an unused one away."""
     try:
         registrations.remove_app(request.actor, app_id)
@@ -71,13 +71,13 @@ def remove(request: MemberRequest, app_id: int) -> HttpResponse:
 
 @require_POST
 @outside_transaction
-def test(request: MemberRequest, app_id: int) -> HttpResponse:
+def test(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
     """A real call at the vendor; the outcome is shown beside the app."""
     try:
-        outcome = registrations.try_app(request.actor, app_id)
+        outcome = registrations.check_app(request.actor, app_id)
     except NoSuchConnection:
         raise Http404 from None
-    request.session[TESTED] = {"app": app_id, "is_well": outcome.is_well, "sentence": outcome.sentence}
+    request.session[TESTED] = {"app": app_id, "is_well": outcome.is_well, "sentence": outcome.message}
     return _back(app_id)
 
 
@@ -85,9 +85,9 @@ def _back(app_id: int) -> HttpResponse:
     return HttpResponseRedirect(f"{reverse('connections:apps')}#app-{app_id}")
 
 
-def _values(request: MemberRequest, connector_key: str, environment: str, mode: str) -> AppValues:
+def _values(request: AuthenticatedRequest, connector_key: str, environment: str, mode: str) -> AppRegistrationInput:
     secret = request.POST.get("client_secret", "").strip().replace("\0", "")
-    return AppValues(
+    return AppRegistrationInput(
         connector=connector_key,
         environment=environment,
         consent_mode=mode,
@@ -103,7 +103,7 @@ def _days(text: str) -> int | None:
     return (int(text) if text.isdecimal() and len(text) < 6 else 0) if text else None
 
 
-def _page(request: MemberRequest, problems: dict[str, str], changed: int | None) -> HttpResponse:
+def _page(request: AuthenticatedRequest, problems: dict[str, str], changed: int | None) -> HttpResponse:
     """`changed`: the app whose form had the problems; None = the form for a new one."""
     tested = request.session.pop(TESTED, None)
     rows = []
@@ -112,13 +112,13 @@ def _page(request: MemberRequest, problems: dict[str, str], changed: int | None)
         mode = registrations.mode_of(app)
         if descriptor is None or environment is None or mode is None:
             continue
-        outcome = Tested(tested["is_well"], "", tested["sentence"]) if tested and tested["app"] == app.pk else None
+        outcome = AppCheck(tested["is_well"], "", tested["sentence"]) if tested and tested["app"] == app.pk else None
         scopes = mode.scopes or descriptor.scopes
         rows.append((app, descriptor, environment, mode, scopes, outcome))
     context = {
         "rows": rows,
         "redirect_uri": redirect_uri(),
-        "systems": [_places(one.descriptor) for one in connectors().values()],
+        "systems": [_consent_options(registration.descriptor) for registration in connectors().values()],
         "problems": problems,
         "changed": changed,
         "given": request.POST if problems else {},
@@ -127,9 +127,9 @@ def _page(request: MemberRequest, problems: dict[str, str], changed: int | None)
     return render(request, "connections/apps.html", context, status=422 if problems else 200)
 
 
-def _places(descriptor: Descriptor) -> tuple[str, list[tuple[str, list[tuple[str, str]]]], list[Way]]:
+def _consent_options(descriptor: Descriptor) -> tuple[str, list[tuple[str, list[tuple[str, str]]]], list[Way]]:
     """(title, [(environment, [(value, mode's title)])], [(mode, scopes)]): what may be chosen for a new app."""
-    modes = {one.key: one for one in descriptor.consent_modes}
+    modes = {option.key: option for option in descriptor.consent_modes}
     groups = [
         (
             str(environment.title),
@@ -137,4 +137,4 @@ def _places(descriptor: Descriptor) -> tuple[str, list[tuple[str, list[tuple[str
         )
         for environment in descriptor.environments
     ]
-    return descriptor.title, groups, [(one, one.scopes or descriptor.scopes) for one in modes.values()]
+    return descriptor.title, groups, [(option, option.scopes or descriptor.scopes) for option in modes.values()]

@@ -13,10 +13,10 @@ from django.views.decorators.http import require_http_methods
 
 from koppel.connections import queries, services
 from koppel.connections import summaries as pages
-from koppel.connections.companies.discovery import refresh_companies
+from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.consent import attempts, browser_binding
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
-from koppel.connections.hooks import without_hidden
+from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle import ownership
 from koppel.connections.models import ConsentPurpose
 from koppel.connector.errors import ConnectorError
@@ -24,7 +24,7 @@ from koppel.connector.registry import connectors
 from koppel.issues.queries import open_issues
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.decorators import outside_transaction, public, takes
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
 log = structlog.get_logger(__name__)
@@ -32,44 +32,46 @@ ANSWER_CHARACTERS_MAX = 4000
 
 
 @takes()
-def overview(request: MemberRequest) -> HttpResponse:
+def overview(request: AuthenticatedRequest) -> HttpResponse:
     """All connections with their health; those that need somebody first."""
-    request.actor.require(Permission.IMPORT)
-    cards = pages.cards(request.actor)
-    broken = [one for one in cards if one.needs_sign_in]
+    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    summaries = pages.list_summaries(request.actor)
+    broken = [connection for connection in summaries if connection.needs_sign_in]
     context = {
-        "cards": cards,
+        "cards": summaries,
         "broken": broken,
-        "waiting": sum(one.waiting for one in broken),
+        "waiting": sum(connection.awaiting_sign_in for connection in broken),
         "place": "connections",
     }
     return render(request, "connections/list.html", context)
 
 
-def detail(request: MemberRequest, connection_id: int) -> HttpResponse:
+def detail(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """One connection: health, administrations, what is released, whose it is, what happened."""
-    request.actor.require(Permission.IMPORT)
+    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     try:
-        one = queries.connection_for(request.actor, connection_id)
+        connection = queries.connection_for(request.actor, connection_id)
     except NoSuchConnection:
         raise Http404 from None
-    may = request.actor.may(Permission.CONNECTIONS)
+    may = request.actor.can(Permission.MANAGE_CONNECTIONS)
     request.csp_forms = queries.sign_in_origins(request.actor)  # type: ignore[attr-defined]
     context = {
-        "card": pages.card_of(one),
-        "connection": one,
-        "needs": str(connectors()[one.connector].descriptor.needs) if one.connector in connectors() else "",
-        "events": queries.timeline(request.actor, one),
-        "rows": pages.company_rows(request.actor, one),
-        "other_companies": pages.other_companies(request.actor, one),
+        "card": pages.summarize(connection),
+        "connection": connection,
+        "needs": str(connectors()[connection.connector].descriptor.setup_requirements)
+        if connection.connector in connectors()
+        else "",
+        "events": queries.timeline(request.actor, connection),
+        "rows": pages.company_rows(request.actor, connection),
+        "other_companies": pages.other_companies(request.actor, connection),
         "now": timezone.now(),
-        "companies": without_hidden(request.actor, queries.companies_of(request.actor, one)).count(),
-        "listed": queries.listed_companies(request.actor, one) if may else [],
-        "others": [m for m in ownership.possible_owners(request.actor) if m.pk != one.owner_id] if may else [],
-        "issues": open_issues(one.organisation_id, "connection", [one.pk]).get(one.pk, []),
+        "companies": exclude_restricted(request.actor, queries.companies_of(request.actor, connection)).count(),
+        "listed": queries.listed_companies(request.actor, connection) if may else [],
+        "others": [m for m in ownership.possible_owners(request.actor) if m.pk != connection.owner_id] if may else [],
+        "issues": open_issues(connection.organisation_id, "connection", [connection.pk]).get(connection.pk, []),
         "may_change": may,
-        "still_missing": ownership.still_missing(request.actor, one),
-        "is_next": one.next_owner_id == request.actor.membership_id,
+        "still_missing": ownership.companies_awaiting_transfer(request.actor, connection),
+        "is_next": connection.next_owner_id == request.actor.membership_id,
         "place": "connections",
     }
     return render(request, "connections/detail.html", context)
@@ -78,33 +80,33 @@ def detail(request: MemberRequest, connection_id: int) -> HttpResponse:
 @csrf_exempt
 @public
 @require_http_methods(["GET", "POST"])
-def callback(request: MemberRequest) -> HttpResponse:
+def callback(request: AuthenticatedRequest) -> HttpResponse:
     """The vendor's answer, by query or form_post: kept by its `state`, then on to a page that has our cookies.
 
     Nothing of the answer is shown, logged or used here."""
-    given = request.POST if request.method == "POST" else request.GET
-    if not given:
+    params = request.POST if request.method == "POST" else request.GET
+    if not params:
         return render(request, "connections/unknown_answer.html", status=400)
-    inbound = {key: str(value)[:ANSWER_CHARACTERS_MAX] for key, value in given.items()}
-    attempt_id = attempts.receive_answer(inbound.get("state", ""), inbound)
+    inbound = {key: str(value)[:ANSWER_CHARACTERS_MAX] for key, value in params.items()}
+    attempt_id = attempts.receive_callback(inbound.get("state", ""), inbound)
     if attempt_id is None:
         log.warning("consent_callback_unknown_state")
     # 303: the vendor may have posted; a GET of our own is what brings our cookies, and leaves no code in the address bar.
-    known = f"/connections/consent/done?{urlencode({'attempt': attempt_id})}"
-    return HttpResponse(status=303, headers={"Location": request.path if attempt_id is None else known})
+    parameters = f"/connections/consent/done?{urlencode({'attempt': attempt_id})}"
+    return HttpResponse(status=303, headers={"Location": request.path if attempt_id is None else parameters})
 
 
 @outside_transaction
-def done(request: MemberRequest) -> HttpResponse:
+def done(request: AuthenticatedRequest) -> HttpResponse:
     """Exchange the code, list the companies, and go on where the person came from."""
     text = request.GET.get("attempt", "")
     attempt_id = int(text) if text.isdigit() and len(text) < 19 else 0
-    back = attempts.return_to_of(request.actor, attempt_id) or "/connections/"
+    back = attempts.return_path(request.actor, attempt_id) or "/connections/"
     try:
         outcome = attempts.complete_consent(request.actor, attempt_id, request.COOKIES.get(browser_binding.COOKIE, ""))
         if outcome.purpose == ConsentPurpose.TAKE_OVER:
-            is_whole = ownership.finish_take_over(request.actor, outcome.connection_id)
-        refresh_companies(request.actor, outcome.connection_id)
+            is_whole = ownership.complete_transfer(request.actor, outcome.connection_id)
+        sync_company_list(request.actor, outcome.connection_id)
     except ConsentRefused as refusal:
         messages.error(request, str(refusal))
         return HttpResponseRedirect(back)

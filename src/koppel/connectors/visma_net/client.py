@@ -9,11 +9,11 @@ from django.utils.translation import gettext_noop as _
 from koppel.connector.contract import Session
 from koppel.connector.errors import (
     ConnectorError,
-    ContractBroken,
     NotConsented,
     RateLimited,
     SetupMissing,
     TokenStale,
+    UnexpectedResponse,
     Unreachable,
 )
 from koppel.connectors.visma_net.descriptor import COMPANY_LIST
@@ -38,10 +38,10 @@ async def get(session: Session, path: str, params: Mapping[str, str] | None = No
         headers = {"ipp-application-type": "Visma.net Financials", "ipp-company-id": company}
     else:
         url, headers = f"{session.addresses['api']}{path}", {}
-    return good(await session.send("GET", url, params=params, headers=headers))
+    return require_success(await session.send("GET", url, params=params, headers=headers))
 
 
-def good(answer: Response) -> bytes:
+def require_success(answer: Response) -> bytes:
     """The body of a 200 with JSON. Raises the contract's errors for anything else."""
     if answer.status == 200:
         if not answer.headers.get("content-type", "").startswith("application/json"):
@@ -55,7 +55,7 @@ def parse(body: bytes, kind: Any) -> Any:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise ContractBroken("unexpected_shape", f"Visma.net answered in an unexpected shape: {error}.") from None
+        raise UnexpectedResponse("unexpected_shape", f"Visma.net answered in an unexpected shape: {error}.") from None
     except msgspec.DecodeError:
         raise Unreachable("truncated", _("An answer of Visma.net broke off."), retry_after_seconds=5) from None
 
@@ -75,15 +75,15 @@ def _error(answer: Response) -> ConnectorError:
     if status == 403:
         return NotConsented("forbidden", FORBIDDEN)
     message = str(words.get("message") or words.get("ExceptionMessage") or "")[:200]
-    return ContractBroken(f"http_{status}", f"Visma.net refused a call ({status}). {message}".strip())
+    return UnexpectedResponse(f"http_{status}", f"Visma.net refused a call ({status}). {message}".strip())
 
 
 def _words(body: bytes) -> dict[str, Any]:
     try:
-        found = msgspec.json.decode(body)
+        document = msgspec.json.decode(body)
     except msgspec.DecodeError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 def seconds_of(text: str) -> float:

@@ -13,6 +13,7 @@ from koppel.connector.contract import (
     ConsentRequest,
     DeleteMode,
     Descriptor,
+    HistoryWindow,
     Http,
     Page,
     ReadMode,
@@ -20,12 +21,11 @@ from koppel.connector.contract import (
     ResourceSpec,
     Session,
     Tokens,
-    Window,
 )
 from koppel.connector.errors import NotConsented, SetupMissing
 from koppel.connector.rows import Row
 from koppel.connectors.visma_net import consent, cursors, journal_data, master_data, normalise
-from koppel.connectors.visma_net.client import get, good, parse
+from koppel.connectors.visma_net.client import get, parse, require_success
 from koppel.connectors.visma_net.descriptor import COMPANY_LIST, DESCRIPTOR, SERVICE
 from koppel.kit.secrets import Secret
 
@@ -87,8 +87,8 @@ class VismaNet:
         """The retired context endpoint in company-list mode; else the one company of the token."""
         if session.consent_mode == COMPANY_LIST:
             url = f"{session.addresses['legacy']}/API/resources/v1/context"
-            found: list[_Context] = parse(good(await session.send("GET", url)), list[_Context])
-            return [Company(str(one.id), one.name.strip(), str(one.id), {"id": str(one.id)}) for one in found]
+            contexts: list[_Context] = parse(require_success(await session.send("GET", url)), list[_Context])
+            return [Company(str(one.id), one.name.strip(), str(one.id), {"id": str(one.id)}) for one in contexts]
         if session.company is None:
             return []
         description = await self.describe_company(session)
@@ -105,12 +105,12 @@ class VismaNet:
             if refused.code == "unauthorised" and session.consent_mode == SERVICE:
                 raise SetupMissing("customer_tenant", consent.CUSTOMER_TENANT) from None
             raise
-        found: list[_Organization] = parse(body, list[_Organization])
-        if not found:
+        organizations: list[_Organization] = parse(body, list[_Organization])
+        if not organizations:
             raise NotConsented("no_company", _("Visma.net shows nothing of this company to the user who signed in."))
-        first = found[0]
-        units = [(unit.number, unit.name, None) for one in found for unit in one.branches]
-        others = [(one.organizationCd, one.name, one.corporateId) for one in found[1:]]
+        first = organizations[0]
+        units = [(unit.number, unit.name, None) for one in organizations for unit in one.branches]
+        others = [(one.organizationCd, one.name, one.corporateId) for one in organizations[1:]]
         return CompanyDescription(
             name=first.name.strip(),
             number=(first.corporateId or "").strip() or None,
@@ -134,18 +134,18 @@ class VismaNet:
         ]
 
     async def read_page(
-        self, session: Session, resource: str, mode: ReadMode, window: Window, cursor: str | None
+        self, session: Session, resource: str, mode: ReadMode, window: HistoryWindow, cursor: str | None
     ) -> Page:
-        at = cursors.decoded(cursor, mode)
+        read_cursor = cursors.decode_cursor(cursor, mode)
         if resource not in journal_data.ENDPOINTS:
-            return await master_data.read(session, resource, at)
-        if not at.since and not at.names:
+            return await master_data.read(session, resource, read_cursor)
+        if not read_cursor.since and not read_cursor.names:
             names = await cursors.periods_within(session, window)
-            at = at.following(names=names, oldest=names[0] if names else "")
-        return await journal_data.read(session, resource, at)
+            read_cursor = read_cursor.following(names=names, oldest=names[0] if names else "")
+        return await journal_data.read(session, resource, read_cursor)
 
-    def normalise(self, resource: str, native: bytes, parent: str = "") -> Row:
+    def normalise(self, resource: str, raw: bytes, parent: str = "") -> Row:
         """Raises `ValueError` (which msgspec's errors are) with a reason."""
         if resource == "entry_lines":
-            return normalise.entry_line(native, parent)
-        return normalise.NORMALISERS[resource](native)
+            return normalise.entry_line(raw, parent)
+        return normalise.NORMALISERS[resource](raw)

@@ -20,9 +20,9 @@ from koppel.connector.errors import (
     ConnectorError,
     ConsentDenied,
     ConsentLost,
-    ContractBroken,
     RateLimited,
     SetupMissing,
+    UnexpectedResponse,
     Unreachable,
 )
 from koppel.connectors.visma_net.client import RETRY_SECONDS_DEFAULT, seconds_of
@@ -91,7 +91,7 @@ class TokenAnswer(msgspec.Struct):
 
 def begin(app: AppCredentials, request: ConsentRequest) -> Redirect:
     digest = hashlib.sha256(request.code_verifier.reveal().encode()).digest()
-    asked = {
+    query = {
         "client_id": app.client_id,
         "scope": " ".join(SCOPES),
         "response_type": "code",
@@ -104,12 +104,12 @@ def begin(app: AppCredentials, request: ConsentRequest) -> Redirect:
         "ui_locales": request.language,
     }
     if request.force_sign_in or app.consent_mode == COMPANY_PER_SIGN_IN:
-        asked["prompt"] = "select_account"
-    return Redirect(f"{app.addresses['identity']}/connect/authorize?{urlencode(asked)}")
+        query["prompt"] = "select_account"
+    return Redirect(f"{app.addresses['identity']}/connect/authorize?{urlencode(query)}")
 
 
 async def complete(http: Http, app: AppCredentials, request: ConsentRequest, inbound: Mapping[str, str]) -> Consent:
-    """Raises `ConsentDenied`, `ContractBroken` for a callback that is not from this issuer, and the token errors."""
+    """Raises `ConsentDenied`, `UnexpectedResponse` for a callback that is not from this issuer, and the token errors."""
     await _must_be_from_issuer(http, app, inbound)
     if error := inbound.get("error"):
         raise ConsentDenied(error[:60], DENIALS.get(error, DENIED))
@@ -132,7 +132,9 @@ async def complete(http: Http, app: AppCredentials, request: ConsentRequest, inb
 async def _accepted(http: Http, app: AppCredentials, request: ConsentRequest, answer: TokenAnswer) -> Consent:
     claims = await _verified(http, app, answer.id_token or "", audience=app.client_id)
     if claims.get("nonce") != request.nonce:
-        raise ContractBroken("nonce", _("The answer of the sign-in belongs to another sign-in. Please start again."))
+        raise UnexpectedResponse(
+            "nonce", _("The answer of the sign-in belongs to another sign-in. Please start again.")
+        )
     _must_be_enough(answer)
     company = None
     if app.consent_mode == COMPANY_PER_SIGN_IN:
@@ -143,7 +145,7 @@ async def _accepted(http: Http, app: AppCredentials, request: ConsentRequest, an
             )
     subject = _name_in(claims, "sub")
     if not subject:
-        raise ContractBroken("id_token", UNTRUSTED)
+        raise UnexpectedResponse("id_token", UNTRUSTED)
     account = _name_in(claims, "email") or _name_in(claims, "name") or subject
     return Consent(subject=subject, account=account, tokens=_tokens(answer), company_id=company)
 
@@ -158,12 +160,12 @@ def _name_in(claims: Mapping[str, Any], key: str) -> str:
 async def _must_be_from_issuer(http: Http, app: AppCredentials, inbound: Mapping[str, str]) -> None:
     """RFC 9207: an answer that names another issuer, or none where the vendor says that it always names itself, is a mix-up."""
     identity = app.addresses["identity"]
-    found = _words((await http.send("GET", f"{identity}/.well-known/openid-configuration")).body)
-    if found.get("issuer") != identity:
+    discovery = _words((await http.send("GET", f"{identity}/.well-known/openid-configuration")).body)
+    if discovery.get("issuer") != identity:
         raise Unreachable("discovery", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
-    always_named = found.get("authorization_response_iss_parameter_supported") is True
+    always_named = discovery.get("authorization_response_iss_parameter_supported") is True
     if inbound.get("iss", "" if always_named else identity) != identity:
-        raise ContractBroken("issuer", _("The answer of the sign-in does not come from Visma. Please start again."))
+        raise UnexpectedResponse("issuer", _("The answer of the sign-in does not come from Visma. Please start again."))
 
 
 def _must_be_enough(answer: TokenAnswer) -> None:
@@ -220,7 +222,7 @@ async def _refused_for(http: Http, app: AppCredentials, form: Mapping[str, str])
     except (ConsentDenied, SetupMissing) as refused:
         if refused.code not in ("code_used", "invalid_tenant"):
             raise
-    except ContractBroken as refused:
+    except UnexpectedResponse as refused:
         if refused.code != "token_invalid_request":
             raise
 
@@ -273,16 +275,16 @@ def _refusal(answer: Response, *, by_code: bool) -> ConnectorError:
         return ConsentDenied("code_used", CODE_USED)
     if sentence := A_PERSONS_JOB.get(error):
         return ConsentLost(error, sentence)
-    return ContractBroken(f"token_{error}", _("Visma Connect did not understand Koppel's request."))
+    return UnexpectedResponse(f"token_{error}", _("Visma Connect did not understand Koppel's request."))
 
 
 def _words(body: bytes) -> dict[str, Any]:
     """A JSON object, or nothing: failures can be pages."""
     try:
-        found = msgspec.json.decode(body)
+        document = msgspec.json.decode(body)
     except msgspec.DecodeError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 def _tokens(answer: TokenAnswer) -> Tokens:
@@ -309,4 +311,4 @@ async def _verified(http: Http, app: AppCredentials, token: str, *, audience: st
             )
         )  # fmt: skip
     except (jwt.PyJWTError, KeyError, ValueError):
-        raise ContractBroken("id_token", UNTRUSTED) from None
+        raise UnexpectedResponse("id_token", UNTRUSTED) from None

@@ -78,8 +78,8 @@ DESCRIPTOR = Descriptor(
             (COMPANY_LIST, COMPANY_PER_SIGN_IN, SERVICE),
         ),
     ),
-    needs=_("A Visma.net user with the role “API User” on each company."),  # type: ignore[arg-type]
-    may=_("Read. You can withdraw it at any time."),  # type: ignore[arg-type]
+    setup_requirements=_("A Visma.net user with the role “API User” on each company."),  # type: ignore[arg-type]
+    permissions_text=_("Read. You can withdraw it at any time."),  # type: ignore[arg-type]
     identity_paths=("/API/resources/v1/context", "/v1/organization"),
     company_header=("ipp-company-id", "id"),
     refresh_rotates=True,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from koppel.connector.contract import Page, Record, Rejected, Session, Snapshot
+from koppel.connector.contract import Page, Record, RejectedRecord, Session, Snapshot
 from koppel.connectors.visma_net.client import get, parse
 from koppel.connectors.visma_net.cursors import (
     PAGE_SIZE,
@@ -20,11 +20,18 @@ from koppel.connectors.visma_net.cursors import (
     checkpoint,
     has_more,
     has_moved,
-    newer,
+    newest_stamp,
     page_size,
     totals,
 )
-from koppel.connectors.visma_net.record_mapping import Item, fit, native, text, unreadable, without_stamps
+from koppel.connectors.visma_net.record_mapping import (
+    Item,
+    bounded_key,
+    raw_record,
+    rejected_record,
+    text,
+    without_stamps,
+)
 
 LINES = b'"journalTransactionLines":['
 AFTER_LINES = b'],"metadata":{'
@@ -32,53 +39,59 @@ LINE_NUMBER = b'{"lineNumber":'
 
 
 @dataclass(frozen=True)
-class Found:
+class ReadResult:
     """A page as records. `count` is what the vendor's totals count: lines for entries."""
 
     records: list[Record]
-    rejected: list[Rejected]
+    rejected: list[RejectedRecord]
     meta: Metadata
     count: int
     newest: str
 
 
-async def read(session: Session, resource: str, at: Cursor) -> Page:
+async def read(session: Session, resource: str, cursor: Cursor) -> Page:
     """One page of a period, or of what changed since."""
-    if not at.since and not at.names:
-        return Page([], checkpoint=checkpoint(at), snapshot=Snapshot(frozenset()))
+    if not cursor.since and not cursor.names:
+        return Page([], checkpoint=checkpoint(cursor), snapshot=Snapshot(frozenset()))
     path, make = ENDPOINTS[resource]
-    params = {"pageNumber": str(at.page), "pageSize": str(PAGE_SIZE)}
-    params |= {"lastModifiedDateTime": at.since} if at.since else {"periodId": at.names[at.place]}
-    found = make(await get(session, path, params), "" if at.since else at.names[at.place])
-    at = at.following(newest=newer(at.newest, found.newest), flawed=at.flawed or bool(found.rejected))
-    kept = [one for one in found.records if one.partition >= at.oldest] if at.since else found.records
-    if at.since and at.page == 1 and not has_more(at, found.count, found.meta):
-        kept = [msgspec.structs.replace(one, is_whole=True) for one in kept]
-    return _page(at, found, kept)
+    params = {"pageNumber": str(cursor.page), "pageSize": str(PAGE_SIZE)}
+    params |= {"lastModifiedDateTime": cursor.since} if cursor.since else {"periodId": cursor.names[cursor.position]}
+    result = make(await get(session, path, params), "" if cursor.since else cursor.names[cursor.position])
+    cursor = cursor.following(
+        newest=newest_stamp(cursor.newest, result.newest), has_unreadable=cursor.has_unreadable or bool(result.rejected)
+    )
+    kept = [one for one in result.records if one.partition >= cursor.oldest] if cursor.since else result.records
+    if cursor.since and cursor.page == 1 and not has_more(cursor, result.count, result.meta):
+        kept = [msgspec.structs.replace(one, is_complete=True) for one in kept]
+    return _page(cursor, result, kept)
 
 
-def _page(at: Cursor, found: Found, kept: Sequence[Record]) -> Page:
-    seen, total = at.read + found.count, found.meta.totalCount
-    before = at.expected + total
-    expected = before if at.since else before * len(at.names) // (at.place + 1)
+def _page(cursor: Cursor, result: ReadResult, kept: Sequence[Record]) -> Page:
+    seen, total = cursor.read + result.count, result.meta.totalCount
+    before = cursor.expected + total
+    expected = before if cursor.since else before * len(cursor.names) // (cursor.position + 1)
     following: Cursor | None = None
     proof: Snapshot | None = None
-    if has_more(at, found.count, found.meta):
-        stated = total if at.total in (-1, total) else 0
-        following = at.next_page(seen, stated, page_size(at, found.count, found.meta))
-    elif at.page > 1 and (moved := has_moved(at, seen, total)) and at.tries < TRIES_MAX - 1:
-        following = at.again(at.tries + 1)
+    if has_more(cursor, result.count, result.meta):
+        stated = total if cursor.total in (-1, total) else 0
+        following = cursor.next_page(seen, stated, page_size(cursor, result.count, result.meta))
+    elif cursor.page > 1 and (moved := has_moved(cursor, seen, total)) and cursor.tries < TRIES_MAX - 1:
+        following = cursor.restarted(cursor.tries + 1)
     else:
-        is_sound = not at.flawed and (at.page == 1 or not moved)
-        if at.since and not is_sound:
-            at.lags = True
-        if not at.since:
-            proof = Snapshot(frozenset({at.names[at.place]}), at.again().text() if at.page > 1 else None, is_sound)
-        if not at.since and at.place < len(at.names) - 1:
-            following = at.next_place(before)
+        is_sound = not cursor.has_unreadable and (cursor.page == 1 or not moved)
+        if cursor.since and not is_sound:
+            cursor.must_reread = True
+        if not cursor.since:
+            proof = Snapshot(
+                frozenset({cursor.names[cursor.position]}),
+                cursor.restarted().text() if cursor.page > 1 else None,
+                is_sound,
+            )
+        if not cursor.since and cursor.position < len(cursor.names) - 1:
+            following = cursor.next_position(before)
     return Page(
-        kept, following.text() if following else None, None if following else checkpoint(at), proof, expected,
-        found.rejected,
+        kept, following.text() if following else None, None if following else checkpoint(cursor), proof, expected,
+        result.rejected,
     )  # fmt: skip
 
 
@@ -104,40 +117,42 @@ _head = msgspec.json.Decoder(_Head)
 _line_key = msgspec.json.Decoder(_LineKey)
 
 
-def _entries(body: bytes, period: str) -> Found:
+def _entries(body: bytes, period: str) -> ReadResult:
     """`period` is the one asked for, or ''."""
     raws: list[msgspec.Raw] = parse(body, list[msgspec.Raw])
-    found: dict[str, Record] = {}
-    rejected: list[Rejected] = []
+    records: dict[str, Record] = {}
+    rejected: list[RejectedRecord] = []
     count, stamps = 0, [""]
     meta = totals(map(bytes, raws), len(raws))
     last = len(raws) - 1
-    for place, raw in enumerate(raws):
+    for position, raw in enumerate(raws):
         payload = bytes(raw)
         try:
             head = _head.decode(payload)
             lines = head.journalTransactionLines or []
             stamps.append(head.lastModifiedDateTime or "")
-            record = _entry(payload, head, lines, period, is_whole=0 < place < last)
+            record = _entry(payload, head, lines, period, is_complete=0 < position < last)
         except (ValueError, msgspec.DecodeError) as error:
-            rejected.append(unreadable(payload, error))
+            rejected.append(rejected_record(payload, error))
             count += _lines_in(payload)
             continue
-        known = found.get(record.external_id)
-        count += len({one.external_id for one in record.children} - _keys(known)) if known else len(record.children)
-        found[record.external_id] = _merged(known, record) if known else record
-    return Found(list(found.values()), rejected, meta, count, newer(*stamps))
+        previous = records.get(record.external_id)
+        count += (
+            len({one.external_id for one in record.children} - _keys(previous)) if previous else len(record.children)
+        )
+        records[record.external_id] = _merged(previous, record) if previous else record
+    return ReadResult(list(records.values()), rejected, meta, count, newest_stamp(*stamps))
 
 
-def _entry(payload: bytes, head: _Head, lines: list[msgspec.Raw], period: str, *, is_whole: bool) -> Record:
+def _entry(payload: bytes, head: _Head, lines: list[msgspec.Raw], period: str, *, is_complete: bool) -> Record:
     module, number = (head.module or "").removeprefix("Module"), head.batchNumber
     if not module or not number:
         raise ValueError("It has no module or batch number.")
-    key = fit(f"{module} {number}")
-    partition = period or fit(head.financialPeriod or head.postPeriod or "")
+    key = bounded_key(f"{module} {number}")
+    partition = period or bounded_key(head.financialPeriod or head.postPeriod or "")
     children = tuple(_child(key, bytes(raw), partition) for raw in lines)
-    own = _without_lines(payload, lines)
-    return Record(key, own, partition, children, without_stamps(own), is_whole)
+    own_payload = _without_lines(payload, lines)
+    return Record(key, own_payload, partition, children, without_stamps(own_payload), is_complete)
 
 
 def _lines_in(payload: bytes) -> int:
@@ -164,7 +179,7 @@ def _without_lines(payload: bytes, lines: list[msgspec.Raw]) -> bytes:
         and payload.endswith(b"}}") and payload.count(b"{", end) == 1
     )  # fmt: skip
     if not is_safe:
-        return native(msgspec.json.decode(payload, type=Item), "journalTransactionLines")
+        return raw_record(msgspec.json.decode(payload, type=Item), "journalTransactionLines")
     return payload[:start].rstrip(b",") + b"}"
 
 
@@ -172,10 +187,10 @@ def _keys(record: Record) -> set[str]:
     return {one.external_id for one in record.children}
 
 
-def _merged(known: Record, more: Record) -> Record:
+def _merged(previous: Record, more: Record) -> Record:
     """A batch that is twice on a page: the later head, all lines, of lines that are twice the later ones."""
-    lines = {one.external_id: one for one in (*known.children, *more.children)}
-    return msgspec.structs.replace(more, children=tuple(lines.values()), is_whole=False)
+    lines = {one.external_id: one for one in (*previous.children, *more.children)}
+    return msgspec.structs.replace(more, children=tuple(lines.values()), is_complete=False)
 
 
 class _Numbered(msgspec.Struct):
@@ -183,22 +198,22 @@ class _Numbered(msgspec.Struct):
     id: str = ""
 
 
-def _balances(body: bytes, _period: str) -> Found:
+def _balances(body: bytes, _period: str) -> ReadResult:
     items: list[Item] = parse(body, list[Item])
-    found: dict[str, Record] = {}
-    rejected: list[Rejected] = []
+    records: dict[str, Record] = {}
+    rejected: list[RejectedRecord] = []
     for item in items:
         try:
             record = _balance(item)
         except (ValueError, msgspec.DecodeError) as error:
-            rejected.append(unreadable(native(item), error))
+            rejected.append(rejected_record(raw_record(item), error))
             continue
-        found[record.external_id] = record
+        records[record.external_id] = record
     meta = totals(
         (b'{"metadata":' + bytes(item["metadata"]) + b"}" for item in items if "metadata" in item), len(items)
     )
-    newest = newer("", *(text(one.get("lastModifiedDateTime")) for one in items))
-    return Found(list(found.values()), rejected, meta, len(found) + len(rejected), newest)
+    newest = newest_stamp("", *(text(one.get("lastModifiedDateTime")) for one in items))
+    return ReadResult(list(records.values()), rejected, meta, len(records) + len(rejected), newest)
 
 
 def _balance(item: Item) -> Record:
@@ -211,19 +226,19 @@ def _balance(item: Item) -> Record:
     ]
     if not parts[2] or not parts[4]:
         raise ValueError("It has no account or period.")
-    key = fit("/".join(parts))
-    payload = native(item)
-    return Record(key, payload, parts[4], compared=without_stamps(payload))
+    key = bounded_key("/".join(parts))
+    payload = raw_record(item)
+    return Record(key, payload, parts[4], comparison_key=without_stamps(payload))
 
 
 def _numbered(raw: msgspec.Raw | None) -> str:
     if raw is None or bytes(raw) == b"null":
         return ""
-    found = msgspec.json.decode(raw, type=_Numbered)
-    return found.number or found.id
+    numbered = msgspec.json.decode(raw, type=_Numbered)
+    return numbered.number or numbered.id
 
 
-ENDPOINTS: dict[str, tuple[str, Callable[[bytes, str], Found]]] = {
+ENDPOINTS: dict[str, tuple[str, Callable[[bytes, str], ReadResult]]] = {
     "entries": ("/v2/journaltransaction", _entries),
     "balances": ("/v2/generalLedgerBalance", _balances),
 }

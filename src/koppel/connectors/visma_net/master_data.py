@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from koppel.connector.contract import Page, Record, Rejected, Session, Snapshot
+from koppel.connector.contract import Page, Record, RejectedRecord, Session, Snapshot
 from koppel.connectors.visma_net import record_mapping
 from koppel.connectors.visma_net.client import get, parse
 from koppel.connectors.visma_net.cursors import (
@@ -21,7 +21,7 @@ from koppel.connectors.visma_net.cursors import (
     checkpoint,
     has_more,
     has_moved,
-    newer,
+    newest_stamp,
     page_size,
     totals,
 )
@@ -78,45 +78,52 @@ class Dimension(msgspec.Struct):
     segments: list[Segment] = []
 
 
-async def read(session: Session, resource: str, at: Cursor) -> Page:
+async def read(session: Session, resource: str, cursor: Cursor) -> Page:
     """One answer: a page of an endpoint, or one dimension (and the list of dimensions before the first)."""
     if resource == "cost_codes":
-        if at.place == 0:
-            at = at.following(names=parse(await get(session, "/v1/dimension"), list[str]))
+        if cursor.position == 0:
+            cursor = cursor.following(names=parse(await get(session, "/v1/dimension"), list[str]))
         else:
-            return await _dimension(session, at)
-    endpoint = ENDPOINTS[resource][at.place]
-    body = await get(session, endpoint.path, _params(endpoint, at))
+            return await _dimension(session, cursor)
+    endpoint = ENDPOINTS[resource][cursor.position]
+    body = await get(session, endpoint.path, _params(endpoint, cursor))
     answer = _fingerprint(body)
-    if at.skips and at.page == 1 and at.known.get(endpoint.path) == answer:
-        return _unchanged(resource, at, endpoint.path, answer)
+    if cursor.skips and cursor.page == 1 and cursor.previous_fingerprints.get(endpoint.path) == answer:
+        return _unchanged(resource, cursor, endpoint.path, answer)
     items, meta = _items(endpoint, body)
-    found, rejected = record_mapping.sorted_out(
+    records, rejected = record_mapping.map_records(
         _daybooks(items) if resource == "journals" else items, lambda item: _record(resource, endpoint, item)
     )
-    at = at.following(newest=newer(at.newest, *map(record_mapping.stamp_of, items)), flawed=at.flawed or bool(rejected))
-    count = len(found) + len(rejected)
-    seen = at.read + count
-    expected = at.expected + (meta.totalCount or len(items))
-    if endpoint.paged and has_more(at, count, meta):
-        total = at.total if at.total >= 0 else meta.totalCount
-        following = at.next_page(seen, total if total == meta.totalCount else 0, page_size(at, count, meta))
-        return Page(found, following.text(), expected_total=expected, rejected=rejected)
-    moved = endpoint.paged and at.page > 1 and has_moved(at, seen, meta.totalCount)
-    if moved and at.tries < TRIES_MAX - 1:
-        return Page(found, at.again(at.tries + 1).text(), expected_total=expected, rejected=rejected)
-    if (moved or at.flawed) and at.since:
-        at.lags = True
-    if at.page == 1 and not endpoint.delta and not at.flawed:
-        at.found = {**at.found, endpoint.path: answer}
-    proof = None if at.since else _proof(resource, at, endpoint.part, is_sound=not moved and not at.flawed)
-    return _end(resource, at, found, rejected, proof, expected)
+    cursor = cursor.following(
+        newest=newest_stamp(cursor.newest, *map(record_mapping.stamp_of, items)),
+        has_unreadable=cursor.has_unreadable or bool(rejected),
+    )
+    count = len(records) + len(rejected)
+    seen = cursor.read + count
+    expected = cursor.expected + (meta.totalCount or len(items))
+    if endpoint.paged and has_more(cursor, count, meta):
+        total = cursor.total if cursor.total >= 0 else meta.totalCount
+        following = cursor.next_page(seen, total if total == meta.totalCount else 0, page_size(cursor, count, meta))
+        return Page(records, following.text(), expected_total=expected, rejected=rejected)
+    moved = endpoint.paged and cursor.page > 1 and has_moved(cursor, seen, meta.totalCount)
+    if moved and cursor.tries < TRIES_MAX - 1:
+        return Page(records, cursor.restarted(cursor.tries + 1).text(), expected_total=expected, rejected=rejected)
+    if (moved or cursor.has_unreadable) and cursor.since:
+        cursor.must_reread = True
+    if cursor.page == 1 and not endpoint.delta and not cursor.has_unreadable:
+        cursor.fingerprints = {**cursor.fingerprints, endpoint.path: answer}
+    proof = (
+        None
+        if cursor.since
+        else _snapshot(resource, cursor, endpoint.part, is_consistent=not moved and not cursor.has_unreadable)
+    )
+    return _end(resource, cursor, records, rejected, proof, expected)
 
 
-def _params(endpoint: Endpoint, at: Cursor) -> dict[str, str]:
-    params = {"pageNumber": str(at.page), "pageSize": str(PAGE_SIZE)} if endpoint.paged else {}
-    if at.since:
-        params |= {"lastModifiedDateTime": at.since, "lastModifiedDateTimeCondition": ">="}
+def _params(endpoint: Endpoint, cursor: Cursor) -> dict[str, str]:
+    params = {"pageNumber": str(cursor.page), "pageSize": str(PAGE_SIZE)} if endpoint.paged else {}
+    if cursor.since:
+        params |= {"lastModifiedDateTime": cursor.since, "lastModifiedDateTimeCondition": ">="}
     return params
 
 
@@ -131,17 +138,17 @@ def _items(endpoint: Endpoint, body: bytes) -> tuple[list[Item], Metadata]:
 
 
 def _record(resource: str, endpoint: Endpoint, item: Item) -> Record:
-    payload = record_mapping.native(item)
+    payload = record_mapping.raw_record(item)
     if endpoint.part:
         payload = b'{"endpoint":"' + endpoint.part.encode() + b'",' + payload[1:]
-    return Record(_key(endpoint, item), payload, endpoint.part, compared=record_mapping.without_stamps(payload))
+    return Record(_key(endpoint, item), payload, endpoint.part, comparison_key=record_mapping.without_stamps(payload))
 
 
 def _key(endpoint: Endpoint, item: Item) -> str:
     parts = [text(item.get(name)) for name in endpoint.fields]
     if not all(parts):
         raise ValueError(f"It has no {endpoint.fields[0]}.")
-    return record_mapping.fit((f"{endpoint.part} " if endpoint.part else "") + "/".join(parts))
+    return record_mapping.bounded_key((f"{endpoint.part} " if endpoint.part else "") + "/".join(parts))
 
 
 def _daybooks(ledgers: Sequence[Item]) -> list[Item]:
@@ -153,16 +160,16 @@ def _daybooks(ledgers: Sequence[Item]) -> list[Item]:
     ]
 
 
-async def _dimension(session: Session, at: Cursor) -> Page:
+async def _dimension(session: Session, cursor: Cursor) -> Page:
     """The values of all segments of one dimension."""
-    name = at.names[at.place - 1]
+    name = cursor.names[cursor.position - 1]
     part = f"dimension {name}"
     body = await get(session, f"/v1/dimension/{quote(name, safe='')}")
     answer = _fingerprint(body)
-    if at.skips and at.known.get(part) == answer:
-        return _unchanged("cost_codes", at, part, answer)
+    if cursor.skips and cursor.previous_fingerprints.get(part) == answer:
+        return _unchanged("cost_codes", cursor, part, answer)
     dimension: Dimension = parse(body, Dimension)
-    found, rejected = list[Record](), list[Rejected]()
+    records, rejected = list[Record](), list[RejectedRecord]()
     for segment in dimension.segments:
         head = msgspec.json.encode(
             {"dimension": dimension.id, "segmentId": segment.segmentId, "segment": segment.description}
@@ -171,39 +178,47 @@ async def _dimension(session: Session, at: Cursor) -> Page:
             payload = head[:-1] + b"," + bytes(value)[1:]
             try:
                 key = text(msgspec.json.decode(value, type=Item).get("valueId"))
-                found.append(Record(record_mapping.fit(f"{dimension.id} {segment.segmentId} {key}"), payload, part))
+                records.append(
+                    Record(record_mapping.bounded_key(f"{dimension.id} {segment.segmentId} {key}"), payload, part)
+                )
             except (ValueError, msgspec.DecodeError) as error:
-                rejected.append(record_mapping.unreadable(payload, error))
-    at.found = {**at.found, part: "" if rejected else answer}
-    return _end("cost_codes", at, found, rejected, _proof("cost_codes", at, part, is_sound=not rejected), None)
+                rejected.append(record_mapping.rejected_record(payload, error))
+    cursor.fingerprints = {**cursor.fingerprints, part: "" if rejected else answer}
+    return _end(
+        "cost_codes", cursor, records, rejected, _snapshot("cost_codes", cursor, part, is_consistent=not rejected), None
+    )
 
 
-def _unchanged(resource: str, at: Cursor, part: str, fingerprint: str) -> Page:
-    at.found = {**at.found, part: fingerprint}
-    page = _end(resource, at, [], [], None, None)
-    return Page([], page.next, page.checkpoint, page.snapshot, unchanged=True)
+def _unchanged(resource: str, cursor: Cursor, part: str, fingerprint: str) -> Page:
+    cursor.fingerprints = {**cursor.fingerprints, part: fingerprint}
+    page = _end(resource, cursor, [], [], None, None)
+    return Page([], page.next_cursor, page.checkpoint, page.snapshot, unchanged=True)
 
 
-def _proof(resource: str, at: Cursor, part: str, *, is_sound: bool) -> Snapshot:
+def _snapshot(resource: str, cursor: Cursor, part: str, *, is_consistent: bool) -> Snapshot:
     """What this part no longer names is gone: of the whole resource when it has no other part."""
-    again = at.again().text() if at.page > 1 else None
-    return Snapshot(frozenset({part}) if part else None, again, is_sound)
+    again = cursor.restarted().text() if cursor.page > 1 else None
+    return Snapshot(frozenset({part}) if part else None, again, is_consistent)
 
 
 def _end(
-    resource: str, at: Cursor, found: Sequence[Record], rejected: Sequence[Rejected],
+    resource: str, cursor: Cursor, records: Sequence[Record], rejected: Sequence[RejectedRecord],
     proof: Snapshot | None, expected: int | None,
 ) -> Page:  # fmt: skip
     """The last page of a part; after the last part the parts that are no longer listed are proved absent too."""
-    last = len(ENDPOINTS[resource]) - 1 + len(at.names)
-    if at.place < last:
-        following = at.next_place(at.expected if expected is None else expected).text()
-        return Page(found, following, snapshot=proof, expected_total=expected, rejected=rejected)
-    gone = frozenset(at.known) - frozenset(at.found) - {one.path for one in ENDPOINTS[resource]}
+    last = len(ENDPOINTS[resource]) - 1 + len(cursor.names)
+    if cursor.position < last:
+        following = cursor.next_position(cursor.expected if expected is None else expected).text()
+        return Page(records, following, snapshot=proof, expected_total=expected, rejected=rejected)
+    gone = (
+        frozenset(cursor.previous_fingerprints)
+        - frozenset(cursor.fingerprints)
+        - {one.path for one in ENDPOINTS[resource]}
+    )
     if gone and (proof is None or proof.partitions is not None):
         proven = proof.partitions or frozenset() if proof else frozenset()
-        proof = Snapshot(proven | gone, proof.again if proof else None, proof.is_sound if proof else True)
-    return Page(found, checkpoint=checkpoint(at), snapshot=proof, expected_total=expected, rejected=rejected)
+        proof = Snapshot(proven | gone, proof.restart_cursor if proof else None, proof.is_consistent if proof else True)
+    return Page(records, checkpoint=checkpoint(cursor), snapshot=proof, expected_total=expected, rejected=rejected)
 
 
 def _fingerprint(body: bytes) -> str:

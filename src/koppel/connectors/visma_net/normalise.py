@@ -185,134 +185,134 @@ class LineWire(msgspec.Struct, gc=False):
     subaccount: Subaccount | None = None
 
 
-def company_details(native: bytes) -> rows.CompanyRow:
-    one: Organization = msgspec.json.decode(native, type=Organization)
-    address = one.mainAddress
-    country = (one.defaultCountry or (address.country if address else None)) or Named()
+def company_details(raw: bytes) -> rows.CompanyRow:
+    organization: Organization = msgspec.json.decode(raw, type=Organization)
+    address = organization.mainAddress
+    country = (organization.defaultCountry or (address.country if address else None)) or Named()
     return rows.CompanyRow(
-        name=_clean(one.name) or "–",
-        number=_clean(one.corporateId),
-        vat_number=_clean(one.vatRegistrationId),
+        name=_clean(organization.name) or "–",
+        number=_clean(organization.corporateId),
+        vat_number=_clean(organization.vatRegistrationId),
         country=country.code,
-        base_currency=_clean(one.baseCurrency),
+        base_currency=_clean(organization.baseCurrency),
         address=_clean(address.addressLine1) if address else None,
         city=_clean(address.city) if address else None,
-        industry_code=one.industryCode.code if one.industryCode else None,
+        industry_code=organization.industryCode.code if organization.industryCode else None,
     )
 
 
-def account(native: bytes) -> rows.AccountRow:
-    one: AccountWire = msgspec.json.decode(native, type=AccountWire)
-    if one.type not in ("Asset", "Liability", "Income", "Expense"):
-        raise ValueError(f"The account type {one.type[:20]!r} is unknown.")
+def account(raw: bytes) -> rows.AccountRow:
+    wire: AccountWire = msgspec.json.decode(raw, type=AccountWire)
+    if wire.type not in ("Asset", "Liability", "Income", "Expense"):
+        raise ValueError(f"The account type {wire.type[:20]!r} is unknown.")
     return rows.AccountRow(
-        code=_clean(one.accountCD) or "", name=_clean(one.description) or "", kind=one.type.lower(),
-        account_class=_clean(one.accountClass), active=one.active, currency=_clean(one.currency),
-        vat_code=_clean(one.taxCategory),
+        code=_clean(wire.accountCD) or "", name=_clean(wire.description) or "", kind=wire.type.lower(),
+        account_class=_clean(wire.accountClass), active=wire.active, currency=_clean(wire.currency),
+        vat_code=_clean(wire.taxCategory),
     )  # fmt: skip
 
 
-def vat_code(native: bytes) -> rows.VatCodeRow:
-    one: Vat = msgspec.json.decode(native, type=Vat)
-    newest = max(one.schedules, key=lambda schedule: schedule.startDate, default=Schedule())
-    directions = {schedule.groupType.lower() for schedule in one.schedules if schedule.groupType}
+def vat_code(raw: bytes) -> rows.VatCodeRow:
+    wire: Vat = msgspec.json.decode(raw, type=Vat)
+    newest = max(wire.schedules, key=lambda schedule: schedule.startDate, default=Schedule())
+    directions = {schedule.groupType.lower() for schedule in wire.schedules if schedule.groupType}
     return rows.VatCodeRow(
-        code=one.vatId, name=_clean(one.description) or one.vatId, rate=_amount(newest.vatRate),
+        code=wire.vatId, name=_clean(wire.description) or wire.vatId, rate=_amount(newest.vatRate),
         direction="both" if len(directions) > 1 else next(iter(directions), None),
-        reverse_charge=one.reverseVat, valid_until=_day(one.notValidAfter),
+        reverse_charge=wire.reverseVat, valid_until=_day(wire.notValidAfter),
     )  # fmt: skip
 
 
-def journal(native: bytes) -> rows.JournalRow:
-    one: LedgerWire = msgspec.json.decode(native, type=LedgerWire)
+def journal(raw: bytes) -> rows.JournalRow:
+    wire: LedgerWire = msgspec.json.decode(raw, type=LedgerWire)
     return rows.JournalRow(
-        code=f"{one.number}-{one.module}", name=f"{_clean(one.description) or one.number} {one.module}",
-        ledger=one.number, module=one.module, balance_type=one.balanceType.lower(), currency=_clean(one.currencyId),
+        code=f"{wire.number}-{wire.module}", name=f"{_clean(wire.description) or wire.number} {wire.module}",
+        ledger=wire.number, module=wire.module, balance_type=wire.balanceType.lower(), currency=_clean(wire.currencyId),
     )  # fmt: skip
 
 
-def period(native: bytes) -> rows.PeriodRow:
-    one: PeriodWire = msgspec.json.decode(native, type=PeriodWire)
-    key = period_key(one.year, one.period)
+def period(raw: bytes) -> rows.PeriodRow:
+    wire: PeriodWire = msgspec.json.decode(raw, type=PeriodWire)
+    key = period_key(wire.year, wire.period)
     return rows.PeriodRow(
-        period=key, fiscal_year=str(one.year), number=int(key[4:]), name=_clean(one.description),
-        starts_on=_day(one.startDate), ends_on=_day(one.endDate), closed=one.closedInGeneralLedger,
+        period=key, fiscal_year=str(wire.year), number=int(key[4:]), name=_clean(wire.description),
+        starts_on=_day(wire.startDate), ends_on=_day(wire.endDate), closed=wire.closedInGeneralLedger,
     )  # fmt: skip
 
 
-def cost_code(native: bytes) -> rows.CostCodeRow:
-    one: CostCode = msgspec.json.decode(native, type=CostCode)
-    code = one.departmentId or one.valueId or ""
-    dimension = "department" if one.departmentId else (one.segment or one.dimension or "")
-    return rows.CostCodeRow(dimension=dimension, code=code, name=_clean(one.description) or code, active=one.active)
+def cost_code(raw: bytes) -> rows.CostCodeRow:
+    wire: CostCode = msgspec.json.decode(raw, type=CostCode)
+    code = wire.departmentId or wire.valueId or ""
+    dimension = "department" if wire.departmentId else (wire.segment or wire.dimension or "")
+    return rows.CostCodeRow(dimension=dimension, code=code, name=_clean(wire.description) or code, active=wire.active)
 
 
-def project(native: bytes) -> rows.ProjectRow:
-    one: ProjectWire = msgspec.json.decode(native, type=ProjectWire)
+def project(raw: bytes) -> rows.ProjectRow:
+    wire: ProjectWire = msgspec.json.decode(raw, type=ProjectWire)
     return rows.ProjectRow(
-        code=one.projectID, name=_clean(one.description) or one.projectID, status=_snake(one.status),
-        customer=one.customer.code if one.customer else None, starts_on=_day(one.startDate), ends_on=_day(one.endDate),
+        code=wire.projectID, name=_clean(wire.description) or wire.projectID, status=_snake(wire.status),
+        customer=wire.customer.code if wire.customer else None, starts_on=_day(wire.startDate), ends_on=_day(wire.endDate),
     )  # fmt: skip
 
 
-def contact(native: bytes) -> rows.ContactRow:
-    one: ContactWire = msgspec.json.decode(native, type=ContactWire)
-    address, info = one.mainAddress or Address(), one.mainContact or ContactInfo()
+def contact(raw: bytes) -> rows.ContactRow:
+    wire: ContactWire = msgspec.json.decode(raw, type=ContactWire)
+    address, info = wire.mainAddress or Address(), wire.mainContact or ContactInfo()
     return rows.ContactRow(
-        kind=one.endpoint, code=one.number, name=_clean(one.name) or one.number, status=_snake(one.status),
-        number=_clean(one.corporateId), vat_number=_clean(one.vatRegistrationId), email=_clean(info.email),
+        kind=wire.endpoint, code=wire.number, name=_clean(wire.name) or wire.number, status=_snake(wire.status),
+        number=_clean(wire.corporateId), vat_number=_clean(wire.vatRegistrationId), email=_clean(info.email),
         phone=_clean(info.phone1), city=_clean(address.city), country=address.country.code if address.country else None,
-        currency=_clean(one.currencyId),
+        currency=_clean(wire.currencyId),
     )  # fmt: skip
 
 
-def payment_term(native: bytes) -> rows.PaymentTermRow:
+def payment_term(raw: bytes) -> rows.PaymentTermRow:
     """`dueDay1` counts days only for the type FixedNumberOfDays; the other types name a day of the month."""
-    one: Term = msgspec.json.decode(native, type=Term)
-    days = one.dueDay1 if one.dueDateType == "FixedNumberOfDays" else None
-    return rows.PaymentTermRow(code=one.termsId, name=_clean(one.description) or one.termsId, days=days)
+    wire: Term = msgspec.json.decode(raw, type=Term)
+    days = wire.dueDay1 if wire.dueDateType == "FixedNumberOfDays" else None
+    return rows.PaymentTermRow(code=wire.termsId, name=_clean(wire.description) or wire.termsId, days=days)
 
 
-def balance(native: bytes) -> rows.BalanceRow:
+def balance(raw: bytes) -> rows.BalanceRow:
     """The description does not say which sign a credit balance has. The record's own arithmetic tells: opening plus debit less
     credit gives the closing balance when debits are positive, opening plus credit less debit when signs follow the account."""
-    one: BalanceWire = msgspec.json.decode(native, type=BalanceWire)
-    opening, closing = _amount(one.beginningBalance), _amount(one.yearToDateBalance)
-    debit, credit = _amount(one.periodToDateDebit), _amount(one.periodToDateCredit)
-    natural = one.account.type in ("Liability", "Income") and debit != credit and opening + credit - debit == closing
+    wire: BalanceWire = msgspec.json.decode(raw, type=BalanceWire)
+    opening, closing = _amount(wire.beginningBalance), _amount(wire.yearToDateBalance)
+    debit, credit = _amount(wire.periodToDateDebit), _amount(wire.periodToDateCredit)
+    natural = wire.account.type in ("Liability", "Income") and debit != credit and opening + credit - debit == closing
     sign = -1 if natural else 1
     return rows.BalanceRow(
-        account=one.account.number, period=one.financialPeriod, ledger=one.ledger.code if one.ledger else None,
-        branch=one.branch.code if one.branch else None, balance_type=one.balanceType.lower(),
+        account=wire.account.number, period=wire.financialPeriod, ledger=wire.ledger.code if wire.ledger else None,
+        branch=wire.branch.code if wire.branch else None, balance_type=wire.balanceType.lower(),
         opening=sign * opening, debit=debit, credit=credit, closing=sign * closing,
     )  # fmt: skip
 
 
-def entry(native: bytes) -> rows.EntryRow:
-    one = _batch.decode(native)
-    booked_on = _day(one.transactionDate)
+def entry(raw: bytes) -> rows.EntryRow:
+    batch = _batch.decode(raw)
+    booked_on = _day(batch.transactionDate)
     if booked_on is None:
         raise ValueError("It has no transaction date.")
-    module = one.module.removeprefix("Module")
+    module = batch.module.removeprefix("Module")
     return rows.EntryRow(
-        journal=f"{one.ledger or '1'}-{module}", module=module, number=one.batchNumber,
-        period=one.financialPeriod or one.postPeriod or "", booked_on=booked_on, description=_clean(one.description),
-        ledger=one.ledger, balance_type="actual", status=_snake(one.status) or "posted", currency=_clean(one.currencyId),
-        debit_total=_amount(one.debitTotal), credit_total=_amount(one.creditTotal),
+        journal=f"{batch.ledger or '1'}-{module}", module=module, number=batch.batchNumber,
+        period=batch.financialPeriod or batch.postPeriod or "", booked_on=booked_on, description=_clean(batch.description),
+        ledger=batch.ledger, balance_type="actual", status=_snake(batch.status) or "posted", currency=_clean(batch.currencyId),
+        debit_total=_amount(batch.debitTotal), credit_total=_amount(batch.creditTotal),
     )  # fmt: skip
 
 
-def entry_line(native: bytes, entry_key: str) -> rows.EntryLineRow:
-    one = _line.decode(native)
-    segments = one.subaccount.segments if one.subaccount else None
+def entry_line(raw: bytes, entry_key: str) -> rows.EntryLineRow:
+    line = _line.decode(raw)
+    segments = line.subaccount.segments if line.subaccount else None
     return rows.EntryLineRow(
-        entry=entry_key, line_number=one.lineNumber, account=one.accountNumber,
-        debit=_amount(one.debitAmount), credit=_amount(one.creditAmount),
-        description=_clean(one.transactionDescription), reference=_clean(one.referenceNumber),
-        vat_code=one.vatCode.code if one.vatCode else None, branch=_clean(one.branch),
-        project=one.project.code if one.project else None, contact=_clean(one.customerSupplier),
-        dimensions=_dimensions(segments) if segments else None, debit_in_currency=_amount(one.debitAmountInCurrency),
-        credit_in_currency=_amount(one.creditAmountInCurrency),
+        entry=entry_key, line_number=line.lineNumber, account=line.accountNumber,
+        debit=_amount(line.debitAmount), credit=_amount(line.creditAmount),
+        description=_clean(line.transactionDescription), reference=_clean(line.referenceNumber),
+        vat_code=line.vatCode.code if line.vatCode else None, branch=_clean(line.branch),
+        project=line.project.code if line.project else None, contact=_clean(line.customerSupplier),
+        dimensions=_dimensions(segments) if segments else None, debit_in_currency=_amount(line.debitAmountInCurrency),
+        credit_in_currency=_amount(line.creditAmountInCurrency),
     )  # fmt: skip
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from koppel.connector.contract import Record, Rejected
-from koppel.connector.errors import ContractBroken
+from koppel.connector.contract import Record, RejectedRecord
+from koppel.connector.errors import UnexpectedResponse
 
 Item = dict[str, msgspec.Raw]
 STAMPS = ("lastModifiedDateTime", "timeStamp")
@@ -15,7 +15,7 @@ _STAMPS = tuple(f',"{name}":"'.encode() for name in STAMPS)
 _text_or_number = msgspec.json.Decoder(str | int | float | None)
 
 
-def native(item: Item, *left_out: str) -> bytes:
+def raw_record(item: Item, *left_out: str) -> bytes:
     """The record as the vendor wrote it, without the page's totals: they change with every other record."""
     parts = (
         msgspec.json.encode(name) + b":" + bytes(raw)
@@ -36,31 +36,31 @@ def without_stamps(payload: bytes) -> bytes:
     return payload
 
 
-def unreadable(payload: bytes, error: Exception) -> Rejected:
+def rejected_record(payload: bytes, error: Exception) -> RejectedRecord:
     """Known by its bytes, for it has no key: two of them are two, and the same one again is the same."""
-    return Rejected(f"? {hashlib.sha256(payload).hexdigest()[:16]}", str(error)[:200], payload)
+    return RejectedRecord(f"? {hashlib.sha256(payload).hexdigest()[:16]}", str(error)[:200], payload)
 
 
-def fit(key: str) -> str:
+def bounded_key(key: str) -> str:
     """The key, if PostgreSQL can hold it. Raises `ValueError`."""
     if "\0" in key:
         raise ValueError("Its key has a NUL in it.")
     return key
 
 
-def sorted_out(items: Sequence[Item], make: Callable[[Item], Record]) -> tuple[list[Record], list[Rejected]]:
+def map_records(items: Sequence[Item], make: Callable[[Item], Record]) -> tuple[list[Record], list[RejectedRecord]]:
     """Records, and what could not be one. Of a record that is there twice the newer one is kept."""
     records: dict[str, tuple[str, Record]] = {}
-    rejected: list[Rejected] = []
+    rejected: list[RejectedRecord] = []
     for item in items:
         try:
             record = make(item)
         except (ValueError, msgspec.DecodeError) as error:
-            rejected.append(unreadable(native(item), error))
+            rejected.append(rejected_record(raw_record(item), error))
             continue
         stamp = stamp_of(item)
-        known = records.get(record.external_id)
-        if known is None or known[0] <= stamp:
+        previous = records.get(record.external_id)
+        if previous is None or previous[0] <= stamp:
             records[record.external_id] = (stamp, record)
     return [record for _stamp, record in records.values()], rejected
 
@@ -70,11 +70,13 @@ def stamp_of(item: Mapping[str, msgspec.Raw]) -> str:
 
 
 def text(raw: msgspec.Raw | None) -> str:
-    """A text or number of the vendor's as text; '' for null. Raises `ContractBroken` for anything else."""
+    """A text or number of the vendor's as text; '' for null. Raises `UnexpectedResponse` for anything else."""
     if raw is None:
         return ""
     try:
         value = _text_or_number.decode(raw)
     except msgspec.DecodeError:
-        raise ContractBroken("unexpected_shape", "Visma.net answered an object where a text is described.") from None
+        raise UnexpectedResponse(
+            "unexpected_shape", "Visma.net answered an object where a text is described."
+        ) from None
     return "" if value is None else str(value)

@@ -4,21 +4,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Refusal(Exception):
+class CommandError(Exception):
     """A command cannot do what was asked. The text is one sentence: what is wrong and what to do."""
 
     exit_code = 2
 
 
-class NotWell(Refusal):
+class CheckFailed(CommandError):
     """What the command looked at is not as it should be, however it is asked."""
 
     exit_code = 1
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
-    """Turns what a service refuses into a `Refusal`: exit code 2 and its sentence, never a traceback.
+def user_errors() -> Iterator[None]:
+    """Turns what a service refuses into a `CommandError`: exit code 2 and its sentence, never a traceback.
 
     Such an exception says so with the attribute `is_refusal`; its class docstring serves when it carries no sentence."""
     try:
@@ -27,4 +27,4 @@ def refusals() -> Iterator[None]:
         if not getattr(refusal, "is_refusal", False):
             raise
         sentence = str(refusal) or (type(refusal).__doc__ or "").partition("\n")[0]
-        raise Refusal(sentence) from None
+        raise CommandError(sentence) from None

@@ -18,20 +18,20 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 
 def print_rows(rows: Sequence[Any], columns: Sequence[str], *, as_json: bool, title: str = "") -> None:
     """Dataclasses or mappings, as a table of `columns` or as a JSON array of whole rows."""
-    shown = [as_mapping(row) for row in rows]
+    mappings = [as_mapping(row) for row in rows]
     if as_json:
-        print_json(shown)
+        print_json(mappings)
         return
     table = Table(*(name.replace("_", " ") for name in columns), title=title or None)
-    for row in shown:
+    for row in mappings:
         # As it stands: a name such as "Jansen [oud]" is no instruction for the terminal.
         table.add_row(*(Text(_cell(row.get(name))) for name in columns))
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
-def print_one(answer: Any, *, as_json: bool) -> None:
+def print_record(record: Any, *, as_json: bool) -> None:
     """One dataclass or mapping, as lines of `name: value` or as a JSON object."""
-    row = as_mapping(answer)
+    row = as_mapping(record)
     if as_json:
         print_json(row)
         return
@@ -41,14 +41,14 @@ def print_one(answer: Any, *, as_json: bool) -> None:
 
 def print_json(value: Any) -> None:
     """Moments in ISO 8601, amounts as exact text."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=_plain) + "\n")
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=_to_json) + "\n")
 
 
 def as_mapping(row: Any) -> Mapping[str, Any]:
     return dataclasses.asdict(row) if dataclasses.is_dataclass(row) and not isinstance(row, type) else dict(row)
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if isinstance(value, datetime.datetime | datetime.date):
         return value.isoformat()
     if isinstance(value, decimal.Decimal):
@@ -64,5 +64,5 @@ def _cell(value: Any) -> str:
     if isinstance(value, datetime.datetime):
         return value.astimezone().strftime("%Y-%m-%d %H:%M")
     if isinstance(value, list | tuple | dict):
-        return json.dumps(value, ensure_ascii=False, default=_plain)
+        return json.dumps(value, ensure_ascii=False, default=_to_json)
     return str(value)

@@ -5,7 +5,7 @@ from koppel.kit.embedded_postgres.errors import (
     BinariesMissing,
     DataDirectoryInUse,
     EmbeddedPostgresError,
-    NoUnprivilegedAccount,
+    NoUnprivilegedUser,
     OtherMajorVersion,
     StartFailed,
 )
@@ -20,7 +20,7 @@ __all__ = [
     "DirectoryLock",
     "EmbeddedPostgres",
     "EmbeddedPostgresError",
-    "NoUnprivilegedAccount",
+    "NoUnprivilegedUser",
     "OtherMajorVersion",
     "StartFailed",
     "administrator_url",

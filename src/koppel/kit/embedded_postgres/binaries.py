@@ -50,8 +50,8 @@ def _candidates() -> Iterator[Path]:
 
 def _major(postgres: Path) -> int:
     try:
-        answer = subprocess.run([str(postgres), "--version"], capture_output=True, text=True, check=True, timeout=20)
+        result = subprocess.run([str(postgres), "--version"], capture_output=True, text=True, check=True, timeout=20)
     except (OSError, subprocess.SubprocessError):
         return 0
-    found = re.search(r"\) (\d+)", answer.stdout)
-    return int(found.group(1)) if found else 0
+    match = re.search(r"\) (\d+)", result.stdout)
+    return int(match.group(1)) if match else 0

@@ -30,7 +30,7 @@ class Addresses:
 
 
 @dataclass(frozen=True)
-class Access:
+class ServerCredentials:
     """Port and passwords of one embedded server."""
 
     port: int
@@ -39,11 +39,11 @@ class Access:
     app_password: str = field(repr=False)
 
     @classmethod
-    def new(cls, port: int) -> "Access":
+    def generate(cls, port: int) -> "ServerCredentials":
         return cls(port, *(secrets.token_urlsafe(24) for _ in range(3)))
 
     @classmethod
-    def read(cls, path: Path) -> "Access | None":
+    def read(cls, path: Path) -> "ServerCredentials | None":
         """None when the file does not exist. Raises `EmbeddedPostgresError` when it cannot be used."""
         try:
             return cls(**json.loads(path.read_text()))
@@ -58,7 +58,7 @@ class Access:
     def write(self, path: Path) -> None:
         write_private(path, json.dumps(asdict(self), indent=1))
 
-    def at(self, port: int) -> "Access":
+    def with_port(self, port: int) -> "ServerCredentials":
         return replace(self, port=port)
 
     @property

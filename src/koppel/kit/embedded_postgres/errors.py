@@ -17,7 +17,7 @@ class OtherMajorVersion(EmbeddedPostgresError):
     """The data was written by another major version of PostgreSQL. Nothing was changed."""
 
 
-class NoUnprivilegedAccount(EmbeddedPostgresError):
+class NoUnprivilegedUser(EmbeddedPostgresError):
     """We are root and neither another account nor a user namespace can run the server."""
 
 

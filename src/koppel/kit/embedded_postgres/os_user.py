@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from koppel.kit.embedded_postgres.errors import NoUnprivilegedAccount
+from koppel.kit.embedded_postgres.errors import NoUnprivilegedUser
 
 UNPRIVILEGED = "nobody"
 NAMESPACE_UID = 1000
@@ -22,7 +22,7 @@ NAMESPACE_UID = 1000
 
 
 @dataclass(frozen=True)
-class Account:
+class OsUser:
     """How PostgreSQL's programs are started: `owner_uid` owns their files, `prefix` stands before their command line."""
 
     owner_uid: int
@@ -31,9 +31,9 @@ class Account:
 
     def popen(self, command: Sequence[str], *, dies_with_us: bool, output: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start a program in a session of its own, so that a Ctrl-C in the terminal does not reach it."""
-        leash = death_signal_prefix("INT") if dies_with_us else []
+        death_signal = death_signal_prefix("INT") if dies_with_us else []
         return subprocess.Popen(
-            [*self.prefix, *leash, *command],
+            [*self.prefix, *death_signal, *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -47,7 +47,7 @@ class Account:
             [*self.prefix, *command], capture_output=True, text=True, check=False, timeout=120, **self._identity()
         )
 
-    def give(self, path: Path) -> None:
+    def chown(self, path: Path) -> None:
         """Make this account the owner of `path`."""
         if self.user is not None:
             record = pwd.getpwnam(self.user)
@@ -66,37 +66,37 @@ def death_signal_prefix(signal_name: str) -> list[str]:
     return [setpriv, "--pdeathsig", signal_name, "--"] if setpriv else []
 
 
-def choose_account(cluster: Path, programs: Path) -> Account:
+def choose_os_user(cluster: Path, programs: Path) -> OsUser:
     """The account for this data. Data that exists keeps the account that wrote it. Raises `NoUnprivilegedAccount`."""
     written_by = cluster.stat().st_uid if cluster.exists() else None
     if os.geteuid() != 0:
-        return _ordinary(cluster, written_by)
-    nobody = Account(owner_uid=pwd.getpwnam(UNPRIVILEGED).pw_uid, user=UNPRIVILEGED)
-    namespace = Account(owner_uid=0, prefix=("unshare", "--user", f"--map-user={NAMESPACE_UID}", "--"))
-    if written_by in (None, nobody.owner_uid) and _reaches(nobody, programs, cluster.parent):
+        return _current_user(cluster, written_by)
+    nobody = OsUser(owner_uid=pwd.getpwnam(UNPRIVILEGED).pw_uid, user=UNPRIVILEGED)
+    namespace = OsUser(owner_uid=0, prefix=("unshare", "--user", f"--map-user={NAMESPACE_UID}", "--"))
+    if written_by in (None, nobody.owner_uid) and _can_use(nobody, programs, cluster.parent):
         return nobody
-    if written_by in (None, 0) and _reaches(namespace, programs, cluster.parent):
+    if written_by in (None, 0) and _can_use(namespace, programs, cluster.parent):
         return namespace
-    raise NoUnprivilegedAccount(
+    raise NoUnprivilegedUser(
         f"PostgreSQL does not run as root, and no unprivileged account can use both {programs} and {cluster.parent};"
         " start Koppel as an ordinary user, or set DATABASE_URL to a running server."
     )
 
 
-def _ordinary(cluster: Path, written_by: int | None) -> Account:
+def _current_user(cluster: Path, written_by: int | None) -> OsUser:
     uid = os.geteuid()
     if written_by not in (None, uid):
-        raise NoUnprivilegedAccount(
+        raise NoUnprivilegedUser(
             f"The database in {cluster} belongs to another account (uid {written_by});"
             " start Koppel as that account, or choose another data directory."
         )
-    return Account(owner_uid=uid)
+    return OsUser(owner_uid=uid)
 
 
-def _reaches(account: Account, programs: Path, data: Path) -> bool:
+def _can_use(os_user: OsUser, programs: Path, data: Path) -> bool:
     try:
-        version = account.run([str(programs / "postgres"), "--version"])
-        entered = account.run(["test", "-x", str(data)])
+        version = os_user.run([str(programs / "postgres"), "--version"])
+        entered = os_user.run(["test", "-x", str(data)])
     except (OSError, subprocess.SubprocessError):
         return False
     return version.returncode == 0 and entered.returncode == 0

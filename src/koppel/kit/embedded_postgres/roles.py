@@ -3,13 +3,13 @@
 import psycopg
 from psycopg import sql
 
-from koppel.kit.embedded_postgres.credentials import APPLICATION, DATABASE, OWNER, Access
+from koppel.kit.embedded_postgres.credentials import APPLICATION, DATABASE, OWNER, ServerCredentials
 
 
-def create_database_and_roles(access: Access) -> None:
+def create_database_and_roles(credentials: ServerCredentials) -> None:
     """Create what is missing; safe to repeat after an interruption at any point."""
-    with psycopg.connect(access.maintenance_url, autocommit=True) as connection:
-        for role, password in ((OWNER, access.owner_password), (APPLICATION, access.app_password)):
+    with psycopg.connect(credentials.maintenance_url, autocommit=True) as connection:
+        for role, password in ((OWNER, credentials.owner_password), (APPLICATION, credentials.app_password)):
             if not _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", role):
                 connection.execute(
                     sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD {}").format(

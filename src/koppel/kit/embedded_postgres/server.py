@@ -19,14 +19,14 @@ from koppel.kit.embedded_postgres.binaries import Binaries, find_binaries
 from koppel.kit.embedded_postgres.credentials import (
     DATABASE_PORTS,
     SUPERUSER,
-    Access,
     Addresses,
     DirectoryLock,
+    ServerCredentials,
     choose_free_port,
     is_free,
 )
 from koppel.kit.embedded_postgres.errors import EmbeddedPostgresError, OtherMajorVersion, StartFailed
-from koppel.kit.embedded_postgres.os_user import Account, choose_account
+from koppel.kit.embedded_postgres.os_user import OsUser, choose_os_user
 from koppel.kit.embedded_postgres.roles import create_database_and_roles
 from koppel.kit.embedded_postgres.stale_processes import clear_stale_pid_file
 
@@ -50,8 +50,8 @@ class EmbeddedPostgres:
         self._durable = durable
         self._lock = DirectoryLock(self.data_dir)
         self._process: subprocess.Popen[bytes] | None = None
-        self._access: Access | None = None
-        self._account: Account | None = None
+        self._credentials: ServerCredentials | None = None
+        self._os_user: OsUser | None = None
         self._binaries: Binaries | None = None
 
     def start(self) -> Addresses:
@@ -63,7 +63,7 @@ class EmbeddedPostgres:
         try:
             self._prepare()
             self._launch()
-            create_database_and_roles(self._known_access)
+            create_database_and_roles(self._required_credentials)
         except BaseException:
             self.stop()
             raise
@@ -83,13 +83,13 @@ class EmbeddedPostgres:
         process, self._process = self._process, None
         try:
             if process is not None:
-                _end(process)
+                _terminate(process)
         finally:
             self._lock.release()
 
     @property
     def addresses(self) -> Addresses:
-        return self._known_access.addresses
+        return self._required_credentials.addresses
 
     @property
     def pid(self) -> int | None:
@@ -114,29 +114,29 @@ class EmbeddedPostgres:
         return self.data_dir / "postgres.log"
 
     @property
-    def _known_access(self) -> Access:
-        if self._access is None:
+    def _required_credentials(self) -> ServerCredentials:
+        if self._credentials is None:
             raise EmbeddedPostgresError("The embedded database was never started.")
-        return self._access
+        return self._credentials
 
     def _prepare(self) -> None:
         self._binaries = find_binaries()
-        self._account = choose_account(self._cluster, self._binaries.directory)
+        self._os_user = choose_os_user(self._cluster, self._binaries.directory)
         file = self.data_dir / "access.json"
         if self._cluster.exists():
-            _refuse_other_major(self._cluster, self._account, self._binaries.major)
+            _require_same_major(self._cluster, self._os_user, self._binaries.major)
             clear_stale_pid_file(self._cluster)
-            access = Access.read(file)
-            if access is None:
+            credentials = ServerCredentials.read(file)
+            if credentials is None:
                 raise EmbeddedPostgresError(f"{file} is missing; restore it from the backup of the data directory.")
         else:
-            access = Access.read(file) or Access.new(0)
-            access.write(file)
-            _initialise(self._cluster, self._binaries, self._account, access, durable=self._durable)
-        last = access.port if access.port and is_free(access.port) else None
+            credentials = ServerCredentials.read(file) or ServerCredentials.generate(0)
+            credentials.write(file)
+            _initialise(self._cluster, self._binaries, self._os_user, credentials, durable=self._durable)
+        last = credentials.port if credentials.port and is_free(credentials.port) else None
         port = self._fixed_port or last or choose_free_port(DATABASE_PORTS)
-        self._access = access.at(port)
-        self._access.write(file)
+        self._credentials = credentials.with_port(port)
+        self._credentials.write(file)
         if self._log.exists() and self._log.stat().st_size > LOG_BYTES_MAX:
             self._log.replace(self._log.with_suffix(".log.old"))
 
@@ -149,25 +149,25 @@ class EmbeddedPostgres:
             if self._becomes_ready(self._process):
                 return
             if time.monotonic() > deadline:
-                raise StartFailed(f"The embedded database did not start: {self._last_words(log_begins)}")
+                raise StartFailed(f"The embedded database did not start: {self._last_log_line(log_begins)}")
             time.sleep(0.1)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        if self._binaries is None or self._account is None:
+        if self._binaries is None or self._os_user is None:
             raise EmbeddedPostgresError("The embedded database was never started.")
-        options = {**_options(self._known_access.port), **({} if self._durable else _NOT_DURABLE)}
+        options = {**_options(self._required_credentials.port), **({} if self._durable else _NOT_DURABLE)}
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         command = [self._binaries.program("postgres"), "-D", str(self._cluster), *arguments]
         with self._log.open("ab") as log:
-            return self._account.popen(command, dies_with_us=True, output=log)
+            return self._os_user.popen(command, dies_with_us=True, output=log)
 
     def _becomes_ready(self, process: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + READY_SECONDS
         while process.poll() is None:
             try:
-                psycopg.connect(self._known_access.maintenance_url, connect_timeout=2).close()
+                psycopg.connect(self._required_credentials.maintenance_url, connect_timeout=2).close()
             except psycopg.OperationalError as error:
-                if any(words in str(error) for words in _AT_WORK):
+                if any(words in str(error) for words in _STARTING_MESSAGES):
                     deadline = time.monotonic() + READY_SECONDS
                 if time.monotonic() > deadline:
                     raise StartFailed(f"The embedded database started but does not answer; see {self._log}.") from None
@@ -176,27 +176,27 @@ class EmbeddedPostgres:
                 return process.poll() is None
         return False
 
-    def _last_words(self, log_begins: int) -> str:
+    def _last_log_line(self, log_begins: int) -> str:
         with self._log.open("rb") as log:
             log.seek(log_begins)
             lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-        telling = [line for line in lines if "FATAL" in line or "PANIC" in line] or lines or ["it said nothing"]
-        return f"{telling[-1].strip()} (see {self._log})"
+        fatal_lines = [line for line in lines if "FATAL" in line or "PANIC" in line] or lines or ["it said nothing"]
+        return f"{fatal_lines[-1].strip()} (see {self._log})"
 
 
 def running_addresses(data_dir: Path) -> Addresses | None:
     """The addresses of a server that another process runs in this data directory; None when none answers."""
-    access = Access.read(data_dir.absolute() / "access.json")
-    if access is None:
+    credentials = ServerCredentials.read(data_dir.absolute() / "access.json")
+    if credentials is None:
         return None
     try:
-        psycopg.connect(access.addresses.superuser_url, connect_timeout=2).close()
+        psycopg.connect(credentials.addresses.superuser_url, connect_timeout=2).close()
     except psycopg.OperationalError:
         return None
-    return access.addresses
+    return credentials.addresses
 
 
-_AT_WORK = ("is starting up", "not yet accepting connections", "in recovery mode")
+_STARTING_MESSAGES = ("is starting up", "not yet accepting connections", "in recovery mode")
 """What it says while it reads its log after a crash, which may take minutes: who stopped it then would begin all over again."""
 _NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
@@ -219,23 +219,25 @@ def _options(port: int) -> dict[str, str]:
     }
 
 
-def _initialise(cluster: Path, binaries: Binaries, account: Account, access: Access, *, durable: bool) -> None:
+def _initialise(
+    cluster: Path, binaries: Binaries, os_user: OsUser, credentials: ServerCredentials, *, durable: bool
+) -> None:
     """`initdb` into a neighbour that gets its name when complete, so that a half-made cluster is never started."""
     fresh = cluster.with_name("cluster.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700)
     password = cluster.with_name("password.new")
     password.touch(mode=0o600)
-    password.write_text(access.superuser_password)
-    account.give(fresh)
-    account.give(password)
+    password.write_text(credentials.superuser_password)
+    os_user.chown(fresh)
+    os_user.chown(password)
     try:
-        done = account.run(_initdb_command(binaries, fresh, password, durable=durable))
+        result = os_user.run(_initdb_command(binaries, fresh, password, durable=durable))
     finally:
         password.unlink()
-    if done.returncode != 0:
+    if result.returncode != 0:
         shutil.rmtree(fresh, ignore_errors=True)
-        raise StartFailed(f"The embedded database could not be made: {done.stderr.strip()[-400:]}")
+        raise StartFailed(f"The embedded database could not be made: {result.stderr.strip()[-400:]}")
     fresh.rename(cluster)
 
 
@@ -248,9 +250,9 @@ def _initdb_command(binaries: Binaries, cluster: Path, password: Path, *, durabl
     return command if durable else [*command, "--no-sync"]
 
 
-def _refuse_other_major(cluster: Path, account: Account, major: int) -> None:
-    read = account.run(["cat", str(cluster / "PG_VERSION")])
-    written_by = read.stdout.strip()
+def _require_same_major(cluster: Path, os_user: OsUser, major: int) -> None:
+    result = os_user.run(["cat", str(cluster / "PG_VERSION")])
+    written_by = result.stdout.strip()
     if written_by != str(major):
         raise OtherMajorVersion(
             f"The database in {cluster} was written by PostgreSQL {written_by or 'of an unknown version'} and this Koppel"
@@ -259,10 +261,10 @@ def _refuse_other_major(cluster: Path, account: Account, major: int) -> None:
         )
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    for wish in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+def _terminate(process: subprocess.Popen[bytes]) -> None:
+    for stop_signal in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
-            process.send_signal(wish)
+            process.send_signal(stop_signal)
         try:
             process.wait(timeout=STOP_SECONDS)
         except subprocess.TimeoutExpired:

@@ -25,7 +25,7 @@ def clear_stale_pid_file(cluster: Path) -> None:
         return
     except ValueError:
         pid = _server_of(cluster)
-    if pid and _serves(pid, cluster):
+    if pid and _is_server_of(pid, cluster):
         _stop_orphan(pid, cluster)
     file.unlink(missing_ok=True)
 
@@ -34,7 +34,7 @@ def _stop_orphan(pid: int, cluster: Path) -> None:
     deadline = time.monotonic() + ORPHAN_SECONDS
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGINT)
-    while _serves(pid, cluster):
+    while _is_server_of(pid, cluster):
         if time.monotonic() > deadline:
             raise StartFailed(f"An older server (process {pid}) still runs in {cluster} and does not stop.")
         time.sleep(0.05)
@@ -42,17 +42,17 @@ def _stop_orphan(pid: int, cluster: Path) -> None:
 
 def _server_of(cluster: Path) -> int:
     """The process that serves this cluster, whatever its pid file says; 0 when there is none."""
-    pids = (int(one) for one in _living() if one.isdecimal())
+    pids = (int(one) for one in _running_pids() if one.isdecimal())
     return next((pid for pid in pids if f"postgres -D {cluster} " in _command_line(pid)), 0)
 
 
-def _living() -> list[str]:
+def _running_pids() -> list[str]:
     if Path("/proc/self/cmdline").exists():
         return [one.name for one in Path("/proc").iterdir()]
     return subprocess.run(["ps", "-A", "-o", "pid="], capture_output=True, text=True, check=False).stdout.split()
 
 
-def _serves(pid: int, cluster: Path) -> bool:
+def _is_server_of(pid: int, cluster: Path) -> bool:
     """Whether this process is a living PostgreSQL of this cluster. A zombie has no command line."""
     command = _command_line(pid)
     return "postgres" in command and str(cluster) in command
@@ -64,5 +64,5 @@ def _command_line(pid: int) -> str:
             return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             return ""
-    answer = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return answer.stdout
+    result = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return result.stdout

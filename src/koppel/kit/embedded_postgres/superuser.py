@@ -9,5 +9,5 @@ from koppel.kit.embedded_postgres.server import running_addresses
 def administrator_url() -> str:
     """Who may create roles in the embedded server; '' when the database is not ours."""
     home = os.environ.get("KOPPEL_DATA_DIR", "")
-    found = running_addresses(Path(home) / "postgres") if home else None
-    return found.superuser_url if found and found.app_url == os.environ.get("DATABASE_URL") else ""
+    running = running_addresses(Path(home) / "postgres") if home else None
+    return running.superuser_url if running and running.app_url == os.environ.get("DATABASE_URL") else ""

@@ -27,13 +27,13 @@ def tenant_table(table: str, *, column: str = "organisation_id", shared_when_nul
     """Force row level security on `table`: rows of the scope's organisation, or all in the installation scope.
 
     `shared_when_null` lets every organisation read rows that belong to the installation (organisation NULL)."""
-    own = f"{column} = (SELECT koppel_scope()) OR (SELECT koppel_scope()) = 0"
-    seen = f"{own} OR {column} IS NULL" if shared_when_null else own
+    own_rows = f"{column} = (SELECT koppel_scope()) OR (SELECT koppel_scope()) = 0"
+    visible_rows = f"{own_rows} OR {column} IS NULL" if shared_when_null else own_rows
     return RunSQL(
         f"""
         ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
         ALTER TABLE {table} FORCE ROW LEVEL SECURITY;
-        CREATE POLICY tenant ON {table} USING ({seen}) WITH CHECK ({own});
+        CREATE POLICY tenant ON {table} USING ({visible_rows}) WITH CHECK ({own_rows});
         """,
         f"DROP POLICY tenant ON {table}; ALTER TABLE {table} DISABLE ROW LEVEL SECURITY;"
         f" ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY;",
@@ -115,9 +115,9 @@ def tenant_key_by_statement(table: str, column: str, parent: str) -> RunSQL:
     foreign key looks up the same one for each row. The parent is locked as a foreign key locks it, so that it cannot go
     while the rows come; it must be visible in the scope. Checked at once, not at the commit."""
     names = {"table": table, "column": column, "parent": parent, "pinned": PINNED}
-    back = tenant_key(table, column, parent, on_delete="CASCADE")
+    reverse = tenant_key(table, column, parent, on_delete="CASCADE")
     forth = (_PARENT_FUNCTIONS + _BY_STATEMENT).format(**names)
-    return RunSQL(forth, _BY_ROW.format(**names) + str(back.sql))
+    return RunSQL(forth, _BY_ROW.format(**names) + str(reverse.sql))
 
 
 def replace_parent_functions(table: str, column: str, parent: str) -> RunSQL:

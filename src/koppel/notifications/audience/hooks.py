@@ -3,15 +3,15 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-About = tuple[str, int | None]
+SubjectRef = tuple[str, int | None]
 
 
 @dataclass(frozen=True)
-class Reach:
+class VisibleAdministrations:
     """Of the administrations that an event touches: those the person may see, and of these the ones of the person's
     divisions and favourites."""
 
-    seen: frozenset[int] = frozenset()
+    visible: frozenset[int] = frozenset()
     divisions: frozenset[int] = frozenset()
     favourites: frozenset[int] = frozenset()
 
@@ -35,84 +35,88 @@ class Subject:
     administrations: Mapping[int, str] = field(default_factory=dict)
 
 
-OpenAmong = Callable[[int, Collection[int], Collection[int]], Collection[int]]
-ReachOf = Callable[[int, About, Collection[int], Collection[int]], Mapping[int, Reach]]
+UnrestrictedOf = Callable[[int, Collection[int], Collection[int]], Collection[int]]
+VisibilityOf = Callable[[int, SubjectRef, Collection[int], Collection[int]], Mapping[int, VisibleAdministrations]]
 Describe = Callable[[int, int], Subject]
-NamedInstead = Callable[[int, int, Collection[int]], Mapping[int, int | None]]
+FallbackRecipientsOf = Callable[[int, int, Collection[int]], Mapping[int, int | None]]
 AudienceOf = Callable[[int, str, Collection[int]], Mapping[int, Audience]]
 
-_reach_of: list[ReachOf] = []
-_open_among: list[OpenAmong] = []
-_audience_of: list[AudienceOf] = []
-_named_instead: list[NamedInstead] = []
-_describe: dict[str, Describe] = {}
+_visibility_providers: list[VisibilityOf] = []
+_unrestricted_providers: list[UnrestrictedOf] = []
+_audience_providers: list[AudienceOf] = []
+_fallback_providers: list[FallbackRecipientsOf] = []
+_describers: dict[str, Describe] = {}
 
 
-def register_reach(reach_of: ReachOf) -> None:
-    """`reach_of(organisation_id, about, administration_ids, membership_ids)`: by membership; who sees nothing is absent."""
-    if reach_of not in _reach_of:
-        _reach_of.append(reach_of)
+def register_visibility(visible_administrations_of: VisibilityOf) -> None:
+    """`reach_of(organisation_id, subject, administration_ids, membership_ids)`: by membership; who sees nothing is absent."""
+    if visible_administrations_of not in _visibility_providers:
+        _visibility_providers.append(visible_administrations_of)
 
 
-def register_open(open_among: OpenAmong) -> None:
+def register_unrestricted(unrestricted: UnrestrictedOf) -> None:
     """`open_among(organisation_id, administration_ids, division_ids)`: those that are not for named people only; of these
     divisions, where any are given."""
-    if open_among not in _open_among:
-        _open_among.append(open_among)
+    if unrestricted not in _unrestricted_providers:
+        _unrestricted_providers.append(unrestricted)
 
 
 def register_audience(audience_of: AudienceOf) -> None:
     """`audience_of(organisation_id, event, administration_ids)`: by administration; members no more than may see it."""
-    if audience_of not in _audience_of:
-        _audience_of.append(audience_of)
+    if audience_of not in _audience_providers:
+        _audience_providers.append(audience_of)
 
 
-def register_named_instead(named_instead: NamedInstead) -> None:
+def register_fallback_recipients(fallback_recipients: FallbackRecipientsOf) -> None:
     """`named_instead(organisation_id, membership_id, administration_ids)`: those that do not exist for this member, each with
     somebody for whom it does (None: nobody is left)."""
-    if named_instead not in _named_instead:
-        _named_instead.append(named_instead)
+    if fallback_recipients not in _fallback_providers:
+        _fallback_providers.append(fallback_recipients)
 
 
 def register_subject(kind: str, describe: Describe) -> None:
     """`describe(organisation_id, id)` tells about a thing of this kind, in scope."""
-    _describe[kind] = describe
+    _describers[kind] = describe
 
 
-def reach_of(
-    organisation_id: int, about: About, administration_ids: Collection[int], membership_ids: Collection[int]
-) -> dict[int, Reach]:
-    found: dict[int, Reach] = {}
-    for one in _reach_of:
-        found.update(one(organisation_id, about, administration_ids, membership_ids))
-    return found
+def visible_administrations_of(
+    organisation_id: int, subject: SubjectRef, administration_ids: Collection[int], membership_ids: Collection[int]
+) -> dict[int, VisibleAdministrations]:
+    results: dict[int, VisibleAdministrations] = {}
+    for provider in _visibility_providers:
+        results.update(provider(organisation_id, subject, administration_ids, membership_ids))
+    return results
 
 
-def open_among(
+def unrestricted(
     organisation_id: int, administration_ids: Collection[int], division_ids: Collection[int] = ()
 ) -> frozenset[int]:
     """Those of which a program of the organisation may be told, or one that is for some divisions only."""
-    return frozenset(found for one in _open_among for found in one(organisation_id, administration_ids, division_ids))
+    return frozenset(
+        key
+        for provider in _unrestricted_providers
+        for key in provider(organisation_id, administration_ids, division_ids)
+    )
 
 
-def named_instead(
+def fallback_recipients(
     organisation_id: int, membership_id: int, administration_ids: Collection[int]
 ) -> dict[int, int | None]:
-    found: dict[int, int | None] = {}
-    for one in _named_instead:
-        found.update(one(organisation_id, membership_id, administration_ids))
-    return found
+    results: dict[int, int | None] = {}
+    for provider in _fallback_providers:
+        results.update(provider(organisation_id, membership_id, administration_ids))
+    return results
 
 
 def audience_of(organisation_id: int, event: str, administration_ids: Collection[int]) -> dict[int, Audience]:
-    found: dict[int, Audience] = {}
-    for one in _audience_of:
-        found.update(one(organisation_id, event, administration_ids))
-    return found
+    results: dict[int, Audience] = {}
+    for provider in _audience_providers:
+        results.update(provider(organisation_id, event, administration_ids))
+    return results
 
 
-def subject_of(organisation_id: int, about: About) -> Subject:
+def subject_of(organisation_id: int, subject: SubjectRef) -> Subject:
     """Nobody and nothing for a kind that no slice knows: an Administrator is told then."""
-    kind, subject_id = about
-    describe = _describe.get(kind)
+    kind, subject_id = subject
+    describe = _describers.get(kind)
     return describe(organisation_id, subject_id) if describe and subject_id is not None else Subject()

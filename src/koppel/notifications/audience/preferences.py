@@ -6,18 +6,25 @@ from datetime import date
 
 from koppel.audit.services import record
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
-from koppel.notifications.audience.recipients import here
-from koppel.notifications.event_types import events
-from koppel.notifications.models import Arrangement, Channel, Delivery, DeliveryState, Preference, Scope
+from koppel.notifications.audience.recipients import active_members
+from koppel.notifications.event_types import event_types
+from koppel.notifications.models import (
+    Channel,
+    DeliverySettings,
+    DeliveryState,
+    EmailDelivery,
+    Preference,
+    PreferenceScope,
+)
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor
 
-SCREEN_SCOPES = [one for one in Scope if one is not Scope.NONE]
+SCREEN_SCOPES = [scope for scope in PreferenceScope if scope is not PreferenceScope.NONE]
 """What a person alone is told cannot be hidden from the screen; mail can be silenced."""
 
 
 @dataclass(frozen=True)
-class Row:
+class PreferenceRow:
     """An event on the page of preferences, with the scope chosen per channel."""
 
     event: str
@@ -26,51 +33,51 @@ class Row:
     mail: str
 
 
-def rows(actor: Actor) -> list[Row]:
+def rows(actor: Actor) -> list[PreferenceRow]:
     """By name, in the language that is active."""
-    own = Preference.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
-    chosen = {(one.event, one.channel): one.scope for one in own}
-    found = [
-        Row(
+    preferences = Preference.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    chosen = {(choice.event_type, choice.channel): choice.scope for choice in preferences}
+    preference_rows = [
+        PreferenceRow(
             event,
-            str(entry.label),
-            chosen.get((event, Channel.SCREEN), Scope.MINE),
-            chosen.get((event, Channel.MAIL), Scope.MINE),
+            str(definition.label),
+            chosen.get((event, Channel.SCREEN), PreferenceScope.MINE),
+            chosen.get((event, Channel.MAIL), PreferenceScope.MINE),
         )
-        for event, entry in events().items()
-        if entry.label
+        for event, definition in event_types().items()
+        if definition.label
     ]
-    return sorted(found, key=lambda one: one.label.casefold())
+    return sorted(preference_rows, key=lambda row: row.label.casefold())
 
 
-def choose(actor: Actor, scopes: Mapping[tuple[str, str], str]) -> None:
+def update_preferences(actor: Actor, scopes: Mapping[tuple[str, str], str]) -> None:
     """(event, channel) to scope. The ordinary choice needs no row. Raises `UnknownParameter`; nothing is stored then."""
     _require_known(scopes)
-    own = Preference.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
-    before = {f"{one.event} {one.channel}": one.scope for one in own}
+    preferences = Preference.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    before = {f"{choice.event_type} {choice.channel}": choice.scope for choice in preferences}
     for (event, channel), scope in scopes.items():
-        if scope == Scope.MINE:
-            own.filter(event=event, channel=channel).delete()
+        if scope == PreferenceScope.MINE:
+            preferences.filter(event_type=event, channel=channel).delete()
             continue
         Preference.objects.update_or_create(
             organisation_id=actor.organisation_id,
             membership_id=actor.membership_id,
-            event=event,
+            event_type=event,
             channel=channel,
             defaults={"scope": scope},
         )
-    after = {f"{one.event} {one.channel}": one.scope for one in own.all()}
+    after = {f"{choice.event_type} {choice.channel}": choice.scope for choice in preferences.all()}
     if after != before:
         _record(actor, {"before": before, "after": after})
 
 
 def _require_known(scopes: Mapping[tuple[str, str], str]) -> None:
-    known = sorted(event for event, entry in events().items() if entry.label)
+    configurable = sorted(event for event, definition in event_types().items() if definition.label)
     parts = []
     for (event, channel), scope in scopes.items():
-        allowed = [one.value for one in (SCREEN_SCOPES if channel == Channel.SCREEN else Scope)]
-        if event not in known:
-            parts.append(unknown_value("event", event, known))
+        allowed = [one.value for one in (SCREEN_SCOPES if channel == Channel.SCREEN else PreferenceScope)]
+        if event not in configurable:
+            parts.append(unknown_value("event", event, configurable))
         elif channel not in Channel.values:
             parts.append(unknown_value("channel", channel, Channel.values))
         elif scope not in allowed:
@@ -79,17 +86,17 @@ def _require_known(scopes: Mapping[tuple[str, str], str]) -> None:
         raise UnknownParameter(parts)
 
 
-def arrangement_of(actor: Actor) -> Arrangement:
+def delivery_settings_of(actor: Actor) -> DeliverySettings:
     """The person's own; an unsaved ordinary one when nothing was ever arranged."""
-    own = {"organisation_id": actor.organisation_id, "membership_id": actor.membership_id}
-    return Arrangement.objects.filter(**own).first() or Arrangement(**own)
+    owner = {"organisation_id": actor.organisation_id, "membership_id": actor.membership_id}
+    return DeliverySettings.objects.filter(**owner).first() or DeliverySettings(**owner)
 
 
-def arrange(actor: Actor, *, digest: bool, stand_in: int | None, away_until: date | None) -> bool:
+def update_delivery_settings(actor: Actor, *, digest: bool, stand_in: int | None, away_until: date | None) -> bool:
     """False when the stand-in is not a colleague who can sign in; nothing is stored then."""
-    if stand_in is not None and stand_in not in {one.pk for one in colleagues(actor)}:
+    if stand_in is not None and stand_in not in {colleague.pk for colleague in colleagues(actor)}:
         return False
-    Arrangement.objects.update_or_create(
+    DeliverySettings.objects.update_or_create(
         organisation_id=actor.organisation_id,
         membership_id=actor.membership_id,
         defaults={"digest": digest, "stand_in_id": stand_in, "away_until": away_until},
@@ -101,21 +108,24 @@ def arrange(actor: Actor, *, digest: bool, stand_in: int | None, away_until: dat
 
 def colleagues(actor: Actor) -> list[Membership]:
     """Who may stand in: everybody else who can sign in."""
-    found = here(actor.organisation_id).exclude(pk=actor.membership_id).select_related("user")
-    return list(found.order_by("user__name", "pk"))
+    members = active_members(actor.organisation_id).exclude(pk=actor.membership_id).select_related("user")
+    return list(members.order_by("user__name", "pk"))
 
 
-def silence(organisation_id: int, membership_id: int, event: str) -> None:
+def unsubscribe(organisation_id: int, membership_id: int, event: str) -> None:
     """No more mail about this event to this person: the way out in every mail. In scope."""
     Preference.objects.update_or_create(
         organisation_id=organisation_id,
         membership_id=membership_id,
-        event=event,
+        event_type=event,
         channel=Channel.MAIL,
-        defaults={"scope": Scope.NONE},
+        defaults={"scope": PreferenceScope.NONE},
     )
-    Delivery.objects.filter(
-        organisation_id=organisation_id, membership_id=membership_id, notice__event=event, state=DeliveryState.WAITING
+    EmailDelivery.objects.filter(
+        organisation_id=organisation_id,
+        membership_id=membership_id,
+        notification__event_type=event,
+        state=DeliveryState.WAITING,
     ).update(state=DeliveryState.DROPPED, reason="unsubscribed")
 
 

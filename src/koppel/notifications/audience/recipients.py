@@ -6,148 +6,180 @@ from dataclasses import dataclass, field
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from koppel.notifications.audience.hooks import Audience, Reach, audience_of, named_instead, reach_of
-from koppel.notifications.event_types import entry_of
-from koppel.notifications.models import Arrangement, Because, Channel, Happening, Preference, Scope
+from koppel.notifications.audience.hooks import (
+    Audience,
+    VisibleAdministrations,
+    audience_of,
+    fallback_recipients,
+    visible_administrations_of,
+)
+from koppel.notifications.event_types import get_event_type
+from koppel.notifications.models import (
+    Channel,
+    DeliverySettings,
+    Event,
+    NotificationReason,
+    Preference,
+    PreferenceScope,
+)
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Role
 
-HOPS_MAX = 3
+STAND_IN_HOPS_MAX = 3
 """Somebody who stands in may be away as well."""
 
 
 @dataclass
 class Recipient:
-    """`seen` None: the person is responsible and is told of everything that the event touches."""
+    """`visible_administrations` None: the person is responsible and is told of everything that the event touches."""
 
     membership_id: int
-    because: Because
+    reason: NotificationReason
     channels: set[Channel] = field(default_factory=set)
-    seen: frozenset[int] | None = None
+    visible_administrations: frozenset[int] | None = None
 
 
-def recipients_of(happening: Happening) -> list[Recipient]:
+def recipients_of(event: Event) -> list[Recipient]:
     """The responsible one first, unless the settings of all that it touches tell nobody; then whom they name, then who asked.
     In scope."""
-    organisation_id, event = happening.organisation_id, happening.event
-    touched = frozenset(int(one) for one in happening.administrations)
-    audiences = audience_of(organisation_id, event, touched) if entry_of(event).by_administration and touched else {}
+    organisation_id, event_type = event.organisation_id, event.event_type
+    affected = frozenset(int(key) for key in event.administrations)
+    audiences = (
+        audience_of(organisation_id, event_type, affected)
+        if get_event_type(event_type).by_administration and affected
+        else {}
+    )
     silent = frozenset(key for key, audience in audiences.items() if audience.is_silent)
-    first, because = stand_in_for(organisation_id, happening.responsible_id)
-    found: dict[int, Recipient] = {}
-    if first and (not touched or silent != touched):
-        found = {one.membership_id: one for one in _responsible(happening, first, because, touched - silent)}
-    responsible = frozenset(found)
-    for one in [*_named_by_settings(happening, audiences), *_followers(happening)]:
-        there = found.setdefault(one.membership_id, one)
-        if there is not one and there.membership_id not in responsible:
-            there.channels |= one.channels
-            there.seen = (there.seen or frozenset()) | (one.seen or frozenset())
-    return list(found.values())
+    first, reason = resolve_stand_in(organisation_id, event.responsible_id)
+    recipients: dict[int, Recipient] = {}
+    if first and (not affected or silent != affected):
+        recipients = {
+            recipient.membership_id: recipient for recipient in _responsible(event, first, reason, affected - silent)
+        }
+    responsible = frozenset(recipients)
+    for recipient in [*_configured_recipients(event, audiences), *_followers(event)]:
+        existing = recipients.setdefault(recipient.membership_id, recipient)
+        if existing is not recipient and existing.membership_id not in responsible:
+            existing.channels |= recipient.channels
+            existing.visible_administrations = (existing.visible_administrations or frozenset()) | (
+                recipient.visible_administrations or frozenset()
+            )
+    return list(recipients.values())
 
 
-def _responsible(happening: Happening, first: int, because: Because, touched: frozenset[int]) -> list[Recipient]:
+def _responsible(event: Event, first: int, reason: NotificationReason, affected: frozenset[int]) -> list[Recipient]:
     """Who is responsible; of what does not exist for that person, somebody named on it instead. Of what nobody is named on any
     more, the responsible one is told without its name: nothing happens unheard."""
-    organisation_id, event = happening.organisation_id, happening.event
-    instead = named_instead(organisation_id, first, touched) if touched else {}
-    shown = touched - instead.keys()
-    found = []
-    if shown or not touched or None in instead.values():
-        own = responsible_recipient(organisation_id, event, first, because)
-        own.seen = None if len(shown) == len(happening.administrations) else shown
-        found.append(own)
-    for member in sorted({member for member in instead.values() if member is not None}):
-        other = responsible_recipient(organisation_id, event, member, Because.RESPONSIBLE)
-        other.seen = frozenset(key for key, named in instead.items() if named == member)
-        found.append(other)
-    return found
+    organisation_id, event_type = event.organisation_id, event.event_type
+    fallbacks = fallback_recipients(organisation_id, first, affected) if affected else {}
+    visible = affected - fallbacks.keys()
+    recipients = []
+    if visible or not affected or None in fallbacks.values():
+        recipient = responsible_recipient(organisation_id, event_type, first, reason)
+        recipient.visible_administrations = None if len(visible) == len(event.administrations) else visible
+        recipients.append(recipient)
+    for member in sorted({member for member in fallbacks.values() if member is not None}):
+        other = responsible_recipient(organisation_id, event_type, member, NotificationReason.RESPONSIBLE)
+        other.visible_administrations = frozenset(key for key, named in fallbacks.items() if named == member)
+        recipients.append(other)
+    return recipients
 
 
-def _named_by_settings(happening: Happening, audiences: Mapping[int, Audience]) -> list[Recipient]:
+def _configured_recipients(event: Event, audiences: Mapping[int, Audience]) -> list[Recipient]:
     """On screen and by mail; mail that a person silenced stays silent."""
-    seen: dict[int, set[int]] = {}
+    by_member: dict[int, set[int]] = {}
     for administration, audience in audiences.items():
         for member in audience.members:
-            seen.setdefault(member, set()).add(administration)
-    present = here(happening.organisation_id).filter(pk__in=seen).order_by("pk").values_list("pk", flat=True)
-    chosen = scopes_of(happening.organisation_id, happening.event, seen)
-    found = []
-    for member in present:
-        silenced = chosen.get((member, Channel.MAIL)) == Scope.NONE
+            by_member.setdefault(member, set()).add(administration)
+    active = active_members(event.organisation_id).filter(pk__in=by_member).order_by("pk").values_list("pk", flat=True)
+    chosen = scopes_of(event.organisation_id, event.event_type, by_member)
+    recipients = []
+    for member in active:
+        silenced = chosen.get((member, Channel.MAIL)) == PreferenceScope.NONE
         channels = {Channel.SCREEN} if silenced else {Channel.SCREEN, Channel.MAIL}
-        found.append(Recipient(member, Because.SETTINGS, channels, frozenset(seen[member])))
-    return found
+        recipients.append(Recipient(member, NotificationReason.SETTINGS, channels, frozenset(by_member[member])))
+    return recipients
 
 
-def responsible_recipient(organisation_id: int, event: str, membership_id: int, because: Because) -> Recipient:
+def responsible_recipient(
+    organisation_id: int, event_type: str, membership_id: int, reason: NotificationReason
+) -> Recipient:
     """On screen always: a person may silence mail, not hide what only he or she is told."""
-    scope = scopes_of(organisation_id, event, [membership_id]).get((membership_id, Channel.MAIL), Scope.MINE)
-    channels = {Channel.SCREEN} if scope == Scope.NONE else {Channel.SCREEN, Channel.MAIL}
-    return Recipient(membership_id, because, channels)
+    scope = scopes_of(organisation_id, event_type, [membership_id]).get(
+        (membership_id, Channel.MAIL), PreferenceScope.MINE
+    )
+    channels = {Channel.SCREEN} if scope == PreferenceScope.NONE else {Channel.SCREEN, Channel.MAIL}
+    return Recipient(membership_id, reason, channels)
 
 
-def stand_in_for(organisation_id: int, membership_id: int | None) -> tuple[int | None, Because]:
+def resolve_stand_in(organisation_id: int, membership_id: int | None) -> tuple[int | None, NotificationReason]:
     """The person, or who acts instead: the chosen stand-in of somebody who is away or gone, else an Administrator."""
-    seen: set[int] = set()
-    now_at = membership_id
-    for _hop in range(HOPS_MAX):
-        if now_at is None or now_at in seen:
+    visited: set[int] = set()
+    candidate = membership_id
+    for _hop in range(STAND_IN_HOPS_MAX):
+        if candidate is None or candidate in visited:
             break
-        seen.add(now_at)
-        arrangement = Arrangement.objects.filter(organisation_id=organisation_id, membership_id=now_at).first()
-        if _is_here(organisation_id, now_at) and not _is_away(arrangement):
-            return now_at, Because.RESPONSIBLE if now_at == membership_id else Because.STAND_IN
-        now_at = arrangement.stand_in_id if arrangement else None
-    administrators = here(organisation_id).filter(role=Role.ADMINISTRATOR).order_by("pk")
-    return administrators.values_list("pk", flat=True).first(), Because.STAND_IN
+        visited.add(candidate)
+        arrangement = DeliverySettings.objects.filter(organisation_id=organisation_id, membership_id=candidate).first()
+        if _is_active(organisation_id, candidate) and not _is_away(arrangement):
+            return (
+                candidate,
+                NotificationReason.RESPONSIBLE if candidate == membership_id else NotificationReason.STAND_IN,
+            )
+        candidate = arrangement.stand_in_id if arrangement else None
+    administrators = active_members(organisation_id).filter(role=Role.ADMINISTRATOR).order_by("pk")
+    return administrators.values_list("pk", flat=True).first(), NotificationReason.STAND_IN
 
 
-def here(organisation_id: int) -> "QuerySet[Membership]":
+def active_members(organisation_id: int) -> "QuerySet[Membership]":
     """Members who may sign in today."""
-    own = Membership.objects.filter(organisation_id=organisation_id, is_active=True, user__is_active=True)
-    return own.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
+    members = Membership.objects.filter(organisation_id=organisation_id, is_active=True, user__is_active=True)
+    return members.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
 
 
 def scopes_of(
-    organisation_id: int, event: str, membership_ids: Iterable[int] | None = None
+    organisation_id: int, event_type: str, membership_ids: Iterable[int] | None = None
 ) -> dict[tuple[int, str], str]:
     """(membership, channel) to the chosen scope; who chose nothing is absent."""
-    own = Preference.objects.filter(organisation_id=organisation_id, event=event)
+    preferences = Preference.objects.filter(organisation_id=organisation_id, event_type=event_type)
     if membership_ids is not None:
-        own = own.filter(membership_id__in=list(membership_ids))
-    return {(one.membership_id, one.channel): one.scope for one in own}
+        preferences = preferences.filter(membership_id__in=list(membership_ids))
+    return {(choice.membership_id, choice.channel): choice.scope for choice in preferences}
 
 
-def _followers(happening: Happening) -> list[Recipient]:
-    asked = {
+def _followers(event: Event) -> list[Recipient]:
+    followed = {
         key: scope
-        for key, scope in scopes_of(happening.organisation_id, happening.event).items()
-        if scope not in (Scope.NONE, Scope.MINE)
+        for key, scope in scopes_of(event.organisation_id, event.event_type).items()
+        if scope not in (PreferenceScope.NONE, PreferenceScope.MINE)
     }
-    present = set(here(happening.organisation_id).filter(pk__in={key[0] for key in asked}).values_list("pk", flat=True))
-    about = (happening.about_kind, happening.about_id)
-    touched = [int(one) for one in happening.administrations]
-    reached = reach_of(happening.organisation_id, about, touched, present) if present else {}
-    found: dict[int, Recipient] = {}
-    for (member, channel), scope in sorted(asked.items()):
-        mine = _part(reached.get(member, Reach()), scope)
-        if mine and member in present:
-            one = found.setdefault(member, Recipient(member, Because.FOLLOWS, seen=frozenset()))
-            one.channels.add(Channel(channel))
-            one.seen = (one.seen or frozenset()) | mine
-    return list(found.values())
+    active = set(
+        active_members(event.organisation_id).filter(pk__in={key[0] for key in followed}).values_list("pk", flat=True)
+    )
+    about = (event.subject_kind, event.subject_id)
+    affected = [int(key) for key in event.administrations]
+    visibilities = visible_administrations_of(event.organisation_id, about, affected, active) if active else {}
+    recipients: dict[int, Recipient] = {}
+    for (member, channel), scope in sorted(followed.items()):
+        own_administrations = _in_scope(visibilities.get(member, VisibleAdministrations()), scope)
+        if own_administrations and member in active:
+            recipient = recipients.setdefault(
+                member, Recipient(member, NotificationReason.FOLLOWS, visible_administrations=frozenset())
+            )
+            recipient.channels.add(Channel(channel))
+            recipient.visible_administrations = (recipient.visible_administrations or frozenset()) | own_administrations
+    return list(recipients.values())
 
 
-def _part(reach: Reach, scope: str) -> frozenset[int]:
-    if scope == Scope.ALL:
-        return reach.seen
-    return reach.favourites | reach.divisions if scope == Scope.DIVISIONS else reach.favourites
+def _in_scope(visibility: VisibleAdministrations, scope: str) -> frozenset[int]:
+    if scope == PreferenceScope.ALL:
+        return visibility.visible
+    return visibility.favourites | visibility.divisions if scope == PreferenceScope.DIVISIONS else visibility.favourites
 
 
-def _is_here(organisation_id: int, membership_id: int) -> bool:
-    return here(organisation_id).filter(pk=membership_id).exists()
+def _is_active(organisation_id: int, membership_id: int) -> bool:
+    return active_members(organisation_id).filter(pk=membership_id).exists()
 
 
-def _is_away(arrangement: Arrangement | None) -> bool:
+def _is_away(arrangement: DeliverySettings | None) -> bool:
     return bool(arrangement and arrangement.away_until and arrangement.away_until >= timezone.localdate())

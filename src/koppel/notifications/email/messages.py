@@ -14,8 +14,8 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from koppel.notifications.event_types import sentence_of
-from koppel.notifications.models import Because, Notice
+from koppel.notifications.event_types import render_message
+from koppel.notifications.models import Notification, NotificationReason
 from koppel.organisations.models import Membership
 
 SUBJECT_LENGTH_MAX = 150
@@ -23,20 +23,20 @@ UNSUBSCRIBE_SALT = "koppel.notifications.unsubscribe"
 
 
 @dataclass(frozen=True)
-class Item:
+class EmailItem:
     """One notice within a mail. `when` is set in a digest."""
 
-    sentence: str
+    message: str
     link: str
     when: str = ""
 
 
-def letter_of(membership: Membership, notices: Sequence[Notice], *, is_digest: bool) -> EmailMultiAlternatives:
+def build_email(membership: Membership, notices: Sequence[Notification], *, is_digest: bool) -> EmailMultiAlternatives:
     """One mail with these notices. The same notices give the same Message-ID."""
     with translation.override(membership.user.language or settings.LANGUAGE_CODE):
-        items = [_item(one, is_digest=is_digest) for one in notices]
-        subject = _digest_subject(len(items)) if is_digest else items[0].sentence
-        because = "" if is_digest else str(Because(notices[0].because).label)
+        items = [_build_item(notice, is_digest=is_digest) for notice in notices]
+        subject = _digest_subject(len(items)) if is_digest else items[0].message
+        because = "" if is_digest else str(NotificationReason(notices[0].reason).label)
         context = {
             "items": items,
             "is_digest": is_digest,
@@ -69,11 +69,11 @@ def unsubscribe_token(membership: Membership, event: str) -> str:
     return signing.dumps([membership.organisation_id, membership.pk, event], salt=UNSUBSCRIBE_SALT)
 
 
-def _item(notice: Notice, *, is_digest: bool) -> Item:
+def _build_item(notice: Notification, *, is_digest: bool) -> EmailItem:
     # The link goes by way of the notice, which is read when somebody follows it.
     link = _absolute(reverse("notifications:open", args=[notice.pk]))
     when = date_format(timezone.localtime(notice.created_at), "SHORT_DATETIME_FORMAT") if is_digest else ""
-    return Item(sentence_of(notice.event, notice.facts), link, when)
+    return EmailItem(render_message(notice.event_type, notice.context), link, when)
 
 
 def _digest_subject(count: int) -> str:
@@ -83,15 +83,15 @@ def _digest_subject(count: int) -> str:
 def _as_text(context: dict[str, object]) -> str:
     lines = [_("Koppel for %(organisation)s") % context, ""]
     items = context["items"]
-    for one in items if isinstance(items, list) else []:
-        lines += [f"{one.when}  {one.sentence}".strip(), one.link, ""]
+    for item in items if isinstance(items, list) else []:
+        lines += [f"{item.when}  {item.message}".strip(), item.link, ""]
     if context["because"]:
         lines.append(_("You get this because %(because)s.") % context)
     lines.append(_("What Koppel mails you: %(preferences)s") % context)
     return "\n".join(lines) + "\n"
 
 
-def _headers(membership: Membership, notices: Sequence[Notice], *, is_digest: bool) -> dict[str, str]:
+def _headers(membership: Membership, notices: Sequence[Notification], *, is_digest: bool) -> dict[str, str]:
     host = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
     first = notices[0]
     headers = {
@@ -101,7 +101,7 @@ def _headers(membership: Membership, notices: Sequence[Notice], *, is_digest: bo
         "List-Unsubscribe": f"<{_absolute(reverse('notifications:preferences'))}>",
     }
     if not is_digest:
-        way_out = reverse("notifications:unsubscribe", args=[unsubscribe_token(membership, first.event)])
+        way_out = reverse("notifications:unsubscribe", args=[unsubscribe_token(membership, first.event_type)])
         headers["List-Unsubscribe"] = f"<{_absolute(way_out)}>"
         headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     return headers

@@ -13,41 +13,41 @@ from django.core.mail.message import sanitize_address
 from koppel.kit import quarantine
 
 
-class TryLater(Exception):
+class TemporaryFailure(Exception):
     """Not accepted, and nothing speaks against trying again."""
 
 
-class Refused(Exception):
+class PermanentFailure(Exception):
     """The mail server will not take this mail."""
 
 
-class Uncertain(Exception):
+class UnknownOutcome(Exception):
     """The text was given and no answer came."""
 
 
-class Post:
-    """One open line to the mail server, for several mails. Use as `with Post() as post`."""
+class SmtpSession:
+    """One open line to the mail server, for several mails. Use as `with SmtpSession() as post`."""
 
     def __init__(self) -> None:
         self._backend = get_connection()
 
-    def __enter__(self) -> "Post":
+    def __enter__(self) -> "SmtpSession":
         return self
 
     def __exit__(self, *_error: object) -> None:
         self._backend.close()
 
-    def send(self, message: EmailMultiAlternatives, before_handing_over: Callable[[], bool]) -> bool:
+    def send(self, message: EmailMultiAlternatives, before_data: Callable[[], bool]) -> bool:
         """`before_handing_over` is asked right before the text is given; False stops, and is what comes back then. Raises
         the errors above, and `Quarantined` before anything was said to the mail server."""
         quarantine.refuse()
         if not isinstance(self._backend, EmailBackend):
-            if not before_handing_over():
+            if not before_data():
                 return False
             self._backend.send_messages([message])
             return True
-        smtp = self._line(self._backend, message)
-        if not before_handing_over():
+        smtp = self._open_connection(self._backend, message)
+        if not before_data():
             smtp.rset()
             return False
         try:
@@ -56,32 +56,32 @@ class Post:
             reply = refusal.smtp_code, refusal.smtp_error
         except (OSError, smtplib.SMTPException) as error:
             self._backend.close()
-            raise Uncertain(type(error).__name__) from None
+            raise UnknownOutcome(type(error).__name__) from None
         _raise_for(*reply)
         return True
 
-    def _line(self, backend: EmailBackend, message: EmailMultiAlternatives) -> smtplib.SMTP:
+    def _open_connection(self, backend: EmailBackend, message: EmailMultiAlternatives) -> smtplib.SMTP:
         """The mail server, having agreed to sender and receiver."""
         try:
             backend.open()
             smtp: smtplib.SMTP | None = backend.connection
             if smtp is None:
-                raise TryLater("no connection")
+                raise TemporaryFailure("no connection")
             smtp.ehlo_or_helo_if_needed()
             _raise_for(*smtp.mail(parseaddr(settings.DEFAULT_FROM_EMAIL)[1]))
             # Domains with letters beyond ASCII go over the line in their ASCII form.
             _raise_for(*smtp.rcpt(sanitize_address(message.to[0], "utf-8")))
         except (OSError, smtplib.SMTPException) as error:
             backend.close()
-            raise TryLater(f"{type(error).__name__}: {error}") from None
-        except (TryLater, Refused):
+            raise TemporaryFailure(f"{type(error).__name__}: {error}") from None
+        except (TemporaryFailure, PermanentFailure):
             backend.close()
             raise
         return smtp
 
 
-def _raise_for(code: int, words: bytes | str) -> None:
+def _raise_for(code: int, reply_text: bytes | str) -> None:
     if code < 400:
         return
-    text = words.decode(errors="replace") if isinstance(words, bytes) else words
-    raise (Refused if code >= 500 else TryLater)(f"{code} {text}")
+    text = reply_text.decode(errors="replace") if isinstance(reply_text, bytes) else reply_text
+    raise (PermanentFailure if code >= 500 else TemporaryFailure)(f"{code} {text}")

@@ -2,43 +2,45 @@
 
 from django.db.models import Q
 
-from koppel.notifications.events.context import facts_seen
-from koppel.notifications.models import Delivery, Happening, Notice, WebhookDelivery
+from koppel.notifications.events.context import visible_context
+from koppel.notifications.models import EmailDelivery, Event, Notification, WebhookDelivery
 
 
-def forget_administration(organisation_id: int, administration_id: int) -> None:
+def erase_administration(organisation_id: int, administration_id: int) -> None:
     """Happenings about it alone go, with their notices and mails; of others its name and reason. In scope."""
     key = str(administration_id)
-    about = Q(administrations__has_key=key) | Q(about_kind="administration", about_id=administration_id)
-    for one in Happening.objects.select_for_update().filter(about, organisation_id=organisation_id).order_by("pk"):
-        gone = one.administrations.pop(key, None)
-        WebhookDelivery.objects.filter(organisation_id=organisation_id, happening=one).delete()
-        notices = Notice.objects.filter(organisation_id=organisation_id, happening=one)
-        if not one.administrations:
-            Delivery.objects.filter(organisation_id=organisation_id, notice__in=notices).delete()
+    concerns = Q(administrations__has_key=key) | Q(subject_kind="administration", subject_id=administration_id)
+    for event in Event.objects.select_for_update().filter(concerns, organisation_id=organisation_id).order_by("pk"):
+        removed = event.administrations.pop(key, None)
+        WebhookDelivery.objects.filter(organisation_id=organisation_id, event=event).delete()
+        notices = Notification.objects.filter(organisation_id=organisation_id, event=event)
+        if not event.administrations:
+            EmailDelivery.objects.filter(organisation_id=organisation_id, notification__in=notices).delete()
             notices.delete()
-            one.delete()
+            event.delete()
             continue
-        one.save(update_fields=["administrations"])
+        event.save(update_fields=["administrations"])
         for notice in notices:
-            _unname(notice, one, str((gone or {}).get("name", "")))
+            _remove_name(notice, event, str((removed or {}).get("name", "")))
 
 
-def _unname(notice: Notice, happening: Happening, name: str) -> None:
+def _remove_name(notice: Notification, event: Event, name: str) -> None:
     """The notice as it would read without it; who was told of fewer is still told of no more."""
-    told = notice.facts.get("names", "")
-    if not name or not _is_named(name, told):
+    names = notice.context.get("names", "")
+    if not name or not _is_named(name, names):
         return
-    left = {int(key) for key, own in happening.administrations.items() if _is_named(str(own.get("name", "")), told)}
-    count = int(notice.facts.get("count", 1)) - 1
-    if left and count > 0:
-        notice.facts = {**facts_seen(happening, frozenset(left)), "count": count}
-        notice.save(update_fields=["facts"])
+    remaining = {
+        int(key) for key, context in event.administrations.items() if _is_named(str(context.get("name", "")), names)
+    }
+    count = int(notice.context.get("count", 1)) - 1
+    if remaining and count > 0:
+        notice.context = {**visible_context(event, frozenset(remaining)), "count": count}
+        notice.save(update_fields=["context"])
     else:
-        Delivery.objects.filter(organisation_id=notice.organisation_id, notice=notice).delete()
+        EmailDelivery.objects.filter(organisation_id=notice.organisation_id, notification=notice).delete()
         notice.delete()
 
 
-def _is_named(name: str, told: str) -> bool:
+def _is_named(name: str, names: str) -> bool:
     """Whether the list of names holds this one whole; it may be the beginning of another's."""
-    return f", {name}, " in f", {told.removesuffix(' …')}, "
+    return f", {name}, " in f", {names.removesuffix(' …')}, "

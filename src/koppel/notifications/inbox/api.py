@@ -9,8 +9,8 @@ from koppel.kit.web.schemas import Input
 from koppel.notifications.audience import preferences
 from koppel.notifications.inbox import queries
 from koppel.notifications.inbox.services import mark_read
-from koppel.notifications.models import Channel, Scope
-from koppel.organisations.requests import MemberRequest
+from koppel.notifications.models import Channel, PreferenceScope
+from koppel.organisations.requests import AuthenticatedRequest
 
 router = Router()
 ID_MAX = 2**63 - 1
@@ -18,12 +18,12 @@ IDS_MAX = 1000
 
 
 class NoticeOut(Schema):
-    """`event` is a stable word, `sentence` its text in the caller's language. `link` is a path within Koppel. `is_healed`:
+    """`event` is a stable word, `message` its text in the caller's language. `link` is a path within Koppel. `is_healed`:
     the trouble is over."""
 
     id: int
     event: str
-    sentence: str
+    message: str
     link: str
     created_at: datetime
     unread: bool
@@ -55,37 +55,39 @@ class PreferenceIO(Input):
 
     event: str
     channel: Channel
-    scope: Scope
+    scope: PreferenceScope
 
 
 @router.get("", response=NoticeList)
 def notices(
-    request: MemberRequest, unread: bool = False, page: Annotated[int, Query(ge=1, le=100_000)] = 1
+    request: AuthenticatedRequest, unread: bool = False, page: Annotated[int, Query(ge=1, le=100_000)] = 1
 ) -> NoticeList:
     """Your notices, the newest first, 50 to a page."""
-    found = queries.page_of(request.actor, unread_only=unread, number=page)
-    items = [NoticeOut(**{name: getattr(one, name) for name in NoticeOut.model_fields}) for one in found.notices]
-    return NoticeList(total=found.total, pages=found.pages, items=items)
+    result = queries.page_of(request.actor, unread_only=unread, number=page)
+    items = [NoticeOut(**{name: getattr(notice, name) for name in NoticeOut.model_fields}) for notice in result.notices]
+    return NoticeList(total=result.total, pages=result.pages, items=items)
 
 
 @router.post("/read", response=ReadOut)
-def read(request: MemberRequest, given: ReadIn) -> ReadOut:
+def read(request: AuthenticatedRequest, payload: ReadIn) -> ReadOut:
     """Mark your notices as read."""
-    return ReadOut(read=mark_read(request.actor, given.ids[:IDS_MAX] if given.ids is not None else None))
+    return ReadOut(read=mark_read(request.actor, payload.ids[:IDS_MAX] if payload.ids is not None else None))
 
 
 @router.get("/preferences", response=list[PreferenceIO])
-def chosen(request: MemberRequest) -> list[PreferenceIO]:
+def list_preferences(request: AuthenticatedRequest) -> list[PreferenceIO]:
     """What you are told, for each event and channel."""
     return [
-        PreferenceIO(event=row.event, channel=channel, scope=Scope(scope))
+        PreferenceIO(event=row.event, channel=channel, scope=PreferenceScope(scope))
         for row in preferences.rows(request.actor)
         for channel, scope in ((Channel.SCREEN, row.screen), (Channel.MAIL, row.mail))
     ]
 
 
 @router.put("/preferences", response=list[PreferenceIO])
-def choose(request: MemberRequest, given: list[PreferenceIO]) -> list[PreferenceIO]:
+def update_preferences(request: AuthenticatedRequest, payload: list[PreferenceIO]) -> list[PreferenceIO]:
     """Change what you are told. What is not named stays."""
-    preferences.choose(request.actor, {(one.event, one.channel): one.scope for one in given[:IDS_MAX]})
-    return chosen(request)
+    preferences.update_preferences(
+        request.actor, {(choice.event, choice.channel): choice.scope for choice in payload[:IDS_MAX]}
+    )
+    return list_preferences(request)

@@ -15,31 +15,31 @@ from koppel.kit.web.decorators import public, takes
 from koppel.kit.web.parameters import PAGE, one_of, one_of_these
 from koppel.notifications.audience import preferences
 from koppel.notifications.email.messages import read_unsubscribe
-from koppel.notifications.event_types import entry_of, events
+from koppel.notifications.event_types import events, get_event_type
 from koppel.notifications.inbox import queries
 from koppel.notifications.inbox.services import mark_read, mark_unread
-from koppel.notifications.models import Channel, Scope
-from koppel.organisations.requests import MemberRequest
+from koppel.notifications.models import Channel, PreferenceScope
+from koppel.organisations.requests import AuthenticatedRequest
 
 
 @takes(show=one_of("unread"), event=one_of_these(events), page=PAGE)
-def listing(request: MemberRequest) -> HttpResponse:
+def listing(request: AuthenticatedRequest) -> HttpResponse:
     """The newest first; `?show=unread` and `?event=` narrow it down."""
-    asked = request.GET
-    number = int(asked.get("page", "1"))
+    params = request.GET
+    number = int(form.get("page", "1"))
     newest = queries.newest_id(request.actor)
     page = queries.page_of(
         request.actor,
-        event=asked.get("event", "").replace("\0", "")[:60],
-        unread_only=asked.get("show") == "unread",
+        event=params.get("event", "").replace("\0", "")[:60],
+        unread_only=params.get("show") == "unread",
         number=number,
     )
     query = request.GET.copy()
     query.pop("page", None)
     context = {
         "page": page,
-        "kinds": queries.kinds_of(request.actor),
-        "asked": asked,
+        "kinds": queries.event_types_of(request.actor),
+        "asked": params,
         "query": query.urlencode(),
         "newest": newest,
     }
@@ -47,21 +47,21 @@ def listing(request: MemberRequest) -> HttpResponse:
 
 
 @require_POST
-def read(request: MemberRequest) -> HttpResponse:
+def read(request: AuthenticatedRequest) -> HttpResponse:
     """Mark one as read or unread, or all as read."""
-    one, unread = request.POST.get("id", ""), request.POST.get("unread", "")
+    notice_id, unread = request.POST.get("id", ""), request.POST.get("unread", "")
     if unread.isdecimal():
         mark_unread(request.actor, int(unread))
     else:
         newest = request.POST.get("newest", "")
         # All that the page could know of: what came since has been read by nobody.
         up_to = int(newest) if newest.isdecimal() and len(newest) < 19 else None
-        mark_read(request.actor, [int(one)] if one.isdecimal() else None, up_to=up_to)
+        mark_read(request.actor, [int(notice_id)] if notice_id.isdecimal() else None, up_to=up_to)
     query = request.POST.get("query", "")
     return HttpResponseRedirect(f"/notices/?{query}" if query and "\n" not in query else "/notices/")
 
 
-def open_notice(request: MemberRequest, notice_id: int) -> HttpResponse:
+def open_notice(request: AuthenticatedRequest, notice_id: int) -> HttpResponse:
     """Where the notice leads; following it is reading it."""
     notice = queries.notice_for(request.actor, notice_id)
     if notice is None:
@@ -70,7 +70,7 @@ def open_notice(request: MemberRequest, notice_id: int) -> HttpResponse:
     return HttpResponseRedirect(notice.link or "/notices/")
 
 
-def preferences_page(request: MemberRequest) -> HttpResponse:
+def preferences_page(request: AuthenticatedRequest) -> HttpResponse:
     """Per event and channel: of whose administrations; the digest; who stands in."""
     actor = request.actor
     if request.method == "POST":
@@ -80,38 +80,38 @@ def preferences_page(request: MemberRequest) -> HttpResponse:
         messages.error(request, _("Choose a colleague who can sign in as your stand-in. Nothing was stored."))
     context = {
         "rows": preferences.rows(actor),
-        "screen_scopes": [(one.value, one.label) for one in preferences.SCREEN_SCOPES],
-        "mail_scopes": Scope.choices,
-        "arrangement": preferences.arrangement_of(actor),
+        "screen_scopes": [(scope.value, scope.label) for scope in preferences.SCREEN_SCOPES],
+        "mail_scopes": PreferenceScope.choices,
+        "delivery_settings": preferences.delivery_settings_of(actor),
         "colleagues": preferences.colleagues(actor),
         "place": "notices",
     }
     return render(request, "notifications/preferences.html", context)
 
 
-def _save(request: MemberRequest) -> bool:
-    asked = request.POST
-    stand_in, away = asked.get("stand_in", ""), asked.get("away_until", "")
-    stored = preferences.arrange(
+def _save(request: AuthenticatedRequest) -> bool:
+    form = request.POST
+    stand_in, away = form.get("stand_in", ""), form.get("away_until", "")
+    stored = preferences.update_delivery_settings(
         request.actor,
-        digest=asked.get("digest") == "daily",
+        digest=form.get("digest") == "daily",
         stand_in=int(stand_in) if stand_in.isdecimal() else None,
-        away_until=_date(away),
+        away_until=_parse_date_or_none(away),
     )
     if not stored:
         return False
     scopes = {}
     for row in preferences.rows(request.actor):
         for channel in Channel.values:
-            scope = asked.get(f"{channel}-{row.event}", "")
+            scope = form.get(f"{channel}-{row.event}", "")
             # The form does not offer to hide anything from the screen.
-            if scope and (channel, scope) != (Channel.SCREEN, Scope.NONE):
+            if scope and (channel, scope) != (Channel.SCREEN, PreferenceScope.NONE):
                 scopes[row.event, channel] = scope
-    preferences.choose(request.actor, scopes)
+    preferences.update_preferences(request.actor, scopes)
     return True
 
 
-def _date(text: str) -> date | None:
+def _parse_date_or_none(text: str) -> date | None:
     try:
         return parse_date(text)
     except ValueError:
@@ -122,12 +122,12 @@ def _date(text: str) -> date | None:
 @public
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     """The way out in every mail, without signing in: the signed link is the authority (RFC 8058 posts to it)."""
-    found = read_unsubscribe(token)
-    if found is None:
+    parsed = read_unsubscribe(token)
+    if parsed is None:
         raise Http404
-    organisation_id, membership_id, event = found
+    organisation_id, membership_id, event = parsed
     if request.method == "POST":
         with organisation_scope(organisation_id):
-            preferences.silence(organisation_id, membership_id, event)
-    label = str(entry_of(event).label) or event
+            preferences.unsubscribe(organisation_id, membership_id, event)
+    label = str(get_event_type(event).label) or event
     return render(request, "notifications/unsubscribe.html", {"label": label, "done": request.method == "POST"})

@@ -11,52 +11,52 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from koppel.issues.models import Issue
-from koppel.issues.queries import sentence_of
+from koppel.issues.queries import render_issue_message
 from koppel.notifications import event_types
 from koppel.notifications.audience.hooks import Subject, subject_of
-from koppel.notifications.events.services import announce
+from koppel.notifications.events.services import open_event
 
 EVENT = "issue_raised"
-CONFIRM_FOR = timedelta(minutes=10)
+SETTLE_TIME = timedelta(minutes=10)
 """What the next sync or a colleague puts right by then was never trouble."""
-BUNDLE_MAX = 2000
+BATCH_SIZE = 2000
 
 
 def register() -> None:
-    event_types.register(
+    event_types.register_event_type(
         EVENT,
         _("%(name)s needs you: %(sentence)s"),
-        collective=_("%(issues)s issues need you. They are about: %(names)s"),
+        plural_message=_("%(issues)s issues need you. They are about: %(names)s"),
         label=_("An issue was raised"),
-        counts="issues",
+        count_key="issues",
         by_administration=True,
-        fill=_words,
-        repeats=True,
+        localize=_localize,
+        is_momentary=True,
     )
 
 
-def tell_new_issues(organisation_id: int) -> int:
+def notify_new_issues(organisation_id: int) -> int:
     """One notice to each responsible person about all that is new and did not heal. How many issues. In scope."""
-    waiting = Issue.objects.select_for_update(skip_locked=True).filter(
-        organisation_id=organisation_id, resolved_at=None, told_at=None, raised_at__lt=timezone.now() - CONFIRM_FOR
+    pending = Issue.objects.select_for_update(skip_locked=True).filter(
+        organisation_id=organisation_id, resolved_at=None, notified_at=None, raised_at__lt=timezone.now() - SETTLE_TIME
     )
-    found = list(waiting.order_by("raised_at", "pk")[:BUNDLE_MAX])
-    own = Issue.objects.filter(organisation_id=organisation_id, pk__in=[one.pk for one in found])
-    own.update(told_at=timezone.now())
-    covered = event_types.covered_issues()
+    issues = list(pending.order_by("raised_at", "pk")[:BATCH_SIZE])
+    selected = Issue.objects.filter(organisation_id=organisation_id, pk__in=[issue.pk for issue in issues])
+    selected.update(notified_at=timezone.now())
+    covered = event_types.covered_issue_codes()
     subjects: dict[tuple[str, int], Subject] = {}
-    bundles: dict[int | None, list[Issue]] = {}
-    for issue in found:
+    by_responsible: dict[int | None, list[Issue]] = {}
+    for issue in issues:
         if issue.code not in covered:
-            about = (issue.subject_kind, issue.subject_id)
-            subjects.setdefault(about, subject_of(organisation_id, about))
-            bundles.setdefault(subjects[about].responsible, []).append(issue)
-    for responsible, issues in bundles.items():
-        _tell(organisation_id, responsible, issues, subjects)
-    return len(found)
+            subject = (issue.subject_kind, issue.subject_id)
+            subjects.setdefault(subject, subject_of(organisation_id, subject))
+            by_responsible.setdefault(subjects[subject].responsible, []).append(issue)
+    for responsible, batch in by_responsible.items():
+        _open_digest_event(organisation_id, responsible, batch, subjects)
+    return len(issues)
 
 
-def _tell(
+def _open_digest_event(
     organisation_id: int,
     responsible: int | None,
     issues: list[Issue],
@@ -67,25 +67,25 @@ def _tell(
     administrations: dict[int, dict[str, Any]] = {}
     for issue in issues:
         name = subjects[issue.subject_kind, issue.subject_id].name
-        place = facts if issue.subject_kind != "administration" else administrations.setdefault(issue.subject_id, {})
-        place.setdefault("name", name)
-        place.setdefault("names", name)
-        place.setdefault("issue", {"code": issue.code, "facts": issue.facts})
-        place["issues"] = place.get("issues", 0) + 1
-    announce(
+        target = facts if issue.subject_kind != "administration" else administrations.setdefault(issue.subject_id, {})
+        target.setdefault("name", name)
+        target.setdefault("names", name)
+        target.setdefault("issue", {"code": issue.code, "facts": issue.context})
+        target["issues"] = target.get("issues", 0) + 1
+    open_event(
         organisation_id,
         EVENT,
         f"issues {issues[0].pk}",
         responsible=responsible,
         administrations=administrations,
-        facts=facts,
+        context=facts,
         link="/issues/",
     )
 
 
-def _words(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+def _localize(facts: Mapping[str, Any]) -> Mapping[str, Any]:
     """The first issue's sentence; the issue itself may be gone by the time somebody reads about it."""
-    found = facts.get("issue")
-    if not isinstance(found, dict):
+    issue = facts.get("issue")
+    if not isinstance(issue, dict):
         return {}
-    return {"sentence": sentence_of(found.get("code", ""), found.get("facts", {}))}
+    return {"sentence": render_issue_message(issue.get("code", ""), issue.get("facts", {}))}

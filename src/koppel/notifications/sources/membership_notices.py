@@ -24,8 +24,8 @@ def register() -> None:
             " change your password."
         ),
         label=_("Membership of an organisation"),
-        repeats=True,
-        personal=True,
+        is_momentary=True,
+        is_private=True,
     )
     event_types.register(
         LINK,
@@ -34,8 +34,8 @@ def register() -> None:
             " Administrators of %(organisation)s."
         ),
         label=_("A linked single sign-on"),
-        repeats=True,
-        personal=True,
+        is_momentary=True,
+        is_private=True,
     )
     membership_began.connect(_membership_began, dispatch_uid="koppel.notifications.sources.membership_notices.began")
     sign_in_linked.connect(_sign_in_linked, dispatch_uid="koppel.notifications.sources.membership_notices.linked")

@@ -7,7 +7,7 @@ from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from koppel.kit.client_ip import address_of
+from koppel.kit.client_ip import client_ip
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications import event_types
 from koppel.notifications.inbox.services import notify
@@ -28,15 +28,15 @@ SYSTEMS = {
 
 
 def register() -> None:
-    event_types.register(
+    event_types.register_event_type(
         EVENT,
         _(
             "Somebody signed in as you from a new browser: %(browser)s, address %(address)s."
             " Was it not you? Change your password."
         ),
         label=_("A sign-in from a new browser"),
-        repeats=True,
-        personal=True,
+        is_momentary=True,
+        is_private=True,
     )
     user_logged_in.connect(_signed_in, dispatch_uid="koppel.notifications.sources.new_device_alerts")
 
@@ -44,24 +44,24 @@ def register() -> None:
 def _signed_in(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
     if request is None or user is None:
         return
-    agent, address = request.META.get("HTTP_USER_AGENT", ""), address_of(request)
+    agent, address = request.META.get("HTTP_USER_AGENT", ""), client_ip(request)
     vouched_by = request.session.get("vouched_by")
     with installation_scope("sign-in: known browsers"):
-        found = Membership.objects.filter(user=user, is_active=True)
+        active_memberships = Membership.objects.filter(user=user, is_active=True)
         if vouched_by is not None:
             # It is a browser of that organisation's; to the others it is as unknown as before.
-            found = found.filter(organisation_id=vouched_by)
-        memberships = list(found.values_list("organisation_id", "pk"))
+            active_memberships = active_memberships.filter(organisation_id=vouched_by)
+        memberships = list(active_memberships.values_list("organisation_id", "pk"))
     for organisation_id, membership_id in memberships:
         with organisation_scope(organisation_id):
-            _remember(organisation_id, membership_id, agent, address)
+            _record_device(organisation_id, membership_id, agent, address)
 
 
-def _remember(organisation_id: int, membership_id: int, agent: str, address: str) -> None:
+def _record_device(organisation_id: int, membership_id: int, agent: str, address: str) -> None:
     """The very first browser is no news: it is where the person chose the password."""
     browser = browser_of(agent)
-    own = KnownDevice.objects.filter(organisation_id=organisation_id, membership_id=membership_id)
-    is_first = not own.exists()
+    devices = KnownDevice.objects.filter(organisation_id=organisation_id, membership_id=membership_id)
+    is_first = not devices.exists()
     _device, is_new = KnownDevice.objects.update_or_create(
         organisation_id=organisation_id, membership_id=membership_id, fingerprint=_fingerprint(browser, address)
     )
@@ -72,7 +72,7 @@ def _remember(organisation_id: int, membership_id: int, agent: str, address: str
 
 def browser_of(agent: str) -> str:
     """`Firefox, Windows`; the version is left out, or every update would be a new browser."""
-    browser = next((one for one in BROWSERS if f"{one}/" in agent), "")
+    browser = next((name for name in BROWSERS if f"{name}/" in agent), "")
     system = next((name for mark, name in SYSTEMS.items() if mark in agent), "")
     return ", ".join(filter(None, (NAMES.get(browser, browser), system))) or agent[:60] or "–"
 

@@ -7,14 +7,14 @@ from ninja import Path, Query, Router, Schema
 from ninja.responses import Status
 
 from koppel.kit.web.schemas import Input
-from koppel.notifications.models import DeliveryState, Webhook, WebhookDelivery
+from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.endpoints import Wanted
-from koppel.organisations.requests import MemberRequest
+from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
+from koppel.organisations.requests import AuthenticatedRequest
 
 router = Router()
 ID_MAX = 2**63 - 1
-One = Annotated[int, Path(ge=1, le=ID_MAX)]
+WebhookId = Annotated[int, Path(ge=1, le=ID_MAX)]
 
 
 class WebhookIn(Input):
@@ -27,7 +27,7 @@ class WebhookIn(Input):
 
 
 class WebhookOut(Schema):
-    """`failing_since`: nothing was accepted since then. `stopped_because`: why Koppel itself switched it off."""
+    """`failing_since`: nothing was accepted since then. `disabled_reason`: why Koppel itself switched it off."""
 
     id: int
     name: str
@@ -37,10 +37,10 @@ class WebhookOut(Schema):
     active: bool
     last_accepted_at: datetime | None
     failing_since: datetime | None
-    stopped_because: str
+    disabled_reason: str
 
 
-class WebhookMade(WebhookOut):
+class WebhookCreated(WebhookOut):
     """`secret` is shown this once."""
 
     secret: str
@@ -72,109 +72,109 @@ class DeliveryOut(Schema):
     sent_at: datetime | None
 
 
-class AgainIn(Input):
+class RedeliverIn(Input):
     """These; none named: all that failed."""
 
     ids: list[Annotated[int, Query(ge=1, le=ID_MAX)]] | None = None
 
 
-class AgainOut(Schema):
+class RedeliverOut(Schema):
     """How many are sent again."""
 
     count: int
 
 
 @router.get("", response=list[WebhookOut])
-def listing(request: MemberRequest) -> list[WebhookOut]:
+def listing(request: AuthenticatedRequest) -> list[WebhookOut]:
     """All webhooks of the organisation, by name."""
-    return [_out(one) for one in endpoints.webhooks_of(request.actor)]
+    return [_to_schema(webhook) for webhook in endpoints.list_webhooks(request.actor)]
 
 
-@router.post("", response={201: WebhookMade})
-def make(request: MemberRequest, given: WebhookIn) -> Status[WebhookMade]:
+@router.post("", response={201: WebhookCreated})
+def create(request: AuthenticatedRequest, payload: WebhookIn) -> Status[WebhookCreated]:
     """Make a webhook."""
-    one, secret = endpoints.add(request.actor, _wanted(given))
-    return Status(201, WebhookMade(**_out(one).dict(), secret=secret.reveal()))
+    webhook, secret = endpoints.add(request.actor, _to_input(payload))
+    return Status(201, WebhookCreated(**_to_schema(webhook).dict(), secret=secret.reveal()))
 
 
 @router.put("/{webhook_id}", response=WebhookOut)
-def change(request: MemberRequest, webhook_id: One, given: WebhookIn) -> WebhookOut:
+def change(request: AuthenticatedRequest, webhook_id: WebhookId, payload: WebhookIn) -> WebhookOut:
     """Change its name, address, events and divisions; what is left out becomes what stands here."""
-    return _out(endpoints.change(request.actor, webhook_id, _wanted(given)))
+    return _to_schema(endpoints.change(request.actor, webhook_id, _to_input(payload)))
 
 
 @router.delete("/{webhook_id}", response={204: None})
-def remove(request: MemberRequest, webhook_id: One) -> Status[None]:
+def remove(request: AuthenticatedRequest, webhook_id: WebhookId) -> Status[None]:
     """Remove it with its log."""
     endpoints.remove(request.actor, webhook_id)
     return Status(204, None)
 
 
 @router.put("/{webhook_id}/active", response=WebhookOut)
-def switch(request: MemberRequest, webhook_id: One, given: ActiveIn) -> WebhookOut:
+def switch(request: AuthenticatedRequest, webhook_id: WebhookId, payload: ActiveIn) -> WebhookOut:
     """Switch it on or off."""
-    return _out(endpoints.switch(request.actor, webhook_id, on=given.active))
+    return _to_schema(endpoints.set_enabled(request.actor, webhook_id, on=payload.active))
 
 
 @router.post("/{webhook_id}/secret", response=SecretOut)
-def renew_secret(request: MemberRequest, webhook_id: One) -> SecretOut:
+def renew_secret(request: AuthenticatedRequest, webhook_id: WebhookId) -> SecretOut:
     """Make a new secret."""
     return SecretOut(secret=endpoints.renew_secret(request.actor, webhook_id).reveal())
 
 
 @router.post("/{webhook_id}/test", response={202: DeliveryOut})
-def send_test(request: MemberRequest, webhook_id: One) -> Status[DeliveryOut]:
+def send_test(request: AuthenticatedRequest, webhook_id: WebhookId) -> Status[DeliveryOut]:
     """Send a message of no meaning; its delivery tells what came back."""
-    return Status(202, _delivery(endpoints.send_test(request.actor, webhook_id)))
+    return Status(202, _delivery_to_schema(endpoints.send_test(request.actor, webhook_id)))
 
 
 @router.get("/{webhook_id}/deliveries", response=list[DeliveryOut])
 def deliveries(
-    request: MemberRequest,
-    webhook_id: One,
+    request: AuthenticatedRequest,
+    webhook_id: WebhookId,
     state: DeliveryState | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[DeliveryOut]:
     """Its messages of the last 30 days, the newest first."""
-    found = endpoints.log_of(request.actor, webhook_id, state=state.value if state else "", limit=limit)
-    return [_delivery(one) for one in found]
+    deliveries = endpoints.list_deliveries(request.actor, webhook_id, state=state.value if state else "", limit=limit)
+    return [_delivery_to_schema(delivery) for delivery in deliveries]
 
 
-@router.post("/{webhook_id}/deliveries/again", response=AgainOut)
-def again(request: MemberRequest, webhook_id: One, given: AgainIn) -> AgainOut:
+@router.post("/{webhook_id}/deliveries/redeliver", response=RedeliverOut)
+def redeliver(request: AuthenticatedRequest, webhook_id: WebhookId, payload: RedeliverIn) -> RedeliverOut:
     """Send messages again, under the ids they had."""
-    return AgainOut(count=endpoints.redeliver(request.actor, webhook_id, given.ids))
+    return RedeliverOut(count=endpoints.redeliver(request.actor, webhook_id, payload.ids))
 
 
-def _wanted(given: WebhookIn) -> Wanted:
-    return Wanted(given.name, given.url, given.events, given.divisions)
+def _to_input(payload: WebhookIn) -> WebhookEndpointInput:
+    return WebhookEndpointInput(payload.name, payload.url, payload.events, payload.divisions)
 
 
-def _out(one: Webhook) -> WebhookOut:
+def _to_schema(webhook: WebhookEndpoint) -> WebhookOut:
     return WebhookOut(
-        id=one.pk,
-        name=one.name,
-        url=one.url,
-        events=one.events,
-        divisions=one.divisions,
-        active=one.is_active,
-        last_accepted_at=one.last_accepted_at,
-        failing_since=one.failing_since,
-        stopped_because=one.stopped_because,
+        id=webhook.pk,
+        name=webhook.name,
+        url=webhook.url,
+        events=webhook.events,
+        divisions=webhook.divisions,
+        active=webhook.is_active,
+        last_accepted_at=webhook.last_accepted_at,
+        failing_since=webhook.failing_since,
+        disabled_reason=webhook.disabled_reason,
     )
 
 
-def _delivery(one: WebhookDelivery) -> DeliveryOut:
+def _delivery_to_schema(delivery: WebhookDelivery) -> DeliveryOut:
     return DeliveryOut(
-        id=one.pk,
-        message=one.message_id,
-        event=one.event,
-        over=one.is_over,
-        state=one.state,
-        attempts=one.attempts,
-        status=one.status,
-        reason=one.reason,
-        created_at=one.created_at,
-        next_at=one.due_at if one.state == DeliveryState.WAITING else None,
-        sent_at=one.sent_at,
+        id=delivery.pk,
+        message=delivery.message_id,
+        event=delivery.event_type,
+        over=delivery.is_over,
+        state=delivery.state,
+        attempts=delivery.attempts,
+        status=delivery.status,
+        reason=delivery.reason,
+        created_at=delivery.created_at,
+        next_at=delivery.due_at if delivery.state == DeliveryState.WAITING else None,
+        sent_at=delivery.sent_at,
     )

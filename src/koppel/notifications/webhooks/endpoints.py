@@ -17,26 +17,26 @@ from koppel.audit.services import AuditActor, record
 from koppel.kit import quarantine
 from koppel.kit.secrets import Secret
 from koppel.notifications.errors import NoSuchWebhook
-from koppel.notifications.event_types import events_of_webhooks
-from koppel.notifications.events.services import announce
-from koppel.notifications.models import DeliveryState, Webhook, WebhookDelivery
+from koppel.notifications.event_types import webhook_event_types
+from koppel.notifications.events.services import open_event
+from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks import event_types
-from koppel.notifications.webhooks.payloads import TEST, queue, test_message
+from koppel.notifications.webhooks.payloads import TEST, enqueue_delivery, test_message
 from koppel.notifications.webhooks.signing import new_secret
-from koppel.organisations.encryption import seal, unseal
+from koppel.organisations.encryption import decrypt, encrypt
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division
 from koppel.organisations.roles import Actor, Permission
 
 WEBHOOKS_MAX = 20
-OLD_SECRET_FOR = timedelta(hours=24)
+PREVIOUS_SECRET_VALID_FOR = timedelta(hours=24)
 """So long the secret before signs as well."""
-KEEPER = AuditActor(ActorKind.JOB, None, "Koppel")
-_OVER = [DeliveryState.FAILED, DeliveryState.DROPPED, DeliveryState.SENT]
+SYSTEM_ACTOR = AuditActor(ActorKind.JOB, None, "Koppel")
+_FINAL_STATES = [DeliveryState.FAILED, DeliveryState.DROPPED, DeliveryState.SENT]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WebhookEndpointInput:
     """As a person or a program says it. `events` empty: all; `divisions` empty: the whole organisation."""
 
     name: str
@@ -45,84 +45,91 @@ class Wanted:
     divisions: Collection[int] = ()
 
 
-def webhooks_of(actor: Actor) -> list[Webhook]:
+def list_webhooks(actor: Actor) -> list[WebhookEndpoint]:
     """By name. Raises `NotAllowed`."""
-    actor.require(Permission.ORGANISATION)
-    return list(Webhook.objects.filter(organisation_id=actor.organisation_id).order_by("name", "pk"))
+    actor.require(Permission.MANAGE_ORGANISATION)
+    return list(WebhookEndpoint.objects.filter(organisation_id=actor.organisation_id).order_by("name", "pk"))
 
 
-def webhook_for(actor: Actor, webhook_id: int) -> Webhook:
+def get_webhook(actor: Actor, webhook_id: int) -> WebhookEndpoint:
     """Raises `NoSuchWebhook`, `NotAllowed`."""
-    actor.require(Permission.ORGANISATION)
-    one = Webhook.objects.filter(organisation_id=actor.organisation_id, pk=webhook_id).first()
-    if one is None:
+    actor.require(Permission.MANAGE_ORGANISATION)
+    webhook = WebhookEndpoint.objects.filter(organisation_id=actor.organisation_id, pk=webhook_id).first()
+    if webhook is None:
         raise NoSuchWebhook
-    return one
+    return webhook
 
 
-def add(actor: Actor, wanted: Wanted) -> tuple[Webhook, Secret]:
+def add(actor: Actor, data: WebhookEndpointInput) -> tuple[WebhookEndpoint, Secret]:
     """The secret is shown once. Raises `Refused`."""
-    actor.require(Permission.ORGANISATION)
-    if Webhook.objects.filter(organisation_id=actor.organisation_id).count() >= WEBHOOKS_MAX:
+    actor.require(Permission.MANAGE_ORGANISATION)
+    if WebhookEndpoint.objects.filter(organisation_id=actor.organisation_id).count() >= WEBHOOKS_MAX:
         raise Refused(_("An organisation has at most %(count)d webhooks.") % {"count": WEBHOOKS_MAX})
-    fresh = _checked(actor, wanted)
-    one = Webhook.objects.create(
-        organisation_id=actor.organisation_id, made_by_id=None if actor.is_operator else actor.membership_id,
-        name=fresh.name, url=fresh.url, events=list(fresh.events), divisions=list(fresh.divisions),
+    cleaned = _clean(actor, data)
+    webhook = WebhookEndpoint.objects.create(
+        organisation_id=actor.organisation_id, created_by_id=None if actor.is_operator else actor.membership_id,
+        name=cleaned.name, url=cleaned.url, events=list(cleaned.events), divisions=list(cleaned.divisions),
     )  # fmt: skip
-    secret = _give_secret(one)
-    _record(actor.audit, one, "webhook.made", after=_told(fresh))
-    return one, secret
+    secret = _store_new_secret(webhook)
+    _record(actor.audit, webhook, "webhook.made", after=_audit_details(cleaned))
+    return webhook, secret
 
 
-def change(actor: Actor, webhook_id: int, wanted: Wanted) -> Webhook:
+def change(actor: Actor, webhook_id: int, data: WebhookEndpointInput) -> WebhookEndpoint:
     """Raises `Refused`, `NoSuchWebhook`."""
-    one, fresh = webhook_for(actor, webhook_id), _checked(actor, wanted)
-    before = Wanted(one.name, one.url, tuple(one.events), tuple(one.divisions))
-    one.name, one.url, one.events, one.divisions = fresh.name, fresh.url, list(fresh.events), list(fresh.divisions)
-    one.save(update_fields=["name", "url", "events", "divisions"])
-    if before != fresh:
-        _record(actor.audit, one, "webhook.changed", before=_told(before), after=_told(fresh))
-    return one
+    webhook, cleaned = get_webhook(actor, webhook_id), _clean(actor, data)
+    before = WebhookEndpointInput(webhook.name, webhook.url, tuple(webhook.events), tuple(webhook.divisions))
+    webhook.name, webhook.url, webhook.events, webhook.divisions = (
+        cleaned.name,
+        cleaned.url,
+        list(cleaned.events),
+        list(cleaned.divisions),
+    )
+    webhook.save(update_fields=["name", "url", "events", "divisions"])
+    if before != cleaned:
+        _record(actor.audit, webhook, "webhook.changed", before=_audit_details(before), after=_audit_details(cleaned))
+    return webhook
 
 
-def switch(actor: Actor, webhook_id: int, *, on: bool) -> Webhook:
+def set_enabled(actor: Actor, webhook_id: int, *, on: bool) -> WebhookEndpoint:
     """Switched off, nothing is told; what waits is kept in the log as failed, to be sent again by hand."""
-    one = webhook_for(actor, webhook_id)
-    if one.is_active == on:
-        return one
-    one.is_active, one.failing_since, one.stopped_because = on, None, ""
-    one.save(update_fields=["is_active", "failing_since", "stopped_because"])
+    webhook = get_webhook(actor, webhook_id)
+    if webhook.is_active == on:
+        return webhook
+    webhook.is_active, webhook.failing_since, webhook.disabled_reason = on, None, ""
+    webhook.save(update_fields=["is_active", "failing_since", "disabled_reason"])
     if not on:
-        _give_up(one)
-    _record(actor.audit, one, "webhook.switched_on" if on else "webhook.switched_off")
-    return one
+        _fail_pending_deliveries(webhook)
+    _record(actor.audit, webhook, "webhook.switched_on" if on else "webhook.switched_off")
+    return webhook
 
 
 def renew_secret(actor: Actor, webhook_id: int) -> Secret:
     """A new secret, shown once; the old one signs too for a day."""
-    one = webhook_for(actor, webhook_id)
-    one.previous_secret = seal(secret_of(one).reveal().encode(), secret_place(one.organisation_id, one.pk))
-    one.previous_until = timezone.now() + OLD_SECRET_FOR
-    secret = _give_secret(one)
-    _record(actor.audit, one, "webhook.secret_renewed")
+    webhook = get_webhook(actor, webhook_id)
+    webhook.previous_secret = encrypt(
+        current_secret(webhook).reveal().encode(), secret_aad(webhook.organisation_id, webhook.pk)
+    )
+    webhook.previous_until = timezone.now() + PREVIOUS_SECRET_VALID_FOR
+    secret = _store_new_secret(webhook)
+    _record(actor.audit, webhook, "webhook.secret_renewed")
     return secret
 
 
 def remove(actor: Actor, webhook_id: int) -> None:
     """With its log."""
-    one = webhook_for(actor, webhook_id)
-    _record(actor.audit, one, "webhook.removed", before={"url": one.url})
-    one.delete()
+    webhook = get_webhook(actor, webhook_id)
+    _record(actor.audit, webhook, "webhook.removed", before={"url": webhook.url})
+    webhook.delete()
 
 
 def send_test(actor: Actor, webhook_id: int) -> WebhookDelivery:
     """A message of no meaning, sent within seconds; the log says what came back. Raises `Refused` and `Quarantined`."""
-    one = webhook_for(actor, webhook_id)
+    webhook = get_webhook(actor, webhook_id)
     quarantine.refuse()
-    _refuse_switched_off(one)
-    _record(actor.audit, one, "webhook.tested")
-    return queue(one, TEST, test_message(one))
+    _require_active(webhook)
+    _record(actor.audit, webhook, "webhook.tested")
+    return enqueue_delivery(webhook, TEST, test_message(webhook))
 
 
 def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | None = None) -> int:
@@ -130,74 +137,74 @@ def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | Non
     `Quarantined`."""
     from koppel.notifications.tasks import send_webhooks  # noqa: PLC0415 - tasks call services
 
-    one = webhook_for(actor, webhook_id)
+    webhook = get_webhook(actor, webhook_id)
     quarantine.refuse()
-    _refuse_switched_off(one)
-    own = WebhookDelivery.objects.filter(organisation_id=actor.organisation_id, webhook=one)
-    chosen = Q(state=DeliveryState.FAILED) if delivery_ids is None else Q(pk__in=delivery_ids, state__in=_OVER)
-    count = own.filter(chosen).update(state=DeliveryState.WAITING, attempts=0, due_at=timezone.now(), reason="")
+    _require_active(webhook)
+    deliveries = WebhookDelivery.objects.filter(organisation_id=actor.organisation_id, webhook=webhook)
+    chosen = Q(state=DeliveryState.FAILED) if delivery_ids is None else Q(pk__in=delivery_ids, state__in=_FINAL_STATES)
+    count = deliveries.filter(chosen).update(state=DeliveryState.WAITING, attempts=0, due_at=timezone.now(), reason="")
     if count:
-        _record(actor.audit, one, "webhook.sent_again", count=count)
+        _record(actor.audit, webhook, "webhook.sent_again", count=count)
         send_webhooks.defer(organisation_id=actor.organisation_id)
     return count
 
 
-def log_of(actor: Actor, webhook_id: int, *, state: str = "", limit: int = 100) -> list[WebhookDelivery]:
+def list_deliveries(actor: Actor, webhook_id: int, *, state: str = "", limit: int = 100) -> list[WebhookDelivery]:
     """The newest first. Raises `NoSuchWebhook`."""
-    one = webhook_for(actor, webhook_id)
-    found = WebhookDelivery.objects.filter(organisation_id=actor.organisation_id, webhook=one)
+    webhook = get_webhook(actor, webhook_id)
+    deliveries = WebhookDelivery.objects.filter(organisation_id=actor.organisation_id, webhook=webhook)
     if state:
-        found = found.filter(state=state)
-    return list(found.order_by("-created_at", "-pk")[:limit])
+        deliveries = deliveries.filter(state=state)
+    return list(deliveries.order_by("-created_at", "-pk")[:limit])
 
 
-def stop(one: Webhook, reason: str) -> None:
+def disable(webhook: WebhookEndpoint, reason: str) -> None:
     """It accepted nothing for days, or is gone: switched off, and whoever made it is told. `reason` is a code of
     `webhooks.words`. In scope."""
-    stopped = Webhook.objects.filter(organisation_id=one.organisation_id, pk=one.pk, is_active=True)
-    if not stopped.update(is_active=False, stopped_because=reason):
+    stopped = WebhookEndpoint.objects.filter(organisation_id=webhook.organisation_id, pk=webhook.pk, is_active=True)
+    if not stopped.update(is_active=False, disabled_reason=reason):
         return
-    _give_up(one)
-    _record(KEEPER, one, "webhook.stopped", reason=reason)
-    announce(
-        one.organisation_id,
+    _fail_pending_deliveries(webhook)
+    _record(SYSTEM_ACTOR, webhook, "webhook.stopped", reason=reason)
+    open_event(
+        webhook.organisation_id,
         event_types.STOPPED,
-        f"webhook {one.pk}",
-        responsible=one.made_by_id,
-        facts={"name": one.name, "why": reason},
-        link=f"/organisation/webhooks/{one.pk}/",
+        f"webhook {webhook.pk}",
+        responsible=webhook.created_by_id,
+        context={"name": webhook.name, "why": reason},
+        link=f"/organisation/webhooks/{webhook.pk}/",
     )
 
 
-def secret_of(one: Webhook) -> Secret:
+def current_secret(webhook: WebhookEndpoint) -> Secret:
     """Raises `SealBroken`."""
-    return Secret(unseal(bytes(one.secret), secret_place(one.organisation_id, one.pk)).decode())
+    return Secret(decrypt(bytes(webhook.secret), secret_aad(webhook.organisation_id, webhook.pk)).decode())
 
 
-def secrets_in_use(one: Webhook) -> list[Secret]:
+def secrets_in_use(webhook: WebhookEndpoint) -> list[Secret]:
     """The newest first. Raises `SealBroken`."""
-    found = [secret_of(one)]
-    if one.previous_secret and one.previous_until and one.previous_until > timezone.now():
-        place = secret_place(one.organisation_id, one.pk)
-        found.append(Secret(unseal(bytes(one.previous_secret), place).decode()))
-    return found
+    secrets = [current_secret(webhook)]
+    if webhook.previous_secret and webhook.previous_until and webhook.previous_until > timezone.now():
+        aad = secret_aad(webhook.organisation_id, webhook.pk)
+        secrets.append(Secret(decrypt(bytes(webhook.previous_secret), aad).decode()))
+    return secrets
 
 
-def secret_place(organisation_id: int, webhook_id: int) -> str:
+def secret_aad(organisation_id: int, webhook_id: int) -> str:
     """The row that a webhook's secrets are sealed for."""
-    return f"notifications_webhook|{organisation_id}|{webhook_id}|secret"
+    return f"notifications_webhook_endpoint|{organisation_id}|{webhook_id}|secret"
 
 
-def _give_secret(one: Webhook) -> Secret:
+def _store_new_secret(webhook: WebhookEndpoint) -> Secret:
     secret = new_secret()
-    one.secret = seal(secret.reveal().encode(), secret_place(one.organisation_id, one.pk))
-    one.save(update_fields=["secret", "previous_secret", "previous_until"])
+    webhook.secret = encrypt(secret.reveal().encode(), secret_aad(webhook.organisation_id, webhook.pk))
+    webhook.save(update_fields=["secret", "previous_secret", "previous_until"])
     return secret
 
 
-def _checked(actor: Actor, wanted: Wanted) -> Wanted:
+def _clean(actor: Actor, data: WebhookEndpointInput) -> WebhookEndpointInput:
     """Cleaned up. Whether the address may be called is decided when it is: names move. Raises `Refused`."""
-    name, url = wanted.name.replace("\0", "").strip()[:100], wanted.url.replace("\0", "").strip()
+    name, url = data.name.replace("\0", "").strip()[:100], data.url.replace("\0", "").strip()
     if not name:
         raise Refused(_("A name is needed."))
     schemes = ["https", "http"] if settings.WEBHOOK_NETWORKS else ["https"]
@@ -208,39 +215,41 @@ def _checked(actor: Actor, wanted: Wanted) -> Wanted:
         parts = None
     if parts is None or parts.username or parts.fragment or len(url) > 500:
         raise Refused(_("“%(url)s” is no address that Koppel can call. It begins with https://.") % {"url": url[:200]})
-    known = events_of_webhooks()
-    if "" in wanted.events:
+    available = webhook_event_types()
+    if "" in data.events:
         raise Refused(_("Choose events, at least one; or all of them."))
-    if unknown := [one for one in wanted.events if one not in known]:
+    if unknown := [name for name in data.events if name not in available]:
         raise Refused(_("There is no event “%(event)s”.") % {"event": str(unknown[0])[:60]})
-    return Wanted(name, url, tuple(sorted(set(wanted.events))), _own_divisions(actor, wanted.divisions))
+    return WebhookEndpointInput(name, url, tuple(sorted(set(data.events))), _validate_divisions(actor, data.divisions))
 
 
-def _own_divisions(actor: Actor, wanted: Collection[int]) -> tuple[int, ...]:
-    own = Division.objects.filter(organisation_id=actor.organisation_id, archived_at=None, pk__in=list(wanted))
-    found = tuple(own.order_by("pk").values_list("pk", flat=True))
-    if len(found) < len(set(wanted)):
+def _validate_divisions(actor: Actor, division_ids: Collection[int]) -> tuple[int, ...]:
+    divisions = Division.objects.filter(
+        organisation_id=actor.organisation_id, archived_at=None, pk__in=list(division_ids)
+    )
+    ids = tuple(divisions.order_by("pk").values_list("pk", flat=True))
+    if len(ids) < len(set(division_ids)):
         raise Refused(_("Choose divisions that exist, at least one; or the whole organisation."))
-    return found
+    return ids
 
 
-def _told(wanted: Wanted) -> dict[str, object]:
+def _audit_details(data: WebhookEndpointInput) -> dict[str, object]:
     """For the trail, divisions by name: they may be gone when it is read."""
-    names = Division.objects.filter(pk__in=list(wanted.divisions)).order_by("name").values_list("name", flat=True)
-    return {**vars(wanted), "divisions": list(names)}
+    names = Division.objects.filter(pk__in=list(data.divisions)).order_by("name").values_list("name", flat=True)
+    return {**vars(data), "divisions": list(names)}
 
 
-def _refuse_switched_off(one: Webhook) -> None:
-    if not one.is_active:
+def _require_active(webhook: WebhookEndpoint) -> None:
+    if not webhook.is_active:
         raise Refused(_("The webhook is switched off. Switch it on first."))
 
 
-def _give_up(one: Webhook) -> None:
+def _fail_pending_deliveries(webhook: WebhookEndpoint) -> None:
     waiting = WebhookDelivery.objects.filter(
-        organisation_id=one.organisation_id, webhook=one, state=DeliveryState.WAITING
+        organisation_id=webhook.organisation_id, webhook=webhook, state=DeliveryState.WAITING
     )
     waiting.update(state=DeliveryState.FAILED, reason="switched_off")
 
 
-def _record(who: AuditActor, one: Webhook, act: str, **details: object) -> None:
-    record(one.organisation_id, who, act, subject=("webhook", one.pk, one.name), details=details)
+def _record(audit_actor: AuditActor, webhook: WebhookEndpoint, action: str, **details: object) -> None:
+    record(webhook.organisation_id, audit_actor, action, subject=("webhook", webhook.pk, webhook.name), details=details)

@@ -30,19 +30,19 @@ REASONS = {
 
 
 def register() -> None:
-    event_types.register(
+    event_types.register_event_type(
         STOPPED,
         _("The webhook %(name)s was switched off. %(sentence)s"),
         label=_("A webhook was switched off"),
-        fill=_filled,
-        repeats=True,
+        localize=_localize,
+        is_momentary=True,
     )
 
 
-def sentence_of(reason: str) -> str:
+def reason_text(reason: str) -> str:
     """In the language that is active; '' for none."""
     return str(REASONS.get(reason, reason))
 
 
-def _filled(facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"sentence": sentence_of(str(facts.get("why", "")))}
+def _localize(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"sentence": reason_text(str(facts.get("why", "")))}

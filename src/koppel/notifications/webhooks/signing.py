@@ -26,7 +26,7 @@ def headers(message_id: str, timestamp: int, body: bytes, keys: Sequence[Secret]
         "Content-Type": "application/json",
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": " ".join(signature(message_id, timestamp, body, one) for one in keys),
+        "webhook-signature": " ".join(signature(message_id, timestamp, body, key) for key in keys),
     }
 
 

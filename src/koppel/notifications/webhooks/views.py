@@ -12,86 +12,86 @@ from koppel.kit.secrets import Secret
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import one_of
 from koppel.notifications.errors import NoSuchWebhook
-from koppel.notifications.event_types import events_of_webhooks
-from koppel.notifications.models import DeliveryState, Webhook, WebhookDelivery
+from koppel.notifications.event_types import webhook_event_types
+from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.endpoints import Wanted
-from koppel.notifications.webhooks.event_types import sentence_of
+from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
+from koppel.notifications.webhooks.event_types import reason_text
 from koppel.organisations.errors import Refused
 from koppel.organisations.people.list import divisions_of
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 
-SHOWN = 100
+DELIVERIES_SHOWN = 100
 SHOWN_STATES = (DeliveryState.FAILED.value, DeliveryState.WAITING.value, DeliveryState.SENT.value)
 
 
 @takes()
-def listing(request: MemberRequest) -> HttpResponse:
+def listing(request: AuthenticatedRequest) -> HttpResponse:
     """All of them, and the form for a new one."""
-    webhooks = endpoints.webhooks_of(request.actor)
-    typed = None
+    webhooks = endpoints.list_webhooks(request.actor)
+    form_data = None
     if request.method == "POST":
-        typed = _wanted(request)
+        form_data = _parse_form(request)
         try:
-            made, secret = endpoints.add(request.actor, typed)
+            created, secret = endpoints.add(request.actor, form_data)
             messages.success(request, _("The webhook is made. Test it now."))
-            return _page(request, made, secret)
+            return _page(request, created, secret)
         except Refused as refusal:
             messages.error(request, str(refusal))
     context = {
-        "place": "webhooks", "webhooks": [(one, _facts(one)) for one in webhooks], "events": _events(),
-        "typed": typed, "chosen": set(typed.events) if typed else set(), "divisions": divisions_of(request.actor),
-        "chosen_divisions": set(typed.divisions) if typed else set(),
+        "place": "webhooks", "webhooks": [(webhook, _state_context(webhook)) for webhook in webhooks], "events": _events(),
+        "typed": form_data, "chosen": set(form_data.events) if form_data else set(), "divisions": divisions_of(request.actor),
+        "chosen_divisions": set(form_data.divisions) if form_data else set(),
     }  # fmt: skip
     return render(request, "notifications/webhooks.html", context)
 
 
 @takes(state=one_of(*SHOWN_STATES))
-def one(request: MemberRequest, webhook_id: int) -> HttpResponse:
+def detail(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     """Its settings, its secret and what became of its messages."""
-    webhook = _webhook(request, webhook_id)
+    webhook = _webhook_or_404(request, webhook_id)
     if request.method == "POST":
         try:
-            endpoints.change(request.actor, webhook_id, _wanted(request))
+            endpoints.change(request.actor, webhook_id, _parse_form(request))
             messages.success(request, _("Saved."))
         except Refused as refusal:
             messages.error(request, str(refusal))
-        return _back(webhook_id)
+        return _redirect(webhook_id)
     return _page(request, webhook, None)
 
 
 @takes(state=one_of(*SHOWN_STATES))
-def log(request: MemberRequest, webhook_id: int) -> HttpResponse:
+def log(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     """The log alone, for as long as something is on its way."""
-    return render(request, "notifications/webhook_log.html", _log(request, _webhook(request, webhook_id)))
+    return render(request, "notifications/webhook_log.html", _log(request, _webhook_or_404(request, webhook_id)))
 
 
 @require_POST
-def act(request: MemberRequest, webhook_id: int) -> HttpResponse:
+def perform_action(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     """Test, switch, a new secret, remove."""
-    webhook, what = _webhook(request, webhook_id), request.POST.get("act", "")
+    webhook, action = _webhook_or_404(request, webhook_id), request.POST.get("act", "")
     try:
-        if what == "test":
+        if action == "test":
             endpoints.send_test(request.actor, webhook_id)
             messages.success(request, _("A test is on its way; the log shows what comes back."))
-        elif what in ("on", "off"):
-            endpoints.switch(request.actor, webhook_id, on=what == "on")
-        elif what == "secret":
+        elif action in ("on", "off"):
+            endpoints.set_enabled(request.actor, webhook_id, on=action == "on")
+        elif action == "secret":
             secret = endpoints.renew_secret(request.actor, webhook_id)
-            return _page(request, _webhook(request, webhook_id), secret)
-        elif what == "remove":
+            return _page(request, _webhook_or_404(request, webhook_id), secret)
+        elif action == "remove":
             endpoints.remove(request.actor, webhook_id)
             messages.success(request, _("The webhook “%(name)s” is removed.") % {"name": webhook.name})
             return HttpResponseRedirect(reverse("webhooks:list"))
     except Refused as refusal:
         messages.error(request, str(refusal))
-    return _back(webhook_id)
+    return _redirect(webhook_id)
 
 
 @require_POST
-def again(request: MemberRequest, webhook_id: int) -> HttpResponse:
+def redeliver(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     """Send one message again, or all that failed."""
-    _webhook(request, webhook_id)
+    _webhook_or_404(request, webhook_id)
     named = request.POST.get("id", "")
     chosen = [int(named)] if named.isdecimal() and len(named) < 19 else None
     try:
@@ -100,68 +100,71 @@ def again(request: MemberRequest, webhook_id: int) -> HttpResponse:
         messages.success(request, words % {"count": count})
     except Refused as refusal:
         messages.error(request, str(refusal))
-    return _back(webhook_id)
+    return _redirect(webhook_id)
 
 
-def _page(request: MemberRequest, webhook: Webhook, secret: Secret | None) -> HttpResponse:
+def _page(request: AuthenticatedRequest, webhook: WebhookEndpoint, secret: Secret | None) -> HttpResponse:
     """With the secret, the one time that it is shown."""
     context = {
-        "place": "webhooks", "webhook": webhook, "facts": _facts(webhook), "events": _events(), "typed": webhook,
+        "place": "webhooks", "webhook": webhook, "facts": _state_context(webhook), "events": _events(), "typed": webhook,
         "chosen": set(webhook.events), "chosen_divisions": set(webhook.divisions),
         "divisions": divisions_of(request.actor), "secret": secret.reveal() if secret else "",
         "signs_twice": webhook.previous_until if secret else None,
         **_log(request, webhook),
     }  # fmt: skip
-    answer = render(request, "notifications/webhook.html", context)
+    response = render(request, "notifications/webhook.html", context)
     if secret:
-        answer["Cache-Control"] = "no-store"
-    return answer
+        response["Cache-Control"] = "no-store"
+    return response
 
 
-def _log(request: MemberRequest, webhook: Webhook) -> dict[str, object]:
+def _log(request: AuthenticatedRequest, webhook: WebhookEndpoint) -> dict[str, object]:
     state = request.GET.get("state", "")
-    found = endpoints.log_of(request.actor, webhook.pk, state=state, limit=SHOWN)
-    own = WebhookDelivery.objects.filter(organisation_id=webhook.organisation_id, webhook=webhook)
-    names = {event: str(entry.label) for event, entry in events_of_webhooks().items()}
+    deliveries = endpoints.list_deliveries(request.actor, webhook.pk, state=state, limit=DELIVERIES_SHOWN)
+    all_deliveries = WebhookDelivery.objects.filter(organisation_id=webhook.organisation_id, webhook=webhook)
+    names = {event: str(definition.label) for event, definition in webhook_event_types().items()}
     return {
         "webhook": webhook,
         "state": state,
-        "deliveries": [(one, names.get(one.event, one.event), sentence_of(one.reason)) for one in found],
-        "failed": own.filter(state=DeliveryState.FAILED).count(),
-        "is_busy": any(one.state == DeliveryState.CLAIMED or _is_fresh(one) for one in found),
-        "is_cut": len(found) == SHOWN,
+        "deliveries": [
+            (delivery, names.get(delivery.event_type, delivery.event_type), reason_text(delivery.reason))
+            for delivery in deliveries
+        ],
+        "failed": all_deliveries.filter(state=DeliveryState.FAILED).count(),
+        "is_busy": any(delivery.state == DeliveryState.CLAIMED or _is_new(delivery) for delivery in deliveries),
+        "is_cut": len(deliveries) == DELIVERIES_SHOWN,
     }
 
 
-def _is_fresh(one: WebhookDelivery) -> bool:
-    return one.state == DeliveryState.WAITING and one.attempts == 0
+def _is_new(delivery: WebhookDelivery) -> bool:
+    return delivery.state == DeliveryState.WAITING and delivery.attempts == 0
 
 
-def _facts(webhook: Webhook) -> dict[str, str]:
-    return {"stopped": sentence_of(webhook.stopped_because)}
+def _state_context(webhook: WebhookEndpoint) -> dict[str, str]:
+    return {"stopped": reason_text(webhook.disabled_reason)}
 
 
 def _events() -> list[tuple[str, str]]:
-    found = ((event, str(entry.label)) for event, entry in events_of_webhooks().items())
-    return sorted(found, key=lambda one: one[1].casefold())
+    choices = ((event, str(definition.label)) for event, definition in webhook_event_types().items())
+    return sorted(choices, key=lambda choice: choice[1].casefold())
 
 
-def _wanted(request: MemberRequest) -> Wanted:
+def _parse_form(request: AuthenticatedRequest) -> WebhookEndpointInput:
     form = request.POST
     # No event has an empty name: somebody meant some events and ticked none, which must not become all.
     events = (form.getlist("events") or [""]) if form.get("which") == "some" else []
-    chosen = [int(one) for one in form.getlist("divisions") if one.isdecimal() and len(one) < 19]
+    chosen = [int(key) for key in form.getlist("divisions") if key.isdecimal() and len(key) < 19]
     # No division is 0: somebody meant some divisions and ticked none, which must not become all.
     divisions = (chosen or [0]) if form.get("where") == "some" else []
-    return Wanted(form.get("name", ""), form.get("url", ""), events, divisions)
+    return WebhookEndpointInput(form.get("name", ""), form.get("url", ""), events, divisions)
 
 
-def _webhook(request: MemberRequest, webhook_id: int) -> Webhook:
+def _webhook_or_404(request: AuthenticatedRequest, webhook_id: int) -> WebhookEndpoint:
     try:
-        return endpoints.webhook_for(request.actor, webhook_id)
+        return endpoints.get_webhook(request.actor, webhook_id)
     except NoSuchWebhook:
         raise Http404 from None
 
 
-def _back(webhook_id: int) -> HttpResponseRedirect:
-    return HttpResponseRedirect(reverse("webhooks:one", args=[webhook_id]))
+def _redirect(webhook_id: int) -> HttpResponseRedirect:
+    return HttpResponseRedirect(reverse("webhooks:detail", args=[webhook_id]))

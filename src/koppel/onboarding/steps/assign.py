@@ -4,20 +4,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from koppel.administrations.queries import choices
-from koppel.company_registers.numbers import masked
+from koppel.company_registers.numbers import mask_number
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
-from koppel.onboarding.flow import advance, merge
+from koppel.onboarding.flow import advance, merge_values
 from koppel.onboarding.models import Flow, Step
-from koppel.onboarding.steps.identify import Answer, answers
+from koppel.onboarding.steps.identify import IdentityAnswer, list_answers
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
 
 
 @dataclass(frozen=True)
-class Assigned:
+class AssignmentRow:
     """A row with the result so far. The end of a person's number is hidden."""
 
-    answer: Answer
+    answer: IdentityAnswer
     number: str
     division: str
     template: str
@@ -28,21 +28,21 @@ def assign(
     flow: Flow, company_ids: Iterable[int], *, division_id: int | None, template_id: int | None, users: Iterable[int]
 ) -> int:
     """For the ticked rows; None leaves a value as it is. How many rows. Raises `UnknownParameter`."""
-    wanted = set(company_ids) & set(flow.chosen)
+    selected = set(company_ids) & set(flow.chosen)
     added = set(users)
     _require_offered(flow.organisation_id, division_id, template_id, added)
     changed = {}
-    for company_id in wanted:
-        own = dict(flow.assignments.get(str(company_id), {}))
+    for company_id in selected:
+        assignment = dict(flow.assignments.get(str(company_id), {}))
         if division_id is not None:
-            own["division"] = division_id
+            assignment["division"] = division_id
         if template_id is not None:
-            own["template"] = template_id
-        own["users"] = sorted({*own.get("users", []), *added})
-        changed[str(company_id)] = own
-    merge(flow, "assignments", changed)
+            assignment["template"] = template_id
+        assignment["users"] = sorted({*assignment.get("users", []), *added})
+        changed[str(company_id)] = assignment
+    merge_values(flow, "assignments", changed)
     advance(flow, Step.ASSIGN)
-    return len(wanted)
+    return len(selected)
 
 
 def _require_offered(organisation_id: int, division_id: int | None, template_id: int | None, users: set[int]) -> None:
@@ -60,20 +60,22 @@ def _require_offered(organisation_id: int, division_id: int | None, template_id:
 
 def clear(flow: Flow, company_ids: Iterable[int]) -> int:
     """Take back what was assigned to the ticked rows. How many rows."""
-    wanted = set(company_ids) & set(flow.chosen)
-    merge(flow, "assignments", {str(one): {} for one in wanted})
+    selected = set(company_ids) & set(flow.chosen)
+    merge_values(flow, "assignments", {str(one): {} for one in selected})
     advance(flow, Step.ASSIGN)
-    return len(wanted)
+    return len(selected)
 
 
-def rows(actor: Actor, flow: Flow) -> list[Assigned]:
+def rows(actor: Actor, flow: Flow) -> list[AssignmentRow]:
     """What each row would get. What is gone meanwhile is not shown; finishing refuses it."""
     names = {kind: dict(pairs) for kind, pairs in choices(actor).items()}
-    found = []
-    for answer in answers(flow):
-        own = flow.assignments.get(str(answer.company.pk), {})
-        people = tuple(names["people"][one] for one in own.get("users", []) if one in names["people"])
-        division = names["divisions"].get(own.get("division", 0), "")
-        number = masked(answer.number, answer.company.country)
-        found.append(Assigned(answer, number, division, names["templates"].get(own.get("template", 0), ""), people))
-    return found
+    assignment_rows = []
+    for answer in list_answers(flow):
+        assignment = flow.assignments.get(str(answer.company.pk), {})
+        people = tuple(names["people"][one] for one in assignment.get("users", []) if one in names["people"])
+        division = names["divisions"].get(assignment.get("division", 0), "")
+        number = mask_number(answer.number, answer.company.country)
+        assignment_rows.append(
+            AssignmentRow(answer, number, division, names["templates"].get(assignment.get("template", 0), ""), people)
+        )
+    return assignment_rows

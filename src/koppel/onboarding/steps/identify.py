@@ -7,15 +7,15 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from koppel.company_registers import list_import
-from koppel.company_registers.identity import Identity, Problem, check_identity, first_guess
-from koppel.company_registers.lookups import Finding, known, question_about, request_lookups
-from koppel.company_registers.number_check import Checked
-from koppel.company_registers.numbers import check
-from koppel.company_registers.protocol import Kind, Outcome
-from koppel.company_registers.sectors import resolve
+from koppel.company_registers.identity import Identity, IdentityProblem, check_identity, first_guess
+from koppel.company_registers.lookups import LookupResult, build_query, cached_results, request_lookups
+from koppel.company_registers.number_check import NumberCheck
+from koppel.company_registers.numbers import check_number
+from koppel.company_registers.protocol import LookupOutcome, QueryKind
+from koppel.company_registers.sectors import resolve_sector
 from koppel.connections.models import RemoteCompany
-from koppel.kit.text_search import folded
-from koppel.onboarding.flow import advance, merge
+from koppel.kit.text_search import normalize_search
+from koppel.onboarding.flow import advance, merge_values
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.steps.same_company import Doubt, doubt_about
 from koppel.onboarding.steps.same_company import answer as store_answer
@@ -26,7 +26,7 @@ SUGGESTIONS_MAX = 3
 
 
 @dataclass(frozen=True)
-class Answer:
+class IdentityAnswer:
     """What stands at Identify for one company, typed or guessed, with what is wrong, doubtful or found out about it."""
 
     company: RemoteCompany
@@ -34,9 +34,9 @@ class Answer:
     reason: str
     sector: str
     guessed: bool
-    checked: Checked | None
-    problems: Mapping[str, Problem]
-    finding: Finding | None = None
+    checked: NumberCheck | None
+    problems: Mapping[str, IdentityProblem]
+    finding: LookupResult | None = None
     doubt: Doubt | None = None
 
     @property
@@ -49,133 +49,145 @@ class Answer:
         return self.doubt if self.doubt and self.doubt.answer is None and not self.problems else None
 
     @property
-    def mark(self) -> tuple[str, str]:
+    def badge(self) -> tuple[str, str]:
         """(ok | warn | bad | busy | '', sentence) beside the number. What is missing is no fault until one goes on."""
         if self.number and (problem := self.problems.get("number")):
-            return "bad", str(problem.sentence)
+            return "bad", str(problem.message)
         if not self.number:
             return ("busy", _("A register is asked.")) if self.finding and self.finding.is_waiting else ("", "")
         if self.doubt and not self.doubt.answer:
             return ("warn" if self.doubt.answer is None else "bad"), self.doubt.sentence
-        if self.checked and self.checked.sentence:
-            return "warn", str(self.checked.sentence)
+        if self.checked and self.checked.message:
+            return "warn", str(self.checked.message)
         if self.doubt:
             return "ok", _("confirmed as the same company")
         return self._in_register or ("ok", _("from the accounting system") if self.guessed else _("checks out"))
 
     @property
     def _in_register(self) -> tuple[str, str] | None:
-        found = self.finding
-        if found is None or found.question.kind is not Kind.NUMBER:
+        result = self.finding
+        if result is None or result.query.kind is not QueryKind.NUMBER:
             return None
-        if found.outcome is Outcome.FOUND:
+        if result.outcome is LookupOutcome.FOUND:
             return "ok", _("found in the register")
-        if found.outcome is Outcome.CLOSED:
-            return "warn", _("in the register as ended: %s") % (found.legal_name or found.number)
-        if found.outcome is Outcome.NOT_FOUND:
+        if result.outcome is LookupOutcome.CLOSED:
+            return "warn", _("in the register as ended: %s") % (result.legal_name or result.number)
+        if result.outcome is LookupOutcome.NOT_FOUND:
             return "warn", _("not found in the register")
         return None
 
     @property
     def suggestions(self) -> list[tuple[str, str]]:
         """(number, name) that a register proposes where none stands."""
-        found = self.finding
-        if self.number or found is None:
+        result = self.finding
+        if self.number or result is None:
             return []
-        if found.exists and found.number:
-            return [(found.number, found.legal_name)]
-        return [(one.number, f"{one.name} {one.place}".strip()) for one in found.candidates[:SUGGESTIONS_MAX]]
+        if result.exists and result.number:
+            return [(result.number, result.legal_name)]
+        return [(one.number, f"{one.name} {one.city}".strip()) for one in result.candidates[:SUGGESTIONS_MAX]]
 
 
 @dataclass(frozen=True)
-class FilledIn:
-    """What became of a pasted list. `missed` are lines that found no row, with the reason for a person."""
+class FillResult:
+    """What became of a pasted list. `unmatched` are lines that found no row, with the reason for a person."""
 
-    placed: int
-    missed: tuple[str, ...] = field(default=())
+    matched_count: int
+    unmatched: tuple[str, ...] = field(default=())
 
 
-def answers(flow: Flow, only: Sequence[int] | None = None) -> list[Answer]:
+def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[IdentityAnswer]:
     """The rows of Identify, or some of them."""
-    companies = _chosen(flow, only)
-    given = {one.pk: _given(one, flow.answers.get(str(one.pk))) for one in companies}
-    questions = {
-        key: question_about(one[0].country, one[1], one[0].vat_number, one[0].name) for key, one in given.items()
+    companies = _chosen_companies(flow, only)
+    parts_by_company = {
+        company.pk: _stored_or_guessed(company, flow.answers.get(str(company.pk))) for company in companies
     }
-    findings = known(flow.organisation_id, [one for one in questions.values() if one])
+    query_by_company = {
+        key: build_query(parts[0].country, parts[1], parts[0].vat_number, parts[0].name)
+        for key, parts in parts_by_company.items()
+    }
+    findings = cached_results(flow.organisation_id, [query for query in query_by_company.values() if query])
     return [
-        _answer(*given[key], findings.get(question) if question else None, flow.confirmed)
-        for key, question in questions.items()
+        _answer(*parts_by_company[key], findings.get(question) if question else None, flow.confirmed)
+        for key, question in query_by_company.items()
     ]
 
 
 def ask_registers(flow: Flow, only: Sequence[int] | None = None) -> None:
     """Have a worker look up what the rows say. What was asked lately is not asked again."""
-    questions = [
-        question_about(one.company.country, one.number, one.company.vat_number, one.company.name)
-        for one in answers(flow, only)
-        if one.company.country and not one.reason
+    queries = [
+        build_query(answer.company.country, answer.number, answer.company.vat_number, answer.company.name)
+        for answer in list_answers(flow, only)
+        if answer.company.country and not answer.reason
     ]
-    request_lookups(flow.organisation_id, [one for one in questions if one])
+    request_lookups(flow.organisation_id, [query for query in queries if query])
 
 
-def keep(flow: Flow, given: Mapping[int, Mapping[str, str]]) -> list[int]:
+def save_answers(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> list[int]:
     """Store what was typed for these companies, whatever it is. Which of them belong to the flow."""
-    own = [one for one in flow.chosen if one in given]
-    typed = {str(one): {name: given[one].get(name, "").strip() for name in FIELDS} for one in own}
-    for one in typed.values():
-        one["sector"] = resolve(one["sector"]) if one["sector"] else ""
+    flow_company_ids = [company_id for company_id in flow.chosen if company_id in typed_by_company]
+    typed = {
+        str(key): {name: typed_by_company[key].get(name, "").strip() for name in FIELDS} for key in flow_company_ids
+    }
+    for values in typed.values():
+        values["sector"] = resolve_sector(values["sector"]) if values["sector"] else ""
     if typed:
-        merge(flow, "answers", typed)
-    return own
+        merge_values(flow, "answers", typed)
+    return flow_company_ids
 
 
-def identify(flow: Flow, given: Mapping[int, Mapping[str, str]]) -> list[Answer]:
+def identify(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> list[IdentityAnswer]:
     """Store what was typed; move on when every row is complete. All rows, with what is wrong."""
-    keep(flow, given)
-    found = answers(flow)
-    complete = bool(found) and all(one.is_complete for one in found)
+    save_answers(flow, typed_by_company)
+    identity_answers = list_answers(flow)
+    complete = bool(identity_answers) and all(one.is_complete for one in identity_answers)
     advance(flow, Step.ASSIGN if complete else Step.IDENTIFY)
-    return found
+    return identity_answers
 
 
 def confirm(actor: Actor, flow: Flow, company_ids: Sequence[int], *, same: bool) -> int:
     """A person's answer to “is this the same company?”, for all of these that ask it. How many.
 
     “No, another” takes the number away: it is another company's."""
-    doubtful = [one for one in answers(flow, company_ids) if one.question]
+    doubtful = [one for one in list_answers(flow, company_ids) if one.question]
     count = store_answer(actor, flow, [one.doubt for one in doubtful if one.doubt], same=same)
     if not same:
-        keep(flow, {one.company.pk: {"reason": one.reason, "sector": one.sector} for one in doubtful})
+        save_answers(flow, {one.company.pk: {"reason": one.reason, "sector": one.sector} for one in doubtful})
     return count
 
 
-def fill_in(flow: Flow, text: str) -> FilledIn:
+def fill_in(flow: Flow, text: str) -> FillResult:
     """Numbers, reasons and sectors from a pasted list or a file: by name or code, or in the order of the table."""
-    companies = {one.pk: one for one in _chosen(flow)}
-    candidates = [list_import.Candidate(one.pk, one.name, (one.code, one.external_id)) for one in companies.values()]
-    found = list_import.place(list_import.read_lines(text), candidates)
-    given = {
-        one.id: {"number": one.line.number, "reason": _reason(one.line.reason), "sector": one.line.sector}
-        for one in found
-        if one.placing is list_import.Placing.PLACED and one.id is not None
+    companies = {company.pk: company for company in _chosen_companies(flow)}
+    candidates = [
+        list_import.Candidate(company.pk, company.name, (company.code, company.external_id))
+        for company in companies.values()
+    ]
+    matched_lines = list_import.match_lines(list_import.read_lines(text), candidates)
+    typed_by_company = {
+        matched.id: {
+            "number": matched.line.number,
+            "reason": _reason(matched.line.reason),
+            "sector": matched.line.sector,
+        }
+        for matched in matched_lines
+        if matched.status is list_import.MatchStatus.MATCHED and matched.id is not None
     }
-    keep(flow, given)
+    save_answers(flow, typed_by_company)
     advance(flow, Step.IDENTIFY)
     misses = {
-        list_import.Placing.UNKNOWN: _("no administration has this name"),
-        list_import.Placing.AMBIGUOUS: _("more than one administration has this name"),
-        list_import.Placing.TWICE: _("given twice; the first one counts"),
+        list_import.MatchStatus.UNKNOWN: _("no administration has this name"),
+        list_import.MatchStatus.AMBIGUOUS: _("more than one administration has this name"),
+        list_import.MatchStatus.TWICE: _("given twice; the first one counts"),
     }
-    missed = [
-        f"{one.line.name or one.line.code or one.line.number}: {misses[one.placing]}"
-        for one in found
-        if one.placing in misses
+    unmatched = [
+        f"{matched.line.name or matched.line.code or matched.line.number}: {misses[matched.status]}"
+        for matched in matched_lines
+        if matched.status in misses
     ]
-    return FilledIn(len(given), tuple(missed))
+    return FillResult(len(typed_by_company), tuple(unmatched))
 
 
-def identity_of(answer: Answer, *, complete_later: bool = False) -> Identity | None:
+def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Identity | None:
     """None while something is missing, unless it may be completed later: then a guess that cannot be right is left out.
 
     Also None while nobody has said that it is the same company. With a number the sector is the register's, where it gave
@@ -186,41 +198,45 @@ def identity_of(answer: Answer, *, complete_later: bool = False) -> Identity | N
     if answer.number and answer.finding and answer.finding.exists and (section := answer.finding.sector):
         sector = section.letter
     number = "" if complete_later and answer.guessed and answer.problems else answer.number
-    found = check_identity(
-        country=answer.company.country, number=number, reason=answer.reason, sector=sector, may_wait=complete_later
+    identity = check_identity(
+        country=answer.company.country,
+        number=number,
+        reason=answer.reason,
+        sector=sector,
+        allow_incomplete=complete_later,
     )
-    return found if isinstance(found, Identity) else None
+    return identity if isinstance(identity, Identity) else None
 
 
 def _reason(text: str) -> str:
     """The key of a reason, typed as its key or its words."""
     from koppel.company_registers.reasons import REASONS  # noqa: PLC0415 - words are lazy
 
-    wanted = text.strip().casefold()
-    return next((key for key, words in REASONS.items() if wanted in (key, str(words).casefold())), "")
+    normalized = text.strip().casefold()
+    return next((key for key, words in REASONS.items() if normalized in (key, str(words).casefold())), "")
 
 
-def _chosen(flow: Flow, only: Iterable[int] | None = None) -> list[RemoteCompany]:
-    wanted = flow.chosen if only is None else sorted(set(only) & set(flow.chosen))
-    found = RemoteCompany.objects.filter(organisation_id=flow.organisation_id, pk__in=wanted)
-    return sorted(found, key=lambda one: (folded(one.name), one.pk))
+def _chosen_companies(flow: Flow, only: Iterable[int] | None = None) -> list[RemoteCompany]:
+    requested_ids = flow.chosen if only is None else sorted(set(only) & set(flow.chosen))
+    companies = RemoteCompany.objects.filter(organisation_id=flow.organisation_id, pk__in=requested_ids)
+    return sorted(companies, key=lambda one: (normalize_search(one.name), one.pk))
 
 
-def _given(
+def _stored_or_guessed(
     company: RemoteCompany, stored: Mapping[str, str] | None
-) -> tuple[RemoteCompany, str, str, str, bool, Checked | None]:
+) -> tuple[RemoteCompany, str, str, str, bool, NumberCheck | None]:
     if stored is None:
-        number, checked = first_guess(company.country, company.number, company.vat_number)
-        return company, number, "", "", True, checked
+        number, number_check = first_guess(company.country, company.number, company.vat_number)
+        return company, number, "", "", True, number_check
     number, reason, sector = (stored.get(name, "") for name in FIELDS)
-    return company, number, reason, sector, False, check(number, company.country) if number else None
+    return company, number, reason, sector, False, check_number(number, company.country) if number else None
 
 
 def _answer(
-    company: RemoteCompany, number: str, reason: str, sector: str, guessed: bool, checked: Checked | None,
-    finding: Finding | None, confirmed: Mapping[str, Any],
-) -> Answer:  # fmt: skip
-    found = check_identity(country=company.country, number=number, reason=reason, sector=sector)
-    problems = {one.field: one for one in found} if isinstance(found, list) else {}
+    company: RemoteCompany, number: str, reason: str, sector: str, guessed: bool, number_check: NumberCheck | None,
+    finding: LookupResult | None, confirmed: Mapping[str, Any],
+) -> IdentityAnswer:  # fmt: skip
+    identity_or_problems = check_identity(country=company.country, number=number, reason=reason, sector=sector)
+    problems = {one.field: one for one in identity_or_problems} if isinstance(identity_or_problems, list) else {}
     doubt = doubt_about(company, number, finding, confirmed)
-    return Answer(company, number, reason, sector, guessed, checked, problems, finding, doubt)
+    return IdentityAnswer(company, number, reason, sector, guessed, number_check, problems, finding, doubt)

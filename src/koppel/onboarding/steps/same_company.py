@@ -11,11 +11,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.company_registers.identity import first_guess
-from koppel.company_registers.lookups import Finding
-from koppel.company_registers.numbers import check
-from koppel.company_registers.protocol import Kind
+from koppel.company_registers.lookups import LookupResult
+from koppel.company_registers.numbers import check_number
+from koppel.company_registers.protocol import QueryKind
 from koppel.connections.models import RemoteCompany
-from koppel.onboarding.flow import merge
+from koppel.onboarding.flow import merge_values
 from koppel.onboarding.models import Flow
 from koppel.organisations.roles import Actor
 
@@ -65,10 +65,10 @@ class Doubt:
 
 
 def doubt_about(
-    company: RemoteCompany, number: str, finding: Finding | None, answers: Mapping[str, Any]
+    company: RemoteCompany, number: str, finding: LookupResult | None, answers: Mapping[str, Any]
 ) -> Doubt | None:
     """What is doubtful about this number for this company; None when it needs no question. `answers`: the flow's."""
-    checked = check(number, company.country) if number else None
+    checked = check_number(number, company.country) if number else None
     if checked is None:
         return None
     doubt = Doubt(company, checked.number, _other_name(company, finding), _is_derived(company, checked.number))
@@ -86,7 +86,7 @@ def answer(actor: Actor, flow: Flow, doubts: Iterable[Doubt], *, same: bool) -> 
     said = {"same": same, "by": actor.membership_id, "at": timezone.now().isoformat()}
     answers = {str(doubt.company.pk): {**doubt.facts, **said} for doubt in doubts}
     if answers:
-        merge(flow, "confirmed", answers)
+        merge_values(flow, "confirmed", answers)
     return len(answers)
 
 
@@ -98,17 +98,17 @@ def confirmed_identity(doubt: Doubt | None, answers: Mapping[str, Any]) -> dict[
     return {"name": doubt.register_name, "number": doubt.number, "by": stored["by"], "at": stored["at"]}
 
 
-def _other_name(company: RemoteCompany, finding: Finding | None) -> str:
+def _other_name(company: RemoteCompany, finding: LookupResult | None) -> str:
     """The register's name where it is neither the listed nor the legal one; '' otherwise."""
-    if finding is None or finding.question.kind is not Kind.NUMBER:
+    if finding is None or finding.query.kind is not QueryKind.NUMBER:
         return ""
     names = [name for name in (company.name, company.legal_name) if name]
-    return finding.legal_name if all(finding.is_named_otherwise(name) for name in names) else ""
+    return finding.legal_name if all(finding.has_different_name(name) for name in names) else ""
 
 
 def _is_derived(company: RemoteCompany, number: str) -> bool:
     """Whether it is the number within the VAT number, and not the one that the accounting system states."""
-    if check(company.number, company.country).number == number:
+    if check_number(company.number, company.country).number == number:
         return False
     guess, _checked = first_guess(company.country, company.number, company.vat_number)
     return bool(guess) and guess == number

@@ -7,66 +7,66 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from koppel.administrations.errors import NotThere
-from koppel.connections.consent.service_companies import add_companies, read_ids
+from koppel.administrations.errors import NotFound
+from koppel.connections.consent.service_companies import add_companies, parse_ids
 from koppel.connections.queries import AppChoice, apps_for
 from koppel.kit import quarantine
 from koppel.onboarding import services
-from koppel.onboarding.flow import abandon, collect, flow_for
+from koppel.onboarding.flow import abandon, add_connection, get_flow
 from koppel.onboarding.models import Flow, Step
-from koppel.onboarding.results import Abort, Advance, Complete, Elsewhere, Stay, Trouble
+from koppel.onboarding.results import Abort, Advance, Complete, ExternalStep, FieldError, ShowErrors
 from koppel.onboarding.steps import assign as assigning
 from koppel.onboarding.steps import choose as choosing
 from koppel.onboarding.steps import identify as identifying
 from koppel.organisations.roles import Actor, Permission
 
 
-def way_of(actor: Actor, flow: Flow, app_id: int) -> AppChoice | None:
+def consent_option(actor: Actor, flow: Flow, app_id: int) -> AppChoice | None:
     """One of the ways to sign in that this flow may offer."""
     return next((one for one in apps_for(actor, flow.connector) if one.app.pk == app_id), None)
 
 
-def sign_in(actor: Actor, flow: Flow, app_id: int, company_ids: str = "") -> Advance | Stay | Elsewhere:
+def sign_in(actor: Actor, flow: Flow, app_id: int, company_ids: str = "") -> Advance | ShowErrors | ExternalStep:
     """② By company id: the ids in `company_ids` (any text) are kept. Else the person signs in at the vendor, in a browser."""
-    actor.require(Permission.CONNECTIONS)
+    actor.require(Permission.MANAGE_CONNECTIONS)
     quarantine.refuse()
-    way = way_of(actor, flow, app_id)
-    if way is None:
-        return Stay(Step.SIGN_IN, (Trouble("unknown_app", _("Choose one of the ways to sign in."), "app"),))
-    if not way.mode.by_company_id:
-        return Elsewhere(reverse("onboarding:sign_in", args=[flow.token]))
-    read = read_ids(way.mode, company_ids)
+    option = consent_option(actor, flow, app_id)
+    if option is None:
+        return ShowErrors(Step.SIGN_IN, (FieldError("unknown_app", _("Choose one of the ways to sign in."), "app"),))
+    if not option.mode.by_company_id:
+        return ExternalStep(reverse("onboarding:sign_in", args=[flow.token]))
+    read = parse_ids(option.mode, company_ids)
     if not read.ids:
-        sentence = _("No id was recognised in this text. It looks like 0a1b2c3d-1234-5678-9abc-0123456789ab.")
-        return Stay(Step.SIGN_IN, (Trouble("no_ids", sentence, "company_ids"),))
-    added = add_companies(actor, way.app.pk, read.ids)
-    collect(flow, added.connection_id, way.app.pk)
+        message = _("No id was recognised in this text. It looks like 0a1b2c3d-1234-5678-9abc-0123456789ab.")
+        return ShowErrors(Step.SIGN_IN, (FieldError("no_ids", message, "company_ids"),))
+    added = add_companies(actor, option.app.pk, read.ids)
+    add_connection(flow, added.connection_id, option.app.pk)
     return Advance(Step.CHOOSE)
 
 
-def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> Advance | Stay:
+def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> Advance | ShowErrors:
     """③ Which to import."""
     if choosing.choose(actor, flow, company_ids):
         identifying.ask_registers(flow)
         return Advance(Step.IDENTIFY)
-    return Stay(Step.CHOOSE, (Trouble("none_chosen", _("Tick at least one administration."), "companies"),))
+    return ShowErrors(Step.CHOOSE, (FieldError("none_chosen", _("Tick at least one administration."), "companies"),))
 
 
-def identify(flow: Flow, given: Mapping[int, Mapping[str, str]]) -> Advance | Stay:
+def identify(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> Advance | ShowErrors:
     """④ A number, or a reason and a sector, for each."""
-    found = identifying.identify(flow, given)
+    identity_answers = identifying.identify(flow, typed_by_company)
     troubles = tuple(
-        Trouble(problem.code, str(problem.sentence), problem.field, one.company.pk)
-        for one in found
-        for problem in one.problems.values()
-    ) + _doubts(found)
-    return Stay(Step.IDENTIFY, troubles) if troubles or not found else Advance(Step.ASSIGN)
+        FieldError(problem.code, str(problem.message), problem.field, answer.company.pk)
+        for answer in identity_answers
+        for problem in answer.problems.values()
+    ) + _doubts(identity_answers)
+    return ShowErrors(Step.IDENTIFY, troubles) if troubles or not identity_answers else Advance(Step.ASSIGN)
 
 
-def _doubts(found: Iterable[identifying.Answer]) -> tuple[Trouble, ...]:
+def _doubts(found: Iterable[identifying.IdentityAnswer]) -> tuple[FieldError, ...]:
     """Of whom nobody has said that it is the same company, by name."""
     return tuple(
-        Trouble("same_company", f"{one.company.name}: {one.doubt.sentence}", "same_company", one.company.pk)
+        FieldError("same_company", f"{one.company.name}: {one.doubt.sentence}", "same_company", one.company.pk)
         for one in found
         if one.doubt and not one.doubt.answer and not one.problems
     )
@@ -80,18 +80,18 @@ def assign(
     return Advance(Step.ASSIGN)
 
 
-def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Complete | Stay:
+def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Complete | ShowErrors:
     """Import, once. `complete_later`: what has no identity yet is imported all the same."""
     try:
         with transaction.atomic():  # a refusal in the middle takes back what was written
             finished = services.finish(actor, token, complete_later=complete_later)
-    except NotThere:
-        sentence = _("A division, template or person that you chose is gone. Nothing was imported yet.")
-        return Stay(Step.ASSIGN, (Trouble("gone", sentence),))
+    except NotFound:
+        message = _("A division, template or person that you chose is gone. Nothing was imported yet.")
+        return ShowErrors(Step.ASSIGN, (FieldError("gone", message),))
     if finished is None:
-        doubts = _doubts(identifying.answers(flow_for(actor, token)))
-        return Stay(Step.IDENTIFY, (Trouble("incomplete", _("Some administrations still need you.")), *doubts))
-    return Complete(finished.made.pk, finished.made.count, finished.skipped)
+        doubts = _doubts(identifying.list_answers(get_flow(actor, token)))
+        return ShowErrors(Step.IDENTIFY, (FieldError("incomplete", _("Some administrations still need you.")), *doubts))
+    return Complete(finished.import_record.pk, finished.import_record.count, finished.skipped)
 
 
 def abort(flow: Flow) -> Abort:

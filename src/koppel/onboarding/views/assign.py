@@ -12,17 +12,17 @@ from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import Complete
 from koppel.onboarding.steps import assign as assigning
 from koppel.onboarding.steps import steps
-from koppel.onboarding.views.guard import frame, ids_of, step_page, to_import, to_step
+from koppel.onboarding.views.guard import ids_of, step_page, to_import, to_step, wizard_context
 from koppel.organisations.models import Membership
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Role
 
 
 @step_page(Step.ASSIGN)
-def assign(request: MemberRequest, flow: Flow) -> HttpResponse:
+def assign(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """⑤ As often as wanted, each time for the ticked rows."""
     if request.method == "POST":
-        return _act(request, flow)
+        return _handle_action(request, flow)
     administrators = Membership.objects.filter(
         organisation_id=request.actor.organisation_id, role=Role.ADMINISTRATOR, is_active=True
     )
@@ -32,27 +32,27 @@ def assign(request: MemberRequest, flow: Flow) -> HttpResponse:
         "is_administrator": request.actor.role == Role.ADMINISTRATOR,
         **choices(request.actor),
     }
-    return render(request, "onboarding/assign.html", context | frame(Step.ASSIGN, flow))
+    return render(request, "onboarding/assign.html", context | wizard_context(Step.ASSIGN, flow))
 
 
-def _act(request: MemberRequest, flow: Flow) -> HttpResponse:
-    act = request.POST.get("act", "")
-    if act == "apply":
+def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    action = request.POST.get("act", "")
+    if action == "apply":
         _apply(request, flow, announce=True)
         return HttpResponseRedirect(request.path)
-    if act == "clear":
+    if action == "clear":
         count = assigning.clear(flow, ids_of(request, "company"))
         text = ngettext("Taken back for %(count)d administration.", "Taken back for %(count)d administrations.", count)
         messages.success(request, text % {"count": count})
         return HttpResponseRedirect(request.path)
-    if act not in ("finish", "skip"):
-        raise UnknownParameter([unknown_value("act", act, ("apply", "clear", "skip", "finish"))])
-    if act == "finish":
+    if action not in ("finish", "skip"):
+        raise UnknownParameter([unknown_value("act", action, ("apply", "clear", "skip", "finish"))])
+    if action == "finish":
         _apply(request, flow, announce=False)
     return _finish(request, flow)
 
 
-def _apply(request: MemberRequest, flow: Flow, *, announce: bool) -> None:
+def _apply(request: AuthenticatedRequest, flow: Flow, *, announce: bool) -> None:
     """Finish applies what was chosen but not applied yet: the person saw it chosen."""
     divisions, templates = ids_of(request, "division"), ids_of(request, "template")
     users, ids = ids_of(request, "users"), ids_of(request, "company")
@@ -68,10 +68,10 @@ def _apply(request: MemberRequest, flow: Flow, *, announce: bool) -> None:
         messages.success(request, text % {"count": len(ids)})
 
 
-def _finish(request: MemberRequest, flow: Flow) -> HttpResponse:
+def _finish(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     outcome = steps.finish(request.actor, flow.token)
     if not isinstance(outcome, Complete):
-        messages.error(request, outcome.troubles[0].sentence)
+        messages.error(request, outcome.errors[0].message)
         return to_step(flow, outcome.step)
     text = ngettext(
         "The import of %(count)d administration has begun.",

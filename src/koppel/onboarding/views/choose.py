@@ -6,85 +6,87 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from koppel.connections.consent.service_companies import ask_again, forget
+from koppel.connections.consent.service_companies import remove_companies, retry_companies
 from koppel.connections.queries import AppChoice, apps_for, sign_in_origins
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import UnknownParameter, one_of, unknown_value
 from koppel.onboarding.flow import is_import
 from koppel.onboarding.models import Flow, Step
-from koppel.onboarding.results import Stay
+from koppel.onboarding.results import ShowErrors
 from koppel.onboarding.steps import choose as choosing
 from koppel.onboarding.steps import identify, steps
-from koppel.onboarding.steps.choose import Row
-from koppel.onboarding.views.guard import frame, ids_of, step_page, to_step
-from koppel.organisations.requests import MemberRequest
+from koppel.onboarding.steps.choose import CompanyChoice
+from koppel.onboarding.views.guard import ids_of, step_page, to_step, wizard_context
+from koppel.organisations.requests import AuthenticatedRequest
 
 
 @step_page(Step.CHOOSE)
-def choose(request: MemberRequest, flow: Flow) -> HttpResponse:
+def choose(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """③ Everything that was reached; new ones can be ticked."""
     if request.method == "POST":
-        act = request.POST.get("act", "next")
-        if act not in (*ACTS, "next"):
-            raise UnknownParameter([unknown_value("act", act, (*ACTS, "next"))])
-        return ACTS[act](request, flow) if act in ACTS else _next(request, flow)
-    found = choosing.rows(request.actor, flow)
-    shown = _shown(flow, found)
+        handler = request.POST.get("act", "next")
+        if handler not in (*ACTIONS, "next"):
+            raise UnknownParameter([unknown_value("act", handler, (*ACTIONS, "next"))])
+        return ACTIONS[handler](request, flow) if handler in ACTIONS else _next(request, flow)
+    choices = choosing.rows(request.actor, flow)
+    visible = _visible_choices(flow, choices)
     request.csp_forms = sign_in_origins(request.actor)  # type: ignore[attr-defined]
-    way = _way(request, flow)
+    option = _consent_option(request, flow)
     context = {
-        "rows": shown,
-        "found": len(found),
-        "imported": sum(one.is_imported for one in found),
-        "unreachable": sum(one.marks == "unreachable" for one in found),
-        "undescribed": sum(one.company.described_at is None for one in shown),
-        "chosen": choosing.ticked(flow, found, collects_many=way is not None and way.mode.collects_many),
-        "way": way,
-        "accounts": len({one.account for one in found}) > 1,
-        "may_release": choosing.may_release(request.actor, flow),
+        "rows": visible,
+        "found": len(choices),
+        "imported": sum(one.is_imported for one in choices),
+        "unreachable": sum(one.state == "unreachable" for one in choices),
+        "undescribed": sum(one.company.described_at is None for one in visible),
+        "chosen": choosing.preselected_ids(
+            flow, choices, collects_many=option is not None and option.mode.collects_many
+        ),
+        "way": option,
+        "accounts": len({one.account for one in choices}) > 1,
+        "may_release": choosing.can_set_import_policy(request.actor, flow),
     }
-    return render(request, "onboarding/choose.html", context | frame(Step.CHOOSE, flow))
+    return render(request, "onboarding/choose.html", context | wizard_context(Step.CHOOSE, flow))
 
 
 @takes(of=one_of("chosen"))
 @step_page(Step.CHOOSE)
-def companies(request: MemberRequest, flow: Flow) -> HttpResponse:
+def companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """What the background job has found out meanwhile, for the open page: of what that shows, or `?of=chosen`."""
-    found = [one.company for one in _shown(flow, choosing.rows(request.actor, flow))]
+    remote_companies = [choice.company for choice in _visible_choices(flow, choosing.rows(request.actor, flow))]
     if request.GET.get("of") == "chosen":
-        found = [one for one in found if one.pk in set(flow.chosen)]
-    guesses = {one.company.pk: one for one in identify.answers(flow)}
+        remote_companies = [company for company in remote_companies if company.pk in set(flow.chosen)]
+    guesses = {answer.company.pk: answer for answer in identify.list_answers(flow)}
     described = [
         {
-            "id": one.pk,
-            "name": one.name,
-            "number": one.number,
-            "country": one.country,
-            "currency": one.base_currency,
-            "guess": guesses[one.pk].number if one.pk in guesses else "",
-            "reason": _(one.unreachable_reason) if one.unreachable_code else "",
+            "id": company.pk,
+            "name": company.name,
+            "number": company.number,
+            "country": company.country,
+            "currency": company.base_currency,
+            "guess": guesses[company.pk].number if company.pk in guesses else "",
+            "reason": _(company.unreachable_reason) if company.unreachable_code else "",
         }
-        for one in found
-        if one.described_at is not None
+        for company in remote_companies
+        if company.described_at is not None
     ]
-    return JsonResponse({"companies": described, "left": len(found) - len(described)})
+    return JsonResponse({"companies": described, "left": len(remote_companies) - len(described)})
 
 
-def _shown(flow: Flow, found: list[Row]) -> list[Row]:
-    return [one for one in found if not one.is_imported] if is_import(flow) else found
+def _visible_choices(flow: Flow, choices: list[CompanyChoice]) -> list[CompanyChoice]:
+    return [one for one in choices if not one.is_imported] if is_import(flow) else choices
 
 
-def _next(request: MemberRequest, flow: Flow) -> HttpResponse:
+def _next(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     outcome = steps.choose(request.actor, flow, ids_of(request, "company"))
-    if isinstance(outcome, Stay):
-        messages.warning(request, outcome.troubles[0].sentence)
+    if isinstance(outcome, ShowErrors):
+        messages.warning(request, outcome.errors[0].message)
         return HttpResponseRedirect(request.path)
     return to_step(flow, outcome.step)
 
 
-def _release(request: MemberRequest, flow: Flow) -> HttpResponse:
+def _release(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     released = request.POST.get("act") == "release"
-    count = choosing.release(request.actor, flow, ids_of(request, "company"), released=released)
+    count = choosing.set_import_policy(request.actor, flow, ids_of(request, "company"), released=released)
     if released:
         text = ngettext(
             "%(count)d company can be imported by others now.",
@@ -99,23 +101,23 @@ def _release(request: MemberRequest, flow: Flow) -> HttpResponse:
     return HttpResponseRedirect(request.path)
 
 
-def _ask_again(request: MemberRequest, flow: Flow) -> HttpResponse:
-    count = sum(ask_again(request.actor, one) for one in flow.collected)
+def _retry(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    count = sum(retry_companies(request.actor, one) for one in flow.collected)
     text = ngettext("%(count)d company is asked about again.", "%(count)d companies are asked about again.", count)
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(request.path)
 
 
-def _forget(request: MemberRequest, flow: Flow) -> HttpResponse:
-    rows = [one.company.pk for one in choosing.rows(request.actor, flow) if one.marks == "unreachable"]
-    count = sum(forget(request.actor, one, rows) for one in flow.collected)
+def _remove_unreachable(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    rows = [one.company.pk for one in choosing.rows(request.actor, flow) if one.state == "unreachable"]
+    count = sum(remove_companies(request.actor, one, rows) for one in flow.collected)
     text = ngettext("%(count)d line was taken off the list.", "%(count)d lines were taken off the list.", count)
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(request.path)
 
 
-ACTS = {"release": _release, "withhold": _release, "ask_again": _ask_again, "forget": _forget}
+ACTIONS = {"release": _release, "withhold": _release, "ask_again": _retry, "forget": _remove_unreachable}
 
 
-def _way(request: MemberRequest, flow: Flow) -> AppChoice | None:
+def _consent_option(request: AuthenticatedRequest, flow: Flow) -> AppChoice | None:
     return next((one for one in apps_for(request.actor, flow.connector) if one.app.pk == flow.app_id), None)

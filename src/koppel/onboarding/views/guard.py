@@ -9,37 +9,37 @@ from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 
-from koppel.administrations.bulk.operations import done_by_import
+from koppel.administrations.bulk.operations import undoable_operation_of_import
 from koppel.kit.web.parameters import UnknownParameter, is_id, unknown_value
 from koppel.onboarding import flow as flows
 from koppel.onboarding.errors import FlowExpired, NoSuchFlow
 from koppel.onboarding.models import Flow, FlowState, Step
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Permission
 
-View = Callable[[MemberRequest, Flow], HttpResponse]
+View = Callable[[AuthenticatedRequest, Flow], HttpResponse]
 UPLOAD_BYTES_MAX = 2 * 1024 * 1024
 NAMES = {
     Step.SYSTEM: "sign_in", Step.SIGN_IN: "sign_in", Step.CHOOSE: "choose", Step.IDENTIFY: "identify", Step.ASSIGN: "assign",
 }  # fmt: skip
 
 
-def step_page(step: Step) -> Callable[[View], Callable[[MemberRequest, UUID], HttpResponse]]:
+def step_page(step: Step) -> Callable[[View], Callable[[AuthenticatedRequest, UUID], HttpResponse]]:
     """The view of a step: called only with a flow that has come so far."""
 
-    def decorate(view: View) -> Callable[[MemberRequest, UUID], HttpResponse]:
+    def decorate(view: View) -> Callable[[AuthenticatedRequest, UUID], HttpResponse]:
         @wraps(view)
-        def guarded(request: MemberRequest, token: UUID) -> HttpResponse:
-            request.actor.require(Permission.IMPORT)
+        def guarded(request: AuthenticatedRequest, token: UUID) -> HttpResponse:
+            request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
             try:
-                flow = flows.flow_for(request.actor, token)
+                flow = flows.get_flow(request.actor, token)
             except NoSuchFlow:
                 raise Http404 from None
             except FlowExpired:
-                return render(request, "onboarding/expired.html", frame(step), status=410)
+                return render(request, "onboarding/expired.html", wizard_context(step), status=410)
             if flow.state == FlowState.FINISHED:
                 return to_import(request.actor, flow.result_id)
-            flows.take_over_sign_ins(request.actor, flow, url_of(flow, Step.CHOOSE))
+            flows.collect_completed_sign_ins(request.actor, flow, url_of(flow, Step.CHOOSE))
             if not flows.has_reached(flow, step):
                 return to_step(flow, Step(flow.step))
             return view(request, flow)
@@ -60,28 +60,28 @@ def to_step(flow: Flow, step: Step) -> HttpResponse:
 def to_import(actor: Actor, import_id: int | None) -> HttpResponse:
     """The list of administrations, filtered to what this import brought in, with the undo of what was assigned."""
     query = f"?import={import_id}" if import_id else ""
-    if import_id and (done := done_by_import(actor, import_id)):
+    if import_id and (done := undoable_operation_of_import(actor, import_id)):
         query += f"&done={done}"
     return HttpResponseRedirect(f"{reverse('administrations:list')}{query}")
 
 
-def frame(step: Step, flow: Flow | None = None) -> dict[str, Any]:
+def wizard_context(step: Step, flow: Flow | None = None) -> dict[str, Any]:
     """What the wizard's frame shows: the steps, with links to those that may be seen."""
     order = list(Step)
     steps = [
         (
-            one,
-            one.label,
-            order.index(one) < order.index(step),
-            url_of(flow, one) if flow and one not in (step, Step.SYSTEM) and flows.has_reached(flow, one) else "",
+            step_,
+            step_.label,
+            order.index(step_) < order.index(step),
+            url_of(flow, step_) if flow and step_ not in (step, Step.SYSTEM) and flows.has_reached(flow, step_) else "",
         )
-        for one in order
+        for step_ in order
     ]
-    shown = {"place": "connections", "steps": steps, "step": step}
-    return {**shown, "flow": flow, "is_import": flows.is_import(flow)} if flow else shown
+    context = {"place": "connections", "steps": steps, "step": step}
+    return {**context, "flow": flow, "is_import": flows.is_import(flow)} if flow else context
 
 
-def ids_of(request: MemberRequest, name: str) -> list[int]:
+def ids_of(request: AuthenticatedRequest, name: str) -> list[int]:
     """Whole numbers of a repeated field; a menu left empty names none. Raises `UnknownParameter`."""
     texts = [text for text in request.POST.getlist(name) if text]
     if strange := [text for text in texts if not is_id(text)]:

@@ -20,9 +20,9 @@ from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import Advance
 from koppel.onboarding.steps import identify as identifying
 from koppel.onboarding.steps import steps
-from koppel.onboarding.steps.identify import FIELDS, Answer
-from koppel.onboarding.views.guard import UPLOAD_BYTES_MAX, frame, step_page, to_step
-from koppel.organisations.requests import MemberRequest
+from koppel.onboarding.steps.identify import FIELDS, IdentityAnswer
+from koppel.onboarding.views.guard import UPLOAD_BYTES_MAX, step_page, to_step, wizard_context
+from koppel.organisations.requests import AuthenticatedRequest
 
 PAGE_ROWS = 250
 """More rows than these are shown in pages; those that need a person come first."""
@@ -30,40 +30,40 @@ PAGE_ROWS = 250
 
 @takes(q=TEXT, show=one_of("needs"), page=PAGE, tried=FLAG)
 @step_page(Step.IDENTIFY)
-def identify(request: MemberRequest, flow: Flow) -> HttpResponse:
+def identify(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """④ A COC number for each, or a reason and a sector."""
     if request.method == "POST":
         if request.POST.get("act", "next") not in ("fill", "next"):
             raise UnknownParameter([unknown_value("act", request.POST["act"], ("fill", "next"))])
         if request.POST.get("act") == "fill":
-            identifying.keep(flow, _given(request, flow))
+            identifying.save_answers(flow, _typed_answers(request, flow))
             _fill_in(request, flow)
             return HttpResponseRedirect(request.path)
         if request.POST.get("act", "").startswith(("same", "other")):
             return _settle(request, flow)
-        outcome = steps.identify(flow, _given(request, flow))
+        outcome = steps.identify(flow, _typed_answers(request, flow))
         if isinstance(outcome, Advance):
             return to_step(flow, outcome.step)
         # What was typed is kept: a reload of the next page sends nothing again over what was stored meanwhile.
         return HttpResponseRedirect(f"{request.path}?tried=1")
-    found, tried = identifying.answers(flow), "tried" in request.GET
-    context = _shown(request, found, tried=tried) | {"tried": tried, "reasons": REASONS.items()}
+    answers, tried = identifying.list_answers(flow), "tried" in request.GET
+    context = _rows_context(request, answers, tried=tried) | {"tried": tried, "reasons": REASONS.items()}
     context["sectors"] = [(letter, f"{letter} – {label}") for letter, label in SECTIONS.items()]
-    return render(request, "onboarding/identify.html", context | frame(Step.IDENTIFY, flow))
+    return render(request, "onboarding/identify.html", context | wizard_context(Step.IDENTIFY, flow))
 
 
-def _settle(request: MemberRequest, flow: Flow) -> HttpResponse:
+def _settle(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """“Is this the same company?”: yes or no of one row (`same-7`, `other-7`), yes of all that are ticked (`same`).
 
     Many are shown once more, with both names, before it is stored."""
-    identifying.keep(flow, _given(request, flow))
+    identifying.save_answers(flow, _typed_answers(request, flow))
     act, _dash, one = request.POST.get("act", "").partition("-")
     back = request.get_full_path()
     if one:
         ids = [int(one)] if one.isdecimal() and len(one) < 19 else []
         identifying.confirm(request.actor, flow, ids, same=act == "same")
         return HttpResponseRedirect(f"{back}#row-{one}")
-    asked = [answer for answer in identifying.answers(flow, _ticked(request, flow)) if answer.question]
+    asked = [answer for answer in identifying.list_answers(flow, _ticked(request, flow)) if answer.question]
     if not asked:
         messages.warning(request, _("Tick the rows that are the same company first."))
         return HttpResponseRedirect(back)
@@ -75,7 +75,7 @@ def _settle(request: MemberRequest, flow: Flow) -> HttpResponse:
     return HttpResponseRedirect(back)
 
 
-def _ticked(request: MemberRequest, flow: Flow) -> list[int] | None:
+def _ticked(request: AuthenticatedRequest, flow: Flow) -> list[int] | None:
     """Those that are ticked, or all rows of all pages."""
     if request.POST.get("doubts") == "all":
         return None
@@ -83,7 +83,7 @@ def _ticked(request: MemberRequest, flow: Flow) -> list[int] | None:
     return [int(text) for text in ids if text.isdecimal() and len(text) < 19]
 
 
-def _question(asked: list[Answer], back: str) -> Confirmation:
+def _question(asked: list[IdentityAnswer], back: str) -> Confirmation:
     count = len(asked)
     question = ngettext("Is %(count)d row the same company?", "Are %(count)d rows the same companies?", count)
     doubts = [answer.doubt for answer in asked if answer.doubt]
@@ -103,70 +103,75 @@ def _question(asked: list[Answer], back: str) -> Confirmation:
 
 @require_POST
 @step_page(Step.IDENTIFY)
-def row(request: MemberRequest, flow: Flow) -> HttpResponse:
+def row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """One row was left: store it, ask a register, and say how it stands."""
-    own = identifying.keep(flow, _given(request, flow))
-    if not own:
+    stored_ids = identifying.save_answers(flow, _typed_answers(request, flow))
+    if not stored_ids:
         return JsonResponse({"error": "not_there"}, status=404)
-    identifying.ask_registers(flow, own)
-    return JsonResponse({"rows": [_as_json(one) for one in identifying.answers(flow, own)]})
+    identifying.ask_registers(flow, stored_ids)
+    return JsonResponse({"rows": [_as_json(one) for one in identifying.list_answers(flow, stored_ids)]})
 
 
 @takes(id=IDENTIFIERS)
 @step_page(Step.IDENTIFY)
-def marks(request: MemberRequest, flow: Flow) -> HttpResponse:
+def marks(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """What registers have answered meanwhile about the rows `?id=…&id=…`, for the open page."""
-    wanted = [int(one) for one in request.GET.getlist("id")[:PAGE_ROWS] if one.isdecimal() and len(one) < 19]
-    return JsonResponse({"rows": [_as_json(one) for one in identifying.answers(flow, wanted)]})
+    company_ids = [int(one) for one in request.GET.getlist("id")[:PAGE_ROWS] if one.isdecimal() and len(one) < 19]
+    return JsonResponse({"rows": [_as_json(one) for one in identifying.list_answers(flow, company_ids)]})
 
 
 @takes(q=TEXT)
 @step_page(Step.IDENTIFY)
-def sectors(request: MemberRequest, flow: Flow) -> HttpResponse:
+def sectors(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """What a few typed letters may mean."""
-    found = search(request.GET.get("q", "")[:60], get_language() or "en")
-    return JsonResponse({"sectors": [{"text": one.text, "because": one.because or one.example} for one in found[:25]]})
+    choices = search(request.GET.get("q", "")[:60], get_language() or "en")
+    return JsonResponse(
+        {"sectors": [{"text": one.text, "because": one.matched_division or one.example} for one in choices[:25]]}
+    )
 
 
-def _as_json(one: Answer) -> dict[str, Any]:
-    tone, sentence = one.mark
+def _as_json(answer: IdentityAnswer) -> dict[str, Any]:
+    tone, sentence = answer.badge
     return {
-        "id": one.company.pk,
-        "complete": one.is_complete,
+        "id": answer.company.pk,
+        "complete": answer.is_complete,
         "tone": tone,
         "sentence": sentence,
-        "question": one.question is not None,
-        "waiting": bool(one.finding and one.finding.is_waiting and one.finding.outcome is None),
-        "suggestions": [{"number": number, "name": name} for number, name in one.suggestions],
-        "problems": {name: str(problem.sentence) for name, problem in one.problems.items() if name != "number"},
+        "question": answer.question is not None,
+        "waiting": bool(answer.finding and answer.finding.is_waiting and answer.finding.outcome is None),
+        "suggestions": [{"number": number, "name": name} for number, name in answer.suggestions],
+        "problems": {name: str(problem.message) for name, problem in answer.problems.items() if name != "number"},
     }
 
 
-def _shown(request: MemberRequest, found: list[Answer], *, tried: bool) -> dict[str, Any]:
+def _rows_context(request: AuthenticatedRequest, answers: list[IdentityAnswer], *, tried: bool) -> dict[str, Any]:
     """Which rows: by filter, and in pages when there are many. After an attempt to go on: those that need somebody."""
-    incomplete = [one for one in found if not one.is_complete]
-    only, words = request.GET.get("show", "needs" if tried and len(found) > PAGE_ROWS else ""), request.GET.get("q", "")
-    rows = incomplete if only == "needs" else found
+    incomplete = [one for one in answers if not one.is_complete]
+    only, words = (
+        request.GET.get("show", "needs" if tried and len(answers) > PAGE_ROWS else ""),
+        request.GET.get("q", ""),
+    )
+    rows = incomplete if only == "needs" else answers
     if words:
         rows = [one for one in rows if words.casefold() in f"{one.company.name} {one.number}".casefold()]
-    if len(found) > PAGE_ROWS:
+    if len(answers) > PAGE_ROWS:
         rows = sorted(rows, key=lambda one: one.is_complete)
     page = Paginator(rows, PAGE_ROWS).get_page(request.GET.get("page"))
     return {
         "answers": list(page.object_list),
         "page": page,
-        "total": len(found),
+        "total": len(answers),
         "incomplete": len(incomplete),
-        "doubtful": sum(one.question is not None for one in found),
-        "complete": len(found) - len(incomplete),
-        "elsewhere": len(found) - len(page.object_list),
+        "doubtful": sum(one.question is not None for one in answers),
+        "complete": len(answers) - len(incomplete),
+        "elsewhere": len(answers) - len(page.object_list),
         "only": only,
         "words": words,
-        "undescribed": sum(one.company.described_at is None for one in found),
+        "undescribed": sum(one.company.described_at is None for one in answers),
     }
 
 
-def _given(request: MemberRequest, flow: Flow) -> dict[int, dict[str, str]]:
+def _typed_answers(request: AuthenticatedRequest, flow: Flow) -> dict[int, dict[str, str]]:
     """What was typed for rows of the flow. Rows that the page did not show stay as they are."""
     return {
         company_id: {name: request.POST.get(f"{name}-{company_id}", "").replace("\0", "")[:60] for name in FIELDS}
@@ -175,7 +180,7 @@ def _given(request: MemberRequest, flow: Flow) -> dict[int, dict[str, str]]:
     }
 
 
-def _fill_in(request: MemberRequest, flow: Flow) -> None:
+def _fill_in(request: AuthenticatedRequest, flow: Flow) -> None:
     text = request.POST.get("pasted", "")
     upload = request.FILES.get("file")
     if upload is not None:
@@ -183,9 +188,9 @@ def _fill_in(request: MemberRequest, flow: Flow) -> None:
             messages.error(request, _("This file is larger than 2 MB. A list of numbers is much smaller."))
             return
         text = decode(upload.read())
-    found = identifying.fill_in(flow, text)
+    result = identifying.fill_in(flow, text)
     identifying.ask_registers(flow)
-    sentence = ngettext("%(count)d row was filled in.", "%(count)d rows were filled in.", found.placed)
-    messages.success(request, sentence % {"count": found.placed})
-    if found.missed:
-        messages.warning(request, _("Not placed: %s") % "; ".join(found.missed[:8]))
+    sentence = ngettext("%(count)d row was filled in.", "%(count)d rows were filled in.", result.matched_count)
+    messages.success(request, sentence % {"count": result.matched_count})
+    if result.unmatched:
+        messages.warning(request, _("Not placed: %s") % "; ".join(result.unmatched[:8]))

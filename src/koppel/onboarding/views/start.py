@@ -9,8 +9,8 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from koppel.company_registers.list_import import decode
-from koppel.connections.companies.discovery import refresh_companies
-from koppel.connections.consent.service_companies import read_ids
+from koppel.connections.companies.discovery import sync_company_list
+from koppel.connections.consent.service_companies import parse_ids
 from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.models import ConsentPurpose
@@ -23,44 +23,44 @@ from koppel.kit.web.decorators import outside_transaction, takes
 from koppel.kit.web.parameters import IDENTIFIER
 from koppel.onboarding import flow as flows
 from koppel.onboarding.models import Flow, Step
-from koppel.onboarding.results import Elsewhere, Stay
+from koppel.onboarding.results import ExternalStep, ShowErrors
 from koppel.onboarding.steps import steps
-from koppel.onboarding.views.guard import UPLOAD_BYTES_MAX, frame, step_page, to_step, url_of
-from koppel.organisations.requests import MemberRequest
+from koppel.onboarding.views.guard import UPLOAD_BYTES_MAX, step_page, to_step, url_of, wizard_context
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
 LATER_SYSTEMS = ("Exact Online", "Twinfield", "AFAS", "Fortnox", "Tripletex")
 
 
-def system(request: MemberRequest) -> HttpResponse:
+def system(request: AuthenticatedRequest) -> HttpResponse:
     """① Choose the accounting system."""
-    request.actor.require(Permission.CONNECTIONS)
+    request.actor.require(Permission.MANAGE_CONNECTIONS)
     if request.method == "POST":
         key = request.POST.get("connector", "")
         if key not in connectors():
             raise Http404
         return to_step(flows.start(request.actor, key), Step.SIGN_IN)
-    found = [(one.descriptor, bool(apps_for(request.actor, key))) for key, one in connectors().items()]
-    context = {"systems": found, "later": LATER_SYSTEMS, "open_flows": flows.open_flows(request.actor)}
-    return render(request, "onboarding/system.html", context | frame(Step.SYSTEM))
+    systems = [(one.descriptor, bool(apps_for(request.actor, key))) for key, one in connectors().items()]
+    context = {"systems": systems, "later": LATER_SYSTEMS, "open_flows": flows.open_flows(request.actor)}
+    return render(request, "onboarding/system.html", context | wizard_context(Step.SYSTEM))
 
 
 @takes(connection=IDENTIFIER)
 @outside_transaction
-def import_more(request: MemberRequest) -> HttpResponse:
+def import_more(request: AuthenticatedRequest) -> HttpResponse:
     """More through a connection that exists: the list is fetched through the stored consent, no sign-in."""
-    request.actor.require(Permission.IMPORT)
+    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     with organisation_scope(request.actor.organisation_id):
-        found = list(connections_of(request.actor))
-    asked = request.GET.get("connection", "")
-    if not asked and len(found) == 1:
-        asked = str(found[0].pk)
-    if not asked.isdecimal():
-        return HttpResponseRedirect(reverse("connections:list") if found else reverse("onboarding:new"))
+        connections = list(connections_of(request.actor))
+    connection_id = request.GET.get("connection", "")
+    if not connection_id and len(connections) == 1:
+        connection_id = str(connections[0].pk)
+    if not connection_id.isdecimal():
+        return HttpResponseRedirect(reverse("connections:list") if connections else reverse("onboarding:new"))
     try:
         with organisation_scope(request.actor.organisation_id):
-            flow = flows.start_import(request.actor, int(asked))
-        refresh_companies(request.actor, int(asked))
+            flow = flows.start_import(request.actor, int(connection_id))
+        sync_company_list(request.actor, int(connection_id))
     except NoSuchConnection:
         raise Http404 from None
     except ConnectorError as error:
@@ -70,14 +70,14 @@ def import_more(request: MemberRequest) -> HttpResponse:
 
 
 @step_page(Step.SIGN_IN)
-def resume(request: MemberRequest, flow: Flow) -> HttpResponse:
+def resume(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """To the step that was reached."""
     return to_step(flow, Step(flow.step))
 
 
 @require_POST
 @step_page(Step.SIGN_IN)
-def give_up(request: MemberRequest, flow: Flow) -> HttpResponse:
+def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """The person does not want this import any more."""
     question = Confirmation(
         title=_("Stop this import"),
@@ -101,22 +101,22 @@ def give_up(request: MemberRequest, flow: Flow) -> HttpResponse:
 
 
 @step_page(Step.SIGN_IN)
-def sign_in(request: MemberRequest, flow: Flow) -> HttpResponse:
+def sign_in(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """② What is needed, what Koppel may do, and on to the vendor's own page or to the ids."""
-    request.actor.require(Permission.CONNECTIONS)
+    request.actor.require(Permission.MANAGE_CONNECTIONS)
     problems: dict[str, str] = {}
     if request.method == "POST":
         app_id = int(request.POST["app"]) if request.POST.get("app", "").isdecimal() else 0
-        if steps.way_of(request.actor, flow, app_id) is None:
+        if steps.consent_option(request.actor, flow, app_id) is None:
             raise Http404
         text = _company_ids(request)
         outcome = steps.sign_in(request.actor, flow, app_id, text)
-        if isinstance(outcome, Elsewhere):
-            return _leave(request, flow, app_id)
-        if not isinstance(outcome, Stay):
-            _tell_ids(request, flow, app_id, text)
+        if isinstance(outcome, ExternalStep):
+            return _redirect_to_vendor(request, flow, app_id)
+        if not isinstance(outcome, ShowErrors):
+            _report_ids(request, flow, app_id, text)
             return to_step(flow, Step.CHOOSE)
-        problems = {one.field: one.sentence for one in outcome.troubles}
+        problems = {one.field: one.message for one in outcome.errors}
     request.csp_forms = sign_in_origins(request.actor)  # type: ignore[attr-defined]
     context = {
         "apps": apps_for(request.actor, flow.connector),
@@ -125,10 +125,10 @@ def sign_in(request: MemberRequest, flow: Flow) -> HttpResponse:
         "given": request.POST,
     }
     status = 422 if problems else 200
-    return render(request, "onboarding/sign_in.html", context | frame(Step.SIGN_IN, flow), status=status)
+    return render(request, "onboarding/sign_in.html", context | wizard_context(Step.SIGN_IN, flow), status=status)
 
 
-def _leave(request: MemberRequest, flow: Flow, app_id: int) -> HttpResponse:
+def _redirect_to_vendor(request: AuthenticatedRequest, flow: Flow, app_id: int) -> HttpResponse:
     purpose = ConsentPurpose.ADD_COMPANY if flow.collected else ConsentPurpose.CONNECT
     try:
         return sign_in_at_vendor(
@@ -140,7 +140,7 @@ def _leave(request: MemberRequest, flow: Flow, app_id: int) -> HttpResponse:
         return HttpResponseRedirect(request.path)
 
 
-def _company_ids(request: MemberRequest) -> str:
+def _company_ids(request: AuthenticatedRequest) -> str:
     """What was pasted, and what was uploaded."""
     upload = request.FILES.get("file")
     text = request.POST.get("company_ids", "")
@@ -151,16 +151,16 @@ def _company_ids(request: MemberRequest) -> str:
     return text
 
 
-def _tell_ids(request: MemberRequest, flow: Flow, app_id: int, text: str) -> None:
+def _report_ids(request: AuthenticatedRequest, flow: Flow, app_id: int, text: str) -> None:
     """What was read; what the vendor says of each stands in the table that follows."""
-    way = steps.way_of(request.actor, flow, app_id)
-    if way is None:
+    option = steps.consent_option(request.actor, flow, app_id)
+    if option is None:
         return
-    read = read_ids(way.mode, text)
+    read = parse_ids(option.mode, text)
     sentence = ngettext("%(count)d id was read.", "%(count)d ids were read.", len(read.ids)) % {"count": len(read.ids)}
-    if read.doubled:
-        twice = ngettext("%(count)d was given twice.", "%(count)d were given twice.", read.doubled)
-        sentence += " " + twice % {"count": read.doubled}
+    if read.duplicates:
+        twice = ngettext("%(count)d was given twice.", "%(count)d were given twice.", read.duplicates)
+        sentence += " " + twice % {"count": read.duplicates}
     messages.success(request, sentence)
     if read.lines:
         messages.warning(request, _("No id was recognised in: %s") % "; ".join(read.lines[:5]))

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from koppel.audit.models import Door
+from koppel.audit.models import Interface
 from koppel.kit.tenancy import installation_scope
-from koppel.organisations.access.memberships import live_memberships
-from koppel.organisations.access.mfa import has_second_step
+from koppel.organisations.access.memberships import active_memberships
+from koppel.organisations.access.mfa import has_mfa
 from koppel.organisations.models import Membership, User
 from koppel.organisations.roles import Actor, Role
 
@@ -17,7 +17,7 @@ JOINED_FIRST = (F("joined_at").asc(nulls_last=True), "created_at", "pk")
 
 
 @dataclass(frozen=True)
-class Choice:
+class OrganisationChoice:
     """An organisation that a person may switch to."""
 
     organisation_id: int
@@ -25,29 +25,41 @@ class Choice:
     role: Role
 
 
-def actor_of(
-    user_id: int | None, organisation_id: int | None, from_address: str, door: Door, *, vouched_by: int | None = None
+def resolve_actor(
+    user_id: int | None,
+    organisation_id: int | None,
+    ip_address: str,
+    interface: Interface,
+    *,
+    sso_organisation_id: int | None = None,
 ) -> Actor | None:
     """Who this user is in the organisation chosen in the session, else in the one that the person chose last, else in the one
     joined first. None: a member of none.
 
     Whoever lets it act compares the organisation: it is another one when the membership in the chosen one has ended.
-    `vouched_by`: the organisation whose identity provider opened the session. It then acts in no other."""
+    `sso_organisation_id`: the organisation whose identity provider opened the session. It then acts in no other."""
     with installation_scope("sign-in"):
-        found = list(_of(user_id, vouched_by).select_related("organisation").order_by(*JOINED_FIRST))
-        chosen = next((one for one in found if one.organisation_id == organisation_id), None) or _usual(found, door)
-        if chosen is None:
+        memberships = list(
+            _memberships_of(user_id, sso_organisation_id).select_related("organisation").order_by(*JOINED_FIRST)
+        )
+        current = next((one for one in memberships if one.organisation_id == organisation_id), None) or _usual(
+            memberships, interface
+        )
+        if current is None:
             return None
-        asks = chosen.organisation.requires_second_step and vouched_by is None
-        lacks = asks and not has_second_step(chosen.user_id)
-    return _actor(chosen, from_address, door, needs_second_step=lacks, may_switch=len(found) > 1)
+        requires_mfa = current.organisation.requires_mfa and sso_organisation_id is None
+        must_enrol = requires_mfa and not has_mfa(current.user_id)
+    return _actor(current, ip_address, interface, must_enrol_mfa=must_enrol, may_switch=len(memberships) > 1)
 
 
-def choices_of(user_id: int, *, only: int | None = None) -> list[Choice]:
+def list_organisations(user_id: int, *, only: int | None = None) -> list[OrganisationChoice]:
     """The organisations that a person may act in, by name."""
     with installation_scope("sign-in"):
-        found = _of(user_id, only).select_related("organisation").order_by("organisation__name", "pk")
-        return [Choice(one.organisation_id, one.organisation.name, Role(one.role)) for one in found]
+        memberships = _memberships_of(user_id, only).select_related("organisation").order_by("organisation__name", "pk")
+        return [
+            OrganisationChoice(membership.organisation_id, membership.organisation.name, Role(membership.role))
+            for membership in memberships
+        ]
 
 
 def choose(user_id: int, organisation_id: int) -> None:
@@ -55,26 +67,26 @@ def choose(user_id: int, organisation_id: int) -> None:
     identity provider opened."""
     User.objects.filter(pk=user_id).update(last_organisation=organisation_id)
     with installation_scope("organisation chosen"):
-        chosen = Membership.objects.filter(user_id=user_id, organisation_id=organisation_id)
-        chosen.filter(joined_at=None).update(joined_at=Now())
+        current = Membership.objects.filter(user_id=user_id, organisation_id=organisation_id)
+        current.filter(joined_at=None).update(joined_at=Now())
 
 
-def _usual(found: list[Membership], door: Door) -> Membership | None:
-    """Where somebody works who has not said so; `found` stands in the order of `JOINED_FIRST`. A click in a browser must not
+def _usual(memberships: list[Membership], interface: Interface) -> Membership | None:
+    """Where somebody works who has not said so; `memberships` stands in the order of `JOINED_FIRST`. A click in a browser must not
     move the programs that act from the shell as the same person."""
-    for membership in found if door is not Door.CLI else ():
+    for membership in memberships if interface is not Interface.CLI else ():
         if membership.joined_at is not None and membership.organisation_id == membership.user.last_organisation:
             return membership
-    return found[0] if found else None
+    return memberships[0] if memberships else None
 
 
-def _of(user_id: int | None, only: int | None) -> "QuerySet[Membership]":
-    found = live_memberships().filter(user_id=user_id or 0)
-    return found if only is None else found.filter(organisation_id=only)
+def _memberships_of(user_id: int | None, only: int | None) -> "QuerySet[Membership]":
+    memberships = active_memberships().filter(user_id=user_id or 0)
+    return memberships if only is None else memberships.filter(organisation_id=only)
 
 
 def _actor(
-    membership: Membership, from_address: str, door: Door, *, needs_second_step: bool, may_switch: bool
+    membership: Membership, ip_address: str, interface: Interface, *, must_enrol_mfa: bool, may_switch: bool
 ) -> Actor:
     return Actor(
         organisation_id=membership.organisation_id,
@@ -82,8 +94,8 @@ def _actor(
         user_id=membership.user_id,
         name=str(membership.user),
         role=Role(membership.role),
-        from_address=from_address,
-        door=door,
-        needs_second_step=needs_second_step,
+        ip_address=ip_address,
+        interface=interface,
+        must_enrol_mfa=must_enrol_mfa,
         may_switch=may_switch,
     )

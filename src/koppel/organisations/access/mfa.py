@@ -10,43 +10,43 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor, Permission
 
-PROVES = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+SECOND_FACTOR_TYPES = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 """Recovery codes come with one of these; alone they are none."""
 
 
-def has_second_step(user_id: int) -> bool:
-    return bool(Authenticator.objects.filter(user_id=user_id, type__in=PROVES).exists())
+def has_mfa(user_id: int) -> bool:
+    return bool(Authenticator.objects.filter(user_id=user_id, type__in=SECOND_FACTOR_TYPES).exists())
 
 
-def lacks_second_step(membership: Membership) -> bool:
+def must_enrol_mfa(membership: Membership) -> bool:
     """The organisation asks for one, and neither the person has it nor its identity provider vouches for the person. For what
     acts without a session of its own; within the installation's scope."""
-    if not membership.organisation.requires_second_step or has_second_step(membership.user_id):
+    if not membership.organisation.requires_mfa or has_mfa(membership.user_id):
         return False
     return not membership.subjects.filter(provider__is_active=True, issuer=F("provider__issuer")).exists()
 
 
-def names_of(user_id: int) -> list[str]:
+def method_names(user_id: int) -> list[str]:
     """What somebody has set up, in words."""
-    words = {
+    labels = {
         Authenticator.Type.TOTP: _("authenticator app"),
         Authenticator.Type.WEBAUTHN: _("passkey"),
         Authenticator.Type.RECOVERY_CODES: _("recovery codes"),
     }
     kinds = Authenticator.objects.filter(user_id=user_id).order_by("type").values_list("type", flat=True).distinct()
-    return [words[Authenticator.Type(kind)] for kind in kinds]
+    return [labels[Authenticator.Type(kind)] for kind in kinds]
 
 
-def reset(actor: Actor, person: Membership) -> None:
+def reset(actor: Actor, membership: Membership) -> None:
     """Remove everything that somebody set up. Raises `Refused` for who works for other organisations too, or operates the
     installation: theirs is not ours to weaken."""
-    actor.require(Permission.PEOPLE)
-    if works_elsewhere(person) or person.user.is_operator:
+    actor.require(Permission.MANAGE_PEOPLE)
+    if works_elsewhere(membership) or membership.user.is_operator:
         raise Refused(
             _("This person works elsewhere too or operates this installation, so only they themselves can change this.")
         )
-    remove(person.user_id)
-    subject = ("person", person.pk, str(person.user))
+    remove(membership.user_id)
+    subject = ("person", membership.pk, str(membership.user))
     record(actor.organisation_id, actor.audit, "person.second_step_reset", subject=subject)
 
 

@@ -1,6 +1,6 @@
 """The secrets behind authenticator apps and recovery codes, sealed like every other secret here.
 
-allauth keeps them as text within its JSON; it reads and writes them through `sealed` and `opened`."""
+allauth keeps them as text within its JSON; it reads and writes them through `encrypt_text` and `decrypt_text`."""
 
 import base64
 from collections import Counter
@@ -10,63 +10,63 @@ from typing import Any
 from allauth.mfa.models import Authenticator
 from django.db import transaction
 
-from koppel.kit.secrets import SealBroken, key_id_of
-from koppel.organisations.encryption import keyring, seal, unseal
+from koppel.kit.secrets import DecryptionError, key_id_of
+from koppel.organisations.encryption import decrypt, encrypt, keyring
 
-PLACE = "mfa_authenticator"
-
-
-def sealed(text: str) -> str:
-    return base64.b64encode(seal(text.encode(), PLACE)).decode()
+AAD = "mfa_authenticator"
 
 
-def opened(text: str) -> str:
+def encrypt_text(text: str) -> str:
+    return base64.b64encode(encrypt(text.encode(), AAD)).decode()
+
+
+def decrypt_text(text: str) -> str:
     """Raises `SealBroken`."""
-    return unseal(base64.b64decode(text), PLACE).decode()
+    return decrypt(base64.b64decode(text), AAD).decode()
 
 
-def envelopes() -> Iterator[tuple[bytes, str]]:
+def ciphertexts() -> Iterator[tuple[bytes, str]]:
     """Every one of them, with the place it is sealed for."""
     for data in Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).values_list("data", flat=True):
-        for text in _texts(data):
-            yield base64.b64decode(text), PLACE
+        for text in _encrypted_texts(data):
+            yield base64.b64decode(text), AAD
 
 
-def reseal_all() -> tuple[int, Counter[str]]:
+def reencrypt_all() -> tuple[int, Counter[str]]:
     """Seal all with the current key. How many were; and by key, how many could not be opened and stay."""
-    count, broken = 0, Counter[str]()
+    count, failures = 0, Counter[str]()
     for pk in Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).values_list("pk", flat=True):
         with transaction.atomic():
-            one = Authenticator.objects.select_for_update().filter(pk=pk).first()
-            if one is not None:
-                count += _reseal(one, broken)
-    return count, broken
+            authenticator = Authenticator.objects.select_for_update().filter(pk=pk).first()
+            if authenticator is not None:
+                count += _reencrypt(authenticator, failures)
+    return count, failures
 
 
-def _reseal(one: Authenticator, broken: Counter[str]) -> int:
-    fresh = {}
-    for text in _texts(one.data):
+def _reencrypt(authenticator: Authenticator, failures: Counter[str]) -> int:
+    replacements = {}
+    for text in _encrypted_texts(authenticator.data):
         key = key_id_of(base64.b64decode(text))
         if key == keyring().current:
             continue
         try:
-            fresh[text] = sealed(opened(text))
-        except SealBroken:
-            broken[key] += 1
-    if fresh:
-        one.data = _replaced(one.data, fresh)
-        one.save(update_fields=["data"])
-    return len(fresh)
+            replacements[text] = encrypt_text(decrypt_text(text))
+        except DecryptionError:
+            failures[key] += 1
+    if replacements:
+        authenticator.data = _replace(authenticator.data, replacements)
+        authenticator.save(update_fields=["data"])
+    return len(replacements)
 
 
-def _texts(data: dict[str, Any]) -> list[str]:
+def _encrypted_texts(data: dict[str, Any]) -> list[str]:
     named = [data[name] for name in ("secret", "seed") if name in data]
     return named + list(data.get("migrated_codes", []))
 
 
-def _replaced(value: Any, fresh: dict[str, str]) -> Any:
+def _replace(value: Any, replacements: dict[str, str]) -> Any:
     if isinstance(value, dict):
-        return {key: _replaced(inner, fresh) for key, inner in value.items()}
+        return {key: _replace(inner, replacements) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_replaced(inner, fresh) for inner in value]
-    return fresh.get(value, value) if isinstance(value, str) else value
+        return [_replace(inner, replacements) for inner in value]
+    return replacements.get(value, value) if isinstance(value, str) else value

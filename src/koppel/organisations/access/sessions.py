@@ -9,24 +9,30 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from koppel.audit.services import record
-from koppel.organisations.models import Membership, PersonSession
+from koppel.organisations.models import Membership, UserSession
 from koppel.organisations.roles import Actor, Permission
 
-SEEN_EVERY = timedelta(minutes=5)
+TOUCH_INTERVAL = timedelta(minutes=5)
 
 
-def note_session(
-    session_key: str, user_id: int, *, acts_in: int | None, vouched_by: int | None, address: str, browser: str
+def record_session(
+    session_key: str,
+    user_id: int,
+    *,
+    active_organisation_id: int | None,
+    sso_organisation_id: int | None,
+    address: str,
+    browser: str,
 ) -> None:
     """Remember a session that begins; forget those of this person that ended long ago."""
-    long_ago = timezone.now() - timedelta(seconds=settings.SESSION_COOKIE_AGE)
-    PersonSession.objects.filter(user_id=user_id, last_seen_at__lt=long_ago).delete()
-    PersonSession.objects.update_or_create(
+    expired_before = timezone.now() - timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    UserSession.objects.filter(user_id=user_id, last_seen_at__lt=expired_before).delete()
+    UserSession.objects.update_or_create(
         session_key=session_key,
         defaults={
             "user_id": user_id,
-            "acts_in": acts_in,
-            "vouched_by": vouched_by,
+            "active_organisation_id": active_organisation_id,
+            "sso_organisation_id": sso_organisation_id,
             "address": address,
             "browser": browser[:300],
             "last_seen_at": timezone.now(),
@@ -34,50 +40,54 @@ def note_session(
     )
 
 
-def note_seen(session_key: str, acts_in: int, address: str) -> None:
+def touch_session(session_key: str, active_organisation_id: int, address: str) -> None:
     """That the session was used; written at most every few minutes, and when it moved to another organisation."""
-    own = PersonSession.objects.filter(session_key=session_key)
-    recently = timezone.now() - SEEN_EVERY
-    own.exclude(acts_in=acts_in, last_seen_at__gt=recently).update(
-        acts_in=acts_in, address=address, last_seen_at=timezone.now()
+    tracked = UserSession.objects.filter(session_key=session_key)
+    recently = timezone.now() - TOUCH_INTERVAL
+    tracked.exclude(active_organisation_id=active_organisation_id, last_seen_at__gt=recently).update(
+        active_organisation_id=active_organisation_id, address=address, last_seen_at=timezone.now()
     )
 
 
-def sessions_of(user_id: int, acts_in: int | None = None) -> list[PersonSession]:
+def sessions_of(user_id: int, active_organisation_id: int | None = None) -> list[UserSession]:
     """Those that are alive, the last seen first; of one organisation when it is named."""
-    found = PersonSession.objects.filter(user_id=user_id)
-    if acts_in is not None:
-        found = found.filter(acts_in=acts_in)
-    alive = _alive([one.session_key for one in found])
-    return [one for one in found.order_by("-last_seen_at") if one.session_key in alive]
+    tracked = UserSession.objects.filter(user_id=user_id)
+    if active_organisation_id is not None:
+        tracked = tracked.filter(active_organisation_id=active_organisation_id)
+    alive = _existing_keys([session.session_key for session in tracked])
+    return [session for session in tracked.order_by("-last_seen_at") if session.session_key in alive]
 
 
-def end_sessions(user_id: int, acts_in: int | None, *, but: str = "", only: int | None = None) -> int:
-    """End sessions of a person: of one organisation when it is named, `only` one of them, never the session `but`."""
-    found = PersonSession.objects.filter(user_id=user_id).exclude(session_key=but)
-    if acts_in is not None:
-        found = found.filter(acts_in=acts_in)
+def end_sessions(
+    user_id: int, active_organisation_id: int | None, *, except_key: str = "", only: int | None = None
+) -> int:
+    """End sessions of a person: of one organisation when it is named, `only` one of them, never the session `except_key`."""
+    tracked = UserSession.objects.filter(user_id=user_id).exclude(session_key=except_key)
+    if active_organisation_id is not None:
+        tracked = tracked.filter(active_organisation_id=active_organisation_id)
     if only is not None:
-        found = found.filter(pk=only)
-    return _end(found)
+        tracked = tracked.filter(pk=only)
+    return _end_all(tracked)
 
 
-def vouched_sessions(organisation_id: int) -> int:
+def sso_sessions(organisation_id: int) -> int:
     """How many people's sessions the organisation's identity provider began that still last."""
-    found = PersonSession.objects.filter(vouched_by=organisation_id)
-    return len(_alive(list(found.values_list("session_key", flat=True))))
+    tracked = UserSession.objects.filter(sso_organisation_id=organisation_id)
+    return len(_existing_keys(list(tracked.values_list("session_key", flat=True))))
 
 
-def end_vouched_sessions(organisation_id: int) -> int:
+def end_sso_sessions(organisation_id: int) -> int:
     """End every session that the organisation's identity provider began. How many still lasted."""
-    count = vouched_sessions(organisation_id)
-    _end(PersonSession.objects.filter(vouched_by=organisation_id))
+    count = sso_sessions(organisation_id)
+    _end_all(UserSession.objects.filter(sso_organisation_id=organisation_id))
     return count
 
 
-def end_own_sessions(actor: Actor, current_key: str, only: int | None, *, acts_in: int | None = None) -> int:
+def end_own_sessions(
+    actor: Actor, current_key: str, only: int | None, *, active_organisation_id: int | None = None
+) -> int:
     """One of one's own sessions, or all others; of one organisation when it is named. How many ended."""
-    count = end_sessions(actor.user_id, acts_in, but=current_key, only=only)
+    count = end_sessions(actor.user_id, active_organisation_id, except_key=current_key, only=only)
     if count:
         subject = ("person", actor.membership_id, actor.name)
         record(actor.organisation_id, actor.audit, "sessions.ended", subject=subject, details={"count": count})
@@ -86,27 +96,27 @@ def end_own_sessions(actor: Actor, current_key: str, only: int | None, *, acts_i
 
 def end_sessions_of(actor: Actor, person: Membership) -> int:
     """All sessions of a member in this organisation, by who manages people. How many ended."""
-    actor.require(Permission.PEOPLE)
+    actor.require(Permission.MANAGE_PEOPLE)
     count = end_sessions(person.user_id, person.organisation_id)
     subject = ("person", person.pk, str(person.user))
     record(actor.organisation_id, actor.audit, "sessions.ended", subject=subject, details={"count": count})
     return count
 
 
-def _end(found: "QuerySet[PersonSession]") -> int:
-    keys = list(found.values_list("session_key", flat=True))
+def _end_all(tracked: "QuerySet[UserSession]") -> int:
+    keys = list(tracked.values_list("session_key", flat=True))
     store = _store()
     for key in keys:
         store(key).delete()
-    found.delete()
+    tracked.delete()
     return len(keys)
 
 
-def _alive(keys: list[str]) -> set[str]:
+def _existing_keys(keys: list[str]) -> set[str]:
     store = _store()
     model = store.get_model_class()
-    found = model.objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
-    return set(found.values_list("session_key", flat=True))
+    rows = model.objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
+    return set(rows.values_list("session_key", flat=True))
 
 
 def _store() -> Any:

@@ -6,7 +6,7 @@ from ninja import Router, Schema, Status
 
 from koppel.kit.web.schemas import Input
 from koppel.organisations.groups import divisions, settings_templates
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
 router = Router()
@@ -34,38 +34,40 @@ class MergeIn(Input):
     into: int
 
 
-class Moved(Schema):
+class MergeResult(Schema):
     administrations: int
 
 
 @router.get("/divisions", response=list[DivisionOut])
-def list_divisions(request: MemberRequest) -> list[Any]:
+def list_divisions(request: AuthenticatedRequest) -> list[Any]:
     """The divisions, those in use first, with how many people and administrations each has."""
-    request.actor.require(Permission.PEOPLE)
-    return list(divisions.lines(request.actor))
+    request.actor.require(Permission.MANAGE_PEOPLE)
+    return list(divisions.list_summaries(request.actor))
 
 
 @router.post("/divisions", response={201: DivisionOut})
-def make_division(request: MemberRequest, given: DivisionIn) -> Status[Any]:
+def create_division(request: AuthenticatedRequest, payload: DivisionIn) -> Status[Any]:
     """A new division, with its people when they are named."""
-    made = divisions.make(request.actor, given.name)
-    if given.people is not None:
-        divisions.set_people(request.actor, made.pk, given.people)
-    return Status(201, next(line for line in divisions.lines(request.actor) if line.id == made.pk))
+    created = divisions.create(request.actor, payload.name)
+    if payload.people is not None:
+        divisions.set_people(request.actor, created.pk, payload.people)
+    return Status(201, next(summary for summary in divisions.list_summaries(request.actor) if summary.id == created.pk))
 
 
 @router.put("/divisions/{int:division_id}", response=DivisionOut)
-def change_division(request: MemberRequest, division_id: int, given: DivisionIn) -> Any:
+def change_division(request: AuthenticatedRequest, division_id: int, payload: DivisionIn) -> Any:
     """Its name, its people, and whether it is still offered."""
-    request.actor.require(Permission.PEOPLE)
-    divisions.change(request.actor, division_id, name=given.name, archived=given.archived, membership_ids=given.people)
-    return next(line for line in divisions.lines(request.actor) if line.id == division_id)
+    request.actor.require(Permission.MANAGE_PEOPLE)
+    divisions.change(
+        request.actor, division_id, name=payload.name, archived=payload.archived, membership_ids=payload.people
+    )
+    return next(summary for summary in divisions.list_summaries(request.actor) if summary.id == division_id)
 
 
-@router.post("/divisions/{int:division_id}/merge", response=Moved)
-def merge_divisions(request: MemberRequest, division_id: int, given: MergeIn) -> Moved:
+@router.post("/divisions/{int:division_id}/merge", response=MergeResult)
+def merge_divisions(request: AuthenticatedRequest, division_id: int, payload: MergeIn) -> MergeResult:
     """People and administrations move to the other one."""
-    return Moved(administrations=divisions.merge(request.actor, division_id, given.into))
+    return MergeResult(administrations=divisions.merge(request.actor, division_id, payload.into))
 
 
 class TemplateOut(Schema):
@@ -100,36 +102,38 @@ class EffectsOut(Schema):
 
 
 @router.get("/templates", response=list[TemplateOut])
-def list_templates(request: MemberRequest) -> list[Any]:
+def list_templates(request: AuthenticatedRequest) -> list[Any]:
     """The templates, those in use first, with what each sets and how many administrations have it."""
-    request.actor.require(Permission.PEOPLE)
-    return list(settings_templates.lines(request.actor))
+    request.actor.require(Permission.MANAGE_PEOPLE)
+    return list(settings_templates.list_summaries(request.actor))
 
 
 @router.post("/templates", response={201: TemplateOut})
-def make_template(request: MemberRequest, given: TemplateIn) -> Status[Any]:
+def create_template(request: AuthenticatedRequest, payload: TemplateIn) -> Status[Any]:
     """A new template."""
-    made = settings_templates.make(request.actor, given.name, given.settings)
-    return Status(201, next(line for line in settings_templates.lines(request.actor) if line.id == made.pk))
+    created = settings_templates.create(request.actor, payload.name, payload.settings)
+    return Status(
+        201, next(summary for summary in settings_templates.list_summaries(request.actor) if summary.id == created.pk)
+    )
 
 
 @router.put("/templates/{int:template_id}", response=TemplateOut)
-def change_template(request: MemberRequest, template_id: int, given: TemplateIn) -> Any:
+def change_template(request: AuthenticatedRequest, template_id: int, payload: TemplateIn) -> Any:
     """Its name and settings; `effects` says beforehand what that does."""
-    request.actor.require(Permission.PEOPLE)
+    request.actor.require(Permission.MANAGE_PEOPLE)
     settings_templates.change(
-        request.actor, template_id, name=given.name, settings=given.settings, archived=given.archived
+        request.actor, template_id, name=payload.name, settings=payload.settings, archived=payload.archived
     )
-    return next(line for line in settings_templates.lines(request.actor) if line.id == template_id)
+    return next(summary for summary in settings_templates.list_summaries(request.actor) if summary.id == template_id)
 
 
 @router.post("/templates/{int:template_id}/effects", response=EffectsOut)
-def effects(request: MemberRequest, template_id: int, given: TemplateIn) -> Any:
+def effects(request: AuthenticatedRequest, template_id: int, payload: TemplateIn) -> Any:
     """What these settings would do, to how many. Changes nothing."""
-    return settings_templates.preview(request.actor, template_id, given.settings)
+    return settings_templates.preview(request.actor, template_id, payload.settings)
 
 
-@router.post("/templates/{int:template_id}/merge", response=Moved)
-def merge_templates(request: MemberRequest, template_id: int, given: MergeIn) -> Moved:
+@router.post("/templates/{int:template_id}/merge", response=MergeResult)
+def merge_templates(request: AuthenticatedRequest, template_id: int, payload: MergeIn) -> MergeResult:
     """Its administrations get the other one."""
-    return Moved(administrations=settings_templates.merge(request.actor, template_id, given.into))
+    return MergeResult(administrations=settings_templates.merge(request.actor, template_id, payload.into))

@@ -8,12 +8,12 @@ from ninja import Router, Schema, Status
 from koppel.kit.web.schemas import Input
 from koppel.organisations.access import sessions
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations.services import Wanted
+from koppel.organisations.invitations.services import InvitationData
 from koppel.organisations.models import Invitation, Membership, Organisation
 from koppel.organisations.people import offboarding
 from koppel.organisations.people import services as people
-from koppel.organisations.people.services import Access
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.people.services import MembershipTerms
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission, Role
 
 router = Router()
@@ -36,7 +36,7 @@ class MeOut(Schema):
 
 
 @router.get("/me", response=MeOut)
-def me(request: MemberRequest) -> MeOut:
+def me(request: AuthenticatedRequest) -> MeOut:
     """The person, organisation and role behind this request: the first call of a new program."""
     actor = request.actor
     organisation = Organisation.objects.get(pk=actor.organisation_id)
@@ -44,7 +44,7 @@ def me(request: MemberRequest) -> MeOut:
         organisation=OrganisationOut(id=organisation.pk, name=organisation.name),
         name=actor.name,
         role=actor.role,
-        permissions=[permission for permission in Permission if actor.may(permission)],
+        permissions=[permission for permission in Permission if actor.can(permission)],
         read_only=actor.read_only,
         token=actor.token_name if actor.token_id is not None else None,
     )
@@ -63,22 +63,24 @@ class PersonOut(Schema):
 
 
 @router.get("/people", response=list[PersonOut])
-def list_people(request: MemberRequest) -> list[PersonOut]:
+def list_people(request: AuthenticatedRequest) -> list[PersonOut]:
     """Everybody who is or was a member, by name."""
-    request.actor.require(Permission.PEOPLE)
-    found = Membership.objects.filter(organisation_id=request.actor.organisation_id).select_related("user")
-    return [_person(one) for one in found.prefetch_related("divisions").order_by("user__name", "pk")]
+    request.actor.require(Permission.MANAGE_PEOPLE)
+    memberships = Membership.objects.filter(organisation_id=request.actor.organisation_id).select_related("user")
+    return [
+        _to_schema(membership) for membership in memberships.prefetch_related("divisions").order_by("user__name", "pk")
+    ]
 
 
-def _person(one: Membership) -> PersonOut:
+def _to_schema(membership: Membership) -> PersonOut:
     return PersonOut(
-        id=one.pk,
-        name=one.user.name,
-        email=one.user.email,
-        role=one.role,
-        active=one.is_live,
-        expires_at=one.expires_at,
-        divisions=sorted(each.division_id for each in one.divisions.all()),
+        id=membership.pk,
+        name=membership.user.name,
+        email=membership.user.email,
+        role=membership.role,
+        active=membership.is_live,
+        expires_at=membership.expires_at,
+        divisions=sorted(link.division_id for link in membership.divisions.all()),
     )
 
 
@@ -120,64 +122,68 @@ class HandOverIn(Input):
     deactivate: bool = False
 
 
-class Moved(Schema):
+class HandOverResult(Schema):
     """How many of each."""
 
     moved: dict[str, int]
 
 
-class Ended(Schema):
+class SessionsEnded(Schema):
     sessions: int
 
 
 @router.get("/people/invitations", response=list[InvitationOut])
-def list_invitations(request: MemberRequest) -> list[Invitation]:
+def list_invitations(request: AuthenticatedRequest) -> list[Invitation]:
     """Those that are neither accepted nor revoked, the newest first."""
-    request.actor.require(Permission.PEOPLE)
-    own = invitations.open_invitations(request.actor.organisation_id)
-    return list(own.select_related("organisation").order_by("-pk"))
+    request.actor.require(Permission.MANAGE_PEOPLE)
+    queryset = invitations.open_invitations(request.actor.organisation_id)
+    return list(queryset.select_related("organisation").order_by("-pk"))
 
 
 @router.post("/people/invitations", response={201: InvitationOut})
-def invite(request: MemberRequest, given: InvitationIn) -> Status[Invitation]:
+def invite(request: AuthenticatedRequest, payload: InvitationIn) -> Status[Invitation]:
     """Ask somebody by mail to become a member."""
-    wanted = Wanted(given.email, given.name, given.role, frozenset(given.divisions), _aware(given.until))
-    return Status(201, invitations.invite(request.actor, wanted))
+    data = InvitationData(
+        payload.email, payload.name, payload.role, frozenset(payload.divisions), _aware(payload.until)
+    )
+    return Status(201, invitations.invite(request.actor, data))
 
 
 @router.post("/people/invitations/{int:invitation_id}/resend", response=InvitationOut)
-def resend(request: MemberRequest, invitation_id: int) -> Invitation:
+def resend(request: AuthenticatedRequest, invitation_id: int) -> Invitation:
     """A new mail; the link in the older one opens nothing any more."""
     return invitations.resend(request.actor, invitation_id)
 
 
 @router.delete("/people/invitations/{int:invitation_id}", response={204: None})
-def revoke(request: MemberRequest, invitation_id: int) -> Status[None]:
+def revoke(request: AuthenticatedRequest, invitation_id: int) -> Status[None]:
     """Take the invitation back."""
     invitations.revoke(request.actor, invitation_id)
     return Status(204, None)
 
 
 @router.put("/people/{int:membership_id}", response=PersonOut)
-def change_access(request: MemberRequest, membership_id: int, given: AccessIn) -> PersonOut:
+def update_membership(request: AuthenticatedRequest, membership_id: int, payload: AccessIn) -> PersonOut:
     """Role, divisions and access. Whoever loses access is out at once, tokens included."""
-    wanted = Access(given.role, given.active, _aware(given.expires_at), frozenset(given.divisions))
-    return _person(people.change_access(request.actor, membership_id, wanted))
+    data = MembershipTerms(payload.role, payload.active, _aware(payload.expires_at), frozenset(payload.divisions))
+    return _to_schema(people.update_membership(request.actor, membership_id, data))
 
 
-@router.post("/people/{int:membership_id}/hand-over", response=Moved)
-def hand_over(request: MemberRequest, membership_id: int, given: HandOverIn) -> Moved:
+@router.post("/people/{int:membership_id}/hand-over", response=HandOverResult)
+def hand_over(request: AuthenticatedRequest, membership_id: int, payload: HandOverIn) -> HandOverResult:
     """Everything that the person holds goes to a colleague."""
-    return Moved(moved=offboarding.hand_over(request.actor, membership_id, given.to, deactivate=given.deactivate))
+    return HandOverResult(
+        moved=offboarding.hand_over(request.actor, membership_id, payload.to, deactivate=payload.deactivate)
+    )
 
 
-@router.post("/people/{int:membership_id}/end-sessions", response=Ended)
-def end_sessions(request: MemberRequest, membership_id: int) -> Ended:
+@router.post("/people/{int:membership_id}/end-sessions", response=SessionsEnded)
+def end_sessions(request: AuthenticatedRequest, membership_id: int) -> SessionsEnded:
     """Sign the person out of this organisation everywhere."""
-    request.actor.require(Permission.PEOPLE)
-    one = people.member(request.actor, membership_id)
-    people.refuse_out_of_reach(request.actor, Role(one.role))
-    return Ended(sessions=sessions.end_sessions_of(request.actor, one))
+    request.actor.require(Permission.MANAGE_PEOPLE)
+    membership = people.member(request.actor, membership_id)
+    people.require_grantable_role(request.actor, Role(membership.role))
+    return SessionsEnded(sessions=sessions.end_sessions_of(request.actor, membership))
 
 
 def _aware(moment: datetime | None) -> datetime | None:

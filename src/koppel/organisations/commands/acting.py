@@ -12,50 +12,50 @@ from typing import Annotated
 
 import typer
 
-from koppel.audit.models import Door
-from koppel.kit.cli.errors import Refusal, refusals
+from koppel.audit.models import Interface
+from koppel.kit.cli.errors import CommandError, user_errors
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations.access.actors import actor_of
-from koppel.organisations.bootstrap import at_the_shell
+from koppel.organisations.access.actors import resolve_actor
+from koppel.organisations.bootstrap import shell_operator
 from koppel.organisations.models import Membership, User
 from koppel.organisations.roles import Actor
 
-AsPerson = Annotated[
+ActAs = Annotated[
     str,
     typer.Option("--as", envvar="KOPPEL_AS", help="E-mail address of the member who acts; kept in the audit trail."),
 ]
-OfOrganisation = Annotated[
+InOrganisation = Annotated[
     str,
     typer.Option("--organisation", envvar="KOPPEL_ORGANISATION", help="Name, for a member of several organisations."),
 ]
 
 
-def actor_named(email: str, organisation: str = "") -> Actor:
-    """The member who acts. Raises `Refusal` with what to type instead."""
+def get_actor(email: str, organisation: str = "") -> Actor:
+    """The member who acts. Raises `CommandError` with what to type instead."""
     if not email:
-        raise Refusal("Say who acts: --as with a member's e-mail address, or KOPPEL_AS.")
+        raise CommandError("Say who acts: --as with a member's e-mail address, or KOPPEL_AS.")
     user = User.objects.filter(email__iexact=email.strip(), is_active=True).first()
-    wanted = _organisation_id(user, organisation) if user else None
-    actor = actor_of(user.pk, wanted, _place(), Door.CLI) if user else None
-    if actor is None or wanted not in (None, actor.organisation_id):
-        raise Refusal(f"{email} is not a member who may sign in here.")
+    organisation_id = _organisation_id(user, organisation) if user else None
+    actor = resolve_actor(user.pk, organisation_id, _shell_address(), Interface.CLI) if user else None
+    if actor is None or organisation_id not in (None, actor.organisation_id):
+        raise CommandError(f"{email} is not a member who may sign in here.")
     return actor
 
 
 @contextmanager
-def acting(email: str, organisation: str = "") -> Iterator[Actor]:
+def acting_as(email: str, organisation: str = "") -> Iterator[Actor]:
     """The actor, within one transaction in their organisation's scope. What services refuse becomes one sentence."""
-    actor = actor_named(email, organisation)
-    with refusals(), organisation_scope(actor.organisation_id):
+    actor = get_actor(email, organisation)
+    with user_errors(), organisation_scope(actor.organisation_id):
         yield actor
 
 
-def operator_at_the_shell() -> Actor:
+def current_shell_operator() -> Actor:
     """Whoever runs the installation, named by the account of the shell."""
-    return at_the_shell(account_of_shell(), _place())
+    return shell_operator(shell_account(), _shell_address())
 
 
-def account_of_shell() -> str:
+def shell_account() -> str:
     """Who types: with sudo, the person and not the account that the command runs as."""
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
@@ -67,14 +67,14 @@ def _organisation_id(user: User, name: str) -> int | None:
     if not name:
         return None
     with installation_scope("command line"):
-        found = Membership.objects.filter(user=user, organisation__name__iexact=name.strip())
-        one = found.values_list("organisation_id", flat=True).first()
-    if one is None:
-        raise Refusal(f"{user.email} is not a member of {name!r}.")
-    return int(one)
+        memberships = Membership.objects.filter(user=user, organisation__name__iexact=name.strip())
+        membership_organisation_id = memberships.values_list("organisation_id", flat=True).first()
+    if membership_organisation_id is None:
+        raise CommandError(f"{user.email} is not a member of {name!r}.")
+    return int(membership_organisation_id)
 
 
-def _place() -> str:
+def _shell_address() -> str:
     """From where: the account of the shell, as the audit trail keeps an address."""
-    account = account_of_shell()
+    account = shell_account()
     return account if account == "shell" else f"shell: {account}@{socket.gethostname()}"[:60]

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 from django.conf import settings
 
-from koppel.kit.cli.errors import refusals
-from koppel.kit.cli.output import AsJson, print_json, print_one, print_rows
+from koppel.kit.cli.errors import user_errors
+from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
 from koppel.organisations import bootstrap
-from koppel.organisations.bootstrap import Link
-from koppel.organisations.commands.acting import operator_at_the_shell
-from koppel.organisations.invitations.services import Wanted
+from koppel.organisations.bootstrap import RecoveryLink
+from koppel.organisations.commands.acting import current_shell_operator
+from koppel.organisations.invitations.services import InvitationData
 from koppel.organisations.models import Invitation
 from koppel.organisations.roles import Role
 from koppel.organisations.sso import domains
@@ -28,7 +28,7 @@ class Language(StrEnum):
 
 Email = Annotated[str, typer.Option(help="Address of the Administrator; that is what this person signs in with.")]
 PersonName = Annotated[str, typer.Option("--person", help="The Administrator's name; asked for at the link otherwise.")]
-Spoken = Annotated[Language, typer.Option(help="Language of the mail, and of this person's pages at first.")]
+LanguageOption = Annotated[Language, typer.Option(help="Language of the mail, and of this person's pages at first.")]
 
 
 @app.command("create")
@@ -36,21 +36,21 @@ def create(
     name: Annotated[str, typer.Option(help="Name of the organisation, as its people read it.")],
     email: Email,
     person_name: PersonName = "",
-    language: Spoken = Language.ENGLISH,
+    language: LanguageOption = Language.ENGLISH,
     as_json: AsJson = False,
 ) -> None:
     """Make an organisation and print the link on which its first Administrator chooses a password."""
-    with refusals():
-        wanted = Wanted(email, person_name, Role.ADMINISTRATOR, language=language)
-        made = bootstrap.create_organisation(operator_at_the_shell(), name, wanted)
-    link = bootstrap.invitation_link(made)
+    with user_errors():
+        data = InvitationData(email, person_name, Role.ADMINISTRATOR, language=language)
+        created = bootstrap.create_organisation(current_shell_operator(), name, data)
+    link = bootstrap.invitation_link(created)
     if as_json:
-        print_json({"organisation": made.organisation_id, "name": made.organisation.name, **link_facts(link)})
+        print_json({"organisation": created.organisation_id, "name": created.organisation.name, **link_as_json(link)})
         return
     sys.stdout.write(
-        f"{made.organisation.name} is made (organisation {made.organisation_id}), with {made.email} as its Administrator.\n"
+        f"{created.organisation.name} is made (organisation {created.organisation_id}), with {created.email} as its Administrator.\n"
     )
-    tell_link(link)
+    print_link(link)
 
 
 @app.command("list")
@@ -65,19 +65,19 @@ def add_administrator(
     organisation: Annotated[int, typer.Argument(help="Id; `koppel organisations list` has them.")],
     email: Email,
     person_name: PersonName = "",
-    language: Spoken = Language.ENGLISH,
+    language: LanguageOption = Language.ENGLISH,
     as_json: AsJson = False,
 ) -> None:
     """Another Administrator: when the first address was mistyped, or all Administrators have left."""
-    with refusals():
-        wanted = Wanted(email, person_name, Role.ADMINISTRATOR, language=language)
-        made = bootstrap.add_administrator(operator_at_the_shell(), organisation, wanted)
-    if not isinstance(made, Invitation):
-        print_one({"id": made.pk, "email": made.user.email, "role": made.role}, as_json=as_json)
+    with user_errors():
+        data = InvitationData(email, person_name, Role.ADMINISTRATOR, language=language)
+        created = bootstrap.add_administrator(current_shell_operator(), organisation, data)
+    if not isinstance(created, Invitation):
+        print_record({"id": created.pk, "email": created.user.email, "role": created.role}, as_json=as_json)
     elif as_json:
-        print_json({"organisation": organisation, **link_facts(bootstrap.invitation_link(made))})
+        print_json({"organisation": organisation, **link_as_json(bootstrap.invitation_link(created))})
     else:
-        tell_link(bootstrap.invitation_link(made))
+        print_link(bootstrap.invitation_link(created))
 
 
 @app.command("domains")
@@ -94,9 +94,9 @@ def confirm_domain(
     as_json: AsJson = False,
 ) -> None:
     """Let the sign-in page lead addresses of a domain to the organisation's identity provider. Make sure that it is theirs."""
-    with refusals():
-        confirmed = domains.confirm(operator_at_the_shell(), organisation, domain)
-    print_one({"domain": confirmed.domain, "organisation": organisation}, as_json=as_json)
+    with user_errors():
+        confirmed = domains.confirm(current_shell_operator(), organisation, domain)
+    print_record({"domain": confirmed.domain, "organisation": organisation}, as_json=as_json)
 
 
 @app.command("withdraw-domain")
@@ -104,24 +104,24 @@ def withdraw_domain(
     domain: Annotated[str, typer.Argument(help="`koppel organisations domains` has them.")], as_json: AsJson = False
 ) -> None:
     """Take the confirmation of a domain back."""
-    with refusals():
-        withdrawn = domains.withdraw(operator_at_the_shell(), domain)
-    print_one({"domain": withdrawn, "confirmed": False}, as_json=as_json)
+    with user_errors():
+        withdrawn = domains.withdraw(current_shell_operator(), domain)
+    print_record({"domain": withdrawn, "confirmed": False}, as_json=as_json)
 
 
-def link_facts(link: Link) -> dict[str, object]:
+def link_as_json(link: RecoveryLink) -> dict[str, object]:
     """As JSON. `mailed`: a mail with it is on its way as well."""
-    return {**dataclasses.asdict(link), "mailed": settings.SENDS_MAIL and link.opens == "invitation"}
+    return {**dataclasses.asdict(link), "mailed": settings.SENDS_MAIL and link.kind == "invitation"}
 
 
-def tell_link(link: Link) -> None:
+def print_link(link: RecoveryLink) -> None:
     """The link alone on its line, to be copied, and what it is for."""
-    what = "accept the invitation and choose a password" if link.opens == "invitation" else "choose a new password"
+    what = "accept the invitation and choose a password" if link.kind == "invitation" else "choose a new password"
     until = link.valid_until.astimezone().strftime("%Y-%m-%d %H:%M")
     sys.stdout.write(f"\nOpen this link to {what}. It works once, until {until}:\n\n  {link.link}\n\n")
     if not settings.SENDS_MAIL:
         sys.stdout.write(
             f"Koppel sends no mail yet (KOPPEL_SMTP_URL is not set): give {link.email} the link yourself.\n"
         )
-    elif link.opens == "invitation":
+    elif link.kind == "invitation":
         sys.stdout.write(f"A mail with it goes to {link.email} as soon as a worker runs.\n")

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from koppel.organisations.roles import Actor
 
 
-class Group(StrEnum):
+class GroupKind(StrEnum):
     """What administrations can hang on."""
 
     DIVISION = "division"
@@ -19,7 +19,7 @@ class Group(StrEnum):
 
 
 @dataclass(frozen=True)
-class Difference:
+class SettingChange:
     """One setting that changes alike for `count` of them."""
 
     key: str
@@ -29,47 +29,47 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Effects:
+class SettingsImpact:
     """What other settings of a template would do: of `total`, `changed` sync differently afterwards."""
 
     total: int = 0
     changed: int = 0
-    differences: Sequence[Difference] = ()
+    differences: Sequence[SettingChange] = ()
 
 
-class Dependants(Protocol):
+class GroupUsageProvider(Protocol):
     """Everything within what the actor may count: restricted ones count, for they are touched too."""
 
-    def counts(self, organisation_id: int, group: Group) -> Mapping[int, int]:
+    def counts(self, organisation_id: int, group: GroupKind) -> Mapping[int, int]:
         """How many hang on each, by id."""
 
-    def move(self, actor: Actor, group: Group, from_id: int, into_id: int) -> int:
+    def move(self, actor: Actor, group: GroupKind, from_id: int, into_id: int) -> int:
         """Hang all of one on the other. How many."""
 
-    def effects(self, organisation_id: int, template_id: int, settings: Mapping[str, Any]) -> Effects:
+    def effects(self, organisation_id: int, template_id: int, settings: Mapping[str, Any]) -> SettingsImpact:
         """If the template said this. Changes nothing."""
 
 
-_registered: list[Dependants] = []
+_providers: list[GroupUsageProvider] = []
 
 
-def register_group_dependants(one: Dependants) -> None:
-    if one not in _registered:
-        _registered.append(one)
+def register_group_dependants(provider: GroupUsageProvider) -> None:
+    if provider not in _providers:
+        _providers.append(provider)
 
 
-def counts(organisation_id: int, group: Group) -> dict[int, int]:
-    found: dict[int, int] = {}
-    for each in _registered:
-        for key, count in each.counts(organisation_id, group).items():
-            found[key] = found.get(key, 0) + count
-    return found
+def counts(organisation_id: int, group: GroupKind) -> dict[int, int]:
+    totals: dict[int, int] = {}
+    for provider in _providers:
+        for key, count in provider.counts(organisation_id, group).items():
+            totals[key] = totals.get(key, 0) + count
+    return totals
 
 
-def move(actor: Actor, group: Group, from_id: int, into_id: int) -> int:
-    return sum(each.move(actor, group, from_id, into_id) for each in _registered)
+def move(actor: Actor, group: GroupKind, from_id: int, into_id: int) -> int:
+    return sum(provider.move(actor, group, from_id, into_id) for provider in _providers)
 
 
-def effects(organisation_id: int, template_id: int, settings: Mapping[str, Any]) -> Effects:
-    found = [each.effects(organisation_id, template_id, settings) for each in _registered]
-    return next((one for one in found if one.total), Effects())
+def effects(organisation_id: int, template_id: int, settings: Mapping[str, Any]) -> SettingsImpact:
+    impacts = [provider.effects(organisation_id, template_id, settings) for provider in _providers]
+    return next((impact for impact in impacts if impact.total), SettingsImpact())

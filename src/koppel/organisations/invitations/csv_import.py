@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations.services import Wanted
+from koppel.organisations.invitations.services import InvitationData
 from koppel.organisations.models import Division
 from koppel.organisations.roles import Actor, Permission, Role
 
@@ -22,7 +22,7 @@ BYTES_MAX = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Line:
+class InvitationRow:
     """One line and what becomes of it. `problem` is a sentence; '' when the person is (or would be) invited."""
 
     number: int
@@ -34,20 +34,23 @@ class Line:
     invited: bool = False
 
 
-def preview(actor: Actor, text: str) -> list[Line]:
+def preview(actor: Actor, text: str) -> list[InvitationRow]:
     """What `invite_all` would do, line by line; nothing is sent. Raises `Refused` when the text as a whole is no list."""
-    actor.require(Permission.PEOPLE)
+    actor.require(Permission.MANAGE_PEOPLE)
     seen: set[str] = set()
-    return [_once(_look(actor, number, cells, act=False), seen) for number, cells in _checked(text)]
+    return [
+        _reject_duplicate(_process_row(actor, number, cells, commit=False), seen)
+        for number, cells in _validated_rows(text)
+    ]
 
 
-def invite_all(actor: Actor, text: str) -> list[Line]:
+def invite_all(actor: Actor, text: str) -> list[InvitationRow]:
     """Invite whom the lines name; a line that cannot be done is left out with its reason. Raises `Refused`."""
-    actor.require(Permission.PEOPLE)
-    return [_look(actor, number, cells, act=True) for number, cells in _checked(text)]
+    actor.require(Permission.MANAGE_PEOPLE)
+    return [_process_row(actor, number, cells, commit=True) for number, cells in _validated_rows(text)]
 
 
-def decoded(content: bytes) -> str:
+def decode(content: bytes) -> str:
     """The text of an uploaded file: UTF-8, else as older spreadsheets write it. Raises `Refused` when it is too large."""
     if len(content) > BYTES_MAX:
         raise Refused(_("This file is larger than 1 MB. A list of people is much smaller."))
@@ -57,7 +60,7 @@ def decoded(content: bytes) -> str:
         return content.decode("cp1252", errors="replace")
 
 
-def _checked(text: str) -> list[tuple[int, list[str]]]:
+def _validated_rows(text: str) -> list[tuple[int, list[str]]]:
     rows = list(_rows(text))
     if not rows:
         raise Refused(_("There is no line with an e-mail address in it."))
@@ -81,24 +84,24 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
             yield number, [*cells, "", "", "", "", ""][:5]
 
 
-def _look(actor: Actor, number: int, cells: list[str], *, act: bool) -> Line:
+def _process_row(actor: Actor, number: int, cells: list[str], *, commit: bool) -> InvitationRow:
     email, name, role_word, division_words, until = cells
     try:
         role = _role(role_word)
-        wanted = Wanted(email, name, role, _divisions(actor, division_words), _until(until))
+        data = InvitationData(email, name, role, _divisions(actor, division_words), _until(until))
         with transaction.atomic():
-            invitations.invite(actor, wanted) if act else invitations.check(actor, wanted)
+            invitations.invite(actor, data) if commit else invitations.validate_invitation(actor, data)
     except Refused as refusal:
-        return Line(number, email, name, role_word, division_words, str(refusal))
-    return Line(number, email, name, str(role.label), division_words, invited=act)
+        return InvitationRow(number, email, name, role_word, division_words, str(refusal))
+    return InvitationRow(number, email, name, str(role.label), division_words, invited=commit)
 
 
-def _once(line: Line, seen: set[str]) -> Line:
+def _reject_duplicate(row: InvitationRow, seen: set[str]) -> InvitationRow:
     """A line that repeats an earlier one is no second invitation."""
-    if not line.problem and line.email.lower() in seen:
-        return replace(line, problem=_("This address stands in an earlier line."))
-    seen.add(line.email.lower())
-    return line
+    if not row.problem and row.email.lower() in seen:
+        return replace(row, problem=_("This address stands in an earlier line."))
+    seen.add(row.email.lower())
+    return row
 
 
 def _role(word: str) -> Role:
@@ -116,13 +119,13 @@ def _role(word: str) -> Role:
 
 
 def _divisions(actor: Actor, words: str) -> frozenset[int]:
-    names = [one.strip() for one in words.replace("|", "/").split("/") if one.strip()]
-    own = Division.objects.filter(organisation_id=actor.organisation_id, archived_at=None)
-    known = {name.lower(): key for key, name in own.values_list("pk", "name")}
+    names = [name.strip() for name in words.replace("|", "/").split("/") if name.strip()]
+    divisions = Division.objects.filter(organisation_id=actor.organisation_id, archived_at=None)
+    ids_by_name = {name.lower(): key for key, name in divisions.values_list("pk", "name")}
     for name in names:
-        if name.lower() not in known:
+        if name.lower() not in ids_by_name:
             raise Refused(_("There is no division “%s”.") % name)
-    return frozenset(known[name.lower()] for name in names)
+    return frozenset(ids_by_name[name.lower()] for name in names)
 
 
 def _until(text: str) -> datetime | None:

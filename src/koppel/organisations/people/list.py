@@ -14,49 +14,51 @@ PAGE_SIZE = 100
 EXPIRES_SOON_DAYS = 30
 
 
-class Access(StrEnum):
+class MemberStatus(StrEnum):
     LIVE = "live"
     EXPIRED = "expired"
     NONE = "none"
 
 
 @dataclass(frozen=True)
-class Asked:
+class MemberFilter:
     """What the address bar asks for."""
 
-    words: str = ""
+    search: str = ""
     role: Role | None = None
     division: int | None = None
-    access: Access | None = None
+    access: MemberStatus | None = None
 
 
 @dataclass(frozen=True)
-class Row:
+class MemberRow:
     membership: Membership
     divisions: list[str]
-    access: Access
-    second_step: bool
+    access: MemberStatus
+    has_mfa: bool
 
 
-def people_of(actor: Actor, asked: Asked) -> "QuerySet[Membership]":
+def people_of(actor: Actor, filters: MemberFilter) -> "QuerySet[Membership]":
     """Members, present and past, by name."""
-    actor.require(Permission.PEOPLE)
-    found = Membership.objects.filter(organisation_id=actor.organisation_id)
-    if asked.words:
-        found = found.filter(Q(user__name__icontains=asked.words) | Q(user__email__icontains=asked.words))
-    if asked.role:
-        found = found.filter(role=asked.role)
-    if asked.division:
-        there = DivisionMember.objects.filter(membership=OuterRef("pk"), division_id=asked.division)
-        found = found.filter(Exists(there))
+    actor.require(Permission.MANAGE_PEOPLE)
+    memberships = Membership.objects.filter(organisation_id=actor.organisation_id)
+    if filters.search:
+        memberships = memberships.filter(
+            Q(user__name__icontains=filters.search) | Q(user__email__icontains=filters.search)
+        )
+    if filters.role:
+        memberships = memberships.filter(role=filters.role)
+    if filters.division:
+        in_division = DivisionMember.objects.filter(membership=OuterRef("pk"), division_id=filters.division)
+        memberships = memberships.filter(Exists(in_division))
     expired = Q(expires_at__lte=timezone.now())
-    if asked.access == Access.LIVE:
-        found = found.filter(is_active=True).exclude(expired)
-    elif asked.access == Access.EXPIRED:
-        found = found.filter(expired, is_active=True)
-    elif asked.access == Access.NONE:
-        found = found.filter(is_active=False)
-    return found.select_related("user").order_by("-is_active", "user__name", "pk")
+    if filters.access == MemberStatus.LIVE:
+        memberships = memberships.filter(is_active=True).exclude(expired)
+    elif filters.access == MemberStatus.EXPIRED:
+        memberships = memberships.filter(expired, is_active=True)
+    elif filters.access == MemberStatus.NONE:
+        memberships = memberships.filter(is_active=False)
+    return memberships.select_related("user").order_by("-is_active", "user__name", "pk")
 
 
 def has_division(actor: Actor, division_id: int) -> bool:
@@ -64,24 +66,27 @@ def has_division(actor: Actor, division_id: int) -> bool:
     return Division.objects.filter(organisation_id=actor.organisation_id, pk=division_id, archived_at=None).exists()
 
 
-def rows(found: "QuerySet[Membership]", page: int) -> list[Row]:
+def rows(memberships: "QuerySet[Membership]", page: int) -> list[MemberRow]:
     """A page of the list; `page` counts from 1."""
-    shown = list(found[(page - 1) * PAGE_SIZE : page * PAGE_SIZE])
-    links = DivisionMember.objects.filter(membership__in=shown).select_related("division").order_by("division__name")
+    members = list(memberships[(page - 1) * PAGE_SIZE : page * PAGE_SIZE])
+    links = DivisionMember.objects.filter(membership__in=members).select_related("division").order_by("division__name")
     divisions: dict[int, list[str]] = {}
     for link in links:
         divisions.setdefault(link.membership_id, []).append(link.division.name)
-    secured = with_second_step([one.user_id for one in shown])
-    return [Row(one, divisions.get(one.pk, []), access(one), one.user_id in secured) for one in shown]
+    with_mfa = ids_with_mfa([membership.user_id for membership in members])
+    return [
+        MemberRow(membership, divisions.get(membership.pk, []), status_of(membership), membership.user_id in with_mfa)
+        for membership in members
+    ]
 
 
-def access(one: Membership) -> Access:
-    if not one.is_active:
-        return Access.NONE
-    return Access.LIVE if one.is_live else Access.EXPIRED
+def status_of(membership: Membership) -> MemberStatus:
+    if not membership.is_active:
+        return MemberStatus.NONE
+    return MemberStatus.LIVE if membership.is_live else MemberStatus.EXPIRED
 
 
-def with_second_step(user_ids: list[int]) -> set[int]:
+def ids_with_mfa(user_ids: list[int]) -> set[int]:
     """Who of them has set up a second step or a passkey."""
     kinds = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
     return set(Authenticator.objects.filter(user_id__in=user_ids, type__in=kinds).values_list("user_id", flat=True))
@@ -89,5 +94,5 @@ def with_second_step(user_ids: list[int]) -> set[int]:
 
 def divisions_of(actor: Actor) -> list[Division]:
     """Those that people can be put in."""
-    own = Division.objects.filter(organisation_id=actor.organisation_id, archived_at=None)
-    return list(own.order_by("name"))
+    divisions = Division.objects.filter(organisation_id=actor.organisation_id, archived_at=None)
+    return list(divisions.order_by("name"))

@@ -9,19 +9,19 @@ from datetime import datetime
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.audit.models import Door
+from koppel.audit.models import Interface
 from koppel.audit.services import record
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Organisation, User
 from koppel.organisations.roles import Actor, Role
 
-NOBODY = 0
+NO_MEMBERSHIP = 0
 """The membership of an actor who has none."""
 
 
 @dataclass(frozen=True)
-class Open:
+class OpenOrganisation:
     """An organisation that lets operators in."""
 
     organisation_id: int
@@ -29,48 +29,54 @@ class Open:
     until: datetime
 
 
-def open_organisations() -> list[Open]:
+def list_open_organisations() -> list[OpenOrganisation]:
     """Those that let operators in just now, by name. For operators only; the others are not even named."""
     with installation_scope("operator"):
-        found = Organisation.objects.filter(support_until__gt=timezone.now()).order_by("name")
-        return [Open(one.pk, one.name, one.support_until) for one in found if one.support_until]
+        organisations = Organisation.objects.filter(operator_access_until__gt=timezone.now()).order_by("name")
+        return [
+            OpenOrganisation(organisation.pk, organisation.name, organisation.operator_access_until)
+            for organisation in organisations
+            if organisation.operator_access_until
+        ]
 
 
-def operator_actor(user_id: int | None, organisation_id: int, from_address: str) -> Actor | None:
+def operator_actor(user_id: int | None, organisation_id: int, ip_address: str) -> Actor | None:
     """The operator within an organisation; None as soon as it consents no longer. Asked at every request."""
     with installation_scope("operator"):
         user = User.objects.filter(pk=user_id or 0, is_operator=True, is_active=True).first()
-        consents = Organisation.objects.filter(pk=organisation_id, support_until__gt=timezone.now()).exists()
-    if user is None or not consents:
+        has_consented = Organisation.objects.filter(
+            pk=organisation_id, operator_access_until__gt=timezone.now()
+        ).exists()
+    if user is None or not has_consented:
         return None
     return Actor(
         organisation_id=organisation_id,
-        membership_id=NOBODY,
+        membership_id=NO_MEMBERSHIP,
         user_id=user.pk,
         name=str(user),
         role=Role.ADMINISTRATOR,
-        from_address=from_address,
-        door=Door.SCREEN,
+        ip_address=ip_address,
+        interface=Interface.WEB,
         read_only=True,
         is_operator=True,
     )
 
 
-def enter(user_id: int | None, organisation_id: int, from_address: str) -> Actor:
+def start_support_session(user_id: int | None, organisation_id: int, ip_address: str) -> Actor:
     """Begin to look in; the organisation's trail says so. Raises `Refused`."""
-    actor = operator_actor(user_id, organisation_id, from_address)
+    actor = operator_actor(user_id, organisation_id, ip_address)
     if actor is None:
         raise Refused(_("This organisation does not let operators in just now."))
-    note(actor, "operator.entered")
+    record_action(actor, "operator.entered")
     return actor
 
 
-def note(actor: Actor, act: str) -> None:
+def record_action(actor: Actor, action: str) -> None:
     with organisation_scope(actor.organisation_id):
-        record(actor.organisation_id, actor.audit, act, subject=("organisation", actor.organisation_id, ""))
+        record(actor.organisation_id, actor.audit, action, subject=("organisation", actor.organisation_id, ""))
 
 
-def appoint(email: str, *, is_operator: bool) -> User:
+def grant_operator(email: str, *, is_operator: bool) -> User:
     """From the shell of the installation alone: who may read its environment operates it already. Raises `Refused`."""
     user = User.objects.filter(email__iexact=email.strip()).first()
     if user is None:

@@ -19,7 +19,7 @@ from koppel.organisations.signals import membership_began
 
 
 @dataclass(frozen=True)
-class Access:
+class MembershipTerms:
     """What somebody is in the organisation. `until` ends it by itself; None: it does not end."""
 
     role: Role
@@ -30,98 +30,99 @@ class Access:
 
 def member(actor: Actor, membership_id: int) -> Membership:
     """A member of the actor's organisation, live or not. Raises `Refused`."""
-    own = Membership.objects.filter(organisation_id=actor.organisation_id).select_related("user")
-    found = own.filter(pk=membership_id).first()
-    if found is None:
+    memberships = Membership.objects.filter(organisation_id=actor.organisation_id).select_related("user")
+    membership = memberships.filter(pk=membership_id).first()
+    if membership is None:
         raise Refused(_("This person is not a member of your organisation."))
-    return found
+    return membership
 
 
-def may_give(actor: Actor, role: Role) -> bool:
+def can_grant_role(actor: Actor, role: Role) -> bool:
     """Administrators are made and changed by Administrators only."""
-    return actor.may(Permission.PEOPLE) and (role != Role.ADMINISTRATOR or actor.role == Role.ADMINISTRATOR)
+    return actor.can(Permission.MANAGE_PEOPLE) and (role != Role.ADMINISTRATOR or actor.role == Role.ADMINISTRATOR)
 
 
-def access_of(membership: Membership) -> Access:
+def terms_of(membership: Membership) -> MembershipTerms:
     divisions = frozenset(membership.divisions.values_list("division_id", flat=True))
-    return Access(Role(membership.role), membership.is_active, membership.expires_at, divisions)
+    return MembershipTerms(Role(membership.role), membership.is_active, membership.expires_at, divisions)
 
 
-def change_access(actor: Actor, membership_id: int, wanted: Access) -> Membership:
+def update_membership(actor: Actor, membership_id: int, new_terms: MembershipTerms) -> Membership:
     """Role, divisions, and until when or whether the person may come in. Raises `Refused` with a sentence."""
-    one, before = check_change(actor, membership_id, wanted)
-    was_live = one.is_live
-    one.role, one.is_active, one.expires_at = wanted.role, wanted.is_active, wanted.until
-    comes_back = one.is_live and not was_live
+    membership, before = check_change(actor, membership_id, new_terms)
+    was_live = membership.is_live
+    membership.role, membership.is_active, membership.expires_at = new_terms.role, new_terms.is_active, new_terms.until
+    comes_back = membership.is_live and not was_live
     if comes_back:
         # By our word alone: until the person acts, this must not be where their next sign-in leads.
-        one.joined_at = None
-    one.save(update_fields=["role", "is_active", "expires_at", "joined_at"])
-    divisions = set_divisions(one, wanted.divisions)
-    if not one.is_live:
-        shut_out(one)
+        membership.joined_at = None
+    membership.save(update_fields=["role", "is_active", "expires_at", "joined_at"])
+    divisions = set_divisions(membership, new_terms.divisions)
+    if not membership.is_live:
+        revoke_access(membership)
     if comes_back:
-        membership_began.send(Membership, membership=one)
-    after = Access(wanted.role, wanted.is_active, wanted.until, divisions)
+        membership_began.send(Membership, membership=membership)
+    after = MembershipTerms(new_terms.role, new_terms.is_active, new_terms.until, divisions)
     if after != before:
-        _record(actor, one, "person.changed", before=_told(before), after=_told(after))
-    return one
+        _record(actor, membership, "person.changed", before=_audit_details(before), after=_audit_details(after))
+    return membership
 
 
-def check_change(actor: Actor, membership_id: int, wanted: Access) -> tuple[Membership, Access]:
-    """Whether `change_access` would do it: the member, and what they may now. Others who change access wait meanwhile.
+def check_change(actor: Actor, membership_id: int, new_terms: MembershipTerms) -> tuple[Membership, MembershipTerms]:
+    """Whether `update_membership` would do it: the member, and what they may now. Others who change access wait meanwhile.
 
     Raises `Refused` with a sentence."""
-    actor.require(Permission.PEOPLE)
+    actor.require(Permission.MANAGE_PEOPLE)
     one_at_a_time(actor)
-    one = member(actor, membership_id)
-    before = access_of(one)
-    refuse_out_of_reach(actor, before.role, wanted.role)
-    ends = not wanted.is_active or (wanted.until is not None and wanted.until <= timezone.now())
-    if one.pk == actor.membership_id and ends:
+    membership = member(actor, membership_id)
+    before = terms_of(membership)
+    require_grantable_role(actor, before.role, new_terms.role)
+    loses_access = not new_terms.is_active or (new_terms.until is not None and new_terms.until <= timezone.now())
+    if membership.pk == actor.membership_id and loses_access:
         raise Refused(_("You cannot take away your own access. Ask a colleague to do it."))
-    governs = wanted.is_active and wanted.role == Role.ADMINISTRATOR and wanted.until is None
-    if before.role == Role.ADMINISTRATOR and not governs:
-        _refuse_last_administrator(one)
-    return one, before
+    remains_administrator = new_terms.is_active and new_terms.role == Role.ADMINISTRATOR and new_terms.until is None
+    if before.role == Role.ADMINISTRATOR and not remains_administrator:
+        _require_remaining_administrator(membership)
+    return membership, before
 
 
 def set_divisions(membership: Membership, division_ids: Iterable[int]) -> frozenset[int]:
     """The divisions of a person, all of them; ids of other organisations are left out. Those that the person now has."""
-    own = {"organisation_id": membership.organisation_id}
-    wanted = frozenset(Division.objects.filter(**own, pk__in=list(division_ids)).values_list("pk", flat=True))
-    DivisionMember.objects.filter(**own, membership=membership).exclude(division_id__in=wanted).delete()
+    tenant = {"organisation_id": membership.organisation_id}
+    division_set = frozenset(Division.objects.filter(**tenant, pk__in=list(division_ids)).values_list("pk", flat=True))
+    DivisionMember.objects.filter(**tenant, membership=membership).exclude(division_id__in=division_set).delete()
     DivisionMember.objects.bulk_create(
-        [DivisionMember(**own, membership=membership, division_id=one) for one in wanted], ignore_conflicts=True
+        [DivisionMember(**tenant, membership=membership, division_id=key) for key in division_set],
+        ignore_conflicts=True,
     )
-    return wanted
+    return division_set
 
 
-def shut_out(membership: Membership) -> None:
+def revoke_access(membership: Membership) -> None:
     """End the sessions in this organisation and revoke the tokens of somebody who may no longer come in."""
     end_sessions(membership.user_id, membership.organisation_id)
     tokens = ApiToken.objects.filter(organisation_id=membership.organisation_id, membership=membership, revoked_at=None)
     tokens.update(revoked_at=Now())
 
 
-def refuse_out_of_reach(actor: Actor, *roles: Role) -> None:
+def require_grantable_role(actor: Actor, *roles: Role) -> None:
     """Raises `Refused` when one of the roles is not the actor's to give or to take."""
-    if not all(may_give(actor, role) for role in roles):
+    if not all(can_grant_role(actor, role) for role in roles):
         raise Refused(_("Only an Administrator can make or change an Administrator."))
 
 
-def checked_email(organisation: Organisation, text: str) -> str:
+def validate_email_address(organisation: Organisation, text: str) -> str:
     """The address as it is stored. Raises `Refused` when it is none, or the organisation does not accept its domain."""
     email = User.objects.normalize_email(text.replace("\0", "").strip())
     try:
         validate_email(email)
     except ValidationError:
         raise Refused(_("“%s” is not an e-mail address.") % text.strip()) from None
-    refuse_domain(organisation, email)
+    require_allowed_domain(organisation, email)
     return email
 
 
-def refuse_domain(organisation: Organisation, email: str) -> None:
+def require_allowed_domain(organisation: Organisation, email: str) -> None:
     """Raises `Refused` when the organisation does not accept addresses of this domain."""
     if not organisation.accepts(email):
         raise Refused(_("Your organisation accepts addresses of %s only.") % ", ".join(organisation.email_domains))
@@ -132,7 +133,7 @@ def one_at_a_time(actor: Actor) -> None:
     Organisation.objects.select_for_update().get(pk=actor.organisation_id)
 
 
-def _refuse_last_administrator(leaving: Membership) -> None:
+def _require_remaining_administrator(leaving: Membership) -> None:
     others = Membership.objects.filter(
         organisation_id=leaving.organisation_id, role=Role.ADMINISTRATOR, is_active=True, expires_at=None,
         user__is_active=True,
@@ -141,13 +142,13 @@ def _refuse_last_administrator(leaving: Membership) -> None:
         raise Refused(_("This is the last Administrator whose access does not end. Make somebody else one first."))
 
 
-def _told(access: Access) -> dict[str, object]:
+def _audit_details(terms: MembershipTerms) -> dict[str, object]:
     """For the trail, divisions by name: they may be gone when it is read."""
-    names = Division.objects.filter(pk__in=access.divisions).order_by("name").values_list("name", flat=True)
-    until = access.until.isoformat() if access.until else None
-    return {"role": access.role, "is_active": access.is_active, "until": until, "divisions": list(names)}
+    names = Division.objects.filter(pk__in=terms.divisions).order_by("name").values_list("name", flat=True)
+    until = terms.until.isoformat() if terms.until else None
+    return {"role": terms.role, "is_active": terms.is_active, "until": until, "divisions": list(names)}
 
 
-def _record(actor: Actor, one: Membership, act: str, **details: object) -> None:
-    subject = ("person", one.pk, str(one.user))
-    record(actor.organisation_id, actor.audit, act, subject=subject, details=details)
+def _record(actor: Actor, membership: Membership, action: str, **details: object) -> None:
+    subject = ("person", membership.pk, str(membership.user))
+    record(actor.organisation_id, actor.audit, action, subject=subject, details=details)

@@ -10,14 +10,14 @@ from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from koppel.audit.models import ActorKind, Door
+from koppel.audit.models import ActorKind, Interface
 from koppel.audit.services import AuditActor, record
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.access.actors import actor_of
 from koppel.organisations.access.memberships import live_memberships
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.models import Invitation, Membership, SignInProvider, SignInSubject, User
+from koppel.organisations.models import FederatedIdentity, IdentityProvider, Invitation, Membership, User
 from koppel.organisations.signals import sign_in_linked
 from koppel.organisations.sso.oidc import Identity
 from koppel.organisations.sso.services import switched_on
@@ -37,27 +37,27 @@ class UnlinkedIdentity:
     at: float
 
     @classmethod
-    def of(cls, provider: SignInProvider, identity: Identity) -> "UnlinkedIdentity":
+    def of(cls, provider: IdentityProvider, identity: Identity) -> "UnlinkedIdentity":
         return cls(provider.pk, provider.issuer, identity.subject, identity.email, time.time())
 
-    def belongs_to(self, provider: SignInProvider) -> bool:
+    def belongs_to(self, provider: IdentityProvider) -> bool:
         is_fresh = 0 <= time.time() - self.at <= UNLINKED_SECONDS
         return is_fresh and (self.provider_id, self.issuer) == (provider.pk, provider.issuer)
 
 
-def admit(provider: SignInProvider, identity: Identity, from_address: str) -> User | None:
+def admit(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:
     """The member whom this identity is linked to; somebody invited who has no account yet gets one. None: linked to nobody.
 
     Raises `Refused` with what stands in the way."""
     with organisation_scope(provider.organisation_id):
-        return _linked(provider, identity) or _newcomer(provider, identity, from_address)
+        return _linked(provider, identity) or _newcomer(provider, identity, ip_address)
 
 
-def link(user_id: int, provider: SignInProvider, identity: UnlinkedIdentity, from_address: str) -> None:
+def link(user_id: int, provider: IdentityProvider, identity: UnlinkedIdentity, ip_address: str) -> None:
     """By an act of the person, in a session opened by their own proof. Raises `Refused`."""
     if not identity.belongs_to(provider):
         raise Refused(_("That sign-in took too long. Please try again."))
-    actor = actor_of(user_id, provider.organisation_id, from_address, Door.SCREEN)
+    actor = actor_of(user_id, provider.organisation_id, ip_address, Interface.WEB)
     if actor is None or actor.organisation_id != provider.organisation_id:
         raise Refused(
             _("You are not a member of this organisation. Ask an Administrator for an invitation, and accept it first.")
@@ -66,7 +66,7 @@ def link(user_id: int, provider: SignInProvider, identity: UnlinkedIdentity, fro
         raise Refused(_("This organisation requires a second step. Set it up first, then link the sign-in."))
     with switched_on(provider):
         membership = live_memberships().get(pk=actor.membership_id)
-        links = SignInSubject.objects.filter(organisation_id=provider.organisation_id, issuer=identity.issuer)
+        links = FederatedIdentity.objects.filter(organisation_id=provider.organisation_id, issuer=identity.issuer)
         linked = links.filter(subject=identity.subject).first()
         if linked is not None and linked.membership_id == membership.pk:
             return
@@ -74,11 +74,11 @@ def link(user_id: int, provider: SignInProvider, identity: UnlinkedIdentity, fro
             raise Refused(_("This sign-in is linked to somebody else's account already."))
         if links.filter(membership=membership).exists():
             raise Refused(_("Your account is linked to another person at this identity provider already."))
-        _link(provider, identity.subject, membership, from_address)
+        _link(provider, identity.subject, membership, ip_address)
 
 
-def _linked(provider: SignInProvider, identity: Identity) -> User | None:
-    links = SignInSubject.objects.filter(organisation_id=provider.organisation_id, issuer=provider.issuer)
+def _linked(provider: IdentityProvider, identity: Identity) -> User | None:
+    links = FederatedIdentity.objects.filter(organisation_id=provider.organisation_id, issuer=provider.issuer)
     link = links.filter(provider=provider, subject=identity.subject).first()
     if link is None:
         return None
@@ -88,17 +88,17 @@ def _linked(provider: SignInProvider, identity: Identity) -> User | None:
     return membership.user
 
 
-def _newcomer(provider: SignInProvider, identity: Identity, from_address: str) -> User | None:
+def _newcomer(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:
     """Somebody whose invited address has no account: nobody else is concerned, so the organisation's word is enough."""
     if not identity.email or invitations.is_known(identity.email):
         # A second tab finds the person that the first one has just made.
         return _linked(provider, identity)
     # First sign-ins of an organisation go one after the other.
-    SignInProvider.objects.select_for_update().get(pk=provider.pk)
-    return _linked(provider, identity) or _invited(provider, identity, from_address)
+    IdentityProvider.objects.select_for_update().get(pk=provider.pk)
+    return _linked(provider, identity) or _invited(provider, identity, ip_address)
 
 
-def _invited(provider: SignInProvider, identity: Identity, from_address: str) -> User | None:
+def _invited(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:
     own = invitations.open_invitations(provider.organisation_id).select_related("invited_by__user", "organisation")
     # Who accepts by the link of the mail at this instant has an account when the lock is ours.
     invitation = own.select_for_update(of=("self",)).filter(email__iexact=identity.email).first()
@@ -109,8 +109,8 @@ def _invited(provider: SignInProvider, identity: Identity, from_address: str) ->
     user = _new_user(invitation, identity)
     if user is None:
         return None
-    membership = invitations.join(invitation, user, from_address, joined_at=None)
-    _link(provider, identity.subject, membership, from_address)
+    membership = invitations.join(invitation, user, ip_address, joined_at=None)
+    _link(provider, identity.subject, membership, ip_address)
     return user
 
 
@@ -128,15 +128,15 @@ def _new_user(invitation: Invitation, identity: Identity) -> User | None:
         return None
 
 
-def _link(provider: SignInProvider, subject: str, membership: Membership, from_address: str) -> None:
-    SignInSubject.objects.create(
+def _link(provider: IdentityProvider, subject: str, membership: Membership, ip_address: str) -> None:
+    FederatedIdentity.objects.create(
         organisation_id=provider.organisation_id,
         provider=provider,
         issuer=provider.issuer,
         subject=subject,
         membership=membership,
     )
-    who = AuditActor(ActorKind.PERSON, membership.user_id, str(membership.user), from_address, Door.SCREEN)
+    who = AuditActor(ActorKind.PERSON, membership.user_id, str(membership.user), ip_address, Interface.WEB)
     person = ("person", membership.pk, str(membership.user))
     record(provider.organisation_id, who, "person.linked", subject=person, details={"provider": provider.name})
-    sign_in_linked.send(SignInSubject, membership=membership, provider=provider)
+    sign_in_linked.send(FederatedIdentity, membership=membership, provider=provider)

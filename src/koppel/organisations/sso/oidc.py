@@ -18,10 +18,10 @@ from koppel.kit.http import HttpClient, NetworkFailure, Response, origin_of
 from koppel.kit.secrets import Secret
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384")
-CLOCKS_APART_SECONDS = 60
+CLOCK_SKEW_SECONDS = 60
 ATTEMPT_SECONDS = 30 * 60
 SUBJECT_CHARACTERS_MAX = 255
-NOT_A_CODE = "koppel-asks-whether-its-secret-is-known"
+INVALID_CODE = "koppel-asks-whether-its-secret-is-known"
 
 
 class ProviderRefused(Exception):
@@ -53,9 +53,9 @@ class Endpoints:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class LoginAttempt:
     """What is kept in the session between going and coming back. It is bound to the provider and to the issuer that this one
-    had then: an answer for another one is refused."""
+    had then: an response for another one is refused."""
 
     provider_id: int
     issuer: str
@@ -65,7 +65,7 @@ class Attempt:
     begun_at: float
 
     @classmethod
-    def new(cls, provider_id: int, issuer: str) -> "Attempt":
+    def new(cls, provider_id: int, issuer: str) -> "LoginAttempt":
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         return cls(provider_id, issuer, state, nonce, verifier, time.time())
 
@@ -94,28 +94,31 @@ class Identity:
 async def discover(http: HttpClient, issuer: str) -> Endpoints:
     """Raises `ProviderRefused` when the provider is not there or says to be another."""
     url = issuer.rstrip("/") + "/.well-known/openid-configuration"
-    told = _json(await _send(http, "GET", url, {origin_of(url)}), "no_discovery")
+    metadata = _json(await _send(http, "GET", url, {origin_of(url)}), "no_discovery")
     try:
-        names_itself = told.get("authorization_response_iss_parameter_supported") is True
-        addresses = (told["authorization_endpoint"], told["token_endpoint"], told["jwks_uri"])
-        found = Endpoints(told["issuer"], *addresses, names_itself)
-        for one in (found.authorization, found.token, found.keys):
-            origin_of(one)
-        issuer_told = found.issuer.rstrip("/")
+        names_itself = tokens.get("authorization_response_iss_parameter_supported") is True
+        addresses = (tokens["authorization_endpoint"], tokens["token_endpoint"], tokens["jwks_uri"])
+        endpoints = Endpoints(tokens["issuer"], *addresses, names_itself)
+        for address in (endpoints.authorization, endpoints.token, endpoints.keys):
+            origin_of(address)
+        reported_issuer = endpoints.issuer.rstrip("/")
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ProviderRefused("no_discovery") from None
-    if issuer_told != issuer.rstrip("/"):
+    if reported_issuer != issuer.rstrip("/"):
         raise ProviderRefused("other_issuer")
-    safe = urlsplit(issuer).scheme
-    if any(urlsplit(one).scheme not in ("https", safe) for one in (found.authorization, found.token, found.keys)):
+    issuer_scheme = urlsplit(issuer).scheme
+    if any(
+        urlsplit(address).scheme not in ("https", issuer_scheme)
+        for address in (endpoints.authorization, endpoints.token, endpoints.keys)
+    ):
         raise ProviderRefused("not_encrypted")
-    return found
+    return endpoints
 
 
-def address_to_go(endpoints: Endpoints, client: Client, attempt: Attempt) -> str:
+def authorization_url(endpoints: Endpoints, client: Client, attempt: LoginAttempt) -> str:
     """Where the person signs in."""
     challenge = base64.urlsafe_b64encode(hashlib.sha256(attempt.verifier.encode()).digest()).rstrip(b"=").decode()
-    asked = {
+    params = {
         "response_type": "code",
         "client_id": client.client_id,
         "redirect_uri": client.redirect_uri,
@@ -126,50 +129,50 @@ def address_to_go(endpoints: Endpoints, client: Client, attempt: Attempt) -> str
         "code_challenge_method": "S256",
     }
     separator = "&" if "?" in endpoints.authorization else "?"
-    return endpoints.authorization + separator + urlencode(asked)
+    return endpoints.authorization + separator + urlencode(params)
 
 
-async def identity_behind(http: HttpClient, client: Client, attempt: Attempt, answer: Answer) -> Identity:
-    """Exchange the code and check the ID token. Raises `ProviderRefused`, before the code goes anywhere when the answer is
+async def exchange_code(http: HttpClient, client: Client, attempt: LoginAttempt, response: Answer) -> Identity:
+    """Exchange the code and check the ID token. Raises `ProviderRefused`, before the code goes anywhere when the response is
     another provider's."""
     endpoints = await discover(http, client.issuer)
-    refuse_other_issuer(endpoints, answer)
-    tokens = await _ask_for_tokens(http, endpoints, client, answer.code, attempt.verifier)
-    told = _json(tokens, "code_refused")
-    if not isinstance(told, dict) or not isinstance(told.get("id_token"), str):
+    refuse_other_issuer(endpoints, response)
+    tokens = await _request_tokens(http, endpoints, client, response.code, attempt.verifier)
+    tokens = _json(tokens, "code_refused")
+    if not isinstance(tokens, dict) or not isinstance(tokens.get("id_token"), str):
         raise ProviderRefused("no_id_token")
     keys = _json(await _send(http, "GET", endpoints.keys, {origin_of(endpoints.keys)}), "no_keys")
-    return checked(told["id_token"], keys, endpoints.issuer, client.client_id, attempt.nonce)
+    return verify_id_token(tokens["id_token"], keys, endpoints.issuer, client.client_id, attempt.nonce)
 
 
-def refuse_other_issuer(endpoints: Endpoints, answer: Answer) -> None:
-    """RFC 9207: an answer that names another issuer, or none where the provider says that it always names itself, is a mix-up
+def refuse_other_issuer(endpoints: Endpoints, response: Answer) -> None:
+    """RFC 9207: an response that names another issuer, or none where the provider says that it always names itself, is a mix-up
     of two providers. Raises `ProviderRefused`."""
-    if answer.issuer is None and endpoints.names_itself:
+    if response.issuer is None and endpoints.names_itself:
         raise ProviderRefused("unnamed_answer")
-    if answer.issuer is not None and answer.issuer != endpoints.issuer:
+    if response.issuer is not None and response.issuer != endpoints.issuer:
         raise ProviderRefused("other_provider")
 
 
-async def knows_us(http: HttpClient, client: Client) -> None:
+async def verify_client(http: HttpClient, client: Client) -> None:
     """Whether discovery, keys and our client secret hold, without a person: a code that cannot be is refused as such, a secret
     that is not ours as `invalid_client`. Raises `ProviderRefused`."""
     endpoints = await discover(http, client.issuer)
     keys = _json(await _send(http, "GET", endpoints.keys, {origin_of(endpoints.keys)}), "no_keys")
     if not isinstance(keys, dict) or not keys.get("keys"):
         raise ProviderRefused("no_keys")
-    answer = await _ask_for_tokens(http, endpoints, client, NOT_A_CODE, secrets.token_urlsafe(32))
+    response = await _request_tokens(http, endpoints, client, INVALID_CODE, secrets.token_urlsafe(32))
     try:
-        error = json.loads(answer.body).get("error")
+        error = json.loads(response.body).get("error")
     except (ValueError, AttributeError):
         error = None
-    if answer.status == 401 or error in ("invalid_client", "unauthorized_client"):
+    if response.status == 401 or error in ("invalid_client", "unauthorized_client"):
         raise ProviderRefused("client_unknown")
     if error != "invalid_grant":
         raise ProviderRefused("strange_answer")
 
 
-def checked(id_token: str, keys: Any, issuer: str, client_id: str, nonce: str) -> Identity:
+def verify_id_token(id_token: str, keys: Any, issuer: str, client_id: str, nonce: str) -> Identity:
     """The identity that a token proves. Raises `ProviderRefused`."""
     try:
         key = _key_of(jwt.get_unverified_header(id_token), keys)
@@ -179,7 +182,7 @@ def checked(id_token: str, keys: Any, issuer: str, client_id: str, nonce: str) -
             algorithms=list(ALGORITHMS),
             audience=client_id,
             issuer=issuer,
-            leeway=CLOCKS_APART_SECONDS,
+            leeway=CLOCK_SKEW_SECONDS,
             options={"require": ["exp", "iat", "iss", "aud", "sub"]},
         )
     except (jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
@@ -193,8 +196,8 @@ def checked(id_token: str, keys: Any, issuer: str, client_id: str, nonce: str) -
     if not isinstance(subject, str) or not 0 < len(subject) <= SUBJECT_CHARACTERS_MAX or "\0" in subject:
         # A subject that is cut, or changed otherwise, could be somebody else's.
         raise ProviderRefused("token_refused", "sub")
-    is_proved = claims.get("email_verified") is True
-    email = str(claims.get("email", "")) if is_proved else ""
+    is_verified = claims.get("email_verified") is True
+    email = str(claims.get("email", "")) if is_verified else ""
     return Identity(subject, email.replace("\0", ""), str(claims.get("name", "")).replace("\0", ""))
 
 
@@ -202,14 +205,14 @@ def _key_of(header: dict[str, Any], keys: Any) -> jwt.PyJWK:
     """The provider's key that the token names. Raises `PyJWTError`; symmetric keys and `none` never serve."""
     if header.get("alg") not in ALGORITHMS:
         raise jwt.InvalidAlgorithmError
-    found = [one for one in keys["keys"] if one.get("use", "sig") == "sig" and one.get("kty") in ("RSA", "EC")]
-    named = [one for one in found if one.get("kid") == header.get("kid")]
+    candidates = [key for key in keys["keys"] if key.get("use", "sig") == "sig" and key.get("kty") in ("RSA", "EC")]
+    named = [key for key in candidates if key.get("kid") == header.get("kid")]
     if len(named) != 1:
         raise jwt.InvalidKeyError
     return jwt.PyJWK(named[0], algorithm=header["alg"])
 
 
-async def _ask_for_tokens(http: HttpClient, endpoints: Endpoints, client: Client, code: str, verifier: str) -> Response:
+async def _request_tokens(http: HttpClient, endpoints: Endpoints, client: Client, code: str, verifier: str) -> Response:
     pair = f"{quote(client.client_id, safe='')}:{quote(client.client_secret.reveal(), safe='')}"
     form = {
         "grant_type": "authorization_code",
@@ -228,10 +231,10 @@ async def _send(http: HttpClient, method: str, url: str, origins: set[str], **mo
         raise ProviderRefused("unreachable", str(failure)) from None
 
 
-def _json(answer: Response, code: str) -> Any:
-    if answer.status != 200:
+def _json(response: Response, code: str) -> Any:
+    if response.status != 200:
         raise ProviderRefused(code)
     try:
-        return json.loads(answer.body)
+        return json.loads(response.body)
     except ValueError:
         raise ProviderRefused(code) from None

@@ -2,7 +2,7 @@
 
 The provider vouches for people of its organisation and for nothing else: the session that it opens acts in that organisation
 only, and cannot touch what proves the person elsewhere (password, second step). Each provider has a redirect address of its
-own, so that an answer for one is never taken for another's. Whom an answer signs in: `sign_in_links`."""
+own, so that an answer for provider is never taken for another's. Whom an answer signs in: `sign_in_links`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,15 +20,15 @@ from koppel.kit import http
 from koppel.kit.email_domains import domain_of
 from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations.access.sessions import end_vouched_sessions
-from koppel.organisations.encryption import provider_place, seal, unseal
+from koppel.organisations.access.sessions import end_sso_sessions
+from koppel.organisations.encryption import decrypt, encrypt, provider_secret_aad
 from koppel.organisations.errors import Refused
-from koppel.organisations.models import SignInProvider
+from koppel.organisations.models import IdentityProvider
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.sso import domains, oidc
-from koppel.organisations.sso.oidc import Answer, Attempt, Client, Identity, ProviderRefused
+from koppel.organisations.sso.oidc import Answer, Client, Identity, LoginAttempt, ProviderRefused
 
-SENTENCES = {
+MESSAGES = {
     "no_discovery": lambda: _(
         "The identity provider does not describe itself at this address (OpenID Connect discovery)."
     ),
@@ -53,15 +53,15 @@ SENTENCES = {
 
 
 class AnswerRefused(Refused):
-    """An identity provider's answer that opens nothing. `code` is a word of `SENTENCES`."""
+    """An identity provider's answer that opens nothing. `code` is a word of `MESSAGES`."""
 
     def __init__(self, code: str) -> None:
-        super().__init__(SENTENCES[code]())
+        super().__init__(MESSAGES[code]())
         self.code = code
 
 
 @dataclass(frozen=True)
-class Configured:
+class ProviderForm:
     """As the form fills it in. An empty secret keeps the one that is stored."""
 
     name: str
@@ -70,152 +70,154 @@ class Configured:
     client_secret: str
 
 
-def sentence_of(refusal: ProviderRefused) -> str:
-    return SENTENCES[refusal.code]()
+def message_of(refusal: ProviderRefused) -> str:
+    return MESSAGES[refusal.code]()
 
 
-def redirect_uri(one: SignInProvider) -> str:
+def redirect_uri(provider: IdentityProvider) -> str:
     """To be registered at the provider. No other provider's answers are accepted there."""
-    return settings.PUBLIC_URL + reverse("sign_in_callback", args=[one.pk])
+    return settings.PUBLIC_URL + reverse("sign_in_callback", args=[provider.pk])
 
 
-def provider_of(organisation_id: int) -> SignInProvider | None:
+def provider_of(organisation_id: int) -> IdentityProvider | None:
     """Within the organisation's scope."""
-    return SignInProvider.objects.filter(organisation_id=organisation_id).first()
+    return IdentityProvider.objects.filter(organisation_id=organisation_id).first()
 
 
-def prepare(actor: Actor) -> SignInProvider:
-    """A provider of which nothing is known yet, so that its redirect address can be registered before the form is filled in."""
-    actor.require(Permission.ORGANISATION)
-    empty = seal(b"", provider_place(actor.organisation_id))
-    one, is_new = SignInProvider.objects.get_or_create(
+def prepare(actor: Actor) -> IdentityProvider:
+    """A provider of which nothing is identity_row yet, so that its redirect address can be registered before the form is filled in."""
+    actor.require(Permission.MANAGE_ORGANISATION)
+    empty = encrypt(b"", provider_secret_aad(actor.organisation_id))
+    provider, is_new = IdentityProvider.objects.get_or_create(
         organisation_id=actor.organisation_id, defaults={"client_secret": empty}
     )
     if is_new:
-        _record(actor, one, "sign_in_provider.prepared")
-    return one
+        _record(actor, provider, "sign_in_provider.prepared")
+    return provider
 
 
-def configure(actor: Actor, wanted: Configured) -> SignInProvider:
+def configure(actor: Actor, form: ProviderForm) -> IdentityProvider:
     """Store the provider, switched off until a test holds. Raises `Refused`."""
-    actor.require(Permission.ORGANISATION)
+    actor.require(Permission.MANAGE_ORGANISATION)
     before = provider_of(actor.organisation_id)
-    issuer = wanted.issuer.strip().rstrip("/")
-    _refuse_address(issuer)
-    name, client_id = wanted.name.strip()[:100], wanted.client_id.strip()[:300]
-    if not name or not client_id or not (wanted.client_secret or (before and before.is_complete)):
+    issuer = form.issuer.strip().rstrip("/")
+    _validate_issuer(issuer)
+    name, client_id = form.name.strip()[:100], form.client_id.strip()[:300]
+    if not name or not client_id or not (form.client_secret or (before and before.is_complete)):
         raise Refused(_("Name, address, client id and secret are needed."))
-    one = before or SignInProvider(organisation_id=actor.organisation_id)
-    moved = before is not None and before.is_complete and before.issuer != issuer
-    one.name, one.issuer, one.client_id, one.is_active = name, issuer, client_id, False
-    if wanted.client_secret:
-        one.client_secret = seal(wanted.client_secret.encode(), provider_place(actor.organisation_id))
-    one.save()
+    provider = before or IdentityProvider(organisation_id=actor.organisation_id)
+    issuer_changed = before is not None and before.is_complete and before.issuer != issuer
+    provider.name, provider.issuer, provider.client_id, provider.is_active = name, issuer, client_id, False
+    if form.client_secret:
+        provider.client_secret = encrypt(form.client_secret.encode(), provider_secret_aad(actor.organisation_id))
+    provider.save()
     # Links stay with the issuer that they were made at: another provider's subjects are other people.
-    ended = {"sessions_ended": end_vouched_sessions(actor.organisation_id)} if moved else {}
-    _record(actor, one, "sign_in_provider.changed", after={"issuer": issuer, "client_id": client_id}, **ended)
-    return one
+    ended = {"sessions_ended": end_sso_sessions(actor.organisation_id)} if issuer_changed else {}
+    _record(actor, provider, "sign_in_provider.changed", after={"issuer": issuer, "client_id": client_id}, **ended)
+    return provider
 
 
 def test(actor: Actor) -> None:
     """Ask the provider whether it knows us, and switch it on when it does. Outside any transaction. Raises `Refused`."""
-    actor.require(Permission.ORGANISATION)
+    actor.require(Permission.MANAGE_ORGANISATION)
     with organisation_scope(actor.organisation_id):
-        one = provider_of(actor.organisation_id)
-    if one is None or not one.is_complete:
+        provider = provider_of(actor.organisation_id)
+    if provider is None or not provider.is_complete:
         raise Refused(_("Fill in the identity provider first."))
-    client = client_of(one)
+    client = client_of(provider)
     try:
-        http.run(lambda session: oidc.knows_us(session, client))
+        http.run(lambda session: oidc.verify_client(session, client))
     except ProviderRefused as refusal:
-        raise Refused(sentence_of(refusal)) from None
+        raise Refused(message_of(refusal)) from None
     with organisation_scope(actor.organisation_id):
-        SignInProvider.objects.filter(pk=one.pk).update(is_active=True)
-        _record(actor, one, "sign_in_provider.switched_on")
+        IdentityProvider.objects.filter(pk=provider.pk).update(is_active=True)
+        _record(actor, provider, "sign_in_provider.switched_on")
 
 
 def switch_off(actor: Actor) -> int:
     """Nobody signs in this way any more, and the sessions that began so end. Links stay for when it is switched on again.
     How many sessions ended, the actor's own among them."""
-    actor.require(Permission.ORGANISATION)
-    one = provider_of(actor.organisation_id)
-    if one is None:
+    actor.require(Permission.MANAGE_ORGANISATION)
+    provider = provider_of(actor.organisation_id)
+    if provider is None:
         return 0
-    SignInProvider.objects.filter(pk=one.pk).update(is_active=False)
-    count = end_vouched_sessions(actor.organisation_id)
-    _record(actor, one, "sign_in_provider.switched_off", sessions_ended=count)
+    IdentityProvider.objects.filter(pk=provider.pk).update(is_active=False)
+    count = end_sso_sessions(actor.organisation_id)
+    _record(actor, provider, "sign_in_provider.switched_off", sessions_ended=count)
     return count
 
 
-def active_provider(provider_id: int) -> SignInProvider | None:
+def active_provider(provider_id: int) -> IdentityProvider | None:
     with installation_scope("sign-in"):
-        own = SignInProvider.objects.filter(pk=provider_id, is_active=True)
+        own = IdentityProvider.objects.filter(pk=provider_id, is_active=True)
         return own.select_related("organisation").first()
 
 
 @contextmanager
-def switched_on(one: SignInProvider) -> Iterator[None]:
+def switched_on(provider: IdentityProvider) -> Iterator[None]:
     """The provider stays as it is for the length of the block, so that no session begins beside its end. Raises `Refused`."""
-    with organisation_scope(one.organisation_id):
-        same = SignInProvider.objects.select_for_update(no_key=True).filter(
-            pk=one.pk, issuer=one.issuer, is_active=True
+    with organisation_scope(provider.organisation_id):
+        current = IdentityProvider.objects.select_for_update(no_key=True).filter(
+            pk=provider.pk, issuer=provider.issuer, is_active=True
         )
-        if same.first() is None:
+        if current.first() is None:
             raise Refused(_("This organisation has no identity provider."))
         yield
 
 
-def provider_for(email: str) -> SignInProvider | None:
+def provider_for(email: str) -> IdentityProvider | None:
     """The provider of the organisation that this address's domain belongs to. Tells nothing about the person."""
     organisation_id = domains.organisation_of(domain_of(email))
     if organisation_id is None:
         return None
     with installation_scope("sign-in"):
-        own = SignInProvider.objects.filter(organisation_id=organisation_id, is_active=True)
+        own = IdentityProvider.objects.filter(organisation_id=organisation_id, is_active=True)
         return own.select_related("organisation").first()
 
 
-def client_of(one: SignInProvider) -> Client:
-    secret = Secret(unseal(bytes(one.client_secret), provider_place(one.organisation_id)).decode())
-    return Client(one.issuer, one.client_id, secret, redirect_uri(one))
+def client_of(provider: IdentityProvider) -> Client:
+    secret = Secret(decrypt(bytes(provider.client_secret), provider_secret_aad(provider.organisation_id)).decode())
+    return Client(provider.issuer, provider.client_id, secret, redirect_uri(provider))
 
 
-def go(one: SignInProvider, attempt: Attempt) -> str:
+def authorization_url(provider: IdentityProvider, attempt: LoginAttempt) -> str:
     """The address to send the person to. Raises `Refused`."""
-    client = client_of(one)
+    client = client_of(provider)
     try:
         endpoints = http.run(lambda session: oidc.discover(session, client.issuer))
     except ProviderRefused as refusal:
-        raise Refused(sentence_of(refusal)) from None
-    return oidc.address_to_go(endpoints, client, attempt)
+        raise Refused(message_of(refusal)) from None
+    return oidc.authorization_url(endpoints, client, attempt)
 
 
-def identity_of(one: SignInProvider, attempt: Attempt, answer: Answer) -> Identity:
+def identity_of(provider: IdentityProvider, attempt: LoginAttempt, answer: Answer) -> Identity:
     """Whom the provider signed in. Raises `AnswerRefused` with what stands in the way."""
-    if attempt.provider_id != one.pk or attempt.issuer != one.issuer:
+    if attempt.provider_id != provider.pk or attempt.issuer != provider.issuer:
         raise AnswerRefused("other_provider")
     if attempt.has_lapsed:
         raise AnswerRefused("lapsed")
     if not answer.code:
         raise AnswerRefused("code_refused")
-    client = client_of(one)
+    client = client_of(provider)
     try:
-        return http.run(lambda session: oidc.identity_behind(session, client, attempt, answer))
+        return http.run(lambda session: oidc.exchange_code(session, client, attempt, answer))
     except ProviderRefused as refusal:
         raise AnswerRefused(refusal.code) from None
 
 
-def note_refused(provider_ids: set[int], reason: str, who: AuditActor) -> None:
+def note_refused(provider_ids: set[int], reason: str, audit_actor: AuditActor) -> None:
     """An answer that opened nothing, in the trail of the organisations whose identity providers it concerns."""
     with installation_scope("sign-in refused"):
-        concerned = list(SignInProvider.objects.filter(pk__in=provider_ids))
-    for one in concerned:
-        with organisation_scope(one.organisation_id):
-            subject = ("sign_in_provider", one.pk, one.name)
-            record(one.organisation_id, who, "sign_in.refused", subject=subject, details={"reason": reason})
+        concerned = list(IdentityProvider.objects.filter(pk__in=provider_ids))
+    for provider in concerned:
+        with organisation_scope(provider.organisation_id):
+            subject = ("sign_in_provider", provider.pk, provider.name)
+            record(
+                provider.organisation_id, audit_actor, "sign_in.refused", subject=subject, details={"reason": reason}
+            )
 
 
-def _refuse_address(issuer: str) -> None:
+def _validate_issuer(issuer: str) -> None:
     """Encrypted, unless Koppel itself is not: then this is somebody's own machine."""
     schemes = ["https"] if settings.PUBLIC_URL.startswith("https://") else ["https", "http"]
     try:
@@ -226,5 +228,11 @@ def _refuse_address(issuer: str) -> None:
         raise Refused(_("“%s” is not an address of an identity provider. It begins with https://.") % issuer)
 
 
-def _record(actor: Actor, one: SignInProvider, act: str, **details: object) -> None:
-    record(actor.organisation_id, actor.audit, act, subject=("sign_in_provider", one.pk, one.name), details=details)
+def _record(actor: Actor, provider: IdentityProvider, action: str, **details: object) -> None:
+    record(
+        actor.organisation_id,
+        actor.audit,
+        action,
+        subject=("sign_in_provider", provider.pk, provider.name),
+        details=details,
+    )

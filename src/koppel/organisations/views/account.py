@@ -10,45 +10,49 @@ from django.utils.translation import ngettext
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import public
 from koppel.organisations.access import mfa, sessions
-from koppel.organisations.access.actors import choices_of, choose
-from koppel.organisations.requests import MemberRequest, moved_to
+from koppel.organisations.access.actors import choose, list_organisations
+from koppel.organisations.requests import AuthenticatedRequest, switch_organisation
 from koppel.organisations.views import confirmations
 from koppel.organisations.views.people import number
 
 
-def own_sessions(request: MemberRequest) -> HttpResponse:
+def own_sessions(request: AuthenticatedRequest) -> HttpResponse:
     """Where one is signed in; each can be ended."""
     own_key = str(request.session.session_key)
     # Whom an identity provider lets in is shown, and may end, what acts in its organisation.
-    acts_in = request.session.get("vouched_by")
+    active_organisation_id = request.session.get("sso_organisation_id")
     if request.method == "POST":
         only = number(request.POST.get("id"))
-        others = [one for one in sessions.sessions_of(request.actor.user_id, acts_in) if one.session_key != own_key]
+        others = [
+            one
+            for one in sessions.sessions_of(request.actor.user_id, active_organisation_id)
+            if one.session_key != own_key
+        ]
         if only is None and (page := unconfirmed(request, confirmations.end_other_sessions(len(others)))):
             return page
-        count = sessions.end_own_sessions(request.actor, own_key, only, acts_in=acts_in)
+        count = sessions.end_own_sessions(request.actor, own_key, only, active_organisation_id=active_organisation_id)
         messages.success(request, ngettext("%d session is ended.", "%d sessions are ended.", count) % count)
         return HttpResponseRedirect(reverse("own:sessions"))
     context = {
         "account_place": "sessions",
-        "sessions": sessions.sessions_of(request.actor.user_id, acts_in),
+        "sessions": sessions.sessions_of(request.actor.user_id, active_organisation_id),
         "own_key": own_key,
     }
     return render(request, "organisations/sessions.html", context)
 
 
-def organisations(request: MemberRequest) -> HttpResponse:
+def organisations(request: AuthenticatedRequest) -> HttpResponse:
     """The organisations that one belongs to, and the way from one to another."""
-    found = choices_of(request.actor.user_id, only=request.session.get("vouched_by"))
+    choices = list_organisations(request.actor.user_id, only=request.session.get("sso_organisation_id"))
     if request.method == "POST":
-        wanted = number(request.POST.get("organisation"))
-        if wanted and any(one.organisation_id == wanted for one in found):
-            moved_to(request, wanted)
-            if "vouched_by" not in request.session:
-                choose(request.actor.user_id, wanted)
+        organisation_id = number(request.POST.get("organisation"))
+        if organisation_id and any(choice.organisation_id == organisation_id for choice in choices):
+            switch_organisation(request, organisation_id)
+            if "sso_organisation_id" not in request.session:
+                choose(request.actor.user_id, organisation_id)
             return HttpResponseRedirect("/")
         messages.error(request, _("You do not belong to that organisation any more."))
-    context = {"account_place": "organisations", "choices": found}
+    context = {"account_place": "organisations", "choices": choices}
     return render(request, "organisations/choices.html", context)
 
 
@@ -57,8 +61,8 @@ def second_step_needed(request: HttpRequest) -> HttpResponse:
     """What a member is led to whose organisation asks for a second step."""
     if not request.user.is_authenticated:
         return HttpResponseRedirect(reverse("account_login"))
-    if mfa.has_second_step(request.user.pk or 0):
+    if mfa.has_mfa(request.user.pk or 0):
         return HttpResponseRedirect("/")
-    own = choices_of(request.user.pk or 0, only=request.session.get("vouched_by"))
-    others = [one for one in own if one.organisation_id != request.session.get("organisation")]
+    own_organisations = list_organisations(request.user.pk or 0, only=request.session.get("sso_organisation_id"))
+    others = [choice for choice in own_organisations if choice.organisation_id != request.session.get("organisation")]
     return render(request, "organisations/second_step_needed.html", {"others": others})

@@ -11,7 +11,7 @@ from koppel.kit.web.confirmation import Confirmation, Group
 from koppel.organisations.access.sessions import sessions_of
 from koppel.organisations.models import ApiToken, Invitation, Membership
 from koppel.organisations.people.offboarding import Transfer
-from koppel.organisations.people.services import Access
+from koppel.organisations.people.services import MembershipTerms
 
 ACCESS_FIELDS = ("role", "until", "divisions", "is_active")
 
@@ -45,7 +45,7 @@ def hand_over(transfer: Transfer) -> Confirmation:
     )
 
 
-def take_away_access(person: Membership, wanted: Access, form: QueryDict) -> Confirmation:
+def take_away_access(person: Membership, wanted: MembershipTerms, form: QueryDict) -> Confirmation:
     """The other fields of the form go along."""
     sessions, tokens = _open_sessions(person), _live_tokens(person)
     name = str(person.user)

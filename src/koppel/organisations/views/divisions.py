@@ -13,42 +13,42 @@ from koppel.kit.web.decorators import takes
 from koppel.organisations.errors import Refused
 from koppel.organisations.groups import divisions
 from koppel.organisations.models import Division, DivisionMember, Membership
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.views import confirmations
 
-PLACE = "divisions"
+NAV_SECTION = "divisions"
 
 
 @takes()
-def listing(request: MemberRequest) -> HttpResponse:
+def listing(request: AuthenticatedRequest) -> HttpResponse:
     """Groups of people and administrations; a new one leads to its own page, to be filled."""
-    request.actor.require(Permission.PEOPLE)
+    request.actor.require(Permission.MANAGE_PEOPLE)
     if request.method == "POST":
         try:
-            made = divisions.make(request.actor, request.POST.get("name", ""))
-            return HttpResponseRedirect(reverse("organisations:division", args=[made.pk]))
+            division = divisions.create(request.actor, request.POST.get("name", ""))
+            return HttpResponseRedirect(reverse("organisations:division", args=[division.pk]))
         except Refused as refusal:
             messages.error(request, str(refusal))
             return HttpResponseRedirect(request.path)
-    context = {"place": PLACE, "rows": divisions.lines(request.actor)}
+    context = {"place": NAV_SECTION, "rows": divisions.list_summaries(request.actor)}
     return render(request, "organisations/divisions.html", context)
 
 
-def one(request: MemberRequest, division_id: int) -> HttpResponse:
+def detail(request: AuthenticatedRequest, division_id: int) -> HttpResponse:
     """Its name, its people, its administrations; archive and merge."""
-    request.actor.require(Permission.PEOPLE)
+    request.actor.require(Permission.MANAGE_PEOPLE)
     division = _or_404(request.actor, division_id)
     if request.method == "POST":
         return _change(request, division)
-    lines = divisions.lines(request.actor)
+    summaries = divisions.list_summaries(request.actor)
     members = DivisionMember.objects.filter(organisation_id=division.organisation_id, division=division)
     people = Membership.objects.filter(organisation_id=division.organisation_id, is_active=True)
     context = {
-        "place": PLACE,
+        "place": NAV_SECTION,
         "division": division,
-        "line": next(line for line in lines if line.id == division.pk),
-        "others": [line for line in lines if not line.is_archived and line.id != division.pk],
+        "line": next(summary for summary in summaries if summary.id == division.pk),
+        "others": [summary for summary in summaries if not summary.is_archived and summary.id != division.pk],
         "people": people.select_related("user").order_by("user__name"),
         "named": set(members.values_list("membership_id", flat=True)),
     }
@@ -56,16 +56,16 @@ def one(request: MemberRequest, division_id: int) -> HttpResponse:
 
 
 @require_POST
-def merge(request: MemberRequest, division_id: int) -> HttpResponse:
+def merge(request: AuthenticatedRequest, division_id: int) -> HttpResponse:
     """Everything of it moves to another one."""
-    request.actor.require(Permission.PEOPLE)
+    request.actor.require(Permission.MANAGE_PEOPLE)
     into = request.POST.get("into", "")
     key = int(into) if into.isdecimal() and len(into) < 19 else 0
     try:
         leaving, staying = divisions.check_merge(request.actor, division_id, key)
-        line = next(line for line in divisions.lines(request.actor) if line.id == leaving.pk)
+        line = next(line for line in divisions.list_summaries(request.actor) if summary.id == leaving.pk)
         facts, back = (
-            (leaving.pk, line.administrations, line.people),
+            (leaving.pk, summary.administrations, summary.people),
             reverse("organisations:division", args=[leaving.pk]),
         )
         question = confirmations.merge("division", (leaving.name, staying.name), facts, key, back)
@@ -80,7 +80,7 @@ def merge(request: MemberRequest, division_id: int) -> HttpResponse:
     return HttpResponseRedirect(reverse("organisations:division", args=[int(into)]))
 
 
-def _change(request: MemberRequest, division: Division) -> HttpResponse:
+def _change(request: AuthenticatedRequest, division: Division) -> HttpResponse:
     form = request.POST
     chosen = [int(text) for text in form.getlist("people") if text.isdecimal() and len(text) < 19]
     try:
@@ -99,6 +99,6 @@ def _change(request: MemberRequest, division: Division) -> HttpResponse:
 
 def _or_404(actor: Actor, division_id: int) -> Division:
     try:
-        return divisions.division_named(actor, division_id)
+        return divisions.get_division(actor, division_id)
     except Refused:
         raise Http404 from None

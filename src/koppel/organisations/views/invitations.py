@@ -15,34 +15,34 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from koppel.kit.client_ip import address_of
+from koppel.kit.client_ip import client_ip
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import public
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import csv_import
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.csv_import import end_of_day
-from koppel.organisations.invitations.services import Wanted
+from koppel.organisations.invitations.services import InvitationData
 from koppel.organisations.models import Invitation, Organisation, User
 from koppel.organisations.people import list as directory
 from koppel.organisations.people import services as people
-from koppel.organisations.requests import MemberRequest, moved_to
+from koppel.organisations.requests import AuthenticatedRequest, switch_organisation
 from koppel.organisations.roles import Actor, Permission, Role
-from koppel.organisations.services import remember_language
+from koppel.organisations.services import save_language
 from koppel.organisations.views import confirmations
 from koppel.organisations.views.people import number
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 
-def invite(request: MemberRequest) -> HttpResponse:
+def invite(request: AuthenticatedRequest) -> HttpResponse:
     """One person, or the way to many."""
-    request.actor.require(Permission.PEOPLE)
+    request.actor.require(Permission.MANAGE_PEOPLE)
     problem = ""
     if request.method == "POST":
         try:
-            one = invitations.invite(request.actor, _wanted(request))
-            _tell_sent(request, _("%s is invited. The mail is on its way.") % one.email, one.email)
+            invitation = invitations.invite(request.actor, _parse_form(request))
+            _add_sent_message(request, _("%s is invited. The mail is on its way.") % invitation.email, invitation.email)
             return HttpResponseRedirect(reverse("organisations:people"))
         except Refused as refusal:
             problem = str(refusal)
@@ -50,42 +50,44 @@ def invite(request: MemberRequest) -> HttpResponse:
     return render(request, "organisations/invite.html", context)
 
 
-def invite_many(request: MemberRequest) -> HttpResponse:
+def invite_many(request: AuthenticatedRequest) -> HttpResponse:
     """A list: first what would become of each line, then what did."""
-    request.actor.require(Permission.PEOPLE)
+    request.actor.require(Permission.MANAGE_PEOPLE)
     context: dict[str, Any] = {"place": "people", "text": ""}
     if request.method == "POST":
         try:
             text = _text(request)
-            act = request.POST.get("confirmed") == "1"
-            lines = (csv_import.invite_all if act else csv_import.preview)(request.actor, text)
+            commit = request.POST.get("confirmed") == "1"
+            lines = (csv_import.invite_all if commit else csv_import.preview)(request.actor, text)
             good = sum(not line.problem for line in lines)
-            context |= {"text": text, "lines": lines, "good": good, "bad": len(lines) - good, "done": act}
-            if act:
-                said = ngettext("%(count)d person is invited.", "%(count)d people are invited.", good)
-                messages.success(request, said % {"count": good})
+            context |= {"text": text, "lines": lines, "good": good, "bad": len(lines) - good, "done": commit}
+            if commit:
+                message = ngettext("%(count)d person is invited.", "%(count)d people are invited.", good)
+                messages.success(request, message % {"count": good})
         except Refused as refusal:
             context |= {"problem": str(refusal), "text": request.POST.get("text", "")}
     return render(request, "organisations/invite_many.html", context)
 
 
 @require_POST
-def resend(request: MemberRequest, invitation_id: int) -> HttpResponse:
-    request.actor.require(Permission.PEOPLE)
+def resend(request: AuthenticatedRequest, invitation_id: int) -> HttpResponse:
+    request.actor.require(Permission.MANAGE_PEOPLE)
     try:
-        one = invitations.resend(request.actor, invitation_id)
-        _tell_sent(
-            request, _("%s gets a new mail. The link in the older one does not work any more.") % one.email, one.email
+        invitation = invitations.resend(request.actor, invitation_id)
+        _add_sent_message(
+            request,
+            _("%s gets a new mail. The link in the older one does not work any more.") % invitation.email,
+            invitation.email,
         )
     except Refused as refusal:
         messages.error(request, str(refusal))
     return HttpResponseRedirect(reverse("organisations:people"))
 
 
-def _tell_sent(request: MemberRequest, sentence: str, email: str) -> None:
+def _add_sent_message(request: AuthenticatedRequest, message: str, email: str) -> None:
     """What the mail does; without a mail server, that there is none."""
     if settings.SENDS_MAIL:
-        messages.success(request, sentence)
+        messages.success(request, message)
     else:
         messages.warning(
             request, _("%s is invited, but Koppel sends no mail yet: hand over the link yourself.") % email
@@ -93,14 +95,14 @@ def _tell_sent(request: MemberRequest, sentence: str, email: str) -> None:
 
 
 @require_POST
-def revoke(request: MemberRequest, invitation_id: int) -> HttpResponse:
-    request.actor.require(Permission.PEOPLE)
+def revoke(request: AuthenticatedRequest, invitation_id: int) -> HttpResponse:
+    request.actor.require(Permission.MANAGE_PEOPLE)
     try:
         open_invitation = invitations.open_invitation(request.actor, invitation_id)
         if page := unconfirmed(request, confirmations.revoke_invitation(open_invitation)):
             return page
-        one = invitations.revoke(request.actor, invitation_id)
-        messages.success(request, _("The invitation of %s is revoked.") % one.email)
+        invitation = invitations.revoke(request.actor, invitation_id)
+        messages.success(request, _("The invitation of %s is revoked.") % invitation.email)
     except Refused as refusal:
         messages.error(request, str(refusal))
     return HttpResponseRedirect(reverse("organisations:people"))
@@ -110,13 +112,13 @@ def revoke(request: MemberRequest, invitation_id: int) -> HttpResponse:
 def accept(request: HttpRequest, token: str) -> HttpResponse:
     """Who is invited becomes a member: signed in already, or with a name and a password chosen here."""
     try:
-        invitation, organisation = invitations.find(token)
+        invitation, organisation = invitations.get_open_invitation(token)
     except Refused as refusal:
         return render(request, "organisations/invitation_gone.html", {"sentence": str(refusal)}, status=410)
     with translation.override(language := _language(request, invitation)):
-        answer = _page(request, token, invitation, organisation)
-    answer.headers["Content-Language"] = language
-    return answer
+        response = _page(request, token, invitation, organisation)
+    response.headers["Content-Language"] = language
+    return response
 
 
 def _language(request: HttpRequest, invitation: Invitation) -> str:
@@ -127,15 +129,15 @@ def _language(request: HttpRequest, invitation: Invitation) -> str:
 
 def _page(request: HttpRequest, token: str, invitation: Invitation, organisation: Organisation) -> HttpResponse:
     by = User.objects.get(pk=request.user.pk) if request.user.is_authenticated else None
-    is_vouched = by is not None and "vouched_by" in request.session
+    is_vouched = by is not None and "sso_organisation_id" in request.session
     context: dict[str, Any] = {
         "invitation": invitation,
         "organisation": organisation,
-        "is_known": invitations.is_known(invitation.email),
+        "is_known": invitations.has_account(invitation.email),
         "is_other": by is not None and by.email.lower() != invitation.email.lower(),
         "is_vouched": is_vouched,
         "name": request.POST.get("name", invitation.name),
-        "refusal": invitations.refusal_of(invitation),
+        "refusal": invitations.rejection_reason(invitation),
     }
     if context["refusal"]:
         return render(request, "organisations/invitation.html", context, status=403)
@@ -155,33 +157,33 @@ def _page(request: HttpRequest, token: str, invitation: Invitation, organisation
 
 
 def _join(request: HttpRequest, token: str, by: User | None) -> HttpResponse:
-    form, address = request.POST, address_of(request)
-    invitation, _organisation = invitations.find(token)
+    form, address = request.POST, client_ip(request)
+    invitation, _organisation = invitations.get_open_invitation(token)
     user = invitations.accept(
-        token, by, name=form.get("name", ""), password=form.get("password", ""), from_address=address
+        token, by, name=form.get("name", ""), password=form.get("password", ""), ip_address=address
     )
-    moved_to(request, invitation.organisation_id)
+    switch_organisation(request, invitation.organisation_id)
     if by is not None:
         return HttpResponseRedirect("/")
     if settings.LANGUAGE_COOKIE_NAME in request.COOKIES:
-        remember_language(user.pk, translation.get_language() or "")
+        save_language(user.pk, translation.get_language() or "")
     user.backend = BACKEND
     return perform_login(request, Login(user=user, redirect_url="/"))  # type: ignore[no-any-return]
 
 
-def _wanted(request: MemberRequest) -> Wanted:
+def _parse_form(request: AuthenticatedRequest) -> InvitationData:
     form = request.POST
     role = Role(form["role"]) if form.get("role") in Role.values else Role.USER
     until = end_of_day(form["until"]) if form.get("until") else None
     divisions = frozenset(int(key) for key in form.getlist("divisions") if number(key))
-    return Wanted(form.get("email", ""), form.get("name", ""), role, divisions, until)
+    return InvitationData(form.get("email", ""), form.get("name", ""), role, divisions, until)
 
 
-def _text(request: MemberRequest) -> str:
+def _text(request: AuthenticatedRequest) -> str:
     upload = request.FILES.get("file")
-    return csv_import.decoded(upload.read()) if upload is not None else request.POST.get("text", "")
+    return csv_import.decode(upload.read()) if upload is not None else request.POST.get("text", "")
 
 
 def _choices(actor: Actor) -> dict[str, Any]:
-    roles = [(key, label) for key, label in Role.choices if people.may_give(actor, Role(key))]
+    roles = [(key, label) for key, label in Role.choices if people.can_grant_role(actor, Role(key))]
     return {"place": "people", "roles": roles, "divisions": directory.divisions_of(actor)}

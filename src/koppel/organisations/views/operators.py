@@ -6,21 +6,21 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from koppel.kit.client_ip import address_of
+from koppel.kit.client_ip import client_ip
 from koppel.kit.web.decorators import public
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import User
 from koppel.organisations.people import operators
 from koppel.organisations.views.people import number
 
-KEY = "operator_in"
+SESSION_KEY = "operator_in"
 
 
 @public
 def listing(request: HttpRequest) -> HttpResponse:
     """For operators; to everybody else this page does not exist."""
     _operator(request)
-    return render(request, "organisations/operator.html", {"open": operators.open_organisations()})
+    return render(request, "organisations/operator.html", {"open": operators.list_open_organisations()})
 
 
 @public
@@ -28,12 +28,12 @@ def listing(request: HttpRequest) -> HttpResponse:
 def enter(request: HttpRequest) -> HttpResponse:
     user = _operator(request)
     try:
-        wanted = number(request.POST.get("organisation")) or 0
-        actor = operators.enter(user.pk, wanted, address_of(request))
+        organisation_id = number(request.POST.get("organisation")) or 0
+        actor = operators.start_support_session(user.pk, organisation_id, client_ip(request))
     except Refused as refusal:
-        context = {"open": operators.open_organisations(), "problem": str(refusal)}
+        context = {"open": operators.list_open_organisations(), "problem": str(refusal)}
         return render(request, "organisations/operator.html", context, status=403)
-    request.session[KEY] = actor.organisation_id
+    request.session[SESSION_KEY] = actor.organisation_id
     rotate_token(request)
     return HttpResponseRedirect("/")
 
@@ -42,18 +42,18 @@ def enter(request: HttpRequest) -> HttpResponse:
 @require_POST
 def leave(request: HttpRequest) -> HttpResponse:
     user = _operator(request)
-    entered = request.session.pop(KEY, None)
+    entered_id = request.session.pop(SESSION_KEY, None)
     # Forms of pages that were opened over there must not be sent into the operator's own organisation.
     rotate_token(request)
-    actor = operators.operator_actor(user.pk, entered, address_of(request)) if entered else None
+    actor = operators.operator_actor(user.pk, entered_id, client_ip(request)) if entered_id else None
     if actor is not None:
-        operators.note(actor, "operator.left")
+        operators.record_action(actor, "operator.left")
     return HttpResponseRedirect(reverse("operator"))
 
 
 def _operator(request: HttpRequest) -> User:
     """Signed in by themselves: an organisation's identity provider vouches for nobody outside it."""
     user = User.objects.filter(pk=request.user.pk or 0, is_operator=True, is_active=True).first()
-    if user is None or "vouched_by" in request.session:
+    if user is None or "sso_organisation_id" in request.session:
         raise Http404
     return user

@@ -10,39 +10,47 @@ from django.utils.translation import gettext as _
 from koppel.organisations import services
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Organisation
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
-from koppel.organisations.settings_schema import AUDIENCES, RESOURCES, SCHEDULE_NAMES, WEEKDAYS, asked, events, told_of
+from koppel.organisations.settings_schema import (
+    AUDIENCE_LABELS,
+    RESOURCES,
+    SCHEDULE_NAMES,
+    WEEKDAYS,
+    events,
+    notification_audiences,
+    parse_settings_form,
+)
 
 
-def settings_page(request: MemberRequest) -> HttpResponse:
+def settings_page(request: AuthenticatedRequest) -> HttpResponse:
     """The organisation's name, and the settings that hold where neither administration nor template sets one."""
-    request.actor.require(Permission.ORGANISATION)
+    request.actor.require(Permission.MANAGE_ORGANISATION)
     if request.method == "POST":
-        return _done(request, _change_organisation)
+        return _perform(request, _change_organisation)
     organisation = Organisation.objects.get(pk=request.actor.organisation_id)
-    told = told_of(organisation.settings)
+    audiences = notification_audiences(organisation.settings)
     context = {
         "place": "settings",
         "organisation": organisation,
-        "notify": [(key, label, told.get(key, ""), "") for key, label in events().items()],
+        "notify": [(key, label, audiences.get(key, ""), "") for key, label in events().items()],
         **_choices(),
     }
     return render(request, "organisations/settings.html", context)
 
 
-def _done(request: MemberRequest, act: Any) -> HttpResponse:
+def _perform(request: AuthenticatedRequest, action: Any) -> HttpResponse:
     """Do it, say so, and show the page again; a refusal is said with its reason."""
     try:
-        act(request)
+        action(request)
         messages.success(request, _("Saved."))
     except Refused as refusal:
         messages.error(request, str(refusal))
     return HttpResponseRedirect(request.path)
 
 
-def _change_organisation(request: MemberRequest) -> None:
-    values = asked(request.POST)
+def _change_organisation(request: AuthenticatedRequest) -> None:
+    values = parse_settings_form(request.POST)
     services.change_organisation(request.actor, name=request.POST.get("name", ""), settings=values)
 
 
@@ -52,5 +60,5 @@ def _choices() -> dict[str, Any]:
         "all_resources": RESOURCES,
         "schedules": list(SCHEDULE_NAMES.items()),
         "weekdays": list(enumerate(WEEKDAYS)),
-        "audiences": list(AUDIENCES.items()),
+        "audiences": list(AUDIENCE_LABELS.items()),
     }

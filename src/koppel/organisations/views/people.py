@@ -20,29 +20,29 @@ from koppel.organisations.models import ApiToken, Invitation, Membership
 from koppel.organisations.people import list as directory
 from koppel.organisations.people import offboarding
 from koppel.organisations.people import services as people
-from koppel.organisations.people.list import PAGE_SIZE, Asked
-from koppel.organisations.people.services import Access
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.people.list import PAGE_SIZE, MemberFilter
+from koppel.organisations.people.services import MembershipTerms
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Permission, Role
 from koppel.organisations.views import confirmations
 
 
-@takes(q=TEXT, role=one_of(*Role.values), division=IDENTIFIER, access=one_of(*directory.Access), page=PAGE)
-def listing(request: MemberRequest) -> HttpResponse:
+@takes(q=TEXT, role=one_of(*Role.values), division=IDENTIFIER, access=one_of(*directory.MemberStatus), page=PAGE)
+def listing(request: AuthenticatedRequest) -> HttpResponse:
     """Everybody with role, divisions and access; open invitations above them."""
-    request.actor.require(Permission.PEOPLE)
-    asked = asked_for(request.GET)
+    request.actor.require(Permission.MANAGE_PEOPLE)
+    filters = parse_filter(request.GET)
     if asked.division and not directory.has_division(request.actor, asked.division):
         raise UnknownParameter([unknown_value("division", str(asked.division))])
-    found = directory.people_of(request.actor, asked)
-    total = found.count()
+    memberships = directory.people_of(request.actor, filters)
+    total = memberships.count()
     pages = max(1, -(-total // PAGE_SIZE))
     page = min(pages, number(request.GET.get("page")) or 1)
     context = {
         "place": "people",
-        "asked": asked,
-        "is_filtered": asked != Asked(),
-        "rows": directory.rows(found, max(1, page)),
+        "asked": filters,
+        "is_filtered": filters != MemberFilter(),
+        "rows": directory.rows(memberships, max(1, page)),
         "total": total,
         "page": page,
         "pages": pages,
@@ -54,65 +54,65 @@ def listing(request: MemberRequest) -> HttpResponse:
     return render(request, "organisations/people.html", context)
 
 
-def person(request: MemberRequest, membership_id: int) -> HttpResponse:
+def person(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
     """What somebody may, holds and is signed in from; the form that changes the first."""
-    request.actor.require(Permission.PEOPLE)
-    one = _member(request, membership_id)
+    request.actor.require(Permission.MANAGE_PEOPLE)
+    membership = _member(request, membership_id)
     if request.method == "POST":
-        wanted = _wanted(request.POST, one)
+        new_role = _parse_form(request.POST, membership)
         try:
-            if one.is_active and not wanted.is_active:
-                people.check_change(request.actor, one.pk, wanted)
-                if page := unconfirmed(request, confirmations.take_away_access(one, wanted, request.POST)):
+            if membership.is_active and not new_role.is_active:
+                people.check_change(request.actor, membership.pk, new_role)
+                if page := unconfirmed(request, confirmations.take_away_access(membership, new_role, request.POST)):
                     return page
-            people.change_access(request.actor, one.pk, wanted)
+            people.update_membership(request.actor, membership.pk, new_role)
             messages.success(request, _("Saved."))
         except Refused as refusal:
             messages.error(request, str(refusal))
-        return _to(one)
-    return render(request, "organisations/person.html", _about(request.actor, one))
+        return _redirect_to(membership)
+    return render(request, "organisations/person.html", _person_context(request.actor, membership))
 
 
 @require_POST
-def hand_over(request: MemberRequest, membership_id: int) -> HttpResponse:
+def hand_over(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
     """All that the person holds goes to a colleague, and their access ends when that is ticked."""
-    request.actor.require(Permission.PEOPLE)
-    one, heir = _member(request, membership_id), number(request.POST.get("to")) or 0
-    ends = request.POST.get("deactivate") == "1"
+    request.actor.require(Permission.MANAGE_PEOPLE)
+    membership, successor_id = _member(request, membership_id), number(request.POST.get("to")) or 0
+    deactivate = request.POST.get("deactivate") == "1"
     try:
-        transfer = offboarding.preview(request.actor, one.pk, heir, deactivate=ends)
-        if not transfer.moving and (not ends or not one.is_active):
+        transfer = offboarding.preview(request.actor, membership.pk, successor_id, deactivate=deactivate)
+        if not transfer.moving and (not deactivate or not membership.is_active):
             messages.success(request, _("Nothing is left to hand over."))
-            return _to(one)
+            return _redirect_to(membership)
         if page := unconfirmed(request, confirmations.hand_over(transfer)):
             return page
-        offboarding.hand_over(request.actor, one.pk, heir, deactivate=ends, confirmed=transfer)
+        offboarding.hand_over(request.actor, membership.pk, successor_id, deactivate=deactivate, confirmed=transfer)
         messages.success(request, _("Everything is handed over."))
     except Refused as refusal:
         messages.error(request, str(refusal))
-    return _to(one)
+    return _redirect_to(membership)
 
 
 @require_POST
-def end_sessions(request: MemberRequest, membership_id: int) -> HttpResponse:
-    request.actor.require(Permission.PEOPLE)
-    one = _reachable(request, membership_id)
-    if one is not None:
-        if page := unconfirmed(request, confirmations.end_sessions(one)):
+def end_sessions(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
+    request.actor.require(Permission.MANAGE_PEOPLE)
+    membership = _manageable_or_none(request, membership_id)
+    if membership is not None:
+        if page := unconfirmed(request, confirmations.end_sessions(membership)):
             return page
-        sessions.end_sessions_of(request.actor, one)
+        sessions.end_sessions_of(request.actor, membership)
         messages.success(request, _("The sessions are ended. The person must sign in again."))
     return HttpResponseRedirect(reverse("organisations:person", args=[membership_id]))
 
 
 @require_POST
-def reset_second_step(request: MemberRequest, membership_id: int) -> HttpResponse:
+def reset_second_step(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
     """For somebody who lost the phone: the second step is removed, to be set up again at the next sign-in."""
-    request.actor.require(Permission.PEOPLE)
-    one = _reachable(request, membership_id)
-    if one is not None:
+    request.actor.require(Permission.MANAGE_PEOPLE)
+    membership = _manageable_or_none(request, membership_id)
+    if membership is not None:
         try:
-            mfa.reset(request.actor, one)
+            mfa.reset(request.actor, membership)
             messages.success(request, _("The second step is removed. It is set up again at the next sign-in."))
         except Refused as refusal:
             messages.error(request, str(refusal))
@@ -120,12 +120,12 @@ def reset_second_step(request: MemberRequest, membership_id: int) -> HttpRespons
 
 
 @require_POST
-def revoke_token(request: MemberRequest, membership_id: int, token_id: int) -> HttpResponse:
-    request.actor.require(Permission.PEOPLE)
-    one = _reachable(request, membership_id)
+def revoke_token(request: AuthenticatedRequest, membership_id: int, token_id: int) -> HttpResponse:
+    request.actor.require(Permission.MANAGE_PEOPLE)
+    membership = _manageable_or_none(request, membership_id)
     token = ApiToken.objects.filter(pk=token_id, membership_id=membership_id, revoked_at=None).first()
-    if one is not None and token is not None:
-        if page := unconfirmed(request, confirmations.revoke_token(one, token)):
+    if membership is not None and token is not None:
+        if page := unconfirmed(request, confirmations.revoke_token(membership, token)):
             return page
         try:
             api_tokens.revoke_token(request.actor, token_id)
@@ -135,13 +135,13 @@ def revoke_token(request: MemberRequest, membership_id: int, token_id: int) -> H
     return HttpResponseRedirect(reverse("organisations:person", args=[membership_id]))
 
 
-def asked_for(query: QueryDict) -> Asked:
+def parse_filter(query: QueryDict) -> MemberFilter:
     role, access = query.get("role"), query.get("access")
-    return Asked(
-        words=query.get("q", "").replace("\0", "").strip(),
+    return MemberFilter(
+        search=query.get("q", "").replace("\0", "").strip(),
         role=Role(role) if role in Role.values else None,
         division=number(query.get("division")),
-        access=directory.Access(access) if access in list(directory.Access) else None,
+        access=directory.MemberStatus(access) if access in list(directory.MemberStatus) else None,
     )
 
 
@@ -149,65 +149,65 @@ def number(text: str | None) -> int | None:
     return int(text) if text and text.isdecimal() and len(text) < 18 else None
 
 
-def _about(actor: Actor, one: Membership) -> dict[str, Any]:
-    role = Role(one.role)
-    others = Membership.objects.filter(organisation_id=actor.organisation_id, is_active=True).exclude(pk=one.pk)
+def _person_context(actor: Actor, membership: Membership) -> dict[str, Any]:
+    role = Role(membership.role)
+    others = Membership.objects.filter(organisation_id=actor.organisation_id, is_active=True).exclude(pk=membership.pk)
     return {
         "place": "people",
-        "person": one,
-        "access": directory.access(one),
-        "may_change": people.may_give(actor, role),
-        "roles": [(key, label) for key, label in Role.choices if people.may_give(actor, Role(key))],
+        "person": membership,
+        "access": directory.status_of(membership),
+        "may_change": people.can_grant_role(actor, role),
+        "roles": [(key, label) for key, label in Role.choices if people.can_grant_role(actor, Role(key))],
         "divisions": directory.divisions_of(actor),
-        "own_divisions": set(one.divisions.values_list("division_id", flat=True)),
-        "holdings": offboarding.holdings_of(actor, one),
+        "own_divisions": set(membership.divisions.values_list("division_id", flat=True)),
+        "holdings": offboarding.owned_items(actor, membership),
         "heirs": others.select_related("user").order_by("user__name"),
-        "sessions": sessions.sessions_of(one.user_id, actor.organisation_id),
-        "tokens": ApiToken.objects.filter(membership=one, revoked_at=None).order_by("-pk"),
-        "second_steps": mfa.names_of(one.user_id),
+        "sessions": sessions.sessions_of(membership.user_id, actor.organisation_id),
+        "tokens": ApiToken.objects.filter(membership=membership, revoked_at=None).order_by("-pk"),
+        "second_steps": mfa.method_names(membership.user_id),
     }
 
 
-def _wanted(form: QueryDict, one: Membership) -> Access:
+def _parse_form(form: QueryDict, membership: Membership) -> MembershipTerms:
     role, day = form.get("role"), form.get("until")
     until = end_of_day(day) if day else None
     chosen = frozenset(int(key) for key in form.getlist("divisions") if number(key))
     # What the form does not offer it cannot have taken away.
-    chosen |= frozenset(one.divisions.exclude(division__archived_at=None).values_list("division_id", flat=True))
-    wanted = Role(role) if role in Role.values else Role(one.role)
-    return Access(wanted, form.get("is_active") == "1", until, chosen)
+    chosen |= frozenset(membership.divisions.exclude(division__archived_at=None).values_list("division_id", flat=True))
+    new_role = Role(role) if role in Role.values else Role(membership.role)
+    return MembershipTerms(new_role, form.get("is_active") == "1", until, chosen)
 
 
-def _member(request: MemberRequest, membership_id: int) -> Membership:
+def _member(request: AuthenticatedRequest, membership_id: int) -> Membership:
     try:
         return people.member(request.actor, membership_id)
     except Refused as refusal:
         raise Http404(str(refusal)) from None
 
 
-def _reachable(request: MemberRequest, membership_id: int) -> Membership | None:
+def _manageable_or_none(request: AuthenticatedRequest, membership_id: int) -> Membership | None:
     """None, with the refusal said, when the person is out of the actor's reach."""
-    one = _member(request, membership_id)
+    membership = _member(request, membership_id)
     try:
-        people.refuse_out_of_reach(request.actor, Role(one.role))
+        people.require_grantable_role(request.actor, Role(membership.role))
     except Refused as refusal:
         messages.error(request, str(refusal))
         return None
-    return one
+    return membership
 
 
 def _invitations(actor: Actor) -> list[tuple[Invitation, str]]:
     """With the link to hand over, where no mail is sent."""
-    own = invitations.open_invitations(actor.organisation_id)
-    found = own.select_related("invited_by__user", "organisation").order_by("-created_at", "-pk")
-    return invitations.with_links(actor, found)
+    queryset = invitations.open_invitations(actor.organisation_id)
+    open_invitations = queryset.select_related("invited_by__user", "organisation").order_by("-created_at", "-pk")
+    return invitations.pair_with_links(actor, open_invitations)
 
 
 def _query_without_page(query: QueryDict) -> str:
-    kept = query.copy()
-    kept.pop("page", None)
-    return kept.urlencode()
+    params = query.copy()
+    params.pop("page", None)
+    return params.urlencode()
 
 
-def _to(one: Membership) -> HttpResponseRedirect:
-    return HttpResponseRedirect(reverse("organisations:person", args=[one.pk]))
+def _redirect_to(membership: Membership) -> HttpResponseRedirect:
+    return HttpResponseRedirect(reverse("organisations:person", args=[membership.pk]))

@@ -12,17 +12,17 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from koppel.audit.models import ActorKind, Door
+from koppel.audit.models import ActorKind, Interface
 from koppel.audit.services import AuditActor
-from koppel.kit.client_ip import address_of
+from koppel.kit.client_ip import client_ip
 from koppel.kit.web.decorators import outside_transaction, public
 from koppel.organisations.errors import Refused
-from koppel.organisations.models import SignInProvider, User
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.models import IdentityProvider, User
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.sso import links
 from koppel.organisations.sso import services as single_sign_on
 from koppel.organisations.sso.links import UnlinkedIdentity
-from koppel.organisations.sso.oidc import Answer, Attempt
+from koppel.organisations.sso.oidc import Answer, LoginAttempt
 from koppel.organisations.sso.services import AnswerRefused
 
 ATTEMPTS = "sign_in_attempts"
@@ -51,9 +51,9 @@ def go(request: HttpRequest, provider_id: int) -> HttpResponse:
         return _refused(request, _("This organisation has no identity provider."), status=404)
     if request.method != "POST":
         return _confirmation(request, provider)
-    attempt = Attempt.new(provider.pk, provider.issuer)
+    attempt = LoginAttempt.new(provider.pk, provider.issuer)
     try:
-        address = single_sign_on.go(provider, attempt)
+        address = single_sign_on.authorization_url(provider, attempt)
     except Refused as refusal:
         return _refused(request, str(refusal))
     others = list(_attempts(request).items())[1 - ATTEMPTS_MAX :]
@@ -74,7 +74,7 @@ def callback(request: HttpRequest, provider_id: int) -> HttpResponse:
         if provider is None:
             raise AnswerRefused("other_provider" if attempt.provider_id != provider_id else "code_refused")
         identity = single_sign_on.identity_of(provider, attempt, answer)
-        user = links.admit(provider, identity, address_of(request))
+        user = links.admit(provider, identity, client_ip(request))
         if user is None:
             return _unlinked(request, provider, UnlinkedIdentity.of(provider, identity))
         with single_sign_on.switched_on(provider):
@@ -88,12 +88,12 @@ def callback(request: HttpRequest, provider_id: int) -> HttpResponse:
 
 
 @outside_transaction
-def link(request: MemberRequest, provider_id: int) -> HttpResponse:
+def link(request: AuthenticatedRequest, provider_id: int) -> HttpResponse:
     """The provider may sign this person in from now on: their own act, in a session that their own proof opened."""
     provider = single_sign_on.active_provider(provider_id)
     if provider is None:
         raise Http404
-    if "vouched_by" in request.session:
+    if "sso_organisation_id" in request.session:
         return render(request, "web/vouched.html", status=403)
     identity = _unlinked_identity(request, provider)
     if identity is None:
@@ -103,14 +103,14 @@ def link(request: MemberRequest, provider_id: int) -> HttpResponse:
         return render(request, "organisations/sign_in_link.html", context)
     request.session.pop(UNLINKED, None)
     try:
-        links.link(request.actor.user_id, provider, identity, address_of(request))
+        links.link(request.actor.user_id, provider, identity, client_ip(request))
         messages.success(request, _("Linked. From now on %s signs you in.") % provider.name)
     except Refused as refusal:
         return _refused(request, str(refusal))
     return HttpResponseRedirect("/")
 
 
-def _confirmation(request: HttpRequest, provider: SignInProvider) -> HttpResponse:
+def _confirmation(request: HttpRequest, provider: IdentityProvider) -> HttpResponse:
     # The provider may lead on to hosts that nobody here knows; browsers hold the whole way against the form.
     request.csp_forms = ("https:",) if settings.PUBLIC_URL.startswith("https://") else ("https:", "http:")  # type: ignore[attr-defined]
     return render(request, "organisations/sign_in_confirm.html", {"provider": provider})
@@ -121,19 +121,19 @@ def _attempts(request: HttpRequest) -> Mapping[str, Any]:
     return attempts if isinstance(attempts, dict) else {}
 
 
-def _take_attempt(request: HttpRequest) -> Attempt | None:
+def _take_attempt(request: HttpRequest) -> LoginAttempt | None:
     """This browser's own attempt under the answer's state; it serves once, whatever becomes of the answer."""
     attempts = dict(_attempts(request))
     taken = attempts.pop(request.GET.get("state", ""), None)
     if taken is None:
         return None
     request.session[ATTEMPTS] = attempts
-    return Attempt(**taken)
+    return LoginAttempt(**taken)
 
 
-def _unlinked(request: HttpRequest, provider: SignInProvider, identity: UnlinkedIdentity) -> HttpResponse:
+def _unlinked(request: HttpRequest, provider: IdentityProvider, identity: UnlinkedIdentity) -> HttpResponse:
     """Nobody is signed in. Who proves an account by its own password can link it; the same page for everybody else."""
-    if "vouched_by" in request.session:
+    if "sso_organisation_id" in request.session:
         # It proves nothing of the person, so it must not be what links another sign-in.
         logout(request)
     request.session[UNLINKED] = asdict(identity)
@@ -142,7 +142,7 @@ def _unlinked(request: HttpRequest, provider: SignInProvider, identity: Unlinked
     return render(request, "organisations/sign_in_unlinked.html", {"provider": provider}, status=403)
 
 
-def _unlinked_identity(request: HttpRequest, provider: SignInProvider) -> UnlinkedIdentity | None:
+def _unlinked_identity(request: HttpRequest, provider: IdentityProvider) -> UnlinkedIdentity | None:
     stored = request.session.get(UNLINKED)
     identity = UnlinkedIdentity(**stored) if isinstance(stored, dict) else None
     return identity if identity is not None and identity.belongs_to(provider) else None
@@ -151,14 +151,14 @@ def _unlinked_identity(request: HttpRequest, provider: SignInProvider) -> Unlink
 def _sign_in(request: HttpRequest, user: User, organisation_id: int) -> None:
     # A session of somebody else, or of the same person's password, must not lend this one its reach.
     request.session.flush()
-    request.session["organisation"] = request.session["vouched_by"] = organisation_id
+    request.session["organisation"] = request.session["sso_organisation_id"] = organisation_id
     # Not by allauth's stages: the provider has asked for the second step that the organisation wants.
     login(request, user, backend=BACKEND)
 
 
 def _whoever(request: HttpRequest) -> AuditActor:
     """Who brought an answer that was refused: nobody has proved who it is."""
-    return AuditActor(ActorKind.PERSON, None, "–", address_of(request), Door.SCREEN)
+    return AuditActor(ActorKind.PERSON, None, "–", client_ip(request), Interface.WEB)
 
 
 def _refused(request: HttpRequest, sentence: str, status: int = 403) -> HttpResponse:

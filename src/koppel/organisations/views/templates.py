@@ -15,42 +15,42 @@ from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import takes
 from koppel.organisations.errors import Refused
 from koppel.organisations.groups import settings_templates
-from koppel.organisations.groups.hooks import Effects
+from koppel.organisations.groups.hooks import SettingsImpact
 from koppel.organisations.models import Template
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import (
     AUDIENCE_DEFAULT,
-    AUDIENCES,
+    AUDIENCE_LABELS,
     DEFAULTS,
-    KEYS,
     RESOURCES,
     SCHEDULE_NAMES,
+    SETTING_LABELS,
     WEEKDAYS,
-    asked,
     events,
+    notification_audiences,
+    parse_settings_form,
     resource_label,
-    told_of,
 )
 from koppel.organisations.views import confirmations
 
-PLACE = "templates"
+NAV_SECTION = "templates"
 
 
 @takes()
-def listing(request: MemberRequest) -> HttpResponse:
+def listing(request: AuthenticatedRequest) -> HttpResponse:
     """Named bundles of settings with how many administrations have each."""
-    request.actor.require(Permission.PEOPLE)
+    request.actor.require(Permission.MANAGE_PEOPLE)
     if request.method == "POST":
-        return _make(request)
-    rows = [(line, in_words(line.settings)) for line in settings_templates.lines(request.actor)]
-    context = {"place": PLACE, "rows": rows, "no_bundle": {}, **_choices(request.actor, {})}
+        return _create(request)
+    rows = [(line, describe_settings(line.settings)) for line in settings_templates.list_summaries(request.actor)]
+    context = {"place": NAV_SECTION, "rows": rows, "no_bundle": {}, **_choices(request.actor, {})}
     return render(request, "organisations/templates.html", context)
 
 
-def one(request: MemberRequest, template_id: int) -> HttpResponse:
+def detail(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
     """Its settings. Saving one that administrations have shows first how many change and how."""
-    request.actor.require(Permission.PEOPLE)
+    request.actor.require(Permission.MANAGE_PEOPLE)
     template = _or_404(request.actor, template_id)
     context: dict[str, Any] = {"bundle": template.settings, "name": template.name, "archived": template.archived_at}
     if request.method == "POST":
@@ -63,14 +63,14 @@ def one(request: MemberRequest, template_id: int) -> HttpResponse:
 
 
 @require_POST
-def merge(request: MemberRequest, template_id: int) -> HttpResponse:
+def merge(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
     """Its administrations get another one."""
-    request.actor.require(Permission.PEOPLE)
+    request.actor.require(Permission.MANAGE_PEOPLE)
     into = request.POST.get("into", "")
     try:
         key = int(into) if into.isdecimal() and len(into) < 19 else 0
         leaving, staying = settings_templates.check_merge(request.actor, template_id, key)
-        line = next(line for line in settings_templates.lines(request.actor) if line.id == leaving.pk)
+        line = next(line for line in settings_templates.list_summaries(request.actor) if line.id == leaving.pk)
         facts, back = (leaving.pk, line.administrations), reverse("organisations:template", args=[leaving.pk])
         question = confirmations.merge("template", (leaving.name, staying.name), facts, key, back)
         if page := unconfirmed(request, question):
@@ -84,44 +84,49 @@ def merge(request: MemberRequest, template_id: int) -> HttpResponse:
     return HttpResponseRedirect(reverse("organisations:template", args=[int(into)]))
 
 
-def in_words(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+def describe_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(setting, value) of what a bundle sets."""
-    return [(str(KEYS[key]), value_in_words(key, settings[key])) for key in KEYS if key in settings]
+    return [(str(SETTING_LABELS[key]), describe_value(key, settings[key])) for key in SETTING_LABELS if key in settings]
 
 
-def value_in_words(key: str, value: Any) -> str:
+def describe_value(key: str, value: Any) -> str:
     if key == "resources":
         if set(value) >= set(RESOURCES):
             return _("everything")
-        return ", ".join(resource_label(one) for one in RESOURCES if one in value) or _("nothing")
+        return ", ".join(resource_label(key) for key in RESOURCES if key in value) or _("nothing")
     if key == "schedule":
         return str(SCHEDULE_NAMES.get(value, value))
     if key == "full_comparison_weekday":
         return str(WEEKDAYS[value])
     if key == "notify":
-        told = [f"{events().get(event, event)}: {AUDIENCES.get(one, one)}" for event, one in value.items()]
-        return "; ".join(told) or str(AUDIENCES[AUDIENCE_DEFAULT])
+        audiences = [
+            f"{events().get(event, event)}: {AUDIENCE_LABELS.get(audience, audience)}"
+            for event, audience in value.items()
+        ]
+        return "; ".join(audiences) or str(AUDIENCE_LABELS[AUDIENCE_DEFAULT])
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _make(request: MemberRequest) -> HttpResponse:
+def _create(request: AuthenticatedRequest) -> HttpResponse:
     try:
-        made = settings_templates.make(request.actor, request.POST.get("name", ""), asked(request.POST))
+        created = settings_templates.create(
+            request.actor, request.POST.get("name", ""), parse_settings_form(request.POST)
+        )
     except Refused as refusal:
         messages.error(request, str(refusal))
         return HttpResponseRedirect(request.path)
     messages.success(request, _("Saved."))
-    return HttpResponseRedirect(reverse("organisations:template", args=[made.pk]))
+    return HttpResponseRedirect(reverse("organisations:template", args=[created.pk]))
 
 
-def _change(request: MemberRequest, template: Template, context: dict[str, Any]) -> HttpResponse:
+def _change(request: AuthenticatedRequest, template: Template, context: dict[str, Any]) -> HttpResponse:
     """Confirmed, or without effect: stored. Else the same form with what it would do and a second button."""
     form = request.POST
-    settings, archived = asked(form), form.get("archived") == "1"
+    settings, archived = parse_settings_form(form), form.get("archived") == "1"
     effects = settings_templates.preview(request.actor, template.pk, settings)
     if effects.changed and form.get("confirmed") != str(effects.changed):
         context |= {"bundle": settings, "name": form.get("name", ""), "archived": archived}
-        return _editor(request, template, context | _told(effects))
+        return _editor(request, template, context | _impact_context(effects))
     settings_templates.change(
         request.actor, template.pk, name=form.get("name", ""), settings=settings, archived=archived
     )
@@ -129,58 +134,66 @@ def _change(request: MemberRequest, template: Template, context: dict[str, Any])
     return HttpResponseRedirect(request.path)
 
 
-def _told(effects: Effects) -> dict[str, Any]:
+def _impact_context(effects: SettingsImpact) -> dict[str, Any]:
     lines: Sequence[tuple[str, str, str, int]] = [
-        (str(KEYS[one.key]), value_in_words(one.key, one.before), value_in_words(one.key, one.after), one.count)
-        for one in effects.differences
+        (
+            str(SETTING_LABELS[change.key]),
+            describe_value(change.key, change.before),
+            describe_value(change.key, change.after),
+            change.count,
+        )
+        for change in effects.differences
     ]
     return {"effects": effects, "effect_lines": lines}
 
 
-def _editor(request: MemberRequest, template: Template, context: Mapping[str, Any]) -> HttpResponse:
-    lines = settings_templates.lines(request.actor)
-    line = next(each for each in lines if each.id == template.pk)
-    others = [each for each in lines if not each.is_archived and each.id != template.pk]
+def _editor(request: AuthenticatedRequest, template: Template, context: Mapping[str, Any]) -> HttpResponse:
+    summaries = settings_templates.list_summaries(request.actor)
+    line = next(summary for summary in summaries if summary.id == template.pk)
+    others = [summary for summary in summaries if not summary.is_archived and summary.id != template.pk]
     choices = _choices(request.actor, context["bundle"])
-    frame = {"place": PLACE, "template": template, "line": line, "others": others, **choices}
-    return render(request, "organisations/template.html", {**frame, **context})
+    page_context = {"place": NAV_SECTION, "template": template, "line": line, "others": others, **choices}
+    return render(request, "organisations/template.html", {**page_context, **context})
 
 
 def _choices(actor: Actor, bundle: Mapping[str, Any]) -> dict[str, Any]:
     """What the form offers, and what holds where it sets nothing."""
-    below = settings_templates.beneath(actor)
+    inherited = settings_templates.inherited_settings(actor)
     return {
         "all_resources": RESOURCES,
         "schedules": list(SCHEDULE_NAMES.items()),
         "weekdays": list(enumerate(WEEKDAYS)),
-        "beneath": {key: _beneath(key, below) for key in KEYS},
-        "cap": set(RESOURCES) - set(below.get("resources", RESOURCES)),
-        "schedule_is_off": below.get("schedule") == "off",
-        "audiences": list(AUDIENCES.items()),
-        "notify": _notify(bundle, below),
+        "beneath": {key: _inherited_value(key, inherited) for key in SETTING_LABELS},
+        "cap": set(RESOURCES) - set(inherited.get("resources", RESOURCES)),
+        "schedule_is_off": inherited.get("schedule") == "off",
+        "audiences": list(AUDIENCE_LABELS.items()),
+        "notify": _notify(bundle, inherited),
     }
 
 
-def _notify(bundle: Mapping[str, Any], below: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+def _notify(bundle: Mapping[str, Any], inherited: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     """(event, its name, what the bundle says, what holds where it says nothing) of each event."""
-    own, beneath = told_of(bundle), told_of(below)
-    return [(key, str(label), own.get(key, ""), _told_beneath(beneath.get(key))) for key, label in events().items()]
+    template_audiences, inherited_settings = notification_audiences(bundle), notification_audiences(inherited)
+    return [
+        (key, str(label), template_audiences.get(key, ""), _inherited_audience(inherited_settings.get(key)))
+        for key, label in events().items()
+    ]
 
 
-def _told_beneath(audience: str | None) -> str:
+def _inherited_audience(audience: str | None) -> str:
     source = _("from the organisation") if audience else _("Koppel's default")
-    return f"{AUDIENCES[audience or AUDIENCE_DEFAULT]} ({source})"
+    return f"{AUDIENCE_LABELS[audience or AUDIENCE_DEFAULT]} ({source})"
 
 
-def _beneath(key: str, below: Mapping[str, Any]) -> str:
+def _inherited_value(key: str, inherited: Mapping[str, Any]) -> str:
     """What holds where a template does not set this, and who says so."""
-    value = value_in_words(key, below.get(key, DEFAULTS[key]))
-    source = _("from the organisation") if key in below else _("Koppel's default")
+    value = describe_value(key, inherited.get(key, DEFAULTS[key]))
+    source = _("from the organisation") if key in inherited else _("Koppel's default")
     return f"{value} ({source})"
 
 
 def _or_404(actor: Actor, template_id: int) -> Template:
     try:
-        return settings_templates.template_named(actor, template_id)
+        return settings_templates.get_template(actor, template_id)
     except Refused:
         raise Http404 from None

@@ -11,11 +11,11 @@ from django.views.decorators.http import require_POST
 
 from koppel.organisations.access import api_tokens
 from koppel.organisations.errors import Refused
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Role
 
 
-def listing(request: MemberRequest) -> HttpResponse:
+def listing(request: AuthenticatedRequest) -> HttpResponse:
     """The tokens, and the form for another. A new token's text is in this one answer and nowhere else."""
     context: dict[str, Any] = {}
     if request.method == "POST":
@@ -23,17 +23,17 @@ def listing(request: MemberRequest) -> HttpResponse:
         days = int(form["days"]) if form.get("days", "").isdecimal() else 0
         role = Role(form["role"]) if form.get("role") in Role.values else None
         try:
-            made, text = api_tokens.make_token(
+            created, text = api_tokens.create_token(
                 request.actor, name=form.get("name", ""), days=days, role=role, read_only=form.get("access") != "write"
             )
-            context = {"made": made, "text": text.reveal()}
+            context = {"made": created, "text": text.reveal()}
         except Refused as refusal:
             messages.error(request, str(refusal))
     context |= {
         "account_place": "tokens",
-        "tokens": api_tokens.own_tokens(request.actor),
+        "tokens": api_tokens.list_tokens(request.actor),
         "roles": _roles_below(request.actor),
-        "days": api_tokens.DAYS,
+        "days": api_tokens.LIFETIME_DAYS,
     }
     response = render(request, "organisations/tokens.html", context)
     response["Cache-Control"] = "no-store"
@@ -41,7 +41,7 @@ def listing(request: MemberRequest) -> HttpResponse:
 
 
 @require_POST
-def revoke(request: MemberRequest, token_id: int) -> HttpResponse:
+def revoke(request: AuthenticatedRequest, token_id: int) -> HttpResponse:
     try:
         api_tokens.revoke_token(request.actor, token_id)
         messages.success(request, _("The token is revoked. Programs that use it are refused from now on."))
@@ -52,5 +52,5 @@ def revoke(request: MemberRequest, token_id: int) -> HttpResponse:
 
 def _roles_below(actor: Actor) -> list[tuple[str, str]]:
     """What a token may be held to: the roles that may do less than the actor's."""
-    every = list(Role)
-    return [(role.value, str(role.label)) for role in every[every.index(actor.role) + 1 :]]
+    all_roles = list(Role)
+    return [(role.value, str(role.label)) for role in all_roles[all_roles.index(actor.role) + 1 :]]

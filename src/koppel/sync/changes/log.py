@@ -9,33 +9,33 @@ from functools import cache
 
 from koppel.books.storage import staging
 from koppel.kit.database import Connection
-from koppel.sync.runs.store import Held
+from koppel.sync.runs.store import ClaimedRun
 
-OF_A_PERIOD = ("entries", "entry_lines", "balances")
+RESOURCES_WITH_PERIOD = ("entries", "entry_lines", "balances")
 """Their partition is a period, so that a change in a closed one can be told."""
 
 
 @cache
-def logging(resource: str) -> str:
+def insert_cte(resource: str) -> str:
     """A query of a WITH clause beside the merge of what is staged for a resource: added or changed. A record that was gone and
     is back counts as added. Its values are those of `values`."""
-    one = staging.table(resource)
+    column = staging.table(resource)
     return (
         f"logged AS ({_HEAD} incoming.external_id, CASE WHEN row.external_id IS NULL OR row.deleted_at IS NOT NULL"
-        f" THEN 'added' ELSE 'changed' END, now(), row.raw, incoming.raw, {_of_change(resource)}"
-        f" FROM {one.incoming()} incoming LEFT JOIN {one.name} row"
+        f" THEN 'added' ELSE 'changed' END, now(), row.raw, incoming.raw, {_change_cte(resource)}"
+        f" FROM {column.staging_table()} incoming LEFT JOIN {column.name} row"
         " ON row.administration_id = %(administration)s AND row.external_id = incoming.external_id)"
     )
 
 
-async def log_deleted(connection: Connection, held: Held, resource: str, keys: Sequence[str]) -> None:
+async def log_deleted(connection: Connection, claimed: ClaimedRun, resource: str, keys: Sequence[str]) -> None:
     """Before the rows are flagged."""
-    await connection.execute(_deleted_sql(resource), {**values(held, resource), "keys": list(keys)})
+    await connection.execute(_deleted_sql(resource), {**cte_params(claimed, resource), "keys": list(keys)})
 
 
-def values(held: Held, resource: str) -> dict[str, object]:
+def cte_params(claimed: ClaimedRun, resource: str) -> dict[str, object]:
     return {
-        "organisation": held.organisation_id, "administration": held.administration_id, "run": held.id,
+        "organisation": claimed.organisation_id, "administration": claimed.administration_id, "run": claimed.id,
         "resource": resource,
     }  # fmt: skip
 
@@ -64,7 +64,7 @@ _LAST = {
 """A line that stayed as it was when its entry moved to another period does not know of it; the entry does."""
 
 
-def _of_change(resource: str) -> str:
+def _change_cte(resource: str) -> str:
     """As `_period`. An entry that left a closed period changed that one."""
     if resource != "entries":
         return _period(resource, "incoming.partition")
@@ -77,7 +77,7 @@ def _of_change(resource: str) -> str:
 
 def _period(resource: str, period: str) -> str:
     """Two columns: the period and whether it is closed at the source."""
-    return f"{period}, {_is_closed(period)}" if resource in OF_A_PERIOD else "'', false"
+    return f"{period}, {_is_closed(period)}" if resource in RESOURCES_WITH_PERIOD else "'', false"
 
 
 def _is_closed(period: str) -> str:

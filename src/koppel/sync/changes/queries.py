@@ -18,7 +18,7 @@ PAGE_SIZE = 50
 
 
 @dataclass(frozen=True)
-class Filter:
+class ChangeFilter:
     """'' = any. `closed`: only changes in a period that the source had closed. `search` is looked for in the key."""
 
     resource: str = ""
@@ -38,7 +38,7 @@ class FieldChange:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ChangeDetail:
     """A change with its fields: those that differ, or all that have a value when the record came or went."""
 
     change: Change
@@ -50,41 +50,41 @@ class Shown:
 
 @dataclass(frozen=True)
 class ChangePage:
-    changes: Sequence[Shown]
+    changes: Sequence[ChangeDetail]
     total: int
     page: int
     pages: int
 
 
 def run_of(administration: Administration, run_id: int) -> Run | None:
-    found = Run.objects.filter(organisation_id=administration.organisation_id, administration=administration)
-    return found.prefetch_related("parts").filter(pk=run_id).first()
+    run = Run.objects.filter(organisation_id=administration.organisation_id, administration=administration)
+    return run.prefetch_related("parts").filter(pk=run_id).first()
 
 
-def changes_of(administration: Administration, run: Run, wanted: Filter, page: int = 1) -> ChangePage:
+def changes_of(administration: Administration, run: Run, change_filter: ChangeFilter, page: int = 1) -> ChangePage:
     """In the order in which they were found."""
-    found = Change.objects.filter(
+    queryset = Change.objects.filter(
         organisation_id=administration.organisation_id, administration_id=administration.pk, run_id=run.pk
     )
     conditions = Q()
-    if wanted.resource:
-        conditions &= Q(resource=wanted.resource)
-    if wanted.kind:
-        conditions &= Q(kind=wanted.kind)
-    if wanted.closed:
+    if change_filter.resource:
+        conditions &= Q(resource=change_filter.resource)
+    if change_filter.kind:
+        conditions &= Q(kind=change_filter.kind)
+    if change_filter.closed:
         conditions &= Q(in_closed_period=True)
-    if wanted.search:
-        conditions &= Q(external_id__icontains=wanted.search)
-    found = found.filter(conditions)
-    total = found.count()
+    if change_filter.search:
+        conditions &= Q(external_id__icontains=change_filter.search)
+    queryset = queryset.filter(conditions)
+    total = queryset.count()
     pages = max(1, -(-total // PAGE_SIZE))
     page = min(max(page, 1), pages)
     source = connector(administration.connection.connector)
-    shown = [_shown(one, source) for one in found.order_by("pk")[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]]
-    return ChangePage(shown, total, page, pages)
+    details = [_detail(change, source) for change in queryset.order_by("pk")[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]]
+    return ChangePage(details, total, page, pages)
 
 
-def _shown(change: Change, source: Connector) -> Shown:
+def _detail(change: Change, source: Connector) -> ChangeDetail:
     before, after = bytes(change.before or b""), bytes(change.after or b"")
     was, became = _values(change.resource, before, source), _values(change.resource, after, source)
     fields = [
@@ -92,24 +92,24 @@ def _shown(change: Change, source: Connector) -> Shown:
         for name in dict.fromkeys([*was, *became])
         if was.get(name, "") != became.get(name, "")
     ]
-    return Shown(
+    return ChangeDetail(
         change, str(labels.RESOURCES.get(change.resource, change.resource)), fields,
         before.decode(errors="replace"), after.decode(errors="replace"),
     )  # fmt: skip
 
 
-def _values(resource: str, native: bytes, source: Connector) -> dict[str, str]:
+def _values(resource: str, raw: bytes, source: Connector) -> dict[str, str]:
     """Typed columns as text; none when the payload can no longer be understood: it is shown as it is then."""
-    if not native:
+    if not raw:
         return {}
     try:
-        row = source.normalise(resource, native)
+        row = source.normalise(resource, raw)
     except ValueError:
         return {}
-    return {name: _text(getattr(row, name)) for name in ROWS[resource].__struct_fields__ if name != "entry"}
+    return {name: _format_value(getattr(row, name)) for name in ROWS[resource].__struct_fields__ if name != "entry"}
 
 
-def _text(value: object) -> str:
+def _format_value(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):

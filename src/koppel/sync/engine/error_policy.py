@@ -10,11 +10,11 @@ from koppel.connector.errors import (
     ConnectorError,
     ConsentDenied,
     ConsentLost,
-    ContractBroken,
     NotConsented,
     RateLimited,
     SetupMissing,
     TokenStale,
+    UnexpectedResponse,
     Unreachable,
 )
 
@@ -23,7 +23,7 @@ BACK_OFF_SECONDS = 2.0
 BACK_OFF_SECONDS_MAX = 300.0
 
 
-class Next(StrEnum):
+class Action(StrEnum):
     """WAIT: back in the queue, holding no worker. FAIL: over, a person may retry. BLOCK: over, the company needs a person.
     SIGN_IN: over, the connection needs a person."""
 
@@ -34,43 +34,43 @@ class Next(StrEnum):
 
 
 @dataclass(frozen=True)
-class Reaction:
-    """`counts`: this is a failure that is not repeated for ever."""
+class ErrorPolicy:
+    """`counts_as_failure`: this is a failure that is not repeated for ever."""
 
-    next: Next
+    action: Action
     issue: str = ""
-    counts: bool = False
+    counts_as_failure: bool = False
 
 
-REACTIONS: dict[type[ConnectorError], Reaction] = {
-    ConsentLost: Reaction(Next.SIGN_IN),
-    ConsentDenied: Reaction(Next.SIGN_IN),
-    NotConsented: Reaction(Next.BLOCK, "not_consented"),
+POLICIES: dict[type[ConnectorError], ErrorPolicy] = {
+    ConsentLost: ErrorPolicy(Action.SIGN_IN),
+    ConsentDenied: ErrorPolicy(Action.SIGN_IN),
+    NotConsented: ErrorPolicy(Action.BLOCK, "not_consented"),
     # The guard itself has raised the question.
-    OtherCompany: Reaction(Next.BLOCK),
-    SetupMissing: Reaction(Next.BLOCK, "setup_missing"),
-    RateLimited: Reaction(Next.WAIT),
-    Unreachable: Reaction(Next.WAIT, counts=True),
-    TokenStale: Reaction(Next.WAIT, counts=True),
-    ContractBroken: Reaction(Next.FAIL, "contract_broken"),
+    OtherCompany: ErrorPolicy(Action.BLOCK),
+    SetupMissing: ErrorPolicy(Action.BLOCK, "setup_missing"),
+    RateLimited: ErrorPolicy(Action.WAIT),
+    Unreachable: ErrorPolicy(Action.WAIT, counts_as_failure=True),
+    TokenStale: ErrorPolicy(Action.WAIT, counts_as_failure=True),
+    UnexpectedResponse: ErrorPolicy(Action.FAIL, "contract_broken"),
 }
 
 
-def reaction_to(error: ConnectorError, failures: int) -> Reaction:
+def policy_for(error: ConnectorError, failures: int) -> ErrorPolicy:
     """`failures` counts earlier runs into this wall without a page in between. A slow renewal is no wall: it is waited for."""
     if error.code == RENEWAL_SLOW:
-        return Reaction(Next.WAIT)
-    found = REACTIONS[type(error)]
-    if found.counts and failures + 1 >= FAILURES_MAX:
-        return Reaction(Next.FAIL, "sync_failed")
-    return found
+        return ErrorPolicy(Action.WAIT)
+    policy = POLICIES[type(error)]
+    if policy.counts_as_failure and failures + 1 >= FAILURES_MAX:
+        return ErrorPolicy(Action.FAIL, "sync_failed")
+    return policy
 
 
 def wait_seconds(error: ConnectorError, failures: int) -> float:
     """What the vendor asks for, and for failures at least an exponential pause; spread, so that not all come back at once."""
-    asked = float(getattr(error, "retry_after_seconds", 0))
-    if not REACTIONS[type(error)].counts or error.code == RENEWAL_SLOW:
-        return asked + random.uniform(0, 1)  # noqa: S311 - jitter
+    retry_after = float(getattr(error, "retry_after_seconds", 0))
+    if not POLICIES[type(error)].counts_as_failure or error.code == RENEWAL_SLOW:
+        return retry_after + random.uniform(0, 1)  # noqa: S311 - jitter
     pause: float = min(BACK_OFF_SECONDS * 2**failures, BACK_OFF_SECONDS_MAX)
-    wanted = max(asked if failures else min(asked, pause), pause)
-    return min(wanted * random.uniform(0.8, 1.2), BACK_OFF_SECONDS_MAX)  # noqa: S311 - jitter
+    backoff = max(retry_after if failures else min(retry_after, pause), pause)
+    return min(backoff * random.uniform(0.8, 1.2), BACK_OFF_SECONDS_MAX)  # noqa: S311 - jitter

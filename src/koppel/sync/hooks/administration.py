@@ -6,36 +6,39 @@ from django.db.models import F
 from django.utils import timezone
 
 from koppel.organisations.roles import Actor
-from koppel.sync.models import OPEN_STATES, Change, Checkpoint, RejectedRecord, Run, RunResource, RunState, Seen
+from koppel.sync.models import OPEN_STATES, Change, Checkpoint, RejectedRecord, Run, RunResource, RunState, SnapshotKey
 from koppel.sync.runs.services import request_first_runs
 
-ROWS_AT_A_TIME = 20_000
+ERASE_BATCH_SIZE = 20_000
 
 
-def begin(actor: Actor, administration_ids: Sequence[int]) -> None:
+def queue_first_sync(actor: Actor, administration_ids: Sequence[int]) -> None:
     """For those that go back to the queue because they were never completely read."""
     request_first_runs(actor, administration_ids)
 
 
-def stop(organisation_id: int, administration_ids: Sequence[int]) -> int:
+def stop_syncs(organisation_id: int, administration_ids: Sequence[int]) -> int:
     """Cancel what waits or runs. A worker that is in the middle of it finds at its next page that the run is not its own."""
-    found = Run.objects.filter(
+    runs = Run.objects.filter(
         organisation_id=organisation_id, administration_id__in=list(administration_ids), state__in=OPEN_STATES
     )
-    return found.update(
+    return runs.update(
         state=RunState.CANCELLED, attempt=F("attempt") + 1, finished_at=timezone.now(), reason_code="stopped", reason=""
     )
 
 
-def erase(organisation_id: int, administration_id: int) -> bool:
+def erase_sync_data(organisation_id: int, administration_id: int) -> bool:
     """Changes, evidence, checkpoints and runs. True while there may be more."""
-    own = {"organisation_id": organisation_id, "administration_id": administration_id}
-    changes = Change.objects.filter(**own)
-    if changes.filter(pk__in=list(changes.values_list("pk", flat=True)[:ROWS_AT_A_TIME])).delete()[0] >= ROWS_AT_A_TIME:
+    runs = {"organisation_id": organisation_id, "administration_id": administration_id}
+    changes = Change.objects.filter(**runs)
+    if (
+        changes.filter(pk__in=list(changes.values_list("pk", flat=True)[:ERASE_BATCH_SIZE])).delete()[0]
+        >= ERASE_BATCH_SIZE
+    ):
         return True
-    Seen.objects.filter(**own).delete()
+    SnapshotKey.objects.filter(**runs).delete()
     for kept in (RejectedRecord, Checkpoint):
-        kept._default_manager.filter(**own).delete()
+        kept._default_manager.filter(**runs).delete()
     RunResource.objects.filter(organisation_id=organisation_id, run__administration_id=administration_id).delete()
-    Run.objects.filter(**own).delete()
+    Run.objects.filter(**runs).delete()
     return False

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from django.utils.translation import gettext_lazy
 
-from koppel.administrations.bulk.actions import Act, Values, Verdict, register_act
+from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values, register_action
 from koppel.administrations.models import Administration, Status
 from koppel.connections.models import Connection, ConnectionState
 from koppel.kit import quarantine
@@ -12,44 +12,49 @@ from koppel.organisations.roles import Actor, Permission
 from koppel.sync.models import OPEN_STATES, Run
 from koppel.sync.runs.services import request_runs
 
-CANNOT = (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED, ConnectionState.REMOVED)
+NOT_SYNCABLE = (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED, ConnectionState.REMOVED)
 
 
-def judge(actor: Actor, found: Sequence[Administration], asked: Mapping[int, Values]) -> dict[int, Verdict]:
-    own = {"organisation_id": actor.organisation_id}
+def plan_sync(
+    actor: Actor, administrations: Sequence[Administration], params: Mapping[int, Values]
+) -> dict[int, PlannedChange]:
+    running = {"organisation_id": actor.organisation_id}
     under_way = set(
-        Run.objects.filter(**own, administration_id__in=list(asked), state__in=OPEN_STATES).values_list(
+        Run.objects.filter(**running, administration_id__in=list(params), state__in=OPEN_STATES).values_list(
             "administration_id", flat=True
         )
     )
-    closed = set(Connection.objects.filter(**own, state__in=CANNOT).values_list("pk", flat=True))
+    closed = set(Connection.objects.filter(**running, state__in=NOT_SYNCABLE).values_list("pk", flat=True))
     stopped = quarantine.CODE if quarantine.current() else ""
-    return {one.pk: Verdict(stopped or _why_not(one, under_way, closed)) for one in found}
+    return {
+        administration.pk: PlannedChange(stopped or _reason_code(administration, under_way, closed))
+        for administration in administrations
+    }
 
 
-def perform(actor: Actor, wanted: Mapping[int, Values]) -> None:
-    request_runs(actor, list(wanted))
+def start_syncs(actor: Actor, changes: Mapping[int, Values]) -> None:
+    request_runs(actor, list(changes))
 
 
 def register() -> None:
-    register_act(
-        Act(
+    register_action(
+        BulkAction(
             key="sync",
             label=gettext_lazy("Sync"),
             permission=Permission.CHANGE_ADMINISTRATIONS,
-            audit="administrations.sync_requested",
-            check=lambda actor, asked: {},
-            judge=judge,
-            perform=perform,
+            audit_code="administrations.sync_requested",
+            validate=lambda actor, asked: {},
+            plan=plan_sync,
+            execute=start_syncs,
         )
     )
 
 
-def _why_not(one: Administration, under_way: set[int], closed: set[int]) -> str:
-    if one.left_on:
+def _reason_code(administration: Administration, under_way: set[int], closed: set[int]) -> str:
+    if administration.left_on:
         return "left"
-    if one.status == Status.DEACTIVATED:
+    if administration.status == Status.DEACTIVATED:
         return "deactivated"
-    if one.connection_id in closed:
+    if administration.connection_id in closed:
         return "sign_in"
-    return "under_way" if one.pk in under_way else ""
+    return "under_way" if administration.pk in under_way else ""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from django.db import connection as database
 
-from koppel.connections.hooks import Halt
+from koppel.connections.hooks import StopReason
 from koppel.kit.database import Connection
 
 OUTAGE = "outage"
@@ -38,9 +38,9 @@ UPDATE sync_run run SET not_before = now() FROM administrations_administration a
 """
 
 
-def stop(organisation_id: int, connection_id: int, halt: Halt) -> None:
+def stop_runs(organisation_id: int, connection_id: int, halt: StopReason) -> None:
     """In the caller's transaction and scope."""
-    statement = _PUT_BACK if halt is Halt.PAUSE else _CANCEL
+    statement = _PUT_BACK if halt is StopReason.PAUSE else _CANCEL
     with database.cursor() as cursor:
         cursor.execute(statement, [organisation_id, connection_id])
 
@@ -51,7 +51,7 @@ def interrupt(organisation_id: int, administration_ids: Sequence[int]) -> None:
         cursor.execute(_BEGIN_AGAIN, [organisation_id, list(administration_ids)])
 
 
-def wake(organisation_id: int, connection_id: int) -> None:
+def resume_waiting_runs(organisation_id: int, connection_id: int) -> None:
     """The vendor answers again. In the caller's transaction and scope."""
     with database.cursor() as cursor:
         cursor.execute(_WAKE, [organisation_id, connection_id])
@@ -59,11 +59,11 @@ def wake(organisation_id: int, connection_id: int) -> None:
 
 async def outage_seconds(connection: Connection, connection_id: int) -> float | None:
     """How long to wait for a vendor that is down: about as long as it has been, so that the pauses double. None: it is up."""
-    found = await connection.execute(
+    result = await connection.execute(
         "SELECT extract(epoch FROM now() - degraded_since)::float8 FROM connections_connection"
         " WHERE id = %s AND state = 'degraded'",
         [connection_id],
     )
-    row = await found.fetchone()
+    row = await result.fetchone()
     least, most = OUTAGE_SECONDS
     return None if row is None or row[0] is None else min(max(float(row[0]), least), most)

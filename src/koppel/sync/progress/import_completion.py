@@ -3,29 +3,31 @@
 from django.db import connection
 
 from koppel.administrations.models import Administration, Status
-from koppel.notifications.events.services import announce
+from koppel.notifications.events.services import open_event
 
 
-def import_settled(organisation_id: int, administration_id: int) -> None:
+def notify_import_finished(organisation_id: int, administration_id: int) -> None:
     """One notice to the importer, by whichever of its administrations comes last to its first end. Later syncs of any of them,
     after a reconnect too, are no import. In the caller's transaction and scope."""
-    own = Administration.objects.filter(organisation_id=organisation_id)
-    import_id = own.values_list("imported_in", flat=True).get(pk=administration_id)
+    administrations = Administration.objects.filter(organisation_id=organisation_id)
+    import_id = administrations.values_list("imported_in", flat=True).get(pk=administration_id)
     if import_id is None:
         return
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('import settled'), %s)", [import_id % 2**31])
-    of_import = own.filter(imported_in=import_id)
+    of_import = administrations.filter(imported_in=import_id)
     if of_import.filter(status__in=[Status.QUEUED, Status.CONFIGURING]).exists():
         return
     importer = of_import.values_list("imported_by_id", flat=True).first()
     total, active = of_import.count(), of_import.filter(status=Status.ACTIVE).count()
-    announce(
+    open_event(
         organisation_id,
         "import_finished" if active else "import_failed",
         f"import {import_id}",
         responsible=importer,
-        administrations={one: {"name": name} for one, name in of_import.values_list("pk", "name")[:500]},
-        facts={"import": import_id, "total": total, "active": active, "others": total - active},
+        administrations={
+            administration: {"name": name} for administration, name in of_import.values_list("pk", "name")[:500]
+        },
+        context={"import": import_id, "total": total, "active": active, "others": total - active},
         link=f"/administrations/?import={import_id}",
     )

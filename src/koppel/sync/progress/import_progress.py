@@ -11,14 +11,14 @@ from django.db.models import Case, IntegerField, Sum, Value, When
 from django.db.models.functions import Greatest
 
 from koppel.administrations.models import Administration, Status
-from koppel.administrations.queries import IN_TROUBLE, ImportState, import_state
+from koppel.administrations.queries import FAILING_STATUSES, ImportState, import_state
 from koppel.administrations.scope import visible_to
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Run, RunResource
 from koppel.sync.progress.progress import RunProgress, progress_of_runs
 
-GROUPS: Mapping[str, Sequence[str]] = {
-    "trouble": IN_TROUBLE,
+STATUS_GROUPS: Mapping[str, Sequence[str]] = {
+    "trouble": FAILING_STATUSES,
     "configuring": (Status.CONFIGURING,),
     "queued": (Status.QUEUED,),
     "active": (Status.ACTIVE,),
@@ -26,7 +26,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
 }
 """What a person filters by, in the order of the page."""
 PAGE_SIZE = 30
-BEING_READ_MAX = 100
+RUNNING_SHOWN_MAX = 100
 """So many running ones are asked how far they are; more are seldom read at once."""
 
 
@@ -72,45 +72,47 @@ def import_page(
     state = import_state(actor, import_id)
     if state is None:
         return None
-    groups = [(name, sum(state.counts.get(one, 0) for one in statuses)) for name, statuses in GROUPS.items()]
-    group = group if group in GROUPS else ""
+    groups = [(name, sum(state.counts.get(line, 0) for line in statuses)) for name, statuses in STATUS_GROUPS.items()]
+    group = group if group in STATUS_GROUPS else ""
     total = dict(groups)[group] if group else state.total
     pages = max(1, -(-total // size))
     number = min(max(number, 1), pages)
     ids = _ids(actor, import_id, group)
-    shown = list(ids[(number - 1) * size : number * size])
-    running = list(_ids(actor, import_id, "configuring")[:BEING_READ_MAX])
-    progress = progress_of_runs(actor.organisation_id, sorted({*shown, *running}))
+    lines = list(ids[(number - 1) * size : number * size])
+    running = list(_ids(actor, import_id, "configuring")[:RUNNING_SHOWN_MAX])
+    progress = progress_of_runs(actor.organisation_id, sorted({*lines, *running}))
     read = [progress[key] for key in running if key in progress]
-    percent = state.percent(one.percent or 0 for one in read)
+    percent = state.percent(line.percent or 0 for line in read)
     return ImportPage(
-        state, _lines(actor, shown, progress), group, [one for one in groups if one[1]], number, pages,
-        percent=percent, seconds_left=state.seconds_left(percent, max((one.seconds_left or 0 for one in read), default=0)),
+        state, _lines(actor, lines, progress), group, [line for line in groups if line[1]], number, pages,
+        percent=percent, seconds_left=state.seconds_left(percent, max((line.seconds_left or 0 for line in read), default=0)),
     )  # fmt: skip
 
 
 def _ids(actor: Actor, import_id: int, group: str) -> "Sequence[int]":
     """In the order of the page. Lazy."""
-    found = visible_to(actor).filter(imported_in=import_id)
+    ids = visible_to(actor).filter(imported_in=import_id)
     if group:
-        found = found.filter(status__in=GROUPS[group])
-    order = [When(status__in=statuses, then=Value(place)) for place, statuses in enumerate(GROUPS.values())]
-    found = found.annotate(place=Case(*order, output_field=IntegerField()))
-    return found.order_by("place", "sort_name", "pk").values_list("pk", flat=True)  # type: ignore[return-value]
+        ids = ids.filter(status__in=STATUS_GROUPS[group])
+    order = [
+        When(status__in=statuses, then=Value(position)) for position, statuses in enumerate(STATUS_GROUPS.values())
+    ]
+    ids = ids.annotate(position=Case(*order, output_field=IntegerField()))
+    return ids.order_by("position", "sort_name", "pk").values_list("pk", flat=True)  # type: ignore[return-value]
 
 
 def _lines(actor: Actor, ids: Sequence[int], progress: Mapping[int, RunProgress]) -> list[ImportLine]:
-    own = {"organisation_id": actor.organisation_id}
-    found = Administration.objects.filter(**own).in_bulk(ids)
-    newest = Run.objects.filter(**own, administration_id__in=ids)
+    administrations = {"organisation_id": actor.organisation_id}
+    lines = Administration.objects.filter(**administrations).in_bulk(ids)
+    newest = Run.objects.filter(**administrations, administration_id__in=ids)
     newest = newest.order_by("administration_id", "-created_at", "-pk").distinct("administration_id")
     runs = {run.administration_id: run for run in newest}
     ended = [run.pk for key, run in runs.items() if key not in progress]
-    parts = RunResource.objects.filter(**own, run_id__in=ended).values_list("run_id")
+    parts = RunResource.objects.filter(**administrations, run_id__in=ended).values_list("run_id")
     rows = dict(parts.annotate(read=Sum(Greatest("lines", "rows"))).order_by())
     return [
-        ImportLine(found[key], run, progress.get(key), rows.get(run.pk) if run else None)
+        ImportLine(lines[key], run, progress.get(key), rows.get(run.pk) if run else None)
         for key in ids
-        if key in found
+        if key in lines
         for run in (runs.get(key),)
     ]

@@ -14,18 +14,18 @@ from django.db import connection
 from koppel.kit.clock import now
 from koppel.sync.models import OPEN_STATES, ResourceState, Run, RunResource
 
-OVER = (ResourceState.DONE, ResourceState.SKIPPED, ResourceState.FAILED)
-SECONDS_GUESSED = {"entries": 12.0, "balances": 3.0, "contacts": 1.5}
-SECONDS_GUESSED_OTHERWISE = 0.5
+FINISHED_STATES = (ResourceState.DONE, ResourceState.SKIPPED, ResourceState.FAILED)
+DEFAULT_SECONDS = {"entries": 12.0, "balances": 3.0, "contacts": 1.5}
+DEFAULT_SECONDS_OTHER_RESOURCES = 0.5
 """Where nobody knows better: the first run of the first administration."""
-ALMOST = 0.97
+MAX_FRACTION_WHILE_RUNNING = 0.97
 PACE_FROM_SECONDS = 3.0
 PACE_BETWEEN = (0.2, 10.0)
 RECENT_RUNS = 200
 
 
 @dataclass(frozen=True)
-class PartProgress:
+class ResourceProgress:
     """One resource of a run. `done` and `expected` count rows (entry lines for entries); None: the source did not say."""
 
     resource: str
@@ -58,11 +58,11 @@ class RunProgress:
     expected: int | None
     rows: int
     pages: int
-    parts: tuple[PartProgress, ...]
+    parts: tuple[ResourceProgress, ...]
 
 
 @dataclass(frozen=True)
-class Pace:
+class Throughput:
     """How long a resource takes on average: a whole read, and each row of it."""
 
     seconds: float
@@ -70,33 +70,33 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Experience:
+class DurationHistory:
     """What earlier runs took: of these administrations by (administration, resource), and of the organisation by resource."""
 
-    own: Mapping[tuple[int, str], float]
-    others: Mapping[str, Pace]
+    of_administration: Mapping[tuple[int, str], float]
+    others: Mapping[str, Throughput]
 
 
 def progress_of_runs(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, RunProgress]:
     """By administration; those without an open run are absent. Four queries, however many administrations."""
-    found = Run.objects.filter(
+    queryset = Run.objects.filter(
         organisation_id=organisation_id, administration_id__in=list(administration_ids), state__in=OPEN_STATES
     )
-    runs = list(found.prefetch_related("parts"))
+    runs = list(queryset.prefetch_related("parts"))
     if not runs:
         return {}
-    experience = _experience(organisation_id, [run.administration_id for run in runs])
+    history = _duration_history(organisation_id, [run.administration_id for run in runs])
     at = now()
-    return {run.administration_id: progress_of_run(run, list(run.parts.all()), experience, at) for run in runs}
+    return {run.administration_id: progress_of_run(run, list(run.parts.all()), history, at) for run in runs}
 
 
-def progress_of_run(run: Run, parts: Iterable[RunResource], experience: Experience, at: datetime) -> RunProgress:
+def progress_of_run(run: Run, parts: Iterable[RunResource], history: DurationHistory, at: datetime) -> RunProgress:
     ordered = sorted(parts, key=lambda part: part.position)
-    expected = {part.resource: _expected_seconds(run, part, experience) for part in ordered}
-    shares = {part.resource: _share(part, expected[part.resource], at) for part in ordered}
+    expected = {part.resource: _expected_seconds(run, part, history) for part in ordered}
+    shares = {part.resource: _completed_fraction(part, expected[part.resource], at) for part in ordered}
     total = sum(expected.values())
     done = sum(expected[key] * shares[key] for key in expected)
-    factor = _factor(run, done, at)
+    factor = _pace_factor(run, done, at)
     current = next((one for one in ordered if one.state == ResourceState.RUNNING), None)
     current = current or next((one for one in ordered if one.state == ResourceState.WAITING), None)
     waits_until = run.not_before if run.not_before and run.not_before > at else None
@@ -118,9 +118,9 @@ def progress_of_run(run: Run, parts: Iterable[RunResource], experience: Experien
         rows=sum(_read(part) for part in ordered),
         pages=sum(part.pages for part in ordered),
         parts=tuple(
-            PartProgress(
+            ResourceProgress(
                 part.resource, part.state, _read(part), part.expected_total, part.pages, int(100 * shares[part.resource]),
-                None if part.state in OVER else round(expected[part.resource] * (1 - shares[part.resource]) * factor),
+                None if part.state in FINISHED_STATES else round(expected[part.resource] * (1 - shares[part.resource]) * factor),
             )
             for part in ordered
         ),
@@ -131,32 +131,32 @@ def _read(part: RunResource) -> int:
     return part.lines or part.rows
 
 
-def _expected_seconds(run: Run, part: RunResource, experience: Experience) -> float:
+def _expected_seconds(run: Run, part: RunResource, history: DurationHistory) -> float:
     if part.state == ResourceState.SKIPPED:
         return 0.0
-    own = experience.own.get((run.administration_id, part.resource))
-    if own is not None and not run.full:
-        return max(own, 0.05)
-    pace = experience.others.get(part.resource)
+    own_seconds = history.of_administration.get((run.administration_id, part.resource))
+    if own_seconds is not None and not run.full:
+        return max(own_seconds, 0.05)
+    pace = history.others.get(part.resource)
     if pace and pace.seconds_per_row and part.expected_total:
         return max(pace.seconds_per_row * part.expected_total, 0.05)
     if pace:
-        return max(pace.seconds, own or 0.0, 0.05)
-    return own or SECONDS_GUESSED.get(part.resource, SECONDS_GUESSED_OTHERWISE)
+        return max(pace.seconds, own_seconds or 0.0, 0.05)
+    return own_seconds or DEFAULT_SECONDS.get(part.resource, DEFAULT_SECONDS_OTHER_RESOURCES)
 
 
-def _share(part: RunResource, expected_seconds: float, at: datetime) -> float:
+def _completed_fraction(part: RunResource, expected_seconds: float, at: datetime) -> float:
     """By rows where the vendor says how many there are, else by time."""
-    if part.state in OVER:
+    if part.state in FINISHED_STATES:
         return 1.0
     if part.expected_total:
-        return min(ALMOST, _read(part) / part.expected_total)
+        return min(MAX_FRACTION_WHILE_RUNNING, _read(part) / part.expected_total)
     if part.state == ResourceState.RUNNING and part.started_at:
-        return min(ALMOST, (at - part.started_at).total_seconds() / expected_seconds / 2)
+        return min(MAX_FRACTION_WHILE_RUNNING, (at - part.started_at).total_seconds() / expected_seconds / 2)
     return 0.0
 
 
-def _factor(run: Run, done_seconds: float, at: datetime) -> float:
+def _pace_factor(run: Run, done_seconds: float, at: datetime) -> float:
     """How much slower than expected this run has been so far; 1 until there is something to go by."""
     if run.started_at is None or run.attempt > 1:
         return 1.0
@@ -166,7 +166,7 @@ def _factor(run: Run, done_seconds: float, at: datetime) -> float:
     return min(max(elapsed / done_seconds, PACE_BETWEEN[0]), PACE_BETWEEN[1])
 
 
-_OWN = """
+_LAST_RUNS = """
 SELECT last.administration_id, part.resource, extract(epoch FROM part.finished_at - part.started_at)::float8
   FROM unnest(%s::bigint[]) AS wanted (administration_id)
  CROSS JOIN LATERAL (
@@ -191,10 +191,14 @@ SELECT part.resource, avg(extract(epoch FROM part.finished_at - part.started_at)
 """
 
 
-def _experience(organisation_id: int, administration_ids: Sequence[int]) -> Experience:
+def _duration_history(organisation_id: int, administration_ids: Sequence[int]) -> DurationHistory:
     with connection.cursor() as cursor:
-        cursor.execute(_OWN, [list(administration_ids)])
-        own = {(administration_id, resource): seconds for administration_id, resource, seconds in cursor.fetchall()}
+        cursor.execute(_LAST_RUNS, [list(administration_ids)])
+        runs_of_administration = {
+            (administration_id, resource): seconds for administration_id, resource, seconds in cursor.fetchall()
+        }
         cursor.execute(_OTHERS, [organisation_id, RECENT_RUNS])
-        others = {resource: Pace(seconds, per_row) for resource, seconds, per_row in cursor.fetchall()}
-    return Experience(own, others)
+        durations_of_others = {
+            resource: Throughput(seconds, per_row) for resource, seconds, per_row in cursor.fetchall()
+        }
+    return DurationHistory(runs_of_administration, durations_of_others)

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from django.utils import timezone
 
-from koppel.administrations.effective_settings import in_force
+from koppel.administrations.effective_settings import effective_settings
 from koppel.administrations.hooks.extension_points import Progress
 from koppel.administrations.models import Administration, Status
-from koppel.connections.lifecycle.lifecycle import why_not
+from koppel.connections.lifecycle.lifecycle import reconnect_hint
 from koppel.sync.models import Checkpoint, Run, RunResource
 from koppel.sync.progress.progress import progress_of_runs
 from koppel.sync.runs.schedule import next_moment, spread_of
@@ -26,31 +26,33 @@ class ResourceLine:
 
 def progress_of(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, Progress]:
     """By administration; those without an open run are absent."""
-    found = progress_of_runs(organisation_id, administration_ids)
+    runs = progress_of_runs(organisation_id, administration_ids)
     return {
-        key: Progress(one.percent, one.resource, one.done, one.expected, one.seconds_left) for key, one in found.items()
+        key: Progress(run.percent, run.resource, run.done, run.expected, run.seconds_left) for key, run in runs.items()
     }
 
 
 def recent_runs(administration: Administration, limit: int = 20) -> list[Run]:
-    found = Run.objects.filter(organisation_id=administration.organisation_id, administration=administration)
-    return list(found.order_by("-created_at", "-pk").prefetch_related("parts")[:limit])
+    runs = Run.objects.filter(organisation_id=administration.organisation_id, administration=administration)
+    return list(runs.order_by("-created_at", "-pk").prefetch_related("parts")[:limit])
 
 
 def next_scheduled(administration: Administration) -> datetime | None:
     """When the schedule comes next; None: not by itself, because it is off or something stands in the way."""
-    one = administration
-    if one.status != Status.ACTIVE or why_not(one.connection, one.remote_company):
+    target = administration
+    if target.status != Status.ACTIVE or reconnect_hint(target.connection, target.remote_company):
         return None
-    return next_moment(in_force(one).schedule, timezone.now(), spread_of(one.pk), timezone.get_default_timezone())
+    return next_moment(
+        effective_settings(target).schedule, timezone.now(), spread_of(target.pk), timezone.get_default_timezone()
+    )
 
 
 def resource_lines(administration: Administration, runs: Sequence[Run]) -> list[ResourceLine]:
     """Each with what the newest run that read it did: a run of single resources leaves the others as they stood.
 
     `runs` newest first; in the order of the run that read most."""
-    found = Checkpoint.objects.filter(organisation_id=administration.organisation_id, administration=administration)
-    checkpoints = {one.resource: one for one in found}
+    lines = Checkpoint.objects.filter(organisation_id=administration.organisation_id, administration=administration)
+    checkpoints = {resource.resource: resource for resource in lines}
     parts: dict[str, RunResource] = {}
     for run in runs:
         for part in run.parts.all():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from koppel.kit.database import Connection
 from koppel.sync.runs import store
-from koppel.sync.runs.store import STALLED_SECONDS, Held
+from koppel.sync.runs.store import STALLED_SECONDS, ClaimedRun
 
 CHANNEL = "koppel_runs"
 """PostgreSQL notifies here when runs are added."""
@@ -50,21 +50,21 @@ SELECT EXISTS (
 
 
 @dataclass(frozen=True)
-class Taken:
+class ClaimedRuns:
     """Runs that this worker holds now, and in how many seconds the next one may start; None when none waits for a time."""
 
-    runs: list[Held]
+    runs: list[ClaimedRun]
     next_in_seconds: float | None
 
 
-async def take(connection: Connection, worker: str, room: int) -> Taken:
+async def claim_next(connection: Connection, worker: str, room: int) -> ClaimedRuns:
     """At most `room` runs, in a transaction of the installation's scope: the queue is one for all organisations."""
-    found = await connection.execute(_CHOOSE, [room])
-    ids = [run_id for (run_id,) in await found.fetchall()]
-    runs = await store.claim_all(connection, ids, worker) if ids else []
+    rows = await connection.execute(_CHOOSE, [room])
+    ids = [run_id for (run_id,) in await rows.fetchall()]
+    runs = await store.claim_runs(connection, ids, worker) if ids else []
     row = await (await connection.execute(_NEXT)).fetchone()
-    runs.sort(key=lambda held: ids.index(held.id))
-    return Taken(runs, None if row is None or row[0] is None else float(row[0]))
+    runs.sort(key=lambda claimed: ids.index(claimed.id))
+    return ClaimedRuns(runs, None if row is None or row[0] is None else float(row[0]))
 
 
 async def has_waiting(connection: Connection) -> bool:
@@ -73,7 +73,7 @@ async def has_waiting(connection: Connection) -> bool:
     return bool(row and row[0])
 
 
-async def give_back(connection: Connection, worker: str) -> int:
+async def release_claims(connection: Connection, worker: str) -> int:
     """A worker that stops hands on what it could not finish. Its own tasks must have ended."""
     done = await connection.execute(
         "UPDATE sync_run SET state = 'queued', not_before = NULL WHERE worker = %s AND state = 'running'", [worker]

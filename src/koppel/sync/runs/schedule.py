@@ -33,7 +33,7 @@ def newest_moment(schedule: str, at: datetime, spread: float, zone: tzinfo) -> d
         return None
     begins, length = DAILY if schedule == "daily" else NIGHT
     today = at.astimezone(zone).date()
-    moments = (_on_the_wall(today - timedelta(days=days), begins, length * spread, zone) for days in (0, 1))
+    moments = (_local_time_after(today - timedelta(days=days), begins, length * spread, zone) for days in (0, 1))
     return next(moment for moment in moments if moment <= at)
 
 
@@ -54,11 +54,11 @@ def next_moment(schedule: str, at: datetime, spread: float, zone: tzinfo) -> dat
         return None
     begins, length = DAILY if schedule == "daily" else NIGHT
     today = at.astimezone(zone).date()
-    moments = (_on_the_wall(today + timedelta(days=days), begins, length * spread, zone) for days in (0, 1))
+    moments = (_local_time_after(today + timedelta(days=days), begins, length * spread, zone) for days in (0, 1))
     return next(moment for moment in moments if moment > at)
 
 
-def _on_the_wall(day: date, begins: time, after: timedelta, zone: tzinfo) -> datetime:
+def _local_time_after(day: date, begins: time, after: timedelta, zone: tzinfo) -> datetime:
     """A wall-clock time of a day. One that the change to summer time leaves out becomes the moment an hour later on the
     wall, one that comes twice the first of the two: so there is exactly one a day."""
     wall = datetime.combine(day, begins) + after

@@ -8,20 +8,20 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.administrations.effective_settings import in_force
+from koppel.administrations.effective_settings import effective_settings
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import administration_for
 from koppel.audit.services import record
-from koppel.connections.lifecycle.lifecycle import why_not
+from koppel.connections.lifecycle.lifecycle import reconnect_hint
 from koppel.connections.models import ConnectionState
 from koppel.kit import quarantine
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import RESOURCES
-from koppel.sync.errors import NotPossible
+from koppel.sync.errors import SyncNotAllowed
 from koppel.sync.models import OPEN_STATES, Run, RunState, Trigger
-from koppel.sync.progress.import_completion import import_settled
+from koppel.sync.progress.import_completion import notify_import_finished
 from koppel.sync.runs.schedule import is_due, spread_of
 
 SCHEDULE_LOCK = 0x5C4EE
@@ -30,59 +30,59 @@ READY = (Status.ACTIVE, Status.BLOCKED, Status.FAILED)
 
 def request_first_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
     """Queue the first sync of imported administrations, in the caller's transaction."""
-    actor.require(Permission.IMPORT)
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
     return _request(actor.organisation_id, administration_ids, Trigger.IMPORT, actor.name)
 
 
 def request_run(
     actor: Actor, administration_id: int, *, full: bool = False, resources: Sequence[str] | None = None
 ) -> bool:
-    """Sync now. False when one is under way already. Raises `NotThere`, `Quarantined`, and `NotPossible` with
+    """Sync now. False when one is under way already. Raises `NotFound`, `Quarantined`, and `SyncNotAllowed` with
     a sentence."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     quarantine.refuse()
-    one = administration_for(actor, administration_id)
-    if one.status == Status.DEACTIVATED:
-        raise NotPossible(_("This administration is deactivated. Activate it first."))
-    if sentence := why_not(one.connection, one.remote_company):
-        raise NotPossible(sentence)
+    administration = administration_for(actor, administration_id)
+    if administration.status == Status.DEACTIVATED:
+        raise SyncNotAllowed(_("This administration is deactivated. Activate it first."))
+    if sentence := reconnect_hint(administration.connection, administration.remote_company):
+        raise SyncNotAllowed(sentence)
     if resources is not None:
-        _require_synced(one, resources)
-    trigger = Trigger.PERSON if one.activated_at else Trigger.IMPORT
-    made = _request(actor.organisation_id, [one.pk], trigger, actor.name, full=full, resources=resources)
-    if made and one.activated_at is None:
-        Administration.objects.filter(organisation_id=one.organisation_id, pk=one.pk).update(
+        _require_synced(administration, resources)
+    trigger = Trigger.PERSON if administration.activated_at else Trigger.IMPORT
+    created = _request(actor.organisation_id, [administration.pk], trigger, actor.name, full=full, resources=resources)
+    if created and administration.activated_at is None:
+        Administration.objects.filter(organisation_id=administration.organisation_id, pk=administration.pk).update(
             status=Status.QUEUED, status_code="", status_reason=""
         )
     record(
         actor.organisation_id,
         actor.audit,
         "administration.sync_requested",
-        subject=("administration", one.pk, one.name),
+        subject=("administration", administration.pk, administration.name),
     )
-    return made > 0
+    return created > 0
 
 
-def _require_synced(one: Administration, resources: Sequence[str]) -> None:
+def _require_synced(administration: Administration, resources: Sequence[str]) -> None:
     """A part can be asked for once all of it was there, and only of what the settings say. None is not everything."""
     if not resources:
         raise UnknownParameter([unknown_value("resource", "", RESOURCES)])
-    if one.activated_at is None:
-        raise NotPossible(_("The first sync reads everything. Choose single resources once it is complete."))
-    if others := sorted(set(resources) - set(in_force(one).resources)):
+    if administration.activated_at is None:
+        raise SyncNotAllowed(_("The first sync reads everything. Choose single resources once it is complete."))
+    if others := sorted(set(resources) - set(effective_settings(administration).resources)):
         sentence = _("Not synced here: %(names)s. The settings of this administration say which resources are.")
-        raise NotPossible(sentence % {"names": ", ".join(others)})
+        raise SyncNotAllowed(sentence % {"names": ", ".join(others)})
 
 
 def request_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
     """Sync many now, those that can be; who asks has seen which cannot. How many runs were made."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
-    own = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=list(administration_ids))
-    new = list(own.filter(activated_at=None).values_list("pk", flat=True))
-    own.filter(pk__in=new).update(status=Status.QUEUED, status_code="", status_reason="")
-    known = sorted(set(administration_ids) - set(new))
-    made = _request(actor.organisation_id, new, Trigger.IMPORT, actor.name)
-    return made + _request(actor.organisation_id, known, Trigger.PERSON, actor.name)
+    queryset = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=list(administration_ids))
+    new = list(queryset.filter(activated_at=None).values_list("pk", flat=True))
+    queryset.filter(pk__in=new).update(status=Status.QUEUED, status_code="", status_reason="")
+    administrations = sorted(set(administration_ids) - set(new))
+    created = _request(actor.organisation_id, new, Trigger.IMPORT, actor.name)
+    return created + _request(actor.organisation_id, administrations, Trigger.PERSON, actor.name)
 
 
 def cancel_run(actor: Actor, administration_id: int) -> bool:
@@ -90,19 +90,19 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
 
     A first import that is stopped is failed, with who stopped it as the reason, and can be retried."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
-    one = administration_for(actor, administration_id)
-    stopped = Run.objects.filter(organisation_id=one.organisation_id, administration=one, state__in=OPEN_STATES).update(
+    run = administration_for(actor, administration_id)
+    stopped = Run.objects.filter(organisation_id=run.organisation_id, administration=run, state__in=OPEN_STATES).update(
         state=RunState.CANCELLED, finished_at=timezone.now(), reason_code="cancelled", reason=actor.name
     )
     if not stopped:
         return False
-    if one.activated_at is None:
+    if run.activated_at is None:
         sentence = _("The import was stopped by %(name)s.") % {"name": actor.name}
-        Administration.objects.filter(organisation_id=one.organisation_id, pk=one.pk).update(
+        Administration.objects.filter(organisation_id=run.organisation_id, pk=run.pk).update(
             status=Status.FAILED, status_code="cancelled", status_reason=sentence
         )
-        import_settled(one.organisation_id, one.pk)
-    subject = ("administration", one.pk, one.name)
+        notify_import_finished(run.organisation_id, run.pk)
+    subject = ("administration", run.pk, run.name)
     record(actor.organisation_id, actor.audit, "administration.sync_cancelled", subject=subject)
     return True
 
@@ -110,13 +110,13 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
 def request_for_connection(actor: Actor, connection_id: int) -> int:
     """After a reconnect: everything that could not be synced meanwhile. Imports go on; the others catch up on what the schedule
     would have done."""
-    found = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
-    waiting = found.exclude(status=Status.DEACTIVATED)
-    known = list(waiting.exclude(activated_at=None).values_list("pk", flat=True))
+    queryset = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
+    waiting = queryset.exclude(status=Status.DEACTIVATED)
+    administrations = list(waiting.exclude(activated_at=None).values_list("pk", flat=True))
     new = list(waiting.filter(activated_at=None).values_list("pk", flat=True))
     waiting.filter(pk__in=new).update(status=Status.QUEUED, status_code="", status_reason="")
-    made = _request(actor.organisation_id, new, Trigger.IMPORT, actor.name)
-    return made + _request(actor.organisation_id, known, Trigger.SCHEDULE, actor.name)
+    created = _request(actor.organisation_id, new, Trigger.IMPORT, actor.name)
+    return created + _request(actor.organisation_id, administrations, Trigger.SCHEDULE, actor.name)
 
 
 def request_released(organisation_id: int, administration_ids: Sequence[int], requested_by: str) -> int:
@@ -140,20 +140,20 @@ def request_due_runs() -> int:
     if quarantine.current() is not None:
         return 0
     with installation_scope("schedule"):
-        if not _alone():
+        if not _acquire_schedule_lock():
             return 0
         due: dict[int, list[int]] = {}
         at, zone = timezone.now(), timezone.get_default_timezone()
-        for one in _schedulable().iterator(chunk_size=2000):
-            if is_due(in_force(one).schedule, one.last_run_at, at, spread_of(one.pk), zone):
-                due.setdefault(one.organisation_id, []).append(one.pk)
+        for row in _schedulable_administrations().iterator(chunk_size=2000):
+            if is_due(effective_settings(row).schedule, row.last_run_at, at, spread_of(row.pk), zone):
+                due.setdefault(row.organisation_id, []).append(row.pk)
         for organisation_id, ids in due.items():
             with organisation_scope(organisation_id):
                 _request(organisation_id, ids, Trigger.SCHEDULE, "")
     return sum(map(len, due.values()))
 
 
-def _schedulable() -> "QuerySet[Any]":
+def _schedulable_administrations() -> "QuerySet[Any]":
     """In one query, however many there are: at rest, imported completely once, on a connection that works; `last_run_at` of
     the newest run that was not for single resources only."""
     runs = Run.objects.filter(administration_id=OuterRef("pk"))
@@ -168,7 +168,7 @@ def _schedulable() -> "QuerySet[Any]":
     )
 
 
-def _alone() -> bool:
+def _acquire_schedule_lock() -> bool:
     with db.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [SCHEDULE_LOCK])
         return bool(cursor.fetchone()[0])
@@ -184,16 +184,16 @@ def _request(
         [
             Run(
                 organisation_id=organisation_id,
-                administration_id=one,
+                administration_id=run,
                 trigger=trigger,
                 requested_by=requested_by,
                 full=full,
                 resources=list(resources) if resources else None,
             )
-            for one in ids
+            for run in ids
         ],
         ignore_conflicts=True,
         batch_size=1000,
     )
-    made = Run.objects.filter(organisation_id=organisation_id, administration_id__in=ids, created_at__gte=before)
-    return made.count()
+    created = Run.objects.filter(organisation_id=organisation_id, administration_id__in=ids, created_at__gte=before)
+    return created.count()

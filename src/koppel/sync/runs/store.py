@@ -1,4 +1,4 @@
-"""The engine's own rows: runs, parts and checkpoints, over async psycopg. Every page's transaction is one of `holding`."""
+"""The engine's own rows: runs, parts and checkpoints, over async psycopg. Every page's transaction is one of `fenced_transaction`."""
 
 import random
 from collections.abc import AsyncIterator, Sequence
@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 from psycopg.rows import class_row
 
-from koppel.connector.contract import Rejected
-from koppel.kit.database import Connection, Database, NothingHeld
+from koppel.connector.contract import RejectedRecord
+from koppel.kit.database import Connection, Database, GuardFailed
 from koppel.kit.database_outage import PAUSE_SECONDS, PAUSE_SECONDS_MAX
 from koppel.sync.errors import Fenced
 
@@ -20,7 +20,7 @@ OUTAGE_NEW_AFTER_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
-class Held:
+class ClaimedRun:
     """A run that this worker holds, with what it needs to know about its administration."""
 
     id: int
@@ -39,19 +39,19 @@ class Held:
 
 
 @dataclass
-class Mark:
+class CheckpointState:
     """A checkpoint as read; the fields are those of `sync.models.Checkpoint`."""
 
-    cursor: str = ""
+    resume_cursor: str = ""
     read_mode: str = ""
     read_id: int = 0
     read_started_at: datetime | None = None
-    position: str = ""
+    incremental_cursor: str = ""
     complete_as_of: datetime | None = None
     last_full_at: datetime | None = None
     fiscal_years_back: int = 0
-    is_confirming: bool = False
-    is_torn: bool = False
+    is_verifying_deletes: bool = False
+    is_inconsistent: bool = False
     seen: int = 0
 
     @property
@@ -61,7 +61,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Count:
+class ResourceDelta:
     """What a page adds to a part of the run; `state`, `mode` and `expected_total` are set, not added."""
 
     state: str
@@ -90,76 +90,78 @@ RETURNING run.id, run.attempt, run.organisation_id, run.administration_id, a.con
 """  # noqa: S608 - a number of our own
 
 
-async def claim(connection: Connection, run_id: int, worker: str) -> Held | None:
+async def claim_run(connection: Connection, run_id: int, worker: str) -> ClaimedRun | None:
     """Take the run if it waits or if its worker has fallen silent. None: somebody else has it, or it is over."""
-    return next(iter(await claim_all(connection, [run_id], worker)), None)
+    return next(iter(await claim_runs(connection, [run_id], worker)), None)
 
 
-async def claim_all(connection: Connection, run_ids: list[int], worker: str) -> list[Held]:
+async def claim_runs(connection: Connection, run_ids: list[int], worker: str) -> list[ClaimedRun]:
     """As `claim`, for many in one statement."""
-    async with connection.cursor(row_factory=class_row(Held)) as cursor:
+    async with connection.cursor(row_factory=class_row(ClaimedRun)) as cursor:
         await cursor.execute(_CLAIM, {"runs": run_ids, "worker": worker})
         return await cursor.fetchall()
 
 
 async def exists(connection: Connection, run_id: int) -> bool:
     """Whether the scope's organisation has this run, in whichever state."""
-    found = await connection.execute("SELECT 1 FROM sync_run WHERE id = %s", [run_id])
-    return await found.fetchone() is not None
+    row = await connection.execute("SELECT 1 FROM sync_run WHERE id = %s", [run_id])
+    return await row.fetchone() is not None
 
 
 @asynccontextmanager
-async def holding(database: Database, held: Held) -> AsyncIterator[Connection]:
+async def fenced_transaction(database: Database, claimed: ClaimedRun) -> AsyncIterator[Connection]:
     """A transaction in the organisation's scope in which the run is locked. Raises `Fenced` when it is no longer ours."""
     ours = (
-        f"SELECT 1 FROM sync_run WHERE id = {held.id:d} AND attempt = {held.attempt:d} AND state = 'running'"  # noqa: S608
+        f"SELECT 1 FROM sync_run WHERE id = {claimed.id:d} AND attempt = {claimed.attempt:d} AND state = 'running'"  # noqa: S608
         " FOR NO KEY UPDATE"
     )
     try:
-        async with database.scoped(held.organisation_id, holding=ours) as connection:
+        async with database.tenant_transaction(claimed.organisation_id, guard=ours) as connection:
             yield connection
-    except NothingHeld:
+    except GuardFailed:
         raise Fenced from None
 
 
-async def beat(connection: Connection, held: Held) -> bool:
+async def heartbeat(connection: Connection, claimed: ClaimedRun) -> bool:
     """Say that we live. False when the run is no longer ours. One that was taken in the moment in which its connection was
     paused goes back to the queue."""
     done = await connection.execute(
         "UPDATE sync_run run SET heartbeat_at = now(), state = CASE c.state WHEN 'paused' THEN 'queued' ELSE run.state END"
         "  FROM connections_connection c"
         " WHERE run.id = %s AND run.attempt = %s AND run.state = 'running' AND c.id = %s RETURNING run.state",
-        [held.id, held.attempt, held.connection_id],
+        [claimed.id, claimed.attempt, claimed.connection_id],
     )
     row = await done.fetchone()
     return row is not None and row[0] == "running"
 
 
-async def put_back(connection: Connection, held: Held, seconds: float, *, failed: bool, code: str, reason: str) -> None:
+async def requeue(
+    connection: Connection, claimed: ClaimedRun, seconds: float, *, failed: bool, code: str, reason: str
+) -> None:
     """Let the run wait without a worker."""
     await connection.execute(
         "UPDATE sync_run SET state = 'queued', not_before = now() + make_interval(secs => %s), failures = failures + %s,"
         " reason_code = %s, reason = %s WHERE id = %s AND attempt = %s AND state = 'running'",
-        [seconds, int(failed), code, reason, held.id, held.attempt],
+        [seconds, int(failed), code, reason, claimed.id, claimed.attempt],
     )
 
 
-async def put_back_after_crash(connection: Connection, held: Held, seconds: float, reason: str) -> None:
+async def put_back_after_crash(connection: Connection, claimed: ClaimedRun, seconds: float, reason: str) -> None:
     await connection.execute(
         "UPDATE sync_run SET state = 'queued', not_before = now() + make_interval(secs => %s), crashes = crashes + 1,"
         " reason_code = 'crashed', reason = %s WHERE id = %s AND attempt = %s AND state = 'running'",
-        [seconds, reason, held.id, held.attempt],
+        [seconds, reason, claimed.id, claimed.attempt],
     )
 
 
-async def put_back_for_outage(connection: Connection, held: Held, reason: str) -> float:
+async def put_back_for_outage(connection: Connection, claimed: ClaimedRun, reason: str) -> float:
     """Our own database answers with errors: wait for about as long as it has. For how many seconds it has, 0 at first.
 
     What went well for a quarter of an hour was another outage."""
     found = await connection.execute(
         _PUT_BACK_FOR_OUTAGE,
         {
-            "run": held.id, "attempt": held.attempt, "reason": reason, "new_after": OUTAGE_NEW_AFTER_SECONDS,
+            "run": claimed.id, "attempt": claimed.attempt, "reason": reason, "new_after": OUTAGE_NEW_AFTER_SECONDS,
             "least": PAUSE_SECONDS, "most": PAUSE_SECONDS_MAX, "spread": random.uniform(0.8, 1.2),  # noqa: S311 - jitter
         },
     )  # fmt: skip
@@ -180,21 +182,21 @@ RETURNING extract(epoch FROM now() - outage_since)::float8
 """
 
 
-async def failures(connection: Connection, held: Held) -> int:
+async def failures(connection: Connection, claimed: ClaimedRun) -> int:
     """How often in a row the run met a wall; a page in between makes it 0."""
-    found = await connection.execute("SELECT failures FROM sync_run WHERE id = %s", [held.id])
-    row = await found.fetchone()
+    result = await connection.execute("SELECT failures FROM sync_run WHERE id = %s", [claimed.id])
+    row = await result.fetchone()
     return int(row[0]) if row else 0
 
 
-async def forgive(connection: Connection, held: Held) -> None:
+async def reset_failures(connection: Connection, claimed: ClaimedRun) -> None:
     """A page came through: what failed before does not count."""
-    await connection.execute("UPDATE sync_run SET failures = 0 WHERE id = %s", [held.id])
+    await connection.execute("UPDATE sync_run SET failures = 0 WHERE id = %s", [claimed.id])
 
 
-async def plan(
-    connection: Connection, held: Held, resources: Sequence[tuple[str, str]]
-) -> dict[str, tuple[str, str, Mark | None]]:
+async def plan_resources(
+    connection: Connection, claimed: ClaimedRun, resources: Sequence[tuple[str, str]]
+) -> dict[str, tuple[str, str, CheckpointState | None]]:
     """Write the parts of the run (resource, why not or '') once. The state of each part with its reason, and how far its
     resource got; None when it was never read."""
     await connection.execute(
@@ -204,129 +206,133 @@ async def plan(
         " 0, 0, 0, 0, 0, 0, 0, why_not"
         " FROM unnest(%b::text[], %b::text[]) WITH ORDINALITY AS planned (resource, why_not, place)"
         " ON CONFLICT (run_id, resource) DO NOTHING",
-        [held.organisation_id, held.id, [key for key, _why in resources], [why for _key, why in resources]],
+        [claimed.organisation_id, claimed.id, [key for key, _why in resources], [why for _key, why in resources]],
     )
-    names = ", ".join(f"mark.{one.name}" for one in fields(Mark))
-    found = await connection.execute(
-        f"SELECT part.resource, part.state, part.reason, mark.id, {names} FROM sync_run_resource part"  # noqa: S608
-        " LEFT JOIN sync_checkpoint mark ON mark.administration_id = %s AND mark.resource = part.resource"
+    names = ", ".join(f"checkpoint.{row.name}" for row in fields(CheckpointState))
+    rows = await connection.execute(
+        f"SELECT part.resource, part.state, part.reason, checkpoint.id, {names} FROM sync_run_resource part"  # noqa: S608
+        " LEFT JOIN sync_checkpoint checkpoint ON checkpoint.administration_id = %s AND checkpoint.resource = part.resource"
         " WHERE part.run_id = %s",
-        [held.administration_id, held.id],
+        [claimed.administration_id, claimed.id],
     )
     return {
-        str(resource): (str(state), str(reason), Mark(*values) if mark_id else None)
-        for resource, state, reason, mark_id, *values in await found.fetchall()
+        str(resource): (str(state), str(reason), CheckpointState(*values) if checkpoint_id else None)
+        for resource, state, reason, checkpoint_id, *values in await rows.fetchall()
     }
 
 
-Kept = tuple[str, Mark, Count]
+CheckpointUpdate = tuple[str, CheckpointState, ResourceDelta]
 
 
-async def keep(connection: Connection, held: Held, kept: Sequence[Kept]) -> None:
+async def save_checkpoints(connection: Connection, claimed: ClaimedRun, updates: Sequence[CheckpointUpdate]) -> None:
     """Checkpoints and counts of one page, or of several answers in which nothing was new, in one statement."""
     rows: dict[str, dict[str, Any]] = {}
-    for resource, mark, count in kept:
-        added = {"resource": resource, **vars(mark), **vars(count)}
+    for resource, checkpoint, delta in updates:
+        added = {"resource": resource, **vars(checkpoint), **vars(delta)}
         if before := rows.get(resource):
-            added |= {name: getattr(count, name) + before[name] for name in _COUNTED}
+            added |= {name: getattr(delta, name) + before[name] for name in _COUNTED}
         rows[resource] = added
     await connection.execute(
-        _KEEP,
+        _SAVE_CHECKPOINTS,
         {
-            "rows": msgspec.json.encode(list(rows.values())).decode(), "organisation": held.organisation_id,
-            "administration": held.administration_id, "run": held.id,
+            "rows": msgspec.json.encode(list(rows.values())).decode(), "organisation": claimed.organisation_id,
+            "administration": claimed.administration_id, "run": claimed.id,
         },
     )  # fmt: skip
 
 
-_MARK = {
+_CHECKPOINT_COLUMNS = {
     "cursor": "text", "read_mode": "text", "read_id": "bigint", "read_started_at": "timestamptz", "position": "text",
     "complete_as_of": "timestamptz", "last_full_at": "timestamptz", "fiscal_years_back": "int", "is_confirming": "bool",
     "is_torn": "bool", "seen": "bigint",
 }  # fmt: skip
 _COUNTED = ("pages", "rows", "lines", "added", "changed", "deleted", "rejected")
-_ROW = {
+_UPDATE_COLUMNS = {
     "resource": "text",
-    **_MARK,
+    **_CHECKPOINT_COLUMNS,
     "state": "text",
     "mode": "text",
     "expected_total": "int",
     **dict.fromkeys(_COUNTED, "int"),
 }
-_KEEP = f"""
+_SAVE_CHECKPOINTS = f"""
 WITH kept AS (
-  SELECT * FROM json_to_recordset(%(rows)s::json) AS ({", ".join(f'"{name}" {kind}' for name, kind in _ROW.items())})
+  SELECT * FROM json_to_recordset(%(rows)s::json) AS ({", ".join(f'"{name}" {kind}' for name, kind in _UPDATE_COLUMNS.items())})
 ), counted AS (
   UPDATE sync_run_resource part
      SET {", ".join(f'"{name}" = part."{name}" + kept."{name}"' for name in _COUNTED)}, state = kept.state, mode = kept.mode,
          expected_total = coalesce(kept.expected_total, part.expected_total), started_at = coalesce(part.started_at, now()),
          finished_at = CASE WHEN kept.state = 'done' THEN now() END
     FROM kept WHERE part.run_id = %(run)s AND part.resource = kept.resource)
-INSERT INTO sync_checkpoint (organisation_id, administration_id, resource, {", ".join(_MARK)}, available, why_not)
-SELECT %(organisation)s, %(administration)s, resource, {", ".join(_MARK)}, true, '' FROM kept
+INSERT INTO sync_checkpoint (organisation_id, administration_id, resource, {", ".join(_CHECKPOINT_COLUMNS)}, available, why_not)
+SELECT %(organisation)s, %(administration)s, resource, {", ".join(_CHECKPOINT_COLUMNS)}, true, '' FROM kept
     ON CONFLICT (administration_id, resource) DO UPDATE
-   SET {", ".join(f"{name} = excluded.{name}" for name in _MARK)}, available = true, why_not = ''
+   SET {", ".join(f"{name} = excluded.{name}" for name in _CHECKPOINT_COLUMNS)}, available = true, why_not = ''
 """  # noqa: S608 - column names of our own
 
 
-async def end_part(connection: Connection, held: Held, resource: str, state: str, reason: str) -> None:
+async def finish_resource(connection: Connection, claimed: ClaimedRun, resource: str, state: str, reason: str) -> None:
     """A resource that could not be read: skipped or failed, with the reason."""
     await connection.execute(
         "UPDATE sync_run_resource SET state = %s, reason = %s, started_at = coalesce(started_at, now()),"
         " finished_at = now() WHERE run_id = %s AND resource = %s",
-        [state, reason, held.id, resource],
+        [state, reason, claimed.id, resource],
     )
 
 
-async def drop_read(connection: Connection, held: Held, resource: str) -> None:
+async def reset_cursor(connection: Connection, claimed: ClaimedRun, resource: str) -> None:
     """A read under way that was refused or not understood begins anew next time, a complete one as such: the place at which
     it stopped may be gone at the source, and asking for it again would be refused for ever."""
     await connection.execute(
         "UPDATE sync_checkpoint SET cursor = '', is_confirming = false, seen = 0, fiscal_years_back ="
         " CASE WHEN cursor <> '' AND read_mode = 'full' THEN -1 ELSE fiscal_years_back END"
         " WHERE administration_id = %s AND resource = %s",
-        [held.administration_id, resource],
+        [claimed.administration_id, resource],
     )
 
 
-async def note_unavailable(connection: Connection, held: Held, resource: str, why_not: str) -> None:
+async def mark_unavailable(connection: Connection, claimed: ClaimedRun, resource: str, reason: str) -> None:
     await connection.execute(
         "INSERT INTO sync_checkpoint (organisation_id, administration_id, resource, cursor, read_mode, read_id, position,"
         " fiscal_years_back, is_confirming, is_torn, seen, available, why_not)"
         " VALUES (%s, %s, %s, '', '', 0, '', 0, false, false, 0, false, %s)"
         " ON CONFLICT (administration_id, resource) DO UPDATE SET available = false, why_not = excluded.why_not",
-        [held.organisation_id, held.administration_id, resource, why_not],
+        [claimed.organisation_id, claimed.administration_id, resource, reason],
     )
 
 
-async def see(connection: Connection, held: Held, resource: str, read_id: int, keys: list[str]) -> int:
+async def record_seen_keys(
+    connection: Connection, claimed: ClaimedRun, resource: str, read_id: int, keys: list[str]
+) -> int:
     """Write down what a complete read of several pages met. How many keys were new."""
     done = await connection.execute(
         "INSERT INTO sync_seen (organisation_id, administration_id, resource, read_id, external_id)"
         " SELECT %s, %s, %s, %s, unnest(%b::text[]) ON CONFLICT DO NOTHING",
-        [held.organisation_id, held.administration_id, resource, read_id, keys],
+        [claimed.organisation_id, claimed.administration_id, resource, read_id, keys],
     )
     return done.rowcount
 
 
-async def count_seen(connection: Connection, held: Held, resources: Sequence[str], read_id: int) -> int:
+async def count_seen_keys(connection: Connection, claimed: ClaimedRun, resources: Sequence[str], read_id: int) -> int:
     """Fewer than were written down: the table is unlogged, and the database crashed in between."""
-    found = await connection.execute(
+    result = await connection.execute(
         "SELECT count(*) FROM sync_seen WHERE administration_id = %s AND resource = ANY(%s) AND read_id = %s",
-        [held.administration_id, list(resources), read_id],
+        [claimed.administration_id, list(resources), read_id],
     )
-    row = await found.fetchone()
+    row = await result.fetchone()
     return int(row[0]) if row else 0
 
 
-async def forget_seen(connection: Connection, held: Held, resources: Sequence[str]) -> None:
+async def delete_seen_keys(connection: Connection, claimed: ClaimedRun, resources: Sequence[str]) -> None:
     await connection.execute(
         "DELETE FROM sync_seen WHERE administration_id = %s AND resource = ANY(%s)",
-        [held.administration_id, list(resources)],
+        [claimed.administration_id, list(resources)],
     )
 
 
-async def keep_rejected(connection: Connection, held: Held, resource: str, rejected: Sequence[Rejected]) -> None:
+async def store_rejected(
+    connection: Connection, claimed: ClaimedRun, resource: str, rejected: Sequence[RejectedRecord]
+) -> None:
     if not rejected:
         return
     async with connection.cursor() as cursor:
@@ -337,31 +343,31 @@ async def keep_rejected(connection: Connection, held: Held, resource: str, rejec
             " DO UPDATE SET run_id = excluded.run_id, reason = excluded.reason, raw = excluded.raw, at = now()",
             [
                 (
-                    held.organisation_id,
-                    held.administration_id,
-                    held.id,
+                    claimed.organisation_id,
+                    claimed.administration_id,
+                    claimed.id,
                     resource,
-                    one.external_id,
-                    one.reason,
-                    one.native,
+                    record.external_id,
+                    record.reason,
+                    record.raw,
                 )
-                for one in rejected
+                for record in rejected
             ],
         )
 
 
-async def forget_old_rejected(
-    connection: Connection, held: Held, resources: Sequence[str], before: datetime | None
+async def delete_old_rejected(
+    connection: Connection, claimed: ClaimedRun, resources: Sequence[str], before: datetime | None
 ) -> None:
     """What a complete read did not meet again: it is gone at the source, or can be read now."""
     await connection.execute(
         "DELETE FROM sync_rejected_record"
         " WHERE administration_id = %s AND resource = ANY(%s) AND run_id <> %s AND at < %s",
-        [held.administration_id, list(resources), held.id, before],
+        [claimed.administration_id, list(resources), claimed.id, before],
     )
 
 
-def forgetting_rejected(staged: str) -> str:
+def delete_rejected_cte(staged: str) -> str:
     """A query of a WITH clause: what is staged in this table was understood. Values: `administration`, `resource`."""
     return (
         "understood AS (DELETE FROM sync_rejected_record WHERE administration_id = %(administration)s"  # noqa: S608

@@ -14,16 +14,16 @@ from contextvars import Context, copy_context
 import psycopg
 import structlog
 
-from koppel.connections.rate_limits.limiter import before_call
+from koppel.connections.rate_limits.limiter import on_before_request
 from koppel.connections.sessions.sessions import Runtime
 from koppel.kit import quarantine
 from koppel.kit.database import lock_connection
-from koppel.sync.errors import TurnOver
+from koppel.sync.errors import Preempted
 from koppel.sync.runs import queue
-from koppel.sync.runs.store import Held
-from koppel.sync.tasks import WORKER, perform_held
+from koppel.sync.runs.store import ClaimedRun
+from koppel.sync.tasks import WORKER, execute_claimed
 
-TURN_SECONDS = 20.0
+TIME_SLICE_SECONDS = 20.0
 """A run's first turn; each later one is twice as long, at most eight times."""
 LOOK_SECONDS = 5.0
 """So often at least, for what a dead worker left: with 15 s of silence that makes 20 s to a takeover."""
@@ -75,8 +75,8 @@ class Dispatcher:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        async with self._runtime.database.for_installation() as connection:
-            count = await queue.give_back(connection, WORKER)
+        async with self._runtime.database.installation_transaction() as connection:
+            count = await queue.release_claims(connection, WORKER)
         log.info("worker_stopped", given_back=count)
 
     async def _fill(self) -> float:
@@ -85,20 +85,20 @@ class Dispatcher:
         if await quarantine.current_async() is not None:
             return LOOK_SECONDS
         room = self._concurrency - len(self._tasks)
-        async with self._runtime.database.for_installation() as connection:
+        async with self._runtime.database.installation_transaction() as connection:
             if room <= 0:
                 self._others_wait = await queue.has_waiting(connection)
                 return LOOK_SECONDS
-            taken = await queue.take(connection, WORKER, room)
-        for held in taken.runs:
-            self._start(held)
+            taken = await queue.claim_next(connection, WORKER, room)
+        for claimed in taken.runs:
+            self._start(claimed)
         self._others_wait = len(taken.runs) == room
         return min(
             LOOK_SECONDS, max(0.05, taken.next_in_seconds if taken.next_in_seconds is not None else LOOK_SECONDS)
         )
 
-    def _start(self, held: Held) -> None:
-        task = asyncio.create_task(perform_held(self._runtime, held), context=self._context(held))
+    def _start(self, claimed: ClaimedRun) -> None:
+        task = asyncio.create_task(execute_claimed(self._runtime, claimed), context=self._context(claimed))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -109,18 +109,18 @@ class Dispatcher:
             log.error("run_left", error=type(error).__name__, reason=str(error)[:200])
         self._wake.set()
 
-    def _context(self, held: Held) -> Context:
+    def _context(self, claimed: ClaimedRun) -> Context:
         context = copy_context()
-        context.run(before_call.set, self._turn(held))
+        context.run(on_before_request.set, self._time_slice(claimed))
         return context
 
-    def _turn(self, held: Held) -> Callable[[], None]:
+    def _time_slice(self, claimed: ClaimedRun) -> Callable[[], None]:
         """Asked before each call to the vendor: what was read so far is written or can be, so this is the place to stop."""
-        ends_at = time.monotonic() + TURN_SECONDS * 2 ** min(held.attempt - 1, 3)
+        ends_at = time.monotonic() + TIME_SLICE_SECONDS * 2 ** min(claimed.attempt - 1, 3)
 
         def ask() -> None:
             if self._stopping or (self._others_wait and time.monotonic() > ends_at):
-                raise TurnOver
+                raise Preempted
 
         return ask
 
@@ -132,10 +132,10 @@ class Dispatcher:
                     await connection.execute(f"LISTEN {queue.CHANNEL}")
                     self._wake.set()  # What was added before was announced to nobody.
                     while True:
-                        found = await connection.execute(
+                        notification = await connection.execute(
                             "SELECT %s OR pg_try_advisory_lock(%s)", [self.leads, LEADER_LOCK]
                         )
-                        row = await found.fetchone()
+                        row = await notification.fetchone()
                         self.leads = bool(row and row[0])
                         async for _notice in connection.notifies(timeout=LOOK_SECONDS, stop_after=1):
                             self._wake.set()

@@ -16,17 +16,17 @@ from psycopg_pool import AsyncConnectionPool
 
 from koppel.connections.sessions.runtime import as_worker
 from koppel.connections.sessions.sessions import Runtime
-from koppel.connections.vault.maintenance import ATTEND_EVERY_SECONDS, Keeper
+from koppel.connections.vault.maintenance import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
 from koppel.kit.database_outage import spoils_session
 from koppel.kit.http import HttpClient
-from koppel.kit.stuck_transactions import end_silent_sessions
-from koppel.kit.threads import in_django, threads_last
+from koppel.kit.stuck_transactions import terminate_stuck_sessions
+from koppel.kit.threads import keep_thread_connections, run_in_thread
 from koppel.sync.runs.services import request_due_runs
 from koppel.sync.tasks import perform_run
 from koppel.sync.worker.dispatcher import Dispatcher
 
-REVIVE_SECONDS = 5
-SILENT_LOOK_SECONDS = 5
+RETRY_STALLED_JOBS_SECONDS = 5
+STUCK_SESSION_CHECK_SECONDS = 5
 NICENESS = 10
 GARBAGE_THRESHOLD = 20_000
 SCHEDULE_SECONDS = 60
@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 def main(concurrency: int = 20) -> None:
     """Work until SIGTERM or SIGINT; jobs under way are finished or left to the next worker."""
-    threads_last()
+    keep_thread_connections()
     # Pages are thousands of records without cycles, and modules stay: looking for garbage less often saves a twentieth.
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
@@ -62,10 +62,16 @@ async def _main(concurrency: int) -> None:
         dispatcher = Dispatcher(runtime, concurrency)
         tasks = [
             asyncio.create_task(dispatcher.run()),
-            asyncio.create_task(_work_off_jobs(worker_app)),
-            asyncio.create_task(_every(REVIVE_SECONDS, lambda: _revive_jobs(worker_app), "revive_jobs")),
-            asyncio.create_task(_every(SILENT_LOOK_SECONDS, lambda: _end_silent(runtime), "silent_sessions")),
-            asyncio.create_task(_every(ATTEND_EVERY_SECONDS, Keeper(runtime.vault).round, "grants")),
+            asyncio.create_task(_run_job_worker(worker_app)),
+            asyncio.create_task(
+                _every(RETRY_STALLED_JOBS_SECONDS, lambda: _retry_stalled_jobs(worker_app), "revive_jobs")
+            ),
+            asyncio.create_task(
+                _every(STUCK_SESSION_CHECK_SECONDS, lambda: _terminate_stuck_sessions(runtime), "silent_sessions")
+            ),
+            asyncio.create_task(
+                _every(MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance(runtime.vault).run_once, "grants")
+            ),
             asyncio.create_task(_every(SCHEDULE_SECONDS, lambda: _keep_schedule(dispatcher), "schedule")),
         ]
         waiting = asyncio.create_task(stopped.wait())
@@ -79,7 +85,7 @@ async def _main(concurrency: int) -> None:
             raise outcome
 
 
-async def _work_off_jobs(worker_app: App) -> None:
+async def _run_job_worker(worker_app: App) -> None:
     """Everything but syncs: look-ups, mail, what follows a reconnect. It ends when the database goes, and begins again, at
     growing pauses and in new sessions: the old ones may be read only, or hurried, for as long as they live."""
     pause = JOBS_PAUSE_SECONDS
@@ -117,7 +123,7 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]], name: str)
         await asyncio.sleep(seconds)
 
 
-async def _revive_jobs(worker_app: App) -> None:
+async def _retry_stalled_jobs(worker_app: App) -> None:
     """Jobs of workers that have died: a sync is taken care of by its run, everything else is done again."""
     manager = worker_app.job_manager
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=JOB_STALLED_SECONDS):
@@ -128,15 +134,15 @@ async def _revive_jobs(worker_app: App) -> None:
             await manager.retry_job(job)
 
 
-async def _end_silent(runtime: Runtime) -> None:
-    async with runtime.database.for_installation() as connection:
-        await end_silent_sessions(connection)
+async def _terminate_stuck_sessions(runtime: Runtime) -> None:
+    async with runtime.database.installation_transaction() as connection:
+        await terminate_stuck_sessions(connection)
 
 
 async def _keep_schedule(dispatcher: Dispatcher) -> None:
     """One worker at a time: the one that leads."""
     if not dispatcher.leads:
         return
-    count = await in_django(request_due_runs)
+    count = await run_in_thread(request_due_runs)
     if count:
         log.info("runs_scheduled", count=count)

@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-ACTS = {
+AUDIT_ACTION_LABELS = {
     "administration.client_left": _("noted that the client left"),
     "administration.client_stays": _("noted that the client came back"),
     "administration.erased": _("erased an administration"),

@@ -13,23 +13,23 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 
-from koppel.administrations.audit_log.reading import Veil, entries_for, veil_for
-from koppel.administrations.audit_log.rendering import Words
-from koppel.audit.models import AuditEntry, Door
-from koppel.audit.queries import Asked, actors_of
+from koppel.administrations.audit_log.reading import Redactor, list_entries, redactor_for
+from koppel.administrations.audit_log.rendering import AuditRenderer
+from koppel.audit.models import AuditEntry, Interface
+from koppel.audit.queries import AuditFilter, actors_of
 from koppel.audit.services import record
-from koppel.kit.tabular_export import MEDIA_TYPES, Cell, Column, Format, Kind, write_table
+from koppel.kit.tabular_export import MEDIA_TYPES, Cell, Column, ColumnType, Format, write_table
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import DAY, IDENTIFIER, PAGE, TEXT, one_of, one_of_these
-from koppel.organisations.requests import MemberRequest
+from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
-from koppel.web.audit.labels import ACTS
+from koppel.web.audit.labels import AUDIT_ACTION_LABELS
 
 PAGE_SIZE = 100
 COUNT_MAX = 10_000
 
 
-class _Pages(Paginator):  # type: ignore[type-arg]  # at run time it takes no argument
+class _CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it takes no argument
     """Counts no further than anybody turns pages: the trail of a large firm has millions of rows."""
 
     @property
@@ -38,79 +38,84 @@ class _Pages(Paginator):  # type: ignore[type-arg]  # at run time it takes no ar
 
 
 @takes(
-    q=TEXT, person=IDENTIFIER, act=one_of_these(lambda: ACTS), door=one_of(*Door.values), since=DAY, until=DAY,
+    q=TEXT, person=IDENTIFIER, action=one_of_these(lambda: AUDIT_ACTION_LABELS), interface=one_of(*Interface.values), since=DAY, until=DAY,
     page=PAGE, format=one_of("csv"),
 )  # fmt: skip
-def activity(request: MemberRequest) -> HttpResponseBase:
+def activity(request: AuthenticatedRequest) -> HttpResponseBase:
     """Filtered by person, act, door, period and words, all in the address bar."""
-    request.actor.require(Permission.ORGANISATION)
-    asked, veil = asked_for(request.GET), veil_for(request.actor)
-    found = entries_for(request.actor, asked, veil)
+    request.actor.require(Permission.MANAGE_ORGANISATION)
+    filters, veil = parse_filter(request.GET), redactor_for(request.actor)
+    entries = list_entries(request.actor, filters, veil)
     if request.GET.get("format") == "csv":
-        return _export(request, found, asked, veil)
-    words = Words(request.actor)
-    page = _Pages(found, PAGE_SIZE).get_page(request.GET.get("page"))
+        return _export(request, entries, filters, veil)
+    renderer = AuditRenderer(request.actor)
+    page = _CappedPaginator(entries, PAGE_SIZE).get_page(request.GET.get("page"))
     context = {
         "place": "activity",
-        "asked": asked,
-        "is_filtered": asked != Asked(),
+        "filters": filters,
+        "is_filtered": filters != AuditFilter(),
         "page": page,
-        "entries": [(one, words.subject(one), words.changes(one), words.rest(one)) for one in map(veil.over, page)],
+        "entries": [
+            (entry, words.subject(entry), renderer.changes(entry), renderer.other_details(entry))
+            for entry in map(veil.redact, page)
+        ],
         "people": actors_of(request.actor.organisation_id),
-        "acts": sorted(((key, str(words)) for key, words in ACTS.items()), key=lambda one: one[1]),
-        "doors": Door.choices,
+        "actions": sorted(
+            ((key, str(label)) for key, label in AUDIT_ACTION_LABELS.items()), key=lambda choice: choice[1]
+        ),
+        "interfaces": Interface.choices,
         "query": _query(request.GET),
         "is_long": page.paginator.count >= COUNT_MAX,
     }
     return render(request, "web/activity.html", context)
 
 
-def asked_for(query: QueryDict) -> Asked:
+def parse_filter(query: QueryDict) -> AuditFilter:
     """What the address bar asks for."""
-    person, door, act = query.get("person", ""), query.get("door"), query.get("act", "")
-    return Asked(
+    person, interface, action = query.get("person", ""), query.get("interface"), query.get("action", "")
+    return AuditFilter(
         words=query.get("q", "").replace("\0", "").strip(),
         person=int(person) if person.isdecimal() and len(person) < 18 else None,
-        act=act if act in ACTS else "",
-        door=Door(door) if door in Door.values else None,
+        action=action if action in AUDIT_ACTION_LABELS else "",
+        interface=Interface(interface) if interface in Interface.values else None,
         since=_day(query.get("since", "")),
         until=_day(query.get("until", "")),
     )
 
 
-def _export(request: MemberRequest, found: Any, asked: Asked, veil: Veil) -> HttpResponseBase:
+def _export(request: AuthenticatedRequest, entries: Any, filters: AuditFilter, veil: Redactor) -> HttpResponseBase:
     """All rows that the filter finds, at most a million."""
     columns = (
-        Column("at", _("When"), Kind.MOMENT),
+        Column("at", _("When"), ColumnType.DATETIME),
         Column("who", _("Who")),
         Column("kind", _("As")),
         Column("from", _("From address")),
-        Column("door", _("Through")),
-        Column("act", _("Act")),
+        Column("interface", _("Through")),
+        Column("action", _("Act")),
         Column("code", _("Code")),
         Column("what", _("What")),
         Column("details", _("Details")),
     )
-    entries = map(veil.over, found[:1_000_000].iterator(chunk_size=2000))
-    words = Words(request.actor)
+    redacted = map(veil.redact, entries[:1_000_000].iterator(chunk_size=2000))
+    renderer = AuditRenderer(request.actor)
     content = write_table(Format.CSV, columns, (_row(entry, words) for entry in entries))
-    told = {key: str(value) for key, value in vars(asked).items() if value not in ("", None)}
-    record(request.actor.organisation_id, request.actor.audit, "audit.exported", details={"filter": told})
+    applied = {key: str(value) for key, value in vars(filters).items() if value not in ("", None)}
+    record(request.actor.organisation_id, request.actor.audit, "audit.exported", details={"filter": applied})
     name = f"activity-{timezone.localdate():%Y-%m-%d}.csv"
     return FileResponse(content, as_attachment=True, filename=name, content_type=MEDIA_TYPES[Format.CSV])
 
 
-def _row(one: AuditEntry, words: Words) -> list[Cell]:
+def _row(entry: AuditEntry, words: AuditRenderer) -> list[Cell]:
     return [
-        one.at,
-        one.actor_name or "Koppel",
-        one.get_actor_kind_display(),
-        one.from_address,
-        one.get_door_display(),
-        str(ACTS.get(one.act, one.act)),
-        one.act,
-        words.subject(one),
-        words.details(one),
+        entry.at,
+        entry.actor_name or "Koppel",
+        entry.get_actor_kind_display(),
+        entry.ip_address,
+        entry.get_interface_display(),
+        str(AUDIT_ACTION_LABELS.get(entry.action, entry.action)),
+        entry.action,
+        words.subject(entry),
+        words.details(entry),
     ]
 
 

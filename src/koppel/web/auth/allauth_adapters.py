@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from koppel.kit import quarantine
-from koppel.organisations.access.mfa_secrets import opened, sealed
+from koppel.organisations.access.mfa_secrets import decrypt_text, encrypt_text
 from koppel.web.auth import login_throttling
 
 
@@ -40,13 +40,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         login = credentials.get("email", "").lower()
         if not login_throttling.is_known(request, login):
-            rate = {"other_browsers": login_throttling.OTHERS_RATE}
+            rate = {"other_browsers": login_throttling.OTHER_BROWSERS_RATE}
             if not ratelimit.consume(request, app="koppel", action="other_browsers", config=rate, key=login):
                 raise self.validation_error("too_many_login_attempts")
         super().pre_authenticate(request, **credentials)
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        return login_throttling.counted_as(request, credentials.get("email", "").lower())
+        return login_throttling.throttle_key(request, credentials.get("email", "").lower())
 
     def is_reauthentication_required(self, *, app: str) -> bool:
         """Not within minutes of the sign-in itself: who is led to set up a second step has just typed the password."""
@@ -56,11 +56,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return not is_fresh and bool(super().is_reauthentication_required(app=app))
 
 
-class SecondStepAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     """The secrets behind authenticator apps and recovery codes are sealed like every other secret here."""
 
     def encrypt(self, text: str) -> str:
-        return sealed(text)
+        return encrypt_text(text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        return opened(encrypted_text)
+        return decrypt_text(encrypted_text)

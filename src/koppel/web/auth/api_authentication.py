@@ -5,7 +5,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from ninja.utils import check_csrf
 
-from koppel.organisations.access.api_tokens import TooManyRequests, UnknownToken, actor_of_token
+from koppel.organisations.access.api_tokens import TooManyRequests, UnknownToken, resolve_token_actor
 from koppel.organisations.roles import Actor
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
@@ -29,15 +29,15 @@ def is_api(request: HttpRequest) -> bool:
     return request.path.startswith("/api/")
 
 
-def bearer_of(request: HttpRequest) -> str | None:
+def get_bearer(request: HttpRequest) -> str | None:
     """The token's text; None when the request came with none. It then wins over a session."""
     return getattr(request, "bearer", None)
 
 
-def actor_of_bearer(request: HttpRequest, text: str, from_address: str) -> Actor | HttpResponseBase:
+def authenticate_bearer(request: HttpRequest, text: str, ip_address: str) -> Actor | HttpResponseBase:
     """Who the token acts as, or the answer that refuses it."""
     try:
-        return actor_of_token(text, from_address)
+        return resolve_token_actor(text, ip_address)
     except UnknownToken:
         return JsonResponse({"error": "token_invalid"}, status=401, headers={"WWW-Authenticate": "Bearer"})
     except TooManyRequests as refusal:
@@ -45,7 +45,7 @@ def actor_of_bearer(request: HttpRequest, text: str, from_address: str) -> Actor
         return JsonResponse({"error": "too_many_requests"}, status=429, headers=after)
 
 
-def forged(request: HttpRequest) -> HttpResponseBase | None:
+def csrf_failure(request: HttpRequest) -> HttpResponseBase | None:
     """The refusal of a call that changes something with a session alone: the API's views are exempt from Django's check."""
     if request.method in SAFE or check_csrf(request) is None:
         return None

@@ -13,13 +13,13 @@ from django.core import signing
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from koppel.kit.client_ip import address_of
+from koppel.kit.client_ip import client_ip
 from koppel.organisations.models import User
 
 COOKIE = "koppel_browser"
 SALT = "koppel.known_browser"
 KEPT_FOR_SECONDS = 365 * 24 * 3600
-OTHERS_RATE = "100/h/key"
+OTHER_BROWSERS_RATE = "100/h/key"
 NETWORK_BITS_V6 = 64
 """A household or office has this much of IPv6 to itself."""
 
@@ -48,34 +48,34 @@ class KnownBrowserMiddleware:
 
 def remember(request: HttpRequest, user_id: int) -> None:
     """This person has just signed in here."""
-    if _mark(request)[0] != user_id:
+    if _read_cookie(request)[0] != user_id:
         request.knows = user_id  # type: ignore[attr-defined]
 
 
 def is_known(request: HttpRequest, login: str) -> bool:
-    user_id = _mark(request)[0]
+    user_id = _read_cookie(request)[0]
     return user_id is not None and User.objects.filter(pk=user_id, email__iexact=login).exists()
 
 
-def counted_as(request: HttpRequest, login: str) -> str:
+def throttle_key(request: HttpRequest, login: str) -> str:
     """Whose wrong passwords are added up."""
     if is_known(request, login):
-        return f"browser {_mark(request)[1]} {login}"
-    return f"{_network(address_of(request))} {login}"
+        return f"browser {_read_cookie(request)[1]} {login}"
+    return f"{_network(client_ip(request))} {login}"
 
 
-def _mark(request: HttpRequest) -> tuple[int | None, str]:
+def _read_cookie(request: HttpRequest) -> tuple[int | None, str]:
     """(person, the browser's own word) of a mark that we signed."""
     try:
-        user_id, word = signing.loads(request.COOKIES.get(COOKIE, ""), salt=SALT, max_age=KEPT_FOR_SECONDS)
+        user_id, browser_id = signing.loads(request.COOKIES.get(COOKIE, ""), salt=SALT, max_age=KEPT_FOR_SECONDS)
     except (signing.BadSignature, ValueError, TypeError):
         return None, ""
-    return int(user_id), str(word)
+    return int(user_id), str(browser_id)
 
 
 def _network(address: str) -> str:
     try:
-        found = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
-    return address if found.version == 4 else str(ipaddress.ip_network((address, NETWORK_BITS_V6), strict=False))
+    return address if parsed.version == 4 else str(ipaddress.ip_network((address, NETWORK_BITS_V6), strict=False))

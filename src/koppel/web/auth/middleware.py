@@ -16,20 +16,20 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
 
-from koppel.audit.models import Door
+from koppel.audit.models import Interface
 from koppel.kit import quarantine
-from koppel.kit.client_ip import address_of
+from koppel.kit.client_ip import client_ip
 from koppel.kit.quarantine import CODE, SENTENCE, Quarantined
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.decorators import is_public, runs_outside_transaction
 from koppel.kit.web.parameters import UnknownParameter, without
-from koppel.organisations.access.actors import actor_of
-from koppel.organisations.access.sessions import note_seen
+from koppel.organisations.access.actors import resolve_actor
+from koppel.organisations.access.sessions import touch_session
 from koppel.organisations.errors import NotAllowed
 from koppel.organisations.people.operators import operator_actor
-from koppel.organisations.requests import moved_to
+from koppel.organisations.requests import switch_organisation
 from koppel.organisations.roles import Actor
-from koppel.web.auth.api_authentication import SAFE, actor_of_bearer, bearer_of, forged, is_api
+from koppel.web.auth.api_authentication import SAFE, authenticate_bearer, csrf_failure, get_bearer, is_api
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
@@ -40,7 +40,7 @@ CONTENT_SECURITY_POLICY = (
 
 
 SENDS_LINK = "account_reset_password"
-SWITCHES = "own:organisations"
+SWITCH_URL_NAME = "own:organisations"
 """Whoever must first set up a second step for one organisation may go and work for another."""
 
 
@@ -91,42 +91,46 @@ class ActorMiddleware:
     ) -> HttpResponseBase | None:
         request.actor = None  # type: ignore[attr-defined]
         if is_public(view):
-            return _not_yours_to_change(request, view) or _no_link_by_mail(request)
-        found = _who_acts(request)
-        if not isinstance(found, Actor):
-            return found
-        request.actor = found  # type: ignore[attr-defined]
-        return _refusal(request, found) or _answer(request, found, lambda: view(request, *args, **kwargs), view)
+            return _refuse_sso_session(request, view) or _no_link_by_mail(request)
+        actor_or_response = _authenticate(request)
+        if not isinstance(actor_or_response, Actor):
+            return actor_or_response
+        request.actor = actor_or_response  # type: ignore[attr-defined]
+        return _check_restrictions(request, actor_or_response) or _call_view(
+            request, actor_or_response, lambda: view(request, *args, **kwargs), view
+        )
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """Of views that answer anybody: they are not called by us."""
         return _quarantined(request) if isinstance(exception, Quarantined) else None
 
 
-def _who_acts(request: HttpRequest) -> Actor | HttpResponseBase:
+def _authenticate(request: HttpRequest) -> Actor | HttpResponseBase:
     """The member behind a token or a session, or the answer for whom is none."""
-    address = address_of(request)
-    token = bearer_of(request)
+    address = client_ip(request)
+    token = get_bearer(request)
     if token is not None:
-        return actor_of_bearer(request, token, address)
+        return authenticate_bearer(request, token, address)
     if not request.user.is_authenticated:
-        return _please_sign_in(request)
-    door = Door.API if is_api(request) else Door.SCREEN
+        return _sign_in_required(request)
+    interface = Interface.API if is_api(request) else Interface.WEB
     session = request.session
-    vouched_by, entered = session.get("vouched_by"), session.get("operator_in")
-    actor = operator_actor(request.user.pk, entered, address) if entered and not vouched_by else None
-    if entered and actor is None and _has_lost(request):
-        return _elsewhere(request)
-    actor = actor or actor_of(request.user.pk, session.get("organisation"), address, door, vouched_by=vouched_by)
+    sso_organisation_id, entered = session.get("sso_organisation_id"), session.get("operator_in")
+    actor = operator_actor(request.user.pk, entered, address) if entered and not sso_organisation_id else None
+    if entered and actor is None and _operator_access_ended(request):
+        return _organisation_changed(request)
+    actor = actor or resolve_actor(
+        request.user.pk, session.get("organisation"), address, interface, sso_organisation_id=sso_organisation_id
+    )
     if actor is None:
         return _no_organisation(request)
-    if not actor.is_operator and moved_to(request, actor.organisation_id) and request.method not in SAFE:
-        return _elsewhere(request)
-    note_seen(str(request.session.session_key), actor.organisation_id, address)
-    return (forged(request) if is_api(request) else None) or actor
+    if not actor.is_operator and switch_organisation(request, actor.organisation_id) and request.method not in SAFE:
+        return _organisation_changed(request)
+    touch_session(str(request.session.session_key), actor.organisation_id, address)
+    return (csrf_failure(request) if is_api(request) else None) or actor
 
 
-def _has_lost(request: HttpRequest) -> bool:
+def _operator_access_ended(request: HttpRequest) -> bool:
     """The organisation that an operator looked into lets them in no longer, and its pages still lie open. True when this
     request comes from one of them, for all that can be known: it must not happen in the operator's own organisation."""
     del request.session["operator_in"]
@@ -134,22 +138,22 @@ def _has_lost(request: HttpRequest) -> bool:
     return request.method not in SAFE
 
 
-def _not_yours_to_change(request: HttpRequest, view: Callable[..., HttpResponseBase]) -> HttpResponseBase | None:
+def _refuse_sso_session(request: HttpRequest, view: Callable[..., HttpResponseBase]) -> HttpResponseBase | None:
     """A session that one organisation's identity provider opened cannot touch what proves the person to the others."""
     is_about_proof = getattr(view, "__module__", "").startswith("allauth.") and "/logout/" not in request.path
-    if not is_about_proof or "vouched_by" not in request.session or not request.user.is_authenticated:
+    if not is_about_proof or "sso_organisation_id" not in request.session or not request.user.is_authenticated:
         return None
     return render(request, "web/vouched.html", status=403)
 
 
-def _refusal(request: HttpRequest, actor: Actor) -> HttpResponseBase | None:
+def _check_restrictions(request: HttpRequest, actor: Actor) -> HttpResponseBase | None:
     """For who must first set up a second step: everything. For who may only look: every request that could change something."""
-    switches = request.resolver_match is not None and request.resolver_match.view_name == SWITCHES
-    if actor.needs_second_step and switches and request.method == "POST":
+    is_switching = request.resolver_match is not None and request.resolver_match.view_name == SWITCH_URL_NAME
+    if actor.must_enrol_mfa and is_switching and request.method == "POST":
         return None
-    if actor.needs_second_step and is_api(request):
+    if actor.must_enrol_mfa and is_api(request):
         return JsonResponse({"error": "second_step_needed"}, status=403)
-    if actor.needs_second_step:
+    if actor.must_enrol_mfa:
         return HttpResponseRedirect(reverse("own:second_step_needed"))
     if not actor.read_only or request.method in SAFE:
         return None
@@ -158,15 +162,15 @@ def _refusal(request: HttpRequest, actor: Actor) -> HttpResponseBase | None:
     return _not_allowed(request, actor.organisation_id, NotAllowed("read_only"))
 
 
-def _answer(
-    request: HttpRequest, actor: Actor, act: Callable[[], HttpResponseBase], view: Callable[..., HttpResponseBase]
+def _call_view(
+    request: HttpRequest, actor: Actor, call: Callable[[], HttpResponseBase], view: Callable[..., HttpResponseBase]
 ) -> HttpResponseBase:
     structlog.contextvars.bind_contextvars(organisation=actor.organisation_id, user=actor.user_id)
     try:
         if runs_outside_transaction(view):
-            return act()
+            return call()
         with organisation_scope(actor.organisation_id):
-            response = _rendered(act())
+            response = _render(call())
             if is_api(request) and response.status_code >= HTTPStatus.BAD_REQUEST:
                 # The API turns errors into answers; what the refused call had begun to write must not stay.
                 transaction.set_rollback(True)
@@ -178,9 +182,9 @@ def _answer(
     except Quarantined:
         return _quarantined(request)
     except DataError as error:
-        if not _is_about_nul(error):
+        if not _is_nul_error(error):
             raise
-        return _unwritable(request)
+        return _nul_response(request)
     finally:
         structlog.contextvars.clear_contextvars()
 
@@ -208,24 +212,24 @@ def _quarantined(request: HttpRequest) -> HttpResponseBase:
     return render(request, "web/quarantined.html", {"sentence": SENTENCE}, status=503)
 
 
-def _is_about_nul(error: DataError) -> bool:
+def _is_nul_error(error: DataError) -> bool:
     """A text with NUL in it, which PostgreSQL neither keeps nor looks for. Nobody types it; programs that try doors do."""
     return "NUL (0x00)" in str(error) or "\\u0000" in str(error)
 
 
-def _unwritable(request: HttpRequest) -> HttpResponseBase:
+def _nul_response(request: HttpRequest) -> HttpResponseBase:
     if is_api(request):
         return JsonResponse({"error": "nul_in_text"}, status=422)
     raise BadRequest("NUL in a text")
 
 
-def _rendered(response: HttpResponseBase) -> HttpResponseBase:
+def _render(response: HttpResponseBase) -> HttpResponseBase:
     """Template responses render late; render them while the scope is open."""
     render_now = getattr(response, "render", None)
     return render_now() if callable(render_now) else response
 
 
-def _please_sign_in(request: HttpRequest) -> HttpResponseBase:
+def _sign_in_required(request: HttpRequest) -> HttpResponseBase:
     if is_api(request):
         return JsonResponse({"error": "sign_in_needed"}, status=401, headers={"WWW-Authenticate": "Bearer"})
     if request.headers.get("HX-Request"):
@@ -233,7 +237,7 @@ def _please_sign_in(request: HttpRequest) -> HttpResponseBase:
     return redirect_to_login(request.get_full_path())
 
 
-def _elsewhere(request: HttpRequest) -> HttpResponseBase:
+def _organisation_changed(request: HttpRequest) -> HttpResponseBase:
     """What was asked was meant for an organisation that the person no longer works in; it must not happen in the next one."""
     if is_api(request):
         return JsonResponse({"error": "other_organisation"}, status=409)

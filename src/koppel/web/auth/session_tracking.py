@@ -6,12 +6,12 @@ from allauth.account.signals import password_changed, password_set
 from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 
-from koppel.audit.models import Door
+from koppel.audit.models import Interface
 from koppel.audit.services import record
-from koppel.kit.client_ip import address_of
+from koppel.kit.client_ip import client_ip
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.access.actors import actor_of
-from koppel.organisations.access.sessions import end_sessions, note_session
+from koppel.organisations.access.actors import resolve_actor
+from koppel.organisations.access.sessions import end_sessions, record_session
 from koppel.organisations.models import User
 from koppel.web.auth import login_throttling
 
@@ -27,20 +27,22 @@ def _signed_in(request: HttpRequest | None = None, user: User | None = None, **_
         return
     if not request.session.session_key:
         request.session.save()
-    session, address = request.session, address_of(request)
-    vouched_by = session.get("vouched_by")
-    if vouched_by is None:
+    session, address = request.session, client_ip(request)
+    sso_organisation_id = session.get("sso_organisation_id")
+    if sso_organisation_id is None:
         # By the person's own proof: a provider must not let its browsers guess the password in peace.
         login_throttling.remember(request, user.pk)
-    actor = actor_of(user.pk, session.get("organisation"), address, Door.SCREEN, vouched_by=vouched_by)
+    actor = resolve_actor(
+        user.pk, session.get("organisation"), address, Interface.WEB, sso_organisation_id=sso_organisation_id
+    )
     if actor is not None:
         # Said once: a membership that comes later must not move who is signed in already.
         session["organisation"] = actor.organisation_id
-    _note(request, user.pk, actor.organisation_id if actor else None)
+    _record_session(request, user.pk, actor.organisation_id if actor else None)
     if actor is not None:
         with organisation_scope(actor.organisation_id):
             subject = ("person", actor.membership_id, actor.name)
-            details = {"through": "provider"} if vouched_by else {}
+            details = {"through": "provider"} if sso_organisation_id else {}
             record(actor.organisation_id, actor.audit, "person.signed_in", subject=subject, details=details)
 
 
@@ -48,16 +50,16 @@ def _password_changed(request: HttpRequest | None = None, user: User | None = No
     """This session goes on under another key; all others end with the old password."""
     if request is None or user is None or not request.user.is_authenticated:
         return
-    end_sessions(user.pk, None, but=str(request.session.session_key))
-    _note(request, user.pk, request.session.get("organisation"))
+    end_sessions(user.pk, None, except_key=str(request.session.session_key))
+    _record_session(request, user.pk, request.session.get("organisation"))
 
 
-def _note(request: HttpRequest, user_id: int, acts_in: int | None) -> None:
-    note_session(
+def _record_session(request: HttpRequest, user_id: int, active_organisation_id: int | None) -> None:
+    record_session(
         str(request.session.session_key),
         user_id,
-        acts_in=acts_in,
-        vouched_by=request.session.get("vouched_by"),
-        address=address_of(request),
+        active_organisation_id=active_organisation_id,
+        sso_organisation_id=request.session.get("sso_organisation_id"),
+        address=client_ip(request),
         browser=request.META.get("HTTP_USER_AGENT", ""),
     )

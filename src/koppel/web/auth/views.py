@@ -6,14 +6,14 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from koppel.kit.web.decorators import public
-from koppel.organisations.bootstrap import Standing, standing
+from koppel.organisations.bootstrap import InstallationState, installation_state
 
 
 @public
 def login(request: HttpRequest) -> HttpResponseBase:
     """Where nobody has an account yet, what to do instead of a form that nobody can use."""
-    here = Standing.READY if request.method == "POST" else standing()
-    if here is not Standing.READY:
-        return render(request, "web/not_set_up.html", {"is_empty": here is Standing.EMPTY})
-    answer: HttpResponseBase = views.login(request)
-    return answer
+    state = InstallationState.READY if request.method == "POST" else installation_state()
+    if state is not InstallationState.READY:
+        return render(request, "web/not_set_up.html", {"is_empty": state is InstallationState.EMPTY})
+    response: HttpResponseBase = views.login(request)
+    return response

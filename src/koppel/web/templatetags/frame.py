@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from koppel.books.read.labels import RESOURCES
-from koppel.web.audit.labels import ACTS
+from koppel.web.audit.labels import AUDIT_ACTION_LABELS
 
 register = template.Library()
 
@@ -42,8 +42,8 @@ def resource_name(key: str) -> str:
 
 
 @register.filter
-def act_name(act: str) -> str:
-    return str(ACTS.get(act, act))
+def action_label(action: str) -> str:
+    return str(AUDIT_ACTION_LABELS.get(action, action))
 
 
 @register.filter
