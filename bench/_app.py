@@ -81,7 +81,7 @@ def entries_import(company: "Synced", timeout_seconds: float = 600) -> int:
 def delete_books(app: BenchApp) -> None:
     """As if nothing had been read."""
     with psycopg.connect(app.addresses.superuser_url) as connection:
-        connection.execute("TRUNCATE books_entry, books_entry_line, sync_checkpoint, sync_change, sync_seen")
+        connection.execute("TRUNCATE books_entry, books_entry_line, sync_checkpoint, sync_change, sync_snapshot_key")
         connection.execute("CHECKPOINT")
 
 

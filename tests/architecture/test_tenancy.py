@@ -19,7 +19,7 @@ OURS, THEIRS = 1, 2
 
 WITHOUT_ORGANISATION = {
     "kit_quarantine": "whether anything may leave the installation; every process asks before it knows for whom it acts",
-    "registers_call_budget": "how often each public register was called, by all together; it names no company",
+    "company_registers_rate_limit": "how often each public register was called, by all together; it names no company",
     "organisations_organisation": "the organisation itself; its policy compares id",
     "organisations_user": "a person may belong to several organisations; sign-in comes before any scope",
     "connections_budget": "the vendor counts per company and client, for all organisations alike; installation scope only",

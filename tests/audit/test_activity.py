@@ -163,7 +163,9 @@ def test_what_changed_is_told_in_the_readers_words(boss: Actor) -> None:
         before={str(administration.pk): {"columns": {"division_id": None}, "people": []}},
         after={str(administration.pk): {"columns": {"division_id": division.pk}, "people": [boss.membership_id]}},
     )  # fmt: skip
-    record_entry(boss, "token.made", "script", after={"read_only": True, "expires_at": "2027-02-26T20:54:06.350700+00:00"})
+    record_entry(
+        boss, "token.made", "script", after={"read_only": True, "expires_at": "2027-02-26T20:54:06.350700+00:00"}
+    )
     record_entry(boss, "division.changed", "Zuid", after={"division_id": 987654, "made_up_key": "x"})
     client = signed_in(boss)
     client.cookies["koppel_language"] = "nl"

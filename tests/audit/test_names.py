@@ -148,7 +148,7 @@ RECORDED: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("act", "details", "words"), RECORDED, ids=[f"{row[0]}" for row in RECORDED])
+@pytest.mark.parametrize(("action", "details", "words"), RECORDED, ids=[f"{row[0]}" for row in RECORDED])
 def test_each_action_resolves_its_ids_by_what_its_fields_mean(
     firm: CollidingFirm, action: str, details: dict[str, Any], words: tuple[str, ...]
 ) -> None:
@@ -160,7 +160,7 @@ def test_each_action_resolves_its_ids_by_what_its_fields_mean(
         return firm.id if value == "ID" else value
 
     with organisation_scope(firm.boss.organisation_id):
-        record(firm.boss.organisation_id, firm.boss.audit, act, details=with_id(details))
+        record(firm.boss.organisation_id, firm.boss.audit, action, details=with_id(details))
     read = firm.activity()
     for expected in words:
         assert expected.replace("COUNT", str(firm.id)) in read, read
@@ -174,7 +174,7 @@ def test_what_the_product_itself_records_is_named(firm: CollidingFirm) -> None:
         divisions.merge(boss, firm.other_division, same)
         settings_templates.merge(boss, firm.other_template, same)
         lifecycle.set_predecessor(boss, firm.other_administration, same)
-        preferences.arrange(boss, digest=False, stand_in=same, away_until=None)
+        preferences.update_delivery_settings(boss, digest=False, stand_in=same, away_until=None)
         restriction.set_access(boss, same, restricted=True, membership_ids=[same, boss.membership_id])
         unassign(boss, same, same)
     read = firm.activity()

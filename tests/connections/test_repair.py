@@ -203,7 +203,7 @@ def test_a_removed_connection_gives_its_tokens_back_and_its_administrations_wait
     import_first(anna, 2, sync=True)
     wait_until(lambda: statuses(anna) == {"active"})
     with organisation_scope(anna.actor.organisation_id):
-        marks = dict(Checkpoint.objects.values_list("pk", "position"))
+        marks = dict(Checkpoint.objects.values_list("pk", "incremental_cursor"))
     anna.sandbox.forget_calls()
     page_text = page(anna, "remove/").content.decode()
     assert "2 administrations are read through it" in page_text

@@ -63,7 +63,7 @@ def books(made: Connected) -> dict[str, list[tuple[str, ...]]]:
     with organisation_scope(made.actor.organisation_id), database.cursor() as cursor:
         cursor.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' AND table_schema = 'public'"
-            " AND (table_name LIKE 'books%%' OR table_name IN ('sync_checkpoint', 'sync_change', 'sync_seen'))"
+            " AND (table_name LIKE 'books%%' OR table_name IN ('sync_checkpoint', 'sync_change', 'sync_snapshot_key'))"
         )
         names = [name for (name,) in cursor.fetchall()]
         found = {}

@@ -11,7 +11,7 @@ from koppel.administrations.models import Assignment, SavedView
 from koppel.connections.models import Connection
 from koppel.connector.registry import connectors
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.access.api_tokens import DAYS, create_token
+from koppel.organisations.access.api_tokens import LIFETIME_DAYS, create_token
 from koppel.organisations.models import ApiToken, Division, Membership, Organisation, Template
 from koppel.organisations.roles import Actor
 from tests.books.factories import administration_of, assign
@@ -81,7 +81,7 @@ def test_taking_away_access_with_it_says_what_ends(office: Office) -> None:
     at_work = signed_in(office.rosa)
     assert at_work.get("/").status_code == 200
     with organisation_scope(office.boss.organisation_id):
-        create_token(office.rosa, name="script", role=None, read_only=True, days=DAYS[0])
+        create_token(office.rosa, name="script", role=None, read_only=True, days=LIFETIME_DAYS[0])
     browser = signed_in(office.boss)
     browser.cookies["koppel_language"] = "nl"
     question = browser.post(office.page + "hand-over", office.hand_over(deactivate="1")).content.decode()
@@ -148,7 +148,7 @@ def test_a_persons_form_asks_before_it_shuts_somebody_out(office: Office) -> Non
 def test_ending_sessions_and_revoking_a_token_are_asked(office: Office) -> None:
     at_work = signed_in(office.rosa)
     with organisation_scope(office.boss.organisation_id):
-        create_token(office.rosa, name="script", role=None, read_only=True, days=DAYS[0])
+        create_token(office.rosa, name="script", role=None, read_only=True, days=LIFETIME_DAYS[0])
         token = ApiToken.objects.get()
     browser = signed_in(office.boss)
     for address in (f"{office.page}end-sessions", f"{office.page}tokens/{token.pk}/revoke"):

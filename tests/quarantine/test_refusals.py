@@ -19,8 +19,8 @@ from koppel.cli.checks.installation import findings
 from koppel.connections.models import ConsentPurpose
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.encryption import provider_place, seal
-from koppel.organisations.models import SignInProvider, User
+from koppel.organisations.encryption import encrypt, provider_secret_aad
+from koppel.organisations.models import IdentityProvider, User
 from koppel.organisations.roles import Role
 from koppel.web.permission_matrix import routes
 from tests.fixtures.people import signed_in
@@ -50,9 +50,9 @@ def provider_of(world: World) -> int:
     """An identity provider of the firm that nobody answers for."""
     firm = world.boss.organisation_id
     with organisation_scope(firm):
-        return SignInProvider.objects.create(
+        return IdentityProvider.objects.create(
             organisation_id=firm, name="Inlog", issuer="http://127.0.0.1:9", client_id="koppel", is_active=True,
-            client_secret=seal(b"secret", provider_place(firm)),
+            client_secret=encrypt(b"secret", provider_secret_aad(firm)),
         ).pk  # fmt: skip
 
 

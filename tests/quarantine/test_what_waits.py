@@ -25,7 +25,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.kit.threads import run_in_thread
 from koppel.notifications.email import delivery
 from koppel.notifications.models import EmailDelivery, WebhookDelivery
-from koppel.notifications.tasks import keep
+from koppel.notifications.tasks import run_maintenance
 from koppel.notifications.webhooks import delivery as sending
 from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
@@ -166,7 +166,7 @@ def test_mail_and_messages_of_before_are_not_sent_those_of_meanwhile_are(
     koppel_quarantine("on")
     open_test_event(anna, NEWS, "meanwhile", facts={"name": "meanwhile"})
     assert (delivery.send_due(anna.organisation_id), sending.send_due(anna.organisation_id)) == (0, 0)
-    asyncio.run(keep(0))
+    asyncio.run(run_maintenance(0))
     assert (mailoutbox, program.got) == ([], [])
     assert states(anna) == ([("waiting", 0)] * 2, [("waiting", 0)] * 2)
     assert screen_messages(anna) == ["News of before", "News of meanwhile"]

@@ -350,7 +350,7 @@ def test_what_is_refused_in_the_middle_of_a_list_is_said_and_the_rest_goes_on(sy
     assert run.state == "succeeded"
     part, checkpoint = synced.part(run, "contacts"), synced.checkpoint("contacts")
     assert (part.state, bool(part.reason)) == ("skipped", True)
-    assert (checkpoint.available, checkpoint.cursor, bool(checkpoint.why_not)) == (False, "", True)
+    assert (checkpoint.available, checkpoint.resume_cursor, bool(checkpoint.unavailable_reason)) == (False, "", True)
     assert synced.part(synced.sync(), "contacts").state == "done"
     assert synced.checkpoint("contacts").available
 

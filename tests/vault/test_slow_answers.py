@@ -29,7 +29,7 @@ from koppel.connector.errors import Unreachable
 from koppel.kit.clock import now
 from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.access.api_tokens import make_token
+from koppel.organisations.access.api_tokens import create_token
 from koppel.sync.models import Run
 from tests.fixtures.stack import (
     CLIENTS,
@@ -304,7 +304,7 @@ def run_web(port: int) -> Iterator["subprocess.Popen[bytes]"]:
 
 def rest_token(firm: Connected) -> str:
     with organisation_scope(firm.actor.organisation_id):
-        return make_token(firm.actor, name="script", days=30, role=None, read_only=False)[1].reveal()
+        return create_token(firm.actor, name="script", days=30, role=None, read_only=False)[1].reveal()
 
 
 def rest(port: int, secret: str, path: str, body: bytes) -> None:

@@ -36,7 +36,7 @@ class ChangedValue:
     after: str
 
 
-def register_acts(keys: Iterable[str]) -> None:
+def register_actions(keys: Iterable[str]) -> None:
     """Every action that Koppel can record; the frame, which has words for them, knows."""
     _acts.update(keys)
 

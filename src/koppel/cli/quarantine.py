@@ -10,7 +10,7 @@ from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_record
 from koppel.notifications import quarantine as use_cases
-from koppel.organisations.commands.acting import operator_at_the_shell
+from koppel.organisations.commands.acting import current_shell_operator
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -30,7 +30,7 @@ def on(as_json: AsJson = False) -> None:
 @app.command("off")
 def off(send_pending: SendPending = False, as_json: AsJson = False) -> None:
     """Everything goes on. Mail and webhook messages that waited when the quarantine began are not sent, and counted here."""
-    dropped = use_cases.end(operator_at_the_shell(), sends_pending=send_pending)
+    dropped = use_cases.end(current_shell_operator(), sends_pending=send_pending)
     facts = {**_facts(), "changed": dropped is not None}
     if dropped is not None:
         facts |= {"mails_not_sent": dropped.mails, "webhook_messages_not_sent": dropped.messages}
@@ -51,7 +51,7 @@ def begin() -> bool:
     """Put the installation into quarantine, in the name of the account of the shell. False when it was already. Raises
     `CommandError`."""
     try:
-        return use_cases.begin(operator_at_the_shell())
+        return use_cases.begin(current_shell_operator())
     except ProgrammingError as error:
         if not isinstance(error.__cause__, psycopg.errors.UndefinedTable):
             raise

@@ -5,7 +5,7 @@ class CompanyRegistersConfig(AppConfig):
     """Tells connections how registration numbers and names of companies are compared."""
 
     name = "koppel.company_registers"
-    label = "registers"
+    label = "company_registers"
 
     def ready(self) -> None:
         from koppel.company_registers import wiring  # noqa: F401, PLC0415 - models must be loaded first

@@ -32,7 +32,7 @@ class Lookup(Tenant):
     reason = models.CharField(max_length=60, default="")
 
     class Meta:
-        db_table = "registers_lookup"
+        db_table = "company_registers_lookup"
         constraints = [
             models.UniqueConstraint(fields=["organisation", "country", "kind", "value"], name="asked_once"),
         ]
@@ -55,7 +55,7 @@ class RegisterRateLimit(models.Model):
     paused_until = models.DateTimeField(null=True)
 
     class Meta:
-        db_table = "registers_call_budget"
+        db_table = "company_registers_rate_limit"
 
     def __str__(self) -> str:
         return self.source

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from koppel.company_registers.countries import VALIDATORS
 from koppel.company_registers.number_check import NumberCheck, NumberStatus, doubtful, invalid
 
-__all__ = ["NumberCheck", "check_number", "is_placeholder", "is_personal", "mask_number"]
+__all__ = ["NumberCheck", "check_number", "is_personal", "is_placeholder", "mask_number"]
 
 LENGTH_MAX = 60
 PLACEHOLDERS = {
@@ -45,7 +45,7 @@ def check_number(text: str, country: str) -> NumberCheck:
 def _as_placeholder(check: NumberCheck) -> NumberCheck:
     """Never a company's number: vendors put it into sample books, and people type it to get past a field."""
     message = _("This is a made-up number, not this company's own. For a test company choose the reason “test / demo”.")
-    return replace(check, verdict=NumberStatus.INVALID, note="dummy", sentence=message, proposes="test_demo")
+    return replace(check, status=NumberStatus.INVALID, note="dummy", message=message, suggested_reason="test_demo")
 
 
 def is_placeholder(bare: str, country: str) -> bool:

@@ -4,7 +4,7 @@ from koppel.company_registers.protocol import RateLimit
 from koppel.kit.database import Connection
 
 _ACQUIRE = """
-INSERT INTO registers_call_budget AS b (source, window_began, calls) VALUES (%(source)s, clock_timestamp(), 1)
+INSERT INTO company_registers_rate_limit AS b (source, window_began, calls) VALUES (%(source)s, clock_timestamp(), 1)
 ON CONFLICT (source) DO UPDATE SET
   calls = CASE WHEN b.window_began <= clock_timestamp() - %(window)s * interval '1 second' THEN 1 ELSE b.calls + 1 END,
   window_began = CASE WHEN b.window_began <= clock_timestamp() - %(window)s * interval '1 second'
@@ -17,10 +17,10 @@ _WAIT = """
 SELECT GREATEST(
   EXTRACT(epoch FROM window_began + %(window)s * interval '1 second' - clock_timestamp()),
   EXTRACT(epoch FROM paused_until - clock_timestamp()), 0.05)::float
-  FROM registers_call_budget WHERE source = %(source)s
+  FROM company_registers_rate_limit WHERE source = %(source)s
 """
 _BACK_OFF = """
-INSERT INTO registers_call_budget AS b (source, window_began, calls, paused_until)
+INSERT INTO company_registers_rate_limit AS b (source, window_began, calls, paused_until)
 VALUES (%(source)s, clock_timestamp(), 0, clock_timestamp() + %(seconds)s * interval '1 second')
 ON CONFLICT (source) DO UPDATE SET paused_until = GREATEST(b.paused_until, excluded.paused_until)
 """

@@ -40,14 +40,14 @@ SINGLE_LOOKUP_ERRORS = ("status_500", "unexpected_answer", "crashed")
 log = structlog.get_logger(__name__)
 
 _CLAIM = """
-UPDATE registers_lookup SET due_at = now() + %(lease)s * interval '1 second'
+UPDATE company_registers_lookup SET due_at = now() + %(lease)s * interval '1 second'
  WHERE id IN (
-   SELECT id FROM registers_lookup WHERE organisation_id = %(organisation)s AND due_at <= now()
+   SELECT id FROM company_registers_lookup WHERE organisation_id = %(organisation)s AND due_at <= now()
     ORDER BY due_at, id LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
 RETURNING id, country, kind, value, attempts
 """
 _RESCHEDULE = """
-UPDATE registers_lookup
+UPDATE company_registers_lookup
    SET due_at = CASE WHEN %(give_up)s THEN NULL ELSE now() + %(seconds)s * interval '1 second' END,
        attempts = attempts + %(counts)s, reason = %(reason)s,
        source = CASE WHEN answered_at IS NULL THEN %(source)s ELSE source END,
@@ -76,7 +76,9 @@ async def sweep(timestamp: int) -> None:
     if await quarantine.current_async() is not None:
         return
     async with current_worker().database.installation_transaction() as connection:
-        cursor = await connection.execute("SELECT DISTINCT organisation_id FROM registers_lookup WHERE due_at <= now()")
+        cursor = await connection.execute(
+            "SELECT DISTINCT organisation_id FROM company_registers_lookup WHERE due_at <= now()"
+        )
         waiting = [int(row[0]) for row in await cursor.fetchall()]
     for organisation_id in waiting:
         await look_up.defer_async(organisation_id=organisation_id)

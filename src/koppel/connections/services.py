@@ -11,12 +11,12 @@ from koppel.connections.models import Connection, ConnectionState
 from koppel.organisations.roles import Actor
 
 __all__ = [
-    "after_reconnect",
-    "require_reauth",
     "add_timeline_event",
-    "lock_new_connections",
+    "after_reconnect",
     "get_connection",
+    "lock_new_connections",
     "register_after_reconnect",
+    "require_reauth",
 ]
 
 NEW_CONNECTION_LOCK = 0x0C0E

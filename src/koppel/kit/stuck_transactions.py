@@ -24,7 +24,7 @@ WITH silent AS (
    WHERE (state = 'active' AND application_name = '{WORKER_APPLICATION_NAME}') OR pid IN (SELECT pid FROM blocking)
 )
 SELECT application_name, statement, pg_terminate_backend(pid) FROM chosen
-"""  # noqa: S608 - a name of our own
+"""  # noqa: S608 - names of ours alone
 
 log = structlog.get_logger(__name__)
 

@@ -56,8 +56,8 @@ async def send_webhooks(organisation_id: int) -> None:
 @app.task(name="notifications.keep")
 async def run_maintenance(timestamp: int) -> None:
     """Every minute, for every organisation where something waits. In quarantine people are told on screen alone."""
-    round: Steps = (notify_new_issues, dispatch_due, dispatch_updates)
-    steps = round if await quarantine.current_async() else (*round, _defer_mails, _defer_webhooks)
+    in_app: Steps = (notify_new_issues, dispatch_due, dispatch_updates)
+    steps = in_app if await quarantine.current_async() else (*in_app, _defer_mails, _defer_webhooks)
     for organisation_id in await run_in_thread(_organisations_with_work):
         for step in steps:
             try:

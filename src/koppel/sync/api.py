@@ -239,7 +239,7 @@ def resources(request: AuthenticatedRequest, administration_id: int) -> list[Res
     return [
         ResourceStateOut(
             resource=checkpoint.resource, complete_as_of=checkpoint.complete_as_of, compared_at=checkpoint.last_full_at,
-            available=checkpoint.available, why_not=checkpoint.why_not,
+            available=checkpoint.available, why_not=checkpoint.unavailable_reason,
         )
         for checkpoint in lines
     ]  # fmt: skip

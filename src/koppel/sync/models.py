@@ -134,31 +134,31 @@ class RunResource(Tenant):
 class Checkpoint(Tenant):
     """How far a resource of an administration got; written only together with the records it covers.
 
-    `cursor` is the place inside a read that is under way ('' = none), `read_mode` and `read_started_at` belong to it.
-    `position` is the vendor's mark from which the next incremental read starts. `complete_as_of` is the start of the newest
-    finished read; `last_full_at` that of the newest finished complete read, which looked `fiscal_years_back` years back.
+    `resume_cursor` is the place inside a read that is under way ('' = none), `read_mode` and `read_started_at` belong to it.
+    `incremental_cursor` is the vendor's mark from which the next incremental read starts. `complete_as_of` is the start of the
+    newest finished read; `last_full_at` that of the newest finished complete read, which looked `fiscal_years_back` years back.
 
-    While a complete read is under way: `seen` counts the keys kept in `sync_seen`; `is_confirming`: rows were missed and their
-    partition is read once more before they are called deleted; `is_torn`: a part could not be proved, so the read does not
-    count as complete."""
+    While a complete read is under way: `seen` counts the keys kept in `sync_snapshot_key`; `is_verifying_deletes`: rows were
+    missed and their partition is read once more before they are called deleted; `is_inconsistent`: a part could not be proved,
+    so the read does not count as complete."""
 
     administration = models.ForeignKey(
         Administration, on_delete=models.CASCADE, db_constraint=False, related_name="checkpoints"
     )
     resource = models.CharField(max_length=40)
-    cursor = models.TextField(default="")
+    resume_cursor = models.TextField(default="")
     read_mode = models.CharField(max_length=20, default="")
     read_id = models.BigIntegerField(default=0)
     read_started_at = models.DateTimeField(null=True)
-    position = models.TextField(default="")
+    incremental_cursor = models.TextField(default="")
     complete_as_of = models.DateTimeField(null=True)
     last_full_at = models.DateTimeField(null=True)
     fiscal_years_back = models.IntegerField(default=0)
-    is_confirming = models.BooleanField(default=False)
-    is_torn = models.BooleanField(default=False)
+    is_verifying_deletes = models.BooleanField(default=False)
+    is_inconsistent = models.BooleanField(default=False)
     seen = models.BigIntegerField(default=0)
     available = models.BooleanField(default=True)
-    why_not = models.TextField(default="")
+    unavailable_reason = models.TextField(default="")
 
     class Meta:
         db_table = "sync_checkpoint"
@@ -180,7 +180,7 @@ class SnapshotKey(models.Model):
     external_id = models.TextField()
 
     class Meta:
-        db_table = "sync_seen"
+        db_table = "sync_snapshot_key"
 
     def __str__(self) -> str:
         return f"{self.resource} {self.external_id}"

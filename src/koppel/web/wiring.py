@@ -2,9 +2,9 @@
 
 Imported once, by `AppConfig.ready`."""
 
-from koppel.audit.queries import register_acts
-from koppel.web.audit.labels import ACTS
+from koppel.audit.queries import register_actions
+from koppel.web.audit.labels import AUDIT_ACTION_LABELS
 from koppel.web.auth import session_tracking
 
 session_tracking.register()
-register_acts(ACTS)
+register_actions(AUDIT_ACTION_LABELS)

@@ -7,7 +7,7 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from koppel.administrations.audit_log.reading import list_entries, redactor_for
-from koppel.administrations.audit_log.rendering import Words
+from koppel.administrations.audit_log.rendering import AuditRenderer
 from koppel.audit.models import AuditEntry, Interface
 from koppel.audit.queries import AuditFilter
 from koppel.organisations.requests import AuthenticatedRequest
@@ -64,11 +64,11 @@ def activity(request: AuthenticatedRequest, query: Query[ActivityIn]) -> list[En
     entries = list_entries(request.actor, audit_filter, redactor)
     if query.before is not None:
         entries = entries.filter(pk__lt=query.before)
-    in_words = Words(request.actor)
+    in_words = AuditRenderer(request.actor)
     return [_out(redactor.redact(one), in_words) for one in entries.order_by("-pk")[: query.limit]]
 
 
-def _out(entry: AuditEntry, words: Words) -> EntryOut:
+def _out(entry: AuditEntry, words: AuditRenderer) -> EntryOut:
     return EntryOut(
         id=entry.pk,
         at=entry.at,

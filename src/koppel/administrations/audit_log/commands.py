@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from koppel.administrations.audit_log.reading import list_entries, redactor_for
-from koppel.administrations.audit_log.rendering import Words
+from koppel.administrations.audit_log.rendering import AuditRenderer
 from koppel.audit.models import Interface
 from koppel.audit.queries import AuditFilter
 from koppel.kit.cli.errors import CommandError
@@ -37,7 +37,7 @@ def list_all(
     """The trail of acts, the newest first; with what changed, in names; with `--json` the ids before and after too."""
     audit_filter = AuditFilter(words=words, action=action, interface=interface, since=_day(since), until=_day(until))
     with acting_as(person, organisation) as actor:
-        redactor, in_words = redactor_for(actor), Words(actor)
+        redactor, in_words = redactor_for(actor), AuditRenderer(actor)
         rows = [
             {
                 "at": entry.at, "actor": entry.actor_name or "Koppel", "kind": entry.actor_kind, "from": entry.ip_address,

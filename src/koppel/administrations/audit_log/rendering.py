@@ -45,7 +45,7 @@ _CHOICES: Mapping[str, Mapping[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Words:
+class AuditRenderer:
     """For one reader. Names are read once, for any number of entries."""
 
     actor: Actor
@@ -72,7 +72,7 @@ class Words:
         ]
         return [change for change in changes if change.before != change.after]
 
-    def rest(self, entry: AuditEntry) -> list[tuple[str, str]]:
+    def other_details(self, entry: AuditEntry) -> list[tuple[str, str]]:
         """What else the entry holds."""
         fields = {key: value for key, value in entry.details.items() if key not in {"before", "after", *UNSAID}}
         return [(self.label(key), self.value(entry.action, key, value)) for key, value in fields.items()]
@@ -86,7 +86,9 @@ class Words:
             before, after = ((details.get(side) or {}).get(key) or {} for side in ("before", "after"))
             return self._differences(entry.action, before, after)
         asked = {key: value for key, value in details.items() if key not in ("before", "after", "administrations")}
-        return [f"{label}: {value}" for label, value in self.rest(AuditEntry(action=entry.action, details=asked))]
+        return [
+            f"{label}: {value}" for label, value in self.other_details(AuditEntry(action=entry.action, details=asked))
+        ]
 
     def label(self, field: str) -> str:
         return str(LABELS.get(field) or field.replace("_", " "))
@@ -113,7 +115,7 @@ class Words:
     def details(self, entry: AuditEntry) -> str:
         """All of it in one line, for a file."""
         changes = [f"{one.key}: {one.before} → {one.after}" for one in self.changes(entry)]
-        return "; ".join([*changes, *(f"{label}: {value}" for label, value in self.rest(entry))])
+        return "; ".join([*changes, *(f"{label}: {value}" for label, value in self.other_details(entry))])
 
     def _change(self, action: str, key: str, before: Any, after: Any) -> ChangedValue:
         if not is_by_administration(action) or not key.isdecimal():

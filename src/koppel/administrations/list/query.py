@@ -33,9 +33,9 @@ __all__ = [
     "NONE",
     "SINGLE_FILTERS",
     "ListQuery",
+    "is_id",
     "parse_query",
     "parse_query_string",
-    "is_id",
 ]
 
 NONE = "none"

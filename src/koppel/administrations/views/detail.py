@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from koppel.administrations import queries, restriction, services
-from koppel.administrations.audit_log.rendering import Words
+from koppel.administrations.audit_log.rendering import AuditRenderer
 from koppel.administrations.bulk import operations
 from koppel.administrations.effective_settings import DEFAULTS, RESOURCES, EffectiveSettings, effective_settings
 from koppel.administrations.errors import NotFound
@@ -120,7 +120,7 @@ def settings_page(request: AuthenticatedRequest, administration_id: int) -> Http
 def history(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Who did what to this administration."""
     administration = get_administration_or_404(request.actor, administration_id)
-    words = Words(request.actor)
+    words = AuditRenderer(request.actor)
     entries = [
         (entry, words.of_administration(entry, administration.pk)) for entry in queries.list_history(administration)
     ]

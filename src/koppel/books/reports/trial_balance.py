@@ -127,7 +127,7 @@ SELECT * FROM (
   SELECT year, account, coalesce(opening.amount, 0) + coalesce(movement.amount, 0) - closing.amount AS difference
   FROM closing LEFT JOIN opening USING (year, account) LEFT JOIN movement USING (year, account)
 ) compared WHERE difference <> 0 ORDER BY year, account
-"""  # noqa: S608 - an expression of our own
+"""  # noqa: S608 - names of ours alone
 
 _FISCAL_YEARS = """
 SELECT left(period, 4), max(period) FROM (

@@ -19,7 +19,7 @@ SELECT a.id AS administration_id, a.name, a.number, a.country, a.base_currency, 
   FROM administrations_administration a
   LEFT JOIN organisations_division d ON d.id = a.division_id AND d.organisation_id = a.organisation_id
  WHERE NOT a.restricted
-"""  # noqa: S608 - our own name
+"""  # noqa: S608 - names of ours alone
 _NOT_RESTRICTED = "administration_id IN (SELECT id FROM administrations_administration WHERE NOT restricted)"
 
 

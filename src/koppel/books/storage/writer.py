@@ -120,7 +120,7 @@ async def missing_keys(
     connection: Connection, context: WriteContext, resource: str, partitions: Iterable[str] | None,
     *, keys: Sequence[str] | None = None, read_id: int = 0,
 ) -> list[str]:  # fmt: skip
-    """Ids in the books that a complete read did not meet: not among `keys`, or without those not in `sync_seen`.
+    """Ids in the books that a complete read did not meet: not among `keys`, or without those not in `sync_snapshot_key`.
 
     `partitions` None = the whole resource, else only rows of these. Lines belong where their entry does."""
     met = "SELECT unnest(%(keys)b::text[])" if keys is not None else _SEEN
@@ -166,7 +166,7 @@ async def mark_deleted(connection: Connection, context: WriteContext, resource: 
 
 
 _SEEN = (
-    "SELECT external_id FROM sync_seen"
+    "SELECT external_id FROM sync_snapshot_key"
     " WHERE administration_id = %(administration)s AND resource = %(resource)s AND read_id = %(read)s"
 )
 

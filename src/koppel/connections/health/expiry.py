@@ -34,7 +34,7 @@ HAVING min(coalesce(g.refresh_expires_at, g.issued_at + a.refresh_days * interva
    AND (c.expiry_told_for IS NULL
         OR min(coalesce(g.refresh_expires_at, g.issued_at + a.refresh_days * interval '1 day'))
            NOT BETWEEN c.expiry_told_for AND c.expiry_told_for + interval '1 day')) AS near LIMIT 500
-"""  # noqa: S608 - our own text
+"""  # noqa: S608 - names of ours alone
 
 
 @dataclass(frozen=True)

@@ -247,7 +247,7 @@ DESCRIBED = (
 _COMPANY = f"""
 SELECT grant_id, connection_id, external_id, name, code, routing, {", ".join(DESCRIBED)}
   FROM connections_remote_company WHERE id = %s
-"""  # noqa: S608 - column names of our own
+"""  # noqa: S608 - names of ours alone
 
 
 async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int) -> DiscoverySession:

@@ -22,7 +22,7 @@ SELECT EXISTS (
   SELECT FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND pg_get_userbyid(proowner) = current_user
      AND NOT has_function_privilege(%(role)s, oid, 'EXECUTE')
 ) OR EXISTS ({_UNPINNED})
-"""  # noqa: S608 - our own text
+"""  # noqa: S608 - names of ours alone
 
 
 def grants_are_missing(using: str) -> bool:

@@ -15,18 +15,18 @@ from koppel.kit.web.decorators import public, takes
 from koppel.kit.web.parameters import PAGE, one_of, one_of_these
 from koppel.notifications.audience import preferences
 from koppel.notifications.email.messages import read_unsubscribe
-from koppel.notifications.event_types import events, get_event_type
+from koppel.notifications.event_types import event_types, get_event_type
 from koppel.notifications.inbox import queries
 from koppel.notifications.inbox.services import mark_read, mark_unread
 from koppel.notifications.models import Channel, PreferenceScope
 from koppel.organisations.requests import AuthenticatedRequest
 
 
-@takes(show=one_of("unread"), event=one_of_these(events), page=PAGE)
+@takes(show=one_of("unread"), event=one_of_these(event_types), page=PAGE)
 def listing(request: AuthenticatedRequest) -> HttpResponse:
     """The newest first; `?show=unread` and `?event=` narrow it down."""
     params = request.GET
-    number = int(form.get("page", "1"))
+    number = int(params.get("page", "1"))
     newest = queries.newest_id(request.actor)
     page = queries.page_of(
         request.actor,

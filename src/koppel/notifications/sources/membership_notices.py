@@ -9,15 +9,15 @@ from django.utils.translation import gettext_lazy as _
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications import event_types
 from koppel.notifications.inbox.services import notify
-from koppel.organisations.access.memberships import live_memberships
-from koppel.organisations.models import Membership, Organisation, SignInProvider
+from koppel.organisations.access.memberships import active_memberships
+from koppel.organisations.models import IdentityProvider, Membership, Organisation
 from koppel.organisations.signals import membership_began, sign_in_linked
 
 MEMBERSHIP, LINK = "membership_began", "sign_in_linked"
 
 
 def register() -> None:
-    event_types.register(
+    event_types.register_event_type(
         MEMBERSHIP,
         _(
             "Your account is a member of %(organisation)s now. Was it not you who accepted that? Tell its Administrators, and"
@@ -27,7 +27,7 @@ def register() -> None:
         is_momentary=True,
         is_private=True,
     )
-    event_types.register(
+    event_types.register_event_type(
         LINK,
         _(
             "%(provider)s may sign you in to %(organisation)s from now on. Was it not you who linked it? Tell the"
@@ -45,7 +45,7 @@ def _membership_began(membership: Membership, **_more: Any) -> None:
     _notify(MEMBERSHIP, membership, {})
 
 
-def _sign_in_linked(membership: Membership, provider: SignInProvider, **_more: Any) -> None:
+def _sign_in_linked(membership: Membership, provider: IdentityProvider, **_more: Any) -> None:
     _notify(LINK, membership, {"provider": provider.name})
 
 
@@ -53,7 +53,7 @@ def _notify(event: str, membership: Membership, facts: Mapping[str, str]) -> Non
     """Wherever the person works: they may never look into the organisation that did this by itself."""
     name = Organisation.objects.get(pk=membership.organisation_id).name
     with installation_scope("account changed"):
-        found = list(live_memberships().filter(user_id=membership.user_id).values_list("organisation_id", "pk"))
+        found = list(active_memberships().filter(user_id=membership.user_id).values_list("organisation_id", "pk"))
     for organisation_id, membership_id in found:
         with organisation_scope(organisation_id):
             notify(organisation_id, event, [membership_id], {"organisation": name, **facts}, "/account/organisations/")

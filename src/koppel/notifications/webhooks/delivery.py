@@ -102,7 +102,7 @@ def _put_back_stopped(organisation_id: int, results: Sequence[DeliveryResult]) -
     claimed_deliveries = WebhookDelivery.objects.filter(
         organisation_id=organisation_id, pk__in=stopped, state=DeliveryState.CLAIMED
     )
-    own.update(state=DeliveryState.WAITING, attempts=F("attempts") - 1)
+    claimed_deliveries.update(state=DeliveryState.WAITING, attempts=F("attempts") - 1)
     return [delivery for delivery in results if delivery.delivery_id not in stopped]
 
 

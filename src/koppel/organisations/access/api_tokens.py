@@ -20,7 +20,7 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.models import ApiToken, Membership
 from koppel.organisations.roles import Actor, Permission, Role, least_privileged
 
-TOKEN_PREFIX = "koppel_"
+TOKEN_PREFIX = "koppel_"  # noqa: S105 - the prefix by which a token is recognised
 LIFETIME_DAYS = (30, 90, 180, 365)
 TOKENS_MAX = 50
 

@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 from koppel.audit.models import ActorKind, Interface
 from koppel.audit.services import AuditActor, record
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.access.actors import actor_of
-from koppel.organisations.access.memberships import live_memberships
+from koppel.organisations.access.actors import resolve_actor
+from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.models import FederatedIdentity, IdentityProvider, Invitation, Membership, User
@@ -57,15 +57,15 @@ def link(user_id: int, provider: IdentityProvider, identity: UnlinkedIdentity, i
     """By an act of the person, in a session opened by their own proof. Raises `Refused`."""
     if not identity.belongs_to(provider):
         raise Refused(_("That sign-in took too long. Please try again."))
-    actor = actor_of(user_id, provider.organisation_id, ip_address, Interface.WEB)
+    actor = resolve_actor(user_id, provider.organisation_id, ip_address, Interface.WEB)
     if actor is None or actor.organisation_id != provider.organisation_id:
         raise Refused(
             _("You are not a member of this organisation. Ask an Administrator for an invitation, and accept it first.")
         )
-    if actor.needs_second_step:
+    if actor.must_enrol_mfa:
         raise Refused(_("This organisation requires a second step. Set it up first, then link the sign-in."))
     with switched_on(provider):
-        membership = live_memberships().get(pk=actor.membership_id)
+        membership = active_memberships().get(pk=actor.membership_id)
         links = FederatedIdentity.objects.filter(organisation_id=provider.organisation_id, issuer=identity.issuer)
         linked = links.filter(subject=identity.subject).first()
         if linked is not None and linked.membership_id == membership.pk:
@@ -82,7 +82,7 @@ def _linked(provider: IdentityProvider, identity: Identity) -> User | None:
     link = links.filter(provider=provider, subject=identity.subject).first()
     if link is None:
         return None
-    membership = live_memberships().filter(pk=link.membership_id).first()
+    membership = active_memberships().filter(pk=link.membership_id).first()
     if membership is None:
         raise Refused(_("Your access to this organisation has ended."))
     return membership.user
@@ -90,7 +90,7 @@ def _linked(provider: IdentityProvider, identity: Identity) -> User | None:
 
 def _newcomer(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:
     """Somebody whose invited address has no account: nobody else is concerned, so the organisation's word is enough."""
-    if not identity.email or invitations.is_known(identity.email):
+    if not identity.email or invitations.has_account(identity.email):
         # A second tab finds the person that the first one has just made.
         return _linked(provider, identity)
     # First sign-ins of an organisation go one after the other.
@@ -102,9 +102,9 @@ def _invited(provider: IdentityProvider, identity: Identity, ip_address: str) ->
     own = invitations.open_invitations(provider.organisation_id).select_related("invited_by__user", "organisation")
     # Who accepts by the link of the mail at this instant has an account when the lock is ours.
     invitation = own.select_for_update(of=("self",)).filter(email__iexact=identity.email).first()
-    if invitation is None or invitation.has_lapsed or not invitations.still_holds(invitation):
+    if invitation is None or invitation.has_lapsed or not invitations.is_still_valid(invitation):
         return None
-    if refusal := invitations.refusal_of(invitation):
+    if refusal := invitations.rejection_reason(invitation):
         raise Refused(refusal)
     user = _new_user(invitation, identity)
     if user is None:
@@ -117,7 +117,7 @@ def _invited(provider: IdentityProvider, identity: Identity, ip_address: str) ->
 def _new_user(invitation: Invitation, identity: Identity) -> User | None:
     """None when the account came to be at this instant, by another organisation."""
     name = (identity.name or invitation.name or invitation.email)[:200]
-    if invitations.is_known(invitation.email):
+    if invitations.has_account(invitation.email):
         return None
     try:
         with transaction.atomic():

@@ -96,9 +96,9 @@ async def discover(http: HttpClient, issuer: str) -> Endpoints:
     url = issuer.rstrip("/") + "/.well-known/openid-configuration"
     metadata = _json(await _send(http, "GET", url, {origin_of(url)}), "no_discovery")
     try:
-        names_itself = tokens.get("authorization_response_iss_parameter_supported") is True
-        addresses = (tokens["authorization_endpoint"], tokens["token_endpoint"], tokens["jwks_uri"])
-        endpoints = Endpoints(tokens["issuer"], *addresses, names_itself)
+        names_itself = metadata.get("authorization_response_iss_parameter_supported") is True
+        addresses = (metadata["authorization_endpoint"], metadata["token_endpoint"], metadata["jwks_uri"])
+        endpoints = Endpoints(metadata["issuer"], *addresses, names_itself)
         for address in (endpoints.authorization, endpoints.token, endpoints.keys):
             origin_of(address)
         reported_issuer = endpoints.issuer.rstrip("/")

@@ -17,10 +17,10 @@ ACCESS_FIELDS = ("role", "until", "divisions", "is_active")
 
 
 def hand_over(transfer: Transfer) -> Confirmation:
-    leaver, heir = str(transfer.leaver.user), str(transfer.heir.user)
+    leaver, heir = str(transfer.leaver.user), str(transfer.successor.user)
     names = {"leaver": leaver, "heir": heir}
     title = _("Hand over what %(leaver)s holds to %(heir)s?")
-    fields = {"to": str(transfer.heir.pk)} | ({"deactivate": "1"} if transfer.deactivate else {})
+    fields = {"to": str(transfer.successor.pk)} | ({"deactivate": "1"} if transfer.deactivate else {})
     consequences = [
         _("The name of %(leaver)s is replaced by %(heir)s on all of this. It is not undone with one click.")
     ]

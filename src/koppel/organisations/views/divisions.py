@@ -63,9 +63,9 @@ def merge(request: AuthenticatedRequest, division_id: int) -> HttpResponse:
     key = int(into) if into.isdecimal() and len(into) < 19 else 0
     try:
         leaving, staying = divisions.check_merge(request.actor, division_id, key)
-        line = next(line for line in divisions.list_summaries(request.actor) if summary.id == leaving.pk)
+        line = next(line for line in divisions.list_summaries(request.actor) if line.id == leaving.pk)
         facts, back = (
-            (leaving.pk, summary.administrations, summary.people),
+            (leaving.pk, line.administrations, line.people),
             reverse("organisations:division", args=[leaving.pk]),
         )
         question = confirmations.merge("division", (leaving.name, staying.name), facts, key, back)

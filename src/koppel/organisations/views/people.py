@@ -32,8 +32,8 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
     """Everybody with role, divisions and access; open invitations above them."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     filters = parse_filter(request.GET)
-    if asked.division and not directory.has_division(request.actor, asked.division):
-        raise UnknownParameter([unknown_value("division", str(asked.division))])
+    if filters.division and not directory.has_division(request.actor, filters.division):
+        raise UnknownParameter([unknown_value("division", str(filters.division))])
     memberships = directory.people_of(request.actor, filters)
     total = memberships.count()
     pages = max(1, -(-total // PAGE_SIZE))

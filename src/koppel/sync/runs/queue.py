@@ -34,7 +34,7 @@ WITH busy AS MATERIALIZED (
 SELECT run.id FROM due JOIN sync_run run ON run.id = due.id
  WHERE ({_MAY_START}) OR ({_STALLED})
  ORDER BY due.place, run.id LIMIT %s FOR NO KEY UPDATE OF run SKIP LOCKED
-"""  # noqa: S608 - numbers of our own
+"""  # noqa: S608 - as above
 # 'import' < 'person' < 'schedule': the order of triggers is that of the alphabet.
 
 _NEXT = """
@@ -46,7 +46,7 @@ SELECT EXISTS (
     JOIN administrations_administration a ON a.id = run.administration_id
     JOIN connections_connection c ON c.id = a.connection_id
    WHERE ({_MAY_START} AND c.state <> 'paused') OR ({_STALLED}))
-"""  # noqa: S608 - as above
+"""  # noqa: S608 - names of ours alone
 
 
 @dataclass(frozen=True)

@@ -202,9 +202,9 @@ async def plan_resources(
     await connection.execute(
         "INSERT INTO sync_run_resource (organisation_id, run_id, resource, position, state, mode, pages, rows, lines,"
         " added, changed, deleted, rejected, reason)"
-        " SELECT %s, %s, resource, place - 1, CASE why_not WHEN '' THEN 'waiting' ELSE 'skipped' END, '',"
-        " 0, 0, 0, 0, 0, 0, 0, why_not"
-        " FROM unnest(%b::text[], %b::text[]) WITH ORDINALITY AS planned (resource, why_not, place)"
+        " SELECT %s, %s, resource, place - 1, CASE reason WHEN '' THEN 'waiting' ELSE 'skipped' END, '',"
+        " 0, 0, 0, 0, 0, 0, 0, reason"
+        " FROM unnest(%b::text[], %b::text[]) WITH ORDINALITY AS planned (resource, reason, place)"
         " ON CONFLICT (run_id, resource) DO NOTHING",
         [claimed.organisation_id, claimed.id, [key for key, _why in resources], [why for _key, why in resources]],
     )
@@ -242,9 +242,9 @@ async def save_checkpoints(connection: Connection, claimed: ClaimedRun, updates:
 
 
 _CHECKPOINT_COLUMNS = {
-    "cursor": "text", "read_mode": "text", "read_id": "bigint", "read_started_at": "timestamptz", "position": "text",
-    "complete_as_of": "timestamptz", "last_full_at": "timestamptz", "fiscal_years_back": "int", "is_confirming": "bool",
-    "is_torn": "bool", "seen": "bigint",
+    "resume_cursor": "text", "read_mode": "text", "read_id": "bigint", "read_started_at": "timestamptz",
+    "incremental_cursor": "text", "complete_as_of": "timestamptz", "last_full_at": "timestamptz", "fiscal_years_back": "int",
+    "is_verifying_deletes": "bool", "is_inconsistent": "bool", "seen": "bigint",
 }  # fmt: skip
 _COUNTED = ("pages", "rows", "lines", "added", "changed", "deleted", "rejected")
 _UPDATE_COLUMNS = {
@@ -264,11 +264,12 @@ WITH kept AS (
          expected_total = coalesce(kept.expected_total, part.expected_total), started_at = coalesce(part.started_at, now()),
          finished_at = CASE WHEN kept.state = 'done' THEN now() END
     FROM kept WHERE part.run_id = %(run)s AND part.resource = kept.resource)
-INSERT INTO sync_checkpoint (organisation_id, administration_id, resource, {", ".join(_CHECKPOINT_COLUMNS)}, available, why_not)
+INSERT INTO sync_checkpoint
+  (organisation_id, administration_id, resource, {", ".join(_CHECKPOINT_COLUMNS)}, available, unavailable_reason)
 SELECT %(organisation)s, %(administration)s, resource, {", ".join(_CHECKPOINT_COLUMNS)}, true, '' FROM kept
     ON CONFLICT (administration_id, resource) DO UPDATE
-   SET {", ".join(f"{name} = excluded.{name}" for name in _CHECKPOINT_COLUMNS)}, available = true, why_not = ''
-"""  # noqa: S608 - column names of our own
+   SET {", ".join(f"{name} = excluded.{name}" for name in _CHECKPOINT_COLUMNS)}, available = true, unavailable_reason = ''
+"""  # noqa: S608 - names of ours alone
 
 
 async def finish_resource(connection: Connection, claimed: ClaimedRun, resource: str, state: str, reason: str) -> None:
@@ -284,8 +285,8 @@ async def reset_cursor(connection: Connection, claimed: ClaimedRun, resource: st
     """A read under way that was refused or not understood begins anew next time, a complete one as such: the place at which
     it stopped may be gone at the source, and asking for it again would be refused for ever."""
     await connection.execute(
-        "UPDATE sync_checkpoint SET cursor = '', is_confirming = false, seen = 0, fiscal_years_back ="
-        " CASE WHEN cursor <> '' AND read_mode = 'full' THEN -1 ELSE fiscal_years_back END"
+        "UPDATE sync_checkpoint SET resume_cursor = '', is_verifying_deletes = false, seen = 0, fiscal_years_back ="
+        " CASE WHEN resume_cursor <> '' AND read_mode = 'full' THEN -1 ELSE fiscal_years_back END"
         " WHERE administration_id = %s AND resource = %s",
         [claimed.administration_id, resource],
     )
@@ -293,10 +294,11 @@ async def reset_cursor(connection: Connection, claimed: ClaimedRun, resource: st
 
 async def mark_unavailable(connection: Connection, claimed: ClaimedRun, resource: str, reason: str) -> None:
     await connection.execute(
-        "INSERT INTO sync_checkpoint (organisation_id, administration_id, resource, cursor, read_mode, read_id, position,"
-        " fiscal_years_back, is_confirming, is_torn, seen, available, why_not)"
+        "INSERT INTO sync_checkpoint (organisation_id, administration_id, resource, resume_cursor, read_mode, read_id,"
+        " incremental_cursor, fiscal_years_back, is_verifying_deletes, is_inconsistent, seen, available, unavailable_reason)"
         " VALUES (%s, %s, %s, '', '', 0, '', 0, false, false, 0, false, %s)"
-        " ON CONFLICT (administration_id, resource) DO UPDATE SET available = false, why_not = excluded.why_not",
+        " ON CONFLICT (administration_id, resource)"
+        " DO UPDATE SET available = false, unavailable_reason = excluded.unavailable_reason",
         [claimed.organisation_id, claimed.administration_id, resource, reason],
     )
 
@@ -306,7 +308,7 @@ async def record_seen_keys(
 ) -> int:
     """Write down what a complete read of several pages met. How many keys were new."""
     done = await connection.execute(
-        "INSERT INTO sync_seen (organisation_id, administration_id, resource, read_id, external_id)"
+        "INSERT INTO sync_snapshot_key (organisation_id, administration_id, resource, read_id, external_id)"
         " SELECT %s, %s, %s, %s, unnest(%b::text[]) ON CONFLICT DO NOTHING",
         [claimed.organisation_id, claimed.administration_id, resource, read_id, keys],
     )
@@ -316,7 +318,7 @@ async def record_seen_keys(
 async def count_seen_keys(connection: Connection, claimed: ClaimedRun, resources: Sequence[str], read_id: int) -> int:
     """Fewer than were written down: the table is unlogged, and the database crashed in between."""
     result = await connection.execute(
-        "SELECT count(*) FROM sync_seen WHERE administration_id = %s AND resource = ANY(%s) AND read_id = %s",
+        "SELECT count(*) FROM sync_snapshot_key WHERE administration_id = %s AND resource = ANY(%s) AND read_id = %s",
         [claimed.administration_id, list(resources), read_id],
     )
     row = await result.fetchone()
@@ -325,7 +327,7 @@ async def count_seen_keys(connection: Connection, claimed: ClaimedRun, resources
 
 async def delete_seen_keys(connection: Connection, claimed: ClaimedRun, resources: Sequence[str]) -> None:
     await connection.execute(
-        "DELETE FROM sync_seen WHERE administration_id = %s AND resource = ANY(%s)",
+        "DELETE FROM sync_snapshot_key WHERE administration_id = %s AND resource = ANY(%s)",
         [claimed.administration_id, list(resources)],
     )
 

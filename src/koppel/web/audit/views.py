@@ -56,7 +56,7 @@ def activity(request: AuthenticatedRequest) -> HttpResponseBase:
         "is_filtered": filters != AuditFilter(),
         "page": page,
         "entries": [
-            (entry, words.subject(entry), renderer.changes(entry), renderer.other_details(entry))
+            (entry, renderer.subject(entry), renderer.changes(entry), renderer.other_details(entry))
             for entry in map(veil.redact, page)
         ],
         "people": actors_of(request.actor.organisation_id),
@@ -98,14 +98,14 @@ def _export(request: AuthenticatedRequest, entries: Any, filters: AuditFilter, v
     )
     redacted = map(veil.redact, entries[:1_000_000].iterator(chunk_size=2000))
     renderer = AuditRenderer(request.actor)
-    content = write_table(Format.CSV, columns, (_row(entry, words) for entry in entries))
+    content = write_table(Format.CSV, columns, (_row(entry, renderer) for entry in redacted))
     applied = {key: str(value) for key, value in vars(filters).items() if value not in ("", None)}
     record(request.actor.organisation_id, request.actor.audit, "audit.exported", details={"filter": applied})
     name = f"activity-{timezone.localdate():%Y-%m-%d}.csv"
     return FileResponse(content, as_attachment=True, filename=name, content_type=MEDIA_TYPES[Format.CSV])
 
 
-def _row(entry: AuditEntry, words: AuditRenderer) -> list[Cell]:
+def _row(entry: AuditEntry, renderer: AuditRenderer) -> list[Cell]:
     return [
         entry.at,
         entry.actor_name or "Koppel",
@@ -114,8 +114,8 @@ def _row(entry: AuditEntry, words: AuditRenderer) -> list[Cell]:
         entry.get_interface_display(),
         str(AUDIT_ACTION_LABELS.get(entry.action, entry.action)),
         entry.action,
-        words.subject(entry),
-        words.details(entry),
+        renderer.subject(entry),
+        renderer.details(entry),
     ]
 
 
