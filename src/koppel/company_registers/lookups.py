@@ -16,6 +16,7 @@ from koppel.company_registers.models import Lookup
 from koppel.company_registers.number_check import NumberStatus
 from koppel.company_registers.numbers import check_number
 from koppel.company_registers.protocol import Candidate, LookupOutcome, QueryKind, RegisterQuery, RegisterResult
+from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import organisation_scope
 
 FRESH_FOR = timedelta(days=30)
@@ -77,8 +78,6 @@ def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, a
     """Have these asked by a job after commit, in the caller's transaction and scope. How many will be asked.
 
     What was answered lately is not asked again, unless `again`."""
-    from koppel.company_registers.tasks import look_up  # noqa: PLC0415 - tasks call services
-
     requested = list(dict.fromkeys(queries))
     cached = cached_results(organisation_id, requested)
     now = timezone.now()
@@ -93,7 +92,7 @@ def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, a
         stale = stale.filter(Q(answered_at=None) | Q(answered_at__lt=now - FRESH_FOR))
     count = len(new) + stale.update(due_at=now, attempts=0, asked_at=now)
     if count:
-        look_up.defer(organisation_id=organisation_id)
+        enqueue("registers.look_up", organisation_id=organisation_id)
     return count
 
 

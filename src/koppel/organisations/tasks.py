@@ -17,6 +17,7 @@ from koppel.kit.quarantine import Quarantined
 from koppel.kit.quarantine_jobs import LOOK_AGAIN_SECONDS
 from koppel.kit.quarantine_periods import cut_off
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.invitations import services as invitations
 from koppel.organisations.models import Invitation, Organisation
 
 ATTEMPTS = 5
@@ -30,8 +31,6 @@ log = structlog.get_logger(__name__)
 )
 def send_invitation(context: JobContext, *, organisation_id: int, invitation_id: int, sends: int) -> None:
     """The mail with the link, in the language of who invites. When it cannot be delivered, the list of people says so."""
-    from koppel.organisations.invitations import services as invitations  # noqa: PLC0415 - which defers this task
-
     with organisation_scope(organisation_id):
         queryset = invitations.open_invitations(organisation_id).select_related("invited_by__user", "organisation")
         invitation = queryset.filter(pk=invitation_id, sends=sends).first()

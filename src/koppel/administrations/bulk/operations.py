@@ -24,6 +24,7 @@ from koppel.administrations.models import Administration, BulkItem, BulkOperatio
 from koppel.administrations.scope import visible_to
 from koppel.audit.models import Interface
 from koppel.audit.services import record
+from koppel.kit.jobs import enqueue
 from koppel.organisations.access.actors import resolve_actor
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Membership
@@ -271,11 +272,9 @@ def _item(operation: BulkOperation, key: int, change: PlannedChange, values: Val
 
 
 def _run_or_enqueue(operation: BulkOperation, pending: ItemState) -> None:
-    from koppel.administrations.tasks import process_bulk  # noqa: PLC0415 - tasks import this module
-
     waiting = operation.items.filter(organisation_id=operation.organisation_id, state=pending).count()
     if waiting > INLINE_ITEMS_MAX:
-        process_bulk.defer(organisation_id=operation.organisation_id, operation_id=operation.pk)
+        enqueue("administrations.process_bulk", organisation_id=operation.organisation_id, operation_id=operation.pk)
         return
     while process_chunk(operation.organisation_id, operation.pk):
         pass

@@ -21,6 +21,7 @@ from koppel.audit.services import AuditActor, record
 from koppel.connections.companies import same_company
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue
+from koppel.kit.jobs import enqueue
 from koppel.notifications.events.erasure import erase_administration
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
@@ -229,9 +230,7 @@ def _erase_row(administration: Administration) -> None:
 
 
 def _defer_erasing(organisation_id: int, administration_id: int) -> None:
-    from koppel.administrations.tasks import erase  # noqa: PLC0415 - tasks import this module
-
-    erase.defer(organisation_id=organisation_id, administration_id=administration_id)
+    enqueue("administrations.erase", organisation_id=organisation_id, administration_id=administration_id)
 
 
 def _get_locked(actor: Actor, administration_id: int) -> Administration:

@@ -17,6 +17,7 @@ from koppel.connections.sessions.sessions import Runtime, listing_session
 from koppel.connector.contract import Company
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
+from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.threads import run_in_thread
 from koppel.organisations.roles import Actor, Permission
@@ -125,6 +126,4 @@ def _store(rows: Sequence[RemoteCompany], *names: str) -> None:
 
 def ask_for_descriptions(organisation_id: int, connection_id: int) -> None:
     """A worker asks the vendor who the companies are that were not described lately."""
-    from koppel.connections.tasks import describe_companies  # noqa: PLC0415 - tasks import this module
-
-    describe_companies.defer(organisation_id=organisation_id, connection_id=connection_id)
+    enqueue("connections.describe_companies", organisation_id=organisation_id, connection_id=connection_id)

@@ -14,6 +14,7 @@ from koppel.connections.vault.http import OriginRestrictedHttp
 from koppel.connector.contract import Tokens
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
+from koppel.kit.jobs import enqueue
 from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.threads import run_in_thread
@@ -43,13 +44,11 @@ async def revoke(current: Runtime, organisation_id: int, grant_ids: list[int]) -
 
 def revoke_later(organisation_id: int, grant_ids: list[int]) -> None:
     """From now on these grants give no token; a job withdraws them at the vendor. In the caller's transaction and scope."""
-    from koppel.connections.tasks import revoke_grants  # noqa: PLC0415 - tasks import this module
-
     grants = Grant.objects.filter(organisation_id=organisation_id, pk__in=grant_ids)
     grants.filter(lost_at=None).update(lost_at=timezone.now(), lost_reason=f"{SUPERSEDED} The consent was given back.")
     grants.update(attend_at=None)
     if grant_ids:
-        revoke_grants.defer(organisation_id=organisation_id, grant_ids=sorted(grant_ids))
+        enqueue("connections.revoke_grants", organisation_id=organisation_id, grant_ids=sorted(grant_ids))
 
 
 def revoke_unused_consent(attempt: ConsentAttempt, tokens: Tokens) -> None:
@@ -61,11 +60,9 @@ def revoke_unused_token(attempt: ConsentAttempt, token: Secret) -> None:
     """A token that this sign-in brought in vain, or replaced by a newer one, is withdrawn by a job, once this is committed.
 
     Until then it lies sealed where the attempt's own secrets lay, which have served."""
-    from koppel.connections.tasks import give_back_consent  # noqa: PLC0415 - tasks import this module
-
     sealed = keyring().encrypt(token.reveal().encode(), consent_attempt_aad(attempt.state_hash, "secrets"))
     ConsentAttempt.objects.filter(pk=attempt.pk).update(secrets=sealed)
-    give_back_consent.defer(organisation_id=attempt.organisation_id, attempt_id=attempt.pk)
+    enqueue("connections.give_back_consent", organisation_id=attempt.organisation_id, attempt_id=attempt.pk)
 
 
 async def revoke_attempt(current: Runtime, organisation_id: int, attempt_id: int) -> None:

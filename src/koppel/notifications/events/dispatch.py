@@ -9,8 +9,10 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from koppel.kit.jobs import enqueue
 from koppel.notifications.audience.recipients import Recipient, recipients_of
 from koppel.notifications.event_types import event_types, get_event_type
+from koppel.notifications.events.channels import event_opened
 from koppel.notifications.events.context import visible_context
 from koppel.notifications.models import (
     Channel,
@@ -20,7 +22,6 @@ from koppel.notifications.models import (
     EventState,
     Notification,
 )
-from koppel.notifications.webhooks.payloads import enqueue_opened
 
 UPDATE_INTERVAL = timedelta(hours=24)
 DIGEST_AT = time(7, 0)
@@ -54,7 +55,7 @@ def dispatch(organisation_id: int, event_id: int) -> int:
     event.state = EventState.CLOSED if is_momentary else EventState.NOTIFIED
     event.notified_at, event.notified_administrations = timezone.now(), _administration_ids(event)
     event.save()
-    enqueue_opened(event)
+    event_opened(event)
     return create_notifications(event, recipients_of(event))
 
 
@@ -112,7 +113,7 @@ def _dispatch_update(event: Event) -> int:
     event.save(update_fields=["notified_at", "notified_administrations", "round"])
     update = copy(event)
     update.administrations = added
-    enqueue_opened(update)
+    event_opened(update)
     return create_notifications(update, recipients_of(update))
 
 
@@ -122,8 +123,6 @@ def _administration_ids(event: Event) -> list[int]:
 
 def create_notifications(event: Event, recipients: Iterable[Recipient]) -> int:
     """Notices for these people, with a mail for those who want it. The mails are sent by a job after commit."""
-    from koppel.notifications.tasks import send_mails  # noqa: PLC0415 - tasks call services
-
     reachable = [recipient for recipient in recipients if recipient.channels]
     notices = Notification.objects.bulk_create(_build_notification(event, recipient) for recipient in reachable)
     mailed = [
@@ -132,7 +131,7 @@ def create_notifications(event: Event, recipients: Iterable[Recipient]) -> int:
     if mailed:
         digests = _digest_subscribers(event.organisation_id, [notice.membership_id for notice in mailed])
         EmailDelivery.objects.bulk_create(_build_delivery(notice, notice.membership_id in digests) for notice in mailed)
-        send_mails.defer(organisation_id=event.organisation_id)
+        enqueue("notifications.send_mails", organisation_id=event.organisation_id)
     return len(reachable)
 
 

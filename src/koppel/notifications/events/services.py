@@ -13,9 +13,9 @@ from django.utils import timezone
 
 from koppel.notifications.audience.hooks import SubjectRef, subject_of
 from koppel.notifications.event_types import get_event_type, superseding_types
+from koppel.notifications.events.channels import events_closed
 from koppel.notifications.events.dispatch import dispatch
 from koppel.notifications.models import DeliveryState, EmailDelivery, Event, EventState, Notification
-from koppel.notifications.webhooks.payloads import enqueue_closed
 
 _OPEN = """
 INSERT INTO notifications_event AS h
@@ -88,7 +88,7 @@ def close_event(organisation_id: int, event_type: str, key: str) -> int:
         ).update(state=DeliveryState.DROPPED, reason="healed")
         notices.update(recovered_at=now)
         events.filter(pk__in=notified).update(state=EventState.CLOSED, closed_at=now)
-        enqueue_closed(organisation_id, notified)
+        events_closed(organisation_id, notified)
     return recovered + len(notified)
 
 

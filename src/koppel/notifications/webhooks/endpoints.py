@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
 from koppel.kit import quarantine
+from koppel.kit.jobs import enqueue
 from koppel.kit.secrets import Secret
 from koppel.notifications.errors import NoSuchWebhook
 from koppel.notifications.event_types import webhook_event_types
@@ -135,8 +136,6 @@ def send_test(actor: Actor, webhook_id: int) -> WebhookDelivery:
 def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | None = None) -> int:
     """Send these again, under the id they had; all that failed when none is named. How many. Raises `Refused` and
     `Quarantined`."""
-    from koppel.notifications.tasks import send_webhooks  # noqa: PLC0415 - tasks call services
-
     webhook = get_webhook(actor, webhook_id)
     quarantine.refuse()
     _require_active(webhook)
@@ -145,7 +144,7 @@ def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | Non
     count = deliveries.filter(chosen).update(state=DeliveryState.WAITING, attempts=0, due_at=timezone.now(), reason="")
     if count:
         _record(actor.audit, webhook, "webhook.sent_again", count=count)
-        send_webhooks.defer(organisation_id=actor.organisation_id)
+        enqueue("notifications.send_webhooks", organisation_id=actor.organisation_id)
     return count
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone, translation
 
+from koppel.kit.jobs import enqueue
 from koppel.notifications.audience.hooks import unrestricted
 from koppel.notifications.event_types import render_message, webhook_event_types
 from koppel.notifications.events.context import visible_context
@@ -47,8 +48,6 @@ def enqueue_delivery(
     webhook: WebhookEndpoint, event_type: str, message: dict[str, Any], **more: Any
 ) -> WebhookDelivery:
     """The message waits, and a job that sends it."""
-    from koppel.notifications.tasks import send_webhooks  # noqa: PLC0415 - tasks call services
-
     message_id = f"msg_{uuid.uuid4().hex}"
     body = json.dumps({"id": message_id, **message}, ensure_ascii=False, separators=(",", ":"))
     delivery = WebhookDelivery.objects.create(
@@ -59,7 +58,7 @@ def enqueue_delivery(
         body=body,
         **more,
     )
-    send_webhooks.defer(organisation_id=webhook.organisation_id)
+    enqueue("notifications.send_webhooks", organisation_id=webhook.organisation_id)
     return delivery
 
 

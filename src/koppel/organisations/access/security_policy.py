@@ -7,11 +7,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
-from koppel.organisations.access import mfa
+from koppel.organisations.access import domains, mfa
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Organisation
 from koppel.organisations.roles import Actor, Permission
-from koppel.organisations.sso import domains
 
 AUDIT_YEARS = (1, 2, 5, 7, 10)
 OPERATOR_ACCESS_HOURS = (2, 8, 24, 72)

@@ -11,12 +11,12 @@ from django.conf import settings
 from koppel.kit.cli.errors import user_errors
 from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
 from koppel.organisations import bootstrap
+from koppel.organisations.access import domains
 from koppel.organisations.bootstrap import RecoveryLink
 from koppel.organisations.commands.acting import current_shell_operator
 from koppel.organisations.invitations.services import InvitationData
 from koppel.organisations.models import Invitation
 from koppel.organisations.roles import Role
-from koppel.organisations.sso import domains
 
 app = typer.Typer(no_args_is_help=True)
 

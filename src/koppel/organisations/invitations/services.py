@@ -18,14 +18,14 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.models import ActorKind, Interface
 from koppel.audit.services import AuditActor, record
+from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.access import domains
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
 from koppel.organisations.people import services as people
 from koppel.organisations.roles import Actor, Permission, Role
 from koppel.organisations.signals import membership_began
-from koppel.organisations.sso import domains
-from koppel.organisations.tasks import send_invitation
 
 VALID_FOR = timedelta(days=7)
 SALT = "koppel.invitation"
@@ -249,8 +249,11 @@ def _get_open(actor: Actor, invitation_id: int) -> Invitation:
 
 def _send(invitation: Invitation) -> None:
     """By a worker, so that five hundred invitations do not wait for the mail server one by one."""
-    send_invitation.defer(
-        organisation_id=invitation.organisation_id, invitation_id=invitation.pk, sends=invitation.sends
+    enqueue(
+        "organisations.send_invitation",
+        organisation_id=invitation.organisation_id,
+        invitation_id=invitation.pk,
+        sends=invitation.sends,
     )
 
 

@@ -20,12 +20,13 @@ from koppel.kit import http
 from koppel.kit.email_domains import domain_of
 from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.access import domains
 from koppel.organisations.access.sessions import end_sso_sessions
 from koppel.organisations.encryption import decrypt, encrypt, provider_secret_aad
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import IdentityProvider
 from koppel.organisations.roles import Actor, Permission
-from koppel.organisations.sso import domains, oidc
+from koppel.organisations.sso import oidc
 from koppel.organisations.sso.oidc import Answer, Client, Identity, LoginAttempt, ProviderRefused
 
 MESSAGES = {

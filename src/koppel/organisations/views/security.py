@@ -11,13 +11,12 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from koppel.kit.web.decorators import outside_transaction
-from koppel.organisations.access import security_policy, sessions
+from koppel.organisations.access import domains, security_policy, sessions
 from koppel.organisations.access.security_policy import SecurityPolicy
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Organisation
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
-from koppel.organisations.sso import domains
 from koppel.organisations.sso import services as single_sign_on
 from koppel.organisations.sso.services import ProviderForm
 from koppel.organisations.views.people import number

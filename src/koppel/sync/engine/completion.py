@@ -20,7 +20,7 @@ from koppel.sync.engine.engine import SyncPlan
 from koppel.sync.engine.error_policy import Action, ErrorPolicy
 from koppel.sync.errors import Fenced
 from koppel.sync.models import RunState
-from koppel.sync.progress.import_completion import notify_import_finished
+from koppel.sync.runs.import_completion import notify_import_finished
 from koppel.sync.runs.store import ClaimedRun
 
 _CLOSE = """

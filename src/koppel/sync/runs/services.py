@@ -21,7 +21,7 @@ from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import RESOURCES
 from koppel.sync.errors import SyncNotAllowed
 from koppel.sync.models import OPEN_STATES, Run, RunState, Trigger
-from koppel.sync.progress.import_completion import notify_import_finished
+from koppel.sync.runs.import_completion import notify_import_finished
 from koppel.sync.runs.schedule import is_due, spread_of
 
 SCHEDULE_LOCK = 0x5C4EE

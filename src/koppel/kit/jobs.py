@@ -1,0 +1,12 @@
+"""Enqueue jobs by the name of their task, so that services need not import the tasks that call them."""
+
+from typing import Any
+
+from procrastinate.contrib.django import app
+
+
+def enqueue(task_name: str, **arguments: Any) -> None:
+    """Defer one job within the current transaction. Raises `AlreadyEnqueued` where the task has a queueing lock.
+
+    Raises `TaskNotFound` for a name that no task has."""
+    app.configure_task(task_name, allow_unknown=False).defer(**arguments)
