@@ -13,6 +13,7 @@ from koppel_sandbox.company import Company
 from koppel_sandbox.faults import Fault, Faults
 from koppel_sandbox.visma_net import changes, shapes
 from koppel_sandbox.visma_net.connect import Connect
+from koppel_sandbox.visma_net.encoded_books import ScheduledChange
 from koppel_sandbox.visma_net.erp import Erp
 from koppel_sandbox.visma_net.limits import Limits
 
@@ -90,7 +91,7 @@ class AdminApi:
         encoded = await self.erp.encoded_books(company)
         if "after" in payload:
             encoded.scheduled_changes.append(
-                changes.ScheduledChange(payload["after"]["path"], int(payload["after"]["calls"]), payload)
+                ScheduledChange(payload["after"]["path"], int(payload["after"]["calls"]), payload)
             )
             return _json({})
         return _json(changes.apply(encoded, payload, shapes.moment(self.clock.now())))

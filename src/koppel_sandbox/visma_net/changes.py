@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from koppel_sandbox.visma_net import shapes
@@ -13,15 +12,6 @@ STAMP = re.compile(rb'"lastModifiedDateTime":"[^"]*"')
 NUMBER = re.compile(rb'"batchNumber":"[^"]*"')
 PERIOD = re.compile(rb'("(?:postPeriod|financialPeriod)":)"[^"]*"')
 LINE_NUMBER = re.compile(rb'^\{"lineNumber":(\d+)')
-
-
-@dataclass
-class ScheduledChange:
-    """An act that happens once `calls` more calls have been answered whose path contains `path`."""
-
-    path: str
-    calls: int
-    change: Mapping[str, Any]
 
 
 def apply(encoded: EncodedBooks, change: Mapping[str, Any], stamp: str) -> dict[str, int]:

@@ -1,16 +1,22 @@
 """A company's books as they are sent: encoded once, changed by the control plane, pages kept until something changes."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from koppel_sandbox.company import Company
 from koppel_sandbox.visma_net import shapes
 
-if TYPE_CHECKING:
-    from koppel_sandbox.visma_net.changes import ScheduledChange
-
 PAGE_SIZE_MAX = 1000
 PAGES_KEPT = 400
+
+
+@dataclass
+class ScheduledChange:
+    """A change that is made once `calls` more calls have been answered whose path contains `path`."""
+
+    path: str
+    calls: int
+    change: Mapping[str, Any]
 
 
 @dataclass
@@ -38,7 +44,7 @@ class EncodedBooks:
     page_size_max: int = PAGE_SIZE_MAX
     stated_page_size_max: int | None = None
     copies: int = 1
-    scheduled_changes: "list[ScheduledChange]" = field(default_factory=list)
+    scheduled_changes: list[ScheduledChange] = field(default_factory=list)
     pages: dict[tuple[str, ...], bytes] = field(default_factory=dict)
     by_period: dict[str, list[Batch]] = field(default_factory=dict)
 
