@@ -1,3 +1,4 @@
+# ruff: noqa: S311 - dice for made-up books, not for secrets
 """Plausible companies of five countries, the same for the same seed. Every entry balances."""
 
 import random
@@ -33,7 +34,7 @@ def companies(count: int, lines_max: int, seed: int, today: date) -> list[Compan
 
 def _company(index: int, count: int, lines_max: int, seed: int, today: date, taken: set[str]) -> Company:
     country = COUNTRIES[ROTATION[index % len(ROTATION)]]
-    dice = random.Random(f"{seed}/{index}")  # noqa: S311 - a sandbox's dice, repeatable
+    dice = random.Random(f"{seed}/{index}")
     share = (index * 7 % count) / max(1, count - 1)
     size = round(LINES_MIN * (max(lines_max, LINES_MIN) / LINES_MIN) ** min(share, 1))
     number = _clean_number(country.code, seed * 1000 + index)
@@ -92,7 +93,7 @@ class _Bookkeeper:
     today: date
 
     def books(self) -> Books:
-        dice = random.Random(self.seed)  # noqa: S311 - a sandbox's dice, repeatable
+        dice = random.Random(self.seed)
         accounts = {code: Account(code, name[self.country.language], kind) for code, kind, name in CHART}
         periods = self._periods()
         books = Books(

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of words read best as tables
 """Words of five countries for plausible books: names, cities, charts of accounts, VAT codes."""
 
 import random

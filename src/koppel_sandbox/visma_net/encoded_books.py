@@ -1,5 +1,6 @@
 """A company's books as they are sent: encoded once, changed by the control plane, pages kept until something changes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 

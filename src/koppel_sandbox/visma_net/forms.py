@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - markup
 """The pages of the sandbox's Visma Connect. They say that they are a sandbox."""
 
 from collections.abc import Iterable, Mapping
