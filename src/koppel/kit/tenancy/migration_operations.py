@@ -6,9 +6,17 @@ PINNED = "SET search_path = pg_catalog, pg_temp"
 """Belongs to every function that a policy or trigger calls, or that acts as its owner: else whoever calls it chooses, by types
 and operators of their own, what the names in its body mean. Tables and functions of ours are named `public.…` in it."""
 SCOPE_FUNCTION = f"""
-CREATE FUNCTION koppel_scope() RETURNS bigint LANGUAGE plpgsql STABLE PARALLEL SAFE {PINNED} AS $$
-DECLARE value text := current_setting('koppel.organisation', true);
+CREATE FUNCTION public.koppel_scope() RETURNS bigint
+LANGUAGE plpgsql STABLE PARALLEL SAFE {PINNED} AS $$
+DECLARE value text;
 BEGIN
+  -- Who reads by SQL can SET what they like; neither their name nor their rights can they choose. A reader that was renamed,
+  -- or a role that somebody let into the views by hand, has no right on the tables: it reads what the list of readers says.
+  IF starts_with(current_user::pg_catalog.text, 'koppel_reader_')
+     OR NOT has_table_privilege(current_user, 'public.organisations_organisation', 'SELECT') THEN
+    RETURN public.koppel_reader_organisation(current_user);
+  END IF;
+  value := current_setting('koppel.organisation', true);
   IF value IS NULL OR value = '' THEN
     RAISE EXCEPTION 'no organisation scope is set for this transaction'
       USING ERRCODE = 'insufficient_privilege', HINT = 'Open koppel.kit.tenancy.organisation_scope(...) first.';
@@ -19,8 +27,11 @@ END $$;
 
 
 def create_scope_function() -> RunSQL:
-    """The function that every policy asks. It raises when no scope is set, instead of silently hiding all rows."""
-    return RunSQL(SCOPE_FUNCTION, "DROP FUNCTION koppel_scope()")
+    """The function that every policy asks. It raises when no scope is set, instead of silently hiding all rows.
+
+    Only a role that may read the tables themselves chooses the scope by a setting; another belongs to the organisation that
+    `koppel_reader_organisation` (made with the books) names, or to none."""
+    return RunSQL(SCOPE_FUNCTION, "DROP FUNCTION public.koppel_scope()")
 
 
 def tenant_table(table: str, *, column: str = "organisation_id", shared_when_null: bool = False) -> RunSQL:
@@ -73,7 +84,7 @@ def tenant_key(table: str, column: str, parent: str, *, on_delete: str = "NO ACT
 
 
 _PARENT_FUNCTIONS = """
-CREATE OR REPLACE FUNCTION public.{table}_of_parent() RETURNS trigger LANGUAGE plpgsql {pinned} AS $$
+CREATE FUNCTION public.{table}_of_parent() RETURNS trigger LANGUAGE plpgsql {pinned} AS $$
 DECLARE one record;
 BEGIN
   FOR one IN SELECT DISTINCT organisation_id, {column} AS id FROM written LOOP
@@ -86,14 +97,13 @@ BEGIN
   END LOOP;
   RETURN NULL;
 END $$;
-CREATE OR REPLACE FUNCTION public.{table}_without_parent() RETURNS trigger LANGUAGE plpgsql {pinned} AS $$
+CREATE FUNCTION public.{table}_without_parent() RETURNS trigger LANGUAGE plpgsql {pinned} AS $$
 BEGIN
   DELETE FROM public.{table} child WHERE child.organisation_id = OLD.organisation_id AND child.{column} = OLD.id;
   RETURN NULL;
 END $$;
 """
-_BY_STATEMENT = """
-ALTER TABLE {table} DROP CONSTRAINT {table}_{column}_tenant;
+_PARENT_TRIGGERS = """
 CREATE TRIGGER inserted AFTER INSERT ON {table} REFERENCING NEW TABLE AS written
   FOR EACH STATEMENT EXECUTE FUNCTION {table}_of_parent();
 CREATE TRIGGER updated AFTER UPDATE ON {table} REFERENCING NEW TABLE AS written
@@ -101,7 +111,7 @@ CREATE TRIGGER updated AFTER UPDATE ON {table} REFERENCING NEW TABLE AS written
 CREATE TRIGGER {table}_without_parent AFTER DELETE ON {parent}
   FOR EACH ROW EXECUTE FUNCTION {table}_without_parent();
 """
-_BY_ROW = """
+_WITHOUT_PARENT_TRIGGERS = """
 DROP TRIGGER {table}_without_parent ON {parent};
 DROP TRIGGER inserted ON {table};
 DROP TRIGGER updated ON {table};
@@ -115,15 +125,7 @@ def tenant_key_by_statement(table: str, column: str, parent: str) -> RunSQL:
     foreign key looks up the same one for each row. The parent is locked as a foreign key locks it, so that it cannot go
     while the rows come; it must be visible in the scope. Checked at once, not at the commit."""
     names = {"table": table, "column": column, "parent": parent, "pinned": PINNED}
-    reverse = tenant_key(table, column, parent, on_delete="CASCADE")
-    forth = (_PARENT_FUNCTIONS + _BY_STATEMENT).format(**names)
-    return RunSQL(forth, _BY_ROW.format(**names) + str(reverse.sql))
-
-
-def replace_parent_functions(table: str, column: str, parent: str) -> RunSQL:
-    """The functions of a `tenant_key_by_statement` as they are today. Going back keeps them: they do no harm."""
-    statements = _PARENT_FUNCTIONS.format(table=table, column=column, parent=parent, pinned=PINNED)
-    return RunSQL(statements, RunSQL.noop)
+    return RunSQL((_PARENT_FUNCTIONS + _PARENT_TRIGGERS).format(**names), _WITHOUT_PARENT_TRIGGERS.format(**names))
 
 
 _PARTITION = """
@@ -143,8 +145,6 @@ BEGIN
     EXECUTE format('ALTER TABLE {table}_%s ENABLE ROW LEVEL SECURITY', number);
     EXECUTE format('ALTER TABLE {table}_%s FORCE ROW LEVEL SECURITY', number);
   END LOOP;
-  PERFORM set_config('koppel.organisation', '0', true);
-  INSERT INTO {table} SELECT * FROM {table}_whole;
   DROP TABLE {table}_whole CASCADE;
   ALTER TABLE {table} ADD PRIMARY KEY ({key});
   FOREACH definition IN ARRAY coalesce(definitions, '{{}}') LOOP
@@ -155,9 +155,8 @@ END $$;
 
 
 def partitioned_by_hash(table: str, column: str, key: str, *, count: int) -> RunSQL:
-    """Replace `table` by one of `count` partitions with the same columns, indexes and rows; policies and tenant keys are to be
-    made anew after it, views that read it too. `key` is the primary key; `column` is part of it.
+    """Replace the new, empty `table` by one of `count` partitions with the same columns and indexes; policies and tenant keys
+    are to be made after it. `key` is the primary key; `column` is part of it.
 
-    The partitions have row level security without any policy: only through `table` can they be reached. Going back keeps the
-    partitions: they do no harm."""
+    The partitions have row level security without any policy: only through `table` can they be reached."""
     return RunSQL(_PARTITION.format(table=table, column=column, key=key, count=count), RunSQL.noop)
