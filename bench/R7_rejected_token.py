@@ -49,7 +49,7 @@ def _run_with_withdrawn_consent(mock: Fleet, name: str, *, expired: bool) -> lis
 def _reasons(firm: MockTenant) -> dict[str, str]:
     at = firm.connection_id
     return {
-        "notices": f"SELECT count(*) FROM notifications_notice WHERE link LIKE '/connections/{at}/%'",
+        "notices": f"SELECT count(*) FROM notifications_notification WHERE link LIKE '/connections/{at}/%'",
         "issues": f"SELECT count(*) FROM issues_issue WHERE code = 'consent_lost' AND subject_id = {at}",
     }
 

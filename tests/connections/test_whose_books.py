@@ -4,13 +4,11 @@ import asyncio
 import json
 import unicodedata
 from decimal import Decimal
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection as database
-from django.db import transaction
 from django.test import Client
 from typer.testing import CliRunner
 
@@ -18,7 +16,7 @@ from koppel.administrations.lifecycle.lifecycle import erase_batch, withdraw
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
 from koppel.books.models import EntryLine
-from koppel.connections.commands.connections import app as shell
+from koppel.connections.commands.connections import app as connection_commands
 from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
 from koppel.connections.hooks import RemovalPolicy
@@ -27,7 +25,7 @@ from koppel.connections.lifecycle.lifecycle import remove
 from koppel.connections.models import Connection, ConsentPurpose, RemoteCompany
 from koppel.connections.services import after_reconnect
 from koppel.issues.queries import open_issues
-from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.access import api_tokens
 from koppel.organisations.models import User
 from koppel.sync.models import Run
@@ -41,77 +39,77 @@ from tests.sync.factories import perform
 GOES_ON, STOPPED = "succeeded", "failed"
 
 
-def sync(made: Connected, administration: Administration) -> str:
+def sync(connected: Connected, administration: Administration) -> str:
     """A person asks for a run, and this process performs it to its end. How it ended."""
-    with organisation_scope(made.actor.organisation_id):
-        request_run(made.actor, administration.pk)
-    return perform_open(made, administration)
+    with organisation_scope(connected.actor.organisation_id):
+        request_run(connected.actor, administration.pk)
+    return perform_open(connected, administration)
 
 
-def perform_open(made: Connected, administration: Administration) -> str:
+def perform_open(connected: Connected, administration: Administration) -> str:
     """The run that somebody has asked for."""
-    with organisation_scope(made.actor.organisation_id):
+    with organisation_scope(connected.actor.organisation_id):
         run = Run.objects.get(administration=administration, state__in=["queued", "running"])
         Run.objects.filter(pk=run.pk).update(not_before=None)
-    asyncio.run(perform(made.actor.organisation_id, run.pk))
-    with organisation_scope(made.actor.organisation_id):
+    asyncio.run(perform(connected.actor.organisation_id, run.pk))
+    with organisation_scope(connected.actor.organisation_id):
         return str(Run.objects.get(pk=run.pk).state)
 
 
-def books(made: Connected) -> dict[str, list[tuple[str, ...]]]:
+def books(connected: Connected) -> dict[str, list[tuple[str, ...]]]:
     """Every row of the books, of checkpoints and of the log of changes, with the transaction that wrote it."""
-    with organisation_scope(made.actor.organisation_id), database.cursor() as cursor:
+    with organisation_scope(connected.actor.organisation_id), database.cursor() as cursor:
         cursor.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' AND table_schema = 'public'"
             " AND (table_name LIKE 'books%%' OR table_name IN ('sync_checkpoint', 'sync_change', 'sync_snapshot_key'))"
         )
         names = [name for (name,) in cursor.fetchall()]
-        found = {}
+        rows = {}
         for name in names:
             cursor.execute(f"SELECT ctid::text, xmin::text, t::text FROM {name} t ORDER BY 1, 3")
-            found[name] = cursor.fetchall()
-    assert {"books_account", "books_entry", "sync_checkpoint"} <= found.keys()
-    return found
+            rows[name] = cursor.fetchall()
+    assert {"books_account", "books_entry", "sync_checkpoint"} <= rows.keys()
+    return rows
 
 
-def issues(made: Connected, administration: Administration) -> dict[str, str]:
+def issues(connected: Connected, administration: Administration) -> dict[str, str]:
     """The open issues of an administration: code and sentence."""
-    with organisation_scope(made.actor.organisation_id):
-        found = open_issues(made.actor.organisation_id, "administration", [administration.pk])
-        return {issue.code: issue.message for issue in found.get(administration.pk, [])}
+    with organisation_scope(connected.actor.organisation_id):
+        by_administration = open_issues(connected.actor.organisation_id, "administration", [administration.pk])
+        return {issue.code: issue.message for issue in by_administration.get(administration.pk, [])}
 
 
-def now_of(made: Connected, administration: Administration) -> Administration:
-    with organisation_scope(made.actor.organisation_id):
+def now_of(connected: Connected, administration: Administration) -> Administration:
+    with organisation_scope(connected.actor.organisation_id):
         return Administration.objects.select_related("remote_company").get(pk=administration.pk)
 
 
-def status_of(made: Connected, administration: Administration) -> tuple[str, str]:
-    found = now_of(made, administration)
-    return found.status, found.status_code
+def status_of(connected: Connected, administration: Administration) -> tuple[str, str]:
+    stored = now_of(connected, administration)
+    return stored.status, stored.status_code
 
 
-def rotate(made: Connected, *administrations: Administration) -> None:
+def rotate(connected: Connected, *administrations: Administration) -> None:
     """At the vendor each id stands for the company of the next one from now on."""
     ids = [one.remote_company.external_id for one in administrations]
-    made.sandbox.control("rotate", {"companies": ids})
+    connected.sandbox.control("rotate", {"companies": ids})
 
 
-def change_at_vendor(made: Connected, administration: Administration, **values: str) -> None:
-    made.sandbox.control(f"companies/{administration.remote_company.external_id}", values)
+def change_at_vendor(connected: Connected, administration: Administration, **values: str) -> None:
+    connected.sandbox.control(f"companies/{administration.remote_company.external_id}", values)
 
 
-def synced(made: Connected, count: int) -> list[Administration]:
+def synced(connected: Connected, count: int) -> list[Administration]:
     """So many administrations, imported and read once."""
-    found = import_first(made, count)
-    for administration in found:
-        assert sync(made, administration) == GOES_ON
-    return [now_of(made, administration) for administration in found]
+    administrations = import_first(connected, count)
+    for administration in administrations:
+        assert sync(connected, administration) == GOES_ON
+    return [now_of(connected, administration) for administration in administrations]
 
 
-def read_token(made: Connected) -> Client:
-    with organisation_scope(made.actor.organisation_id):
-        _token, secret = api_tokens.create_token(made.actor, name="watch", days=30, role=None, read_only=False)
+def read_token(connected: Connected) -> Client:
+    with organisation_scope(connected.actor.organisation_id):
+        _token, secret = api_tokens.create_token(connected.actor, name="watch", days=30, role=None, read_only=False)
     return Client(headers={"Authorization": f"Bearer {secret.reveal()}"})
 
 
@@ -128,11 +126,11 @@ def connected_to(sandbox: Sandbox, person: Any) -> Connected:
         return Connected(person, app, Connection.objects.get(pk=outcome.connection_id), sandbox)
 
 
-def booked(made: Connected, administration: Administration) -> list[Decimal]:
+def booked(connected: Connected, administration: Administration) -> list[Decimal]:
     """The debits of its entries."""
-    with organisation_scope(made.actor.organisation_id):
-        found = EntryLine.objects.filter(administration_id=administration.pk, deleted_at=None, debit__gt=0)
-        return list(found.values_list("debit", flat=True))
+    with organisation_scope(connected.actor.organisation_id):
+        lines = EntryLine.objects.filter(administration_id=administration.pk, deleted_at=None, debit__gt=0)
+        return list(lines.values_list("debit", flat=True))
 
 
 def test_a_folder_that_grows_in_front_moves_no_books(actor: MakeActor, shared_reference: Path, free_port: int) -> None:
@@ -167,8 +165,8 @@ def test_a_run_that_meets_another_company_writes_nothing_and_neither_does_the_ne
     sentence = issues(anna, first)["other_company"]
     for word in (first.name, second.name, first.remote_company.number, second.remote_company.number):
         assert word in sentence
-    known = now_of(anna, first).remote_company
-    assert (known.name, known.legal_name, known.number) == (first.name, first.name, first.remote_company.number)
+    stored = now_of(anna, first).remote_company
+    assert (stored.name, stored.legal_name, stored.number) == (first.name, first.name, first.remote_company.number)
     assert event_kinds(anna).count("other_company") == 2
 
 
@@ -193,11 +191,11 @@ def test_a_listing_notices_another_company_and_a_new_sign_in_does_not_clear_it(c
 
 def test_a_probe_keeps_nothing_of_another_company(connected: MakeConnected) -> None:
     anna = connected()
-    (own,) = synced(anna, 1)
-    change_at_vendor(anna, own, name="Zand en Grind B.V.", number="68750110")
+    (administration,) = synced(anna, 1)
+    change_at_vendor(anna, administration, name="Zand en Grind B.V.", number="68750110")
     check_connection(anna.actor, anna.connection.pk)
-    assert set(issues(anna, own)) == {"other_company"}
-    assert now_of(anna, own).remote_company.legal_name == own.name
+    assert set(issues(anna, administration)) == {"other_company"}
+    assert now_of(anna, administration).remote_company.legal_name == administration.name
 
 
 def test_yes_on_the_page_lets_many_go_on_as_what_they_are_now(connected: MakeConnected) -> None:
@@ -229,13 +227,13 @@ def test_no_over_rest_keeps_it_stopped_until_the_confirmed_company_is_back(conne
     before = books(anna)
     rotate(anna, first, second)
     assert sync(anna, first) == STOPPED
-    program, place = read_token(anna), f"/api/v1/connections/{anna.connection.pk}/changes"
+    program, path = read_token(anna), f"/api/v1/connections/{anna.connection.pk}/changes"
 
     def answer(**values: Any) -> Any:
         body = {"administrations": [first.pk], "code": "other_company", "take": False, **values}
-        return program.post(place, json.dumps(body), content_type="application/json")
+        return program.post(path, json.dumps(body), content_type="application/json")
 
-    (listed,) = program.get(place).json()
+    (listed,) = program.get(path).json()
     assert (listed["administration"], listed["old"], listed["new"]) == (first.pk, first.name, second.name)
     assert answer(seen="2020-01-01T00:00:00Z").status_code == 409
     assert [answer(administrations=[key]).status_code for key in (987_654, 2**70)] == [404, 404]
@@ -262,7 +260,7 @@ def test_the_shell_settles_many_at_once(connected: MakeConnected, monkeypatch: p
     number = str(anna.connection.pk)
 
     def run(*words: str) -> Any:
-        done = CliRunner().invoke(shell, [*words, "--json"], catch_exceptions=False)
+        done = CliRunner().invoke(connection_commands, [*words, "--json"], catch_exceptions=False)
         return json.loads(done.stdout.splitlines()[-1])
 
     assert {one["administration"] for one in run("changes", number)} == {one.pk for one in shifted}
@@ -280,8 +278,8 @@ def test_activating_what_waits_for_an_answer_leaves_it_stopped(connected: MakeCo
     sync_company_list(anna.actor, anna.connection.pk)
     program = read_token(anna)
 
-    def bulk(act: str) -> None:
-        body = {"act": act, "ids": [first.pk], "start": True}
+    def bulk(action: str) -> None:
+        body = {"act": action, "ids": [first.pk], "start": True}
         assert (
             program.post("/api/v1/administrations/bulk", json.dumps(body), content_type="application/json").status_code
             == 201
@@ -297,49 +295,49 @@ def test_activating_what_waits_for_an_answer_leaves_it_stopped(connected: MakeCo
 
 def test_a_number_that_is_missing_on_one_side_is_a_question_and_stops_nothing(connected: MakeConnected) -> None:
     anna = connected()
-    (own,) = synced(anna, 1)
-    change_at_vendor(anna, own, name="Zand en Grind B.V.", number="")
-    assert sync(anna, own) == GOES_ON
-    assert set(issues(anna, own)) == {"company_renamed", "company_number_missing"}
+    (administration,) = synced(anna, 1)
+    change_at_vendor(anna, administration, name="Zand en Grind B.V.", number="")
+    assert sync(anna, administration) == GOES_ON
+    assert set(issues(anna, administration)) == {"company_renamed", "company_number_missing"}
     page = f"/connections/{anna.connection.pk}/"
     browser = signed_in(anna.actor)
-    assert own.remote_company.number in browser.get(page).content.decode()
-    browser.post(f"{page}change", {"administration": own.pk, "code": "company_number_missing", "take": "0"})
-    assert set(issues(anna, own)) == {"company_renamed"}
-    change_at_vendor(anna, own, number="68750110")
-    assert sync(anna, own) == STOPPED
+    assert administration.remote_company.number in browser.get(page).content.decode()
+    browser.post(f"{page}change", {"administration": administration.pk, "code": "company_number_missing", "take": "0"})
+    assert set(issues(anna, administration)) == {"company_renamed"}
+    change_at_vendor(anna, administration, number="68750110")
+    assert sync(anna, administration) == STOPPED
 
 
 def test_what_counts_is_what_was_confirmed_and_not_what_was_said_last(connected: MakeConnected) -> None:
     """Renamed today, renumbered tomorrow: nobody said that it is the same company."""
     anna = connected()
     renamed, settled = synced(anna, 2)
-    for own in (renamed, settled):
-        change_at_vendor(anna, own, name=f"Zand en Grind {own.pk}")
-        assert sync(anna, own) == GOES_ON
-        assert set(issues(anna, own)) == {"company_renamed"}
+    for administration in (renamed, settled):
+        change_at_vendor(anna, administration, name=f"Zand en Grind {administration.pk}")
+        assert sync(anna, administration) == GOES_ON
+        assert set(issues(anna, administration)) == {"company_renamed"}
     answer = {"administration": settled.pk, "code": "company_renamed", "take": "0"}
     signed_in(anna.actor).post(f"/connections/{anna.connection.pk}/change", answer)
-    for own, ends in ((renamed, STOPPED), (settled, GOES_ON)):
-        change_at_vendor(anna, own, number="68750110")
-        assert sync(anna, own) == ends
+    for administration, ends in ((renamed, STOPPED), (settled, GOES_ON)):
+        change_at_vendor(anna, administration, number="68750110")
+        assert sync(anna, administration) == ends
     assert "other_company" in issues(anna, renamed)
     assert set(issues(anna, settled)) == {"company_number_changed"}
 
 
 def test_the_same_name_and_number_written_otherwise_is_no_change(connected: MakeConnected) -> None:
     anna = connected()
-    (own,) = import_first(anna)
-    change_at_vendor(anna, own, name=unicodedata.normalize("NFD", "Café Zürich B.V."), number="69599084")
+    (administration,) = import_first(anna)
+    change_at_vendor(anna, administration, name=unicodedata.normalize("NFD", "Café Zürich B.V."), number="69599084")
     sync_company_list(anna.actor, anna.connection.pk)
     with organisation_scope(anna.actor.organisation_id):
-        Administration.objects.filter(pk=own.pk).delete()
-    (own,) = import_first(anna)
-    assert sync(anna, own) == GOES_ON
-    change_at_vendor(anna, own, name="CAFÉ  Zürich BV", number="NL 6959.9084")
+        Administration.objects.filter(pk=administration.pk).delete()
+    (administration,) = import_first(anna)
+    assert sync(anna, administration) == GOES_ON
+    change_at_vendor(anna, administration, name="CAFÉ  Zürich BV", number="NL 6959.9084")
     sync_company_list(anna.actor, anna.connection.pk)
-    assert sync(anna, own) == GOES_ON
-    assert issues(anna, own) == {}
+    assert sync(anna, administration) == GOES_ON
+    assert issues(anna, administration) == {}
 
 
 def test_a_company_that_changed_between_its_import_and_its_first_run_is_caught(connected: MakeConnected) -> None:
@@ -385,8 +383,8 @@ def test_a_run_under_way_writes_no_page_after_a_listing_has_noticed(connected: M
     assert status_of(anna, first) == ("blocked", "other_company")
 
 
-def open_runs(made: Connected, administration: Administration) -> bool:
-    with organisation_scope(made.actor.organisation_id):
+def open_runs(connected: Connected, administration: Administration) -> bool:
+    with organisation_scope(connected.actor.organisation_id):
         return Run.objects.filter(administration=administration, state__in=["queued", "running"]).exists()
 
 
@@ -455,25 +453,8 @@ def test_the_import_confirms_what_was_seen_in_the_wizard(actor: MakeActor, sandb
     sync_company_list(person.actor, connection.pk)
     person.client.post(f"{person.flow}identify", {f"number-{chosen.pk}": seen["number"]})
     person.client.post(f"{person.flow}assign", {"act": "finish", "company": [chosen.pk]})
-    made = Connected(person.actor, app, connection, sandbox)
+    connected = Connected(person.actor, app, connection, sandbox)
     with organisation_scope(person.actor.organisation_id):
-        own = Administration.objects.get()
-    assert perform_open(made, own) == STOPPED
-    assert seen["name"] in issues(made, own)["other_company"]
-
-
-def test_an_upgrade_takes_for_confirmed_what_nobody_was_asked_about(connected: MakeConnected) -> None:
-    """A change that was told before the upgrade, and that nobody has settled, is not confirmed."""
-    anna = connected()
-    renamed, other = synced(anna, 2)
-    change_at_vendor(anna, renamed, name="Zand en Grind B.V.")
-    assert sync(anna, renamed) == GOES_ON
-    with installation_scope("the state before the upgrade"):
-        RemoteCompany.objects.update(confirmed_name="", confirmed_number="")
-    fill_in = import_module("koppel.administrations.migrations.0004_confirmed_identity").CONFIRMED_SO_FAR
-    with transaction.atomic(), database.cursor() as cursor:
-        cursor.execute(fill_in)
-    confirmed = [now_of(anna, one).remote_company.confirmed_name for one in (renamed, other)]
-    assert confirmed == [renamed.name, other.name]
-    change_at_vendor(anna, renamed, number="68750110")
-    assert sync(anna, renamed) == STOPPED
+        administration = Administration.objects.get()
+    assert perform_open(connected, administration) == STOPPED
+    assert seen["name"] in issues(connected, administration)["other_company"]

@@ -55,19 +55,21 @@ def program(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Receiver
 @pytest.fixture
 def firm(connected: MakeConnected, program: Receiver) -> Connected:
     """Two administrations that were read once; a mail, a webhook message, an invitation and a sync wait; the token is over."""
-    made = connected()
-    one, other = import_first(made, 2, sync=True)
+    connected_firm = connected()
+    first, second = import_first(connected_firm, 2, sync=True)
     with run_worker(_superuser_url()):
-        wait_until(lambda: _states(made) == ["succeeded", "succeeded"])
-        wait_until_described(made)
-    with organisation_scope(made.actor.organisation_id):
-        endpoints.add(made.actor, WebhookEndpointInput("Tickets", program.url, (NEWS,)))
-        invitations.invite(made.actor, invitations.InvitationData("ben@example.test", "Ben", made.actor.role))
-        request_run(made.actor, one.pk)
-        request_run(made.actor, other.pk)
-    open_test_event(made.actor, NEWS, facts={"name": "x"})
-    _token_is_over(made)
-    return made
+        wait_until(lambda: _states(connected_firm) == ["succeeded", "succeeded"])
+        wait_until_described(connected_firm)
+    with organisation_scope(connected_firm.actor.organisation_id):
+        endpoints.add(connected_firm.actor, WebhookEndpointInput("Tickets", program.url, (NEWS,)))
+        invitations.invite(
+            connected_firm.actor, invitations.InvitationData("ben@example.test", "Ben", connected_firm.actor.role)
+        )
+        request_run(connected_firm.actor, first.pk)
+        request_run(connected_firm.actor, second.pk)
+    open_test_event(connected_firm.actor, NEWS, facts={"name": "x"})
+    _token_is_over(connected_firm)
+    return connected_firm
 
 
 @pytest.fixture
@@ -144,8 +146,8 @@ def test_what_waited_goes_on_by_itself_after_the_end(
         assert connection.execute("SELECT mail_failed FROM organisations_invitation").fetchall() == [(True,)]
 
 
-def _token_is_over(made: Connected) -> None:
-    with organisation_scope(made.actor.organisation_id):
+def _token_is_over(connected: Connected) -> None:
+    with organisation_scope(connected.actor.organisation_id):
         hour_ago = timezone.now() - timedelta(hours=1)
         Grant.objects.update(issued_at=hour_ago, expires_at=timezone.now())
 
@@ -156,8 +158,8 @@ def _superuser_url() -> str:
     return POSTGRES.addresses.superuser_url
 
 
-def _states(made: Connected) -> list[str]:
-    with organisation_scope(made.actor.organisation_id):
+def _states(connected: Connected) -> list[str]:
+    with organisation_scope(connected.actor.organisation_id):
         return list(Run.objects.order_by("pk").values_list("state", flat=True))
 
 
@@ -187,11 +189,11 @@ def _left(superuser_url: str) -> dict[str, int]:
     """What waits."""
     questions = {
         "queued": "SELECT count(*) FROM sync_run WHERE state = 'queued'",
-        "mails": "SELECT count(*) FROM notifications_delivery WHERE state = 'waiting'",
+        "mails": "SELECT count(*) FROM notifications_email_delivery WHERE state = 'waiting'",
         "messages": "SELECT count(*) FROM notifications_webhook_delivery WHERE state = 'waiting'",
         "invitations": "SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'organisations.send_invitation'",
         "failures": "SELECT coalesce(sum(failures), 0) FROM sync_run",
     }
     with psycopg.connect(superuser_url) as connection:
-        found = {name: connection.execute(question.encode()).fetchone() for name, question in questions.items()}
-    return {name: int(row[0]) for name, row in found.items() if row}
+        rows = {name: connection.execute(question.encode()).fetchone() for name, question in questions.items()}
+    return {name: int(row[0]) for name, row in rows.items() if row}

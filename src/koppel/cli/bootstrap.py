@@ -9,14 +9,18 @@ from koppel.kit.cli.errors import CommandError
 
 
 def migrate(*, verbosity: int = 0) -> None:
-    """Bring the database up to this version, as the owner. Raises `CommandError` when it is not and we may not.
+    """Bring the database up to this version, as the owner. Raises `CommandError` when it is not and we may not or cannot.
 
     Rights are granted and views made after the last migration: by who finds none left to apply, if who did it died before."""
     import os  # noqa: PLC0415
 
     from django.core.management import call_command  # noqa: PLC0415
 
+    from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old  # noqa: PLC0415 - needs configured settings
+
     has_owner = bool(os.environ.get("KOPPEL_OWNER_DATABASE_URL"))
+    if is_too_old("owner" if has_owner else "default"):
+        raise CommandError(TOO_OLD)
     if not pending_migrations("owner" if has_owner else "default") and not (has_owner and _is_unfinished("owner")):
         return
     if not has_owner:
@@ -63,6 +67,6 @@ def quarantine_sentence() -> str:
 
 def installation_state() -> str:
     """How far this installation is: `empty`, `waiting` or `ready`."""
-    from koppel.organisations import bootstrap as installing  # noqa: PLC0415
+    from koppel.organisations import bootstrap as organisation_bootstrap  # noqa: PLC0415
 
-    return str(installing.installation_state())
+    return str(organisation_bootstrap.installation_state())

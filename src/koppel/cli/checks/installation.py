@@ -16,6 +16,7 @@ from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.embedded_postgres import is_free
 from koppel.kit.secrets import Keyring
+from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
 from koppel.web.built import shortcomings
 
 POSTGRES_VERSION_MIN = 150000
@@ -81,6 +82,8 @@ def _roles() -> Iterator[Finding]:
 def _migrations() -> Finding:
     owner = os.environ.get("KOPPEL_OWNER_DATABASE_URL")
     try:
+        if is_too_old("owner" if owner else "default"):
+            return Finding("migrations", False, TOO_OLD)
         pending = pending_migrations("owner" if owner else "default")
     except Exception as error:
         return Finding("migrations", False, f"The state of the tables cannot be read: {str(error).splitlines()[0]}")

@@ -1,0 +1,19 @@
+"""Tells a database of a Koppel before 0.2, whose migrations are gone, from one that can be brought up to date."""
+
+from django.apps import apps
+from django.db import connections
+from django.db.migrations.recorder import MigrationRecorder
+
+FIRST = ("kit", "0001_initial")
+"""All others of ours stand on it: where any of them is applied, it is too. Before 0.2 it did not exist."""
+TOO_OLD = (
+    "This database was made by a Koppel before 0.2, and no way leads from there to this version; nothing was changed."
+    " Name an empty database or another data directory (docs/operations.md, Upgrade)."
+)
+
+
+def is_too_old(alias: str) -> bool:
+    """Whether a Koppel before 0.2 made the tables there. It only reads."""
+    applied = set(MigrationRecorder(connections[alias]).applied_migrations())
+    ours = {config.label for config in apps.get_app_configs() if config.name.startswith("koppel.")}
+    return FIRST not in applied and any(label in ours for label, _name in applied)
