@@ -152,8 +152,8 @@ def _administration(
 def _assign(boss: Actor, ids: Sequence[int], members: Sequence[int]) -> None:
     tenant = {"organisation_id": boss.organisation_id}
     pairs = [
-        (administration_id, members[place % len(members)], False)
-        for place, administration_id in enumerate(ids)
+        (administration_id, members[position % len(members)], False)
+        for position, administration_id in enumerate(ids)
         if members
     ]
     pairs += [(administration_id, boss.membership_id, True) for administration_id in ids]

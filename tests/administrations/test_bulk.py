@@ -15,7 +15,7 @@ from koppel.administrations.bulk.operations import CHUNK_ITEMS, INLINE_ITEMS_MAX
 from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.models import Administration, Assignment, BulkItem, BulkOperation, Favourite
 from koppel.administrations.tasks import process_bulk
-from koppel.administrations.views import bulk as views
+from koppel.administrations.views import bulk as bulk_views
 from koppel.audit.models import AuditEntry
 from koppel.connections.models import Connection
 from koppel.issues.models import Issue
@@ -79,7 +79,7 @@ def test_who_changes_who_does_not_and_why_is_said_before_and_after(firm: Firm, a
 
 
 def test_those_left_as_they_are_stand_first_on_the_first_of_several_pages(firm: Firm, monkeypatch: Any) -> None:
-    monkeypatch.setattr(views, "PAGE_SIZE", 2)
+    monkeypatch.setattr(bulk_views, "PAGE_SIZE", 2)
     client = browser_of(firm.boss)
     form = {"act": "change", "all": "1", "query": "all=1", "set_division": str(firm.divisions[0])}
     address = client.post("/administrations/bulk/preview", form).headers["Location"]

@@ -11,7 +11,7 @@ from koppel.administrations.queries import choices
 from koppel.connections.models import Connection
 from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.inbox.queries import page_of as notices_of
+from koppel.notifications.inbox.queries import page_of as notices_page_of
 from koppel.organisations.roles import Actor
 from koppel.web.dashboard import load_dashboard
 from tests.administrations.factories import firm_of
@@ -30,7 +30,7 @@ def test_every_look_at_the_list_is_served_by_an_index(actor: Any, database_addre
             for query in queries:
                 assert full_table_scans(lambda: get_page(viewer, query)) == [], query.to_query_string()  # noqa: B023 - called at once
             assert full_table_scans(lambda: load_dashboard(viewer)) == []  # noqa: B023
-            assert full_table_scans(lambda: (choices(viewer), notices_of(viewer))) == []  # noqa: B023
+            assert full_table_scans(lambda: (choices(viewer), notices_page_of(viewer))) == []  # noqa: B023
 
 
 def others(stranger: Actor, addresses: Addresses) -> None:

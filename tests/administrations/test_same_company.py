@@ -20,13 +20,13 @@ NUMBER = "922518440"
 def boss(actor: Any, settings: Any) -> Actor:
     """The register's answer about the number is there."""
     settings.REGISTERS = ["brreg"]
-    one: Actor = actor("administrator", name="Anna")
-    with organisation_scope(one.organisation_id):
+    administrator: Actor = actor("administrator", name="Anna")
+    with organisation_scope(administrator.organisation_id):
         Lookup.objects.create(
-            organisation_id=one.organisation_id, country="NO", kind="number", value=NUMBER, outcome="found",
+            organisation_id=administrator.organisation_id, country="NO", kind="number", value=NUMBER, outcome="found",
             number=NUMBER, legal_name="Nordlys Gruppen AS", answered_at=timezone.now(), source="brreg",
         )  # fmt: skip
-    return one
+    return administrator
 
 
 def now(boss: Actor, key: int) -> Administration:
@@ -35,28 +35,28 @@ def now(boss: Actor, key: int) -> Administration:
 
 
 def test_the_page_asks_and_keeps_who_answered(boss: Actor) -> None:
-    one = administration_of(boss, "Nordlys Solberg", country="NO")
-    browser, page = browser_of(boss), f"/administrations/{one.pk}/identity/"
-    asked = browser.post(page, {"number": NUMBER})
-    assert asked.status_code == 422
-    assert "The register calls this number “Nordlys Gruppen AS”. Is this the same company?" in asked.content.decode()
-    assert now(boss, one.pk).number == ""
+    administration = administration_of(boss, "Nordlys Solberg", country="NO")
+    browser, page = browser_of(boss), f"/administrations/{administration.pk}/identity/"
+    answer = browser.post(page, {"number": NUMBER})
+    assert answer.status_code == 422
+    assert "The register calls this number “Nordlys Gruppen AS”. Is this the same company?" in answer.content.decode()
+    assert now(boss, administration.pk).number == ""
     browser.post(page, {"number": NUMBER, "same_company": "1"})
-    found = now(boss, one.pk)
-    assert (found.number, found.confirmed_identity["name"]) == (NUMBER, "Nordlys Gruppen AS")
+    stored = now(boss, administration.pk)
+    assert (stored.number, stored.confirmed_identity["name"]) == (NUMBER, "Nordlys Gruppen AS")
     with organisation_scope(boss.organisation_id):
-        assert AuditEntry.objects.get(action="administration.same_company").subject_id == one.pk
+        assert AuditEntry.objects.get(action="administration.same_company").subject_id == administration.pk
     assert "confirmed as the same company" in browser.get(page).content.decode()
 
 
 def test_what_was_imported_before_the_register_answered_is_confirmed_on_its_page(boss: Actor) -> None:
-    one = administration_of(boss, "Nordlys Solberg", country="NO", number=NUMBER)
-    browser, page = browser_of(boss), f"/administrations/{one.pk}/identity/"
+    administration = administration_of(boss, "Nordlys Solberg", country="NO", number=NUMBER)
+    browser, page = browser_of(boss), f"/administrations/{administration.pk}/identity/"
     assert "the books call it" in browser.get(page).content.decode()
-    browser.post(f"/administrations/{one.pk}/identity/register", {"act": "seen"})
-    shown = browser.get(page).content.decode()
-    assert "the books call it" not in shown
-    assert "confirmed as the same company" in shown
+    browser.post(f"/administrations/{administration.pk}/identity/register", {"act": "seen"})
+    html = browser.get(page).content.decode()
+    assert "the books call it" not in html
+    assert "confirmed as the same company" in html
 
 
 def test_bulk_work_leaves_it_and_says_why(boss: Actor) -> None:
@@ -65,8 +65,8 @@ def test_bulk_work_leaves_it_and_says_why(boss: Actor) -> None:
     browser = browser_of(boss)
     for key in (same.pk, other.pk):
         body = {"act": "change", "ids": [key], "asked": {"number": NUMBER}}
-        made = browser.post("/api/v1/administrations/bulk", body, content_type="application/json").json()
-        browser.post(f"/api/v1/administrations/bulk/{made['id']}/start")
-        (item,) = browser.get(f"/api/v1/administrations/bulk/{made['id']}/items").json()
+        operation = browser.post("/api/v1/administrations/bulk", body, content_type="application/json").json()
+        browser.post(f"/api/v1/administrations/bulk/{operation['id']}/start")
+        (item,) = browser.get(f"/api/v1/administrations/bulk/{operation['id']}/items").json()
         assert (item["state"], item["why"]) == (("changed", "") if key == same.pk else ("skipped", "other_company"))
     assert (now(boss, same.pk).number, now(boss, other.pk).number) == (NUMBER, "")

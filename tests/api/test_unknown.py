@@ -35,9 +35,13 @@ def boss(world: World) -> Client:
 def operations(boss: Client) -> list[tuple[str, str, dict[str, Any]]]:
     """(method, path, description) of every operation that is published."""
     paths = boss.get("/api/v1/openapi.json").json()["paths"]
-    found = [(method.upper(), path, one) for path, methods in paths.items() for method, one in methods.items()]
-    assert len(found) > 60
-    return found
+    published = [
+        (method.upper(), path, description)
+        for path, methods in paths.items()
+        for method, description in methods.items()
+    ]
+    assert len(published) > 60
+    return published
 
 
 def address(world: World, path: str) -> str:
@@ -118,7 +122,9 @@ def test_every_described_object_that_is_sent_is_closed(boss: Client) -> None:
     assert len(sent) > 15
     named = description["components"]["schemas"]
     open_ones = [
-        one for one in sent if "properties" in named[one] and named[one].get("additionalProperties") is not False
+        schema
+        for schema in sent
+        if "properties" in named[schema] and named[schema].get("additionalProperties") is not False
     ]
     assert open_ones == []
 
@@ -126,10 +132,10 @@ def test_every_described_object_that_is_sent_is_closed(boss: Client) -> None:
 def schemas_sent(description: dict[str, Any]) -> Iterator[str]:
     """Names of the schemas of bodies, and of what they hold."""
     bodies = [
-        one["requestBody"]
+        operation["requestBody"]
         for methods in description["paths"].values()
-        for one in methods.values()
-        if "requestBody" in one
+        for operation in methods.values()
+        if "requestBody" in operation
     ]
     waiting, seen = refs_in(bodies), set()
     while waiting:
@@ -147,7 +153,7 @@ def refs_in(part: Any) -> set[str]:
 @pytest.mark.parametrize(
     ("path", "name", "value"),
     [
-        ("/activity?act=explode", "act", "explode"),
+        ("/activity?action=explode", "action", "explode"),
         ("/activity?interface=roof", "door", "roof"),
         ("/activity?person=987654", "person", "987654"),
         ("/activity?since=yesterday", "since", "yesterday"),
@@ -170,9 +176,9 @@ def refs_in(part: Any) -> set[str]:
 def test_an_unknown_value_is_refused_with_its_parameter(
     boss: Client, world: World, path: str, name: str, value: str
 ) -> None:
-    made = send(boss, "POST", "/api/v1/administrations/bulk", {"act": "star", "ids": [world.active.pk]}).json()
+    operation = send(boss, "POST", "/api/v1/administrations/bulk", {"act": "star", "ids": [world.active.pk]}).json()
     words = {
-        "import": IMPORT, "one": world.active.pk, "run": world.run_id, "webhook": world.webhook_id, "bulk": made["id"]
+        "import": IMPORT, "one": world.active.pk, "run": world.run_id, "webhook": world.webhook_id, "bulk": operation["id"]
     }  # fmt: skip
     answer = boss.get(f"/api/v1{path.format(**words)}")
     assert answer.status_code == 422, answer.content

@@ -125,7 +125,8 @@ def test_what_is_restricted_is_not_read_from_the_trail_either(boss: Actor, actor
     with organisation_scope(boss.organisation_id):
         for administration in (secret, other):
             record(
-                firm.pk, boss.audit, "administration.identified", subject=("administration", administration.pk, administration.name),
+                firm.pk, boss.audit, "administration.identified",
+                subject=("administration", administration.pk, administration.name),
                 details={"after": {"number": f"nr-{administration.name[:5]}"}},
             )  # fmt: skip
         values = {str(secret.pk): {"sector": "veiled"}, str(other.pk): {"sector": "shown"}}

@@ -14,7 +14,7 @@ from django.test import Client
 from typer.testing import CliRunner
 
 from koppel.administrations import restriction
-from koppel.administrations.audit_log.commands import app as activity_commands
+from koppel.administrations.audit_log.commands import app as audit_commands
 from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import Selection
 from koppel.administrations.lifecycle import lifecycle
@@ -60,12 +60,12 @@ def firm(actor: Any) -> CollidingFirm:
     same = lars.membership_id
     other = administration_of(boss, "Oud & Zonen")
     administration_of(boss, "Jansma B.V.", pk=same)
-    own = {"organisation_id": boss.organisation_id}
+    tenant = {"organisation_id": boss.organisation_id}
     with organisation_scope(boss.organisation_id):
-        Division.objects.create(**own, pk=same, name="Zuid")
-        Template.objects.create(**own, pk=same, name="Maandelijks")
-        north = Division.objects.create(**own, pk=same + 1000, name="Noord")
-        quarterly = Template.objects.create(**own, pk=same + 1000, name="Kwartaal")
+        Division.objects.create(**tenant, pk=same, name="Zuid")
+        Template.objects.create(**tenant, pk=same, name="Maandelijks")
+        north = Division.objects.create(**tenant, pk=same + 1000, name="Noord")
+        quarterly = Template.objects.create(**tenant, pk=same + 1000, name="Kwartaal")
     return CollidingFirm(boss, lars, same, north.pk, quarterly.pk, int(other.pk))
 
 
@@ -75,9 +75,9 @@ def text_of(page: str) -> str:
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", body)))
 
 
-def change_in_bulk(firm: CollidingFirm, **asked: Any) -> int:
+def change_in_bulk(firm: CollidingFirm, **parameters: Any) -> int:
     with organisation_scope(firm.boss.organisation_id):
-        operation = operations.preview(firm.boss, "change", asked, Selection(ids=[firm.id]))
+        operation = operations.preview(firm.boss, "change", parameters, Selection(ids=[firm.id]))
         operations.start(firm.boss, operation.pk)
         return int(operation.pk)
 
@@ -110,18 +110,18 @@ def test_the_history_of_an_administration_says_what_changed_there(firm: Collidin
 
 def test_a_file_the_api_and_the_shell_name_them_too(firm: CollidingFirm) -> None:
     change_in_bulk(firm, add=[firm.id], division=firm.id)
-    answer = b"".join(firm.browser().get(f"{ACTIVITY}?act=administrations.assigned&format=csv")).decode("utf-8-sig")
+    answer = b"".join(firm.browser().get(f"{ACTIVITY}?action=administrations.assigned&format=csv")).decode("utf-8-sig")
     details = [row[-1] for row in csv.reader(io.StringIO(answer), delimiter=";")][1]
     assert "Jansma B.V." in details
     assert "Lars Leider added" in details
     assert "Division: Zuid" in details
-    entry = firm.browser().get("/api/v1/activity?act=administrations.assigned").json()[0]
+    entry = firm.browser().get("/api/v1/activity?action=administrations.assigned").json()[0]
     assert entry["changes"][0]["field"] == "Jansma B.V."
     assert "Lars Leider added" in entry["changes"][0]["after"]
     assert entry["details"]["after"][str(firm.id)]["people"] == {str(firm.id): False}, "programs get the ids"
     with organisation_scope(firm.boss.organisation_id):
         email = User.objects.get(pk=firm.boss.user_id).email
-    printed = CliRunner().invoke(activity_commands, ["list", "--as", email, "--json"])
+    printed = CliRunner().invoke(audit_commands, ["list", "--as", email, "--json"])
     assert "Lars Leider added" in printed.output, printed.output
 
 
@@ -203,10 +203,10 @@ def test_what_was_erased_is_called_removed_and_never_by_the_name_of_another(firm
         assert expected in read, read
     assert "een verwijderde gebruiker toegevoegd" in firm.activity("nl")
     with organisation_scope(firm.boss.organisation_id):
-        own = {"organisation_id": firm.boss.organisation_id}
+        tenant = {"organisation_id": firm.boss.organisation_id}
         details = {"administrations": [firm.id + 5000]}
         record(firm.boss.organisation_id, firm.boss.audit, "administrations.moved", details=details)
-        assert AuditEntry.objects.filter(**own).exists()
+        assert AuditEntry.objects.filter(**tenant).exists()
     assert "Administrations a removed administration" in firm.activity()
 
 

@@ -117,8 +117,8 @@ def test_a_reader_who_may_create_objects_reads_no_other_firm(
             connection.execute(f"SET search_path = {path}".encode())
             for organisation in (0, theirs):
                 connection.execute(f"SET koppel.organisation = '{organisation}'".encode())
-                found = connection.execute("SELECT administration_id FROM books.administrations").fetchall()
-                assert found == [(ours.pk,)]
+                rows = connection.execute("SELECT administration_id FROM books.administrations").fetchall()
+                assert rows == [(ours.pk,)]
                 assert connection.execute("SELECT count(*) FROM books.entries").fetchone() == (1,)
 
 

@@ -28,17 +28,17 @@ Snapshot = dict[str, Any]
 @pytest.fixture
 def firm(actor: Any, database_addresses: Addresses) -> World:
     """A firm in the middle of its work, with the entry lines of seven administrations in as many partitions as they fall."""
-    made = build_world(actor)
-    administrations = [administration_of(made.boss, f"Cliënt {number}") for number in range(ADMINISTRATIONS)]
-    for one in administrations:
-        ledger = Ledger(one)
+    world = build_world(actor)
+    administrations = [administration_of(world.boss, f"Cliënt {number}") for number in range(ADMINISTRATIONS)]
+    for administration in administrations:
+        ledger = Ledger(administration)
         ledger.account("1000", "Kas & bank")
         ledger.entry("1", "202601", ("1000", "250.1234", "0"), ("8000", "0", "250.1234"))
         ledger.balance("1000", "202601", "0", "250.1234")
     with psycopg.connect(database_addresses.superuser_url) as connection:
         connection.execute("SET session_replication_role = replica")  # the rows have the entry that was made above
-        connection.execute(_MORE_LINES, [LINES, [one.pk for one in administrations]])
-    return made
+        connection.execute(_MORE_LINES, [LINES, [administration.pk for administration in administrations]])
+    return world
 
 
 @pytest.fixture
@@ -73,8 +73,8 @@ def test_the_embedded_server_is_restored_beside_the_one_it_came_from(
     with server:  # as `koppel up` does
         is_the_same(snapshot(server.addresses.superuser_url), before)
         _is_in_use(server.addresses, firm, free_port)
-        own = re.sub(r"@.*", server.addresses.app_url[server.addresses.app_url.rindex("@") :], reader)
-        with psycopg.connect(own) as connection:
+        reader_url = re.sub(r"@.*", server.addresses.app_url[server.addresses.app_url.rindex("@") :], reader)
+        with psycopg.connect(reader_url) as connection:
             assert connection.execute("SELECT count(*) FROM books.entry_lines").fetchone() == (
                 before["rows"]["books_entry_line"][0],
             )
@@ -119,17 +119,17 @@ def snapshot(superuser_url: str) -> Snapshot:
         connection.execute("SET TIME ZONE 'UTC'")
         tables = [name for (name,) in connection.execute(_TABLES).fetchall()]
         sequences = [name for (name,) in connection.execute(_SEQUENCES).fetchall()]
-        found: Snapshot = {"rows": {}, "sequences": {}}
+        contents: Snapshot = {"rows": {}, "sequences": {}}
         for name in tables:
             question = sql.SQL("SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM {} t")
-            found["rows"][name] = connection.execute(question.format(_name(name))).fetchone()
+            contents["rows"][name] = connection.execute(question.format(_name(name))).fetchone()
         for name in sequences:
             question = sql.SQL("SELECT last_value, is_called FROM {}").format(_name(name))
-            found["sequences"][name] = connection.execute(question).fetchone()
+            contents["sequences"][name] = connection.execute(question).fetchone()
         for topic, question in _MADE_OF.items():
-            found[topic] = connection.execute(question.encode()).fetchall()
-    assert sum(1 for count, _sum in found["rows"].values() if count) >= 25
-    return found
+            contents[topic] = connection.execute(question.encode()).fetchall()
+    assert sum(1 for count, _sum in contents["rows"].values() if count) >= 25
+    return contents
 
 
 def is_the_same(restored: Snapshot, before: Snapshot) -> None:
@@ -184,9 +184,9 @@ def _folder(folder: Path, postgres: Path) -> Path:
 
 def _debian() -> Binaries:
     """The system's own PostgreSQL. Under CI it must be there."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda one: int(one.parent.name))
-    if found:
-        return Binaries(found[-1], int(found[-1].parent.name))
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda one: int(one.parent.name))
+    if folders:
+        return Binaries(folders[-1], int(folders[-1].parent.name))
     message = "The system has no PostgreSQL of its own (apt-get install postgresql)."
     if os.environ.get("CI"):
         pytest.fail(message)
@@ -215,15 +215,15 @@ SELECT own.organisation_id, own.id, 'L' || n, '202601', convert_to('{"n": ' || n
   FROM generate_series(1, %s) n
   JOIN administrations_administration own ON own.id = (%s::bigint[])[1 + n %% 7]
 """
-_OWN = "n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'"
+_OWN_SCHEMAS = "n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'"
 _TABLES = f"""
 SELECT CASE n.nspname WHEN 'public' THEN c.relname ELSE n.nspname || '.' || c.relname END
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND {_OWN} ORDER BY 1
+ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND {_OWN_SCHEMAS} ORDER BY 1
 """
 _SEQUENCES = f"""
 SELECT CASE n.nspname WHEN 'public' THEN c.relname ELSE n.nspname || '.' || c.relname END
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S' AND {_OWN} ORDER BY 1
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S' AND {_OWN_SCHEMAS} ORDER BY 1
 """
 _MADE_OF = {
     "relations": f"""
@@ -232,25 +232,27 @@ _MADE_OF = {
                  SELECT pg_get_userbyid(grantor), pg_get_userbyid(nullif(grantee, 0)), privilege_type, is_grantable
                    FROM aclexplode(coalesce(
                    c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r'::"char" END, c.relowner)))) rights)
-          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {_OWN} ORDER BY 1, 2""",
+          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {_OWN_SCHEMAS} ORDER BY 1, 2""",
     "policies": "SELECT * FROM pg_policies ORDER BY schemaname, tablename, policyname",
     "constraints": f"""
         SELECT c.conrelid::regclass::text, c.conname, pg_get_constraintdef(c.oid), c.convalidated
-          FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace WHERE {_OWN} ORDER BY 1, 2, 3""",
+          FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace WHERE {_OWN_SCHEMAS} ORDER BY 1, 2, 3""",
     "functions": f"""
         SELECT n.nspname, p.proname, pg_get_functiondef(p.oid), pg_get_userbyid(p.proowner),
                (SELECT array_agg(rights::text ORDER BY rights::text) FROM (
                  SELECT pg_get_userbyid(nullif(grantee, 0)), privilege_type FROM aclexplode(
                    coalesce(p.proacl, acldefault('f', p.proowner)))) rights)
-          FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.prokind = 'f' AND {_OWN} ORDER BY 1, 2, 3""",
+          FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+         WHERE p.prokind = 'f' AND {_OWN_SCHEMAS} ORDER BY 1, 2, 3""",
     "triggers": "SELECT tgrelid::regclass::text, pg_get_triggerdef(oid), tgenabled FROM pg_trigger WHERE NOT tgisinternal"
     " ORDER BY 1, 2",
     "views": f"""
         SELECT n.nspname, c.relname, pg_get_viewdef(c.oid), c.reloptions
-          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'v' AND {_OWN} ORDER BY 1, 2""",
+          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind = 'v' AND {_OWN_SCHEMAS} ORDER BY 1, 2""",
     "schemas": f"""
         SELECT n.nspname, (SELECT array_agg(rights::text ORDER BY rights::text) FROM (
                  SELECT pg_get_userbyid(nullif(grantee, 0)), privilege_type FROM aclexplode(
                    coalesce(n.nspacl, acldefault('n', n.nspowner)))) rights)
-          FROM pg_namespace n WHERE {_OWN} ORDER BY 1""",
+          FROM pg_namespace n WHERE {_OWN_SCHEMAS} ORDER BY 1""",
 }

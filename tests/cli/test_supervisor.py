@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from koppel.cli import supervisor as module
+from koppel.cli import supervisor as supervisor_module
 from koppel.cli.supervisor import Program, Supervisor
 from tests.fixtures.stack import wait_until
 
@@ -45,8 +45,8 @@ def test_a_program_that_fails_for_days_does_not_bring_down_what_keeps_it_running
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stop that waits for no more than what is told to wait for."""
-    monkeypatch.setattr(module, "STOP_SECONDS", 0)
-    monkeypatch.setattr(module, "STORE_SECONDS", 0)
+    monkeypatch.setattr(supervisor_module, "STOP_SECONDS", 0)
+    monkeypatch.setattr(supervisor_module, "STORE_SECONDS", 0)
 
 
 def begun(supervisor: Supervisor, home: Path) -> Program:

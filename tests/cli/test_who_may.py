@@ -118,7 +118,8 @@ def test_a_stranger_gets_nothing_and_changes_nothing(
     stranger = actor(Role.ADMINISTRATOR, name="Vreemde")
     administration_id, member = str(world.active.pk), str(world.bystander.membership_id)
     lure = {
-        "one": administration_id, "ids": administration_id, "administration": administration_id, "connection": str(world.active.connection_id), "member": member,
+        "one": administration_id, "ids": administration_id, "administration": administration_id,
+        "connection": str(world.active.connection_id), "member": member,
         "people": member, "division": str(world.division.pk), "template": str(world.template.pk), "import": str(IMPORT),
         "to": str(world.boss.membership_id), "into": str(world.division.pk),
     }  # fmt: skip

@@ -51,7 +51,8 @@ def test_every_line_is_told_what_became_of_it() -> None:
     text = "Fjordheim AS;923609016\nNobody Ltd;1234567\nVan Dam Holding;68750110\nVan Dam Holding;69599084"
     text += "\nBakkerij De Haan BV;"
     assert [(one.status, one.id) for one in match_lines(read_lines(text), twins)] == [
-        (MatchStatus.AMBIGUOUS, None), (MatchStatus.UNKNOWN, None), (MatchStatus.MATCHED, 13), (MatchStatus.TWICE, 13), (MatchStatus.EMPTY, None),
+        (MatchStatus.AMBIGUOUS, None), (MatchStatus.UNKNOWN, None), (MatchStatus.MATCHED, 13),
+        (MatchStatus.TWICE, 13), (MatchStatus.EMPTY, None),
     ]  # fmt: skip
 
 

@@ -15,8 +15,7 @@ from koppel.company_registers.activities import (
     section_in_own_revision,
     sector_of,
 )
-from koppel.company_registers.reasons import REASONS
-from koppel.company_registers.reasons import resolve_reason as reason_of
+from koppel.company_registers.reasons import REASONS, resolve_reason
 from koppel.company_registers.sectors import EXAMPLES, SECTIONS, divisions, resolve_sector, search
 
 
@@ -101,9 +100,9 @@ def test_what_is_typed_or_pasted_is_resolved_to_a_letter_or_to_nothing(typed: st
 
 
 def test_reasons_are_understood_in_both_languages() -> None:
-    assert reason_of("Test / demo") == reason_of("TEST_DEMO") == "test_demo"
-    assert reason_of("geen bedrijf") == "not_a_company"
-    assert reason_of("because") == reason_of("") == ""
+    assert resolve_reason("Test / demo") == resolve_reason("TEST_DEMO") == "test_demo"
+    assert resolve_reason("geen bedrijf") == "not_a_company"
+    assert resolve_reason("because") == resolve_reason("") == ""
     assert set(EXAMPLES) == set(SECTIONS)
     assert "" not in REASONS
 

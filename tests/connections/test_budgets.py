@@ -218,8 +218,8 @@ def test_who_asks_while_an_idle_slice_is_given_back_gets_another(
     monkeypatch.setattr(limiter, "REPORT_SECONDS", 0.01)
     key, other = QuotaKey(1, "company"), QuotaKey(1, "other")
 
-    async def story(made: list[Runtime]) -> None:
-        here = RateLimiter(made[0].database)
+    async def story(runtimes: list[Runtime]) -> None:
+        here = RateLimiter(runtimes[0].database)
         with _held_budget(database_addresses) as held:
             await here.acquire(key, 1)
             here.record_response(key, 1, remaining(99))
@@ -240,8 +240,8 @@ def test_two_runs_of_one_company_that_ask_one_after_the_other_both_get_calls(
     monkeypatch.setattr(limiter, "REPORT_SECONDS", 3600)
     key = QuotaKey(1, "company")
 
-    async def story(made: list[Runtime]) -> None:
-        here = RateLimiter(made[0].database)
+    async def story(runtimes: list[Runtime]) -> None:
+        here = RateLimiter(runtimes[0].database)
         with _held_budget(database_addresses) as held:
             await here.acquire(key, 1)
             here.record_response(key, 1, remaining(99))
@@ -280,8 +280,8 @@ def test_slices_that_go_to_and_fro_make_no_call_too_many(clean_database: None, m
             await asyncio.sleep(0)
             here.record_response(key, firm, remaining(left))
 
-    async def story(made: list[Runtime]) -> None:
-        workers = [RateLimiter(one.database) for one in made]
+    async def story(runtimes: list[Runtime]) -> None:
+        workers = [RateLimiter(one.database) for one in runtimes]
         await asyncio.gather(*(run(worker, firm) for worker in workers for firm in (1, 2) for _each in range(4)))
         for worker in workers:
             await worker.close()

@@ -9,7 +9,7 @@ from django.test import Client
 
 from koppel.connections.app_registrations import services as registrations
 from koppel.connections.models import AppRegistration, Connection, ConsentAttempt, Grant, RemoteCompany
-from koppel.connectors.visma_net import consent as vendor
+from koppel.connectors.visma_net import consent as visma_net_consent
 from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Organisation, User
@@ -146,12 +146,12 @@ def test_an_answer_that_nobody_thought_of_is_a_sentence_not_a_fault(anna: Newcom
 def test_a_signed_answer_that_names_nobody_is_refused_with_a_sentence(
     anna: Newcomer, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, sub: object
 ) -> None:
-    verified = vendor._verified
+    verified = visma_net_consent._verified
 
     async def without_subject(*callback: Any, **named: Any) -> dict[str, Any]:
         return {**await verified(*callback, **named), "sub": sub}
 
-    monkeypatch.setattr(vendor, "_verified", without_subject)
+    monkeypatch.setattr(visma_net_consent, "_verified", without_subject)
     page = anna.connect(register_app(sandbox).pk)
     assert (page.status_code, "cannot be trusted" in words_of(page)) == (200, True)
     assert connections_of(anna.actor) == 0
@@ -223,8 +223,8 @@ def test_an_answer_for_one_app_registration_is_never_used_for_another(
 
 def test_a_code_of_another_app_registration_does_not_fit(anna: Newcomer, sandbox: Sandbox) -> None:
     """Two registrations at one issuer: the code belongs to the client that it was given to."""
-    one, other = register_app(sandbox), register_app(sandbox, "company_per_sign_in")
-    stolen = sandbox.sign_in(anna.begin(one.pk))["code"]
+    registration, other = register_app(sandbox), register_app(sandbox, "company_per_sign_in")
+    stolen = sandbox.sign_in(anna.begin(registration.pk))["code"]
     page = anna.answered({**sandbox.sign_in(anna.begin(other.pk)), "code": stolen})
     assert "used before, or it took too long" in words_of(page)
     assert connections_of(anna.actor) == 0

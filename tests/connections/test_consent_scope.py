@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
-from koppel.books.commands import app as export
+from koppel.books.commands import app as books_commands
 from koppel.books.models import Account
 from koppel.connections.models import Grant, RemoteCompany
 from koppel.connections.sessions import runtime
@@ -96,8 +96,8 @@ def test_no_call_of_the_api_reads_or_changes_what_is_not_imported(anna: Connecte
 def test_no_command_exports_what_is_not_imported(anna: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
     (administration,) = import_first(anna)
     monkeypatch.setenv("KOPPEL_AS", User.objects.get(pk=anna.actor.user_id).email)
-    assert CliRunner().invoke(export, ["counts", str(administration.pk), "--json"]).exit_code == 0
-    refused = CliRunner().invoke(export, ["counts", str(administration.pk + 1), "--json"])
+    assert CliRunner().invoke(books_commands, ["counts", str(administration.pk), "--json"]).exit_code == 0
+    refused = CliRunner().invoke(books_commands, ["counts", str(administration.pk + 1), "--json"])
     assert isinstance(refused.exception, CommandError)
     assert [one.subject_id for one in refusals(anna.actor.organisation_id)] == [administration.pk + 1]
 

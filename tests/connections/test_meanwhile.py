@@ -101,7 +101,7 @@ def test_a_connection_that_is_paused_while_its_sign_in_is_stored_stays_paused(
         tabs[0].join(2)  # done by then, or waiting for this sign-in to end
         return store(*arguments)
 
-    monkeypatch.setattr(completion, "keep_grant", with_a_colleague)
+    monkeypatch.setattr(completion, "store_grant", with_a_colleague)
     complete_consent(anna.actor, attempt_id)
     tabs[0].join()
     assert reload_connection(anna).state == "paused"

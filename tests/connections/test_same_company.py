@@ -119,37 +119,37 @@ def test_a_consent_of_another_company_reads_nothing(connected: MakeConnected, al
 @pytest.mark.usefixtures("worker")
 def test_a_new_name_and_then_a_new_number_are_told_and_stop_nothing(connected: MakeConnected) -> None:
     anna = connected()
-    (own,) = import_first(anna)
-    assert sync(anna, own) == "succeeded"
-    place, company = f"companies/{own.remote_company.external_id}", own.remote_company
+    (administration,) = import_first(anna)
+    assert sync(anna, administration) == "succeeded"
+    path, company = f"companies/{administration.remote_company.external_id}", administration.remote_company
     with organisation_scope(anna.actor.organisation_id):
         company.refresh_from_db()
     browser = Client()
     browser.force_login(User.objects.get(pk=anna.actor.user_id))
 
     def settle(code: str, take: str) -> None:
-        answer = {"administration": own.pk, "code": code, "take": take}
+        answer = {"administration": administration.pk, "code": code, "take": take}
         browser.post(f"/connections/{anna.connection.pk}/change", answer)
 
-    anna.sandbox.control(place, {"name": "Nieuwe Naam B.V."})
+    anna.sandbox.control(path, {"name": "Nieuwe Naam B.V."})
     for _twice in range(2):
-        assert sync(anna, own) == "succeeded"
-    assert "Nieuwe Naam B.V." in issue_messages(anna, own)["company_renamed"]
+        assert sync(anna, administration) == "succeeded"
+    assert "Nieuwe Naam B.V." in issue_messages(anna, administration)["company_renamed"]
     for _twice in range(2):
         settle("company_renamed", "1")
-    anna.sandbox.control(place, {"number": "68750110"})
+    anna.sandbox.control(path, {"number": "68750110"})
     for _twice in range(2):
-        assert sync(anna, own) == "succeeded"
-    found = issue_messages(anna, own)
-    assert found.keys() == {"company_number_changed"}
-    assert company.number in found["company_number_changed"]
-    assert "68750110" in found["company_number_changed"]
+        assert sync(anna, administration) == "succeeded"
+    messages = issue_messages(anna, administration)
+    assert messages.keys() == {"company_number_changed"}
+    assert company.number in messages["company_number_changed"]
+    assert "68750110" in messages["company_number_changed"]
     assert (event_kinds(anna).count("company_renamed"), event_kinds(anna).count("company_number_changed")) == (1, 1)
     settle("company_number_changed", "0")
     with organisation_scope(anna.actor.organisation_id):
-        own = Administration.objects.get(pk=own.pk)
-    assert (own.name, own.number) == ("Nieuwe Naam B.V.", "")
-    assert issue_messages(anna, own) == {}
+        administration = Administration.objects.get(pk=administration.pk)
+    assert (administration.name, administration.number) == ("Nieuwe Naam B.V.", "")
+    assert issue_messages(anna, administration) == {}
 
 
 def test_a_number_that_is_taken_over_settles_who_the_company_is(connected: MakeConnected) -> None:

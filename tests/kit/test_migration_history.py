@@ -15,7 +15,7 @@ NAME = "koppel_before_0_2"
 SENTENCE = (
     "This database was made by a Koppel before 0.2, and no way leads from there to this version; nothing was changed."
 )
-MADE = """
+OLD_TABLES = """
 CREATE TABLE django_migrations (id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, app varchar(255) NOT NULL,
                                 name varchar(255) NOT NULL, applied timestamptz NOT NULL DEFAULT now());
 CREATE TABLE organisations_organisation (id bigint PRIMARY KEY, name text);
@@ -40,7 +40,7 @@ def before(database_addresses: Addresses) -> Iterator[Addresses]:
         addresses = Addresses(*(f"{url.rpartition('/')[0]}/{NAME}" for url in (
             database_addresses.app_url, database_addresses.owner_url, database_addresses.superuser_url)))  # fmt: skip
         with psycopg.connect(addresses.owner_url) as owner:
-            owner.execute(MADE)
+            owner.execute(OLD_TABLES)
         yield addresses
         server.execute(f"DROP DATABASE {NAME} WITH (FORCE)".encode())
 

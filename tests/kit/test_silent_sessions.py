@@ -23,7 +23,7 @@ _LOCKED = f"SELECT set_config('koppel.organisation', '{INSTALLATION}', true); SE
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stuck_transactions, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(stuck_transactions, "STUCK_AFTER_SECONDS", 0.3)
 
 
 @pytest.fixture

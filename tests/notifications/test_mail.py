@@ -335,18 +335,18 @@ def test_who_was_taken_over_changes_nothing_of_what_the_other_found_out(
 ) -> None:
     """One worker slept before it could reach the server; the other took over, and the server wanted no such mail."""
     open_news_event(anna)
-    original_line = SmtpSession._line
+    original_connection = SmtpSession._open_connection
 
     def sleeps(*args: Any) -> Any:
-        monkeypatch.setattr(SmtpSession, "_line", original_line)
+        monkeypatch.setattr(SmtpSession, "_open_connection", original_connection)
         make_due(anna)
         with organisation_scope(anna.organisation_id):
             delivery.requeue_stale_claims(anna.organisation_id)
         send(anna)
         assert mails(anna) == ["failed"]
-        return original_line(*args)
+        return original_connection(*args)
 
-    monkeypatch.setattr(SmtpSession, "_line", sleeps)
+    monkeypatch.setattr(SmtpSession, "_open_connection", sleeps)
     post.answers["RCPT"] = ["250 ok", awakes]
     post.answers["END"] = ["554 no"]
     send(anna)

@@ -370,14 +370,14 @@ def test_what_cannot_be_told_keeps_nobody_else_uninformed(
     firm: Firm, actor: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fault of ours at one event: neither its firm's other news nor the firms after it wait for a new version."""
-    from koppel.notifications.events import dispatch as telling
+    from koppel.notifications.events import dispatch
 
     def breaks(event: Event) -> bool:
         if event.key == "broken":
             raise KeyError("a fault of ours")
         return True
 
-    monkeypatch.setattr(telling, "_checks", dict(telling._checks))
+    monkeypatch.setattr(dispatch, "_checks", dict(dispatch._checks))
     register_check(TROUBLE, breaks)
     other = actor("administrator", name="Zoë")
     for boss in (firm.anna, other):

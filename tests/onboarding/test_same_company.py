@@ -26,13 +26,13 @@ def anna(actor: Any, sandbox: Sandbox, settings: Any) -> Newcomer:
     """She is at Identify with three companies of Norway: all have the placeholder and a VAT number; the register knows that
     number by another name than the second one's."""
     settings.REGISTERS = ["brreg"]
-    one = newcomer(actor("administrator", name="Anna"), sandbox)
-    one.connect(register_app(sandbox).pk)
-    ids = [company.pk for company in companies(one)[:3]]
-    with organisation_scope(one.actor.organisation_id):
+    newcomer_at_identify = newcomer(actor("administrator", name="Anna"), sandbox)
+    newcomer_at_identify.connect(register_app(sandbox).pk)
+    ids = [company.pk for company in companies(newcomer_at_identify)[:3]]
+    with organisation_scope(newcomer_at_identify.actor.organisation_id):
         RemoteCompany.objects.update(country="NO", number="", vat_number="", legal_name="")
-    choose(one, *ids)
-    return one
+    choose(newcomer_at_identify, *ids)
+    return newcomer_at_identify
 
 
 def rows(anna: Newcomer) -> list[int]:
@@ -78,14 +78,14 @@ def test_another_name_in_the_register_is_no_green_tick(anna: Newcomer) -> None:
     assert mark_of(anna, first)[::2] == ("ok", True)
     assert path_of(identify(anna, {first: {"number": DERIVED}, **tests})) == f"{anna.flow}assign"
     anna.client.post(f"{anna.flow}assign", {"act": "finish", "company": [first]})
-    one = next(it for it in imported(anna.actor) if it.name == "Nordlys Solberg")
-    assert one.confirmed_identity["name"] == "Nordlys Gruppen AS"
-    assert one.confirmed_identity["by"] == anna.actor.membership_id
+    administration = next(it for it in imported(anna.actor) if it.name == "Nordlys Solberg")
+    assert administration.confirmed_identity["name"] == "Nordlys Gruppen AS"
+    assert administration.confirmed_identity["by"] == anna.actor.membership_id
     with organisation_scope(anna.actor.organisation_id):
         entry = AuditEntry.objects.get(action="administration.same_company")
-    assert (entry.subject_id, entry.details["confirmed_name"]) == (one.pk, "Nordlys Gruppen AS")
+    assert (entry.subject_id, entry.details["confirmed_name"]) == (administration.pk, "Nordlys Gruppen AS")
     anna.client.cookies["koppel_language"] = "en"
-    overview = words(anna.client.get(f"/administrations/{one.pk}/identity/"))
+    overview = words(anna.client.get(f"/administrations/{administration.pk}/identity/"))
     assert "the books call it" not in overview, "what a person confirmed is not amber again"
     assert "confirmed as the same company" in overview
 
@@ -105,8 +105,8 @@ def test_another_name_in_the_register_is_no_green_tick(anna: Newcomer) -> None:
 )
 def test_names_that_are_equal_in_normal_form_need_no_question(books: str, register: str, asks: bool) -> None:
     """Capitals, accents, signs and the abbreviation of the legal form make no other company."""
-    found = LookupResult(RegisterQuery("NO", QueryKind.NUMBER, DERIVED), LookupOutcome.FOUND, legal_name=register)
-    assert found.has_different_name(books) is asks
+    lookup = LookupResult(RegisterQuery("NO", QueryKind.NUMBER, DERIVED), LookupOutcome.FOUND, legal_name=register)
+    assert lookup.has_different_name(books) is asks
 
 
 def test_a_number_from_the_vat_number_is_asked_about_with_both(anna: Newcomer) -> None:

@@ -454,7 +454,8 @@ def test_tenant_ids_are_probed_and_each_line_says_what_came_of_it(actor: Any, sa
     sandbox.control(f"companies/{sandbox_companies[2]['id']}", {"licensed": False})
     good, unapproved, unlicensed = (one["tenant_id"] for one in sandbox_companies[:3])
     lines = [
-        "Name;Tenant id", f"A;{good.upper()}", f"B;{unapproved}", f"C;{unlicensed}", f"D;{sandbox_companies[3]['customer_tenant_id']}",
+        "Name;Tenant id", f"A;{good.upper()}", f"B;{unapproved}", f"C;{unlicensed}",
+        f"D;{sandbox_companies[3]['customer_tenant_id']}",
         f"again {good}", "0a1b2c3d-not-an-id",
     ]  # fmt: skip
     location = anna.client.post("/connections/new/", {"connector": "visma_net"}).headers["Location"]

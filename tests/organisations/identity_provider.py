@@ -51,12 +51,12 @@ class Provider(BaseHTTPRequestHandler):
         else:
             self._lead(query["redirect_uri"] + "?" + urlencode(self._answer(query)))
 
-    def _answer(self, asked: dict[str, str]) -> dict[str, str]:
+    def _answer(self, request: dict[str, str]) -> dict[str, str]:
         code = secrets.token_urlsafe(8)
-        CODES[code] = asked
+        CODES[code] = request
         issuer = {"no iss": {}, "other iss": {"iss": "https://login.elsewhere.test"}, "empty iss": {"iss": ""}}
         named = issuer.get(STATE["fault"], {"iss": self.issuer} if STATE["announces"] else {})
-        return {"code": code, "state": asked["state"], **named}
+        return {"code": code, "state": request["state"], **named}
 
     def _lead(self, address: str) -> None:
         self.send_response(302)

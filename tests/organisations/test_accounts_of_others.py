@@ -19,11 +19,11 @@ from django.utils import timezone
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications.email import delivery
 from koppel.notifications.models import Notification
-from koppel.organisations.commands import people as commands
+from koppel.organisations.commands import people as people_commands
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.services import InvitationData
 from koppel.organisations.models import FederatedIdentity, Invitation, Membership, User
-from koppel.organisations.people import services as people
+from koppel.organisations.people import services as people_services
 from koppel.organisations.roles import Actor, Role
 from tests.fixtures.people import PASSWORD, signed_in
 from tests.organisations.idp import Idp, configure, email_of, link, provider_id, running_idp, walk
@@ -69,8 +69,8 @@ def opens(client: Client) -> int:
 def invited(boss: Actor, email: str, role: Role = Role.TEAM_LEADER, language: str = "en") -> str:
     """The path of the link in the mail."""
     with organisation_scope(boss.organisation_id):
-        made = invitations.invite(boss, InvitationData(email, "", role, language=language))
-        return "/invitation/" + invitations.link_of(made).partition("/invitation/")[2]
+        invitation = invitations.invite(boss, InvitationData(email, "", role, language=language))
+        return "/invitation/" + invitations.link_of(invitation).partition("/invitation/")[2]
 
 
 def memberships_of(person: Actor) -> set[int]:
@@ -80,8 +80,8 @@ def memberships_of(person: Actor) -> set[int]:
 
 def notices_of(person: Actor) -> list[str]:
     with organisation_scope(person.organisation_id):
-        own = Notification.objects.filter(membership_id=person.membership_id).exclude(event="new_sign_in")
-        return list(own.order_by("pk").values_list("event", flat=True))
+        notifications = Notification.objects.filter(membership_id=person.membership_id).exclude(event="new_sign_in")
+        return list(notifications.order_by("pk").values_list("event", flat=True))
 
 
 def test_a_provider_joins_nobody_who_has_an_account(eve: Actor, ada: Actor, idp: Idp) -> None:
@@ -169,9 +169,11 @@ def test_access_that_a_firm_gives_back_leads_nobody_there(eve: Actor, ada: Actor
     assert opens(by_password(email_of(ada))) == eve.organisation_id
     with organisation_scope(eve.organisation_id):
         membership = Membership.objects.get(user_id=ada.user_id)
-        access = people.terms_of(membership)
-        people.update_membership(eve, membership.pk, people.MembershipTerms(access.role, False, None, frozenset()))
-        people.update_membership(eve, membership.pk, access)
+        access = people_services.terms_of(membership)
+        people_services.update_membership(
+            eve, membership.pk, people_services.MembershipTerms(access.role, False, None, frozenset())
+        )
+        people_services.update_membership(eve, membership.pk, access)
     assert opens(by_password(email_of(ada))) == ada.organisation_id
     assert notices_of(ada) == ["membership_began", "membership_began"]
 
@@ -195,7 +197,7 @@ def test_a_choice_in_the_browser_moves_no_program_at_the_shell(eve: Actor, ada: 
     by_password(email_of(ada)).post("/account/organisations/", {"organisation": eve.organisation_id})
     with redirect_stdout(io.StringIO()) as printed:
         words = ["list", "--as", email_of(ada), "--json"]
-        typer.main.get_command(commands.app).main(args=words, prog_name="koppel", standalone_mode=False)
+        typer.main.get_command(people_commands.app).main(args=words, prog_name="koppel", standalone_mode=False)
     assert [row["email"] for row in json.loads(printed.getvalue().splitlines()[-1])] == [email_of(ada)]
 
 

@@ -34,8 +34,8 @@ class Office:
 
     def holds(self, person: Actor) -> list[str]:
         with organisation_scope(self.boss.organisation_id):
-            own = Assignment.objects.filter(membership_id=person.membership_id)
-            return sorted(own.values_list("administration__name", flat=True))
+            assignments = Assignment.objects.filter(membership_id=person.membership_id)
+            return sorted(assignments.values_list("administration__name", flat=True))
 
     def may_sign_in(self) -> bool:
         with organisation_scope(self.boss.organisation_id):
@@ -109,9 +109,9 @@ def test_an_answer_to_what_was_is_refused_and_what_is_now_is_asked(office: Offic
 
 def test_an_answer_for_one_colleague_or_one_consequence_does_not_hold_for_another(office: Office) -> None:
     browser = signed_in(office.boss)
-    given = answers_on(browser.post(office.page + "hand-over", office.hand_over()).content.decode())
+    answers = answers_on(browser.post(office.page + "hand-over", office.hand_over()).content.decode())
     for other in ({"deactivate": "1"}, {"to": str(office.boss.membership_id)}):
-        assert browser.post(office.page + "hand-over", {**given, **other}).status_code == 409
+        assert browser.post(office.page + "hand-over", {**answers, **other}).status_code == 409
     assert office.holds(office.rosa) == ["Bakkerij B.V.", "Garage Smit"]
     assert office.may_sign_in()
 
@@ -164,11 +164,19 @@ def test_ending_sessions_and_revoking_a_token_are_asked(office: Office) -> None:
 
 
 def test_merging_says_how_much_moves_and_where(office: Office) -> None:
-    own = {"organisation_id": office.boss.organisation_id}
+    tenant = {"organisation_id": office.boss.organisation_id}
     with organisation_scope(office.boss.organisation_id):
         pairs = [
-            ("divisions", Division.objects.create(**own, name="Noord"), Division.objects.create(**own, name="Zuid")),
-            ("templates", Template.objects.create(**own, name="Noord"), Template.objects.create(**own, name="Zuid")),
+            (
+                "divisions",
+                Division.objects.create(**tenant, name="Noord"),
+                Division.objects.create(**tenant, name="Zuid"),
+            ),
+            (
+                "templates",
+                Template.objects.create(**tenant, name="Noord"),
+                Template.objects.create(**tenant, name="Zuid"),
+            ),
         ]
     administration_of(office.boss, "Molen", division=pairs[0][1], template=pairs[1][1])
     browser: Client = signed_in(office.boss)

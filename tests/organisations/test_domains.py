@@ -99,7 +99,7 @@ def test_whoever_runs_koppel_confirms_a_domain_and_takes_that_back(ada: Actor, e
     shell("withdraw-domain", "firm.test")
     assert leads_to("whoever@firm.test") == ""
     with organisation_scope(eve.organisation_id):
-        acts = AuditEntry.objects.filter(act__startswith="organisation.domain").order_by("pk")
+        acts = AuditEntry.objects.filter(action__startswith="organisation.domain").order_by("pk")
         assert list(acts.values_list("action", flat=True)) == [
             "organisation.domain_confirmed",
             "organisation.domain_withdrawn",

@@ -75,11 +75,11 @@ def callback_of(boss: Actor) -> str:
 
 def sends_on_to(hostile: Idp, honest: Idp, stolen: dict[str, str], redirect_uri: str) -> None:
     """The hostile sign-in page leads the browser to the honest one, for a sign-in that the attacker began there."""
-    wanted = {
+    parameters = {
         "response_type": "code", "client_id": CLIENT_ID, "redirect_uri": redirect_uri, "scope": "openid email",
         "nonce": stolen["nonce"], "code_challenge": stolen["code_challenge"], "code_challenge_method": "S256",
     }  # fmt: skip
-    hostile.control(leads_to=f"{honest.issuer}/authorize?{urlencode(wanted)}")
+    hostile.control(leads_to=f"{honest.issuer}/authorize?{urlencode(parameters)}")
 
 
 def who_is(client: Client) -> Any:

@@ -13,7 +13,7 @@ from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Organisation
-from koppel.organisations.people import services as people
+from koppel.organisations.people import services as people_services
 from koppel.organisations.people.services import MembershipTerms
 from koppel.organisations.roles import Actor, Role
 from tests.books.factories import administration_of, assign
@@ -81,7 +81,7 @@ def test_two_administrators_cannot_take_each_other_away_at_the_same_moment(boss:
         start.wait()
         try:
             with organisation_scope(acting.organisation_id):
-                people.update_membership(
+                people_services.update_membership(
                     acting, whom.membership_id, MembershipTerms(Role.USER, True, None, frozenset())
                 )
             outcomes.append("done")
@@ -221,14 +221,14 @@ def test_saving_a_persons_page_leaves_what_it_does_not_show(boss: Actor, actor: 
     with organisation_scope(boss.organisation_id):
         old = Division.objects.create(organisation_id=boss.organisation_id, name="Old", archived_at=timezone.now())
         new = Division.objects.create(organisation_id=boss.organisation_id, name="New")
-        people.set_divisions(membership(user), [old.pk, new.pk])
+        people_services.set_divisions(membership(user), [old.pk, new.pk])
         Administration.objects.update(division=old)
     form = {**form_of(signed_in(boss).get(page_of(user)).content.decode()), "until": "2099-12-31"}
     signed_in(boss).post(page_of(user), form)
     assert signed_in(user).get(f"/administrations/{administration.pk}/").status_code == 200
     signed_in(boss).post(page_of(user), {**form, "divisions": []})
     with organisation_scope(boss.organisation_id):
-        assert people.terms_of(membership(user)).divisions == {old.pk}
+        assert people_services.terms_of(membership(user)).divisions == {old.pk}
 
 
 def test_handing_over_makes_nobody_responsible_who_was_not_and_keeps_who_was(boss: Actor, actor: Any) -> None:

@@ -12,7 +12,7 @@ import typer
 from django.test import Client
 from django.utils import timezone
 
-from koppel.administrations.audit_log import commands as activity
+from koppel.administrations.audit_log import commands as audit_commands
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
 from koppel.kit.cli.errors import CommandError
@@ -150,7 +150,7 @@ def test_the_trail_is_read_page_by_page_over_rest_and_from_the_shell(boss: Actor
     assert [(one["subject_name"], one["interface"], one["actor_name"]) for one in rest] == [("Noord", "cli", "Anna")]
     assert send(actor("administrator"), "GET", "/activity?action=division.made") == []
     send(colleague(actor, boss, "team_leader"), "GET", "/activity", status=403)
-    entries = run(boss, activity.app, "list", "--search", "oost", "--interface", "cli")
+    entries = run(boss, audit_commands.app, "list", "--search", "oost", "--interface", "cli")
     assert [(one["action"], one["subject"]) for one in entries] == [("division.made", "Oost")]
     with pytest.raises(CommandError, match="not a date"):
-        run(boss, activity.app, "list", "--since", "yesterday")
+        run(boss, audit_commands.app, "list", "--since", "yesterday")

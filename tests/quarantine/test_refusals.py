@@ -58,12 +58,12 @@ def provider_of(world: World) -> int:
 
 @pytest.mark.parametrize("language", ["en", "nl"])
 def test_a_person_reads_why_nothing_happens_and_who_ends_it(quarantined: World, language: str) -> None:
-    one, client = quarantined.active, quarantined.client("administrator", language)
+    administration, client = quarantined.active, quarantined.client("administrator", language)
     acts = [
-        reverse("sync:now", args=[one.pk]),
-        reverse("connections:probe", args=[one.connection_id]),
-        reverse("connections:reconnect", args=[one.connection_id]),
-        reverse("administrations:ask_register", args=[one.pk]),
+        reverse("sync:now", args=[administration.pk]),
+        reverse("connections:probe", args=[administration.connection_id]),
+        reverse("connections:reconnect", args=[administration.connection_id]),
+        reverse("administrations:ask_register", args=[administration.pk]),
     ]
     forms: list[tuple[str, dict[str, Any]]] = [(act, {}) for act in acts]
     forms.append(("/connections/new/", {"connector": "visma_net"}))
@@ -110,13 +110,13 @@ def test_whoever_signs_in_through_an_identity_provider_or_forgot_the_password_re
     ],
 )
 def test_a_program_gets_a_code_and_a_sentence(quarantined: World, path: str, body: dict[str, Any]) -> None:
-    known = {
+    ids = {
         "administration": quarantined.active.pk, "connection": quarantined.active.connection_id,
         "webhook": quarantined.webhook_id,
     }  # fmt: skip
-    given = json.dumps(body).replace('"{connection}"', str(known["connection"]))
-    address = f"/api/v1{path.format(**known)}"
-    answer = quarantined.client("administrator").post(address, given, content_type="application/json")
+    payload = json.dumps(body).replace('"{connection}"', str(ids["connection"]))
+    address = f"/api/v1{path.format(**ids)}"
+    answer = quarantined.client("administrator").post(address, payload, content_type="application/json")
     assert answer.status_code == 503, answer.content
     assert answer.json()["error"] == "quarantined"
     assert "koppel quarantine off" in answer.json()["sentence"]
@@ -125,12 +125,12 @@ def test_a_program_gets_a_code_and_a_sentence(quarantined: World, path: str, bod
 @pytest.mark.parametrize("words", ["sync start {administration}", "connections probe {connection}",
                                    "connections reconnect {connection}", "webhooks test {webhook}"])  # fmt: skip
 def test_a_command_ends_with_one_sentence(quarantined: World, words: str) -> None:
-    known = {
+    ids = {
         "administration": quarantined.active.pk, "connection": quarantined.active.connection_id,
         "webhook": quarantined.webhook_id,
     }  # fmt: skip
     email = User.objects.get(pk=quarantined.boss.user_id).email
-    command = [sys.executable, "-m", "koppel.cli", *words.format(**known).split(), "--as", email]
+    command = [sys.executable, "-m", "koppel.cli", *words.format(**ids).split(), "--as", email]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1].startswith("Koppel is in quarantine")
@@ -138,21 +138,21 @@ def test_a_command_ends_with_one_sentence(quarantined: World, words: str) -> Non
 
 
 def test_a_sign_in_that_was_begun_before_is_finished_after(connected: MakeConnected) -> None:
-    made = connected()
+    firm = connected()
     from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
 
-    with organisation_scope(made.actor.organisation_id):
-        address = begin_consent(made.actor, made.app.pk, ConsentPurpose.CONNECT, "/connections/")
-    inbound = made.sandbox.sign_in(address)
+    with organisation_scope(firm.actor.organisation_id):
+        address = begin_consent(firm.actor, firm.app.pk, ConsentPurpose.CONNECT, "/connections/")
+    inbound = firm.sandbox.sign_in(address)
     koppel_quarantine("on")
-    made.sandbox.forget_calls()
+    firm.sandbox.forget_calls()
     attempt = receive_callback(inbound["state"], inbound)
     assert attempt is not None
     with pytest.raises(Quarantined):
-        complete_consent(made.actor, attempt)
-    assert made.sandbox.calls() == []
+        complete_consent(firm.actor, attempt)
+    assert firm.sandbox.calls() == []
     koppel_quarantine("off")
-    assert complete_consent(made.actor, attempt).connection_id
+    assert complete_consent(firm.actor, attempt).connection_id
 
 
 @pytest.mark.parametrize("language", ["en", "nl"])
@@ -185,7 +185,7 @@ def test_a_page_that_fails_says_it_too(quarantined: World, monkeypatch: pytest.M
     def broken(*_args: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("koppel.web.views.overview", broken)
+    monkeypatch.setattr("koppel.web.views.load_dashboard", broken)
     client = quarantined.client("administrator")
     client.raise_request_exception = False
     answer = client.get("/")
@@ -219,14 +219,14 @@ def test_check_says_it_and_tries_neither_mail_server_nor_public_address(
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
     server.answers = {"MAIL": [None]}
     try:
-        found = {one.topic: one for one in findings(server.port)}
+        by_topic = {finding.topic: finding for finding in findings(server.port)}
         tried = try_mail("anna@example.test")
     finally:
         stop()
-    assert found["quarantine"].is_well
-    assert "koppel quarantine off" in found["quarantine"].text
-    assert "not tried" in found["mail"].text
-    assert "not tried" in found["public address"].text
+    assert by_topic["quarantine"].is_well
+    assert "koppel quarantine off" in by_topic["quarantine"].text
+    assert "not tried" in by_topic["mail"].text
+    assert "not tried" in by_topic["public address"].text
     assert not tried.is_well
     assert "quarantine" in tried.text
     assert server.accepted == []
@@ -242,8 +242,8 @@ def test_who_turned_it_on_and_off_stands_in_the_trail(world: World, monkeypatch:
     assert koppel_quarantine("off")["changed"] is True
     assert koppel_quarantine("off")["changed"] is False
     with organisation_scope(world.boss.organisation_id):
-        told = AuditEntry.objects.filter(act__startswith="quarantine.").order_by("pk")
-        assert [(one.act, one.actor_name, one.interface) for one in told] == [
+        entries = AuditEntry.objects.filter(action__startswith="quarantine.").order_by("pk")
+        assert [(entry.action, entry.actor_name, entry.interface) for entry in entries] == [
             ("quarantine.began", "olga", "cli"),
             ("quarantine.ended", "olga", "cli"),
         ]

@@ -26,7 +26,7 @@ from koppel.kit.threads import run_in_thread
 from koppel.notifications.email import delivery
 from koppel.notifications.models import EmailDelivery, WebhookDelivery
 from koppel.notifications.tasks import run_maintenance
-from koppel.notifications.webhooks import delivery as sending
+from koppel.notifications.webhooks import delivery as webhook_delivery
 from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
 from koppel.organisations.models import Invitation
@@ -59,11 +59,11 @@ def program(settings: Any) -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def given(clean_database: None, sandbox: Sandbox, actor: Any) -> GrantedAccess:
+def granted(clean_database: None, sandbox: Sandbox, actor: Any) -> GrantedAccess:
     """One consent whose access token has ended; nothing was asked yet."""
-    found = give(sandbox, connection_of(actor(), register_app(sandbox)))[0]
+    granted_access = give(sandbox, connection_of(actor(), register_app(sandbox)))[0]
     sandbox.forget_calls()
-    return found
+    return granted_access
 
 
 @pytest.fixture
@@ -110,40 +110,40 @@ def test_a_run_that_is_performed_meanwhile_asks_nothing_and_has_no_strike(connec
     assert synced.perform(run_id).state == "succeeded"
 
 
-def test_a_renewal_that_was_sent_is_stored_and_no_other_is_begun(given: GrantedAccess, sandbox: Sandbox) -> None:
-    before = given.row().generation
+def test_a_renewal_that_was_sent_is_stored_and_no_other_is_begun(granted: GrantedAccess, sandbox: Sandbox) -> None:
+    before = granted.row().generation
     sandbox.hold("/connect/token")
 
-    async def renew(made: Any) -> None:
-        renewal = asyncio.create_task(made.vault.access_token(given.organisation_id, given.grant_id))
+    async def renew(runtime: Any) -> None:
+        renewal = asyncio.create_task(runtime.vault.access_token(granted.organisation_id, granted.grant_id))
         await asyncio.to_thread(wait_until, sandbox.holds)
         await run_in_thread(lambda: koppel_quarantine("on"))
         await asyncio.to_thread(sandbox.release)
         await renewal
 
     within(renew)
-    assert (given.row().generation, given.row().refresh_started_at) == (before + 1, None)
-    given.change(expires_at=timezone.now())
+    assert (granted.row().generation, granted.row().refresh_started_at) == (before + 1, None)
+    granted.change(expires_at=timezone.now())
     with pytest.raises(Quarantined):
-        token_of(given)
+        token_of(granted)
     assert token_calls(sandbox) == 1
 
 
-def test_a_grant_does_not_know_that_it_was_not_renewed(given: GrantedAccess, sandbox: Sandbox) -> None:
+def test_a_grant_does_not_know_that_it_was_not_renewed(granted: GrantedAccess, sandbox: Sandbox) -> None:
     koppel_quarantine("on")
     for _attempt in range(2):
         with pytest.raises(Quarantined):
-            token_of(given)
-    row = given.row()
+            token_of(granted)
+    row = granted.row()
     assert (row.failures, row.refresh_started_at, row.lost_at, row.connection.state) == (0, None, None, "active")
     assert token_calls(sandbox) == 0
     koppel_quarantine("off")
-    token_of(given)
+    token_of(granted)
     assert token_calls(sandbox) == 1
 
 
 def test_a_quarantine_between_intent_and_call_takes_the_intent_back(
-    given: GrantedAccess, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    granted: GrantedAccess, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def not_yet() -> None:
         await run_in_thread(lambda: koppel_quarantine("on"))
@@ -151,8 +151,8 @@ def test_a_quarantine_between_intent_and_call_takes_the_intent_back(
     only_here = type("Quarantine", (), {"refuse_async": staticmethod(not_yet)})
     monkeypatch.setattr(vault, "quarantine", only_here)
     with pytest.raises(Quarantined):
-        token_of(given)
-    row = given.row()
+        token_of(granted)
+    row = granted.row()
     assert (row.failures, row.refresh_started_at, row.refresh_trouble) == (0, None, "")
     assert token_calls(sandbox) == 0
 
@@ -165,7 +165,7 @@ def test_mail_and_messages_of_before_are_not_sent_those_of_meanwhile_are(
     open_test_event(anna, NEWS, "before", facts={"name": "before"})
     koppel_quarantine("on")
     open_test_event(anna, NEWS, "meanwhile", facts={"name": "meanwhile"})
-    assert (delivery.send_due(anna.organisation_id), sending.send_due(anna.organisation_id)) == (0, 0)
+    assert (delivery.send_due(anna.organisation_id), webhook_delivery.send_due(anna.organisation_id)) == (0, 0)
     asyncio.run(run_maintenance(0))
     assert (mailoutbox, program.got) == ([], [])
     assert states(anna) == ([("waiting", 0)] * 2, [("waiting", 0)] * 2)
@@ -173,7 +173,7 @@ def test_mail_and_messages_of_before_are_not_sent_those_of_meanwhile_are(
     assert koppel_quarantine("status")["mails_from_before"] == 1
     ended = koppel_quarantine("off")
     assert (ended["mails_not_sent"], ended["webhook_messages_not_sent"]) == (1, 1)
-    assert (delivery.send_due(anna.organisation_id), sending.send_due(anna.organisation_id)) == (1, 1)
+    assert (delivery.send_due(anna.organisation_id), webhook_delivery.send_due(anna.organisation_id)) == (1, 1)
     assert [one.subject for one in mailoutbox] == ["News of meanwhile"]
     assert [one["sentence"]["en"] for one in program.messages()] == ["News of meanwhile"]
 
@@ -194,10 +194,10 @@ def test_a_quarantine_that_begins_while_they_are_sent_stops_them(
     open_test_event(anna, NEWS, facts={"name": "x"})
     never = type("Quarantine", (), {"current": staticmethod(lambda: None), "CODE": "quarantined"})
     koppel_quarantine("on")
-    for module in (delivery, sending):
+    for module in (delivery, webhook_delivery):
         monkeypatch.setattr(module, "quarantine", never)  # as it was when they were taken from the queue
-    monkeypatch.setattr(sending, "_claim", once(sending._claim))
-    assert (delivery.send_due(anna.organisation_id), sending.send_due(anna.organisation_id)) == (0, 0)
+    monkeypatch.setattr(webhook_delivery, "_claim", once(webhook_delivery._claim))
+    assert (delivery.send_due(anna.organisation_id), webhook_delivery.send_due(anna.organisation_id)) == (0, 0)
     assert states(anna) == ([("waiting", 0)], [("waiting", 0)])
     assert (mailoutbox, program.got) == ([], [])
 
@@ -233,28 +233,30 @@ def test_a_look_up_stays_due_and_is_asked_after_the_end(anna: Actor, registers: 
 
 
 def test_nothing_is_scheduled_and_what_was_missed_is_caught_up(anna: Actor) -> None:
-    one = administration_of(anna, activated_at=timezone.now() - timedelta(days=30), settings={"schedule": "hourly_2"})
+    administration = administration_of(
+        anna, activated_at=timezone.now() - timedelta(days=30), settings={"schedule": "hourly_2"}
+    )
     koppel_quarantine("on")
     assert request_due_runs() == 0
     koppel_quarantine("off")
     assert request_due_runs() == 1
     with organisation_scope(anna.organisation_id):
-        assert Run.objects.get().administration_id == one.pk
-        assert Administration.objects.get().pk == one.pk
+        assert Run.objects.get().administration_id == administration.pk
+        assert Administration.objects.get().pk == administration.pk
 
 
-def test_a_consent_is_given_back_after_the_end(given: GrantedAccess, sandbox: Sandbox) -> None:
-    given.change(lost_at=timezone.now())
+def test_a_consent_is_given_back_after_the_end(granted: GrantedAccess, sandbox: Sandbox) -> None:
+    granted.change(lost_at=timezone.now())
 
     async def withdraw() -> None:
         async with HttpClient() as http, as_worker(http, size=2):
-            await revoke_grants(organisation_id=given.organisation_id, grant_ids=[given.grant_id])
+            await revoke_grants(organisation_id=granted.organisation_id, grant_ids=[granted.grant_id])
 
     koppel_quarantine("on")
     asyncio.run(withdraw())
     assert sandbox.calls() == []
     job = ProcrastinateJob.objects.get(task_name="connections.revoke_grants")
-    assert (job.status, job.attempts, job.args["grant_ids"]) == ("todo", 0, [given.grant_id])
+    assert (job.status, job.attempts, job.args["grant_ids"]) == ("todo", 0, [granted.grant_id])
     assert job.scheduled_at is not None
     koppel_quarantine("off")
     asyncio.run(withdraw())
@@ -267,9 +269,9 @@ def test_an_invitation_made_meanwhile_is_not_marked_as_failed(anna: Actor) -> No
 
     koppel_quarantine("on")
     with organisation_scope(anna.organisation_id):
-        one = invitations.invite(anna, invitations.InvitationData("ben@example.test", "Ben", anna.role))
+        invitation = invitations.invite(anna, invitations.InvitationData("ben@example.test", "Ben", anna.role))
     context = type("Context", (), {"job": type("Job", (), {"attempts": 0})})
-    send_invitation.func(context, organisation_id=anna.organisation_id, invitation_id=one.pk, sends=1)
+    send_invitation.func(context, organisation_id=anna.organisation_id, invitation_id=invitation.pk, sends=1)
     waiting = ProcrastinateJob.objects.filter(task_name="organisations.send_invitation", scheduled_at__isnull=False)
     assert waiting.count() == 1
     with organisation_scope(anna.organisation_id):

@@ -103,7 +103,8 @@ class Vendor:
 
     def _validator(self, path: str) -> Draft202012Validator:
         published = self._paths[path.lower()]
-        pointer = f"#/paths/{published.replace('~', '~0').replace('/', '~1')}/get/responses/200/content/application~1json/schema"
+        path_key = published.replace("~", "~0").replace("/", "~1")
+        pointer = f"#/paths/{path_key}/get/responses/200/content/application~1json/schema"
         return Draft202012Validator({"$ref": f"urn:vendor{pointer}"}, registry=self._registry)
 
     def described_parameters(self, path: str) -> set[str]:

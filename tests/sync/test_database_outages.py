@@ -191,14 +191,14 @@ def silence_of(addresses: Addresses) -> timedelta:
     with psycopg.connect(addresses.superuser_url) as connection:
         row = connection.execute("SELECT now() - max(heartbeat_at) FROM sync_run").fetchone()
     assert row is not None
-    found: timedelta = row[0]
-    return found
+    silence: timedelta = row[0]
+    return silence
 
 
 def state_of(synced: Synced) -> tuple[str, int, int]:
     with organisation_scope(synced.actor.organisation_id):
-        found: tuple[str, int, int] = Run.objects.values_list("state", "failures", "crashes").latest("pk")
-        return found
+        row: tuple[str, int, int] = Run.objects.values_list("state", "failures", "crashes").latest("pk")
+        return row
 
 
 @pytest.mark.parametrize("state", OUTAGES)

@@ -250,7 +250,7 @@ def test_a_stamp_from_the_future_hides_nothing(synced: Synced) -> None:
 @pytest.mark.parametrize("resource", ["entries", "balances"])
 def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource: str) -> None:
     """It is in each answer from then on; the next read of changes must begin later all the same."""
-    from koppel.connectors.visma_net import journal_data as periods
+    from koppel.connectors.visma_net import journal_data
     from koppel.connectors.visma_net.cursors import Cursor
     from koppel.kit.http import Response
 
@@ -270,7 +270,7 @@ def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource
 
     at = Cursor(since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", resume_from="2026-03-04T09:00:00")
     with clock_set_to(datetime(2026, 3, 4, 15, tzinfo=UTC)):
-        page = asyncio.run(periods.read(Answering(), resource, at))  # type: ignore[arg-type]
+        page = asyncio.run(journal_data.read(Answering(), resource, at))  # type: ignore[arg-type]
     assert len(page.records) == 2
     assert '"newest":"2026-03-04T10:00:00"' in str(page.checkpoint)
 

@@ -16,7 +16,7 @@ from koppel.kit.clock import clock_set_to, now
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
 from koppel.organisations.roles import Actor
-from koppel.sync.commands import app as sync
+from koppel.sync.commands import app as sync_commands
 from koppel.sync.models import Run, RunResource
 from koppel.sync.progress.progress import RunProgress, progress_of_runs
 from tests.fixtures.people import MakeActor, signed_in
@@ -264,7 +264,7 @@ def test_the_shell_starts_tells_retries_and_stops(
     monkeypatch.setenv("KOPPEL_AS", User.objects.get(pk=anna.user_id).email)
 
     def output(*words: str) -> list[Any]:
-        outcome = CliRunner().invoke(sync, [*words, "--json"])
+        outcome = CliRunner().invoke(sync_commands, [*words, "--json"])
         assert outcome.exit_code == 0, outcome.output
         return [json.loads(line) for line in outcome.stdout.splitlines() if line[:1] in "[{"]
 

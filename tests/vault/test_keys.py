@@ -94,11 +94,11 @@ def test_keys_are_rotated_while_a_process_with_the_old_one_goes_on(
 def test_a_rotation_that_was_stopped_goes_on(
     granted: list[GrantedAccess], settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from koppel.connections.vault import key_rotation as rotation
+    from koppel.connections.vault import key_rotation
 
     settings.VAULT_KEYS = f"{key('new')},{OLD}"
-    monkeypatch.setattr(rotation, "BATCH_ROWS", 6)
-    real, calls = rotation._reencrypt_batch, []
+    monkeypatch.setattr(key_rotation, "BATCH_ROWS", 6)
+    real, calls = key_rotation._reencrypt_batch, []
 
     def stopping(*arguments: Any) -> int:
         calls.append(1)
@@ -106,7 +106,7 @@ def test_a_rotation_that_was_stopped_goes_on(
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(rotation, "_batch", stopping)
+    monkeypatch.setattr(key_rotation, "_reencrypt_batch", stopping)
     with pytest.raises(KeyboardInterrupt):
         rotate("operator")
     assert keys_used() == {"new", "test"}

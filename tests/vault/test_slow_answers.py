@@ -50,7 +50,7 @@ CLIENT = CLIENTS["company_list"]
 
 
 @pytest.fixture
-def given(clean_database: None, sandbox: Sandbox, actor: Any) -> GrantedAccess:
+def granted(clean_database: None, sandbox: Sandbox, actor: Any) -> GrantedAccess:
     """One consent whose access token has ended. The vendor keeps no grace: a second try ends it."""
     sandbox.client(CLIENT, grace_seconds=0)
     return give(sandbox, connection_of(actor(), register_app(sandbox)))[0]
@@ -64,8 +64,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refreshes(sandbox: Sandbox) -> dict[str, int]:
-    found: dict[str, int] = sandbox.control("tokens")["calls"]
-    return found
+    calls: dict[str, int] = sandbox.control("tokens")["calls"]
+    return calls
 
 
 def release_when(sandbox: Sandbox, holds: Callable[[], bool]) -> None:
@@ -76,113 +76,113 @@ def release_when(sandbox: Sandbox, holds: Callable[[], bool]) -> None:
 
 @pytest.mark.kill
 def test_an_answer_after_sixty_five_seconds_is_stored_and_asked_for_once(
-    given: GrantedAccess, sandbox: Sandbox
+    granted: GrantedAccess, sandbox: Sandbox
 ) -> None:
     """In real seconds: neither aiohttp nor the vault gives up; who asked was sent away after half of them."""
     sandbox.client(CLIENT, token_seconds=65)
-    assert error_of(given).code == refresh_policy.RENEWAL_SLOW
-    assert given.row().generation == 2
-    token_of(given)
+    assert error_of(granted).code == refresh_policy.RENEWAL_SLOW
+    assert granted.row().generation == 2
+    token_of(granted)
     assert refreshes(sandbox) == {"refresh_token": 1}
 
 
 def test_meanwhile_nobody_asks_again_and_everybody_hears_that_it_is_slow(
-    given: GrantedAccess, sandbox: Sandbox, impatient: None
+    granted: GrantedAccess, sandbox: Sandbox, impatient: None
 ) -> None:
     """Two workers, their callers and their keepers, while the answer is ten minutes away."""
     sandbox.hold("/connect/token")
-    place = (given.organisation_id, given.grant_id)
+    grant_key = (granted.organisation_id, granted.grant_id)
 
-    async def slow(made: Runtime) -> None:
+    async def slow(runtime: Runtime) -> None:
         with pytest.raises(Unreachable) as raised:
-            await made.vault.access_token(*place)
+            await runtime.vault.access_token(*grant_key)
         assert (raised.value.code, str(raised.value)) == (refresh_policy.RENEWAL_SLOW, refresh_policy.SLOW)
 
     async def story() -> list[Secret]:
-        async with process() as one, process() as other:
-            await slow(one)
+        async with process() as first, process() as second:
+            await slow(first)
             await asyncio.to_thread(wait_until, sandbox.holds)
-            for made in (other, one, other):
-                in_thread(lambda: given.change(attend_at=now() - timedelta(minutes=10)))
-                keeper = TokenMaintenance(made.vault)
-                await keeper.run_once()
-                await keeper.wait()
-                await slow(made)
-            await asyncio.to_thread(wait_until, lambda: in_thread(given.row).connection.state == "degraded")
+            for runtime in (second, first, second):
+                in_thread(lambda: granted.change(attend_at=now() - timedelta(minutes=10)))
+                maintenance = TokenMaintenance(runtime.vault)
+                await maintenance.run_once()
+                await maintenance.wait()
+                await slow(runtime)
+            await asyncio.to_thread(wait_until, lambda: in_thread(granted.row).connection.state == "degraded")
             await asyncio.to_thread(sandbox.release)
-            await asyncio.to_thread(wait_until, lambda: in_thread(given.row).generation == 2)
-            return [await one.vault.access_token(*place), await other.vault.access_token(*place)]
+            await asyncio.to_thread(wait_until, lambda: in_thread(granted.row).generation == 2)
+            return [await first.vault.access_token(*grant_key), await second.vault.access_token(*grant_key)]
 
     assert len(set(asyncio.run(story()))) == 1
     assert refreshes(sandbox) == {"refresh_token": 1}
-    assert given.row().connection.state == "active"
-    with organisation_scope(given.organisation_id):
-        event = ConnectionEvent.objects.get(connection_id=given.connection_id, kind="degraded")
+    assert granted.row().connection.state == "active"
+    with organisation_scope(granted.organisation_id):
+        event = ConnectionEvent.objects.get(connection_id=granted.connection_id, kind="degraded")
         assert "slow" in event.facts["reason"]
 
 
-def test_the_old_token_is_used_while_it_lives(given: GrantedAccess, sandbox: Sandbox, impatient: None) -> None:
-    expire([given], now() + timedelta(seconds=50))
+def test_the_old_token_is_used_while_it_lives(granted: GrantedAccess, sandbox: Sandbox, impatient: None) -> None:
+    expire([granted], now() + timedelta(seconds=50))
     sandbox.hold("/connect/token")
 
-    async def story(made: Runtime) -> list[Secret]:
-        place = (given.organisation_id, given.grant_id)
-        found = [await made.vault.access_token(*place) for _each in range(3)]
+    async def story(runtime: Runtime) -> list[Secret]:
+        grant_key = (granted.organisation_id, granted.grant_id)
+        tokens = [await runtime.vault.access_token(*grant_key) for _each in range(3)]
         await asyncio.to_thread(sandbox.release)
-        return found
+        return tokens
 
     old = within(story)
     assert len(set(old)) == 1
-    assert token_of(given) not in old
+    assert token_of(granted) not in old
     assert refreshes(sandbox) == {"refresh_token": 1}
 
 
 def test_a_slow_vendor_takes_no_room_from_the_grants_of_others(
-    given: GrantedAccess, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, impatient: None
+    granted: GrantedAccess, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, impatient: None
 ) -> None:
     """A keeper that may look after one grant at a time, and two that are slow."""
     monkeypatch.setattr("koppel.connections.vault.maintenance.UNDER_WAY_MAX", 1)
-    *slow, quick = give(sandbox, given.row().connection, 3)
-    for number, one in enumerate(slow):
-        one.change(attend_at=now() - timedelta(hours=1, minutes=number))
+    *slow, quick = give(sandbox, granted.row().connection, 3)
+    for number, grant in enumerate(slow):
+        grant.change(attend_at=now() - timedelta(hours=1, minutes=number))
     sandbox.hold("/connect/token", times=2)
     quick.change(attend_at=now())
-    before, slow_before = quick.row().generation, [one.row().generation for one in slow]
+    before, slow_before = quick.row().generation, [grant.row().generation for grant in slow]
 
-    async def story(made: Runtime) -> None:
-        keeper = TokenMaintenance(made.vault)
+    async def story(runtime: Runtime) -> None:
+        maintenance = TokenMaintenance(runtime.vault)
         for held in (1, 2):
-            await keeper.run_once()
-            await keeper.wait()
+            await maintenance.run_once()
+            await maintenance.wait()
             await asyncio.to_thread(wait_until, lambda held=held: sandbox.holds(held))
-        await keeper.run_once()
-        await keeper.wait()
+        await maintenance.run_once()
+        await maintenance.wait()
         try:
             await asyncio.to_thread(wait_until, lambda: in_thread(quick.row).generation > before)
         finally:
             await asyncio.to_thread(sandbox.release)
 
     within(story)
-    assert all(one.row().generation > before for one, before in zip(slow, slow_before, strict=True))
+    assert all(grant.row().generation > before for grant, before in zip(slow, slow_before, strict=True))
 
 
 def test_a_process_killed_ten_minutes_into_a_call_leaves_a_token_that_is_tried_at_once(
-    given: GrantedAccess, sandbox: Sandbox
+    granted: GrantedAccess, sandbox: Sandbox
 ) -> None:
     sandbox.client(CLIENT, grace_seconds=LONG)
-    kill_at("called", sandbox, [given])
-    given.change(refresh_started_at=now() - timedelta(minutes=10))
-    token_of(given)
+    kill_at("called", sandbox, [granted])
+    granted.change(refresh_started_at=now() - timedelta(minutes=10))
+    token_of(granted)
     assert sandbox.control("tokens")["within_grace"] == 1
 
 
 @pytest.mark.kill
 def test_a_worker_that_is_told_to_stop_waits_for_the_answer(
-    given: GrantedAccess, sandbox: Sandbox, database_addresses: Any
+    granted: GrantedAccess, sandbox: Sandbox, database_addresses: Any
 ) -> None:
     """Its keeper had begun; by the time of the answer everything else of the worker is over."""
     sandbox.hold("/connect/token")
-    given.change(attend_at=now())
+    granted.change(attend_at=now())
     with run_worker(database_addresses.superuser_url) as worker:
         wait_until(sandbox.holds)
         worker.send_signal(signal.SIGTERM)
@@ -190,24 +190,24 @@ def test_a_worker_that_is_told_to_stop_waits_for_the_answer(
         assert worker.poll() is None
         sandbox.release()
         assert worker.wait(timeout=120) == 0
-    assert (given.row().generation, given.row().refresh_started_at) == (2, None)
+    assert (granted.row().generation, granted.row().refresh_started_at) == (2, None)
 
 
 @pytest.mark.kill
 def test_a_stop_waits_no_longer_than_is_set_and_the_intent_stands(
-    given: GrantedAccess, sandbox: Sandbox, database_addresses: Any, monkeypatch: pytest.MonkeyPatch
+    granted: GrantedAccess, sandbox: Sandbox, database_addresses: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KOPPEL_TOKEN_STOP_SECONDS", "0.5")
     sandbox.client(CLIENT, grace_seconds=LONG)
     sandbox.hold("/connect/token")
-    given.change(attend_at=now())
+    granted.change(attend_at=now())
     with run_worker(database_addresses.superuser_url) as worker:
         wait_until(sandbox.holds)
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(timeout=120) == 0
-    assert (given.row().generation, given.row().refresh_started_at is None) == (1, False)
+    assert (granted.row().generation, granted.row().refresh_started_at is None) == (1, False)
     sandbox.release()
-    token_of(given)
+    token_of(granted)
 
 
 def _workers(superuser_url: str) -> int:
@@ -223,10 +223,10 @@ def expired(connected: Connected) -> GrantedAccess:
         grant = RemoteCompany.objects.filter(connection=connected.connection).first()
     assert grant is not None
     assert grant.grant_id is not None
-    given = GrantedAccess(connected.actor.organisation_id, connected.connection.pk, grant.grant_id, "")
-    expire([given])
+    granted = GrantedAccess(connected.actor.organisation_id, connected.connection.pk, grant.grant_id, "")
+    expire([granted])
     connected.sandbox.hold("/connect/token")
-    return given
+    return granted
 
 
 def test_a_page_says_that_it_is_slow_and_the_answer_is_stored_after_it(
@@ -234,12 +234,12 @@ def test_a_page_says_that_it_is_slow_and_the_answer_is_stored_after_it(
 ) -> None:
     """Anna presses Test now. Her page comes back; the web process keeps waiting."""
     firm = connected()
-    given = expired(firm)
-    found = check_connection(firm.actor, firm.connection.pk)
-    assert (found.code, found.message) == (refresh_policy.RENEWAL_SLOW, refresh_policy.SLOW)
-    assert given.row().generation == 1
+    granted = expired(firm)
+    check = check_connection(firm.actor, firm.connection.pk)
+    assert (check.code, check.message) == (refresh_policy.RENEWAL_SLOW, refresh_policy.SLOW)
+    assert granted.row().generation == 1
     firm.sandbox.release()
-    wait_until(lambda: given.row().generation == 2)
+    wait_until(lambda: granted.row().generation == 2)
     assert check_connection(firm.actor, firm.connection.pk).answered
 
 
@@ -248,10 +248,10 @@ def test_a_run_goes_back_to_the_queue_without_a_strike_and_succeeds_later(
 ) -> None:
     firm = connected()
     synced = import_company(firm)
-    given = expired(firm)
+    granted = expired(firm)
 
     def waits() -> bool:
-        with organisation_scope(given.organisation_id):
+        with organisation_scope(granted.organisation_id):
             return Run.objects.filter(attempt=1, state="queued").exists()
 
     with ThreadPoolExecutor(1) as threads:
@@ -261,24 +261,24 @@ def test_a_run_goes_back_to_the_queue_without_a_strike_and_succeeds_later(
     assert (run.state, run.failures, run.crashes) == ("queued", 0, 0)
     assert run.not_before is not None
     assert synced.perform(run.pk).state == "succeeded"
-    assert given.row().generation == 2
+    assert granted.row().generation == 2
 
 
 @pytest.mark.kill
 def test_a_web_process_that_is_told_to_stop_waits_for_the_answer(connected: MakeConnected, free_port: int) -> None:
     """A script of Anna's tests the connection over REST; meanwhile an operator stops the web."""
     firm = connected()
-    given, secret = expired(firm), rest_token(firm)
+    granted, secret = expired(firm), rest_token(firm)
     with run_web(free_port) as web, ThreadPoolExecutor(1) as threads:
-        asked = threads.submit(rest, free_port, secret, f"connections/{firm.connection.pk}/probe", b"")
+        request = threads.submit(rest, free_port, secret, f"connections/{firm.connection.pk}/probe", b"")
         wait_until(firm.sandbox.holds)
         web.send_signal(signal.SIGTERM)
         time.sleep(WEB_STOP_SECONDS + 2)  # longer than it goes on with requests
         assert web.poll() is None
         firm.sandbox.release()
         assert web.wait(timeout=PATIENCE_SECONDS) == 0
-        asked.exception()  # whether the request was answered in time is not what a stop promises
-    assert given.row().generation == 2
+        request.exception()  # whether the request was answered in time is not what a stop promises
+    assert granted.row().generation == 2
     assert refreshes(firm.sandbox)["refresh_token"] == 1
 
 

@@ -1,8 +1,9 @@
-"""A process with a vault, to be run many at once and killed: `python -m tests.vault.worker_program '{"grants": [[org, id] …], …}'`.
+"""A process with a vault, to be run many at once and killed: `python -m tests.vault.worker_program
+'{"grants": [[org, id] …], …}'`.
 
-Says on standard output, one JSON object per line: `ready`; then, when a line comes in, for each grant `token` (a hash of it) or
-`error` (`briefly`: one hash over all, and the errors counted), and `done`. With `stop_at` it stands still at that step of each
-refresh and says `at`, for somebody to kill it there.
+Says on standard output, one JSON object per line: `ready`; then, when a line comes in, for each grant `token`
+(a hash of it) or `error` (`briefly`: one hash over all, and the errors counted), and `done`. With `stop_at`
+it stands still at that step of each refresh and says `at`, for somebody to kill it there.
 """
 
 import asyncio

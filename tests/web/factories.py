@@ -94,7 +94,8 @@ def _webhook(boss: Actor) -> int:
     with organisation_scope(boss.organisation_id):
         webhook, _secret = endpoints.add(boss, WebhookEndpointInput("Tickets", "https://tickets.example.test/hook"))
         WebhookDelivery.objects.create(
-            organisation_id=boss.organisation_id, webhook=webhook, message_id="msg_1", event_type="sync_failing", body='{"a":1}',
+            organisation_id=boss.organisation_id, webhook=webhook, message_id="msg_1", event_type="sync_failing",
+            body='{"a":1}',
             state="failed", attempts=10, status=502, reason="refused", answer="Bad gateway", milliseconds=120,
         )  # fmt: skip
     return webhook.pk

@@ -42,16 +42,16 @@ MEASURES = """
 def books(actor: Any) -> tuple[Actor, Administration]:
     """An administration with more accounts than a screen holds, and long amounts in every period."""
     boss = actor("administrator", name="Ada Beheer")
-    one = administration_of(boss, "Bakkerij De Haan B.V.")
-    assign(boss, one)
-    ledger = Ledger(one)
+    administration = administration_of(boss, "Bakkerij De Haan B.V.")
+    assign(boss, administration)
+    ledger = Ledger(administration)
     for code in CODES:
         ledger.account(code, f"Rekening met een lange naam {code}")
         for month in range(1, 13):
             ledger.balance(code, f"2026{month:02}", "-1234567.89", "-1234567.89")
     for month in range(1, 13):
         ledger.entry(f"2026{month:02}", f"2026{month:02}", *[(code, "1234567.89", "0.01") for code in CODES])
-    return boss, one
+    return boss, administration
 
 
 def on_paper(page: Page) -> dict[str, Any]:
@@ -73,12 +73,12 @@ def assert_nothing_is_lost(measured: dict[str, Any], where: str) -> None:
 def test_a_printed_trial_balance_holds_every_account_and_the_closing_balance(
     browser: Browser, books: tuple[Actor, Administration], address: str
 ) -> None:
-    boss, one = books
+    boss, administration = books
     for language, closing, printed in (("en", "Closing balance", "Printed"), ("nl", "Eindsaldo", "Afgedrukt")):
         page = opened(browser, color_scheme="dark")
         sign_in(page, address, boss)
         page.context.add_cookies([{"name": "koppel_language", "value": language, "url": address}])
-        page.goto(f"{address}/administrations/{one.pk}/books/trial-balance/")
+        page.goto(f"{address}/administrations/{administration.pk}/books/trial-balance/")
         measured = on_paper(page)
         assert_nothing_is_lost(measured, language)
         for code in CODES:
@@ -94,7 +94,7 @@ def test_a_printed_trial_balance_holds_every_account_and_the_closing_balance(
 
 
 def test_twelve_periods_fit_on_a_sheet(browser: Browser, books: tuple[Actor, Administration], address: str) -> None:
-    boss, one = books
+    boss, administration = books
     page = opened(browser)
     sign_in(page, address, boss)
     for path in (
@@ -105,7 +105,7 @@ def test_twelve_periods_fit_on_a_sheet(browser: Browser, books: tuple[Actor, Adm
         "",
         "balances/",
     ):
-        page.goto(f"{address}/administrations/{one.pk}/books/{path}")
+        page.goto(f"{address}/administrations/{administration.pk}/books/{path}")
         assert_nothing_is_lost(on_paper(page), path)
         page.emulate_media(media="screen")
     page.context.close()

@@ -21,23 +21,25 @@ NOT_PAGES = ("/api/v1/", "/accounts/", "/static/")
 
 @pytest.fixture
 def world(actor: Any) -> World:
-    found = build_world(actor)
-    ledger = Ledger(found.active)
+    built_world = build_world(actor)
+    ledger = Ledger(built_world.active)
     ledger.account("1000", "Bank")
     ledger.balance("1000", "202601", "0.10", "25.00")
-    return found
+    return built_world
 
 
 def pages_with_filters(world: World) -> list[str]:
-    one = f"/administrations/{world.active.pk}"
+    administration_path = f"/administrations/{world.active.pk}"
     return [
         "/administrations/", "/administrations/rows/", "/administrations/export.csv", "/administrations/restricted/",
         "/administrations/bulk/", "/issues/", "/search/", "/organisation/activity/", "/notices/", "/organisation/people/",
         "/organisation/divisions/", "/organisation/templates/", "/organisation/webhooks/",
         f"/organisation/webhooks/{world.webhook_id}/", f"/organisation/webhooks/{world.webhook_id}/log",
-        "/connections/", "/account/api/", f"/imports/{IMPORT}/", f"{one}/sync/", f"{one}/sync/runs/{world.run_id}/",
-        f"{one}/books/", f"{one}/books/trial-balance/", f"{one}/books/accounts/", f"{one}/books/account/1000/",
-        f"{one}/books/export/",
+        "/connections/", "/account/api/", f"/imports/{IMPORT}/", f"{administration_path}/sync/",
+        f"{administration_path}/sync/runs/{world.run_id}/",
+        f"{administration_path}/books/", f"{administration_path}/books/trial-balance/",
+        f"{administration_path}/books/accounts/", f"{administration_path}/books/account/1000/",
+        f"{administration_path}/books/export/",
     ]  # fmt: skip
 
 
@@ -85,8 +87,8 @@ def names_in(view: Any) -> set[str]:
 
 
 def test_the_banner_takes_away_one_filter_and_leaves_the_others(world: World) -> None:
-    page = world.client("administrator").get("/organisation/activity/?act=explode&interface=job").content.decode()
-    assert "“explode” is not a value of “act”" in page
+    page = world.client("administrator").get("/organisation/activity/?action=explode&interface=job").content.decode()
+    assert "“explode” is not a value of “action”" in page
     assert 'href="?interface=job"' in page
     dutch = world.client("administrator", "nl").get("/organisation/activity/?stauts=1").content.decode()
     assert ("Onbekend filter" in dutch, "Dit filter verwijderen" in dutch) == (True, True)
@@ -121,9 +123,10 @@ def test_every_link_of_a_notice_is_accepted_where_it_leads(world: World) -> None
 
 
 def starting_points(world: World) -> list[str]:
-    one = f"/administrations/{world.active.pk}"
+    administration_path = f"/administrations/{world.active.pk}"
     more = [
-        "/", f"{one}/", f"{one}/settings/", f"{one}/history/", f"{one}/edit/", "/organisation/settings/",
+        "/", f"{administration_path}/", f"{administration_path}/settings/", f"{administration_path}/history/",
+        f"{administration_path}/edit/", "/organisation/settings/",
         f"/organisation/people/{world.bystander.membership_id}/", f"/connections/{world.active.connection_id}/",
         f"/organisation/divisions/{world.division.pk}/", f"/organisation/templates/{world.template.pk}/",
         "/administrations/bulk/csv/", "/administrations/?status=active", "/administrations/?sort=-name",
@@ -134,8 +137,8 @@ def starting_points(world: World) -> list[str]:
 def links_on(client: Client, path: str) -> set[str]:
     """Those within Koppel that carry a query, in `href`, `hx-get` and addresses that scripts ask."""
     _status, page = read(client.get(path, follow=True))
-    found = re.findall(r'(?:href|hx-get|data-[a-z-]+)="([^"]*\?[^"]*)"', page)
-    links = {urljoin(path, unescape(link)).partition("#")[0] for link in found}
+    addresses = re.findall(r'(?:href|hx-get|data-[a-z-]+)="([^"]*\?[^"]*)"', page)
+    links = {urljoin(path, unescape(link)).partition("#")[0] for link in addresses}
     return {link for link in links if not urlsplit(link).netloc and not link.startswith(NOT_PAGES)}
 
 

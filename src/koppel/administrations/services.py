@@ -59,10 +59,10 @@ def import_companies(
     Returns the ids of the new ones. Assigns every Administrator, the importer, and whom the wizard named."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     new_by_company = {one.remote_company_id: one for one in companies}
-    found = RemoteCompany.objects.filter(
+    queryset = RemoteCompany.objects.filter(
         organisation_id=actor.organisation_id, connection_id=connection_id, pk__in=new_by_company
     )
-    remotes = list(found.order_by("name", "pk").select_for_update(no_key=True))
+    remotes = list(queryset.order_by("name", "pk").select_for_update(no_key=True))
     created = Administration.objects.bulk_create(
         [_new(actor, import_id, remote, new_by_company[remote.pk]) for remote in remotes],
         ignore_conflicts=True,
@@ -223,10 +223,10 @@ def _new(actor: Actor, import_id: int, remote: RemoteCompany, new_by_company: Ne
     )
 
 
-def _confirm(remotes: Sequence[RemoteCompany], wanted: Mapping[int, NewAdministration]) -> None:
+def _confirm(remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewAdministration]) -> None:
     """Who imports a company confirms what was seen of it: that it has another name and number from now on is noticed."""
     for remote in remotes:
-        new, listed = wanted[remote.pk], remote.legal_name or remote.name
+        new, listed = new_by_company[remote.pk], remote.legal_name or remote.name
         name = new.seen_name or listed
         number = new.seen_number or (remote.number if same_name(name, listed) else "")
         confirm(remote, name, number or new.number)

@@ -26,16 +26,16 @@ class StrictAPI(NinjaAPI):
     def validation_error_from_error_contexts(
         self, error_contexts: list[ValidationErrorContext[Any]]
     ) -> ValidationError:
-        found = super().validation_error_from_error_contexts(error_contexts)
+        validation_error = super().validation_error_from_error_contexts(error_contexts)
         values = [
             (context.model.__ninja_param_source__, error.get("input"))
             for context in error_contexts
             for error in context.pydantic_validation_error.errors(include_url=False)
         ]
-        for error, (source, value) in zip(found.errors, values, strict=True):
+        for error, (source, value) in zip(validation_error.errors, values, strict=True):
             if source == "query" and isinstance(value, str | int | float | bool):
                 error["value"] = str(value)
-        return found
+        return validation_error
 
 
 def refuses_unknown(run: Run) -> Run:
@@ -61,10 +61,10 @@ def refuses_unknown(run: Run) -> Run:
 
 def as_error(source: str, part: UnknownPart) -> dict[str, Any]:
     """As ninja says what is wrong with a parameter. `allowed` are the possible names or values, where they are few."""
-    found: dict[str, Any] = {
+    error: dict[str, Any] = {
         "type": "unknown", "loc": [source, part.name], "msg": part.sentence, "value": part.value
     }  # fmt: skip
-    return found | ({"allowed": list(part.values)} if part.values else {})
+    return error | ({"allowed": list(part.values)} if part.values else {})
 
 
 def _declared(operation: Operation) -> tuple[list[str], set[str]]:

@@ -1,9 +1,11 @@
-"""Canonical ledger tables, one per resource. The typed columns are those of `koppel.connector.rows`, in its order.
+"""Canonical ledger tables, one per resource. The typed columns are those of `koppel.connector.rows`, in its
+order.
 
-Every row is kept under (administration, external_id). `raw` is the vendor's payload, byte for byte; `content_hash` is its
-SHA-256, so that an unchanged record writes nothing. `deleted_at`: proved absent by a complete read; the row itself stays.
-`partition` names the complete read that can prove a row absent (the period of an entry or balance).
-The engine writes with COPY and INSERT … SELECT (`koppel.books.storage.writer`, `koppel.books.storage.staging`); these models are for reading.
+Every row is kept under (administration, external_id). `raw` is the vendor's payload, byte for byte;
+`content_hash` is its SHA-256, so that an unchanged record writes nothing. `deleted_at`: proved absent by a
+complete read; the row itself stays. `partition` names the complete read that can prove a row absent (the
+period of an entry or balance). The engine writes with COPY and INSERT … SELECT
+(`koppel.books.storage.writer`, `koppel.books.storage.staging`); these models are for reading.
 """
 
 from django.db import models

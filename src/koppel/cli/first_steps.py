@@ -15,7 +15,8 @@ PRINT_LINK = "people link you@firm.example"
 
 
 def lines(installation_state: str, environment: Mapping[str, str], host: str = LOOPBACK) -> Iterator[str]:
-    """`installation_state` as `organisations.installing` tells it; `environment` is that of the programs, `host` where they listen."""
+    """`installation_state` as `organisations.bootstrap` tells it; `environment` is that of the programs, `host`
+    where they listen."""
     home = environment["KOPPEL_DATA_DIR"]
     if installation_state == "empty":
         yield "\nNobody can sign in yet. In another shell, make your organisation and open the link that is printed:"

@@ -9,7 +9,7 @@ from django.db.utils import ProgrammingError
 from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_record
-from koppel.notifications import quarantine as use_cases
+from koppel.notifications import quarantine as notification_quarantine
 from koppel.organisations.commands.acting import current_shell_operator
 
 app = typer.Typer(no_args_is_help=True)
@@ -30,7 +30,7 @@ def on(as_json: AsJson = False) -> None:
 @app.command("off")
 def off(send_pending: SendPending = False, as_json: AsJson = False) -> None:
     """Everything goes on. Mail and webhook messages that waited when the quarantine began are not sent, and counted here."""
-    dropped = use_cases.end(current_shell_operator(), sends_pending=send_pending)
+    dropped = notification_quarantine.end(current_shell_operator(), sends_pending=send_pending)
     facts = {**_facts(), "changed": dropped is not None}
     if dropped is not None:
         facts |= {"mails_not_sent": dropped.mails, "webhook_messages_not_sent": dropped.messages}
@@ -42,7 +42,7 @@ def status(as_json: AsJson = False) -> None:
     """Whether it is on, since when, by whom; and what waited when it began."""
     facts = _facts()
     if (period := quarantine.current()) is not None:
-        pending = use_cases.pending_since_before(period.since)
+        pending = notification_quarantine.pending_since_before(period.since)
         facts |= {"mails_from_before": pending.mails, "webhook_messages_from_before": pending.messages}
     print_record(facts, as_json=as_json)
 
@@ -51,7 +51,7 @@ def begin() -> bool:
     """Put the installation into quarantine, in the name of the account of the shell. False when it was already. Raises
     `CommandError`."""
     try:
-        return use_cases.begin(current_shell_operator())
+        return notification_quarantine.begin(current_shell_operator())
     except ProgrammingError as error:
         if not isinstance(error.__cause__, psycopg.errors.UndefinedTable):
             raise

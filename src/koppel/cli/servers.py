@@ -117,10 +117,10 @@ def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined:
 
 def migrate(data_dir: DataDir = None) -> None:
     """Create or upgrade the tables, as the role that owns them (KOPPEL_OWNER_DATABASE_URL)."""
-    from koppel.cli import bootstrap as preparation  # noqa: PLC0415
+    from koppel.cli import bootstrap  # noqa: PLC0415
 
     with load_installation(data_directory(data_dir), start_database=True, generate=True):
-        preparation.migrate(verbosity=1)
+        bootstrap.migrate(verbosity=1)
     Console(stderr=True).print("All migrations are applied.")
 
 
@@ -128,16 +128,16 @@ def prepare(demo_sandbox_url: Annotated[str, typer.Option()] = "", quarantined: 
     """Migrations, the quarantine if asked for, the demo firm if there is a sandbox.
 
     Prints the facts of the demo, and who is here, as JSON."""
-    from koppel.cli import bootstrap as preparation  # noqa: PLC0415
+    from koppel.cli import bootstrap  # noqa: PLC0415
 
     logging.configure()
     with load_installation(data_directory(None), start_database=False):
-        preparation.migrate()
+        bootstrap.migrate()
         if quarantined:
             _begin_quarantine()
-        facts = preparation.seed_demo(demo_sandbox_url, os.environ["KOPPEL_PUBLIC_URL"]) if demo_sandbox_url else {}
-        facts["standing"] = preparation.installation_state()
-        facts["quarantine"] = preparation.quarantine_sentence()
+        facts = bootstrap.seed_demo(demo_sandbox_url, os.environ["KOPPEL_PUBLIC_URL"]) if demo_sandbox_url else {}
+        facts["standing"] = bootstrap.installation_state()
+        facts["quarantine"] = bootstrap.quarantine_sentence()
     sys.stdout.write(json.dumps(facts))
 
 

@@ -44,10 +44,11 @@ class IdentityProblem:
 def check_identity(
     *, country: str, number: str = "", reason: str = "", sector: str = "", allow_incomplete: bool = False
 ) -> Identity | list[IdentityProblem]:
-    """A doubtful number is accepted with its note: a wrong check digit must not stop real work. A number beats a reason.
+    """A doubtful number is accepted with its note: a wrong check digit must not stop real work. A number beats a
+    reason.
 
-    `allow_incomplete`: nobody is there to ask (an unattended import), so nothing at all is accepted as well; what was given must
-    still be right."""
+    `allow_incomplete`: nobody is there to ask (an unattended import), so nothing at all is accepted as well; what
+    was given must still be right."""
     if number.strip():
         number_check = check_number(number, country)
         if number_check.status is NumberStatus.INVALID:

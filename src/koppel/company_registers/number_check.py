@@ -22,10 +22,11 @@ class NumberStatus(StrEnum):
 
 @dataclass(frozen=True)
 class NumberCheck:
-    """`number` is normalised. `note` is a stable word and `message` what to tell the person; both '' when all is well.
+    """`number` is normalised. `note` is a stable word and `message` what to tell the person; both '' when all is
+    well.
 
-    `is_personal`: it belongs to a natural person, so lists, logs and exports mask it. `suggested_reason`: the reason that fits better
-    than this number."""
+    `is_personal`: it belongs to a natural person, so lists, logs and exports mask it. `suggested_reason`: the
+    reason that fits better than this number."""
 
     number: str
     scheme: str

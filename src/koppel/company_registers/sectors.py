@@ -63,7 +63,8 @@ EXAMPLES: dict[str, str | Promise] = {
 
 @dataclass(frozen=True)
 class SectorChoice:
-    """A section to choose. `matched_division` is the division that the typed letters fit, '' when the section's own name did."""
+    """A section to choose. `matched_division` is the division that the typed letters fit, '' when the section's
+    own name did."""
 
     letter: str
     label: str

@@ -16,7 +16,12 @@ def sectors(request: AuthenticatedRequest) -> HttpResponse:
     """What a few letters may mean: `{"sectors": [{letter, text, because, example}]}`; without any, all 22."""
     choices = search(request.GET.get("q", "")[:100], get_language() or "en")[:SHOWN_MAX]
     rows = [
-        {"letter": one.letter, "text": one.text, "because": one.matched_division, "example": one.example}
-        for one in choices
+        {
+            "letter": section.letter,
+            "text": section.text,
+            "because": section.matched_division,
+            "example": section.example,
+        }
+        for section in choices
     ]
     return JsonResponse({"sectors": rows})

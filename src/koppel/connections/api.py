@@ -11,7 +11,7 @@ from koppel.connections.companies import resolution
 from koppel.connections.consent.attempts import begin_consent
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.lifecycle import lifecycle, ownership
-from koppel.connections.lifecycle.connection_test import check_connection as call
+from koppel.connections.lifecycle.connection_test import check_connection
 from koppel.connections.models import ConsentPurpose, Release
 from koppel.kit.web.schemas import Input
 from koppel.organisations.errors import Refused
@@ -190,8 +190,8 @@ def administrations(request: AuthenticatedRequest, connection_id: int) -> list[C
 def changes(request: AuthenticatedRequest, connection_id: int) -> list[ChangeOut]:
     """What is different at the accounting system and waits for a person, those that stop a sync first."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    found = summaries.open_changes(request.actor, queries.connection_for(request.actor, connection_id))
-    return [ChangeOut(**{name: getattr(one, name) for name in ChangeOut.model_fields}) for one in found]
+    open_changes = summaries.open_changes(request.actor, queries.connection_for(request.actor, connection_id))
+    return [ChangeOut(**{name: getattr(change, name) for name in ChangeOut.model_fields}) for change in open_changes]
 
 
 @router.post("/{connection_id}/changes", response=SettledOut)
@@ -209,7 +209,7 @@ def settle(request: AuthenticatedRequest, connection_id: int, answer: SettleIn) 
 @router.post("/{connection_id}/probe", response=ProbeOut, url_name="connection_probe")
 def probe(request: AuthenticatedRequest, connection_id: int) -> ProbeOut:
     """One cheap call, now. Runs outside a transaction."""
-    check = call(request.actor, connection_id)
+    check = check_connection(request.actor, connection_id)
     return ProbeOut(**{name: getattr(check, name) for name in ProbeOut.model_fields})
 
 
@@ -231,7 +231,8 @@ def reconnect(request: AuthenticatedRequest, connection_id: int) -> SignInOut:
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     connection = queries.connection_for(request.actor, connection_id)
     url = begin_consent(
-        request.actor, connection.app_id, ConsentPurpose.RECONNECT, f"/connections/{connection.pk}/", connection_id=connection.pk,
+        request.actor, connection.app_id, ConsentPurpose.RECONNECT, f"/connections/{connection.pk}/",
+        connection_id=connection.pk,
         force_sign_in=True,
     )  # fmt: skip
     return SignInOut(url=url)

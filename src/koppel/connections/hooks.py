@@ -95,16 +95,16 @@ def stop_runs(organisation_id: int, connection_id: int, reason: StopReason) -> N
 
 
 def hold(organisation_id: int, administration_ids: Sequence[int], sentence: str) -> None:
-    for act in _hold:
-        act(organisation_id, administration_ids, sentence)
+    for callback in _hold:
+        callback(organisation_id, administration_ids, sentence)
 
 
 def interrupt(organisation_id: int, administration_ids: Sequence[int]) -> None:
     """Before anything else is locked: who ends a run locks it first, and its administration after that."""
-    for act in _interrupt:
-        act(organisation_id, administration_ids)
+    for callback in _interrupt:
+        callback(organisation_id, administration_ids)
 
 
 def release(organisation_id: int, administration_ids: Sequence[int], requested_by: str) -> None:
-    for act in _release:
-        act(organisation_id, administration_ids, requested_by)
+    for callback in _release:
+        callback(organisation_id, administration_ids, requested_by)

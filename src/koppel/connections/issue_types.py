@@ -8,9 +8,9 @@ from django.utils.translation import gettext_lazy as _
 from koppel.connections.companies.changes import NUMBER_MISSING
 from koppel.connections.companies.same_company import DENIED, OTHER_COMPANY
 from koppel.connections.models import Connection
-from koppel.issues import issue_types as issues
+from koppel.issues import issue_types
 from koppel.issues.issue_types import IssueType
-from koppel.notifications import event_types as notices
+from koppel.notifications import event_types
 from koppel.notifications.audience.hooks import Subject, register_subject
 
 LOST = _("The connection of %(account)s needs you to sign in again: %(reason)s")
@@ -22,13 +22,13 @@ def register() -> None:
     """Once, when the slice starts."""
     nothing_is_lost = _("Its administrations wait. Nothing is lost: after signing in they go on where they stopped.")
     sign_in = _("Sign in again")
-    issues.register_issue_type("consent_lost", IssueType(LOST, nothing_is_lost, sign_in, _connection))
-    issues.register_issue_type(
+    issue_types.register_issue_type("consent_lost", IssueType(LOST, nothing_is_lost, sign_in, _connection))
+    issue_types.register_issue_type(
         "consent_partly_lost",
         IssueType(PARTLY_LOST, _("The other administrations of this connection go on."), sign_in, _connection),
     )
-    issues.register_issue_type("consent_expiring", IssueType(EXPIRING, "", sign_in, _connection))
-    issues.register_issue_type(
+    issue_types.register_issue_type("consent_expiring", IssueType(EXPIRING, "", sign_in, _connection))
+    issue_types.register_issue_type(
         "owner_left",
         IssueType(
             _("The connection of %(account)s runs on the account of %(owner)s, who may no longer sign in here."),
@@ -37,7 +37,7 @@ def register() -> None:
             _connection,
         ),
     )
-    issues.register_issue_type(
+    issue_types.register_issue_type(
         "vendor_silent",
         IssueType(
             _("The accounting system has not answered for %(account)s for more than a day: %(reason)s"),
@@ -46,7 +46,7 @@ def register() -> None:
             _connection,
         ),
     )
-    issues.register_issue_type(
+    issue_types.register_issue_type(
         "company_gone",
         IssueType(
             _("The sign-in of %(account)s no longer reaches %(name)s."),
@@ -56,10 +56,10 @@ def register() -> None:
         ),
     )
     for code, sentence in _CHANGED.items():
-        issues.register_issue_type(
+        issue_types.register_issue_type(
             code, IssueType(sentence, _("The syncs go on."), _("Take it over or leave it"), _connection_of_company)
         )
-    issues.register_issue_type(
+    issue_types.register_issue_type(
         NUMBER_MISSING,
         IssueType(
             _(
@@ -70,7 +70,7 @@ def register() -> None:
             _connection_of_company,
         ),
     )
-    issues.register_issue_type(
+    issue_types.register_issue_type(
         OTHER_COMPANY,
         IssueType(
             _(
@@ -82,7 +82,7 @@ def register() -> None:
             _same_company,
         ),
     )
-    issues.register_issue_type(
+    issue_types.register_issue_type(
         DENIED,
         IssueType(
             _(
@@ -97,24 +97,24 @@ def register() -> None:
             _same_company,
         ),
     )
-    notices.register_event_type(
+    event_types.register_event_type(
         "connection_lost",
         LOST,
         label=_("A connection is lost"),
         supersedes=("sync_failing",),
         covers_issues=("consent_lost",),
     )
-    notices.register_event_type(
+    event_types.register_event_type(
         "connection_partly_lost", PARTLY_LOST, label=_("A part of a connection is lost"),
         covers_issues=("consent_partly_lost",),
     )  # fmt: skip
-    notices.register_event_type(
+    event_types.register_event_type(
         "consent_expiring", EXPIRING, label=_("A consent is about to end"), covers_issues=("consent_expiring",)
     )
-    notices.register_event_type(
+    event_types.register_event_type(
         "take_over_asked", _("%(by)s asks you to take over the connection of %(account)s: sign in once.")
     )
-    notices.register_event_type("taken_over", _("%(owner)s has taken over the connection of %(account)s."))
+    event_types.register_event_type("taken_over", _("%(owner)s has taken over the connection of %(account)s."))
     register_subject("connection", _described)
 
 

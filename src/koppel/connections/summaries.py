@@ -127,21 +127,23 @@ def other_companies(actor: Actor, connection: Connection) -> list[OpenChange]:
     rows = held.order_by("name", "pk").values_list(
         "administrations__pk", "administrations__name", "denied_at", *columns
     )
-    found = [OpenChange(key, name, DENIED if denied else OTHER_COMPANY, *texts) for key, name, denied, *texts in rows]
-    return sorted(found, key=lambda change: change.is_denied)
+    changes = [OpenChange(key, name, DENIED if denied else OTHER_COMPANY, *texts) for key, name, denied, *texts in rows]
+    return sorted(changes, key=lambda change: change.is_denied)
 
 
 def open_changes(actor: Actor, connection: Connection) -> list[OpenChange]:
     """Everything that waits for a person's word about the companies of a connection."""
-    own = exclude_restricted(actor, _imported([connection])).values_list("administrations__pk", "administrations__name")
-    names = dict(own)
+    imported = exclude_restricted(actor, _imported([connection])).values_list(
+        "administrations__pk", "administrations__name"
+    )
+    names = dict(imported)
     changed = _changes(connection.organisation_id, list(names))
-    told = [
+    company_changes = [
         OpenChange(key, names[key], change.code, change.old, change.new)
         for key, changes in changed.items()
         for change in changes
     ]
-    return other_companies(actor, connection) + told
+    return other_companies(actor, connection) + company_changes
 
 
 def _summarize_all(connections: Iterable[Connection]) -> list[ConnectionSummary]:

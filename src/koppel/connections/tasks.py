@@ -32,8 +32,8 @@ async def describe_companies(organisation_id: int, connection_id: int) -> None:
 async def _describe_all(organisation_id: int, connection_id: int) -> None:
     runtime = current_worker()
     async with runtime.database.tenant_transaction(organisation_id) as connection:
-        found = await connection.execute(_UNDESCRIBED, [connection_id])
-        rows = await found.fetchall()
+        cursor = await connection.execute(_UNDESCRIBED, [connection_id])
+        rows = await cursor.fetchall()
     await describe_all(runtime, organisation_id, rows)
     log.info("companies_described", connection=connection_id, count=len(rows))
 

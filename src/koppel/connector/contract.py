@@ -206,11 +206,12 @@ class HistoryWindow:
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """`raw` is the vendor's payload, byte for byte, without what belongs to the page (totals). `children` are entry lines.
+    """`raw` is the vendor's payload, byte for byte, without what belongs to the page (totals). `children` are
+    entry lines.
 
-    `partition` names what a complete read may prove absent (the period of an entry); '' where there are none. `comparison_key` is
-    what tells two versions apart when that is less than `raw`: a stamp that jumps on a whole table changes nothing.
-    `is_complete`: all children are here (False when a page may have split them)."""
+    `partition` names what a complete read may prove absent (the period of an entry); '' where there are none.
+    `comparison_key` is what tells two versions apart when that is less than `raw`: a stamp that jumps on a whole
+    table changes nothing. `is_complete`: all children are here (False when a page may have split them)."""
 
     external_id: str
     raw: bytes
@@ -231,11 +232,12 @@ class RejectedRecord:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A complete read ended with this page. `partitions` None = all of the resource; else only rows of these may be absent.
+    """A complete read ended with this page. `partitions` None = all of the resource; else only rows of these may
+    be absent.
 
-    `restart_cursor` is the cursor at which these partitions begin: a read of several answers is repeated before anything is called
-    absent, for rows move between pages while somebody works. None = it was one answer, which cannot be torn. `is_consistent`
-    False = the source itself showed that rows moved (totals differ)."""
+    `restart_cursor` is the cursor at which these partitions begin: a read of several answers is repeated before
+    anything is called absent, for rows move between pages while somebody works. None = it was one answer, which
+    cannot be torn. `is_consistent` False = the source itself showed that rows moved (totals differ)."""
 
     partitions: frozenset[str] | None = None
     restart_cursor: str | None = None
@@ -246,9 +248,10 @@ class Snapshot:
 class Page:
     """One page: records and checkpoint are committed together.
 
-    `next_cursor` continues this read (None = the read is over). `checkpoint` is where a later incremental read may start; only on
-    the last page. `snapshot` only at the end of a complete read, of the whole or of partitions. `unchanged`: this part is
-    what the checkpoint says. `expected_total` counts records (lines for entries)."""
+    `next_cursor` continues this read (None = the read is over). `checkpoint` is where a later incremental read
+    may start; only on the last page. `snapshot` only at the end of a complete read, of the whole or of
+    partitions. `unchanged`: this part is what the checkpoint says. `expected_total` counts records (lines for
+    entries)."""
 
     records: Sequence[Record]
     next_cursor: str | None = None

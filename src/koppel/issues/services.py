@@ -51,7 +51,8 @@ WITH current_issue AS (
   UPDATE issues_issue issue SET resolved_at = now()
    WHERE organisation_id = %(organisation)s AND subject_kind = %(kind)s AND subject_id = %(subject)s AND code = ANY(%(codes)s)
      AND resolved_at IS NULL
-     AND NOT EXISTS (SELECT FROM current_issue WHERE current_issue.code = issue.code AND current_issue.detail_key = issue.detail_key)
+     AND NOT EXISTS (
+       SELECT FROM current_issue WHERE current_issue.code = issue.code AND current_issue.detail_key = issue.detail_key)
 )
 INSERT INTO issues_issue (organisation_id, code, subject_kind, subject_id, detail_key, context, raised_at, last_seen_at)
 SELECT %(organisation)s, code, %(kind)s, %(subject)s, detail_key, context, now(), now() FROM current_issue

@@ -46,10 +46,10 @@ def sqlstate_of(error: BaseException) -> str | None:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    found = [error]
-    while (cause := found[-1].__cause__) is not None and cause not in found:
-        found.append(cause)
-    return found
+    errors = [error]
+    while (cause := errors[-1].__cause__) is not None and cause not in errors:
+        errors.append(cause)
+    return errors
 
 
 class RetryAfterOutage(BaseRetryStrategy):

@@ -182,10 +182,10 @@ def refuse_in_transaction() -> None:
 def _watched_socket(address: tuple[Any, ...]) -> socket.socket:
     """Of `getaddrinfo`'s five values."""
     family, kind, protocol, *_name = address
-    made = socket.socket(family, kind, protocol)
-    made.setblocking(False)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection = socket.socket(family, kind, protocol)
+    connection.setblocking(False)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in DEAD_PEER.items():
         with suppress(AttributeError, OSError):  # not every system has them all
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return made
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return connection

@@ -67,8 +67,8 @@ class _Reader:
 
     def fresh(self) -> tuple[Period | None] | None:
         """What is known, in a tuple; None when it must be read."""
-        known = self._known
-        return (known[0],) if known is not None and known[1] > time.monotonic() else None
+        cached = self._known
+        return (cached[0],) if cached is not None and cached[1] > time.monotonic() else None
 
     def last_known(self) -> Period | None:
         return self._known[0] if self._known is not None else None
@@ -89,8 +89,8 @@ class _Reader:
 
     def _read(self) -> Period | None:
         """While the database is away, what it said last holds."""
-        if found := self.fresh():
-            return found[0]
+        if cached := self.fresh():
+            return cached[0]
         try:
             period = self._ask()
         except psycopg.Error:
@@ -135,14 +135,14 @@ atexit.register(_reader.close)
 
 def current() -> Period | None:
     """The quarantine that is on; None when there is none. Raises `psycopg.Error` when that was never known."""
-    found = _reader.fresh()
-    return found[0] if found else _reader.read()
+    cached = _reader.fresh()
+    return cached[0] if cached else _reader.read()
 
 
 async def current_async() -> Period | None:
     """As `current`, without holding up the event loop."""
-    found = _reader.fresh()
-    return found[0] if found else await _reader.read_async()
+    cached = _reader.fresh()
+    return cached[0] if cached else await _reader.read_async()
 
 
 def last_known() -> Period | None:

@@ -41,10 +41,10 @@ def redacted(value: Mapping[str, Any], limits: Limits = LOG_LINE) -> dict[str, A
     """A copy in which whatever is a `Secret`, is keyed like one, or looks like one inside a text, is replaced; and what is
     long, wide or deep is cut, with a mark where."""
     redactor = _Redactor(limits)
-    shown = {redactor.key(key): redactor.value(key, part) for key, part in islice(_by_weight(value), limits.values)}
+    copied = {redactor.key(key): redactor.value(key, part) for key, part in islice(_by_weight(value), limits.values)}
     if len(value) > limits.values:
-        shown["…"] = LEFT_OUT
-    return shown
+        copied["…"] = LEFT_OUT
+    return copied
 
 
 def _by_weight(value: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -16,14 +16,16 @@ UNKNOWN = _("Something happened (%(event)s).")
 
 @dataclass(frozen=True)
 class EventType:
-    """`message` is filled with the notice's facts (`%(name)s`); `plural_message` when more than one administration is touched
-    (`%(count)s`, `%(names)s`). `label` names it on the page of preferences; an event without one is not shown there.
+    """`message` is filled with the notice's facts (`%(name)s`); `plural_message` when more than one
+    administration is touched (`%(count)s`, `%(names)s`). `label` names it on the page of preferences; an event
+    without one is not shown there.
 
-    `count_key`: the fact that says how many there are. `fill(facts)` adds facts whose words depend on the reader's language.
-    `confirm_seconds`: trouble that is over by then was never told. `supersedes`: events with the same key that say less.
-    `covers_issues`: issue codes for which this event tells people already. `is_momentary`: told, it is over; the next announcement
-    with its key is news. `is_private`: nobody's business but the person's; webhooks are not told. `by_administration`: the
-    settings of the administrations that it touches say who is told."""
+    `count_key`: the fact that says how many there are. `fill(facts)` adds facts whose words depend on the
+    reader's language. `confirm_seconds`: trouble that is over by then was never told. `supersedes`: events with
+    the same key that say less. `covers_issues`: issue codes for which this event tells people already.
+    `is_momentary`: told, it is over; the next announcement with its key is news. `is_private`: nobody's business
+    but the person's; webhooks are not told. `by_administration`: the settings of the administrations that it
+    touches say who is told."""
 
     message: StrOrPromise
     plural_message: StrOrPromise = ""

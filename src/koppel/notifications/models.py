@@ -20,9 +20,9 @@ class EventState(models.TextChoices):
 class Event(Tenant):
     """One event, however often and for however many administrations it is announced while it lasts.
 
-    `key` says which announcements are the same event. `administrations` maps the ids of those it touches to what is said of
-    each (`name`, `reason` …); `notified_administrations` are the ids of those that people were told of. `subject_kind` and `subject_id` are what it
-    is about: an administration, a connection."""
+    `key` says which announcements are the same event. `administrations` maps the ids of those it touches to what
+    is said of each (`name`, `reason` …); `notified_administrations` are the ids of those that people were told
+    of. `subject_kind` and `subject_id` are what it is about: an administration, a connection."""
 
     event_type = models.CharField(max_length=60)
     key = models.CharField(max_length=120)

@@ -63,17 +63,17 @@ def _drop_before(began_at: datetime) -> Pending:
 
 def _mails(began_at: datetime) -> "QuerySet[EmailDelivery]":
     before = Q(notification__created_at__lt=began_at) | Q(notification__happening__first_at__lt=began_at)
-    found = EmailDelivery.objects.filter(before, state__in=UNDER_WAY).values("pk")
-    return EmailDelivery.objects.filter(pk__in=found)
+    delivery_ids = EmailDelivery.objects.filter(before, state__in=UNDER_WAY).values("pk")
+    return EmailDelivery.objects.filter(pk__in=delivery_ids)
 
 
 def _messages(began_at: datetime) -> "QuerySet[WebhookDelivery]":
     before = Q(created_at__lt=began_at) | Q(happening__first_at__lt=began_at)
-    found = WebhookDelivery.objects.filter(before, state__in=UNDER_WAY).values("pk")
-    return WebhookDelivery.objects.filter(pk__in=found)
+    delivery_ids = WebhookDelivery.objects.filter(before, state__in=UNDER_WAY).values("pk")
+    return WebhookDelivery.objects.filter(pk__in=delivery_ids)
 
 
-def _record(operator: Actor, act: str, **details: object) -> None:
+def _record(operator: Actor, action: str, **details: object) -> None:
     """In the trail of every organisation: it concerns the work of all."""
     for organisation_id in Organisation.objects.order_by("pk").values_list("pk", flat=True):
-        record(organisation_id, operator.audit, act, details=details)
+        record(organisation_id, operator.audit, action, details=details)

@@ -15,8 +15,8 @@ from koppel.onboarding import flow as flows
 from koppel.onboarding.errors import StepNotReached, UnknownSystem
 from koppel.onboarding.models import Flow, FlowState, Step
 from koppel.onboarding.results import Abort, Advance, Complete, ExternalStep, StepResult
-from koppel.onboarding.steps import choose as choosing
-from koppel.onboarding.steps import identify as identifying
+from koppel.onboarding.steps import choose as choose_step
+from koppel.onboarding.steps import identify as identify_step
 from koppel.onboarding.steps import steps
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
@@ -176,7 +176,7 @@ def sign_in(request: AuthenticatedRequest, token: UUID, payload: SignInIn) -> Ou
 @router.get("/flows/{token}/companies", response=list[CompanyOut])
 def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyOut]:
     """What the sign-in reaches, each with what is known of it and whether it can be chosen."""
-    choices = choosing.rows(request.actor, _flow(request, token, Step.CHOOSE))
+    choices = choose_step.rows(request.actor, _flow(request, token, Step.CHOOSE))
     return [
         CompanyOut(
             id=choice.company.pk, name=choice.company.name, number=choice.company.number, country=choice.company.country,
@@ -190,15 +190,15 @@ def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyOut]:
 @router.post("/flows/{token}/choose", response=OutcomeOut)
 def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseIn) -> OutcomeOut:
     """Which companies to bring in; all of those named, none else."""
-    found = _flow(request, token, Step.CHOOSE)
-    _require_companies(payload.companies, (one.company.pk for one in choosing.rows(request.actor, found)))
-    return _out(steps.choose(request.actor, found, payload.companies))
+    flow = _flow(request, token, Step.CHOOSE)
+    _require_companies(payload.companies, (one.company.pk for one in choose_step.rows(request.actor, flow)))
+    return _out(steps.choose(request.actor, flow, payload.companies))
 
 
 @router.get("/flows/{token}/identities", response=list[IdentityOut])
 def identities(request: AuthenticatedRequest, token: UUID) -> list[IdentityOut]:
     """Per chosen company what is known of its number, what is wrong with it, and what is still needed."""
-    answers = identifying.list_answers(_flow(request, token, Step.IDENTIFY))
+    answers = identify_step.list_answers(_flow(request, token, Step.IDENTIFY))
     return [
         IdentityOut(
             company=answer.company.pk, name=answer.company.name, country=answer.company.country, number=answer.number,
@@ -216,12 +216,12 @@ def identify(request: AuthenticatedRequest, token: UUID, payload: IdentifyIn) ->
     flow_ = _flow(request, token, Step.IDENTIFY)
     payload_by_company = {one.company: one for one in payload.identities}
     _require_companies(payload_by_company, flow_.chosen)
-    existing = identifying.list_answers(flow_, list(payload_by_company))
+    existing = identify_step.list_answers(flow_, list(payload_by_company))
     by_company = {one.company.pk: _laid_over(one, payload_by_company[one.company.pk]) for one in existing}
-    identifying.save_answers(flow_, by_company)
+    identify_step.save_answers(flow_, by_company)
     for same in (True, False):
         said = [one.company for one in payload.identities if one.same_company is same]
-        identifying.confirm(request.actor, flow_, said, same=same)
+        identify_step.confirm(request.actor, flow_, said, same=same)
     for company in (one.company for one in payload.identities if one.same_company is False):
         by_company.pop(company, None)
     return _out(steps.identify(flow_, by_company))
@@ -258,7 +258,7 @@ def _require_companies(named: Iterable[int], offered: Iterable[int]) -> None:
         raise UnknownParameter([unknown_value("companies", str(key)) for key in strange])
 
 
-def _laid_over(existing: identifying.IdentityAnswer, payload: IdentityIn) -> dict[str, str]:
+def _laid_over(existing: identify_step.IdentityAnswer, payload: IdentityIn) -> dict[str, str]:
     """Who gives a reason says that there is no number, so one that was only guessed goes."""
     number = "" if existing.guessed and payload.reason else existing.number
     values = {"number": number, "reason": existing.reason, "sector": existing.sector}

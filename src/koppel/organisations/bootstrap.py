@@ -26,7 +26,7 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.services import InvitationData
 from koppel.organisations.models import Invitation, Membership, Organisation, User
-from koppel.organisations.people import services as people
+from koppel.organisations.people import services as people_services
 from koppel.organisations.people.operators import NO_MEMBERSHIP
 from koppel.organisations.roles import Actor, Role
 
@@ -113,8 +113,10 @@ def add_administrator(operator: Actor, organisation_id: int, data: InvitationDat
                 organisation_id=organisation_id, user__email__iexact=data.email.strip()
             ).first()
             if membership is not None:
-                access = replace(people.terms_of(membership), role=Role.ADMINISTRATOR, is_active=True, until=None)
-                return people.update_membership(actor, membership.pk, access)
+                access = replace(
+                    people_services.terms_of(membership), role=Role.ADMINISTRATOR, is_active=True, until=None
+                )
+                return people_services.update_membership(actor, membership.pk, access)
             for invitation in invitations.open_invitations(organisation_id).filter(invited_by=None):
                 invitations.revoke(actor, invitation.pk)
             return invitations.invite(actor, data)

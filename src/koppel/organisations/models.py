@@ -48,9 +48,11 @@ class User(AbstractUser):
 
 
 class Organisation(models.Model):
-    """The accounting firm: the tenant. `settings` are the defaults beneath every template (see `administrations.settings`).
+    """The accounting firm: the tenant. `settings` are the defaults beneath every template (see
+    `administrations.settings`).
 
-    `email_domains` [] = people may have any address. `operator_access_until`: operators of the installation may look in until then."""
+    `email_domains` [] = people may have any address. `operator_access_until`: operators of the installation may
+    look in until then."""
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=200)
@@ -301,9 +303,9 @@ class ConfirmedDomain(Tenant):
 
 
 class UserSession(models.Model):
-    """Where a person is signed in. It belongs to the person, who may act in several organisations: `active_organisation_id` is the one that
-    this session chose last, and the only one whose Administrators see it. `sso_organisation_id`: the one whose identity provider began
-    it."""
+    """Where a person is signed in. It belongs to the person, who may act in several organisations:
+    `active_organisation_id` is the one that this session chose last, and the only one whose Administrators see
+    it. `sso_organisation_id`: the one whose identity provider began it."""
 
     session_key = models.CharField(max_length=40, unique=True)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")

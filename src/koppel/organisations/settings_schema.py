@@ -129,11 +129,11 @@ def _strange(key: str, value: Any) -> str:
     possible: Mapping[str, Collection[str]] = {"resources": RESOURCES, "schedule": SCHEDULES, "notify": _events}
     if key not in possible:
         return ""
-    given = value if isinstance(value, list | tuple) else list(value) if isinstance(value, Mapping) else [value]
-    strange = [str(one)[:60] for one in given if one not in possible[key]]
+    values = value if isinstance(value, list | tuple) else list(value) if isinstance(value, Mapping) else [value]
+    strange = [str(entry)[:60] for entry in values if entry not in possible[key]]
     if key == "notify" and isinstance(value, Mapping) and not strange:
         strange, possible = (
-            [str(one)[:60] for one in value.values() if one not in AUDIENCE_LABELS],
+            [str(entry)[:60] for entry in value.values() if entry not in AUDIENCE_LABELS],
             {key: AUDIENCE_LABELS},
         )
     return f" (“{'”, “'.join(strange)}”; {', '.join(possible[key])})" if strange else ""

@@ -198,7 +198,8 @@ def get_import(
     if import_page_data is None:
         raise NotFound
     return {
-        "id": import_id, "total": import_page_data.state.total, "active": import_page_data.state.active, "failed": import_page_data.state.failing,
+        "id": import_id, "total": import_page_data.state.total, "active": import_page_data.state.active,
+        "failed": import_page_data.state.failing,
         "percent": import_page_data.percent, "is_over": import_page_data.is_over, "seconds_left": import_page_data.seconds_left,
         "counts": dict(import_page_data.state.counts), "page": import_page_data.number, "pages": import_page_data.pages,
         "administrations": [_import_line_schema(line) for line in import_page_data.lines],

@@ -7,9 +7,9 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from koppel.issues import issue_types as issues
+from koppel.issues import issue_types
 from koppel.issues.issue_types import IssueType
-from koppel.notifications import event_types as notices
+from koppel.notifications import event_types
 
 CONFIRM_SECONDS = 15 * 60.0
 """A sync that succeeds by then never failed for anybody."""
@@ -18,20 +18,20 @@ CONFIRM_SECONDS = 15 * 60.0
 def register_issue_types() -> None:
     """Tell issues and notices the words of this slice."""
     for code, entry in ISSUES.items():
-        issues.register_issue_type(code, entry)
-    notices.register_event_type(
+        issue_types.register_issue_type(code, entry)
+    event_types.register_event_type(
         "import_finished",
         _("The import of %(total)s administrations is complete: %(active)s active, %(others)s need attention."),
         label=_("An import is complete"),
         by_administration=True,
     )
-    notices.register_event_type(
+    event_types.register_event_type(
         "import_failed",
         _("The import of %(total)s administrations failed: none of them could be read."),
         label=_("An import failed"),
         by_administration=True,
     )
-    notices.register_event_type(
+    event_types.register_event_type(
         "sync_failing",
         _("The sync of %(name)s fails: %(reason)s"),
         plural_message=_("The sync of %(count)s administrations of one connection fails: %(names)s"),

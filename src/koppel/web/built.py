@@ -51,10 +51,10 @@ def recorded_digests(folder: Path = COLLECTED) -> dict[str, str]:
 
 def _recorded(folder: Path) -> dict[str, dict[str, str]]:
     try:
-        found = json.loads((folder / SOURCES_FILE).read_text())
+        sources = json.loads((folder / SOURCES_FILE).read_text())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return sources if isinstance(sources, dict) else {}
 
 
 def _packages() -> dict[str, str]:

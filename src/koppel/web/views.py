@@ -21,7 +21,7 @@ from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.services import save_language
 from koppel.web import search as site_search
 from koppel.web.dashboard import load_dashboard
-from koppel.web.issues import page_of as issues_of
+from koppel.web.issues import page_of as issues_page_of
 
 
 @public
@@ -94,6 +94,6 @@ def issues_page(request: AuthenticatedRequest) -> HttpResponse:
     number = int(params.get("page", "1"))
     query = params.copy()
     query.pop("page", None)
-    page = issues_of(request.actor, words=words, number=number)
+    page = issues_page_of(request.actor, words=words, number=number)
     context = {"page": page, "words": words, "query": query.urlencode(), "place": "issues"}
     return render(request, "web/issues.html", context)

@@ -35,9 +35,9 @@ class Batch:
 class EncodedBooks:
     """What has been made of a company's books for sending.
 
-    `page_size_max`: where a larger `pageSize` is cut; `stated_page_size_max`: what `metadata` says, when that is something
-    else. `copies`: so many times each batch is sent, under other numbers: a large ledger in little memory. `scheduled_changes`: what
-    will be done to the batches while a client reads."""
+    `page_size_max`: where a larger `pageSize` is cut; `stated_page_size_max`: what `metadata` says, when that is
+    something else. `copies`: so many times each batch is sent, under other numbers: a large ledger in little
+    memory. `scheduled_changes`: what will be done to the batches while a client reads."""
 
     batches: list[Batch]
     balances: list[tuple[str, str, bytes]]

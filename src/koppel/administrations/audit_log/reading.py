@@ -79,15 +79,19 @@ def list_entries(actor: Actor, audit_filter: AuditFilter, redactor: Redactor) ->
     return entries
 
 
-def _require_known(actor: Actor, asked: AuditFilter) -> None:
-    own = AuditEntry.objects.filter(organisation_id=actor.organisation_id)
-    if asked.action and asked.action not in acts() and not own.filter(action=asked.action).exists():
-        raise UnknownParameter([unknown_value("action", asked.action, sorted(acts()))])
-    if asked.person is None:
+def _require_known(actor: Actor, audit_filter: AuditFilter) -> None:
+    entries = AuditEntry.objects.filter(organisation_id=actor.organisation_id)
+    if (
+        audit_filter.action
+        and audit_filter.action not in acts()
+        and not entries.filter(action=audit_filter.action).exists()
+    ):
+        raise UnknownParameter([unknown_value("action", audit_filter.action, sorted(acts()))])
+    if audit_filter.person is None:
         return
-    members = Membership.objects.filter(organisation_id=actor.organisation_id, user_id=asked.person)
-    if not members.exists() and not own.filter(actor_id=asked.person).exists():
-        raise UnknownParameter([unknown_value("person", str(asked.person))])
+    members = Membership.objects.filter(organisation_id=actor.organisation_id, user_id=audit_filter.person)
+    if not members.exists() and not entries.filter(actor_id=audit_filter.person).exists():
+        raise UnknownParameter([unknown_value("person", str(audit_filter.person))])
 
 
 def forget_administration(organisation_id: int, administration_id: int) -> None:

@@ -85,9 +85,10 @@ class AuditRenderer:
         if any(key in (details.get(side) or {}) for side in ("before", "after")):
             before, after = ((details.get(side) or {}).get(key) or {} for side in ("before", "after"))
             return self._differences(entry.action, before, after)
-        asked = {key: value for key, value in details.items() if key not in ("before", "after", "administrations")}
+        parameters = {key: value for key, value in details.items() if key not in ("before", "after", "administrations")}
         return [
-            f"{label}: {value}" for label, value in self.other_details(AuditEntry(action=entry.action, details=asked))
+            f"{label}: {value}"
+            for label, value in self.other_details(AuditEntry(action=entry.action, details=parameters))
         ]
 
     def label(self, field: str) -> str:
@@ -190,8 +191,8 @@ class AuditRenderer:
 
     @cached_property
     def _hidden(self) -> frozenset[int]:
-        own = Administration.objects.filter(organisation_id=self.actor.organisation_id, withdrawn_at=None)
-        return frozenset(own.values_list("pk", flat=True)) - self._administrations.keys()
+        existing = Administration.objects.filter(organisation_id=self.actor.organisation_id, withdrawn_at=None)
+        return frozenset(existing.values_list("pk", flat=True)) - self._administrations.keys()
 
 
 def _flat(state: Mapping[str, Any]) -> dict[str, Any]:

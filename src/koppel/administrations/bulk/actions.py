@@ -17,9 +17,11 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class PlannedChange:
-    """What an act means for one administration. `reason_code` is a key of `bulk.messages.REASON_LABELS` when it changes nothing.
+    """What an act means for one administration. `reason_code` is a key of `bulk.messages.REASON_LABELS` when it
+    changes nothing.
 
-    `before` and `after` describe only what is touched: {"columns": {name: value}, "people": {id: automatic or None}}."""
+    `before` and `after` describe only what is touched: {"columns": {name: value}, "people": {id: automatic or
+    None}}."""
 
     reason_code: str = ""
     before: Values = field(default_factory=dict)
@@ -34,8 +36,8 @@ Executor = Callable[[Actor, Mapping[int, Values]], None]
 
 @dataclass(frozen=True)
 class BulkAction:
-    """`validate` gives the parameters as stored, or raises `Refused` with a sentence. `audit_code` is the action in the audit log, '' for
-    none; `audit_code_of` decides by the parameters."""
+    """`validate` gives the parameters as stored, or raises `Refused` with a sentence. `audit_code` is the action
+    in the audit log, '' for none; `audit_code_of` decides by the parameters."""
 
     key: str
     label: str | Promise
@@ -67,10 +69,10 @@ def get_action(key: str) -> BulkAction:
     return _actions[key]
 
 
-def refuse_unknown(act: BulkAction, asked: Values) -> None:
+def refuse_unknown(action: BulkAction, values: Values) -> None:
     """Raises `UnknownParameter` for what the act does not know: left out, something else would happen than was asked."""
-    names = sorted(act.parameters)
-    if parts := [unknown_name(key, "", names) for key in asked if key not in act.parameters]:
+    names = sorted(action.parameters)
+    if parts := [unknown_name(key, "", names) for key in values if key not in action.parameters]:
         raise UnknownParameter(parts)
 
 

@@ -44,19 +44,23 @@ def plan_activate(
 ) -> dict[int, PlannedChange]:
     connections = Connection.objects.filter(
         organisation_id=actor.organisation_id,
-        pk__in={one.connection_id for one in administrations},
+        pk__in={administration.connection_id for administration in administrations},
         state=ConnectionState.REMOVED,
     )
     removed = set(connections.values_list("pk", flat=True))
     companies = RemoteCompany.objects.filter(
         organisation_id=actor.organisation_id,
-        pk__in={one.remote_company_id for one in administrations},
+        pk__in={administration.remote_company_id for administration in administrations},
         claimed_at__isnull=False,
     )
     held = set(companies.values_list("pk", flat=True))
     return {
-        one.pk: _plan_start(one, is_reached=one.connection_id not in removed, is_held=one.remote_company_id in held)
-        for one in administrations
+        administration.pk: _plan_start(
+            administration,
+            is_reached=administration.connection_id not in removed,
+            is_held=administration.remote_company_id in held,
+        )
+        for administration in administrations
     }
 
 

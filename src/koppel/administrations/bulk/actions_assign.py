@@ -78,7 +78,7 @@ def plan(
 ) -> dict[int, PlannedChange]:
     touches_people = any(values.get("add") or values.get("remove") for values in params_by_id.values())
     people = snapshot.people_on(actor.organisation_id, params_by_id) if touches_people else {}
-    restricted = touches_people and any(one.restricted for one in administrations)
+    restricted = touches_people and any(administration.restricted for administration in administrations)
     live = snapshot.live_members(actor.organisation_id) if restricted else frozenset()
     named = [
         {"columns": {"division_id": item_values.get("division"), "template_id": item_values.get("template")}}
@@ -86,13 +86,20 @@ def plan(
     ]
     archived = snapshot.archived_ids(actor.organisation_id, named)
     changes = {
-        one.pk: _plan_one(one, people.get(one.pk, {}), params_by_id.get(one.pk, {}), live) for one in administrations
+        administration.pk: _plan_one(
+            administration, people.get(administration.pk, {}), params_by_id.get(administration.pk, {}), live
+        )
+        for administration in administrations
     }
-    new = [(one, changes[one.pk].after.get("columns", {}).get("number")) for one in administrations]
-    others = identity.other_names(actor.organisation_id, [(one, number) for one, number in new if number])
+    new = [
+        (administration, changes[administration.pk].after.get("columns", {}).get("number"))
+        for administration in administrations
+    ]
+    others = identity.other_names(actor.organisation_id, [pair for pair in new if pair[1]])
     changes |= dict.fromkeys(others, PlannedChange("other_company"))
     return {
-        key: PlannedChange("archived") if _uses_archived(one.after, archived) else one for key, one in changes.items()
+        key: PlannedChange("archived") if _uses_archived(change.after, archived) else change
+        for key, change in changes.items()
     }
 
 

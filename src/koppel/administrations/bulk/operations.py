@@ -78,7 +78,7 @@ def preview(actor: Actor, action_key: str, params: Values, selection: Selection,
         action, {key: value for key, value in params.items() if not (selection.values_by_id and key in OF_FILES)}
     )
     validated = action.validate(actor, params)
-    if any(not 0 < one <= ID_MAX for one in selection.ids):
+    if any(not 0 < key <= ID_MAX for key in selection.ids):
         raise NotFound
     administrations = list(_selected(actor, selection))
     if not administrations and not selection.ids:
@@ -94,16 +94,15 @@ def preview(actor: Actor, action_key: str, params: Values, selection: Selection,
         asked=dict(validated),
         source=source,
     )
+    selected_ids = [administration.pk for administration in administrations]
     changes = action.plan(
         actor,
         administrations,
-        {one.pk: {**validated, **selection.values_by_id.get(one.pk, {})} for one in administrations},
+        {key: {**validated, **selection.values_by_id.get(key, {})} for key in selected_ids},
     )
-    missing = [one for one in dict.fromkeys(selection.ids) if one not in changes]
-    items = [
-        _item(operation, one.pk, changes[one.pk], selection.values_by_id.get(one.pk, {})) for one in administrations
-    ]
-    items += [_item(operation, one, PlannedChange("not_there"), {}) for one in missing]
+    missing = [key for key in dict.fromkeys(selection.ids) if key not in changes]
+    items = [_item(operation, key, changes[key], selection.values_by_id.get(key, {})) for key in selected_ids]
+    items += [_item(operation, key, PlannedChange("not_there"), {}) for key in missing]
     BulkItem.objects.bulk_create(items, batch_size=2000)
     operation.total = len(items)
     operation.save(update_fields=["total"])

@@ -13,8 +13,8 @@ from koppel.organisations.roles import Actor
 
 
 class AdministrationGroupUsage:
-    """Fulfils the group hook of `organisations.groups.hooks`. A restricted administration moves along and is never counted: to those
-    who are not named on it no number may tell that it exists."""
+    """Fulfils the group hook of `organisations.groups.hooks`. A restricted administration moves along and is
+    never counted: to those who are not named on it no number may tell that it exists."""
 
     def counts(self, organisation_id: int, group: GroupKind) -> Mapping[int, int]:
         column = f"{group.value}_id"

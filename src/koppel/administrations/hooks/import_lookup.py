@@ -1,4 +1,5 @@
-"""What `connections.sessions.consent_scope` asks: is there an administration of this id here, and which remote company is it?"""
+"""What `connections.sessions.consent_scope` asks: is there an administration of this id here, and which
+remote company is it?"""
 
 from koppel.connections.sessions.consent_scope import ImportedCompany
 from koppel.kit.database import Connection

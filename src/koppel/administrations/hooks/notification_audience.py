@@ -96,10 +96,12 @@ def audience_of(organisation_id: int, event: str, administration_ids: Collection
     chosen = Assignment.objects.filter(organisation_id=organisation_id, automatic=False)
     members: dict[int, set[int]] = {one.pk: set() for one in administrations}
     named = chosen.filter(administration__in=[key for key, to in audiences.items() if to in ("assigned", "division")])
-    for administration, member in named.values_list("administration_id", "membership_id"):
-        members[administration].add(member)
+    for administration_id, member in named.values_list("administration_id", "membership_id"):
+        members[administration_id].add(member)
     by_division = {
-        one.pk: one.division_id for one in administrations if audiences[one.pk] == "division" and not one.restricted
+        administration.pk: administration.division_id
+        for administration in administrations
+        if audiences[administration.pk] == "division" and not administration.restricted
     }
     of_division: dict[int, set[int]] = {}
     people = DivisionMember.objects.filter(organisation_id=organisation_id, division__in=set(by_division.values()))

@@ -78,10 +78,10 @@ def _move_assignments(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
 
 
 def _ids_that_move(actor: Actor, leaver: int, *, has_left: bool) -> set[int]:
-    own = Assignment.objects.filter(organisation_id=actor.organisation_id, membership_id=leaver)
-    ids = set(own.filter(administration__in=visible_to(actor)).values_list("administration_id", flat=True))
+    assignments = Assignment.objects.filter(organisation_id=actor.organisation_id, membership_id=leaver)
+    ids = set(assignments.filter(administration__in=visible_to(actor)).values_list("administration_id", flat=True))
     if actor.role == Role.ADMINISTRATOR and has_left:
-        orphaned = _sole_assignments(own.filter(administration__restricted=True), leaver)
+        orphaned = _sole_assignments(assignments.filter(administration__restricted=True), leaver)
         ids |= set(orphaned.values_list("administration_id", flat=True))
     return ids
 
@@ -101,8 +101,8 @@ def _list_saved_views(actor: Actor, membership_id: int) -> list[OwnedItem]:
 
 
 def _moving_views(actor: Actor, leaver: int, _heir: int, _deactivate: bool) -> list[tuple[int, str]]:
-    own = SavedView.objects.filter(organisation_id=actor.organisation_id, membership_id=leaver)
-    return list(own.order_by("name").values_list("pk", "name"))
+    views = SavedView.objects.filter(organisation_id=actor.organisation_id, membership_id=leaver)
+    return list(views.order_by("name").values_list("pk", "name"))
 
 
 def _move_views(actor: Actor, leaver_id: int, new_owner_id: int) -> int:

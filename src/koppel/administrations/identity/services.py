@@ -24,7 +24,7 @@ from koppel.company_registers.lookups import (
 )
 from koppel.company_registers.numbers import mask_number
 from koppel.company_registers.protocol import LookupOutcome, QueryKind, RegisterQuery
-from koppel.issues import issue_types as issues
+from koppel.issues import issue_types
 from koppel.issues.services import raise_issue, resolve_issues, resolve_issues_bulk
 from koppel.kit import quarantine
 from koppel.organisations.roles import Actor, Permission
@@ -40,27 +40,27 @@ DOUBTS_CLEARED_BY_REGISTER = (NOT_FOUND, "looks_mistyped", "zero_added")
 def register() -> None:
     """Once, when the slice starts."""
     button = _("Look at it")
-    issues.register_issue_type(
+    issue_types.register_issue_type(
         CLOSED,
-        issues.IssueType(
+        issue_types.IssueType(
             _("%(name)s was closed according to the register (%(closed_on)s)."),
             _("Is it a client still? Deactivate it, note that the client left, or correct its number."),
             button,
             _page,
         ),
     )
-    issues.register_issue_type(
+    issue_types.register_issue_type(
         RENAMED,
-        issues.IssueType(
+        issue_types.IssueType(
             _("The register calls %(old)s %(new)s now."),
             _("Change the name in the accounting system too."),
             button,
             _page,
         ),
     )
-    issues.register_issue_type(
+    issue_types.register_issue_type(
         INCOMPLETE,
-        issues.IssueType(
+        issue_types.IssueType(
             _("It is not known which company this is."),
             _("Enter its number, or choose a reason and a sector."),
             _("Complete it"),
@@ -144,46 +144,62 @@ def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> No
 
 def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
     """Keep in the trail which of these a person confirmed to be the same company, and by which name and number."""
-    own = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=administration_ids)
-    for one in own.exclude(confirmed_identity={}):
-        said = one.confirmed_identity
-        details = {"confirmed_name": said["name"], "confirmed_number": mask_number(said["number"], one.country)}
+    administrations = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=administration_ids)
+    for administration in administrations.exclude(confirmed_identity={}):
+        said = administration.confirmed_identity
+        details = {
+            "confirmed_name": said["name"],
+            "confirmed_number": mask_number(said["number"], administration.country),
+        }
         record(
-            actor.organisation_id, actor.audit, "administration.same_company", subject=_subject(one), details=details
+            actor.organisation_id,
+            actor.audit,
+            "administration.same_company",
+            subject=_subject(administration),
+            details=details,
         )
 
 
-def other_name(one: Administration, number: str) -> str:
+def other_name(administration: Administration, number: str) -> str:
     """The register's name of this number where it is another one than ours; '' when a person said that it is the same."""
-    return other_names(one.organisation_id, [(one, number)]).get(one.pk, "") if number else ""
+    return (
+        other_names(administration.organisation_id, [(administration, number)]).get(administration.pk, "")
+        if number
+        else ""
+    )
 
 
 def other_names(organisation_id: int, numbers: Iterable[tuple[Administration, str]]) -> dict[int, str]:
     """`other_name` of many, by administration, where there is one."""
-    asked = {one.pk: (one, number, build_query(one.country, number)) for one, number in numbers}
-    findings = cached_results(organisation_id, [question for _one, _number, question in asked.values() if question])
-    found: dict[int, str] = {}
-    for key, (one, number, question) in asked.items():
+    register_queries = {
+        administration.pk: (administration, number, build_query(administration.country, number))
+        for administration, number in numbers
+    }
+    findings = cached_results(
+        organisation_id, [question for _one, _number, question in register_queries.values() if question]
+    )
+    names: dict[int, str] = {}
+    for key, (administration, number, question) in register_queries.items():
         finding = findings.get(question) if question else None
-        if finding and finding.query.kind is QueryKind.NUMBER and finding.has_different_name(one.name):
-            said = one.confirmed_identity
+        if finding and finding.query.kind is QueryKind.NUMBER and finding.has_different_name(administration.name):
+            said = administration.confirmed_identity
             is_said = said.get("number") == number and not finding.has_different_name(said["name"])
-            found |= {} if is_said else {key: finding.legal_name}
-    return found
+            names |= {} if is_said else {key: finding.legal_name}
+    return names
 
 
-def confirm(actor: Actor, one: Administration, name: str, number: str) -> None:
+def confirm(actor: Actor, administration: Administration, name: str, number: str) -> None:
     """A person says that the register's company of this name and number is this one."""
     at = timezone.now().isoformat()
-    one.confirmed_identity = {"name": name, "number": number, "by": actor.membership_id, "at": at}
-    one.save(update_fields=["confirmed_identity"])
-    record_confirmed(actor, [one.pk])
+    administration.confirmed_identity = {"name": name, "number": number, "by": actor.membership_id, "at": at}
+    administration.save(update_fields=["confirmed_identity"])
+    record_confirmed(actor, [administration.pk])
 
 
-def is_confirmed(one: Administration, finding: LookupResult | None) -> bool:
+def is_confirmed(administration: Administration, finding: LookupResult | None) -> bool:
     """Whether a person has said of exactly this name and number that it is the same company."""
-    said = one.confirmed_identity
-    is_same_number = said.get("number") == one.number
+    said = administration.confirmed_identity
+    is_same_number = said.get("number") == administration.number
     return bool(said and finding and is_same_number and not finding.has_different_name(said["name"]))
 
 
@@ -273,7 +289,8 @@ def _apply(administration: Administration, before: LookupResult, after: LookupRe
             setattr(administration, name, value)
         administration.save(update_fields=list(changed))
         record(
-            administration.organisation_id, REGISTER_ACTOR, "administration.register_answered", subject=_subject(administration),
+            administration.organisation_id, REGISTER_ACTOR, "administration.register_answered",
+            subject=_subject(administration),
             details={"source": after.source, **changed},
         )  # fmt: skip
 

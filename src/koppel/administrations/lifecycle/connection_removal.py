@@ -35,16 +35,16 @@ def held() -> Mapping[str, str]:
 
 def hold(organisation_id: int, administration_ids: Sequence[int], sentence: str) -> None:
     """Another company stands there: blocked. A deactivated one stays deactivated."""
-    own = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
+    administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
     blocked = {"status": Status.BLOCKED, "status_code": OTHER_COMPANY, "status_reason": sentence}
-    own.exclude(status=Status.DEACTIVATED).update(**blocked)
+    administrations.exclude(status=Status.DEACTIVATED).update(**blocked)
 
 
 def release(organisation_id: int, administration_ids: Sequence[int], _requested_by: str) -> None:
     """They go on: one that was never completely read waits for its first sync."""
-    own = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
+    administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
     calm = {"status_code": "", "status_reason": ""}
-    stopped = own.filter(status=Status.BLOCKED, status_code=OTHER_COMPANY)
+    stopped = administrations.filter(status=Status.BLOCKED, status_code=OTHER_COMPANY)
     stopped.filter(activated_at=None).update(status=Status.QUEUED, **calm)
     stopped.exclude(activated_at=None).update(status=Status.ACTIVE, **calm)
 

@@ -34,23 +34,23 @@ _ERASED: Mapping[str, str | Promise] = {
 _SUBJECTS = {"division": "division", "template": "template", "connection": "connection", "user": "membership"}
 
 
-def require_known(actor: Actor, asked: ListQuery) -> None:
+def require_known(actor: Actor, query: ListQuery) -> None:
     """Raises `UnknownParameter` with every part that does not exist."""
-    if parts := unknown_in(actor, asked):
+    if parts := unknown_in(actor, query):
         raise UnknownParameter(parts)
 
 
-def unknown_in(actor: Actor, asked: ListQuery) -> list[UnknownPart]:
+def unknown_in(actor: Actor, query: ListQuery) -> list[UnknownPart]:
     """What the filter names and does not exist, is archived or removed, or is out of the actor's sight."""
-    parts = list(asked.unknown)
+    parts = list(query.unknown)
     for key, rows_of in _ROWS.items():
-        ids = [int(value) for value in asked.multi.get(key, ()) if is_id(value)]
+        ids = [int(value) for value in query.multi.get(key, ()) if is_id(value)]
         if ids:
             parts += _unknown_ids(actor, key, ids, rows_of(actor, ids))
-    code = asked.single.get("issues", "any")
+    code = query.single.get("issues", "any")
     if code not in ISSUES and not _is_issue(actor, code):
         parts.append(unknown_value("issues", code, (*ISSUES, *sorted(issue_types()))))
-    import_id = asked.single.get("import")
+    import_id = query.single.get("import")
     if import_id and import_state(actor, int(import_id)) is None:
         parts.append(unknown_value("import", import_id))
     return parts
@@ -71,9 +71,12 @@ def _unknown_ids(actor: Actor, key: str, ids: Iterable[int], rows: Rows) -> Iter
 
 def _erased(actor: Actor, key: str, number: int) -> UnknownPart:
     """With the name that the audit trail of this organisation remembers, if it does."""
-    own = AuditEntry.objects.filter(organisation_id=actor.organisation_id, subject_kind=_SUBJECTS[key])
+    entries = AuditEntry.objects.filter(organisation_id=actor.organisation_id, subject_kind=_SUBJECTS[key])
     names = (
-        own.filter(subject_id=number).exclude(subject_name="").order_by("-pk").values_list("subject_name", flat=True)
+        entries.filter(subject_id=number)
+        .exclude(subject_name="")
+        .order_by("-pk")
+        .values_list("subject_name", flat=True)
     )
     name = names.first()
     return (
@@ -82,24 +85,26 @@ def _erased(actor: Actor, key: str, number: int) -> UnknownPart:
 
 
 def _divisions(actor: Actor, ids: Iterable[int]) -> Rows:
-    found = Division.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
-    return {one.pk: (one.name, one.archived_at is None) for one in found}
+    divisions = Division.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
+    return {division.pk: (division.name, division.archived_at is None) for division in divisions}
 
 
 def _templates(actor: Actor, ids: Iterable[int]) -> Rows:
-    found = Template.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
-    return {one.pk: (one.name, one.archived_at is None) for one in found}
+    templates = Template.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
+    return {template.pk: (template.name, template.archived_at is None) for template in templates}
 
 
 def _connections(actor: Actor, ids: Iterable[int]) -> Rows:
-    found = Connection.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
-    return {one.pk: (one.account, one.state != ConnectionState.REMOVED) for one in found}
+    connections = Connection.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
+    return {
+        connection.pk: (connection.account, connection.state != ConnectionState.REMOVED) for connection in connections
+    }
 
 
 def _members(actor: Actor, ids: Iterable[int]) -> Rows:
     """Also of those whose access ended: what they still hold must be found to be handed over."""
-    found = Membership.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
-    return dict.fromkeys(found.values_list("pk", flat=True), ("", True))
+    memberships = Membership.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
+    return dict.fromkeys(memberships.values_list("pk", flat=True), ("", True))
 
 
 _ROWS: Mapping[str, Callable[[Actor, Iterable[int]], Rows]] = {

@@ -128,9 +128,9 @@ class ListQuery:
 
 def parse_query(params: QueryDict) -> ListQuery:
     query = _stripped(params)
-    known = {name: parameter.lets_through for name, parameter in _PARAMETERS.items()}
-    multi = {key: tuple(dict.fromkeys(filter(known[key], query.getlist(key)))) for key in MULTI_FILTERS}
-    single = {key: text for key in SINGLE_FILTERS if (text := query.get(key, "")) and known[key](text)}
+    validators = {name: parameter.lets_through for name, parameter in _PARAMETERS.items()}
+    multi = {key: tuple(dict.fromkeys(filter(validators[key], query.getlist(key)))) for key in MULTI_FILTERS}
+    single = {key: text for key in SINGLE_FILTERS if (text := query.get(key, "")) and validators[key](text)}
     sort, page = query.get("sort", ""), query.get("page", "")
     columns = [part for text in query.getlist("columns") for part in text.split(".")]
     strange = [unknown_value("columns", key, COLUMNS) for key in columns if key not in COLUMNS]
@@ -148,9 +148,9 @@ def parse_query_string(query: str) -> ListQuery:
     return parse_query(QueryDict(query))
 
 
-def _stripped(given: QueryDict) -> QueryDict:
+def _stripped(params: QueryDict) -> QueryDict:
     query = QueryDict(mutable=True)
-    for key, texts in given.lists():
+    for key, texts in params.lists():
         query.setlist(key, [str(text).replace("\0", "").strip() for text in texts])
     return query
 

@@ -44,16 +44,18 @@ def apply_filters(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
     return _matching(actor, query)
 
 
-def _matching(actor: Actor, asked: ListQuery) -> "QuerySet[Administration]":
-    found = visible_to(actor)
-    for word in normalize_search(asked.single.get("q", "")).split()[:8]:
-        found = found.filter(Q(search_key__contains=word) | Q(remote_company_id__in=_companies_with_code(actor, word)))
-    for key, values in asked.multi.items():
-        found = found.filter(_MULTI_CONDITIONS[key](actor, values))
-    for key, value in asked.single.items():
+def _matching(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
+    queryset = visible_to(actor)
+    for word in normalize_search(query.single.get("q", "")).split()[:8]:
+        queryset = queryset.filter(
+            Q(search_key__contains=word) | Q(remote_company_id__in=_companies_with_code(actor, word))
+        )
+    for key, values in query.multi.items():
+        queryset = queryset.filter(_MULTI_CONDITIONS[key](actor, values))
+    for key, value in query.single.items():
         if key in _SINGLE_CONDITIONS:
-            found = found.filter(_SINGLE_CONDITIONS[key](actor, value))
-    return found
+            queryset = queryset.filter(_SINGLE_CONDITIONS[key](actor, value))
+    return queryset
 
 
 def search(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":

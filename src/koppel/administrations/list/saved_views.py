@@ -25,15 +25,15 @@ def save_view(actor: Actor, name: str, query: str, *, is_default: bool = False) 
     views = SavedView.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
     if views.count() >= VIEWS_MAX and not views.filter(name=name).exists():
         raise Refused(_("You have %d views already. Remove one first.") % VIEWS_MAX)
-    asked = parse_query_string(query)
-    require_known(actor, asked)
+    list_query = parse_query_string(query)
+    require_known(actor, list_query)
     if is_default:
         views.update(is_default=False)
     view, _created = SavedView.objects.update_or_create(
         organisation_id=actor.organisation_id,
         membership_id=actor.membership_id,
         name=name,
-        defaults={"query": asked.to_query_string(), "is_default": is_default},
+        defaults={"query": list_query.to_query_string(), "is_default": is_default},
     )
     return view
 

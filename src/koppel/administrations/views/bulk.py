@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from koppel.administrations.bulk import csv_import, operations
-from koppel.administrations.bulk import messages as words
+from koppel.administrations.bulk import messages as bulk_messages
 from koppel.administrations.bulk.actions import get_action, list_actions
 from koppel.administrations.errors import NotFound
 from koppel.administrations.list.filter_checks import require_known
@@ -61,14 +61,14 @@ def preview(request: AuthenticatedRequest) -> HttpResponse:
 def _selection(request: AuthenticatedRequest) -> operations.Selection:
     """What is ticked, or all that match. Raises `UnknownParameter`, also for what is ticked on a list that was refused."""
     form = request.POST
-    asked = parse_query_string(form.get("query", ""))
-    require_known(request.actor, asked)
+    query = parse_query_string(form.get("query", ""))
+    require_known(request.actor, query)
     if strange := [text for text in form.getlist("id") if not is_id(text)]:
         raise UnknownParameter([unknown_value("id", text) for text in strange])
     if form.get("all", "1") != "1":
         raise UnknownParameter([unknown_value("all", form["all"], ("1",))])
     if "all" in form:
-        return operations.Selection(query=asked)
+        return operations.Selection(query=query)
     return operations.Selection(ids=[int(text) for text in form.getlist("id")])
 
 
@@ -222,7 +222,7 @@ def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) 
         "is_open": operation.state in OPEN_STATES,
         "can_undo": operations.can_undo(operation) and counts.changed > 0,
         "undo_hours": operations.UNDO_HOURS,
-        "sentences": words.describe_params(actor, operation.asked),
+        "sentences": bulk_messages.describe_params(actor, operation.asked),
         "problems": operation.asked.get("problems", ()),
         "only": only if only in ItemState.values else "",
         "page": page,
@@ -241,26 +241,26 @@ def _sorted_items(operation: BulkOperation, only: str) -> "QuerySet[BulkItem]":
 def _items(actor: Actor, items: list[BulkItem]) -> list[dict[str, Any]]:
     visible = visible_to(actor).filter(pk__in=[item.administration_id for item in items])
     administrations = {one.pk: one for one in visible.only("pk", "name", "country")}
-    names = words.NameLookup(actor, [state for item in items for state in (item.before, item.after)])
+    names = bulk_messages.NameLookup(actor, [state for item in items for state in (item.before, item.after)])
     return [
         {
             "id": item.administration_id,
             "name": administrations[item.administration_id].name if item.administration_id in administrations else "",
             "state": item.state,
             "label": ItemState(item.state).label,
-            "why": words.describe_reason(item.why),
+            "why": bulk_messages.describe_reason(item.why),
             "differences": _differences(item, administrations.get(item.administration_id), names),
         }
         for item in items
     ]
 
 
-def _differences(item: BulkItem, administration: Administration | None, names: words.NameLookup) -> list[str]:
+def _differences(item: BulkItem, administration: Administration | None, names: bulk_messages.NameLookup) -> list[str]:
     """Nothing of an administration that the reader may not see."""
     if administration is None:
         return []
-    return words.describe_changes(
-        words.mask_values(item.before, administration.country),
-        words.mask_values(item.after, administration.country),
+    return bulk_messages.describe_changes(
+        bulk_messages.mask_values(item.before, administration.country),
+        bulk_messages.mask_values(item.after, administration.country),
         names,
     )

@@ -27,37 +27,37 @@ class ExcessRight:
 
 def reader_roles(connection: psycopg.Connection[Any]) -> list[str]:
     """All of this database, of whichever organisation; none of another database on the same server."""
-    found = connection.execute(
+    cursor = connection.execute(
         "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)"
         " AND has_database_privilege(oid, current_database(), 'CONNECT')"
         " AND has_schema_privilege(oid, (SELECT oid FROM pg_namespace WHERE nspname = 'books'), 'USAGE') ORDER BY 1",
         [READER_PREFIX],
     )
-    return [str(role) for (role,) in found.fetchall()]
+    return [str(role) for (role,) in cursor.fetchall()]
 
 
 def excess_rights(connection: psycopg.Connection[Any], application_role: str) -> list[ExcessRight]:
     """Of everybody, and of each reader besides: connecting (everybody only), temporary tables, new schemas, and new objects
     in the schema `public`, all in the database of `connection`."""
-    found = _excess(connection, PUBLIC, application_role)
-    of_everybody = {right.sentence.partition(" may ")[2] for right in found}
+    excess = _excess(connection, PUBLIC, application_role)
+    of_everybody = {right.sentence.partition(" may ")[2] for right in excess}
     for role in reader_roles(connection):
-        found += [
+        excess += [
             right
             for right in _excess(connection, role, application_role)
             if right.sentence.partition(" may ")[2] not in of_everybody
         ]
-    return found
+    return excess
 
 
 def other_databases(connection: psycopg.Connection[Any]) -> list[str]:
     """Of the same server, into which everybody may connect."""
-    found = connection.execute(
+    cursor = connection.execute(
         "SELECT datname FROM pg_database WHERE datallowconn AND datname <> current_database()"
         " AND has_database_privilege(%s, oid, 'CONNECT') ORDER BY 1",
         [PUBLIC],
     )
-    return [str(name) for (name,) in found.fetchall()]
+    return [str(name) for (name,) in cursor.fetchall()]
 
 
 _RIGHTS = """

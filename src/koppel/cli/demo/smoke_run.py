@@ -121,13 +121,13 @@ def _identify(browser: Browser, page: Page, console: Console) -> Page:
 
 def _say_same(browser: Browser, page: Page, console: Console) -> Page:
     """Tick every row that asks, read the question once more, and say yes."""
-    asked = re.findall(r'data-doubt><input type="checkbox" name="doubt" value="(\d+)"', page.text)
-    if not asked:
+    doubt_ids = re.findall(r'data-doubt><input type="checkbox" name="doubt" value="(\d+)"', page.text)
+    if not doubt_ids:
         return page
-    page = browser.submit(page, _identities(page), {"doubt": asked}, button="act", value="same")
+    page = browser.submit(page, _identities(page), {"doubt": doubt_ids}, button="act", value="same")
     if "narrow-card" not in page.text:  # the register answered meanwhile that the names agree
         return page
-    console.print(f"{len(asked)} times “Is this the same company?”, answered yes:")
+    console.print(f"{len(doubt_ids)} times “Is this the same company?”, answered yes:")
     for line in re.findall(r"<li>([^<]+)</li>", page.text[page.text.index("narrow-card") :]):
         console.print(f"  {unescape(line)}", markup=False)
     return browser.submit(page, page.form("confirmed"), {})
@@ -199,7 +199,8 @@ def _result(browser: Browser, smoke_run: SmokeRun, administration: dict[str, Any
     )
     seconds = runs[-1]["seconds"] if runs else None
     return Result(
-        administration["name"], company["source"], administration["status"], round(seconds, 1) if seconds is not None else None, books["rows"],
+        administration["name"], company["source"], administration["status"],
+        round(seconds, 1) if seconds is not None else None, books["rows"],
         books["debit"], [issue["sentence"] for issue in issues],
     )  # fmt: skip
 

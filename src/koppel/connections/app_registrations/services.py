@@ -17,8 +17,7 @@ from koppel.connections.errors import NoSuchConnection, RegistrationRefused
 from koppel.connections.models import AppRegistration, ConnectionState
 from koppel.connections.sessions import runtime
 from koppel.connections.sessions.sessions import Runtime
-from koppel.connections.vault.encryption import KEY_MISSING, credentials, encrypt_client_secret
-from koppel.connections.vault.encryption import vendor_addresses as addresses_of
+from koppel.connections.vault.encryption import KEY_MISSING, credentials, encrypt_client_secret, vendor_addresses
 from koppel.connections.vault.grants import clear_app_failures
 from koppel.connections.vault.http import OriginRestrictedHttp
 from koppel.connector.contract import ConsentMode, Descriptor, Environment
@@ -147,7 +146,7 @@ def check_with_vendor(app: AppRegistration) -> AppCheck:
     """Whether the vendor knows the app: a call that grants nothing. Outside any transaction."""
 
     async def ask(current: Runtime) -> None:
-        http = OriginRestrictedHttp(current.http, addresses_of(app))
+        http = OriginRestrictedHttp(current.http, vendor_addresses(app))
         await connectors()[app.connector].check_app(http, credentials(app), redirect_uri())
 
     try:

@@ -12,7 +12,7 @@ from koppel.connections.companies import resolution
 from koppel.connections.consent.attempts import begin_consent
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.lifecycle import lifecycle, ownership
-from koppel.connections.lifecycle.connection_test import check_connection as call
+from koppel.connections.lifecycle.connection_test import check_connection
 from koppel.connections.models import ConsentPurpose
 from koppel.kit.cli.errors import user_errors
 from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
@@ -84,7 +84,7 @@ def probe(
 ) -> None:
     """One cheap call, now. Exit code 1 when the accounting system does not answer."""
     with user_errors():
-        check = call(get_actor(person, organisation), connection)
+        check = check_connection(get_actor(person, organisation), connection)
     print_record(check, as_json=as_json)
     raise typer.Exit(0 if check.answered else 1)
 
@@ -160,8 +160,8 @@ def settle(
             raise Refused(_("Say --take or --leave."))
         chosen = administration or []
         if everything:
-            found = summaries.open_changes(actor, queries.connection_for(actor, connection))
-            chosen = sorted({one.administration for one in found if one.code == code})
+            open_changes = summaries.open_changes(actor, queries.connection_for(actor, connection))
+            chosen = sorted({change.administration for change in open_changes if change.code == code})
         if not chosen and not everything:
             raise Refused(_("Name the administrations, or say --all."))
         count = resolution.settle_changes(actor, connection, chosen, code, take=take) if chosen else 0
@@ -207,6 +207,8 @@ def remove(
 def _line(card: summaries.ConnectionSummary) -> Line:
     connection = card.connection
     return Line(
-        connection.pk, card.system, connection.account, connection.state, connection.reason, card.administrations, card.awaiting_sign_in, card.failing,
-        str(connection.owner.user), str(connection.next_owner.user) if connection.next_owner else None, connection.last_contact_at, card.ends,
+        connection.pk, card.system, connection.account, connection.state, connection.reason, card.administrations,
+        card.awaiting_sign_in, card.failing,
+        str(connection.owner.user), str(connection.next_owner.user) if connection.next_owner else None,
+        connection.last_contact_at, card.ends,
     )  # fmt: skip

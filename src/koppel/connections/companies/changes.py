@@ -71,8 +71,8 @@ def _is_known(identity: Mapping[str, Any], description: CompanyDescription) -> b
     return not may_be_other(identity, _described(description))
 
 
-def _described(found: CompanyDescription) -> Described:
-    return Described(found.name, found.number or "", found.country or "")
+def _described(description: CompanyDescription) -> Described:
+    return Described(description.name, description.number or "", description.country or "")
 
 
 def _kept(description: CompanyDescription) -> dict[str, Any]:
@@ -135,12 +135,12 @@ def to_describe(
     """Imported companies that the list calls by another name than before, and those that wait for a person, with their
     external id: who they are is asked before the list is kept."""
     listed = {one.external_id: one.name for one in companies}
-    own = RemoteCompany.objects.filter(organisation_id=organisation_id, connection_id=connection_id)
-    imported = own.filter(administrations__isnull=False, grant_id__in=list(grants))
-    known = imported.values_list("pk", "external_id", "name", "claimed_at")
+    remote_companies = RemoteCompany.objects.filter(organisation_id=organisation_id, connection_id=connection_id)
+    imported = remote_companies.filter(administrations__isnull=False, grant_id__in=list(grants))
+    rows = imported.values_list("pk", "external_id", "name", "claimed_at")
     return {
         pk: external_id
-        for pk, external_id, name, claimed_at in known
+        for pk, external_id, name, claimed_at in rows
         if external_id in listed and (claimed_at is not None or plain(listed[external_id]) != plain(name))
     }
 

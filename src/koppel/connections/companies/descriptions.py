@@ -32,8 +32,8 @@ async def describe_all(runtime: Runtime, organisation_id: int, companies: Iterab
 async def _describe(runtime: Runtime, organisation_id: int, company_id: int, connector_key: str) -> bool:
     try:
         session = await describing_session(runtime, organisation_id, company_id)
-        found = await connector(connector_key).describe_company(session)
-        await run_in_thread(lambda: apply_description(organisation_id, company_id, found))
+        description = await connector(connector_key).describe_company(session)
+        await run_in_thread(lambda: apply_description(organisation_id, company_id, description))
     except ConnectorError as error:
         # Identity can be typed by hand; the next listing asks again.
         log.info("company_not_described", company=company_id, code=error.code)

@@ -59,22 +59,22 @@ _Answer = Sequence[Company] | ConnectorError
 def _ask(organisation_id: int, connection: Connection, grants: Sequence[int]) -> tuple[dict[int, _Answer], set[str]]:
     """What each grant reaches, and the external ids of companies that did not say whether they are what they were."""
 
-    async def listing(made: Runtime) -> tuple[dict[int, _Answer], set[str]]:
+    async def listing(open_runtime: Runtime) -> tuple[dict[int, _Answer], set[str]]:
         turns = asyncio.Semaphore(AT_A_TIME)
 
-        async def one(grant_id: int) -> _Answer:
+        async def list_grant(grant_id: int) -> _Answer:
             async with turns:
                 try:
-                    session = await listing_session(made, organisation_id, grant_id)
+                    session = await listing_session(open_runtime, organisation_id, grant_id)
                     return await connector(connection.connector).list_companies(session)
                 except ConnectorError as error:
                     return error
 
-        answers = dict(zip(grants, await asyncio.gather(*map(one, grants)), strict=True))
-        by_grant = {key: found for key, found in answers.items() if not isinstance(found, ConnectorError)}
+        answers = dict(zip(grants, await asyncio.gather(*map(list_grant, grants)), strict=True))
+        by_grant = {key: answer for key, answer in answers.items() if not isinstance(answer, ConnectorError)}
         # Before the list is kept: an imported company that goes by another name now may be another company.
         doubtful = await run_in_thread(lambda: _doubtful(organisation_id, connection.pk, by_grant))
-        described = await describe_all(made, organisation_id, [(key, connection.connector) for key in doubtful])
+        described = await describe_all(open_runtime, organisation_id, [(key, connection.connector) for key in doubtful])
         return answers, {external_id for key, external_id in doubtful.items() if key not in described}
 
     return runtime.run_sync(listing) if grants else ({}, set())
@@ -95,8 +95,8 @@ def _upsert_companies(
 ) -> int:
     """Of a company that waits for a person, and of one that did not say who it is (`unsure`), the name stays as it was."""
     listed_at, kept, connection_id = timezone.now(), 0, connection.pk
-    own = RemoteCompany.objects.filter(organisation_id=organisation_id, connection_id=connection_id)
-    held = {*unsure, *own.filter(claimed_at__isnull=False).values_list("external_id", flat=True)}
+    remote_companies = RemoteCompany.objects.filter(organisation_id=organisation_id, connection_id=connection_id)
+    held = {*unsure, *remote_companies.filter(claimed_at__isnull=False).values_list("external_id", flat=True)}
     reconcile_list(organisation_id, connection_id, _listed(by_grant), by_grant, held)
     for grant_id, companies in by_grant.items():
         rows = [
@@ -110,7 +110,7 @@ def _upsert_companies(
         _store([company for company in rows if company.external_id not in held], "name", "code")
         _store([company for company in rows if company.external_id in held])
         kept += len(rows)
-    own.filter(grant_id__in=list(by_grant)).exclude(listed_at=listed_at).update(listed_at=None)
+    remote_companies.filter(grant_id__in=list(by_grant)).exclude(listed_at=listed_at).update(listed_at=None)
     return kept
 
 

@@ -34,9 +34,9 @@ TakeOver = Callable[[Actor, int, str, str], str]
 _take_over: list[TakeOver] = []
 
 
-def register_take_over(act: TakeOver) -> None:
+def register_take_over(take_over: TakeOver) -> None:
     """`act(actor, administration_id, field, value)`: it takes what the vendor says. '' or a sentence why not."""
-    _take_over[:] = [act]
+    _take_over[:] = [take_over]
 
 
 def settle_changes(
@@ -54,11 +54,11 @@ def settle_changes(
     the person looked; what is claimed since then is not what was answered. Raises `Refused` with a sentence, and
     `NoSuchConnection`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    wanted = set(administration_ids)
-    if code not in CODES or not wanted or not all(0 < key <= ID_MAX for key in wanted):
+    requested_ids = set(administration_ids)
+    if code not in CODES or not requested_ids or not all(0 < key <= ID_MAX for key in requested_ids):
         raise NoSuchConnection
-    companies = _companies(actor, connection_id, wanted)
-    if companies.keys() != wanted:
+    companies = _companies(actor, connection_id, requested_ids)
+    if companies.keys() != requested_ids:
         raise NoSuchConnection
     if code != OTHER_COMPANY:
         return sum(_settle(actor, company, key, code, take=take) for key, company in companies.items())
@@ -77,14 +77,16 @@ def settle_change(
 
 def imported_companies(actor: Actor, connection_id: int) -> "QuerySet[RemoteCompany]":
     """Of a connection, those that exist for the actor. Each has one administration."""
-    own = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
-    return exclude_restricted(actor, own).filter(administrations__isnull=False, administrations__withdrawn_at=None)
+    remote_companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
+    return exclude_restricted(actor, remote_companies).filter(
+        administrations__isnull=False, administrations__withdrawn_at=None
+    )
 
 
 def _companies(actor: Actor, connection_id: int, administration_ids: Collection[int]) -> dict[int, RemoteCompany]:
     """By administration, locked in one order: two answers to the same question wait for each other."""
-    wanted = imported_companies(actor, connection_id).filter(administrations__in=administration_ids)
-    administration_of = dict(wanted.values_list("pk", "administrations__pk"))
+    imported = imported_companies(actor, connection_id).filter(administrations__in=administration_ids)
+    administration_of = dict(imported.values_list("pk", "administrations__pk"))
     locked = RemoteCompany.objects.select_for_update(no_key=True, of=("self",)).select_related("connection")
     return {
         administration_of[company.pk]: company
@@ -94,8 +96,8 @@ def _companies(actor: Actor, connection_id: int, administration_ids: Collection[
 
 def _settle(actor: Actor, company: RemoteCompany, administration_id: int, code: str, *, take: bool) -> bool:
     subject = ("administration", administration_id)
-    found = Issue.objects.filter(organisation_id=actor.organisation_id, code=code, resolved_at=None)
-    issue = found.filter(subject_kind=subject[0], subject_id=subject[1]).first()
+    issues = Issue.objects.filter(organisation_id=actor.organisation_id, code=code, resolved_at=None)
+    issue = issues.filter(subject_kind=subject[0], subject_id=subject[1]).first()
     if issue is None:
         return False
     field, new = str(issue.context["field"]), str(issue.context["new"])
@@ -112,8 +114,8 @@ def _settle(actor: Actor, company: RemoteCompany, administration_id: int, code: 
 
 
 def _take(actor: Actor, administration_id: int, field: str, value: str) -> None:
-    for act in _take_over:
-        if sentence := act(actor, administration_id, field, value):
+    for take_over in _take_over:
+        if sentence := take_over(actor, administration_id, field, value):
             raise Refused(sentence)
 
 
@@ -150,11 +152,11 @@ def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> Non
     administration = company.administrations.get(pk=administration_id)
     follows_name = same_name(administration.name, company.confirmed_name)
     follows_number = same_number(administration.number, company.confirmed_number, company.country)
-    for act in _take_over:
+    for take_over in _take_over:
         if follows_name:
-            act(actor, administration_id, "name", name)
+            take_over(actor, administration_id, "name", name)
         if administration.number and follows_number:
-            act(actor, administration_id, "number", number)
+            take_over(actor, administration_id, "number", number)
     if plain(company.name) == plain(company.legal_name) or not company.legal_name:
         company.name = name
     add_timeline_event(company.connection, "same_company_confirmed", claim_facts(company), actor.name)

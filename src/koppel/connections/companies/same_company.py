@@ -13,7 +13,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
-from koppel.connections import hooks as dependants
+from koppel.connections import hooks
 from koppel.connections.health.timeline import add_timeline_event
 from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue, resolve_issues
@@ -89,18 +89,18 @@ def same_number(first: str, second: str, *countries: str) -> bool:
 
 def is_other_company(confirmed: Confirmed, described: Described) -> bool:
     """Name and number are both different. What is missing on one side, of either, is no difference."""
-    known = [number for number in confirmed.numbers if plain(number)]
-    if not known or not plain(described.number) or not plain(confirmed.name) or not plain(described.name):
+    numbers = [number for number in confirmed.numbers if plain(number)]
+    if not numbers or not plain(described.number) or not plain(confirmed.name) or not plain(described.name):
         return False
     countries = {confirmed.country, described.country}
-    is_known = any(same_number(number, described.number, *countries) for number in known)
+    is_known = any(same_number(number, described.number, *countries) for number in numbers)
     return not is_known and not same_name(confirmed.name, described.name)
 
 
-def may_be_other(known: Mapping[str, Any], described: Described) -> bool:
+def may_be_other(columns: Mapping[str, Any], described: Described) -> bool:
     """Whether the guard has to look, from a company's stored columns alone: a run asks this each time."""
-    confirmed = Confirmed(known["confirmed_name"], (known["confirmed_number"],), known["country"])
-    return known["claimed_at"] is not None or is_other_company(confirmed, described)
+    confirmed = Confirmed(columns["confirmed_name"], (columns["confirmed_number"],), columns["country"])
+    return columns["claimed_at"] is not None or is_other_company(confirmed, described)
 
 
 def holds_back(company: RemoteCompany, described: Described, *, interrupts: bool) -> bool:
@@ -116,7 +116,7 @@ def holds_back(company: RemoteCompany, described: Described, *, interrupts: bool
     )
     is_other = is_other_company(confirmed, described)
     if interrupts and (is_other or company.claimed_at is not None):
-        dependants.interrupt(company.organisation_id, list(administrations))
+        hooks.interrupt(company.organisation_id, list(administrations))
     if is_other:
         _claim(company, list(administrations), described)
         return True
@@ -163,7 +163,7 @@ def let_go(company: RemoteCompany, administration_ids: Iterable[int], *, request
     forget_claim(company)
     for administration_id in ids:
         resolve_issues(company.organisation_id, ("administration", administration_id), OTHER_COMPANY, DENIED)
-    dependants.release(company.organisation_id, ids, requested_by)
+    hooks.release(company.organisation_id, ids, requested_by)
 
 
 def claim_facts(company: RemoteCompany) -> dict[str, object]:
@@ -193,7 +193,7 @@ def _claim(company: RemoteCompany, administration_ids: list[int], described: Des
         raise_issue(company.organisation_id, code, subject, claim_facts(company))
     company.described_at = timezone.now()
     company.save(update_fields=["claimed_name", "claimed_number", "claimed_at", "denied_at", "described_at"])
-    dependants.hold(company.organisation_id, administration_ids, SENTENCE)
+    hooks.hold(company.organisation_id, administration_ids, SENTENCE)
 
 
 def _learn(company: RemoteCompany, described: Described) -> None:

@@ -95,7 +95,8 @@ def _notify(ending: _Ending) -> None:
         add_timeline_event(connection, "expiring", facts)
         raise_issue(connection.organisation_id, "consent_expiring", ("connection", connection.pk), facts)
         open_event(
-            connection.organisation_id, "consent_expiring", f"connection {connection.pk}", subject=("connection", connection.pk),
+            connection.organisation_id, "consent_expiring", f"connection {connection.pk}",
+            subject=("connection", connection.pk),
             responsible=connection.owner_id, context=facts, link=f"/connections/{connection.pk}/",
         )  # fmt: skip
 

@@ -37,7 +37,7 @@ def hand_over_question(actor: Actor, leaver: int, heir: int) -> Confirmation:
         groups=[Group(_("Connections"), [name for _key, name in items])] if items else (),
         fields={"membership": str(heir)},
         facts=[leaver, [key for key, _name in items]],
-        place="connections",
+        nav_section="connections",
     )
 
 

@@ -1,8 +1,9 @@
 """Call and error budgets, shared by all workers on all machines through PostgreSQL.
 
-`Budgets` is one process's side: it holds slices of calls and goes to the database only for the next slice, once a second to
-report, and then for all companies at once. The arithmetic stands in `koppel.connections.rate_limits.quota`. Nobody waits in here for
-more than the answer of a call under way: a company without calls raises `RateLimited`, and its run goes back to the queue.
+`Budgets` is one process's side: it holds slices of calls and goes to the database only for the next slice,
+once a second to report, and then for all companies at once. The arithmetic stands in
+`koppel.connections.rate_limits.quota`. Nobody waits in here for more than the answer of a call under way: a
+company without calls raises `RateLimited`, and its run goes back to the queue.
 """
 
 import asyncio

@@ -1,8 +1,9 @@
 """How many calls may still be made for one company through one app registration: pure arithmetic on a small document.
 
-Every worker reads and writes the same document, one after the other (`koppel.connections.rate_limits.limiter`). A vendor counts calls in
-fixed windows (an hour, per company and client) and says on each answer how many are left and when the window ends. From these
-statements calls are leased to workers in slices. What must never happen is a call over the quota; so
+Every worker reads and writes the same document, one after the other (`koppel.connections.rate_limits.limiter`). A
+vendor counts calls in fixed windows (an hour, per company and client) and says on each answer how many are left and
+when the window ends. From these statements calls are leased to workers in slices. What must never happen is a call
+over the quota; so
 
 - when nothing is known, or a window is over, one call is given out to learn from its answer. A vendor with several windows
   states the one with the fewest calls left: as many are left in all others, so a window that was not stated does not bind;

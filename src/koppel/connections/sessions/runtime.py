@@ -77,11 +77,11 @@ class _Calls(Generic[T]):
     def run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             try:
-                found = runner.run(self._within())
+                result = runner.run(self._within())
             except BaseException as error:
                 self._end(error)
             else:
-                self._end(None, found)
+                self._end(None, result)
 
     def cancel(self) -> None:
         """Not what the vault waits for."""
@@ -89,10 +89,10 @@ class _Calls(Generic[T]):
             self._loop.call_soon_threadsafe(self._task.cancel)
 
     async def _within(self) -> T:
-        async with HttpClient(timeout_seconds=WEB_CALL_SECONDS_MAX) as http, runtime(http, size=4) as made:
-            self._task = asyncio.ensure_future(self._work(made))
+        async with HttpClient(timeout_seconds=WEB_CALL_SECONDS_MAX) as http, runtime(http, size=4) as open_runtime:
+            self._task = asyncio.ensure_future(self._work(open_runtime))
             await asyncio.wait([self._task])
-            if made.vault.under_way:
+            if open_runtime.vault.under_way:
                 self._end_with(self._task)
             return self._task.result()
 
@@ -104,10 +104,10 @@ class _Calls(Generic[T]):
         else:
             self._end(None, task.result())
 
-    def _end(self, error: BaseException | None, *found: T) -> None:
+    def _end(self, error: BaseException | None, *results: T) -> None:
         if not self.outcome.done():
             if error is None:
-                self.outcome.set_result(*found)
+                self.outcome.set_result(*results)
             else:
                 self.outcome.set_exception(error)
         elif error is not None and error is not self.outcome.exception():

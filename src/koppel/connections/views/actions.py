@@ -21,7 +21,7 @@ from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.lifecycle import lifecycle, ownership
-from koppel.connections.lifecycle.connection_test import check_connection as call
+from koppel.connections.lifecycle.connection_test import check_connection
 from koppel.connections.lifecycle.offboarding import hand_over_question
 from koppel.connections.models import ConnectionEvent, ConsentPurpose, Release
 from koppel.connector.registry import connectors
@@ -88,7 +88,7 @@ def take_over(request: AuthenticatedRequest, connection_id: int) -> HttpResponse
 def probe(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """One cheap call, now."""
     try:
-        check = call(request.actor, connection_id)
+        check = check_connection(request.actor, connection_id)
     except NoSuchConnection:
         raise Http404 from None
     if check.answered:

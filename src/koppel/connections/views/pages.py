@@ -11,8 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from koppel.connections import queries, services
-from koppel.connections import summaries as pages
+from koppel.connections import queries, services, summaries
 from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.consent import attempts, browser_binding
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
@@ -35,10 +34,10 @@ ANSWER_CHARACTERS_MAX = 4000
 def overview(request: AuthenticatedRequest) -> HttpResponse:
     """All connections with their health; those that need somebody first."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    summaries = pages.list_summaries(request.actor)
-    broken = [connection for connection in summaries if connection.needs_sign_in]
+    cards = summaries.list_summaries(request.actor)
+    broken = [connection for connection in cards if connection.needs_sign_in]
     context = {
-        "cards": summaries,
+        "cards": cards,
         "broken": broken,
         "waiting": sum(connection.awaiting_sign_in for connection in broken),
         "place": "connections",
@@ -56,14 +55,14 @@ def detail(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     may = request.actor.can(Permission.MANAGE_CONNECTIONS)
     request.csp_forms = queries.sign_in_origins(request.actor)  # type: ignore[attr-defined]
     context = {
-        "card": pages.summarize(connection),
+        "card": summaries.summarize(connection),
         "connection": connection,
         "needs": str(connectors()[connection.connector].descriptor.setup_requirements)
         if connection.connector in connectors()
         else "",
         "events": queries.timeline(request.actor, connection),
-        "rows": pages.company_rows(request.actor, connection),
-        "other_companies": pages.other_companies(request.actor, connection),
+        "rows": summaries.company_rows(request.actor, connection),
+        "other_companies": summaries.other_companies(request.actor, connection),
         "now": timezone.now(),
         "companies": exclude_restricted(request.actor, queries.companies_of(request.actor, connection)).count(),
         "listed": queries.listed_companies(request.actor, connection) if may else [],

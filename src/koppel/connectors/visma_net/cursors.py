@@ -29,13 +29,14 @@ TRIES_MAX = 3
 class Cursor(msgspec.Struct, tag="cursor", omit_defaults=True):
     """Where a read is.
 
-    `position` among the endpoints, dimensions or periods (`names`), the next `page` there; `newest` change seen; `since` is set
-    for a read of changes only. `expected` counts what the places before this one held. Of this place: the `total` that its
-    first page stated, what was `read` so far, the page `size` the vendor really uses, and how often it was begun again
-    because rows moved (`tries`). `previous_fingerprints` are those of the checkpoint, `fingerprints` those of this read; `skips` says
-    whether an answer that is known may be left out. `oldest` period that was ever read whole. `has_unreadable`: something of this
-    place could not be read, so the place proves nothing absent; `must_reread`: a read of changes met such a place, and the next one
-    begins where this one began. `began` is when this read began, by our clock; `resume_from` the stamp from which it reads on."""
+    `position` among the endpoints, dimensions or periods (`names`), the next `page` there; `newest` change seen;
+    `since` is set for a read of changes only. `expected` counts what the places before this one held. Of this
+    place: the `total` that its first page stated, what was `read` so far, the page `size` the vendor really uses,
+    and how often it was begun again because rows moved (`tries`). `previous_fingerprints` are those of the
+    checkpoint, `fingerprints` those of this read; `skips` says whether an answer that is known may be left out.
+    `oldest` period that was ever read whole. `has_unreadable`: something of this place could not be read, so the
+    place proves nothing absent; `must_reread`: a read of changes met such a place, and the next one begins where
+    this one began. `began` is when this read began, by our clock; `resume_from` the stamp from which it reads on."""
 
     position: int = 0
     page: int = 1

@@ -38,7 +38,7 @@ class SmtpSession:
         self._backend.close()
 
     def send(self, message: EmailMultiAlternatives, before_data: Callable[[], bool]) -> bool:
-        """`before_handing_over` is asked right before the text is given; False stops, and is what comes back then. Raises
+        """`before_data` is asked right before the text is given; False stops, and is what comes back then. Raises
         the errors above, and `Quarantined` before anything was said to the mail server."""
         quarantine.refuse()
         if not isinstance(self._backend, EmailBackend):

@@ -19,8 +19,8 @@ from koppel.notifications.models import DeliveryState, EmailDelivery, Event, Eve
 
 _OPEN = """
 INSERT INTO notifications_event AS h
-  (organisation_id, event_type, key, subject_kind, subject_id, context, administrations, notified_administrations, round, link, responsible_id,
-   state, first_at, last_at, due_at)
+  (organisation_id, event_type, key, subject_kind, subject_id, context, administrations, notified_administrations, round,
+   link, responsible_id, state, first_at, last_at, due_at)
 VALUES (%(organisation)s, %(event)s, %(key)s, %(kind)s, %(about)s, %(facts)s::jsonb, %(administrations)s::jsonb, '[]', 1,
         %(link)s, %(responsible)s, 'pending', now(), now(), %(due)s)
 ON CONFLICT (organisation_id, event_type, key) WHERE state IN ('pending', 'notified')

@@ -53,7 +53,7 @@ def _notify(event: str, membership: Membership, facts: Mapping[str, str]) -> Non
     """Wherever the person works: they may never look into the organisation that did this by itself."""
     name = Organisation.objects.get(pk=membership.organisation_id).name
     with installation_scope("account changed"):
-        found = list(active_memberships().filter(user_id=membership.user_id).values_list("organisation_id", "pk"))
-    for organisation_id, membership_id in found:
+        memberships = list(active_memberships().filter(user_id=membership.user_id).values_list("organisation_id", "pk"))
+    for organisation_id, membership_id in memberships:
         with organisation_scope(organisation_id):
             notify(organisation_id, event, [membership_id], {"organisation": name, **facts}, "/account/organisations/")

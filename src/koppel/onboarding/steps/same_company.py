@@ -41,17 +41,17 @@ class Doubt:
     @property
     def differences(self) -> list[str]:
         """Both names, both numbers, and where each comes from."""
-        found = []
+        sentences = []
         if self.register_name:
             words = _("The accounting system calls it “%(name)s”, the register “%(register_name)s”.")
-            found.append(words % {"name": self.company.name, "register_name": self.register_name})
+            sentences.append(words % {"name": self.company.name, "register_name": self.register_name})
         if self.is_derived and self.company.number:
             words = _("The accounting system says %(stated)s; %(number)s was taken from VAT number %(vat)s.")
-            found.append(words % self._numbers)
+            sentences.append(words % self._numbers)
         elif self.is_derived:
             words = _("The accounting system states no number; %(number)s was taken from VAT number %(vat)s.")
-            found.append(words % self._numbers)
-        return found
+            sentences.append(words % self._numbers)
+        return sentences
 
     @property
     def sentence(self) -> str:

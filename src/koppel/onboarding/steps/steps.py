@@ -15,9 +15,9 @@ from koppel.onboarding import services
 from koppel.onboarding.flow import abandon, add_connection, get_flow
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import Abort, Advance, Complete, ExternalStep, FieldError, ShowErrors
-from koppel.onboarding.steps import assign as assigning
-from koppel.onboarding.steps import choose as choosing
-from koppel.onboarding.steps import identify as identifying
+from koppel.onboarding.steps import assign as assign_step
+from koppel.onboarding.steps import choose as choose_step
+from koppel.onboarding.steps import identify as identify_step
 from koppel.organisations.roles import Actor, Permission
 
 
@@ -46,15 +46,15 @@ def sign_in(actor: Actor, flow: Flow, app_id: int, company_ids: str = "") -> Adv
 
 def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> Advance | ShowErrors:
     """③ Which to import."""
-    if choosing.choose(actor, flow, company_ids):
-        identifying.ask_registers(flow)
+    if choose_step.choose(actor, flow, company_ids):
+        identify_step.ask_registers(flow)
         return Advance(Step.IDENTIFY)
     return ShowErrors(Step.CHOOSE, (FieldError("none_chosen", _("Tick at least one administration."), "companies"),))
 
 
 def identify(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> Advance | ShowErrors:
     """④ A number, or a reason and a sector, for each."""
-    identity_answers = identifying.identify(flow, typed_by_company)
+    identity_answers = identify_step.identify(flow, typed_by_company)
     troubles = tuple(
         FieldError(problem.code, str(problem.message), problem.field, answer.company.pk)
         for answer in identity_answers
@@ -63,12 +63,12 @@ def identify(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> A
     return ShowErrors(Step.IDENTIFY, troubles) if troubles or not identity_answers else Advance(Step.ASSIGN)
 
 
-def _doubts(found: Iterable[identifying.IdentityAnswer]) -> tuple[FieldError, ...]:
+def _doubts(answers: Iterable[identify_step.IdentityAnswer]) -> tuple[FieldError, ...]:
     """Of whom nobody has said that it is the same company, by name."""
     return tuple(
-        FieldError("same_company", f"{one.company.name}: {one.doubt.sentence}", "same_company", one.company.pk)
-        for one in found
-        if one.doubt and not one.doubt.answer and not one.problems
+        FieldError("same_company", f"{answer.company.name}: {answer.doubt.sentence}", "same_company", answer.company.pk)
+        for answer in answers
+        if answer.doubt and not answer.doubt.answer and not answer.problems
     )
 
 
@@ -76,7 +76,7 @@ def assign(
     flow: Flow, company_ids: Iterable[int], *, division_id: int | None, template_id: int | None, users: Iterable[int]
 ) -> Advance:
     """⑤ May be answered any number of times."""
-    assigning.assign(flow, company_ids, division_id=division_id, template_id=template_id, users=users)
+    assign_step.assign(flow, company_ids, division_id=division_id, template_id=template_id, users=users)
     return Advance(Step.ASSIGN)
 
 
@@ -89,7 +89,7 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Comple
         message = _("A division, template or person that you chose is gone. Nothing was imported yet.")
         return ShowErrors(Step.ASSIGN, (FieldError("gone", message),))
     if finished is None:
-        doubts = _doubts(identifying.list_answers(get_flow(actor, token)))
+        doubts = _doubts(identify_step.list_answers(get_flow(actor, token)))
         return ShowErrors(Step.IDENTIFY, (FieldError("incomplete", _("Some administrations still need you.")), *doubts))
     return Complete(finished.import_record.pk, finished.import_record.count, finished.skipped)
 

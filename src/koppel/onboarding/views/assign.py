@@ -10,7 +10,7 @@ from koppel.administrations.queries import choices
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import Complete
-from koppel.onboarding.steps import assign as assigning
+from koppel.onboarding.steps import assign as assign_step
 from koppel.onboarding.steps import steps
 from koppel.onboarding.views.guard import ids_of, step_page, to_import, to_step, wizard_context
 from koppel.organisations.models import Membership
@@ -27,7 +27,7 @@ def assign(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         organisation_id=request.actor.organisation_id, role=Role.ADMINISTRATOR, is_active=True
     )
     context = {
-        "rows": assigning.rows(request.actor, flow),
+        "rows": assign_step.rows(request.actor, flow),
         "administrators": [str(one.user) for one in administrators.select_related("user").order_by("user__name")],
         "is_administrator": request.actor.role == Role.ADMINISTRATOR,
         **choices(request.actor),
@@ -41,7 +41,7 @@ def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         _apply(request, flow, announce=True)
         return HttpResponseRedirect(request.path)
     if action == "clear":
-        count = assigning.clear(flow, ids_of(request, "company"))
+        count = assign_step.clear(flow, ids_of(request, "company"))
         text = ngettext("Taken back for %(count)d administration.", "Taken back for %(count)d administrations.", count)
         messages.success(request, text % {"count": count})
         return HttpResponseRedirect(request.path)

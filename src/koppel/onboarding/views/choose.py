@@ -13,7 +13,7 @@ from koppel.kit.web.parameters import UnknownParameter, one_of, unknown_value
 from koppel.onboarding.flow import is_import
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import ShowErrors
-from koppel.onboarding.steps import choose as choosing
+from koppel.onboarding.steps import choose as choose_step
 from koppel.onboarding.steps import identify, steps
 from koppel.onboarding.steps.choose import CompanyChoice
 from koppel.onboarding.views.guard import ids_of, step_page, to_step, wizard_context
@@ -28,7 +28,7 @@ def choose(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         if handler not in (*ACTIONS, "next"):
             raise UnknownParameter([unknown_value("act", handler, (*ACTIONS, "next"))])
         return ACTIONS[handler](request, flow) if handler in ACTIONS else _next(request, flow)
-    choices = choosing.rows(request.actor, flow)
+    choices = choose_step.rows(request.actor, flow)
     visible = _visible_choices(flow, choices)
     request.csp_forms = sign_in_origins(request.actor)  # type: ignore[attr-defined]
     option = _consent_option(request, flow)
@@ -38,12 +38,12 @@ def choose(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         "imported": sum(one.is_imported for one in choices),
         "unreachable": sum(one.state == "unreachable" for one in choices),
         "undescribed": sum(one.company.described_at is None for one in visible),
-        "chosen": choosing.preselected_ids(
+        "chosen": choose_step.preselected_ids(
             flow, choices, collects_many=option is not None and option.mode.collects_many
         ),
         "way": option,
         "accounts": len({one.account for one in choices}) > 1,
-        "may_release": choosing.can_set_import_policy(request.actor, flow),
+        "may_release": choose_step.can_set_import_policy(request.actor, flow),
     }
     return render(request, "onboarding/choose.html", context | wizard_context(Step.CHOOSE, flow))
 
@@ -52,7 +52,7 @@ def choose(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 @step_page(Step.CHOOSE)
 def companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """What the background job has found out meanwhile, for the open page: of what that shows, or `?of=chosen`."""
-    remote_companies = [choice.company for choice in _visible_choices(flow, choosing.rows(request.actor, flow))]
+    remote_companies = [choice.company for choice in _visible_choices(flow, choose_step.rows(request.actor, flow))]
     if request.GET.get("of") == "chosen":
         remote_companies = [company for company in remote_companies if company.pk in set(flow.chosen)]
     guesses = {answer.company.pk: answer for answer in identify.list_answers(flow)}
@@ -86,7 +86,7 @@ def _next(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 def _release(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     released = request.POST.get("act") == "release"
-    count = choosing.set_import_policy(request.actor, flow, ids_of(request, "company"), released=released)
+    count = choose_step.set_import_policy(request.actor, flow, ids_of(request, "company"), released=released)
     if released:
         text = ngettext(
             "%(count)d company can be imported by others now.",
@@ -109,7 +109,7 @@ def _retry(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _remove_unreachable(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    rows = [one.company.pk for one in choosing.rows(request.actor, flow) if one.state == "unreachable"]
+    rows = [one.company.pk for one in choose_step.rows(request.actor, flow) if one.state == "unreachable"]
     count = sum(remove_companies(request.actor, one, rows) for one in flow.collected)
     text = ngettext("%(count)d line was taken off the list.", "%(count)d lines were taken off the list.", count)
     messages.success(request, text % {"count": count})

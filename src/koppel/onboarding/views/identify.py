@@ -18,7 +18,7 @@ from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import FLAG, IDENTIFIERS, PAGE, TEXT, UnknownParameter, one_of, unknown_value
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import Advance
-from koppel.onboarding.steps import identify as identifying
+from koppel.onboarding.steps import identify as identify_step
 from koppel.onboarding.steps import steps
 from koppel.onboarding.steps.identify import FIELDS, IdentityAnswer
 from koppel.onboarding.views.guard import UPLOAD_BYTES_MAX, step_page, to_step, wizard_context
@@ -36,7 +36,7 @@ def identify(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         if request.POST.get("act", "next") not in ("fill", "next"):
             raise UnknownParameter([unknown_value("act", request.POST["act"], ("fill", "next"))])
         if request.POST.get("act") == "fill":
-            identifying.save_answers(flow, _typed_answers(request, flow))
+            identify_step.save_answers(flow, _typed_answers(request, flow))
             _fill_in(request, flow)
             return HttpResponseRedirect(request.path)
         if request.POST.get("act", "").startswith(("same", "other")):
@@ -46,7 +46,7 @@ def identify(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
             return to_step(flow, outcome.step)
         # What was typed is kept: a reload of the next page sends nothing again over what was stored meanwhile.
         return HttpResponseRedirect(f"{request.path}?tried=1")
-    answers, tried = identifying.list_answers(flow), "tried" in request.GET
+    answers, tried = identify_step.list_answers(flow), "tried" in request.GET
     context = _rows_context(request, answers, tried=tried) | {"tried": tried, "reasons": REASONS.items()}
     context["sectors"] = [(letter, f"{letter} – {label}") for letter, label in SECTIONS.items()]
     return render(request, "onboarding/identify.html", context | wizard_context(Step.IDENTIFY, flow))
@@ -56,20 +56,20 @@ def _settle(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """“Is this the same company?”: yes or no of one row (`same-7`, `other-7`), yes of all that are ticked (`same`).
 
     Many are shown once more, with both names, before it is stored."""
-    identifying.save_answers(flow, _typed_answers(request, flow))
-    act, _dash, one = request.POST.get("act", "").partition("-")
+    identify_step.save_answers(flow, _typed_answers(request, flow))
+    action, _dash, company_id = request.POST.get("act", "").partition("-")
     back = request.get_full_path()
-    if one:
-        ids = [int(one)] if one.isdecimal() and len(one) < 19 else []
-        identifying.confirm(request.actor, flow, ids, same=act == "same")
-        return HttpResponseRedirect(f"{back}#row-{one}")
-    asked = [answer for answer in identifying.list_answers(flow, _ticked(request, flow)) if answer.question]
-    if not asked:
+    if company_id:
+        ids = [int(company_id)] if company_id.isdecimal() and len(company_id) < 19 else []
+        identify_step.confirm(request.actor, flow, ids, same=action == "same")
+        return HttpResponseRedirect(f"{back}#row-{company_id}")
+    doubtful = [answer for answer in identify_step.list_answers(flow, _ticked(request, flow)) if answer.question]
+    if not doubtful:
         messages.warning(request, _("Tick the rows that are the same company first."))
         return HttpResponseRedirect(back)
-    if page := unconfirmed(request, _question(asked, back)):
+    if page := unconfirmed(request, _question(doubtful, back)):
         return page
-    count = identifying.confirm(request.actor, flow, [answer.company.pk for answer in asked], same=True)
+    count = identify_step.confirm(request.actor, flow, [answer.company.pk for answer in doubtful], same=True)
     text = ngettext("%(count)d row is confirmed.", "%(count)d rows are confirmed.", count)
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(back)
@@ -83,10 +83,10 @@ def _ticked(request: AuthenticatedRequest, flow: Flow) -> list[int] | None:
     return [int(text) for text in ids if text.isdecimal() and len(text) < 19]
 
 
-def _question(asked: list[IdentityAnswer], back: str) -> Confirmation:
-    count = len(asked)
+def _question(answers: list[IdentityAnswer], back: str) -> Confirmation:
+    count = len(answers)
     question = ngettext("Is %(count)d row the same company?", "Are %(count)d rows the same companies?", count)
-    doubts = [answer.doubt for answer in asked if answer.doubt]
+    doubts = [answer.doubt for answer in answers if answer.doubt]
     return Confirmation(
         title=_("The same company?"),
         question=question % {"count": count},
@@ -97,7 +97,7 @@ def _question(asked: list[IdentityAnswer], back: str) -> Confirmation:
         groups=[Group(_("Rows"), [" ".join([f"{doubt.company.name}:", *doubt.differences]) for doubt in doubts])],
         fields={"act": "same", "doubts": ",".join(str(doubt.company.pk) for doubt in doubts)},
         facts=[doubt.facts for doubt in doubts],
-        place="connections",
+        nav_section="connections",
     )
 
 
@@ -105,11 +105,11 @@ def _question(asked: list[IdentityAnswer], back: str) -> Confirmation:
 @step_page(Step.IDENTIFY)
 def row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """One row was left: store it, ask a register, and say how it stands."""
-    stored_ids = identifying.save_answers(flow, _typed_answers(request, flow))
+    stored_ids = identify_step.save_answers(flow, _typed_answers(request, flow))
     if not stored_ids:
         return JsonResponse({"error": "not_there"}, status=404)
-    identifying.ask_registers(flow, stored_ids)
-    return JsonResponse({"rows": [_as_json(one) for one in identifying.list_answers(flow, stored_ids)]})
+    identify_step.ask_registers(flow, stored_ids)
+    return JsonResponse({"rows": [_as_json(one) for one in identify_step.list_answers(flow, stored_ids)]})
 
 
 @takes(id=IDENTIFIERS)
@@ -117,7 +117,7 @@ def row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 def marks(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """What registers have answered meanwhile about the rows `?id=…&id=…`, for the open page."""
     company_ids = [int(one) for one in request.GET.getlist("id")[:PAGE_ROWS] if one.isdecimal() and len(one) < 19]
-    return JsonResponse({"rows": [_as_json(one) for one in identifying.list_answers(flow, company_ids)]})
+    return JsonResponse({"rows": [_as_json(one) for one in identify_step.list_answers(flow, company_ids)]})
 
 
 @takes(q=TEXT)
@@ -188,8 +188,8 @@ def _fill_in(request: AuthenticatedRequest, flow: Flow) -> None:
             messages.error(request, _("This file is larger than 2 MB. A list of numbers is much smaller."))
             return
         text = decode(upload.read())
-    result = identifying.fill_in(flow, text)
-    identifying.ask_registers(flow)
+    result = identify_step.fill_in(flow, text)
+    identify_step.ask_registers(flow)
     sentence = ngettext("%(count)d row was filled in.", "%(count)d rows were filled in.", result.matched_count)
     messages.success(request, sentence % {"count": result.matched_count})
     if result.unmatched:

@@ -89,7 +89,7 @@ def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
             _("A connection that was made stays."),
         ],
         facts=len(flow.answers) + len(flow.chosen),
-        place="connections",
+        nav_section="connections",
     )
     if page := unconfirmed(request, question):
         return page

@@ -72,8 +72,8 @@ def choose(user_id: int, organisation_id: int) -> None:
 
 
 def _usual(memberships: list[Membership], interface: Interface) -> Membership | None:
-    """Where somebody works who has not said so; `memberships` stands in the order of `JOINED_FIRST`. A click in a browser must not
-    move the programs that act from the shell as the same person."""
+    """Where somebody works who has not said so; `memberships` stands in the order of `JOINED_FIRST`. A click in a
+    browser must not move the programs that act from the shell as the same person."""
     for membership in memberships if interface is not Interface.CLI else ():
         if membership.joined_at is not None and membership.organisation_id == membership.user.last_organisation:
             return membership

@@ -124,8 +124,8 @@ def summaries() -> list[DomainSummary]:
     ]
 
 
-def _record(operator: Actor, organisation: Organisation, act: str, domain: str) -> None:
+def _record(operator: Actor, organisation: Organisation, action: str, domain: str) -> None:
     with organisation_scope(organisation.pk):
         actor = replace(operator, organisation_id=organisation.pk)
         subject = ("organisation", organisation.pk, organisation.name)
-        record(organisation.pk, actor.audit, act, subject=subject, details={"domain": domain})
+        record(organisation.pk, actor.audit, action, subject=subject, details={"domain": domain})

@@ -11,7 +11,7 @@ from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.services import InvitationData
 from koppel.organisations.models import Invitation, Membership, Organisation
 from koppel.organisations.people import offboarding
-from koppel.organisations.people import services as people
+from koppel.organisations.people import services as people_services
 from koppel.organisations.people.services import MembershipTerms
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission, Role
@@ -166,7 +166,7 @@ def revoke(request: AuthenticatedRequest, invitation_id: int) -> Status[None]:
 def update_membership(request: AuthenticatedRequest, membership_id: int, payload: AccessIn) -> PersonOut:
     """Role, divisions and access. Whoever loses access is out at once, tokens included."""
     data = MembershipTerms(payload.role, payload.active, _aware(payload.expires_at), frozenset(payload.divisions))
-    return _to_schema(people.update_membership(request.actor, membership_id, data))
+    return _to_schema(people_services.update_membership(request.actor, membership_id, data))
 
 
 @router.post("/people/{int:membership_id}/hand-over", response=HandOverResult)
@@ -181,8 +181,8 @@ def hand_over(request: AuthenticatedRequest, membership_id: int, payload: HandOv
 def end_sessions(request: AuthenticatedRequest, membership_id: int) -> SessionsEnded:
     """Sign the person out of this organisation everywhere."""
     request.actor.require(Permission.MANAGE_PEOPLE)
-    membership = people.member(request.actor, membership_id)
-    people.require_grantable_role(request.actor, Role(membership.role))
+    membership = people_services.member(request.actor, membership_id)
+    people_services.require_grantable_role(request.actor, Role(membership.role))
     return SessionsEnded(sessions=sessions.end_sessions_of(request.actor, membership))
 
 

@@ -48,7 +48,8 @@ def create(
         print_json({"organisation": created.organisation_id, "name": created.organisation.name, **link_as_json(link)})
         return
     sys.stdout.write(
-        f"{created.organisation.name} is made (organisation {created.organisation_id}), with {created.email} as its Administrator.\n"
+        f"{created.organisation.name} is made (organisation {created.organisation_id}),"
+        f" with {created.email} as its Administrator.\n"
     )
     print_link(link)
 

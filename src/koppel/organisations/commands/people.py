@@ -17,7 +17,7 @@ from koppel.organisations.invitations.csv_import import end_of_day
 from koppel.organisations.invitations.services import InvitationData
 from koppel.organisations.models import Membership
 from koppel.organisations.people import offboarding
-from koppel.organisations.people import services as people
+from koppel.organisations.people import services as people_services
 from koppel.organisations.people.list import MemberFilter, people_of
 from koppel.organisations.people.services import MembershipTerms
 from koppel.organisations.roles import Permission, Role
@@ -101,14 +101,14 @@ def change(
     """Role, divisions (all of them) and access; what is not named stays. Whoever loses access is out at once."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
-        terms = people.terms_of(people.member(actor, member))
+        terms = people_services.terms_of(people_services.member(actor, member))
         new_terms = MembershipTerms(
             role or terms.role,
             terms.is_active if active is None else active,
             terms.until if not until else None if until == "never" else end_of_day(until),
             frozenset() if no_division else frozenset(divisions) if divisions else terms.divisions,
         )
-        row = _to_row(people.update_membership(actor, member, new_terms))
+        row = _to_row(people_services.update_membership(actor, member, new_terms))
     print_record(row, as_json=as_json)
 
 
@@ -132,8 +132,8 @@ def end_sessions(
     """Sign somebody out of this organisation everywhere."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
-        membership = people.member(actor, member)
-        people.require_grantable_role(actor, Role(membership.role))
+        membership = people_services.member(actor, member)
+        people_services.require_grantable_role(actor, Role(membership.role))
         count = sessions.end_sessions_of(actor, membership)
     print_record({"id": member, "ended": count}, as_json=as_json)
 
@@ -157,6 +157,7 @@ def link(
 
 def _to_row(membership: Membership) -> dict[str, Any]:
     return {
-        "id": membership.pk, "name": membership.user.name, "email": membership.user.email, "role": membership.role, "active": membership.is_live,
+        "id": membership.pk, "name": membership.user.name, "email": membership.user.email, "role": membership.role,
+        "active": membership.is_live,
         "expires_at": membership.expires_at, "divisions": sorted(link.division_id for link in membership.divisions.all()),
     }  # fmt: skip

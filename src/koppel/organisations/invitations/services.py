@@ -23,7 +23,7 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import domains
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
-from koppel.organisations.people import services as people
+from koppel.organisations.people import services as people_services
 from koppel.organisations.roles import Actor, Permission, Role
 from koppel.organisations.signals import membership_began
 
@@ -72,8 +72,8 @@ def invite(actor: Actor, data: InvitationData) -> Invitation:
 def validate_invitation(actor: Actor, data: InvitationData) -> str:
     """The address as it will be stored, when `invite` would accept. Raises `Refused` with what stands in the way."""
     actor.require(Permission.MANAGE_PEOPLE)
-    people.require_grantable_role(actor, data.role)
-    email = people.validate_email_address(Organisation.objects.get(pk=actor.organisation_id), data.email)
+    people_services.require_grantable_role(actor, data.role)
+    email = people_services.validate_email_address(Organisation.objects.get(pk=actor.organisation_id), data.email)
     if data.member_until is not None and data.member_until <= timezone.now():
         raise Refused(_("The day on which access ends lies in the past."))
     existing = Membership.objects.filter(organisation_id=actor.organisation_id, user__email__iexact=email).first()
@@ -115,7 +115,7 @@ def rejection_reason(invitation: Invitation) -> str:
 def resend(actor: Actor, invitation_id: int) -> Invitation:
     """A new mail and link, by the word of who sends it again; the older link opens nothing any more. Raises `Refused`."""
     invitation = _get_open(actor, invitation_id)
-    people.require_allowed_domain(Organisation.objects.get(pk=actor.organisation_id), invitation.email)
+    people_services.require_allowed_domain(Organisation.objects.get(pk=actor.organisation_id), invitation.email)
     invitation.sends += 1
     invitation.valid_until, invitation.mail_failed = timezone.now() + VALID_FOR, False
     invitation.invited_by_id = actor.membership_id or None
@@ -151,7 +151,10 @@ def pair_with_links(actor: Actor, invitations: Iterable[Invitation]) -> list[tup
     installation serves other organisations too, to whom the address would seem to be proved."""
     shows_links = not settings.SENDS_MAIL and domains.is_only_organisation()
     return [
-        (invitation, link_of(invitation) if shows_links and people.can_grant_role(actor, Role(invitation.role)) else "")
+        (
+            invitation,
+            link_of(invitation) if shows_links and people_services.can_grant_role(actor, Role(invitation.role)) else "",
+        )
         for invitation in invitations
     ]
 
@@ -204,7 +207,7 @@ def join(invitation: Invitation, user: User, ip_address: str, *, joined_at: date
     membership, _new = Membership.objects.update_or_create(
         organisation_id=invitation.organisation_id, user=user, defaults=access
     )
-    people.set_divisions(membership, invitation.divisions)
+    people_services.set_divisions(membership, invitation.divisions)
     invitation.accepted_at = timezone.now()
     invitation.save(update_fields=["accepted_at"])
     who = AuditActor(ActorKind.PERSON, user.pk, str(user), ip_address, Interface.WEB)
@@ -243,7 +246,7 @@ def _get_open(actor: Actor, invitation_id: int) -> Invitation:
     invitation = open_invitations(actor.organisation_id).select_for_update().filter(pk=invitation_id).first()
     if invitation is None:
         raise Refused(_("This invitation is accepted or revoked already."))
-    people.require_grantable_role(actor, Role(invitation.role))
+    people_services.require_grantable_role(actor, Role(invitation.role))
     return invitation
 
 

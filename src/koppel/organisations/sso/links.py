@@ -99,9 +99,11 @@ def _newcomer(provider: IdentityProvider, identity: Identity, ip_address: str) -
 
 
 def _invited(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:
-    own = invitations.open_invitations(provider.organisation_id).select_related("invited_by__user", "organisation")
+    open_invitations = invitations.open_invitations(provider.organisation_id).select_related(
+        "invited_by__user", "organisation"
+    )
     # Who accepts by the link of the mail at this instant has an account when the lock is ours.
-    invitation = own.select_for_update(of=("self",)).filter(email__iexact=identity.email).first()
+    invitation = open_invitations.select_for_update(of=("self",)).filter(email__iexact=identity.email).first()
     if invitation is None or invitation.has_lapsed or not invitations.is_still_valid(invitation):
         return None
     if refusal := invitations.rejection_reason(invitation):

@@ -86,7 +86,8 @@ def provider_of(organisation_id: int) -> IdentityProvider | None:
 
 
 def prepare(actor: Actor) -> IdentityProvider:
-    """A provider of which nothing is identity_row yet, so that its redirect address can be registered before the form is filled in."""
+    """A provider of which nothing is known yet, so that its redirect address can be registered before the
+    form is filled in."""
     actor.require(Permission.MANAGE_ORGANISATION)
     empty = encrypt(b"", provider_secret_aad(actor.organisation_id))
     provider, is_new = IdentityProvider.objects.get_or_create(
@@ -150,8 +151,8 @@ def switch_off(actor: Actor) -> int:
 
 def active_provider(provider_id: int) -> IdentityProvider | None:
     with installation_scope("sign-in"):
-        own = IdentityProvider.objects.filter(pk=provider_id, is_active=True)
-        return own.select_related("organisation").first()
+        providers = IdentityProvider.objects.filter(pk=provider_id, is_active=True)
+        return providers.select_related("organisation").first()
 
 
 @contextmanager
@@ -172,8 +173,8 @@ def provider_for(email: str) -> IdentityProvider | None:
     if organisation_id is None:
         return None
     with installation_scope("sign-in"):
-        own = IdentityProvider.objects.filter(organisation_id=organisation_id, is_active=True)
-        return own.select_related("organisation").first()
+        providers = IdentityProvider.objects.filter(organisation_id=organisation_id, is_active=True)
+        return providers.select_related("organisation").first()
 
 
 def client_of(provider: IdentityProvider) -> Client:

@@ -24,9 +24,9 @@ def own_sessions(request: AuthenticatedRequest) -> HttpResponse:
     if request.method == "POST":
         only = number(request.POST.get("id"))
         others = [
-            one
-            for one in sessions.sessions_of(request.actor.user_id, active_organisation_id)
-            if one.session_key != own_key
+            session
+            for session in sessions.sessions_of(request.actor.user_id, active_organisation_id)
+            if session.session_key != own_key
         ]
         if only is None and (page := unconfirmed(request, confirmations.end_other_sessions(len(others)))):
             return page

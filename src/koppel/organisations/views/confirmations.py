@@ -41,11 +41,11 @@ def hand_over(transfer: Transfer) -> Confirmation:
         groups=[Group(kind.label, [name for _key, name in kind.items]) for kind in transfer.moving],
         fields=fields,
         facts=transfer.facts,
-        place="people",
+        nav_section="people",
     )
 
 
-def take_away_access(person: Membership, wanted: MembershipTerms, form: QueryDict) -> Confirmation:
+def take_away_access(person: Membership, terms: MembershipTerms, form: QueryDict) -> Confirmation:
     """The other fields of the form go along."""
     sessions, tokens = _open_sessions(person), _live_tokens(person)
     name = str(person.user)
@@ -57,8 +57,8 @@ def take_away_access(person: Membership, wanted: MembershipTerms, form: QueryDic
         back=_page_of(person),
         consequences=[*_access_ends(name, sessions, tokens), kept],
         fields={key: form.getlist(key) for key in ACCESS_FIELDS if key in form},
-        facts=[person.pk, wanted.role, sessions, tokens],
-        place="people",
+        facts=[person.pk, terms.role, sessions, tokens],
+        nav_section="people",
     )
 
 
@@ -72,7 +72,7 @@ def end_sessions(person: Membership) -> Confirmation:
         back=_page_of(person),
         consequences=[sentence, _("What is typed but not saved is lost. The person may sign in again.")],
         facts=[person.pk],
-        place="people",
+        nav_section="people",
     )
 
 
@@ -98,7 +98,7 @@ def revoke_token(person: Membership, token: ApiToken) -> Confirmation:
             _("Programs that use it are refused from now on. This cannot be undone; a new token can be made.")
         ],
         facts=token.pk,
-        place="people",
+        nav_section="people",
     )
 
 
@@ -110,7 +110,7 @@ def revoke_invitation(invitation: Invitation) -> Confirmation:
         back=reverse("organisations:people"),
         consequences=[_("The link that was sent no longer works. The person can be invited again.")],
         facts=invitation.pk,
-        place="people",
+        nav_section="people",
     )
 
 
@@ -134,7 +134,7 @@ def merge(kind: str, names: tuple[str, str], facts: Sequence[int], into: int, ba
         consequences=consequences,
         fields={"into": str(into)},
         facts=[kind, *facts],
-        place=f"{kind}s",
+        nav_section=f"{kind}s",
     )
 
 
@@ -153,8 +153,8 @@ def _open_sessions(person: Membership) -> int:
 
 
 def _live_tokens(person: Membership) -> int:
-    own = ApiToken.objects.filter(organisation_id=person.organisation_id, membership=person, revoked_at=None)
-    return own.count()
+    tokens = ApiToken.objects.filter(organisation_id=person.organisation_id, membership=person, revoked_at=None)
+    return tokens.count()
 
 
 def _page_of(person: Membership) -> str:

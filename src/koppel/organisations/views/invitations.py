@@ -24,8 +24,8 @@ from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.csv_import import end_of_day
 from koppel.organisations.invitations.services import InvitationData
 from koppel.organisations.models import Invitation, Organisation, User
-from koppel.organisations.people import list as directory
-from koppel.organisations.people import services as people
+from koppel.organisations.people import list as people_list
+from koppel.organisations.people import services as people_services
 from koppel.organisations.requests import AuthenticatedRequest, switch_organisation
 from koppel.organisations.roles import Actor, Permission, Role
 from koppel.organisations.services import save_language
@@ -185,5 +185,5 @@ def _text(request: AuthenticatedRequest) -> str:
 
 
 def _choices(actor: Actor) -> dict[str, Any]:
-    roles = [(key, label) for key, label in Role.choices if people.can_grant_role(actor, Role(key))]
-    return {"place": "people", "roles": roles, "divisions": directory.divisions_of(actor)}
+    roles = [(key, label) for key, label in Role.choices if people_services.can_grant_role(actor, Role(key))]
+    return {"place": "people", "roles": roles, "divisions": people_list.divisions_of(actor)}

@@ -17,9 +17,9 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.csv_import import end_of_day
 from koppel.organisations.models import ApiToken, Invitation, Membership
-from koppel.organisations.people import list as directory
+from koppel.organisations.people import list as people_list
 from koppel.organisations.people import offboarding
-from koppel.organisations.people import services as people
+from koppel.organisations.people import services as people_services
 from koppel.organisations.people.list import PAGE_SIZE, MemberFilter
 from koppel.organisations.people.services import MembershipTerms
 from koppel.organisations.requests import AuthenticatedRequest
@@ -27,14 +27,14 @@ from koppel.organisations.roles import Actor, Permission, Role
 from koppel.organisations.views import confirmations
 
 
-@takes(q=TEXT, role=one_of(*Role.values), division=IDENTIFIER, access=one_of(*directory.MemberStatus), page=PAGE)
+@takes(q=TEXT, role=one_of(*Role.values), division=IDENTIFIER, access=one_of(*people_list.MemberStatus), page=PAGE)
 def listing(request: AuthenticatedRequest) -> HttpResponse:
     """Everybody with role, divisions and access; open invitations above them."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     filters = parse_filter(request.GET)
-    if filters.division and not directory.has_division(request.actor, filters.division):
+    if filters.division and not people_list.has_division(request.actor, filters.division):
         raise UnknownParameter([unknown_value("division", str(filters.division))])
-    memberships = directory.people_of(request.actor, filters)
+    memberships = people_list.people_of(request.actor, filters)
     total = memberships.count()
     pages = max(1, -(-total // PAGE_SIZE))
     page = min(pages, number(request.GET.get("page")) or 1)
@@ -42,14 +42,14 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
         "place": "people",
         "asked": filters,
         "is_filtered": filters != MemberFilter(),
-        "rows": directory.rows(memberships, max(1, page)),
+        "rows": people_list.rows(memberships, max(1, page)),
         "total": total,
         "page": page,
         "pages": pages,
         "query": _query_without_page(request.GET),
         "invitations": _invitations(request.actor),
         "roles": Role.choices,
-        "divisions": directory.divisions_of(request.actor),
+        "divisions": people_list.divisions_of(request.actor),
     }
     return render(request, "organisations/people.html", context)
 
@@ -62,10 +62,10 @@ def person(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
         new_role = _parse_form(request.POST, membership)
         try:
             if membership.is_active and not new_role.is_active:
-                people.check_change(request.actor, membership.pk, new_role)
+                people_services.check_change(request.actor, membership.pk, new_role)
                 if page := unconfirmed(request, confirmations.take_away_access(membership, new_role, request.POST)):
                     return page
-            people.update_membership(request.actor, membership.pk, new_role)
+            people_services.update_membership(request.actor, membership.pk, new_role)
             messages.success(request, _("Saved."))
         except Refused as refusal:
             messages.error(request, str(refusal))
@@ -141,7 +141,7 @@ def parse_filter(query: QueryDict) -> MemberFilter:
         search=query.get("q", "").replace("\0", "").strip(),
         role=Role(role) if role in Role.values else None,
         division=number(query.get("division")),
-        access=directory.MemberStatus(access) if access in list(directory.MemberStatus) else None,
+        access=people_list.MemberStatus(access) if access in list(people_list.MemberStatus) else None,
     )
 
 
@@ -155,10 +155,10 @@ def _person_context(actor: Actor, membership: Membership) -> dict[str, Any]:
     return {
         "place": "people",
         "person": membership,
-        "access": directory.status_of(membership),
-        "may_change": people.can_grant_role(actor, role),
-        "roles": [(key, label) for key, label in Role.choices if people.can_grant_role(actor, Role(key))],
-        "divisions": directory.divisions_of(actor),
+        "access": people_list.status_of(membership),
+        "may_change": people_services.can_grant_role(actor, role),
+        "roles": [(key, label) for key, label in Role.choices if people_services.can_grant_role(actor, Role(key))],
+        "divisions": people_list.divisions_of(actor),
         "own_divisions": set(membership.divisions.values_list("division_id", flat=True)),
         "holdings": offboarding.owned_items(actor, membership),
         "heirs": others.select_related("user").order_by("user__name"),
@@ -180,7 +180,7 @@ def _parse_form(form: QueryDict, membership: Membership) -> MembershipTerms:
 
 def _member(request: AuthenticatedRequest, membership_id: int) -> Membership:
     try:
-        return people.member(request.actor, membership_id)
+        return people_services.member(request.actor, membership_id)
     except Refused as refusal:
         raise Http404(str(refusal)) from None
 
@@ -189,7 +189,7 @@ def _manageable_or_none(request: AuthenticatedRequest, membership_id: int) -> Me
     """None, with the refusal said, when the person is out of the actor's reach."""
     membership = _member(request, membership_id)
     try:
-        people.require_grantable_role(request.actor, Role(membership.role))
+        people_services.require_grantable_role(request.actor, Role(membership.role))
     except Refused as refusal:
         messages.error(request, str(refusal))
         return None

@@ -110,7 +110,7 @@ class RunExecutor:
         self, runtime: Runtime, claimed: ClaimedRun, plan: SyncPlan, session: ReadingSession, connector: Connector
     ) -> None:
         self._runtime, self._claimed, self._session, self._connector = runtime, claimed, session, connector
-        self._wanted = plan
+        self._plan = plan
         self._window = HistoryWindow(plan.fiscal_years_back, now().date())
         self._outcome = RunResult()
         self._forgiven = False
@@ -120,7 +120,7 @@ class RunExecutor:
         specs = [
             resource
             for resource in await self._connector.list_resources(self._session)
-            if resource.key in self._wanted.resources
+            if resource.key in self._plan.resources
         ]
         if self._claimed.resources is not None:
             specs = [resource for resource in specs if resource.key in self._claimed.resources]
@@ -191,10 +191,11 @@ class RunExecutor:
 
     def _is_full_due(self, checkpoint: CheckpointState) -> bool:
         """At first, on demand, on the week day, and when more years are wanted."""
-        full_requested = self._wanted
+        plan = self._plan
         return (
-            self._claimed.full or not checkpoint.incremental_cursor or checkpoint.fiscal_years_back < full_requested.fiscal_years_back
-            or full_comparison_is_due(checkpoint.last_full_at, full_requested.full_comparison_weekday, now())
+            self._claimed.full or not checkpoint.incremental_cursor
+            or checkpoint.fiscal_years_back < plan.fiscal_years_back
+            or full_comparison_is_due(checkpoint.last_full_at, plan.full_comparison_weekday, now())
         )  # fmt: skip
 
     def _needs_full_read_after(self, checkpoint: CheckpointState) -> bool:
@@ -209,9 +210,10 @@ class RunExecutor:
         changes_first = bool(checkpoint.incremental_cursor) and not checkpoint.is_baseline and spec.key in CHILDREN
         is_full = complete or (self._is_full_due(checkpoint) and not changes_first)
         mode = ReadMode.FULL if is_full else spec.read_modes[0]
-        years = self._wanted.fiscal_years_back if is_full else checkpoint.fiscal_years_back
+        years = self._plan.fiscal_years_back if is_full else checkpoint.fiscal_years_back
         return replace(
-            checkpoint, resume_cursor="", read_mode=mode, read_id=checkpoint.read_id + 1, read_started_at=now(), fiscal_years_back=years,
+            checkpoint, resume_cursor="", read_mode=mode, read_id=checkpoint.read_id + 1, read_started_at=now(),
+            fiscal_years_back=years,
             is_verifying_deletes=False, is_inconsistent=False, seen=0,
         )  # fmt: skip
 

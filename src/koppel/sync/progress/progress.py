@@ -120,7 +120,8 @@ def progress_of_run(run: Run, parts: Iterable[RunResource], history: DurationHis
         parts=tuple(
             ResourceProgress(
                 part.resource, part.state, _read(part), part.expected_total, part.pages, int(100 * shares[part.resource]),
-                None if part.state in FINISHED_STATES else round(expected[part.resource] * (1 - shares[part.resource]) * factor),
+                None if part.state in FINISHED_STATES
+                else round(expected[part.resource] * (1 - shares[part.resource]) * factor),
             )
             for part in ordered
         ),

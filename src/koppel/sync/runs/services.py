@@ -122,13 +122,13 @@ def request_for_connection(actor: Actor, connection_id: int) -> int:
 def request_released(organisation_id: int, administration_ids: Sequence[int], requested_by: str) -> int:
     """These are the companies that were confirmed, and go on: a first import where it stopped, the others with a full read, for
     nobody knows what changed meanwhile. How many runs were made."""
-    own = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
-    on = own.exclude(status=Status.DEACTIVATED)
-    new = list(on.filter(activated_at=None).values_list("pk", flat=True))
-    known = list(on.exclude(activated_at=None).values_list("pk", flat=True))
-    made = _request(organisation_id, new, Trigger.IMPORT, requested_by)
+    administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
+    active = administrations.exclude(status=Status.DEACTIVATED)
+    new = list(active.filter(activated_at=None).values_list("pk", flat=True))
+    imported = list(active.exclude(activated_at=None).values_list("pk", flat=True))
+    run_count = _request(organisation_id, new, Trigger.IMPORT, requested_by)
     trigger = Trigger.PERSON if requested_by else Trigger.SCHEDULE
-    return made + _request(organisation_id, known, trigger, requested_by, full=True)
+    return run_count + _request(organisation_id, imported, trigger, requested_by, full=True)
 
 
 def request_due_runs() -> int:

@@ -1,4 +1,5 @@
-"""The engine's own rows: runs, parts and checkpoints, over async psycopg. Every page's transaction is one of `fenced_transaction`."""
+"""The engine's own rows: runs, parts and checkpoints, over async psycopg. Every page's transaction is one of
+`fenced_transaction`."""
 
 import random
 from collections.abc import AsyncIterator, Sequence
@@ -158,14 +159,14 @@ async def put_back_for_outage(connection: Connection, claimed: ClaimedRun, reaso
     """Our own database answers with errors: wait for about as long as it has. For how many seconds it has, 0 at first.
 
     What went well for a quarter of an hour was another outage."""
-    found = await connection.execute(
+    cursor = await connection.execute(
         _PUT_BACK_FOR_OUTAGE,
         {
             "run": claimed.id, "attempt": claimed.attempt, "reason": reason, "new_after": OUTAGE_NEW_AFTER_SECONDS,
             "least": PAUSE_SECONDS, "most": PAUSE_SECONDS_MAX, "spread": random.uniform(0.8, 1.2),  # noqa: S311 - jitter
         },
     )  # fmt: skip
-    row = await found.fetchone()
+    row = await cursor.fetchone()
     return float(row[0]) if row else 0.0
 
 

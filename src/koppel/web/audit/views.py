@@ -38,7 +38,8 @@ class _CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it t
 
 
 @takes(
-    q=TEXT, person=IDENTIFIER, action=one_of_these(lambda: AUDIT_ACTION_LABELS), interface=one_of(*Interface.values), since=DAY, until=DAY,
+    q=TEXT, person=IDENTIFIER, action=one_of_these(lambda: AUDIT_ACTION_LABELS),
+    interface=one_of(*Interface.values), since=DAY, until=DAY,
     page=PAGE, format=one_of("csv"),
 )  # fmt: skip
 def activity(request: AuthenticatedRequest) -> HttpResponseBase:

@@ -1,0 +1,79 @@
+"""Names say what they hold: words that could name anything name no module, class, function, parameter or local."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+VAGUE = frozenset((Path(__file__).parent / "vague-words.txt").read_text(encoding="utf-8").split())
+FOLDERS = ("src", "tests", "bench")
+ALLOWED: dict[str, str] = {
+    "src/koppel/administrations/api.py: own": "published field of REST",
+    "src/koppel/administrations/bulk/api.py: act": "published field of REST",
+    "src/koppel/administrations/bulk/api.py: asked": "published field of REST",
+    "src/koppel/administrations/models.py: act": "column, published by REST",
+    "src/koppel/administrations/models.py: asked": "column, published by REST",
+    "src/koppel/company_registers/protocol.py: FOUND": "stored outcome, beside NOT_FOUND",
+}
+"""`file: name` with the reason why no better name exists."""
+
+SHORT_SCOPES = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Lambda)
+
+
+def vague_names(source: str) -> Iterator[tuple[int, str]]:
+    """Line and name of each definition that is called by a vague word. A one-line comprehension or lambda may use them."""
+    tree = ast.parse(source)
+    exempt = {
+        part
+        for node in ast.walk(tree)
+        if isinstance(node, SHORT_SCOPES) and node.lineno == node.end_lineno
+        for part in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in exempt:
+            continue
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            name = node.name
+        elif isinstance(node, ast.arg):
+            name = node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            name = node.id
+        else:
+            continue
+        if name.strip("_").lower() in VAGUE:
+            yield node.lineno, name
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("def asked(place, *, given): ...", ["asked", "place", "given"]),
+        ("class Standing: ...", ["Standing"]),
+        ("def total(rows):\n    found = [one.amount for one in rows]\n    return sum(found)", ["found"]),
+        ("for one in rows:\n    print(one)", ["one"]),
+        ("names = [\n    one.name\n    for one in rows\n]", ["one"]),
+        ("def total(amounts):\n    return sum(one for one in amounts)", []),
+        ("rows.sort(key=lambda one: one.name)", []),
+    ],
+)
+def test_what_counts_as_vague(source: str, names: list[str]) -> None:
+    assert sorted(name for _line, name in vague_names(source)) == sorted(names)
+
+
+def test_no_module_has_a_vague_name() -> None:
+    modules = [file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py")]
+    assert [str(file.relative_to(ROOT)) for file in modules if file.stem.strip("_").lower() in VAGUE] == []
+
+
+def test_nothing_is_called_by_a_vague_word() -> None:
+    vague = [
+        f"{file.relative_to(ROOT)}:{line} {name}"
+        for folder in FOLDERS
+        for file in sorted((ROOT / folder).rglob("*.py"))
+        if "migrations" not in file.parts
+        for line, name in vague_names(file.read_text(encoding="utf-8"))
+        if f"{file.relative_to(ROOT)}: {name}" not in ALLOWED
+    ]
+    assert vague == [], "\n".join(vague)
