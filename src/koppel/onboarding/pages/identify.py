@@ -24,6 +24,7 @@ from koppel.web.doors import MemberRequest, takes
 
 PAGE_ROWS = 250
 """More rows than these are shown in pages; those that need a person come first."""
+_ACTS = ("fill", "next", "same")
 
 
 @takes(q=TEXT, show=one_of("needs"), page=PAGE, tried=FLAG)
@@ -31,36 +32,48 @@ PAGE_ROWS = 250
 def identify(request: MemberRequest, flow: Flow) -> HttpResponse:
     """④ A COC number for each, or a reason and a sector."""
     if request.method == "POST":
-        if request.POST.get("act", "next") not in ("fill", "next"):
-            raise UnknownParameter([unknown_value("act", request.POST["act"], ("fill", "next"))])
-        if request.POST.get("act") == "fill":
-            identifying.keep(flow, _given(request, flow))
-            _fill_in(request, flow)
-            return HttpResponseRedirect(request.path)
-        if request.POST.get("act", "").startswith(("same", "other")):
-            return _settle(request, flow)
-        outcome = steps.identify(flow, _given(request, flow))
-        if isinstance(outcome, Advance):
-            return to_step(flow, outcome.step)
-        # What was typed is kept: a reload of the next page sends nothing again over what was stored meanwhile.
-        return HttpResponseRedirect(f"{request.path}?tried=1")
+        return _perform(request, flow)
     found, tried = identifying.answers(flow), "tried" in request.GET
     context = _shown(request, found, tried=tried) | {"tried": tried, "reasons": REASONS.items()}
     context["sectors"] = [(letter, f"{letter} – {label}") for letter, label in SECTIONS.items()]
     return render(request, "onboarding/identify.html", context | frame(Step.IDENTIFY, flow))
 
 
-def _settle(request: MemberRequest, flow: Flow) -> HttpResponse:
+def _perform(request: MemberRequest, flow: Flow) -> HttpResponse:
+    """What the button says that was pressed."""
+    act, row_id = _parsed(request.POST.get("act", "next"), flow)
+    if act == "fill":
+        identifying.keep(flow, _given(request, flow))
+        _fill_in(request, flow)
+        return HttpResponseRedirect(request.path)
+    if act != "next":
+        return _settle(request, flow, same=act == "same", row_id=row_id)
+    outcome = steps.identify(flow, _given(request, flow))
+    if isinstance(outcome, Advance):
+        return to_step(flow, outcome.step)
+    # What was typed is kept: a reload of the next page sends nothing again over what was stored meanwhile.
+    return HttpResponseRedirect(f"{request.path}?tried=1")
+
+
+def _parsed(button: str, flow: Flow) -> tuple[str, int | None]:
+    """The act of a button, and the row when it belongs to one (`same-7`, `other-7`). A row must be of this import."""
+    act, dash, text = button.partition("-")
+    if not dash and act in _ACTS:
+        return act, None
+    if act in ("same", "other") and text in map(str, flow.chosen):
+        return act, int(text)
+    raise UnknownParameter([unknown_value("act", button, _ACTS)])
+
+
+def _settle(request: MemberRequest, flow: Flow, *, same: bool, row_id: int | None) -> HttpResponse:
     """“Is this the same company?”: yes or no of one row (`same-7`, `other-7`), yes of all that are ticked (`same`).
 
     Many are shown once more, with both names, before it is stored."""
     identifying.keep(flow, _given(request, flow))
-    act, _dash, one = request.POST.get("act", "").partition("-")
     back = request.get_full_path()
-    if one:
-        ids = [int(one)] if one.isdecimal() and len(one) < 19 else []
-        identifying.confirm(request.actor, flow, ids, same=act == "same")
-        return HttpResponseRedirect(f"{back}#row-{one}")
+    if row_id is not None:
+        identifying.confirm(request.actor, flow, [row_id], same=same)
+        return HttpResponseRedirect(f"{back}#row-{row_id}")
     asked = [answer for answer in identifying.answers(flow, _ticked(request, flow)) if answer.question]
     if not asked:
         messages.warning(request, _("Tick the rows that are the same company first."))
