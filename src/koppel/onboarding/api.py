@@ -80,7 +80,7 @@ class SignInIn(Input):
     company_ids: str = ""
 
 
-class CompanyOut(Schema):
+class FoundCompanyOut(Schema):
     """`state` is new, imported or unreachable; `reason` says why not."""
 
     id: int
@@ -171,12 +171,12 @@ def sign_in(request: MemberRequest, token: UUID, given: SignInIn) -> OutcomeOut:
     return _out(steps.sign_in(request.actor, _flow(request, token), given.app, given.company_ids))
 
 
-@router.get("/flows/{token}/companies", response=list[CompanyOut])
-def companies(request: MemberRequest, token: UUID) -> list[CompanyOut]:
+@router.get("/flows/{token}/companies", response=list[FoundCompanyOut])
+def companies(request: MemberRequest, token: UUID) -> list[FoundCompanyOut]:
     """What the sign-in reaches, each with what is known of it and whether it can be chosen."""
     found = choosing.rows(request.actor, _flow(request, token, Step.CHOOSE))
     return [
-        CompanyOut(
+        FoundCompanyOut(
             id=one.company.pk, name=one.company.name, number=one.company.number, country=one.company.country,
             base_currency=one.company.base_currency, account=one.account, state=one.marks,
             reason=one.company.unreachable_reason, is_described=one.company.described_at is not None,

@@ -101,7 +101,7 @@ class InvitationOut(Schema):
     is_outside_domains: bool
 
 
-class AccessIn(Input):
+class PersonAccessIn(Input):
     """All of it: what is left out becomes what stands here. `divisions` are ids."""
 
     role: Role
@@ -117,7 +117,7 @@ class HandOverIn(Input):
     deactivate: bool = False
 
 
-class Moved(Schema):
+class HandedOver(Schema):
     """How many of each."""
 
     moved: dict[str, int]
@@ -156,16 +156,16 @@ def revoke(request: MemberRequest, invitation_id: int) -> Status[None]:
 
 
 @router.put("/people/{int:membership_id}", response=PersonOut)
-def change_access(request: MemberRequest, membership_id: int, given: AccessIn) -> PersonOut:
+def change_access(request: MemberRequest, membership_id: int, given: PersonAccessIn) -> PersonOut:
     """Role, divisions and access. Whoever loses access is out at once, tokens included."""
     wanted = Access(given.role, given.active, _aware(given.expires_at), frozenset(given.divisions))
     return _person(people.change_access(request.actor, membership_id, wanted))
 
 
-@router.post("/people/{int:membership_id}/hand-over", response=Moved)
-def hand_over(request: MemberRequest, membership_id: int, given: HandOverIn) -> Moved:
+@router.post("/people/{int:membership_id}/hand-over", response=HandedOver)
+def hand_over(request: MemberRequest, membership_id: int, given: HandOverIn) -> HandedOver:
     """Everything that the person holds goes to a colleague."""
-    return Moved(moved=handover.hand_over(request.actor, membership_id, given.to, deactivate=given.deactivate))
+    return HandedOver(moved=handover.hand_over(request.actor, membership_id, given.to, deactivate=given.deactivate))
 
 
 @router.post("/people/{int:membership_id}/end-sessions", response=Ended)
