@@ -470,7 +470,7 @@ def test_an_upgrade_takes_for_confirmed_what_nobody_was_asked_about(connected: M
     assert sync(anna, renamed) == GOES_ON
     with installation_scope("the state before the upgrade"):
         RemoteCompany.objects.update(confirmed_name="", confirmed_number="")
-    fill_in = import_module("koppel.administrations.migrations.0004_confirmed_identity").CONFIRMED_SO_FAR
+    fill_in = import_module("koppel.administrations.migrations.0006_confirmed_identity").CONFIRMED_SO_FAR
     with transaction.atomic(), database.cursor() as cursor:
         cursor.execute(fill_in)
     confirmed = [now_of(anna, one).remote_company.confirmed_name for one in (renamed, other)]

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """What a person last confirmed of a company, apart from what the accounting system says of it, and what it claims since.
 
-    `administrations.0004_confirmed_identity` fills in what was confirmed so far. Defaults in the database: an older Koppel that
+    `administrations.0006_confirmed_identity` fills in what was confirmed so far. Defaults in the database: an older Koppel that
     still runs knows nothing of these columns."""
 
     dependencies = [("connections", "0007_taken_over_by")]
