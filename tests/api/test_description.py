@@ -1,6 +1,8 @@
 """The published description of REST, held against the API itself: schemathesis makes calls from it, sensible and not."""
 
 import json
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +12,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from ninja import Schema
 from schemathesis import checks
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
@@ -64,6 +67,20 @@ def call_many(program: Program, operation: Any) -> None:
         case.call_and_validate(headers=program.headers, checks=CHECKS)
 
     call()
+
+
+def test_no_two_objects_of_the_description_have_one_name() -> None:
+    """A second class of a name would take the place of the first in the description, and be published for both."""
+    classes = {schema for schema in subclasses(Schema) if schema.__module__.startswith("koppel.")}
+    assert len(classes) > 50
+    names = Counter(schema.__name__ for schema in classes)
+    assert [name for name, count in sorted(names.items()) if count > 1] == []
+
+
+def subclasses(base: type) -> Iterator[type]:
+    for schema in base.__subclasses__():
+        yield schema
+        yield from subclasses(schema)
 
 
 def test_every_operation_says_in_words_what_it_does(program: Program) -> None:

@@ -109,7 +109,7 @@ def test_from_the_shell_under_ones_own_name(anna: Actor, ledger: Ledger, tmp_pat
         (("counts", "1"), "Say who acts: --as with a member's e-mail address, or KOPPEL_AS."),
         (("counts", "1", "--as", "nobody@example.test"), "nobody@example.test is not a member who may sign in here."),
         (("counts", "987654", "--as", "{anna}"), "No such administration, or the actor may not see it"),
-        (("resource", "{one}", "secrets", "--as", "{anna}"), "The books have no such resource."),
+        (("resource", "{one}", "secrets", "--as", "{anna}"), "There is no resource “secrets”. Possible: accounts, "),
     ],
 )
 def test_a_command_that_cannot_work_says_one_sentence(

@@ -109,7 +109,8 @@ def test_a_server_of_ones_own_is_restored_into_a_new_database(
 
 def code_after(words: str) -> list[str]:
     """The code blocks of the manual that follow these words, up to the next heading."""
-    section = (REPOSITORY / "docs" / "operations.md").read_text().partition(words)[2].partition("\n## ")[0]
+    after = (REPOSITORY / "docs" / "operations.md").read_text().partition(words)[2]
+    section = re.split(r"^##+ ", after, maxsplit=1, flags=re.MULTILINE)[0]
     return re.findall(r"^```\w*\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
 
 

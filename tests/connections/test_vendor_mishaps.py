@@ -94,12 +94,23 @@ def test_a_company_that_was_closed_is_said_to_be_gone_and_its_books_stay(firm: C
     assert statuses(firm)[1] == "active"
 
 
-def test_a_new_name_and_a_new_number_are_told_and_stop_nothing(firm: Connected) -> None:
-    firm.sandbox.control(f"companies/{company(firm)}", {"name": "Nieuwe Naam B.V.", "number": "69599084"})
+def test_a_new_name_or_a_new_number_is_told_and_stops_nothing(firm: Connected) -> None:
+    firm.sandbox.control(f"companies/{company(firm)}", {"name": "Nieuwe Naam B.V."})
+    firm.sandbox.control(f"companies/{company(firm, 1)}", {"number": "69599084"})
     sync(firm)
     assert statuses(firm) == ["active", "active"]
     assert both(firm, "is called Nieuwe Naam B.V. at the accounting system now", "Nieuwe Naam B.V.")
-    assert both(firm, "another number at the accounting system: 69599084", "69599084")
+    numbered = administrations(firm)[1].pk
+    assert "another number at the accounting system: 69599084" in sentences(firm, "en", key=numbered)
+    assert "69599084" in sentences(firm, "nl", key=numbered)
+
+
+def test_a_new_name_and_a_new_number_at_once_stop_that_company_and_no_other(firm: Connected) -> None:
+    firm.sandbox.control(f"companies/{company(firm)}", {"name": "Nieuwe Naam B.V.", "number": "69599084"})
+    sync(firm)
+    assert statuses(firm) == ["blocked", "active"]
+    assert both(firm, "Is this the same company?", "Is dit hetzelfde bedrijf?")
+    assert both(firm, "Nieuwe Naam B.V.", "69599084")
 
 
 def test_a_storm_of_401_renews_the_token_once_and_ends_in_a_sentence(firm: Connected) -> None:

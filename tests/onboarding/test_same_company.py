@@ -122,6 +122,18 @@ def test_a_number_from_the_vat_number_is_asked_about_with_both(anna: Newcomer) -
     assert "You said that this is another company" in mark_of(anna, first)[1]
 
 
+def test_a_button_that_the_page_does_not_have_is_refused_and_answers_nothing(anna: Newcomer) -> None:
+    first = rows(anna)[0]
+    company(anna, first, number=PLACEHOLDER, vat_number=f"NO{DERIVED}MVA")
+    strange = ("sames", f"another-{first}", f"fill-{first}", "same-", "other", "same-²", "same-987654")
+    for button in (*strange, f"same-0{first}"):
+        answer = anna.client.post(f"{anna.flow}identify", {"act": button})
+        assert (answer.status_code, "is not a value of “act”" in words(answer)) == (422, True), button
+        assert mark_of(anna, first)[::2] == ("warn", False), button
+    anna.client.post(f"{anna.flow}identify", {"act": f"same-{first}"})
+    assert mark_of(anna, first)[2] is True
+
+
 def test_a_placeholder_never_counts_as_complete(anna: Newcomer) -> None:
     first = rows(anna)[0]
     for country, text in (("NO", PLACEHOLDER), ("NL", "12345678"), ("NL", "11111111"), ("SE", "555555-5555")):

@@ -17,6 +17,7 @@ from koppel.organisations.models import Division, Membership, Organisation, User
 from koppel.organisations.people import operators
 from koppel.organisations.roles import Actor
 from tests.books.factories import administration_of
+from tests.fixtures.confirmation import post_and_confirm
 from tests.fixtures.forms import form_of
 from tests.fixtures.people import PASSWORD, signed_in
 
@@ -134,7 +135,7 @@ def test_an_administrator_ends_a_persons_sessions_here_and_not_elsewhere(actor: 
     at_home.get("/")
     at_ours.post("/account/organisations/", {"organisation": boss.organisation_id})
     at_ours.get("/")
-    signed_in(boss).post(f"/organisation/people/{here.pk}/end-sessions")
+    post_and_confirm(signed_in(boss), f"/organisation/people/{here.pk}/end-sessions")
     assert (at_home.get("/").status_code, at_ours.get("/").status_code) == (200, 302)
 
 
@@ -323,7 +324,7 @@ def test_a_session_in_which_the_password_was_changed_is_still_seen_and_ended(act
     assert other.get("/").status_code == 302
     with organisation_scope(boss.organisation_id):
         assert UserSession.objects.filter(user_id=user.user_id).count() == 1, "the others ended with the password"
-    signed_in(boss).post(f"/organisation/people/{user.membership_id}/end-sessions")
+    post_and_confirm(signed_in(boss), f"/organisation/people/{user.membership_id}/end-sessions")
     assert client.get("/").status_code == 302
 
 

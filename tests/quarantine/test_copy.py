@@ -186,11 +186,11 @@ def _has_come_to_all(copy: Addresses) -> bool:
 
 
 def _left(superuser_url: str) -> dict[str, int]:
-    """What waits."""
+    """What waits, and what the worker of the original was just about to send."""
     questions = {
         "queued": "SELECT count(*) FROM sync_run WHERE state = 'queued'",
-        "mails": "SELECT count(*) FROM notifications_email_delivery WHERE state = 'waiting'",
-        "messages": "SELECT count(*) FROM notifications_webhook_delivery WHERE state = 'waiting'",
+        "mails": "SELECT count(*) FROM notifications_email_delivery WHERE state IN ('waiting', 'claimed')",
+        "messages": "SELECT count(*) FROM notifications_webhook_delivery WHERE state IN ('waiting', 'claimed')",
         "invitations": "SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'organisations.send_invitation'",
         "failures": "SELECT coalesce(sum(failures), 0) FROM sync_run",
     }

@@ -89,6 +89,8 @@ def test_whoever_signs_in_through_an_identity_provider_or_forgot_the_password_re
     email = User.objects.get(pk=quarantined.boss.user_id).email
     for answer in (
         visitor.get(f"/sign-in/{provider}/"),
+        visitor.post(f"/sign-in/{provider}/"),
+        visitor.get(f"/sign-in/{provider}/callback", {"state": "of-a-tab", "code": "of-before"}),
         visitor.post("/accounts/password/reset/", {"email": email}),
         visitor.post("/accounts/password/reset/", {"email": "nobody@example.test"}),
     ):

@@ -77,7 +77,7 @@ class ProbeOut(Schema):
     sentence: str
 
 
-class ChangeOut(Schema):
+class CompanyChangeOut(Schema):
     """What a person has yet to settle about an imported company. `code` is company_renamed, company_code_changed,
     company_number_changed, company_number_missing, or other_company: name and number are both different from what was
     confirmed, and nothing is read. `other_company_denied`: somebody said that it is another company. The numbers are '' but
@@ -186,12 +186,15 @@ def administrations(request: AuthenticatedRequest, connection_id: int) -> list[C
     ]  # fmt: skip
 
 
-@router.get("/{connection_id}/changes", response=list[ChangeOut])
-def changes(request: AuthenticatedRequest, connection_id: int) -> list[ChangeOut]:
+@router.get("/{connection_id}/changes", response=list[CompanyChangeOut])
+def changes(request: AuthenticatedRequest, connection_id: int) -> list[CompanyChangeOut]:
     """What is different at the accounting system and waits for a person, those that stop a sync first."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     open_changes = summaries.open_changes(request.actor, queries.connection_for(request.actor, connection_id))
-    return [ChangeOut(**{name: getattr(change, name) for name in ChangeOut.model_fields}) for change in open_changes]
+    return [
+        CompanyChangeOut(**{name: getattr(change, name) for name in CompanyChangeOut.model_fields})
+        for change in open_changes
+    ]
 
 
 @router.post("/{connection_id}/changes", response=SettledOut)

@@ -82,7 +82,7 @@ class SignInIn(Input):
     company_ids: str = ""
 
 
-class CompanyOut(Schema):
+class CompanyChoiceOut(Schema):
     """`state` is new, imported or unreachable; `reason` says why not."""
 
     id: int
@@ -173,12 +173,12 @@ def sign_in(request: AuthenticatedRequest, token: UUID, payload: SignInIn) -> Ou
     return _out(steps.sign_in(request.actor, _flow(request, token), payload.app, payload.company_ids))
 
 
-@router.get("/flows/{token}/companies", response=list[CompanyOut])
-def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyOut]:
+@router.get("/flows/{token}/companies", response=list[CompanyChoiceOut])
+def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyChoiceOut]:
     """What the sign-in reaches, each with what is known of it and whether it can be chosen."""
     choices = choose_step.rows(request.actor, _flow(request, token, Step.CHOOSE))
     return [
-        CompanyOut(
+        CompanyChoiceOut(
             id=choice.company.pk, name=choice.company.name, number=choice.company.number, country=choice.company.country,
             base_currency=choice.company.base_currency, account=choice.account, state=choice.state,
             reason=choice.company.unreachable_reason, is_described=choice.company.described_at is not None,

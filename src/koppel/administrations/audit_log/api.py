@@ -15,7 +15,7 @@ from koppel.organisations.requests import AuthenticatedRequest
 router = Router()
 
 
-class ChangeOut(Schema):
+class FieldChangeOut(Schema):
     """A field that an action changed, in words: names instead of ids. Its label and values are in the language asked for."""
 
     field: str
@@ -39,7 +39,7 @@ class EntryOut(Schema):
     subject: int | None
     subject_name: str
     details: dict[str, Any]
-    changes: list[ChangeOut]
+    changes: list[FieldChangeOut]
 
 
 class ActivityIn(Schema):
@@ -82,5 +82,5 @@ def _out(entry: AuditEntry, words: AuditRenderer) -> EntryOut:
         subject=entry.subject_id,
         subject_name=words.subject(entry),
         details=entry.details,
-        changes=[ChangeOut(field=it.key, before=it.before, after=it.after) for it in words.changes(entry)],
+        changes=[FieldChangeOut(field=it.key, before=it.before, after=it.after) for it in words.changes(entry)],
     )

@@ -26,6 +26,7 @@ from koppel.organisations.requests import AuthenticatedRequest
 
 PAGE_ROWS = 250
 """More rows than these are shown in pages; those that need a person come first."""
+_ACTIONS = ("fill", "next", "same")
 
 
 @takes(q=TEXT, show=one_of("needs"), page=PAGE, tried=FLAG)
@@ -33,35 +34,47 @@ PAGE_ROWS = 250
 def identify(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """④ A COC number for each, or a reason and a sector."""
     if request.method == "POST":
-        if request.POST.get("act", "next") not in ("fill", "next"):
-            raise UnknownParameter([unknown_value("act", request.POST["act"], ("fill", "next"))])
-        if request.POST.get("act") == "fill":
-            identify_step.save_answers(flow, _typed_answers(request, flow))
-            _fill_in(request, flow)
-            return HttpResponseRedirect(request.path)
-        if request.POST.get("act", "").startswith(("same", "other")):
-            return _settle(request, flow)
-        outcome = steps.identify(flow, _typed_answers(request, flow))
-        if isinstance(outcome, Advance):
-            return to_step(flow, outcome.step)
-        # What was typed is kept: a reload of the next page sends nothing again over what was stored meanwhile.
-        return HttpResponseRedirect(f"{request.path}?tried=1")
+        return _perform(request, flow)
     answers, tried = identify_step.list_answers(flow), "tried" in request.GET
     context = _rows_context(request, answers, tried=tried) | {"tried": tried, "reasons": REASONS.items()}
     context["sectors"] = [(letter, f"{letter} – {label}") for letter, label in SECTIONS.items()]
     return render(request, "onboarding/identify.html", context | wizard_context(Step.IDENTIFY, flow))
 
 
-def _settle(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """What the button says that was pressed."""
+    action, company_id = _parse_button(request.POST.get("act", "next"), flow)
+    if action == "fill":
+        identify_step.save_answers(flow, _typed_answers(request, flow))
+        _fill_in(request, flow)
+        return HttpResponseRedirect(request.path)
+    if action != "next":
+        return _settle(request, flow, same=action == "same", company_id=company_id)
+    outcome = steps.identify(flow, _typed_answers(request, flow))
+    if isinstance(outcome, Advance):
+        return to_step(flow, outcome.step)
+    # What was typed is kept: a reload of the next page sends nothing again over what was stored meanwhile.
+    return HttpResponseRedirect(f"{request.path}?tried=1")
+
+
+def _parse_button(button: str, flow: Flow) -> tuple[str, int | None]:
+    """The action of a button, and the row when it belongs to one (`same-7`, `other-7`). A row must be of this import."""
+    action, dash, text = button.partition("-")
+    if not dash and action in _ACTIONS:
+        return action, None
+    if action in ("same", "other") and text in map(str, flow.chosen):
+        return action, int(text)
+    raise UnknownParameter([unknown_value("act", button, _ACTIONS)])
+
+
+def _settle(request: AuthenticatedRequest, flow: Flow, *, same: bool, company_id: int | None) -> HttpResponse:
     """“Is this the same company?”: yes or no of one row (`same-7`, `other-7`), yes of all that are ticked (`same`).
 
     Many are shown once more, with both names, before it is stored."""
     identify_step.save_answers(flow, _typed_answers(request, flow))
-    action, _dash, company_id = request.POST.get("act", "").partition("-")
     back = request.get_full_path()
-    if company_id:
-        ids = [int(company_id)] if company_id.isdecimal() and len(company_id) < 19 else []
-        identify_step.confirm(request.actor, flow, ids, same=action == "same")
+    if company_id is not None:
+        identify_step.confirm(request.actor, flow, [company_id], same=same)
         return HttpResponseRedirect(f"{back}#row-{company_id}")
     doubtful = [answer for answer in identify_step.list_answers(flow, _ticked(request, flow)) if answer.question]
     if not doubtful:

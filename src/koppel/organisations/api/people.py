@@ -106,7 +106,7 @@ class InvitationOut(Schema):
     is_outside_domains: bool
 
 
-class AccessIn(Input):
+class PersonAccessIn(Input):
     """All of it: what is left out becomes what stands here. `divisions` are ids."""
 
     role: Role
@@ -163,7 +163,7 @@ def revoke(request: AuthenticatedRequest, invitation_id: int) -> Status[None]:
 
 
 @router.put("/people/{int:membership_id}", response=PersonOut)
-def update_membership(request: AuthenticatedRequest, membership_id: int, payload: AccessIn) -> PersonOut:
+def update_membership(request: AuthenticatedRequest, membership_id: int, payload: PersonAccessIn) -> PersonOut:
     """Role, divisions and access. Whoever loses access is out at once, tokens included."""
     data = MembershipTerms(payload.role, payload.active, _aware(payload.expires_at), frozenset(payload.divisions))
     return _to_schema(people_services.update_membership(request.actor, membership_id, data))

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import AuditActor, record
-from koppel.kit import http
+from koppel.kit import http, quarantine
 from koppel.kit.email_domains import domain_of
 from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
@@ -183,7 +183,8 @@ def client_of(provider: IdentityProvider) -> Client:
 
 
 def authorization_url(provider: IdentityProvider, attempt: LoginAttempt) -> str:
-    """The address to send the person to. Raises `Refused`."""
+    """The address to send the person to. Raises `Refused` or `Quarantined`."""
+    quarantine.refuse()
     client = client_of(provider)
     try:
         endpoints = http.run(lambda session: oidc.discover(session, client.issuer))

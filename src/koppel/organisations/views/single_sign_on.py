@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.models import ActorKind, Interface
 from koppel.audit.services import AuditActor
+from koppel.kit import quarantine
 from koppel.kit.client_ip import client_ip
 from koppel.kit.web.decorators import outside_transaction, public
 from koppel.organisations.errors import Refused
@@ -64,6 +65,7 @@ def go(request: HttpRequest, provider_id: int) -> HttpResponse:
 @public
 def callback(request: HttpRequest, provider_id: int) -> HttpResponse:
     """The provider sends the person back with a code: to its own address, and for an attempt of this browser at it."""
+    quarantine.refuse()  # before the attempt is used up
     attempt = _take_attempt(request)
     if attempt is None:
         return _refused(request, _("That sign-in was not begun in this browser. Please try again."), status=400)
@@ -111,6 +113,7 @@ def link(request: AuthenticatedRequest, provider_id: int) -> HttpResponse:
 
 
 def _confirmation(request: HttpRequest, provider: IdentityProvider) -> HttpResponse:
+    quarantine.refuse()  # said before anybody presses a button that leads nowhere
     # The provider may lead on to hosts that nobody here knows; browsers hold the whole way against the form.
     request.csp_forms = ("https:",) if settings.PUBLIC_URL.startswith("https://") else ("https:", "http:")  # type: ignore[attr-defined]
     return render(request, "organisations/sign_in_confirm.html", {"provider": provider})
