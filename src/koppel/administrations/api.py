@@ -21,10 +21,10 @@ from koppel.administrations.scope import administration_for
 from koppel.administrations.settings import COMPARED, in_force
 from koppel.issues.queries import count_open, open_issues
 from koppel.kit.parameters import UnknownParameter, unknown_value
-from koppel.kit.schemas import Input
+from koppel.kit.schemas import Day, Input
 from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Actor, Permission
-from koppel.web.doors import MemberRequest
+from koppel.web.doors import MemberRequest, needs
 
 router = Router()
 LIMIT_MAX = 1000
@@ -101,6 +101,7 @@ class AdministrationList(Schema):
 
 
 @router.get("", response=AdministrationList)
+@needs(Permission.SEE)
 def administrations(
     request: MemberRequest,
     filters: Annotated[Filters, Query()],
@@ -219,8 +220,8 @@ def unstar(request: MemberRequest, administration_id: int) -> Status[None]:
 
 
 class LeftIn(Input):
-    left_on: date
-    erase_on: date
+    left_on: Day
+    erase_on: Day
 
 
 @router.put("/{int:administration_id}/left", response=AdministrationOut)
@@ -272,9 +273,9 @@ class MaskedOut(Schema):
 
 
 @router.get("/restricted", response=list[MaskedOut])
+@needs(Permission.ORGANISATION)
 def restricted(request: MemberRequest) -> list[Any]:
     """For Administrators: the restricted administrations that exist beside what they see."""
-    request.actor.require(Permission.ORGANISATION)
     return list(access.hidden_from(request.actor))
 
 

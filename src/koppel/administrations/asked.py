@@ -19,14 +19,20 @@ from koppel.kit.parameters import (
     TEXT,
     Parameter,
     UnknownPart,
+    first_parts,
+    id_of,
     is_id,
-    is_page,
+    page_of,
+    require_bounded,
+    require_short,
     unknown_parts,
     unknown_value,
 )
 from koppel.registers.sectors import SECTIONS
 
 __all__ = ["FILTERS", "ID_MAX", "MANY", "NONE", "ONE", "Asked", "asked_of", "asked_of_text", "is_id"]
+
+FILTER_CHARACTERS_MAX = 2048
 
 NONE = "none"
 """In a filter: those that have no division, no template, no sector, nobody chosen."""
@@ -45,7 +51,13 @@ def _choices(values: Iterable[str], *, is_multiple: bool = False) -> Parameter:
 
 
 def _ids(*words: str) -> Parameter:
-    return Parameter(accepts=lambda text: text in words or is_id(text), is_multiple=True, may_be_blank=False)
+    """Kept as texts, which go back into an address."""
+    parse = lambda text: text if text in words or is_id(text) else None  # noqa: E731 - one expression
+    return Parameter(parse=parse, is_multiple=True, may_be_blank=False)
+
+
+def _issue_code(text: str) -> str | None:
+    return text if text.isidentifier() and text.isascii() else None
 
 
 _SORTS = tuple(sort for key in COLUMNS for sort in (key, f"-{key}"))
@@ -58,10 +70,10 @@ _PARAMETERS: Mapping[str, Parameter] = {
     "sector": _choices((*SECTIONS, NONE), is_multiple=True),
     "connection": _ids(),
     "freshness": _choices(FRESHNESSES, is_multiple=True),
-    "issues": Parameter(accepts=lambda text: text.isidentifier() and text.isascii(), may_be_blank=False),
+    "issues": Parameter(parse=_issue_code, may_be_blank=False),
     "number": _choices(NUMBERS),
     "ending": _choices(ENDINGS),
-    "import": Parameter(accepts=is_id, may_be_blank=False),
+    "import": Parameter(parse=id_of, may_be_blank=False),
     "favourites": FLAG,
     "changed": FLAG,
     "running": FLAG,
@@ -70,7 +82,7 @@ _PARAMETERS: Mapping[str, Parameter] = {
     "columns": Parameter(is_multiple=True),
     "page": PAGE,
     "all": FLAG,
-    "done": Parameter(accepts=is_id, may_be_blank=False),
+    "done": Parameter(parse=id_of, may_be_blank=False),
 }
 """`all`: the whole list, where a default view would show otherwise. `done`: bulk work that the page offers to undo."""
 
@@ -84,6 +96,7 @@ class Asked:
     sort: str = "name"
     columns: tuple[str, ...] = DEFAULT_COLUMNS
     page: int = 1
+    done: int | None = None
     unknown: tuple[UnknownPart, ...] = ()
 
     @property
@@ -92,8 +105,16 @@ class Asked:
 
     def query(self) -> str:
         """The address bar's text, without the page; '' when nothing is asked."""
+        return "&".join(part for part in (self.filter(), self.arrangement()) if part)
+
+    def filter(self) -> str:
+        """Of that text what decides which administrations match."""
         pairs = [(key, value) for key, values in self.many.items() for value in values]
-        pairs += list(self.one.items())
+        return urlencode([*pairs, *self.one.items()])
+
+    def arrangement(self) -> str:
+        """Of that text how they are shown."""
+        pairs = []
         if self.sort != "name":
             pairs.append(("sort", self.sort))
         if self.columns != DEFAULT_COLUMNS:
@@ -115,25 +136,34 @@ class Asked:
 
 
 def asked_of(given: QueryDict) -> Asked:
+    """Raises `UnknownParameter` for a filter that is too long; what it does not know is kept in `unknown`."""
+    require_bounded(given, FILTER_CHARACTERS_MAX, "filter")
     query = _stripped(given)
     known = {name: parameter.lets_through for name, parameter in _PARAMETERS.items()}
     many = {key: tuple(dict.fromkeys(filter(known[key], query.getlist(key)))) for key in MANY}
     one = {key: text for key in ONE if (text := query.get(key, "")) and known[key](text)}
     sort, page = query.get("sort", ""), query.get("page", "")
-    columns = [part for text in query.getlist("columns") for part in text.split(".")]
+    columns = dict.fromkeys(part for text in query.getlist("columns") for part in text.split("."))
     strange = [unknown_value("columns", key, COLUMNS) for key in columns if key not in COLUMNS]
     return Asked(
         many={key: values for key, values in many.items() if values},
         one=one,
         sort=sort if sort.removeprefix("-") in COLUMNS else "name",
         columns=_columns(columns),
-        page=int(page) if is_page(page) else 1,
-        unknown=(*unknown_parts(query, _PARAMETERS), *strange),
+        page=page_of(page) or 1,
+        done=id_of(query.get("done", "")),
+        unknown=tuple(first_parts((*unknown_parts(query, _PARAMETERS), *strange))),
     )
 
 
 def asked_of_text(query: str) -> Asked:
-    return asked_of(QueryDict(query))
+    return asked_of(query_of_text(query))
+
+
+def query_of_text(text: str) -> QueryDict:
+    """Raises `UnknownParameter` for a text that is too long, before it is read."""
+    require_short(text, FILTER_CHARACTERS_MAX, "filter")
+    return QueryDict(text)
 
 
 def _stripped(given: QueryDict) -> QueryDict:

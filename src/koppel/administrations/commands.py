@@ -13,6 +13,7 @@ from koppel.administrations import access, life, services
 from koppel.administrations.asked import asked_of_text
 from koppel.administrations.bulk import operations, spreadsheet, words
 from koppel.administrations.bulk.operations import Selection
+from koppel.administrations.bulk.selecting import asked_for_bulk
 from koppel.administrations.cells import shown_number
 from koppel.administrations.export import export_list
 from koppel.administrations.listing import search
@@ -21,6 +22,7 @@ from koppel.administrations.scope import administration_for
 from koppel.administrations.settings import COMPARED, in_force
 from koppel.cli.doors import AsJson, AsPerson, OfOrganisation, acting, print_one, print_rows
 from koppel.cli.errors import Refusal
+from koppel.kit.parameters import day_of, id_of
 from koppel.kit.table_files import Format
 from koppel.organisations.policy import Actor, Permission
 
@@ -35,6 +37,7 @@ Matching = Annotated[
         "--filter", help="Instead of ids: all that match, as in the list's address bar: 'status=failed&division=3'."
     ),
 ]
+Everything = Annotated[bool, typer.Option("--all", help="Instead of ids or a filter: all that you may see.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]
 
 
@@ -71,6 +74,7 @@ def show(one: One, person: AsPerson = "", organisation: OfOrganisation = "", as_
 def assign(
     ids: Ids = None,
     matching: Matching = None,
+    everything: Everything = False,
     division: Annotated[str, typer.Option(help="Id of the division, or 'none'.")] = "",
     template: Annotated[str, typer.Option(help="Id of the template, or 'none'.")] = "",
     add: Annotated[list[int] | None, typer.Option(help="Id of a membership to add; several times.")] = None,
@@ -89,23 +93,26 @@ def assign(
     if sector:
         asked["sector"] = sector
     with acting(person, organisation) as actor:
-        _act(actor, "change", asked, _selection(ids, matching), dry_run=dry_run, as_json=as_json)
+        selection = _selection(actor, "change", ids, matching, everything=everything)
+        _act(actor, "change", asked, selection, dry_run=dry_run, as_json=as_json)
 
 
 @app.command("activate")
 def activate(
-    ids: Ids = None, matching: Matching = None, dry_run: DryRun = False,
+    ids: Ids = None, matching: Matching = None, everything: Everything = False, dry_run: DryRun = False,
     person: AsPerson = "", organisation: OfOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Let what is deactivated sync again."""
     with acting(person, organisation) as actor:
-        _act(actor, "activate", {}, _selection(ids, matching), dry_run=dry_run, as_json=as_json)
+        selection = _selection(actor, "activate", ids, matching, everything=everything)
+        _act(actor, "activate", {}, selection, dry_run=dry_run, as_json=as_json)
 
 
 @app.command("deactivate")
 def deactivate(
     ids: Ids = None,
     matching: Matching = None,
+    everything: Everything = False,
     reason: Annotated[str, typer.Option(help="Kept with it.")] = "",
     on: Annotated[str, typer.Option(help="From this day on (2026-12-31); at once without it.")] = "",
     dry_run: DryRun = False,
@@ -115,14 +122,8 @@ def deactivate(
 ) -> None:
     """Stop syncing. Nothing is lost."""
     with acting(person, organisation) as actor:
-        _act(
-            actor,
-            "deactivate",
-            {"reason": reason, "on": on},
-            _selection(ids, matching),
-            dry_run=dry_run,
-            as_json=as_json,
-        )
+        selection = _selection(actor, "deactivate", ids, matching, everything=everything)
+        _act(actor, "deactivate", {"reason": reason, "on": on}, selection, dry_run=dry_run, as_json=as_json)
 
 
 @app.command("import-csv")
@@ -266,10 +267,18 @@ def export(
     print_one({"file": str(out), "bytes": out.stat().st_size}, as_json=as_json)
 
 
-def _selection(ids: list[int] | None, matching: str | None) -> Selection:
-    if bool(ids) == (matching is not None):
-        raise Refusal("Name administrations by id, or all that match with --filter; one of the two.")
-    return Selection(ids=ids or [], asked=None if matching is None else asked_of_text(matching))
+def _selection(actor: Actor, act: str, ids: list[int] | None, matching: str | None, *, everything: bool) -> Selection:
+    """Ids, a filter that narrows down, or --all. Whoever may not act is told so before anything is read."""
+    operations.allowed_act(actor, act)
+    if sum((bool(ids), bool(matching), everything)) > 1:
+        raise Refusal("Name administrations by id, or all that match with --filter, or --all; one of the three.")
+    if everything:
+        return Selection(asked=asked_for_bulk(""))
+    if ids and matching is None:
+        return Selection(ids=ids)
+    if not matching:
+        raise Refusal("Name administrations by id, or all that match with --filter; --all if you mean all of them.")
+    return Selection(asked=asked_for_bulk(matching))
 
 
 def _act(
@@ -333,13 +342,12 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _id(text: str) -> int:
-    if not text.isdecimal():
+    if (number := id_of(text)) is None:
         raise Refusal(f"{text!r} is not an id.")
-    return int(text)
+    return number
 
 
 def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise Refusal(f"{text!r} is not a date like 2026-12-31.") from None
+    if (day := day_of(text)) is None:
+        raise Refusal(f"{text!r} is not a date like 2026-12-31.")
+    return day

@@ -13,6 +13,7 @@ from koppel.administrations.scope import visible_to
 from koppel.audit.models import AuditEntry
 from koppel.connections.models import Connection, ConnectionState
 from koppel.kit.clock import now
+from koppel.kit.parameters import id_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.policy import Actor
@@ -105,8 +106,8 @@ def visible_successors(actor: Actor, one: Administration) -> list[Administration
 def found_by_words(actor: Actor, words: str, other_than: int) -> int:
     """The one administration that answers to a name, number or id. Raises `Refused` when none or several do."""
     others = visible_to(actor).exclude(pk=other_than)
-    if words.isdecimal() and len(words) < 19:
-        exact = others.filter(Q(pk=int(words)) | Q(number=words) | Q(client_number__iexact=words))
+    if (key := id_of(words)) is not None:
+        exact = others.filter(Q(pk=key) | Q(number=words) | Q(client_number__iexact=words))
     else:
         exact = others.filter(Q(sort_name=folded(words)) | Q(number__iexact=words) | Q(client_number__iexact=words))
     found = list(exact.values_list("pk", flat=True)[:2])

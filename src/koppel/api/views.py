@@ -12,7 +12,7 @@ from koppel.web.doors import MemberRequest, takes
 @takes(q=TEXT)
 def reference(request: MemberRequest) -> HttpResponse:
     """Every operation; `q` leaves those in which the words occur."""
-    words = request.GET.get("q", "").replace("\0", "")[:100].strip()
+    words = (request.parameters["q"] or "").replace("\0", "")[:100].strip()
     found = [one for one in operations() if one.matches(words)]
     context = {
         "account_place": "api", "operations": found, "words": words, "base": f"{settings.PUBLIC_URL}/api/v1",

@@ -39,7 +39,7 @@ def overview(request: MemberRequest, administration_id: int) -> HttpResponse:
     one = books_or_404(request.actor, administration_id)
     year, until = _year_and_period(request, one)
     found = trial_balance(one.pk, year, until)
-    search = request.GET.get("q", "").strip()
+    search = (request.parameters["q"] or "").strip()
     balances = {row.code: row for row in found.accounts}
     listing = queries.table(one.pk, "accounts", search=search, page=_page(request))
     rows = [(account, balances.get(account.code)) for account in listing.rows]  # type: ignore[attr-defined]
@@ -66,7 +66,7 @@ def account(request: MemberRequest, administration_id: int, code: str) -> HttpRe
     known = Account.objects.filter(administration_id=one.pk, code=code).first()
     if own is None and known is None:
         raise Http404
-    search = request.GET.get("q", "").strip()
+    search = (request.parameters["q"] or "").strip()
     opening = own.opening if own else Decimal(0)
     lines = queries.lines_of_account(one.pk, code, year, opening=opening, search=search, page=_page(request))
     return _page_of(
@@ -102,9 +102,9 @@ def trial_balance_page(request: MemberRequest, administration_id: int) -> HttpRe
         name = f"{exports.file_stem(one)}-trial-balance-{year}.{file_format}"
         exports.record_export(request.actor, one, ["trial_balance"], file_format)
         return _download(Exported(name, content), file_format)
-    by_period = request.GET.get("view") == "periods"
+    by_period = request.parameters["view"] is not None
     periods, movements = _per_period(one.pk, year, found) if by_period else ([], [])
-    only = request.GET.get("only") == "differences"
+    only = request.parameters["only"] is not None
     shown = found.differing if only else found.accounts
     totals = {key: found.total(key) for key in ("opening", "debit", "credit", "movement", "closing")}
     return _page_of(
@@ -120,7 +120,7 @@ def table(request: MemberRequest, administration_id: int, resource: str) -> Http
     one = books_or_404(request.actor, administration_id)
     if resource not in exports.EXPORTED:
         raise Http404
-    search = request.GET.get("q", "").strip()
+    search = (request.parameters["q"] or "").strip()
     if file_format := _format(request):
         return _export(request, one, resource, file_format, search)
     if resource not in queries.COLUMNS:
@@ -181,14 +181,14 @@ def _page_of(request: HttpRequest, one: Administration, template: str, active: s
     return render(request, template, {**frame, **context})
 
 
-def _year_and_period(request: HttpRequest, one: Administration) -> tuple[str, str]:
+def _year_and_period(request: MemberRequest, one: Administration) -> tuple[str, str]:
     """The fiscal year and last period asked for, else the newest there is. Raises `UnknownParameter`."""
-    year = require_year(one.pk, request.GET.get("year", ""))
-    return year, require_period(year, request.GET.get("until", ""))
+    year = require_year(one.pk, request.parameters["year"] or "")
+    return year, require_period(year, request.parameters.get("until") or "")
 
 
-def _page(request: HttpRequest) -> int:
-    return int(request.GET.get("page", "1"))
+def _page(request: MemberRequest) -> int:
+    return request.parameters["page"] or 1
 
 
 def _per_period(
@@ -215,9 +215,9 @@ def _trial_balance_rows(found: TrialBalance) -> Iterable[list[Cell]]:
         yield [one.code, one.name, one.opening, one.debit, one.credit, one.closing, one.stated, one.difference]
 
 
-def _format(request: HttpRequest) -> Format | None:
-    asked = request.GET.get("format", "")
-    return Format(asked) if asked in set(Format) else None
+def _format(request: MemberRequest) -> Format | None:
+    asked = request.parameters["format"]
+    return Format(asked) if asked else None
 
 
 def _export(

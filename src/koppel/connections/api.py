@@ -11,10 +11,11 @@ from koppel.connections.consent import begin_consent
 from koppel.connections.dependants import Fate
 from koppel.connections.models import ConsentPurpose, Release
 from koppel.connections.probe import probe as call
+from koppel.connections.same_company import OTHER_COMPANY
 from koppel.kit.schemas import Input
 from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Permission
-from koppel.web.doors import MemberRequest
+from koppel.web.doors import MemberRequest, needs
 
 router = Router()
 
@@ -90,9 +91,9 @@ class ChangeOut(Schema):
     new_number: str
 
 
-class SettleIn(Schema):
+class SettleIn(Input):
     """`take`: take the change over, or leave the administration as it is; for other_company: it is the same company, or it is
-    not. `seen`: when you read the changes; what is claimed since then is refused."""
+    not. `seen`: when you read the changes; what is claimed since then is refused. For other_company it must be given."""
 
     administrations: list[int] = []
     code: str = ""
@@ -144,23 +145,23 @@ class SignInOut(Schema):
 
 
 @router.get("", response=list[ConnectionOut])
+@needs(Permission.IMPORT)
 def connections(request: MemberRequest) -> list[ConnectionOut]:
     """All connections of the firm; those that need somebody first."""
-    request.actor.require(Permission.IMPORT)
     return [_out(card) for card in overview.cards(request.actor)]
 
 
 @router.get("/{connection_id}", response=ConnectionOut)
+@needs(Permission.IMPORT)
 def connection(request: MemberRequest, connection_id: int) -> ConnectionOut:
     """One connection with its health."""
-    request.actor.require(Permission.IMPORT)
     return _out(overview.card_of(queries.connection_for(request.actor, connection_id)))
 
 
 @router.get("/{connection_id}/events", response=list[EventOut])
+@needs(Permission.IMPORT)
 def events(request: MemberRequest, connection_id: int) -> list[EventOut]:
     """The timeline, newest first, at most 100."""
-    request.actor.require(Permission.IMPORT)
     found = queries.timeline(request.actor, queries.connection_for(request.actor, connection_id))
     return [
         EventOut(kind=one.kind, at=one.at, until=one.until, times=one.times, by=one.actor_name, facts=one.facts)
@@ -169,9 +170,9 @@ def events(request: MemberRequest, connection_id: int) -> list[EventOut]:
 
 
 @router.get("/{connection_id}/administrations", response=list[CompanyOut])
+@needs(Permission.IMPORT)
 def administrations(request: MemberRequest, connection_id: int) -> list[CompanyOut]:
     """The health of each administration, troubled ones first, at most 500."""
-    request.actor.require(Permission.IMPORT)
     rows = overview.company_rows(request.actor, queries.connection_for(request.actor, connection_id))
     return [
         CompanyOut(
@@ -183,9 +184,9 @@ def administrations(request: MemberRequest, connection_id: int) -> list[CompanyO
 
 
 @router.get("/{connection_id}/changes", response=list[ChangeOut])
+@needs(Permission.IMPORT)
 def changes(request: MemberRequest, connection_id: int) -> list[ChangeOut]:
     """What is different at the accounting system and waits for a person, those that stop a sync first."""
-    request.actor.require(Permission.IMPORT)
     found = overview.open_changes(request.actor, queries.connection_for(request.actor, connection_id))
     return [ChangeOut(**{name: getattr(one, name) for name in ChangeOut.model_fields}) for one in found]
 
@@ -196,6 +197,8 @@ def settle(request: MemberRequest, connection_id: int, answer: SettleIn) -> Sett
     request.actor.require(Permission.IMPORT)
     if answer.take is None:
         raise Refused(_("Say what you decide: `take` is true or false."))
+    if answer.seen is None and answer.code == OTHER_COMPANY:
+        raise Refused(_("Say when you read the changes: `seen`."))
     count = settling.settle_changes(
         request.actor, connection_id, answer.administrations, answer.code, take=answer.take, seen=answer.seen
     )
@@ -247,6 +250,7 @@ def release(request: MemberRequest, connection_id: int, asked: ReleaseIn) -> Cha
 
 
 @router.get("/{connection_id}/removal", response=RemovalOut)
+@needs(Permission.CONNECTIONS)
 def removal(request: MemberRequest, connection_id: int) -> RemovalOut:
     """What removing the connection would do."""
     return _removal(repair.preview_removal(request.actor, connection_id))

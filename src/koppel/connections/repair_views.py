@@ -24,6 +24,7 @@ from koppel.connections.probe import probe as call
 from koppel.connections.same_company import OTHER_COMPANY
 from koppel.connector.registry import connectors
 from koppel.kit.confirmation import unconfirmed
+from koppel.kit.parameters import id_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Permission
 from koppel.web.doors import MemberRequest, outside_transaction
@@ -143,7 +144,8 @@ def change(request: MemberRequest, connection_id: int) -> HttpResponse:
     ids = numbers_of(request.POST.getlist("administration"))
     if not ids and code == OTHER_COMPANY:
         raise Refused(_("Tick the administrations that you decide about."))
-    count = settling.settle_changes(request.actor, connection_id, ids or [0], code, take=take, seen=_seen(request))
+    seen = _seen(request) if code == OTHER_COMPANY else None
+    count = settling.settle_changes(request.actor, connection_id, ids or [0], code, take=take, seen=seen)
     if code != OTHER_COMPANY:
         return _to(connection_id, "#companies")
     if count and take:
@@ -241,21 +243,22 @@ def _to(connection_id: int, part: str = "") -> HttpResponseRedirect:
 
 
 def numbers_of(texts: Iterable[str]) -> list[int]:
-    return [int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 19]
+    return [*filter(None, map(id_of, texts))]
 
 
-def _seen(request: MemberRequest) -> datetime | None:
-    """When the page was made on which the person answers."""
+def _seen(request: MemberRequest) -> datetime:
+    """When the page was made on which the person answers. Raises `Refused`: without it nobody knows what was answered."""
     try:
         moment = parse_datetime(request.POST.get("seen", ""))
     except ValueError:
-        return None
-    return moment if moment is not None and timezone.is_aware(moment) else None
+        moment = None
+    if moment is None or not timezone.is_aware(moment):
+        raise Refused(_("This page does not say when it was opened. Please look again."))
+    return moment
 
 
 def _number(request: MemberRequest, name: str) -> int:
-    text = request.POST.get(name, "")
-    return int(text) if text.isdecimal() and len(text) < 19 else 0
+    return id_of(request.POST.get(name, "")) or 0
 
 
 def _since(request: MemberRequest) -> str:

@@ -20,6 +20,7 @@ from koppel.connections.models import ConsentPurpose
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connectors
 from koppel.issues.queries import open_issues
+from koppel.kit.parameters import id_of
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.policy import Permission
 from koppel.web.doors import MemberRequest, outside_transaction, public, takes
@@ -95,7 +96,7 @@ def callback(request: MemberRequest) -> HttpResponse:
 def done(request: MemberRequest) -> HttpResponse:
     """Exchange the code, list the companies, and go on where the person came from."""
     text = request.GET.get("attempt", "")
-    attempt_id = int(text) if text.isdigit() and len(text) < 19 else 0
+    attempt_id = id_of(text) or 0
     back = consent.return_to_of(request.actor, attempt_id) or "/connections/"
     try:
         outcome = consent.complete_consent(request.actor, attempt_id, request.COOKIES.get(browser.COOKIE, ""))

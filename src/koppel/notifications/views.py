@@ -1,16 +1,13 @@
 """A person's own notices, and what the person wants to be told of."""
 
-from datetime import date
-
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from koppel.kit.parameters import PAGE, one_of, one_of_these
+from koppel.kit.parameters import PAGE, day_of, id_of, one_of, one_of_these
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications import preferences, queries
 from koppel.notifications.catalogue import entry_of, events
@@ -23,14 +20,13 @@ from koppel.web.doors import MemberRequest, public, takes
 @takes(show=one_of("unread"), event=one_of_these(events), page=PAGE)
 def listing(request: MemberRequest) -> HttpResponse:
     """The newest first; `?show=unread` and `?event=` narrow it down."""
-    asked = request.GET
-    number = int(asked.get("page", "1"))
+    asked = request.parameters
     newest = queries.newest_id(request.actor)
     page = queries.page_of(
         request.actor,
-        event=asked.get("event", "").replace("\0", "")[:60],
-        unread_only=asked.get("show") == "unread",
-        number=number,
+        event=asked["event"] or "",
+        unread_only=asked["show"] == "unread",
+        number=asked["page"] or 1,
     )
     query = request.GET.copy()
     query.pop("page", None)
@@ -39,6 +35,7 @@ def listing(request: MemberRequest) -> HttpResponse:
         "kinds": queries.kinds_of(request.actor),
         "asked": asked,
         "query": query.urlencode(),
+        "here": request.GET.urlencode(),
         "newest": newest,
     }
     return render(request, "notifications/list.html", context | {"place": "notices"})
@@ -48,13 +45,13 @@ def listing(request: MemberRequest) -> HttpResponse:
 def read(request: MemberRequest) -> HttpResponse:
     """Mark one as read or unread, or all as read."""
     one, unread = request.POST.get("id", ""), request.POST.get("unread", "")
-    if unread.isdecimal():
-        mark_unread(request.actor, int(unread))
+    if key := id_of(unread):
+        mark_unread(request.actor, key)
     else:
         newest = request.POST.get("newest", "")
         # All that the page could know of: what came since has been read by nobody.
-        up_to = int(newest) if newest.isdecimal() and len(newest) < 19 else None
-        mark_read(request.actor, [int(one)] if one.isdecimal() else None, up_to=up_to)
+        up_to = id_of(newest)
+        mark_read(request.actor, [key] if (key := id_of(one)) else None, up_to=up_to)
     query = request.POST.get("query", "")
     return HttpResponseRedirect(f"/notices/?{query}" if query and "\n" not in query else "/notices/")
 
@@ -93,8 +90,8 @@ def _save(request: MemberRequest) -> bool:
     stored = preferences.arrange(
         request.actor,
         digest=asked.get("digest") == "daily",
-        stand_in=int(stand_in) if stand_in.isdecimal() else None,
-        away_until=_date(away),
+        stand_in=id_of(stand_in),
+        away_until=day_of(away),
     )
     if not stored:
         return False
@@ -107,13 +104,6 @@ def _save(request: MemberRequest) -> bool:
                 scopes[row.event, channel] = scope
     preferences.choose(request.actor, scopes)
     return True
-
-
-def _date(text: str) -> date | None:
-    try:
-        return parse_date(text)
-    except ValueError:
-        return None
 
 
 @csrf_exempt

@@ -17,7 +17,7 @@ from koppel.onboarding.errors import NotReached, UnknownSystem
 from koppel.onboarding.models import Flow, FlowState, Step
 from koppel.onboarding.outcomes import Abort, Advance, Complete, Elsewhere, Outcome
 from koppel.organisations.policy import Permission
-from koppel.web.doors import MemberRequest
+from koppel.web.doors import MemberRequest, needs
 
 router = Router()
 
@@ -154,6 +154,7 @@ def start(request: MemberRequest, given: FlowIn) -> FlowOut:
 
 
 @router.get("/flows/{token}", response=FlowOut)
+@needs(Permission.IMPORT)
 def flow(request: MemberRequest, token: UUID) -> FlowOut:
     """How far it is. A sign-in that was finished in a browser meanwhile is taken over."""
     return _flow_out(request, _flow(request, token))
@@ -172,6 +173,7 @@ def sign_in(request: MemberRequest, token: UUID, given: SignInIn) -> OutcomeOut:
 
 
 @router.get("/flows/{token}/companies", response=list[CompanyOut])
+@needs(Permission.IMPORT)
 def companies(request: MemberRequest, token: UUID) -> list[CompanyOut]:
     """What the sign-in reaches, each with what is known of it and whether it can be chosen."""
     found = choosing.rows(request.actor, _flow(request, token, Step.CHOOSE))
@@ -194,6 +196,7 @@ def choose(request: MemberRequest, token: UUID, given: ChooseIn) -> OutcomeOut:
 
 
 @router.get("/flows/{token}/identities", response=list[IdentityOut])
+@needs(Permission.IMPORT)
 def identities(request: MemberRequest, token: UUID) -> list[IdentityOut]:
     """Per chosen company what is known of its number, what is wrong with it, and what is still needed."""
     found = identifying.answers(_flow(request, token, Step.IDENTIFY))

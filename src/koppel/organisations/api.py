@@ -11,7 +11,7 @@ from koppel.organisations.invitations import Wanted
 from koppel.organisations.models import Invitation, Membership, Organisation
 from koppel.organisations.people import Access
 from koppel.organisations.policy import Permission, Role
-from koppel.web.doors import MemberRequest
+from koppel.web.doors import MemberRequest, needs
 
 router = Router()
 
@@ -60,9 +60,9 @@ class PersonOut(Schema):
 
 
 @router.get("/people", response=list[PersonOut])
+@needs(Permission.PEOPLE)
 def list_people(request: MemberRequest) -> list[PersonOut]:
     """Everybody who is or was a member, by name."""
-    request.actor.require(Permission.PEOPLE)
     found = Membership.objects.filter(organisation_id=request.actor.organisation_id).select_related("user")
     return [_person(one) for one in found.prefetch_related("divisions").order_by("user__name", "pk")]
 
@@ -128,9 +128,9 @@ class Ended(Schema):
 
 
 @router.get("/people/invitations", response=list[InvitationOut])
+@needs(Permission.PEOPLE)
 def list_invitations(request: MemberRequest) -> list[Invitation]:
     """Those that are neither accepted nor revoked, the newest first."""
-    request.actor.require(Permission.PEOPLE)
     own = invitations.open_invitations(request.actor.organisation_id)
     return list(own.select_related("organisation").order_by("-pk"))
 

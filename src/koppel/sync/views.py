@@ -52,9 +52,9 @@ def run_detail(request: MemberRequest, administration_id: int, run_id: int) -> H
     run = history.run_of(one, run_id)
     if run is None:
         raise Http404
-    asked = request.GET
+    asked = request.parameters
     wanted = history.Filter(
-        asked.get("resource", ""), asked.get("kind", ""), asked.get("q", "").strip(), asked.get("closed") == "1"
+        asked["resource"] or "", asked["kind"] or "", (asked["q"] or "").strip(), asked["closed"] is not None
     )
     parts = sorted(run.parts.all(), key=lambda part: part.position)
     context = {
@@ -63,7 +63,7 @@ def run_detail(request: MemberRequest, administration_id: int, run_id: int) -> H
         "run": run,
         "parts": parts,
         "wanted": wanted,
-        "listing": history.changes_of(one, run, wanted, int(asked.get("page", "1"))),
+        "listing": history.changes_of(one, run, wanted, asked["page"] or 1),
         "resources": RESOURCES.items(),
         "kinds": history.KINDS,
         "first": any(part.added for part in parts),
@@ -103,8 +103,8 @@ def cancel(request: MemberRequest, administration_id: int) -> HttpResponse:
 def import_page(request: MemberRequest, import_id: int) -> HttpResponse:
     """A page of an import, all or those of one status. Asks for itself again until the import is over."""
     request.actor.require(Permission.SEE)
-    number = int(request.GET.get("page", "1"))
-    found = imports.import_page(request.actor, import_id, request.GET.get("status", ""), number)
+    status, number = request.parameters["status"] or "", request.parameters["page"] or 1
+    found = imports.import_page(request.actor, import_id, status, number)
     if found is None:
         raise Http404
     template = "sync/import_lines.html" if request.headers.get("HX-Request") else "sync/import.html"

@@ -1,6 +1,6 @@
 """The trail as a page: who did what, from where, and what it changed; as CSV too. Exporting it is an act of its own."""
 
-from datetime import date
+from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -10,7 +10,6 @@ from django.http import FileResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 
 from koppel.administrations.trail.reading import Veil, entries_for, veil_for
@@ -43,12 +42,12 @@ class _Pages(Paginator):  # type: ignore[type-arg]  # at run time it takes no ar
 def activity(request: MemberRequest) -> HttpResponseBase:
     """Filtered by person, act, door, period and words, all in the address bar."""
     request.actor.require(Permission.ORGANISATION)
-    asked, veil = asked_for(request.GET), veil_for(request.actor)
+    asked, veil = asked_for(request.parameters), veil_for(request.actor)
     found = entries_for(request.actor, asked, veil)
-    if request.GET.get("format") == "csv":
+    if request.parameters["format"]:
         return _export(request, found, asked, veil)
     words = Words(request.actor)
-    page = _Pages(found, PAGE_SIZE).get_page(request.GET.get("page"))
+    page = _Pages(found, PAGE_SIZE).get_page(request.parameters["page"])
     context = {
         "place": "activity",
         "asked": asked,
@@ -64,16 +63,15 @@ def activity(request: MemberRequest) -> HttpResponseBase:
     return render(request, "web/activity.html", context)
 
 
-def asked_for(query: QueryDict) -> Asked:
+def asked_for(parameters: Mapping[str, Any]) -> Asked:
     """What the address bar asks for."""
-    person, door, act = query.get("person", ""), query.get("door"), query.get("act", "")
     return Asked(
-        words=query.get("q", "").replace("\0", "").strip(),
-        person=int(person) if person.isdecimal() and len(person) < 18 else None,
-        act=act if act in ACTS else "",
-        door=Door(door) if door in Door.values else None,
-        since=_day(query.get("since", "")),
-        until=_day(query.get("until", "")),
+        words=(parameters["q"] or "").replace("\0", "").strip(),
+        person=parameters["person"],
+        act=parameters["act"] or "",
+        door=Door(parameters["door"]) if parameters["door"] else None,
+        since=parameters["since"],
+        until=parameters["until"],
     )
 
 
@@ -111,13 +109,6 @@ def _row(one: AuditEntry, words: Words) -> list[Cell]:
         words.subject(one),
         words.details(one),
     ]
-
-
-def _day(text: str) -> date | None:
-    try:
-        return parse_date(text)
-    except ValueError:
-        return None
 
 
 def _query(query: QueryDict) -> str:

@@ -1,14 +1,14 @@
 """What views share with the frame: marks (who may come in, who opens transactions), and where a request acts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar, cast
 
 from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 
-from koppel.kit.parameters import Parameter, UnknownParameter, unknown_parts
-from koppel.organisations.policy import Actor
+from koppel.kit.parameters import Parameter, UnknownParameter, unknown_parts, values_of
+from koppel.organisations.policy import Actor, Permission
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -17,6 +17,8 @@ class MemberRequest(HttpRequest):
     """The request of a signed-in member, as every view that is not public gets it."""
 
     actor: Actor
+    parameters: Mapping[str, Any]
+    """Values of the parameters that the page takes, each read once; None for what is not asked for."""
 
 
 def public(view: View) -> View:
@@ -40,12 +42,32 @@ def takes(**parameters: Parameter) -> Callable[[View], View]:
         def checked(request: HttpRequest, *args: Any, **values: Any) -> Any:
             if parts := unknown_parts(request.GET, parameters):
                 raise UnknownParameter(parts)
+            request.parameters = values_of(request.GET, parameters)  # type: ignore[attr-defined]
             return view(request, *args, **values)
 
         checked.koppel_parameters = parameters  # type: ignore[attr-defined]
         return cast("View", checked)
 
     return mark
+
+
+def needs(permission: Permission) -> Callable[[View], View]:
+    """An operation of REST for those with this permission, which is asked before anything of the request is read."""
+
+    def mark(view: View) -> View:
+        @wraps(view)
+        def checked(request: MemberRequest, *args: Any, **values: Any) -> Any:
+            request.actor.require(permission)
+            return view(request, *args, **values)
+
+        checked.koppel_permission = permission  # type: ignore[attr-defined]
+        return cast("View", checked)
+
+    return mark
+
+
+def permission_of(view: Callable[..., Any]) -> Permission | None:
+    return getattr(view, "koppel_permission", None)
 
 
 def is_public(view: Callable[..., Any]) -> bool:

@@ -186,8 +186,10 @@ def _answer(
 
 def _unknown(request: HttpRequest, organisation_id: int, refusal: UnknownParameter) -> HttpResponseBase:
     """A filter that does not exist: a page with what was refused, and no rows. Left out, it would show everything."""
+    asked = [part.name in request.GET and not part.more for part in refusal.parts]
     parts = [
-        (part.sentence, f"?{without(request.GET, part)}" if part.name in request.GET else "") for part in refusal.parts
+        (part.sentence, f"?{without(request.GET, part)}" if is_asked else "")
+        for part, is_asked in zip(refusal.parts, asked, strict=True)
     ]
     with organisation_scope(organisation_id):
         return render(request, "web/unknown_parameter.html", {"parts": parts}, status=422)

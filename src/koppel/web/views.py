@@ -77,7 +77,7 @@ def dashboard(request: MemberRequest) -> HttpResponse:
 @takes(q=TEXT)
 def search(request: MemberRequest) -> HttpResponse:
     """What the search field found so far, for the list beneath it."""
-    asked = request.GET.get("q", "")[:100].strip()
+    asked = (request.parameters["q"] or "")[:100].strip()
     context = {"hits": find(request.actor, asked), "asked": asked if len(asked) >= LETTERS_MIN else ""}
     return render(request, "web/parts/hits.html", context)
 
@@ -85,10 +85,9 @@ def search(request: MemberRequest) -> HttpResponse:
 @takes(q=TEXT, page=PAGE)
 def issues_page(request: MemberRequest) -> HttpResponse:
     """What a person must fix, with the button that fixes it."""
-    asked = request.GET
-    words = asked.get("q", "").replace("\0", "")[:100]
-    number = int(asked.get("page", "1"))
-    query = asked.copy()
+    words = (request.parameters["q"] or "").replace("\0", "")[:100]
+    number = request.parameters["page"] or 1
+    query = request.GET.copy()
     query.pop("page", None)
     page = issues_of(request.actor, words=words, number=number)
     context = {"page": page, "words": words, "query": query.urlencode(), "place": "issues"}

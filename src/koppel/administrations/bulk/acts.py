@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.functional import Promise
 
 from koppel.administrations.models import Administration
-from koppel.kit.parameters import UnknownParameter, unknown_name
+from koppel.kit.parameters import UnknownParameter, shortened, unknown_name
 from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Actor, Permission
 
@@ -63,7 +63,7 @@ def register_act(act: Act) -> None:
 def act_named(key: str) -> Act:
     """Raises `Refused` for a key that nobody registered."""
     if key not in _acts:
-        raise Refused(f"There is no bulk act {key!r}; there are: {', '.join(sorted(_acts))}.")
+        raise Refused(f"There is no bulk act {shortened(key)!r}; there are: {', '.join(sorted(_acts))}.")
     return _acts[key]
 
 

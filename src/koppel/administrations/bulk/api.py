@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 from ninja import Query, Router, Schema, Status
 
-from koppel.administrations.asked import asked_of_text
 from koppel.administrations.bulk import operations, words
 from koppel.administrations.bulk.acts import Values, act_named
 from koppel.administrations.bulk.operations import Selection
+from koppel.administrations.bulk.selecting import asked_for_bulk
 from koppel.administrations.models import BulkItem, BulkOperation, ItemState
 from koppel.administrations.scope import visible_to
 from koppel.kit.schemas import Input
@@ -47,8 +47,8 @@ class OperationOut(Schema):
 
 class OperationIn(Input):
     """`act`: change, activate, deactivate, sync, star, unstar. On `ids`, or with `filter` (the list's address bar; '' is
-    everything) on all that match. An unknown filter or value is refused. `asked`: parameters of the act. `start` false: only
-    a preview."""
+    everything) on all that match. An unknown filter or value is refused, and a part that narrows nothing down. `asked`:
+    parameters of the act. `start` false: only a preview."""
 
     act: str
     asked: dict[str, Any] = {}
@@ -66,7 +66,8 @@ def listing(request: MemberRequest) -> list[OperationOut]:
 @router.post("", response={201: OperationOut})
 def make(request: MemberRequest, given: OperationIn) -> Status[OperationOut]:
     """A preview: nothing changes before it is started."""
-    selection = Selection(ids=given.ids, asked=None if given.filter is None else asked_of_text(given.filter))
+    operations.allowed_act(request.actor, given.act)
+    selection = Selection(ids=given.ids, asked=None if given.filter is None else asked_for_bulk(given.filter))
     draft = operations.preview(request.actor, given.act, given.asked, selection, source=given.filter or "")
     if given.start:
         operations.start(request.actor, draft.pk)

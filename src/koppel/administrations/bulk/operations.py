@@ -64,13 +64,19 @@ class Counts:
         return self.waiting + self.changed + self.skipped + self.undone + self.kept
 
 
+def allowed_act(actor: Actor, key: str) -> Act:
+    """Ask before a selection is read: who may not act learns nothing of it, and costs nothing. Raises `Refused`."""
+    act = act_named(key)
+    actor.require(act.permission)
+    return act
+
+
 def preview(actor: Actor, act_key: str, asked: Values, selection: Selection, *, source: str = "") -> BulkOperation:
     """A draft that says of each administration what would change, or why nothing would. Raises `Refused`, `NotThere`,
     `UnknownParameter`.
 
     `source` says where the selection comes from, for whoever reads it later."""
-    act = act_named(act_key)
-    actor.require(act.permission)
+    act = allowed_act(actor, act_key)
     if selection.ids and selection.asked is not None:
         raise Refused(_("Name administrations by id, or by a filter; one of the two."))
     refuse_unknown(act, {key: value for key, value in asked.items() if not (selection.each and key in OF_FILES)})

@@ -1,6 +1,6 @@
 """The trail over REST: who did what, filtered as the page of activity does, the newest first."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from ninja import Query, Router, Schema
@@ -10,7 +10,9 @@ from koppel.administrations.trail.reading import entries_for, veil_for
 from koppel.administrations.trail.words import Words
 from koppel.audit.models import AuditEntry, Door
 from koppel.audit.queries import Asked
-from koppel.web.doors import MemberRequest
+from koppel.kit.schemas import Day
+from koppel.organisations.policy import Permission
+from koppel.web.doors import MemberRequest, needs
 
 router = Router()
 
@@ -49,13 +51,14 @@ class ActivityIn(Schema):
     person: int | None = Field(None, ge=1, lt=2**63)
     act: str = ""
     door: Door | None = None
-    since: date | None = None
-    until: date | None = None
+    since: Day | None = None
+    until: Day | None = None
     before: int | None = Field(None, ge=1, lt=2**63)
     limit: int = Field(100, ge=1, le=1000)
 
 
 @router.get("", response=list[EntryOut])
+@needs(Permission.ORGANISATION)
 def activity(request: MemberRequest, asked: Query[ActivityIn]) -> list[EntryOut]:
     """A page of the trail. The next one begins `before` the last id of this one."""
     veil = veil_for(request.actor)

@@ -11,6 +11,7 @@ from koppel.audit.models import Door
 from koppel.audit.queries import Asked
 from koppel.cli.doors import AsJson, AsPerson, OfOrganisation, acting, print_rows
 from koppel.cli.errors import Refusal
+from koppel.kit.parameters import day_of
 
 app = typer.Typer(no_args_is_help=True)
 COLUMNS = ("at", "actor", "door", "act", "subject", "changes")
@@ -49,7 +50,6 @@ def list_all(
 
 
 def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise Refusal(f"{text!r} is not a date like 2026-12-31.") from None
+    if text and day_of(text) is None:
+        raise Refusal(f"{text!r} is not a date like 2026-12-31.")
+    return day_of(text)

@@ -17,12 +17,13 @@ from django.views.decorators.http import require_POST
 from koppel.administrations.asked import NONE, asked_of_text
 from koppel.administrations.bulk import operations, spreadsheet, words
 from koppel.administrations.bulk.acts import act_named, acts
+from koppel.administrations.bulk.selecting import asked_for_bulk
 from koppel.administrations.errors import NotThere
 from koppel.administrations.filter_checks import require_known
 from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
 from koppel.administrations.scope import visible_to
 from koppel.administrations.views.one import back
-from koppel.kit.parameters import PAGE, UnknownParameter, is_id, one_of, unknown_value
+from koppel.kit.parameters import PAGE, UnknownParameter, id_of, is_id, one_of, unknown_value
 from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Actor, Permission
 from koppel.registers.paste import decode
@@ -41,8 +42,10 @@ def preview(request: MemberRequest) -> HttpResponse:
     form = request.POST
     act = form.get("act", "")
     try:
+        operations.allowed_act(request.actor, act)
         selection = _selection(request)
-        draft = operations.preview(request.actor, act, _asked(act, request), selection, source=form.get("query", ""))
+        asked = _asked(act, request)
+        draft = operations.preview(request.actor, act, asked, selection, source=_address_of(request))
     except (Refused, UnknownParameter) as refusal:
         messages.warning(request, str(refusal))
         return back(request)
@@ -57,7 +60,8 @@ def preview(request: MemberRequest) -> HttpResponse:
 def _selection(request: MemberRequest) -> operations.Selection:
     """What is ticked, or all that match. Raises `UnknownParameter`, also for what is ticked on a list that was refused."""
     form = request.POST
-    asked = asked_of_text(form.get("query", ""))
+    text = form.get("query", "")
+    asked = asked_for_bulk(text) if "all" in form else asked_of_text(text)
     require_known(request.actor, asked)
     if strange := [text for text in form.getlist("id") if not is_id(text)]:
         raise UnknownParameter([unknown_value("id", text) for text in strange])
@@ -66,6 +70,13 @@ def _selection(request: MemberRequest) -> operations.Selection:
     if "all" in form:
         return operations.Selection(asked=asked)
     return operations.Selection(ids=[int(text) for text in form.getlist("id")])
+
+
+def _address_of(request: MemberRequest) -> str:
+    """The list as it was: the filter, and how it was sorted and with which columns. What is unknown of it is left out."""
+    form = request.POST
+    shown = asked_of_text(form.get("shown", ""))
+    return "&".join(text for text in (form.get("query", ""), shown.arrangement()) if text)
 
 
 @takes(only=one_of(*ItemState.values), page=PAGE)
@@ -189,9 +200,9 @@ def _asked(act: str, request: MemberRequest) -> Mapping[str, Any]:
 
 
 def _id(name: str, text: str) -> int:
-    if not is_id(text):
+    if (number := id_of(text)) is None:
         raise UnknownParameter([unknown_value(name, text)])
-    return int(text)
+    return number
 
 
 def _or_404(actor: Actor, operation_id: int) -> BulkOperation:
@@ -203,8 +214,8 @@ def _or_404(actor: Actor, operation_id: int) -> BulkOperation:
 
 def _told(request: MemberRequest, operation: BulkOperation) -> dict[str, Any]:
     actor, act = request.actor, act_named(operation.act)
-    only = request.GET.get("only", "")
-    page = Paginator(_found(operation, only), PAGE_SIZE).get_page(request.GET.get("page"))
+    only = request.parameters["only"] or ""
+    page = Paginator(_found(operation, only), PAGE_SIZE).get_page(request.parameters["page"])
     counts = operations.counts_of(operation)
     return {
         "place": "administrations",
@@ -218,7 +229,7 @@ def _told(request: MemberRequest, operation: BulkOperation) -> dict[str, Any]:
         "undo_hours": operations.UNDO_HOURS,
         "sentences": words.asked_in_words(actor, operation.asked),
         "problems": operation.asked.get("problems", ()),
-        "only": only if only in ItemState.values else "",
+        "only": only,
         "page": page,
         "items": _items(actor, list(page)),
         "states": ItemState.choices,
@@ -227,7 +238,7 @@ def _told(request: MemberRequest, operation: BulkOperation) -> dict[str, Any]:
 
 def _found(operation: BulkOperation, only: str) -> "QuerySet[BulkItem]":
     found = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation)
-    if only in ItemState.values:
+    if only:
         return found.filter(state=only).order_by("pk")
     return found.order_by(Case(When(state__in=FIRST, then=0), default=1), "pk")
 

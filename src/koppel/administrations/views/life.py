@@ -15,6 +15,7 @@ from koppel.administrations import access, life, queries
 from koppel.administrations.doors import administration_or_404
 from koppel.administrations.errors import NotThere
 from koppel.administrations.views.one import frame
+from koppel.kit.parameters import day_of, id_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Permission
 from koppel.web.doors import MemberRequest
@@ -83,7 +84,7 @@ def rescue(request: MemberRequest, administration_id: int) -> HttpResponse:
     """An Administrator names somebody on a restricted administration whose people have all left."""
     member = request.POST.get("member", "")
     try:
-        access.rescue(request.actor, administration_id, int(member) if member.isdecimal() else 0)
+        access.rescue(request.actor, administration_id, id_of(member) or 0)
         messages.success(request, _("Saved."))
     except NotThere:
         messages.error(request, _("Choose who is to be named on it."))
@@ -104,7 +105,6 @@ def _done(request: MemberRequest, administration_id: int, act: Callable[[], None
 
 
 def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text.strip())
-    except ValueError:
-        raise Refused(_("“%s” is not a date.") % text) from None
+    if (day := day_of(text.strip())) is None:
+        raise Refused(_("“%s” is not a date.") % text)
+    return day

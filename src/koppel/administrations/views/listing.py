@@ -14,14 +14,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from koppel.administrations import access, cells, queries, saved_views
-from koppel.administrations.asked import Asked, asked_of, asked_of_text, is_id
+from koppel.administrations.asked import Asked, asked_of, asked_of_text
 from koppel.administrations.columns import COLUMNS
 from koppel.administrations.export import export_list
 from koppel.administrations.filter_checks import unknown_in
 from koppel.administrations.filters import SINGLE, chips, menus
 from koppel.administrations.listing import PAGE_SIZE, page_of
 from koppel.administrations.models import SavedView, Status
-from koppel.kit.parameters import UnknownParameter, UnknownPart, unknown_value, without
+from koppel.kit.parameters import UnknownParameter, UnknownPart, first_parts, id_of, unknown_value, without
 from koppel.kit.table_files import MEDIA_TYPES, Format
 from koppel.organisations.errors import Refused
 from koppel.organisations.policy import Permission
@@ -67,7 +67,7 @@ def listing(request: MemberRequest) -> HttpResponse:
         "views": views,
         "view": next((one for one in views if one.query == query), None),
         "formats": [(Format.CSV, "CSV"), (Format.EXCEL, "Excel")],
-        "done_id": int(request.GET["done"]) if is_id(request.GET.get("done", "")) else None,
+        "done_id": asked.done,
         "today": timezone.localdate().isoformat(),
         **choices,
         "sectors": [(letter, f"{letter} · {name}") for letter, name in SECTIONS.items()],
@@ -79,7 +79,10 @@ def _refused(request: MemberRequest, unknown: Sequence[UnknownPart], view: Saved
     """No rows, nothing to tick and nothing to export: a filter that is left out would show everything."""
     context = {
         "place": PLACE,
-        "parts": [(part.sentence, f"?{without(request.GET, part) or 'all=1'}") for part in unknown],
+        "parts": [
+            (part.sentence, "" if part.more else f"?{without(request.GET, part) or 'all=1'}")
+            for part in first_parts(unknown)
+        ],
         "view": view,
     }
     return render(request, "administrations/refused.html", context, status=422)
@@ -108,7 +111,7 @@ def keep_view(request: MemberRequest) -> HttpResponse:
     """Save, make default or remove a view, then show the list as it was."""
     form, actor = request.POST, request.actor
     query = form.get("query", "")
-    key = int(form["id"]) if form.get("id", "").isdecimal() else 0
+    key = id_of(form.get("id", "")) or 0
     try:
         if form.get("act") == "remove":
             saved_views.remove_view(actor, key)

@@ -20,6 +20,7 @@ from koppel.administrations.models import Administration
 from koppel.administrations.settings import DEFAULTS, RESOURCES, InForce, in_force
 from koppel.administrations.trail.words import Words
 from koppel.issues.queries import open_issues
+from koppel.kit.parameters import id_of
 from koppel.organisations.bundles import AUDIENCES, SCHEDULE_NAMES, WEEKDAYS, events, told_of
 from koppel.organisations.bundles import asked as asked_bundle
 from koppel.organisations.errors import Refused
@@ -141,7 +142,7 @@ def _save(request: MemberRequest, one: Administration) -> None:
     if actor.may(Permission.IMPORT):
         for key in ("division", "template"):
             if form.get(key, "") != form.get(f"was_{key}", str(getattr(one, f"{key}_id") or "")):
-                wanted[key] = int(form[key]) if form.get(key, "").isdecimal() else None
+                wanted[key] = id_of(form.get(key, ""))
         added, removed = _people_changed(request, one)
         named = _named(request, one, added, removed)
         if named is None:
@@ -158,12 +159,16 @@ def _save(request: MemberRequest, one: Administration) -> None:
 def _people_changed(request: MemberRequest, one: Administration) -> tuple[set[int], set[int]]:
     """Who was ticked and who was unticked; nobody on a page from before it had these boxes."""
     form = request.POST
-    ticked, shown = ({int(text) for text in form.getlist(key) if text.isdecimal()} for key in ("people", "shown"))
+    ticked, shown = (_ids(request, key) for key in ("people", "shown"))
     if "was_access" in form:
-        were = {int(text) for text in form.getlist("was_people") if text.isdecimal()}
+        were = _ids(request, "was_people")
         return ticked - were, were - ticked
     own = one.assignments.filter(organisation_id=one.organisation_id).values_list("membership_id", flat=True)
     return ticked - set(own), shown & set(own) - ticked
+
+
+def _ids(request: MemberRequest, name: str) -> set[int]:
+    return set(filter(None, map(id_of, request.POST.getlist(name))))
 
 
 def _named(request: MemberRequest, one: Administration, added: set[int], removed: set[int]) -> set[int] | None:
@@ -174,7 +179,7 @@ def _named(request: MemberRequest, one: Administration, added: set[int], removed
     if was != now:
         raise Refused(_("Somebody has changed who may see it since you opened this page. Nothing was changed."))
     if wanted != now:
-        return {int(text) for text in form.getlist("people") if text.isdecimal()}
+        return _ids(request, "people")
     if not one.restricted or not (added or removed):
         return None
     own = one.assignments.filter(organisation_id=one.organisation_id).values_list("membership_id", flat=True)

@@ -10,7 +10,8 @@ from koppel.kit.schemas import Input
 from koppel.notifications.models import DeliveryState, Webhook, WebhookDelivery
 from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.endpoints import Wanted
-from koppel.web.doors import MemberRequest
+from koppel.organisations.policy import Permission
+from koppel.web.doors import MemberRequest, needs
 
 router = Router()
 ID_MAX = 2**63 - 1
@@ -85,6 +86,7 @@ class AgainOut(Schema):
 
 
 @router.get("", response=list[WebhookOut])
+@needs(Permission.ORGANISATION)
 def listing(request: MemberRequest) -> list[WebhookOut]:
     """All webhooks of the organisation, by name."""
     return [_out(one) for one in endpoints.webhooks_of(request.actor)]
@@ -129,6 +131,7 @@ def send_test(request: MemberRequest, webhook_id: One) -> Status[DeliveryOut]:
 
 
 @router.get("/{webhook_id}/deliveries", response=list[DeliveryOut])
+@needs(Permission.ORGANISATION)
 def deliveries(
     request: MemberRequest,
     webhook_id: One,

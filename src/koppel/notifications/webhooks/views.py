@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from koppel.kit.parameters import one_of
+from koppel.kit.parameters import id_of, one_of
 from koppel.kit.secrets import Secret
 from koppel.notifications.catalogue import events_of_webhooks
 from koppel.notifications.errors import NoSuchWebhook
@@ -92,7 +92,7 @@ def again(request: MemberRequest, webhook_id: int) -> HttpResponse:
     """Send one message again, or all that failed."""
     _webhook(request, webhook_id)
     named = request.POST.get("id", "")
-    chosen = [int(named)] if named.isdecimal() and len(named) < 19 else None
+    chosen = [key] if (key := id_of(named)) else None
     try:
         count = endpoints.redeliver(request.actor, webhook_id, chosen)
         words = ngettext("%(count)d message is sent again.", "%(count)d messages are sent again.", count)
@@ -118,7 +118,7 @@ def _page(request: MemberRequest, webhook: Webhook, secret: Secret | None) -> Ht
 
 
 def _log(request: MemberRequest, webhook: Webhook) -> dict[str, object]:
-    state = request.GET.get("state", "")
+    state = request.parameters["state"] or ""
     found = endpoints.log_of(request.actor, webhook.pk, state=state, limit=SHOWN)
     own = WebhookDelivery.objects.filter(organisation_id=webhook.organisation_id, webhook=webhook)
     names = {event: str(entry.label) for event, entry in events_of_webhooks().items()}
@@ -149,7 +149,7 @@ def _wanted(request: MemberRequest) -> Wanted:
     form = request.POST
     # No event has an empty name: somebody meant some events and ticked none, which must not become all.
     events = (form.getlist("events") or [""]) if form.get("which") == "some" else []
-    chosen = [int(one) for one in form.getlist("divisions") if one.isdecimal() and len(one) < 19]
+    chosen = [*filter(None, map(id_of, form.getlist("divisions")))]
     # No division is 0: somebody meant some divisions and ticked none, which must not become all.
     divisions = (chosen or [0]) if form.get("where") == "some" else []
     return Wanted(form.get("name", ""), form.get("url", ""), events, divisions)

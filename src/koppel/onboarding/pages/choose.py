@@ -49,7 +49,7 @@ def choose(request: MemberRequest, flow: Flow) -> HttpResponse:
 def companies(request: MemberRequest, flow: Flow) -> HttpResponse:
     """What the background job has found out meanwhile, for the open page: of what that shows, or `?of=chosen`."""
     found = [one.company for one in _shown(flow, choosing.rows(request.actor, flow))]
-    if request.GET.get("of") == "chosen":
+    if request.parameters["of"]:
         found = [one for one in found if one.pk in set(flow.chosen)]
     guesses = {one.company.pk: one for one in identifying.answers(flow)}
     described = [

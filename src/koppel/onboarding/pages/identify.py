@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from koppel.kit.confirmation import Confirmation, Group, unconfirmed
-from koppel.kit.parameters import FLAG, IDENTIFIERS, PAGE, TEXT, UnknownParameter, one_of, unknown_value
+from koppel.kit.parameters import FLAG, IDENTIFIERS, PAGE, TEXT, UnknownParameter, id_of, one_of, unknown_value
 from koppel.onboarding import identifying, steps
 from koppel.onboarding.identifying import FIELDS, Answer
 from koppel.onboarding.models import Flow, Step
@@ -44,7 +44,7 @@ def identify(request: MemberRequest, flow: Flow) -> HttpResponse:
             return to_step(flow, outcome.step)
         # What was typed is kept: a reload of the next page sends nothing again over what was stored meanwhile.
         return HttpResponseRedirect(f"{request.path}?tried=1")
-    found, tried = identifying.answers(flow), "tried" in request.GET
+    found, tried = identifying.answers(flow), request.parameters["tried"] is not None
     context = _shown(request, found, tried=tried) | {"tried": tried, "reasons": REASONS.items()}
     context["sectors"] = [(letter, f"{letter} – {label}") for letter, label in SECTIONS.items()]
     return render(request, "onboarding/identify.html", context | frame(Step.IDENTIFY, flow))
@@ -58,7 +58,7 @@ def _settle(request: MemberRequest, flow: Flow) -> HttpResponse:
     act, _dash, one = request.POST.get("act", "").partition("-")
     back = request.get_full_path()
     if one:
-        ids = [int(one)] if one.isdecimal() and len(one) < 19 else []
+        ids = [*filter(None, [id_of(one)])]
         identifying.confirm(request.actor, flow, ids, same=act == "same")
         return HttpResponseRedirect(f"{back}#row-{one}")
     asked = [answer for answer in identifying.answers(flow, _ticked(request, flow)) if answer.question]
@@ -78,7 +78,7 @@ def _ticked(request: MemberRequest, flow: Flow) -> list[int] | None:
     if request.POST.get("doubts") == "all":
         return None
     ids = [*request.POST.getlist("doubt"), *request.POST.get("doubts", "").split(",")]
-    return [int(text) for text in ids if text.isdecimal() and len(text) < 19]
+    return [*filter(None, map(id_of, ids))]
 
 
 def _question(asked: list[Answer], back: str) -> Confirmation:
@@ -114,7 +114,7 @@ def row(request: MemberRequest, flow: Flow) -> HttpResponse:
 @step_page(Step.IDENTIFY)
 def marks(request: MemberRequest, flow: Flow) -> HttpResponse:
     """What registers have answered meanwhile about the rows `?id=…&id=…`, for the open page."""
-    wanted = [int(one) for one in request.GET.getlist("id")[:PAGE_ROWS] if one.isdecimal() and len(one) < 19]
+    wanted = request.parameters["id"][:PAGE_ROWS]
     return JsonResponse({"rows": [_as_json(one) for one in identifying.answers(flow, wanted)]})
 
 
@@ -122,7 +122,7 @@ def marks(request: MemberRequest, flow: Flow) -> HttpResponse:
 @step_page(Step.IDENTIFY)
 def sectors(request: MemberRequest, flow: Flow) -> HttpResponse:
     """What a few typed letters may mean."""
-    found = search(request.GET.get("q", "")[:60], get_language() or "en")
+    found = search((request.parameters["q"] or "")[:60], get_language() or "en")
     return JsonResponse({"sectors": [{"text": one.text, "because": one.because or one.example} for one in found[:25]]})
 
 
@@ -143,13 +143,14 @@ def _as_json(one: Answer) -> dict[str, Any]:
 def _shown(request: MemberRequest, found: list[Answer], *, tried: bool) -> dict[str, Any]:
     """Which rows: by filter, and in pages when there are many. After an attempt to go on: those that need somebody."""
     incomplete = [one for one in found if not one.is_complete]
-    only, words = request.GET.get("show", "needs" if tried and len(found) > PAGE_ROWS else ""), request.GET.get("q", "")
+    unasked = "needs" if tried and len(found) > PAGE_ROWS and "show" not in request.GET else ""
+    only, words = request.parameters["show"] or unasked, request.parameters["q"] or ""
     rows = incomplete if only == "needs" else found
     if words:
         rows = [one for one in rows if words.casefold() in f"{one.company.name} {one.number}".casefold()]
     if len(found) > PAGE_ROWS:
         rows = sorted(rows, key=lambda one: one.is_complete)
-    page = Paginator(rows, PAGE_ROWS).get_page(request.GET.get("page"))
+    page = Paginator(rows, PAGE_ROWS).get_page(request.parameters["page"])
     return {
         "answers": list(page.object_list),
         "page": page,

@@ -17,7 +17,7 @@ from koppel.connections.queries import apps_for, connections_of, sign_in_origins
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connectors
 from koppel.kit.confirmation import Confirmation, unconfirmed
-from koppel.kit.parameters import IDENTIFIER
+from koppel.kit.parameters import IDENTIFIER, id_of
 from koppel.kit.tenancy import organisation_scope
 from koppel.onboarding import flow as flows
 from koppel.onboarding import steps
@@ -51,15 +51,15 @@ def import_more(request: MemberRequest) -> HttpResponse:
     request.actor.require(Permission.IMPORT)
     with organisation_scope(request.actor.organisation_id):
         found = list(connections_of(request.actor))
-    asked = request.GET.get("connection", "")
-    if not asked and len(found) == 1:
-        asked = str(found[0].pk)
-    if not asked.isdecimal():
+    asked = request.parameters["connection"]
+    if asked is None and len(found) == 1:
+        asked = found[0].pk
+    if asked is None:
         return HttpResponseRedirect(reverse("connections:list") if found else reverse("onboarding:new"))
     try:
         with organisation_scope(request.actor.organisation_id):
-            flow = flows.start_import(request.actor, int(asked))
-        refresh_companies(request.actor, int(asked))
+            flow = flows.start_import(request.actor, asked)
+        refresh_companies(request.actor, asked)
     except NoSuchConnection:
         raise Http404 from None
     except ConnectorError as error:
@@ -105,7 +105,7 @@ def sign_in(request: MemberRequest, flow: Flow) -> HttpResponse:
     request.actor.require(Permission.CONNECTIONS)
     problems: dict[str, str] = {}
     if request.method == "POST":
-        app_id = int(request.POST["app"]) if request.POST.get("app", "").isdecimal() else 0
+        app_id = id_of(request.POST.get("app", "")) or 0
         if steps.way_of(request.actor, flow, app_id) is None:
             raise Http404
         text = _company_ids(request)

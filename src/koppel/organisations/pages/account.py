@@ -8,9 +8,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from koppel.kit.confirmation import unconfirmed
+from koppel.kit.parameters import id_of
 from koppel.organisations import second_step, sessions
 from koppel.organisations.pages import questions
-from koppel.organisations.pages.people import number
 from koppel.organisations.sign_in import choices_of, choose
 from koppel.web.doors import MemberRequest, moved_to, public
 
@@ -21,7 +21,7 @@ def own_sessions(request: MemberRequest) -> HttpResponse:
     # Whom an identity provider lets in is shown, and may end, what acts in its organisation.
     acts_in = request.session.get("vouched_by")
     if request.method == "POST":
-        only = number(request.POST.get("id"))
+        only = id_of(request.POST.get("id", ""))
         others = [one for one in sessions.sessions_of(request.actor.user_id, acts_in) if one.session_key != own_key]
         if only is None and (page := unconfirmed(request, questions.end_other_sessions(len(others)))):
             return page
@@ -40,7 +40,7 @@ def organisations(request: MemberRequest) -> HttpResponse:
     """The organisations that one belongs to, and the way from one to another."""
     found = choices_of(request.actor.user_id, only=request.session.get("vouched_by"))
     if request.method == "POST":
-        wanted = number(request.POST.get("organisation"))
+        wanted = id_of(request.POST.get("organisation", ""))
         if wanted and any(one.organisation_id == wanted for one in found):
             moved_to(request, wanted)
             if "vouched_by" not in request.session:

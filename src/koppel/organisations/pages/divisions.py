@@ -9,6 +9,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from koppel.kit.confirmation import unconfirmed
+from koppel.kit.parameters import id_of
 from koppel.organisations import divisions
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, DivisionMember, Membership
@@ -59,7 +60,7 @@ def merge(request: MemberRequest, division_id: int) -> HttpResponse:
     """Everything of it moves to another one."""
     request.actor.require(Permission.PEOPLE)
     into = request.POST.get("into", "")
-    key = int(into) if into.isdecimal() and len(into) < 19 else 0
+    key = id_of(into) or 0
     try:
         leaving, staying = divisions.check_merge(request.actor, division_id, key)
         line = next(line for line in divisions.lines(request.actor) if line.id == leaving.pk)
@@ -81,7 +82,7 @@ def merge(request: MemberRequest, division_id: int) -> HttpResponse:
 
 def _change(request: MemberRequest, division: Division) -> HttpResponse:
     form = request.POST
-    chosen = [int(text) for text in form.getlist("people") if text.isdecimal() and len(text) < 19]
+    chosen = [*filter(None, map(id_of, form.getlist("people")))]
     try:
         divisions.change(
             request.actor,

@@ -7,7 +7,7 @@ from ninja import Router, Schema, Status
 from koppel.kit.schemas import Input
 from koppel.organisations import divisions, templates_of_settings
 from koppel.organisations.policy import Permission
-from koppel.web.doors import MemberRequest
+from koppel.web.doors import MemberRequest, needs
 
 router = Router()
 
@@ -39,9 +39,9 @@ class Moved(Schema):
 
 
 @router.get("/divisions", response=list[DivisionOut])
+@needs(Permission.PEOPLE)
 def list_divisions(request: MemberRequest) -> list[Any]:
     """The divisions, those in use first, with how many people and administrations each has."""
-    request.actor.require(Permission.PEOPLE)
     return list(divisions.lines(request.actor))
 
 
@@ -100,9 +100,9 @@ class EffectsOut(Schema):
 
 
 @router.get("/templates", response=list[TemplateOut])
+@needs(Permission.PEOPLE)
 def list_templates(request: MemberRequest) -> list[Any]:
     """The templates, those in use first, with what each sets and how many administrations have it."""
-    request.actor.require(Permission.PEOPLE)
     return list(templates_of_settings.lines(request.actor))
 
 

@@ -17,13 +17,13 @@ from django.views.decorators.http import require_POST
 
 from koppel.kit.callers import address_of
 from koppel.kit.confirmation import unconfirmed
+from koppel.kit.parameters import id_of
 from koppel.organisations import directory, invitation_lines, invitations, people
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitation_lines import end_of_day
 from koppel.organisations.invitations import Wanted
 from koppel.organisations.models import Invitation, Organisation, User
 from koppel.organisations.pages import questions
-from koppel.organisations.pages.people import number
 from koppel.organisations.policy import Actor, Permission, Role
 from koppel.organisations.services import remember_language
 from koppel.web.doors import MemberRequest, moved_to, public
@@ -169,7 +169,7 @@ def _wanted(request: MemberRequest) -> Wanted:
     form = request.POST
     role = Role(form["role"]) if form.get("role") in Role.values else Role.USER
     until = end_of_day(form["until"]) if form.get("until") else None
-    divisions = frozenset(int(key) for key in form.getlist("divisions") if number(key))
+    divisions = frozenset(filter(None, map(id_of, form.getlist("divisions"))))
     return Wanted(form.get("email", ""), form.get("name", ""), role, divisions, until)
 
 

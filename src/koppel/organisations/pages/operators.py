@@ -7,10 +7,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from koppel.kit.callers import address_of
+from koppel.kit.parameters import id_of
 from koppel.organisations import operators
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import User
-from koppel.organisations.pages.people import number
 from koppel.web.doors import public
 
 KEY = "operator_in"
@@ -28,7 +28,7 @@ def listing(request: HttpRequest) -> HttpResponse:
 def enter(request: HttpRequest) -> HttpResponse:
     user = _operator(request)
     try:
-        wanted = number(request.POST.get("organisation")) or 0
+        wanted = id_of(request.POST.get("organisation", "")) or 0
         actor = operators.enter(user.pk, wanted, address_of(request))
     except Refused as refusal:
         context = {"open": operators.open_organisations(), "problem": str(refusal)}

@@ -1,5 +1,6 @@
 """The list of people and each person's page."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -10,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from koppel.kit.confirmation import unconfirmed
-from koppel.kit.parameters import IDENTIFIER, PAGE, TEXT, UnknownParameter, one_of, unknown_value
+from koppel.kit.parameters import IDENTIFIER, PAGE, TEXT, UnknownParameter, id_of, one_of, unknown_value
 from koppel.organisations import directory, handover, invitations, people, second_step, sessions, tokens
 from koppel.organisations.directory import PAGE_SIZE, Asked
 from koppel.organisations.errors import Refused
@@ -26,13 +27,13 @@ from koppel.web.doors import MemberRequest, takes
 def listing(request: MemberRequest) -> HttpResponse:
     """Everybody with role, divisions and access; open invitations above them."""
     request.actor.require(Permission.PEOPLE)
-    asked = asked_for(request.GET)
+    asked = asked_for(request.parameters)
     if asked.division and not directory.has_division(request.actor, asked.division):
         raise UnknownParameter([unknown_value("division", str(asked.division))])
     found = directory.people_of(request.actor, asked)
     total = found.count()
     pages = max(1, -(-total // PAGE_SIZE))
-    page = min(pages, number(request.GET.get("page")) or 1)
+    page = min(pages, request.parameters["page"] or 1)
     context = {
         "place": "people",
         "asked": asked,
@@ -72,7 +73,7 @@ def person(request: MemberRequest, membership_id: int) -> HttpResponse:
 def hand_over(request: MemberRequest, membership_id: int) -> HttpResponse:
     """All that the person holds goes to a colleague, and their access ends when that is ticked."""
     request.actor.require(Permission.PEOPLE)
-    one, heir = _member(request, membership_id), number(request.POST.get("to")) or 0
+    one, heir = _member(request, membership_id), id_of(request.POST.get("to", "")) or 0
     ends = request.POST.get("deactivate") == "1"
     try:
         transfer = handover.preview(request.actor, one.pk, heir, deactivate=ends)
@@ -130,18 +131,14 @@ def revoke_token(request: MemberRequest, membership_id: int, token_id: int) -> H
     return HttpResponseRedirect(reverse("organisations:person", args=[membership_id]))
 
 
-def asked_for(query: QueryDict) -> Asked:
-    role, access = query.get("role"), query.get("access")
+def asked_for(parameters: Mapping[str, Any]) -> Asked:
+    role, access = parameters["role"], parameters["access"]
     return Asked(
-        words=query.get("q", "").replace("\0", "").strip(),
-        role=Role(role) if role in Role.values else None,
-        division=number(query.get("division")),
-        access=directory.Access(access) if access in list(directory.Access) else None,
+        words=(parameters["q"] or "").replace("\0", "").strip(),
+        role=Role(role) if role else None,
+        division=parameters["division"],
+        access=directory.Access(access) if access else None,
     )
-
-
-def number(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() and len(text) < 18 else None
 
 
 def _about(actor: Actor, one: Membership) -> dict[str, Any]:
@@ -166,7 +163,7 @@ def _about(actor: Actor, one: Membership) -> dict[str, Any]:
 def _wanted(form: QueryDict, one: Membership) -> Access:
     role, day = form.get("role"), form.get("until")
     until = end_of_day(day) if day else None
-    chosen = frozenset(int(key) for key in form.getlist("divisions") if number(key))
+    chosen = frozenset(filter(None, map(id_of, form.getlist("divisions"))))
     # What the form does not offer it cannot have taken away.
     chosen |= frozenset(one.divisions.exclude(division__archived_at=None).values_list("division_id", flat=True))
     wanted = Role(role) if role in Role.values else Role(one.role)

@@ -10,10 +10,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
+from koppel.kit.parameters import id_of
 from koppel.organisations import domains, security, sessions, single_sign_on
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Organisation
-from koppel.organisations.pages.people import number
 from koppel.organisations.policy import Permission
 from koppel.organisations.security import Rules
 from koppel.organisations.single_sign_on import Configured
@@ -28,7 +28,7 @@ def rules(request: MemberRequest) -> HttpResponse:
         form = request.POST
         try:
             names = security.domains_in(form.get("email_domains", ""))
-            years = number(form.get("audit_years")) or 0
+            years = id_of(form.get("audit_years", "")) or 0
             security.change_rules(request.actor, Rules(form.get("requires_second_step") == "1", names, years))
             messages.success(request, _("Saved."))
         except Refused as refusal:
@@ -106,7 +106,7 @@ def support(request: MemberRequest) -> HttpResponse:
             security.withdraw_support(request.actor)
             messages.success(request, _("Nobody from outside looks in any more."))
         else:
-            security.grant_support(request.actor, number(request.POST.get("hours")) or 0)
+            security.grant_support(request.actor, id_of(request.POST.get("hours", "")) or 0)
             messages.success(request, _("The operator of this installation may look in."))
     except Refused as refusal:
         messages.error(request, str(refusal))

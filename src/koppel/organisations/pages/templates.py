@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from koppel.kit.confirmation import unconfirmed
+from koppel.kit.parameters import id_of
 from koppel.organisations import templates_of_settings
 from koppel.organisations.bundles import (
     AUDIENCE_DEFAULT,
@@ -67,7 +68,7 @@ def merge(request: MemberRequest, template_id: int) -> HttpResponse:
     request.actor.require(Permission.PEOPLE)
     into = request.POST.get("into", "")
     try:
-        key = int(into) if into.isdecimal() and len(into) < 19 else 0
+        key = id_of(into) or 0
         leaving, staying = templates_of_settings.check_merge(request.actor, template_id, key)
         line = next(line for line in templates_of_settings.lines(request.actor) if line.id == leaving.pk)
         facts, back = (leaving.pk, line.administrations), reverse("organisations:template", args=[leaving.pk])
