@@ -258,7 +258,7 @@ def test_all_are_changed_when_that_is_said(firm: Firm) -> None:
     assert getattr(run(firm.boss, "deactivate", "--filter", "").exception, "exit_code", 0) == 2
     assert getattr(run(firm.boss, "deactivate", "--all", "--filter", "status=active").exception, "exit_code", 0) == 2
     assert run(firm.boss, "deactivate", "--all").exit_code == 0
-    assert set(statuses(firm)) == {"inactive"}
+    assert set(statuses(firm)) == {"deactivated"}
 
 
 def test_a_sorted_list_is_acted_on_by_its_filter_and_comes_back_as_it_was(firm: Firm) -> None:

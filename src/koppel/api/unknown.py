@@ -26,7 +26,6 @@ from koppel.kit.parameters import (
     unknown_name,
 )
 from koppel.organisations.errors import NotAllowed
-from koppel.web.doors import permission_of
 
 Run = Callable[..., HttpResponseBase]
 EMPTY_BODIES = (b"", b"{}", b"null")
@@ -63,7 +62,7 @@ def refuses_unknown(run: Run) -> Run:
     @wraps(run)
     def checked(request: HttpRequest, **values: Any) -> HttpResponseBase:
         # Who may not come in learns nothing of what there is.
-        needed = permission_of(operation.view_func)
+        needed = getattr(operation.view_func, "koppel_permission", None)
         if needed and not request.actor.may(needed):  # type: ignore[attr-defined]
             return operation.api.on_exception(request, NotAllowed(needed))
         errors = [as_error("query", part) for part in _unknown(request, declared, repeatable)]

@@ -52,7 +52,8 @@ def takes(**parameters: Parameter) -> Callable[[View], View]:
 
 
 def needs(permission: Permission) -> Callable[[View], View]:
-    """An operation of REST for those with this permission, which is asked before anything of the request is read."""
+    """An operation of REST for those with this permission, which is asked before anything of the request is read
+    (`api.unknown`)."""
 
     def mark(view: View) -> View:
         @wraps(view)
@@ -64,10 +65,6 @@ def needs(permission: Permission) -> Callable[[View], View]:
         return cast("View", checked)
 
     return mark
-
-
-def permission_of(view: Callable[..., Any]) -> Permission | None:
-    return getattr(view, "koppel_permission", None)
 
 
 def is_public(view: Callable[..., Any]) -> bool:
