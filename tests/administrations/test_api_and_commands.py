@@ -125,7 +125,7 @@ def test_the_shell_lists_shows_assigns_undoes_and_deactivates(firm: Firm) -> Non
     assert run(boss, "undo", str(done["operation"]))["undone"] == 1
     assert run(boss, "deactivate", "--all", "--reason", "Dicht")["changed"] == 12
     assert run(boss, "activate", one)["changed"] == 1
-    assert "one of the two" in run(boss, "activate", code=1)
+    assert "--all if you mean all" in run(boss, "activate", code=1)
     assert "Say --yes" in run(boss, "withdraw", one, code=1)
     with organisation_scope(boss.organisation_id):
         assert AuditEntry.objects.filter(act="administrations.deactivated", door="cli").exists()
