@@ -226,3 +226,47 @@ def test_an_import_of_administrations_that_one_may_not_see_does_not_exist(firm: 
     hidden, nowhere = (browser_of(anna).get(f"{ROOT}?imported_in={key}").content.decode() for key in (7, 8))
     assert hidden.replace("7", "8") == nowhere
     assert browser_of(firm.boss).get(f"{ROOT}?imported_in=7").json()["total"] == 1
+
+
+NARROWING_NOTHING = [
+    "q=", "q", "q=%00", "q=%20%20", "q=%C2%A0", "&", "&&&", "page=2", "done=77", "sort=name", "sort=-name", "columns=name",
+    "columns=", "page=1&sort=name", "q=&sort=name", "status=active&page=2", "all=1&status=active", "all=1&q=", " ", "?",
+]  # fmt: skip
+
+
+def test_a_filter_that_narrows_nothing_down_does_not_mean_all(firm: Firm) -> None:
+    """By REST, on the page and in the shell."""
+    client, before = browser_of(firm.boss), statuses(firm)
+    for query in NARROWING_NOTHING:
+        answer = send(client, "POST", f"{ROOT}/bulk", {"act": "star", "filter": query, "start": True})
+        assert answer.status_code == 422, query
+        form = {"act": "star", "query": query, "all": "1", "next": "/administrations/?all=1"}
+        client.post("/administrations/bulk/preview", form)
+        assert getattr(run(firm.boss, "deactivate", "--filter", query).exception, "exit_code", 0) == 2, query
+    assert (starred(firm), statuses(firm)) == (0, before)
+
+
+def test_all_are_changed_when_that_is_said(firm: Firm) -> None:
+    client = browser_of(firm.boss)
+    for query in ("", "all=1"):
+        send(client, "POST", f"{ROOT}/bulk", {"act": "star", "filter": query, "start": True})
+        assert starred(firm) == 12, query
+        send(client, "POST", f"{ROOT}/bulk", {"act": "unstar", "filter": query, "start": True})
+        assert starred(firm) == 0, query
+    client.post("/administrations/bulk/preview", {"act": "star", "query": "", "all": "1"})
+    assert starred(firm) == 12
+    assert getattr(run(firm.boss, "deactivate", "--filter", "").exception, "exit_code", 0) == 2
+    assert getattr(run(firm.boss, "deactivate", "--all", "--filter", "status=active").exception, "exit_code", 0) == 2
+    assert run(firm.boss, "deactivate", "--all").exit_code == 0
+    assert set(statuses(firm)) == {"deactivated"}
+
+
+def test_a_sorted_list_is_acted_on_by_its_filter_and_comes_back_as_it_was(firm: Firm) -> None:
+    client = browser_of(firm.boss)
+    page = client.get("/administrations/?status=active&sort=-name").content.decode()
+    assert 'name="query" value="status=active"' in page
+    assert 'name="shown" value="sort=-name"' in page
+    form = {"act": "star", "query": "status=active", "shown": "sort=-name", "all": "1"}
+    answer = client.post("/administrations/bulk/preview", form)
+    assert answer["Location"].endswith("/administrations/?status=active&sort=-name")
+    assert starred(firm) == statuses(firm).count("active")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection as database
 from django.test import Client
+from django.utils import timezone
 from typer.testing import CliRunner
 
 from koppel.administrations.lifecycle.lifecycle import erase_batch, withdraw
@@ -236,9 +237,14 @@ def test_no_over_rest_keeps_it_stopped_until_the_confirmed_company_is_back(conne
     (listed,) = program.get(path).json()
     assert (listed["administration"], listed["old"], listed["new"]) == (first.pk, first.name, second.name)
     assert answer(seen="2020-01-01T00:00:00Z").status_code == 409
-    assert [answer(administrations=[key]).status_code for key in (987_654, 2**70)] == [404, 404]
+    assert [answer(administrations=[key], seen=timezone.now().isoformat()).status_code for key in (987_654, 2**70)] == [
+        404,
+        404,
+    ]
     assert answer(seen="2020-01-01T00:00:00").status_code == 422
-    assert [answer().json(), answer().json()] == [{"settled": 1}, {"settled": 0}]
+    assert [answer().status_code, answer(sen="2020-01-01T00:00:00Z").status_code] == [409, 422]
+    now = timezone.now().isoformat()
+    assert [answer(seen=now).json(), answer(seen=now).json()] == [{"settled": 1}, {"settled": 0}]
     assert (
         program.post(f"/api/v1/administrations/{first.pk}/sync", "{}", content_type="application/json").status_code
         == 202
@@ -419,8 +425,24 @@ def test_only_who_may_see_the_administration_may_answer(connected: MakeConnected
     text = boss.get(page).content.decode()
     assert f'data-administration="{second.pk}"' in text
     assert f'data-administration="{first.pk}"' not in text
-    boss.post(f"{page}change", {"code": "other_company", "take": "1", "administration": [first.pk, second.pk]})
+    form = {"code": "other_company", "take": "1", "seen": timezone.now().isoformat()}
+    boss.post(f"{page}change", form | {"administration": [first.pk, second.pk]})
     assert [set(issues(anna, one)) for one in (first, second)] == [{"other_company"}, {"other_company"}]
+
+
+@pytest.mark.parametrize("seen", ["", "yesterday", "2026-01-01T00:00:00", "2020-01-01T00:00:00+00:00"])
+def test_a_page_that_does_not_say_when_it_was_opened_decides_nothing(connected: MakeConnected, seen: str) -> None:
+    anna = connected()
+    first, second = synced(anna, 2)
+    rotate(anna, first, second)
+    sync_company_list(anna.actor, anna.connection.pk)
+    browser, page = signed_in(anna.actor), f"/connections/{anna.connection.pk}/"
+    form = {"code": "other_company", "take": "1", "administration": [first.pk]}
+    said = browser.post(f"{page}change", form | {"seen": seen}, follow=True).content.decode()
+    assert "Please look again." in said
+    assert set(issues(anna, first)) == {"other_company"}
+    browser.post(f"{page}change", form | {"seen": timezone.now().isoformat()})
+    assert issues(anna, first) == {}
 
 
 def test_who_withdraws_it_may_import_the_other_company_as_a_new_one(connected: MakeConnected) -> None:

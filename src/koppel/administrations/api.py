@@ -23,9 +23,9 @@ from koppel.administrations.queries import import_state
 from koppel.administrations.scope import administration_for
 from koppel.issues.queries import count_open, open_issues
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
-from koppel.kit.web.schemas import Input
+from koppel.kit.web.schemas import Day, Input
 from koppel.organisations.errors import Refused
-from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Actor, Permission
 
 router = Router()
@@ -103,6 +103,7 @@ class AdministrationList(Schema):
 
 
 @router.get("", response=AdministrationList)
+@needs(Permission.VIEW)
 def administrations(
     request: AuthenticatedRequest,
     filters: Annotated[Filters, Query()],
@@ -223,8 +224,8 @@ def unstar(request: AuthenticatedRequest, administration_id: int) -> Status[None
 
 
 class LeftIn(Input):
-    left_on: date
-    erase_on: date
+    left_on: Day
+    erase_on: Day
 
 
 @router.put("/{int:administration_id}/left", response=AdministrationOut)
@@ -276,9 +277,9 @@ class MaskedOut(Schema):
 
 
 @router.get("/restricted", response=list[MaskedOut])
+@needs(Permission.MANAGE_ORGANISATION)
 def restricted(request: AuthenticatedRequest) -> list[Any]:
     """For Administrators: the restricted administrations that exist beside what they see."""
-    request.actor.require(Permission.MANAGE_ORGANISATION)
     return list(restriction.list_hidden(request.actor))
 
 

@@ -12,6 +12,7 @@ import typer
 from koppel.administrations import restriction, services
 from koppel.administrations.bulk import csv_import, messages, operations
 from koppel.administrations.bulk.operations import Selection
+from koppel.administrations.bulk.selection_filter import parse_bulk_filter
 from koppel.administrations.effective_settings import COMPARED_KEYS, effective_settings
 from koppel.administrations.lifecycle import lifecycle
 from koppel.administrations.list.export import export_list
@@ -23,6 +24,7 @@ from koppel.administrations.scope import administration_for
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_record, print_rows
 from koppel.kit.tabular_export import Format
+from koppel.kit.web.parameters import day_of, id_of
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 from koppel.organisations.roles import Actor, Permission
 
@@ -39,6 +41,7 @@ Matching = Annotated[
         "--filter", help="Instead of ids: all that match, as in the list's address bar: 'status=failed&division=3'."
     ),
 ]
+Everything = Annotated[bool, typer.Option("--all", help="Instead of ids or a filter: all that you may see.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]
 
 
@@ -77,6 +80,7 @@ def show(
 def assign(
     ids: Ids = None,
     matching: Matching = None,
+    everything: Everything = False,
     division: Annotated[str, typer.Option(help="Id of the division, or 'none'.")] = "",
     template: Annotated[str, typer.Option(help="Id of the template, or 'none'.")] = "",
     add: Annotated[list[int] | None, typer.Option(help="Id of a membership to add; several times.")] = None,
@@ -95,23 +99,26 @@ def assign(
     if sector:
         params["sector"] = sector
     with acting_as(person, organisation) as actor:
-        _run_action(actor, "change", params, _selection(ids, matching), dry_run=dry_run, as_json=as_json)
+        selection = _selection(actor, "change", ids, matching, everything=everything)
+        _run_action(actor, "change", params, selection, dry_run=dry_run, as_json=as_json)
 
 
 @app.command("activate")
 def activate(
-    ids: Ids = None, matching: Matching = None, dry_run: DryRun = False,
+    ids: Ids = None, matching: Matching = None, everything: Everything = False, dry_run: DryRun = False,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Let what is deactivated sync again."""
     with acting_as(person, organisation) as actor:
-        _run_action(actor, "activate", {}, _selection(ids, matching), dry_run=dry_run, as_json=as_json)
+        selection = _selection(actor, "activate", ids, matching, everything=everything)
+        _run_action(actor, "activate", {}, selection, dry_run=dry_run, as_json=as_json)
 
 
 @app.command("deactivate")
 def deactivate(
     ids: Ids = None,
     matching: Matching = None,
+    everything: Everything = False,
     reason: Annotated[str, typer.Option(help="Kept with it.")] = "",
     on: Annotated[str, typer.Option(help="From this day on (2026-12-31); at once without it.")] = "",
     dry_run: DryRun = False,
@@ -121,14 +128,8 @@ def deactivate(
 ) -> None:
     """Stop syncing. Nothing is lost."""
     with acting_as(person, organisation) as actor:
-        _run_action(
-            actor,
-            "deactivate",
-            {"reason": reason, "on": on},
-            _selection(ids, matching),
-            dry_run=dry_run,
-            as_json=as_json,
-        )
+        selection = _selection(actor, "deactivate", ids, matching, everything=everything)
+        _run_action(actor, "deactivate", {"reason": reason, "on": on}, selection, dry_run=dry_run, as_json=as_json)
 
 
 @app.command("import-csv")
@@ -279,10 +280,22 @@ def export(
     print_record({"file": str(out), "bytes": out.stat().st_size}, as_json=as_json)
 
 
-def _selection(ids: list[int] | None, matching: str | None) -> Selection:
-    if bool(ids) == (matching is not None):
-        raise CommandError("Name administrations by id, or all that match with --filter; one of the two.")
-    return Selection(ids=ids or [], query=None if matching is None else parse_query_string(matching))
+def _selection(
+    actor: Actor, action: str, ids: list[int] | None, matching: str | None, *, everything: bool
+) -> Selection:
+    """Ids, a filter that narrows down, or --all. Whoever may not act is told so before anything is read."""
+    operations.get_allowed_action(actor, action)
+    if sum((bool(ids), bool(matching), everything)) > 1:
+        raise CommandError("Name administrations by id, or all that match with --filter, or --all; one of the three.")
+    if everything:
+        return Selection(query=parse_bulk_filter(""))
+    if ids and matching is None:
+        return Selection(ids=ids)
+    if not matching:
+        raise CommandError(
+            "Name administrations by id, or all that match with --filter; --all if you mean all of them."
+        )
+    return Selection(query=parse_bulk_filter(matching))
 
 
 def _run_action(
@@ -348,13 +361,12 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _id(text: str) -> int:
-    if not text.isdecimal():
+    if (number := id_of(text)) is None:
         raise CommandError(f"{text!r} is not an id.")
-    return int(text)
+    return number
 
 
 def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise CommandError(f"{text!r} is not a date like 2026-12-31.") from None
+    if (day := day_of(text)) is None:
+        raise CommandError(f"{text!r} is not a date like 2026-12-31.")
+    return day

@@ -13,6 +13,7 @@ from koppel.audit.models import AuditEntry
 from koppel.connections.models import Connection, ConnectionState
 from koppel.kit.clock import now
 from koppel.kit.text_search import normalize_search
+from koppel.kit.web.parameters import id_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
@@ -105,8 +106,8 @@ def list_successors(actor: Actor, administration: Administration) -> list[Admini
 def resolve_reference(actor: Actor, reference: str, other_than: int) -> int:
     """The one administration that answers to a name, number or id. Raises `Refused` when none or several do."""
     others = visible_to(actor).exclude(pk=other_than)
-    if reference.isdecimal() and len(reference) < 19:
-        exact = others.filter(Q(pk=int(reference)) | Q(number=reference) | Q(client_number__iexact=reference))
+    if (key := id_of(reference)) is not None:
+        exact = others.filter(Q(pk=key) | Q(number=reference) | Q(client_number__iexact=reference))
     else:
         exact = others.filter(
             Q(sort_name=normalize_search(reference)) | Q(number__iexact=reference) | Q(client_number__iexact=reference)

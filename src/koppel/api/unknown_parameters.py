@@ -6,15 +6,26 @@ django-ninja by itself ignores unknown query parameters, and a list without its 
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
-from http import HTTPStatus
 from typing import Any, cast
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.translation import ngettext
 from ninja import NinjaAPI
 from ninja.errors import ValidationError, ValidationErrorContext
 from ninja.operation import Operation
 
-from koppel.kit.web.parameters import UnknownPart, given_twice, unknown_name
+from koppel.api.parser import KeyGivenTwice
+from koppel.kit.web.parameters import (
+    SHOWN_PARTS_MAX,
+    UnknownParameter,
+    UnknownPart,
+    first_parts,
+    given_twice,
+    require_bounded,
+    shortened,
+    unknown_name,
+)
+from koppel.organisations.errors import NotAllowed
 
 Run = Callable[..., HttpResponseBase]
 EMPTY_BODIES = (b"", b"{}", b"null")
@@ -22,6 +33,10 @@ EMPTY_BODIES = (b"", b"{}", b"null")
 
 class StrictAPI(NinjaAPI):
     """Says of a query parameter also which value was refused. A body's values may be secret and are not repeated."""
+
+    def on_exception(self, request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:
+        cause = getattr(exc, "__cause__", None)
+        return super().on_exception(request, _twice(cause) if isinstance(cause, KeyGivenTwice) else exc)
 
     def validation_error_from_error_contexts(
         self, error_contexts: list[ValidationErrorContext[Any]]
@@ -46,21 +61,44 @@ def refuses_unknown(run: Run) -> Run:
 
     @wraps(run)
     def checked(request: HttpRequest, **values: Any) -> HttpResponseBase:
-        parts = _unknown(request, declared, repeatable)
-        errors = [as_error("query", part) for part in parts]
+        # Who may not come in learns nothing of what there is.
+        needed = getattr(operation.view_func, "koppel_permission", None)
+        if needed and not request.actor.may(needed):  # type: ignore[attr-defined]
+            return operation.api.on_exception(request, NotAllowed(needed))
+        errors = [as_error("query", part) for part in _unknown(request, declared, repeatable)]
         if not takes_body and _has_fields(request):
             errors.append({"type": "extra_forbidden", "loc": ["body"], "msg": "This operation takes no body."})
         if errors:
-            if request.method == "GET" and (answer := run(request, **values)).status_code == HTTPStatus.FORBIDDEN:
-                return answer  # who may not come in learns nothing of what there is
             return operation.api.on_exception(request, ValidationError(errors))
         return run(request, **values)
 
     return checked
 
 
+def _twice(cause: KeyGivenTwice) -> ValidationError:
+    return ValidationError([as_error("body", given_twice(cause.key, ""))])
+
+
+def shown_errors(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first ten, with what was sent repeated in short; one more says how many there are beside them."""
+    named = [_short(error) for error in errors[:SHOWN_PARTS_MAX]]
+    more = len(errors) - SHOWN_PARTS_MAX
+    if more > 0 and not errors[-1].get("more"):
+        sentence = ngettext("And %(count)d more.", "And %(count)d more.", more) % {"count": more}
+        return [*named, {"type": "more", "loc": [], "msg": sentence, "more": more}]
+    return [*named, *map(_short, errors[SHOWN_PARTS_MAX:])]
+
+
+def _short(error: dict[str, Any]) -> dict[str, Any]:
+    location = [shortened(part) if isinstance(part, str) else part for part in error["loc"]]
+    value = {"value": shortened(error["value"])} if "value" in error else {}
+    return error | {"loc": location} | value
+
+
 def as_error(source: str, part: UnknownPart) -> dict[str, Any]:
     """As ninja says what is wrong with a parameter. `allowed` are the possible names or values, where they are few."""
+    if part.more:
+        return {"type": "more", "loc": [], "msg": part.sentence, "more": part.more}
     error: dict[str, Any] = {
         "type": "unknown", "loc": [source, part.name], "msg": part.sentence, "value": part.value
     }  # fmt: skip
@@ -79,7 +117,15 @@ def _declared(operation: Operation) -> tuple[list[str], set[str]]:
     return names, repeatable
 
 
-def _unknown(request: HttpRequest, declared: list[str], repeatable: set[str]) -> Iterable[UnknownPart]:
+def _unknown(request: HttpRequest, declared: list[str], repeatable: set[str]) -> list[UnknownPart]:
+    try:
+        require_bounded(request.GET)
+    except UnknownParameter as refusal:
+        return list(refusal.parts)
+    return first_parts(_not_declared(request, declared, repeatable))
+
+
+def _not_declared(request: HttpRequest, declared: list[str], repeatable: set[str]) -> Iterable[UnknownPart]:
     for name, texts in request.GET.lists():
         if name not in declared:
             yield unknown_name(name, str(texts[0]) if texts else "", declared)

@@ -13,7 +13,8 @@ from koppel.administrations.api import router as administrations
 from koppel.administrations.audit_log.api import router as activity
 from koppel.administrations.bulk.api import router as bulk
 from koppel.administrations.errors import NotFound
-from koppel.api.unknown_parameters import StrictAPI, as_error, refuses_unknown
+from koppel.api.parser import StrictParser
+from koppel.api.unknown_parameters import StrictAPI, as_error, refuses_unknown, shown_errors
 from koppel.books.api import router as books
 from koppel.books.errors import UnknownResource
 from koppel.connections.api import router as connections
@@ -36,7 +37,9 @@ BEARER = {
     "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "koppel_…"}}},
     "security": [{"token": []}],
 }
-api = StrictAPI(title="Koppel", version="1", urls_namespace="api", docs_url=None, openapi_extra=BEARER)
+api = StrictAPI(
+    parser=StrictParser(), title="Koppel", version="1", urls_namespace="api", docs_url=None, openapi_extra=BEARER
+)
 api.add_decorator(refuses_unknown, mode="view")
 api.add_router("", organisations, tags=["organisation"])
 api.add_router("/onboarding", onboarding, tags=["onboarding"])
@@ -61,7 +64,7 @@ def not_there(request: HttpRequest, error: NotFound) -> HttpResponse:
 @api.exception_handler(ValidationError)
 def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     """What was sent is not what the description says; `detail` names each part."""
-    return api.create_response(request, {"error": "invalid", "detail": error.errors}, status=422)
+    return api.create_response(request, {"error": "invalid", "detail": shown_errors(error.errors)}, status=422)
 
 
 @api.exception_handler(UnknownParameter)

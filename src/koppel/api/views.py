@@ -13,7 +13,7 @@ from koppel.organisations.requests import AuthenticatedRequest
 @takes(q=TEXT)
 def reference(request: AuthenticatedRequest) -> HttpResponse:
     """Every operation; `q` leaves those in which the words occur."""
-    words = request.GET.get("q", "").replace("\0", "")[:100].strip()
+    words = (request.parameters["q"] or "").replace("\0", "")[:100].strip()
     matches = [one for one in operations() if one.matches(words)]
     context = {
         "account_place": "api", "operations": matches, "words": words, "base": f"{settings.PUBLIC_URL}/api/v1",

@@ -42,7 +42,7 @@ def overview(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
     administration = open_books_or_404(request.actor, administration_id)
     year, until = _year_and_period(request, administration)
     report = trial_balance(administration.pk, year, until)
-    search = request.GET.get("q", "").strip()
+    search = (request.parameters["q"] or "").strip()
     balances = {row.code: row for row in report.accounts}
     listing = queries.list_rows(administration.pk, "accounts", search=search, page=_page_number(request))
     rows = [(account, balances.get(account.code)) for account in listing.rows]  # type: ignore[attr-defined]
@@ -69,7 +69,7 @@ def account(request: AuthenticatedRequest, administration_id: int, code: str) ->
     account_row = Account.objects.filter(administration_id=administration.pk, code=code).first()
     if row_of_account is None and account_row is None:
         raise Http404
-    search = request.GET.get("q", "").strip()
+    search = (request.parameters["q"] or "").strip()
     opening = row_of_account.opening if row_of_account else Decimal(0)
     lines = queries.account_ledger(
         administration.pk, code, year, opening=opening, search=search, page=_page_number(request)
@@ -107,9 +107,9 @@ def trial_balance_page(request: AuthenticatedRequest, administration_id: int) ->
         name = f"{exports.file_stem(administration)}-trial-balance-{year}.{file_format}"
         exports.record_export(request.actor, administration, ["trial_balance"], file_format)
         return _download(Exported(name, content), file_format)
-    by_period = request.GET.get("view") == "periods"
+    by_period = request.parameters["view"] is not None
     periods, movements = _per_period(administration.pk, year, report) if by_period else ([], [])
-    only = request.GET.get("only") == "differences"
+    only = request.parameters["only"] is not None
     rows = report.differing if only else report.accounts
     totals = {key: report.total(key) for key in ("opening", "debit", "credit", "movement", "closing")}
     return _render(
@@ -125,7 +125,7 @@ def table(request: AuthenticatedRequest, administration_id: int, resource: str) 
     administration = open_books_or_404(request.actor, administration_id)
     if resource not in exports.EXPORTED:
         raise Http404
-    search = request.GET.get("q", "").strip()
+    search = (request.parameters["q"] or "").strip()
     if file_format := _requested_format(request):
         return _export(request, administration, resource, file_format, search)
     if resource not in queries.COLUMNS:
@@ -188,14 +188,14 @@ def _render(
     return render(request, template, {**frame, **context})
 
 
-def _year_and_period(request: HttpRequest, administration: Administration) -> tuple[str, str]:
+def _year_and_period(request: AuthenticatedRequest, administration: Administration) -> tuple[str, str]:
     """The fiscal year and last period asked for, else the newest there is. Raises `UnknownParameter`."""
-    year = require_year(administration.pk, request.GET.get("year", ""))
-    return year, require_period(year, request.GET.get("until", ""))
+    year = require_year(administration.pk, request.parameters["year"] or "")
+    return year, require_period(year, request.parameters.get("until") or "")
 
 
-def _page_number(request: HttpRequest) -> int:
-    return int(request.GET.get("page", "1"))
+def _page_number(request: AuthenticatedRequest) -> int:
+    return request.parameters["page"] or 1
 
 
 def _per_period(
@@ -224,9 +224,9 @@ def _trial_balance_rows(report: TrialBalance) -> Iterable[list[Cell]]:
         yield [row.code, row.name, row.opening, row.debit, row.credit, row.closing, row.stated, row.difference]
 
 
-def _requested_format(request: HttpRequest) -> Format | None:
-    requested = request.GET.get("format", "")
-    return Format(requested) if requested in set(Format) else None
+def _requested_format(request: AuthenticatedRequest) -> Format | None:
+    requested = request.parameters["format"]
+    return Format(requested) if requested else None
 
 
 def _export(

@@ -14,7 +14,7 @@ SHOWN_MAX = 24
 @takes(q=TEXT)
 def sectors(request: AuthenticatedRequest) -> HttpResponse:
     """What a few letters may mean: `{"sectors": [{letter, text, because, example}]}`; without any, all 22."""
-    choices = search(request.GET.get("q", "")[:100], get_language() or "en")[:SHOWN_MAX]
+    choices = search((request.parameters["q"] or "")[:100], get_language() or "en")[:SHOWN_MAX]
     rows = [
         {
             "letter": section.letter,

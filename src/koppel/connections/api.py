@@ -8,6 +8,7 @@ from pydantic import AwareDatetime
 
 from koppel.connections import queries, summaries
 from koppel.connections.companies import resolution
+from koppel.connections.companies.same_company import OTHER_COMPANY
 from koppel.connections.consent.attempts import begin_consent
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.lifecycle import lifecycle, ownership
@@ -15,7 +16,7 @@ from koppel.connections.lifecycle.connection_test import check_connection
 from koppel.connections.models import ConsentPurpose, Release
 from koppel.kit.web.schemas import Input
 from koppel.organisations.errors import Refused
-from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Permission
 
 router = Router()
@@ -92,9 +93,9 @@ class CompanyChangeOut(Schema):
     new_number: str
 
 
-class SettleIn(Schema):
+class SettleIn(Input):
     """`take`: take the change over, or leave the administration as it is; for other_company: it is the same company, or it is
-    not. `seen`: when you read the changes; what is claimed since then is refused."""
+    not. `seen`: when you read the changes; what is claimed since then is refused. For other_company it must be given."""
 
     administrations: list[int] = []
     code: str = ""
@@ -146,23 +147,23 @@ class SignInOut(Schema):
 
 
 @router.get("", response=list[ConnectionOut])
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def connections(request: AuthenticatedRequest) -> list[ConnectionOut]:
     """All connections of the firm; those that need somebody first."""
-    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     return [_out(card) for card in summaries.list_summaries(request.actor)]
 
 
 @router.get("/{connection_id}", response=ConnectionOut)
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def connection(request: AuthenticatedRequest, connection_id: int) -> ConnectionOut:
     """One connection with its health."""
-    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     return _out(summaries.summarize(queries.connection_for(request.actor, connection_id)))
 
 
 @router.get("/{connection_id}/events", response=list[EventOut])
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def events(request: AuthenticatedRequest, connection_id: int) -> list[EventOut]:
     """The timeline, newest first, at most 100."""
-    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     events_page = queries.timeline(request.actor, queries.connection_for(request.actor, connection_id))
     return [
         EventOut(
@@ -173,9 +174,9 @@ def events(request: AuthenticatedRequest, connection_id: int) -> list[EventOut]:
 
 
 @router.get("/{connection_id}/administrations", response=list[CompanyOut])
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def administrations(request: AuthenticatedRequest, connection_id: int) -> list[CompanyOut]:
     """The health of each administration, troubled ones first, at most 500."""
-    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     rows = summaries.company_rows(request.actor, queries.connection_for(request.actor, connection_id))
     return [
         CompanyOut(
@@ -187,9 +188,9 @@ def administrations(request: AuthenticatedRequest, connection_id: int) -> list[C
 
 
 @router.get("/{connection_id}/changes", response=list[CompanyChangeOut])
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def changes(request: AuthenticatedRequest, connection_id: int) -> list[CompanyChangeOut]:
     """What is different at the accounting system and waits for a person, those that stop a sync first."""
-    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     open_changes = summaries.open_changes(request.actor, queries.connection_for(request.actor, connection_id))
     return [
         CompanyChangeOut(**{name: getattr(change, name) for name in CompanyChangeOut.model_fields})
@@ -203,6 +204,8 @@ def settle(request: AuthenticatedRequest, connection_id: int, answer: SettleIn) 
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     if answer.take is None:
         raise Refused(_("Say what you decide: `take` is true or false."))
+    if answer.seen is None and answer.code == OTHER_COMPANY:
+        raise Refused(_("Say when you read the changes: `seen`."))
     count = resolution.settle_changes(
         request.actor, connection_id, answer.administrations, answer.code, take=answer.take, seen=answer.seen
     )
@@ -255,6 +258,7 @@ def release(request: AuthenticatedRequest, connection_id: int, payload: ReleaseI
 
 
 @router.get("/{connection_id}/removal", response=RemovalOut)
+@needs(Permission.MANAGE_CONNECTIONS)
 def removal(request: AuthenticatedRequest, connection_id: int) -> RemovalOut:
     """What removing the connection would do."""
     return _removal(lifecycle.preview_removal(request.actor, connection_id))

@@ -18,7 +18,7 @@ from koppel.onboarding.results import Abort, Advance, Complete, ExternalStep, St
 from koppel.onboarding.steps import choose as choose_step
 from koppel.onboarding.steps import identify as identify_step
 from koppel.onboarding.steps import steps
-from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Permission
 
 router = Router()
@@ -156,6 +156,7 @@ def start(request: AuthenticatedRequest, payload: FlowIn) -> FlowOut:
 
 
 @router.get("/flows/{token}", response=FlowOut)
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def flow(request: AuthenticatedRequest, token: UUID) -> FlowOut:
     """How far it is. A sign-in that was finished in a browser meanwhile is taken over."""
     return _flow_out(request, _flow(request, token))
@@ -174,6 +175,7 @@ def sign_in(request: AuthenticatedRequest, token: UUID, payload: SignInIn) -> Ou
 
 
 @router.get("/flows/{token}/companies", response=list[CompanyChoiceOut])
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyChoiceOut]:
     """What the sign-in reaches, each with what is known of it and whether it can be chosen."""
     choices = choose_step.rows(request.actor, _flow(request, token, Step.CHOOSE))
@@ -196,6 +198,7 @@ def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseIn) -> Out
 
 
 @router.get("/flows/{token}/identities", response=list[IdentityOut])
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def identities(request: AuthenticatedRequest, token: UUID) -> list[IdentityOut]:
     """Per chosen company what is known of its number, what is wrong with it, and what is still needed."""
     answers = identify_step.list_answers(_flow(request, token, Step.IDENTIFY))

@@ -59,12 +59,12 @@ def run_detail(request: AuthenticatedRequest, administration_id: int, run_id: in
     run = history.run_of(administration, run_id)
     if run is None:
         raise Http404
-    change_filter = request.GET
+    change_filter = request.parameters
     filters = history.ChangeFilter(
-        change_filter.get("resource", ""),
-        change_filter.get("kind", ""),
-        change_filter.get("q", "").strip(),
-        change_filter.get("closed") == "1",
+        change_filter["resource"] or "",
+        change_filter["kind"] or "",
+        (change_filter["q"] or "").strip(),
+        change_filter["closed"] is not None,
     )
     parts = sorted(run.parts.all(), key=lambda part: part.position)
     context = {
@@ -73,7 +73,7 @@ def run_detail(request: AuthenticatedRequest, administration_id: int, run_id: in
         "run": run,
         "parts": parts,
         "wanted": filters,
-        "listing": history.changes_of(administration, run, filters, int(change_filter.get("page", "1"))),
+        "listing": history.changes_of(administration, run, filters, change_filter["page"] or 1),
         "resources": RESOURCES.items(),
         "kinds": history.KINDS,
         "first": any(part.added for part in parts),
@@ -118,8 +118,8 @@ def cancel(request: AuthenticatedRequest, administration_id: int) -> HttpRespons
 def import_page(request: AuthenticatedRequest, import_id: int) -> HttpResponse:
     """A page of an import, all or those of one status. Asks for itself again until the import is over."""
     request.actor.require(Permission.VIEW)
-    number = int(request.GET.get("page", "1"))
-    import_lines = import_progress.import_page(request.actor, import_id, request.GET.get("status", ""), number)
+    status, number = request.parameters["status"] or "", request.parameters["page"] or 1
+    import_lines = import_progress.import_page(request.actor, import_id, status, number)
     if import_lines is None:
         raise Http404
     template = "sync/import_lines.html" if request.headers.get("HX-Request") else "sync/import.html"

@@ -78,7 +78,7 @@ def dashboard(request: AuthenticatedRequest) -> HttpResponse:
 @takes(q=TEXT)
 def search(request: AuthenticatedRequest) -> HttpResponse:
     """What the search field found so far, for the list beneath it."""
-    text = request.GET.get("q", "")[:100].strip()
+    text = (request.parameters["q"] or "")[:100].strip()
     context = {
         "hits": site_search.search(request.actor, text),
         "asked": text if len(text) >= site_search.LETTERS_MIN else "",
@@ -89,10 +89,9 @@ def search(request: AuthenticatedRequest) -> HttpResponse:
 @takes(q=TEXT, page=PAGE)
 def issues_page(request: AuthenticatedRequest) -> HttpResponse:
     """What a person must fix, with the button that fixes it."""
-    params = request.GET
-    words = params.get("q", "").replace("\0", "")[:100]
-    number = int(params.get("page", "1"))
-    query = params.copy()
+    words = (request.parameters["q"] or "").replace("\0", "")[:100]
+    number = request.parameters["page"] or 1
+    query = request.GET.copy()
     query.pop("page", None)
     page = issues_page_of(request.actor, words=words, number=number)
     context = {"page": page, "words": words, "query": query.urlencode(), "place": "issues"}

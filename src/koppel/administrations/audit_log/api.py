@@ -1,6 +1,6 @@
 """The trail over REST: who did what, filtered as the page of activity does, the newest first."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from ninja import Query, Router, Schema
@@ -10,7 +10,9 @@ from koppel.administrations.audit_log.reading import list_entries, redactor_for
 from koppel.administrations.audit_log.rendering import AuditRenderer
 from koppel.audit.models import AuditEntry, Interface
 from koppel.audit.queries import AuditFilter
-from koppel.organisations.requests import AuthenticatedRequest
+from koppel.kit.web.schemas import Day
+from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.roles import Permission
 
 router = Router()
 
@@ -49,13 +51,14 @@ class ActivityIn(Schema):
     person: int | None = Field(None, ge=1, lt=2**63)
     action: str = ""
     interface: Interface | None = None
-    since: date | None = None
-    until: date | None = None
+    since: Day | None = None
+    until: Day | None = None
     before: int | None = Field(None, ge=1, lt=2**63)
     limit: int = Field(100, ge=1, le=1000)
 
 
 @router.get("", response=list[EntryOut])
+@needs(Permission.MANAGE_ORGANISATION)
 def activity(request: AuthenticatedRequest, query: Query[ActivityIn]) -> list[EntryOut]:
     """A page of the trail. The next one begins `before` the last id of this one."""
     redactor = redactor_for(request.actor)

@@ -11,6 +11,7 @@ from koppel.audit.models import Interface
 from koppel.audit.queries import AuditFilter
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_rows
+from koppel.kit.web.parameters import day_of
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 
 app = typer.Typer(no_args_is_help=True)
@@ -51,7 +52,6 @@ def list_all(
 
 
 def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise CommandError(f"{text!r} is not a date like 2026-12-31.") from None
+    if text and day_of(text) is None:
+        raise CommandError(f"{text!r} is not a date like 2026-12-31.")
+    return day_of(text)

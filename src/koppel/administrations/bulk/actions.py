@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.functional import Promise
 
 from koppel.administrations.models import Administration
-from koppel.kit.web.parameters import UnknownParameter, unknown_name
+from koppel.kit.web.parameters import UnknownParameter, shortened, unknown_name
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
@@ -65,7 +65,7 @@ def register_action(action: BulkAction) -> None:
 def get_action(key: str) -> BulkAction:
     """Raises `Refused` for a key that nobody registered."""
     if key not in _actions:
-        raise Refused(f"There is no bulk act {key!r}; there are: {', '.join(sorted(_actions))}.")
+        raise Refused(f"There is no bulk act {shortened(key)!r}; there are: {', '.join(sorted(_actions))}.")
     return _actions[key]
 
 

@@ -1,7 +1,6 @@
 """The bulk acts that start and stop processing. Deactivating loses nothing: books, people and settings stay."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from typing import Any
 
 from django.utils import timezone
@@ -13,6 +12,7 @@ from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Value
 from koppel.administrations.lifecycle import connection_removal, lifecycle
 from koppel.administrations.models import Administration, Status
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
+from koppel.kit.web.parameters import day_of, shortened
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
@@ -23,10 +23,9 @@ CLEARED_STATUS_REASON = {"status_code": "", "status_reason": ""}
 def validate_deactivate(actor: Actor, params: Values) -> Values:
     """`reason` (a sentence, kept with it) and `on` (an ISO date; today or none: at once). Raises `Refused`."""
     text = str(params.get("on") or "").strip()
-    try:
-        on = date.fromisoformat(text) if text else None
-    except ValueError:
-        raise Refused(_("“%s” is not a date.") % text) from None
+    on = day_of(text)
+    if text and on is None:
+        raise Refused(_("“%s” is not a date.") % shortened(text))
     if on and on < timezone.localdate():
         raise Refused(_("This date is past. Leave it empty to deactivate at once."))
     later = on.isoformat() if on and on > timezone.localdate() else ""

@@ -8,7 +8,7 @@ from ninja import Query, Router, Schema, Status
 from koppel.administrations.bulk import messages, operations
 from koppel.administrations.bulk.actions import Values, get_action
 from koppel.administrations.bulk.operations import Selection
-from koppel.administrations.list.query import parse_query_string
+from koppel.administrations.bulk.selection_filter import parse_bulk_filter
 from koppel.administrations.models import BulkItem, BulkOperation, ItemState
 from koppel.administrations.scope import visible_to
 from koppel.kit.web.schemas import Input
@@ -47,8 +47,8 @@ class OperationOut(Schema):
 
 class OperationIn(Input):
     """`act`: change, activate, deactivate, sync, star, unstar. On `ids`, or with `filter` (the list's address bar; '' is
-    everything) on all that match. An unknown filter or value is refused. `asked`: parameters of the act. `start` false: only
-    a preview."""
+    everything) on all that match. An unknown filter or value is refused, and a part that narrows nothing down. `asked`:
+    parameters of the act. `start` false: only a preview."""
 
     act: str
     asked: dict[str, Any] = {}
@@ -66,7 +66,8 @@ def listing(request: AuthenticatedRequest) -> list[OperationOut]:
 @router.post("", response={201: OperationOut})
 def make(request: AuthenticatedRequest, payload: OperationIn) -> Status[OperationOut]:
     """A preview: nothing changes before it is started."""
-    selection = Selection(ids=payload.ids, query=None if payload.filter is None else parse_query_string(payload.filter))
+    operations.get_allowed_action(request.actor, payload.act)
+    selection = Selection(ids=payload.ids, query=None if payload.filter is None else parse_bulk_filter(payload.filter))
     draft = operations.preview(request.actor, payload.act, payload.asked, selection, source=payload.filter or "")
     if payload.start:
         operations.start(request.actor, draft.pk)

@@ -65,13 +65,19 @@ class ItemCounts:
         return self.waiting + self.changed + self.skipped + self.undone + self.kept
 
 
+def get_allowed_action(actor: Actor, key: str) -> BulkAction:
+    """Ask before a selection is read: who may not act learns nothing of it, and costs nothing. Raises `Refused`."""
+    action = get_action(key)
+    actor.require(action.permission)
+    return action
+
+
 def preview(actor: Actor, action_key: str, params: Values, selection: Selection, *, source: str = "") -> BulkOperation:
     """A draft that says of each administration what would change, or why nothing would. Raises `Refused`, `NotFound`,
     `UnknownParameter`.
 
     `source` says where the selection comes from, for whoever reads it later."""
-    action = get_action(action_key)
-    actor.require(action.permission)
+    action = get_allowed_action(actor, action_key)
     if selection.ids and selection.query is not None:
         raise Refused(_("Name administrations by id, or by a filter; one of the two."))
     refuse_unknown(

@@ -20,8 +20,12 @@ from koppel.kit.web.parameters import (
     TEXT,
     Parameter,
     UnknownPart,
+    first_parts,
+    id_of,
     is_id,
-    is_page,
+    page_of,
+    require_bounded,
+    require_short,
     unknown_parts,
     unknown_value,
 )
@@ -37,6 +41,8 @@ __all__ = [
     "parse_query",
     "parse_query_string",
 ]
+
+FILTER_CHARACTERS_MAX = 2048
 
 NONE = "none"
 """In a filter: those that have no division, no template, no sector, nobody chosen."""
@@ -55,7 +61,13 @@ def _choices(values: Iterable[str], *, is_multiple: bool = False) -> Parameter:
 
 
 def _ids(*words: str) -> Parameter:
-    return Parameter(accepts=lambda text: text in words or is_id(text), is_multiple=True, may_be_blank=False)
+    """Kept as texts, which go back into an address."""
+    parse = lambda text: text if text in words or is_id(text) else None  # noqa: E731 - one expression
+    return Parameter(parse=parse, is_multiple=True, may_be_blank=False)
+
+
+def _issue_code(text: str) -> str | None:
+    return text if text.isidentifier() and text.isascii() else None
 
 
 _SORTS = tuple(sort for key in COLUMNS for sort in (key, f"-{key}"))
@@ -68,10 +80,10 @@ _PARAMETERS: Mapping[str, Parameter] = {
     "sector": _choices((*SECTIONS, NONE), is_multiple=True),
     "connection": _ids(),
     "freshness": _choices(FRESHNESSES, is_multiple=True),
-    "issues": Parameter(accepts=lambda text: text.isidentifier() and text.isascii(), may_be_blank=False),
+    "issues": Parameter(parse=_issue_code, may_be_blank=False),
     "number": _choices(NUMBERS),
     "ending": _choices(ENDINGS),
-    "import": Parameter(accepts=is_id, may_be_blank=False),
+    "import": Parameter(parse=id_of, may_be_blank=False),
     "favourites": FLAG,
     "changed": FLAG,
     "running": FLAG,
@@ -80,7 +92,7 @@ _PARAMETERS: Mapping[str, Parameter] = {
     "columns": Parameter(is_multiple=True),
     "page": PAGE,
     "all": FLAG,
-    "done": Parameter(accepts=is_id, may_be_blank=False),
+    "done": Parameter(parse=id_of, may_be_blank=False),
 }
 """`all`: the whole list, where a default view would show otherwise. `done`: bulk work that the page offers to undo."""
 
@@ -94,6 +106,7 @@ class ListQuery:
     sort: str = "name"
     columns: tuple[str, ...] = DEFAULT_COLUMNS
     page: int = 1
+    done: int | None = None
     unknown: tuple[UnknownPart, ...] = ()
 
     @property
@@ -102,8 +115,16 @@ class ListQuery:
 
     def to_query_string(self) -> str:
         """The address bar's text, without the page; '' when nothing is asked."""
+        return "&".join(part for part in (self.filter(), self.arrangement()) if part)
+
+    def filter(self) -> str:
+        """Of that text what decides which administrations match."""
         pairs = [(key, value) for key, values in self.multi.items() for value in values]
-        pairs += list(self.single.items())
+        return urlencode([*pairs, *self.single.items()])
+
+    def arrangement(self) -> str:
+        """Of that text how they are shown."""
+        pairs = []
         if self.sort != "name":
             pairs.append(("sort", self.sort))
         if self.columns != DEFAULT_COLUMNS:
@@ -127,25 +148,34 @@ class ListQuery:
 
 
 def parse_query(params: QueryDict) -> ListQuery:
+    """Raises `UnknownParameter` for a filter that is too long; what it does not know is kept in `unknown`."""
+    require_bounded(params, FILTER_CHARACTERS_MAX, "filter")
     query = _stripped(params)
     validators = {name: parameter.lets_through for name, parameter in _PARAMETERS.items()}
     multi = {key: tuple(dict.fromkeys(filter(validators[key], query.getlist(key)))) for key in MULTI_FILTERS}
     single = {key: text for key in SINGLE_FILTERS if (text := query.get(key, "")) and validators[key](text)}
     sort, page = query.get("sort", ""), query.get("page", "")
-    columns = [part for text in query.getlist("columns") for part in text.split(".")]
+    columns = dict.fromkeys(part for text in query.getlist("columns") for part in text.split("."))
     strange = [unknown_value("columns", key, COLUMNS) for key in columns if key not in COLUMNS]
     return ListQuery(
         multi={key: values for key, values in multi.items() if values},
         single=single,
         sort=sort if sort.removeprefix("-") in COLUMNS else "name",
         columns=_columns(columns),
-        page=int(page) if is_page(page) else 1,
-        unknown=(*unknown_parts(query, _PARAMETERS), *strange),
+        page=page_of(page) or 1,
+        done=id_of(query.get("done", "")),
+        unknown=tuple(first_parts((*unknown_parts(query, _PARAMETERS), *strange))),
     )
 
 
 def parse_query_string(query: str) -> ListQuery:
-    return parse_query(QueryDict(query))
+    return parse_query(query_of_text(query))
+
+
+def query_of_text(text: str) -> QueryDict:
+    """Raises `UnknownParameter` for a text that is too long, before it is read."""
+    require_short(text, FILTER_CHARACTERS_MAX, "filter")
+    return QueryDict(text)
 
 
 def _stripped(params: QueryDict) -> QueryDict:

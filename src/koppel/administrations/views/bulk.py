@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST
 from koppel.administrations.bulk import csv_import, operations
 from koppel.administrations.bulk import messages as bulk_messages
 from koppel.administrations.bulk.actions import get_action, list_actions
+from koppel.administrations.bulk.selection_filter import parse_bulk_filter
 from koppel.administrations.errors import NotFound
 from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import NONE, parse_query_string
@@ -25,7 +26,7 @@ from koppel.administrations.scope import visible_to
 from koppel.administrations.views.detail import redirect_back
 from koppel.company_registers.list_import import decode
 from koppel.kit.web.decorators import takes
-from koppel.kit.web.parameters import PAGE, UnknownParameter, is_id, one_of, unknown_value
+from koppel.kit.web.parameters import PAGE, UnknownParameter, id_of, is_id, one_of, unknown_value
 from koppel.organisations.errors import Refused
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Permission
@@ -43,10 +44,10 @@ def preview(request: AuthenticatedRequest) -> HttpResponse:
     form = request.POST
     action = form.get("act", "")
     try:
+        operations.get_allowed_action(request.actor, action)
         selection = _selection(request)
-        draft = operations.preview(
-            request.actor, action, _action_params(action, request), selection, source=form.get("query", "")
-        )
+        params = _action_params(action, request)
+        draft = operations.preview(request.actor, action, params, selection, source=_address_of(request))
     except (Refused, UnknownParameter) as refusal:
         messages.warning(request, str(refusal))
         return redirect_back(request)
@@ -61,7 +62,8 @@ def preview(request: AuthenticatedRequest) -> HttpResponse:
 def _selection(request: AuthenticatedRequest) -> operations.Selection:
     """What is ticked, or all that match. Raises `UnknownParameter`, also for what is ticked on a list that was refused."""
     form = request.POST
-    query = parse_query_string(form.get("query", ""))
+    text = form.get("query", "")
+    query = parse_bulk_filter(text) if "all" in form else parse_query_string(text)
     require_known(request.actor, query)
     if strange := [text for text in form.getlist("id") if not is_id(text)]:
         raise UnknownParameter([unknown_value("id", text) for text in strange])
@@ -70,6 +72,13 @@ def _selection(request: AuthenticatedRequest) -> operations.Selection:
     if "all" in form:
         return operations.Selection(query=query)
     return operations.Selection(ids=[int(text) for text in form.getlist("id")])
+
+
+def _address_of(request: AuthenticatedRequest) -> str:
+    """The list as it was: the filter, and how it was sorted and with which columns. What is unknown of it is left out."""
+    form = request.POST
+    items = parse_query_string(form.get("shown", ""))
+    return "&".join(text for text in (form.get("query", ""), items.arrangement()) if text)
 
 
 @takes(only=one_of(*ItemState.values), page=PAGE)
@@ -195,9 +204,9 @@ def _action_params(action: str, request: AuthenticatedRequest) -> Mapping[str, A
 
 
 def _id(name: str, text: str) -> int:
-    if not is_id(text):
+    if (number := id_of(text)) is None:
         raise UnknownParameter([unknown_value(name, text)])
-    return int(text)
+    return number
 
 
 def _get_or_404(actor: Actor, operation_id: int) -> BulkOperation:
@@ -209,8 +218,8 @@ def _get_or_404(actor: Actor, operation_id: int) -> BulkOperation:
 
 def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) -> dict[str, Any]:
     actor, action = request.actor, get_action(operation.act)
-    only = request.GET.get("only", "")
-    page = Paginator(_sorted_items(operation, only), PAGE_SIZE).get_page(request.GET.get("page"))
+    only = request.parameters["only"] or ""
+    page = Paginator(_sorted_items(operation, only), PAGE_SIZE).get_page(request.parameters["page"])
     counts = operations.count_items(operation)
     return {
         "place": "administrations",
@@ -224,7 +233,7 @@ def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) 
         "undo_hours": operations.UNDO_HOURS,
         "sentences": bulk_messages.describe_params(actor, operation.asked),
         "problems": operation.asked.get("problems", ()),
-        "only": only if only in ItemState.values else "",
+        "only": only,
         "page": page,
         "items": _items(actor, list(page)),
         "states": ItemState.choices,
@@ -233,7 +242,7 @@ def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) 
 
 def _sorted_items(operation: BulkOperation, only: str) -> "QuerySet[BulkItem]":
     items = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation)
-    if only in ItemState.values:
+    if only:
         return items.filter(state=only).order_by("pk")
     return items.order_by(Case(When(state__in=ATTENTION_STATES, then=0), default=1), "pk")
 

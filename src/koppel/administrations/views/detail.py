@@ -23,6 +23,7 @@ from koppel.administrations.models import Administration
 from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.company_registers.sectors import SECTIONS
 from koppel.issues.queries import open_issues
+from koppel.kit.web.parameters import id_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
@@ -164,7 +165,7 @@ def _save(request: AuthenticatedRequest, administration: Administration) -> None
     if actor.can(Permission.IMPORT_ADMINISTRATIONS):
         for key in ("division", "template"):
             if form.get(key, "") != form.get(f"was_{key}", str(getattr(administration, f"{key}_id") or "")):
-                params[key] = int(form[key]) if form.get(key, "").isdecimal() else None
+                params[key] = id_of(form.get(key, ""))
         added, removed = _changed_members(request, administration)
         named = _requested_member_ids(request, administration, added, removed)
         if named is None:
@@ -181,14 +182,18 @@ def _save(request: AuthenticatedRequest, administration: Administration) -> None
 def _changed_members(request: AuthenticatedRequest, administration: Administration) -> tuple[set[int], set[int]]:
     """Who was ticked and who was unticked; nobody on a page from before it had these boxes."""
     form = request.POST
-    ticked, shown_ids = ({int(text) for text in form.getlist(key) if text.isdecimal()} for key in ("people", "shown"))
+    ticked, shown_ids = (_ids(request, key) for key in ("people", "shown"))
     if "was_access" in form:
-        were = {int(text) for text in form.getlist("was_people") if text.isdecimal()}
+        were = _ids(request, "was_people")
         return ticked - were, were - ticked
     assigned = administration.assignments.filter(organisation_id=administration.organisation_id).values_list(
         "membership_id", flat=True
     )
     return ticked - set(assigned), shown_ids & set(assigned) - ticked
+
+
+def _ids(request: AuthenticatedRequest, name: str) -> set[int]:
+    return set(filter(None, map(id_of, request.POST.getlist(name))))
 
 
 def _requested_member_ids(
@@ -201,7 +206,7 @@ def _requested_member_ids(
     if was != now:
         raise Refused(_("Somebody has changed who may see it since you opened this page. Nothing was changed."))
     if requested_access != now:
-        return {int(text) for text in form.getlist("people") if text.isdecimal()}
+        return _ids(request, "people")
     if not administration.restricted or not (added or removed):
         return None
     assigned = administration.assignments.filter(organisation_id=administration.organisation_id).values_list(

@@ -16,6 +16,7 @@ from koppel.administrations.errors import NotFound
 from koppel.administrations.lifecycle import lifecycle
 from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.administrations.views.detail import page_context
+from koppel.kit.web.parameters import day_of, id_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
@@ -84,7 +85,7 @@ def reassign(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
     """An Administrator names somebody on a restricted administration whose people have all left."""
     member = request.POST.get("member", "")
     try:
-        restriction.reassign_orphaned(request.actor, administration_id, int(member) if member.isdecimal() else 0)
+        restriction.reassign_orphaned(request.actor, administration_id, id_of(member) or 0)
         messages.success(request, _("Saved."))
     except NotFound:
         messages.error(request, _("Choose who is to be named on it."))
@@ -105,7 +106,6 @@ def _perform(request: AuthenticatedRequest, administration_id: int, action: Call
 
 
 def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text.strip())
-    except ValueError:
-        raise Refused(_("“%s” is not a date.") % text) from None
+    if (day := day_of(text.strip())) is None:
+        raise Refused(_("“%s” is not a date.") % text)
+    return day

@@ -19,13 +19,13 @@ from koppel.administrations.list.columns import COLUMNS
 from koppel.administrations.list.export import export_list
 from koppel.administrations.list.filter_checks import unknown_in
 from koppel.administrations.list.filter_menu import SINGLE_LABELS, chips, menus
-from koppel.administrations.list.query import ListQuery, is_id, parse_query, parse_query_string
+from koppel.administrations.list.query import ListQuery, parse_query, parse_query_string
 from koppel.administrations.list.queryset import PAGE_SIZE, get_page
 from koppel.administrations.models import SavedView, Status
 from koppel.company_registers.sectors import SECTIONS
 from koppel.kit.tabular_export import MEDIA_TYPES, Format
 from koppel.kit.web.decorators import takes
-from koppel.kit.web.parameters import UnknownParameter, UnknownPart, unknown_value, without
+from koppel.kit.web.parameters import UnknownParameter, UnknownPart, first_parts, id_of, unknown_value, without
 from koppel.organisations.errors import Refused
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
@@ -69,7 +69,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
         "views": views,
         "view": next((one for one in views if one.query == query), None),
         "formats": [(Format.CSV, "CSV"), (Format.EXCEL, "Excel")],
-        "done_id": int(request.GET["done"]) if is_id(request.GET.get("done", "")) else None,
+        "done_id": list_query.done,
         "today": timezone.localdate().isoformat(),
         **choices,
         "sectors": [(letter, f"{letter} · {name}") for letter, name in SECTIONS.items()],
@@ -81,7 +81,10 @@ def _refused(request: AuthenticatedRequest, unknown: Sequence[UnknownPart], view
     """No rows, nothing to tick and nothing to export: a filter that is left out would show everything."""
     context = {
         "place": NAV_SECTION,
-        "parts": [(part.sentence, f"?{without(request.GET, part) or 'all=1'}") for part in unknown],
+        "parts": [
+            (part.sentence, "" if part.more else f"?{without(request.GET, part) or 'all=1'}")
+            for part in first_parts(unknown)
+        ],
         "view": view,
     }
     return render(request, "administrations/refused.html", context, status=422)
@@ -110,7 +113,7 @@ def update_view(request: AuthenticatedRequest) -> HttpResponse:
     """Save, make default or remove a view, then show the list as it was."""
     form, actor = request.POST, request.actor
     query = form.get("query", "")
-    key = int(form["id"]) if form.get("id", "").isdecimal() else 0
+    key = id_of(form.get("id", "")) or 0
     try:
         if form.get("act") == "remove":
             saved_views.remove_view(actor, key)

@@ -27,6 +27,7 @@ from koppel.connections.models import ConnectionEvent, ConsentPurpose, Release
 from koppel.connector.registry import connectors
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import outside_transaction
+from koppel.kit.web.parameters import id_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
@@ -152,7 +153,8 @@ def change(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     ids = numbers_of(request.POST.getlist("administration"))
     if not ids and code == OTHER_COMPANY:
         raise Refused(_("Tick the administrations that you decide about."))
-    count = resolution.settle_changes(request.actor, connection_id, ids or [0], code, take=take, seen=_seen(request))
+    seen = _seen(request) if code == OTHER_COMPANY else None
+    count = resolution.settle_changes(request.actor, connection_id, ids or [0], code, take=take, seen=seen)
     if code != OTHER_COMPANY:
         return _to(connection_id, "#companies")
     if count and take:
@@ -250,21 +252,22 @@ def _to(connection_id: int, part: str = "") -> HttpResponseRedirect:
 
 
 def numbers_of(texts: Iterable[str]) -> list[int]:
-    return [int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 19]
+    return [*filter(None, map(id_of, texts))]
 
 
-def _seen(request: AuthenticatedRequest) -> datetime | None:
-    """When the page was made on which the person answers."""
+def _seen(request: AuthenticatedRequest) -> datetime:
+    """When the page was made on which the person answers. Raises `Refused`: without it nobody knows what was answered."""
     try:
         moment = parse_datetime(request.POST.get("seen", ""))
     except ValueError:
-        return None
-    return moment if moment is not None and timezone.is_aware(moment) else None
+        moment = None
+    if moment is None or not timezone.is_aware(moment):
+        raise Refused(_("This page does not say when it was opened. Please look again."))
+    return moment
 
 
 def _number(request: AuthenticatedRequest, name: str) -> int:
-    text = request.POST.get(name, "")
-    return int(text) if text.isdecimal() and len(text) < 19 else 0
+    return id_of(request.POST.get(name, "")) or 0
 
 
 def _since(request: AuthenticatedRequest) -> str:

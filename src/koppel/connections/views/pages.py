@@ -23,6 +23,7 @@ from koppel.connector.registry import connectors
 from koppel.issues.queries import open_issues
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.decorators import outside_transaction, public, takes
+from koppel.kit.web.parameters import id_of
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
@@ -99,7 +100,7 @@ def callback(request: AuthenticatedRequest) -> HttpResponse:
 def done(request: AuthenticatedRequest) -> HttpResponse:
     """Exchange the code, list the companies, and go on where the person came from."""
     text = request.GET.get("attempt", "")
-    attempt_id = int(text) if text.isdigit() and len(text) < 19 else 0
+    attempt_id = id_of(text) or 0
     back = attempts.return_path(request.actor, attempt_id) or "/connections/"
     try:
         outcome = attempts.complete_consent(request.actor, attempt_id, request.COOKIES.get(browser_binding.COOKIE, ""))

@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 from django.http import HttpRequest
 
-from koppel.kit.web.parameters import Parameter, UnknownParameter, unknown_parts
+from koppel.kit.web.parameters import Parameter, UnknownParameter, unknown_parts, values_of
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -32,6 +32,7 @@ def takes(**parameters: Parameter) -> Callable[[View], View]:
         def checked(request: HttpRequest, *args: Any, **values: Any) -> Any:
             if parts := unknown_parts(request.GET, parameters):
                 raise UnknownParameter(parts)
+            request.parameters = values_of(request.GET, parameters)  # type: ignore[attr-defined]
             return view(request, *args, **values)
 
         checked.koppel_parameters = parameters  # type: ignore[attr-defined]

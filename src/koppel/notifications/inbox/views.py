@@ -1,18 +1,15 @@
 """A person's own notices, and what the person wants to be told of."""
 
-from datetime import date
-
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.decorators import public, takes
-from koppel.kit.web.parameters import PAGE, one_of, one_of_these
+from koppel.kit.web.parameters import PAGE, day_of, id_of, one_of, one_of_these
 from koppel.notifications.audience import preferences
 from koppel.notifications.email.messages import read_unsubscribe
 from koppel.notifications.event_types import event_types, get_event_type
@@ -25,14 +22,13 @@ from koppel.organisations.requests import AuthenticatedRequest
 @takes(show=one_of("unread"), event=one_of_these(event_types), page=PAGE)
 def listing(request: AuthenticatedRequest) -> HttpResponse:
     """The newest first; `?show=unread` and `?event=` narrow it down."""
-    params = request.GET
-    number = int(params.get("page", "1"))
+    params = request.parameters
     newest = queries.newest_id(request.actor)
     page = queries.page_of(
         request.actor,
-        event=params.get("event", "").replace("\0", "")[:60],
-        unread_only=params.get("show") == "unread",
-        number=number,
+        event=params["event"] or "",
+        unread_only=params["show"] == "unread",
+        number=params["page"] or 1,
     )
     query = request.GET.copy()
     query.pop("page", None)
@@ -41,6 +37,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
         "kinds": queries.event_types_of(request.actor),
         "asked": params,
         "query": query.urlencode(),
+        "here": request.GET.urlencode(),
         "newest": newest,
     }
     return render(request, "notifications/list.html", context | {"place": "notices"})
@@ -50,13 +47,13 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
 def read(request: AuthenticatedRequest) -> HttpResponse:
     """Mark one as read or unread, or all as read."""
     notice_id, unread = request.POST.get("id", ""), request.POST.get("unread", "")
-    if unread.isdecimal():
-        mark_unread(request.actor, int(unread))
+    if key := id_of(unread):
+        mark_unread(request.actor, key)
     else:
         newest = request.POST.get("newest", "")
         # All that the page could know of: what came since has been read by nobody.
-        up_to = int(newest) if newest.isdecimal() and len(newest) < 19 else None
-        mark_read(request.actor, [int(notice_id)] if notice_id.isdecimal() else None, up_to=up_to)
+        up_to = id_of(newest)
+        mark_read(request.actor, [key] if (key := id_of(notice_id)) else None, up_to=up_to)
     query = request.POST.get("query", "")
     return HttpResponseRedirect(f"/notices/?{query}" if query and "\n" not in query else "/notices/")
 
@@ -95,8 +92,8 @@ def _save(request: AuthenticatedRequest) -> bool:
     stored = preferences.update_delivery_settings(
         request.actor,
         digest=form.get("digest") == "daily",
-        stand_in=int(stand_in) if stand_in.isdecimal() else None,
-        away_until=_parse_date_or_none(away),
+        stand_in=id_of(stand_in),
+        away_until=day_of(away),
     )
     if not stored:
         return False
@@ -109,13 +106,6 @@ def _save(request: AuthenticatedRequest) -> bool:
                 scopes[row.event, channel] = scope
     preferences.update_preferences(request.actor, scopes)
     return True
-
-
-def _parse_date_or_none(text: str) -> date | None:
-    try:
-        return parse_date(text)
-    except ValueError:
-        return None
 
 
 @csrf_exempt

@@ -10,7 +10,8 @@ from koppel.kit.web.schemas import Input
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
-from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.roles import Permission
 
 router = Router()
 ID_MAX = 2**63 - 1
@@ -85,6 +86,7 @@ class RedeliverOut(Schema):
 
 
 @router.get("", response=list[WebhookOut])
+@needs(Permission.MANAGE_ORGANISATION)
 def listing(request: AuthenticatedRequest) -> list[WebhookOut]:
     """All webhooks of the organisation, by name."""
     return [_to_schema(webhook) for webhook in endpoints.list_webhooks(request.actor)]
@@ -129,6 +131,7 @@ def send_test(request: AuthenticatedRequest, webhook_id: WebhookId) -> Status[De
 
 
 @router.get("/{webhook_id}/deliveries", response=list[DeliveryOut])
+@needs(Permission.MANAGE_ORGANISATION)
 def deliveries(
     request: AuthenticatedRequest,
     webhook_id: WebhookId,

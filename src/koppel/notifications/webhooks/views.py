@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST
 
 from koppel.kit.secrets import Secret
 from koppel.kit.web.decorators import takes
-from koppel.kit.web.parameters import one_of
+from koppel.kit.web.parameters import id_of, one_of
 from koppel.notifications.errors import NoSuchWebhook
 from koppel.notifications.event_types import webhook_event_types
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
@@ -93,7 +93,7 @@ def redeliver(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     """Send one message again, or all that failed."""
     _webhook_or_404(request, webhook_id)
     named = request.POST.get("id", "")
-    chosen = [int(named)] if named.isdecimal() and len(named) < 19 else None
+    chosen = [key] if (key := id_of(named)) else None
     try:
         count = endpoints.redeliver(request.actor, webhook_id, chosen)
         words = ngettext("%(count)d message is sent again.", "%(count)d messages are sent again.", count)
@@ -119,7 +119,7 @@ def _page(request: AuthenticatedRequest, webhook: WebhookEndpoint, secret: Secre
 
 
 def _log(request: AuthenticatedRequest, webhook: WebhookEndpoint) -> dict[str, object]:
-    state = request.GET.get("state", "")
+    state = request.parameters["state"] or ""
     deliveries = endpoints.list_deliveries(request.actor, webhook.pk, state=state, limit=DELIVERIES_SHOWN)
     all_deliveries = WebhookDelivery.objects.filter(organisation_id=webhook.organisation_id, webhook=webhook)
     names = {event: str(definition.label) for event, definition in webhook_event_types().items()}
@@ -153,7 +153,7 @@ def _parse_form(request: AuthenticatedRequest) -> WebhookEndpointInput:
     form = request.POST
     # No event has an empty name: somebody meant some events and ticked none, which must not become all.
     events = (form.getlist("events") or [""]) if form.get("which") == "some" else []
-    chosen = [int(key) for key in form.getlist("divisions") if key.isdecimal() and len(key) < 19]
+    chosen = [*filter(None, map(id_of, form.getlist("divisions")))]
     # No division is 0: somebody meant some divisions and ticked none, which must not become all.
     divisions = (chosen or [0]) if form.get("where") == "some" else []
     return WebhookEndpointInput(form.get("name", ""), form.get("url", ""), events, divisions)

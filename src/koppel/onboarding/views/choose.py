@@ -53,7 +53,7 @@ def choose(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 def companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """What the background job has found out meanwhile, for the open page: of what that shows, or `?of=chosen`."""
     remote_companies = [choice.company for choice in _visible_choices(flow, choose_step.rows(request.actor, flow))]
-    if request.GET.get("of") == "chosen":
+    if request.parameters["of"]:
         remote_companies = [company for company in remote_companies if company.pk in set(flow.chosen)]
     guesses = {answer.company.pk: answer for answer in identify.list_answers(flow)}
     described = [

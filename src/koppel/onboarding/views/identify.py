@@ -15,7 +15,7 @@ from koppel.company_registers.reasons import REASONS
 from koppel.company_registers.sectors import SECTIONS, search
 from koppel.kit.web.confirmation import Confirmation, Group, unconfirmed
 from koppel.kit.web.decorators import takes
-from koppel.kit.web.parameters import FLAG, IDENTIFIERS, PAGE, TEXT, UnknownParameter, one_of, unknown_value
+from koppel.kit.web.parameters import FLAG, IDENTIFIERS, PAGE, TEXT, UnknownParameter, id_of, one_of, unknown_value
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import Advance
 from koppel.onboarding.steps import identify as identify_step
@@ -35,7 +35,7 @@ def identify(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """④ A COC number for each, or a reason and a sector."""
     if request.method == "POST":
         return _perform(request, flow)
-    answers, tried = identify_step.list_answers(flow), "tried" in request.GET
+    answers, tried = identify_step.list_answers(flow), request.parameters["tried"] is not None
     context = _rows_context(request, answers, tried=tried) | {"tried": tried, "reasons": REASONS.items()}
     context["sectors"] = [(letter, f"{letter} – {label}") for letter, label in SECTIONS.items()]
     return render(request, "onboarding/identify.html", context | wizard_context(Step.IDENTIFY, flow))
@@ -93,7 +93,7 @@ def _ticked(request: AuthenticatedRequest, flow: Flow) -> list[int] | None:
     if request.POST.get("doubts") == "all":
         return None
     ids = [*request.POST.getlist("doubt"), *request.POST.get("doubts", "").split(",")]
-    return [int(text) for text in ids if text.isdecimal() and len(text) < 19]
+    return [*filter(None, map(id_of, ids))]
 
 
 def _question(answers: list[IdentityAnswer], back: str) -> Confirmation:
@@ -129,7 +129,7 @@ def row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 @step_page(Step.IDENTIFY)
 def marks(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """What registers have answered meanwhile about the rows `?id=…&id=…`, for the open page."""
-    company_ids = [int(one) for one in request.GET.getlist("id")[:PAGE_ROWS] if one.isdecimal() and len(one) < 19]
+    company_ids = request.parameters["id"][:PAGE_ROWS]
     return JsonResponse({"rows": [_as_json(one) for one in identify_step.list_answers(flow, company_ids)]})
 
 
@@ -137,7 +137,7 @@ def marks(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 @step_page(Step.IDENTIFY)
 def sectors(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """What a few typed letters may mean."""
-    choices = search(request.GET.get("q", "")[:60], get_language() or "en")
+    choices = search((request.parameters["q"] or "")[:60], get_language() or "en")
     return JsonResponse(
         {"sectors": [{"text": one.text, "because": one.matched_division or one.example} for one in choices[:25]]}
     )
@@ -160,16 +160,14 @@ def _as_json(answer: IdentityAnswer) -> dict[str, Any]:
 def _rows_context(request: AuthenticatedRequest, answers: list[IdentityAnswer], *, tried: bool) -> dict[str, Any]:
     """Which rows: by filter, and in pages when there are many. After an attempt to go on: those that need somebody."""
     incomplete = [one for one in answers if not one.is_complete]
-    only, words = (
-        request.GET.get("show", "needs" if tried and len(answers) > PAGE_ROWS else ""),
-        request.GET.get("q", ""),
-    )
+    unasked = "needs" if tried and len(answers) > PAGE_ROWS and "show" not in request.GET else ""
+    only, words = request.parameters["show"] or unasked, request.parameters["q"] or ""
     rows = incomplete if only == "needs" else answers
     if words:
         rows = [one for one in rows if words.casefold() in f"{one.company.name} {one.number}".casefold()]
     if len(answers) > PAGE_ROWS:
         rows = sorted(rows, key=lambda one: one.is_complete)
-    page = Paginator(rows, PAGE_ROWS).get_page(request.GET.get("page"))
+    page = Paginator(rows, PAGE_ROWS).get_page(request.parameters["page"])
     return {
         "answers": list(page.object_list),
         "page": page,

@@ -20,7 +20,7 @@ from koppel.connector.registry import connectors
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.confirmation import Confirmation, unconfirmed
 from koppel.kit.web.decorators import outside_transaction, takes
-from koppel.kit.web.parameters import IDENTIFIER
+from koppel.kit.web.parameters import IDENTIFIER, id_of
 from koppel.onboarding import flow as flows
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import ExternalStep, ShowErrors
@@ -52,15 +52,15 @@ def import_more(request: AuthenticatedRequest) -> HttpResponse:
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     with organisation_scope(request.actor.organisation_id):
         connections = list(connections_of(request.actor))
-    connection_id = request.GET.get("connection", "")
-    if not connection_id and len(connections) == 1:
-        connection_id = str(connections[0].pk)
-    if not connection_id.isdecimal():
+    connection_id = request.parameters["connection"]
+    if connection_id is None and len(connections) == 1:
+        connection_id = connections[0].pk
+    if connection_id is None:
         return HttpResponseRedirect(reverse("connections:list") if connections else reverse("onboarding:new"))
     try:
         with organisation_scope(request.actor.organisation_id):
-            flow = flows.start_import(request.actor, int(connection_id))
-        sync_company_list(request.actor, int(connection_id))
+            flow = flows.start_import(request.actor, connection_id)
+        sync_company_list(request.actor, connection_id)
     except NoSuchConnection:
         raise Http404 from None
     except ConnectorError as error:
@@ -106,7 +106,7 @@ def sign_in(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     problems: dict[str, str] = {}
     if request.method == "POST":
-        app_id = int(request.POST["app"]) if request.POST.get("app", "").isdecimal() else 0
+        app_id = id_of(request.POST.get("app", "")) or 0
         if steps.consent_option(request.actor, flow, app_id) is None:
             raise Http404
         text = _company_ids(request)

@@ -6,7 +6,7 @@ from ninja import Router, Schema, Status
 
 from koppel.kit.web.schemas import Input
 from koppel.organisations.groups import divisions, settings_templates
-from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Permission
 
 router = Router()
@@ -39,9 +39,9 @@ class MergeResult(Schema):
 
 
 @router.get("/divisions", response=list[DivisionOut])
+@needs(Permission.MANAGE_PEOPLE)
 def list_divisions(request: AuthenticatedRequest) -> list[Any]:
     """The divisions, those in use first, with how many people and administrations each has."""
-    request.actor.require(Permission.MANAGE_PEOPLE)
     return list(divisions.list_summaries(request.actor))
 
 
@@ -102,9 +102,9 @@ class EffectsOut(Schema):
 
 
 @router.get("/templates", response=list[TemplateOut])
+@needs(Permission.MANAGE_PEOPLE)
 def list_templates(request: AuthenticatedRequest) -> list[Any]:
     """The templates, those in use first, with what each sets and how many administrations have it."""
-    request.actor.require(Permission.MANAGE_PEOPLE)
     return list(settings_templates.list_summaries(request.actor))
 
 

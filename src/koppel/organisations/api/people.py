@@ -13,7 +13,7 @@ from koppel.organisations.models import Invitation, Membership, Organisation
 from koppel.organisations.people import offboarding
 from koppel.organisations.people import services as people_services
 from koppel.organisations.people.services import MembershipTerms
-from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Permission, Role
 
 router = Router()
@@ -63,9 +63,9 @@ class PersonOut(Schema):
 
 
 @router.get("/people", response=list[PersonOut])
+@needs(Permission.MANAGE_PEOPLE)
 def list_people(request: AuthenticatedRequest) -> list[PersonOut]:
     """Everybody who is or was a member, by name."""
-    request.actor.require(Permission.MANAGE_PEOPLE)
     memberships = Membership.objects.filter(organisation_id=request.actor.organisation_id).select_related("user")
     return [
         _to_schema(membership) for membership in memberships.prefetch_related("divisions").order_by("user__name", "pk")
@@ -133,9 +133,9 @@ class SessionsEnded(Schema):
 
 
 @router.get("/people/invitations", response=list[InvitationOut])
+@needs(Permission.MANAGE_PEOPLE)
 def list_invitations(request: AuthenticatedRequest) -> list[Invitation]:
     """Those that are neither accepted nor revoked, the newest first."""
-    request.actor.require(Permission.MANAGE_PEOPLE)
     queryset = invitations.open_invitations(request.actor.organisation_id)
     return list(queryset.select_related("organisation").order_by("-pk"))
 

@@ -8,9 +8,9 @@ from datetime import datetime, time
 
 from django.db import transaction
 from django.utils import timezone, translation
-from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 
+from koppel.kit.web.parameters import day_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.services import InvitationData
@@ -137,10 +137,6 @@ def end_of_day(text: str) -> datetime:
     """`2027-03-31` or `31-03-2027`: the last moment of the day, in the installation's zone. Raises `Refused`."""
     parts = text.replace("/", "-").split("-")
     iso = text if len(parts[0]) == 4 else "-".join(reversed(parts))
-    try:
-        day = parse_date(iso)
-    except ValueError:
-        day = None
-    if day is None:
+    if (day := day_of(iso)) is None:
         raise Refused(_("“%s” is not a date. Write it as 2027-03-31.") % text)
     return timezone.make_aware(datetime.combine(day, time.max))

@@ -9,11 +9,11 @@ from django.utils.translation import ngettext
 
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import public
+from koppel.kit.web.parameters import id_of
 from koppel.organisations.access import mfa, sessions
 from koppel.organisations.access.actors import choose, list_organisations
 from koppel.organisations.requests import AuthenticatedRequest, switch_organisation
 from koppel.organisations.views import confirmations
-from koppel.organisations.views.people import number
 
 
 def own_sessions(request: AuthenticatedRequest) -> HttpResponse:
@@ -22,7 +22,7 @@ def own_sessions(request: AuthenticatedRequest) -> HttpResponse:
     # Whom an identity provider lets in is shown, and may end, what acts in its organisation.
     active_organisation_id = request.session.get("sso_organisation_id")
     if request.method == "POST":
-        only = number(request.POST.get("id"))
+        only = id_of(request.POST.get("id", ""))
         others = [
             session
             for session in sessions.sessions_of(request.actor.user_id, active_organisation_id)
@@ -45,7 +45,7 @@ def organisations(request: AuthenticatedRequest) -> HttpResponse:
     """The organisations that one belongs to, and the way from one to another."""
     choices = list_organisations(request.actor.user_id, only=request.session.get("sso_organisation_id"))
     if request.method == "POST":
-        organisation_id = number(request.POST.get("organisation"))
+        organisation_id = id_of(request.POST.get("organisation", ""))
         if organisation_id and any(choice.organisation_id == organisation_id for choice in choices):
             switch_organisation(request, organisation_id)
             if "sso_organisation_id" not in request.session:

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST
 
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import takes
+from koppel.kit.web.parameters import id_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.groups import divisions
 from koppel.organisations.models import Division, DivisionMember, Membership
@@ -60,7 +61,7 @@ def merge(request: AuthenticatedRequest, division_id: int) -> HttpResponse:
     """Everything of it moves to another one."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     into = request.POST.get("into", "")
-    key = int(into) if into.isdecimal() and len(into) < 19 else 0
+    key = id_of(into) or 0
     try:
         leaving, staying = divisions.check_merge(request.actor, division_id, key)
         line = next(line for line in divisions.list_summaries(request.actor) if line.id == leaving.pk)
@@ -82,7 +83,7 @@ def merge(request: AuthenticatedRequest, division_id: int) -> HttpResponse:
 
 def _change(request: AuthenticatedRequest, division: Division) -> HttpResponse:
     form = request.POST
-    chosen = [int(text) for text in form.getlist("people") if text.isdecimal() and len(text) < 19]
+    chosen = [*filter(None, map(id_of, form.getlist("people")))]
     try:
         divisions.change(
             request.actor,

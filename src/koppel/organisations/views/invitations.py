@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST
 from koppel.kit.client_ip import client_ip
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import public
+from koppel.kit.web.parameters import id_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import csv_import
 from koppel.organisations.invitations import services as invitations
@@ -30,7 +31,6 @@ from koppel.organisations.requests import AuthenticatedRequest, switch_organisat
 from koppel.organisations.roles import Actor, Permission, Role
 from koppel.organisations.services import save_language
 from koppel.organisations.views import confirmations
-from koppel.organisations.views.people import number
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
@@ -175,7 +175,7 @@ def _parse_form(request: AuthenticatedRequest) -> InvitationData:
     form = request.POST
     role = Role(form["role"]) if form.get("role") in Role.values else Role.USER
     until = end_of_day(form["until"]) if form.get("until") else None
-    divisions = frozenset(int(key) for key in form.getlist("divisions") if number(key))
+    divisions = frozenset(filter(None, map(id_of, form.getlist("divisions"))))
     return InvitationData(form.get("email", ""), form.get("name", ""), role, divisions, until)
 
 

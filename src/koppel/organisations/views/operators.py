@@ -8,10 +8,10 @@ from django.views.decorators.http import require_POST
 
 from koppel.kit.client_ip import client_ip
 from koppel.kit.web.decorators import public
+from koppel.kit.web.parameters import id_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import User
 from koppel.organisations.people import operators
-from koppel.organisations.views.people import number
 
 SESSION_KEY = "operator_in"
 
@@ -28,7 +28,7 @@ def listing(request: HttpRequest) -> HttpResponse:
 def enter(request: HttpRequest) -> HttpResponse:
     user = _operator(request)
     try:
-        organisation_id = number(request.POST.get("organisation")) or 0
+        organisation_id = id_of(request.POST.get("organisation", "")) or 0
         actor = operators.start_support_session(user.pk, organisation_id, client_ip(request))
     except Refused as refusal:
         context = {"open": operators.list_open_organisations(), "problem": str(refusal)}

@@ -1,5 +1,6 @@
 """The list of people and each person's page."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -11,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import takes
-from koppel.kit.web.parameters import IDENTIFIER, PAGE, TEXT, UnknownParameter, one_of, unknown_value
+from koppel.kit.web.parameters import IDENTIFIER, PAGE, TEXT, UnknownParameter, id_of, one_of, unknown_value
 from koppel.organisations.access import api_tokens, mfa, sessions
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
@@ -31,13 +32,13 @@ from koppel.organisations.views import confirmations
 def listing(request: AuthenticatedRequest) -> HttpResponse:
     """Everybody with role, divisions and access; open invitations above them."""
     request.actor.require(Permission.MANAGE_PEOPLE)
-    filters = parse_filter(request.GET)
+    filters = parse_filter(request.parameters)
     if filters.division and not people_list.has_division(request.actor, filters.division):
         raise UnknownParameter([unknown_value("division", str(filters.division))])
     memberships = people_list.people_of(request.actor, filters)
     total = memberships.count()
     pages = max(1, -(-total // PAGE_SIZE))
-    page = min(pages, number(request.GET.get("page")) or 1)
+    page = min(pages, request.parameters["page"] or 1)
     context = {
         "place": "people",
         "asked": filters,
@@ -77,7 +78,7 @@ def person(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
 def hand_over(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
     """All that the person holds goes to a colleague, and their access ends when that is ticked."""
     request.actor.require(Permission.MANAGE_PEOPLE)
-    membership, successor_id = _member(request, membership_id), number(request.POST.get("to")) or 0
+    membership, successor_id = _member(request, membership_id), id_of(request.POST.get("to", "")) or 0
     deactivate = request.POST.get("deactivate") == "1"
     try:
         transfer = offboarding.preview(request.actor, membership.pk, successor_id, deactivate=deactivate)
@@ -135,18 +136,14 @@ def revoke_token(request: AuthenticatedRequest, membership_id: int, token_id: in
     return HttpResponseRedirect(reverse("organisations:person", args=[membership_id]))
 
 
-def parse_filter(query: QueryDict) -> MemberFilter:
-    role, access = query.get("role"), query.get("access")
+def parse_filter(parameters: Mapping[str, Any]) -> MemberFilter:
+    role, access = parameters["role"], parameters["access"]
     return MemberFilter(
-        search=query.get("q", "").replace("\0", "").strip(),
-        role=Role(role) if role in Role.values else None,
-        division=number(query.get("division")),
-        access=people_list.MemberStatus(access) if access in list(people_list.MemberStatus) else None,
+        search=(parameters["q"] or "").replace("\0", "").strip(),
+        role=Role(role) if role else None,
+        division=parameters["division"],
+        access=people_list.MemberStatus(access) if access else None,
     )
-
-
-def number(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() and len(text) < 18 else None
 
 
 def _person_context(actor: Actor, membership: Membership) -> dict[str, Any]:
@@ -171,7 +168,7 @@ def _person_context(actor: Actor, membership: Membership) -> dict[str, Any]:
 def _parse_form(form: QueryDict, membership: Membership) -> MembershipTerms:
     role, day = form.get("role"), form.get("until")
     until = end_of_day(day) if day else None
-    chosen = frozenset(int(key) for key in form.getlist("divisions") if number(key))
+    chosen = frozenset(filter(None, map(id_of, form.getlist("divisions"))))
     # What the form does not offer it cannot have taken away.
     chosen |= frozenset(membership.divisions.exclude(division__archived_at=None).values_list("division_id", flat=True))
     new_role = Role(role) if role in Role.values else Role(membership.role)

@@ -11,6 +11,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from koppel.kit.web.decorators import outside_transaction
+from koppel.kit.web.parameters import id_of
 from koppel.organisations.access import domains, security_policy, sessions
 from koppel.organisations.access.security_policy import SecurityPolicy
 from koppel.organisations.errors import Refused
@@ -19,7 +20,6 @@ from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 from koppel.organisations.sso import services as single_sign_on
 from koppel.organisations.sso.services import ProviderForm
-from koppel.organisations.views.people import number
 
 
 def rules(request: AuthenticatedRequest) -> HttpResponse:
@@ -30,7 +30,7 @@ def rules(request: AuthenticatedRequest) -> HttpResponse:
         form = request.POST
         try:
             names = security_policy.parse_domains(form.get("email_domains", ""))
-            years = number(form.get("audit_years")) or 0
+            years = id_of(form.get("audit_years", "")) or 0
             security_policy.update_security_policy(
                 request.actor, SecurityPolicy(form.get("requires_mfa") == "1", names, years)
             )
@@ -110,7 +110,7 @@ def support(request: AuthenticatedRequest) -> HttpResponse:
             security_policy.withdraw_operator_access(request.actor)
             messages.success(request, _("Nobody from outside looks in any more."))
         else:
-            security_policy.grant_operator_access(request.actor, number(request.POST.get("hours")) or 0)
+            security_policy.grant_operator_access(request.actor, id_of(request.POST.get("hours", "")) or 0)
             messages.success(request, _("The operator of this installation may look in."))
     except Refused as refusal:
         messages.error(request, str(refusal))

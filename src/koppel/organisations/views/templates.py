@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import takes
+from koppel.kit.web.parameters import id_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.groups import settings_templates
 from koppel.organisations.groups.hooks import SettingsImpact
@@ -68,7 +69,7 @@ def merge(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
     request.actor.require(Permission.MANAGE_PEOPLE)
     into = request.POST.get("into", "")
     try:
-        key = int(into) if into.isdecimal() and len(into) < 19 else 0
+        key = id_of(into) or 0
         leaving, staying = settings_templates.check_merge(request.actor, template_id, key)
         line = next(line for line in settings_templates.list_summaries(request.actor) if line.id == leaving.pk)
         facts, back = (leaving.pk, line.administrations), reverse("organisations:template", args=[leaving.pk])

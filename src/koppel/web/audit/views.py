@@ -1,6 +1,6 @@
 """The trail as a page: who did what, from where, and what it changed; as CSV too. Exporting it is an act of its own."""
 
-from datetime import date
+from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -10,7 +10,6 @@ from django.http import FileResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 
 from koppel.administrations.audit_log.reading import Redactor, list_entries, redactor_for
@@ -45,12 +44,12 @@ class _CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it t
 def activity(request: AuthenticatedRequest) -> HttpResponseBase:
     """Filtered by person, act, door, period and words, all in the address bar."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
-    filters, veil = parse_filter(request.GET), redactor_for(request.actor)
+    filters, veil = parse_filter(request.parameters), redactor_for(request.actor)
     entries = list_entries(request.actor, filters, veil)
-    if request.GET.get("format") == "csv":
+    if request.parameters["format"]:
         return _export(request, entries, filters, veil)
     renderer = AuditRenderer(request.actor)
-    page = _CappedPaginator(entries, PAGE_SIZE).get_page(request.GET.get("page"))
+    page = _CappedPaginator(entries, PAGE_SIZE).get_page(request.parameters["page"])
     context = {
         "place": "activity",
         "filters": filters,
@@ -71,16 +70,15 @@ def activity(request: AuthenticatedRequest) -> HttpResponseBase:
     return render(request, "web/activity.html", context)
 
 
-def parse_filter(query: QueryDict) -> AuditFilter:
+def parse_filter(parameters: Mapping[str, Any]) -> AuditFilter:
     """What the address bar asks for."""
-    person, interface, action = query.get("person", ""), query.get("interface"), query.get("action", "")
     return AuditFilter(
-        words=query.get("q", "").replace("\0", "").strip(),
-        person=int(person) if person.isdecimal() and len(person) < 18 else None,
-        action=action if action in AUDIT_ACTION_LABELS else "",
-        interface=Interface(interface) if interface in Interface.values else None,
-        since=_day(query.get("since", "")),
-        until=_day(query.get("until", "")),
+        words=(parameters["q"] or "").replace("\0", "").strip(),
+        person=parameters["person"],
+        action=parameters["action"] or "",
+        interface=Interface(parameters["interface"]) if parameters["interface"] else None,
+        since=parameters["since"],
+        until=parameters["until"],
     )
 
 
@@ -118,13 +116,6 @@ def _row(entry: AuditEntry, renderer: AuditRenderer) -> list[Cell]:
         renderer.subject(entry),
         renderer.details(entry),
     ]
-
-
-def _day(text: str) -> date | None:
-    try:
-        return parse_date(text)
-    except ValueError:
-        return None
 
 
 def _query(query: QueryDict) -> str:

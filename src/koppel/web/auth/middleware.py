@@ -191,8 +191,10 @@ def _call_view(
 
 def _unknown(request: HttpRequest, organisation_id: int, refusal: UnknownParameter) -> HttpResponseBase:
     """A filter that does not exist: a page with what was refused, and no rows. Left out, it would show everything."""
+    removable = [part.name in request.GET and not part.more for part in refusal.parts]
     parts = [
-        (part.sentence, f"?{without(request.GET, part)}" if part.name in request.GET else "") for part in refusal.parts
+        (part.sentence, f"?{without(request.GET, part)}" if is_removable else "")
+        for part, is_removable in zip(refusal.parts, removable, strict=True)
     ]
     with organisation_scope(organisation_id):
         return render(request, "web/unknown_parameter.html", {"parts": parts}, status=422)

@@ -1,0 +1,43 @@
+"""A filter that says on which administrations bulk work is done. To do it on all is said, and never follows from a filter
+that narrows nothing down.
+"""
+
+from collections.abc import Iterator
+
+from django.http import QueryDict
+from django.utils.translation import gettext as _
+
+from koppel.administrations.list.query import FILTERS, ListQuery, parse_query, query_of_text
+from koppel.kit.web.parameters import UnknownParameter, UnknownPart, shortened
+
+ARRANGING = ("page", "sort", "columns", "done")
+"""How a list is shown; which administrations match does not depend on it."""
+
+
+def parse_bulk_filter(text: str) -> ListQuery:
+    """What a filter selects: '' or `all=1` everything, any other one what its values narrow down. Raises `UnknownParameter`
+    by name for a part that narrows nothing down."""
+    parameters = query_of_text(text)
+    query = parse_query(parameters)
+    if not text or (not query.unknown and list(parameters.lists()) == [("all", ["1"])]):
+        return query
+    parts = [*query.unknown, *_narrowing_nothing(parameters)]
+    if not parts and not query.is_filtered:
+        parts = [UnknownPart("filter", text, _("This filter narrows nothing down. Leave it empty to mean all."))]
+    if parts:
+        raise UnknownParameter(parts)
+    return query
+
+
+def _narrowing_nothing(parameters: QueryDict) -> Iterator[UnknownPart]:
+    for name, texts in parameters.lists():
+        words = {"name": name, "names": ", ".join(FILTERS)}
+        if name == "q" and not any(str(text).replace("\0", "").strip() for text in texts):
+            yield UnknownPart(name, "", _("“q” is empty and narrows nothing down."))
+        elif name in ARRANGING:
+            sentence = _(
+                "“%(name)s” narrows nothing down and has no place in a filter of bulk work. Possible: %(names)s."
+            )
+            yield UnknownPart(name, shortened(str(texts[-1])), sentence % words, FILTERS)
+        elif name == "all":
+            yield UnknownPart(name, shortened(str(texts[-1])), _("“all” means everything and stands alone."))

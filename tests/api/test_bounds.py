@@ -1,0 +1,141 @@
+"""What a short request costs: the answer to a refused one stays small, and nothing runs before it is refused."""
+
+import json
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from tests.web.factories import World, build_world
+
+BYTES_MAX = 200_000
+MANY_NAMES = "&".join(f"{first}{second}" for first in "abcdefghij" for second in "abcdefghijklmnopqrstuvwxyz0123456789")
+MANY_COLUMNS = ".".join(f"c{number}" for number in range(400))
+BULK = "/api/v1/administrations/bulk"
+
+
+@pytest.fixture
+def world(actor: Any) -> World:
+    return build_world(actor)
+
+
+def post(client: Client, path: str, body: str) -> Any:
+    return client.generic("POST", path, body, "application/json")
+
+
+@pytest.mark.parametrize(
+    "path", ["/notices/", "/administrations/", "/administrations/rows/", "/issues/", "/account/api/"]
+)
+def test_a_reader_with_a_short_address_full_of_names_gets_a_short_answer(world: World, path: str) -> None:
+    answer = world.client("reader").get(f"{path}?{MANY_NAMES}")
+    assert (answer.status_code, len(answer.content) < BYTES_MAX) == (422, True)
+    assert "This filter is too long" in answer.content.decode()
+
+
+def test_of_many_refused_parts_ten_are_named_and_the_others_counted(world: World) -> None:
+    names = "&".join(f"x{number}=1" for number in range(40))
+    page = world.client("reader").get(f"/notices/?{names}").content.decode()
+    assert (page.count("is not a filter") // 2, "And 30 more." in page, len(page) < BYTES_MAX) == (10, True, True)
+    detail = world.client("reader").get(f"/api/v1/notices?{names}").json()["detail"]
+    assert (len(detail), detail[-1]["msg"], detail[-1]["more"]) == (11, "And 30 more.", 30)
+
+
+def test_many_columns_that_do_not_exist_are_counted_too(world: World) -> None:
+    answer = world.client("reader").get(f"/administrations/?columns={MANY_COLUMNS}")
+    assert (answer.status_code, "And 390 more." in answer.content.decode()) == (422, True)
+    assert len(answer.content) < BYTES_MAX
+
+
+@pytest.mark.parametrize(
+    "text", ["columns=" + "." * 200_000, "columns=" + "x." * 100_000, "&" * 200_000, "q=" + "a" * 9000]
+)
+def test_a_filter_of_bulk_work_that_is_too_long_is_refused_in_few_words(world: World, text: str) -> None:
+    body = json.dumps({"act": "star", "filter": text, "start": True})
+    answer = post(world.client("reader"), BULK, body)
+    assert (answer.status_code, len(answer.content) < 2000) == (422, True)
+    assert answer.json()["detail"][0]["loc"] == ["body", "filter"]
+    form = {"act": "star", "query": text, "all": "1", "next": "/administrations/?all=1"}
+    page = world.client("reader").post("/administrations/bulk/preview", form, follow=True)
+    assert ("This filter is too long" in page.content.decode(), len(page.content) < BYTES_MAX) == (True, True)
+    saved = world.client("reader").post("/administrations/views", {"name": "Mine", "query": text})
+    assert (saved.status_code, len(saved.content) < BYTES_MAX) == (422, True)
+
+
+def test_who_may_not_act_is_told_so_before_the_filter_is_read(world: World) -> None:
+    body = json.dumps({"act": "deactivate", "filter": "columns=" + "." * 200_000, "start": True})
+    assert post(world.client("reader"), BULK, body).status_code == 403
+    assert post(world.client("reader"), BULK, body.replace("columns", "stauts")).status_code == 403
+
+
+def test_a_body_with_many_mistakes_is_refused_in_few_words(world: World) -> None:
+    body = json.dumps({"act": "star", "ids": ["x"] * 20_000, "y" * 100_000: 1})
+    answer = post(world.client("administrator"), BULK, body)
+    assert (answer.status_code, len(answer.content) < BYTES_MAX) == (422, True)
+    assert answer.json()["detail"][-1]["msg"] == "And 19991 more."
+
+
+@pytest.mark.parametrize("path", ["/api/v1/administrations", "/api/v1/activity", "/api/v1/people"])
+def test_an_operation_does_not_run_before_its_unknown_parameter_is_refused(world: World, path: str) -> None:
+    client = world.client("administrator")
+    assert queries_of(client, path, 200) > queries_of(client, f"{path}?stauts=failed", 422)
+
+
+def queries_of(client: Client, path: str, status: int) -> int:
+    """How many statements the request needed; the answer has this status."""
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(path).status_code == status
+    return len(captured)
+
+
+@pytest.mark.parametrize("path", ["activity", "people", "divisions", "templates", "connections", "webhooks"])
+def test_who_may_not_see_a_list_does_not_learn_its_parameters(world: World, path: str) -> None:
+    assert world.client("reader").get(f"/api/v1/{path}?stauts=failed").status_code == 403
+
+
+def test_a_body_that_names_a_key_twice_is_refused_by_that_key(world: World) -> None:
+    client = world.client("administrator")
+    twice = '{"act": "star", "filter": "status=failed", "filter": "", "start": true}'
+    nested = '{"act": "change", "filter": "status=active", "asked": {"sector": "A", "sector": "B"}, "start": true}'
+    for body, key in ((twice, "filter"), (nested, "sector")):
+        answer = post(client, BULK, body)
+        assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", key])
+    assert client.get(BULK).json() == []
+
+
+@pytest.mark.parametrize("day", ["2026-W01-1", "20260101", "1767225600", "2026-1-1", "２０２６-01-01"])
+def test_a_day_is_written_in_one_way(world: World, day: str) -> None:
+    client = world.client("administrator")
+    assert client.get("/organisation/activity/", {"since": day}).status_code == 422
+    assert client.get("/api/v1/activity", {"until": day}).status_code == 422
+    assert client.get("/api/v1/activity?since=2026-01-01").status_code == 200
+
+
+IDS = [(digits, "9" * digits) for digits in (17, 18, 19, 20)]
+
+
+@pytest.mark.parametrize(("digits", "number"), [*IDS, (18, "1" + "0" * 17), (19, str(2**63 - 1)), (19, str(2**63))])
+def test_a_long_id_is_never_left_out(world: World, digits: int, number: str) -> None:
+    """Of a person or division that does not exist there is nothing; a number that no row can have is refused."""
+    client, fits = world.client("administrator"), int(number) < 2**63
+    for path in (f"/organisation/activity/?person={number}", f"/organisation/activity/?person={number}&format=csv"):
+        answer = client.get(path)
+        content = b"".join(answer).decode()
+        answer.close()
+        assert answer.status_code == 422 or not has_rows(path, content), path
+        assert fits or answer.status_code == 422, path
+    for path in (
+        f"/organisation/people/?division={number}", f"/administrations/?division={number}",
+        f"/administrations/?user={number}", f"/administrations/?import={number}", f"/administrations/?template={number}",
+        f"/api/v1/administrations?division={number}", f"/api/v1/administrations?imported_in={number}",
+        f"/api/v1/activity?person={number}",
+    ):  # fmt: skip
+        assert client.get(path).status_code == 422, path
+    for path in (f"/api/v1/activity?before={number}", f"/administrations/?done={number}&all=1"):
+        assert client.get(path).status_code == (200 if fits else 422), path
+    assert client.get(f"/connections/import?connection={number}").status_code in ((404,) if fits else (404, 422))
+
+
+def has_rows(path: str, content: str) -> bool:
+    return content.count("\n") > 1 if "csv" in path else "<tbody" in content
