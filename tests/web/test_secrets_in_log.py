@@ -58,7 +58,7 @@ def live_links(anna: Actor) -> dict[str, tuple[str, str]]:
 
 def secret_parts(token: str) -> set[str]:
     """The token, its signature alone, and both as another address would carry them."""
-    last = token.split(":" if ":" in token else "-")[-1]
+    last = token.rsplit(":" if ":" in token else "-", maxsplit=1)[-1]
     assert len(last) >= 20
     return {token, quote(token, safe=""), last}
 

@@ -88,16 +88,19 @@ class ChangeOut(Schema):
     new: str
     old_number: str
     new_number: str
+    mark: str
 
 
 class SettleIn(Schema):
     """`take`: take the change over, or leave the administration as it is; for other_company: it is the same company, or it is
-    not. `seen`: when you read the changes; what is claimed since then is refused."""
+    not. `seen`: when you read the changes; what is said or claimed since then is refused. `marks`: those of the changes that
+    you read; when what is there now has another mark, nothing is settled."""
 
     administrations: list[int] = []
     code: str = ""
     take: bool | None = None
     seen: AwareDatetime | None = None
+    marks: list[str] = []
 
 
 class SettledOut(Schema):
@@ -197,7 +200,13 @@ def settle(request: MemberRequest, connection_id: int, answer: SettleIn) -> Sett
     if answer.take is None:
         raise Refused(_("Say what you decide: `take` is true or false."))
     count = settling.settle_changes(
-        request.actor, connection_id, answer.administrations, answer.code, take=answer.take, seen=answer.seen
+        request.actor,
+        connection_id,
+        answer.administrations,
+        answer.code,
+        take=answer.take,
+        seen=answer.seen,
+        shown=answer.marks,
     )
     return SettledOut(settled=count)
 

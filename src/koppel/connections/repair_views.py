@@ -143,7 +143,10 @@ def change(request: MemberRequest, connection_id: int) -> HttpResponse:
     ids = numbers_of(request.POST.getlist("administration"))
     if not ids and code == OTHER_COMPANY:
         raise Refused(_("Tick the administrations that you decide about."))
-    count = settling.settle_changes(request.actor, connection_id, ids or [0], code, take=take, seen=_seen(request))
+    marks = request.POST.getlist("mark")
+    count = settling.settle_changes(
+        request.actor, connection_id, ids or [0], code, take=take, seen=_seen(request), shown=marks
+    )
     if code != OTHER_COMPANY:
         return _to(connection_id, "#companies")
     if count and take:

@@ -77,13 +77,20 @@ def check_change(actor: Actor, membership_id: int, wanted: Access) -> tuple[Memb
     one = member(actor, membership_id)
     before = access_of(one)
     refuse_out_of_reach(actor, before.role, wanted.role)
-    ends = not wanted.is_active or (wanted.until is not None and wanted.until <= timezone.now())
+    if wanted.until != before.until and wanted.until is not None and wanted.until <= timezone.now():
+        raise Refused(_("The day on which access ends lies in the past."))
+    ends = not is_live_with(wanted)
     if one.pk == actor.membership_id and ends:
         raise Refused(_("You cannot take away your own access. Ask a colleague to do it."))
     governs = wanted.is_active and wanted.role == Role.ADMINISTRATOR and wanted.until is None
     if before.role == Role.ADMINISTRATOR and not governs:
         _refuse_last_administrator(one)
     return one, before
+
+
+def is_live_with(wanted: Access) -> bool:
+    """Whether somebody with this access may come in now."""
+    return wanted.is_active and (wanted.until is None or wanted.until > timezone.now())
 
 
 def set_divisions(membership: Membership, division_ids: Iterable[int]) -> frozenset[int]:

@@ -128,7 +128,7 @@ def changes(connection: One, person: AsPerson = "", organisation: OfOrganisation
     with acting(person, organisation) as actor:
         actor.require(Permission.IMPORT)
         rows = overview.open_changes(actor, queries.connection_for(actor, connection))
-    columns = ("administration", "name", "code", "old", "new", "old_number", "new_number")
+    columns = ("administration", "name", "code", "old", "new", "old_number", "new_number", "mark")
     print_rows(rows, columns, as_json=as_json)
 
 
@@ -145,6 +145,12 @@ def settle(
     ] = None,
     administration: Annotated[list[int] | None, typer.Option(help="An administration; may be repeated.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that have this code.")] = False,
+    mark: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The mark that `changes` showed; what says something else by now is refused. May be repeated."
+        ),
+    ] = None,
     person: AsPerson = "",
     organisation: OfOrganisation = "",
     as_json: AsJson = False,
@@ -160,7 +166,7 @@ def settle(
             chosen = sorted({one.administration for one in found if one.code == code})
         if not chosen and not everything:
             raise Refused(_("Name the administrations, or say --all."))
-        count = settling.settle_changes(actor, connection, chosen, code, take=take) if chosen else 0
+        count = settling.settle_changes(actor, connection, chosen, code, take=take, shown=mark or ()) if chosen else 0
     print_one({"connection": connection, "code": code, "settled": count}, as_json=as_json)
 
 

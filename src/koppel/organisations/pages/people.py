@@ -56,7 +56,7 @@ def person(request: MemberRequest, membership_id: int) -> HttpResponse:
     if request.method == "POST":
         wanted = _wanted(request.POST, one)
         try:
-            if one.is_active and not wanted.is_active:
+            if one.is_live and not people.is_live_with(wanted):
                 people.check_change(request.actor, one.pk, wanted)
                 if page := unconfirmed(request, questions.take_away_access(one, wanted, request.POST)):
                     return page
