@@ -81,7 +81,11 @@ def test_a_program_settles_nothing_that_it_did_not_read(
         return CliRunner().invoke(shell, [*words, "--json"])
 
     def mark() -> str:
-        rows = program.get(address).json() if door == "rest" else json.loads(run("changes", number).stdout)
+        rows = (
+            program.get(address).json()
+            if door == "rest"
+            else json.loads(run("changes", number).stdout.splitlines()[-1])
+        )
         return str(rows[0]["mark"])
 
     def settles(mark: str) -> bool:

@@ -66,11 +66,12 @@ class OpenChange:
     new: str
     old_number: str = ""
     new_number: str = ""
+    mark: str = field(init=False)
+    """What an answer is bound to."""
 
-    @property
-    def mark(self) -> str:
-        """What an answer is bound to."""
-        return settling.mark_of(self.administration, self.old, self.new, self.old_number, self.new_number)
+    def __post_init__(self) -> None:
+        mark = settling.mark_of(self.administration, self.old, self.new, self.old_number, self.new_number)
+        object.__setattr__(self, "mark", mark)
 
     @property
     def is_denied(self) -> bool:

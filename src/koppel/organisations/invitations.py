@@ -197,6 +197,7 @@ def accept(token: str, by: User | None, *, name: str, password: str, from_addres
 def join(one: Invitation, user: User, from_address: str, *, joined_at: datetime | None) -> Membership:
     """The invitation becomes a membership, in the organisation's scope. `joined_at` None: not by an act of the person."""
     access = {"role": one.role, "expires_at": one.member_until, "is_active": True, "joined_at": joined_at}
+    access |= {"given_back_at": None}
     made, _new = Membership.objects.update_or_create(organisation_id=one.organisation_id, user=user, defaults=access)
     people.set_divisions(made, one.divisions)
     one.accepted_at = timezone.now()

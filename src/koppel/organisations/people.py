@@ -55,8 +55,8 @@ def change_access(actor: Actor, membership_id: int, wanted: Access) -> Membershi
     comes_back = one.is_live and not was_live
     if comes_back:
         # By our word alone: until the person acts, this must not be where their next sign-in leads.
-        one.joined_at = None
-    one.save(update_fields=["role", "is_active", "expires_at", "joined_at"])
+        one.given_back_at = timezone.now()
+    one.save(update_fields=["role", "is_active", "expires_at", "given_back_at"])
     divisions = set_divisions(one, wanted.divisions)
     if not one.is_live:
         shut_out(one)
