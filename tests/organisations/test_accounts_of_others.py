@@ -162,7 +162,7 @@ def test_a_provider_makes_nobody_work_elsewhere(eve: Actor, ada: Actor, actor: A
 
 
 def test_a_firm_that_somebody_joins_later_weakens_nothing_at_home(eve: Actor, ada: Actor, idp: Idp) -> None:
-    """Ada's provider made Noor's account, and she has worked there since. Then Eve invites her, and wants her second step off."""
+    """Ada's provider made Noor's account, and she has worked there since. Then Eve invites her."""
     configure(ada, idp)
     email = "noor@example.test"
     invited(ada, email)
