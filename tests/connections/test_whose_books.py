@@ -302,16 +302,34 @@ def test_activating_what_waits_for_an_answer_leaves_it_stopped(connected: MakeCo
 def test_a_number_that_is_missing_on_one_side_is_a_question_and_stops_nothing(connected: MakeConnected) -> None:
     anna = connected()
     (administration,) = synced(anna, 1)
-    change_at_vendor(anna, administration, name="Zand en Grind B.V.", number="")
+    change_at_vendor(anna, administration, number="")
     assert sync(anna, administration) == GOES_ON
-    assert set(issues(anna, administration)) == {"company_renamed", "company_number_missing"}
+    assert set(issues(anna, administration)) == {"company_number_missing"}
     page = f"/connections/{anna.connection.pk}/"
     browser = signed_in(anna.actor)
     assert administration.remote_company.number in browser.get(page).content.decode()
     browser.post(f"{page}change", {"administration": administration.pk, "code": "company_number_missing", "take": "0"})
-    assert set(issues(anna, administration)) == {"company_renamed"}
-    change_at_vendor(anna, administration, number="68750110")
+    assert issues(anna, administration) == {}
+    change_at_vendor(anna, administration, name="Zand en Grind B.V.", number="68750110")
     assert sync(anna, administration) == STOPPED
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"name": "Evil Corp", "number": ""},
+        {"name": "Evil Corp", "number": "-"},
+        {"name": "***", "number": "68750110"},
+        {"name": "\u200b", "number": "68750110"},
+    ],
+)
+def test_a_blank_half_lets_no_other_company_in(connected: MakeConnected, said: dict[str, str]) -> None:
+    anna = connected()
+    (administration,) = synced(anna, 1)
+    before = books(anna)
+    change_at_vendor(anna, administration, **said)
+    assert sync(anna, administration) == STOPPED
+    assert (set(issues(anna, administration)), books(anna)) == ({"other_company"}, before)
 
 
 def test_what_counts_is_what_was_confirmed_and_not_what_was_said_last(connected: MakeConnected) -> None:

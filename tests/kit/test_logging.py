@@ -66,6 +66,111 @@ def test_secrets_are_redacted(lines: Any, facts: dict[str, Any]) -> None:
     assert "[redacted]" in json.dumps(line)
 
 
+SIGNED = "WzEsMSwxXQ:1xXfBd:HUNTER2-UzRr2b1YYO0vBpcpQimTTXxPp1oBiWbYwVH"
+"""As Django signs it: value, time, signature."""
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJIVU5URVIyIn0.HUNTER2HUNTER2"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Forbidden (CSRF cookie not set.): /invitation/{SIGNED}/",
+        f"Not Found: https://koppel.example/invitation//{SIGNED}/more?x=1",
+        "GET /notices/unsubscribe/HUNTER2:HUNTER2:HUNTER2 HTTP/1.1",
+        "/accounts/password/reset/key/2-d4f3ab-HUNTER2/",
+        "/accounts/login/?next=%2Finvitation%2FHUNTER2%3AHUNTER2%2F",
+        "the key 2-d4f3ab-0123456789abcdef0123456789HUNTER is spent".replace("HUNTER", "abcdef"),
+        f"the value {SIGNED} is spent",
+        f"value={SIGNED}".replace(":", "%3A"),
+        f"refused {JWT}.",
+        f"({JWT})",
+        "/sign-in/3/callback?code=HUNTER2&state=HUNTER2",
+        "/callback?state=HUNTER2&iss=x&code=HUNTER2",
+        "code=HUNTER2&state=HUNTER2",
+        "sessionid=HUNTER2; theme=dark",
+        "koppel_session=HUNTER2",
+        "Cookie: theme=HUNTER2; sessionid=HUNTER2",
+        'Set-Cookie: a="HUNTER2"; b=HUNTER2; Path=/',
+        "{'Cookie': 'a=HUNTER2; b=HUNTER2', 'n': 1}",
+        "token=HUNTER2",
+        "token: HUNTER2",
+        '{"token": "HUNTER2", "n": 1}',
+        '{"token": "a\\"HUNTER2", "n": 1}',
+        '"{\\"token\\": \\"HUNTER2 HUNTER2\\"}"',
+        "api_key=HUNTER2",
+        "X-Api-Key: HUNTER2",
+        "[('X-Api-Key', 'HUNTER2'), ('n', 1)]",
+        "{b'x-api-key': b'HUNTER2'}",
+        "Authorization: Token HUNTER2",
+        "secret: HUNTER2",
+        "secret => HUNTER2",
+        "pwd=HUNTER2",
+        "host=db user=koppel pass=HUNTER2",
+        "KOPPEL_SECRET_KEY=HUNTER2",
+        "KOPPEL_VAULT_KEYS=a:HUNTER2,b:HUNTER2",
+        "KOPPEL_VAULT_KEYS='a:HUNTER2 b:HUNTER2'",
+        "password='a HUNTER2'",
+        'password="a HUNTER2" and on',
+        "password='a;HUNTER2'",
+        "password='a&HUNTER2'",
+        "password='it\\'s HUNTER2'",
+        "password='never closed HUNTER2",
+        "password=a;HUNTER2",
+        "password=a&HUNTER2",
+        "password=a,HUNTER2",
+        'password=a"HUNTER2',
+        'client_secret = "a\nHUNTER2"',
+    ],
+)
+def test_no_text_carries_a_secret_or_the_tail_of_one(lines: Any, text: str) -> None:
+    configure(human=False)
+    structlog.get_logger().warning(text, answer=text)
+    logging.getLogger("django.request").warning("%s", text)
+    written = json.dumps(lines())
+    assert "HUNTER2" not in written.upper()
+    assert "abcdefabcdef" not in written
+    assert written.count("[redacted]") >= 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Forbidden (CSRF cookie not set.): /connections/7/change",
+        "status code=404, 3 tokens left, the password is wrong",
+        "token_age_seconds=3600 token_endpoint=https://id.example/token",
+        "/accounts/password/reset/key/done/",
+        "2026-11-29T13:40:22.123456+00:00 took 12:34:56",
+        "passed=3 passes: 4 /invitations/",
+    ],
+)
+def test_what_is_no_secret_stays_as_it_is(lines: Any, text: str) -> None:
+    configure(human=False)
+    structlog.get_logger().warning(text)
+    assert lines()[0]["event"] == text
+
+
+@pytest.mark.parametrize(
+    "key", ["sessionid", "session_id", "pwd", "X-Api-Key", "KOPPEL_VAULT_KEYS", "csrf", "private_key"]
+)
+def test_a_value_under_a_secrets_name_is_redacted(lines: Any, key: str) -> None:
+    configure(human=False)
+    structlog.get_logger().warning("refused", **{key: "hunter2"})
+    assert "hunter2" not in json.dumps(lines())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["/invitation/QQQQQQQQ:QQQQQQ:QQQQQQQQQQQQQQQQQQQQQQQQQQQQQ/", "password='QQ QQ QQQQQ'", "eyJQQQQQ.QQQQQQ.QQQQ"],
+)
+def test_a_link_or_a_quoted_value_is_redacted_wherever_it_is_cut(lines: Any, text: str) -> None:
+    configure(human=False)
+    for before in range(LOG_LINE.text - len(text) - 2, LOG_LINE.text + 2):
+        structlog.get_logger().warning("refused", answer=f"{'x' * (before - 1)} {text} and so on")
+    written = lines()
+    assert len(written) > len(text)
+    assert [line["answer"][-120:] for line in written if "Q" in line["answer"]] == []
+
+
 def test_facts_about_a_secret_stay(lines: Any) -> None:
     configure(human=False)
     structlog.get_logger().info("refreshed", token_age_seconds=3600, token_endpoint="https://id.example/token")

@@ -162,6 +162,44 @@ def test_a_provider_makes_nobody_work_elsewhere(eve: Actor, ada: Actor, actor: A
     assert "works elsewhere" in signed_in(eve).post(reset, follow=True).content.decode()
 
 
+def test_a_firm_that_somebody_joins_later_weakens_nothing_at_home(eve: Actor, ada: Actor, idp: Idp) -> None:
+    """Ada's provider made Noor's account, and she has worked there since. Then Eve invites her."""
+    configure(ada, idp)
+    email = "noor@example.test"
+    invited(ada, email)
+    idp.says(sub="noor", email=email, email_verified=True, name="Noor")
+    for _twice in range(2):
+        assert walk(ada).status_code == 302
+    user = User.objects.get(email=email)
+    user.set_password(PASSWORD)
+    user.save()
+    by_password(email).post(invited(eve, email))
+    assert opens(by_password(email)) == ada.organisation_id
+    Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={})
+    with organisation_scope(eve.organisation_id):
+        at_eve = Membership.objects.get(user=user)
+    reset = f"/organisation/people/{at_eve.pk}/second-step"
+    assert "works elsewhere" in signed_in(eve).post(reset, follow=True).content.decode()
+
+
+def test_access_that_home_gives_back_is_still_protected_from_others(eve: Actor, ada: Actor, actor: Any) -> None:
+    with organisation_scope(ada.organisation_id):
+        firm = Membership.objects.get(pk=ada.membership_id).organisation
+    noor = actor("administrator", organisation=firm, name="Noor")
+    by_password(email_of(noor)).post(invited(eve, email_of(noor)))
+    with organisation_scope(ada.organisation_id):
+        access = people_services.terms_of(people_services.member(ada, noor.membership_id))
+        people_services.update_membership(
+            ada, noor.membership_id, people_services.MembershipTerms(access.role, False, None, frozenset())
+        )
+        people_services.update_membership(ada, noor.membership_id, access)
+    Authenticator.objects.create(user_id=noor.user_id, type=Authenticator.Type.TOTP, data={})
+    with organisation_scope(eve.organisation_id):
+        at_eve = Membership.objects.get(user_id=noor.user_id)
+    reset = f"/organisation/people/{at_eve.pk}/second-step"
+    assert "works elsewhere" in signed_in(eve).post(reset, follow=True).content.decode()
+
+
 def test_access_that_a_firm_gives_back_leads_nobody_there(eve: Actor, ada: Actor) -> None:
     """Ada once worked for Eve, and chose that firm last. Eve lets her in again without asking her."""
     by_password(email_of(ada)).post(invited(eve, email_of(ada)))

@@ -248,3 +248,15 @@ def test_no_page_leaves_for_a_provider_without_the_persons_own_click(ada: Actor,
     assert (
         signed_in(ada).get(f"/sign-in/{provider_id(ada)}/link").headers["Location"] == f"/sign-in/{provider_id(ada)}/"
     )
+
+
+def test_answers_that_nobody_asked_for_do_not_fill_another_firms_trail(
+    ada: Actor, eve: Actor, honest: Idp, hostile: Idp
+) -> None:
+    """Eve's own attempts are answered at Ada's address, again and again."""
+    browser = Client()
+    for number in range(6):
+        state = query_of(begin(eve, browser))["state"]
+        answer = browser.get(f"{callback_of(ada)}?state={state}&code={number}")
+        assert answer.status_code == 403
+    assert refusals_of(ada) == refusals_of(eve) == ["other_provider"]

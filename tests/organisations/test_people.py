@@ -58,6 +58,17 @@ def test_role_divisions_and_end_are_changed_and_told_before_and_after(boss: Acto
     assert (entry.interface, entry.ip_address) == ("web", "127.0.0.1")
 
 
+@pytest.mark.parametrize("day", ["2020-12-31", "0001-01-01"])
+def test_a_past_day_does_not_take_access_away_unasked(boss: Actor, actor: Any, day: str) -> None:
+    bram = actor("user", organisation=firm_of(boss), name="Bram")
+    bram_browser = signed_in(bram)
+    form = {"role": "user", "is_active": "1", "until": day}
+    answer = signed_in(boss).post(page_of(bram), form, follow=True).content.decode()
+    assert "The day on which access ends lies in the past." in answer
+    assert membership(bram).is_live
+    assert bram_browser.get("/").status_code == 200
+
+
 def test_the_last_administrator_stays(boss: Actor, actor: Any) -> None:
     client = signed_in(boss)
     for form in (

@@ -91,16 +91,19 @@ class CompanyChangeOut(Schema):
     new: str
     old_number: str
     new_number: str
+    mark: str
 
 
 class SettleIn(Input):
     """`take`: take the change over, or leave the administration as it is; for other_company: it is the same company, or it is
-    not. `seen`: when you read the changes; what is claimed since then is refused. For other_company it must be given."""
+    not. `seen`: when you read the changes; what is said or claimed since then is refused. `marks`: those of the changes that
+    you read; when what is there now has another mark, nothing is settled. For other_company `seen` must be given."""
 
     administrations: list[int] = []
     code: str = ""
     take: bool | None = None
     seen: AwareDatetime | None = None
+    marks: list[str] = []
 
 
 class SettledOut(Schema):
@@ -207,7 +210,13 @@ def settle(request: AuthenticatedRequest, connection_id: int, answer: SettleIn) 
     if answer.seen is None and answer.code == OTHER_COMPANY:
         raise Refused(_("Say when you read the changes: `seen`."))
     count = resolution.settle_changes(
-        request.actor, connection_id, answer.administrations, answer.code, take=answer.take, seen=answer.seen
+        request.actor,
+        connection_id,
+        answer.administrations,
+        answer.code,
+        take=answer.take,
+        seen=answer.seen,
+        marks=answer.marks,
     )
     return SettledOut(settled=count)
 

@@ -52,6 +52,7 @@ class Change:
     field: str
     old: str
     new: str
+    mark: str
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,12 @@ class OpenChange:
     new: str
     old_number: str = ""
     new_number: str = ""
+    mark: str = field(init=False)
+    """What an answer is bound to."""
+
+    def __post_init__(self) -> None:
+        mark = resolution.mark_of(self.administration, self.old, self.new, self.old_number, self.new_number)
+        object.__setattr__(self, "mark", mark)
 
     @property
     def is_denied(self) -> bool:
@@ -226,5 +233,7 @@ def _changes(organisation_id: int, administration_ids: Sequence[int]) -> dict[in
     by_administration: dict[int, list[Change]] = {}
     for issue in changes.order_by("raised_at"):
         facts = {key: str(issue.context.get(key, "")) for key in ("field", "old", "new")}
-        by_administration.setdefault(issue.subject_id, []).append(Change(code=issue.code, **facts))
+        by_administration.setdefault(issue.subject_id, []).append(
+            Change(code=issue.code, **facts, mark=resolution.mark_of(issue.subject_id, facts["old"], facts["new"]))
+        )
     return by_administration

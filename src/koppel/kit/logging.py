@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
@@ -23,7 +23,7 @@ def configure(*, level: int = logging.INFO, human: bool | None = None) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_final_processors(human=human))
     )
@@ -32,6 +32,15 @@ def configure(*, level: int = logging.INFO, human: bool | None = None) -> None:
     root.setLevel(level)
     for chatty in ("procrastinate", "asyncio", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
+
+
+class _Handler(logging.StreamHandler[Any]):
+    """Python's own word about a line that could not be written shows it before anything was redacted."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        kind = getattr(sys.exc_info()[0], "__name__", "")
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(f"A line of the log could not be written: {record.name}, {record.levelname}, {kind}\n")
 
 
 @contextmanager

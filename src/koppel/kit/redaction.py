@@ -1,7 +1,7 @@
 """What may be written down of a value: no secret, and never more than so much, whoever made the value.
 
-A text is cut first and redacted then, so that a caller who sends a megabyte costs no more than one who sends a line. No
-pattern below takes more than linear time. What the cut leaves of a secret at the end of a text is redacted as well.
+A text is cut first and redacted then, so that a caller who sends a megabyte costs no more than one who sends a line. What
+`secret_text` looks for takes linear time. What the cut leaves of a secret at the end of a text is redacted as well.
 """
 
 import re
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from koppel.kit.secret_text import REDACTED, redacted_text
 from koppel.kit.secrets import Secret
 
-REDACTED = "[redacted]"
 LEFT_OUT = "[left out]"
 INTEGER_BITS_MAX = 256
 TRACEBACKS = ("exception", "stack")
@@ -112,48 +112,18 @@ class _Redactor:
         most = max(0, min(most, self._characters_left))
         self._characters_left -= min(len(text), most)
         if len(text) <= most:
-            return _redacted_text(text)
-        return f"{_redacted_text(text[:most], is_cut=True)}… [{len(text) - most} more characters]"
+            return redacted_text(text)
+        return f"{redacted_text(text[:most], is_cut=True)}… [{len(text) - most} more characters]"
 
 
 _FRAME = '\n  File "'
-_SECRET_KEY = re.compile(r"token|secret|password|passwd|authorization|cookie|api_?key|credential", re.IGNORECASE)
-_COUNT_KEY = re.compile(r"(_count|_seconds|_at|_id|_type|_endpoint)$", re.IGNORECASE)
-"""Facts about a secret that are none: how many, how old, where."""
-_SECRET_TEXT = re.compile(
-    r"(?i)(\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
-    r"|((?:access_token|refresh_token|id_token|client_secret|password|passwd|code_verifier)"
-    r"\\{0,4}[\"']?\s*[=:]\s*\\{0,4}[\"']?)[^\s\"'&,;}]+"
-    r"|(\w://[^\s/?#@:]*:)[^\s/?#]*(?=@)"
+_SECRET_KEY = re.compile(
+    r"token|secret|passw(?:or)?d|passphrase|wachtwoord|authorization|cookie|api[-_ ]?key|credential|(?<![a-z])pwd"
+    r"|(?:private|signing|encryption|access|vault|session)[-_]?keys?|session_?id|csrf|code_verifier|client_assertion",
+    re.IGNORECASE,
 )
-_CUT_SECRET = re.compile(r"(?i)(\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]+\Z|(\w://[^\s/?#@:]*:)[^\s/?#@]+\Z")
-_SERVER_ADDRESS = re.compile(r"(?i)((?:postgres(?:ql)?|smtps?|redis|amqps?|mysql)(?:\+\w{1,20})?://[^\s/@:]*:)(\S+)")
-"""Addresses of servers that are not fetched: a password in them may hold any sign, so it ends at the last @."""
-_PERSONAL_NUMBER = re.compile(r"\b((?:18|19|20)?\d{2}[01]\d[0-3]\d)[-+]\d{4}\b")
-_CUT_PERSONAL_NUMBER = re.compile(r"\b((?:18|19|20)?\d{2}[01]\d[0-3]\d)[-+]\d{1,4}\Z")
-"""A Swedish sole trader's company number is a person's own: the date stays, the rest does not."""
-
-
-def _redacted_text(text: str, *, is_cut: bool = False) -> str:
-    text = _SERVER_ADDRESS.sub(lambda match: _without_password(match, is_cut=is_cut), text)
-    text = _SECRET_TEXT.sub(_keep_the_label, text)
-    text = _PERSONAL_NUMBER.sub(r"\1-****", text)
-    if is_cut:
-        text = _CUT_SECRET.sub(_keep_the_label, text)
-        text = _CUT_PERSONAL_NUMBER.sub(r"\1-****", text)
-    return text
-
-
-def _without_password(match: re.Match[str], *, is_cut: bool) -> str:
-    label, rest = match.groups()
-    if is_cut and match.end() == len(match.string):
-        return str(label + REDACTED)
-    _password, mark, behind = rest.rpartition("@")
-    return f"{label}{REDACTED}@{behind}" if mark else match[0]
-
-
-def _keep_the_label(match: re.Match[str]) -> str:
-    return next(label for label in match.groups() if label) + REDACTED
+_COUNT_KEY = re.compile(r"(_count|_seconds|_at|(?<!session)_id|_type|_endpoint)$", re.IGNORECASE)
+"""Facts about a secret that are none: how many, how old, where."""
 
 
 def _text_of(value: object, most: int = LOG_LINE.text) -> str:

@@ -10,6 +10,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import structlog
+
+log = structlog.get_logger(__name__)
+_warned: set[Path] = set()
+
 TOKEN_CALLS = "token-calls.lock"  # noqa: S105 - the name of a file
 """In the data directory: held while a process waits for a token endpoint."""
 TOKEN_STOP_SECONDS = 900.0
@@ -52,9 +57,11 @@ class Unfinished:
             self._count += change
             if self._count and self._descriptor is None and self._path is not None:
                 # A directory that cannot be written to is no reason not to work: the work is only seen by nobody.
-                with contextlib.suppress(OSError):
+                try:
                     self._descriptor = _open(self._path)
                     fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+                except OSError as refusal:
+                    _warn_once(self._path, refusal)
             elif not self._count and self._descriptor is not None:
                 os.close(self._descriptor)
                 self._descriptor = None
@@ -64,7 +71,8 @@ def is_unfinished(path: Path) -> bool:
     """Whether some process of this machine is at such work."""
     try:
         descriptor = _open(path)
-    except OSError:
+    except OSError as refusal:
+        _warn_once(path, refusal)
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -75,6 +83,13 @@ def is_unfinished(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def _warn_once(path: Path, refusal: OSError) -> None:
+    """A stop does not wait for such work then, which somebody has to know; once per process and file."""
+    if path not in _warned:
+        _warned.add(path)
+        log.warning("unfinished_work_unseen", file=str(path), reason=refusal.strerror or type(refusal).__name__)
 
 
 def _open(path: Path) -> int:

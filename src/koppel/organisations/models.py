@@ -89,7 +89,8 @@ class Membership(Tenant):
 
     `joined_at`: when the person became a member by an act of their own: accepted the invitation, or chose the organisation
     in a session opened by their own proof. None: only the organisation, or its identity provider, says so until now; such a
-    membership changes nothing for the person elsewhere."""
+    membership changes nothing for the person elsewhere. `given_back_at`: access was given back then, and the person has not
+    chosen to work there since; it is not where a sign-in leads, and is still theirs to be protected."""
 
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")
     role = models.CharField(max_length=20, choices=Role)
@@ -97,6 +98,7 @@ class Membership(Tenant):
     expires_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     joined_at = models.DateTimeField(null=True, default=timezone.now)
+    given_back_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "organisations_membership"

@@ -132,7 +132,7 @@ def changes(
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
         rows = summaries.open_changes(actor, queries.connection_for(actor, connection))
-    columns = ("administration", "name", "code", "old", "new", "old_number", "new_number")
+    columns = ("administration", "name", "code", "old", "new", "old_number", "new_number", "mark")
     print_rows(rows, columns, as_json=as_json)
 
 
@@ -149,6 +149,12 @@ def settle(
     ] = None,
     administration: Annotated[list[int] | None, typer.Option(help="An administration; may be repeated.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that have this code.")] = False,
+    mark: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The mark that `changes` showed; what says something else by now is refused. May be repeated."
+        ),
+    ] = None,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
@@ -164,7 +170,7 @@ def settle(
             chosen = sorted({change.administration for change in open_changes if change.code == code})
         if not chosen and not everything:
             raise Refused(_("Name the administrations, or say --all."))
-        count = resolution.settle_changes(actor, connection, chosen, code, take=take) if chosen else 0
+        count = resolution.settle_changes(actor, connection, chosen, code, take=take, marks=mark or ()) if chosen else 0
     print_record({"connection": connection, "code": code, "settled": count}, as_json=as_json)
 
 

@@ -1,6 +1,8 @@
 """What a person decides about a company that is not as it was confirmed: a changed name or number, or another company."""
 
-from collections.abc import Callable, Collection
+import hashlib
+import json
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
 from django.db.models import QuerySet
@@ -47,12 +49,14 @@ def settle_changes(
     *,
     take: bool,
     seen: datetime | None = None,
+    marks: Collection[str] = (),
 ) -> int:
     """The same answer for many. How many were open; asked twice, it does so once.
 
     `take`: take a change over, or leave the administration as it is; of another company: yes, it is the same one. `seen`: when
-    the person looked; what is claimed since then is not what was answered. Raises `Refused` with a sentence, and
-    `NoSuchConnection`."""
+    the person looked; what is claimed since then is not what was answered. `marks`: those of what was before their eyes
+    (`mark_of`); an answer about another old or new is refused, also to leave it. Raises
+    `Refused` with a sentence, and `NoSuchConnection`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     requested_ids = set(administration_ids)
     if code not in CODES or not requested_ids or not all(0 < key <= ID_MAX for key in requested_ids):
@@ -60,19 +64,67 @@ def settle_changes(
     companies = _companies(actor, connection_id, requested_ids)
     if companies.keys() != requested_ids:
         raise NoSuchConnection
+    _refuse_unseen_changes(actor, companies, code, marks, seen)
     if code != OTHER_COMPANY:
         return sum(_settle(actor, company, key, code, take=take) for key, company in companies.items())
-    if seen is not None and any(one.claimed_at and one.claimed_at > seen for one in companies.values()):
-        raise Refused(_("Meanwhile the accounting system says something else. Please look again."))
     interrupt(actor.organisation_id, [key for key, company in companies.items() if company.claimed_at])
     return sum(_decide(actor, company, key, same=take) for key, company in companies.items())
 
 
 def settle_change(
-    actor: Actor, connection_id: int, administration_id: int, code: str, *, take: bool, seen: datetime | None = None
+    actor: Actor,
+    connection_id: int,
+    administration_id: int,
+    code: str,
+    *,
+    take: bool,
+    seen: datetime | None = None,
+    marks: Collection[str] = (),
 ) -> int:
     """As `settle_changes`, of one administration."""
-    return settle_changes(actor, connection_id, [administration_id], code, take=take, seen=seen)
+    return settle_changes(actor, connection_id, [administration_id], code, take=take, seen=seen, marks=marks)
+
+
+def mark_of(administration_id: int, old: str, new: str, old_number: str = "", new_number: str = "") -> str:
+    """Of what is shown of a change: short, and the same for nothing else."""
+    parts = [administration_id, old, new, old_number, new_number]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _refuse_unseen_changes(
+    actor: Actor,
+    companies: Mapping[int, RemoteCompany],
+    code: str,
+    marks: Collection[str],
+    seen: datetime | None,
+) -> None:
+    """The companies are locked, so that what is compared is what will be settled."""
+    claimed = {key: company for key, company in companies.items() if company.claimed_at is not None}
+    present = {key: _claim_mark(key, company) for key, company in claimed.items()}
+    said_at = {key: company.claimed_at for key, company in claimed.items()}
+    if code != OTHER_COMPANY:
+        issues = Issue.objects.filter(
+            organisation_id=actor.organisation_id, code=code, resolved_at=None, subject_kind="administration",
+            subject_id__in=companies,
+        )  # fmt: skip
+        context = {issue.subject_id: issue.context for issue in issues}
+        present = {key: mark_of(key, str(fact["old"]), str(fact["new"])) for key, fact in context.items()}
+        said_at = {key: _said_since(companies[key], code, str(fact["new"])) for key, fact in context.items()}
+    is_other = bool(marks) and not set(present.values()) <= set(marks)
+    is_later = seen is not None and any((said_at[key] or seen) > seen for key in present)
+    if is_other or is_later:
+        raise Refused(_("Meanwhile the accounting system says something else. Please look again."))
+
+
+def _claim_mark(key: int, company: RemoteCompany) -> str:
+    names = company.confirmed_name, company.claimed_name
+    return mark_of(key, *names, company.confirmed_number, company.claimed_number)
+
+
+def _said_since(company: RemoteCompany, code: str, new: str) -> datetime | None:
+    """Since when the accounting system says so: the timeline has a line for each thing that it said."""
+    lines = company.connection.events.filter(kind=code, facts__new=new).order_by("-at")
+    return lines.values_list("at", flat=True).first()
 
 
 def imported_companies(actor: Actor, connection_id: int) -> "QuerySet[RemoteCompany]":
@@ -148,7 +200,9 @@ def _decide(actor: Actor, company: RemoteCompany, administration_id: int, *, sam
 
 def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> None:
     """What followed the accounting system goes on following it; a name or number of the firm's own stays."""
-    name, number = company.claimed_name, company.claimed_number
+    # What it states no more is not confirmed to be nothing: then anything could be learnt next.
+    name = company.claimed_name if plain(company.claimed_name) else company.confirmed_name
+    number = company.claimed_number if plain(company.claimed_number) else company.confirmed_number
     administration = company.administrations.get(pk=administration_id)
     follows_name = same_name(administration.name, company.confirmed_name)
     follows_number = same_number(administration.number, company.confirmed_number, company.country)
@@ -161,7 +215,7 @@ def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> Non
         company.name = name
     add_timeline_event(company.connection, "same_company_confirmed", claim_facts(company), actor.name)
     company.confirmed_name = company.legal_name = name
-    company.confirmed_number = company.number = number
+    company.confirmed_number, company.number = number, company.claimed_number
     resolve_issues(company.organisation_id, ("administration", administration_id), *QUESTIONS)
     let_go(company, [administration_id], requested_by=actor.name)
     company.save()

@@ -50,7 +50,8 @@ def number_rules() -> NumberRules:
 
 @dataclass(frozen=True)
 class Confirmed:
-    """What is known of a company: one name ('' = unknown), and the numbers that a person entered or confirmed."""
+    """What is known of a company: one name ('' = unknown), and the numbers that a person entered or confirmed, first the one
+    that the accounting system stated."""
 
     name: str
     numbers: tuple[str, ...]
@@ -69,7 +70,18 @@ class Described:
 def plain(text: str) -> str:
     """Capitals, spaces, punctuation and the way in which an accent is encoded are no change."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return "".join(filter(str.isalnum, folded))
+    return "".join(filter(_distinguishes, folded))
+
+
+def _distinguishes(letter: str) -> bool:
+    """Letters and figures, and the marks that are vowels in scripts such as Devanagari; not accents, nor what only chooses
+    how a letter is drawn."""
+    is_mark = unicodedata.category(letter)[0] == "M" and not ("\u0300" <= letter <= "\u036f" or _is_selector(letter))
+    return letter.isalnum() or is_mark
+
+
+def _is_selector(letter: str) -> bool:
+    return "\ufe00" <= letter <= "\ufe0f" or "\U000e0100" <= letter <= "\U000e01ef"
 
 
 def same_name(first: str, second: str) -> bool:
@@ -84,17 +96,23 @@ def same_number(first: str, second: str, *countries: str) -> bool:
     """In one of the forms in which a number is written in these countries."""
     normal = number_rules().normal
     forms = [{plain(text), *(plain(normal(text, country)) for country in countries)} for text in (first, second)]
-    return bool(forms[0] & forms[1])
+    # A text of which nothing is left says no number, and two of them are not the same one.
+    return bool((forms[0] & forms[1]) - {""})
 
 
 def is_other_company(confirmed: Confirmed, described: Described) -> bool:
-    """Name and number are both different. What is missing on one side, of either, is no difference."""
+    """Name and number are both different. A confirmed half that the accounting system states no more is different too: who
+    blanks one half and changes the other is not let in. A number alone that is missing is a question. What nobody confirmed
+    is no difference; and where both are blank nothing vouches for the company, so that a person decides."""
     numbers = [number for number in confirmed.numbers if plain(number)]
-    if not numbers or not plain(described.number) or not plain(confirmed.name) or not plain(described.name):
+    if not plain(described.number):
+        # Only the accounting system's own can vanish there; the firm may have entered one that it never stated.
+        numbers = [number for number in confirmed.numbers[:1] if plain(number)]
+    if not numbers or not plain(confirmed.name):
         return False
     countries = {confirmed.country, described.country}
     is_known = any(same_number(number, described.number, *countries) for number in numbers)
-    return not is_known and not same_name(confirmed.name, described.name)
+    return not is_known and not (plain(described.name) and same_name(confirmed.name, described.name))
 
 
 def may_be_other(columns: Mapping[str, Any], described: Described) -> bool:

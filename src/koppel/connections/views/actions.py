@@ -154,7 +154,8 @@ def change(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     if not ids and code == OTHER_COMPANY:
         raise Refused(_("Tick the administrations that you decide about."))
     seen = _seen(request) if code == OTHER_COMPANY else None
-    count = resolution.settle_changes(request.actor, connection_id, ids or [0], code, take=take, seen=seen)
+    marks = request.POST.getlist("mark")
+    count = resolution.settle_changes(request.actor, connection_id, ids or [0], code, take=take, seen=seen, marks=marks)
     if code != OTHER_COMPANY:
         return _to(connection_id, "#companies")
     if count and take:

@@ -12,8 +12,8 @@ from koppel.organisations.access.mfa import has_mfa
 from koppel.organisations.models import Membership, User
 from koppel.organisations.roles import Actor, Role
 
-JOINED_FIRST = (F("joined_at").asc(nulls_last=True), "created_at", "pk")
-"""Memberships that began without an act of the person's own come after all others."""
+JOINED_FIRST = (F("given_back_at").asc(nulls_first=True), F("joined_at").asc(nulls_last=True), "created_at", "pk")
+"""Memberships that began, or began again, without an act of the person's own come after all others."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,15 @@ def choose(user_id: int, organisation_id: int) -> None:
     with installation_scope("organisation chosen"):
         current = Membership.objects.filter(user_id=user_id, organisation_id=organisation_id)
         current.filter(joined_at=None).update(joined_at=Now())
+        current.exclude(given_back_at=None).update(given_back_at=None)
 
 
 def _usual(memberships: list[Membership], interface: Interface) -> Membership | None:
     """Where somebody works who has not said so; `memberships` stands in the order of `JOINED_FIRST`. A click in a
     browser must not move the programs that act from the shell as the same person."""
     for membership in memberships if interface is not Interface.CLI else ():
-        if membership.joined_at is not None and membership.organisation_id == membership.user.last_organisation:
+        is_own_choice = membership.joined_at is not None and membership.given_back_at is None
+        if is_own_choice and membership.organisation_id == membership.user.last_organisation:
             return membership
     return memberships[0] if memberships else None
 

@@ -204,6 +204,7 @@ def accept(token: str, by: User | None, *, name: str, password: str, ip_address:
 def join(invitation: Invitation, user: User, ip_address: str, *, joined_at: datetime | None) -> Membership:
     """The invitation becomes a membership, in the organisation's scope. `joined_at` None: not by an action of the person."""
     access = {"role": invitation.role, "expires_at": invitation.member_until, "is_active": True, "joined_at": joined_at}
+    access |= {"given_back_at": None}
     membership, _new = Membership.objects.update_or_create(
         organisation_id=invitation.organisation_id, user=user, defaults=access
     )

@@ -55,8 +55,8 @@ def update_membership(actor: Actor, membership_id: int, new_terms: MembershipTer
     comes_back = membership.is_live and not was_live
     if comes_back:
         # By our word alone: until the person acts, this must not be where their next sign-in leads.
-        membership.joined_at = None
-    membership.save(update_fields=["role", "is_active", "expires_at", "joined_at"])
+        membership.given_back_at = timezone.now()
+    membership.save(update_fields=["role", "is_active", "expires_at", "given_back_at"])
     divisions = set_divisions(membership, new_terms.divisions)
     if not membership.is_live:
         revoke_access(membership)
@@ -77,13 +77,20 @@ def check_change(actor: Actor, membership_id: int, new_terms: MembershipTerms) -
     membership = member(actor, membership_id)
     before = terms_of(membership)
     require_grantable_role(actor, before.role, new_terms.role)
-    loses_access = not new_terms.is_active or (new_terms.until is not None and new_terms.until <= timezone.now())
+    if new_terms.until != before.until and new_terms.until is not None and new_terms.until <= timezone.now():
+        raise Refused(_("The day on which access ends lies in the past."))
+    loses_access = not is_live_with(new_terms)
     if membership.pk == actor.membership_id and loses_access:
         raise Refused(_("You cannot take away your own access. Ask a colleague to do it."))
     remains_administrator = new_terms.is_active and new_terms.role == Role.ADMINISTRATOR and new_terms.until is None
     if before.role == Role.ADMINISTRATOR and not remains_administrator:
         _require_remaining_administrator(membership)
     return membership, before
+
+
+def is_live_with(new_terms: MembershipTerms) -> bool:
+    """Whether somebody with this access may come in now."""
+    return new_terms.is_active and (new_terms.until is None or new_terms.until > timezone.now())
 
 
 def set_divisions(membership: Membership, division_ids: Iterable[int]) -> frozenset[int]:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from koppel.audit.models import ActorKind, Interface
 from koppel.audit.services import AuditActor, record
-from koppel.kit.tenancy import organisation_scope
+from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access.actors import resolve_actor
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.errors import Refused
@@ -85,7 +86,18 @@ def _linked(provider: IdentityProvider, identity: Identity) -> User | None:
     membership = active_memberships().filter(pk=link.membership_id).first()
     if membership is None:
         raise Refused(_("Your access to this organisation has ended."))
+    _note_own(membership)
     return membership.user
+
+
+def _note_own(membership: Membership) -> None:
+    """Somebody who works here alone and comes back through the provider has made it their own: another organisation that they
+    join later must not weaken it. Where there are others, the provider's word changes nothing."""
+    if membership.joined_at is not None:
+        return
+    with installation_scope("only membership"):
+        if not Membership.objects.filter(user_id=membership.user_id).exclude(pk=membership.pk).exists():
+            Membership.objects.filter(pk=membership.pk, joined_at=None).update(joined_at=Now())
 
 
 def _newcomer(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:

@@ -7,14 +7,17 @@ own, so that an answer for provider is never taken for another's. Whom an answer
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from koppel.audit.models import AuditEntry
 from koppel.audit.services import AuditActor, record
 from koppel.kit import http, quarantine
 from koppel.kit.email_domains import domain_of
@@ -51,6 +54,9 @@ MESSAGES = {
     ),
     "lapsed": lambda: _("That sign-in took too long. Please try again."),
 }
+
+
+REFUSED_NOTED_EVERY = timedelta(minutes=10)
 
 
 class AnswerRefused(Refused):
@@ -209,11 +215,20 @@ def identity_of(provider: IdentityProvider, attempt: LoginAttempt, answer: Answe
 
 
 def note_refused(provider_ids: set[int], reason: str, audit_actor: AuditActor) -> None:
-    """An answer that opened nothing, in the trail of the organisations whose identity providers it concerns."""
+    """An answer that opened nothing, in the trail of the organisations whose identity providers it concerns: once in ten
+    minutes for each, for anybody can bring such answers, as many as they like."""
     with installation_scope("sign-in refused"):
         concerned = list(IdentityProvider.objects.filter(pk__in=provider_ids))
     for provider in concerned:
         with organisation_scope(provider.organisation_id):
+            # Answers that come at the same moment wait here for each other.
+            IdentityProvider.objects.select_for_update(no_key=True).filter(pk=provider.pk).first()
+            noted = AuditEntry.objects.filter(
+                organisation_id=provider.organisation_id, action="sign_in.refused", subject_kind="sign_in_provider",
+                subject_id=provider.pk, at__gt=timezone.now() - REFUSED_NOTED_EVERY,
+            )  # fmt: skip
+            if noted.exists():
+                continue
             subject = ("sign_in_provider", provider.pk, provider.name)
             record(
                 provider.organisation_id, audit_actor, "sign_in.refused", subject=subject, details={"reason": reason}

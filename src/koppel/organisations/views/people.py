@@ -62,7 +62,7 @@ def person(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
     if request.method == "POST":
         new_role = _parse_form(request.POST, membership)
         try:
-            if membership.is_active and not new_role.is_active:
+            if membership.is_live and not people_services.is_live_with(new_role):
                 people_services.check_change(request.actor, membership.pk, new_role)
                 if page := unconfirmed(request, confirmations.take_away_access(membership, new_role, request.POST)):
                     return page

@@ -1,0 +1,21 @@
+"""Domains of e-mail addresses: those of everybody, and the one spelling in which two are compared."""
+
+import pytest
+
+from koppel.kit.email_domains import is_public, normalised
+
+
+@pytest.mark.parametrize(
+    "domain",
+    ["online.no", "telia.com", "comhem.se", "bredband.net", "spray.se", "jubii.dk", "mail.dk", "luukku.com", "pp.fi",
+     "kolumbus.fi", "QQ.com", "seznam.cz", "libero.it", "bluewin.ch.", "tutanota.de", "neuf.fr", "voo.be"],
+)  # fmt: skip
+def test_anybody_may_have_an_address_there(domain: str) -> None:
+    assert is_public(domain)
+
+
+def test_two_domains_that_differ_stay_two() -> None:
+    assert normalised("straße.de") != normalised("strasse.de")
+    assert normalised("STRASSE.de.") == normalised("strasse.de")
+    assert normalised("Café.nl") == normalised("xn--caf-dma.nl")
+    assert normalised("a_b.nl") == "a_b.nl"

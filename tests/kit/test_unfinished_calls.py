@@ -1,0 +1,21 @@
+"""Work that others wait for: where they cannot see it, that is told."""
+
+from pathlib import Path
+
+import pytest
+import structlog
+
+from koppel.kit import unfinished_calls
+
+
+def test_work_that_no_stop_can_see_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file belongs to another account; a directory in its place refuses whoever runs this test too."""
+    path = tmp_path / "token-calls.lock"
+    path.mkdir()
+    monkeypatch.setattr(unfinished_calls, "_warned", set())
+    with structlog.testing.capture_logs() as lines:
+        for _again in range(3):
+            with unfinished_calls.Unfinished(path).at_work():
+                assert not unfinished_calls.is_unfinished(path)
+    assert [line["event"] for line in lines] == ["unfinished_work_unseen"]
+    assert lines[0]["log_level"] == "warning"
