@@ -88,7 +88,7 @@ def test_whoever_signs_in_through_an_identity_provider_or_forgot_the_password_re
     visitor.cookies["koppel_language"] = language
     email = User.objects.get(pk=quarantined.boss.user_id).email
     for answer in (
-        visitor.get(f"/sign-in/{provider}/"),
+        visitor.post(f"/sign-in/{provider}/"),
         visitor.post("/accounts/password/reset/", {"email": email}),
         visitor.post("/accounts/password/reset/", {"email": "nobody@example.test"}),
     ):
