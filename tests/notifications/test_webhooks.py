@@ -43,7 +43,7 @@ from tests.notifications.receiver import Receiver, is_signed_with, run_receiver
 from tests.vault.test_keys import OLD, key
 
 API = "/api/v1/webhooks"
-PATIENT = "from koppel.notifications.webhooks import sending; sending.TIMEOUT_SECONDS = 600"
+PATIENT = "from koppel.notifications.webhooks import delivery; delivery.TIMEOUT_SECONDS = 600"
 """A worker that never gives a program up, however long this process takes to kill it."""
 
 
