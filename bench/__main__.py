@@ -5,6 +5,8 @@ Each figure stands beside the one that was committed last, in `results.jsonl`; `
 import contextlib
 import importlib
 import json
+import re
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,15 +25,34 @@ def main(words: Sequence[str]) -> int:
     if unknown := [word for word in names if word not in existing]:
         sys.stderr.write(f"There is no benchmark {unknown[0]!r}; there are: {', '.join(existing) or 'none yet'}.\n")
         return UNKNOWN
-    figures = [figure for name in names or existing for figure in measured(name)]
+    chosen = names or existing
+    run_benchmark = measured if len(chosen) == 1 else measured_apart
+    figures = [figure for name in chosen for figure in run_benchmark(name)]
     if KEEP in words:
         store_figures(figures)
     return MISSED if any(figure["holds"] is False for figure in figures) else 0
 
 
 def available(folder: Path = Path(__file__).parent) -> list[str]:
-    """Ids: the names of this folder's modules, but for those that begin with an underscore."""
-    return sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_"))
+    """Ids: what the names of this folder's modules begin with, but for those that begin with an underscore."""
+    return sorted(modules(folder))
+
+
+def modules(folder: Path = Path(__file__).parent) -> dict[str, str]:
+    """The module of each id: `P1` is measured by `P1_first_import`."""
+    files = [file.stem for file in folder.glob("*.py") if not file.stem.startswith("_")]
+    return {(match[0] if (match := re.match(r"[A-Z]\d+(?=_)", stem)) else stem): stem for stem in files}
+
+
+def measured_apart(name: str) -> list[dict[str, Any]]:
+    """As `measured`, in a process of its own: a process is bound to the database of its first benchmark."""
+    command = [sys.executable, "-m", "bench", name]
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, cwd=Path(__file__).parent.parent)
+    if process.returncode not in (0, MISSED):
+        raise RuntimeError(f"The benchmark {name} ended with {process.returncode}.")
+    sys.stdout.write(process.stdout)
+    sys.stdout.flush()
+    return [json.loads(line) for line in process.stdout.splitlines()]
 
 
 def measured(name: str) -> list[dict[str, Any]]:
@@ -39,7 +60,8 @@ def measured(name: str) -> list[dict[str, Any]]:
     sys.stderr.write(f"{name} …\n")
     with contextlib.redirect_stdout(sys.stderr):
         figures = [
-            complete(name, figure, stored_figures()) for figure in importlib.import_module(f"bench.{name}").run()
+            complete(name, figure, stored_figures())
+            for figure in importlib.import_module(f"bench.{modules().get(name, name)}").run()
         ]
     for figure in figures:
         sys.stdout.write(json.dumps(figure, ensure_ascii=False) + "\n")

@@ -34,7 +34,7 @@ class BenchApp:
         return self.connected.sandbox
 
     def company(self, position: int) -> "Synced":
-        """The sandbox's company at `place`, imported; nothing has been read."""
+        """The sandbox's company at `position`, imported; nothing has been read."""
         from tests.sync.factories import import_company
 
         return import_company(self.connected, position)

@@ -68,3 +68,17 @@ def test_what_begins_with_an_underscore_is_no_benchmark(tmp_path: Path) -> None:
     for name in ("__init__", "__main__", "_books", "pages"):
         (tmp_path / f"{name}.py").touch()
     assert bench.available(tmp_path) == ["pages"]
+
+
+def test_an_id_is_what_the_name_of_its_module_begins_with(tmp_path: Path) -> None:
+    for name in ("P1_first_import", "embedded_postgres"):
+        (tmp_path / f"{name}.py").touch()
+    assert bench.modules(tmp_path) == {"P1": "P1_first_import", "embedded_postgres": "embedded_postgres"}
+
+
+def test_several_ids_run_each_in_a_process_of_its_own(capfd: pytest.CaptureFixture[str]) -> None:
+    """A process is bound to the database of its first benchmark."""
+    assert bench.main(["embedded_postgres", "embedded_postgres"]) in (0, bench.MISSED)
+    figures = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    names = [figure["name"] for figure in figures]
+    assert len(names) == 2 * len(set(names)) > 0

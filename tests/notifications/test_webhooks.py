@@ -43,7 +43,7 @@ from tests.notifications.receiver import Receiver, is_signed_with, run_receiver
 from tests.vault.test_keys import OLD, key
 
 API = "/api/v1/webhooks"
-PATIENT = "from koppel.notifications.webhooks import sending; sending.TIMEOUT_SECONDS = 600"
+PATIENT = "from koppel.notifications.webhooks import delivery; delivery.TIMEOUT_SECONDS = 600"
 """A worker that never gives a program up, however long this process takes to kill it."""
 
 
@@ -362,7 +362,7 @@ def test_the_pages_make_test_and_remove_a_webhook(anna: Actor, browser: Client, 
     browser.post(f"{address}act", {"act": "off"})
     assert "The webhook was switched off." in browser.get(f"{address}?state=failed").content.decode()
     browser.post(f"{address}act", {"act": "on"})
-    assert "1 message is sent again." in browser.post(f"{address}again", follow=True).content.decode()
+    assert "1 message is sent again." in browser.post(f"{address}redeliver", follow=True).content.decode()
     assert send(anna) == 1
     assert "is removed" in browser.post(f"{address}act", {"act": "remove"}, follow=True).content.decode()
     assert browser.get(address).status_code == 404
@@ -384,7 +384,7 @@ def test_the_shell_does_what_the_pages_do(anna: Actor, program: Receiver) -> Non
     send(anna)
     assert program.got[0]["headers"]["webhook-id"] == message
     assert koppel("switch", hook, "--on")["active"]
-    assert koppel("again", hook) == {"webhook": created["id"], "sent_again": 1}
+    assert koppel("redeliver", hook) == {"webhook": created["id"], "sent_again": 1}
     assert [(one["state"], one["reason"]) for one in koppel("log", hook)] == [("waiting", "")]
     assert koppel("secret", hook)["secret"] != created["secret"]
     assert koppel("remove", hook)["removed"]

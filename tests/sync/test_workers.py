@@ -21,7 +21,7 @@ from tests.fixtures.stack import PATIENCE_SECONDS, Connected, MakeConnected, run
 from tests.sync.factories import import_company
 
 Worker = subprocess.Popen[bytes]
-NEVER_LOOKS = "from koppel.sync import dispatcher; dispatcher.LOOK_SECONDS = 3600.0"
+NEVER_LOOKS = "from koppel.sync.worker import dispatcher; dispatcher.LOOK_SECONDS = 3600.0"
 HEARS_LATE = """
 import asyncio
 connect = dispatcher.lock_connection

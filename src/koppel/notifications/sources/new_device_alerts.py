@@ -45,12 +45,12 @@ def _signed_in(request: HttpRequest | None = None, user: User | None = None, **_
     if request is None or user is None:
         return
     agent, address = request.META.get("HTTP_USER_AGENT", ""), client_ip(request)
-    vouched_by = request.session.get("vouched_by")
+    sso_organisation_id = request.session.get("sso_organisation_id")
     with installation_scope("sign-in: known browsers"):
         active_memberships = Membership.objects.filter(user=user, is_active=True)
-        if vouched_by is not None:
+        if sso_organisation_id is not None:
             # It is a browser of that organisation's; to the others it is as unknown as before.
-            active_memberships = active_memberships.filter(organisation_id=vouched_by)
+            active_memberships = active_memberships.filter(organisation_id=sso_organisation_id)
         memberships = list(active_memberships.values_list("organisation_id", "pk"))
     for organisation_id, membership_id in memberships:
         with organisation_scope(organisation_id):

@@ -46,7 +46,7 @@ def rules(request: AuthenticatedRequest) -> HttpResponse:
         "years": security_policy.AUDIT_YEARS,
         "provider": provider,
         "unconfirmed_domains": domains.unconfirmed(organisation),
-        "vouched_sessions": sessions.sso_sessions(organisation.pk),
+        "sso_sessions": sessions.sso_sessions(organisation.pk),
         "is_vouched": "sso_organisation_id" in request.session,
         "redirect_uri": single_sign_on.redirect_uri(provider) if provider else "",
         "sign_in_url": settings.PUBLIC_URL + reverse("sign_in_through", args=[provider.pk]) if provider else "",
