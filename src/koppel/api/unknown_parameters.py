@@ -63,7 +63,7 @@ def refuses_unknown(run: Run) -> Run:
     def checked(request: HttpRequest, **values: Any) -> HttpResponseBase:
         # Who may not come in learns nothing of what there is.
         needed = getattr(operation.view_func, "koppel_permission", None)
-        if needed and not request.actor.may(needed):  # type: ignore[attr-defined]
+        if needed and not request.actor.can(needed):  # type: ignore[attr-defined]
             return operation.api.on_exception(request, NotAllowed(needed))
         errors = [as_error("query", part) for part in _unknown(request, declared, repeatable)]
         if not takes_body and _has_fields(request):
