@@ -154,7 +154,7 @@ def refs_in(part: Any) -> set[str]:
     ("path", "name", "value"),
     [
         ("/activity?action=explode", "action", "explode"),
-        ("/activity?interface=roof", "door", "roof"),
+        ("/activity?interface=roof", "interface", "roof"),
         ("/activity?person=987654", "person", "987654"),
         ("/activity?since=yesterday", "since", "yesterday"),
         ("/notices?unread=maybe", "unread", "maybe"),
