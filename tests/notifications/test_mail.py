@@ -117,7 +117,7 @@ def test_the_way_out_needs_no_sign_in_and_works_by_one_click(anna: Actor, mailou
     open_news_event(anna)
     send(anna)
     way_out = mailoutbox[0].extra_headers["List-Unsubscribe"].strip("<>").removeprefix("http://localhost:8400")
-    assert mailoutbox[0].extra_headers["List-Unsubscribe-SmtpSession"] == "List-Unsubscribe=One-Click"
+    assert mailoutbox[0].extra_headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     stranger = Client(enforce_csrf_checks=True)
     assert "No more mail about this" in stranger.get(way_out).content.decode()
     with organisation_scope(anna.organisation_id):

@@ -127,7 +127,7 @@ def test_a_mail_that_waits_is_dropped_when_the_trouble_is_over_and_the_next_one_
         close_test_event(firm.ben, WORSE)
     assert mails(firm.ben) == ["dropped", "dropped"]
     with organisation_scope(firm.ben.organisation_id):
-        assert Event.objects.filter(state="settled").count() == 2
+        assert Event.objects.filter(state="closed").count() == 2
 
 
 def test_what_is_rolled_back_is_not_told(firm: Firm) -> None:
@@ -389,4 +389,4 @@ def test_what_cannot_be_told_keeps_nobody_else_uninformed(
     asyncio.run(run_maintenance(timestamp=0))
     assert [screen_messages(boss) for boss in (firm.anna, other)] == [["Trouble at Company 1: no answer"]] * 2
     with organisation_scope(firm.anna.organisation_id):
-        assert Event.objects.get(key="broken").state == "waiting", "it is told once the fault is put right"
+        assert Event.objects.get(key="broken").state == "pending", "it is told once the fault is put right"
