@@ -208,7 +208,8 @@ def test_yes_on_the_page_lets_many_go_on_as_what_they_are_now(connected: MakeCon
     text = browser.get(page).content.decode()
     assert "Is this the same company?" in text
     assert "Yes, it is the same company (renamed)" in text
-    answer = {"code": "other_company", "take": "1", "administration": [first.pk, second.pk]}
+    answer: dict[str, Any] = {"code": "other_company", "take": "1", "seen": timezone.now().isoformat()}
+    answer |= {"administration": [first.pk, second.pk]}
     for _twice in range(2):
         browser.post(f"{page}change", answer)
     assert [perform_open(anna, first), perform_open(anna, second)] == [GOES_ON, GOES_ON]
@@ -376,7 +377,7 @@ def test_a_company_that_changed_between_its_import_and_its_first_run_is_caught(c
     assert sync(anna, first) == STOPPED
     assert status_of(anna, first) == ("blocked", "other_company")
     assert (books(anna), now_of(anna, first).activated_at) == (before, None)
-    answer = {"administration": first.pk, "code": "other_company", "take": "1"}
+    answer = {"administration": first.pk, "code": "other_company", "take": "1", "seen": timezone.now().isoformat()}
     signed_in(anna.actor).post(f"/connections/{anna.connection.pk}/change", answer)
     assert perform_open(anna, first) == GOES_ON
     assert status_of(anna, first) == ("active", "")

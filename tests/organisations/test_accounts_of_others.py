@@ -80,8 +80,10 @@ def memberships_of(person: Actor) -> set[int]:
 
 def notices_of(person: Actor) -> list[str]:
     with organisation_scope(person.organisation_id):
-        notifications = Notification.objects.filter(membership_id=person.membership_id).exclude(event="new_sign_in")
-        return list(notifications.order_by("pk").values_list("event", flat=True))
+        notifications = Notification.objects.filter(membership_id=person.membership_id).exclude(
+            event_type="new_sign_in"
+        )
+        return list(notifications.order_by("pk").values_list("event_type", flat=True))
 
 
 def test_a_provider_joins_nobody_who_has_an_account(eve: Actor, ada: Actor, idp: Idp) -> None:
