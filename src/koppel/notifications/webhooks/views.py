@@ -57,13 +57,14 @@ def detail(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
         except Refused as refusal:
             messages.error(request, str(refusal))
         return _redirect(webhook_id)
-    return _page(request, webhook, None)
+    return _page(request, webhook, None, state=request.parameters["state"] or "")
 
 
 @takes(state=one_of(*SHOWN_STATES))
 def log(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     """The log alone, for as long as something is on its way."""
-    return render(request, "notifications/webhook_log.html", _log(request, _webhook_or_404(request, webhook_id)))
+    webhook, state = _webhook_or_404(request, webhook_id), request.parameters["state"] or ""
+    return render(request, "notifications/webhook_log.html", _log(request, webhook, state))
 
 
 @require_POST
@@ -103,14 +104,16 @@ def redeliver(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     return _redirect(webhook_id)
 
 
-def _page(request: AuthenticatedRequest, webhook: WebhookEndpoint, secret: Secret | None) -> HttpResponse:
-    """With the secret, the one time that it is shown."""
+def _page(
+    request: AuthenticatedRequest, webhook: WebhookEndpoint, secret: Secret | None, *, state: str = ""
+) -> HttpResponse:
+    """With the secret, the one time that it is shown. `state`: of the log only the messages that are in this one."""
     context = {
         "place": "webhooks", "webhook": webhook, "facts": _state_context(webhook), "events": _events(), "typed": webhook,
         "chosen": set(webhook.events), "chosen_divisions": set(webhook.divisions),
         "divisions": divisions_of(request.actor), "secret": secret.reveal() if secret else "",
         "signs_twice": webhook.previous_until if secret else None,
-        **_log(request, webhook),
+        **_log(request, webhook, state),
     }  # fmt: skip
     response = render(request, "notifications/webhook.html", context)
     if secret:
@@ -118,8 +121,7 @@ def _page(request: AuthenticatedRequest, webhook: WebhookEndpoint, secret: Secre
     return response
 
 
-def _log(request: AuthenticatedRequest, webhook: WebhookEndpoint) -> dict[str, object]:
-    state = request.parameters["state"] or ""
+def _log(request: AuthenticatedRequest, webhook: WebhookEndpoint, state: str) -> dict[str, object]:
     deliveries = endpoints.list_deliveries(request.actor, webhook.pk, state=state, limit=DELIVERIES_SHOWN)
     all_deliveries = WebhookDelivery.objects.filter(organisation_id=webhook.organisation_id, webhook=webhook)
     names = {event: str(definition.label) for event, definition in webhook_event_types().items()}
