@@ -364,6 +364,8 @@ def test_the_pages_make_test_and_remove_a_webhook(anna: Actor, browser: Client, 
     browser.post(f"{address}act", {"act": "on"})
     assert "1 message is sent again." in browser.post(f"{address}redeliver", follow=True).content.decode()
     assert send(anna) == 1
+    renewed = browser.post(f"{address}act", {"act": "secret"}).content.decode()
+    assert renewed.split('id="secret-text" value="')[1].split('"')[0] not in ("", secret)
     assert "is removed" in browser.post(f"{address}act", {"act": "remove"}, follow=True).content.decode()
     assert browser.get(address).status_code == 404
 
