@@ -67,7 +67,7 @@ def firm(connected: MakeConnected, program: Receiver) -> Connected:
         )
         request_run(connected_firm.actor, first.pk)
         request_run(connected_firm.actor, second.pk)
-    open_test_event(connected_firm.actor, NEWS, facts={"name": "x"})
+    open_test_event(connected_firm.actor, NEWS, context={"name": "x"})
     _token_is_over(connected_firm)
     return connected_firm
 

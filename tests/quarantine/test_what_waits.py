@@ -162,9 +162,9 @@ def test_mail_and_messages_of_before_are_not_sent_those_of_meanwhile_are(
 ) -> None:
     with organisation_scope(anna.organisation_id):
         endpoints.add(anna, WebhookEndpointInput("Tickets", program.url, (NEWS,)))
-    open_test_event(anna, NEWS, "before", facts={"name": "before"})
+    open_test_event(anna, NEWS, "before", context={"name": "before"})
     koppel_quarantine("on")
-    open_test_event(anna, NEWS, "meanwhile", facts={"name": "meanwhile"})
+    open_test_event(anna, NEWS, "meanwhile", context={"name": "meanwhile"})
     assert (delivery.send_due(anna.organisation_id), webhook_delivery.send_due(anna.organisation_id)) == (0, 0)
     asyncio.run(run_maintenance(0))
     assert (mailoutbox, program.got) == ([], [])
@@ -179,7 +179,7 @@ def test_mail_and_messages_of_before_are_not_sent_those_of_meanwhile_are(
 
 
 def test_the_operator_may_have_what_waited_sent(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
-    open_test_event(anna, NEWS, "before", facts={"name": "before"})
+    open_test_event(anna, NEWS, "before", context={"name": "before"})
     koppel_quarantine("on")
     assert koppel_quarantine("off", "--send-pending")["mails_not_sent"] == 0
     assert delivery.send_due(anna.organisation_id) == 1
@@ -191,7 +191,7 @@ def test_a_quarantine_that_begins_while_they_are_sent_stops_them(
 ) -> None:
     with organisation_scope(anna.organisation_id):
         endpoints.add(anna, WebhookEndpointInput("Tickets", program.url, (NEWS,)))
-    open_test_event(anna, NEWS, facts={"name": "x"})
+    open_test_event(anna, NEWS, context={"name": "x"})
     never = type("Quarantine", (), {"current": staticmethod(lambda: None), "CODE": "quarantined"})
     koppel_quarantine("on")
     for module in (delivery, webhook_delivery):
