@@ -201,7 +201,7 @@ def mark_synced(organisation_id: int, administration_id: int, as_of: datetime) -
     return first
 
 
-def _new(actor: Actor, import_id: int, remote: RemoteCompany, new_by_company: NewAdministration) -> Administration:
+def _new(actor: Actor, import_id: int, remote: RemoteCompany, new: NewAdministration) -> Administration:
     return Administration(
         organisation_id=actor.organisation_id,
         connection_id=remote.connection_id,
@@ -209,15 +209,15 @@ def _new(actor: Actor, import_id: int, remote: RemoteCompany, new_by_company: Ne
         name=remote.name,
         country=remote.country,
         base_currency=remote.base_currency,
-        number=new_by_company.number,
-        number_scheme=new_by_company.number_scheme,
-        number_note=new_by_company.number_note,
-        no_number_reason=new_by_company.no_number_reason,
-        sector=new_by_company.sector,
-        sector_scheme=new_by_company.sector_scheme,
-        confirmed_identity=dict(new_by_company.confirmed_identity),
-        division_id=new_by_company.division_id,
-        template_id=new_by_company.template_id,
+        number=new.number,
+        number_scheme=new.number_scheme,
+        number_note=new.number_note,
+        no_number_reason=new.no_number_reason,
+        sector=new.sector,
+        sector_scheme=new.sector_scheme,
+        confirmed_identity=dict(new.confirmed_identity),
+        division_id=new.division_id,
+        template_id=new.template_id,
         imported_by_id=actor.membership_id,
         imported_in=import_id,
     )

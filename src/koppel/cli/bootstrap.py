@@ -47,7 +47,7 @@ def pending_migrations(alias: str) -> list[str]:
 
 
 def seed_demo(sandbox_url: str, public_url: str) -> dict[str, Any]:
-    """Make the demo firm if it is not there. Answers with the facts to print: see `DemoFacts`."""
+    """Make the demo firm if it is not there. Answers with the facts to print: see the demo's facts."""
     from koppel.cli.demo import seed  # noqa: PLC0415
     from koppel.organisations.roles import Role  # noqa: PLC0415
 

@@ -140,7 +140,7 @@ class Stack:
 
     def _prepare(self) -> DemoAccounts:
         """Migrations and the demo firm, in a process of their own: ours stays small and free of Django. It also tells
-        the `installation_state` of the installation, see `organisations.installing`."""
+        the `installation_state` of the installation, see `organisations.bootstrap`."""
         command = [*_KOPPEL, "prepare"]
         if self.options.sandbox_port is not None:
             command += ["--demo-sandbox-url", self.sandbox_url]

@@ -49,7 +49,7 @@ def _as_placeholder(check: NumberCheck) -> NumberCheck:
 
 
 def is_placeholder(bare: str, country: str) -> bool:
-    """One digit repeated, or a number of `DUMMIES`. Vendors' own sample books hold such numbers."""
+    """One digit repeated, or a number of `PLACEHOLDERS`. Vendors' own sample books hold such numbers."""
     digits = re.sub(r"[^0-9]", "", bare)
     repeated = len(digits) >= 6 and len(set(digits)) == 1
     # Check digits make 1111111-2 of a row of ones.

@@ -245,7 +245,7 @@ class Budget(models.Model):
     """How many calls are left for one company through one app registration, for all workers and organisations together:
     the vendor counts per company and client, whoever asks. `company` '' = the app registration as a whole (errors only).
 
-    `state` is a `koppel.connections.rate_limits.quota.Allowance`. Of the installation: only its scope sees these rows."""
+    `state` is a `koppel.connections.rate_limits.quota.QuotaState`. Of the installation: only its scope sees these rows."""
 
     pk = models.CompositePrimaryKey("app_id", "company")
     app_id = models.BigIntegerField()

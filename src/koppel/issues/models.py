@@ -6,8 +6,8 @@ from koppel.organisations.models import Tenant
 class Issue(Tenant):
     """Something a person must fix. At most one open issue per code and subject; raising it again updates `context`.
 
-    `subject_kind` is `administration` or `connection`. `code` has its sentence and button in `issues.catalogue`. `notified_at`:
-    when its responsible person was told, or it was seen that this is not needed."""
+    `subject_kind` is `administration` or `connection`. `code` has its sentence and button in `issues.issue_types`.
+    `notified_at`: when the responsible person was notified, or it was seen that this is not needed."""
 
     code = models.CharField(max_length=60)
     subject_kind = models.CharField(max_length=40)

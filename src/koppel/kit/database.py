@@ -59,7 +59,7 @@ class Database:
     async def tenant_transaction(self, organisation_id: int, *, guard: str = "") -> AsyncIterator[Connection]:
         """One transaction that may touch this organisation's rows; committed at the end of the block.
 
-        `holding` is a statement without parameters, sent together with BEGIN; unless it finds a row, `NothingHeld` is
+        `guard` is a statement without parameters, sent together with BEGIN; unless it finds a row, `GuardFailed` is
         raised."""
         if organisation_id <= INSTALLATION:
             raise ValueError("An organisation's scope needs the id of an organisation.")

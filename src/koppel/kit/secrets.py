@@ -93,7 +93,7 @@ class Keyring:
         return header + nonce + self._ciphers[self.current].encrypt(nonce, secret, header + aad.encode())
 
     def decrypt(self, ciphertext: bytes, aad: str) -> bytes:
-        """Decrypt what was sealed for `row`. Raises `SealBroken`."""
+        """Decrypt what was sealed for `row`. Raises `DecryptionError`."""
         key_id = key_id_of(ciphertext)
         cipher = self._ciphers.get(key_id)
         if cipher is None:
@@ -109,7 +109,7 @@ class Keyring:
 
 
 def key_id_of(ciphertext: bytes) -> str:
-    """Which key sealed this envelope. Raises `SealBroken` when it is no envelope."""
+    """Which key sealed this envelope. Raises `DecryptionError` when it is no envelope."""
     if len(ciphertext) < 2 or ciphertext[0] != VERSION:
         raise DecryptionError("These bytes are not a sealed secret.")
     return ciphertext[2 : 2 + ciphertext[1]].decode(errors="replace")

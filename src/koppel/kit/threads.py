@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 async def run_in_thread(work: Callable[[], T]) -> T:
-    """Run a use case in a thread; the thread gives its database connection back afterwards, unless `threads_last`."""
+    """Run a use case in a thread, which gives its database connection back afterwards, unless `keep_thread_connections`."""
     return await asyncio.to_thread(_reuse_connection if _keep_connections else _with_fresh_connection, work)
 
 

@@ -71,7 +71,7 @@ class NotificationReason(models.TextChoices):
 
 
 class Notification(Tenant):
-    """One notice to one person. `event` has its words in `notifications.catalogue`; `link` is a path within Koppel.
+    """One notice to one person. `event` has its words in `notifications.event_types`; `link` is a path within Koppel.
 
     `on_screen` False: told by mail alone. `recovered_at`: the trouble is over. `round`: the event's first is of all that it
     touched then, a later one of what it reached since."""

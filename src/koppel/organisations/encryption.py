@@ -36,7 +36,7 @@ def encrypt(secret: bytes, aad: str) -> bytes:
 
 
 def decrypt(ciphertext: bytes, aad: str) -> bytes:
-    """Raises `SealBroken`."""
+    """Raises `DecryptionError`."""
     return keyring().decrypt(bytes(ciphertext), aad)
 
 

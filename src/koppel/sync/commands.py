@@ -169,15 +169,15 @@ def _selected_administrations(actor: Actor, ids: Sequence[int] | None) -> list[A
 
 
 def _lines(actor: Actor, ids: Sequence[int] | None) -> list[Line]:
-    progress_by_id = _selected_administrations(actor, ids)
-    keys = [administration.pk for administration in progress_by_id]
+    selected = _selected_administrations(actor, ids)
+    keys = [administration.pk for administration in selected]
     progress = progress_of_runs(actor.organisation_id, keys)
     newest = Run.objects.filter(organisation_id=actor.organisation_id, administration_id__in=keys)
     newest = newest.order_by("administration_id", "-created_at", "-pk").distinct("administration_id")
     runs = {run.administration_id: run for run in newest}
     return [
         _line(administration, runs.get(administration.pk), progress.get(administration.pk))
-        for administration in progress_by_id
+        for administration in selected
     ]
 
 

@@ -39,8 +39,8 @@ async def perform_run(organisation_id: int, run_id: int) -> None:
     runtime = current_worker()
     async with runtime.database.tenant_transaction(organisation_id) as connection:
         claimed = await store.claim_run(connection, run_id, WORKER)
-        connectors = claimed is not None or await store.exists(connection, run_id)
-    if not connectors:
+        run_exists = claimed is not None or await store.exists(connection, run_id)
+    if not run_exists:
         await run_in_thread(lambda: audit_refusal(organisation_id, ("run", run_id, ""), "no_such_run"))
     if claimed is not None:
         await execute_claimed(runtime, claimed)

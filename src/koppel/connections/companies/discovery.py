@@ -34,10 +34,12 @@ def sync_company_list(actor: Actor, connection_id: int) -> int:
     with organisation_scope(actor.organisation_id):
         connection = get_connection(actor, connection_id)
         mode = mode_of(connection.app)
-        grant_ids = Q(companies__isnull=False) & ~Q(company_id="")
+        listed_before = Q(companies__isnull=False) & ~Q(company_id="")
         live = Grant.objects.filter(connection=connection, lost_at=None, is_candidate=False)
         grants = (
-            [] if mode and mode.by_company_id else list(live.exclude(grant_ids).values_list("pk", flat=True).distinct())
+            []
+            if mode and mode.by_company_id
+            else list(live.exclude(listed_before).values_list("pk", flat=True).distinct())
         )
 
     answers, unsure = _ask(actor.organisation_id, connection, grants)

@@ -25,7 +25,7 @@ def add_timeline_event(connection: Connection, kind: str, facts: Mapping[str, An
 
 
 def start_timeline_event(connection: Connection, kind: str, facts: Mapping[str, Any], actor_name: str = "") -> None:
-    """It lasts from now until `end_event`; one that ended a moment ago goes on."""
+    """It lasts from now until `end_timeline_event`; one that ended a moment ago goes on."""
     open_events = _open_events(connection, kind)
     latest = open_events.filter(until__gt=timezone.now() - FOLDED_WITHIN).first()
     if latest is None:

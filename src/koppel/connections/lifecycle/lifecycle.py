@@ -19,7 +19,7 @@ from koppel.issues.services import resolve_issues
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission, Role
 
-EXAMPLES_MAX = 3
+REMOVABLE_BY_TEAM_LEADER_MAX = 3
 """Removing a connection that serves more administrations than this needs an Administrator."""
 LIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
 
@@ -89,7 +89,7 @@ def preview_removal(actor: Actor, connection_id: int) -> Removal:
         connection.account,
         count,
         imported.filter(Exists(elsewhere)).count(),
-        needs_administrator=count > EXAMPLES_MAX,
+        needs_administrator=count > REMOVABLE_BY_TEAM_LEADER_MAX,
     )
 
 

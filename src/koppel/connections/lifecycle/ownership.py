@@ -67,7 +67,7 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
     connection = locked(actor.organisation_id, connection_id)
     if connection is None:
         raise NoSuchConnection
-    chosen = next((issue for issue in possible_owners(actor) if issue.pk == membership_id), None)
+    chosen = next((member for member in possible_owners(actor) if member.pk == membership_id), None)
     if chosen is None:
         raise Refused(_("Only an Administrator or a Team leader who may sign in can take over a connection."))
     if chosen.pk in (connection.next_owner_id, connection.owner_id if connection.next_owner_id is None else None):
@@ -131,8 +131,8 @@ def complete_transfer(actor: Actor, connection_id: int) -> bool:
     False: further companies still run on the old account (one sign-in for each). Raises `ConsentRefused`, after giving the
     new consent back, when the account does not reach what is imported; and the connector's errors."""
     with organisation_scope(actor.organisation_id):
-        connections = Grant.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
-        candidates = list(connections.filter(is_candidate=True, lost_at=None).select_related("connection"))
+        grants = Grant.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
+        candidates = list(grants.filter(is_candidate=True, lost_at=None).select_related("connection"))
     for grant in candidates:
         reached = _reached_by(actor, grant)
         with organisation_scope(actor.organisation_id):
@@ -158,10 +158,10 @@ def companies_awaiting_transfer(actor: Actor, connection: Connection) -> str:
     old = _previous_grants(connection, connection.next_owner_id)
     if not grants_of(connection).filter(taken_over_by=connection.next_owner_id).exclude(pk__in=old).exists():
         return ""
-    grants = RemoteCompany.objects.filter(
+    companies = RemoteCompany.objects.filter(
         organisation_id=connection.organisation_id, connection=connection, grant__in=old
     )
-    waiting = exclude_restricted(actor, grants.filter(administrations__isnull=False)).distinct()
+    waiting = exclude_restricted(actor, companies.filter(administrations__isnull=False)).distinct()
     return _named(list(waiting.order_by("name").values_list("name", flat=True)))
 
 

@@ -1,6 +1,6 @@
 """Call and error budgets, shared by all workers on all machines through PostgreSQL.
 
-`Budgets` is one process's side: it holds slices of calls and goes to the database only for the next slice,
+`RateLimiter` is one process's side: it holds slices of calls and goes to the database only for the next slice,
 once a second to report, and then for all companies at once. The arithmetic stands in
 `koppel.connections.rate_limits.quota`. Nobody waits in here for more than the answer of a call under way: a
 company without calls raises `RateLimited`, and its run goes back to the queue.
@@ -117,7 +117,7 @@ class RateLimiter:
 
     def record_response(self, key: QuotaKey, organisation_id: int, response: Response) -> None:
         """A call came back, with whatever status."""
-        lease = self._is_exhausted((key, organisation_id))
+        lease = self._record_call_ended((key, organisation_id))
         readings = _readings(response.headers)
         lease.reported.readings |= {
             name: nearer(lease.reported.readings.get(name), name_and_value) for name, name_and_value in readings.items()
@@ -132,7 +132,7 @@ class RateLimiter:
 
     def record_failure(self, key: QuotaKey, organisation_id: int, *, ours: bool) -> None:
         """A call ended without an answer; the vendor may have counted it. `ours`: we broke it off, which is no error of his."""
-        lease = self._is_exhausted((key, organisation_id))
+        lease = self._record_call_ended((key, organisation_id))
         lease.reported.unstated += 1
         lease.reported.errors += not ours
 
@@ -147,7 +147,7 @@ class RateLimiter:
             if self._slices:
                 await self._exchange({}, list(self._slices), done=True)
 
-    def _is_exhausted(self, lease_key: LeaseKey) -> _LocalLease:
+    def _record_call_ended(self, lease_key: LeaseKey) -> _LocalLease:
         lease = self._slices.setdefault(lease_key, _LocalLease())
         lease.in_flight = max(0, lease.in_flight - 1)
         lease.reported.calls += 1
@@ -276,7 +276,7 @@ class RateLimiter:
 
 
 class RateLimitedHttp:
-    """`PlainHttp` for one company: each call is paid from its budget, and each answer tells the budget what is left."""
+    """`OriginRestrictedHttp` for one company: each call is taken from its quota, and each answer says what is left."""
 
     def __init__(self, http: OriginRestrictedHttp, budgets: RateLimiter, key: QuotaKey, organisation_id: int) -> None:
         self._http, self._budgets, self._place = http, budgets, (key, organisation_id)

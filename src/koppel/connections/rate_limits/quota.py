@@ -72,7 +72,7 @@ class RateLimitReading(msgspec.Struct):
 
 
 class UsageReport(msgspec.Struct):
-    """What a worker did since its last report. `made` calls are over, `under_way` are not. `blind` ones had an answer that
+    """What a worker did since its last report. `calls` calls are over, `in_flight` are not. `unstated` ones had an answer that
     stated nothing, or none. `answered`: at least one came back good or refused.
 
     `blocked_until`: the vendor refused until then. `done`: the rest of the lease is given back."""

@@ -23,7 +23,7 @@ class GrantCircuitBreaker:
         self._locks: dict[int, asyncio.Lock] = {}
 
     def permit(self, grant_id: int) -> "Permit":
-        """A block in which to call once with the grant's token, then to say `trust` or `doubt`."""
+        """A block in which to call once with the grant's token, then to say `record_success` or `record_unauthorized`."""
         return Permit(self, grant_id)
 
     def is_trusted(self, grant_id: int) -> bool:

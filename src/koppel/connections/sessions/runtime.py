@@ -116,7 +116,7 @@ class _Calls(Generic[T]):
 
 @asynccontextmanager
 async def as_worker(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
-    """The worker's own: tasks find it with `of_worker`."""
+    """The worker's own: tasks find it with `current_worker`."""
     async with runtime(http, size=size) as current:
         _current_worker.append(current)
         try:

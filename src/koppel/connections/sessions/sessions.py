@@ -1,6 +1,6 @@
 """Sessions: what a connector gets to call the vendor with. The session itself holds the consent's scope.
 
-An `IdentitySession` lists and describes companies and refuses every other address. A `ReadingSession` reads books; it is made
+An `DiscoverySession` lists and describes companies and refuses every other address. A `ReadingSession` reads books; it is made
 from an administration that was imported, and refuses to name another company. A token that turns out to be another
 company's is not used. Nothing else in Koppel carries a token.
 """
@@ -205,8 +205,8 @@ class ReadingSession(AuthorizedSession):
     async def _answer(
         self, method: str, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]
     ) -> Response:
-        prefetched_response = ((name, value) for name, value in sorted(headers.items()) if name != "Authorization")
-        call = (method, url, *sorted((params or {}).items()), *prefetched_response)
+        headers_without_token = ((name, value) for name, value in sorted(headers.items()) if name != "Authorization")
+        call = (method, url, *sorted((params or {}).items()), *headers_without_token)
         if call in self._said:
             return self._said.pop(call)
         answer = await super()._answer(method, url, params, headers)

@@ -15,7 +15,7 @@ KEY_MISSING = gettext_noop(
     "Koppel cannot open a secret that it keeps, because its key is missing or another one. Nothing is lost: whoever runs Koppel"
     " puts the key back (“koppel check” says which one)."
 )
-"""What a person reads where a `SealBroken` stops them."""
+"""What a person reads where a `DecryptionError` stops them."""
 
 
 def encrypt_token(secret: Secret, organisation_id: int, grant_id: int, column: str) -> bytes:
@@ -31,7 +31,7 @@ def encrypt_client_secret(secret: Secret, connector_key: str, client_id: str) ->
 
 
 def credentials(app: AppRegistration) -> AppCredentials:
-    """An app registration as its connector wants it. Raises `SealBroken`."""
+    """An app registration as its connector wants it. Raises `DecryptionError`."""
     secret = keyring().decrypt(bytes(app.client_secret), app_registration_aad(app.connector, app.client_id))
     return AppCredentials(app.client_id, Secret(secret.decode()), app.consent_mode, vendor_addresses(app))
 

@@ -48,8 +48,8 @@ def store_grant(organisation_id: int, connection: Connection, subject: str, comp
 def superseded_refresh_token(
     organisation_id: int, connection: Connection, subject: str, company_id: str, tokens: Tokens
 ) -> Secret | None:
-    """The refresh token that `keep_grant` will write over, if it is to be withdrawn at the vendor. In the caller's transaction,
-    which holds the grant until it ends.
+    """The refresh token that `store_grant` will write over, if it is to be withdrawn at the vendor. In the caller's
+    transaction, which holds the grant until it ends.
 
     None where revoking would end the new consent too: the vendor gave the same token again, or ends all that a person
     consented to. An access token alone ends by itself within the hour."""

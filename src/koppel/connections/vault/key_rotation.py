@@ -28,7 +28,7 @@ BATCH_ROWS = 200
 
 @dataclass(frozen=True)
 class EncryptedTable:
-    """A table with sealed columns. `names` are the columns that its rows' names are made of (`sealing`)."""
+    """A table with sealed columns. `names` are the columns that its rows' names are made of (`encryption`)."""
 
     table: str
     columns: tuple[str, ...]

@@ -55,7 +55,7 @@ class GrantSnapshot:
 
     @property
     def refresh_token(self) -> Secret | None:
-        """Opened only when it is sent. Raises `SealBroken`."""
+        """Opened only when it is sent. Raises `DecryptionError`."""
         if not self.encrypted_refresh_token:
             return None
         return decrypt_token(self.encrypted_refresh_token, self.organisation_id, self.id, "refresh_token")
@@ -85,7 +85,7 @@ class GrantStore:
         self._loading: set[asyncio.Task[None]] = set()
 
     async def read(self, organisation_id: int, grant_id: int) -> GrantSnapshot | None:
-        """Raises `SealBroken`."""
+        """Raises `DecryptionError`."""
         requested = self._asked.get(organisation_id)
         if requested is None:
             requested = self._asked[organisation_id] = {}

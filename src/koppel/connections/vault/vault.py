@@ -170,7 +170,7 @@ class Vault:
         return flight.task.result()
 
     async def due(self, limit: int, leave_out: Collection[int] = ()) -> list[tuple[int, int]]:
-        """(organisation, grant) of what `attend` has something to do for, the longest overdue first."""
+        """(organisation, grant) of what `maintain` has something to do for, the longest overdue first."""
         return await self._rows.due(limit, [*leave_out, *self._flights])
 
     def _start(

@@ -1,4 +1,4 @@
-"""What of a event may be told to somebody."""
+"""What of an event may be told to somebody."""
 
 from typing import Any
 

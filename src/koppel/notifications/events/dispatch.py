@@ -1,4 +1,4 @@
-"""Turns a event into notices, and notices into mails to be sent. Once per event, whoever comes first."""
+"""Turns an event into notices, and notices into mails to be sent. Once per event, whoever comes first."""
 
 from collections.abc import Callable, Iterable
 from copy import copy

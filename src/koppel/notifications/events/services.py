@@ -129,7 +129,7 @@ def _is_open(organisation_id: int, event_type: str, key: str) -> bool:
 
 
 def _is_superseded(organisation_id: int, event_type: str, key: str) -> bool:
-    """A event under way says all this and more: a lost connection, of whose administrations nothing can be synced."""
+    """An event under way says all this and more: a lost connection, of whose administrations nothing can be synced."""
     superseding = superseding_types(event_type)
     return bool(superseding) and Event.objects.filter(
         organisation_id=organisation_id, event_type__in=superseding, key=key[:120],

@@ -176,12 +176,12 @@ def disable(webhook: WebhookEndpoint, reason: str) -> None:
 
 
 def current_secret(webhook: WebhookEndpoint) -> Secret:
-    """Raises `SealBroken`."""
+    """Raises `DecryptionError`."""
     return Secret(decrypt(bytes(webhook.secret), secret_aad(webhook.organisation_id, webhook.pk)).decode())
 
 
 def secrets_in_use(webhook: WebhookEndpoint) -> list[Secret]:
-    """The newest first. Raises `SealBroken`."""
+    """The newest first. Raises `DecryptionError`."""
     secrets = [current_secret(webhook)]
     if webhook.previous_secret and webhook.previous_until and webhook.previous_until > timezone.now():
         aad = secret_aad(webhook.organisation_id, webhook.pk)

@@ -1,4 +1,4 @@
-"""What a webhook is told: one message when a event is told to people, and one when it is over."""
+"""What a webhook is told: one message when an event is told to people, and one when it is over."""
 
 import json
 import uuid

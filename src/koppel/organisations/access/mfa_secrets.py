@@ -21,7 +21,7 @@ def encrypt_text(text: str) -> str:
 
 
 def decrypt_text(text: str) -> str:
-    """Raises `SealBroken`."""
+    """Raises `DecryptionError`."""
     return decrypt(base64.b64decode(text), AAD).decode()
 
 

@@ -2,7 +2,7 @@
 
 The provider vouches for people of its organisation and for nothing else: the session that it opens acts in that organisation
 only, and cannot touch what proves the person elsewhere (password, second step). Each provider has a redirect address of its
-own, so that an answer for provider is never taken for another's. Whom an answer signs in: `sign_in_links`."""
+own, so that one provider's answer is never taken for another's. Whom an answer signs in: `sso.links`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -40,9 +40,11 @@ RUN_ISSUES = ("not_consented", "setup_missing", "contract_broken", "sync_failed"
 
 def start_run(claimed: ClaimedRun) -> SyncPlan:
     """The settings in force; a first sync shows as configuring. Raises `Fenced` for one that was stopped meanwhile."""
-    run = Administration.objects.filter(organisation_id=claimed.organisation_id, pk=claimed.administration_id)
+    administrations = Administration.objects.filter(
+        organisation_id=claimed.organisation_id, pk=claimed.administration_id
+    )
     with organisation_scope(claimed.organisation_id):
-        activated_at, here, template, organisation = run.values_list(
+        activated_at, here, template, organisation = administrations.values_list(
             "activated_at", "settings", "template__settings", "organisation__settings"
         ).get()
         if activated_at is None:

@@ -210,8 +210,8 @@ class PageWriter:
         """The partition was one answer: what it does not name is gone."""
         if proof.partitions is not None and not proof.partitions:
             return
-        for level, deleted, _parents in self._batches_by_level(records):
-            keys = [key.external_id for key in deleted]
+        for level, present, _parents in self._batches_by_level(records):
+            keys = [key.external_id for key in present]
             gone = await writer.missing_keys(connection, context, level, proof.partitions, keys=keys)
             await self._mark_deleted(connection, context, level, gone, counts)
 

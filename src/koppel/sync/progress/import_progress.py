@@ -103,7 +103,7 @@ def _ids(actor: Actor, import_id: int, group: str) -> "Sequence[int]":
 
 def _lines(actor: Actor, ids: Sequence[int], progress: Mapping[int, RunProgress]) -> list[ImportLine]:
     administrations = {"organisation_id": actor.organisation_id}
-    lines = Administration.objects.filter(**administrations).in_bulk(ids)
+    administrations_by_id = Administration.objects.filter(**administrations).in_bulk(ids)
     newest = Run.objects.filter(**administrations, administration_id__in=ids)
     newest = newest.order_by("administration_id", "-created_at", "-pk").distinct("administration_id")
     runs = {run.administration_id: run for run in newest}
@@ -111,8 +111,8 @@ def _lines(actor: Actor, ids: Sequence[int], progress: Mapping[int, RunProgress]
     parts = RunResource.objects.filter(**administrations, run_id__in=ended).values_list("run_id")
     rows = dict(parts.annotate(read=Sum(Greatest("lines", "rows"))).order_by())
     return [
-        ImportLine(lines[key], run, progress.get(key), rows.get(run.pk) if run else None)
+        ImportLine(administrations_by_id[key], run, progress.get(key), rows.get(run.pk) if run else None)
         for key in ids
-        if key in lines
+        if key in administrations_by_id
         for run in (runs.get(key),)
     ]

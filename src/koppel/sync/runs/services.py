@@ -90,19 +90,19 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
 
     A first import that is stopped is failed, with who stopped it as the reason, and can be retried."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
-    run = administration_for(actor, administration_id)
-    stopped = Run.objects.filter(organisation_id=run.organisation_id, administration=run, state__in=OPEN_STATES).update(
-        state=RunState.CANCELLED, finished_at=timezone.now(), reason_code="cancelled", reason=actor.name
-    )
+    administration = administration_for(actor, administration_id)
+    stopped = Run.objects.filter(
+        organisation_id=administration.organisation_id, administration=administration, state__in=OPEN_STATES
+    ).update(state=RunState.CANCELLED, finished_at=timezone.now(), reason_code="cancelled", reason=actor.name)
     if not stopped:
         return False
-    if run.activated_at is None:
+    if administration.activated_at is None:
         sentence = _("The import was stopped by %(name)s.") % {"name": actor.name}
-        Administration.objects.filter(organisation_id=run.organisation_id, pk=run.pk).update(
+        Administration.objects.filter(organisation_id=administration.organisation_id, pk=administration.pk).update(
             status=Status.FAILED, status_code="cancelled", status_reason=sentence
         )
-        notify_import_finished(run.organisation_id, run.pk)
-    subject = ("administration", run.pk, run.name)
+        notify_import_finished(administration.organisation_id, administration.pk)
+    subject = ("administration", administration.pk, administration.name)
     record(actor.organisation_id, actor.audit, "administration.sync_cancelled", subject=subject)
     return True
 
@@ -184,13 +184,13 @@ def _request(
         [
             Run(
                 organisation_id=organisation_id,
-                administration_id=run,
+                administration_id=administration_id,
                 trigger=trigger,
                 requested_by=requested_by,
                 full=full,
                 resources=list(resources) if resources else None,
             )
-            for run in ids
+            for administration_id in ids
         ],
         ignore_conflicts=True,
         batch_size=1000,
