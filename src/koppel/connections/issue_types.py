@@ -19,7 +19,14 @@ EXPIRING = _("The consent of %(account)s ends on %(day)s. Sign in again before, 
 
 
 def register() -> None:
-    """Once, when the slice starts."""
+    """Called once, when the app is wired."""
+    _register_issues_of_consent()
+    _register_issues_of_companies()
+    _register_event_types()
+    register_subject("connection", _described)
+
+
+def _register_issues_of_consent() -> None:
     nothing_is_lost = _("Its administrations wait. Nothing is lost: after signing in they go on where they stopped.")
     sign_in = _("Sign in again")
     issue_types.register_issue_type("consent_lost", IssueType(LOST, nothing_is_lost, sign_in, _connection))
@@ -46,6 +53,9 @@ def register() -> None:
             _connection,
         ),
     )
+
+
+def _register_issues_of_companies() -> None:
     issue_types.register_issue_type(
         "company_gone",
         IssueType(
@@ -97,6 +107,9 @@ def register() -> None:
             _same_company,
         ),
     )
+
+
+def _register_event_types() -> None:
     event_types.register_event_type(
         "connection_lost",
         LOST,
@@ -115,7 +128,6 @@ def register() -> None:
         "take_over_asked", _("%(by)s asks you to take over the connection of %(account)s: sign in once.")
     )
     event_types.register_event_type("taken_over", _("%(owner)s has taken over the connection of %(account)s."))
-    register_subject("connection", _described)
 
 
 def _described(organisation_id: int, connection_id: int) -> Subject:
