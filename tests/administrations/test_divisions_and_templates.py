@@ -192,4 +192,4 @@ def test_who_makes_one_gets_that_one_and_not_a_colleagues_of_the_same_moment(
 
     monkeypatch.setattr(module, name, and_a_colleague)
     with organisation_scope(boss.organisation_id):
-        assert module.make(boss, "Mine", *values).name == "Mine"
+        assert module.create(boss, "Mine", *values).name == "Mine"
