@@ -225,7 +225,10 @@ def settle(request: AuthenticatedRequest, connection_id: int, answer: SettleIn) 
 def probe(request: AuthenticatedRequest, connection_id: int) -> ProbeOut:
     """One cheap call, now. Runs outside a transaction."""
     check = check_connection(request.actor, connection_id)
-    return ProbeOut(**{name: getattr(check, name) for name in ProbeOut.model_fields})
+    return ProbeOut(
+        answered=check.answered, state=check.state, company=check.company, milliseconds=check.milliseconds,
+        code=check.code, sentence=check.message,
+    )  # fmt: skip
 
 
 @router.post("/{connection_id}/pause", response=Changed)

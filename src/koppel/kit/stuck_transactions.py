@@ -3,7 +3,7 @@
 PostgreSQL ends a session by itself that is idle between two statements (`IDLE_IN_TRANSACTION_OPTION`), but
 not one that is within a statement and waits for its client: in the middle of a COPY, or of a pipeline. And
 Django's sessions are given minutes, for the sake of large exports, unless they keep somebody waiting. The
-lock would be kept for as long as the process is frozen, and its work by nobody. """
+lock would be kept for as long as the process is frozen, and its work by nobody."""
 
 import structlog
 

@@ -20,7 +20,7 @@ from koppel.organisations.roles import Actor, Permission
 
 @dataclass(frozen=True)
 class ConnectionCheck:
-    """`code` '' when the vendor answered; else the stable word of what it did, with `sentence` for a person. `company` is ''
+    """`code` '' when the vendor answered; else the stable word of what it did, with `message` for a person. `company` is ''
     where a list was asked for, or where the actor may not read the name."""
 
     connection: int
