@@ -49,7 +49,7 @@ async def verify_company(session: ReadingSession, connector_key: str) -> None:
     """At the start of a run, one cheap call: the company still answers to its id, and what changed about it is told.
 
     Raises what `describe_company` raises, and `OtherCompany`; then nothing was written."""
-    organisation_id, company_id = session.place.organisation_id, session.place.remote_company_id or 0
+    organisation_id, company_id = session.target.organisation_id, session.target.remote_company_id or 0
     try:
         with session.prefetching():
             description = await connector(connector_key).describe_company(session)
@@ -57,7 +57,7 @@ async def verify_company(session: ReadingSession, connector_key: str) -> None:
         refused = refusal
         await run_in_thread(lambda: mark_unreachable(organisation_id, company_id, refused))
         raise
-    if _is_known(session.known, description):
+    if _is_known(session.prefetched, description):
         return
     if not await run_in_thread(lambda: apply_description(organisation_id, company_id, description, interrupts=False)):
         raise OtherCompany(OTHER_COMPANY, SENTENCE)

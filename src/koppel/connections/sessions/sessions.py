@@ -74,7 +74,7 @@ class AuthorizedSession:
         self.addresses: Mapping[str, str] = vendor_addresses(app)
         self.consent_mode = app.consent_mode
         self.company = company
-        self.place = target
+        self.target = target
         self._vault, self._pulse, self._connector = runtime.vault, runtime.health, connector(app.connector)
         self._trials = runtime.circuit_breaker
         http = OriginRestrictedHttp(runtime.http, self.addresses)
@@ -96,7 +96,7 @@ class AuthorizedSession:
             await self._note(reason)
             raise NotConsented("outside_consent", "Koppel does not make this call: it is outside of what was imported.")
         for _attempt in ("the token at hand", "a fresh one"):
-            async with self._trials.permit(self.place.grant_id) as permit:
+            async with self._trials.permit(self.target.grant_id) as permit:
                 token = await self._token()
                 sent = {**(headers or {}), "Authorization": f"Bearer {token.reveal()}"}
                 answer = await self._answer(method, url, params, sent)
@@ -121,12 +121,12 @@ class AuthorizedSession:
         if is_out_of_order(answer):
             await self._missed(f"{urlsplit(url).hostname} answers with an error ({answer.status}).", whole=False)
         else:
-            target = self.place
+            target = self.target
             await self._pulse.record_success(target.organisation_id, target.connection_id, target.remote_company_id)
         return answer
 
     async def _missed(self, sentence: str, *, whole: bool) -> None:
-        target = self.place
+        target = self.target
         await self._pulse.record_failure(
             target.organisation_id, target.connection_id, target.remote_company_id, sentence, whole=whole
         )
@@ -137,7 +137,7 @@ class AuthorizedSession:
 
     async def _token(self, refused: Secret | None = None) -> Secret:
         """Of the same company as the grant, checked whenever the vault hands out another token."""
-        target = self.place
+        target = self.target
         try:
             token = await self._vault.access_token(target.organisation_id, target.grant_id, refused)
         except Unreachable as unreachable:
@@ -150,8 +150,8 @@ class AuthorizedSession:
                 await self._pulse.record_consent_lost(target.organisation_id, target.connection_id, str(lost))
             raise
         if token != self._known:
-            reached = self._connector.company_of(token) if self.place.company_id else None
-            if reached not in (None, self.place.company_id):
+            reached = self._connector.company_of(token) if self.target.company_id else None
+            if reached not in (None, self.target.company_id):
                 await self._note("other_company")
                 name = self.company.name if self.company else ""
                 raise NotConsented(
@@ -162,8 +162,8 @@ class AuthorizedSession:
 
     async def _note(self, reason: str) -> None:
         name = self.company.name if self.company else ""
-        subject = ("connection", self.place.connection_id, name)
-        await run_in_thread(lambda: audit_refusal(self.place.organisation_id, subject, reason))
+        subject = ("connection", self.target.connection_id, name)
+        await run_in_thread(lambda: audit_refusal(self.target.organisation_id, subject, reason))
 
 
 class DiscoverySession(AuthorizedSession):
@@ -188,7 +188,7 @@ class ReadingSession(AuthorizedSession):
         prefetched: Mapping[str, Any],
     ) -> None:
         super().__init__(runtime, target, app, company)
-        self.known = prefetched
+        self.prefetched = prefetched
         self._beforehand: dict[_Call, Response] | None = None
         self._said: dict[_Call, Response] = {}
 
