@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from koppel.company_registers.number_check import NumberCheck, NumberStatus
-from koppel.company_registers.numbers import check_number
+from koppel.company_registers.numbers import NumberCheck, NumberStatus, check_number
 from koppel.company_registers.reasons import REASONS
 from koppel.company_registers.sectors import SCHEME, SECTIONS
 

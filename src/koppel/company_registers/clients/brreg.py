@@ -5,7 +5,7 @@ from datetime import date
 import msgspec
 
 from koppel.company_registers.activities import Activity, national_scheme
-from koppel.company_registers.clients.http import decode, request
+from koppel.company_registers.clients.register_call import decode, request
 from koppel.company_registers.protocol import (
     Candidate,
     LookupOutcome,

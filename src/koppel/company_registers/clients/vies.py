@@ -10,7 +10,7 @@ from datetime import date
 
 import msgspec
 
-from koppel.company_registers.clients.http import decode, request
+from koppel.company_registers.clients.register_call import decode, request
 from koppel.company_registers.numbers import is_personal
 from koppel.company_registers.protocol import (
     LookupOutcome,
