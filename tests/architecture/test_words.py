@@ -23,7 +23,7 @@ def test_the_word_stays_at_home() -> None:
     assert set(files_with_word(SOURCE)) == EXCEPTIONS, "An exception that is no longer needed is taken off the list."
 
 
-@pytest.mark.parametrize("path", ["koppel/sync/engine/engine.py", "koppel/web/templates/web/page.html"])
+@pytest.mark.parametrize("path", ["koppel/sync/engine/run_reader.py", "koppel/web/templates/web/page.html"])
 def test_the_word_is_found_in_code_and_in_templates(tmp_path: Path, path: str) -> None:
     file = tmp_path / path
     file.parent.mkdir(parents=True)

@@ -11,8 +11,8 @@ from koppel.connections.hooks import register_interrupt, register_release, regis
 from koppel.connections.services import register_after_reconnect
 from koppel.sync import issue_types
 from koppel.sync.hooks import administration, bulk, connection
-from koppel.sync.progress.dashboard import active_syncs, changes_since
 from koppel.sync.progress.queries import progress_of
+from koppel.sync.progress.sync_activity import active_syncs, changes_since
 from koppel.sync.runs.services import request_for_connection, request_released
 
 register_after_reconnect(request_for_connection)
