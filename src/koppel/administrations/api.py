@@ -35,8 +35,8 @@ LIMIT_MAX = 1000
 class Filters(Schema):
     """As in the address bar of the list. Ids as digits, or `none`; several of one kind widen, different kinds narrow.
 
-    `freshness`: fresh, stale, old, never. `issues`: any, none or a code. `number`: missing, incomplete, doubtful, twice.
-    `sort`: a column, with `-` in front for descending."""
+    `freshness`: fresh, stale, old, never. `issues`: any, none or a code. `number`: missing, incomplete, doubtful, duplicate.
+    `lifecycle`: client_left, deactivation_scheduled. `sort`: a column, with `-` in front for descending."""
 
     q: str = ""
     status: list[str] = []
@@ -48,24 +48,24 @@ class Filters(Schema):
     freshness: list[str] = []
     issues: str = ""
     number: str = ""
-    ending: str = ""
+    lifecycle: str = ""
     favourites: bool = False
     changed: bool = False
     restricted: bool = False
     running: bool = False
-    imported_in: Annotated[int, Field(ge=1, le=ID_MAX)] | None = None
+    import_id: Annotated[int, Field(ge=1, le=ID_MAX)] | None = None
     sort: str = "name"
 
     def to_query(self) -> ListQuery:
         """As the address bar says it. What was given empty stays there, to be refused; a flag that is false asks nothing."""
         query = QueryDict(mutable=True)
-        for key, value in self.dict(exclude_unset=True, exclude={"imported_in"}).items():
+        for key, value in self.dict(exclude_unset=True, exclude={"import_id"}).items():
             if isinstance(value, list):
                 query.setlist(key, value)
             elif value is not False:
                 query[key] = "1" if value is True else str(value)
-        if self.imported_in is not None:
-            query["import"] = str(self.imported_in)
+        if self.import_id is not None:
+            query["import"] = str(self.import_id)
         return parse_query(query)
 
 
@@ -89,9 +89,9 @@ class AdministrationOut(Schema):
     division: str | None
     template: str | None
     restricted: bool
-    imported_in: int | None
+    import_id: int | None
     complete_as_of: datetime | None
-    left_on: date | None
+    client_left_on: date | None
     erase_on: date | None
     predecessor: int | None
     issues: int
@@ -113,7 +113,7 @@ def administrations(
     """The administrations that you may see, filtered and sorted as the list does."""
     query = filters.to_query()
     if query.single.get("import") and import_state(request.actor, int(query.single["import"])) is None:
-        raise UnknownParameter([unknown_value("imported_in", query.single["import"])])
+        raise UnknownParameter([unknown_value("import_id", query.single["import"])])
     page = list(search(request.actor, query)[offset : offset + limit])
     issues = count_open(request.actor.organisation_id, "administration", [one.pk for one in page])
     total = apply_filters(request.actor, query).count()
@@ -164,14 +164,14 @@ def change(request: AuthenticatedRequest, administration_id: int, changes: Chang
 
 
 class SettingsOut(Schema):
-    """`in_force` with where each comes from (here, template, organisation, default); `own` holds what is set here.
+    """`effective_values` with the source of each (administration, template, organisation, default); `values` are set here.
 
-    `capped` names those of which the organisation switched something off."""
+    `limited_by_organisation` names those of which the organisation switched something off."""
 
-    in_force: dict[str, Any]
+    effective_values: dict[str, Any]
     sources: dict[str, str]
-    own: dict[str, Any]
-    capped: list[str]
+    values: dict[str, Any]
+    limited_by_organisation: list[str]
 
 
 @router.get("/{int:administration_id}/settings", response=SettingsOut)
@@ -209,34 +209,36 @@ def set_access(request: AuthenticatedRequest, administration_id: int, payload: A
     return Status(204, None)
 
 
-@router.put("/{int:administration_id}/star", response={204: None})
-def star(request: AuthenticatedRequest, administration_id: int) -> Status[None]:
+@router.put("/{int:administration_id}/favourite", response={204: None})
+def favourite(request: AuthenticatedRequest, administration_id: int) -> Status[None]:
     """Your own favourite."""
     services.set_favourite(request.actor, administration_id, is_favourite=True)
     return Status(204, None)
 
 
-@router.delete("/{int:administration_id}/star", response={204: None})
-def unstar(request: AuthenticatedRequest, administration_id: int) -> Status[None]:
+@router.delete("/{int:administration_id}/favourite", response={204: None})
+def unfavourite(request: AuthenticatedRequest, administration_id: int) -> Status[None]:
     """No favourite of yours any more."""
     services.set_favourite(request.actor, administration_id, is_favourite=False)
     return Status(204, None)
 
 
-class LeftIn(Input):
-    left_on: Day
+class OffboardingIn(Input):
+    client_left_on: Day
     erase_on: Day
 
 
-@router.put("/{int:administration_id}/left", response=AdministrationOut)
-def left(request: AuthenticatedRequest, administration_id: int, payload: LeftIn) -> AdministrationOut:
+@router.put("/{int:administration_id}/offboarding", response=AdministrationOut)
+def offboard(request: AuthenticatedRequest, administration_id: int, payload: OffboardingIn) -> AdministrationOut:
     """The client left: syncing stops, on `erase_on` everything is erased."""
-    lifecycle.offboard_client(request.actor, administration_id, left_on=payload.left_on, erase_on=payload.erase_on)
+    lifecycle.offboard_client(
+        request.actor, administration_id, client_left_on=payload.client_left_on, erase_on=payload.erase_on
+    )
     return _get(request.actor, administration_id)
 
 
-@router.delete("/{int:administration_id}/left", response=AdministrationOut)
-def stays(request: AuthenticatedRequest, administration_id: int) -> AdministrationOut:
+@router.delete("/{int:administration_id}/offboarding", response=AdministrationOut)
+def cancel_offboarding(request: AuthenticatedRequest, administration_id: int) -> AdministrationOut:
     """The client came back: nothing is erased."""
     lifecycle.cancel_offboarding(request.actor, administration_id)
     return _get(request.actor, administration_id)
@@ -247,7 +249,7 @@ class PredecessorIn(Input):
 
 
 @router.put("/{int:administration_id}/predecessor", response=AdministrationOut)
-def follow(request: AuthenticatedRequest, administration_id: int, payload: PredecessorIn) -> AdministrationOut:
+def set_predecessor(request: AuthenticatedRequest, administration_id: int, payload: PredecessorIn) -> AdministrationOut:
     """Which earlier administration this one continues; null takes the link away."""
     lifecycle.set_predecessor(request.actor, administration_id, payload.administration)
     return _get(request.actor, administration_id)
@@ -269,14 +271,14 @@ def withdraw(request: AuthenticatedRequest, administration_id: int, payload: Wit
     return Status(204, None)
 
 
-class MaskedOut(Schema):
+class RestrictedOut(Schema):
     id: int
     status: str
     people: Sequence[str]
     is_orphaned: bool
 
 
-@router.get("/restricted", response=list[MaskedOut])
+@router.get("/restricted", response=list[RestrictedOut])
 @needs(Permission.MANAGE_ORGANISATION)
 def restricted(request: AuthenticatedRequest) -> list[Any]:
     """For Administrators: the restricted administrations that exist beside what they see."""
@@ -284,10 +286,10 @@ def restricted(request: AuthenticatedRequest) -> list[Any]:
 
 
 class IssueOut(Schema):
-    """`code` is a stable word, `sentence` its text in the caller's language."""
+    """`code` is a stable word, `message` its text in the caller's language."""
 
     code: str
-    sentence: str
+    message: str
     advice: str
     raised_at: datetime
 
@@ -300,7 +302,7 @@ def issues(request: AuthenticatedRequest, administration_id: int) -> list[IssueO
         administration.pk, []
     )
     return [
-        IssueOut(code=issue.code, sentence=issue.message, advice=issue.advice, raised_at=issue.raised_at)
+        IssueOut(code=issue.code, message=issue.message, advice=issue.advice, raised_at=issue.raised_at)
         for issue in open_administration_issues
     ]
 
@@ -317,10 +319,10 @@ def _settings(actor: Actor, administration_id: int) -> SettingsOut:
     administration = administration_for(actor, administration_id)
     now = effective_settings(administration)
     return SettingsOut(
-        in_force={key: getattr(now, key) for key in COMPARED_KEYS},
+        effective_values={key: getattr(now, key) for key in COMPARED_KEYS},
         sources={key: source.value for key, source in now.sources.items()},
-        own=administration.settings,
-        capped=sorted(now.capped_keys),
+        values=administration.settings,
+        limited_by_organisation=sorted(now.limited_keys),
     )
 
 
@@ -341,9 +343,9 @@ def _out(administration: Administration, issues: int) -> AdministrationOut:
         division=administration.division.name if administration.division else None,
         template=administration.template.name if administration.template else None,
         restricted=administration.restricted,
-        imported_in=administration.imported_in,
+        import_id=administration.import_id,
         complete_as_of=administration.complete_as_of,
-        left_on=administration.left_on,
+        client_left_on=administration.client_left_on,
         erase_on=administration.erase_on,
         predecessor=administration.predecessor_id,
         issues=issues,

@@ -70,7 +70,7 @@ def show(
         administration = administration_for(actor, administration_id)
         row = _row(administration) | {
             "restricted": administration.restricted,
-            "left_on": administration.left_on,
+            "client_left_on": administration.client_left_on,
             "settings": _settings(administration),
         }
     print_record(row, as_json=as_json)
@@ -157,7 +157,7 @@ def import_csv(
 
 @app.command("undo")
 def undo(
-    operation: Annotated[int, typer.Argument(help="Id that the act printed.")],
+    operation: Annotated[int, typer.Argument(help="Id that the command printed.")],
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Take back an assignment or setting of the last 24 hours, as far as nobody changed it since."""
@@ -188,8 +188,8 @@ def unrestrict(
     print_record({"id": administration_id, "restricted": False}, as_json=as_json)
 
 
-@app.command("star")
-def star(
+@app.command("favourite")
+def favourite(
     administration_id: AdministrationId,
     off: Annotated[bool, typer.Option("--off", help="No favourite any more.")] = False,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
@@ -197,11 +197,11 @@ def star(
     """Among your own favourites."""
     with acting_as(person, organisation) as actor:
         services.set_favourite(actor, administration_id, is_favourite=not off)
-    print_record({"id": administration_id, "starred": not off}, as_json=as_json)
+    print_record({"id": administration_id, "is_favourite": not off}, as_json=as_json)
 
 
-@app.command("follows")
-def follows(
+@app.command("set-predecessor")
+def set_predecessor(
     administration_id: AdministrationId,
     predecessor: Annotated[int | None, typer.Argument(help="Id of the one that it continues; none without it.")] = None,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
@@ -230,18 +230,18 @@ def settings(
     print_record(row, as_json=as_json)
 
 
-@app.command("left")
-def left(
+@app.command("offboard")
+def offboard(
     administration_id: AdministrationId,
     erase_on: Annotated[str, typer.Option(help="Day on which everything is erased.")],
-    left_on: Annotated[str, typer.Option(help="Day on which the client left; today without it.")] = "",
+    client_left_on: Annotated[str, typer.Option(help="Day on which the client left; today without it.")] = "",
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """The client left: syncing stops, books are kept until a day and then erased."""
-    begin, end = _day(left_on) if left_on else date.today(), _day(erase_on)  # noqa: DTZ011 - the day of whoever types it
+    begin, end = _day(client_left_on) if client_left_on else date.today(), _day(erase_on)  # noqa: DTZ011 - the day of whoever types it
     with acting_as(person, organisation) as actor:
-        lifecycle.offboard_client(actor, administration_id, left_on=begin, erase_on=end)
-    print_record({"id": administration_id, "left_on": begin, "erase_on": end}, as_json=as_json)
+        lifecycle.offboard_client(actor, administration_id, client_left_on=begin, erase_on=end)
+    print_record({"id": administration_id, "client_left_on": begin, "erase_on": end}, as_json=as_json)
 
 
 @app.command("withdraw")
@@ -283,7 +283,7 @@ def export(
 def _selection(
     actor: Actor, action: str, ids: list[int] | None, matching: str | None, *, everything: bool
 ) -> Selection:
-    """Ids, a filter that narrows down, or --all. Whoever may not act is told so before anything is read."""
+    """Ids, a filter that narrows down, or --all. Checks the permission before anything is read."""
     operations.get_allowed_action(actor, action)
     if sum((bool(ids), bool(matching), everything)) > 1:
         raise CommandError("Name administrations by id, or all that match with --filter, or --all; one of the three.")
@@ -313,14 +313,18 @@ def _print(actor: Actor, operation_id: int, *, as_json: bool) -> None:
     counts = operations.count_items(operation)
     row = {
         "operation": operation.pk, "state": operation.state, "would_change": counts.waiting, "changed": counts.changed,
-        "skipped": counts.skipped, "undone": counts.undone, "kept": counts.kept, "why": _skip_reasons(operation),
+        "skipped": counts.skipped, "undone": counts.undone, "kept": counts.kept, "skip_reasons": _skip_reasons(operation),
     }  # fmt: skip
     print_record(row, as_json=as_json)
 
 
 def _skip_reasons(operation: BulkOperation) -> dict[str, str]:
-    items = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation).exclude(why="")
-    return {str(item.administration_id): messages.describe_reason(item.why) for item in items.order_by("pk")[:100]}
+    items = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation).exclude(
+        reason_code=""
+    )
+    return {
+        str(item.administration_id): messages.describe_reason(item.reason_code) for item in items.order_by("pk")[:100]
+    }
 
 
 def _row(administration: Administration) -> dict[str, Any]:
@@ -341,10 +345,10 @@ def _row(administration: Administration) -> dict[str, Any]:
 def _settings(administration: Administration) -> dict[str, Any]:
     now = effective_settings(administration)
     settings: dict[str, Any] = {
-        key: {"value": getattr(now, key), "from": now.sources[key].value} for key in COMPARED_KEYS if key != "notify"
+        key: {"value": getattr(now, key), "source": now.sources[key].value} for key in COMPARED_KEYS if key != "notify"
     }
     audiences = {
-        event: {"value": now.notify[event], "from": source.value} for event, source in now.audience_sources.items()
+        event: {"value": now.notify[event], "source": source.value} for event, source in now.audience_sources.items()
     }
     return {**settings, "notify": audiences}
 

@@ -38,7 +38,7 @@ NOBODY = "nobody"
 class Source(StrEnum):
     """Where a value comes from, nearest first."""
 
-    HERE = "here"
+    ADMINISTRATION = "administration"
     TEMPLATE = "template"
     ORGANISATION = "organisation"
     DEFAULT = "default"
@@ -55,7 +55,7 @@ class Setting:
 class EffectiveSettings:
     """The settings of one administration, each with its source in `sources`.
 
-    `capped_keys`: settings of which the organisation switched something off that would otherwise be on."""
+    `limited_keys`: settings of which the organisation switched something off that would otherwise be on."""
 
     resources: tuple[str, ...]
     fiscal_years_back: int
@@ -63,7 +63,7 @@ class EffectiveSettings:
     full_comparison_weekday: int
     notify: Mapping[str, str]
     sources: Mapping[str, Source]
-    capped_keys: frozenset[str] = frozenset()
+    limited_keys: frozenset[str] = frozenset()
     audience_sources: Mapping[str, Source] = field(default_factory=dict)
     """Of each event of `notify`, who says it: these are set one by one."""
     silenced_events: frozenset[str] = frozenset()
@@ -94,7 +94,7 @@ def resolve_settings(
         for event, audience in notification_audiences(organisation).items()
         if audience == NOBODY and event in audiences
     }
-    capped = {"resources"} if set(resources) - set(allowed) else set()
+    limited = {"resources"} if set(resources) - set(allowed) else set()
     return EffectiveSettings(
         resources=tuple(key for key in resources if key in allowed),
         fiscal_years_back=int(resolved["fiscal_years_back"].value),
@@ -102,7 +102,7 @@ def resolve_settings(
         full_comparison_weekday=int(resolved["full_comparison_weekday"].value),
         notify={event: NOBODY if event in silenced else setting.value for event, setting in audiences.items()},
         sources={key: setting.source for key, setting in resolved.items()},
-        capped_keys=frozenset(capped | ({"schedule"} if schedule != resolved["schedule"].value else set())),
+        limited_keys=frozenset(limited | ({"schedule"} if schedule != resolved["schedule"].value else set())),
         audience_sources={event: setting.source for event, setting in audiences.items()},
         silenced_events=frozenset(event for event in silenced if audiences[event].value != NOBODY),
     )
@@ -113,7 +113,7 @@ def _resolve_audiences(
 ) -> Mapping[str, Setting]:
     """Of each event who is told; nearest first, event by event."""
     nearest_first = [
-        (Source.HERE, notification_audiences(administration_settings)),
+        (Source.ADMINISTRATION, notification_audiences(administration_settings)),
         (Source.TEMPLATE, notification_audiences(template)),
         (Source.ORGANISATION, notification_audiences(organisation)),
         (Source.DEFAULT, dict.fromkeys(events(), AUDIENCE_DEFAULT)),
@@ -130,7 +130,7 @@ def _resolve_setting(
     key: str, administration_settings: Mapping[str, Any], template: Mapping[str, Any], organisation: Mapping[str, Any]
 ) -> Setting:
     for source, values in (
-        (Source.HERE, administration_settings),
+        (Source.ADMINISTRATION, administration_settings),
         (Source.TEMPLATE, template),
         (Source.ORGANISATION, organisation),
     ):

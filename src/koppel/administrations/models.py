@@ -24,11 +24,12 @@ class Administration(Tenant):
     (NACE-2.1). `client_number` is the firm's own. `confirmed_identity` is what a person confirmed to be the same company
     although names or numbers differ: {name, number, by, at}, the register's name and our number. `settings` holds only what
     differs here from template and organisation.
-    `imported_in` is the import's id in `onboarding`. `complete_as_of` is the start of the newest run that read every
+    `import_id` is the import's id in `onboarding`. `complete_as_of` is the start of the newest run that read every
     available resource. `sort_name` and `search_key` are made by the database: without case and accents.
 
-    `deactivate_on`: to be deactivated then. `left_on`: the client left; everything is erased on `erase_on`. `withdrawn_at`:
-    gone for everybody, its data is being erased. `predecessor`: the same client before it was renamed, merged or moved."""
+    It is deactivated on `scheduled_deactivation_on`. `client_left_on`: the client left; everything is erased on `erase_on`.
+    `withdrawn_at`: gone for everybody, its data is being erased. `predecessor`: the same client before it was renamed, merged
+    or moved."""
 
     connection = models.ForeignKey(
         Connection, on_delete=models.PROTECT, db_constraint=False, db_index=False, related_name="administrations"
@@ -71,14 +72,14 @@ class Administration(Tenant):
     imported_by = models.ForeignKey(
         Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, db_index=False, related_name="+"
     )
-    imported_in = models.BigIntegerField(null=True)
+    import_id = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     activated_at = models.DateTimeField(null=True)
     complete_as_of = models.DateTimeField(null=True)
     deactivated_on = models.DateField(null=True)
-    deactivate_on = models.DateField(null=True)
+    scheduled_deactivation_on = models.DateField(null=True)
     deactivation_reason = models.CharField(max_length=300, default="")
-    left_on = models.DateField(null=True)
+    client_left_on = models.DateField(null=True)
     erase_on = models.DateField(null=True)
     withdrawn_at = models.DateTimeField(null=True)
     predecessor = models.ForeignKey(
@@ -97,7 +98,7 @@ class Administration(Tenant):
         indexes = [
             models.Index(fields=["organisation", "sort_name", "id"], name="administrations_by_name"),
             models.Index(fields=["organisation", "status", "sort_name"], name="administrations_by_status"),
-            models.Index(fields=["organisation", "imported_in"], name="administrations_by_import"),
+            models.Index(fields=["organisation", "import_id"], name="administrations_by_import"),
             models.Index(fields=["organisation", "number"], name="administrations_by_number"),
             models.Index(fields=["organisation", "client_number"], name="administrations_by_client"),
             models.Index(fields=["organisation", "complete_as_of"], name="administrations_by_age"),
@@ -141,7 +142,7 @@ class Favourite(Tenant):
     class Meta:
         db_table = "administrations_favourite"
         constraints = [
-            models.UniqueConstraint(fields=["organisation", "membership", "administration"], name="star_once")
+            models.UniqueConstraint(fields=["organisation", "membership", "administration"], name="favourite_once")
         ]
 
     def __str__(self) -> str:
@@ -181,10 +182,10 @@ class BulkState(models.TextChoices):
 
 
 class BulkOperation(Tenant):
-    """One act on many administrations: previewed as a draft, started once, performed in chunks, perhaps undone.
+    """One action on many administrations: previewed as a draft, started once, executed in chunks, perhaps undone.
 
-    `act` is a key of `bulk.actions`, `asked` its parameters, `source` the filter that it came from. `total` counts its items.
-    `role`: what the person may do at most, however long the job waits."""
+    `action` is a key of `bulk.actions`, `params` its parameters, `query` the list's filter that the selection came from.
+    `total` counts its items. `role`: what the person may do at most, however long the job waits."""
 
     membership = models.ForeignKey(
         Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, db_index=False, related_name="+"
@@ -193,9 +194,9 @@ class BulkOperation(Tenant):
     ip_address = models.CharField(max_length=100, default="")
     role = models.CharField(max_length=20)
     interface = models.CharField(max_length=20)
-    act = models.CharField(max_length=40)
-    asked = models.JSONField(default=dict)
-    source = models.TextField(default="")
+    action = models.CharField(max_length=40)
+    params = models.JSONField(default=dict)
+    query = models.TextField(default="")
     state = models.CharField(max_length=20, choices=BulkState, default=BulkState.DRAFT)
     total = models.IntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -208,7 +209,7 @@ class BulkOperation(Tenant):
         indexes = [models.Index(fields=["organisation", "membership", "-created_at"], name="bulk_of_person")]
 
     def __str__(self) -> str:
-        return f"{self.act} on {self.total}"
+        return f"{self.action} on {self.total}"
 
 
 class ItemState(models.TextChoices):
@@ -220,9 +221,10 @@ class ItemState(models.TextChoices):
 
 
 class BulkItem(Tenant):
-    """What a bulk operation means for one administration. `why` is a key of `bulk.messages.REASON_LABELS` when nothing changes.
+    """What a bulk operation means for one administration. `reason_code` is a key of `bulk.messages.REASON_LABELS` when nothing
+    changes.
 
-    `asked` is what this one should get where it differs per administration (a CSV). `before` and `after` are what was
+    `params` is what this one should get where it differs per administration (a CSV). `before` and `after` are what was
     really replaced, for the undo. No name is kept: erasing an administration must not miss one here."""
 
     operation = models.ForeignKey(
@@ -230,8 +232,8 @@ class BulkItem(Tenant):
     )
     administration_id = models.BigIntegerField()
     state = models.CharField(max_length=20, choices=ItemState, default=ItemState.WAITING)
-    why = models.CharField(max_length=60, default="")
-    asked = models.JSONField(default=dict)
+    reason_code = models.CharField(max_length=60, default="")
+    params = models.JSONField(default=dict)
     before = models.JSONField(default=dict)
     after = models.JSONField(default=dict)
 

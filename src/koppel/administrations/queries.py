@@ -65,7 +65,7 @@ class ImportState:
 
 def import_state(actor: Actor, import_id: int) -> ImportState | None:
     """None when the actor sees nothing of it. One query, however large the import."""
-    queryset = visible_to(actor).filter(imported_in=import_id).values_list("status").order_by()
+    queryset = visible_to(actor).filter(import_id=import_id).values_list("status").order_by()
     rows = list(queryset.annotate(Count("pk"), Min("created_at")))
     if not rows:
         return None

@@ -54,5 +54,5 @@ def administration_for(actor: Actor, administration_id: int) -> Administration:
 def audited_not_found(actor: Actor, administration_id: int) -> NotFound:
     """To be raised, after writing it to the audit trail: the actor sees no such administration."""
     subject = ("administration", min(administration_id, ID_MAX), "")
-    in_separate_transaction(lambda: audit_refusal(actor.organisation_id, subject, "not_there", actor.audit))
+    in_separate_transaction(lambda: audit_refusal(actor.organisation_id, subject, "not_found", actor.audit))
     return NotFound()

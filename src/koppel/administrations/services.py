@@ -45,7 +45,7 @@ class NewAdministration:
 
 @dataclass(frozen=True)
 class BulkResult:
-    """What a bulk act did to each administration: changed, or skipped with a word why."""
+    """What a bulk action did to each administration: changed, or skipped with a word why."""
 
     changed: tuple[int, ...]
     skipped: Mapping[int, str]
@@ -113,7 +113,7 @@ def assign(
         details={"administrations": sorted(ids), **values, "added_members": sorted(members)},
     )
     missing = set(administration_ids) - set(ids)
-    return BulkResult(ids, dict.fromkeys(missing, "not_there"))
+    return BulkResult(ids, dict.fromkeys(missing, "not_found"))
 
 
 def unassign(actor: Actor, administration_id: int, membership_id: int) -> None:
@@ -219,7 +219,7 @@ def _new(actor: Actor, import_id: int, remote: RemoteCompany, new: NewAdministra
         division_id=new.division_id,
         template_id=new.template_id,
         imported_by_id=actor.membership_id,
-        imported_in=import_id,
+        import_id=import_id,
     )
 
 
@@ -237,7 +237,7 @@ def _confirm(remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewA
 def _created_ids(actor: Actor, import_id: int, remote_ids: Sequence[int]) -> dict[int, int]:
     """Remote company id to administration id, of this import only: conflicting rows were skipped."""
     queryset = Administration.objects.filter(
-        organisation_id=actor.organisation_id, imported_in=import_id, remote_company_id__in=remote_ids
+        organisation_id=actor.organisation_id, import_id=import_id, remote_company_id__in=remote_ids
     )
     return dict(queryset.values_list("remote_company_id", "pk"))
 
@@ -259,7 +259,7 @@ def _assign_initially(actor: Actor, import_id: int, created: Mapping[int, NewAdm
     _add_people(actor.organisation_id, chosen, automatic=False)
     _add_people(actor.organisation_id, [(key, member) for key in created for member in default], automatic=True)
     if done := {key: verdict for key, one in created.items() if (verdict := _initial_assignment(one, default)).after}:
-        operations.record_completed(actor, "change", done, source=f"import={import_id}")
+        operations.record_completed(actor, "change", done, query=f"import={import_id}")
 
 
 def _initial_assignment(new: NewAdministration, default: Collection[int]) -> PlannedChange:
@@ -318,5 +318,5 @@ def _set_enabled(actor: Actor, administration_ids: Iterable[int], allowed: Seque
         whole.filter(remote_company__claimed_at__isnull=False).update(**connection_removal.held())
     record(actor.organisation_id, actor.audit, f"administrations.{to.value}", details={"administrations": sorted(ids)})
     visible = set(queryset.values_list("pk", flat=True))
-    skipped = {one: "other_state" if one in visible else "not_there" for one in requested_ids - set(ids)}
+    skipped = {one: "other_state" if one in visible else "not_found" for one in requested_ids - set(ids)}
     return BulkResult(ids, skipped)

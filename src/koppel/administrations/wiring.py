@@ -1,4 +1,4 @@
-"""Proves to connections what was imported, says what becomes of it without a connection, and registers its bulk acts.
+"""Proves to connections what was imported, says what becomes of it without a connection, and registers its bulk actions.
 
 Imported once, by `AppConfig.ready`."""
 

@@ -98,9 +98,9 @@ def _short(error: dict[str, Any]) -> dict[str, Any]:
 def as_error(source: str, part: UnknownPart) -> dict[str, Any]:
     """As ninja says what is wrong with a parameter. `allowed` are the possible names or values, where they are few."""
     if part.more:
-        return {"type": "more", "loc": [], "msg": part.sentence, "more": part.more}
+        return {"type": "more", "loc": [], "msg": part.message, "more": part.more}
     error: dict[str, Any] = {
-        "type": "unknown", "loc": [source, part.name], "msg": part.sentence, "value": part.value
+        "type": "unknown", "loc": [source, part.name], "msg": part.message, "value": part.value
     }  # fmt: skip
     return error | ({"allowed": list(part.values)} if part.values else {})
 

@@ -57,8 +57,8 @@ api.add_router("/webhooks", webhooks, tags=["webhooks"])
 
 @api.exception_handler(NotFound)
 def not_there(request: HttpRequest, error: NotFound) -> HttpResponse:
-    sentence = {"sentence": str(error)} if str(error) else {}
-    return api.create_response(request, {"error": "not_there", **sentence}, status=404)
+    sentence = {"message": str(error)} if str(error) else {}
+    return api.create_response(request, {"error": "not_found", **sentence}, status=404)
 
 
 @api.exception_handler(ValidationError)
@@ -89,33 +89,33 @@ def unknown_resource(request: HttpRequest, error: UnknownResource) -> HttpRespon
 
 @api.exception_handler(Refused)
 def refused(request: HttpRequest, error: Refused) -> HttpResponse:
-    """The rules forbid it; `sentence` says why, in the caller's language."""
-    return api.create_response(request, {"error": "refused", "sentence": str(error)}, status=409)
+    """The rules forbid it; `message` says why, in the caller's language."""
+    return api.create_response(request, {"error": "refused", "message": str(error)}, status=409)
 
 
 @api.exception_handler(SyncNotAllowed)
 def sync_not_allowed(request: HttpRequest, error: SyncNotAllowed) -> HttpResponse:
-    """A sync cannot begin now; `sentence` says why, in the caller's language."""
-    return api.create_response(request, {"error": "not_possible", "sentence": str(error)}, status=409)
+    """A sync cannot begin now; `message` says why, in the caller's language."""
+    return api.create_response(request, {"error": "not_possible", "message": str(error)}, status=409)
 
 
 @api.exception_handler(ConsentRefused)
 def consent_refused(request: HttpRequest, error: ConsentRefused) -> HttpResponse:
-    """A sign-in at the accounting system cannot begin; `sentence` says why, in the caller's language."""
-    return api.create_response(request, {"error": error.code, "sentence": str(error)}, status=409)
+    """A sign-in at the accounting system cannot begin; `message` says why, in the caller's language."""
+    return api.create_response(request, {"error": error.code, "message": str(error)}, status=409)
 
 
 @api.exception_handler(Quarantined)
 def quarantined(request: HttpRequest, error: Quarantined) -> HttpResponse:
-    """Nothing leaves this installation at the moment; `sentence` says who ends that, in the caller's language."""
-    return api.create_response(request, {"error": error.code, "sentence": str(error)}, status=503)
+    """Nothing leaves this installation at the moment; `message` says who ends that, in the caller's language."""
+    return api.create_response(request, {"error": error.code, "message": str(error)}, status=503)
 
 
 @api.exception_handler(NoSuchConnection)
 @api.exception_handler(NoSuchFlow)
 @api.exception_handler(NoSuchWebhook)
 def nothing_there(request: HttpRequest, error: Exception) -> HttpResponse:
-    return api.create_response(request, {"error": "not_there"}, status=404)
+    return api.create_response(request, {"error": "not_found"}, status=404)
 
 
 @api.exception_handler(UnknownSystem)

@@ -56,13 +56,13 @@ class EventOut(Schema):
 
 
 class CompanyOut(Schema):
-    """An imported company. `health` is ok, failing, waiting, unreachable, gone or other_company; `sentence` says why."""
+    """An imported company. `health` is ok, failing, waiting, unreachable, gone or other_company; `message` says why."""
 
     administration: int
     name: str
     source_id: str
     health: str
-    sentence: str
+    message: str
     since: datetime | None
     last_contact_at: datetime | None
 
@@ -75,7 +75,7 @@ class ProbeOut(Schema):
     company: str
     milliseconds: int
     code: str
-    sentence: str
+    message: str
 
 
 class CompanyChangeOut(Schema):
@@ -184,7 +184,7 @@ def administrations(request: AuthenticatedRequest, connection_id: int) -> list[C
     return [
         CompanyOut(
             administration=row.administration_id, name=row.administration, source_id=row.company.external_id,
-            health=row.health, sentence=row.message, since=row.since, last_contact_at=row.company.last_contact_at,
+            health=row.health, message=row.message, since=row.since, last_contact_at=row.company.last_contact_at,
         )
         for row in rows
     ]  # fmt: skip
@@ -227,7 +227,7 @@ def probe(request: AuthenticatedRequest, connection_id: int) -> ProbeOut:
     check = check_connection(request.actor, connection_id)
     return ProbeOut(
         answered=check.answered, state=check.state, company=check.company, milliseconds=check.milliseconds,
-        code=check.code, sentence=check.message,
+        code=check.code, message=check.message,
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ class FlowState(models.TextChoices):
 
 
 class Import(Tenant):
-    """What one Finish brought in. The administrations carry its id in `imported_in`."""
+    """What one Finish brought in. The administrations carry its id in `import_id`."""
 
     connection = models.ForeignKey(Connection, on_delete=models.PROTECT, db_constraint=False, related_name="imports")
     membership = models.ForeignKey(Membership, on_delete=models.PROTECT, db_constraint=False, related_name="+")

@@ -67,7 +67,7 @@ def start(
 ) -> None:
     """Sync an administration now."""
     if strange := [name for name in resource or () if name not in RESOURCES]:
-        raise CommandError(" ".join(unknown_value("resource", name, RESOURCES).sentence for name in strange))
+        raise CommandError(" ".join(unknown_value("resource", name, RESOURCES).message for name in strange))
     with acting_as(person, organisation) as actor:
         begun = request_run(actor, administration, full=full, resources=resource or None)
     if wait:

@@ -32,7 +32,7 @@ LABELS: Mapping[str, str | Promise] = {
     "confirmed_name": _("Name in the register, confirmed as the same company"),
     "confirmed_number": _("Number, confirmed as the same company"),
     "count": _("Count"),
-    "deactivate_on": _("To be deactivated"),
+    "scheduled_deactivation_on": _("To be deactivated"),
     "deactivated_on": _("Deactivated on"),
     "deactivation_reason": _("Reason"),
     "division": _("Division"),

@@ -12,12 +12,12 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
 Values = Mapping[str, Any]
-"""Parameters of an act, or a part of an administration's state; JSON."""
+"""Parameters of an action, or a part of an administration's state; JSON."""
 
 
 @dataclass(frozen=True)
 class PlannedChange:
-    """What an act means for one administration. `reason_code` is a key of `bulk.messages.REASON_LABELS` when it
+    """What an action means for one administration. `reason_code` is a key of `bulk.messages.REASON_LABELS` when it
     changes nothing.
 
     `before` and `after` describe only what is touched: {"columns": {name: value}, "people": {id: automatic or
@@ -65,12 +65,12 @@ def register_action(action: BulkAction) -> None:
 def get_action(key: str) -> BulkAction:
     """Raises `Refused` for a key that nobody registered."""
     if key not in _actions:
-        raise Refused(f"There is no bulk act {shortened(key)!r}; there are: {', '.join(sorted(_actions))}.")
+        raise Refused(f"There is no bulk action {shortened(key)!r}; there are: {', '.join(sorted(_actions))}.")
     return _actions[key]
 
 
 def refuse_unknown(action: BulkAction, values: Values) -> None:
-    """Raises `UnknownParameter` for what the act does not know: left out, something else would happen than was asked."""
+    """Raises `UnknownParameter` for a parameter that the action does not have."""
     names = sorted(action.parameters)
     if parts := [unknown_name(key, "", names) for key in values if key not in action.parameters]:
         raise UnknownParameter(parts)

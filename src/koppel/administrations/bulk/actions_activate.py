@@ -1,4 +1,4 @@
-"""The bulk acts that start and stop processing. Deactivating loses nothing: books, people and settings stay."""
+"""The bulk actions that start and stop processing. Deactivating loses nothing: books, people and settings stay."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -80,30 +80,35 @@ def _with_status(changes: Mapping[int, Values], status: Status) -> list[int]:
 
 
 def _plan_stop(administration: Administration, params: Values) -> PlannedChange:
-    if administration.left_on:
-        return PlannedChange("left")
+    if administration.client_left_on:
+        return PlannedChange("client_left")
     if administration.status == Status.DEACTIVATED:
-        return PlannedChange("same")
+        return PlannedChange("unchanged")
     if administration.status not in STOPPABLE_STATUSES:
         return PlannedChange("being_imported")
     reason, later = params.get("reason", ""), params.get("on", "")
     if later:
-        return _planned_change(administration, {"deactivate_on": later, "deactivation_reason": reason})
+        return _planned_change(administration, {"scheduled_deactivation_on": later, "deactivation_reason": reason})
     today = timezone.localdate().isoformat()
-    stopped = {"status": Status.DEACTIVATED.value, "deactivated_on": today, "deactivate_on": None}
+    stopped = {"status": Status.DEACTIVATED.value, "deactivated_on": today, "scheduled_deactivation_on": None}
     return _planned_change(administration, {**stopped, "deactivation_reason": reason, **CLEARED_STATUS_REASON})
 
 
 def _plan_start(administration: Administration, *, is_reached: bool, is_held: bool) -> PlannedChange:
     """One whose connection was removed meanwhile waits for another; one that may be another company waits for a person."""
-    if administration.left_on:
-        return PlannedChange("left")
-    if administration.deactivate_on and administration.status != Status.DEACTIVATED:
-        return _planned_change(administration, {"deactivate_on": None, "deactivation_reason": ""})
+    if administration.client_left_on:
+        return PlannedChange("client_left")
+    if administration.scheduled_deactivation_on and administration.status != Status.DEACTIVATED:
+        return _planned_change(administration, {"scheduled_deactivation_on": None, "deactivation_reason": ""})
     if administration.status != Status.DEACTIVATED:
-        return PlannedChange("same")
+        return PlannedChange("unchanged")
     status = Status.ACTIVE if administration.activated_at else Status.QUEUED
-    calm = {"deactivated_on": None, "deactivate_on": None, "deactivation_reason": "", **CLEARED_STATUS_REASON}
+    calm = {
+        "deactivated_on": None,
+        "scheduled_deactivation_on": None,
+        "deactivation_reason": "",
+        **CLEARED_STATUS_REASON,
+    }
     stopped = connection_removal.held() if is_held else {}
     return _planned_change(
         administration,
@@ -115,7 +120,7 @@ def _planned_change(administration: Administration, columns: Mapping[str, Any]) 
     before = snapshot.read(administration, columns)
     after = {name: value for name, value in columns.items() if before[name] != value}
     if not after:
-        return PlannedChange("same")
+        return PlannedChange("unchanged")
     return PlannedChange(before={"columns": {name: before[name] for name in after}}, after={"columns": after})
 
 
@@ -125,7 +130,7 @@ register_action(
         label=gettext_lazy("Activate"),
         permission=Permission.IMPORT_ADMINISTRATIONS,
         audit_code="administrations.active",
-        validate=lambda actor, asked: {},
+        validate=lambda actor, params: {},
         plan=plan_activate,
         execute=execute_activate,
     )

@@ -1,4 +1,4 @@
-"""The bulk act that assigns and sets: division, template, people on and off, number or reason, sector, client number."""
+"""The bulk action that assigns and sets: division, template, people on and off, number or reason, sector, client number."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -40,9 +40,9 @@ def validate_values(actor: Actor, params: Values) -> Values:
     if ASSIGN_KEYS & values.keys():
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
     if "sector" in values and values["sector"] not in ("", *SECTIONS):
-        raise Refused(unknown_value("sector", values["sector"], SECTIONS).sentence)
+        raise Refused(unknown_value("sector", values["sector"], SECTIONS).message)
     if "reason" in values and values["reason"] not in REASONS:
-        raise Refused(unknown_value("reason", values["reason"], REASONS).sentence)
+        raise Refused(unknown_value("reason", values["reason"], REASONS).message)
     if set(values.get("add", ())) & set(values.get("remove", ())):
         raise Refused(_("The same person cannot be added and taken off."))
     return values
@@ -66,7 +66,7 @@ def _is_id(value: Any) -> bool:
 
 
 def validate_params(actor: Actor, params: Values) -> Values:
-    """As `validate_item`, for what is the same for all: something must be asked."""
+    """As `validate_item`, for what is the same for all: at least one value must be given."""
     values = validate_item(actor, params)
     if not values and not params.get("per_item"):
         raise Refused(_("Choose a division, a template, a person or a sector first."))
@@ -111,7 +111,7 @@ def execute(actor: Actor, changes: Mapping[int, Values]) -> None:
 
 
 def _uses_archived(after: Values, archived: Mapping[str, Collection[int]]) -> bool:
-    """Archived since it was asked for: nothing new is put there."""
+    """Archived since it was chosen: nothing new is put there."""
     return any(after.get("columns", {}).get(column) in ids for column, ids in archived.items())
 
 
@@ -144,9 +144,9 @@ def _plan_one(
     after = {name: value for name, value in columns.items() if before[name] != value}
     moves = _moves(people, values)
     if administration.restricted and moves and snapshot.leaves_nobody(people, moves, live):
-        return PlannedChange("last_named")
+        return PlannedChange("last_member")
     if not after and not moves:
-        return PlannedChange("same")
+        return PlannedChange("unchanged")
     return PlannedChange(
         before={
             "columns": {name: before[name] for name in after},
@@ -176,9 +176,9 @@ def _require_same_organisation(actor: Actor, values: Values) -> None:
     tenant = {"organisation_id": actor.organisation_id}
     division, template = values.get("division"), values.get("template")
     if division is not None and not Division.objects.filter(**tenant, pk=division, archived_at=None).exists():
-        raise NotFound(unknown_value("division", str(division)).sentence)
+        raise NotFound(unknown_value("division", str(division)).message)
     if template is not None and not Template.objects.filter(**tenant, pk=template, archived_at=None).exists():
-        raise NotFound(unknown_value("template", str(template)).sentence)
+        raise NotFound(unknown_value("template", str(template)).message)
     _require_own_members(actor, {*values.get("add", ()), *values.get("remove", ())})
 
 
@@ -188,7 +188,7 @@ def _require_own_members(actor: Actor, members: Iterable[int]) -> None:
         "pk", flat=True
     )
     if strange := sorted(members - set(there)):
-        raise NotFound(" ".join(unknown_value("member", str(one)).sentence for one in strange))
+        raise NotFound(" ".join(unknown_value("member", str(one)).message for one in strange))
 
 
 register_action(
@@ -197,7 +197,7 @@ register_action(
         label=gettext_lazy("Assign and set"),
         permission=Permission.CHANGE_ADMINISTRATIONS,
         audit_code="administrations.assigned",
-        audit_code_of=lambda asked: f"administrations.{'assigned' if ASSIGN_KEYS & asked.keys() else 'set'}",
+        audit_code_of=lambda params: f"administrations.{'assigned' if ASSIGN_KEYS & params.keys() else 'set'}",
         validate=validate_params,
         plan=plan,
         execute=execute,

@@ -1,4 +1,4 @@
-"""The bulk acts on favourites. They are the actor's own and nobody else's, so they leave no trace in the trail."""
+"""The bulk actions on favourites. They are the actor's own and nobody else's, so they leave no trace in the trail."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,15 +17,15 @@ def _favourite_ids(actor: Actor, ids: Sequence[int]) -> set[int]:
 def plan_favourite(
     actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
 ) -> dict[int, PlannedChange]:
-    starred = _favourite_ids(actor, list(params_by_id))
-    return {one.pk: PlannedChange("same") if one.pk in starred else PlannedChange() for one in administrations}
+    favourites = _favourite_ids(actor, list(params_by_id))
+    return {one.pk: PlannedChange("unchanged") if one.pk in favourites else PlannedChange() for one in administrations}
 
 
 def plan_unfavourite(
     actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
 ) -> dict[int, PlannedChange]:
-    starred = _favourite_ids(actor, list(params_by_id))
-    return {one.pk: PlannedChange() if one.pk in starred else PlannedChange("same") for one in administrations}
+    favourites = _favourite_ids(actor, list(params_by_id))
+    return {one.pk: PlannedChange() if one.pk in favourites else PlannedChange("unchanged") for one in administrations}
 
 
 def execute_favourite(actor: Actor, changes: Mapping[int, Values]) -> None:
@@ -42,22 +42,22 @@ def execute_unfavourite(actor: Actor, changes: Mapping[int, Values]) -> None:
 
 register_action(
     BulkAction(
-        key="star",
+        key="add_favourite",
         label=gettext_lazy("Add to favourites"),
         permission=Permission.VIEW,
         audit_code="",
-        validate=lambda actor, asked: {},
+        validate=lambda actor, params: {},
         plan=plan_favourite,
         execute=execute_favourite,
     )
 )
 register_action(
     BulkAction(
-        key="unstar",
+        key="remove_favourite",
         label=gettext_lazy("Remove from favourites"),
         permission=Permission.VIEW,
         audit_code="",
-        validate=lambda actor, asked: {},
+        validate=lambda actor, params: {},
         plan=plan_unfavourite,
         execute=execute_unfavourite,
     )

@@ -30,11 +30,11 @@ class CountsOut(Schema):
 class OperationOut(Schema):
     """`state`: draft, queued, running, done, undoing, undone. `can_undo`: for 24 hours, assignments and settings.
 
-    `asked` is without a number, which may be a person's: each item tells it."""
+    `params` is without a number, which may be a person's: each item tells it."""
 
     id: int
-    act: str
-    asked: dict[str, Any]
+    action: str
+    params: dict[str, Any]
     state: str
     total: int
     counts: CountsOut
@@ -46,12 +46,12 @@ class OperationOut(Schema):
 
 
 class OperationIn(Input):
-    """`act`: change, activate, deactivate, sync, star, unstar. On `ids`, or with `filter` (the list's address bar; '' is
-    everything) on all that match. An unknown filter or value is refused, and a part that narrows nothing down. `asked`:
-    parameters of the act. `start` false: only a preview."""
+    """`action`: change, activate, deactivate, sync, add_favourite, remove_favourite, with `params` of its own. On `ids`, or
+    with `filter` (the list's address bar; '' is everything) on all that match. An unknown filter or value is refused, and a
+    part that narrows nothing down. `start` false: only a preview."""
 
-    act: str
-    asked: dict[str, Any] = {}
+    action: str
+    params: dict[str, Any] = {}
     ids: list[int] = []
     filter: str | None = None
     start: bool = False
@@ -66,9 +66,9 @@ def listing(request: AuthenticatedRequest) -> list[OperationOut]:
 @router.post("", response={201: OperationOut})
 def make(request: AuthenticatedRequest, payload: OperationIn) -> Status[OperationOut]:
     """A preview: nothing changes before it is started."""
-    operations.get_allowed_action(request.actor, payload.act)
+    operations.get_allowed_action(request.actor, payload.action)
     selection = Selection(ids=payload.ids, query=None if payload.filter is None else parse_bulk_filter(payload.filter))
-    draft = operations.preview(request.actor, payload.act, payload.asked, selection, source=payload.filter or "")
+    draft = operations.preview(request.actor, payload.action, payload.params, selection, query=payload.filter or "")
     if payload.start:
         operations.start(request.actor, draft.pk)
     return Status(201, _again(request.actor, draft.pk))
@@ -81,12 +81,12 @@ def bulk_operation(request: AuthenticatedRequest, operation_id: int) -> Operatio
 
 
 class ItemOut(Schema):
-    """`state`: waiting, changed, skipped, undone, kept. `why` is a stable word, `sentence` its text."""
+    """`state`: waiting, changed, skipped, undone, kept. `reason_code` is a stable word, `message` its text."""
 
     administration: int
     state: str
-    why: str
-    sentence: str
+    reason_code: str
+    message: str
     before: dict[str, Any]
     after: dict[str, Any]
 
@@ -117,8 +117,8 @@ def items(
         ItemOut(
             administration=bulk_item.administration_id,
             state=bulk_item.state,
-            why=bulk_item.why,
-            sentence=messages.describe_reason(bulk_item.why),
+            reason_code=bulk_item.reason_code,
+            message=messages.describe_reason(bulk_item.reason_code),
             before=visible_values(bulk_item, bulk_item.before),
             after=visible_values(bulk_item, bulk_item.after),
         )
@@ -148,8 +148,8 @@ def _out(operation: BulkOperation) -> OperationOut:
     counts = operations.count_items(operation)
     return OperationOut(
         id=operation.pk,
-        act=get_action(operation.act).key,
-        asked=dict(messages.mask_params(operation.asked)),
+        action=get_action(operation.action).key,
+        params=dict(messages.mask_params(operation.params)),
         state=operation.state,
         total=operation.total,
         counts=CountsOut(

@@ -1,4 +1,4 @@
-"""Why a bulk act leaves an administration as it is, and what it changes, in words."""
+"""Why a bulk action leaves an administration as it is, and what it changes, in words."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -17,15 +17,15 @@ from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
 
 REASON_LABELS: Mapping[str, str | Promise] = {
-    "not_there": gettext_lazy("Does not exist, or you may not see it."),
-    "same": gettext_lazy("Is so already."),
-    "left": gettext_lazy("The client left."),
+    "not_found": gettext_lazy("Does not exist, or you may not see it."),
+    "unchanged": gettext_lazy("Is so already."),
+    "client_left": gettext_lazy("The client left."),
     "being_imported": gettext_lazy("Is still being imported."),
     "deactivated": gettext_lazy("Is deactivated."),
-    "under_way": gettext_lazy("A sync is under way already."),
-    "sign_in": gettext_lazy("Its connection needs you to sign in again."),
+    "sync_in_progress": gettext_lazy("A sync is under way already."),
+    "reauth_required": gettext_lazy("Its connection needs you to sign in again."),
     "archived": gettext_lazy("That division or template is archived."),
-    "last_named": gettext_lazy("Restricted: somebody must stay named on it."),
+    "last_member": gettext_lazy("Restricted: somebody must stay named on it."),
     "not_allowed": gettext_lazy("Your role no longer allowed it."),
     "changed_since": gettext_lazy("Somebody changed it since."),
     "number_vat_number": gettext_lazy("This is a VAT number."),
@@ -49,7 +49,7 @@ COLUMNS: Mapping[str, str | Promise] = {
     "sector": gettext_lazy("Sector"),
     "client_number": gettext_lazy("Client number"),
     "status": gettext_lazy("Status"),
-    "deactivate_on": gettext_lazy("To be deactivated"),
+    "scheduled_deactivation_on": gettext_lazy("To be deactivated"),
     "deactivation_reason": gettext_lazy("Reason"),
 }
 
@@ -100,8 +100,8 @@ def mask_values(values: Values, country: str) -> Values:
 
 
 def mask_params(params: Values) -> Values:
-    """What was asked for all of them, without a number: of which country it is only each of them tells, and so whether it is a
-    person's."""
+    """The parameters that are the same for all items, without a number: it may be a person's, which depends on the country of
+    each administration."""
     return {key: value for key, value in params.items() if key != "number"}
 
 
@@ -125,7 +125,7 @@ def describe_changes(before: Values, after: Values, names: NameLookup) -> list[s
 
 
 def describe_params(actor: Actor, params: Values) -> Sequence[str]:
-    """What was asked for all of them."""
+    """The parameters that are the same for all items."""
     state = {
         "columns": {
             column: params[key]
@@ -142,5 +142,5 @@ def describe_params(actor: Actor, params: Values) -> Sequence[str]:
     if params.get("reason"):
         lines.append(f"{COLUMNS['deactivation_reason']}: {params['reason']}")
     if params.get("on"):
-        lines.append(f"{COLUMNS['deactivate_on']}: {params['on']}")
+        lines.append(f"{COLUMNS['scheduled_deactivation_on']}: {params['on']}")
     return lines

@@ -35,7 +35,7 @@ INLINE_ITEMS_MAX = 100
 """So few are changed before the answer is sent; more become a job."""
 AUDITED_ITEMS_MAX = 20
 OF_FILES = frozenset({"per_item", "problems"})
-"""What an operation from a CSV holds beside parameters of its act."""
+"""What an operation from a CSV holds beside parameters of its action."""
 UNDO_HOURS = 24
 DRAFT_HOURS = 24
 PENDING = {BulkState.QUEUED: BulkState.RUNNING, BulkState.RUNNING: BulkState.RUNNING}
@@ -66,17 +66,17 @@ class ItemCounts:
 
 
 def get_allowed_action(actor: Actor, key: str) -> BulkAction:
-    """Ask before a selection is read: who may not act learns nothing of it, and costs nothing. Raises `Refused`."""
+    """Call this before the selection is read, so that a person without permission learns nothing of it. Raises `Refused`."""
     action = get_action(key)
     actor.require(action.permission)
     return action
 
 
-def preview(actor: Actor, action_key: str, params: Values, selection: Selection, *, source: str = "") -> BulkOperation:
+def preview(actor: Actor, action_key: str, params: Values, selection: Selection, *, query: str = "") -> BulkOperation:
     """A draft that says of each administration what would change, or why nothing would. Raises `Refused`, `NotFound`,
     `UnknownParameter`.
 
-    `source` says where the selection comes from, for whoever reads it later."""
+    `query` says where the selection comes from, for whoever reads it later."""
     action = get_allowed_action(actor, action_key)
     if selection.ids and selection.query is not None:
         raise Refused(_("Name administrations by id, or by a filter; one of the two."))
@@ -96,9 +96,9 @@ def preview(actor: Actor, action_key: str, params: Values, selection: Selection,
         ip_address=actor.ip_address,
         role=actor.role,
         interface=actor.interface,
-        act=action.key,
-        asked=dict(validated),
-        source=source,
+        action=action.key,
+        params=dict(validated),
+        query=query,
     )
     selected_ids = [administration.pk for administration in administrations]
     changes = action.plan(
@@ -108,7 +108,7 @@ def preview(actor: Actor, action_key: str, params: Values, selection: Selection,
     )
     missing = [key for key in dict.fromkeys(selection.ids) if key not in changes]
     items = [_item(operation, key, changes[key], selection.values_by_id.get(key, {})) for key in selected_ids]
-    items += [_item(operation, key, PlannedChange("not_there"), {}) for key in missing]
+    items += [_item(operation, key, PlannedChange("not_found"), {}) for key in missing]
     BulkItem.objects.bulk_create(items, batch_size=2000)
     operation.total = len(items)
     operation.save(update_fields=["total"])
@@ -128,15 +128,15 @@ def start(actor: Actor, operation_id: int) -> bool:
 
 
 def record_completed(
-    actor: Actor, action_key: str, changes: Mapping[int, PlannedChange], *, source: str = ""
+    actor: Actor, action_key: str, changes: Mapping[int, PlannedChange], *, query: str = ""
 ) -> BulkOperation:
     """What another use case did in the same transaction, kept as if it had been done here: with a result for each
     administration, and its undo."""
     now = timezone.now()
     operation = BulkOperation.objects.create(
         organisation_id=actor.organisation_id, membership_id=actor.membership_id, actor_name=actor.name,
-        ip_address=actor.ip_address, role=actor.role, interface=actor.interface, act=action_key, asked={"per_item": True},
-        source=source, total=len(changes), state=BulkState.DONE, started_at=now, finished_at=now,
+        ip_address=actor.ip_address, role=actor.role, interface=actor.interface, action=action_key, params={"per_item": True},
+        query=query, total=len(changes), state=BulkState.DONE, started_at=now, finished_at=now,
     )  # fmt: skip
     items = [_item(operation, key, verdict, {}) for key, verdict in changes.items()]
     for item in items:
@@ -148,7 +148,7 @@ def record_completed(
 def undo(actor: Actor, operation_id: int) -> bool:
     """Take back what was changed and nobody has changed since. False when that has begun already. Raises `Refused`."""
     operation = get_operation(actor, operation_id)
-    actor.require(get_action(operation.act).permission)
+    actor.require(get_action(operation.action).permission)
     if operation.state in (BulkState.UNDOING, BulkState.UNDONE):
         return False
     if not can_undo(operation):
@@ -194,7 +194,7 @@ def process_chunk(organisation_id: int, operation_id: int) -> bool:
         BulkOperation.objects.filter(organisation_id=organisation_id, pk=operation_id, state=BulkState.QUEUED).update(
             state=BulkState.RUNNING
         )
-    _execute_chunk(operation, get_action(operation.act), items, undoes=undoes)
+    _execute_chunk(operation, get_action(operation.action), items, undoes=undoes)
     return True
 
 
@@ -221,7 +221,7 @@ def list_operations(actor: Actor, limit: int = 50) -> "QuerySet[BulkOperation]":
 def undoable_operation_of_import(actor: Actor, import_id: int) -> int | None:
     """The id of what the wizard assigned in this import, while it can be undone; None when nothing was."""
     queryset = BulkOperation.objects.filter(
-        organisation_id=actor.organisation_id, membership_id=actor.membership_id, source=f"import={import_id}"
+        organisation_id=actor.organisation_id, membership_id=actor.membership_id, query=f"import={import_id}"
     )
     return next((one.pk for one in queryset.order_by("pk") if can_undo(one)), None)
 
@@ -237,7 +237,7 @@ def can_undo(operation: BulkOperation) -> bool:
     finished = operation.finished_at
     return (
         operation.state == BulkState.DONE
-        and get_action(operation.act).is_undoable
+        and get_action(operation.action).is_undoable
         and bool(finished and finished > since)
     )
 
@@ -269,8 +269,8 @@ def _item(operation: BulkOperation, key: int, change: PlannedChange, values: Val
         operation=operation,
         administration_id=key,
         state=ItemState.SKIPPED if change.reason_code else ItemState.WAITING,
-        why=change.reason_code,
-        asked=dict(values),
+        reason_code=change.reason_code,
+        params=dict(values),
         before=dict(change.before),
         after=dict(change.after),
     )
@@ -313,7 +313,7 @@ def _execute_chunk(operation: BulkOperation, action: BulkAction, items: Sequence
     }
     action.execute(actor, changed)
     _store(operation, [(item, *_result(changes.get(item.administration_id), undoes=undoes)) for item in items])
-    if changed and (in_trail := action.audit_action(operation.asked)):
+    if changed and (in_trail := action.audit_action(operation.params)):
         record(
             actor.organisation_id,
             actor.audit,
@@ -326,8 +326,8 @@ def _execute_chunk(operation: BulkOperation, action: BulkAction, items: Sequence
 def _audit_details(
     operation: BulkOperation, administrations: Mapping[int, Administration], changed: Mapping[int, PlannedChange]
 ) -> dict[str, object]:
-    """Ids, what was asked, and for few what was and is; of many each item keeps that itself."""
-    details: dict[str, object] = {**mask_params(operation.asked), "administrations": sorted(changed)}
+    """Ids, parameters, and for few what was and is; of many each item keeps that itself."""
+    details: dict[str, object] = {**mask_params(operation.params), "administrations": sorted(changed)}
     details.pop("problems", None)
     if len(changed) <= AUDITED_ITEMS_MAX:
         countries = {key: administrations[key].country for key in changed}
@@ -344,7 +344,7 @@ def _plan(
     items: Iterable[BulkItem],
 ) -> dict[int, PlannedChange]:
     params_by_id = {
-        item.administration_id: {**operation.asked, **item.asked}
+        item.administration_id: {**operation.params, **item.params}
         for item in items
         if item.administration_id in administrations
     }
@@ -372,7 +372,7 @@ def _plan_undo(
 
 def _result(change: PlannedChange | None, *, undoes: bool) -> tuple[ItemState, PlannedChange]:
     if change is None:
-        return (ItemState.KEPT if undoes else ItemState.SKIPPED), PlannedChange("not_there")
+        return (ItemState.KEPT if undoes else ItemState.SKIPPED), PlannedChange("not_found")
     if undoes:
         return (ItemState.KEPT if change.reason_code else ItemState.UNDONE), PlannedChange(change.reason_code)
     return (ItemState.SKIPPED if change.reason_code else ItemState.CHANGED), change
@@ -380,9 +380,9 @@ def _result(change: PlannedChange | None, *, undoes: bool) -> tuple[ItemState, P
 
 _STORE = """
 UPDATE administrations_bulk_item item
-   SET state = done.state, why = done.why,
+   SET state = done.state, reason_code = done.reason_code,
        before = coalesce(done.before, item.before), after = coalesce(done.after, item.after)
-  FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::jsonb[], %s::jsonb[]) AS done(id, state, why, before, after)
+  FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::jsonb[], %s::jsonb[]) AS done(id, state, reason_code, before, after)
  WHERE item.organisation_id = %s AND item.id = done.id
 """
 

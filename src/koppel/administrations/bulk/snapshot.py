@@ -1,4 +1,4 @@
-"""Reading and writing the part of an administration's state that bulk acts touch, many rows at a time."""
+"""Reading and writing the part of an administration's state that bulk actions touch, many rows at a time."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ COLUMN_TYPES = {
     "status_code": "text",
     "status_reason": "text",
     "deactivated_on": "date",
-    "deactivate_on": "date",
+    "scheduled_deactivation_on": "date",
     "deactivation_reason": "text",
 }
 People = Mapping[int, bool]

@@ -1,4 +1,4 @@
-"""Whom an administration's events concern: its responsible person, and the colleagues who see, star or share it."""
+"""Recipients of an administration's events: its responsible person, and members with access, its division or a favourite."""
 
 from collections.abc import Collection
 
@@ -117,8 +117,8 @@ def _visible_to_member(person: Membership, ids: list[int]) -> VisibleAdministrat
     seen = dict(visible_to(actor).filter(pk__in=ids).values_list("pk", "division_id"))
     member_filter = {"organisation_id": person.organisation_id, "membership_id": person.pk}
     divisions = set(DivisionMember.objects.filter(**member_filter).values_list("division_id", flat=True))
-    stars = Favourite.objects.filter(**member_filter, administration_id__in=seen).values_list(
+    favourites = Favourite.objects.filter(**member_filter, administration_id__in=seen).values_list(
         "administration_id", flat=True
     )
     shared = frozenset(one for one, division in seen.items() if division in divisions)
-    return VisibleAdministrations(frozenset(seen), shared, frozenset(stars))
+    return VisibleAdministrations(frozenset(seen), shared, frozenset(favourites))

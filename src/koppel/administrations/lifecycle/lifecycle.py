@@ -90,24 +90,29 @@ def withdraw(actor: Actor, administration_id: int) -> None:
     _defer_erasing(actor.organisation_id, administration.pk)
 
 
-def offboard_client(actor: Actor, administration_id: int, *, left_on: date, erase_on: date) -> None:
+def offboard_client(actor: Actor, administration_id: int, *, client_left_on: date, erase_on: date) -> None:
     """Syncing stops, siblings on the same connection go on; on `erase_on` everything is erased. Raises `Refused`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = _get_locked(actor, administration_id)
     if erase_on <= timezone.localdate():
         raise Refused(_("The day of erasing must lie in the future. To erase at once, withdraw the administration."))
-    if erase_on < left_on:
+    if erase_on < client_left_on:
         raise Refused(_("The books cannot be erased before the client left."))
-    administration.left_on, administration.erase_on, administration.deactivate_on = left_on, erase_on, None
+    administration.client_left_on, administration.erase_on, administration.scheduled_deactivation_on = (
+        client_left_on,
+        erase_on,
+        None,
+    )
     administration.status, administration.status_code, administration.status_reason = Status.DEACTIVATED, "", ""
     administration.deactivated_on = administration.deactivated_on or timezone.localdate()
     administration.save(
         update_fields=[
-            "left_on", "erase_on", "deactivate_on", "status", "status_code", "status_reason", "deactivated_on",
+            "client_left_on", "erase_on", "scheduled_deactivation_on", "status", "status_code", "status_reason",
+            "deactivated_on",
         ]
     )  # fmt: skip
     stop_syncs(actor.organisation_id, [administration.pk])
-    details = {"left_on": left_on.isoformat(), "erase_on": erase_on.isoformat()}
+    details = {"client_left_on": client_left_on.isoformat(), "erase_on": erase_on.isoformat()}
     _record(actor, administration.pk, "administration.client_left", administration.name, details)
 
 
@@ -115,8 +120,8 @@ def cancel_offboarding(actor: Actor, administration_id: int) -> None:
     """The client came back: nothing is erased. It stays deactivated until somebody activates it."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = _get_locked(actor, administration_id)
-    administration.left_on = administration.erase_on = None
-    administration.save(update_fields=["left_on", "erase_on"])
+    administration.client_left_on = administration.erase_on = None
+    administration.save(update_fields=["client_left_on", "erase_on"])
     _record(actor, administration.pk, "administration.client_stays", administration.name)
 
 
@@ -157,8 +162,10 @@ def list_duplicates(actor: Actor, administration: Administration) -> list[Admini
 def due_today() -> DueWork:
     """In the installation's scope."""
     today = timezone.localdate()
-    planned = Administration.objects.filter(deactivate_on__lte=today, withdrawn_at=None)
-    over = Administration.objects.filter(Q(erase_on__lte=today, left_on__isnull=False) | Q(withdrawn_at__isnull=False))
+    planned = Administration.objects.filter(scheduled_deactivation_on__lte=today, withdrawn_at=None)
+    over = Administration.objects.filter(
+        Q(erase_on__lte=today, client_left_on__isnull=False) | Q(withdrawn_at__isnull=False)
+    )
     return DueWork(
         sorted(set(planned.values_list("organisation_id", flat=True))),
         list(over.order_by("pk").values_list("organisation_id", "pk")),
@@ -168,7 +175,7 @@ def due_today() -> DueWork:
 def deactivate_planned(organisation_id: int) -> int:
     """Those whose day has come. How many."""
     due = Administration.objects.filter(
-        organisation_id=organisation_id, deactivate_on__lte=timezone.localdate(), withdrawn_at=None
+        organisation_id=organisation_id, scheduled_deactivation_on__lte=timezone.localdate(), withdrawn_at=None
     )
     ids = list(due.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
     if not ids:
@@ -178,7 +185,7 @@ def deactivate_planned(organisation_id: int) -> int:
         status_code="",
         status_reason="",
         deactivated_on=timezone.localdate(),
-        deactivate_on=None,
+        scheduled_deactivation_on=None,
     )
     stop_syncs(organisation_id, ids)
     record(organisation_id, SYSTEM_ACTOR, "administrations.deactivated", details={"administrations": ids})
@@ -191,7 +198,7 @@ def erase_batch(organisation_id: int, administration_id: int) -> bool:
     Books first, the row itself last; then the trail names nobody any more, its older entries neither. Restartable at any
     moment."""
     queryset = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
-    over = Q(withdrawn_at__isnull=False) | Q(erase_on__lte=timezone.localdate(), left_on__isnull=False)
+    over = Q(withdrawn_at__isnull=False) | Q(erase_on__lte=timezone.localdate(), client_left_on__isnull=False)
     administration = queryset.filter(over).select_for_update(no_key=True).first()
     if administration is None:
         return False

@@ -48,10 +48,10 @@ NONE = "none"
 """In a filter: those that have no division, no template, no sector, nobody chosen."""
 FRESHNESSES = ("fresh", "stale", "old", "never")
 ISSUES = ("any", NONE)
-NUMBERS = ("missing", "incomplete", "doubtful", "twice")
-ENDINGS = ("left", "planned")
+NUMBERS = ("missing", "incomplete", "doubtful", "duplicate")
+LIFECYCLES = ("client_left", "deactivation_scheduled")
 MULTI_FILTERS = ("status", "division", "user", "template", "sector", "connection", "freshness")
-SINGLE_FILTERS = ("q", "issues", "number", "ending", "import", "favourites", "changed", "running", "restricted")
+SINGLE_FILTERS = ("q", "issues", "number", "lifecycle", "import", "favourites", "changed", "running", "restricted")
 FILTERS = MULTI_FILTERS + SINGLE_FILTERS
 
 
@@ -82,7 +82,7 @@ _PARAMETERS: Mapping[str, Parameter] = {
     "freshness": _choices(FRESHNESSES, is_multiple=True),
     "issues": Parameter(parse=_issue_code, may_be_blank=False),
     "number": _choices(NUMBERS),
-    "ending": _choices(ENDINGS),
+    "lifecycle": _choices(LIFECYCLES),
     "import": Parameter(parse=id_of, may_be_blank=False),
     "favourites": FLAG,
     "changed": FLAG,

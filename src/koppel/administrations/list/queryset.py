@@ -186,7 +186,9 @@ _SINGLE_CONDITIONS: dict[str, Callable[[Actor, str], Q]] = {
     "running": lambda actor, value: Q(
         pk__in=[one.administration_id for one in extension_points.active_syncs(actor.organisation_id)]
     ),
-    "import": lambda actor, value: Q(imported_in=int(value)),
+    "import": lambda actor, value: Q(import_id=int(value)),
     "restricted": lambda actor, value: Q(restricted=True),
-    "ending": lambda actor, value: Q(left_on__isnull=False) if value == "left" else Q(deactivate_on__isnull=False),
+    "lifecycle": lambda actor, value: (
+        Q(client_left_on__isnull=False) if value == "client_left" else Q(scheduled_deactivation_on__isnull=False)
+    ),
 }

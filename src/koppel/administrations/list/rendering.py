@@ -140,14 +140,16 @@ class CellRenderer:
 
     def status_cell(self, administration: Administration) -> SafeString:
         parts = [SafeString(self.states[administration.status])]
-        if administration.left_on:
+        if administration.client_left_on:
             parts.append(
-                format_html('<span class="hint">{} {}</span>', self.labels["left"], _day(administration.left_on))
+                format_html('<span class="hint">{} {}</span>', self.labels["left"], _day(administration.client_left_on))
             )
-        elif administration.deactivate_on:
+        elif administration.scheduled_deactivation_on:
             parts.append(
                 format_html(
-                    '<span class="hint">{} {}</span>', self.labels["planned"], _day(administration.deactivate_on)
+                    '<span class="hint">{} {}</span>',
+                    self.labels["planned"],
+                    _day(administration.scheduled_deactivation_on),
                 )
             )
         progress = self.context.progress.get(administration.pk)

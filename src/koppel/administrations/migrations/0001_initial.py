@@ -20,7 +20,7 @@ BEGIN
     FROM public.administrations_administration a LEFT JOIN public.connections_remote_company r
       ON r.organisation_id = a.organisation_id AND r.id = a.remote_company_id
    WHERE a.organisation_id = organisation AND a.id = administration
-     AND (a.withdrawn_at IS NOT NULL OR (a.left_on IS NOT NULL AND a.erase_on <= current_date + 1));
+     AND (a.withdrawn_at IS NOT NULL OR (a.client_left_on IS NOT NULL AND a.erase_on <= current_date + 1));
   IF known IS NULL THEN
     PERFORM set_config('koppel.organisation', scope_before, true);
     RETURN 0;
@@ -77,14 +77,14 @@ class Migration(migrations.Migration):
                 ('status_code', models.CharField(default='', max_length=60)),
                 ('restricted', models.BooleanField(default=False)),
                 ('settings', models.JSONField(default=dict)),
-                ('imported_in', models.BigIntegerField(null=True)),
+                ('import_id', models.BigIntegerField(null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('activated_at', models.DateTimeField(null=True)),
                 ('complete_as_of', models.DateTimeField(null=True)),
                 ('deactivated_on', models.DateField(null=True)),
-                ('deactivate_on', models.DateField(null=True)),
+                ('scheduled_deactivation_on', models.DateField(null=True)),
                 ('deactivation_reason', models.CharField(default='', max_length=300)),
-                ('left_on', models.DateField(null=True)),
+                ('client_left_on', models.DateField(null=True)),
                 ('erase_on', models.DateField(null=True)),
                 ('withdrawn_at', models.DateTimeField(null=True)),
                 ('sort_name', models.GeneratedField(db_persist=True, expression=models.Func(django.db.models.functions.text.Lower('name'), models.Value('àáâãäåæçèéêëìíîïñòóôõöøœùúûüýÿšžÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜÝŸŠŽ'), models.Value('aaaaaaaceeeeiiiinooooooouuuuyyszaaaaaaaceeeeiiiinooooooouuuuyysz'), function='translate'), output_field=models.TextField())),
@@ -122,9 +122,9 @@ class Migration(migrations.Migration):
                 ('ip_address', models.CharField(default='', max_length=100)),
                 ('role', models.CharField(max_length=20)),
                 ('interface', models.CharField(max_length=20)),
-                ('act', models.CharField(max_length=40)),
-                ('asked', models.JSONField(default=dict)),
-                ('source', models.TextField(default='')),
+                ('action', models.CharField(max_length=40)),
+                ('params', models.JSONField(default=dict)),
+                ('query', models.TextField(default='')),
                 ('state', models.CharField(choices=[('draft', 'Not started'), ('queued', 'Queued'), ('running', 'Running'), ('done', 'Done'), ('undoing', 'Being undone'), ('undone', 'Undone')], default='draft', max_length=20)),
                 ('total', models.IntegerField(default=0)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
@@ -144,8 +144,8 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('administration_id', models.BigIntegerField()),
                 ('state', models.CharField(choices=[('waiting', 'Waiting'), ('changed', 'Changed'), ('skipped', 'Left as it is'), ('undone', 'Undone'), ('kept', 'Not undone')], default='waiting', max_length=20)),
-                ('why', models.CharField(default='', max_length=60)),
-                ('asked', models.JSONField(default=dict)),
+                ('reason_code', models.CharField(default='', max_length=60)),
+                ('params', models.JSONField(default=dict)),
                 ('before', models.JSONField(default=dict)),
                 ('after', models.JSONField(default=dict)),
                 ('organisation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organisations.organisation')),
@@ -191,7 +191,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='administration',
-            index=models.Index(fields=['organisation', 'imported_in'], name='administrations_by_import'),
+            index=models.Index(fields=['organisation', 'import_id'], name='administrations_by_import'),
         ),
         migrations.AddIndex(
             model_name='administration',
@@ -243,7 +243,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='favourite',
-            constraint=models.UniqueConstraint(fields=('organisation', 'membership', 'administration'), name='star_once'),
+            constraint=models.UniqueConstraint(fields=('organisation', 'membership', 'administration'), name='favourite_once'),
         ),
         migrations.AddConstraint(
             model_name='savedview',

@@ -40,23 +40,23 @@ OPEN_STATES = (BulkState.QUEUED, BulkState.RUNNING, BulkState.UNDOING)
 
 @require_POST
 def preview(request: AuthenticatedRequest) -> HttpResponse:
-    """What the act would do to what is ticked, or to all that match."""
+    """What the action would do to what is ticked, or to all that match."""
     form = request.POST
-    action = form.get("act", "")
+    action = form.get("action", "")
     try:
         operations.get_allowed_action(request.actor, action)
         selection = _selection(request)
         params = _action_params(action, request)
-        draft = operations.preview(request.actor, action, params, selection, source=_address_of(request))
+        draft = operations.preview(request.actor, action, params, selection, query=_address_of(request))
     except (Refused, UnknownParameter) as refusal:
         messages.warning(request, str(refusal))
         return redirect_back(request)
     except NotFound:
         messages.error(request, _("That division, template or person no longer exists. Nothing was changed."))
         return redirect_back(request)
-    if action in ("star", "unstar"):
+    if action in ("add_favourite", "remove_favourite"):
         return _start(request, draft)
-    return HttpResponseRedirect(reverse("administrations:bulk_one", args=[draft.pk]))
+    return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[draft.pk]))
 
 
 def _selection(request: AuthenticatedRequest) -> operations.Selection:
@@ -108,13 +108,13 @@ def undo(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
             messages.info(request, _("This is being undone already."))
     except Refused as refusal:
         messages.error(request, str(refusal))
-    return HttpResponseRedirect(reverse("administrations:bulk_one", args=[operation.pk]))
+    return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[operation.pk]))
 
 
 @require_POST
 def discard(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
     operation = _get_or_404(request.actor, operation_id)
-    query = operation.source
+    query = operation.query
     operations.discard(request.actor, operation.pk)
     return HttpResponseRedirect(
         f"{reverse('administrations:list')}?{parse_query_string(query).to_query_string() or 'all=1'}"
@@ -126,7 +126,7 @@ def recent(request: AuthenticatedRequest) -> HttpResponse:
     """What was done to many at once, newest first."""
     request.actor.require(Permission.VIEW)
     operation_rows = [
-        (operation, get_action(operation.act).label, operations.count_items(operation))
+        (operation, get_action(operation.action).label, operations.count_items(operation))
         for operation in operations.list_operations(request.actor)
     ]
     return render(request, "administrations/bulk_list.html", {"place": "administrations", "rows": operation_rows})
@@ -142,9 +142,12 @@ def spreadsheet_page(request: AuthenticatedRequest) -> HttpResponse:
         except (Refused, UnknownParameter) as refusal:
             messages.error(request, str(refusal))
     context = {
-        "place": "administrations", "text": text, "chosen": request.POST.get("act", "change"),
-        "acts": [one for one in list_actions() if request.actor.can(one.permission)], "today": timezone.localdate().isoformat(),
-    }  # fmt: skip
+        "place": "administrations",
+        "text": text,
+        "chosen": request.POST.get("action", "change"),
+        "actions": [action for action in list_actions() if request.actor.can(action.permission)],
+        "today": timezone.localdate().isoformat(),
+    }
     return render(request, "administrations/bulk_csv.html", context)
 
 
@@ -154,7 +157,7 @@ def _read_spreadsheet(request: AuthenticatedRequest, text: str) -> HttpResponse:
         if (upload.size or 0) > UPLOAD_BYTES_MAX:
             raise Refused(_("This file is too large."))
         text = decode(upload.read())
-    action = get_action(request.POST.get("act", "change"))
+    action = get_action(request.POST.get("action", "change"))
     changes = csv_import.read_changes(request.actor, text, names_only=action.key != "change")
     if not changes.values_by_id:
         lines = "; ".join(f"{number}: {why}" for number, _text, why in changes.problems[:5])
@@ -163,8 +166,8 @@ def _read_spreadsheet(request: AuthenticatedRequest, text: str) -> HttpResponse:
     params = extra_params if action.key == "change" else _action_params(action.key, request)
     selection = operations.Selection(ids=sorted(changes.values_by_id), values_by_id=changes.values_by_id)
     draft = operations.preview(request.actor, action.key, params, selection)
-    BulkOperation.objects.filter(pk=draft.pk).update(asked={**draft.asked, **extra_params})
-    return HttpResponseRedirect(reverse("administrations:bulk_one", args=[draft.pk]))
+    BulkOperation.objects.filter(pk=draft.pk).update(params={**draft.params, **extra_params})
+    return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[draft.pk]))
 
 
 def _start(request: AuthenticatedRequest, operation: BulkOperation) -> HttpResponse:
@@ -172,15 +175,15 @@ def _start(request: AuthenticatedRequest, operation: BulkOperation) -> HttpRespo
     if not operations.start(request.actor, operation.pk):
         messages.info(request, _("This was started already."))
     operation.refresh_from_db()
-    if operation.state != BulkState.DONE or operation.asked.get("per_item"):
-        return HttpResponseRedirect(reverse("administrations:bulk_one", args=[operation.pk]))
+    if operation.state != BulkState.DONE or operation.params.get("per_item"):
+        return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[operation.pk]))
     counts = operations.count_items(operation)
     text = ngettext("%(count)d administration was changed.", "%(count)d administrations were changed.", counts.changed)
     messages.success(request, text % {"count": counts.changed})
     if counts.skipped:
         skipped = ngettext("%(count)d was left as it is.", "%(count)d were left as they are.", counts.skipped)
         messages.warning(request, skipped % {"count": counts.skipped})
-    query = parse_query_string(operation.source).to_query_string() or "all=1"
+    query = parse_query_string(operation.query).to_query_string() or "all=1"
     done = f"&done={operation.pk}" if operations.can_undo(operation) and counts.changed else ""
     return HttpResponseRedirect(f"{reverse('administrations:list')}?{query}{done}")
 
@@ -217,22 +220,22 @@ def _get_or_404(actor: Actor, operation_id: int) -> BulkOperation:
 
 
 def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) -> dict[str, Any]:
-    actor, action = request.actor, get_action(operation.act)
+    actor, action = request.actor, get_action(operation.action)
     only = request.parameters["only"] or ""
     page = Paginator(_sorted_items(operation, only), PAGE_SIZE).get_page(request.parameters["page"])
     counts = operations.count_items(operation)
     return {
         "place": "administrations",
         "operation": operation,
-        "act": action,
+        "action": action,
         "counts": counts,
         "handled": counts.total - (counts.changed if operation.state == BulkState.UNDOING else counts.waiting),
         "is_draft": operation.state == BulkState.DRAFT,
         "is_open": operation.state in OPEN_STATES,
         "can_undo": operations.can_undo(operation) and counts.changed > 0,
         "undo_hours": operations.UNDO_HOURS,
-        "sentences": bulk_messages.describe_params(actor, operation.asked),
-        "problems": operation.asked.get("problems", ()),
+        "sentences": bulk_messages.describe_params(actor, operation.params),
+        "problems": operation.params.get("problems", ()),
         "only": only,
         "page": page,
         "items": _items(actor, list(page)),
@@ -257,7 +260,7 @@ def _items(actor: Actor, items: list[BulkItem]) -> list[dict[str, Any]]:
             "name": administrations[item.administration_id].name if item.administration_id in administrations else "",
             "state": item.state,
             "label": ItemState(item.state).label,
-            "why": bulk_messages.describe_reason(item.why),
+            "reason": bulk_messages.describe_reason(item.reason_code),
             "differences": _differences(item, administrations.get(item.administration_id), names),
         }
         for item in items

@@ -1,4 +1,4 @@
-"""One administration's own tabs: overview, settings, history; who works on it; the star."""
+"""One administration's own tabs: overview, settings, history, assignments, favourites."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ def detail(request: AuthenticatedRequest, administration_id: int) -> HttpRespons
         "predecessor": queries.get_visible(request.actor, administration.predecessor_id),
         "successors": queries.list_successors(request.actor, administration),
         "sector_name": SECTIONS.get(administration.sector, administration.sector),
-        "can_withdraw": administration.left_on is None,
+        "can_withdraw": administration.client_left_on is None,
     }
     return render(request, "administrations/overview.html", context)
 
@@ -103,8 +103,8 @@ def settings_page(request: AuthenticatedRequest, administration_id: int) -> Http
     now = effective_settings(administration)
     context = page_context(request, administration, "settings") | {
         "effective": now,
-        "resources_capped": "resources" in now.capped_keys,
-        "schedule_capped": "schedule" in now.capped_keys,
+        "resources_limited": "resources" in now.limited_keys,
+        "schedule_limited": "schedule" in now.limited_keys,
         "all_resources": RESOURCES,
         "schedules": list(SCHEDULE_NAMES.items()),
         "weekdays": list(enumerate(WEEKDAYS)),
@@ -132,7 +132,7 @@ def history(request: AuthenticatedRequest, administration_id: int) -> HttpRespon
 @require_POST
 def set_favourite(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     administration = get_administration_or_404(request.actor, administration_id)
-    services.set_favourite(request.actor, administration.pk, is_favourite=request.POST.get("starred") == "1")
+    services.set_favourite(request.actor, administration.pk, is_favourite=request.POST.get("is_favourite") == "1")
     return redirect_back(request)
 
 

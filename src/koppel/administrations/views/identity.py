@@ -66,7 +66,7 @@ def request_check(request: AuthenticatedRequest, administration_id: int) -> Http
     """Ask the register again, or take note of what it says."""
     request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = get_administration_or_404(request.actor, administration_id)
-    if request.POST.get("act") == "seen":
+    if request.POST.get("action") == "seen":
         count = identity.acknowledge_changes(request.actor, administration.pk)
         text = ngettext("%(count)d issue is closed.", "%(count)d issues are closed.", count)
         messages.success(request, text % {"count": count} if count else _("Saved."))

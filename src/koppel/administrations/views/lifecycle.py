@@ -33,7 +33,7 @@ def offboarding(request: AuthenticatedRequest, administration_id: int) -> HttpRe
         "keep_years": lifecycle.KEEP_YEARS,
         "waits": administration.status == "queued" and administration.activated_at is None,
     }
-    return render(request, "administrations/ending.html", context)
+    return render(request, "administrations/offboarding.html", context)
 
 
 @require_POST
@@ -42,8 +42,8 @@ def offboard(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
     form = request.POST
 
     def apply_change() -> None:
-        left_on, erase_on = _day(form.get("left_on", "")), _day(form.get("erase_on", ""))
-        lifecycle.offboard_client(request.actor, administration_id, left_on=left_on, erase_on=erase_on)
+        client_left_on, erase_on = _day(form.get("client_left_on", "")), _day(form.get("erase_on", ""))
+        lifecycle.offboard_client(request.actor, administration_id, client_left_on=client_left_on, erase_on=erase_on)
         messages.success(request, _("Syncing has stopped. Export the books if you want a copy outside Koppel."))
 
     return _perform(request, administration_id, apply_change)
@@ -61,7 +61,7 @@ def withdraw(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
     administration = get_administration_or_404(request.actor, administration_id)
     if request.POST.get("name", "").strip().casefold() != administration.name.strip().casefold():
         messages.error(request, _("Type the name of the administration to withdraw it."))
-        return HttpResponseRedirect(reverse("administrations:ending", args=[administration.pk]))
+        return HttpResponseRedirect(reverse("administrations:offboarding", args=[administration.pk]))
     lifecycle.withdraw(request.actor, administration.pk)
     messages.success(request, _("The administration is withdrawn. Its data is being erased."))
     return HttpResponseRedirect(reverse("administrations:list"))

@@ -82,7 +82,7 @@ def _refused(request: AuthenticatedRequest, unknown: Sequence[UnknownPart], view
     context = {
         "place": NAV_SECTION,
         "parts": [
-            (part.sentence, "" if part.more else f"?{without(request.GET, part) or 'all=1'}")
+            (part.message, "" if part.more else f"?{without(request.GET, part) or 'all=1'}")
             for part in first_parts(unknown)
         ],
         "view": view,
@@ -115,12 +115,12 @@ def update_view(request: AuthenticatedRequest) -> HttpResponse:
     query = form.get("query", "")
     key = id_of(form.get("id", "")) or 0
     try:
-        if form.get("act") == "remove":
+        if form.get("action") == "remove":
             saved_views.remove_view(actor, key)
-        elif form.get("act") in ("default", "no_default"):
-            saved_views.make_default(actor, key, is_default=form["act"] == "default")
-        elif form.get("act", "") not in ("", "save"):
-            messages.error(request, unknown_value("act", form["act"], VIEW_ACTS).sentence)
+        elif form.get("action") in ("default", "no_default"):
+            saved_views.make_default(actor, key, is_default=form["action"] == "default")
+        elif form.get("action", "") not in ("", "save"):
+            messages.error(request, unknown_value("action", form["action"], VIEW_ACTS).message)
         else:
             saved_views.save_view(actor, form.get("name", ""), query, is_default=form.get("is_default") == "1")
             messages.success(request, _("The view is saved."))

@@ -19,9 +19,9 @@ TABLE = "public.organisations_organisation"
 
 @dataclass(frozen=True)
 class ExcessRight:
-    """`sentence` says who may do what; `remedy` is SQL for the owner of the database or a superuser."""
+    """`message` says who may do what; `remedy` is SQL for the owner of the database or a superuser."""
 
-    sentence: str
+    message: str
     remedy: str
 
 
@@ -40,12 +40,12 @@ def excess_rights(connection: psycopg.Connection[Any], application_role: str) ->
     """Of everybody, and of each reader besides: connecting (everybody only), temporary tables, new schemas, and new objects
     in the schema `public`, all in the database of `connection`."""
     excess = _excess(connection, PUBLIC, application_role)
-    of_everybody = {right.sentence.partition(" may ")[2] for right in excess}
+    of_everybody = {right.message.partition(" may ")[2] for right in excess}
     for role in reader_roles(connection):
         excess += [
             right
             for right in _excess(connection, role, application_role)
-            if right.sentence.partition(" may ")[2] not in of_everybody
+            if right.message.partition(" may ")[2] not in of_everybody
         ]
     return excess
 

@@ -138,7 +138,7 @@ def _sql_readers() -> Iterator[Finding]:
         rights = excess_rights(connection, connection.info.user)
         others = other_databases(connection)
     if rights:
-        sentences = "; ".join(one.sentence for one in rights)
+        sentences = "; ".join(one.message for one in rights)
         text = f"{sentences}. As superuser or owner of the database run: {remedies(rights)}."
         yield Finding("sql readers", False, text)
     else:

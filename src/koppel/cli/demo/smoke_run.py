@@ -90,8 +90,8 @@ def _import_everything(browser: Browser, smoke_run: SmokeRun, console: Console) 
     page = _identify(browser, page, console)
     form = page.form("division")
     division = next(value for value, _text in form.options["division"] if value)
-    page = browser.submit(page, form, {"division": division}, button="act", value="apply")
-    page = browser.submit(page, page.form("division"), {}, button="act", value="finish")
+    page = browser.submit(page, form, {"division": division}, button="action", value="apply")
+    page = browser.submit(page, page.form("division"), {}, button="action", value="finish")
     match = re.search(r"[?&]import=(\d+)", page.url)
     if match is None:
         raise UnexpectedPage(f"The import did not begin; the browser is at {page.url}.")
@@ -124,7 +124,7 @@ def _say_same(browser: Browser, page: Page, console: Console) -> Page:
     doubt_ids = re.findall(r'data-doubt><input type="checkbox" name="doubt" value="(\d+)"', page.text)
     if not doubt_ids:
         return page
-    page = browser.submit(page, _identities(page), {"doubt": doubt_ids}, button="act", value="same")
+    page = browser.submit(page, _identities(page), {"doubt": doubt_ids}, button="action", value="same")
     if "narrow-card" not in page.text:  # the register answered meanwhile that the names agree
         return page
     console.print(f"{len(doubt_ids)} times “Is this the same company?”, answered yes:")
@@ -140,7 +140,7 @@ def _complete(browser: Browser, page: Page) -> Page:
     values: dict[str, Any] = {}
     for key in {*empty, *wrong}:
         values |= {f"number-{key}": "", f"reason-{key}": "test_demo", f"sector-{key}": "N"}
-    return browser.submit(page, form, values, button="act", value="next")
+    return browser.submit(page, form, values, button="action", value="next")
 
 
 def _identities(page: Page) -> Form:
@@ -170,7 +170,7 @@ def _watch(browser: Browser, smoke_run: SmokeRun, import_id: int, console: Conso
 def _fetch_statuses(browser: Browser, smoke_run: SmokeRun, import_id: int) -> list[dict[str, Any]] | None:
     """The administrations of the import. None: the web does not answer. The import goes on, and the web is started again."""
     try:
-        answer = browser.get(f"{smoke_run.public_url}/api/v1/administrations?imported_in={import_id}&limit=1000")
+        answer = browser.get(f"{smoke_run.public_url}/api/v1/administrations?import_id={import_id}&limit=1000")
     except OSError:
         return None
     if answer.status != 200:
@@ -201,7 +201,7 @@ def _result(browser: Browser, smoke_run: SmokeRun, administration: dict[str, Any
     return Result(
         administration["name"], company["source"], administration["status"],
         round(seconds, 1) if seconds is not None else None, books["rows"],
-        books["debit"], [issue["sentence"] for issue in issues],
+        books["debit"], [issue["message"] for issue in issues],
     )  # fmt: skip
 
 

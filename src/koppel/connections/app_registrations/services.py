@@ -47,7 +47,7 @@ class AppRegistrationInput:
 
 @dataclass(frozen=True)
 class AppCheck:
-    """The outcome of a real call. `sentence` says what to do when it failed."""
+    """The outcome of a real call. `message` says what to do when it failed."""
 
     is_well: bool
     code: str

@@ -59,7 +59,7 @@ def try_one(app_id: AppIdArgument, as_json: AsJson = False) -> None:
     """A real call at the vendor that grants nothing. Exit code 1 when it is refused."""
     with user_errors():
         outcome = installation.check_app(app_id)
-    print_record({"works": outcome.is_well, "sentence": outcome.message}, as_json=as_json)
+    print_record({"works": outcome.is_well, "message": outcome.message}, as_json=as_json)
     if not outcome.is_well:
         raise typer.Exit(1)
 

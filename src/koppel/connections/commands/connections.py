@@ -63,7 +63,7 @@ def show(
         line = _line(summaries.summarize(summary))
         companies = [
             {"administration": row.administration_id, "name": row.administration, "health": row.health,
-             "sentence": row.message, "since": row.since}
+             "message": row.message, "since": row.since}
             for row in summaries.company_rows(actor, summary)
         ]  # fmt: skip
         timeline = [
@@ -74,7 +74,7 @@ def show(
         print_json({"connection": line.__dict__, "administrations": companies, "timeline": timeline})
         return
     print_record(line, as_json=False)
-    print_rows(companies, ("administration", "name", "health", "sentence", "since"), as_json=False)
+    print_rows(companies, ("administration", "name", "health", "message", "since"), as_json=False)
     print_rows(timeline, ("at", "until", "kind", "times", "by"), as_json=False)
 
 

@@ -32,7 +32,7 @@ class UnknownPart:
 
     name: str
     value: str
-    sentence: str
+    message: str
     values: tuple[str, ...] = ()
     more: int = 0
 
@@ -44,7 +44,7 @@ class UnknownParameter(Exception):
 
     def __init__(self, parts: Iterable[UnknownPart]) -> None:
         self.parts = tuple(first_parts(parts))
-        super().__init__(" ".join(part.sentence for part in self.parts))
+        super().__init__(" ".join(part.message for part in self.parts))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ BATCH_SIZE = 2000
 def register() -> None:
     event_types.register_event_type(
         EVENT,
-        _("%(name)s needs you: %(sentence)s"),
+        _("%(name)s needs you: %(message)s"),
         plural_message=_("%(issues)s issues need you. They are about: %(names)s"),
         label=_("An issue was raised"),
         count_key="issues",
@@ -88,4 +88,4 @@ def _localize(facts: Mapping[str, Any]) -> Mapping[str, Any]:
     issue = facts.get("issue")
     if not isinstance(issue, dict):
         return {}
-    return {"sentence": render_issue_message(issue.get("code", ""), issue.get("facts", {}))}
+    return {"message": render_issue_message(issue.get("code", ""), issue.get("facts", {}))}

@@ -32,7 +32,7 @@ REASONS = {
 def register() -> None:
     event_types.register_event_type(
         STOPPED,
-        _("The webhook %(name)s was switched off. %(sentence)s"),
+        _("The webhook %(name)s was switched off. %(message)s"),
         label=_("A webhook was switched off"),
         localize=_localize,
         is_momentary=True,
@@ -45,4 +45,4 @@ def reason_text(reason: str) -> str:
 
 
 def _localize(facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"sentence": reason_text(str(facts.get("why", "")))}
+    return {"message": reason_text(str(facts.get("why", "")))}

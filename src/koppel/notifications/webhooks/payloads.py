@@ -68,7 +68,7 @@ def test_message(webhook: WebhookEndpoint) -> dict[str, Any]:
         "type": TEST,
         "state": "told",
         "at": _isoformat(timezone.now()),
-        "sentence": {code: f"Koppel → {webhook.name}" for code, _name in settings.LANGUAGES},
+        "message": {code: f"Koppel → {webhook.name}" for code, _name in settings.LANGUAGES},
         "link": f"{settings.PUBLIC_URL}/organisation/webhooks/{webhook.pk}/",
         "about": None,
         "administrations": [],
@@ -102,7 +102,7 @@ def _message(event: Event, divisions: Collection[int], *, is_over: bool) -> dict
         "state": "over" if is_over else "told",
         "at": _isoformat(timezone.now()),
         "began_at": _isoformat(event.first_at),
-        "sentence": _messages(event.event_type, facts),
+        "message": _messages(event.event_type, facts),
         "link": f"{settings.PUBLIC_URL}{event.link or '/'}",
         "about": {"kind": event.subject_kind, "id": event.subject_id} if event.subject_kind else None,
         "administrations": [

@@ -70,7 +70,7 @@ def log(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
 @require_POST
 def perform_action(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     """Test, switch, a new secret, remove."""
-    webhook, action = _webhook_or_404(request, webhook_id), request.POST.get("act", "")
+    webhook, action = _webhook_or_404(request, webhook_id), request.POST.get("action", "")
     try:
         if action == "test":
             endpoints.send_test(request.actor, webhook_id)

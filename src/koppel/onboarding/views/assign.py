@@ -36,7 +36,7 @@ def assign(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    action = request.POST.get("act", "")
+    action = request.POST.get("action", "")
     if action == "apply":
         _apply(request, flow, announce=True)
         return HttpResponseRedirect(request.path)
@@ -46,7 +46,7 @@ def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         messages.success(request, text % {"count": count})
         return HttpResponseRedirect(request.path)
     if action not in ("finish", "skip"):
-        raise UnknownParameter([unknown_value("act", action, ("apply", "clear", "skip", "finish"))])
+        raise UnknownParameter([unknown_value("action", action, ("apply", "clear", "skip", "finish"))])
     if action == "finish":
         _apply(request, flow, announce=False)
     return _finish(request, flow)

@@ -24,9 +24,9 @@ from koppel.organisations.requests import AuthenticatedRequest
 def choose(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """③ Everything that was reached; new ones can be ticked."""
     if request.method == "POST":
-        handler = request.POST.get("act", "next")
+        handler = request.POST.get("action", "next")
         if handler not in (*ACTIONS, "next"):
-            raise UnknownParameter([unknown_value("act", handler, (*ACTIONS, "next"))])
+            raise UnknownParameter([unknown_value("action", handler, (*ACTIONS, "next"))])
         return ACTIONS[handler](request, flow) if handler in ACTIONS else _next(request, flow)
     choices = choose_step.rows(request.actor, flow)
     visible = _visible_choices(flow, choices)
@@ -85,7 +85,7 @@ def _next(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _release(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    released = request.POST.get("act") == "release"
+    released = request.POST.get("action") == "release"
     count = choose_step.set_import_policy(request.actor, flow, ids_of(request, "company"), released=released)
     if released:
         text = ngettext(

@@ -43,7 +43,7 @@ def identify(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """What the button says that was pressed."""
-    action, company_id = _parse_button(request.POST.get("act", "next"), flow)
+    action, company_id = _parse_button(request.POST.get("action", "next"), flow)
     if action == "fill":
         identify_step.save_answers(flow, _typed_answers(request, flow))
         _fill_in(request, flow)
@@ -64,7 +64,7 @@ def _parse_button(button: str, flow: Flow) -> tuple[str, int | None]:
         return action, None
     if action in ("same", "other") and text in map(str, flow.chosen):
         return action, int(text)
-    raise UnknownParameter([unknown_value("act", button, _ACTIONS)])
+    raise UnknownParameter([unknown_value("action", button, _ACTIONS)])
 
 
 def _settle(request: AuthenticatedRequest, flow: Flow, *, same: bool, company_id: int | None) -> HttpResponse:
@@ -108,7 +108,7 @@ def _question(answers: list[IdentityAnswer], back: str) -> Confirmation:
         back=back,
         consequences=[_("Your name and the time are kept with each answer.")],
         groups=[Group(_("Rows"), [" ".join([f"{doubt.company.name}:", *doubt.differences]) for doubt in doubts])],
-        fields={"act": "same", "doubts": ",".join(str(doubt.company.pk) for doubt in doubts)},
+        fields={"action": "same", "doubts": ",".join(str(doubt.company.pk) for doubt in doubts)},
         facts=[doubt.facts for doubt in doubts],
         nav_section="connections",
     )
@@ -120,7 +120,7 @@ def row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """One row was left: store it, ask a register, and say how it stands."""
     stored_ids = identify_step.save_answers(flow, _typed_answers(request, flow))
     if not stored_ids:
-        return JsonResponse({"error": "not_there"}, status=404)
+        return JsonResponse({"error": "not_found"}, status=404)
     identify_step.ask_registers(flow, stored_ids)
     return JsonResponse({"rows": [_as_json(one) for one in identify_step.list_answers(flow, stored_ids)]})
 
@@ -149,7 +149,7 @@ def _as_json(answer: IdentityAnswer) -> dict[str, Any]:
         "id": answer.company.pk,
         "complete": answer.is_complete,
         "tone": tone,
-        "sentence": sentence,
+        "message": sentence,
         "question": answer.question is not None,
         "waiting": bool(answer.finding and answer.finding.is_waiting and answer.finding.outcome is None),
         "suggestions": [{"number": number, "name": name} for number, name in answer.suggestions],

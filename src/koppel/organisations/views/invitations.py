@@ -114,7 +114,7 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
     try:
         invitation, organisation = invitations.get_open_invitation(token)
     except Refused as refusal:
-        return render(request, "organisations/invitation_gone.html", {"sentence": str(refusal)}, status=410)
+        return render(request, "organisations/invitation_gone.html", {"message": str(refusal)}, status=410)
     with translation.override(language := _language(request, invitation)):
         response = _page(request, token, invitation, organisation)
     response.headers["Content-Language"] = language

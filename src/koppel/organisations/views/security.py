@@ -62,7 +62,7 @@ def provider(request: AuthenticatedRequest) -> HttpResponse:
     request.actor.require(Permission.MANAGE_ORGANISATION)
     form = request.POST
     try:
-        if form.get("act") == "off":
+        if form.get("action") == "off":
             count = single_sign_on.switch_off(request.actor)
             message = ngettext(
                 "Nobody signs in through the identity provider any more. %(count)d session that it began has ended.",
@@ -70,7 +70,7 @@ def provider(request: AuthenticatedRequest) -> HttpResponse:
                 count,
             )
             messages.success(request, message % {"count": count})
-        elif form.get("act") == "prepare":
+        elif form.get("action") == "prepare":
             single_sign_on.prepare(request.actor)
             messages.success(
                 request, _("Register the redirect address at your identity provider, then fill in the form.")
@@ -106,7 +106,7 @@ def support(request: AuthenticatedRequest) -> HttpResponse:
     """Let the operator of the installation look in, or end it."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     try:
-        if request.POST.get("act") == "withdraw":
+        if request.POST.get("action") == "withdraw":
             security_policy.withdraw_operator_access(request.actor)
             messages.success(request, _("Nobody from outside looks in any more."))
         else:

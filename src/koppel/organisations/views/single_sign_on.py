@@ -165,4 +165,4 @@ def _whoever(request: HttpRequest) -> AuditActor:
 
 
 def _refused(request: HttpRequest, sentence: str, status: int = 403) -> HttpResponse:
-    return render(request, "organisations/sign_in_refused.html", {"sentence": sentence}, status=status)
+    return render(request, "organisations/sign_in_refused.html", {"message": sentence}, status=status)

@@ -43,7 +43,7 @@ def register() -> None:
             label=gettext_lazy("Sync"),
             permission=Permission.CHANGE_ADMINISTRATIONS,
             audit_code="administrations.sync_requested",
-            validate=lambda actor, asked: {},
+            validate=lambda actor, params: {},
             plan=plan_sync,
             execute=start_syncs,
         )
@@ -51,10 +51,10 @@ def register() -> None:
 
 
 def _reason_code(administration: Administration, under_way: set[int], closed: set[int]) -> str:
-    if administration.left_on:
-        return "left"
+    if administration.client_left_on:
+        return "client_left"
     if administration.status == Status.DEACTIVATED:
         return "deactivated"
     if administration.connection_id in closed:
-        return "sign_in"
-    return "under_way" if administration.pk in under_way else ""
+        return "reauth_required"
+    return "sync_in_progress" if administration.pk in under_way else ""

@@ -91,7 +91,7 @@ def import_page(
 
 def _ids(actor: Actor, import_id: int, group: str) -> "Sequence[int]":
     """In the order of the page. Lazy."""
-    ids = visible_to(actor).filter(imported_in=import_id)
+    ids = visible_to(actor).filter(import_id=import_id)
     if group:
         ids = ids.filter(status__in=STATUS_GROUPS[group])
     order = [

@@ -10,12 +10,12 @@ def notify_import_finished(organisation_id: int, administration_id: int) -> None
     """One notice to the importer, by whichever of its administrations comes last to its first end. Later syncs of any of them,
     after a reconnect too, are no import. In the caller's transaction and scope."""
     administrations = Administration.objects.filter(organisation_id=organisation_id)
-    import_id = administrations.values_list("imported_in", flat=True).get(pk=administration_id)
+    import_id = administrations.values_list("import_id", flat=True).get(pk=administration_id)
     if import_id is None:
         return
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('import settled'), %s)", [import_id % 2**31])
-    of_import = administrations.filter(imported_in=import_id)
+    of_import = administrations.filter(import_id=import_id)
     if of_import.filter(status__in=[Status.QUEUED, Status.CONFIGURING]).exists():
         return
     importer = of_import.values_list("imported_by_id", flat=True).first()

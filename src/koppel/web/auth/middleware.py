@@ -193,7 +193,7 @@ def _unknown(request: HttpRequest, organisation_id: int, refusal: UnknownParamet
     """A filter that does not exist: a page with what was refused, and no rows. Left out, it would show everything."""
     removable = [part.name in request.GET and not part.more for part in refusal.parts]
     parts = [
-        (part.sentence, f"?{without(request.GET, part)}" if is_removable else "")
+        (part.message, f"?{without(request.GET, part)}" if is_removable else "")
         for part, is_removable in zip(refusal.parts, removable, strict=True)
     ]
     with organisation_scope(organisation_id):
@@ -210,8 +210,8 @@ def _no_link_by_mail(request: HttpRequest) -> HttpResponseBase | None:
 def _quarantined(request: HttpRequest) -> HttpResponseBase:
     """What was asked would have left the installation; nothing of it was done."""
     if is_api(request):
-        return JsonResponse({"error": CODE, "sentence": str(SENTENCE)}, status=503)
-    return render(request, "web/quarantined.html", {"sentence": SENTENCE}, status=503)
+        return JsonResponse({"error": CODE, "message": str(SENTENCE)}, status=503)
+    return render(request, "web/quarantined.html", {"message": SENTENCE}, status=503)
 
 
 def _is_nul_error(error: DataError) -> bool:

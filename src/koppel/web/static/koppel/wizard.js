@@ -86,7 +86,7 @@ function sign(row, answer) {
   if (answer.tone === "bad") field.setAttribute("aria-invalid", "true");
   const mark = row.querySelector("[data-mark]");
   mark.className = `mark mark-${answer.tone}`;
-  mark.textContent = answer.sentence;
+  mark.textContent = answer.message;
   const sector = row.querySelector("[data-sector-mark]");
   sector.textContent = answer.problems.sector || "";
   showDoubt(row, answer.question);
