@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-from django.db import connection as database
-
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.health.states import require_reauth
 from koppel.connections.health.timeline import add_timeline_event
@@ -14,12 +12,9 @@ __all__ = [
     "add_timeline_event",
     "after_reconnect",
     "get_connection",
-    "lock_new_connections",
     "register_after_reconnect",
     "require_reauth",
 ]
-
-NEW_CONNECTION_LOCK = 0x0C0E
 
 
 def get_connection(actor: Actor, connection_id: int) -> Connection:
@@ -29,12 +24,6 @@ def get_connection(actor: Actor, connection_id: int) -> Connection:
     if connection is None:
         raise NoSuchConnection
     return connection
-
-
-def lock_new_connections(organisation_id: int) -> None:
-    """Until the end of the transaction: two sign-ins of one account that end together find the same connection."""
-    with database.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [NEW_CONNECTION_LOCK, organisation_id])
 
 
 AfterReconnect = Callable[[Actor, int], object]

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import connection as database
-
 from koppel.administrations.services import NewAdministration, import_companies
 from koppel.company_registers.identity import Identity
+from koppel.kit.locks import LockName, lock_until_commit
 from koppel.onboarding.flow import get_flow
 from koppel.onboarding.models import Flow, FlowState, Import
 from koppel.onboarding.steps.choose import rows
@@ -15,8 +14,6 @@ from koppel.onboarding.steps.identify import identity_of, list_answers
 from koppel.onboarding.steps.same_company import confirmed_identity
 from koppel.organisations.roles import Actor
 from koppel.sync.runs.services import request_first_runs
-
-FINISH_LOCK = 0x0B0A
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Finish
     confirmed = {one.company.pk: confirmed_identity(one.doubt, flow.confirmed) for one in identity_answers}
     if flow.connection is None or not identity_answers or any(one is None for one in identities.values()):
         return None
-    _lock_imports(actor)
+    lock_until_commit(LockName.IMPORT_START, actor.organisation_id)
     identities_by_company = {key: one for key, one in identities.items() if one is not None}
     import_record = Import.objects.create(
         organisation_id=actor.organisation_id, connection=flow.connection, membership_id=actor.membership_id, count=0
@@ -74,12 +71,6 @@ def _import(
         for connection_id, companies in by_connection.items()
         for administration_id in import_companies(actor, connection_id, import_record.pk, companies)
     ]
-
-
-def _lock_imports(actor: Actor) -> None:
-    """Two people who finish together see each other's administrations: a company that two accounts reach is imported once."""
-    with database.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [FINISH_LOCK, actor.organisation_id])
 
 
 def _new(flow: Flow, company_id: int, identity: Identity, confirmed: dict[str, Any]) -> NewAdministration:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -22,13 +21,13 @@ from koppel.connections.companies import same_company
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue
 from koppel.kit.jobs import enqueue
+from koppel.kit.locks import LockName, lock_until_commit
 from koppel.notifications.events.erasure import erase_administration
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
 KEEP_YEARS = 7
 """How long a Dutch firm must keep a client's books; proposed, not imposed."""
-PREDECESSOR_LOCK = 0x11FE
 SYSTEM_ACTOR = AuditActor(ActorKind.JOB, None, "Koppel")
 
 StopHook = Callable[[int, Sequence[int]], object]
@@ -130,7 +129,7 @@ def set_predecessor(actor: Actor, administration_id: int, predecessor_id: int | 
 
     Raises `NotFound`, and `Refused` for itself or a circle."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    _lock_predecessors(actor.organisation_id)
+    lock_until_commit(LockName.PREDECESSORS, actor.organisation_id)
     administration = _get_locked(actor, administration_id)
     if predecessor_id is not None and not visible_to(actor).filter(pk=predecessor_id).exists():
         raise NotFound
@@ -246,12 +245,6 @@ def _get_locked(actor: Actor, administration_id: int) -> Administration:
     if administration is None:
         raise audited_not_found(actor, administration_id)
     return administration
-
-
-def _lock_predecessors(organisation_id: int) -> None:
-    """Until the end of the transaction: a circle may close over rows that nobody holds."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [PREDECESSOR_LOCK, organisation_id])
 
 
 def _predecessor_chain(organisation_id: int, administration_id: int) -> set[int]:

@@ -12,9 +12,9 @@ from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle.ownership import store_pending_grant
 from koppel.connections.lifecycle.revocation import revoke_unused_token
 from koppel.connections.models import Connection, ConnectionState, ConsentAttempt, ConsentPurpose, Grant, RemoteCompany
-from koppel.connections.services import lock_new_connections
 from koppel.connections.vault.grants import store_grant, superseded_refresh_token
 from koppel.connector.contract import Consent
+from koppel.kit.locks import LockName, lock_until_commit
 from koppel.organisations.roles import Actor
 
 
@@ -59,7 +59,7 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
             raise ConsentRefused("removed", _("This connection was removed meanwhile, so nothing was signed in."))
         _require_same_companies(actor, connection, consent)
         return connection
-    lock_new_connections(actor.organisation_id)
+    lock_until_commit(LockName.NEW_CONNECTION, actor.organisation_id)
     serving = Grant.objects.filter(subject=consent.subject, is_candidate=False, connection=OuterRef("pk"))
     known_connection = connections.filter(
         Exists(serving.exclude(lost_reason__startswith=SUPERSEDED)), app=attempt.app

@@ -14,9 +14,10 @@ from koppel.connections.app_registrations.services import app_for, mode_of
 from koppel.connections.companies.discovery import ask_for_descriptions
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.models import AppRegistration, Connection, ConnectionState, Grant, RemoteCompany
-from koppel.connections.services import add_timeline_event, get_connection, lock_new_connections
+from koppel.connections.services import add_timeline_event, get_connection
 from koppel.connections.vault.grants import store_grant
 from koppel.connector.contract import ConsentMode, Tokens
+from koppel.kit.locks import LockName, lock_until_commit
 from koppel.kit.secrets import Secret
 from koppel.organisations.roles import Actor, Permission
 
@@ -117,7 +118,7 @@ def remove_companies(actor: Actor, connection_id: int, company_ids: Iterable[int
 
 def _connection_of(actor: Actor, app: AppRegistration) -> tuple[Connection, bool]:
     """One connection stands for the app: there is no account to tell others apart by."""
-    lock_new_connections(actor.organisation_id)
+    lock_until_commit(LockName.NEW_CONNECTION, actor.organisation_id)
     connections = Connection.objects.filter(organisation_id=actor.organisation_id, app=app)
     connection = connections.exclude(state=ConnectionState.REMOVED).select_for_update(of=("self",)).first()
     if connection is not None:

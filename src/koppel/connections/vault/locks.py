@@ -14,10 +14,9 @@ import psycopg
 import structlog
 
 from koppel.kit.database import Connection, lock_connection
+from koppel.kit.locks import TRY_SESSION_LOCK_SQL, LockName, lock_key, release_session_locks, try_session_locks
 from koppel.kit.tenancy import INSTALLATION, set_scope_sql
 
-KEY_SPACE = 0x4B4F << 48
-"""Advisory keys of grants: this number plus the grant's id, in PostgreSQL's space of single 64-bit keys."""
 PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.03, 0.3
 HEARTBEAT_SECONDS = 0.5
 ONCE_SECONDS_MAX = 10
@@ -120,16 +119,13 @@ class GrantLocks:
 
     async def _release(self, connection: Connection) -> None:
         if done := self._of_session - self._held:
-            await connection.execute("SELECT pg_advisory_unlock(%s + id) FROM unnest(%s::bigint[]) id", _keys(done))
+            await release_session_locks(connection, LockName.GRANT, done)
             self._of_session -= done
 
     async def _reacquire(self, connection: Connection) -> None:
         """After a lost connection. What another process has taken meanwhile stays missing: the row's generation fences."""
         if missing := self._held - self._of_session:
-            reacquired = await connection.execute(
-                "SELECT id FROM unnest(%s::bigint[]) id WHERE pg_try_advisory_lock(%s + id)", [*_keys(missing)][::-1]
-            )
-            self._of_session |= {int(row[0]) for row in await reacquired.fetchall()}
+            self._of_session |= await try_session_locks(connection, LockName.GRANT, missing)
 
     async def _try_requested(self, connection: Connection) -> bool:
         requests = {key: request for key, request in self._waiting.items() if not request.outcome.done()}
@@ -137,10 +133,11 @@ class GrantLocks:
             return False
         columns = [
             list(requests),
+            [lock_key(LockName.GRANT, grant_id) for grant_id in requests],
             [request.generation for request in requests.values()],
             [request.failures for request in requests.values()],
         ]
-        rows = await connection.execute(_TRY_LOCKS, [*columns, KEY_SPACE])
+        rows = await connection.execute(_TRY_LOCKS, columns)
         answered = False
         for grant_id, moved, ours in await rows.fetchall():
             if ours:
@@ -165,15 +162,11 @@ class GrantLocks:
         self._of_session.clear()
 
 
-_TRY_LOCKS = """
-WITH asked AS (SELECT * FROM unnest(%s::bigint[], %s::int[], %s::int[]) AS one(id, generation, failures)),
+_TRY_LOCKS = f"""
+WITH asked AS (SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::int[]) AS one(id, key, generation, failures)),
      seen AS MATERIALIZED (
-       SELECT asked.id, g.id IS NULL OR g.generation <> asked.generation OR g.failures <> asked.failures
+       SELECT asked.id, asked.key, g.id IS NULL OR g.generation <> asked.generation OR g.failures <> asked.failures
               OR g.lost_at IS NOT NULL AS moved
          FROM asked LEFT JOIN connections_grant g ON g.id = asked.id)
-SELECT id, moved, CASE WHEN moved THEN false ELSE pg_try_advisory_lock(%s + id) END FROM seen
-"""
-
-
-def _keys(grant_ids: set[int]) -> list[object]:
-    return [KEY_SPACE, sorted(grant_ids)]
+SELECT id, moved, CASE WHEN moved THEN false ELSE {TRY_SESSION_LOCK_SQL}(key) END FROM seen
+"""  # noqa: S608 - a function's name

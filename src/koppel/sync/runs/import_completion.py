@@ -1,8 +1,7 @@
 """When an import is over: the last of its administrations was read, failed, or was stopped."""
 
-from django.db import connection
-
 from koppel.administrations.models import Administration, Status
+from koppel.kit.locks import LockName, lock_until_commit
 from koppel.notifications.events.services import open_event
 
 
@@ -13,8 +12,7 @@ def notify_import_finished(organisation_id: int, administration_id: int) -> None
     import_id = administrations.values_list("import_id", flat=True).get(pk=administration_id)
     if import_id is None:
         return
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('import settled'), %s)", [import_id % 2**31])
+    lock_until_commit(LockName.IMPORT_COMPLETION, import_id)
     of_import = administrations.filter(import_id=import_id)
     if of_import.filter(status__in=[Status.QUEUED, Status.CONFIGURING]).exists():
         return

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import connection as db
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -15,6 +14,7 @@ from koppel.audit.services import record
 from koppel.connections.lifecycle.lifecycle import reconnect_hint
 from koppel.connections.models import ConnectionState
 from koppel.kit import quarantine
+from koppel.kit.locks import LockName, try_lock_until_commit
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.organisations.roles import Actor, Permission
@@ -24,7 +24,6 @@ from koppel.sync.models import OPEN_STATES, Run, RunState, Trigger
 from koppel.sync.runs.import_completion import notify_import_finished
 from koppel.sync.runs.schedule import is_due, spread_of
 
-SCHEDULE_LOCK = 0x5C4EE
 READY = (Status.ACTIVE, Status.BLOCKED, Status.FAILED)
 
 
@@ -140,7 +139,7 @@ def request_due_runs() -> int:
     if quarantine.current() is not None:
         return 0
     with installation_scope("schedule"):
-        if not _acquire_schedule_lock():
+        if not try_lock_until_commit(LockName.SCHEDULE):
             return 0
         due: dict[int, list[int]] = {}
         at, zone = timezone.now(), timezone.get_default_timezone()
@@ -166,12 +165,6 @@ def _schedulable_administrations() -> "QuerySet[Any]":
         .annotate(last_run_at=Subquery(whole.order_by("-created_at").values("created_at")[:1]))
         .select_related("template", "organisation")
     )
-
-
-def _acquire_schedule_lock() -> bool:
-    with db.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [SCHEDULE_LOCK])
-        return bool(cursor.fetchone()[0])
 
 
 def _request(

@@ -18,6 +18,7 @@ from koppel.connections.rate_limits.limiter import on_before_request
 from koppel.connections.sessions.sessions import Runtime
 from koppel.kit import quarantine
 from koppel.kit.database import lock_connection
+from koppel.kit.locks import LockName, keep_session_lock
 from koppel.sync.errors import Preempted
 from koppel.sync.runs import queue
 from koppel.sync.runs.store import ClaimedRun
@@ -30,7 +31,6 @@ LOOK_SECONDS = 5.0
 GATHER_SECONDS = 0.03
 """Places that become free within this time are filled with one look."""
 STOP_SECONDS = 3.0
-LEADER_LOCK = 0x5C4ED
 
 log = structlog.get_logger(__name__)
 
@@ -132,11 +132,7 @@ class Dispatcher:
                     await connection.execute(f"LISTEN {queue.CHANNEL}")
                     self._wake.set()  # What was added before was announced to nobody.
                     while True:
-                        notification = await connection.execute(
-                            "SELECT %s OR pg_try_advisory_lock(%s)", [self.leads, LEADER_LOCK]
-                        )
-                        row = await notification.fetchone()
-                        self.leads = bool(row and row[0])
+                        self.leads = await keep_session_lock(connection, LockName.LEADER, held=self.leads)
                         async for _notice in connection.notifies(timeout=LOOK_SECONDS, stop_after=1):
                             self._wake.set()
             except psycopg.Error as error:
