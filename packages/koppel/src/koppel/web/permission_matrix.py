@@ -18,7 +18,7 @@ from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
 
-TABLE = Path(__file__).resolve().parents[3] / "docs" / "permissions.md"
+TABLE = Path(__file__).resolve().parents[5] / "docs" / "permissions.md"
 HEAD = "| Route | Method | Who |\n|---|---|---|\n"
 ROW = re.compile(r"^\| `(?P<path>/[^`]*)` \| (?P<method>[A-Z]+) \| (?P<who>[^|]*?) \|$", re.MULTILINE)
 _CHANGES = re.compile(
