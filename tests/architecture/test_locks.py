@@ -46,7 +46,9 @@ def test_each_name_says_who_takes_it_and_what_it_protects() -> None:
     assert isinstance(body, ast.ClassDef)
     statements = body.body[1:]  # after the docstring of the class
     names = [
-        one.targets[0].id for one in statements if isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name)
+        statement.targets[0].id
+        for statement in statements
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
     ]
     assert names == list(LockName.__members__)
     for name, sentence in zip(statements[::2], statements[1::2], strict=True):
@@ -75,8 +77,8 @@ def test_a_key_is_the_same_in_every_version() -> None:
 
 def test_two_names_with_one_id_are_two_locks(database_addresses: Addresses) -> None:
     url = database_addresses.app_url
-    with psycopg.connect(url) as one, psycopg.connect(url) as other:
-        one.execute(locks.LOCK_UNTIL_COMMIT_SQL, [lock_key(LockName.IMPORT_START, 2**40 + 1)])
+    with psycopg.connect(url) as holder, psycopg.connect(url) as other:
+        holder.execute(locks.LOCK_UNTIL_COMMIT_SQL, [lock_key(LockName.IMPORT_START, 2**40 + 1)])
         for name, lock_id, is_free in (
             (LockName.IMPORT_START, 2**40 + 1, False),
             (LockName.IMPORT_START, 2**41 + 1, True),
