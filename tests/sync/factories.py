@@ -15,7 +15,7 @@ from koppel.books.models import MODELS_BY_RESOURCE, BookRow
 from koppel.connections.models import RemoteCompany
 from koppel.connections.sessions.runtime import as_worker
 from koppel.connections.sessions.sessions import Runtime
-from koppel.kit.http import HttpClient
+from koppel.kit.http.client import HttpClient
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor
 from koppel.sync.engine.run_executor import execute_run

@@ -12,8 +12,8 @@ from koppel.administrations.errors import NotFound
 from koppel.administrations.identity import services as identity
 from koppel.administrations.models import Administration
 from koppel.company_registers.numbers import NumberStatus, check_number
-from koppel.company_registers.reasons import REASONS
-from koppel.company_registers.sectors import SCHEME, SECTIONS
+from koppel.company_registers.numbers.reasons import REASONS
+from koppel.company_registers.sectors.sections import SCHEME, SECTIONS
 from koppel.kit.web.parameters import unknown_value
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from koppel.kit.database import Connection
+from koppel.kit.database.pool import Connection
 from koppel.sync.runs.claims import ClaimedRun
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from koppel.connector.contract import RejectedRecord
-from koppel.kit.database import Connection
+from koppel.kit.database.pool import Connection
 from koppel.sync.runs.claims import ClaimedRun
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from koppel.kit.database import Connection
+from koppel.kit.database.pool import Connection
 from koppel.sync.runs.claims import ClaimedRun
 
 
