@@ -10,7 +10,8 @@ from django.utils import timezone
 from koppel.company_registers import lookups, rate_limit
 from koppel.company_registers.activities import Activity, Section
 from koppel.company_registers.clients import register_for
-from koppel.company_registers.lookups import LookupResult, build_query, cached_results, request_lookups
+from koppel.company_registers.lookup_result import LookupResult
+from koppel.company_registers.lookups import build_query, cached_results, request_lookups
 from koppel.company_registers.models import Lookup, RegisterRateLimit
 from koppel.company_registers.protocol import LookupOutcome, QueryKind, RateLimit, RegisterQuery
 from koppel.company_registers.tasks import sweep

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
-from koppel.company_registers.lookups import LookupResult
+from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.models import Lookup
 from koppel.company_registers.protocol import LookupOutcome, QueryKind, RegisterQuery
 from koppel.connections.models import RemoteCompany

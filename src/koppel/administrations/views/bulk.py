@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST
 
 from koppel.administrations.bulk import csv_import, operations
 from koppel.administrations.bulk import messages as bulk_messages
-from koppel.administrations.bulk.actions import get_action, list_actions
+from koppel.administrations.bulk.actions import bulk_actions, get_action
 from koppel.administrations.bulk.selection_filter import parse_bulk_filter
 from koppel.administrations.errors import NotFound
 from koppel.administrations.list.filter_checks import require_known
@@ -143,7 +143,8 @@ def spreadsheet_page(request: AuthenticatedRequest) -> HttpResponse:
             messages.error(request, str(refusal))
     context = {
         "place": "administrations", "text": text, "chosen": request.POST.get("act", "change"),
-        "acts": [one for one in list_actions() if request.actor.can(one.permission)], "today": timezone.localdate().isoformat(),
+        "acts": [action for action in bulk_actions.values() if request.actor.can(action.permission)],
+        "today": timezone.localdate().isoformat(),
     }  # fmt: skip
     return render(request, "administrations/bulk_csv.html", context)
 

@@ -1,5 +1,6 @@
 """What a sign-in that succeeded leaves behind: the connection that it belongs to, its grant, its line in the timeline."""
 
+from django.db import connection as database
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -12,10 +13,11 @@ from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle.ownership import store_pending_grant
 from koppel.connections.lifecycle.revocation import revoke_unused_token
 from koppel.connections.models import Connection, ConnectionState, ConsentAttempt, ConsentPurpose, Grant, RemoteCompany
-from koppel.connections.services import lock_new_connections
 from koppel.connections.vault.grants import store_grant, superseded_refresh_token
 from koppel.connector.contract import Consent
 from koppel.organisations.roles import Actor
+
+NEW_CONNECTION_LOCK = 0x0C0E
 
 
 def store_consent(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
@@ -72,6 +74,12 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
         owner_id=actor.membership_id,
         account=consent.account,
     )
+
+
+def lock_new_connections(organisation_id: int) -> None:
+    """Until the end of the transaction: two sign-ins of one account that end together find the same connection."""
+    with database.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [NEW_CONNECTION_LOCK, organisation_id])
 
 
 def _require_same_companies(actor: Actor, connection: Connection, consent: Consent) -> None:

@@ -8,7 +8,8 @@ from django.utils.translation import gettext as _
 
 from koppel.company_registers import list_import
 from koppel.company_registers.identity import Identity, IdentityProblem, check_identity, first_guess
-from koppel.company_registers.lookups import LookupResult, build_query, cached_results, request_lookups
+from koppel.company_registers.lookup_result import LookupResult
+from koppel.company_registers.lookups import build_query, cached_results, request_lookups
 from koppel.company_registers.number_check import NumberCheck
 from koppel.company_registers.numbers import check_number
 from koppel.company_registers.protocol import LookupOutcome, QueryKind
