@@ -217,8 +217,8 @@ def test_favourites_and_divisions_narrow_what_a_colleague_is_told(firm: Firm) ->
     set_preferences(firm.cleo, TROUBLE, screen="favourites", mail="divisions")
     open_test_event(firm.ben, TROUBLE, administrations=everything)
     pass_quarter_hour(firm.ben)
-    assert screen_messages(firm.cleo) == ["Trouble at 2: Shared, Starred"]
-    assert screen_messages(firm.ben) == ["Trouble at 3: Other, Shared, Starred"]
+    assert screen_messages(firm.cleo) == ["Trouble at 2: Favourite, Shared"]
+    assert screen_messages(firm.ben) == ["Trouble at 3: Favourite, Other, Shared"]
     set_preferences(firm.cleo, NEWS, screen="favourites")
     open_test_event(firm.ben, NEWS, "other", administrations={other.pk: {"name": "Other"}})
     assert len(screen_messages(firm.cleo)) == 1
