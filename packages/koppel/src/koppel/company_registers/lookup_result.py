@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from koppel.company_registers.activities import Activity, Section, sector_of
+from koppel.company_registers.clients.protocol import Candidate, LookupOutcome, RegisterQuery
 from koppel.company_registers.company_names import core_of
-from koppel.company_registers.protocol import Candidate, LookupOutcome, RegisterQuery
+from koppel.company_registers.sectors.activities import Activity, Section, sector_of
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from koppel.company_registers.activities import Activity
 from koppel.company_registers.clients import register_for
+from koppel.company_registers.clients.protocol import Candidate, LookupOutcome, QueryKind, RegisterQuery, RegisterResult
 from koppel.company_registers.hooks import lookup_answered
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.models import Lookup
-from koppel.company_registers.number_check import NumberStatus
-from koppel.company_registers.numbers import check_number
-from koppel.company_registers.protocol import Candidate, LookupOutcome, QueryKind, RegisterQuery, RegisterResult
+from koppel.company_registers.numbers.number_check import NumberStatus
+from koppel.company_registers.numbers.numbers import check_number
+from koppel.company_registers.sectors.activities import Activity
 from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import organisation_scope
 

@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from koppel.connections.models import RemoteCompany
-from koppel.kit.database import Connection
+from koppel.kit.database.pool import Connection
 from koppel.kit.hooks import Hook, SingleHook
 from koppel.organisations.roles import Actor
 

@@ -19,10 +19,10 @@ from django.utils.translation import gettext as _
 from koppel.administrations.hooks import Progress, progress_of
 from koppel.administrations.list.columns import COLUMNS
 from koppel.administrations.models import Administration, Assignment, Favourite, Status
-from koppel.company_registers.numbers import mask_number
-from koppel.company_registers.sectors import SECTIONS
+from koppel.company_registers.numbers.numbers import mask_number
+from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.issues.queries import count_open
-from koppel.kit.tabular_export import Cell
+from koppel.kit.tabular.export import Cell
 from koppel.organisations.roles import Actor
 
 DASH = SafeString('<span class="hint">–</span>')

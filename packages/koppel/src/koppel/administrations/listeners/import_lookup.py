@@ -1,7 +1,7 @@
 """What a session asks before it reads books: is there an administration of this id here, and which remote company is it?"""
 
 from koppel.connections.hooks import ImportedCompany
-from koppel.kit.database import Connection
+from koppel.kit.database.pool import Connection
 
 _IMPORTED = """
 SELECT connection_id, remote_company_id FROM administrations_administration WHERE id = %s AND withdrawn_at IS NULL
