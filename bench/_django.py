@@ -4,7 +4,7 @@ import importlib
 import os
 from pathlib import Path
 
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 
 
 def migrate_database(addresses: Addresses, home: Path) -> None:

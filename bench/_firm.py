@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench._django import migrate_database
-from koppel.kit.embedded_postgres import EmbeddedPostgres, choose_free_port
+from koppel.kit.database.embedded_postgres import EmbeddedPostgres, choose_free_port
 
 PEOPLE = 12
 

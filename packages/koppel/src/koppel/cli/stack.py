@@ -22,8 +22,8 @@ from koppel.cli.ports import LOOPBACK, SANDBOX_PORT, WEB_PORT, answers, require_
 from koppel.cli.sandbox import require_sandbox, sandbox_command
 from koppel.cli.supervisor import Program, Supervisor
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.embedded_postgres import EmbeddedPostgres
-from koppel.kit.unfinished_calls import TOKEN_CALLS
+from koppel.kit.database.embedded_postgres import EmbeddedPostgres
+from koppel.kit.http.unfinished_calls import TOKEN_CALLS
 
 READY_SECONDS = 60
 SEPARATE_LOGS = "logs"

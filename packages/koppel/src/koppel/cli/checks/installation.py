@@ -14,10 +14,10 @@ from koppel.cli.first_steps import MAKE_ORGANISATION, PRINT_LINK, command
 from koppel.cli.ports import answers
 from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.embedded_postgres import is_free
-from koppel.kit.secrets import Keyring
+from koppel.kit.database.embedded_postgres import is_free
+from koppel.kit.encryption import Keyring
 from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
-from koppel.web.built import shortcomings
+from koppel.web.build.built import shortcomings
 
 POSTGRES_VERSION_MIN = 150000
 SECRET_KEY_CHARACTERS_MIN = 50
@@ -199,7 +199,7 @@ def _secret_key() -> Finding:
 
 
 def _built() -> Iterator[Finding]:
-    from koppel.web.static_files import outdated_groups  # noqa: PLC0415 - needs configured settings
+    from koppel.web.build.static_files import outdated_groups  # noqa: PLC0415 - needs configured settings
 
     for sentence in shortcomings(outdated_groups()):
         yield advice("installation", sentence)
