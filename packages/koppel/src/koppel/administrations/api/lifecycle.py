@@ -4,7 +4,7 @@ from django.utils.translation import gettext as _
 from ninja import Router, Status
 
 from koppel.administrations.api.detail import AdministrationOut, get_administration_out
-from koppel.administrations.lifecycle import lifecycle
+from koppel.administrations.lifecycle import offboarding, predecessors
 from koppel.administrations.scope import administration_for
 from koppel.kit.web.schemas import Day, Input
 from koppel.organisations.errors import Refused
@@ -22,7 +22,7 @@ class OffboardingIn(Input):
 @router.put("/{int:administration_id}/offboarding", response=AdministrationOut)
 def offboard(request: AuthenticatedRequest, administration_id: int, payload: OffboardingIn) -> AdministrationOut:
     """The client left: syncing stops, on `erase_on` everything is erased."""
-    lifecycle.offboard_client(
+    offboarding.offboard_client(
         request.actor, administration_id, client_left_on=payload.client_left_on, erase_on=payload.erase_on
     )
     return get_administration_out(request.actor, administration_id)
@@ -31,7 +31,7 @@ def offboard(request: AuthenticatedRequest, administration_id: int, payload: Off
 @router.delete("/{int:administration_id}/offboarding", response=AdministrationOut)
 def cancel_offboarding(request: AuthenticatedRequest, administration_id: int) -> AdministrationOut:
     """The client came back: nothing is erased."""
-    lifecycle.cancel_offboarding(request.actor, administration_id)
+    offboarding.cancel_offboarding(request.actor, administration_id)
     return get_administration_out(request.actor, administration_id)
 
 
@@ -42,7 +42,7 @@ class PredecessorIn(Input):
 @router.put("/{int:administration_id}/predecessor", response=AdministrationOut)
 def set_predecessor(request: AuthenticatedRequest, administration_id: int, payload: PredecessorIn) -> AdministrationOut:
     """Which earlier administration this one continues; null takes the link away."""
-    lifecycle.set_predecessor(request.actor, administration_id, payload.administration)
+    predecessors.set_predecessor(request.actor, administration_id, payload.administration)
     return get_administration_out(request.actor, administration_id)
 
 
@@ -58,5 +58,5 @@ def withdraw(request: AuthenticatedRequest, administration_id: int, payload: Wit
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     if administration_for(request.actor, administration_id).name.casefold() != payload.name.strip().casefold():
         raise Refused(_("Type the name of the administration to withdraw it."))
-    lifecycle.withdraw(request.actor, administration_id)
+    offboarding.withdraw(request.actor, administration_id)
     return Status(204, None)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from koppel.administrations.commands.arguments import AdministrationId
-from koppel.administrations.lifecycle import lifecycle
+from koppel.administrations.lifecycle import offboarding, predecessors
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_record
 from koppel.kit.web.parameters import day_of
@@ -23,7 +23,7 @@ def set_predecessor(
 ) -> None:  # fmt: skip
     """It continues another one: renamed, merged, or moved to another system."""
     with acting_as(person, organisation) as actor:
-        lifecycle.set_predecessor(actor, administration_id, predecessor)
+        predecessors.set_predecessor(actor, administration_id, predecessor)
     print_record({"id": administration_id, "predecessor": predecessor}, as_json=as_json)
 
 
@@ -37,7 +37,7 @@ def offboard(
     """The client left: syncing stops, books are kept until a day and then erased."""
     begin, end = _day(client_left_on) if client_left_on else date.today(), _day(erase_on)  # noqa: DTZ011 - the day of whoever types it
     with acting_as(person, organisation) as actor:
-        lifecycle.offboard_client(actor, administration_id, client_left_on=begin, erase_on=end)
+        offboarding.offboard_client(actor, administration_id, client_left_on=begin, erase_on=end)
     print_record({"id": administration_id, "client_left_on": begin, "erase_on": end}, as_json=as_json)
 
 
@@ -53,7 +53,7 @@ def withdraw(
             "Everything that was read of it is erased and nothing brings it back. Say --yes if you mean it."
         )
     with acting_as(person, organisation) as actor:
-        lifecycle.withdraw(actor, administration_id)
+        offboarding.withdraw(actor, administration_id)
     print_record({"id": administration_id, "withdrawn": True}, as_json=as_json)
 
 

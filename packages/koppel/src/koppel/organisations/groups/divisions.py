@@ -37,7 +37,7 @@ def list_summaries(actor: Actor) -> list[DivisionSummary]:
     """Those in use first, by name."""
     divisions = Division.objects.filter(organisation_id=actor.organisation_id)
     annotated = divisions.annotate(people=Count("members", filter=Q(members__membership__is_active=True)))
-    administrations = hooks.counts(actor.organisation_id, GroupKind.DIVISION)
+    administrations = hooks.count_usage(actor.organisation_id, GroupKind.DIVISION)
     return in_use_first(
         DivisionSummary(
             division.pk,
@@ -101,6 +101,6 @@ def merge(actor: Actor, from_id: int, into_id: int) -> int:
         [DivisionMember(**tenant, division=target, membership_id=key) for key in membership_ids], ignore_conflicts=True
     )
     members.delete()
-    moved = hooks.move(actor, GroupKind.DIVISION, source.pk, target.pk)
+    moved = sum(hooks.move_usage(actor, GroupKind.DIVISION, source.pk, target.pk))
     DIVISION.archive_merged(actor, source, target, {"people": sorted(membership_ids), "administrations": moved})
     return moved

@@ -37,7 +37,7 @@ class TemplateSummary:
 def list_summaries(actor: Actor) -> list[TemplateSummary]:
     """Those in use first, by name."""
     templates = Template.objects.filter(organisation_id=actor.organisation_id)
-    administrations = hooks.counts(actor.organisation_id, GroupKind.TEMPLATE)
+    administrations = hooks.count_usage(actor.organisation_id, GroupKind.TEMPLATE)
     return in_use_first(
         TemplateSummary(
             template.pk,
@@ -68,7 +68,7 @@ def preview(actor: Actor, template_id: int, settings: Mapping[str, Any]) -> Sett
     """What these settings would do, to how many. Raises `Refused`."""
     actor.require(Permission.MANAGE_PEOPLE)
     validate_settings(settings)
-    return hooks.effects(actor.organisation_id, get_template(actor, template_id).pk, settings)
+    return hooks.settings_impact(actor.organisation_id, get_template(actor, template_id).pk, settings)
 
 
 def change(actor: Actor, template_id: int, *, name: str, settings: Mapping[str, Any], archived: bool) -> None:
@@ -84,7 +84,7 @@ def change(actor: Actor, template_id: int, *, name: str, settings: Mapping[str, 
 def merge(actor: Actor, from_id: int, into_id: int) -> int:
     """Its administrations get the other template; it stays behind, archived. How many moved. Raises `Refused`."""
     source, target = check_merge(actor, from_id, into_id)
-    moved = hooks.move(actor, GroupKind.TEMPLATE, source.pk, target.pk)
+    moved = sum(hooks.move_usage(actor, GroupKind.TEMPLATE, source.pk, target.pk))
     TEMPLATE.archive_merged(actor, source, target, {"administrations": moved})
     return moved
 
