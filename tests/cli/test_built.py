@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.environment import REPOSITORY
+from tests.fixtures.environment import PACKAGES
 from tests.fixtures.stack import PATIENCE_SECONDS, wait_until
 
-PARTS = ("src", "pyproject.toml", "build_hook.py", "README.md", "LICENSE", ".gitignore")
+PARTS = ("src", "pyproject.toml", "build_hook.py", "README.md", "LICENSE")
 BUILT = shutil.ignore_patterns("*.mo", "staticfiles*", "__pycache__")
 HASHED = re.compile(r"\.[0-9a-f]{12}\.")
 
@@ -65,7 +65,7 @@ class Site:
 def copied(folder: Path) -> Path:
     """A source tree in which nothing is built."""
     for name in PARTS:
-        part = REPOSITORY / name
+        part = PACKAGES / "koppel" / name
         copy = shutil.copytree if part.is_dir() else shutil.copy
         copy(part, folder / name, **({"ignore": BUILT} if part.is_dir() else {}))
     return folder

@@ -64,7 +64,7 @@ def test_no_page_and_no_rest_call_shows_what_is_not_imported(anna: Connected) ->
         for path in ("", "books/", "sync/", "history/", "settings/"):
             assert browser.get(f"/administrations/{number}/{path}").status_code == 404
             refused_count += 1
-        assert browser.get(f"/api/v1/administrations/{number}").json() == {"error": "not_there"}
+        assert browser.get(f"/api/v1/administrations/{number}").json() == {"error": "not_found"}
         refused_count += 1
     entries = refusals(anna.actor.organisation_id)
     assert len(entries) == refused_count

@@ -54,7 +54,7 @@ def test_a_wrong_secret_is_told(
     added = typed(monkeypatch, *ADD, secret="mistyped")
     result = typed(monkeypatch, "test", added["id"])
     assert result["works"] is False
-    assert "client secret" in result["sentence"]
+    assert "client secret" in result["message"]
 
 
 @pytest.mark.parametrize(

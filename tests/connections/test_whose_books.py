@@ -286,7 +286,7 @@ def test_activating_what_waits_for_an_answer_leaves_it_stopped(connected: MakeCo
     program = read_token(anna)
 
     def bulk(action: str) -> None:
-        body = {"act": action, "ids": [first.pk], "start": True}
+        body = {"action": action, "ids": [first.pk], "start": True}
         assert (
             program.post("/api/v1/administrations/bulk", json.dumps(body), content_type="application/json").status_code
             == 201
@@ -493,7 +493,7 @@ def test_the_import_confirms_what_was_seen_in_the_wizard(actor: MakeActor, sandb
     sandbox.control("rotate", {"companies": [seen["id"], other["id"]]})
     sync_company_list(person.actor, connection.pk)
     person.client.post(f"{person.flow}identify", {f"number-{chosen.pk}": seen["number"]})
-    person.client.post(f"{person.flow}assign", {"act": "finish", "company": [chosen.pk]})
+    person.client.post(f"{person.flow}assign", {"action": "finish", "company": [chosen.pk]})
     connected = Connected(person.actor, app, connection, sandbox)
     with organisation_scope(person.actor.organisation_id):
         administration = Administration.objects.get()

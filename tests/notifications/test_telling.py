@@ -196,7 +196,7 @@ def test_being_assigned_subscribes_nobody_and_asking_does(firm: Firm) -> None:
 
 
 def test_favourites_and_divisions_narrow_what_a_colleague_is_told(firm: Firm) -> None:
-    starred, shared, other = (administration_of(firm.ben, name) for name in ("Starred", "Shared", "Other"))
+    favourite, shared, other = (administration_of(firm.ben, name) for name in ("Favourite", "Shared", "Other"))
     with organisation_scope(firm.anna.organisation_id):
         save_division(firm.anna, None, "Zuid")
         from koppel.organisations.models import Division
@@ -207,12 +207,12 @@ def test_favourites_and_divisions_narrow_what_a_colleague_is_told(firm: Firm) ->
         )
         Administration.objects.filter(pk=shared.pk).update(division=division)
         Favourite.objects.create(
-            organisation_id=firm.cleo.organisation_id, administration=starred, membership_id=firm.cleo.membership_id
+            organisation_id=firm.cleo.organisation_id, administration=favourite, membership_id=firm.cleo.membership_id
         )
-    for administration in (starred, other):
+    for administration in (favourite, other):
         assign(firm.cleo, administration)
     everything = {
-        administration.pk: {"name": administration.name, "reason": "x"} for administration in (starred, shared, other)
+        administration.pk: {"name": administration.name, "reason": "x"} for administration in (favourite, shared, other)
     }
     set_preferences(firm.cleo, TROUBLE, screen="favourites", mail="divisions")
     open_test_event(firm.ben, TROUBLE, administrations=everything)

@@ -63,11 +63,11 @@ def test_a_person_reads_why_nothing_happens_and_who_ends_it(quarantined: World, 
         reverse("sync:now", args=[administration.pk]),
         reverse("connections:probe", args=[administration.connection_id]),
         reverse("connections:reconnect", args=[administration.connection_id]),
-        reverse("administrations:ask_register", args=[administration.pk]),
+        reverse("administrations:check_register", args=[administration.pk]),
     ]
     forms: list[tuple[str, dict[str, Any]]] = [(act, {}) for act in acts]
     forms.append(("/connections/new/", {"connector": "visma_net"}))
-    forms.append((f"/organisation/webhooks/{quarantined.webhook_id}/act", {"act": "test"}))
+    forms.append((f"/organisation/webhooks/{quarantined.webhook_id}/act", {"action": "test"}))
     for address, form in forms:
         answer = client.post(address, form)
         assert answer.status_code == 503, address
@@ -121,7 +121,7 @@ def test_a_program_gets_a_code_and_a_sentence(quarantined: World, path: str, bod
     answer = quarantined.client("administrator").post(address, payload, content_type="application/json")
     assert answer.status_code == 503, answer.content
     assert answer.json()["error"] == "quarantined"
-    assert "koppel quarantine off" in answer.json()["sentence"]
+    assert "koppel quarantine off" in answer.json()["message"]
 
 
 @pytest.mark.parametrize("words", ["sync start {administration}", "connections probe {connection}",
@@ -260,5 +260,5 @@ def test_mail_becomes_no_file_either(quarantined: World, settings: Any, tmp_path
 
 def test_bulk_work_says_why_no_sync_begins(quarantined: World) -> None:
     client = signed_in(quarantined.boss)
-    draft = client.post("/administrations/bulk/preview", {"act": "sync", "id": [quarantined.active.pk]})
+    draft = client.post("/administrations/bulk/preview", {"action": "sync", "id": [quarantined.active.pk]})
     assert "koppel quarantine off" in main_of(client.get(draft.headers["Location"]))

@@ -175,7 +175,7 @@ def test_mail_and_messages_of_before_are_not_sent_those_of_meanwhile_are(
     assert (ended["mails_not_sent"], ended["webhook_messages_not_sent"]) == (1, 1)
     assert (delivery.send_due(anna.organisation_id), webhook_delivery.send_due(anna.organisation_id)) == (1, 1)
     assert [one.subject for one in mailoutbox] == ["News of meanwhile"]
-    assert [one["sentence"]["en"] for one in program.messages()] == ["News of meanwhile"]
+    assert [one["message"]["en"] for one in program.messages()] == ["News of meanwhile"]
 
 
 def test_the_operator_may_have_what_waited_sent(anna: Actor, mailoutbox: list[EmailMessage]) -> None:

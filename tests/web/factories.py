@@ -56,8 +56,8 @@ def build_world(actor: Any) -> World:
         services.save_division(boss, None, "Zuid")
         services.save_template(boss, None, "Standard", {"fiscal_years_back": 3})
         division, template = Division.objects.get(name="Zuid"), Template.objects.get(name="Standard")
-    active = administration_of(boss, number="69599084", country="NL", template=template, imported_in=IMPORT)
-    configuring = administration_of(_other(actor, firm), "Fjordheim AS", status="configuring", imported_in=IMPORT)
+    active = administration_of(boss, number="69599084", country="NL", template=template, import_id=IMPORT)
+    configuring = administration_of(_other(actor, firm), "Fjordheim AS", status="configuring", import_id=IMPORT)
     with organisation_scope(boss.organisation_id):
         vendor = next(iter(connectors()))
         Connection.objects.update(connector=vendor)

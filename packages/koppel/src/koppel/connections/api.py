@@ -1,0 +1,296 @@
+"""Connections over REST: their health, and the acts of the pages."""
+
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+from ninja import Router, Schema
+from pydantic import AwareDatetime
+
+from koppel.connections import queries, summaries
+from koppel.connections.companies import resolution
+from koppel.connections.companies.same_company import OTHER_COMPANY
+from koppel.connections.consent.attempts import begin_consent
+from koppel.connections.hooks import RemovalPolicy
+from koppel.connections.lifecycle import lifecycle, ownership
+from koppel.connections.lifecycle.connection_test import check_connection
+from koppel.connections.models import ConsentPurpose, Release
+from koppel.kit.web.schemas import Input
+from koppel.organisations.errors import Refused
+from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.roles import Permission
+
+router = Router()
+
+
+class ConnectionOut(Schema):
+    """`state` is pending, active, degraded (Koppel is retrying), needs_reauth (somebody must sign in) or paused. `waiting`
+    administrations wait for a sign-in, `troubled` ones cannot be reached for reasons of their own. `owner` and `next_owner`
+    are ids of members."""
+
+    id: int
+    system: str
+    account: str
+    state: str
+    reason: str
+    owner: int
+    next_owner: int | None
+    environment: str
+    administrations: int
+    waiting: int
+    troubled: int
+    releases: str
+    degraded_since: datetime | None
+    last_contact_at: datetime | None
+    consent_until: datetime | None
+
+
+class EventOut(Schema):
+    """`until` ends what lasts; what repeats is one event that happened `times` times."""
+
+    kind: str
+    at: datetime
+    until: datetime | None
+    times: int
+    by: str
+    facts: dict[str, object]
+
+
+class CompanyOut(Schema):
+    """An imported company. `health` is ok, failing, waiting, unreachable, gone or other_company; `message` says why."""
+
+    administration: int
+    name: str
+    source_id: str
+    health: str
+    message: str
+    since: datetime | None
+    last_contact_at: datetime | None
+
+
+class ProbeOut(Schema):
+    """`code` '' when the vendor answered."""
+
+    answered: bool
+    state: str
+    company: str
+    milliseconds: int
+    code: str
+    message: str
+
+
+class CompanyChangeOut(Schema):
+    """What a person has yet to settle about an imported company. `code` is company_renamed, company_code_changed,
+    company_number_changed, company_number_missing, or other_company: name and number are both different from what was
+    confirmed, and nothing is read. `other_company_denied`: somebody said that it is another company. The numbers are '' but
+    for these two."""
+
+    administration: int
+    name: str
+    code: str
+    old: str
+    new: str
+    old_number: str
+    new_number: str
+    mark: str
+
+
+class SettleIn(Input):
+    """`take`: take the change over, or leave the administration as it is; for other_company: it is the same company, or it is
+    not. `seen`: when you read the changes; what is said or claimed since then is refused. `marks`: those of the changes that
+    you read; when what is there now has another mark, nothing is settled. For other_company `seen` must be given."""
+
+    administrations: list[int] = []
+    code: str = ""
+    take: bool | None = None
+    seen: AwareDatetime | None = None
+    marks: list[str] = []
+
+
+class SettledOut(Schema):
+    """How many were open; what was settled before is no mistake."""
+
+    settled: int
+
+
+class RemovalOut(Schema):
+    """What a removal would do; send `seen` back with it, so that nothing else is done than what was shown."""
+
+    administrations: int
+    reached_elsewhere: int
+    needs_administrator: bool
+    seen: str
+
+
+class RemovalIn(Input):
+    """`administrations`: move (those that another connection reaches), wait, or deactivate."""
+
+    administrations: RemovalPolicy
+    seen: str | None = None
+
+
+class OwnerIn(Input):
+    member: int
+
+
+class ReleaseIn(Input):
+    which: Release
+    companies: list[int] = []
+
+
+class Changed(Schema):
+    """False when there was nothing to do: an act asked twice is done once."""
+
+    changed: bool
+
+
+class SignInOut(Schema):
+    """Open `url` in a browser that is signed in to Koppel as the same member."""
+
+    url: str
+
+
+@router.get("", response=list[ConnectionOut])
+@needs(Permission.IMPORT_ADMINISTRATIONS)
+def connections(request: AuthenticatedRequest) -> list[ConnectionOut]:
+    """All connections of the firm; those that need somebody first."""
+    return [_out(card) for card in summaries.list_summaries(request.actor)]
+
+
+@router.get("/{connection_id}", response=ConnectionOut)
+@needs(Permission.IMPORT_ADMINISTRATIONS)
+def connection(request: AuthenticatedRequest, connection_id: int) -> ConnectionOut:
+    """One connection with its health."""
+    return _out(summaries.summarize(queries.connection_for(request.actor, connection_id)))
+
+
+@router.get("/{connection_id}/events", response=list[EventOut])
+@needs(Permission.IMPORT_ADMINISTRATIONS)
+def events(request: AuthenticatedRequest, connection_id: int) -> list[EventOut]:
+    """The timeline, newest first, at most 100."""
+    events_page = queries.timeline(request.actor, queries.connection_for(request.actor, connection_id))
+    return [
+        EventOut(
+            kind=event.kind, at=event.at, until=event.until, times=event.times, by=event.actor_name, facts=event.facts
+        )
+        for event in events_page
+    ]
+
+
+@router.get("/{connection_id}/administrations", response=list[CompanyOut])
+@needs(Permission.IMPORT_ADMINISTRATIONS)
+def administrations(request: AuthenticatedRequest, connection_id: int) -> list[CompanyOut]:
+    """The health of each administration, troubled ones first, at most 500."""
+    rows = summaries.company_rows(request.actor, queries.connection_for(request.actor, connection_id))
+    return [
+        CompanyOut(
+            administration=row.administration_id, name=row.administration, source_id=row.company.external_id,
+            health=row.health, message=row.message, since=row.since, last_contact_at=row.company.last_contact_at,
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+@router.get("/{connection_id}/changes", response=list[CompanyChangeOut])
+@needs(Permission.IMPORT_ADMINISTRATIONS)
+def changes(request: AuthenticatedRequest, connection_id: int) -> list[CompanyChangeOut]:
+    """What is different at the accounting system and waits for a person, those that stop a sync first."""
+    open_changes = summaries.open_changes(request.actor, queries.connection_for(request.actor, connection_id))
+    return [
+        CompanyChangeOut(**{name: getattr(change, name) for name in CompanyChangeOut.model_fields})
+        for change in open_changes
+    ]
+
+
+@router.post("/{connection_id}/changes", response=SettledOut)
+def settle(request: AuthenticatedRequest, connection_id: int, answer: SettleIn) -> SettledOut:
+    """One answer for some administrations of a connection."""
+    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    if answer.take is None:
+        raise Refused(_("Say what you decide: `take` is true or false."))
+    if answer.seen is None and answer.code == OTHER_COMPANY:
+        raise Refused(_("Say when you read the changes: `seen`."))
+    count = resolution.settle_changes(
+        request.actor,
+        connection_id,
+        answer.administrations,
+        answer.code,
+        take=answer.take,
+        seen=answer.seen,
+        marks=answer.marks,
+    )
+    return SettledOut(settled=count)
+
+
+@router.post("/{connection_id}/probe", response=ProbeOut, url_name="connection_probe")
+def probe(request: AuthenticatedRequest, connection_id: int) -> ProbeOut:
+    """One cheap call, now. Runs outside a transaction."""
+    check = check_connection(request.actor, connection_id)
+    return ProbeOut(
+        answered=check.answered, state=check.state, company=check.company, milliseconds=check.milliseconds,
+        code=check.code, message=check.message,
+    )  # fmt: skip
+
+
+@router.post("/{connection_id}/pause", response=Changed)
+def pause(request: AuthenticatedRequest, connection_id: int) -> Changed:
+    """Nothing is read until it is resumed; a run under way waits where it is."""
+    return Changed(changed=lifecycle.pause(request.actor, connection_id))
+
+
+@router.post("/{connection_id}/resume", response=Changed)
+def resume(request: AuthenticatedRequest, connection_id: int) -> Changed:
+    """What waited goes on."""
+    return Changed(changed=lifecycle.resume(request.actor, connection_id))
+
+
+@router.post("/{connection_id}/reconnect", response=SignInOut)
+def reconnect(request: AuthenticatedRequest, connection_id: int) -> SignInOut:
+    """Begin to sign in again; a person goes on in a browser."""
+    request.actor.require(Permission.MANAGE_CONNECTIONS)
+    connection = queries.connection_for(request.actor, connection_id)
+    url = begin_consent(
+        request.actor, connection.app_id, ConsentPurpose.RECONNECT, f"/connections/{connection.pk}/",
+        connection_id=connection.pk,
+        force_sign_in=True,
+    )  # fmt: skip
+    return SignInOut(url=url)
+
+
+@router.post("/{connection_id}/owner", response=Changed)
+def owner(request: AuthenticatedRequest, connection_id: int, payload: OwnerIn) -> Changed:
+    """Ask a member to take over: it changes when they have signed in at the accounting system."""
+    return Changed(changed=ownership.request_transfer(request.actor, connection_id, payload.member))
+
+
+@router.post("/{connection_id}/release", response=Changed)
+def release(request: AuthenticatedRequest, connection_id: int, payload: ReleaseIn) -> Changed:
+    """Which companies others than the owner may import: all, none, or the selected ones."""
+    lifecycle.set_import_policy(request.actor, connection_id, payload.which, payload.companies)
+    return Changed(changed=True)
+
+
+@router.get("/{connection_id}/removal", response=RemovalOut)
+@needs(Permission.MANAGE_CONNECTIONS)
+def removal(request: AuthenticatedRequest, connection_id: int) -> RemovalOut:
+    """What removing the connection would do."""
+    return _removal(lifecycle.preview_removal(request.actor, connection_id))
+
+
+@router.post("/{connection_id}/removal", response=RemovalOut)
+def remove(request: AuthenticatedRequest, connection_id: int, payload: RemovalIn) -> RemovalOut:
+    """Remove the connection; its tokens are withdrawn at the accounting system."""
+    return _removal(lifecycle.remove(request.actor, connection_id, payload.administrations, seen=payload.seen))
+
+
+def _removal(removal: lifecycle.Removal) -> RemovalOut:
+    return RemovalOut(**{name: getattr(removal, name) for name in RemovalOut.model_fields})
+
+
+def _out(card: summaries.ConnectionSummary) -> ConnectionOut:
+    app = card.connection
+    return ConnectionOut(
+        id=app.pk, system=app.connector, account=app.account, state=app.state, reason=app.reason, owner=app.owner_id,
+        next_owner=app.next_owner_id, environment=app.app.environment, administrations=card.administrations,
+        waiting=card.awaiting_sign_in, troubled=card.failing, releases=app.releases, degraded_since=app.degraded_since,
+        last_contact_at=app.last_contact_at, consent_until=card.ends,
+    )  # fmt: skip

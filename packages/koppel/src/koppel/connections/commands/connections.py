@@ -1,0 +1,220 @@
+"""`koppel connections`: what the pages of connections do, from the shell."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from django.utils.translation import gettext as _
+
+from koppel.connections import queries, summaries
+from koppel.connections.companies import resolution
+from koppel.connections.consent.attempts import begin_consent
+from koppel.connections.hooks import RemovalPolicy
+from koppel.connections.lifecycle import lifecycle, ownership
+from koppel.connections.lifecycle.connection_test import check_connection
+from koppel.connections.models import ConsentPurpose
+from koppel.kit.cli.errors import user_errors
+from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
+from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as, get_actor
+from koppel.organisations.errors import Refused
+from koppel.organisations.roles import Permission
+
+app = typer.Typer(no_args_is_help=True)
+ConnectionIdArgument = Annotated[int, typer.Argument(help="Id of the connection; `koppel connections list` has them.")]
+COLUMNS = ("id", "system", "account", "state", "administrations", "waiting", "troubled", "owner", "consent_until")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One connection. `waiting` administrations wait for a sign-in; `troubled` ones cannot be reached."""
+
+    id: int
+    system: str
+    account: str
+    state: str
+    reason: str
+    administrations: int
+    waiting: int
+    troubled: int
+    owner: str
+    next_owner: str | None
+    last_contact_at: datetime | None
+    consent_until: datetime | None
+
+
+@app.command("list")
+def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
+    """All connections; those that need somebody first."""
+    with acting_as(person, organisation) as actor:
+        actor.require(Permission.IMPORT_ADMINISTRATIONS)
+        rows = [_line(card) for card in summaries.list_summaries(actor)]
+    print_rows(rows, COLUMNS, as_json=as_json)
+
+
+@app.command("show")
+def show(
+    connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+) -> None:
+    """One connection with the health of its administrations and its timeline."""
+    with acting_as(person, organisation) as actor:
+        actor.require(Permission.IMPORT_ADMINISTRATIONS)
+        summary = queries.connection_for(actor, connection)
+        line = _line(summaries.summarize(summary))
+        companies = [
+            {"administration": row.administration_id, "name": row.administration, "health": row.health,
+             "message": row.message, "since": row.since}
+            for row in summaries.company_rows(actor, summary)
+        ]  # fmt: skip
+        timeline = [
+            {"at": event.at, "until": event.until, "kind": event.kind, "times": event.times, "by": event.actor_name}
+            for event in queries.timeline(actor, summary)
+        ]
+    if as_json:
+        print_json({"connection": line.__dict__, "administrations": companies, "timeline": timeline})
+        return
+    print_record(line, as_json=False)
+    print_rows(companies, ("administration", "name", "health", "message", "since"), as_json=False)
+    print_rows(timeline, ("at", "until", "kind", "times", "by"), as_json=False)
+
+
+@app.command("probe")
+def probe(
+    connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+) -> None:
+    """One cheap call, now. Exit code 1 when the accounting system does not answer."""
+    with user_errors():
+        check = check_connection(get_actor(person, organisation), connection)
+    print_record(check, as_json=as_json)
+    raise typer.Exit(0 if check.answered else 1)
+
+
+@app.command("pause")
+def pause(
+    connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+) -> None:
+    """Nothing is read until it is resumed."""
+    with acting_as(person, organisation) as actor:
+        changed = lifecycle.pause(actor, connection)
+    print_record({"connection": connection, "changed": changed}, as_json=as_json)
+
+
+@app.command("resume")
+def resume(
+    connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+) -> None:
+    """What waited goes on."""
+    with acting_as(person, organisation) as actor:
+        changed = lifecycle.resume(actor, connection)
+    print_record({"connection": connection, "changed": changed}, as_json=as_json)
+
+
+@app.command("reconnect")
+def reconnect(
+    connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+) -> None:
+    """Print the address at which to sign in again, in a browser that is signed in to Koppel as the same member."""
+    with acting_as(person, organisation) as actor:
+        actor.require(Permission.MANAGE_CONNECTIONS)
+        summary = queries.connection_for(actor, connection)
+        back = f"/connections/{summary.pk}/"
+        url = begin_consent(
+            actor, summary.app_id, ConsentPurpose.RECONNECT, back, connection_id=summary.pk, force_sign_in=True
+        )  # fmt: skip
+    print_record({"connection": connection, "url": url}, as_json=as_json)
+
+
+@app.command("changes")
+def changes(
+    connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+) -> None:
+    """What is different at the accounting system and waits for a person, those that stop a sync first."""
+    with acting_as(person, organisation) as actor:
+        actor.require(Permission.IMPORT_ADMINISTRATIONS)
+        rows = summaries.open_changes(actor, queries.connection_for(actor, connection))
+    columns = ("administration", "name", "code", "old", "new", "old_number", "new_number", "mark")
+    print_rows(rows, columns, as_json=as_json)
+
+
+@app.command("settle")
+def settle(
+    connection: ConnectionIdArgument,
+    code: Annotated[str, typer.Option(help="Which changes: a code of `koppel connections changes`.")],
+    take: Annotated[
+        bool | None,
+        typer.Option(
+            "--take/--leave",
+            help="Take the change over or leave it; for other_company: it is the same company, or it is not.",
+        ),
+    ] = None,
+    administration: Annotated[list[int] | None, typer.Option(help="An administration; may be repeated.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that have this code.")] = False,
+    mark: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The mark that `changes` showed; what says something else by now is refused. May be repeated."
+        ),
+    ] = None,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
+    """Settle what changed at the accounting system, for some administrations or for all."""
+    with acting_as(person, organisation) as actor:
+        actor.require(Permission.IMPORT_ADMINISTRATIONS)
+        if take is None:
+            raise Refused(_("Say --take or --leave."))
+        chosen = administration or []
+        if everything:
+            open_changes = summaries.open_changes(actor, queries.connection_for(actor, connection))
+            chosen = sorted({change.administration for change in open_changes if change.code == code})
+        if not chosen and not everything:
+            raise Refused(_("Name the administrations, or say --all."))
+        count = resolution.settle_changes(actor, connection, chosen, code, take=take, marks=mark or ()) if chosen else 0
+    print_record({"connection": connection, "code": code, "settled": count}, as_json=as_json)
+
+
+@app.command("owner")
+def owner(
+    connection: ConnectionIdArgument,
+    member: Annotated[str, typer.Argument(help="E-mail address of the member who is to take over.")],
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
+    """Ask somebody to take over; it changes when they have signed in at the accounting system."""
+    with acting_as(person, organisation) as actor:
+        owners = {membership.user.email.lower(): membership.pk for membership in ownership.possible_owners(actor)}
+        changed = ownership.request_transfer(actor, connection, owners.get(member.strip().lower(), 0))
+    print_record({"connection": connection, "changed": changed}, as_json=as_json)
+
+
+@app.command("remove")
+def remove(
+    connection: ConnectionIdArgument,
+    administrations: Annotated[RemovalPolicy, typer.Option(help="What becomes of them: move, wait or deactivate.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only say what would happen.")] = False,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
+    """End a connection and withdraw its tokens at the accounting system. Without --yes, a preview."""
+    with acting_as(person, organisation) as actor:
+        removal = lifecycle.preview_removal(actor, connection)
+        if yes:
+            removal = lifecycle.remove(actor, connection, administrations, seen=removal.seen)
+    facts = {
+        "connection": connection, "account": removal.account, "administrations": removal.administrations,
+        "reached_elsewhere": removal.reached_elsewhere, "fate": administrations.value, "removed": yes,
+    }  # fmt: skip
+    print_record(facts, as_json=as_json)
+
+
+def _line(card: summaries.ConnectionSummary) -> Line:
+    connection = card.connection
+    return Line(
+        connection.pk, card.system, connection.account, connection.state, connection.reason, card.administrations,
+        card.awaiting_sign_in, card.failing,
+        str(connection.owner.user), str(connection.next_owner.user) if connection.next_owner else None,
+        connection.last_contact_at, card.ends,
+    )  # fmt: skip
