@@ -14,8 +14,8 @@ from koppel.kit.embedded_postgres import Addresses
 from koppel.kit.locks import LockName, lock_key
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = ROOT / "src" / "koppel" / "kit" / "locks.py"
-FOLDERS = ("src", "tests", "bench")
+LOCKS = ROOT / "packages" / "koppel" / "src" / "koppel" / "kit" / "locks.py"
+FOLDERS = ("packages", "tests", "bench")
 SUFFIXES = (".py", ".sql", ".html", ".js")
 FUNCTIONS = ("pg_advisory_", "pg_try_advisory_")
 ID_MAX = 2**63 - 1
