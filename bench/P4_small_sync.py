@@ -33,8 +33,8 @@ def run() -> list[dict[str, Any]]:
 
 async def _measure(company: "Synced", *, edit: bool) -> list[float]:
     from koppel.connections.sessions.runtime import as_worker
-    from koppel.kit.http import HttpClient
-    from koppel.kit.threads import keep_thread_connections
+    from koppel.kit.database.threads import keep_thread_connections
+    from koppel.kit.http.client import HttpClient
     from koppel.sync.tasks import perform_run
 
     keep_thread_connections()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from koppel.kit.embedded_postgres import Addresses, EmbeddedPostgres
+from koppel.kit.database.embedded_postgres import Addresses, EmbeddedPostgres
 from tests.fixtures.stack import Connected, Sandbox, register_app, run_sandbox, run_worker
 
 if TYPE_CHECKING:

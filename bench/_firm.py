@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from koppel.kit.embedded_postgres import EmbeddedPostgres, choose_free_port
+from koppel.kit.database.embedded_postgres import EmbeddedPostgres, choose_free_port
 
 PEOPLE = 12
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from koppel.kit.embedded_postgres import Addresses, EmbeddedPostgres
+from koppel.kit.database.embedded_postgres import Addresses, EmbeddedPostgres
 from tests.fixtures.stack import Sandbox, register_app, run_sandbox
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from koppel.audit.models import AuditEntry
 from koppel.audit.services import record
 from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.events.services import open_event
 from koppel.notifications.models import Event, Notification, WebhookDelivery

@@ -9,7 +9,7 @@ import pytest
 from django.apps import apps
 from django.db import models
 
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 
 SHARED_APP = "an app registration may be the installation's, with no organisation, and is then everybody's"
 PLAIN_KEYS = {

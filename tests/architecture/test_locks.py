@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from koppel.kit import locks
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.locks import LockName, lock_key
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 from psycopg.errors import ForeignKeyViolation, InsufficientPrivilege
 
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import set_scope_sql
 
 Connection = psycopg.Connection[tuple[Any, ...]]

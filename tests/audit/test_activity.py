@@ -12,7 +12,7 @@ from django.utils import timezone
 from koppel.administrations import restriction
 from koppel.audit.models import ActorKind, AuditEntry, Interface
 from koppel.audit.services import AuditActor, record
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations import tasks
 from koppel.organisations.models import Division, Organisation

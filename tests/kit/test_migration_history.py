@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 
 NAME = "koppel_before_0_2"
 SENTENCE = (

@@ -19,8 +19,8 @@ from psycopg_pool import PoolTimeout
 from koppel.connector.contract import Page
 from koppel.connectors.visma_net.connector import VismaNet
 from koppel.issues.models import Issue
-from koppel.kit.database_outage import RetryAfterOutage
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
+from koppel.kit.database.outage import RetryAfterOutage
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.engine import engine
 from koppel.sync.models import Run

@@ -252,7 +252,7 @@ def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource
     """It is in each answer from then on; the next read of changes must begin later all the same."""
     from koppel.connectors.visma_net import journal_data
     from koppel.connectors.visma_net.cursors import Cursor
-    from koppel.kit.http import Response
+    from koppel.kit.http.client import Response
 
     class Answering:
         addresses = {"api": "http://vendor"}

@@ -11,7 +11,7 @@ import pytest
 from koppel.administrations.models import Administration
 from koppel.connections.models import Connection
 from koppel.kit.clock import now
-from koppel.kit.database import Database
+from koppel.kit.database.pool import Database
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Run

@@ -11,7 +11,7 @@ from koppel.connections.models import AppRegistration, Connection
 from koppel.connections.vault.encryption import encrypt_client_secret
 from koppel.connector.registry import connectors
 from koppel.issues.services import raise_issue
-from koppel.kit.secrets import Secret
+from koppel.kit.encryption import Secret
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.inbox.services import notify
 from koppel.notifications.models import WebhookDelivery

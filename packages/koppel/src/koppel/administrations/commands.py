@@ -23,7 +23,7 @@ from koppel.administrations.models import Administration, BulkItem, BulkOperatio
 from koppel.administrations.scope import administration_for
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_record, print_rows
-from koppel.kit.tabular_export import Format
+from koppel.kit.tabular.export import Format
 from koppel.kit.web.parameters import day_of, id_of
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 from koppel.organisations.roles import Actor, Permission

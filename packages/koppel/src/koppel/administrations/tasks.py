@@ -11,7 +11,7 @@ from koppel.administrations.bulk import operations
 from koppel.administrations.identity import recheck
 from koppel.administrations.lifecycle import lifecycle
 from koppel.kit import quarantine
-from koppel.kit.database_outage import RetryAfterOutage
+from koppel.kit.database.outage import RetryAfterOutage
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Organisation
 

@@ -12,8 +12,8 @@ from koppel.books.read import queries
 from koppel.books.sql_access import readers as sql_readers
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_record, print_rows
-from koppel.kit.embedded_postgres import administrator_url
-from koppel.kit.tabular_export import Format
+from koppel.kit.database.embedded_postgres import administrator_url
+from koppel.kit.tabular.export import Format
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 
 app = typer.Typer(no_args_is_help=True)

@@ -193,7 +193,7 @@ def enter_environment_only(home: Path) -> None:
 
 
 def _begin_quarantine() -> None:
-    from koppel.cli.quarantine import begin  # noqa: PLC0415 - needs configured settings
+    from koppel.cli.commands.quarantine import begin  # noqa: PLC0415 - needs configured settings
 
     begin()
 

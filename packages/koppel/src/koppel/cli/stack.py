@@ -21,8 +21,8 @@ from koppel.cli.environment import (
 from koppel.cli.ports import LOOPBACK, SANDBOX_PORT, WEB_PORT, answers, require_free, wait_until
 from koppel.cli.supervisor import Program, Supervisor
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.embedded_postgres import EmbeddedPostgres
-from koppel.kit.unfinished_calls import TOKEN_CALLS
+from koppel.kit.database.embedded_postgres import EmbeddedPostgres
+from koppel.kit.http.unfinished_calls import TOKEN_CALLS
 
 READY_SECONDS = 60
 SEPARATE_LOGS = "logs"

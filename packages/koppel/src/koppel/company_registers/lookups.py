@@ -10,12 +10,12 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from koppel.company_registers.activities import Activity, Section, sector_of
 from koppel.company_registers.clients import register_for
+from koppel.company_registers.clients.protocol import Candidate, LookupOutcome, QueryKind, RegisterQuery, RegisterResult
 from koppel.company_registers.models import Lookup
-from koppel.company_registers.number_check import NumberStatus
-from koppel.company_registers.numbers import check_number
-from koppel.company_registers.protocol import Candidate, LookupOutcome, QueryKind, RegisterQuery, RegisterResult
+from koppel.company_registers.numbers.number_check import NumberStatus
+from koppel.company_registers.numbers.numbers import check_number
+from koppel.company_registers.sectors.activities import Activity, Section, sector_of
 from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import organisation_scope
 

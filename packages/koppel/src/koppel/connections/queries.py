@@ -11,7 +11,7 @@ from koppel.connections.models import AppRegistration, Connection, ConnectionEve
 from koppel.connections.vault.encryption import vendor_addresses
 from koppel.connector.contract import ConsentMode, Environment
 from koppel.connector.registry import connectors
-from koppel.kit.http import origin_of
+from koppel.kit.http.client import origin_of
 from koppel.organisations.roles import Actor
 
 

@@ -13,9 +13,9 @@ from koppel.connections.sessions.runtime import current_worker
 from koppel.connections.sessions.sessions import Runtime
 from koppel.connector.errors import ConnectorError, Unreachable
 from koppel.kit import quarantine
-from koppel.kit.database_outage import is_outage, sqlstate_of
+from koppel.kit.database.outage import is_outage, sqlstate_of
+from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
-from koppel.kit.threads import run_in_thread
 from koppel.sync.engine import completion, engine
 from koppel.sync.engine.error_policy import Action, ErrorPolicy, policy_for, wait_seconds
 from koppel.sync.errors import Fenced, Preempted

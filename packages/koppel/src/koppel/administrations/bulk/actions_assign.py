@@ -11,10 +11,10 @@ from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Value
 from koppel.administrations.errors import NotFound
 from koppel.administrations.identity import services as identity
 from koppel.administrations.models import Administration
-from koppel.company_registers.number_check import NumberStatus
-from koppel.company_registers.numbers import check_number
-from koppel.company_registers.reasons import REASONS
-from koppel.company_registers.sectors import SCHEME, SECTIONS
+from koppel.company_registers.numbers.number_check import NumberStatus
+from koppel.company_registers.numbers.numbers import check_number
+from koppel.company_registers.numbers.reasons import REASONS
+from koppel.company_registers.sectors.sections import SCHEME, SECTIONS
 from koppel.kit.web.parameters import unknown_value
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template

@@ -2,7 +2,7 @@
 remote company is it?"""
 
 from koppel.connections.sessions.consent_scope import ImportedCompany
-from koppel.kit.database import Connection
+from koppel.kit.database.pool import Connection
 
 _IMPORTED = """
 SELECT connection_id, remote_company_id FROM administrations_administration WHERE id = %s AND withdrawn_at IS NULL

@@ -14,7 +14,7 @@ from koppel.administrations.models import Administration
 from koppel.administrations.scope import audited_not_found, visible_to
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
-from koppel.company_registers.identity import Identity, IdentityProblem, check_identity
+from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RegisterQuery
 from koppel.company_registers.lookups import (
     LookupResult,
     build_query,
@@ -22,8 +22,8 @@ from koppel.company_registers.lookups import (
     register_result_handler,
     request_lookups,
 )
-from koppel.company_registers.numbers import mask_number
-from koppel.company_registers.protocol import LookupOutcome, QueryKind, RegisterQuery
+from koppel.company_registers.numbers.identity import Identity, IdentityProblem, check_identity
+from koppel.company_registers.numbers.numbers import mask_number
 from koppel.issues import issue_types
 from koppel.issues.services import raise_issue, resolve_issues, resolve_issues_bulk
 from koppel.kit import quarantine

@@ -9,7 +9,7 @@ from koppel.administrations.identity import services as identity
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import visible_to
 from koppel.audit.services import record
-from koppel.company_registers.identity import Identity, check_identity
+from koppel.company_registers.numbers.identity import Identity, check_identity
 from koppel.connections.companies.same_company import SENTENCE, Described, holds_back, inherit
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.models import ConnectionState, RemoteCompany

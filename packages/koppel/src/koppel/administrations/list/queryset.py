@@ -19,7 +19,7 @@ from koppel.administrations.models import Administration, Assignment, Favourite
 from koppel.administrations.scope import visible_to
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue
-from koppel.kit.text_search import normalize_search
+from koppel.kit.database.text_search import normalize_search
 from koppel.organisations.roles import Actor, Role
 
 PAGE_SIZE = 100

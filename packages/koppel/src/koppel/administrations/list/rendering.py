@@ -20,10 +20,10 @@ from koppel.administrations.hooks import extension_points
 from koppel.administrations.hooks.extension_points import Progress
 from koppel.administrations.list.columns import COLUMNS
 from koppel.administrations.models import Administration, Assignment, Favourite, Status
-from koppel.company_registers.numbers import mask_number
-from koppel.company_registers.sectors import SECTIONS
+from koppel.company_registers.numbers.numbers import mask_number
+from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.issues.queries import count_open
-from koppel.kit.tabular_export import Cell
+from koppel.kit.tabular.export import Cell
 from koppel.organisations.roles import Actor
 
 DASH = SafeString('<span class="hint">–</span>')

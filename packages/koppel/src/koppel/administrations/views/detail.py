@@ -21,7 +21,7 @@ from koppel.administrations.lifecycle import lifecycle
 from koppel.administrations.list.rendering import display_number
 from koppel.administrations.models import Administration
 from koppel.administrations.shortcuts import get_administration_or_404
-from koppel.company_registers.sectors import SECTIONS
+from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.issues.queries import open_issues
 from koppel.kit.web.parameters import id_of
 from koppel.organisations.errors import Refused

@@ -14,12 +14,12 @@ from koppel.cli.first_steps import MAKE_ORGANISATION, PRINT_LINK, command
 from koppel.cli.ports import answers
 from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.embedded_postgres import is_free
+from koppel.kit.database.embedded_postgres import is_free
+from koppel.kit.encryption import Keyring
 from koppel.kit.installation_number import id_range
-from koppel.kit.secrets import Keyring
 from koppel.kit.tenancy.id_ranges import number_conflict, stored_number
 from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
-from koppel.web.built import shortcomings
+from koppel.web.build.built import shortcomings
 
 INSTALLATION_NUMBER = "installation number"
 POSTGRES_VERSION_MIN = 150000
@@ -212,7 +212,7 @@ def _secret_key() -> Finding:
 
 
 def _built() -> Iterator[Finding]:
-    from koppel.web.static_files import outdated_groups  # noqa: PLC0415 - needs configured settings
+    from koppel.web.build.static_files import outdated_groups  # noqa: PLC0415 - needs configured settings
 
     for sentence in shortcomings(outdated_groups()):
         yield advice("installation", sentence)

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import msgspec
 
-from koppel.company_registers.protocol import RegisterUnavailable
-from koppel.kit.http import HttpClient, NetworkFailure, Response, origin_of
+from koppel.company_registers.clients.protocol import RegisterUnavailable
+from koppel.kit.http.client import HttpClient, NetworkFailure, Response, origin_of
 
 SECONDS_MAX = 20
 RETRY_SECONDS_MAX = 3600.0

@@ -17,9 +17,9 @@ from koppel.connections.sessions.sessions import Runtime, listing_session
 from koppel.connector.contract import Company
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
+from koppel.kit.database.threads import run_in_thread
 from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.threads import run_in_thread
 from koppel.organisations.roles import Actor, Permission
 
 AT_A_TIME = 10

@@ -32,8 +32,8 @@ from koppel.connector.contract import Consent, ConsentRequest, Form
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
 from koppel.kit import quarantine
+from koppel.kit.encryption import DecryptionError, Secret
 from koppel.kit.quarantine import Quarantined
-from koppel.kit.secrets import DecryptionError, Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.encryption import keyring
 from koppel.organisations.roles import Actor, Permission

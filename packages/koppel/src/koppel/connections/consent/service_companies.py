@@ -17,8 +17,8 @@ from koppel.connections.models import AppRegistration, Connection, ConnectionSta
 from koppel.connections.services import add_timeline_event, get_connection
 from koppel.connections.vault.grants import store_grant
 from koppel.connector.contract import ConsentMode, Tokens
+from koppel.kit.encryption import Secret
 from koppel.kit.locks import LockName, lock_until_commit
-from koppel.kit.secrets import Secret
 from koppel.organisations.roles import Actor, Permission
 
 IDS_MAX = 5000

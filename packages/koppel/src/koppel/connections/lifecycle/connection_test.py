@@ -13,8 +13,8 @@ from koppel.connections.sessions.sessions import Runtime, describing_session, li
 from koppel.connector.errors import ConnectorError, ConsentLost, NotConsented, SetupMissing
 from koppel.connector.registry import connector
 from koppel.kit import quarantine
+from koppel.kit.database.threads import run_in_thread
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.threads import run_in_thread
 from koppel.organisations.roles import Actor, Permission
 
 

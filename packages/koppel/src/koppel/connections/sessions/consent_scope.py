@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
-from koppel.kit.database import Connection
+from koppel.kit.database.pool import Connection
 from koppel.kit.tenancy import organisation_scope
 
 REFUSED = "consent_scope.refused"

@@ -24,10 +24,10 @@ from koppel.connections.vault.vault import Vault
 from koppel.connector.contract import Company, Connector
 from koppel.connector.errors import ConsentLost, NotConsented, SetupMissing, Unreachable
 from koppel.connector.registry import connector
-from koppel.kit.database import Connection, Database
-from koppel.kit.http import HttpClient, Response
-from koppel.kit.secrets import Secret
-from koppel.kit.threads import run_in_thread
+from koppel.kit.database.pool import Connection, Database
+from koppel.kit.database.threads import run_in_thread
+from koppel.kit.encryption import Secret
+from koppel.kit.http.client import HttpClient, Response
 
 OK, UNAUTHORISED = 200, 401
 REFUSED = _("The accounting system refuses this company with a fresh token.")

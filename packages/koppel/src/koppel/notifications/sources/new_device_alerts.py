@@ -7,8 +7,8 @@ from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from koppel.kit.client_ip import client_ip
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.kit.web.client_ip import client_ip
 from koppel.notifications import event_types
 from koppel.notifications.inbox.services import notify
 from koppel.notifications.models import KnownDevice

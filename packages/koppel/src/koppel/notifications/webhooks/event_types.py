@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from koppel.kit.http import NOT_ALLOWED, NOT_CONNECTED
+from koppel.kit.http.client import NOT_ALLOWED, NOT_CONNECTED
 from koppel.kit.quarantine import CODE
 from koppel.notifications import event_types
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from koppel.company_registers.list_import import decode
+from koppel.company_registers.numbers.list_import import decode
 from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.consent.service_companies import parse_ids
 from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from koppel.kit.client_ip import client_ip
+from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import public
 from koppel.kit.web.parameters import id_of

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from koppel.books.storage import staging
-from koppel.kit.database import Connection
+from koppel.kit.database.pool import Connection
 from koppel.sync.runs.store import ClaimedRun
 
 RESOURCES_WITH_PERIOD = ("entries", "entry_lines", "balances")

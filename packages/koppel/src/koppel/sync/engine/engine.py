@@ -22,7 +22,7 @@ from koppel.connector.contract import Connector, HistoryWindow, Page, ReadMode, 
 from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing, UnexpectedResponse
 from koppel.connector.registry import connector
 from koppel.kit.clock import now
-from koppel.kit.database import Connection
+from koppel.kit.database.pool import Connection
 from koppel.kit.quarantine import Quarantined
 from koppel.sync.engine.page_writer import CHILDREN, PageResult, PageWriter, advance_checkpoint
 from koppel.sync.errors import Fenced, Preempted

@@ -8,7 +8,7 @@ from functools import cache
 from koppel.books.storage import staging, writer
 from koppel.connector.contract import Connector, Page, ReadMode, Record, Snapshot
 from koppel.kit.clock import now
-from koppel.kit.database import Connection
+from koppel.kit.database.pool import Connection
 from koppel.sync.changes import log
 from koppel.sync.runs import store
 from koppel.sync.runs.store import CheckpointState, ClaimedRun, ResourceDelta

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from django.db import connection as database
 
 from koppel.connections.hooks import StopReason
-from koppel.kit.database import Connection
+from koppel.kit.database.pool import Connection
 
 OUTAGE = "outage"
 OUTAGE_SECONDS = (2.0, 300.0)

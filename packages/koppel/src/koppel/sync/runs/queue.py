@@ -8,7 +8,7 @@ without anybody knowing beforehand which are small. A run whose connection is pa
 
 from dataclasses import dataclass
 
-from koppel.kit.database import Connection
+from koppel.kit.database.pool import Connection
 from koppel.sync.runs import store
 from koppel.sync.runs.store import STALLED_SECONDS, ClaimedRun
 

@@ -12,8 +12,8 @@ import msgspec
 from psycopg.rows import class_row
 
 from koppel.connector.contract import RejectedRecord
-from koppel.kit.database import Connection, Database, GuardFailed
-from koppel.kit.database_outage import PAUSE_SECONDS, PAUSE_SECONDS_MAX
+from koppel.kit.database.outage import PAUSE_SECONDS, PAUSE_SECONDS_MAX
+from koppel.kit.database.pool import Connection, Database, GuardFailed
 from koppel.sync.errors import Fenced
 
 STALLED_SECONDS = 15

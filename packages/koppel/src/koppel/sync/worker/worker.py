@@ -17,10 +17,10 @@ from psycopg_pool import AsyncConnectionPool
 from koppel.connections.sessions.runtime import as_worker
 from koppel.connections.sessions.sessions import Runtime
 from koppel.connections.vault.maintenance import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
-from koppel.kit.database_outage import spoils_session
-from koppel.kit.http import HttpClient
-from koppel.kit.stuck_transactions import terminate_stuck_sessions
-from koppel.kit.threads import keep_thread_connections, run_in_thread
+from koppel.kit.database.outage import spoils_session
+from koppel.kit.database.stuck_transactions import terminate_stuck_sessions
+from koppel.kit.database.threads import keep_thread_connections, run_in_thread
+from koppel.kit.http.client import HttpClient
 from koppel.sync.runs.services import request_due_runs
 from koppel.sync.tasks import perform_run
 from koppel.sync.worker.dispatcher import Dispatcher

@@ -8,8 +8,8 @@ from django.http import HttpRequest
 
 from koppel.audit.models import Interface
 from koppel.audit.services import record
-from koppel.kit.client_ip import client_ip
 from koppel.kit.tenancy import organisation_scope
+from koppel.kit.web.client_ip import client_ip
 from koppel.organisations.access.actors import resolve_actor
 from koppel.organisations.access.sessions import end_sessions, record_session
 from koppel.organisations.models import User
