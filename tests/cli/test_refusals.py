@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from koppel.kit.database.embedded_postgres import Addresses, DirectoryLock, choose_free_port
-from koppel.kit.installation_number import SENTENCE
+from koppel.kit.tenancy.installation_number import SENTENCE
 
 REFUSED = 2
 

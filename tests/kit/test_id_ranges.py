@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from koppel.kit.database.embedded_postgres import Addresses
-from koppel.kit.installation_number import NUMBER_MAX, SENTENCE, id_range, parse_installation_number
 from koppel.kit.tenancy.id_ranges import ranges_are_missing, set_id_ranges, stored_number
+from koppel.kit.tenancy.installation_number import NUMBER_MAX, SENTENCE, id_range, parse_installation_number
 from koppel.organisations.models import Organisation
 from tests.fixtures.people import MakeActor
 from tests.kit.test_migration_history import empty_database, run

@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
 from koppel.kit.http.unfinished_calls import token_stop_seconds
-from koppel.kit.installation_number import parse_installation_number
+from koppel.kit.tenancy.installation_number import parse_installation_number
 from koppel.web.build.built import COLLECTED
 
 T = TypeVar("T")

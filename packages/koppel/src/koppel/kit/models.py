@@ -3,11 +3,11 @@
 from django.db import models
 from django.db.models.functions import Now
 
-from koppel.kit.installation_number import NUMBER_MAX
+from koppel.kit.tenancy.installation_number import NUMBER_MAX
 
 
 class Installation(models.Model):
-    """The one row in which a database says to which installation it belongs. See `koppel.kit.installation_number`."""
+    """The one row in which a database says to which installation it belongs. See `koppel.kit.tenancy.installation_number`."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     number = models.PositiveSmallIntegerField()

@@ -16,8 +16,8 @@ from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import is_free
 from koppel.kit.encryption import Keyring
-from koppel.kit.installation_number import id_range
 from koppel.kit.tenancy.id_ranges import number_conflict, stored_number
+from koppel.kit.tenancy.installation_number import id_range
 from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
 from koppel.web.build.built import shortcomings
 

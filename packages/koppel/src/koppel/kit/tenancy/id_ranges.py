@@ -5,7 +5,7 @@ from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
 
-from koppel.kit.installation_number import id_range
+from koppel.kit.tenancy.installation_number import id_range
 
 _STORED = "SELECT number FROM kit_installation"
 _OUTSIDE = """
