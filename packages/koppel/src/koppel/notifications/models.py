@@ -223,7 +223,7 @@ class WebhookEndpoint(Tenant):
 
     `secret` is sealed. The one before it signs as well until `previous_until`, so that a receiver can change without missing
     anything. `failing_since`: nothing was accepted since then. `disabled_reason`: why Koppel switched
-    it off, a code of `webhooks.words`."""
+    it off, a code of `webhooks.event_types.REASONS`."""
 
     name = models.CharField(max_length=100)
     url = models.CharField(max_length=500)

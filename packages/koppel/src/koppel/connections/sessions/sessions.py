@@ -69,7 +69,7 @@ class SessionTarget:
 class AuthorizedSession:
     """The contract's `Session`. A token that is refused is renewed once; a second refusal is the company's matter.
 
-    What one session learns of a consent that was withdrawn keeps the others from calling (`trial`)."""
+    What one session learns of a consent that was withdrawn keeps the others from calling (`circuit_breaker`)."""
 
     def __init__(self, runtime: Runtime, target: SessionTarget, app: AppRegistration, company: Company | None) -> None:
         self.addresses: Mapping[str, str] = vendor_addresses(app)
@@ -178,7 +178,7 @@ class DiscoverySession(AuthorizedSession):
 
 
 class ReadingSession(AuthorizedSession):
-    """Reads the books of the one company it was made for; `known` is what the vendor last said of it."""
+    """Reads the books of the one company it was made for; `prefetched` is what the vendor last said of it."""
 
     def __init__(
         self,

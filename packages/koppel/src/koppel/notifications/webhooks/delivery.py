@@ -39,7 +39,8 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class DeliveryResult:
-    """What came of one attempt. `status` None: nothing came back. `reason` is a code of `webhooks.words`, '' when accepted."""
+    """What came of one attempt. `status` None: nothing came back. `reason` is a code of `webhooks.event_types.REASONS`, ''
+    when accepted."""
 
     delivery_id: int
     status: int | None
