@@ -17,6 +17,7 @@ settings.load_profile("repeatable")
 --hypothesis-profile=default` looks for others."""
 
 pytest_plugins = [
+    "tests.fixtures.requirements",
     "tests.fixtures.database",
     "tests.fixtures.people",
     "tests.fixtures.environment",

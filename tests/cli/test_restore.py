@@ -18,6 +18,7 @@ from koppel.kit.embedded_postgres.binaries import Binaries, find_binaries
 from koppel.kit.tenancy import organisation_scope, set_scope_sql
 from tests.books.factories import Ledger, administration_of
 from tests.fixtures.environment import REPOSITORY
+from tests.fixtures.requirements import DEBIAN_POSTGRESQL, skip_without
 from tests.web.factories import World, build_world
 
 LINES, ADMINISTRATIONS = 50_000, 7
@@ -184,14 +185,11 @@ def _folder(folder: Path, postgres: Path) -> Path:
 
 
 def _debian() -> Binaries:
-    """The system's own PostgreSQL. Under CI it must be there."""
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda one: int(one.parent.name))
-    if folders:
-        return Binaries(folders[-1], int(folders[-1].parent.name))
-    message = "The system has no PostgreSQL of its own (apt-get install postgresql)."
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
+    """The system's own PostgreSQL."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
+    if not folders:
+        skip_without(DEBIAN_POSTGRESQL)
+    return Binaries(folders[-1], int(folders[-1].parent.name))
 
 
 def _fill(target: Addresses, source: Addresses) -> None:

@@ -1,23 +1,21 @@
 """Workers on two hosts, one of which loses its network: bench/H2_two_hosts.py with network namespaces and PostgreSQL on TCP."""
 
 import json
-import os
 import subprocess
 import sys
 
 import pytest
 
 from bench import __main__ as bench
-from bench._two_hosts import unavailable_reason
+from bench._two_hosts import missing_requirement
 from tests.fixtures.environment import REPOSITORY
+from tests.fixtures.requirements import skip_without
 
 
 @pytest.mark.kill
 def test_the_other_host_finishes_what_a_host_without_network_had_begun() -> None:
-    if reason := unavailable_reason():
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    if requirement := missing_requirement():
+        skip_without(requirement)
     done = subprocess.run(
         [sys.executable, "-m", "bench", "H2"], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
