@@ -29,9 +29,9 @@ class BuildHook(BuildHookInterface[Any]):
 
 def _built(source: Path) -> ModuleType:
     """Without the packages that `koppel` itself imports."""
-    spec = spec_from_file_location("built", source / "koppel" / "web" / "built.py")
+    spec = spec_from_file_location("built", source / "koppel" / "web" / "build" / "built.py")
     if spec is None or spec.loader is None:
-        sys.exit("This tree has no src/koppel/web/built.py.")
+        sys.exit("This tree has no src/koppel/web/build/built.py.")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

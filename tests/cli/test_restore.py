@@ -13,13 +13,15 @@ import pytest
 from psycopg import sql
 
 from koppel.books.sql_access import readers
-from koppel.kit.embedded_postgres import Addresses, EmbeddedPostgres
-from koppel.kit.embedded_postgres.binaries import Binaries, find_binaries
+from koppel.kit.database.embedded_postgres import Addresses, EmbeddedPostgres
+from koppel.kit.database.embedded_postgres.binaries import Binaries, find_binaries
 from koppel.kit.tenancy import organisation_scope, set_scope_sql
 from tests.books.factories import Ledger, administration_of
 from tests.fixtures.environment import REPOSITORY
 from tests.fixtures.requirements import DEBIAN_POSTGRESQL, skip_without
 from tests.web.factories import World, build_world
+
+pytestmark = pytest.mark.drill
 
 LINES, ADMINISTRATIONS = 50_000, 7
 SECRET = "a-secret-of-the-server"
@@ -85,7 +87,7 @@ def test_a_server_of_ones_own_is_restored_into_a_new_database(
     firm: World, database_addresses: Addresses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: int
 ) -> None:
     programs = _debian()
-    monkeypatch.setattr("koppel.kit.embedded_postgres.server.find_binaries", lambda: programs)
+    monkeypatch.setattr("koppel.kit.database.embedded_postgres.server.find_binaries", lambda: programs)
     roles, backup, restore = code_after("*A PostgreSQL of your own.*")[:3]
     with EmbeddedPostgres(tmp_path / "postgres", durable=False) as server:
         _fill(server.addresses, database_addresses)

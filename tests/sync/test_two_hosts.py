@@ -12,6 +12,7 @@ from tests.fixtures.environment import REPOSITORY
 from tests.fixtures.requirements import skip_without
 
 
+@pytest.mark.drill
 @pytest.mark.kill
 def test_the_other_host_finishes_what_a_host_without_network_had_begun() -> None:
     if requirement := missing_requirement():

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import polib
 
 from koppel.web.audit.labels import AUDIT_ACTION_LABELS
-from koppel.web.translations import SOURCE, missing
+from koppel.web.build.translations import SOURCE, missing
 from tests.fixtures.requirements import GETTEXT, skip_without
 
 

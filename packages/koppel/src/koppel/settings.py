@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
-from koppel.kit.unfinished_calls import token_stop_seconds
-from koppel.web.built import COLLECTED
+from koppel.kit.http.unfinished_calls import token_stop_seconds
+from koppel.kit.tenancy.installation_number import parse_installation_number
+from koppel.web.build.built import COLLECTED
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent
@@ -68,12 +69,17 @@ DATABASES = {
 DATABASES["owner"]["CONN_MAX_AGE"] = 0
 OWNER_DATABASE_URL = os.environ.get("KOPPEL_OWNER_DATABASE_URL", "")
 
+try:
+    INSTALLATION_NUMBER = parse_installation_number(os.environ.get("KOPPEL_INSTALLATION_NUMBER", ""))
+except ValueError as wrong:
+    raise ImproperlyConfigured(str(wrong)) from None
+
 SECRET_KEY = os.environ.get("KOPPEL_SECRET_KEY", "")
 if not SECRET_KEY:
     SECRET_KEY = "only-for-checks-that-store-nothing"  # noqa: S105 - `koppel check` and `koppel web` refuse to run with it
 
 VAULT_KEYS = os.environ.get("KOPPEL_VAULT_KEYS", "")
-"""`id:base64-of-32-bytes[,older-id:…]`, newest first; see `koppel.kit.secrets.Keyring.parse`."""
+"""`id:base64-of-32-bytes[,older-id:…]`, newest first; see `koppel.kit.encryption.Keyring.parse`."""
 
 DATA_DIR = os.environ.get("KOPPEL_DATA_DIR", "")
 """Where `secrets.json` is, when the keys come from there."""
@@ -216,7 +222,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = COLLECTED if COLLECTED.is_dir() else None
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "koppel.web.static_files.HashedStaticFiles"},
+    "staticfiles": {"BACKEND": "koppel.web.build.static_files.HashedStaticFiles"},
 }
 WHITENOISE_USE_FINDERS = True
 """For plain names: of an error page, and of what was not collected."""
@@ -226,7 +232,7 @@ WHITENOISE_MAX_AGE = 60
 _mail_directory = os.environ.get("KOPPEL_MAIL_DIR", "")
 SENDS_MAIL = not _mail_directory
 """False: what Koppel writes stays on this machine, in files, and pages that promise a mail say so."""
-EMAIL_BACKEND = "koppel.kit.mail." + ("FileBackend" if _mail_directory else "SmtpBackend")
+EMAIL_BACKEND = "koppel.kit.quarantine.email_backends." + ("FileBackend" if _mail_directory else "SmtpBackend")
 EMAIL_FILE_PATH = _mail_directory or None
 _smtp, _smtp_port = _read(_mail_server, "KOPPEL_SMTP_URL", os.environ.get("KOPPEL_SMTP_URL", "smtp://localhost:25"))
 EMAIL_HOST, EMAIL_PORT = _smtp.hostname or "localhost", _smtp_port or 25

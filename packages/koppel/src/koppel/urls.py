@@ -4,8 +4,10 @@ from django.urls import URLPattern, include, path
 
 from koppel.api.v1 import api
 from koppel.kit.web.decorators import outside_transaction
+from koppel.organisations.urls import account_urlpatterns
 from koppel.organisations.views import operators, single_sign_on
 from koppel.organisations.views.invitations import accept as accept_invitation
+from koppel.sync.urls import import_urlpatterns
 from koppel.web import views
 
 CALL_THE_VENDOR = ("connection_probe",)
@@ -28,7 +30,7 @@ urlpatterns = [
     path("administrations/", include("koppel.administrations.urls")),
     path("administrations/<int:administration_id>/", include("koppel.books.urls")),
     path("administrations/<int:administration_id>/", include("koppel.sync.urls")),
-    path("imports/", include("koppel.sync.import_urls")),
+    path("imports/", include((import_urlpatterns, "imports"))),
     path("organisation/webhooks/", include("koppel.notifications.webhooks.urls")),
     path("organisation/", include("koppel.organisations.urls")),
     path("invitation/<str:token>/", accept_invitation, name="invitation"),
@@ -40,7 +42,7 @@ urlpatterns = [
     path("operator/enter", operators.enter, name="operator_enter"),
     path("operator/leave", operators.leave, name="operator_leave"),
     path("account/api/", include("koppel.api.urls")),
-    path("account/", include("koppel.organisations.account_urls")),
+    path("account/", include((account_urlpatterns, "own"))),
     path("registers/", include("koppel.company_registers.urls")),
     path("notices/", include("koppel.notifications.urls")),
     path("issues/", include(([path("", views.issues_page, name="list")], "issues"))),

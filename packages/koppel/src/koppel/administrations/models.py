@@ -4,7 +4,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.models import Connection, RemoteCompany
-from koppel.kit.text_search import Folded
+from koppel.kit.database.text_search import Folded
 from koppel.organisations.models import Division, Membership, Template, Tenant
 
 

@@ -12,7 +12,7 @@ from koppel.administrations.scope import visible_to
 from koppel.audit.models import AuditEntry
 from koppel.connections.models import Connection, ConnectionState
 from koppel.kit.clock import now
-from koppel.kit.text_search import normalize_search
+from koppel.kit.database.text_search import normalize_search
 from koppel.kit.web.parameters import id_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template

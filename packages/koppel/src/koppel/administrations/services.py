@@ -24,7 +24,7 @@ from koppel.organisations.settings_schema import validate_settings
 
 @dataclass(frozen=True)
 class NewAdministration:
-    """A remote company to import, identified and assigned. Identity has been checked (`koppel.company_registers.identity`).
+    """A remote company to import, identified and assigned. Identity has been checked (`company_registers.numbers.identity`).
 
     `seen_name` and `seen_number`: what the person saw of it when choosing it; '' = as it is listed now."""
 

@@ -16,8 +16,8 @@ import psycopg
 
 from koppel.cli.ports import WEB_PORT
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.embedded_postgres import Addresses, EmbeddedPostgres, running_addresses, write_private
-from koppel.kit.unfinished_calls import token_stop_seconds
+from koppel.kit.database.embedded_postgres import Addresses, EmbeddedPostgres, running_addresses, write_private
+from koppel.kit.http.unfinished_calls import token_stop_seconds
 
 DATA_DIRECTORY = Path("data")
 DEMO_DATA_DIRECTORY = Path("data/demo")

@@ -15,7 +15,7 @@ from koppel.cli.demo import commands as demo_commands
 from koppel.cli.environment import data_directory, load_installation, set_up_django
 from koppel.kit import logging
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.embedded_postgres import EmbeddedPostgresError
+from koppel.kit.database.embedded_postgres import EmbeddedPostgresError
 from koppel.kit.quarantine import Quarantined
 
 REFUSED = CommandError.exit_code
@@ -67,9 +67,12 @@ COMMAND_GROUPS = (
     ),
     CommandGroup("webhooks", "koppel.notifications.commands", "app", "Programs of yours that are told of events."),
     CommandGroup(
-        "quarantine", "koppel.cli.quarantine", "app", "Let nothing leave the installation, as for a restored copy."
+        "quarantine",
+        "koppel.cli.commands.quarantine",
+        "app",
+        "Let nothing leave the installation, as for a restored copy.",
     ),
-    CommandGroup("keys", "koppel.cli.keys", "app", "Rotate the keys that seal tokens and client secrets."),
+    CommandGroup("keys", "koppel.cli.commands.keys", "app", "Rotate the keys that seal tokens and client secrets."),
 )
 
 

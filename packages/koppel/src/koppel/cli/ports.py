@@ -5,7 +5,7 @@ from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException
 
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.embedded_postgres import is_free
+from koppel.kit.database.embedded_postgres import is_free
 
 WEB_PORT = 8400
 SANDBOX_PORT = 8410

@@ -16,8 +16,8 @@ from typing import IO
 
 import structlog
 
-from koppel.kit.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, death_signal_prefix
-from koppel.kit.unfinished_calls import TOKEN_STOP_SECONDS, is_unfinished
+from koppel.kit.database.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, death_signal_prefix
+from koppel.kit.http.unfinished_calls import TOKEN_STOP_SECONDS, is_unfinished
 
 STEADY_SECONDS = 10
 """A program that ran this long was well; its restart is not counted as another failure."""

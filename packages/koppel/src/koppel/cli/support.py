@@ -13,8 +13,8 @@ import psycopg
 from django.conf import settings
 
 from koppel.cli.checks.result import Finding
-from koppel.kit.embedded_postgres import write_private
-from koppel.kit.redaction import Limits, redacted
+from koppel.kit.database.embedded_postgres import write_private
+from koppel.kit.logging.redaction import Limits, redacted
 from koppel.kit.tenancy import set_scope_sql
 
 SETTINGS_IN_BUNDLE = ("KOPPEL_PUBLIC_URL", "KOPPEL_TIME_ZONE", "KOPPEL_DATA_DIR", "KOPPEL_MAIL_DIR", "KOPPEL_MAIL_FROM")

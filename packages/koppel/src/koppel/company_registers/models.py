@@ -3,7 +3,7 @@
 from django.db import models
 from django.utils import timezone
 
-from koppel.company_registers.protocol import LookupOutcome, QueryKind
+from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind
 from koppel.organisations.models import Tenant
 
 

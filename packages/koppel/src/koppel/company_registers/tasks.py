@@ -6,10 +6,8 @@ from datetime import date
 import structlog
 from procrastinate.contrib.django import app
 
-from koppel.company_registers import rate_limit
-from koppel.company_registers.clients import register_for
-from koppel.company_registers.lookups import store_result
-from koppel.company_registers.protocol import (
+from koppel.company_registers.clients import rate_limit, register_for
+from koppel.company_registers.clients.protocol import (
     LookupOutcome,
     QueryKind,
     Register,
@@ -17,12 +15,13 @@ from koppel.company_registers.protocol import (
     RegisterResult,
     RegisterUnavailable,
 )
+from koppel.company_registers.lookups import store_result
 from koppel.connections.sessions.runtime import current_worker
 from koppel.connections.sessions.sessions import Runtime
 from koppel.kit import quarantine
-from koppel.kit.database_outage import RetryAfterOutage, is_outage
+from koppel.kit.database.outage import RetryAfterOutage, is_outage
+from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
-from koppel.kit.threads import run_in_thread
 
 CONCURRENCY = 8
 BATCH_SIZE = 100

@@ -3,7 +3,7 @@
 from django.http import HttpResponse, JsonResponse
 from django.utils.translation import get_language
 
-from koppel.company_registers.sectors import search
+from koppel.company_registers.sectors.sections import search
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import TEXT
 from koppel.organisations.requests import AuthenticatedRequest

@@ -1,4 +1,4 @@
-"""Tables of a link to an accounting system. Secrets are sealed envelopes (`koppel.kit.secrets`), bound to their row."""
+"""Tables of a link to an accounting system. Secrets are sealed envelopes (`koppel.kit.encryption`), bound to their row."""
 
 from django.db import models
 from django.utils import timezone

@@ -11,7 +11,7 @@ from koppel.connections.models import AppRegistration, Connection, ConnectionEve
 from koppel.connections.vault.encryption import vendor_addresses
 from koppel.connector.contract import ConsentMode, Environment
 from koppel.connector.registry import connectors
-from koppel.kit.http import origin_of
+from koppel.kit.http.client import origin_of
 from koppel.organisations.roles import Actor
 
 
@@ -37,8 +37,17 @@ def connections_of(actor: Actor) -> "QuerySet[Connection]":
 
 
 def connection_for(actor: Actor, connection_id: int) -> Connection:
-    """Raises `NoSuchConnection`."""
+    """One of `connections_of`, for who reads about it. Raises `NoSuchConnection`."""
     connection = connections_of(actor).filter(pk=connection_id).first()
+    if connection is None:
+        raise NoSuchConnection
+    return connection
+
+
+def get_connection(actor: Actor, connection_id: int) -> Connection:
+    """A live connection of the actor's organisation, with its app registration. Raises `NoSuchConnection`."""
+    queryset = Connection.objects.filter(organisation_id=actor.organisation_id, pk=connection_id)
+    connection = queryset.exclude(state=ConnectionState.REMOVED).select_related("app").first()
     if connection is None:
         raise NoSuchConnection
     return connection

@@ -12,10 +12,10 @@ from koppel.connections.lifecycle.connection_test import DUE_FOR_CHECK, check_on
 from koppel.connections.lifecycle.revocation import revoke, revoke_attempt
 from koppel.connections.sessions.runtime import current_worker
 from koppel.kit import quarantine
-from koppel.kit.database_outage import RetryAfterOutage
+from koppel.kit.database.outage import RetryAfterOutage
+from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
-from koppel.kit.quarantine_jobs import put_back_in_quarantine
-from koppel.kit.threads import run_in_thread
+from koppel.kit.quarantine.jobs import put_back_in_quarantine
 
 FOR_DAYS = RetryStrategy(max_attempts=12, exponential_wait=3)
 log = structlog.get_logger(__name__)

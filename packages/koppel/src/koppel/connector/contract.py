@@ -12,8 +12,8 @@ from typing import Protocol
 import msgspec
 
 from koppel.connector.rows import Row
-from koppel.kit.http import Response
-from koppel.kit.secrets import Secret
+from koppel.kit.encryption import Secret
+from koppel.kit.http.client import Response
 
 
 class ReadMode(StrEnum):

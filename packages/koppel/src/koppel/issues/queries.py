@@ -7,9 +7,9 @@ from datetime import datetime
 from django.db.models import Count
 from django.utils.translation import gettext
 
+from koppel.connector.periods import format_period
 from koppel.issues.issue_types import StrOrPromise, get_issue_type
 from koppel.issues.models import Issue
-from koppel.kit.periods import format_period
 
 
 @dataclass(frozen=True)

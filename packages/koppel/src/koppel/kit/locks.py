@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 from django.db import connection as django_connection
 
-from koppel.kit.database import Connection
+from koppel.kit.database.pool import Connection
 
 KEY_BYTES = 8
 LOCK_UNTIL_COMMIT_SQL = "SELECT pg_advisory_xact_lock(%s)"

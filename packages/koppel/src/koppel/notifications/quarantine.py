@@ -9,7 +9,8 @@ from datetime import datetime
 from django.db.models import Q, QuerySet
 
 from koppel.audit.services import record
-from koppel.kit import quarantine, quarantine_periods
+from koppel.kit import quarantine
+from koppel.kit.quarantine import periods
 from koppel.kit.tenancy import installation_scope
 from koppel.notifications.models import DeliveryState, EmailDelivery, WebhookDelivery, WebhookEndpoint
 from koppel.organisations.models import Organisation
@@ -29,7 +30,7 @@ class Pending:
 def begin(operator: Actor) -> bool:
     """From now on nothing leaves. False when it was so already."""
     with installation_scope("quarantine"):
-        began = quarantine_periods.begin(operator.name)
+        began = periods.begin(operator.name)
         if began:
             _record(operator, "quarantine.began")
     quarantine.forget()
@@ -39,7 +40,7 @@ def begin(operator: Actor) -> bool:
 def end(operator: Actor, *, sends_pending: bool = False) -> Pending | None:
     """Everything goes on. What is not sent any more, of before the quarantine; None when there was no quarantine."""
     with installation_scope("quarantine"):
-        period = quarantine_periods.end(operator.name, sends_pending=sends_pending)
+        period = periods.end(operator.name, sends_pending=sends_pending)
         if period is None:
             return None
         dropped = Pending(0, 0) if sends_pending else _drop_before(period.began_at)

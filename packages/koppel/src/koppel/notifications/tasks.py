@@ -11,9 +11,9 @@ from procrastinate.contrib.django import app
 
 from koppel.issues.models import Issue
 from koppel.kit import quarantine
-from koppel.kit.database_outage import RetryAfterOutage
+from koppel.kit.database.outage import RetryAfterOutage
+from koppel.kit.database.threads import run_in_thread
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.kit.threads import run_in_thread
 from koppel.notifications.email import delivery
 from koppel.notifications.events.dispatch import dispatch_due, dispatch_updates, ongoing_events
 from koppel.notifications.models import (

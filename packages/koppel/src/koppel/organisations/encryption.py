@@ -6,7 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from koppel.kit.secrets import Keyring
+from koppel.kit.encryption import Keyring
 
 
 @lru_cache(maxsize=4)

@@ -9,7 +9,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from koppel.kit.email_domains import domain_of, normalised
+from koppel.organisations.email_domains import domain_of, normalised
 from koppel.organisations.roles import Role
 
 

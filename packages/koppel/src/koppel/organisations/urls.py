@@ -1,8 +1,17 @@
-"""Addresses below `/organisation/`."""
+"""Addresses below `/organisation/`, and below `/account/`: what is a person's own."""
 
 from django.urls import path
 
-from koppel.organisations.views import divisions, invitations, organisation, people, security, templates
+from koppel.organisations.views import (
+    account,
+    divisions,
+    invitations,
+    organisation,
+    people,
+    security,
+    templates,
+    tokens,
+)
 
 app_name = "organisations"
 urlpatterns = [
@@ -27,4 +36,11 @@ urlpatterns = [
     path("security/provider/test", security.test_provider, name="test_provider"),
     path("security/support", security.support, name="support"),
     path("settings/", organisation.settings_page, name="settings"),
+]
+account_urlpatterns = [
+    path("sessions/", account.own_sessions, name="sessions"),
+    path("organisations/", account.organisations, name="organisations"),
+    path("second-step/", account.second_step_needed, name="second_step_needed"),
+    path("tokens/", tokens.listing, name="tokens"),
+    path("tokens/<int:token_id>/revoke", tokens.revoke, name="revoke_token"),
 ]

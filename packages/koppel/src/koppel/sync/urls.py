@@ -1,4 +1,4 @@
-"""Addresses below `/administrations/<id>/`."""
+"""Addresses below `/administrations/<id>/`, and below `/imports/`."""
 
 from django.urls import path
 
@@ -10,4 +10,7 @@ urlpatterns = [
     path("sync/runs/<int:run_id>/", views.run_detail, name="run"),
     path("sync/now", views.sync_now, name="now"),
     path("sync/cancel", views.cancel, name="cancel"),
+]
+import_urlpatterns = [
+    path("<int:import_id>/", views.import_page, name="one"),
 ]

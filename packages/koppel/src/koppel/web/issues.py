@@ -9,7 +9,7 @@ from koppel.administrations.models import Administration
 from koppel.administrations.scope import visible_to
 from koppel.issues.models import Issue
 from koppel.issues.queries import IssueView, view_of
-from koppel.kit.text_search import normalize_search
+from koppel.kit.database.text_search import normalize_search
 from koppel.organisations.roles import Actor, Permission
 
 if TYPE_CHECKING:

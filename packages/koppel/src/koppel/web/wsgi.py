@@ -6,8 +6,8 @@ import structlog
 from django.core.wsgi import get_wsgi_application
 
 from koppel.kit import logging
-from koppel.web.built import shortcomings
-from koppel.web.static_files import outdated_groups
+from koppel.web.build.built import shortcomings
+from koppel.web.build.static_files import outdated_groups
 
 logging.configure()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koppel.settings")

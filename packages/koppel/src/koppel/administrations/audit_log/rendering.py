@@ -28,8 +28,8 @@ from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import visible_to
 from koppel.audit.models import AuditEntry
 from koppel.audit.queries import ChangedValue
-from koppel.company_registers.reasons import REASONS
-from koppel.company_registers.sectors import SECTIONS
+from koppel.company_registers.numbers.reasons import REASONS
+from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.connections.models import Connection
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor, Role

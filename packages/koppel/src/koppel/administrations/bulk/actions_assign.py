@@ -7,14 +7,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from koppel.administrations.bulk import snapshot
-from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values, register_action
+from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
 from koppel.administrations.errors import NotFound
 from koppel.administrations.identity import services as identity
 from koppel.administrations.models import Administration
-from koppel.company_registers.number_check import NumberStatus
-from koppel.company_registers.numbers import check_number
-from koppel.company_registers.reasons import REASONS
-from koppel.company_registers.sectors import SCHEME, SECTIONS
+from koppel.company_registers.numbers import NumberStatus, check_number
+from koppel.company_registers.numbers.reasons import REASONS
+from koppel.company_registers.sectors.sections import SCHEME, SECTIONS
 from koppel.kit.web.parameters import unknown_value
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
@@ -191,7 +190,7 @@ def _require_own_members(actor: Actor, members: Iterable[int]) -> None:
         raise NotFound(" ".join(unknown_value("member", str(one)).message for one in strange))
 
 
-register_action(
+ACTIONS = (
     BulkAction(
         key="change",
         label=gettext_lazy("Assign and set"),
@@ -203,5 +202,5 @@ register_action(
         execute=execute,
         is_undoable=True,
         parameters=ASSIGN_KEYS | SET_KEYS,
-    )
+    ),
 )

@@ -13,9 +13,9 @@ from django.utils.translation import gettext as _
 
 from koppel.administrations.bulk import actions_assign
 from koppel.administrations.scope import visible_to
-from koppel.company_registers.reasons import resolve_reason
-from koppel.company_registers.sectors import SECTIONS
-from koppel.kit.text_search import normalize_search
+from koppel.company_registers.numbers.reasons import resolve_reason
+from koppel.company_registers.sectors.sections import SECTIONS
+from koppel.kit.database.text_search import normalize_search
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor

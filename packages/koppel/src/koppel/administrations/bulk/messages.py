@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy
 from koppel.administrations.bulk.actions import Values
 from koppel.administrations.models import Status
 from koppel.company_registers.numbers import mask_number
-from koppel.company_registers.reasons import REASONS
-from koppel.company_registers.sectors import SECTIONS
+from koppel.company_registers.numbers.reasons import REASONS
+from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit import quarantine
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor

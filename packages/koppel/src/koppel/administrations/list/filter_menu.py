@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.list.query import MULTI_FILTERS, NONE, ListQuery
 from koppel.administrations.models import Status
-from koppel.company_registers.sectors import SECTIONS
+from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.issues.issue_types import get_issue_type
 
 Label = str | Promise

@@ -12,7 +12,7 @@ from django.http import QueryDict
 
 from koppel.administrations.list.columns import COLUMNS, DEFAULT_COLUMNS
 from koppel.administrations.models import Status
-from koppel.company_registers.sectors import SECTIONS
+from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.web.parameters import (
     FLAG,
     ID_MAX,

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST
 
 from koppel.administrations.bulk import csv_import, operations
 from koppel.administrations.bulk import messages as bulk_messages
-from koppel.administrations.bulk.actions import get_action, list_actions
+from koppel.administrations.bulk.actions import bulk_actions, get_action
 from koppel.administrations.bulk.selection_filter import parse_bulk_filter
 from koppel.administrations.errors import NotFound
 from koppel.administrations.list.filter_checks import require_known
@@ -24,7 +24,7 @@ from koppel.administrations.list.query import NONE, parse_query_string
 from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
 from koppel.administrations.scope import visible_to
 from koppel.administrations.views.detail import redirect_back
-from koppel.company_registers.list_import import decode
+from koppel.company_registers.numbers.list_import import decode
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import PAGE, UnknownParameter, id_of, is_id, one_of, unknown_value
 from koppel.organisations.errors import Refused
@@ -145,7 +145,7 @@ def spreadsheet_page(request: AuthenticatedRequest) -> HttpResponse:
         "place": "administrations",
         "text": text,
         "chosen": request.POST.get("action", "change"),
-        "actions": [action for action in list_actions() if request.actor.can(action.permission)],
+        "actions": [action for action in bulk_actions.values() if request.actor.can(action.permission)],
         "today": timezone.localdate().isoformat(),
     }
     return render(request, "administrations/bulk_csv.html", context)

@@ -17,7 +17,7 @@ from koppel.audit.services import record
 from koppel.books.errors import ReaderRefused
 from koppel.books.sql_access.rights import READER_PREFIX, excess_rights, remedies
 from koppel.books.sql_access.views import grants
-from koppel.kit.secrets import Secret
+from koppel.kit.encryption import Secret
 from koppel.organisations.roles import Actor, Permission
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")

@@ -15,7 +15,7 @@ from psycopg.abc import Buffer
 
 from koppel.books.fields import Amount
 from koppel.books.models import MODELS_BY_RESOURCE, BookRow
-from koppel.kit.database import Connection
+from koppel.kit.database.pool import Connection
 
 ENVELOPE_COLUMNS = ("external_id", "partition", "raw", "content_hash")
 ENVELOPE_TYPES = ("text", "text", "bytea", "bytea")

@@ -17,7 +17,7 @@ import msgspec
 from koppel.books.storage.staging import ENVELOPE_COLUMNS, Table, copy_rows, table
 from koppel.connector.contract import Record, RejectedRecord
 from koppel.connector.rows import Row
-from koppel.kit.database import Connection
+from koppel.kit.database.pool import Connection
 
 Normalise = Callable[[str, bytes, str], Row]
 RecordBatch = tuple[str, Sequence[Record], Mapping[str, str]]

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from koppel.cli.checks.result import Finding, advice
 from koppel.cli.ports import THIS_MACHINE
 from koppel.kit import quarantine
-from koppel.kit.embedded_postgres import is_free
+from koppel.kit.database.embedded_postgres import is_free
 
 ADDRESS, MAIL = "public address", "mail"
 ANSWER_SECONDS = 5

@@ -18,7 +18,7 @@ from koppel.cli.ports import SANDBOX_PORT, WEB_PORT
 from koppel.cli.stack import Stack, StackOptions
 from koppel.cli.supervisor import stoppable
 from koppel.kit import logging
-from koppel.kit.embedded_postgres import choose_free_port
+from koppel.kit.database.embedded_postgres import choose_free_port
 
 Sie = Annotated[
     Path | None,

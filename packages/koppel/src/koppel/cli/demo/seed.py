@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from koppel.connections.app_registrations.services import register_app
 from koppel.connections.models import AppRegistration
-from koppel.kit.secrets import Secret
+from koppel.kit.encryption import Secret
 from koppel.kit.tenancy import installation_scope
 from koppel.organisations.models import Division, DivisionMember, Membership, Organisation, Template, User
 from koppel.organisations.roles import Role

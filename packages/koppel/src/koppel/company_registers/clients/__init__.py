@@ -5,8 +5,8 @@ from django.conf import settings
 from koppel.company_registers.clients.brreg import Brreg
 from koppel.company_registers.clients.kvk import Kvk
 from koppel.company_registers.clients.prh import Prh
+from koppel.company_registers.clients.protocol import Register, RegisterQuery
 from koppel.company_registers.clients.vies import Vies
-from koppel.company_registers.protocol import Register, RegisterQuery
 
 
 def registers() -> list[Register]:

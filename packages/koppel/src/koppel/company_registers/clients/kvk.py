@@ -8,9 +8,7 @@ from datetime import date, datetime
 
 import msgspec
 
-from koppel.company_registers.activities import Activity, sbi_scheme
-from koppel.company_registers.clients.http import decode, request
-from koppel.company_registers.protocol import (
+from koppel.company_registers.clients.protocol import (
     Candidate,
     LookupOutcome,
     QueryKind,
@@ -19,7 +17,9 @@ from koppel.company_registers.protocol import (
     RegisterResult,
     RegisterUnavailable,
 )
-from koppel.kit.http import HttpClient, Response
+from koppel.company_registers.clients.register_call import decode, request
+from koppel.company_registers.sectors.activities import Activity, sbi_scheme
+from koppel.kit.http.client import HttpClient, Response
 
 NOTHING_FOUND = ("IPD0005", "IPD5200")
 """Basisprofiel's and Zoeken's codes; the status is 404."""

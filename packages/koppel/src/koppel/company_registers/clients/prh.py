@@ -4,9 +4,7 @@ from datetime import date
 
 import msgspec
 
-from koppel.company_registers.activities import Activity, national_scheme
-from koppel.company_registers.clients.http import decode, request
-from koppel.company_registers.protocol import (
+from koppel.company_registers.clients.protocol import (
     Candidate,
     LookupOutcome,
     QueryKind,
@@ -15,7 +13,9 @@ from koppel.company_registers.protocol import (
     RegisterResult,
     RegisterUnavailable,
 )
-from koppel.kit.http import HttpClient
+from koppel.company_registers.clients.register_call import decode, request
+from koppel.company_registers.sectors.activities import Activity, national_scheme
+from koppel.kit.http.client import HttpClient
 
 OFFICIAL_NAME = "1"
 ENGLISH = "3"

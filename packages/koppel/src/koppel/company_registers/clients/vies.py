@@ -10,9 +10,7 @@ from datetime import date
 
 import msgspec
 
-from koppel.company_registers.clients.http import decode, request
-from koppel.company_registers.numbers import is_personal
-from koppel.company_registers.protocol import (
+from koppel.company_registers.clients.protocol import (
     LookupOutcome,
     QueryKind,
     RateLimit,
@@ -20,7 +18,9 @@ from koppel.company_registers.protocol import (
     RegisterResult,
     RegisterUnavailable,
 )
-from koppel.kit.http import HttpClient
+from koppel.company_registers.clients.register_call import decode, request
+from koppel.company_registers.numbers import is_personal
+from koppel.kit.http.client import HttpClient
 
 NO_NAME = "---"
 REFUSED = "INVALID_INPUT"

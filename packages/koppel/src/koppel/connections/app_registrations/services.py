@@ -23,7 +23,7 @@ from koppel.connections.vault.http import OriginRestrictedHttp
 from koppel.connector.contract import ConsentMode, Descriptor, Environment
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connectors
-from koppel.kit.secrets import DecryptionError, Secret
+from koppel.kit.encryption import DecryptionError, Secret
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor, Permission
 

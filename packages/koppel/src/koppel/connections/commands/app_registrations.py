@@ -11,7 +11,7 @@ from koppel.connections.app_registrations.redirects import redirect_uri
 from koppel.connections.app_registrations.services import AppRegistrationInput
 from koppel.kit.cli.errors import CommandError, user_errors
 from koppel.kit.cli.output import AsJson, print_record, print_rows
-from koppel.kit.secrets import Secret
+from koppel.kit.encryption import Secret
 from koppel.organisations.commands.acting import shell_account
 
 app = typer.Typer(no_args_is_help=True)

@@ -28,8 +28,8 @@ from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing
 from koppel.connector.registry import connector
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
+from koppel.kit.database.threads import run_in_thread
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.threads import run_in_thread
 
 CHANGES = {
     "name": "company_renamed",

@@ -9,9 +9,9 @@ from koppel.connections.companies.changes import apply_description, mark_unreach
 from koppel.connections.sessions.sessions import Runtime, describing_session
 from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing
 from koppel.connector.registry import connector
-from koppel.kit.database_outage import is_outage
+from koppel.kit.database.outage import is_outage
+from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
-from koppel.kit.threads import run_in_thread
 
 AT_A_TIME = 10
 log = structlog.get_logger(__name__)

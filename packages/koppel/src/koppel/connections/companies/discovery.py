@@ -9,17 +9,17 @@ from django.utils import timezone
 from koppel.connections.app_registrations.services import mode_of
 from koppel.connections.companies.changes import reconcile_list, to_describe
 from koppel.connections.companies.descriptions import describe_all
-from koppel.connections.hooks import attach_waiting
+from koppel.connections.hooks import attach_waiting, connection_reconnected
 from koppel.connections.models import Connection, Grant, Release, RemoteCompany
-from koppel.connections.services import after_reconnect, get_connection
+from koppel.connections.queries import get_connection
 from koppel.connections.sessions import runtime
 from koppel.connections.sessions.sessions import Runtime, listing_session
 from koppel.connector.contract import Company
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
+from koppel.kit.database.threads import run_in_thread
 from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.threads import run_in_thread
 from koppel.organisations.roles import Actor, Permission
 
 AT_A_TIME = 10
@@ -50,7 +50,7 @@ def sync_company_list(actor: Actor, connection_id: int) -> int:
     with organisation_scope(actor.organisation_id):
         count = _upsert_companies(actor.organisation_id, connection, by_grant, unsure)
         if attach_waiting(actor, connection.pk):
-            after_reconnect(actor, connection.pk)
+            connection_reconnected(actor, connection.pk)
         ask_for_descriptions(actor.organisation_id, connection.pk)
     return count
 

@@ -23,7 +23,7 @@ from koppel.connections.consent.completion import store_consent
 from koppel.connections.errors import ConsentRefused
 from koppel.connections.lifecycle.revocation import revoke_unused_consent
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose
-from koppel.connections.services import get_connection
+from koppel.connections.queries import get_connection
 from koppel.connections.sessions import runtime
 from koppel.connections.sessions.sessions import Runtime
 from koppel.connections.vault.encryption import KEY_MISSING, consent_attempt_aad, credentials, vendor_addresses
@@ -32,8 +32,8 @@ from koppel.connector.contract import Consent, ConsentRequest, Form
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
 from koppel.kit import quarantine
+from koppel.kit.encryption import DecryptionError, Secret
 from koppel.kit.quarantine import Quarantined
-from koppel.kit.secrets import DecryptionError, Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.encryption import keyring
 from koppel.organisations.roles import Actor, Permission

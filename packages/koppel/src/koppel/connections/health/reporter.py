@@ -3,8 +3,8 @@
 from time import monotonic
 
 from koppel.connections.health import states
-from koppel.kit.database import Database
-from koppel.kit.threads import run_in_thread
+from koppel.kit.database.pool import Database
+from koppel.kit.database.threads import run_in_thread
 
 ANSWERED_SECONDS = 5.0
 """How often it is written down that a company was answered; a recovery is noticed within this time."""

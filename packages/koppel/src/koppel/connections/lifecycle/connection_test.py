@@ -7,14 +7,14 @@ from koppel.audit.services import record
 from koppel.connections.companies.changes import apply_description, mark_unreachable
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, RemoteCompany
-from koppel.connections.services import get_connection
+from koppel.connections.queries import get_connection
 from koppel.connections.sessions import runtime
 from koppel.connections.sessions.sessions import Runtime, describing_session, listing_session
 from koppel.connector.errors import ConnectorError, ConsentLost, NotConsented, SetupMissing
 from koppel.connector.registry import connector
 from koppel.kit import quarantine
+from koppel.kit.database.threads import run_in_thread
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.threads import run_in_thread
 from koppel.organisations.roles import Actor, Permission
 
 

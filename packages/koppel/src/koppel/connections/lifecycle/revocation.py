@@ -14,10 +14,10 @@ from koppel.connections.vault.http import OriginRestrictedHttp
 from koppel.connector.contract import Tokens
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
+from koppel.kit.database.threads import run_in_thread
+from koppel.kit.encryption import Secret
 from koppel.kit.jobs import enqueue
-from koppel.kit.secrets import Secret
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.threads import run_in_thread
 from koppel.organisations.encryption import keyring
 
 log = structlog.get_logger(__name__)

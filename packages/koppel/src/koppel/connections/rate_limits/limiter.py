@@ -30,8 +30,8 @@ from koppel.connections.rate_limits.quota import (
 )
 from koppel.connections.vault.http import OriginRestrictedHttp
 from koppel.connector.errors import RateLimited
-from koppel.kit.database import Connection, Database
-from koppel.kit.http import Response
+from koppel.kit.database.pool import Connection, Database
+from koppel.kit.http.client import Response
 from koppel.kit.quarantine import Quarantined
 
 REPORT_SECONDS = 1.0

@@ -17,8 +17,8 @@ from koppel.connections.sessions.circuit_breaker import GrantCircuitBreaker
 from koppel.connections.sessions.sessions import Runtime
 from koppel.connections.vault.refresh_policy import CALL_SECONDS_MAX
 from koppel.connections.vault.vault import Vault
-from koppel.kit.database import Database
-from koppel.kit.http import HttpClient, refuse_in_transaction
+from koppel.kit.database.pool import Database
+from koppel.kit.http.client import HttpClient, refuse_in_transaction
 
 T = TypeVar("T")
 WEB_CALL_SECONDS_MAX = 60

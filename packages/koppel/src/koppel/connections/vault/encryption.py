@@ -6,7 +6,7 @@ from django.utils.translation import gettext_noop
 from koppel.connections.models import AppRegistration
 from koppel.connector.contract import AppCredentials
 from koppel.connector.registry import connector
-from koppel.kit.secrets import Secret
+from koppel.kit.encryption import Secret
 from koppel.organisations.encryption import keyring
 
 SANDBOX = "sandbox"

@@ -8,7 +8,7 @@ from koppel.connections.vault.encryption import decrypt_token, encrypt_token
 from koppel.connector.contract import Tokens
 from koppel.connector.registry import connector
 from koppel.kit.clock import now
-from koppel.kit.secrets import DecryptionError, Secret
+from koppel.kit.encryption import DecryptionError, Secret
 
 HEALTHY_FIELDS = {
     "refresh_started_at": None, "refresh_trouble": "", "failures": 0, "failure_code": "", "failure_reason": "",

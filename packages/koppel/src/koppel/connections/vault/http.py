@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from koppel.connector.errors import Unreachable
-from koppel.kit.http import HttpClient, NetworkFailure, Response, origin_of
+from koppel.kit.http.client import HttpClient, NetworkFailure, Response, origin_of
 
 
 class OriginRestrictedHttp:

@@ -16,7 +16,7 @@ from django.db import connection
 from koppel.audit.models import ActorKind, Interface
 from koppel.audit.services import AuditActor, record
 from koppel.connections.vault.encryption import app_registration_aad, consent_attempt_aad, grant_aad
-from koppel.kit.secrets import DecryptionError, key_id_of
+from koppel.kit.encryption import DecryptionError, key_id_of
 from koppel.kit.tenancy import installation_scope
 from koppel.notifications.webhooks.endpoints import secret_aad
 from koppel.organisations.access.mfa_secrets import ciphertexts as mfa_ciphertexts

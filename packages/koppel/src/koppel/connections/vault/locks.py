@@ -13,7 +13,7 @@ from enum import Enum
 import psycopg
 import structlog
 
-from koppel.kit.database import Connection, lock_connection
+from koppel.kit.database.pool import Connection, lock_connection
 from koppel.kit.locks import TRY_SESSION_LOCK_SQL, LockName, lock_key, release_session_locks, try_session_locks
 from koppel.kit.tenancy import INSTALLATION, set_scope_sql
 

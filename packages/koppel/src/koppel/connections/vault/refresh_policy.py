@@ -8,7 +8,7 @@ from django.utils.translation import gettext_noop
 from koppel.connections.vault.store import GrantSnapshot
 from koppel.connector.errors import ConnectorError, ConsentLost, RateLimited, SetupMissing, Unreachable
 from koppel.kit.clock import now
-from koppel.kit.secrets import Secret
+from koppel.kit.encryption import Secret
 
 CALL_SECONDS_MAX = 900
 """How long the answer of a token endpoint is waited for while the connection stands. The vendor may have used up the refresh

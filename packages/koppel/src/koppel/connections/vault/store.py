@@ -13,8 +13,8 @@ from koppel.connections.vault.encryption import decrypt_token, encrypt_token
 from koppel.connector.contract import Descriptor, Tokens
 from koppel.connector.registry import connector
 from koppel.kit.clock import now
-from koppel.kit.database import Database
-from koppel.kit.secrets import DecryptionError, Secret
+from koppel.kit.database.pool import Database
+from koppel.kit.encryption import DecryptionError, Secret
 
 MARGIN = timedelta(seconds=60)
 """A token that ends sooner than this is renewed first, unless the vendor forbids it; of a short-lived token a tenth."""

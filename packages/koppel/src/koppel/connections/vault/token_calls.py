@@ -12,7 +12,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from koppel.kit.unfinished_calls import TOKEN_CALLS, Unfinished
+from koppel.kit.http.unfinished_calls import TOKEN_CALLS, Unfinished
 
 WEB_STOP_SECONDS = 5.0
 """How long a web process that is told to stop goes on with requests."""

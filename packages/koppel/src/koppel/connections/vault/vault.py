@@ -47,12 +47,12 @@ from koppel.connector.errors import (
 from koppel.connector.registry import connector
 from koppel.kit import quarantine
 from koppel.kit.clock import now
-from koppel.kit.database import Database
-from koppel.kit.database_outage import is_outage
-from koppel.kit.http import NOT_CONNECTED, HttpClient
+from koppel.kit.database.outage import is_outage
+from koppel.kit.database.pool import Database
+from koppel.kit.database.threads import run_in_thread
+from koppel.kit.encryption import DecryptionError, Secret
+from koppel.kit.http.client import NOT_CONNECTED, HttpClient
 from koppel.kit.quarantine import Quarantined
-from koppel.kit.secrets import DecryptionError, Secret
-from koppel.kit.threads import run_in_thread
 
 SECOND_LOOK_SECONDS, SECOND_LOOK_STEPS = 2.0, 20
 """An intent without a lock is looked at twice: its process may have lost only its lock connection and be taking another.

@@ -15,7 +15,7 @@ from koppel.connections.app_registrations.services import AppCheck, AppRegistrat
 from koppel.connections.errors import NoSuchConnection, RegistrationRefused
 from koppel.connector.contract import ConsentMode, Descriptor
 from koppel.connector.registry import connectors
-from koppel.kit.secrets import Secret
+from koppel.kit.encryption import Secret
 from koppel.kit.web.decorators import outside_transaction
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission

@@ -17,7 +17,7 @@ from koppel.connector.errors import (
     Unreachable,
 )
 from koppel.connectors.visma_net.descriptor import COMPANY_LIST
-from koppel.kit.http import Response
+from koppel.kit.http.client import Response
 
 RETRY_SECONDS_DEFAULT = 60.0
 RETRY_SECONDS_MAX = 3600.0

@@ -27,7 +27,7 @@ from koppel.connector.rows import Row
 from koppel.connectors.visma_net import consent, cursors, journal_data, master_data, normalise
 from koppel.connectors.visma_net.client import get, parse, require_success
 from koppel.connectors.visma_net.descriptor import COMPANY_LIST, DESCRIPTOR, SERVICE
-from koppel.kit.secrets import Secret
+from koppel.kit.encryption import Secret
 
 ORDER = (
     "company_details", "periods", "accounts", "vat_codes", "journals", "cost_codes", "projects", "contacts",

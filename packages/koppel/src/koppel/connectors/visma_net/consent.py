@@ -28,8 +28,8 @@ from koppel.connector.errors import (
 from koppel.connectors.visma_net.client import RETRY_SECONDS_DEFAULT, seconds_of
 from koppel.connectors.visma_net.descriptor import COMPANY_PER_SIGN_IN, READ_SCOPE, SCOPES, SERVICE, SERVICE_SCOPES
 from koppel.kit.clock import now
-from koppel.kit.http import Response
-from koppel.kit.secrets import Secret
+from koppel.kit.encryption import Secret
+from koppel.kit.http.client import Response
 
 DENIED = _("The sign-in at Visma was refused, so nothing was connected. Please try again.")
 DENIALS = {

@@ -11,7 +11,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from koppel.kit import quarantine
-from koppel.kit.database_outage import is_outage
+from koppel.kit.database.outage import is_outage
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.audience.recipients import active_members

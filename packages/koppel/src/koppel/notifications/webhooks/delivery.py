@@ -15,10 +15,10 @@ from django.db.models import F
 from django.utils import timezone
 
 from koppel.kit import quarantine
-from koppel.kit.egress import EgressPolicy
-from koppel.kit.http import NOT_CONNECTED, HttpClient, NetworkFailure, origin_of
+from koppel.kit.encryption import DecryptionError, Secret
+from koppel.kit.http.client import NOT_CONNECTED, HttpClient, NetworkFailure, origin_of
+from koppel.kit.http.egress import EgressPolicy
 from koppel.kit.quarantine import Quarantined
-from koppel.kit.secrets import DecryptionError, Secret
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks.endpoints import disable, secrets_in_use

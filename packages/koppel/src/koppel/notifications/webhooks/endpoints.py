@@ -15,8 +15,8 @@ from django.utils.translation import gettext as _
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
 from koppel.kit import quarantine
+from koppel.kit.encryption import Secret
 from koppel.kit.jobs import enqueue
-from koppel.kit.secrets import Secret
 from koppel.notifications.errors import NoSuchWebhook
 from koppel.notifications.event_types import webhook_event_types
 from koppel.notifications.events.services import open_event

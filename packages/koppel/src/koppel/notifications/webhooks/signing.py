@@ -9,7 +9,7 @@ import hmac
 import secrets
 from collections.abc import Sequence
 
-from koppel.kit.secrets import Secret
+from koppel.kit.encryption import Secret
 
 PREFIX = "whsec_"
 SECRET_BYTES = 32

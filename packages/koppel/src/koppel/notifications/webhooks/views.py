@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from koppel.kit.secrets import Secret
+from koppel.kit.encryption import Secret
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import id_of, one_of
 from koppel.notifications.errors import NoSuchWebhook

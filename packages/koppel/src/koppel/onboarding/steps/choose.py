@@ -9,7 +9,7 @@ from koppel.audit.services import record
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.connections.queries import companies_of, connections_of
-from koppel.kit.text_search import normalize_search
+from koppel.kit.database.text_search import normalize_search
 from koppel.onboarding.flow import advance, is_import
 from koppel.onboarding.models import Flow, Step
 from koppel.organisations.roles import Actor, Permission

@@ -6,15 +6,14 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from koppel.company_registers import list_import
-from koppel.company_registers.identity import Identity, IdentityProblem, check_identity, first_guess
-from koppel.company_registers.lookups import LookupResult, build_query, cached_results, request_lookups
-from koppel.company_registers.number_check import NumberCheck
-from koppel.company_registers.numbers import check_number
-from koppel.company_registers.protocol import LookupOutcome, QueryKind
-from koppel.company_registers.sectors import resolve_sector
+from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind
+from koppel.company_registers.lookup_result import LookupResult
+from koppel.company_registers.lookups import build_query, cached_results, request_lookups
+from koppel.company_registers.numbers import NumberCheck, check_number, list_import
+from koppel.company_registers.numbers.identity import Identity, IdentityProblem, check_identity, first_guess
+from koppel.company_registers.sectors.sections import resolve_sector
 from koppel.connections.models import RemoteCompany
-from koppel.kit.text_search import normalize_search
+from koppel.kit.database.text_search import normalize_search
 from koppel.onboarding.flow import advance, merge_values
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.steps.same_company import Doubt, doubt_about
@@ -210,7 +209,7 @@ def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Iden
 
 def _reason(text: str) -> str:
     """The key of a reason, typed as its key or its words."""
-    from koppel.company_registers.reasons import REASONS  # noqa: PLC0415 - words are lazy
+    from koppel.company_registers.numbers.reasons import REASONS  # noqa: PLC0415 - words are lazy
 
     normalized = text.strip().casefold()
     return next((key for key, words in REASONS.items() if normalized in (key, str(words).casefold())), "")

@@ -10,10 +10,10 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.company_registers.identity import first_guess
-from koppel.company_registers.lookups import LookupResult
+from koppel.company_registers.clients.protocol import QueryKind
+from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.numbers import check_number
-from koppel.company_registers.protocol import QueryKind
+from koppel.company_registers.numbers.identity import first_guess
 from koppel.connections.models import RemoteCompany
 from koppel.onboarding.flow import merge_values
 from koppel.onboarding.models import Flow

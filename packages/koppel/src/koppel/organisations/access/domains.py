@@ -12,8 +12,8 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
-from koppel.kit.email_domains import is_public, normalised
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.email_domains import is_public, normalised
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import ConfirmedDomain, Organisation
 from koppel.organisations.roles import Actor

@@ -10,7 +10,7 @@ from typing import Any
 from allauth.mfa.models import Authenticator
 from django.db import transaction
 
-from koppel.kit.secrets import DecryptionError, key_id_of
+from koppel.kit.encryption import DecryptionError, key_id_of
 from koppel.organisations.encryption import decrypt, encrypt, keyring
 
 AAD = "mfa_authenticator"

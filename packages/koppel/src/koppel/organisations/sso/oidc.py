@@ -14,8 +14,8 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import jwt
 
-from koppel.kit.http import HttpClient, NetworkFailure, Response, origin_of
-from koppel.kit.secrets import Secret
+from koppel.kit.encryption import Secret
+from koppel.kit.http.client import HttpClient, NetworkFailure, Response, origin_of
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384")
 CLOCK_SKEW_SECONDS = 60

@@ -19,12 +19,13 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.models import AuditEntry
 from koppel.audit.services import AuditActor, record
-from koppel.kit import http, quarantine
-from koppel.kit.email_domains import domain_of
-from koppel.kit.secrets import Secret
+from koppel.kit import quarantine
+from koppel.kit.encryption import Secret
+from koppel.kit.http import client as http_client
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import domains
 from koppel.organisations.access.sessions import end_sso_sessions
+from koppel.organisations.email_domains import domain_of
 from koppel.organisations.encryption import decrypt, encrypt, provider_secret_aad
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import IdentityProvider
@@ -134,7 +135,7 @@ def test(actor: Actor) -> None:
         raise Refused(_("Fill in the identity provider first."))
     client = client_of(provider)
     try:
-        http.run(lambda session: oidc.verify_client(session, client))
+        http_client.run(lambda session: oidc.verify_client(session, client))
     except ProviderRefused as refusal:
         raise Refused(message_of(refusal)) from None
     with organisation_scope(actor.organisation_id):
@@ -193,7 +194,7 @@ def authorization_url(provider: IdentityProvider, attempt: LoginAttempt) -> str:
     quarantine.refuse()
     client = client_of(provider)
     try:
-        endpoints = http.run(lambda session: oidc.discover(session, client.issuer))
+        endpoints = http_client.run(lambda session: oidc.discover(session, client.issuer))
     except ProviderRefused as refusal:
         raise Refused(message_of(refusal)) from None
     return oidc.authorization_url(endpoints, client, attempt)
@@ -209,7 +210,7 @@ def identity_of(provider: IdentityProvider, attempt: LoginAttempt, answer: Answe
         raise AnswerRefused("code_refused")
     client = client_of(provider)
     try:
-        return http.run(lambda session: oidc.exchange_code(session, client, attempt, answer))
+        return http_client.run(lambda session: oidc.exchange_code(session, client, attempt, answer))
     except ProviderRefused as refusal:
         raise AnswerRefused(refusal.code) from None
 

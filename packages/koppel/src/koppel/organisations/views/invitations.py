@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from koppel.kit.client_ip import client_ip
+from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import public
 from koppel.kit.web.parameters import id_of
@@ -27,9 +27,9 @@ from koppel.organisations.invitations.services import InvitationData
 from koppel.organisations.models import Invitation, Organisation, User
 from koppel.organisations.people import list as people_list
 from koppel.organisations.people import services as people_services
+from koppel.organisations.people.services import save_language
 from koppel.organisations.requests import AuthenticatedRequest, switch_organisation
 from koppel.organisations.roles import Actor, Permission, Role
-from koppel.organisations.services import save_language
 from koppel.organisations.views import confirmations
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"

@@ -6,7 +6,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from koppel.kit.client_ip import client_ip
+from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import public
 from koppel.kit.web.parameters import id_of
 from koppel.organisations.errors import Refused

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from koppel.audit.models import ActorKind, Interface
 from koppel.audit.services import AuditActor
 from koppel.kit import quarantine
-from koppel.kit.client_ip import client_ip
+from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import outside_transaction, public
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import IdentityProvider, User

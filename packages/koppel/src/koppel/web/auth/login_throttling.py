@@ -13,7 +13,7 @@ from django.core import signing
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from koppel.kit.client_ip import client_ip
+from koppel.kit.web.client_ip import client_ip
 from koppel.organisations.models import User
 
 COOKIE = "koppel_browser"

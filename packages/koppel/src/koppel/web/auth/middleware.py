@@ -18,9 +18,9 @@ from django.utils.cache import patch_vary_headers
 
 from koppel.audit.models import Interface
 from koppel.kit import quarantine
-from koppel.kit.client_ip import client_ip
 from koppel.kit.quarantine import CODE, SENTENCE, Quarantined
 from koppel.kit.tenancy import organisation_scope
+from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import is_public, runs_outside_transaction
 from koppel.kit.web.parameters import UnknownParameter, without
 from koppel.organisations.access.actors import resolve_actor
