@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
 from koppel.connections.vault.key_rotation import rotate
-from koppel.kit.egress import EgressPolicy
+from koppel.kit.http.egress import EgressPolicy
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.commands import app
 from koppel.notifications.models import WebhookDelivery, WebhookEndpoint

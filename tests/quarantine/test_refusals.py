@@ -217,7 +217,7 @@ def test_check_says_it_and_tries_neither_mail_server_nor_public_address(
     server = MailServer()
     stop = serve(server)
     monkeypatch.setenv("KOPPEL_PUBLIC_URL", f"https://127.0.0.2:{server.port}")  # a copy has the original's address
-    settings.EMAIL_BACKEND, settings.SENDS_MAIL = "koppel.kit.mail.SmtpBackend", True
+    settings.EMAIL_BACKEND, settings.SENDS_MAIL = "koppel.kit.quarantine.email_backends.SmtpBackend", True
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
     server.answers = {"MAIL": [None]}
     try:
@@ -252,7 +252,7 @@ def test_who_turned_it_on_and_off_stands_in_the_trail(world: World, monkeypatch:
 
 
 def test_mail_becomes_no_file_either(quarantined: World, settings: Any, tmp_path: Path) -> None:
-    settings.EMAIL_BACKEND, settings.EMAIL_FILE_PATH = "koppel.kit.mail.FileBackend", str(tmp_path)
+    settings.EMAIL_BACKEND, settings.EMAIL_FILE_PATH = "koppel.kit.quarantine.email_backends.FileBackend", str(tmp_path)
     with pytest.raises(Quarantined):
         mail.send_mail("Subject", "Text", None, ["anna@example.test"])
     assert list(tmp_path.iterdir()) == []

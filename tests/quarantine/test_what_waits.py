@@ -13,16 +13,16 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from koppel.administrations.models import Administration
+from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RegisterQuery
 from koppel.company_registers.lookups import cached_results, request_lookups
-from koppel.company_registers.protocol import LookupOutcome, QueryKind, RegisterQuery
 from koppel.connections.sessions.runtime import as_worker
 from koppel.connections.tasks import revoke_grants
 from koppel.connections.vault import vault
 from koppel.issues.models import Issue
-from koppel.kit.http import HttpClient
+from koppel.kit.database.threads import run_in_thread
+from koppel.kit.http.client import HttpClient
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.threads import run_in_thread
 from koppel.notifications.email import delivery
 from koppel.notifications.models import EmailDelivery, WebhookDelivery
 from koppel.notifications.tasks import run_maintenance

@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import resolve
 from psycopg import sql
 
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.access import api_tokens
 from koppel.organisations.models import Organisation, User

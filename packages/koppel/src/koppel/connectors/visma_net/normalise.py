@@ -1,0 +1,364 @@
+"""From the vendor's records to rows. Pure: the same bytes give the same row. Amounts go from text to `Decimal`."""
+
+import re
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from koppel.connector import rows
+from koppel.connectors.visma_net.cursors import period_key
+
+AMOUNT_MAX = Decimal(10) ** 18
+AMOUNT_MIN = -AMOUNT_MAX
+
+
+class Named(msgspec.Struct, gc=False):
+    """A reference: the vendor writes `id` or `number`, and a name or description."""
+
+    id: str = ""
+    number: str = ""
+    name: str = ""
+    description: str = ""
+
+    @property
+    def code(self) -> str | None:
+        return self.id or self.number or None
+
+
+class Address(msgspec.Struct, gc=False):
+    addressLine1: str | None = None
+    city: str | None = None
+    country: Named | None = None
+
+
+class ContactInfo(msgspec.Struct, gc=False):
+    email: str | None = None
+    phone1: str | None = None
+
+
+class Organization(msgspec.Struct, gc=False):
+    name: str = ""
+    corporateId: str | None = None
+    vatRegistrationId: str | None = None
+    defaultCountry: Named | None = None
+    baseCurrency: str | None = None
+    mainAddress: Address | None = None
+    industryCode: Named | None = None
+
+
+class AccountWire(msgspec.Struct, gc=False):
+    accountCD: str
+    type: str = ""
+    description: str | None = None
+    accountClass: str | None = None
+    active: bool = True
+    currency: str | None = None
+    taxCategory: str | None = None
+
+
+class Schedule(msgspec.Struct, gc=False):
+    startDate: str = ""
+    vatRate: Decimal | None = None
+    groupType: str | None = None
+
+
+class Vat(msgspec.Struct, gc=False):
+    vatId: str
+    description: str | None = None
+    reverseVat: bool = False
+    notValidAfter: str | None = None
+    schedules: list[Schedule] = []
+
+
+class LedgerWire(msgspec.Struct, gc=False):
+    number: str
+    module: str
+    description: str | None = None
+    balanceType: str = "Actual"
+    currencyId: str | None = None
+
+
+class PeriodWire(msgspec.Struct, gc=False):
+    year: int
+    period: str
+    startDate: str | None = None
+    endDate: str | None = None
+    description: str | None = None
+    closedInGeneralLedger: bool = False
+
+
+class CostCode(msgspec.Struct, gc=False):
+    departmentId: str | None = None
+    valueId: str | None = None
+    segment: str | None = None
+    dimension: str | None = None
+    description: str | None = None
+    active: bool = True
+
+
+class ProjectWire(msgspec.Struct, gc=False):
+    projectID: str
+    description: str | None = None
+    status: str | None = None
+    customer: Named | None = None
+    startDate: str | None = None
+    endDate: str | None = None
+
+
+class ContactWire(msgspec.Struct, gc=False):
+    endpoint: str
+    number: str
+    name: str = ""
+    status: str | None = None
+    corporateId: str | None = None
+    vatRegistrationId: str | None = None
+    mainAddress: Address | None = None
+    mainContact: ContactInfo | None = None
+    currencyId: str | None = None
+
+
+class Term(msgspec.Struct, gc=False):
+    termsId: str
+    description: str | None = None
+    dueDateType: str | None = None
+    dueDay1: int | None = None
+
+
+class BalanceAccount(msgspec.Struct, gc=False):
+    number: str
+    type: str = ""
+
+
+class BalanceWire(msgspec.Struct, gc=False):
+    account: BalanceAccount
+    financialPeriod: str
+    beginningBalance: Decimal = Decimal(0)
+    periodToDateDebit: Decimal = Decimal(0)
+    periodToDateCredit: Decimal = Decimal(0)
+    yearToDateBalance: Decimal = Decimal(0)
+    ledger: Named | None = None
+    branch: Named | None = None
+    balanceType: str = "Actual"
+
+
+class Batch(msgspec.Struct, gc=False):
+    module: str
+    batchNumber: str
+    transactionDate: str
+    financialPeriod: str | None = None
+    postPeriod: str | None = None
+    status: str = "Posted"
+    description: str | None = None
+    ledger: str | None = None
+    currencyId: str | None = None
+    debitTotal: Decimal = Decimal(0)
+    creditTotal: Decimal = Decimal(0)
+
+
+class LineSegment(msgspec.Struct, gc=False):
+    segmentDescription: str | None = None
+    segmentValue: str | None = None
+
+
+class Subaccount(msgspec.Struct, gc=False):
+    segments: list[LineSegment] | None = None
+
+
+class LineWire(msgspec.Struct, gc=False):
+    lineNumber: int
+    accountNumber: str
+    debitAmount: Decimal = Decimal(0)
+    creditAmount: Decimal = Decimal(0)
+    debitAmountInCurrency: Decimal | None = None
+    creditAmountInCurrency: Decimal | None = None
+    transactionDescription: str | None = None
+    referenceNumber: str | None = None
+    vatCode: Named | None = None
+    branch: str | None = None
+    project: Named | None = None
+    customerSupplier: str | None = None
+    subaccount: Subaccount | None = None
+
+
+def company_details(raw: bytes) -> rows.CompanyRow:
+    organization: Organization = msgspec.json.decode(raw, type=Organization)
+    address = organization.mainAddress
+    country = (organization.defaultCountry or (address.country if address else None)) or Named()
+    return rows.CompanyRow(
+        name=_clean(organization.name) or "–",
+        number=_clean(organization.corporateId),
+        vat_number=_clean(organization.vatRegistrationId),
+        country=country.code,
+        base_currency=_clean(organization.baseCurrency),
+        address=_clean(address.addressLine1) if address else None,
+        city=_clean(address.city) if address else None,
+        industry_code=organization.industryCode.code if organization.industryCode else None,
+    )
+
+
+def account(raw: bytes) -> rows.AccountRow:
+    wire: AccountWire = msgspec.json.decode(raw, type=AccountWire)
+    if wire.type not in ("Asset", "Liability", "Income", "Expense"):
+        raise ValueError(f"The account type {wire.type[:20]!r} is unknown.")
+    return rows.AccountRow(
+        code=_clean(wire.accountCD) or "", name=_clean(wire.description) or "", kind=wire.type.lower(),
+        account_class=_clean(wire.accountClass), active=wire.active, currency=_clean(wire.currency),
+        vat_code=_clean(wire.taxCategory),
+    )  # fmt: skip
+
+
+def vat_code(raw: bytes) -> rows.VatCodeRow:
+    wire: Vat = msgspec.json.decode(raw, type=Vat)
+    newest = max(wire.schedules, key=lambda schedule: schedule.startDate, default=Schedule())
+    directions = {schedule.groupType.lower() for schedule in wire.schedules if schedule.groupType}
+    return rows.VatCodeRow(
+        code=wire.vatId, name=_clean(wire.description) or wire.vatId, rate=_amount(newest.vatRate),
+        direction="both" if len(directions) > 1 else next(iter(directions), None),
+        reverse_charge=wire.reverseVat, valid_until=_day(wire.notValidAfter),
+    )  # fmt: skip
+
+
+def journal(raw: bytes) -> rows.JournalRow:
+    wire: LedgerWire = msgspec.json.decode(raw, type=LedgerWire)
+    return rows.JournalRow(
+        code=f"{wire.number}-{wire.module}", name=f"{_clean(wire.description) or wire.number} {wire.module}",
+        ledger=wire.number, module=wire.module, balance_type=wire.balanceType.lower(), currency=_clean(wire.currencyId),
+    )  # fmt: skip
+
+
+def period(raw: bytes) -> rows.PeriodRow:
+    wire: PeriodWire = msgspec.json.decode(raw, type=PeriodWire)
+    key = period_key(wire.year, wire.period)
+    return rows.PeriodRow(
+        period=key, fiscal_year=str(wire.year), number=int(key[4:]), name=_clean(wire.description),
+        starts_on=_day(wire.startDate), ends_on=_day(wire.endDate), closed=wire.closedInGeneralLedger,
+    )  # fmt: skip
+
+
+def cost_code(raw: bytes) -> rows.CostCodeRow:
+    wire: CostCode = msgspec.json.decode(raw, type=CostCode)
+    code = wire.departmentId or wire.valueId or ""
+    dimension = "department" if wire.departmentId else (wire.segment or wire.dimension or "")
+    return rows.CostCodeRow(dimension=dimension, code=code, name=_clean(wire.description) or code, active=wire.active)
+
+
+def project(raw: bytes) -> rows.ProjectRow:
+    wire: ProjectWire = msgspec.json.decode(raw, type=ProjectWire)
+    return rows.ProjectRow(
+        code=wire.projectID, name=_clean(wire.description) or wire.projectID, status=_snake(wire.status),
+        customer=wire.customer.code if wire.customer else None, starts_on=_day(wire.startDate), ends_on=_day(wire.endDate),
+    )  # fmt: skip
+
+
+def contact(raw: bytes) -> rows.ContactRow:
+    wire: ContactWire = msgspec.json.decode(raw, type=ContactWire)
+    address, info = wire.mainAddress or Address(), wire.mainContact or ContactInfo()
+    return rows.ContactRow(
+        kind=wire.endpoint, code=wire.number, name=_clean(wire.name) or wire.number, status=_snake(wire.status),
+        number=_clean(wire.corporateId), vat_number=_clean(wire.vatRegistrationId), email=_clean(info.email),
+        phone=_clean(info.phone1), city=_clean(address.city), country=address.country.code if address.country else None,
+        currency=_clean(wire.currencyId),
+    )  # fmt: skip
+
+
+def payment_term(raw: bytes) -> rows.PaymentTermRow:
+    """`dueDay1` counts days only for the type FixedNumberOfDays; the other types name a day of the month."""
+    wire: Term = msgspec.json.decode(raw, type=Term)
+    days = wire.dueDay1 if wire.dueDateType == "FixedNumberOfDays" else None
+    return rows.PaymentTermRow(code=wire.termsId, name=_clean(wire.description) or wire.termsId, days=days)
+
+
+def balance(raw: bytes) -> rows.BalanceRow:
+    """The description does not say which sign a credit balance has. The record's own arithmetic tells: opening plus debit less
+    credit gives the closing balance when debits are positive, opening plus credit less debit when signs follow the account."""
+    wire: BalanceWire = msgspec.json.decode(raw, type=BalanceWire)
+    opening, closing = _amount(wire.beginningBalance), _amount(wire.yearToDateBalance)
+    debit, credit = _amount(wire.periodToDateDebit), _amount(wire.periodToDateCredit)
+    natural = wire.account.type in ("Liability", "Income") and debit != credit and opening + credit - debit == closing
+    sign = -1 if natural else 1
+    return rows.BalanceRow(
+        account=wire.account.number, period=wire.financialPeriod, ledger=wire.ledger.code if wire.ledger else None,
+        branch=wire.branch.code if wire.branch else None, balance_type=wire.balanceType.lower(),
+        opening=sign * opening, debit=debit, credit=credit, closing=sign * closing,
+    )  # fmt: skip
+
+
+def entry(raw: bytes) -> rows.EntryRow:
+    batch = _batch.decode(raw)
+    booked_on = _day(batch.transactionDate)
+    if booked_on is None:
+        raise ValueError("It has no transaction date.")
+    module = batch.module.removeprefix("Module")
+    return rows.EntryRow(
+        journal=f"{batch.ledger or '1'}-{module}", module=module, number=batch.batchNumber,
+        period=batch.financialPeriod or batch.postPeriod or "", booked_on=booked_on, description=_clean(batch.description),
+        ledger=batch.ledger, balance_type="actual", status=_snake(batch.status) or "posted", currency=_clean(batch.currencyId),
+        debit_total=_amount(batch.debitTotal), credit_total=_amount(batch.creditTotal),
+    )  # fmt: skip
+
+
+def entry_line(raw: bytes, entry_key: str) -> rows.EntryLineRow:
+    line = _line.decode(raw)
+    segments = line.subaccount.segments if line.subaccount else None
+    return rows.EntryLineRow(
+        entry=entry_key, line_number=line.lineNumber, account=line.accountNumber,
+        debit=_amount(line.debitAmount), credit=_amount(line.creditAmount),
+        description=_clean(line.transactionDescription), reference=_clean(line.referenceNumber),
+        vat_code=line.vatCode.code if line.vatCode else None, branch=_clean(line.branch),
+        project=line.project.code if line.project else None, contact=_clean(line.customerSupplier),
+        dimensions=_dimensions(segments) if segments else None, debit_in_currency=_amount(line.debitAmountInCurrency),
+        credit_in_currency=_amount(line.creditAmountInCurrency),
+    )  # fmt: skip
+
+
+NORMALISERS: dict[str, Callable[[bytes], rows.Row]] = {
+    "company_details": company_details,
+    "accounts": account,
+    "vat_codes": vat_code,
+    "journals": journal,
+    "periods": period,
+    "cost_codes": cost_code,
+    "projects": project,
+    "contacts": contact,
+    "payment_terms": payment_term,
+    "balances": balance,
+    "entries": entry,
+}
+
+_batch = msgspec.json.Decoder(Batch)
+_line = msgspec.json.Decoder(LineWire)
+
+
+def _clean(text: str | None) -> str | None:
+    """Without blanks around it; NUL, which PostgreSQL refuses in text, becomes a blank. Empty is None."""
+    if not text:
+        return None
+    return (text.replace("\x00", " ") if "\x00" in text else text).strip() or None
+
+
+def _dimensions(segments: list[LineSegment]) -> str:
+    return ";".join(f"{each.segmentDescription or ''}={each.segmentValue or ''}" for each in segments)
+
+
+def _amount(value: Any) -> Any:
+    """Finite and below 10^18, else `ValueError`: JSON allows `1e400`, books do not."""
+    try:
+        if value is None or AMOUNT_MIN < value < AMOUNT_MAX:
+            return value
+    except InvalidOperation:  # NaN
+        pass
+    raise ValueError("An amount is no amount of money.")
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text[:10]) if text else None
+
+
+@lru_cache(maxsize=256)
+def _snake(text: str | None) -> str | None:
+    """`OnHold` becomes `on_hold`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text).lower() if text else None
