@@ -9,8 +9,7 @@ from django.utils.translation import gettext_noop
 from procrastinate.contrib.django import app
 
 from koppel.connections.sessions.consent_scope import audit_refusal
-from koppel.connections.sessions.runtime import current_worker
-from koppel.connections.sessions.sessions import Runtime
+from koppel.connections.sessions.runtime import Runtime, current_worker
 from koppel.connector.errors import ConnectorError, Unreachable
 from koppel.kit import quarantine
 from koppel.kit.database.outage import is_outage, sqlstate_of

@@ -16,10 +16,10 @@ from koppel.connections.app_registrations.redirects import redirect_uri
 from koppel.connections.errors import NoSuchConnection, RegistrationRefused
 from koppel.connections.models import AppRegistration, ConnectionState
 from koppel.connections.sessions import runtime
-from koppel.connections.sessions.sessions import Runtime
-from koppel.connections.vault.encryption import KEY_MISSING, credentials, encrypt_client_secret, vendor_addresses
+from koppel.connections.sessions.runtime import Runtime
+from koppel.connections.vault.encryption import KEY_MISSING, credentials, encrypt_client_secret
 from koppel.connections.vault.grants import clear_app_failures
-from koppel.connections.vault.http import OriginRestrictedHttp
+from koppel.connections.vendor_http import OriginRestrictedHttp, vendor_addresses
 from koppel.connector.contract import ConsentMode, Descriptor, Environment
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connectors

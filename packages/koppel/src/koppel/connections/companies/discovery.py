@@ -13,7 +13,8 @@ from koppel.connections.hooks import attach_waiting, connection_reconnected
 from koppel.connections.models import Connection, Grant, Release, RemoteCompany
 from koppel.connections.queries import get_connection
 from koppel.connections.sessions import runtime
-from koppel.connections.sessions.sessions import Runtime, listing_session
+from koppel.connections.sessions.runtime import Runtime
+from koppel.connections.sessions.vendor_sessions import listing_session
 from koppel.connector.contract import Company
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector

@@ -9,7 +9,8 @@ from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.connections.queries import get_connection
 from koppel.connections.sessions import runtime
-from koppel.connections.sessions.sessions import Runtime, describing_session, listing_session
+from koppel.connections.sessions.runtime import Runtime
+from koppel.connections.sessions.vendor_sessions import describing_session, listing_session
 from koppel.connector.errors import ConnectorError, ConsentLost, NotConsented, SetupMissing
 from koppel.connector.registry import connector
 from koppel.kit import quarantine

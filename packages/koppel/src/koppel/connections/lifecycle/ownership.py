@@ -22,7 +22,8 @@ from koppel.connections.lifecycle.revocation import revoke_later, revoke_unused_
 from koppel.connections.models import Connection, ConsentAttempt, Grant, RemoteCompany
 from koppel.connections.queries import connections_of
 from koppel.connections.sessions import runtime
-from koppel.connections.sessions.sessions import Runtime, listing_session
+from koppel.connections.sessions.runtime import Runtime
+from koppel.connections.sessions.vendor_sessions import listing_session
 from koppel.connections.vault.grants import store_grant, superseded_refresh_token
 from koppel.connector.contract import Consent
 from koppel.connector.registry import connector

@@ -28,7 +28,7 @@ from koppel.connections.rate_limits.quota import (
     UsageReport,
     nearer,
 )
-from koppel.connections.vault.http import OriginRestrictedHttp
+from koppel.connections.vendor_http import OriginRestrictedHttp
 from koppel.connector.errors import RateLimited
 from koppel.kit.database.pool import Connection, Database
 from koppel.kit.http.client import Response

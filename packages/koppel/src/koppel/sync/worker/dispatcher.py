@@ -15,7 +15,7 @@ import psycopg
 import structlog
 
 from koppel.connections.rate_limits.limiter import on_before_request
-from koppel.connections.sessions.sessions import Runtime
+from koppel.connections.sessions.runtime import Runtime
 from koppel.kit import quarantine
 from koppel.kit.database.pool import lock_connection
 from koppel.kit.locks import LockName, keep_session_lock

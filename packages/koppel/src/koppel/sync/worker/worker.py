@@ -14,8 +14,7 @@ from procrastinate.contrib.django import app
 from procrastinate.jobs import Status
 from psycopg_pool import AsyncConnectionPool
 
-from koppel.connections.sessions.runtime import as_worker
-from koppel.connections.sessions.sessions import Runtime
+from koppel.connections.sessions.runtime import Runtime, as_worker
 from koppel.connections.vault.maintenance import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
 from koppel.kit.database.outage import spoils_session
 from koppel.kit.database.stuck_transactions import terminate_stuck_sessions
