@@ -2,7 +2,7 @@
 
 from koppel.audit.services import record
 from koppel.connections.errors import NoSuchConnection
-from koppel.connections.health.states import locked
+from koppel.connections.health import locked
 from koppel.connections.models import Connection
 from koppel.organisations.roles import Actor, Permission
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from koppel.connections.health.timeline import add_timeline_event
+from koppel.connections.health import add_timeline_event
 from koppel.connections.lifecycle.audited_change import get_for_change, record_change
 from koppel.connections.models import Release, RemoteCompany
 from koppel.organisations.roles import Actor

@@ -1,7 +1,6 @@
 """A person pauses a connection, and resumes it. Asked twice, each does it once."""
 
-from koppel.connections.health.states import resume_connection
-from koppel.connections.health.timeline import add_timeline_event, end_timeline_event, start_timeline_event
+from koppel.connections.health import add_timeline_event, end_timeline_event, resume_connection, start_timeline_event
 from koppel.connections.hooks import StopReason, stop_runs
 from koppel.connections.lifecycle.audited_change import get_for_change, record_change
 from koppel.connections.models import ConnectionState

@@ -6,7 +6,7 @@ from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from koppel.connections.health.timeline import add_timeline_event, end_timeline_event
+from koppel.connections.health import add_timeline_event, end_timeline_event
 from koppel.connections.hooks import RemovalPolicy, StopReason, detach_administrations, stop_runs
 from koppel.connections.lifecycle.audited_change import get_for_change, record_change
 from koppel.connections.lifecycle.revocation import revoke_later

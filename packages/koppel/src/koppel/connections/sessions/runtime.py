@@ -12,11 +12,10 @@ from typing import Generic, TypeVar
 import structlog
 from django.conf import settings
 
-from koppel.connections.health.reporter import HealthReporter
-from koppel.connections.rate_limits.limiter import RateLimiter
+from koppel.connections.health import HealthReporter
+from koppel.connections.rate_limits import RateLimiter
 from koppel.connections.sessions.token_probe import TokenProbe
-from koppel.connections.vault.refresh_policy import CALL_SECONDS_MAX
-from koppel.connections.vault.token_refresh import Vault
+from koppel.connections.vault import CALL_SECONDS_MAX, Vault
 from koppel.kit.database.pool import Database
 from koppel.kit.http.client import HttpClient, refuse_in_transaction
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_noop as _
 
 from koppel.connections.hooks import find_imported_company
 from koppel.connections.models import AppRegistration
-from koppel.connections.rate_limits.limiter import rate_limited
+from koppel.connections.rate_limits import rate_limited
 from koppel.connections.sessions.consent_scope import audit_refusal
 from koppel.connections.sessions.runtime import Runtime
 from koppel.connections.vendor_http import OriginRestrictedHttp, vendor_addresses

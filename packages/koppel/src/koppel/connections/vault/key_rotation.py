@@ -57,7 +57,7 @@ def require_matching_keys() -> None:
             )
 
 
-def rotate(operator: str) -> Rotation:
+def rotate_keys(operator: str) -> Rotation:
     """Seal everything with the ring's first key. Each organisation's trail says that, and who asked: in the transaction that
     first changes something of it, so that a rotation which is stopped has said so too. Raises `WrongKey`."""
     require_matching_keys()
