@@ -63,20 +63,6 @@ def settle_changes(
     return sum(_decide(actor, company, key, same=take) for key, company in companies.items())
 
 
-def settle_change(
-    actor: Actor,
-    connection_id: int,
-    administration_id: int,
-    code: str,
-    *,
-    take: bool,
-    seen: datetime | None = None,
-    marks: Collection[str] = (),
-) -> int:
-    """As `settle_changes`, of one administration."""
-    return settle_changes(actor, connection_id, [administration_id], code, take=take, seen=seen, marks=marks)
-
-
 def mark_of(administration_id: int, old: str, new: str, old_number: str = "", new_number: str = "") -> str:
     """Of what is shown of a change: short, and the same for nothing else."""
     parts = [administration_id, old, new, old_number, new_number]
