@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 from django.db import connection as django_connection
-from koppel.sync.runs.store import CheckpointState, ClaimedRun, ResourceDelta
 from psycopg import AsyncConnection, AsyncCursor
 
 from koppel.administrations.list.query import parse_query_string
