@@ -21,7 +21,7 @@ from koppel.connections.companies.same_company import (
     same_number,
 )
 from koppel.connections.errors import NoSuchConnection
-from koppel.connections.health.timeline import add_timeline_event
+from koppel.connections.health import add_timeline_event
 from koppel.connections.hooks import accept_company_change, exclude_restricted, masked_number, restart_runs
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue
@@ -61,20 +61,6 @@ def settle_changes(
         return sum(_settle(actor, company, key, code, take=take) for key, company in companies.items())
     restart_runs(actor.organisation_id, [key for key, company in companies.items() if company.claimed_at])
     return sum(_decide(actor, company, key, same=take) for key, company in companies.items())
-
-
-def settle_change(
-    actor: Actor,
-    connection_id: int,
-    administration_id: int,
-    code: str,
-    *,
-    take: bool,
-    seen: datetime | None = None,
-    marks: Collection[str] = (),
-) -> int:
-    """As `settle_changes`, of one administration."""
-    return settle_changes(actor, connection_id, [administration_id], code, take=take, seen=seen, marks=marks)
 
 
 def mark_of(administration_id: int, old: str, new: str, old_number: str = "", new_number: str = "") -> str:
