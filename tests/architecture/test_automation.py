@@ -22,8 +22,8 @@ def test_hosted_ci_and_hooks_only_call_make_and_the_own_check() -> None:
 
 
 def test_every_target_that_is_called_exists() -> None:
-    own = re.findall(r"^ *(make [^\n\"$]+)", (REPOSITORY / OWN_CHECK).read_text(), re.MULTILINE)
-    commands = [*own, *github_commands(), *gitlab_commands(), *hook_commands()]
+    own_commands = re.findall(r"^ *(make [^\n\"$]+)", (REPOSITORY / OWN_CHECK).read_text(), re.MULTILINE)
+    commands = [*own_commands, *github_commands(), *gitlab_commands(), *hook_commands()]
     called = {target for command in commands for target in command.split()[1:]}
     assert {"setup-tests", "test", "demo-once", "coverage", "imports"} <= called
     assert called - make_targets() == set()
