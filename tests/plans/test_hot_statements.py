@@ -48,9 +48,11 @@ from koppel.organisations.roles import Actor, Role
 from koppel.sync.changes import log
 from koppel.sync.changes.queries import ChangeFilter, changes_of
 from koppel.sync.models import Run
-from koppel.sync.runs import queue, store
+from koppel.sync.runs import checkpoints, claims, queue, rejected_records, snapshot_keys
+from koppel.sync.runs.checkpoints import CheckpointState, ResourceDelta
+from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.services import request_due_runs
-from koppel.sync.runs.store import CheckpointState, ClaimedRun, ResourceDelta
+from tests.fixtures.environment import skip_unless_ci
 from tests.plans.rows import fill
 
 LARGE = 1000
@@ -116,7 +118,7 @@ class OneConnection:
         await self._connection.execute("ROLLBACK")
 
 
-@pytest.fixture(scope="module", params=["embedded", "debian"])
+@pytest.fixture(scope="module", params=["embedded", pytest.param("debian", marks=pytest.mark.drill)])
 def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
     """A server of its own with a migrated database, full of rows."""
     programs = find_binaries() if request.param == "embedded" else _debian()
@@ -137,12 +139,9 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def _debian() -> Binaries:
     """Debian's PostgreSQL 15, the oldest that Koppel runs on. Under CI it must be there."""
     folder = Path("/usr/lib/postgresql/15/bin")
-    if folder.is_dir():
-        return Binaries(folder, 15)
-    message = "PostgreSQL 15 of the system is missing (apt-get install postgresql-15)."
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
+    if not folder.is_dir():
+        skip_unless_ci("PostgreSQL 15 of the system is missing (apt-get install postgresql-15).")
+    return Binaries(folder, 15)
 
 
 @pytest.fixture
@@ -182,18 +181,20 @@ async def _claim(connection: AsyncConnection[tuple[Any, ...]], _database: Databa
 
 
 async def _run(connection: AsyncConnection[tuple[Any, ...]], _database: Database) -> None:
-    await store.heartbeat(connection, CLAIMED)
-    await store.plan_resources(connection, CLAIMED, [("entries", ""), ("accounts", "")])
-    await store.reset_failures(connection, CLAIMED)
-    await store.finish_resource(connection, CLAIMED, "entries", "failed", "why")
+    await claims.heartbeat(connection, CLAIMED)
+    await checkpoints.plan_resources(connection, CLAIMED, [("entries", ""), ("accounts", "")])
+    await claims.reset_failures(connection, CLAIMED)
+    await checkpoints.finish_resource(connection, CLAIMED, "entries", "failed", "why")
 
 
 async def _checkpoint(connection: AsyncConnection[tuple[Any, ...]], _database: Database) -> None:
-    await store.save_checkpoints(connection, CLAIMED, [("r1", CheckpointState(), ResourceDelta("running", "full"))])
-    await store.record_seen_keys(connection, CLAIMED, "entries", 2, ["E1", "E2"])
-    await store.count_seen_keys(connection, CLAIMED, ["entries"], 1)
-    await store.delete_seen_keys(connection, CLAIMED, ["accounts"])
-    await store.delete_old_rejected(connection, CLAIMED, ["entries"], NOW)
+    await checkpoints.save_checkpoints(
+        connection, CLAIMED, [("r1", CheckpointState(), ResourceDelta("running", "full"))]
+    )
+    await snapshot_keys.record(connection, CLAIMED, "entries", 2, ["E1", "E2"])
+    await snapshot_keys.count(connection, CLAIMED, ["entries"], 1)
+    await snapshot_keys.delete(connection, CLAIMED, ["accounts"])
+    await rejected_records.delete_older(connection, CLAIMED, ["entries"], NOW)
 
 
 async def _page(connection: AsyncConnection[tuple[Any, ...]], _database: Database) -> None:
@@ -203,7 +204,7 @@ async def _page(connection: AsyncConnection[tuple[Any, ...]], _database: Databas
     context = writer.WriteContext(FIRM, ADMINISTRATION, NOW, normalise)
     records = [Record(f"E{number}", b"{}", "202601") for number in range(6001, 6101)]
     await writer.stage(connection, context, "entries", records, {})
-    ctes = f"WITH {log.insert_cte('entries')}, {store.delete_rejected_cte('incoming_books_entry_0')} "
+    ctes = f"WITH {log.insert_cte('entries')}, {rejected_records.delete_cte('incoming_books_entry_0')} "
     await writer.merge(connection, context, "entries", change_log_ctes=ctes, values=log.cte_params(CLAIMED, "entries"))
     await writer.missing_keys(connection, context, "entries", ["202601"], read_id=1)
     await writer.missing_keys(connection, context, "entry_lines", ["202601"], keys=["L1"])
