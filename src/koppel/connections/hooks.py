@@ -94,9 +94,9 @@ def stop_runs(organisation_id: int, connection_id: int, reason: StopReason) -> N
         hook(organisation_id, connection_id, reason)
 
 
-def hold(organisation_id: int, administration_ids: Sequence[int], sentence: str) -> None:
+def hold(organisation_id: int, administration_ids: Sequence[int], message: str) -> None:
     for callback in _hold:
-        callback(organisation_id, administration_ids, sentence)
+        callback(organisation_id, administration_ids, message)
 
 
 def interrupt(organisation_id: int, administration_ids: Sequence[int]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.companies.changes import NUMBER_MISSING
-from koppel.connections.companies.same_company import DENIED, OTHER_COMPANY
+from koppel.connections.companies.same_company import OTHER_COMPANY, OTHER_COMPANY_CONFIRMED
 from koppel.connections.models import Connection
 from koppel.issues import issue_types
 from koppel.issues.issue_types import IssueType
@@ -45,7 +45,7 @@ def _register_issues_of_consent() -> None:
         ),
     )
     issue_types.register_issue_type(
-        "vendor_silent",
+        "vendor_unresponsive",
         IssueType(
             _("The accounting system has not answered for %(account)s for more than a day: %(reason)s"),
             _("Koppel keeps trying. Look there whether it is known, or ask its support."),
@@ -57,7 +57,7 @@ def _register_issues_of_consent() -> None:
 
 def _register_issues_of_companies() -> None:
     issue_types.register_issue_type(
-        "company_gone",
+        "company_unlisted",
         IssueType(
             _("The sign-in of %(account)s no longer reaches %(name)s."),
             _("The company was closed, or the user lost access to it. The books that were read stay."),
@@ -65,9 +65,9 @@ def _register_issues_of_companies() -> None:
             _connection_of_company,
         ),
     )
-    for code, sentence in _CHANGED.items():
+    for code, message in _CHANGED.items():
         issue_types.register_issue_type(
-            code, IssueType(sentence, _("The syncs go on."), _("Take it over or leave it"), _connection_of_company)
+            code, IssueType(message, _("The syncs go on."), _("Take it over or leave it"), _connection_of_company)
         )
     issue_types.register_issue_type(
         NUMBER_MISSING,
@@ -93,7 +93,7 @@ def _register_issues_of_companies() -> None:
         ),
     )
     issue_types.register_issue_type(
-        DENIED,
+        OTHER_COMPANY_CONFIRMED,
         IssueType(
             _(
                 "Another company stands at the accounting system: %(new)s (%(new_number)s) instead of"
@@ -125,9 +125,9 @@ def _register_event_types() -> None:
         "consent_expiring", EXPIRING, label=_("A consent is about to end"), covers_issues=("consent_expiring",)
     )
     event_types.register_event_type(
-        "take_over_asked", _("%(by)s asks you to take over the connection of %(account)s: sign in once.")
+        "transfer_requested", _("%(by)s asks you to take over the connection of %(account)s: sign in once.")
     )
-    event_types.register_event_type("taken_over", _("%(owner)s has taken over the connection of %(account)s."))
+    event_types.register_event_type("transfer_completed", _("%(owner)s has taken over the connection of %(account)s."))
 
 
 def _described(organisation_id: int, connection_id: int) -> Subject:
@@ -142,13 +142,13 @@ _CHANGED = {
 }
 
 
-def _connection(connection_id: int, _facts: Mapping[str, Any]) -> str:
+def _connection(connection_id: int, _context: Mapping[str, Any]) -> str:
     return f"/connections/{connection_id}/"
 
 
-def _connection_of_company(_administration_id: int, facts: Mapping[str, Any]) -> str:
-    return f"/connections/{facts.get('connection', '')}/#companies"
+def _connection_of_company(_administration_id: int, context: Mapping[str, Any]) -> str:
+    return f"/connections/{context.get('connection', '')}/#companies"
 
 
-def _same_company(_administration_id: int, facts: Mapping[str, Any]) -> str:
-    return f"/connections/{facts.get('connection', '')}/#same-company"
+def _same_company(_administration_id: int, context: Mapping[str, Any]) -> str:
+    return f"/connections/{context.get('connection', '')}/#same-company"

@@ -30,7 +30,7 @@ class TroubleOut(Schema):
     company: int | None
     field: str
     code: str
-    sentence: str
+    message: str
 
 
 class OutcomeOut(Schema):
@@ -126,7 +126,7 @@ class IdentityOut(Schema):
     guessed: bool
     is_complete: bool
     tone: str
-    sentence: str
+    message: str
     asks_same_company: bool
     differences: list[str]
 
@@ -206,7 +206,7 @@ def identities(request: AuthenticatedRequest, token: UUID) -> list[IdentityOut]:
         IdentityOut(
             company=answer.company.pk, name=answer.company.name, country=answer.company.country, number=answer.number,
             reason=answer.reason, sector=answer.sector, guessed=answer.guessed, is_complete=answer.is_complete,
-            tone=answer.badge[0], sentence=answer.badge[1],
+            tone=answer.badge[0], message=answer.badge[1],
             asks_same_company=answer.question is not None, differences=answer.doubt.differences if answer.doubt else [],
         )
         for answer in answers
@@ -305,7 +305,7 @@ def _out(outcome: StepResult) -> OutcomeOut:
     if isinstance(outcome, Complete):
         return OutcomeOut(result="complete", import_id=outcome.import_id, count=outcome.count, skipped=outcome.skipped)
     troubles = [
-        TroubleOut(company=error.company_id, field=error.field, code=error.code, sentence=error.message)
+        TroubleOut(company=error.company_id, field=error.field, code=error.code, message=error.message)
         for error in outcome.errors
     ]
     return OutcomeOut(result="stay", step=outcome.step, troubles=troubles)

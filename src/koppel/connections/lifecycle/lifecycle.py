@@ -13,7 +13,7 @@ from koppel.connections.health.states import locked, resume_connection
 from koppel.connections.health.timeline import add_timeline_event, end_timeline_event, start_timeline_event
 from koppel.connections.hooks import RemovalPolicy, StopReason, detach_administrations, stop_runs
 from koppel.connections.lifecycle.revocation import revoke_later
-from koppel.connections.models import Connection, ConnectionState, Grant, Release, RemoteCompany
+from koppel.connections.models import Connection, ConnectionState, Grant, ImportPolicy, RemoteCompany
 from koppel.connections.services import get_connection
 from koppel.issues.services import resolve_issues
 from koppel.organisations.errors import Refused
@@ -27,7 +27,7 @@ LIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
 @dataclass(frozen=True)
 class Removal:
     """What removing a connection would do. `reached_elsewhere` counts administrations that another live connection of the
-    firm lists too; `seen` changes when any of this does."""
+    firm lists too; `fingerprint` changes when any of this does."""
 
     connection_id: int
     account: str
@@ -40,7 +40,7 @@ class Removal:
         return self.administrations - self.reached_elsewhere
 
     @property
-    def seen(self) -> str:
+    def fingerprint(self) -> str:
         return f"{self.administrations}-{self.reached_elsewhere}"
 
 
@@ -79,7 +79,7 @@ def preview_removal(actor: Actor, connection_id: int) -> Removal:
     elsewhere = RemoteCompany.objects.filter(
         organisation_id=actor.organisation_id,
         external_id=OuterRef("external_id"),
-        listed_at__isnull=False,
+        is_listed=True,
         connection__connector=connection.connector,
         connection__state__in=LIVE,
     ).exclude(connection=connection)
@@ -93,47 +93,47 @@ def preview_removal(actor: Actor, connection_id: int) -> Removal:
     )
 
 
-def remove(actor: Actor, connection_id: int, policy: RemovalPolicy, *, seen: str | None = None) -> Removal:
+def remove(actor: Actor, connection_id: int, policy: RemovalPolicy, *, fingerprint: str | None = None) -> Removal:
     """End the connection; its tokens are withdrawn at the vendor by a job. What was done.
 
-    `seen`: what the person was shown; when that has changed meanwhile, nothing is done. Raises `Refused` with a sentence,
-    and `NoSuchConnection` when it was removed before."""
+    `fingerprint`: of what the person was shown; when that has changed meanwhile, nothing is done. Raises `Refused` with a
+    message, and `NoSuchConnection` when it was removed before."""
     connection = _for_change(actor, connection_id)
     removal = preview_removal(actor, connection_id)
     if removal.needs_administrator and actor.role != Role.ADMINISTRATOR:
         message = _("This connection serves %(count)d administrations. Only an Administrator may remove it.")
         raise Refused(message % {"count": removal.administrations})
-    if seen is not None and seen != removal.seen:
+    if fingerprint is not None and fingerprint != removal.fingerprint:
         raise Refused(_("Meanwhile the administrations of this connection have changed. Please look again."))
     detach_administrations(actor, connection_id, policy)
     stop_runs(actor.organisation_id, connection_id, StopReason.REMOVE)
-    connection.state, connection.next_owner, connection.degraded_since = ConnectionState.REMOVED, None, None
-    connection.save(update_fields=["state", "next_owner", "degraded_since"])
+    connection.state, connection.pending_owner, connection.degraded_since = ConnectionState.REMOVED, None, None
+    connection.save(update_fields=["state", "pending_owner", "degraded_since"])
     grants = Grant.objects.filter(organisation_id=actor.organisation_id, connection=connection)
     revoke_later(actor.organisation_id, list(grants.values_list("pk", flat=True)))
     resolve_issues(actor.organisation_id, ("connection", connection_id))
     for kind in ("degraded", "lost", "partly_lost", "paused"):
         end_timeline_event(connection, kind)
-    add_timeline_event(connection, "removed", {"fate": policy.value, "count": removal.administrations}, actor.name)
-    _record(actor, "removed", connection, {"fate": policy.value, "administrations": removal.administrations})
+    add_timeline_event(connection, "removed", {"policy": policy.value, "count": removal.administrations}, actor.name)
+    _record(actor, "removed", connection, {"policy": policy.value, "administrations": removal.administrations})
     return removal
 
 
-def set_import_policy(actor: Actor, connection_id: int, which: Release, company_ids: Iterable[int] = ()) -> int:
+def set_import_policy(actor: Actor, connection_id: int, policy: ImportPolicy, company_ids: Iterable[int] = ()) -> int:
     """Which companies others than the owner may import through this connection. How many are released now.
 
     New companies follow: released with ALL, kept back with SELECTED and NONE."""
     connection = _for_change(actor, connection_id)
     companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection=connection)
-    requested_ids = set(company_ids) if which is Release.SELECTED else set()
+    requested_ids = set(company_ids) if policy is ImportPolicy.SELECTED else set()
     chosen = requested_ids & set(companies.values_list("pk", flat=True))
-    companies.filter(pk__in=chosen).update(released=True)
-    companies.exclude(pk__in=chosen).update(released=which is Release.ALL)
-    connection.releases = which
-    connection.save(update_fields=["releases"])
-    count = companies.filter(released=True, listed_at__isnull=False).count()
-    add_timeline_event(connection, "released", {"which": which.value, "count": count}, actor.name)
-    _record(actor, "released", connection, {"which": which.value, "companies": count})
+    companies.filter(pk__in=chosen).update(importable_by_others=True)
+    companies.exclude(pk__in=chosen).update(importable_by_others=policy is ImportPolicy.ALL)
+    connection.import_policy = policy
+    connection.save(update_fields=["import_policy"])
+    count = companies.filter(importable_by_others=True, is_listed=True).count()
+    add_timeline_event(connection, "import_policy_changed", {"policy": policy.value, "count": count}, actor.name)
+    _record(actor, "import_policy_changed", connection, {"policy": policy.value, "companies": count})
     return count
 
 
@@ -143,7 +143,7 @@ def reconnect_hint(connection: Connection, company: RemoteCompany) -> str:
         return _("The connection is paused. Resume it first.")
     if connection.state == ConnectionState.REMOVED:
         return _("The connection was removed. The administration waits for another one.")
-    if connection.state == ConnectionState.NEEDS_REAUTH or company.grant.lost_at is not None:
+    if connection.state == ConnectionState.NEEDS_REAUTH or company.grant.invalid_since is not None:
         return _("The connection needs you to sign in again first.")
     return ""
 

@@ -169,7 +169,7 @@ _TRY_LOCKS = """
 WITH asked AS (SELECT * FROM unnest(%s::bigint[], %s::int[], %s::int[]) AS one(id, generation, failures)),
      seen AS MATERIALIZED (
        SELECT asked.id, g.id IS NULL OR g.generation <> asked.generation OR g.failures <> asked.failures
-              OR g.lost_at IS NOT NULL AS moved
+              OR g.invalid_since IS NOT NULL AS moved
          FROM asked LEFT JOIN connections_grant g ON g.id = asked.id)
 SELECT id, moved, CASE WHEN moved THEN false ELSE pg_try_advisory_lock(%s + id) END FROM seen
 """

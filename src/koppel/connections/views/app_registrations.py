@@ -30,7 +30,7 @@ def apps(request: AuthenticatedRequest) -> HttpResponse:
     request.actor.require(Permission.MANAGE_ORGANISATION)
     problems: dict[str, str] = {}
     if request.method == "POST":
-        option = request.POST.get("place", "").split("/")
+        option = request.POST.get("consent_option", "").split("/")
         connector_key, environment, mode = option if len(option) == 3 else ("", "", "")
         try:
             app = registrations.save_app(request.actor, None, _values(request, connector_key, environment, mode))
@@ -77,7 +77,7 @@ def test(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
         outcome = registrations.check_app(request.actor, app_id)
     except NoSuchConnection:
         raise Http404 from None
-    request.session[TESTED] = {"app": app_id, "is_well": outcome.is_well, "sentence": outcome.message}
+    request.session[TESTED] = {"app": app_id, "is_well": outcome.is_well, "message": outcome.message}
     return _back(app_id)
 
 
@@ -112,7 +112,7 @@ def _page(request: AuthenticatedRequest, problems: dict[str, str], changed: int 
         mode = registrations.mode_of(app)
         if descriptor is None or environment is None or mode is None:
             continue
-        outcome = AppCheck(tested["is_well"], "", tested["sentence"]) if tested and tested["app"] == app.pk else None
+        outcome = AppCheck(tested["is_well"], "", tested["message"]) if tested and tested["app"] == app.pk else None
         scopes = mode.scopes or descriptor.scopes
         rows.append((app, descriptor, environment, mode, scopes, outcome))
     context = {
@@ -121,7 +121,7 @@ def _page(request: AuthenticatedRequest, problems: dict[str, str], changed: int 
         "systems": [_consent_options(registration.descriptor) for registration in connectors().values()],
         "problems": problems,
         "changed": changed,
-        "given": request.POST if problems else {},
+        "form_data": request.POST if problems else {},
         "place": "connections",
     }
     return render(request, "connections/apps.html", context, status=422 if problems else 200)
