@@ -7,7 +7,7 @@ READY := .koppel/ready
 ARGS ?=
 ID ?=
 
-.PHONY: help install demo demo-once test check bench docs wheel built clean
+.PHONY: help install demo demo-once test drills check bench docs wheel built clean
 
 help: ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +23,11 @@ demo: built ## Everything with a demo firm and a played accounting system; print
 demo-once: built ## The whole main job without a person; exits 0 when all is active (ARGS="--administrations 60 --sie DIR --json")
 	@.venv/bin/koppel demo-once $(ARGS)
 
-test: check built ## Style, types, arrows, then all tests, the browser's too (ARGS="-k tenancy": some of them)
-	@.venv/bin/python -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
+test: check built ## Style, types, arrows, then all tests but the drills, the browser's too (ARGS="-k tenancy": some of them)
+	@.venv/bin/python -m pytest -m "not drill" $(if $(ARGS),$(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
+
+drills: built ## The proofs that take minutes or other servers: restores, two hosts, wheels installed alone; names what cannot run here
+	@.venv/bin/python -m pytest -m drill $(if $(ARGS),$(ARGS),-n 2 --dist loadfile)
 
 check: $(READY) ## Style, types and arrows only: seconds
 	@.venv/bin/ruff format --check -q .
@@ -40,15 +43,15 @@ docs: $(READY) ## Where the documentation is, and whether it names every setting
 	@ls -1 README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs/*.md docs/decisions/*.md bench/README.md
 	@.venv/bin/python -m pytest tests/architecture/test_docs.py
 
-wheel: built ## A wheel in dist/ with compiled texts and collected static files in it
-	@.venv/bin/python -m hatchling build -t wheel
+wheel: built ## A wheel per package in dist/; Koppel's has compiled texts and collected static files in it
+	@for package in packages/*/; do (cd $$package && $(CURDIR)/.venv/bin/python -m hatchling build -t wheel -d $(CURDIR)/dist) || exit 1; done
 
 # Compiled texts and collected static files: looked at each time, made again when a source has changed.
 built: $(READY)
 	@.venv/bin/python -m koppel.web.build
 
 clean: ## Remove the environment; data stays
-	rm -rf .venv .koppel src/koppel/web/staticfiles* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .koppel packages/koppel/src/koppel/web/staticfiles* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # Whoever removed .venv gets a new one.
 ifeq ($(wildcard .venv/bin/python),)
@@ -56,7 +59,7 @@ ifeq ($(wildcard .venv/bin/python),)
 endif
 
 # Made from the lock file, and again when that changes. What is said goes to stderr: --json owns stdout.
-$(READY): uv.lock pyproject.toml | $(UV)
+$(READY): uv.lock pyproject.toml $(wildcard packages/*/pyproject.toml) | $(UV)
 	@$(UV) sync --frozen -q --python "$$(command -v $(PYTHON))" >&2
 	@touch $(READY)
 

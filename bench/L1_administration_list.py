@@ -39,7 +39,7 @@ def addresses(firm: Any) -> list[str]:
         "status=failed&status=blocked", f"division={firm.divisions[0]}", f"division={firm.divisions[1]}&status=active",
         "division=none", f"template={firm.templates[0]}&sort=complete", "user=me", "user=none&sort=number", "sector=G&sector=F",
         f"connection={firm.connections[1]}&sort=-complete", "freshness=stale&freshness=old&sort=complete", "freshness=never",
-        "issues=any", "issues=none&sort=-issues", "issues=sync_failed&sort=-issues", "number=twice", "number=missing",
+        "issues=any", "issues=none&sort=-issues", "issues=sync_failed&sort=-issues", "number=duplicate", "number=missing",
         "favourites=1", "changed=1", "import=2&status=active", "sort=-issues", "sort=-people", "sort=division&page=30",
         "sort=template", "sort=status", "sort=client", "sort=code&page=7", "sort=-imported", "sort=connection", ALL_COLUMNS,
         f"{ALL_COLUMNS}&sort=-issues&page=20", f"q=de&status=active&division={firm.divisions[2]}&sort=-complete",

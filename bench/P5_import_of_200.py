@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench._mock_tenants import Fleet, MockTenant, fleet
-from koppel.kit.embedded_postgres import choose_free_port
+from koppel.kit.database.embedded_postgres import choose_free_port
 
 COMPANIES = int(os.environ.get("KOPPEL_BENCH_COMPANIES", "200"))
 LINES_MAX = 2900

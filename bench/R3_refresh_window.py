@@ -42,7 +42,7 @@ async def _live(app: BenchApp) -> int:
     """How many calls were answered 401."""
     from koppel.connections.sessions import runtime
     from koppel.connector.registry import connectors
-    from koppel.kit.http import HttpClient, origin_of
+    from koppel.kit.http.client import HttpClient, origin_of
     from tests.vault.factories import give
 
     key = app.connected.app.connector

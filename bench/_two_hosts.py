@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from koppel.kit.embedded_postgres import Addresses, choose_free_port
+from koppel.kit.database.embedded_postgres import Addresses, choose_free_port
 
 BRIDGE, NETWORK = "koppel-br", "10.231.77"
 HUB = f"{NETWORK}.1"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from koppel.kit.embedded_postgres import EmbeddedPostgres
+from koppel.kit.database.embedded_postgres import EmbeddedPostgres
 
 TIMES = 5
 START_SECONDS_MAX, RESTART_SECONDS_MAX = 1.0, 0.3

@@ -143,7 +143,7 @@ def _administration(
         division_id=divisions[number % 5] if number % 5 < len(divisions) else None,
         template_id=templates[number % 3] if number % 3 < len(templates) else None,
         imported_by_id=boss.membership_id,
-        imported_in=1 + number % 4,
+        import_id=1 + number % 4,
         activated_at=now if read else None,
         complete_as_of=now - timedelta(hours=number % 400) if read else None,
     )

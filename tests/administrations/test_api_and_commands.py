@@ -50,18 +50,18 @@ def test_one_administration_is_changed_restricted_and_linked_over_rest(firm: Fir
     assert send(client, "PATCH", f"{ROOT}/{administration_id}", payload)["client_number"] == "C-9"
     assert send(client, "GET", f"{ROOT}/{administration_id}")["division"] is None
     settings = send(client, "PATCH", f"{ROOT}/{administration_id}/settings", {"values": {"schedule": "night"}})
-    assert (settings["in_force"]["schedule"], settings["sources"]["schedule"]) == ("night", "here")
-    assert send(client, "PATCH", f"{ROOT}/{administration_id}/settings", {"values": {"schedule": None}})["own"] == {}
-    send(client, "PUT", f"{ROOT}/{administration_id}/star", status=204)
+    assert (settings["effective_values"]["schedule"], settings["sources"]["schedule"]) == ("night", "administration")
+    assert send(client, "PATCH", f"{ROOT}/{administration_id}/settings", {"values": {"schedule": None}})["values"] == {}
+    send(client, "PUT", f"{ROOT}/{administration_id}/favourite", status=204)
     assert send(client, "GET", f"{ROOT}?favourites=true")["total"] == 1
     assert (
         send(client, "PUT", f"{ROOT}/{administration_id}/predecessor", {"administration": other})["predecessor"]
         == other
     )
     send(client, "PUT", f"{ROOT}/{other}/predecessor", {"administration": administration_id}, status=409)
-    left = {"left_on": "2026-01-01", "erase_on": "2099-01-01"}
-    assert send(client, "PUT", f"{ROOT}/{other}/left", left)["status"] == "deactivated"
-    assert send(client, "DELETE", f"{ROOT}/{other}/left")["erase_on"] is None
+    left = {"client_left_on": "2026-01-01", "erase_on": "2099-01-01"}
+    assert send(client, "PUT", f"{ROOT}/{other}/offboarding", left)["status"] == "deactivated"
+    assert send(client, "DELETE", f"{ROOT}/{other}/offboarding")["erase_on"] is None
     send(
         client,
         "PUT",
@@ -80,7 +80,7 @@ def test_one_administration_is_changed_restricted_and_linked_over_rest(firm: Fir
 
 def test_bulk_work_over_rest_is_previewed_started_and_undone(firm: Firm) -> None:
     client = browser_of(firm.boss)
-    payload = {"act": "change", "asked": {"sector": "Q"}, "filter": "status=active"}
+    payload = {"action": "change", "params": {"sector": "Q"}, "filter": "status=active"}
     draft = send(client, "POST", f"{ROOT}/bulk", payload, status=201)
     assert (draft["state"], draft["counts"]["changed"]) == ("draft", 0)
     done = send(client, "POST", f"{ROOT}/bulk/{draft['id']}/start")
@@ -89,7 +89,7 @@ def test_bulk_work_over_rest_is_previewed_started_and_undone(firm: Firm) -> None
     assert {one["after"]["columns"]["sector"] for one in items} == {"Q"}
     assert send(client, "POST", f"{ROOT}/bulk/{draft['id']}/undo")["state"] == "undone"
     assert send(client, "GET", f"{ROOT}/bulk")[0]["id"] == draft["id"]
-    send(client, "POST", f"{ROOT}/bulk", {"act": "explode", "filter": ""}, status=409)
+    send(client, "POST", f"{ROOT}/bulk", {"action": "explode", "filter": ""}, status=409)
 
 
 def test_divisions_and_templates_over_rest(firm: Firm) -> None:
@@ -119,16 +119,19 @@ def test_the_shell_lists_shows_assigns_undoes_and_deactivates(firm: Firm) -> Non
     boss, administration_id = firm.boss, str(firm.ids[3])
     assert len(run(boss, "list", "--filter", "status=active")) == 12
     record = run(boss, "show", administration_id)
-    assert record["settings"]["schedule"] == {"value": "daily", "from": "default"}
+    assert record["settings"]["schedule"] == {"value": "daily", "source": "default"}
     settings = run(boss, "settings", administration_id, "--set", "schedule=night", "--set", 'resources=["accounts"]')
-    assert (settings["schedule"], settings["resources"]["value"]) == ({"value": "night", "from": "here"}, ["accounts"])
-    assert run(boss, "settings", administration_id, "--reset", "schedule")["schedule"]["from"] == "default"
+    assert (settings["schedule"], settings["resources"]["value"]) == (
+        {"value": "night", "source": "administration"},
+        ["accounts"],
+    )
+    assert run(boss, "settings", administration_id, "--reset", "schedule")["schedule"]["source"] == "default"
     assert "key=value" in run(boss, "settings", administration_id, "--set", "night", code=1)
-    assert run(boss, "star", administration_id)["starred"]
+    assert run(boss, "favourite", administration_id)["is_favourite"]
     assert len(run(boss, "list", "--filter", "favourites=1")) == 1
-    assert not run(boss, "star", administration_id, "--off")["starred"]
-    assert run(boss, "follows", administration_id, str(firm.ids[4]))["predecessor"] == firm.ids[4]
-    assert "continues this one" in run(boss, "follows", str(firm.ids[4]), administration_id, code=1)
+    assert not run(boss, "favourite", administration_id, "--off")["is_favourite"]
+    assert run(boss, "set-predecessor", administration_id, str(firm.ids[4]))["predecessor"] == firm.ids[4]
+    assert "continues this one" in run(boss, "set-predecessor", str(firm.ids[4]), administration_id, code=1)
     preview = run(boss, "assign", administration_id, "--division", str(firm.divisions[0]), "--dry-run")
     assert (preview["state"], preview["would_change"]) == ("draft", 1)
     done = run(boss, "assign", administration_id, "--division", str(firm.divisions[0]))
@@ -163,12 +166,12 @@ def test_the_shell_reads_a_csv_and_writes_the_list(firm: Firm, tmp_path: Path) -
         ("patch", "administrations/{id}/settings", {"values": {"resources": 5}}),
         ("patch", "administrations/{id}/settings", {"values": {"resources": [["accounts"]]}}),
         ("post", "templates", {"name": "New", "settings": {"resources": None}}),
-        ("post", "administrations/bulk", {"act": "change", "ids": [1], "asked": {"add": ["x"]}}),
-        ("post", "administrations/bulk", {"act": "change", "ids": [1], "asked": {"add": 5}}),
-        ("post", "administrations/bulk", {"act": "change", "ids": [1], "asked": {"division": "x"}}),
-        ("post", "administrations/bulk", {"act": "change", "ids": [1], "asked": {"reason": ["x"]}}),
-        ("post", "administrations/bulk", {"act": "change", "ids": [1], "asked": {"number": 5}}),
-        ("post", "administrations/bulk", {"act": "change", "ids": [2**70], "asked": {"sector": "A"}}),
+        ("post", "administrations/bulk", {"action": "change", "ids": [1], "params": {"add": ["x"]}}),
+        ("post", "administrations/bulk", {"action": "change", "ids": [1], "params": {"add": 5}}),
+        ("post", "administrations/bulk", {"action": "change", "ids": [1], "params": {"division": "x"}}),
+        ("post", "administrations/bulk", {"action": "change", "ids": [1], "params": {"reason": ["x"]}}),
+        ("post", "administrations/bulk", {"action": "change", "ids": [1], "params": {"number": 5}}),
+        ("post", "administrations/bulk", {"action": "change", "ids": [2**70], "params": {"sector": "A"}}),
     ],
 )
 def test_what_a_program_writes_by_mistake_is_refused_and_said(
@@ -178,7 +181,7 @@ def test_what_a_program_writes_by_mistake_is_refused_and_said(
     address = f"/api/v1/{path.format(id=firm.ids[0])}"
     answer = getattr(client, method)(address, body, content_type="application/json")
     assert answer.status_code in (404, 409), answer.content
-    assert answer.json().get("sentence") or answer.json()["error"] == "not_there"
+    assert answer.json().get("message") or answer.json()["error"] == "not_found"
 
 
 def test_nothing_instead_of_a_text_takes_it_away(firm: Firm) -> None:

@@ -44,7 +44,7 @@ def colleague(actor: Any, boss: Actor, role: str, name: str = "Piet Jansen") -> 
 def results(boss: Actor, operation: BulkOperation) -> dict[int, tuple[str, str]]:
     with organisation_scope(boss.organisation_id):
         items = BulkItem.objects.filter(operation=operation)
-        return {item.administration_id: (item.state, item.why) for item in items}
+        return {item.administration_id: (item.state, item.reason_code) for item in items}
 
 
 def test_who_changes_who_does_not_and_why_is_said_before_and_after(firm: Firm, actor: Any) -> None:
@@ -52,7 +52,7 @@ def test_who_changes_who_does_not_and_why_is_said_before_and_after(firm: Firm, a
     browser = browser_of(boss)
     with organisation_scope(boss.organisation_id):
         already = list(Administration.objects.filter(division_id=firm.divisions[0]).values_list("pk", flat=True))
-    form = {"act": "change", "set_division": firm.divisions[0], "id": [*firm.ids, 10**9], "query": "sort=number"}
+    form = {"action": "change", "set_division": firm.divisions[0], "id": [*firm.ids, 10**9], "query": "sort=number"}
     draft = browser.post("/administrations/bulk/preview", form).headers["Location"]
     page = browser.get(draft).content.decode()
     assert f"{24 - len(already)} administrations change" in page
@@ -81,7 +81,7 @@ def test_who_changes_who_does_not_and_why_is_said_before_and_after(firm: Firm, a
 def test_those_left_as_they_are_stand_first_on_the_first_of_several_pages(firm: Firm, monkeypatch: Any) -> None:
     monkeypatch.setattr(bulk_views, "PAGE_SIZE", 2)
     client = browser_of(firm.boss)
-    form = {"act": "change", "all": "1", "query": "all=1", "set_division": str(firm.divisions[0])}
+    form = {"action": "change", "all": "1", "query": "all=1", "set_division": str(firm.divisions[0])}
     address = client.post("/administrations/bulk/preview", form).headers["Location"]
     states: list[str] = []
     for number in range(1, 100):
@@ -152,9 +152,11 @@ def test_deactivating_has_a_reason_and_a_day_and_stops_what_runs(firm: Firm) -> 
         Run.objects.create(organisation_id=boss.organisation_id, administration_id=active, trigger="person")
     tomorrow = (timezone.localdate() + timedelta(days=1)).isoformat()
     ids = [active, queued, stopped]
-    draft = browser.post("/administrations/bulk/preview", {"act": "deactivate", "reason": "Dossier dicht", "id": ids})
+    draft = browser.post(
+        "/administrations/bulk/preview", {"action": "deactivate", "reason": "Dossier dicht", "id": ids}
+    )
     browser.post(f"{draft.headers['Location']}start")
-    form = {"act": "deactivate", "on": tomorrow, "id": [failed]}
+    form = {"action": "deactivate", "on": tomorrow, "id": [failed]}
     browser.post(browser.post("/administrations/bulk/preview", form).headers["Location"] + "start")
     with organisation_scope(boss.organisation_id):
         administration = Administration.objects.get(pk=active)
@@ -162,16 +164,16 @@ def test_deactivating_has_a_reason_and_a_day_and_stops_what_runs(firm: Firm) -> 
         assert Run.objects.get().state == "cancelled"
         assert Administration.objects.get(pk=queued).status == "queued"
         later = Administration.objects.get(pk=failed)
-        assert (later.status, str(later.deactivate_on)) == ("failed", tomorrow)
+        assert (later.status, str(later.scheduled_deactivation_on)) == ("failed", tomorrow)
         operation = BulkOperation.objects.order_by("pk")[0]
     assert set(results(boss, operation).values()) == {
-        ("changed", ""), ("skipped", "being_imported"), ("skipped", "same"),
+        ("changed", ""), ("skipped", "being_imported"), ("skipped", "unchanged"),
     }  # fmt: skip
-    draft = browser.post("/administrations/bulk/preview", {"act": "activate", "id": [active, failed]})
+    draft = browser.post("/administrations/bulk/preview", {"action": "activate", "id": [active, failed]})
     browser.post(f"{draft.headers['Location']}start")
     with organisation_scope(boss.organisation_id):
         assert Administration.objects.get(pk=active).status == "active"
-        assert Administration.objects.get(pk=failed).deactivate_on is None
+        assert Administration.objects.get(pk=failed).scheduled_deactivation_on is None
 
 
 def test_one_that_was_never_read_is_queued_and_its_first_sync_asked_for(firm: Firm) -> None:
@@ -193,7 +195,7 @@ def test_many_are_synced_at_once_but_for_those_that_cannot(firm: Firm) -> None:
     states = states_of(boss)
     for key, result in results(boss, draft).items():
         assert result == (("skipped", "deactivated") if states[key] == "deactivated" else ("changed", ""))
-    assert set(results(boss, again).values()) == {("skipped", "deactivated"), ("skipped", "under_way")}
+    assert set(results(boss, again).values()) == {("skipped", "deactivated"), ("skipped", "sync_in_progress")}
     with organisation_scope(boss.organisation_id):
         assert Run.objects.count() == sum(state == "changed" for state, _why in results(boss, draft).values())
 
@@ -211,13 +213,13 @@ def test_favourites_are_the_persons_own_and_need_no_preview(firm: Firm, actor: A
             for administration_id in firm.ids[:5]
         ]
         Assignment.objects.bulk_create(assignments)
-    browser_of(reader).post("/administrations/bulk/preview", {"act": "star", "all": "1", "query": ""})
+    browser_of(reader).post("/administrations/bulk/preview", {"action": "add_favourite", "all": "1", "query": ""})
     with organisation_scope(boss.organisation_id):
-        starred = Favourite.objects.values_list("administration_id", "membership_id")
-        assert sorted(starred) == [
+        favourites = Favourite.objects.values_list("administration_id", "membership_id")
+        assert sorted(favourites) == [
             (administration_id, reader.membership_id) for administration_id in sorted(firm.ids[:5])
         ]
-    answer = browser_of(reader).post("/administrations/bulk/preview", {"act": "deactivate", "all": "1"})
+    answer = browser_of(reader).post("/administrations/bulk/preview", {"action": "deactivate", "all": "1"})
     assert answer.status_code == 403
 
 
@@ -261,7 +263,7 @@ def test_a_csv_says_which_are_deactivated_synced_or_starred(firm: Firm) -> None:
     boss = firm.boss
     browser = browser_of(boss)
     text = "code;naam;wat dan ook\nV00000;x;y\nV00001;x;y\nV99999;x;y\n"
-    form = {"text": text, "act": "deactivate", "reason": "Praktijk verkocht"}
+    form = {"text": text, "action": "deactivate", "reason": "Praktijk verkocht"}
     draft = browser.post("/administrations/bulk/csv/", form).headers["Location"]
     page = browser.get(draft).content.decode()
     assert "2 administrations change" in page
@@ -273,11 +275,11 @@ def test_a_csv_says_which_are_deactivated_synced_or_starred(firm: Firm) -> None:
         assert list(off.values_list("remote_company__code", "status")) == [
             ("V00000", "deactivated"), ("V00001", "deactivated"),
         ]  # fmt: skip
-    draft = browser.post("/administrations/bulk/csv/", {"text": text, "act": "star"}).headers["Location"]
+    draft = browser.post("/administrations/bulk/csv/", {"text": text, "action": "add_favourite"}).headers["Location"]
     browser.post(f"{draft}start")
     with organisation_scope(boss.organisation_id):
         assert Favourite.objects.filter(membership_id=boss.membership_id).count() == 2
-    refused = browser.post("/administrations/bulk/csv/", {"text": text, "act": "no such act"})
+    refused = browser.post("/administrations/bulk/csv/", {"text": text, "action": "no such act"})
     assert refused.status_code == 200
 
 
@@ -339,7 +341,7 @@ def test_a_role_lost_meanwhile_stops_the_job(firm: Firm, actor: Any) -> None:
         draft = operations.preview(leader, "change", {"division": firm.divisions[0]}, Selection(ids=firm.ids))
         Membership.objects.filter(pk=leader.membership_id).update(role="reader")
         operations.start(leader, draft.pk)
-    assert set(results(boss, draft).values()) == {("skipped", "same"), ("skipped", "not_allowed")}
+    assert set(results(boss, draft).values()) == {("skipped", "unchanged"), ("skipped", "not_allowed")}
 
 
 def test_nobody_reaches_what_is_not_theirs(firm: Firm, actor: Any) -> None:
@@ -347,19 +349,19 @@ def test_nobody_reaches_what_is_not_theirs(firm: Firm, actor: Any) -> None:
     user = colleague(actor, boss, "user")
     with organisation_scope(stranger.organisation_id):
         draft = operations.preview(stranger, "change", {"sector": "A"}, Selection(ids=firm.ids))
-    assert set(results(stranger, draft).values()) == {("skipped", "not_there")}
+    assert set(results(stranger, draft).values()) == {("skipped", "not_found")}
     with organisation_scope(boss.organisation_id):
         with pytest.raises(NotAllowed):
             operations.preview(user, "change", {"division": firm.divisions[0]}, Selection(ids=firm.ids))
         draft = operations.preview(user, "change", {"sector": "A"}, Selection(ids=firm.ids))
-    assert set(results(boss, draft).values()) == {("skipped", "not_there")}, "nothing is assigned to this user"
+    assert set(results(boss, draft).values()) == {("skipped", "not_found")}, "nothing is assigned to this user"
 
 
 def test_all_that_match_become_a_job_and_two_workers_do_nothing_twice(actor: Any) -> None:
     firm = firm_of(actor("administrator"), CHUNK_ITEMS * 2 + 150)
     boss = firm.boss
     browser = browser_of(boss)
-    form = {"act": "change", "add": [boss.membership_id], "set_sector": "S", "all": "1", "query": ""}
+    form = {"action": "change", "add": [boss.membership_id], "set_sector": "S", "all": "1", "query": ""}
     draft = browser.post("/administrations/bulk/preview", form).headers["Location"]
     assert browser.post(f"{draft}start").headers["Location"] == draft
     assert 'hx-trigger="every 1s"' in browser.get(draft).content.decode()

@@ -11,7 +11,7 @@ from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import CHUNK_ITEMS, Selection
 from koppel.administrations.models import Assignment, BulkItem, BulkOperation
 from koppel.audit.models import AuditEntry
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from tests.administrations.factories import firm_of
 from tests.administrations.test_bulk import colleague

@@ -118,9 +118,9 @@ def test_what_the_organisation_switched_off_stays_off_below_it(actor: Any) -> No
         administration = Administration.objects.select_related("template", "organisation").first()
         assert administration
         now = effective_settings(administration)
-        assert (now.resources, now.schedule, now.capped_keys) == (("accounts",), "off", {"resources", "schedule"})
+        assert (now.resources, now.schedule, now.limited_keys) == (("accounts",), "off", {"resources", "schedule"})
         none = settings_templates.preview(boss, firm.templates[0], {"resources": ["accounts", "journals"]})
-        assert none.changed == 0, "what is capped above changes nothing"
+        assert none.changed == 0, "what is limited above changes nothing"
         some = settings_templates.preview(boss, firm.templates[0], {"resources": ["accounts", "entries"]})
         assert (some.changed, some.total) == (6, 6)
     page = browser_of(boss).get(f"/administrations/{administration.pk}/settings/").content.decode()
@@ -150,7 +150,7 @@ def test_who_is_told_is_set_event_by_event_and_says_where_it_comes_from(actor: A
             "what the template says already stays there"
         )
         assert effective_settings(administration).audience_sources == {
-            "sync_failing": Source.TEMPLATE, "issue_raised": Source.HERE,
+            "sync_failing": Source.TEMPLATE, "issue_raised": Source.ADMINISTRATION,
             "import_finished": Source.DEFAULT, "import_failed": Source.DEFAULT,
         }  # fmt: skip
     browser.post(settings, {"reset": "notify-issue_raised"})

@@ -9,14 +9,15 @@ from django.db import connection
 from django.utils import timezone
 from psycopg import sql
 
-from koppel.administrations.lifecycle import lifecycle
+from koppel.administrations.hooks import stop_syncs
+from koppel.administrations.lifecycle import erasure, offboarding, predecessors
 from koppel.administrations.models import Administration, Favourite
 from koppel.administrations.tasks import erase, process_due_dates
 from koppel.audit.models import AuditEntry
 from koppel.audit.services import record
 from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.events.services import open_event
 from koppel.notifications.models import Event, Notification, WebhookDelivery
@@ -98,9 +99,12 @@ def test_a_wrong_import_is_withdrawn_gone_at_once_and_erased_by_a_job(
 def test_an_import_that_waits_is_cancelled(actor: Any) -> None:
     boss = actor("administrator")
     administration = administration_of(boss, status="queued")
-    assert "Cancel the import" in browser_of(boss).get(f"/administrations/{administration.pk}/ending/").content.decode()
+    assert (
+        "Cancel the import"
+        in browser_of(boss).get(f"/administrations/{administration.pk}/offboarding/").content.decode()
+    )
     with organisation_scope(boss.organisation_id):
-        lifecycle.withdraw(boss, administration.pk)
+        offboarding.withdraw(boss, administration.pk)
         assert AuditEntry.objects.filter(action="administration.import_cancelled", subject_name="").count() == 1
     assert names(boss, "") == []
 
@@ -125,24 +129,24 @@ def test_a_client_that_left_is_kept_until_its_day_then_erased(actor: Any, databa
         )
     today = timezone.localdate()
     browser = browser_of(boss)
-    form = {"left_on": today.isoformat(), "erase_on": today.isoformat()}
+    form = {"client_left_on": today.isoformat(), "erase_on": today.isoformat()}
     assert (
         "in the future"
-        in browser.post(f"/administrations/{administration.pk}/left", form, follow=True).content.decode()
+        in browser.post(f"/administrations/{administration.pk}/offboard", form, follow=True).content.decode()
     )
     form["erase_on"] = (today + timedelta(days=2557)).isoformat()
-    page = browser.post(f"/administrations/{administration.pk}/left", form, follow=True).content.decode()
+    page = browser.post(f"/administrations/{administration.pk}/offboard", form, follow=True).content.decode()
     assert "Export the books if you want a copy" in page
     assert (
         f"/administrations/{administration.pk}/books/export/"
-        in browser.get(f"/administrations/{administration.pk}/ending/").content.decode()
+        in browser.get(f"/administrations/{administration.pk}/offboarding/").content.decode()
     )
     with organisation_scope(boss.organisation_id):
         left = Administration.objects.get(pk=administration.pk)
-        assert (left.status, left.left_on) == ("deactivated", today)
+        assert (left.status, left.client_left_on) == ("deactivated", today)
         assert Administration.objects.get(pk=sibling.pk).status == "active", "siblings go on"
         assert Run.objects.get().state == "cancelled"
-    assert names(boss, "ending=left") == [administration.name]
+    assert names(boss, "lifecycle=client_left") == [administration.name]
     process_due_dates(0)
     erase(boss.organisation_id, administration.pk)
     assert "books_account" in tables_that_know(database_addresses, administration.pk), "its day has not come"
@@ -187,39 +191,43 @@ def test_a_client_that_came_back_is_not_erased(actor: Any) -> None:
     administration = administration_of(boss)
     today = timezone.localdate()
     with organisation_scope(boss.organisation_id):
-        lifecycle.offboard_client(boss, administration.pk, left_on=today, erase_on=today + timedelta(days=1))
-    browser_of(boss).post(f"/administrations/{administration.pk}/stays")
+        offboarding.offboard_client(boss, administration.pk, client_left_on=today, erase_on=today + timedelta(days=1))
+    browser_of(boss).post(f"/administrations/{administration.pk}/cancel-offboarding")
     with organisation_scope(boss.organisation_id):
         assert Administration.objects.get(pk=administration.pk).erase_on is None
-        assert lifecycle.due_today().to_erase == []
+        assert erasure.due_today().to_erase == []
 
 
 def test_a_planned_deactivation_happens_on_its_day(actor: Any) -> None:
     boss = actor("administrator")
-    administration = administration_of(boss, deactivate_on=timezone.localdate(), deactivation_reason="Jaarwerk klaar")
+    administration = administration_of(
+        boss, scheduled_deactivation_on=timezone.localdate(), deactivation_reason="Jaarwerk klaar"
+    )
     process_due_dates(0)
     with organisation_scope(boss.organisation_id):
         stopped = Administration.objects.get(pk=administration.pk)
-        assert (stopped.status, stopped.deactivate_on) == ("deactivated", None)
+        assert (stopped.status, stopped.scheduled_deactivation_on) == ("deactivated", None)
         assert stopped.deactivation_reason == "Jaarwerk klaar"
 
 
 def test_a_fault_at_one_firm_leaves_the_planned_deactivations_of_the_next_alone(
-    actor: Any, monkeypatch: pytest.MonkeyPatch
+    actor: Any,
 ) -> None:
     first, second = actor("administrator"), actor("administrator")
-    ones = [administration_of(boss, deactivate_on=timezone.localdate()) for boss in (first, second)]
+    ones = [administration_of(boss, scheduled_deactivation_on=timezone.localdate()) for boss in (first, second)]
 
     def breaks(organisation_id: int, _ids: Any) -> None:
         if organisation_id == first.organisation_id:
             raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(lifecycle, "_stop_hooks", [*lifecycle._stop_hooks, breaks])
-    process_due_dates(0)
+    with stop_syncs.only(*stop_syncs.listeners, breaks):
+        process_due_dates(0)
     with organisation_scope(second.organisation_id):
         assert Administration.objects.get(pk=ones[1].pk).status == "deactivated"
     with organisation_scope(first.organisation_id):
-        assert Administration.objects.get(pk=ones[0].pk).deactivate_on == timezone.localdate(), "it stays due"
+        assert Administration.objects.get(pk=ones[0].pk).scheduled_deactivation_on == timezone.localdate(), (
+            "it stays due"
+        )
 
 
 def test_two_that_are_said_to_continue_each_other_at_the_same_moment_make_no_circle(actor: Any) -> None:
@@ -227,8 +235,8 @@ def test_two_that_are_said_to_continue_each_other_at_the_same_moment_make_no_cir
     administration, other = administration_of(boss, "Een B.V."), administration_of(boss, "Twee B.V.")
     outcome = at_the_same_moment(
         boss,
-        lambda: lifecycle.set_predecessor(boss, administration.pk, other.pk),
-        lambda: lifecycle.set_predecessor(boss, other.pk, administration.pk),
+        lambda: predecessors.set_predecessor(boss, administration.pk, other.pk),
+        lambda: predecessors.set_predecessor(boss, other.pk, administration.pk),
     )
     assert isinstance(outcome, Refused)
 
@@ -245,4 +253,4 @@ def test_the_same_number_twice_warns_until_one_continues_the_other(actor: Any) -
     assert "Oud B.V." in page
     assert "Nieuw B.V." in browser.get(f"/administrations/{old.pk}/").content.decode()
     with organisation_scope(boss.organisation_id), pytest.raises(Refused):
-        lifecycle.set_predecessor(boss, old.pk, new.pk)
+        predecessors.set_predecessor(boss, old.pk, new.pk)

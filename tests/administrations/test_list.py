@@ -80,7 +80,7 @@ def test_filters_narrow_together_and_several_values_widen(actor: Any) -> None:
         twin = administrations.order_by("pk").exclude(number="").first()
         assert twin
         administrations.filter(pk=firm.ids[-1]).update(number=twin.number, number_scheme=twin.number_scheme)
-    assert len(names(boss, "number=twice")) == 2
+    assert len(names(boss, "number=duplicate")) == 2
 
 
 def test_every_column_sorts_both_ways_and_pages_do_not_overlap(actor: Any) -> None:
@@ -133,10 +133,10 @@ def test_a_view_is_saved_opens_by_default_and_is_ones_own(actor: Any) -> None:
     assert browser_of(other).get("/administrations/").status_code == 200
     with organisation_scope(boss.organisation_id):
         view = SavedView.objects.get()
-    browser_of(other).post("/administrations/views", {"act": "remove", "id": view.pk})
-    client.post("/administrations/views", {"act": "no_default", "id": view.pk})
+    browser_of(other).post("/administrations/views", {"action": "remove", "id": view.pk})
+    client.post("/administrations/views", {"action": "no_default", "id": view.pk})
     assert client.get("/administrations/").status_code == 200
-    client.post("/administrations/views", {"act": "remove", "id": view.pk})
+    client.post("/administrations/views", {"action": "remove", "id": view.pk})
     with organisation_scope(boss.organisation_id):
         assert not SavedView.objects.exists()
 

@@ -9,7 +9,7 @@ from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.list.queryset import get_page
 from koppel.administrations.queries import choices
 from koppel.connections.models import Connection
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.inbox.queries import page_of as notices_page_of
 from koppel.organisations.roles import Actor

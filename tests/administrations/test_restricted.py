@@ -64,9 +64,11 @@ def test_for_everybody_else_it_is_nowhere(people: dict[str, Actor]) -> None:
             assert (answer.status_code == 200) == sees, (role, page)
         assert (browser.get(f"/api/v1/administrations/{administration.pk}").status_code == 200) == sees
         with organisation_scope(boss.organisation_id):
-            draft = operations.preview(person, "star", {}, Selection(ids=[administration.pk, other.pk]))
-            whys = dict(BulkItem.objects.filter(operation=draft).values_list("administration_id", "why"))
-        assert (whys[administration.pk] == "") == sees
+            draft = operations.preview(person, "add_favourite", {}, Selection(ids=[administration.pk, other.pk]))
+            reason_codes = dict(
+                BulkItem.objects.filter(operation=draft).values_list("administration_id", "reason_code")
+            )
+        assert (reason_codes[administration.pk] == "") == sees
 
 
 def test_an_administrator_sees_that_it_exists_but_not_what_it_is(people: dict[str, Actor]) -> None:
@@ -93,9 +95,9 @@ def test_somebody_must_stay_named_and_bulk_work_heeds_it(people: dict[str, Actor
             restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[])
         restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
         draft = operations.preview(boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[administration.pk]))
-        assert BulkItem.objects.get(operation=draft).why == "last_named"
+        assert BulkItem.objects.get(operation=draft).reason_code == "last_member"
         with pytest.raises(Refused, match="Tick at least one"):
-            operations.preview(people["team_leader"], "star", {}, Selection(query=parse_query_string("")))
+            operations.preview(people["team_leader"], "add_favourite", {}, Selection(query=parse_query_string("")))
 
 
 def test_whose_people_have_all_left_is_rescued_by_an_administrator_and_only_then(people: dict[str, Actor]) -> None:
@@ -173,7 +175,7 @@ def test_who_stays_named_is_somebody_who_may_sign_in(people: dict[str, Actor]) -
         restriction.set_access(boss, administration.pk, restricted=True, membership_ids=both)
         Membership.objects.filter(pk=gone.membership_id).update(is_active=False)
         draft = operations.preview(boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[administration.pk]))
-        assert BulkItem.objects.get(operation=draft).why == "last_named"
+        assert BulkItem.objects.get(operation=draft).reason_code == "last_member"
         Assignment.objects.filter(membership_id=boss.membership_id).delete()
         with pytest.raises(Refused):
             restriction.reassign_orphaned(boss, administration.pk, gone.membership_id)
@@ -191,7 +193,7 @@ def test_undoing_leaves_somebody_named_and_lets_nobody_look_in(people: dict[str,
         restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
         operations.undo(boss, draft.pk)
         item = BulkItem.objects.get(operation=draft)
-        assert (item.state, item.why) == ("kept", "changed_since")
+        assert (item.state, item.reason_code) == ("kept", "changed_since")
         named = Assignment.objects.filter(administration=administration).values_list("membership_id", flat=True)
         assert set(named) == {boss.membership_id}
 

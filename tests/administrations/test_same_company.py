@@ -53,7 +53,7 @@ def test_what_was_imported_before_the_register_answered_is_confirmed_on_its_page
     administration = administration_of(boss, "Nordlys Solberg", country="NO", number=NUMBER)
     browser, page = browser_of(boss), f"/administrations/{administration.pk}/identity/"
     assert "the books call it" in browser.get(page).content.decode()
-    browser.post(f"/administrations/{administration.pk}/identity/register", {"act": "seen"})
+    browser.post(f"/administrations/{administration.pk}/identity/register", {"action": "seen"})
     html = browser.get(page).content.decode()
     assert "the books call it" not in html
     assert "confirmed as the same company" in html
@@ -64,9 +64,11 @@ def test_bulk_work_leaves_it_and_says_why(boss: Actor) -> None:
     other = administration_of(boss, "Nordlys Solberg", country="NO")
     browser = browser_of(boss)
     for key in (same.pk, other.pk):
-        body = {"act": "change", "ids": [key], "asked": {"number": NUMBER}}
+        body = {"action": "change", "ids": [key], "params": {"number": NUMBER}}
         operation = browser.post("/api/v1/administrations/bulk", body, content_type="application/json").json()
         browser.post(f"/api/v1/administrations/bulk/{operation['id']}/start")
         (item,) = browser.get(f"/api/v1/administrations/bulk/{operation['id']}/items").json()
-        assert (item["state"], item["why"]) == (("changed", "") if key == same.pk else ("skipped", "other_company"))
+        assert (item["state"], item["reason_code"]) == (
+            ("changed", "") if key == same.pk else ("skipped", "other_company")
+        )
     assert (now(boss, same.pk).number, now(boss, other.pk).number) == (NUMBER, "")

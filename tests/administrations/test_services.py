@@ -101,7 +101,7 @@ def test_division_and_template_replace_and_people_are_added(actor: Any) -> None:
         administration.refresh_from_db()
         assert (administration.division_id, administration.template_id) == (south.pk, template.pk)
         assert administration.assignments.count() == 2
-        assert (outcome.changed, dict(outcome.skipped)) == ((administration.pk,), {10**9: "not_there"})
+        assert (outcome.changed, dict(outcome.skipped)) == ((administration.pk,), {10**9: "not_found"})
 
 
 def test_a_division_of_another_organisation_is_not_there(actor: Any) -> None:
@@ -152,7 +152,7 @@ def test_a_setting_comes_from_the_nearest_place(actor: Any) -> None:
         administration.settings = Administration.objects.get(pk=administration.pk).settings
         administration.organisation.settings = {"resources": ["accounts", "entries"], "schedule": "hourly_8"}
         settings = effective_settings(administration)
-    assert (settings.fiscal_years_back, settings.sources["fiscal_years_back"]) == (2, Source.HERE)
+    assert (settings.fiscal_years_back, settings.sources["fiscal_years_back"]) == (2, Source.ADMINISTRATION)
     assert (settings.schedule, settings.sources["schedule"]) == ("night", Source.TEMPLATE)
     assert (settings.resources, settings.sources["notify"]) == (("accounts", "entries"), Source.DEFAULT)
 

@@ -25,7 +25,7 @@ UNKNOWN = [
     ("division=-1", "-1"), ("template=987654", "987654"), ("user=987654", "987654"), ("user=Me", "Me"),
     ("connection=987654", "987654"), ("connection=none", "none"), ("sector=ZZ", "ZZ"), ("sector=c", "c"),
     ("freshness=stale%20", ""), ("freshness=rotten", "rotten"), ("issues=sync_faild", "sync_faild"),
-    ("number=odd", "odd"), ("ending=soon", "soon"), ("sort=colour", "colour"), ("sort=--name", "--name"),
+    ("number=odd", "odd"), ("lifecycle=soon", "soon"), ("sort=colour", "colour"), ("sort=--name", "--name"),
     ("status=failed&status=faild", "faild"), ("q=a&q=b", "q"), ("favourites=maybe", "maybe"),
 ]  # fmt: skip
 """Query, and the word of it that is refused; '' for what is let through after all: blanks around a value."""
@@ -41,7 +41,7 @@ def send(client: Client, method: str, path: str, body: Any = None) -> Any:
     return client.generic(method, path, "" if body is None else json.dumps(body), "application/json")
 
 
-def starred(firm: Firm) -> int:
+def count_favourites(firm: Firm) -> int:
     with organisation_scope(firm.boss.organisation_id):
         return Favourite.objects.count()
 
@@ -53,7 +53,7 @@ def test_a_program_is_told_which_filter_or_value_there_is_not(firm: Firm) -> Non
         assert answer.status_code == 422, query
         assert word in json.dumps(answer.json()["detail"]), query
     assert client.get(f"{ROOT}?freshness=stale%20").status_code == 200
-    for query in ("imported_in=987654", "imported_in=x", "import=1", "limit=0", "limit=5000", "offset=-1", "page=2"):
+    for query in ("import_id=987654", "import_id=x", "import=1", "limit=0", "limit=5000", "offset=-1", "page=2"):
         assert client.get(f"{ROOT}?{query}").status_code == 422, query
 
 
@@ -69,9 +69,9 @@ def test_an_id_of_another_firm_is_refused_in_the_words_of_one_that_does_not_exis
 def test_bulk_work_by_a_filter_that_does_not_exist_changes_nothing(firm: Firm) -> None:
     client = browser_of(firm.boss)
     for query, word in REFUSED:
-        answer = send(client, "POST", f"{ROOT}/bulk", {"act": "star", "filter": query, "start": True})
+        answer = send(client, "POST", f"{ROOT}/bulk", {"action": "add_favourite", "filter": query, "start": True})
         assert (answer.status_code, word in answer.content.decode()) == (422, True), query
-    assert starred(firm) == 0
+    assert count_favourites(firm) == 0
     with organisation_scope(firm.boss.organisation_id):
         assert not BulkOperation.objects.exists()
 
@@ -79,29 +79,29 @@ def test_bulk_work_by_a_filter_that_does_not_exist_changes_nothing(firm: Firm) -
 @pytest.mark.parametrize(
     "body",
     [
-        {"act": "explode", "filter": "", "start": True},
-        {"act": "Star", "filter": "", "start": True},
-        {"act": "star", "filters": "status=failed", "ids": [], "start": True},
-        {"act": "star", "filter": "status=failed", "stat": True},
-        {"act": "star", "ids": [], "start": True},
-        {"act": "star", "asked": {"colour": "red"}, "filter": "", "start": True},
-        {"act": "change", "asked": {"devision": None, "sector": "Q"}, "filter": "", "start": True},
-        {"act": "change", "asked": {"per_item": True}, "filter": "", "start": True},
-        {"act": "deactivate", "asked": {"when": "2099-01-01"}, "filter": "", "start": True},
+        {"action": "explode", "filter": "", "start": True},
+        {"action": "Star", "filter": "", "start": True},
+        {"action": "add_favourite", "filters": "status=failed", "ids": [], "start": True},
+        {"action": "add_favourite", "filter": "status=failed", "stat": True},
+        {"action": "add_favourite", "ids": [], "start": True},
+        {"action": "add_favourite", "params": {"colour": "red"}, "filter": "", "start": True},
+        {"action": "change", "params": {"devision": None, "sector": "Q"}, "filter": "", "start": True},
+        {"action": "change", "params": {"per_item": True}, "filter": "", "start": True},
+        {"action": "deactivate", "params": {"when": "2099-01-01"}, "filter": "", "start": True},
     ],
 )
 def test_bulk_work_that_says_something_unknown_changes_nothing(firm: Firm, body: dict[str, Any]) -> None:
     answer = send(browser_of(firm.boss), "POST", f"{ROOT}/bulk", body)
     assert answer.status_code in (409, 422), answer.content
-    assert starred(firm) == 0
+    assert count_favourites(firm) == 0
     with organisation_scope(firm.boss.organisation_id):
         assert not BulkOperation.objects.exists()
 
 
 def test_ids_and_a_filter_together_are_refused(firm: Firm) -> None:
-    body = {"act": "star", "ids": [firm.ids[0]], "filter": "", "start": True}
+    body = {"action": "add_favourite", "ids": [firm.ids[0]], "filter": "", "start": True}
     assert send(browser_of(firm.boss), "POST", f"{ROOT}/bulk", body).status_code == 409
-    assert starred(firm) == 0
+    assert count_favourites(firm) == 0
 
 
 def run(actor: Actor, *words: str) -> Any:
@@ -161,19 +161,19 @@ def test_neither_the_export_nor_the_rows_alone_come_by_an_unknown_filter(firm: F
 def test_a_form_that_is_sent_anyway_changes_nothing(firm: Firm, query: str, selection: str) -> None:
     chosen = {"all": "1"} if selection == "all" else {"id": [str(key) for key in firm.ids]}
     client = browser_of(firm.boss)
-    form = {"act": "star", "query": query, "next": "/administrations/?all=1", **chosen}
+    form = {"action": "add_favourite", "query": query, "next": "/administrations/?all=1", **chosen}
     page = client.post("/administrations/bulk/preview", form, follow=True).content.decode()
     assert query.partition("=")[0] in page
-    assert starred(firm) == 0
+    assert count_favourites(firm) == 0
 
 
 @pytest.mark.parametrize(
-    "strange", [{"all": "yes"}, {"id": "x"}, {"act": "explode"}, {"act": "change", "set_division": "abc"}]
+    "strange", [{"all": "yes"}, {"id": "x"}, {"action": "explode"}, {"action": "change", "set_division": "abc"}]
 )
 def test_a_form_with_an_unknown_value_changes_nothing(firm: Firm, strange: dict[str, str]) -> None:
-    form = {"act": "star", "query": "", "id": [str(firm.ids[0])], **strange}
+    form = {"action": "add_favourite", "query": "", "id": [str(firm.ids[0])], **strange}
     browser_of(firm.boss).post("/administrations/bulk/preview", form)
-    assert starred(firm) == 0
+    assert count_favourites(firm) == 0
     with organisation_scope(firm.boss.organisation_id):
         assert not BulkOperation.objects.exists()
 
@@ -198,7 +198,7 @@ def test_a_default_view_by_an_archived_division_shows_nothing_and_its_name(firm:
     page = client.get("/administrations/", follow=True).content.decode()
     assert (f"The division “{name}” is archived." in page, "Your saved view “Mine”" in page) == (True, True)
     assert ("<tbody" in page, 'href="?status=active"' in page) == (False, True)
-    client.post("/administrations/views", {"act": "remove", "id": view.pk})
+    client.post("/administrations/views", {"action": "remove", "id": view.pk})
     assert "<tbody" in client.get("/administrations/", follow=True).content.decode()
 
 
@@ -212,20 +212,20 @@ def test_a_view_of_what_is_gone_matches_nothing_for_programs_too(firm: Firm) -> 
         divisions.merge(boss, firm.divisions[1], firm.divisions[2])
     for query in (f"connection={connection}", f"division={division}", f"division={firm.divisions[1]}"):
         assert client.get(f"{ROOT}?{query}").status_code == 422
-        answer = send(client, "POST", f"{ROOT}/bulk", {"act": "star", "filter": query, "start": True})
+        answer = send(client, "POST", f"{ROOT}/bulk", {"action": "add_favourite", "filter": query, "start": True})
         assert answer.status_code == 422
     assert "kantoor0@example.test" in client.get(f"{ROOT}?connection={connection}").content.decode()
     assert client.get(f"{ROOT}?template={template}").status_code == 200
-    assert starred(firm) == 0
+    assert count_favourites(firm) == 0
 
 
 def test_an_import_of_administrations_that_one_may_not_see_does_not_exist(firm: Firm, actor: Any) -> None:
     with organisation_scope(firm.boss.organisation_id):
-        Administration.objects.filter(pk=firm.ids[0]).update(imported_in=7, status=Status.ACTIVE)
+        Administration.objects.filter(pk=firm.ids[0]).update(import_id=7, status=Status.ACTIVE)
     anna = colleague(actor, firm.boss, "user")
-    hidden, nowhere = (browser_of(anna).get(f"{ROOT}?imported_in={key}").content.decode() for key in (7, 8))
+    hidden, nowhere = (browser_of(anna).get(f"{ROOT}?import_id={key}").content.decode() for key in (7, 8))
     assert hidden.replace("7", "8") == nowhere
-    assert browser_of(firm.boss).get(f"{ROOT}?imported_in=7").json()["total"] == 1
+    assert browser_of(firm.boss).get(f"{ROOT}?import_id=7").json()["total"] == 1
 
 
 NARROWING_NOTHING = [
@@ -238,23 +238,23 @@ def test_a_filter_that_narrows_nothing_down_does_not_mean_all(firm: Firm) -> Non
     """By REST, on the page and in the shell."""
     client, before = browser_of(firm.boss), statuses(firm)
     for query in NARROWING_NOTHING:
-        answer = send(client, "POST", f"{ROOT}/bulk", {"act": "star", "filter": query, "start": True})
+        answer = send(client, "POST", f"{ROOT}/bulk", {"action": "add_favourite", "filter": query, "start": True})
         assert answer.status_code == 422, query
-        form = {"act": "star", "query": query, "all": "1", "next": "/administrations/?all=1"}
+        form = {"action": "add_favourite", "query": query, "all": "1", "next": "/administrations/?all=1"}
         client.post("/administrations/bulk/preview", form)
         assert getattr(run(firm.boss, "deactivate", "--filter", query).exception, "exit_code", 0) == 2, query
-    assert (starred(firm), statuses(firm)) == (0, before)
+    assert (count_favourites(firm), statuses(firm)) == (0, before)
 
 
 def test_all_are_changed_when_that_is_said(firm: Firm) -> None:
     client = browser_of(firm.boss)
     for query in ("", "all=1"):
-        send(client, "POST", f"{ROOT}/bulk", {"act": "star", "filter": query, "start": True})
-        assert starred(firm) == 12, query
-        send(client, "POST", f"{ROOT}/bulk", {"act": "unstar", "filter": query, "start": True})
-        assert starred(firm) == 0, query
-    client.post("/administrations/bulk/preview", {"act": "star", "query": "", "all": "1"})
-    assert starred(firm) == 12
+        send(client, "POST", f"{ROOT}/bulk", {"action": "add_favourite", "filter": query, "start": True})
+        assert count_favourites(firm) == 12, query
+        send(client, "POST", f"{ROOT}/bulk", {"action": "remove_favourite", "filter": query, "start": True})
+        assert count_favourites(firm) == 0, query
+    client.post("/administrations/bulk/preview", {"action": "add_favourite", "query": "", "all": "1"})
+    assert count_favourites(firm) == 12
     assert getattr(run(firm.boss, "deactivate", "--filter", "").exception, "exit_code", 0) == 2
     assert getattr(run(firm.boss, "deactivate", "--all", "--filter", "status=active").exception, "exit_code", 0) == 2
     assert run(firm.boss, "deactivate", "--all").exit_code == 0
@@ -266,7 +266,7 @@ def test_a_sorted_list_is_acted_on_by_its_filter_and_comes_back_as_it_was(firm: 
     page = client.get("/administrations/?status=active&sort=-name").content.decode()
     assert 'name="query" value="status=active"' in page
     assert 'name="shown" value="sort=-name"' in page
-    form = {"act": "star", "query": "status=active", "shown": "sort=-name", "all": "1"}
+    form = {"action": "add_favourite", "query": "status=active", "shown": "sort=-name", "all": "1"}
     answer = client.post("/administrations/bulk/preview", form)
     assert answer["Location"].endswith("/administrations/?status=active&sort=-name")
-    assert starred(firm) == statuses(firm).count("active")
+    assert count_favourites(firm) == statuses(firm).count("active")

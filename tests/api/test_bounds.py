@@ -52,11 +52,11 @@ def test_many_columns_that_do_not_exist_are_counted_too(world: World) -> None:
     "text", ["columns=" + "." * 200_000, "columns=" + "x." * 100_000, "&" * 200_000, "q=" + "a" * 9000]
 )
 def test_a_filter_of_bulk_work_that_is_too_long_is_refused_in_few_words(world: World, text: str) -> None:
-    body = json.dumps({"act": "star", "filter": text, "start": True})
+    body = json.dumps({"action": "add_favourite", "filter": text, "start": True})
     answer = post(world.client("reader"), BULK, body)
     assert (answer.status_code, len(answer.content) < 2000) == (422, True)
     assert answer.json()["detail"][0]["loc"] == ["body", "filter"]
-    form = {"act": "star", "query": text, "all": "1", "next": "/administrations/?all=1"}
+    form = {"action": "add_favourite", "query": text, "all": "1", "next": "/administrations/?all=1"}
     page = world.client("reader").post("/administrations/bulk/preview", form, follow=True)
     assert ("This filter is too long" in page.content.decode(), len(page.content) < BYTES_MAX) == (True, True)
     saved = world.client("reader").post("/administrations/views", {"name": "Mine", "query": text})
@@ -64,13 +64,13 @@ def test_a_filter_of_bulk_work_that_is_too_long_is_refused_in_few_words(world: W
 
 
 def test_who_may_not_act_is_told_so_before_the_filter_is_read(world: World) -> None:
-    body = json.dumps({"act": "deactivate", "filter": "columns=" + "." * 200_000, "start": True})
+    body = json.dumps({"action": "deactivate", "filter": "columns=" + "." * 200_000, "start": True})
     assert post(world.client("reader"), BULK, body).status_code == 403
     assert post(world.client("reader"), BULK, body.replace("columns", "stauts")).status_code == 403
 
 
 def test_a_body_with_many_mistakes_is_refused_in_few_words(world: World) -> None:
-    body = json.dumps({"act": "star", "ids": ["x"] * 20_000, "y" * 100_000: 1})
+    body = json.dumps({"action": "add_favourite", "ids": ["x"] * 20_000, "y" * 100_000: 1})
     answer = post(world.client("administrator"), BULK, body)
     assert (answer.status_code, len(answer.content) < BYTES_MAX) == (422, True)
     assert answer.json()["detail"][-1]["msg"] == "And 19991 more."
@@ -96,8 +96,8 @@ def test_who_may_not_see_a_list_does_not_learn_its_parameters(world: World, path
 
 def test_a_body_that_names_a_key_twice_is_refused_by_that_key(world: World) -> None:
     client = world.client("administrator")
-    twice = '{"act": "star", "filter": "status=failed", "filter": "", "start": true}'
-    nested = '{"act": "change", "filter": "status=active", "asked": {"sector": "A", "sector": "B"}, "start": true}'
+    twice = '{"action": "add_favourite", "filter": "status=failed", "filter": "", "start": true}'
+    nested = '{"action": "change", "filter": "status=active", "params": {"sector": "A", "sector": "B"}, "start": true}'
     for body, key in ((twice, "filter"), (nested, "sector")):
         answer = post(client, BULK, body)
         assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", key])
@@ -128,7 +128,7 @@ def test_a_long_id_is_never_left_out(world: World, digits: int, number: str) -> 
     for path in (
         f"/organisation/people/?division={number}", f"/administrations/?division={number}",
         f"/administrations/?user={number}", f"/administrations/?import={number}", f"/administrations/?template={number}",
-        f"/api/v1/administrations?division={number}", f"/api/v1/administrations?imported_in={number}",
+        f"/api/v1/administrations?division={number}", f"/api/v1/administrations?import_id={number}",
         f"/api/v1/activity?person={number}",
     ):  # fmt: skip
         assert client.get(path).status_code == 422, path

@@ -176,7 +176,9 @@ def refs_in(part: Any) -> set[str]:
 def test_an_unknown_value_is_refused_with_its_parameter(
     boss: Client, world: World, path: str, name: str, value: str
 ) -> None:
-    operation = send(boss, "POST", "/api/v1/administrations/bulk", {"act": "star", "ids": [world.active.pk]}).json()
+    operation = send(
+        boss, "POST", "/api/v1/administrations/bulk", {"action": "add_favourite", "ids": [world.active.pk]}
+    ).json()
     words = {
         "import": IMPORT, "one": world.active.pk, "run": world.run_id, "webhook": world.webhook_id, "bulk": operation["id"]
     }  # fmt: skip

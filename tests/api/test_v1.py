@@ -34,7 +34,7 @@ def test_a_user_sees_only_what_is_assigned(actor: Any) -> None:
     client = signed_in(user)
     assert [one["name"] for one in client.get("/api/v1/administrations").json()["items"]] == ["Zichtbaar"]
     answer = client.get(f"/api/v1/administrations/{hidden.pk}")
-    assert (answer.status_code, answer.json()) == (404, {"error": "not_there"})
+    assert (answer.status_code, answer.json()) == (404, {"error": "not_found"})
     assert client.get(f"/api/v1/administrations/{hidden.pk}/books/accounts").status_code == 404
 
 

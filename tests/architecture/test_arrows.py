@@ -6,9 +6,8 @@ import pytest
 from django.apps import apps
 from django.db import models
 
-from tests.fixtures.environment import REPOSITORY
+from tests.fixtures.environment import KOPPEL, REPOSITORY
 
-PACKAGE = REPOSITORY / "src" / "koppel"
 BESIDE_THE_ORDER = {"connectors"}
 """Held by contracts of their own."""
 MODULES = {"urls"}
@@ -46,7 +45,7 @@ def test_the_order_is_read_as_it_is_written(source: str, target: str, may: bool)
 
 
 def test_every_folder_stands_in_the_order() -> None:
-    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    folders = {path.parent.name for path in KOPPEL.glob("*/__init__.py")}
     assert folders - BESIDE_THE_ORDER == set().union(*layers()) - MODULES
 
 

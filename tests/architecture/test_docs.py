@@ -14,22 +14,21 @@ import typer
 
 from koppel.cli.main import COMMAND_GROUPS, command_tree
 from koppel.organisations.roles import PERMISSIONS, Permission, Role
-from tests.fixtures.environment import REPOSITORY
+from tests.fixtures.environment import PACKAGES, REPOSITORY, SANDBOX
 
-SOURCE = REPOSITORY / "src"
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text()
 VARIABLE = re.compile(r"(KOPPEL_[A-Z_]+|DATABASE_URL)")
 
 
 def test_every_environment_variable_is_in_the_table_of_settings() -> None:
-    read = {name for file in SOURCE.rglob("*.py") for name in variables_read(file.read_text())}
+    read = {name for file in PACKAGES.rglob("*.py") for name in variables_read(file.read_text())}
     assert {"DATABASE_URL", "KOPPEL_SECRET_KEY", "KOPPEL_MAIL_FROM"} <= read
     assert read - documented_variables() == set()
 
 
 def test_the_table_of_settings_names_nothing_that_is_not_read() -> None:
-    read = {name for file in SOURCE.rglob("*.py") for name in variables_read(file.read_text())}
+    read = {name for file in PACKAGES.rglob("*.py") for name in variables_read(file.read_text())}
     assert documented_variables() - read == set()
 
 
@@ -66,7 +65,7 @@ def test_every_command_is_written_down() -> None:
 
 
 def test_every_section_that_a_message_sends_the_reader_to_exists() -> None:
-    code = "\n".join(file.read_text() for file in SOURCE.rglob("*.py"))
+    code = "\n".join(file.read_text() for file in PACKAGES.rglob("*.py"))
     referenced_sections = {
         first or second for first, second in re.findall(r'docs/operations\.md(?:, (\w+)| says under "([^"]+)")', code)
     }
@@ -75,7 +74,7 @@ def test_every_section_that_a_message_sends_the_reader_to_exists() -> None:
 
 
 def test_every_knob_of_the_sandbox_is_written_down() -> None:
-    code = "\n".join(file.read_text() for file in (SOURCE / "koppel_sandbox").rglob("*.py"))
+    code = "\n".join(file.read_text() for file in SANDBOX.rglob("*.py"))
     knobs = {(method.upper(), path) for method, path in re.findall(r'web\.(\w+)\(f?"(/__sandbox__/[^"]*)"', code)}
     assert len(knobs) > 12
     written = (REPOSITORY / "docs" / "sandbox.md").read_text()

@@ -11,13 +11,14 @@ import pytest
 from psycopg import sql
 from psycopg.errors import ForeignKeyViolation, InsufficientPrivilege
 
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import set_scope_sql
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 OURS, THEIRS = 1, 2
 
 WITHOUT_ORGANISATION = {
+    "kit_installation": "the number of the installation, which its ids begin with",
     "kit_quarantine": "whether anything may leave the installation; every process asks before it knows for whom it acts",
     "company_registers_rate_limit": "how often each public register was called, by all together; it names no company",
     "organisations_organisation": "the organisation itself; its policy compares id",

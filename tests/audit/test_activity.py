@@ -12,12 +12,12 @@ from django.utils import timezone
 from koppel.administrations import restriction
 from koppel.audit.models import ActorKind, AuditEntry, Interface
 from koppel.audit.services import AuditActor, record
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations import tasks
+from koppel.organisations.groups.divisions import save_division
 from koppel.organisations.models import Division, Organisation
 from koppel.organisations.roles import Actor
-from koppel.organisations.services import save_division
 from tests.books.factories import administration_of
 from tests.fixtures.people import signed_in
 

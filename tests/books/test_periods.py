@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from koppel.connections.models import Connection
+from koppel.connector.periods import format_period
 from koppel.connector.registry import connectors
 from koppel.issues.services import raise_issue
-from koppel.kit.periods import format_period
 from koppel.kit.tenancy import organisation_scope
 from tests.books.factories import Ledger, administration_of
 from tests.fixtures.people import signed_in

@@ -17,7 +17,7 @@ import pytest
 
 from koppel.books.errors import ReaderRefused
 from koppel.books.sql_access import readers
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
 from koppel.organisations.roles import Actor

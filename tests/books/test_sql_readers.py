@@ -17,7 +17,7 @@ from koppel.audit.models import AuditEntry
 from koppel.books.errors import ReaderRefused
 from koppel.books.models import MODELS_BY_RESOURCE
 from koppel.books.sql_access import readers
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import NotAllowed
 from koppel.organisations.models import User

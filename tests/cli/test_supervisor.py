@@ -13,7 +13,7 @@ from tests.fixtures.stack import wait_until
 
 WAITING = """
 import pathlib, signal, sys, time
-from koppel.kit.unfinished_calls import Unfinished
+from koppel.kit.http.unfinished_calls import Unfinished
 home = pathlib.Path(sys.argv[1])
 told = []
 signal.signal(signal.SIGTERM, lambda *_: told.append(True))

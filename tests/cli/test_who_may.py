@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from koppel.cli.main import COMMAND_GROUPS
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Membership, Organisation, User
 from koppel.organisations.roles import Actor, Role

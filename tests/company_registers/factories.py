@@ -4,7 +4,7 @@ import asyncio
 
 from koppel.company_registers.tasks import look_up
 from koppel.connections.sessions.runtime import as_worker
-from koppel.kit.http import HttpClient
+from koppel.kit.http.client import HttpClient
 from koppel.organisations.roles import Actor
 
 

@@ -86,7 +86,7 @@ def test_a_closed_company_is_an_issue_until_somebody_has_seen_it(
     }
     check(anna, bakery)
     assert len(issues(anna, bakery)) == 1
-    browser.post(f"/administrations/{bakery.pk}/identity/register", {"act": "seen"})
+    browser.post(f"/administrations/{bakery.pk}/identity/register", {"action": "seen"})
     assert issues(anna, bakery) == {}
     check(anna, bakery)
     assert issues(anna, bakery) == {}

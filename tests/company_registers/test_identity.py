@@ -2,7 +2,7 @@
 
 import pytest
 
-from koppel.company_registers.identity import Identity, check_identity, first_guess
+from koppel.company_registers.numbers.identity import Identity, check_identity, first_guess
 
 
 def test_a_number_is_enough() -> None:

@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from koppel.company_registers import lookups, rate_limit
-from koppel.company_registers.activities import Activity, Section
-from koppel.company_registers.clients import register_for
-from koppel.company_registers.lookups import LookupResult, build_query, cached_results, request_lookups
+from koppel.company_registers import lookups
+from koppel.company_registers.clients import rate_limit, register_for
+from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RateLimit, RegisterQuery
+from koppel.company_registers.lookup_result import LookupResult
+from koppel.company_registers.lookups import build_query, cached_results, request_lookups
 from koppel.company_registers.models import Lookup, RegisterRateLimit
-from koppel.company_registers.protocol import LookupOutcome, QueryKind, RateLimit, RegisterQuery
+from koppel.company_registers.sectors.activities import Activity, Section
 from koppel.company_registers.tasks import enqueue_due
 from koppel.connections.sessions.runtime import as_worker
-from koppel.kit.http import HttpClient, run
+from koppel.kit.http.client import HttpClient, run
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.roles import Actor
 from tests.company_registers.factories import work

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from koppel.company_registers.list_import import Candidate, MatchStatus, PastedLine, decode, match_lines, read_lines
+from koppel.company_registers.numbers.list_import import (
+    Candidate,
+    MatchStatus,
+    PastedLine,
+    decode,
+    match_lines,
+    read_lines,
+)
 
 COMPANIES = [
     Candidate(11, "Bakkerij De Haan B.V.", ("100",)),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from koppel.company_registers.activities import (
+from koppel.company_registers.numbers.reasons import REASONS, resolve_reason
+from koppel.company_registers.sectors.activities import (
     NATIONAL,
     REVISIONS,
     Section,
@@ -15,8 +16,8 @@ from koppel.company_registers.activities import (
     section_in_own_revision,
     sector_of,
 )
-from koppel.company_registers.reasons import REASONS, resolve_reason
-from koppel.company_registers.sectors import EXAMPLES, SECTIONS, divisions, resolve_sector, search
+from koppel.company_registers.sectors.sections import EXAMPLES, SECTIONS, divisions, resolve_sector, search
+from tests.fixtures.environment import KOPPEL
 
 
 @pytest.mark.parametrize(
@@ -114,5 +115,5 @@ def test_the_lists_are_the_published_ones(shared_reference: Path) -> None:
         (code, section) for code, section, *_ in divisions()
     ]
     assert [one["nl"] for one in published] == [dutch for *_, dutch in divisions()]
-    ours = Path(__file__).parents[2] / "src/koppel/company_registers/data/division_to_section.csv"
+    ours = KOPPEL / "company_registers/sectors/data/division_to_section.csv"
     assert ours.read_bytes() == (shared_reference / "sectors" / "division_to_section.csv").read_bytes()

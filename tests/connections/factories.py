@@ -22,7 +22,7 @@ def import_first(firm: Connected, count: int = 1, *, sync: bool = False) -> "lis
     """The first `count` companies become administrations; with `sync` their first runs are queued."""
     from koppel.administrations.models import Administration
     from koppel.administrations.services import NewAdministration, import_companies
-    from koppel.company_registers.sectors import SCHEME
+    from koppel.company_registers.sectors.sections import SCHEME
     from koppel.sync.runs.services import request_first_runs
 
     who = {"no_number_reason": "test_demo", "sector": "K", "sector_scheme": SCHEME}

@@ -17,8 +17,8 @@ from koppel.connections.sessions.runtime import runtime
 from koppel.connections.sessions.sessions import Runtime, describing_session
 from koppel.connector.errors import RateLimited
 from koppel.connector.registry import connector
-from koppel.kit.embedded_postgres import Addresses
-from koppel.kit.http import HttpClient, Response
+from koppel.kit.database.embedded_postgres import Addresses
+from koppel.kit.http.client import HttpClient, Response
 from koppel.kit.tenancy import organisation_scope, set_scope_sql
 from tests.fixtures.stack import PATIENCE_SECONDS, Connected, MakeConnected
 

@@ -10,7 +10,7 @@ from django.test import Client
 from koppel.connections.app_registrations import services as registrations
 from koppel.connections.models import AppRegistration, Connection, ConsentAttempt, Grant, RemoteCompany
 from koppel.connectors.visma_net import consent as visma_net_consent
-from koppel.kit.secrets import Secret
+from koppel.kit.encryption import Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Organisation, User
 from koppel.organisations.roles import Actor

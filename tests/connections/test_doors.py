@@ -46,7 +46,7 @@ def test_a_program_watches_and_repairs(anna: Connected) -> None:
     preview = client.get(f"{root}/removal").json()
     assert post("removal", policy="deactivate", fingerprint="another day").status_code == 409
     assert post("removal", policy="deactivate", fingerprint=preview["fingerprint"]).json()["administrations"] == 2
-    assert client.get(root).json() == {"error": "not_there"}
+    assert client.get(root).json() == {"error": "not_found"}
     assert statuses(anna) == {"deactivated"}
 
 

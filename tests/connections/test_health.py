@@ -16,9 +16,9 @@ from koppel.connections.sessions import runtime
 from koppel.connections.tasks import check_health
 from koppel.connections.vault import grant_status
 from koppel.issues.models import Issue
-from koppel.kit.http import HttpClient
+from koppel.kit.database.threads import run_in_thread
+from koppel.kit.http.client import HttpClient
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.threads import run_in_thread
 from koppel.notifications.models import DeliverySettings, Notification
 from koppel.organisations.models import Organisation
 from tests.connections.factories import (

@@ -22,8 +22,8 @@ from koppel.connections.sessions.sessions import Runtime, reading_session
 from koppel.connector.errors import ConnectorError, ConsentLost, Unreachable
 from koppel.connector.registry import connector
 from koppel.issues.models import Issue
+from koppel.kit.database.threads import run_in_thread
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.kit.threads import run_in_thread
 from koppel.organisations.models import Membership, Organisation
 from koppel.organisations.roles import Actor
 from tests.connections.factories import event_kinds, import_first, reload_connection, sign_in

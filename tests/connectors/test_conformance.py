@@ -13,7 +13,7 @@ from koppel.connector import conformance
 from koppel.connector.contract import HistoryWindow, ReadMode, Session
 from koppel.connector.errors import NotConsented, RateLimited, SetupMissing, UnexpectedResponse, Unreachable
 from koppel.connector.registry import connectors
-from koppel.kit.http import HttpClient
+from koppel.kit.http.client import HttpClient
 from tests.fixtures.stack import MakeConnected
 from tests.sync.factories import Synced, import_company
 

@@ -11,7 +11,7 @@ import pytest
 from koppel.connector.contract import Company, HistoryWindow
 from koppel.connectors.visma_net.cursors import periods_within
 from koppel.connectors.visma_net.descriptor import COMPANY_LIST
-from koppel.kit.http import Response
+from koppel.kit.http.client import Response
 
 JSON = MappingProxyType({"content-type": "application/json"})
 

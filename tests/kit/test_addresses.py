@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from koppel.kit.egress import EgressPolicy
-from koppel.kit.http import NOT_ALLOWED, HttpClient, NetworkFailure, origin_of
+from koppel.kit.http.client import NOT_ALLOWED, HttpClient, NetworkFailure, origin_of
+from koppel.kit.http.egress import EgressPolicy
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "１２７.0.0.1", "127。0。0。1", "[::1]", "localhost", "0x7f.1"])

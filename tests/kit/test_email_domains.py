@@ -2,7 +2,7 @@
 
 import pytest
 
-from koppel.kit.email_domains import is_public, normalised
+from koppel.organisations.email_domains import is_public, normalised
 
 
 @pytest.mark.parametrize(

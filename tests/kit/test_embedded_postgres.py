@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
-from koppel.kit.embedded_postgres import (
+from koppel.kit.database.embedded_postgres import (
     DataDirectoryInUse,
     EmbeddedPostgres,
     EmbeddedPostgresError,
@@ -82,7 +82,7 @@ def test_a_server_that_has_much_to_recover_is_not_stopped_over_it(
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + seconds[0], sleep=time.sleep)
     created = EmbeddedPostgres(tmp_path / "postgres", durable=False)
     with monkeypatch.context() as recovering:
-        recovering.setattr("koppel.kit.embedded_postgres.server.time", clock)
+        recovering.setattr("koppel.kit.database.embedded_postgres.server.time", clock)
         recovering.setattr(psycopg, "connect", busy)
         created.start()
     try:
@@ -93,7 +93,7 @@ def test_a_server_that_has_much_to_recover_is_not_stopped_over_it(
 
 def test_a_server_whose_koppel_was_killed_is_taken_over(tmp_path: Path) -> None:
     program = (
-        "import sys, time; from pathlib import Path; from koppel.kit.embedded_postgres import EmbeddedPostgres;"
+        "import sys, time; from pathlib import Path; from koppel.kit.database.embedded_postgres import EmbeddedPostgres;"
         "server = EmbeddedPostgres(Path(sys.argv[1])); server.start(); print('up', flush=True); time.sleep(600)"
     )
     home = tmp_path / "postgres"

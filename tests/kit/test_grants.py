@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from koppel.cli import bootstrap
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import grants
 
 pytestmark = pytest.mark.usefixtures("clean_database")

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import structlog
 
+from koppel.kit.encryption import Secret
 from koppel.kit.logging import configure, log_context
-from koppel.kit.redaction import LOG_LINE
-from koppel.kit.secrets import Secret
+from koppel.kit.logging.redaction import LOG_LINE
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Membership
 from tests.fixtures.people import MakeActor, MakeOrganisation

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from koppel.kit import stuck_transactions
-from koppel.kit.database import WORKER_APPLICATION_NAME, Database
-from koppel.kit.stuck_transactions import terminate_stuck_sessions
+from koppel.kit.database import stuck_transactions
+from koppel.kit.database.pool import WORKER_APPLICATION_NAME, Database
+from koppel.kit.database.stuck_transactions import terminate_stuck_sessions
 from koppel.kit.tenancy import INSTALLATION
 from tests.fixtures.people import MakeOrganisation
 from tests.fixtures.stack import PATIENCE_SECONDS, wait_until

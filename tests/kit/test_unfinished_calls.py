@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from koppel.kit import unfinished_calls
+from koppel.kit.http import unfinished_calls
 
 
 def test_work_that_no_stop_can_see_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from koppel.kit.embedded_postgres import running_addresses
+from koppel.kit.database.embedded_postgres import running_addresses
 from tests.fixtures.stack import Sandbox
 
 GENERATED = 8

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
 from koppel.connections.vault.key_rotation import rotate
-from koppel.kit.egress import EgressPolicy
+from koppel.kit.http.egress import EgressPolicy
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.commands import app
 from koppel.notifications.models import WebhookDelivery, WebhookEndpoint
@@ -101,7 +101,7 @@ def test_a_program_is_told_what_began_and_that_it_is_over(anna: Actor, browser: 
     assert send(anna) == 1
     began, over = program.messages()
     assert (began["type"], began["state"], over["state"]) == (TROUBLE, "told", "over")
-    assert began["sentence"] == {"en": "Trouble at x: closed", "nl": "Trouble at x: closed"}
+    assert began["message"] == {"en": "Trouble at x: closed", "nl": "Trouble at x: closed"}
     assert (began["link"], began["about"]) == ("http://localhost:8400/issues/", {"kind": "connection", "id": 1})
     assert began["began_at"] == over["began_at"]
     for got, message in zip(program.got, (began, over), strict=True):
@@ -135,7 +135,7 @@ def test_what_is_restricted_is_told_to_no_program(anna: Actor, browser: Client, 
     assert send(anna) == 1
     assert b"Hidden" not in program.got[0]["body"]
     (message,) = program.messages()
-    assert message["sentence"]["en"] == "News of Shown"
+    assert message["message"]["en"] == "News of Shown"
     assert message["administrations"] == [{"id": visible.pk, "name": "Shown", "reason": "reason of Shown"}]
 
 
@@ -352,21 +352,21 @@ def test_the_pages_make_test_and_remove_a_webhook(anna: Actor, browser: Client, 
     address = f"/organisation/webhooks/{hook}/"
     assert secret not in browser.get(address).content.decode()
     program.answers = [(500, {})]
-    browser.post(f"{address}act", {"act": "test"})
+    browser.post(f"{address}act", {"action": "test"})
     assert "on its way" in browser.get(f"{address}log").content.decode()
     send(anna)
     log_text = browser.get(f"{address}log").content.decode()
     assert "500 It did not accept the message." in log_text
     assert "no &lt;b&gt;thanks&lt;/b&gt;" in log_text
     assert is_signed_with(secret, program.got[0])
-    browser.post(f"{address}act", {"act": "off"})
+    browser.post(f"{address}act", {"action": "off"})
     assert "The webhook was switched off." in browser.get(f"{address}?state=failed").content.decode()
-    browser.post(f"{address}act", {"act": "on"})
+    browser.post(f"{address}act", {"action": "on"})
     assert "1 message is sent again." in browser.post(f"{address}redeliver", follow=True).content.decode()
     assert send(anna) == 1
-    renewed = browser.post(f"{address}act", {"act": "secret"}).content.decode()
+    renewed = browser.post(f"{address}act", {"action": "secret"}).content.decode()
     assert renewed.split('id="secret-text" value="')[1].split('"')[0] not in ("", secret)
-    assert "is removed" in browser.post(f"{address}act", {"act": "remove"}, follow=True).content.decode()
+    assert "is removed" in browser.post(f"{address}act", {"action": "remove"}, follow=True).content.decode()
     assert browser.get(address).status_code == 404
 
 

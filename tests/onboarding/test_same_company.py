@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
-from koppel.company_registers.lookups import LookupResult
+from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RegisterQuery
+from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.models import Lookup
-from koppel.company_registers.protocol import LookupOutcome, QueryKind, RegisterQuery
 from koppel.connections.models import RemoteCompany
 from koppel.kit.tenancy import organisation_scope
 from tests.fixtures.confirmation import answers_on
@@ -57,7 +57,7 @@ def mark_of(anna: Newcomer, key: int, language: str = "en") -> tuple[str, str, b
     """(tone, sentence, complete) as the open page is told."""
     anna.client.cookies["koppel_language"] = language
     (row,) = anna.client.get(f"{anna.flow}marks.json?id={key}").json()["rows"]
-    return row["tone"], row["sentence"], row["complete"]
+    return row["tone"], row["message"], row["complete"]
 
 
 def test_another_name_in_the_register_is_no_green_tick(anna: Newcomer) -> None:
@@ -74,10 +74,10 @@ def test_another_name_in_the_register_is_no_green_tick(anna: Newcomer) -> None:
     tests = {key: {"reason": "test_demo", "sector": "N"} for key in (second, third)}
     page = identify(anna, {first: {"number": DERIVED}, **tests})
     assert path_of(page) == f"{anna.flow}identify", "it is not complete until it is answered"
-    anna.client.post(f"{anna.flow}identify", {"act": f"same-{first}"})
+    anna.client.post(f"{anna.flow}identify", {"action": f"same-{first}"})
     assert mark_of(anna, first)[::2] == ("ok", True)
     assert path_of(identify(anna, {first: {"number": DERIVED}, **tests})) == f"{anna.flow}assign"
-    anna.client.post(f"{anna.flow}assign", {"act": "finish", "company": [first]})
+    anna.client.post(f"{anna.flow}assign", {"action": "finish", "company": [first]})
     administration = next(it for it in imported(anna.actor) if it.name == "Nordlys Solberg")
     assert administration.confirmed_identity["name"] == "Nordlys Gruppen AS"
     assert administration.confirmed_identity["by"] == anna.actor.membership_id
@@ -115,7 +115,7 @@ def test_a_number_from_the_vat_number_is_asked_about_with_both(anna: Newcomer) -
     tone, sentence, complete = mark_of(anna, first)
     assert (tone, complete) == ("warn", False)
     assert f"The accounting system says {PLACEHOLDER}; {DERIVED} was taken from VAT number NO{DERIVED}MVA." in sentence
-    anna.client.post(f"{anna.flow}identify", {f"number-{first}": DERIVED, "act": f"other-{first}"})
+    anna.client.post(f"{anna.flow}identify", {f"number-{first}": DERIVED, "action": f"other-{first}"})
     assert mark_of(anna, first)[2] is False
     assert f'name="number-{first}" value=""' in words(anna.client.get(f"{anna.flow}identify"))
     identify(anna, {first: {"number": DERIVED}})
@@ -127,10 +127,10 @@ def test_a_button_that_the_page_does_not_have_is_refused_and_answers_nothing(ann
     company(anna, first, number=PLACEHOLDER, vat_number=f"NO{DERIVED}MVA")
     strange = ("sames", f"another-{first}", f"fill-{first}", "same-", "other", "same-²", "same-987654")
     for button in (*strange, f"same-0{first}"):
-        answer = anna.client.post(f"{anna.flow}identify", {"act": button})
+        answer = anna.client.post(f"{anna.flow}identify", {"action": button})
         assert (answer.status_code, "is not a value of “act”" in words(answer)) == (422, True), button
         assert mark_of(anna, first)[::2] == ("warn", False), button
-    anna.client.post(f"{anna.flow}identify", {"act": f"same-{first}"})
+    anna.client.post(f"{anna.flow}identify", {"action": f"same-{first}"})
     assert mark_of(anna, first)[2] is True
 
 
@@ -151,12 +151,12 @@ def test_yes_for_all_that_are_ticked_is_shown_once_more_with_their_count(anna: N
     page = words(anna.client.get(f"{anna.flow}identify"))
     assert len(re.findall(r'data-doubt><input type="checkbox" name="doubt" value="\d+"', page)) == 3
     assert "checked" not in "".join(re.findall(r'<input type="checkbox" name="doubt"[^>]*>', page))
-    question = words(anna.client.post(f"{anna.flow}identify", {"act": "same", "doubt": ids[:2]}))
+    question = words(anna.client.post(f"{anna.flow}identify", {"action": "same", "doubt": ids[:2]}))
     assert "Yes, the same for 2 rows" in question
     assert [mark_of(anna, key)[2] for key in ids] == [False, False, False]
     anna.client.post(f"{anna.flow}identify", answers_on(question))
     assert [mark_of(anna, key)[2] for key in ids] == [True, True, False]
-    everything = words(anna.client.post(f"{anna.flow}identify", {"act": "same", "doubts": "all"}))
+    everything = words(anna.client.post(f"{anna.flow}identify", {"action": "same", "doubts": "all"}))
     assert "Yes, the same for 1 row" in everything
     register_says(anna, "Somebody Else AS")
     stale = anna.client.post(f"{anna.flow}identify", answers_on(everything))
@@ -177,7 +177,7 @@ def test_over_rest_an_import_with_an_unanswered_difference_is_refused_by_name(an
     outcome = call("/identify", {"identities": [{"company": first, "number": DERIVED}, *others]})
     (trouble,) = outcome["troubles"]
     assert (trouble["code"], trouble["company"]) == ("same_company", first)
-    assert trouble["sentence"].startswith("Nordlys Solberg: Is this the same company?")
+    assert trouble["message"].startswith("Nordlys Solberg: Is this the same company?")
     refused = call("/finish?complete_later=true")
     assert refused["result"] == "stay"
     assert [one["company"] for one in refused["troubles"] if one["code"] == "same_company"] == [first]

@@ -95,19 +95,19 @@ def to_assign(person: Newcomer, count: int = 2) -> list[int]:
 
 def test_from_new_connection_to_administrations_in_the_queue(listed: Newcomer) -> None:
     ids = to_assign(listed, 3)
-    page = listed.client.post(f"{listed.flow}assign", {"act": "finish", "company": ids}, follow=True)
+    page = listed.client.post(f"{listed.flow}assign", {"action": "finish", "company": ids}, follow=True)
     assert "The import of 3 administrations has begun." in words(page)
     imported_administrations = imported(listed.actor)
     assert (len(imported_administrations), {one.status for one in imported_administrations}) == (3, {"queued"})
     with organisation_scope(listed.actor.organisation_id):
         assert Run.objects.count() == 3
-    assert f"?import={imported_administrations[0].imported_in}" in page.redirect_chain[-1][0]
+    assert f"?import={imported_administrations[0].import_id}" in page.redirect_chain[-1][0]
 
 
 def test_a_restricted_administration_is_not_on_the_list_of_who_is_not_named(listed: Newcomer, actor: Any) -> None:
     """Neither through the connection it was imported by, nor through an account of one's own, by screen or REST."""
     ids = to_assign(listed, 1)
-    listed.client.post(f"{listed.flow}assign", {"act": "finish", "company": ids})
+    listed.client.post(f"{listed.flow}assign", {"action": "finish", "company": ids})
     (secret,) = imported(listed.actor)
     with organisation_scope(listed.actor.organisation_id):
         restriction.set_access(listed.actor, secret.pk, restricted=True, membership_ids=[listed.actor.membership_id])
@@ -140,7 +140,7 @@ def test_finish_pressed_twice_at_once_imports_once(listed: Newcomer) -> None:
 
     def press() -> None:
         client = newcomer(listed.actor, listed.sandbox).client
-        ends.append(client.post(f"{listed.flow}assign", {"act": "finish", "company": ids}).headers["Location"])
+        ends.append(client.post(f"{listed.flow}assign", {"action": "finish", "company": ids}).headers["Location"])
         database_connections.close_all()
 
     threads = [threading.Thread(target=press) for _each in range(4)]
@@ -169,7 +169,7 @@ def test_two_colleagues_who_import_the_same_company_get_it_once(listed: Newcomer
         choose(person, company.pk)
         identify(person, {company.pk: number()})
     for person in (listed, piet):
-        page = person.client.post(f"{person.flow}assign", {"act": "skip"}, follow=True)
+        page = person.client.post(f"{person.flow}assign", {"action": "skip"}, follow=True)
     assert len(imported(listed.actor)) == 1
     assert "1 was left out: somebody imported it meanwhile" in words(page)
 
@@ -208,7 +208,7 @@ def test_a_flow_that_was_left_for_a_day_says_so_and_imports_nothing(listed: Newc
     to_assign(listed)
     with organisation_scope(listed.actor.organisation_id):
         Flow.objects.update(expires_at=timezone.now())
-    page = listed.client.post(f"{listed.flow}assign", {"act": "finish"})
+    page = listed.client.post(f"{listed.flow}assign", {"action": "finish"})
     assert (page.status_code, imported(listed.actor)) == (410, [])
     assert "left for more than a day" in words(page)
 
@@ -240,7 +240,7 @@ def test_the_page_counts_what_it_shows(listed: Newcomer) -> None:
         RemoteCompany.objects.filter(pk=ids[0]).update(described_at=timezone.now())
     assert asked_about(listed, "choose") == (7, 7, 8)
     assert asked_about(listed, "identify") == (2, 2, 3)
-    listed.client.post(f"{listed.flow}assign", {"act": "skip"})
+    listed.client.post(f"{listed.flow}assign", {"action": "skip"})
     page = listed.client.get("/connections/new/import", follow=True)
     listed.flow = path_of(page).removesuffix("choose")
     with organisation_scope(listed.actor.organisation_id):
@@ -288,7 +288,7 @@ def test_stop_drops_the_flow_and_keeps_the_connection(listed: Newcomer) -> None:
 
 def test_a_later_import_offers_only_what_is_new_and_asks_no_sign_in(listed: Newcomer) -> None:
     ids = to_assign(listed, 3)
-    listed.client.post(f"{listed.flow}assign", {"act": "skip"})
+    listed.client.post(f"{listed.flow}assign", {"action": "skip"})
     listed.sandbox.forget_calls()
     page = listed.client.get("/connections/new/import", follow=True)
     assert words(page).count('name="company"') == 5
@@ -300,7 +300,7 @@ def test_a_later_import_offers_only_what_is_new_and_asks_no_sign_in(listed: Newc
 
 def test_others_see_what_was_released_for_import(listed: Newcomer, actor: Any) -> None:
     hidden = companies(listed)[0]
-    page = listed.client.post(f"{listed.flow}choose", {"act": "withhold", "company": [hidden.pk]}, follow=True)
+    page = listed.client.post(f"{listed.flow}choose", {"action": "withhold", "company": [hidden.pk]}, follow=True)
     assert "1 company is hidden from others now" in words(page)
     assert hidden.name in words(page)
     uma = colleague_of(listed, actor, "user_plus")
@@ -313,7 +313,7 @@ def test_others_see_what_was_released_for_import(listed: Newcomer, actor: Any) -
 def test_who_may_not_release_cannot(listed: Newcomer, actor: Any) -> None:
     uma = colleague_of(listed, actor, "user_plus")
     flow = path_of(uma.client.get("/connections/new/import", follow=True))
-    assert uma.client.post(flow, {"act": "withhold", "company": [companies(listed)[0].pk]}).status_code == 403
+    assert uma.client.post(flow, {"action": "withhold", "company": [companies(listed)[0].pk]}).status_code == 403
     assert all(one.importable_by_others for one in companies(listed))
 
 
@@ -328,9 +328,9 @@ def test_users_are_added_division_and_template_replace_and_skip_assigns_nothing(
         {"company": [first, second], "division": north.pk, "users": [uma.actor.membership_id]},
         {"company": [first], "division": south.pk, "users": [piet.actor.membership_id], "template": template.pk},
     ):
-        page = listed.client.post(f"{listed.flow}assign", {"act": "apply", **fields}, follow=True)
+        page = listed.client.post(f"{listed.flow}assign", {"action": "apply", **fields}, follow=True)
     assert "Applied to 1 administration." in words(page)
-    end = listed.client.post(f"{listed.flow}assign", {"act": "skip"}).headers["Location"]
+    end = listed.client.post(f"{listed.flow}assign", {"action": "skip"}).headers["Location"]
     assert "&done=" in end
     imported_administrations = {one.remote_company_id: one for one in imported(listed.actor)}
     assert (imported_administrations[first].division_id, imported_administrations[second].division_id) == (
@@ -354,7 +354,7 @@ def test_users_are_added_division_and_template_replace_and_skip_assigns_nothing(
 def undo_what_was_assigned(listed: Newcomer, administration_id: int) -> None:
     """For 24 hours, as after bulk work in the list. What every import gets stays."""
     (done,) = listed.client.get("/api/v1/administrations/bulk").json()
-    assert (done["act"], done["counts"]["changed"], done["can_undo"]) == ("change", 2, True)
+    assert (done["action"], done["counts"]["changed"], done["can_undo"]) == ("change", 2, True)
     page = words(listed.client.post(f"/administrations/bulk/{done['id']}/undo", follow=True))
     assert "2 administrations were set back" in page
     with organisation_scope(listed.actor.organisation_id):
@@ -368,11 +368,11 @@ def test_a_division_that_is_gone_stops_everything(listed: Newcomer) -> None:
     with organisation_scope(listed.actor.organisation_id):
         division = Division.objects.create(organisation=Organisation.objects.get(), name="Noord")
     ids = to_assign(listed)
-    listed.client.post(f"{listed.flow}assign", {"act": "apply", "company": ids, "division": division.pk})
+    listed.client.post(f"{listed.flow}assign", {"action": "apply", "company": ids, "division": division.pk})
     with organisation_scope(listed.actor.organisation_id):
         division.archived_at = timezone.now()
         division.save()
-    page = listed.client.post(f"{listed.flow}assign", {"act": "finish", "company": ids}, follow=True)
+    page = listed.client.post(f"{listed.flow}assign", {"action": "finish", "company": ids}, follow=True)
     assert "Nothing was imported yet" in words(page)
     assert imported(listed.actor) == []
     with organisation_scope(listed.actor.organisation_id):
@@ -409,7 +409,7 @@ def test_a_pasted_list_finds_its_rows_and_says_what_it_did_not(listed: Newcomer)
     first, second = companies(listed)[:2]
     choose(listed, first.pk, second.pk)
     pasted = f"Naam;KvK;Reden;Sector\n{second.name.upper()};;test / demo;Onderwijs\n{first.name};{KVK};;\nNiemand;1;;"
-    page = listed.client.post(f"{listed.flow}identify", {"act": "fill", "pasted": pasted}, follow=True)
+    page = listed.client.post(f"{listed.flow}identify", {"action": "fill", "pasted": pasted}, follow=True)
     assert "2 rows were filled in." in words(page)
     assert "Niemand: no administration has this name" in words(page)
     assert path_of(identify(listed, {})) == f"{listed.flow}assign"
@@ -478,10 +478,10 @@ def test_tenant_ids_are_probed_and_each_line_says_what_came_of_it(actor: Any, sa
     for sentence in RESULTS[language]:
         assert sentence in page
     sandbox.client(CLIENTS["service"], approved=None)
-    anna.client.post(f"{anna.flow}choose", {"act": "ask_again"})
+    anna.client.post(f"{anna.flow}choose", {"action": "ask_again"})
     wait_until(lambda: all(one.described_at for one in companies(anna)))
     assert words(anna.client.get(f"{anna.flow}choose")).count('name="company"') == 2
-    anna.client.post(f"{anna.flow}choose", {"act": "forget"})
+    anna.client.post(f"{anna.flow}choose", {"action": "forget"})
     assert {one.external_id for one in companies(anna)} == {good, unapproved}
 
 
@@ -523,7 +523,7 @@ def test_thousands_of_companies_cost_no_query_each(listed: Newcomer) -> None:
         ("identify", lambda: listed.client.get(f"{listed.flow}identify")),
         ("next", lambda: listed.client.post(f"{listed.flow}identify", {})),
         ("assign", lambda: listed.client.get(f"{listed.flow}assign")),
-        ("finish", lambda: listed.client.post(f"{listed.flow}assign", {"act": "finish"})),
+        ("finish", lambda: listed.client.post(f"{listed.flow}assign", {"action": "finish"})),
     ):
         with CaptureQueriesContext(connection) as captured:
             answer = action()
@@ -535,8 +535,8 @@ def test_thousands_of_companies_cost_no_query_each(listed: Newcomer) -> None:
 
 def test_the_imports_own_page_has_failed_ones_on_top_and_retries_them(listed: Newcomer, actor: Any) -> None:
     to_assign(listed, 3)
-    listed.client.post(f"{listed.flow}assign", {"act": "skip"}, follow=True)
-    key = imported(listed.actor)[0].imported_in
+    listed.client.post(f"{listed.flow}assign", {"action": "skip"}, follow=True)
+    key = imported(listed.actor)[0].import_id
     with organisation_scope(listed.actor.organisation_id):
         last = Administration.objects.order_by("-name").first()
         assert last is not None

@@ -10,7 +10,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from koppel.cli.quarantine import app
+from koppel.cli.commands.quarantine import app
 
 
 def koppel_quarantine(*words: str) -> dict[str, Any]:

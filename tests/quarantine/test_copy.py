@@ -18,7 +18,7 @@ from django.utils import timezone
 from psycopg import sql
 
 from koppel.connections.models import Grant
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.endpoints import WebhookEndpointInput

@@ -63,11 +63,11 @@ def test_a_person_reads_why_nothing_happens_and_who_ends_it(quarantined: World, 
         reverse("sync:now", args=[administration.pk]),
         reverse("connections:probe", args=[administration.connection_id]),
         reverse("connections:reconnect", args=[administration.connection_id]),
-        reverse("administrations:ask_register", args=[administration.pk]),
+        reverse("administrations:check_register", args=[administration.pk]),
     ]
     forms: list[tuple[str, dict[str, Any]]] = [(act, {}) for act in acts]
     forms.append(("/connections/new/", {"connector": "visma_net"}))
-    forms.append((f"/organisation/webhooks/{quarantined.webhook_id}/act", {"act": "test"}))
+    forms.append((f"/organisation/webhooks/{quarantined.webhook_id}/act", {"action": "test"}))
     for address, form in forms:
         answer = client.post(address, form)
         assert answer.status_code == 503, address
@@ -121,7 +121,7 @@ def test_a_program_gets_a_code_and_a_sentence(quarantined: World, path: str, bod
     answer = quarantined.client("administrator").post(address, payload, content_type="application/json")
     assert answer.status_code == 503, answer.content
     assert answer.json()["error"] == "quarantined"
-    assert "koppel quarantine off" in answer.json()["sentence"]
+    assert "koppel quarantine off" in answer.json()["message"]
 
 
 @pytest.mark.parametrize("words", ["sync start {administration}", "connections probe {connection}",
@@ -217,7 +217,7 @@ def test_check_says_it_and_tries_neither_mail_server_nor_public_address(
     server = MailServer()
     stop = serve(server)
     monkeypatch.setenv("KOPPEL_PUBLIC_URL", f"https://127.0.0.2:{server.port}")  # a copy has the original's address
-    settings.EMAIL_BACKEND, settings.SENDS_MAIL = "koppel.kit.mail.SmtpBackend", True
+    settings.EMAIL_BACKEND, settings.SENDS_MAIL = "koppel.kit.quarantine.email_backends.SmtpBackend", True
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
     server.answers = {"MAIL": [None]}
     try:
@@ -252,7 +252,7 @@ def test_who_turned_it_on_and_off_stands_in_the_trail(world: World, monkeypatch:
 
 
 def test_mail_becomes_no_file_either(quarantined: World, settings: Any, tmp_path: Path) -> None:
-    settings.EMAIL_BACKEND, settings.EMAIL_FILE_PATH = "koppel.kit.mail.FileBackend", str(tmp_path)
+    settings.EMAIL_BACKEND, settings.EMAIL_FILE_PATH = "koppel.kit.quarantine.email_backends.FileBackend", str(tmp_path)
     with pytest.raises(Quarantined):
         mail.send_mail("Subject", "Text", None, ["anna@example.test"])
     assert list(tmp_path.iterdir()) == []
@@ -260,5 +260,5 @@ def test_mail_becomes_no_file_either(quarantined: World, settings: Any, tmp_path
 
 def test_bulk_work_says_why_no_sync_begins(quarantined: World) -> None:
     client = signed_in(quarantined.boss)
-    draft = client.post("/administrations/bulk/preview", {"act": "sync", "id": [quarantined.active.pk]})
+    draft = client.post("/administrations/bulk/preview", {"action": "sync", "id": [quarantined.active.pk]})
     assert "koppel quarantine off" in main_of(client.get(draft.headers["Location"]))

@@ -13,16 +13,16 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from koppel.administrations.models import Administration
+from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RegisterQuery
 from koppel.company_registers.lookups import cached_results, request_lookups
-from koppel.company_registers.protocol import LookupOutcome, QueryKind, RegisterQuery
 from koppel.connections.sessions.runtime import as_worker
 from koppel.connections.tasks import revoke_grants
 from koppel.connections.vault import vault
 from koppel.issues.models import Issue
-from koppel.kit.http import HttpClient
+from koppel.kit.database.threads import run_in_thread
+from koppel.kit.http.client import HttpClient
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.threads import run_in_thread
 from koppel.notifications.email import delivery
 from koppel.notifications.models import EmailDelivery, WebhookDelivery
 from koppel.notifications.tasks import run_maintenance
@@ -175,7 +175,7 @@ def test_mail_and_messages_of_before_are_not_sent_those_of_meanwhile_are(
     assert (ended["mails_not_sent"], ended["webhook_messages_not_sent"]) == (1, 1)
     assert (delivery.send_due(anna.organisation_id), webhook_delivery.send_due(anna.organisation_id)) == (1, 1)
     assert [one.subject for one in mailoutbox] == ["News of meanwhile"]
-    assert [one["sentence"]["en"] for one in program.messages()] == ["News of meanwhile"]
+    assert [one["message"]["en"] for one in program.messages()] == ["News of meanwhile"]
 
 
 def test_the_operator_may_have_what_waited_sent(anna: Actor, mailoutbox: list[EmailMessage]) -> None:

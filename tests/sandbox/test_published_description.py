@@ -16,7 +16,7 @@ from referencing.jsonschema import DRAFT202012
 from koppel.connector import contract
 from koppel.connector.contract import HistoryWindow, ReadMode
 from koppel.connectors.visma_net.connector import VismaNet
-from koppel.kit.http import Response
+from koppel.kit.http.client import Response
 from koppel_sandbox import from_sie, generate
 from koppel_sandbox.company import Company
 from koppel_sandbox.visma_net.app import build

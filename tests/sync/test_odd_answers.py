@@ -10,7 +10,7 @@ import pytest
 
 from koppel.connectors.visma_net import master_data
 from koppel.connectors.visma_net.cursors import Cursor
-from koppel.kit.http import Response
+from koppel.kit.http.client import Response
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.models import RejectedRecord
 from tests.sync.factories import Synced

@@ -18,7 +18,7 @@ from koppel.organisations.models import User
 from koppel.organisations.roles import Actor
 from koppel.sync.commands import app as sync_commands
 from koppel.sync.models import Run, RunResource
-from koppel.sync.progress.progress import RunProgress, progress_of_runs
+from koppel.sync.progress.run_progress import RunProgress, progress_of_runs
 from tests.fixtures.people import MakeActor, signed_in
 from tests.sync.test_queue import firm_with
 
@@ -30,7 +30,7 @@ def firm(actor: MakeActor) -> tuple[Actor, list[Administration]]:
     """Three administrations of one import: one done, one being read, one waiting."""
     anna, companies = firm_with(actor, 3)
     with organisation_scope(anna.organisation_id):
-        Administration.objects.update(imported_in=IMPORT)
+        Administration.objects.update(import_id=IMPORT)
         Administration.objects.filter(pk=companies[1].pk).update(status="configuring", activated_at=None)
         Administration.objects.filter(pk=companies[2].pk).update(status="queued", activated_at=None)
     return anna, companies
@@ -151,7 +151,7 @@ def test_an_import_of_thousands_is_shown_page_by_page_and_costs_what_a_small_one
         )
         Administration.objects.bulk_create(
             Administration(
-                **common, remote_company=remote_company, name=remote_company.name, status="queued", imported_in=IMPORT
+                **common, remote_company=remote_company, name=remote_company.name, status="queued", import_id=IMPORT
             )
             for remote_company in remotes
         )

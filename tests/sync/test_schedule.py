@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from koppel.administrations.models import Administration
 from koppel.connections.models import Connection
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
+from koppel.kit.locks import LOCK_UNTIL_COMMIT_SQL, LockName, lock_key
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.models import Run
 from koppel.sync.runs.schedule import HOURS, is_due, newest_moment, next_moment, spread_of
-from koppel.sync.runs.services import SCHEDULE_LOCK, request_due_runs
+from koppel.sync.runs.services import request_due_runs
 from tests.fixtures.people import MakeActor
 from tests.sync.test_queue import firm_with
 
@@ -150,7 +151,7 @@ def test_the_number_of_queries_does_not_grow_with_the_firm(actor: MakeActor) -> 
 def test_a_killed_scheduler_leaves_nothing_behind(actor: MakeActor, database_addresses: Addresses) -> None:
     firm_with(actor, 3)
     with psycopg.connect(database_addresses.app_url) as other:
-        other.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEDULE_LOCK])
+        other.execute(LOCK_UNTIL_COMMIT_SQL, [lock_key(LockName.SCHEDULE)])
         assert request_due_runs() == 0, "another worker is at it"
         backend = other.info.backend_pid
         with psycopg.connect(database_addresses.superuser_url) as superuser:

@@ -12,7 +12,7 @@ from django.db import connections
 from koppel.administrations.models import Administration
 from koppel.connections.lifecycle.lifecycle import resume
 from koppel.connections.models import Connection
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.models import Run
 from koppel.sync.runs.services import request_first_runs, request_run

@@ -21,7 +21,7 @@ from tests.fixtures.stack import Connected
 WELL = (("check",), ("check", "--json"), ("migrate",))
 AMISS = (("check",), ("keys", "status"), ("connections", "list"))
 URLS = ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL")
-DESTROYS_LAST = ("connections remove", "administrations erase", "administrations withdraw", "administrations left")
+DESTROYS_LAST = ("connections remove", "administrations erase", "administrations withdraw", "administrations offboard")
 
 
 def all_command_output(firm: Connected) -> str:

@@ -9,7 +9,7 @@ from koppel.connections.models import AppRegistration, Connection, Grant
 from koppel.connections.vault.grants import store_grant
 from koppel.connector.contract import Tokens
 from koppel.kit.clock import now
-from koppel.kit.secrets import Secret
+from koppel.kit.encryption import Secret
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor
 from tests.fixtures.stack import CLIENTS, Sandbox

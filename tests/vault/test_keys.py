@@ -21,7 +21,7 @@ from koppel.audit.models import AuditEntry
 from koppel.cli.checks.installation import findings
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose, Grant
 from koppel.connections.vault.key_rotation import key_uses, rotate
-from koppel.kit.secrets import key_id_of
+from koppel.kit.encryption import key_id_of
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.encryption import keyring
 from koppel.organisations.models import Membership, User

@@ -23,7 +23,7 @@ from koppel.cli.support import write_bundle
 from koppel.connections.consent.attempts import begin_consent
 from koppel.connections.models import ConsentPurpose, Grant, RemoteCompany
 from koppel.kit.clock import now
-from koppel.kit.secrets import Secret
+from koppel.kit.encryption import Secret
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
 from koppel.sync.models import Run

@@ -27,7 +27,7 @@ from koppel.connections.vault.maintenance import TokenMaintenance
 from koppel.connections.vault.token_calls import WEB_STOP_SECONDS
 from koppel.connector.errors import Unreachable
 from koppel.kit.clock import now
-from koppel.kit.secrets import Secret
+from koppel.kit.encryption import Secret
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.access.api_tokens import create_token
 from koppel.sync.models import Run

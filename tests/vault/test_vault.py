@@ -24,8 +24,8 @@ from koppel.connector.errors import ConnectorError, ConsentLost, SetupMissing, U
 from koppel.connector.registry import connectors
 from koppel.issues.models import Issue
 from koppel.kit.clock import clock_set_to, now
-from koppel.kit.http import HttpClient
-from koppel.kit.secrets import Secret
+from koppel.kit.encryption import Secret
+from koppel.kit.http.client import HttpClient
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications.models import Notification
 from tests.fixtures.stack import CLIENTS, Sandbox, register_app, wait_until

@@ -27,7 +27,7 @@ def say(**facts: Any) -> None:
 
 async def main(options: dict[str, Any]) -> None:
     from koppel.connections.sessions import runtime
-    from koppel.kit.http import HttpClient
+    from koppel.kit.http.client import HttpClient
 
     if stop_at := options.get("stop_at"):
         pause_forever_at(stop_at)

@@ -11,13 +11,14 @@ from koppel.connections.models import AppRegistration, Connection
 from koppel.connections.vault.encryption import encrypt_client_secret
 from koppel.connector.registry import connectors
 from koppel.issues.services import raise_issue
-from koppel.kit.secrets import Secret
+from koppel.kit.encryption import Secret
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.inbox.services import notify
 from koppel.notifications.models import WebhookDelivery
 from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
-from koppel.organisations import services
+from koppel.organisations.groups.divisions import save_division
+from koppel.organisations.groups.settings_templates import save_template
 from koppel.organisations.models import Division, Organisation, Template, User
 from koppel.organisations.roles import Actor, Role
 from koppel.sync.models import Change, Run, RunResource
@@ -53,11 +54,11 @@ def build_world(actor: Any) -> World:
         firm = Organisation.objects.get(pk=boss.organisation_id)
     people = {role: boss if role == "administrator" else actor(role, organisation=firm) for role in Role.values}
     with organisation_scope(boss.organisation_id):
-        services.save_division(boss, None, "Zuid")
-        services.save_template(boss, None, "Standard", {"fiscal_years_back": 3})
+        save_division(boss, None, "Zuid")
+        save_template(boss, None, "Standard", {"fiscal_years_back": 3})
         division, template = Division.objects.get(name="Zuid"), Template.objects.get(name="Standard")
-    active = administration_of(boss, number="69599084", country="NL", template=template, imported_in=IMPORT)
-    configuring = administration_of(_other(actor, firm), "Fjordheim AS", status="configuring", imported_in=IMPORT)
+    active = administration_of(boss, number="69599084", country="NL", template=template, import_id=IMPORT)
+    configuring = administration_of(_other(actor, firm), "Fjordheim AS", status="configuring", import_id=IMPORT)
     with organisation_scope(boss.organisation_id):
         vendor = next(iter(connectors()))
         Connection.objects.update(connector=vendor)

@@ -41,7 +41,7 @@ def pages(world: World) -> dict[str, str]:
         "templates": "/organisation/templates/",
         "template": f"/organisation/templates/{world.template.pk}/",
         "edit": f"{administration_path}/edit/",
-        "ending": f"{administration_path}/ending/",
+        "ending": f"{administration_path}/offboarding/",
         "bulk-csv": "/administrations/bulk/csv/",
         "bulk-list": "/administrations/bulk/",
         "restricted": "/administrations/restricted/",

@@ -113,7 +113,7 @@ def test_a_person_without_organisation_is_told_so(world: World) -> None:
 )  # fmt: skip
 def test_rubbish_in_the_address_bar_is_refused_with_no_rows(world: World, query: str) -> None:
     text = reads(world.client("administrator"), f"/administrations/?{query}", "en", 422)
-    assert (world.active.name in text, 'name="act"' in text, "export." in text) == (False, False, False)
+    assert (world.active.name in text, 'name="action"' in text, "export." in text) == (False, False, False)
 
 
 @pytest.mark.parametrize("query", ["q=%00a", "q=%25_", "page=9999"])
@@ -132,7 +132,7 @@ def test_an_import_is_followed_in_the_list(world: World) -> None:
 
 
 def test_ids_of_four_digits_stay_ids(world: World) -> None:
-    administration = administration_of(world.boss, "Noord B.V.", id=5001, imported_in=IMPORT)
+    administration = administration_of(world.boss, "Noord B.V.", id=5001, import_id=IMPORT)
     text = reads(world.client("administrator", "nl"), "/administrations/", "nl")
     assert 'value="5001"' in text
     assert "5.001" not in text
@@ -153,7 +153,7 @@ def run_bulk_operation(client: Client, form_data: dict[str, Any]) -> None:
 
 def test_the_bulk_bar_assigns_what_is_ticked_and_nothing_else(world: World) -> None:
     client = world.client("user_plus")
-    run_bulk_operation(client, {"act": "change", "set_division": world.division.pk, "id": [world.active.pk]})
+    run_bulk_operation(client, {"action": "change", "set_division": world.division.pk, "id": [world.active.pk]})
     with organisation_scope(world.boss.organisation_id):
         assert set(Administration.objects.filter(division=world.division)) == {world.active}
 
@@ -161,7 +161,8 @@ def test_the_bulk_bar_assigns_what_is_ticked_and_nothing_else(world: World) -> N
 def test_a_reader_changes_nothing(world: World) -> None:
     client = world.client("reader")
     assert (
-        client.post("/administrations/bulk/preview", {"act": "deactivate", "id": [world.active.pk]}).status_code == 403
+        client.post("/administrations/bulk/preview", {"action": "deactivate", "id": [world.active.pk]}).status_code
+        == 403
     )
     assert client.post(f"/administrations/{world.active.pk}/settings/", {"schedule": "off"}).status_code == 403
     for page in ("people/invite", "divisions", "templates", "settings"):
@@ -173,11 +174,11 @@ def test_a_reader_changes_nothing(world: World) -> None:
 
 def test_a_favourite_is_starred_in_the_list_and_unstarred(world: World) -> None:
     client = world.client("reader")
-    client.post(f"/administrations/{world.active.pk}/star", {"starred": "1"})
+    client.post(f"/administrations/{world.active.pk}/favourite", {"is_favourite": "1"})
     text = reads(client, "/administrations/?favourites=1", "en")
     assert "Bakkerij De Haan" in text
     assert "Fjordheim" not in text
-    client.post(f"/administrations/{world.active.pk}/star", {"starred": "0"})
+    client.post(f"/administrations/{world.active.pk}/favourite", {"is_favourite": "0"})
     assert "Bakkerij De Haan" not in reads(client, "/administrations/?favourites=1", "en")
 
 
@@ -208,7 +209,7 @@ def test_settings_out_of_range_are_refused_with_a_sentence(world: World) -> None
 
 def test_history_tells_acts_in_words(world: World) -> None:
     client = world.client("administrator")
-    run_bulk_operation(client, {"act": "change", "set_division": world.division.pk, "id": [world.active.pk]})
+    run_bulk_operation(client, {"action": "change", "set_division": world.division.pk, "id": [world.active.pk]})
     address = f"/administrations/{world.active.pk}/history/"
     assert "administrations.assigned" not in reads(client, address, "en")
     assert "toegewezen" in reads(world.client("administrator", "nl"), address, "nl")

@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import resolve
 from psycopg import sql
 
-from koppel.kit.embedded_postgres import Addresses
+from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.access import api_tokens
 from koppel.organisations.models import Organisation, User
@@ -52,7 +52,10 @@ def samples(world: World) -> dict[str, Any]:
 
 FORMS: dict[str, dict[str, Any]] = {
     "/api/v1/administrations/{administration_id}/access": {"restricted": True},
-    "/api/v1/administrations/{administration_id}/left": {"left_on": "2026-01-01", "erase_on": "2026-01-02"},
+    "/api/v1/administrations/{administration_id}/offboarding": {
+        "client_left_on": "2026-01-01",
+        "erase_on": "2026-01-02",
+    },
     "/api/v1/administrations/{administration_id}/predecessor": {"administration": None},
     "/api/v1/administrations/{administration_id}/settings": {"values": {}},
     "/api/v1/administrations/{administration_id}/withdraw": {"name": "not its name"},
@@ -204,8 +207,8 @@ def foreign_id_form(world: World) -> dict[str, Any]:
     return {
         "id": ids, "ids": ids, "administrations": ids, "administration": ids[0], "import": IMPORT, "name": "Lured",
         "division": world.division.pk, "divisions": world.division.pk, "template": world.template.pk, "role": "reader",
-        "user": world.boss.membership_id, "users": world.boss.membership_id, "act": "deactivate", "archived": "1",
-        "connection": world.active.connection_id, "schedule": "off", "starred": "1", "email": "lured@example.test",
+        "user": world.boss.membership_id, "users": world.boss.membership_id, "action": "deactivate", "archived": "1",
+        "connection": world.active.connection_id, "schedule": "off", "is_favourite": "1", "email": "lured@example.test",
     }  # fmt: skip
 
 

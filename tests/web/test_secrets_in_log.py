@@ -17,7 +17,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from koppel.kit.logging import configure
-from koppel.kit.redaction import redacted
+from koppel.kit.logging.redaction import redacted
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.email.messages import unsubscribe_token
 from koppel.organisations.invitations import services as invitations

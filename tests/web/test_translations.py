@@ -9,7 +9,7 @@ import polib
 import pytest
 
 from koppel.web.audit.labels import AUDIT_ACTION_LABELS
-from koppel.web.translations import SOURCE, missing
+from koppel.web.build.translations import SOURCE, missing
 
 
 @pytest.mark.skipif(shutil.which("xgettext") is None, reason="gettext is not installed")

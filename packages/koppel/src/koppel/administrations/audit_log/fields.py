@@ -1,0 +1,140 @@
+"""What the fields of an audit entry mean: how each is called, and of what an id in it is the id.
+
+Ids of people, divisions, templates and administrations all count from one, so a number alone names nothing: the field says
+what it is, and where one field means different things the action says so too."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+class Kind(StrEnum):
+    """Of what an id is the id."""
+
+    ADMINISTRATION = "administration"
+    PERSON = "person"
+    DIVISION = "division"
+    TEMPLATE = "template"
+    CONNECTION = "connection"
+
+
+LABELS: Mapping[str, str | Promise] = {
+    "account": _("Signed in as"),
+    "action": _("Act"),
+    "add": _("People added"),
+    "added_members": _("People added"),
+    "administrations": _("Administrations"),
+    "archived": _("archived"),
+    "away_until": _("Away until"),
+    "client_number": _("Client number"),
+    "confirmed_name": _("Name in the register, confirmed as the same company"),
+    "confirmed_number": _("Number, confirmed as the same company"),
+    "count": _("Count"),
+    "scheduled_deactivation_on": _("To be deactivated"),
+    "deactivated_on": _("Deactivated on"),
+    "deactivation_reason": _("Reason"),
+    "division": _("Division"),
+    "division_id": _("Division"),
+    "divisions": _("Divisions"),
+    "events": _("Events"),
+    "expires_at": _("Valid until"),
+    "filter": _("Filtered by"),
+    "fiscal_years_back": _("Fiscal years before the current one"),
+    "format": _("Format"),
+    "full_comparison_weekday": _("Full comparison on"),
+    "import": _("Import number"),
+    "into": _("Merged into"),
+    "into_name": _("Name"),
+    "is_active": _("May sign in"),
+    "member": _("Person"),
+    "name": _("Name"),
+    "no_number_reason": _("No number because"),
+    "number": _("COC number"),
+    "owner": _("Owner"),
+    "people": _("People"),
+    "person": _("Person"),
+    "predecessor": _("Predecessor"),
+    "read_only": _("Read only"),
+    "reason": _("Reason"),
+    "remove": _("People taken off"),
+    "resources": _("Resources"),
+    "restricted": _("Restricted"),
+    "role": _("Role"),
+    "rows": _("Rows"),
+    "schedule": _("Schedule"),
+    "sector": _("Sector"),
+    "sessions_ended": _("Sessions ended"),
+    "stand_in": _("Stand-in"),
+    "status": _("Status"),
+    "template": _("Template"),
+    "template_id": _("Template"),
+    "to": _("Handed over to"),
+    "until": _("Access until"),
+    "url": _("Address"),
+}
+
+KINDS: Mapping[str, Kind] = {
+    "add": Kind.PERSON,
+    "added_members": Kind.PERSON,
+    "administrations": Kind.ADMINISTRATION,
+    "division": Kind.DIVISION,
+    "division_id": Kind.DIVISION,
+    "divisions": Kind.DIVISION,
+    "member": Kind.PERSON,
+    "people": Kind.PERSON,
+    "predecessor": Kind.ADMINISTRATION,
+    "remove": Kind.PERSON,
+    "stand_in": Kind.PERSON,
+    "template": Kind.TEMPLATE,
+    "template_id": Kind.TEMPLATE,
+}
+"""What ids are in a field of this name, whatever the action."""
+
+KINDS_OF_ACTION: Mapping[tuple[str, str], Kind] = {
+    ("division.merged", "into"): Kind.DIVISION,
+    ("template.merged", "into"): Kind.TEMPLATE,
+}
+"""Fields that mean different things by action."""
+
+WHOLE_STATE: Mapping[str, str] = {
+    "administration.opened": "people",
+    "administration.predecessor_set": "predecessor",
+    "administration.rescued": "people",
+    "administration.restricted": "people",
+    "division.people_changed": "people",
+}
+"""Actions whose `before` and `after` are no fields but the value itself, of this one."""
+
+COUNTS = frozenset({"administrations", "companies"})
+"""Fields that some actions fill with a count instead of a list of ids."""
+
+UNSAID = frozenset({"per_item", "into_name"})
+"""Fields of the machinery, or that repeat what another says."""
+
+SUBJECT_KINDS: Mapping[str, Kind] = {
+    "administration": Kind.ADMINISTRATION,
+    "connection": Kind.CONNECTION,
+    "division": Kind.DIVISION,
+    "membership": Kind.PERSON,
+    "person": Kind.PERSON,
+    "template": Kind.TEMPLATE,
+}
+
+REMOVED: Mapping[Kind, str | Promise] = {
+    Kind.ADMINISTRATION: _("a removed administration"),
+    Kind.PERSON: _("a removed user"),
+    Kind.DIVISION: _("a removed division"),
+    Kind.TEMPLATE: _("a removed template"),
+    Kind.CONNECTION: _("a removed connection"),
+}
+
+
+def kind_of(action: str, field: str) -> Kind | None:
+    return KINDS_OF_ACTION.get((action, field)) or KINDS.get(field)
+
+
+def is_by_administration(action: str) -> bool:
+    """Whether `before` and `after` hold a state for each administration, by its id: actions on many at once do."""
+    return action.startswith("administrations.")

@@ -1,0 +1,101 @@
+"""The trail as somebody may read it: a restricted administration that does not exist for the reader has neither name nor values
+there, whatever was written before it was restricted; and the trail that forgets a client who is erased."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+from django.db.models import Q, QuerySet
+
+from koppel.administrations.models import Administration
+from koppel.administrations.scope import visible_to
+from koppel.audit.hooks import action_labels
+from koppel.audit.models import AuditEntry
+from koppel.audit.queries import AuditFilter, entries_of
+from koppel.kit.web.parameters import UnknownParameter, unknown_value
+from koppel.organisations.models import Membership
+from koppel.organisations.roles import Actor, Permission
+
+REDACTED = "…"
+
+
+@dataclass(frozen=True)
+class Redactor:
+    """What must not be read: administrations by id, and the texts that name them."""
+
+    ids: frozenset[int]
+    texts: frozenset[str]
+
+    def hides(self, entry: AuditEntry) -> bool:
+        return entry.subject_kind == "administration" and entry.subject_id in self.ids
+
+    def redact(self, entry: AuditEntry) -> AuditEntry:
+        """The entry, in memory, without them."""
+        if self.hides(entry):
+            entry.subject_id, entry.subject_name, entry.details = None, REDACTED, {}
+        elif self.ids:
+            entry.details = {
+                key: self._redact_value(self._visible(entry.action, value)) for key, value in entry.details.items()
+            }
+        return entry
+
+    def _visible(self, action: str, state: Any) -> Any:
+        """Of an action on many, `before` and `after` without the administrations that are hidden. Deeper down the same number
+        is a person's, or a division's."""
+        if not action.startswith("administrations.") or not isinstance(state, Mapping):
+            return state
+        return {key: value for key, value in state.items() if not (key.isdecimal() and int(key[:18]) in self.ids)}
+
+    def _redact_value(self, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: self._redact_value(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._redact_value(item) for item in value]
+        return REDACTED if isinstance(value, str) and value in self.texts else value
+
+
+def redactor_for(actor: Actor) -> Redactor:
+    restricted = Administration.objects.filter(organisation_id=actor.organisation_id, restricted=True)
+    hidden = restricted.exclude(pk__in=visible_to(actor).filter(restricted=True).values("pk"))
+    rows = list(
+        hidden.values_list(
+            "pk", "name", "number", "client_number", "remote_company__name", "remote_company__legal_name"
+        )
+    )
+    return Redactor(
+        frozenset(int(row[0]) for row in rows), frozenset(str(text) for row in rows for text in row[1:] if text)
+    )
+
+
+def list_entries(actor: Actor, audit_filter: AuditFilter, redactor: Redactor) -> "QuerySet[AuditEntry]":
+    """Those found, newest first; show each through `redactor.redact`. Searching for a name finds none that is veiled. Raises
+    `UnknownParameter` for an action that there is not, or a person who never worked here."""
+    actor.require(Permission.MANAGE_ORGANISATION)
+    _require_known(actor, audit_filter)
+    entries = entries_of(actor.organisation_id, audit_filter)
+    if audit_filter.words and redactor.ids:
+        veiled = Q(subject_kind="administration", subject_id__in=redactor.ids)
+        entries = entries.exclude(veiled & ~Q(actor_name__icontains=audit_filter.words))
+    return entries
+
+
+def _require_known(actor: Actor, audit_filter: AuditFilter) -> None:
+    entries = AuditEntry.objects.filter(organisation_id=actor.organisation_id)
+    if (
+        audit_filter.action
+        and audit_filter.action not in action_labels
+        and not entries.filter(action=audit_filter.action).exists()
+    ):
+        raise UnknownParameter([unknown_value("action", audit_filter.action, sorted(action_labels))])
+    if audit_filter.person is None:
+        return
+    members = Membership.objects.filter(organisation_id=actor.organisation_id, user_id=audit_filter.person)
+    if not members.exists() and not entries.filter(actor_id=audit_filter.person).exists():
+        raise UnknownParameter([unknown_value("person", str(audit_filter.person))])
+
+
+def forget_administration(organisation_id: int, administration_id: int) -> None:
+    """The owner's function blanks what names this administration; before its row goes, for it reads the names there."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT audit_forget(%s, %s)", [organisation_id, administration_id])

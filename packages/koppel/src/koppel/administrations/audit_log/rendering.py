@@ -1,0 +1,224 @@
+"""An audit entry in the reader's words: fields by their labels, people and things by name, dates as dates.
+
+`fields` declares what an id is the id of; nothing is guessed from a number. The details keep the ids, for programs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
+from koppel.administrations.audit_log.fields import (
+    COUNTS,
+    LABELS,
+    REMOVED,
+    SUBJECT_KINDS,
+    UNSAID,
+    WHOLE_STATE,
+    Kind,
+    is_by_administration,
+    kind_of,
+)
+from koppel.administrations.audit_log.reading import REDACTED
+from koppel.administrations.models import Administration, Status
+from koppel.administrations.scope import visible_to
+from koppel.audit.models import AuditEntry
+from koppel.audit.queries import ChangedValue
+from koppel.company_registers.numbers.reasons import REASONS
+from koppel.company_registers.sectors.sections import SECTIONS
+from koppel.connections.models import Connection
+from koppel.organisations.models import Division, Membership, Template
+from koppel.organisations.roles import Actor, Role
+from koppel.organisations.settings_schema import resource_label
+
+NOTHING = "–"
+_CHOICES: Mapping[str, Mapping[str, Any]] = {
+    "no_number_reason": REASONS,
+    "role": dict(Role.choices),
+    "sector": SECTIONS,
+    "status": dict(Status.choices),
+}
+
+
+@dataclass(frozen=True)
+class AuditRenderer:
+    """For one reader. Names are read once, for any number of entries."""
+
+    actor: Actor
+
+    def subject(self, entry: AuditEntry) -> str:
+        """What it was done to, as it was called then; by its name of today where the entry kept none."""
+        kind = SUBJECT_KINDS.get(entry.subject_kind)
+        if entry.subject_name or entry.subject_id is None or kind is None:
+            return entry.subject_name
+        return self.name(kind, entry.subject_id)
+
+    def changes(self, entry: AuditEntry) -> list[ChangedValue]:
+        """Before and after, field by field (administration by administration, of an action on many), where they differ."""
+        before, after = entry.details.get("before"), entry.details.get("after")
+        if field := WHOLE_STATE.get(entry.action):
+            return [
+                ChangedValue(
+                    self.label(field), self.value(entry.action, field, before), self.value(entry.action, field, after)
+                )
+            ]
+        before, after = (state if isinstance(state, dict) else {} for state in (before, after))
+        changes = [
+            self._change(entry.action, key, before.get(key), after.get(key)) for key in sorted({*before, *after})
+        ]
+        return [change for change in changes if change.before != change.after]
+
+    def other_details(self, entry: AuditEntry) -> list[tuple[str, str]]:
+        """What else the entry holds."""
+        fields = {key: value for key, value in entry.details.items() if key not in {"before", "after", *UNSAID}}
+        return [(self.label(key), self.value(entry.action, key, value)) for key, value in fields.items()]
+
+    def of_administration(self, entry: AuditEntry, administration_id: int) -> list[str]:
+        """What an action changed for this administration, also when it was one of many. A sentence for each."""
+        if not is_by_administration(entry.action):
+            return [f"{one.key}: {one.before} → {one.after}" for one in self.changes(entry)]
+        key, details = str(administration_id), entry.details
+        if any(key in (details.get(side) or {}) for side in ("before", "after")):
+            before, after = ((details.get(side) or {}).get(key) or {} for side in ("before", "after"))
+            return self._differences(entry.action, before, after)
+        parameters = {key: value for key, value in details.items() if key not in ("before", "after", "administrations")}
+        return [
+            f"{label}: {value}"
+            for label, value in self.other_details(AuditEntry(action=entry.action, details=parameters))
+        ]
+
+    def label(self, field: str) -> str:
+        return str(LABELS.get(field) or field.replace("_", " "))
+
+    def name(self, kind: Kind, key: int) -> str:
+        """Of the thing with this id; what was erased is called removed, and what the reader may not see has no name."""
+        if kind is Kind.ADMINISTRATION and key in self._hidden:
+            return REDACTED
+        return self._names(kind).get(key) or str(REMOVED[kind])
+
+    def value(self, action: str, field: str, value: Any) -> str:
+        if isinstance(value, dict):
+            return self._fields(action, field, value) or NOTHING
+        if isinstance(value, list | tuple):
+            return ", ".join(self._item(action, field, item) for item in value) or NOTHING
+        if value is None or value == "":
+            return NOTHING
+        if isinstance(value, bool):
+            return _("yes") if value else _("no")
+        if isinstance(value, int):
+            return str(value) if field in COUNTS else self._item(action, field, value)
+        return _text(field, str(value))
+
+    def details(self, entry: AuditEntry) -> str:
+        """All of it in one line, for a file."""
+        changes = [f"{one.key}: {one.before} → {one.after}" for one in self.changes(entry)]
+        return "; ".join([*changes, *(f"{label}: {value}" for label, value in self.other_details(entry))])
+
+    def _change(self, action: str, key: str, before: Any, after: Any) -> ChangedValue:
+        if not is_by_administration(action) or not key.isdecimal():
+            return ChangedValue(self.label(key), self.value(action, key, before), self.value(action, key, after))
+        name = self.name(Kind.ADMINISTRATION, int(key))
+        return ChangedValue(name, self.value(action, "", _without_moves(before)), self.value(action, "", after))
+
+    def _differences(self, action: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+        """Of one administration: each field before and after; people as added or removed."""
+        was, now = _flat(before), _flat(after)
+        people = self._moves(now.pop("people", None) or {})
+        was.pop("people", None)
+        fields = [
+            f"{self.label(key)}: {self.value(action, key, was.get(key))} → {self.value(action, key, now.get(key))}"
+            for key in [*now, *(key for key in was if key not in now)]
+            if was.get(key) != now.get(key)
+        ]
+        return [*([f"{self.label('people')}: {people}"] if people else []), *fields]
+
+    def _fields(self, action: str, field: str, value: Mapping[str, Any]) -> str:
+        """Fields beside each other; `people` by id are moves. What is empty says nothing."""
+        if field == "people":
+            return self._moves(value)
+        flat = {key: item for key, item in _flat(value).items() if item not in ([], {})}
+        return "; ".join(f"{self.label(key)}: {self.value(action, key, item)}" for key, item in flat.items())
+
+    def _moves(self, people: Any) -> str:
+        """The flag says whether an assignment came by itself; none at all that the person is off."""
+        if not isinstance(people, dict):
+            return self.value("", "people", people)
+        moves = [
+            (_("%(name)s removed") if flag is None else _("%(name)s added"))
+            % {"name": self.name(Kind.PERSON, int(key)) if key.isdecimal() else key}
+            for key, flag in people.items()
+        ]
+        return ", ".join(sorted(moves))
+
+    def _item(self, action: str, field: str, value: Any) -> str:
+        kind = kind_of(action, field)
+        is_id = isinstance(value, int) and not isinstance(value, bool)
+        return self.name(kind, value) if kind and is_id else str(value) if is_id else self.value(action, field, value)
+
+    def _names(self, kind: Kind) -> Mapping[int, str]:
+        return {
+            Kind.ADMINISTRATION: lambda: self._administrations,
+            Kind.PERSON: lambda: self._people,
+            Kind.DIVISION: lambda: self._divisions,
+            Kind.TEMPLATE: lambda: self._templates,
+            Kind.CONNECTION: lambda: self._connections,
+        }[kind]()
+
+    @cached_property
+    def _divisions(self) -> dict[int, str]:
+        return dict(Division.objects.filter(organisation_id=self.actor.organisation_id).values_list("pk", "name"))
+
+    @cached_property
+    def _templates(self) -> dict[int, str]:
+        return dict(Template.objects.filter(organisation_id=self.actor.organisation_id).values_list("pk", "name"))
+
+    @cached_property
+    def _people(self) -> dict[int, str]:
+        members = Membership.objects.filter(organisation_id=self.actor.organisation_id).select_related("user")
+        return {member.pk: str(member.user) for member in members}
+
+    @cached_property
+    def _connections(self) -> dict[int, str]:
+        return dict(Connection.objects.filter(organisation_id=self.actor.organisation_id).values_list("pk", "account"))
+
+    @cached_property
+    def _administrations(self) -> dict[int, str]:
+        return dict(visible_to(self.actor).values_list("pk", "name"))
+
+    @cached_property
+    def _hidden(self) -> frozenset[int]:
+        existing = Administration.objects.filter(organisation_id=self.actor.organisation_id, withdrawn_at=None)
+        return frozenset(existing.values_list("pk", flat=True)) - self._administrations.keys()
+
+
+def _flat(state: Mapping[str, Any]) -> dict[str, Any]:
+    """`columns` holds fields like those beside it."""
+    return {**{key: item for key, item in state.items() if key != "columns"}, **(state.get("columns") or {})}
+
+
+def _without_moves(state: Any) -> Any:
+    """Before an action its people are only those who come on or go off with it: the state after says which."""
+    if not isinstance(state, dict) or not isinstance(state.get("people"), dict):
+        return state
+    return {key: item for key, item in state.items() if key != "people"}
+
+
+def _text(field: str, value: str) -> str:
+    if field == "resources":
+        return resource_label(value)
+    return str(_CHOICES.get(field, {}).get(value) or _moment(value) or value)
+
+
+def _moment(value: str) -> str:
+    """A day, or a moment with its zone, as the reader writes it; '' for any other text."""
+    try:
+        day, moment = parse_date(value), parse_datetime(value) if "T" in value else None
+    except ValueError:
+        return ""
+    if moment and moment.tzinfo:
+        return date_format(timezone.localtime(moment), "SHORT_DATETIME_FORMAT")
+    return date_format(day, "SHORT_DATE_FORMAT") if day else ""

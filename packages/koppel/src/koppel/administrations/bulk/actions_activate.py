@@ -1,0 +1,150 @@
+"""The bulk actions that start and stop processing. Deactivating loses nothing: books, people and settings stay."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from koppel.administrations.bulk import snapshot
+from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
+from koppel.administrations.hooks import queue_first_syncs, stop_syncs
+from koppel.administrations.lifecycle import connection_removal
+from koppel.administrations.models import Administration, Status
+from koppel.connections.models import Connection, ConnectionState, RemoteCompany
+from koppel.kit.web.parameters import day_of, shortened
+from koppel.organisations.errors import Refused
+from koppel.organisations.roles import Actor, Permission
+
+STOPPABLE_STATUSES = (Status.ACTIVE, Status.BLOCKED, Status.FAILED)
+CLEARED_STATUS_REASON = {"status_code": "", "status_reason": ""}
+
+
+def validate_deactivate(actor: Actor, params: Values) -> Values:
+    """`reason` (a sentence, kept with it) and `on` (an ISO date; today or none: at once). Raises `Refused`."""
+    text = str(params.get("on") or "").strip()
+    on = day_of(text)
+    if text and on is None:
+        raise Refused(_("“%s” is not a date.") % shortened(text))
+    if on and on < timezone.localdate():
+        raise Refused(_("This date is past. Leave it empty to deactivate at once."))
+    later = on.isoformat() if on and on > timezone.localdate() else ""
+    return {"reason": str(params.get("reason") or "").replace("\0", "").strip()[:300], "on": later}
+
+
+def plan_deactivate(
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
+) -> dict[int, PlannedChange]:
+    return {one.pk: _plan_stop(one, params_by_id[one.pk]) for one in administrations}
+
+
+def plan_activate(
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
+) -> dict[int, PlannedChange]:
+    connections = Connection.objects.filter(
+        organisation_id=actor.organisation_id,
+        pk__in={administration.connection_id for administration in administrations},
+        state=ConnectionState.REMOVED,
+    )
+    removed = set(connections.values_list("pk", flat=True))
+    companies = RemoteCompany.objects.filter(
+        organisation_id=actor.organisation_id,
+        pk__in={administration.remote_company_id for administration in administrations},
+        claimed_at__isnull=False,
+    )
+    held = set(companies.values_list("pk", flat=True))
+    return {
+        administration.pk: _plan_start(
+            administration,
+            is_reached=administration.connection_id not in removed,
+            is_held=administration.remote_company_id in held,
+        )
+        for administration in administrations
+    }
+
+
+def execute_deactivate(actor: Actor, changes: Mapping[int, Values]) -> None:
+    """Runs that wait or run are stopped at their last page."""
+    snapshot.write(actor.organisation_id, changes)
+    if administration_ids := _with_status(changes, Status.DEACTIVATED):
+        stop_syncs(actor.organisation_id, administration_ids)
+
+
+def execute_activate(actor: Actor, changes: Mapping[int, Values]) -> None:
+    """One that was never completely read goes back to the queue, and its first sync is asked for again."""
+    snapshot.write(actor.organisation_id, changes)
+    if administration_ids := _with_status(changes, Status.QUEUED):
+        queue_first_syncs(actor, administration_ids)
+
+
+def _with_status(changes: Mapping[int, Values], status: Status) -> list[int]:
+    return [key for key, values in changes.items() if values["columns"].get("status") == status]
+
+
+def _plan_stop(administration: Administration, params: Values) -> PlannedChange:
+    if administration.client_left_on:
+        return PlannedChange("client_left")
+    if administration.status == Status.DEACTIVATED:
+        return PlannedChange("unchanged")
+    if administration.status not in STOPPABLE_STATUSES:
+        return PlannedChange("being_imported")
+    reason, later = params.get("reason", ""), params.get("on", "")
+    if later:
+        return _planned_change(administration, {"scheduled_deactivation_on": later, "deactivation_reason": reason})
+    today = timezone.localdate().isoformat()
+    stopped = {"status": Status.DEACTIVATED.value, "deactivated_on": today, "scheduled_deactivation_on": None}
+    return _planned_change(administration, {**stopped, "deactivation_reason": reason, **CLEARED_STATUS_REASON})
+
+
+def _plan_start(administration: Administration, *, is_reached: bool, is_held: bool) -> PlannedChange:
+    """One whose connection was removed meanwhile waits for another; one that may be another company waits for a person."""
+    if administration.client_left_on:
+        return PlannedChange("client_left")
+    if administration.scheduled_deactivation_on and administration.status != Status.DEACTIVATED:
+        return _planned_change(administration, {"scheduled_deactivation_on": None, "deactivation_reason": ""})
+    if administration.status != Status.DEACTIVATED:
+        return PlannedChange("unchanged")
+    status = Status.ACTIVE if administration.activated_at else Status.QUEUED
+    calm = {
+        "deactivated_on": None,
+        "scheduled_deactivation_on": None,
+        "deactivation_reason": "",
+        **CLEARED_STATUS_REASON,
+    }
+    stopped = connection_removal.held() if is_held else {}
+    return _planned_change(
+        administration,
+        {"status": status.value, **calm, **(stopped if is_reached else connection_removal.awaiting_connection())},
+    )
+
+
+def _planned_change(administration: Administration, columns: Mapping[str, Any]) -> PlannedChange:
+    before = snapshot.read(administration, columns)
+    after = {name: value for name, value in columns.items() if before[name] != value}
+    if not after:
+        return PlannedChange("unchanged")
+    return PlannedChange(before={"columns": {name: before[name] for name in after}}, after={"columns": after})
+
+
+ACTIONS = (
+    BulkAction(
+        key="activate",
+        label=gettext_lazy("Activate"),
+        permission=Permission.IMPORT_ADMINISTRATIONS,
+        audit_code="administrations.active",
+        validate=lambda actor, params: {},
+        plan=plan_activate,
+        execute=execute_activate,
+    ),
+    BulkAction(
+        key="deactivate",
+        parameters=frozenset({"reason", "on"}),
+        label=gettext_lazy("Deactivate"),
+        permission=Permission.IMPORT_ADMINISTRATIONS,
+        audit_code="administrations.deactivated",
+        validate=validate_deactivate,
+        plan=plan_deactivate,
+        execute=execute_deactivate,
+    ),
+)

@@ -1,0 +1,62 @@
+"""The bulk actions on favourites. They are the actor's own and nobody else's, so they leave no trace in the trail."""
+
+from collections.abc import Mapping, Sequence
+
+from django.utils.translation import gettext_lazy
+
+from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
+from koppel.administrations.models import Administration, Favourite
+from koppel.organisations.roles import Actor, Permission
+
+
+def _favourite_ids(actor: Actor, ids: Sequence[int]) -> set[int]:
+    favourites = Favourite.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    return set(favourites.filter(administration_id__in=ids).values_list("administration_id", flat=True))
+
+
+def plan_favourite(
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
+) -> dict[int, PlannedChange]:
+    favourites = _favourite_ids(actor, list(params_by_id))
+    return {one.pk: PlannedChange("unchanged") if one.pk in favourites else PlannedChange() for one in administrations}
+
+
+def plan_unfavourite(
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
+) -> dict[int, PlannedChange]:
+    favourites = _favourite_ids(actor, list(params_by_id))
+    return {one.pk: PlannedChange() if one.pk in favourites else PlannedChange("unchanged") for one in administrations}
+
+
+def execute_favourite(actor: Actor, changes: Mapping[int, Values]) -> None:
+    owner = {"organisation_id": actor.organisation_id, "membership_id": actor.membership_id}
+    Favourite.objects.bulk_create(
+        [Favourite(**owner, administration_id=one) for one in changes], ignore_conflicts=True, batch_size=2000
+    )
+
+
+def execute_unfavourite(actor: Actor, changes: Mapping[int, Values]) -> None:
+    favourites = Favourite.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    favourites.filter(administration_id__in=list(changes)).delete()
+
+
+ACTIONS = (
+    BulkAction(
+        key="add_favourite",
+        label=gettext_lazy("Add to favourites"),
+        permission=Permission.VIEW,
+        audit_code="",
+        validate=lambda actor, params: {},
+        plan=plan_favourite,
+        execute=execute_favourite,
+    ),
+    BulkAction(
+        key="remove_favourite",
+        label=gettext_lazy("Remove from favourites"),
+        permission=Permission.VIEW,
+        audit_code="",
+        validate=lambda actor, params: {},
+        plan=plan_unfavourite,
+        execute=execute_unfavourite,
+    ),
+)

@@ -1,0 +1,167 @@
+"""Bulk work over REST: preview, start, follow, undo."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from ninja import Query, Router, Schema, Status
+
+from koppel.administrations.bulk import messages, operations
+from koppel.administrations.bulk.actions import Values, get_action
+from koppel.administrations.bulk.operations import Selection
+from koppel.administrations.bulk.selection_filter import parse_bulk_filter
+from koppel.administrations.models import BulkItem, BulkOperation, ItemState
+from koppel.administrations.scope import visible_to
+from koppel.kit.web.schemas import Input
+from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.roles import Actor
+
+router = Router()
+LIMIT_MAX = 1000
+
+
+class CountsOut(Schema):
+    waiting: int
+    changed: int
+    skipped: int
+    undone: int
+    kept: int
+
+
+class OperationOut(Schema):
+    """`state`: draft, queued, running, done, undoing, undone. `can_undo`: for 24 hours, assignments and settings.
+
+    `params` is without a number, which may be a person's: each item tells it."""
+
+    id: int
+    action: str
+    params: dict[str, Any]
+    state: str
+    total: int
+    counts: CountsOut
+    can_undo: bool
+    actor: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class OperationIn(Input):
+    """`action`: change, activate, deactivate, sync, add_favourite, remove_favourite, with `params` of its own. On `ids`, or
+    with `filter` (the list's address bar; '' is everything) on all that match. An unknown filter or value is refused, and a
+    part that narrows nothing down. `start` false: only a preview."""
+
+    action: str
+    params: dict[str, Any] = {}
+    ids: list[int] = []
+    filter: str | None = None
+    start: bool = False
+
+
+@router.get("", response=list[OperationOut])
+def listing(request: AuthenticatedRequest) -> list[OperationOut]:
+    """What was begun, newest first; Administrators and Team leaders see everybody's."""
+    return [_out(one) for one in operations.list_operations(request.actor)]
+
+
+@router.post("", response={201: OperationOut})
+def make(request: AuthenticatedRequest, payload: OperationIn) -> Status[OperationOut]:
+    """A preview: nothing changes before it is started."""
+    operations.get_allowed_action(request.actor, payload.action)
+    selection = Selection(ids=payload.ids, query=None if payload.filter is None else parse_bulk_filter(payload.filter))
+    draft = operations.preview(request.actor, payload.action, payload.params, selection, query=payload.filter or "")
+    if payload.start:
+        operations.start(request.actor, draft.pk)
+    return Status(201, _again(request.actor, draft.pk))
+
+
+@router.get("/{int:operation_id}", response=OperationOut)
+def bulk_operation(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
+    """How far it is, or what it did."""
+    return _again(request.actor, operation_id)
+
+
+class ItemOut(Schema):
+    """`state`: waiting, changed, skipped, undone, kept. `reason_code` is a stable word, `message` its text."""
+
+    administration: int
+    state: str
+    reason_code: str
+    message: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
+@router.get("/{int:operation_id}/items", response=list[ItemOut])
+def items(
+    request: AuthenticatedRequest,
+    operation_id: int,
+    state: ItemState | None = None,
+    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 1000,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+) -> list[ItemOut]:
+    """A result for each administration."""
+    operation = operations.get_operation(request.actor, operation_id)
+    queryset = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation).order_by("pk")
+    if state:
+        queryset = queryset.filter(state=state.value)
+    page = list(queryset[offset : offset + limit])
+    visible = visible_to(request.actor).filter(pk__in=[bulk_item.administration_id for bulk_item in page])
+    countries = dict(visible.values_list("pk", "country"))
+
+    def visible_values(item: BulkItem, values: Values) -> dict[str, Any]:
+        """Nothing of an administration that the reader may not see."""
+        country = countries.get(item.administration_id)
+        return {} if country is None else dict(messages.mask_values(values, country))
+
+    return [
+        ItemOut(
+            administration=bulk_item.administration_id,
+            state=bulk_item.state,
+            reason_code=bulk_item.reason_code,
+            message=messages.describe_reason(bulk_item.reason_code),
+            before=visible_values(bulk_item, bulk_item.before),
+            after=visible_values(bulk_item, bulk_item.after),
+        )
+        for bulk_item in page
+    ]
+
+
+@router.post("/{int:operation_id}/start", response=OperationOut)
+def start(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
+    """Once; a second time changes nothing."""
+    operations.start(request.actor, operation_id)
+    return _again(request.actor, operation_id)
+
+
+@router.post("/{int:operation_id}/undo", response=OperationOut)
+def undo(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
+    """Takes back what nobody has changed since."""
+    operations.undo(request.actor, operation_id)
+    return _again(request.actor, operation_id)
+
+
+def _again(actor: Actor, operation_id: int) -> OperationOut:
+    return _out(operations.get_operation(actor, operation_id))
+
+
+def _out(operation: BulkOperation) -> OperationOut:
+    counts = operations.count_items(operation)
+    return OperationOut(
+        id=operation.pk,
+        action=get_action(operation.action).key,
+        params=dict(messages.mask_params(operation.params)),
+        state=operation.state,
+        total=operation.total,
+        counts=CountsOut(
+            waiting=counts.waiting,
+            changed=counts.changed,
+            skipped=counts.skipped,
+            undone=counts.undone,
+            kept=counts.kept,
+        ),
+        can_undo=operations.can_undo(operation),
+        actor=operation.actor_name,
+        created_at=operation.created_at,
+        started_at=operation.started_at,
+        finished_at=operation.finished_at,
+    )

@@ -1,0 +1,194 @@
+"""Bulk changes from a CSV: the first column says which administration, every other column what it gets.
+
+An empty cell leaves things as they are, a dash takes away. Headings are understood in both languages.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from koppel.administrations.bulk import actions_assign
+from koppel.administrations.scope import visible_to
+from koppel.company_registers.numbers.reasons import resolve_reason
+from koppel.company_registers.sectors.sections import SECTIONS
+from koppel.kit.database.text_search import normalize_search
+from koppel.organisations.errors import Refused
+from koppel.organisations.models import Division, Membership, Template
+from koppel.organisations.roles import Actor
+
+LINES_MAX = 20_000
+HEADINGS = {
+    "id": "id",
+    "name": "name",
+    "naam": "name",
+    "number": "number",
+    "nummer": "number",
+    "coc number": "number",
+    "kvk-nummer": "number",
+    "registration number": "number",
+    "registratienummer": "number",
+    "client number": "client_number",
+    "klantnummer": "client_number",
+    "code at source": "code",
+    "code in bron": "code",
+    "code": "code",
+    "division": "division",
+    "afdeling": "division",
+    "template": "template",
+    "instellingensjabloon": "template",
+    "sjabloon": "template",
+    "sector": "sector",
+    "reason": "reason",
+    "no number because": "reason",
+    "reden": "reason",
+    "geen nummer omdat": "reason",
+    "add": "add",
+    "add people": "add",
+    "personen erbij": "add",
+    "remove": "remove",
+    "take people off": "remove",
+    "personen eraf": "remove",
+}
+KEYS = ("id", "name", "number", "client_number", "code")
+VALUES = ("number", "reason", "client_number", "division", "template", "sector", "add", "remove")
+CLEAR = "-"
+
+
+@dataclass
+class CsvChanges:
+    """`values_by_id`: what every administration gets. `problems`: (line, text of the line, why it cannot be followed)."""
+
+    values_by_id: dict[int, dict[str, Any]] = field(default_factory=dict)
+    problems: list[tuple[int, str, str]] = field(default_factory=list)
+
+
+class _Problem(Exception):
+    """Why one line cannot be followed."""
+
+
+def read_changes(actor: Actor, text: str, *, names_only: bool = False) -> CsvChanges:
+    """Raises `Refused` when the heading line is not understood. `names_only`: the first column says which administrations are
+    meant, and the others are left out."""
+    lines = _lines(text)
+    if len(lines) < 2:
+        raise Refused(_("The file has no lines below its headings."))
+    if len(lines) > LINES_MAX:
+        raise Refused(_("The file has more than %d lines. Split it.") % LINES_MAX)
+    key, values = _headings(lines[0][:1] if names_only else lines[0], names_only=names_only)
+    book = _LineParser(actor, key, values)
+    changes = CsvChanges()
+    for number, cells in enumerate(lines[1:], start=2):
+        if not any(cell.strip() for cell in cells):
+            continue
+        try:
+            administration_id, row_values = book.parse_line(cells[:1] if names_only else cells)
+            if administration_id in changes.values_by_id:
+                raise _Problem(_("This administration stands in the file twice."))
+            changes.values_by_id[administration_id] = row_values
+        except _Problem as problem:
+            changes.problems.append((number, "; ".join(cells)[:120], str(problem)))
+    return changes
+
+
+def _lines(text: str) -> list[list[str]]:
+    text = text.removeprefix("\ufeff").replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
+    head = text.split("\n", 1)[0]
+    delimiter = max(";,\t", key=head.count)
+    try:
+        rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    except csv.Error:
+        raise Refused(_("This cannot be read as a table. Is a quotation mark missing somewhere?")) from None
+    return [[_unescape_formula(cell.strip()) for cell in row] for row in rows]
+
+
+def _unescape_formula(cell: str) -> str:
+    """The apostrophe that our own exports put before what begins like a formula."""
+    return cell[1:] if cell[:1] == "'" and cell[1:2] in ("=", "+", "-", "@") else cell
+
+
+def _headings(cells: Sequence[str], *, names_only: bool) -> tuple[str, list[str]]:
+    understood = [HEADINGS.get(cell.lower().strip(), "") for cell in cells]
+    unknown = [cell for cell, key in zip(cells, understood, strict=True) if not key]
+    if unknown:
+        raise Refused(_("These headings are not understood: %s.") % ", ".join(unknown)[:200])
+    key, *values = understood
+    if key not in KEYS:
+        raise Refused(_("The first column must say which administration: id, name, number, client number or code."))
+    if not (values or names_only) or any(one not in VALUES for one in values):
+        raise Refused(_("The other columns must say what to set: division, template, sector, number and so on."))
+    return key, values
+
+
+class _LineParser:
+    """Looks up what lines name, from lists read once."""
+
+    def __init__(self, actor: Actor, key: str, values: Sequence[str]) -> None:
+        self.actor, self.key, self.values = actor, key, values
+        column = {"id": "pk", "name": "sort_name", "code": "remote_company__code"}.get(key, key)
+        self.administrations: dict[str, list[int]] = {}
+        for name, pk in visible_to(actor).values_list(column, "pk"):
+            self.administrations.setdefault(_normalize(str(name)), []).append(pk)
+        self.administrations.pop("", None)
+        tenant = {"organisation_id": actor.organisation_id}
+        self.divisions = {_normalize(one.name): one.pk for one in Division.objects.filter(**tenant, archived_at=None)}
+        self.templates = {_normalize(one.name): one.pk for one in Template.objects.filter(**tenant, archived_at=None)}
+        members = Membership.objects.filter(**tenant).select_related("user")
+        self.people = {one.user.email.lower(): one.pk for one in members}
+        self.makers: Mapping[str, Callable[[str], Any]] = {
+            "number": lambda text: "" if text == CLEAR else text,
+            "client_number": lambda text: "" if text == CLEAR else text[: actions_assign.CLIENT_NUMBER_MAX],
+            "division": lambda text: None if text == CLEAR else self._named(self.divisions, text, _("division")),
+            "template": lambda text: None if text == CLEAR else self._named(self.templates, text, _("template")),
+            "sector": self._sector,
+            "reason": self._reason,
+            "add": self._members,
+            "remove": self._members,
+        }
+
+    def parse_line(self, cells: Sequence[str]) -> tuple[int, dict[str, Any]]:
+        if len(cells) > len(self.values) + 1:
+            raise _Problem(_("This line has more cells than there are headings."))
+        matches = self.administrations.get(_normalize(cells[0]), [])
+        if not matches:
+            raise _Problem(_("No administration with this name, number or code."))
+        if len(matches) > 1:
+            raise _Problem(_("More than one administration answers to this."))
+        values = {key: self.makers[key](text) for key, text in zip(self.values, cells[1:], strict=False) if text}
+        try:
+            # What it names was found in our own lists.
+            return matches[0], dict(actions_assign.validate_values(self.actor, values))
+        except Refused as refusal:
+            raise _Problem(str(refusal)) from None
+
+    def _named(self, ids_by_name: Mapping[str, int], text: str, kind: str) -> int:
+        if _normalize(text) not in ids_by_name:
+            raise _Problem(_("There is no %(kind)s “%(name)s”.") % {"kind": kind, "name": text})
+        return ids_by_name[_normalize(text)]
+
+    def _sector(self, text: str) -> str:
+        letter = text.split(" ", 1)[0].upper()
+        if text == CLEAR:
+            return ""
+        if letter not in SECTIONS:
+            raise _Problem(_("“%s” is not a sector.") % text)
+        return letter
+
+    def _reason(self, text: str) -> str:
+        if not (reason := resolve_reason(text)):
+            raise _Problem(_("“%s” is not a reason.") % text)
+        return reason
+
+    def _members(self, text: str) -> list[int]:
+        mails = [one.strip().lower() for one in text.replace(",", " ").split()]
+        unknown = [one for one in mails if one not in self.people]
+        if unknown:
+            raise _Problem(_("Not a member: %s.") % ", ".join(unknown))
+        return [self.people[one] for one in mails]
+
+
+def _normalize(text: str) -> str:
+    return " ".join(normalize_search(text).split())

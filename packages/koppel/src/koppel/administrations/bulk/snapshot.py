@@ -1,0 +1,149 @@
+"""Reading and writing the part of an administration's state that bulk actions touch, many rows at a time."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from django.db import connection
+
+from koppel.administrations.bulk.actions import PlannedChange, Values
+from koppel.administrations.models import Administration, Assignment
+from koppel.organisations.access.memberships import active_memberships
+from koppel.organisations.models import Division, Template
+
+COLUMN_TYPES = {
+    "division_id": "bigint",
+    "template_id": "bigint",
+    "number": "text",
+    "number_scheme": "text",
+    "number_note": "text",
+    "no_number_reason": "text",
+    "sector": "text",
+    "sector_scheme": "text",
+    "client_number": "text",
+    "status": "text",
+    "status_code": "text",
+    "status_reason": "text",
+    "deactivated_on": "date",
+    "scheduled_deactivation_on": "date",
+    "deactivation_reason": "text",
+}
+People = Mapping[int, bool]
+"""Who is on an administration: membership id to whether that was automatic."""
+
+
+def people_on(organisation_id: int, administration_ids: Iterable[int]) -> dict[int, dict[int, bool]]:
+    assignments = Assignment.objects.filter(
+        organisation_id=organisation_id, administration_id__in=list(administration_ids)
+    )
+    people: dict[int, dict[int, bool]] = defaultdict(dict)
+    for administration_id, member, automatic in assignments.values_list(
+        "administration_id", "membership_id", "automatic"
+    ):
+        people[administration_id][member] = automatic
+    return people
+
+
+def read(administration: Administration, columns: Iterable[str]) -> dict[str, Any]:
+    """As JSON: dates in ISO form."""
+    return {name: _to_json(getattr(administration, name)) for name in columns}
+
+
+def live_members(organisation_id: int) -> frozenset[int]:
+    """Memberships that may sign in."""
+    return frozenset(active_memberships().filter(organisation_id=organisation_id).values_list("pk", flat=True))
+
+
+def archived_ids(organisation_id: int, states: Iterable[Values]) -> Mapping[str, frozenset[int]]:
+    """Of the divisions and templates that these states name, by column, those that are no longer offered."""
+    ids_by_column = {}
+    for column, model in (("division_id", Division), ("template_id", Template)):
+        named = {values.get("columns", {}).get(column) for values in states} - {None}
+        queryset = model._default_manager.filter(organisation_id=organisation_id, pk__in=named)
+        ids_by_column[column] = frozenset(queryset.exclude(archived_at=None).values_list("pk", flat=True))
+    return ids_by_column
+
+
+def leaves_nobody(people: People, moves: Mapping[int, bool | None], live: Collection[int]) -> bool:
+    """Whether nobody who may sign in would be on it."""
+    return not any(flag is not None and member in live for member, flag in {**people, **moves}.items())
+
+
+def write(organisation_id: int, changes: Mapping[int, Values]) -> None:
+    """Make the columns and people of each what `wanted` says; one statement per column, whatever the values."""
+    by_column: dict[str, list[tuple[int, Any]]] = defaultdict(list)
+    for key, values in changes.items():
+        for name, value in values.get("columns", {}).items():
+            by_column[name].append((key, value))
+    for name, pairs in by_column.items():
+        _write_column(organisation_id, name, pairs)
+    _write_people(organisation_id, {key: values.get("people", {}) for key, values in changes.items()})
+
+
+def plan_reversal(
+    administration: Administration,
+    people: People,
+    was_done: tuple[Values, Values],
+    live: Collection[int],
+    not_offered: Mapping[str, Collection[int]],
+) -> PlannedChange:
+    """The verdict that takes back what was done, as far as nobody has changed it since. `was_done`: before and after.
+
+    Whom it is for was decided anew when it was restricted since; and somebody who may sign in stays named on it."""
+    before, after = was_done
+    done, earlier = after.get("columns", {}), before.get("columns", {})
+    now = read(administration, done)
+    columns = {
+        name: earlier[name]
+        for name in done
+        if now[name] == done[name] and earlier[name] not in not_offered.get(name, ())
+    }
+    moved, were = after.get("people", {}), before.get("people", {})
+    back = {member: were[member] for member in moved if people.get(int(member)) == moved[member]}
+    moves = {int(member): flag for member, flag in back.items()}
+    if administration.restricted and not (before.get("restricted") and not leaves_nobody(people, moves, live)):
+        back = {}
+    if len(columns) < len(done) or len(back) < len(moved):
+        why = "changed_since"
+        if not columns and not back:
+            return PlannedChange(why)
+        return PlannedChange(why, after={"columns": columns, "people": back})
+    return PlannedChange(after={"columns": columns, "people": back})
+
+
+def _to_json(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _write_column(organisation_id: int, name: str, pairs: Sequence[tuple[int, Any]]) -> None:
+    kind = COLUMN_TYPES[name]
+    statement = f"""
+        UPDATE administrations_administration one SET {name} = wanted.value
+          FROM unnest(%s::bigint[], %s::{kind}[]) AS wanted(id, value)
+         WHERE one.organisation_id = %s AND one.id = wanted.id
+    """  # noqa: S608 - names of our own
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [[key for key, _v in pairs], [value for _k, value in pairs], organisation_id])
+
+
+def _write_people(organisation_id: int, people_by_id: Mapping[int, Mapping[str, bool | None]]) -> None:
+    triples = [(key, int(member), flag) for key, people in people_by_id.items() for member, flag in people.items()]
+    off = [(key, member) for key, member, flag in triples if flag is None]
+    on = [(key, member, flag) for key, member, flag in triples if flag is not None]
+    with connection.cursor() as cursor:
+        if off:
+            cursor.execute(_TAKE_OFF, [*map(list, zip(*off, strict=True)), organisation_id])
+        if on:
+            cursor.execute(_PUT_ON, [organisation_id, *map(list, zip(*on, strict=True))])
+
+
+_TAKE_OFF = """
+DELETE FROM administrations_assignment one USING unnest(%s::bigint[], %s::bigint[]) AS gone(administration, membership)
+ WHERE one.administration_id = gone.administration AND one.membership_id = gone.membership AND one.organisation_id = %s
+"""
+_PUT_ON = """
+INSERT INTO administrations_assignment (organisation_id, administration_id, membership_id, automatic)
+SELECT %s, wanted.administration, wanted.membership, wanted.automatic
+  FROM unnest(%s::bigint[], %s::bigint[], %s::boolean[]) AS wanted(administration, membership, automatic)
+ON CONFLICT (organisation_id, administration_id, membership_id) DO UPDATE SET automatic = excluded.automatic
+"""

@@ -1,0 +1,230 @@
+"""`koppel administrations`: assign, switch, restrict and set them; bulk work as in the list."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from koppel.administrations import restriction, services
+from koppel.administrations.bulk import csv_import, messages, operations
+from koppel.administrations.bulk.operations import Selection
+from koppel.administrations.bulk.selection_filter import parse_bulk_filter
+from koppel.administrations.commands.arguments import AdministrationId, DryRun, Everything, Ids, Matching
+from koppel.administrations.commands.list import settings_row
+from koppel.administrations.models import BulkItem, BulkOperation
+from koppel.administrations.scope import administration_for
+from koppel.kit.cli.errors import CommandError
+from koppel.kit.cli.output import AsJson, print_record
+from koppel.kit.web.parameters import id_of
+from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
+from koppel.organisations.roles import Actor, Permission
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command("assign")
+def assign(
+    ids: Ids = None,
+    matching: Matching = None,
+    everything: Everything = False,
+    division: Annotated[str, typer.Option(help="Id of the division, or 'none'.")] = "",
+    template: Annotated[str, typer.Option(help="Id of the template, or 'none'.")] = "",
+    add: Annotated[list[int] | None, typer.Option(help="Id of a membership to add; several times.")] = None,
+    remove: Annotated[list[int] | None, typer.Option(help="Id of a membership to take off; several times.")] = None,
+    sector: Annotated[str, typer.Option(help="Letter of the sector.")] = "",
+    dry_run: DryRun = False,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
+    """Division and template replace, people are added to those already there; undone for 24 hours with `undo`."""
+    params: dict[str, Any] = {"add": add or [], "remove": remove or []}
+    for key, text in (("division", division), ("template", template)):
+        if text:
+            params[key] = None if text == "none" else _id(text)
+    if sector:
+        params["sector"] = sector
+    with acting_as(person, organisation) as actor:
+        selection = _selection(actor, "change", ids, matching, everything=everything)
+        _run_action(actor, "change", params, selection, dry_run=dry_run, as_json=as_json)
+
+
+@app.command("activate")
+def activate(
+    ids: Ids = None, matching: Matching = None, everything: Everything = False, dry_run: DryRun = False,
+    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Let what is deactivated sync again."""
+    with acting_as(person, organisation) as actor:
+        selection = _selection(actor, "activate", ids, matching, everything=everything)
+        _run_action(actor, "activate", {}, selection, dry_run=dry_run, as_json=as_json)
+
+
+@app.command("deactivate")
+def deactivate(
+    ids: Ids = None,
+    matching: Matching = None,
+    everything: Everything = False,
+    reason: Annotated[str, typer.Option(help="Kept with it.")] = "",
+    on: Annotated[str, typer.Option(help="From this day on (2026-12-31); at once without it.")] = "",
+    dry_run: DryRun = False,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
+    """Stop syncing. Nothing is lost."""
+    with acting_as(person, organisation) as actor:
+        selection = _selection(actor, "deactivate", ids, matching, everything=everything)
+        _run_action(actor, "deactivate", {"reason": reason, "on": on}, selection, dry_run=dry_run, as_json=as_json)
+
+
+@app.command("import-csv")
+def import_csv(
+    file: Annotated[Path, typer.Argument(help="First column: which administration; the others: what it gets.")],
+    dry_run: DryRun = False,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
+    """Set numbers, client numbers, divisions and people from a CSV."""
+    try:
+        text = file.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{file} cannot be read: {error}.") from None
+    with acting_as(person, organisation) as actor:
+        actor.require(Permission.CHANGE_ADMINISTRATIONS)
+        changes = csv_import.read_changes(actor, text)
+        if changes.problems:
+            lines = "; ".join(f"line {number}: {why}" for number, _text, why in changes.problems[:20])
+            raise CommandError(f"Nothing was changed. {lines}")
+        selection = Selection(ids=sorted(changes.values_by_id), values_by_id=changes.values_by_id)
+        _run_action(actor, "change", {"per_item": True}, selection, dry_run=dry_run, as_json=as_json)
+
+
+@app.command("undo")
+def undo(
+    operation: Annotated[int, typer.Argument(help="Id that the command printed.")],
+    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Take back an assignment or setting of the last 24 hours, as far as nobody changed it since."""
+    with acting_as(person, organisation) as actor:
+        operations.undo(actor, operation)
+        _print(actor, operation, as_json=as_json)
+
+
+@app.command("restrict")
+def restrict(
+    administration_id: AdministrationId,
+    people: Annotated[list[int], typer.Option("--member", help="Id of a membership to name on it; several times.")],
+    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Let it exist only for the people named, whatever their role."""
+    with acting_as(person, organisation) as actor:
+        restriction.set_access(actor, administration_id, restricted=True, membership_ids=people)
+    print_record({"id": administration_id, "restricted": True, "members": people}, as_json=as_json)
+
+
+@app.command("unrestrict")
+def unrestrict(
+    administration_id: AdministrationId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+) -> None:
+    """Give it back to all whose role or division gives access."""
+    with acting_as(person, organisation) as actor:
+        restriction.set_access(actor, administration_id, restricted=False, membership_ids=[])
+    print_record({"id": administration_id, "restricted": False}, as_json=as_json)
+
+
+@app.command("favourite")
+def favourite(
+    administration_id: AdministrationId,
+    off: Annotated[bool, typer.Option("--off", help="No favourite any more.")] = False,
+    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Among your own favourites."""
+    with acting_as(person, organisation) as actor:
+        services.set_favourite(actor, administration_id, is_favourite=not off)
+    print_record({"id": administration_id, "is_favourite": not off}, as_json=as_json)
+
+
+@app.command("settings")
+def settings(
+    administration_id: AdministrationId,
+    values: Annotated[
+        list[str] | None, typer.Option("--set", help="'schedule=night', or JSON after the =; several times.")
+    ] = None,
+    reset: Annotated[list[str] | None, typer.Option(help="Give a setting back to template or organisation.")] = None,
+    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """The settings in force and where each comes from; `--set` and `--reset` change its own."""
+    changes = dict(_setting(text) for text in values or ()) | dict.fromkeys(reset or ())
+    with acting_as(person, organisation) as actor:
+        if changes:
+            services.change_settings(actor, administration_id, changes)
+        row = {"id": administration_id, **settings_row(administration_for(actor, administration_id))}
+    print_record(row, as_json=as_json)
+
+
+def _selection(
+    actor: Actor, action: str, ids: list[int] | None, matching: str | None, *, everything: bool
+) -> Selection:
+    """Ids, a filter that narrows down, or --all. Checks the permission before anything is read."""
+    operations.get_allowed_action(actor, action)
+    if sum((bool(ids), bool(matching), everything)) > 1:
+        raise CommandError("Name administrations by id, or all that match with --filter, or --all; one of the three.")
+    if everything:
+        return Selection(query=parse_bulk_filter(""))
+    if ids and matching is None:
+        return Selection(ids=ids)
+    if not matching:
+        raise CommandError(
+            "Name administrations by id, or all that match with --filter; --all if you mean all of them."
+        )
+    return Selection(query=parse_bulk_filter(matching))
+
+
+def _run_action(
+    actor: Actor, action: str, params: Mapping[str, Any], selection: Selection, *, dry_run: bool, as_json: bool
+) -> None:
+    draft = operations.preview(actor, action, params, selection)
+    if not dry_run:
+        operations.start(actor, draft.pk)
+    _print(actor, draft.pk, as_json=as_json)
+
+
+def _print(actor: Actor, operation_id: int, *, as_json: bool) -> None:
+    """How many of each, and why some were left; many are performed by a worker, so `state` may say queued."""
+    operation = operations.get_operation(actor, operation_id)
+    counts = operations.count_items(operation)
+    row = {
+        "operation": operation.pk, "state": operation.state, "would_change": counts.waiting, "changed": counts.changed,
+        "skipped": counts.skipped, "undone": counts.undone, "kept": counts.kept, "skip_reasons": _skip_reasons(operation),
+    }  # fmt: skip
+    print_record(row, as_json=as_json)
+
+
+def _skip_reasons(operation: BulkOperation) -> dict[str, str]:
+    items = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation).exclude(
+        reason_code=""
+    )
+    return {
+        str(item.administration_id): messages.describe_reason(item.reason_code) for item in items.order_by("pk")[:100]
+    }
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """`key=value`: the value as JSON, else as the text itself. Raises `CommandError`."""
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise CommandError(f"Write --set as key=value, not {text!r}.")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
+def _id(text: str) -> int:
+    if (number := id_of(text)) is None:
+        raise CommandError(f"{text!r} is not an id.")
+    return number

@@ -1,0 +1,282 @@
+"""Who an administration is, after its import: changed by a person, checked with the register at once and every year.
+
+The register's answer fills in the sector where there is none, withdraws a doubt about the number, and raises an issue when the
+company was closed or renamed. It never changes a number or a name.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from koppel.administrations.models import Administration
+from koppel.administrations.scope import audited_not_found, visible_to
+from koppel.audit.models import ActorKind
+from koppel.audit.services import AuditActor, record
+from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RegisterQuery
+from koppel.company_registers.lookup_result import LookupResult
+from koppel.company_registers.lookups import (
+    build_query,
+    cached_results,
+    request_lookups,
+)
+from koppel.company_registers.numbers import mask_number
+from koppel.company_registers.numbers.identity import Identity, IdentityProblem, check_identity
+from koppel.issues.services import raise_issue, resolve_issues, resolve_issues_bulk
+from koppel.kit import quarantine
+from koppel.organisations.roles import Actor, Permission
+
+CLOSED, RENAMED, INCOMPLETE = "company_closed", "legal_name_changed", "identity_incomplete"
+NOT_FOUND = "not_found"
+"""A number's note: its register does not know it."""
+REGISTER_ACTOR = AuditActor(ActorKind.JOB, None, "Koppel")
+COLUMNS = ("number", "number_scheme", "number_note", "no_number_reason", "sector", "sector_scheme")
+DOUBTS_CLEARED_BY_REGISTER = (NOT_FOUND, "looks_mistyped", "zero_added")
+
+
+def identify(
+    actor: Actor,
+    administration_id: int,
+    *,
+    number: str,
+    reason: str = "",
+    sector: str = "",
+    same_company: bool = False,
+) -> Identity | list[IdentityProblem]:
+    """Store who it is and have its register asked. The problems when it is incomplete or wrong. Raises `NotFound`.
+
+    A new number that the register is known to call otherwise needs `same_company`: somebody says that it is the same one."""
+    actor.require(Permission.CHANGE_ADMINISTRATIONS)
+    administration = visible_to(actor).select_for_update(of=("self",)).filter(pk=administration_id).first()
+    if administration is None:
+        raise audited_not_found(actor, administration_id)
+    identity = check_identity(country=administration.country, number=number, reason=reason, sector=sector)
+    if isinstance(identity, list):
+        return identity
+    register_name = other_name(administration, identity.number) if identity.number != administration.number else ""
+    if register_name and not same_company:
+        sentence = _("The register calls this number “%(register)s”. Is this the same company?")
+        return [IdentityProblem("same_company", "same_company", sentence % {"register": register_name})]
+    if register_name:
+        confirm(actor, administration, register_name, identity.number)
+    before = {name: getattr(administration, name) for name in COLUMNS}
+    for name in COLUMNS:
+        setattr(administration, name, getattr(identity, name))
+    after = {name: getattr(administration, name) for name in COLUMNS}
+    if after != before:
+        administration.save(update_fields=list(COLUMNS))
+        details = {"before": _audit_details(administration, before), "after": _audit_details(administration, after)}
+        record(
+            actor.organisation_id,
+            actor.audit,
+            "administration.identified",
+            subject=_subject(administration),
+            details=details,
+        )
+        resolve_issues(
+            administration.organisation_id, ("administration", administration.pk), CLOSED, RENAMED, INCOMPLETE
+        )
+    request_register_check(actor, [administration.pk])
+    return identity
+
+
+def handle_number_change(actor: Actor, administration: Administration) -> None:
+    """It has another number: what was said of the old one, or of none, no longer holds, and its register is asked."""
+    resolve_issues(administration.organisation_id, ("administration", administration.pk), CLOSED, RENAMED, INCOMPLETE)
+    request_register_check(actor, [administration.pk])
+
+
+def request_register_check(actor: Actor, administration_ids: Sequence[int], *, again: bool = False) -> int:
+    """Have the registers asked about these by a worker; what is known already is applied now. How many will be asked.
+    Raises `Quarantined`."""
+    quarantine.refuse()
+    administrations = list(visible_to(actor).filter(pk__in=administration_ids))
+    return _request_lookups(actor.organisation_id, administrations, again=again)
+
+
+def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> None:
+    """In the import's own transaction: issues for what may be completed later, registers asked about the others."""
+    queryset = Administration.objects.filter(organisation_id=organisation_id, pk__in=administration_ids)
+    administrations = list(queryset)
+    for administration in administrations:
+        if not is_complete(administration):
+            raise_issue(
+                organisation_id, INCOMPLETE, ("administration", administration.pk), {"name": administration.name}
+            )
+    _request_lookups(organisation_id, administrations, again=False)
+
+
+def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
+    """Keep in the trail which of these a person confirmed to be the same company, and by which name and number."""
+    administrations = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=administration_ids)
+    for administration in administrations.exclude(confirmed_identity={}):
+        said = administration.confirmed_identity
+        details = {
+            "confirmed_name": said["name"],
+            "confirmed_number": mask_number(said["number"], administration.country),
+        }
+        record(
+            actor.organisation_id,
+            actor.audit,
+            "administration.same_company",
+            subject=_subject(administration),
+            details=details,
+        )
+
+
+def other_name(administration: Administration, number: str) -> str:
+    """The register's name of this number where it is another one than ours; '' when a person said that it is the same."""
+    return (
+        other_names(administration.organisation_id, [(administration, number)]).get(administration.pk, "")
+        if number
+        else ""
+    )
+
+
+def other_names(organisation_id: int, numbers: Iterable[tuple[Administration, str]]) -> dict[int, str]:
+    """`other_name` of many, by administration, where there is one."""
+    register_queries = {
+        administration.pk: (administration, number, build_query(administration.country, number))
+        for administration, number in numbers
+    }
+    findings = cached_results(
+        organisation_id, [question for _one, _number, question in register_queries.values() if question]
+    )
+    names: dict[int, str] = {}
+    for key, (administration, number, question) in register_queries.items():
+        finding = findings.get(question) if question else None
+        if finding and finding.query.kind is QueryKind.NUMBER and finding.has_different_name(administration.name):
+            said = administration.confirmed_identity
+            is_said = said.get("number") == number and not finding.has_different_name(said["name"])
+            names |= {} if is_said else {key: finding.legal_name}
+    return names
+
+
+def confirm(actor: Actor, administration: Administration, name: str, number: str) -> None:
+    """A person says that the register's company of this name and number is this one."""
+    at = timezone.now().isoformat()
+    administration.confirmed_identity = {"name": name, "number": number, "by": actor.membership_id, "at": at}
+    administration.save(update_fields=["confirmed_identity"])
+    record_confirmed(actor, [administration.pk])
+
+
+def is_confirmed(administration: Administration, finding: LookupResult | None) -> bool:
+    """Whether a person has said of exactly this name and number that it is the same company."""
+    said = administration.confirmed_identity
+    is_same_number = said.get("number") == administration.number
+    return bool(said and finding and is_same_number and not finding.has_different_name(said["name"]))
+
+
+def handle_bulk_change(organisation_id: int, columns: Mapping[int, Collection[str]]) -> None:
+    """After identities of many were set, or set back: what is said of their completeness, and of companies they no longer are.
+    `columns`: those that changed. Their registers are asked within the hour, as after an import."""
+    touched = [key for key, names in columns.items() if set(COLUMNS) & set(names)]
+    administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=touched)
+    complete = {administration.pk for administration in administrations if is_complete(administration)}
+    resolve_issues_bulk(organisation_id, "administration", complete, [INCOMPLETE])
+    renumbered = [key for key in touched if "number" in columns[key]]
+    resolve_issues_bulk(organisation_id, "administration", renumbered, [CLOSED, RENAMED])
+    for administration in administrations:
+        if administration.pk not in complete:
+            raise_issue(
+                organisation_id, INCOMPLETE, ("administration", administration.pk), {"name": administration.name}
+            )
+
+
+def is_complete(administration: Administration) -> bool:
+    return bool(administration.number or (administration.no_number_reason and administration.sector))
+
+
+def register_query(administration: Administration) -> RegisterQuery | None:
+    """What its register can be asked; None without a number, or where no register answers."""
+    return build_query(administration.country, administration.number) if administration.number else None
+
+
+def cached_register_result(administration: Administration) -> LookupResult | None:
+    query = register_query(administration)
+    return cached_results(administration.organisation_id, [query]).get(query) if query else None
+
+
+def acknowledge_changes(actor: Actor, administration_id: int) -> int:
+    """Somebody has seen that the company was closed or renamed: it is not asked again until the register says something new."""
+    actor.require(Permission.CHANGE_ADMINISTRATIONS)
+    administration = visible_to(actor).filter(pk=administration_id).first()
+    if administration is None:
+        raise audited_not_found(actor, administration_id)
+    if name := other_name(administration, administration.number):
+        confirm(actor, administration, name, administration.number)
+    subject = ("administration", administration.pk)
+    count = sum(resolve_issues(administration.organisation_id, subject, code) for code in (CLOSED, RENAMED))
+    if count:
+        record(actor.organisation_id, actor.audit, "administration.register_seen", subject=_subject(administration))
+    return count
+
+
+def handle_lookup_result(organisation_id: int, before: LookupResult, after: LookupResult) -> None:
+    """A register answered about a number: for every administration that carries it. In the answer's transaction."""
+    query = after.query
+    if query.kind is not QueryKind.NUMBER:
+        return
+    carriers = Administration.objects.select_for_update().filter(
+        organisation_id=organisation_id, country=query.country, number=query.value, withdrawn_at=None
+    )
+    for administration in carriers:
+        _apply(administration, before, after)
+
+
+def _request_lookups(organisation_id: int, administrations: Sequence[Administration], *, again: bool) -> int:
+    query_by_id = {administration.pk: register_query(administration) for administration in administrations}
+    queries = [query for query in query_by_id.values() if query]
+    cached = cached_results(organisation_id, queries)
+    for administration in administrations:
+        query = query_by_id[administration.pk]
+        if query in cached and cached[query].answered_at and not again:
+            _apply(administration, cached[query], cached[query])
+    return request_lookups(organisation_id, queries, again=again)
+
+
+def _apply(administration: Administration, before: LookupResult, after: LookupResult) -> None:
+    subject = ("administration", administration.pk)
+    if after.outcome is LookupOutcome.CLOSED:
+        closed_on = after.closed_on.isoformat() if after.closed_on else "–"
+        if before.outcome is not LookupOutcome.CLOSED or before is after:
+            context = {"name": after.legal_name or administration.name, "closed_on": closed_on}
+            raise_issue(administration.organisation_id, CLOSED, subject, context)
+    elif after.outcome is LookupOutcome.FOUND:
+        resolve_issues(administration.organisation_id, subject, CLOSED)
+    if before.exists and before.legal_name and after.has_different_name(before.legal_name):
+        context = {"old": before.legal_name, "new": after.legal_name}
+        raise_issue(administration.organisation_id, RENAMED, subject, context)
+    changed = _changed(administration, after)
+    if changed:
+        for name, value in changed.items():
+            setattr(administration, name, value)
+        administration.save(update_fields=list(changed))
+        record(
+            administration.organisation_id, REGISTER_ACTOR, "administration.register_answered",
+            subject=_subject(administration),
+            details={"source": after.source, **changed},
+        )  # fmt: skip
+
+
+def _changed(administration: Administration, after: LookupResult) -> Mapping[str, Any]:
+    """The columns that the answer fills in: the sector where there is none, and the doubt about the number."""
+    changed: dict[str, Any] = {}
+    if not administration.sector and after.sector is not None:
+        changed |= {"sector": after.sector.letter, "sector_scheme": after.sector.revision}
+    if after.exists and administration.number_note in DOUBTS_CLEARED_BY_REGISTER:
+        changed["number_note"] = ""
+    # VIES knows only who is registered for VAT: its silence is no doubt.
+    if after.outcome is LookupOutcome.NOT_FOUND and after.source != "vies" and not administration.number_note:
+        changed["number_note"] = NOT_FOUND
+    return changed
+
+
+def _audit_details(administration: Administration, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """For the trail, which is listed and exported: a person's number is masked."""
+    return {**columns, "number": mask_number(columns["number"], administration.country)}
+
+
+def _subject(administration: Administration) -> tuple[str, int, str]:
+    return "administration", administration.pk, administration.name

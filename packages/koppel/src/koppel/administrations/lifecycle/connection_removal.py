@@ -1,0 +1,144 @@
+"""Administrations whose connection is removed: they wait, move or are deactivated; another connection may take them up."""
+
+from collections.abc import Mapping, Sequence
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from koppel.administrations.identity import services as identity
+from koppel.administrations.models import Administration, Status
+from koppel.administrations.scope import visible_to
+from koppel.audit.services import record
+from koppel.company_registers.numbers.identity import Identity, check_identity
+from koppel.connections.companies.same_company import OTHER_COMPANY_MESSAGE, Described, holds_back, inherit
+from koppel.connections.hooks import RemovalPolicy
+from koppel.connections.models import ConnectionState, RemoteCompany
+from koppel.organisations.roles import Actor
+
+AWAITING_CONNECTION = "connection_removed"
+"""In `status_code`: blocked until another connection reaches the company."""
+OTHER_COMPANY = "other_company"
+"""In `status_code`: blocked until a person says whether it is the same company."""
+LIVE_STATES = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
+
+
+def awaiting_connection() -> Mapping[str, str]:
+    """The columns of one that waits for a connection."""
+    reason = _("Its connection was removed. It goes on when another connection reaches the company.")
+    return {"status": Status.BLOCKED.value, "status_code": AWAITING_CONNECTION, "status_reason": reason}
+
+
+def held() -> Mapping[str, str]:
+    """The columns of one of which a person has yet to say whether it is the same company."""
+    return {"status": Status.BLOCKED.value, "status_code": OTHER_COMPANY, "status_reason": OTHER_COMPANY_MESSAGE}
+
+
+def block(organisation_id: int, administration_ids: Sequence[int], sentence: str) -> None:
+    """Another company stands there: blocked. A deactivated one stays deactivated."""
+    administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
+    blocked = {"status": Status.BLOCKED, "status_code": OTHER_COMPANY, "status_reason": sentence}
+    administrations.exclude(status=Status.DEACTIVATED).update(**blocked)
+
+
+def unblock(organisation_id: int, administration_ids: Sequence[int], _requested_by: str) -> None:
+    """They go on: one that was never completely read waits for its first sync."""
+    administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
+    calm = {"status_code": "", "status_reason": ""}
+    stopped = administrations.filter(status=Status.BLOCKED, status_code=OTHER_COMPANY)
+    stopped.filter(activated_at=None).update(status=Status.QUEUED, **calm)
+    stopped.exclude(activated_at=None).update(status=Status.ACTIVE, **calm)
+
+
+def detach_from_connection(actor: Actor, connection_id: int, policy: RemovalPolicy) -> int:
+    """Before a connection is removed. How many administrations did not move."""
+    administrations = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
+    if policy is RemovalPolicy.MOVE:
+        _move(actor, administrations, _reachable_companies(actor).exclude(connection_id=connection_id))
+    left = administrations.all()
+    count = left.count()
+    if policy is RemovalPolicy.DEACTIVATE:
+        left.update(status=Status.DEACTIVATED, status_code=AWAITING_CONNECTION, status_reason="")
+    else:
+        left.exclude(status=Status.DEACTIVATED).update(**awaiting_connection())
+    return count
+
+
+def attach_waiting(actor: Actor, connection_id: int) -> int:
+    """After a connection's companies were listed: those that wait for a connection go on through this one. How many."""
+    waiting = Administration.objects.filter(
+        organisation_id=actor.organisation_id, connection__state=ConnectionState.REMOVED
+    )
+    return _move(actor, waiting, _reachable_companies(actor).filter(connection_id=connection_id))
+
+
+def _reachable_companies(actor: Actor) -> "QuerySet[RemoteCompany]":
+    companies = RemoteCompany.objects.filter(
+        organisation_id=actor.organisation_id, is_listed=True, connection__state__in=LIVE_STATES
+    )
+    return companies.filter(administrations=None).select_related("connection").order_by("-connection_id")
+
+
+def _move(actor: Actor, administrations: "QuerySet[Administration]", reached: "QuerySet[RemoteCompany]") -> int:
+    """Point administrations at the same company (the vendor's immutable id) of another connection. Nothing else changes:
+    settings, people, books and checkpoints stay. How many found one."""
+    waiting = list(administrations.select_related("remote_company", "connection"))
+    external_ids = {administration.remote_company.external_id for administration in waiting}
+    by_company = {
+        (company.connection.connector, company.external_id): company
+        for company in reached.filter(external_id__in=external_ids)
+    }
+    moved = []
+    reached_now = []
+    for administration in waiting:
+        target = by_company.get((administration.connection.connector, administration.remote_company.external_id))
+        if target is None:
+            continue
+        inherit(target, administration.remote_company)
+        reached_now.append(target)
+        administration.connection_id, administration.remote_company_id = target.connection_id, target.pk
+        if administration.status_code == AWAITING_CONNECTION and administration.status != Status.DEACTIVATED:
+            administration.status = Status.ACTIVE if administration.activated_at else Status.QUEUED
+        administration.status_code, administration.status_reason = (
+            ("", "")
+            if administration.status_code == AWAITING_CONNECTION
+            else (administration.status_code, administration.status_reason)
+        )
+        moved.append(administration)
+    fields = ["connection", "remote_company", "status", "status_code", "status_reason"]
+    Administration.objects.bulk_update(moved, fields, batch_size=500)
+    for target in reached_now:
+        _guard(target)
+    if moved:
+        details = {"administrations": sorted(administration.pk for administration in moved)}
+        record(actor.organisation_id, actor.audit, "administrations.moved", details=details)
+    return len(moved)
+
+
+def _guard(target: RemoteCompany) -> None:
+    """What the other connection was told of the company may be another one's."""
+    described = Described(target.legal_name, target.number, target.country)
+    holds_back(target, described, interrupts=False)
+    target.save()
+
+
+def accept_change(actor: Actor, administration_id: int, field: str, value: str) -> str:
+    """What the accounting system says of the company becomes the administration's own. '' or a sentence why not."""
+    administration = visible_to(actor).filter(pk=administration_id).first()
+    if administration is None:
+        return _("You may not see this administration.")
+    if field in ("name", "legal_name"):
+        administration.name = value[:300]
+        administration.save(update_fields=["name"])
+    elif field == "number":
+        checked = check_identity(country=administration.country, number=value)
+        if not isinstance(checked, Identity):
+            return str(checked[0].message)
+        administration.number, administration.number_scheme, administration.number_note = (
+            checked.number,
+            checked.number_scheme,
+            checked.number_note,
+        )
+        administration.no_number_reason = ""
+        administration.save(update_fields=["number", "number_scheme", "number_note", "no_number_reason"])
+        identity.handle_number_change(actor, administration)
+    return ""

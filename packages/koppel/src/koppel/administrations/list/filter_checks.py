@@ -1,0 +1,115 @@
+"""Whether what a filter names exists for the person who asks: a division, template, connection, member or import.
+
+Nobody gets a list, a file or a bulk operation by a filter of which a part is unknown: left out, it would mean everything.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from koppel.administrations.list.query import ISSUES, ListQuery, is_id
+from koppel.administrations.queries import import_state
+from koppel.audit.models import AuditEntry
+from koppel.connections.models import Connection, ConnectionState
+from koppel.issues.issue_types import issue_types
+from koppel.issues.models import Issue
+from koppel.kit.web.parameters import UnknownParameter, UnknownPart, unknown_value
+from koppel.organisations.models import Division, Membership, Template
+from koppel.organisations.roles import Actor
+
+Rows = Mapping[int, tuple[str, bool]]
+"""Id to name, and whether a list can still be filtered by it."""
+_GONE: Mapping[str, str | Promise] = {
+    "division": _("The division “%(name)s” is archived."),
+    "template": _("The template “%(name)s” is archived."),
+    "connection": _("The connection “%(name)s” is removed."),
+}
+_ERASED: Mapping[str, str | Promise] = {
+    "division": _("The division “%(name)s” no longer exists."),
+    "template": _("The template “%(name)s” no longer exists."),
+    "connection": _("The connection “%(name)s” no longer exists."),
+    "user": _("The person “%(name)s” no longer works here."),
+}
+_SUBJECTS = {"division": "division", "template": "template", "connection": "connection", "user": "membership"}
+
+
+def require_known(actor: Actor, query: ListQuery) -> None:
+    """Raises `UnknownParameter` with every part that does not exist."""
+    if parts := unknown_in(actor, query):
+        raise UnknownParameter(parts)
+
+
+def unknown_in(actor: Actor, query: ListQuery) -> list[UnknownPart]:
+    """What the filter names and does not exist, is archived or removed, or is out of the actor's sight."""
+    parts = list(query.unknown)
+    for key, rows_of in _ROWS.items():
+        ids = [int(value) for value in query.multi.get(key, ()) if is_id(value)]
+        if ids:
+            parts += _unknown_ids(actor, key, ids, rows_of(actor, ids))
+    code = query.single.get("issues", "any")
+    if code not in ISSUES and not _is_issue(actor, code):
+        parts.append(unknown_value("issues", code, (*ISSUES, *sorted(issue_types))))
+    import_id = query.single.get("import")
+    if import_id and import_state(actor, int(import_id)) is None:
+        parts.append(unknown_value("import", import_id))
+    return parts
+
+
+def _is_issue(actor: Actor, code: str) -> bool:
+    """Also one that an earlier version or another connector raised."""
+    return code in issue_types or Issue.objects.filter(organisation_id=actor.organisation_id, code=code).exists()
+
+
+def _unknown_ids(actor: Actor, key: str, ids: Iterable[int], rows: Rows) -> Iterable[UnknownPart]:
+    for number in ids:
+        if number not in rows:
+            yield _erased(actor, key, number)
+        elif not rows[number][1]:
+            yield UnknownPart(key, str(number), str(_GONE[key]) % {"name": rows[number][0]})
+
+
+def _erased(actor: Actor, key: str, number: int) -> UnknownPart:
+    """With the name that the audit trail of this organisation remembers, if it does."""
+    entries = AuditEntry.objects.filter(organisation_id=actor.organisation_id, subject_kind=_SUBJECTS[key])
+    names = (
+        entries.filter(subject_id=number)
+        .exclude(subject_name="")
+        .order_by("-pk")
+        .values_list("subject_name", flat=True)
+    )
+    name = names.first()
+    return (
+        UnknownPart(key, str(number), str(_ERASED[key]) % {"name": name}) if name else unknown_value(key, str(number))
+    )
+
+
+def _divisions(actor: Actor, ids: Iterable[int]) -> Rows:
+    divisions = Division.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
+    return {division.pk: (division.name, division.archived_at is None) for division in divisions}
+
+
+def _templates(actor: Actor, ids: Iterable[int]) -> Rows:
+    templates = Template.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
+    return {template.pk: (template.name, template.archived_at is None) for template in templates}
+
+
+def _connections(actor: Actor, ids: Iterable[int]) -> Rows:
+    connections = Connection.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
+    return {
+        connection.pk: (connection.account, connection.state != ConnectionState.REMOVED) for connection in connections
+    }
+
+
+def _members(actor: Actor, ids: Iterable[int]) -> Rows:
+    """Also of those whose access ended: what they still hold must be found to be handed over."""
+    memberships = Membership.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
+    return dict.fromkeys(memberships.values_list("pk", flat=True), ("", True))
+
+
+_ROWS: Mapping[str, Callable[[Actor, Iterable[int]], Rows]] = {
+    "division": _divisions,
+    "template": _templates,
+    "connection": _connections,
+    "user": _members,
+}

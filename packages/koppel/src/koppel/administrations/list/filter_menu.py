@@ -1,0 +1,132 @@
+"""The filters over the list as a person sees them: menus with what can be ticked, and chips for what is."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from koppel.administrations.list.query import MULTI_FILTERS, NONE, ListQuery
+from koppel.administrations.models import Status
+from koppel.company_registers.sectors.sections import SECTIONS
+from koppel.issues.issue_types import get_issue_type
+
+Label = str | Promise
+SEARCHED_FROM = 12
+"""Longer menus get a field to type in."""
+
+LABELS: Mapping[str, Label] = {
+    "status": _("Status"),
+    "division": _("Division"),
+    "user": _("User"),
+    "template": _("Template"),
+    "sector": _("Sector"),
+    "connection": _("Connection"),
+    "freshness": _("Freshness"),
+}
+FRESHNESS_LABELS: Mapping[str, Label] = {
+    "fresh": _("Complete since yesterday"),
+    "stale": _("Older, within a week"),
+    "old": _("Older than a week"),
+    "never": _("Never complete"),
+}
+NONE_LABELS: Mapping[str, Label] = {
+    "division": _("No division"),
+    "user": _("Nobody chosen"),
+    "template": _("No template"),
+    "sector": _("No sector"),
+}
+SINGLE_LABELS: Mapping[tuple[str, str], Label] = {
+    ("issues", "any"): _("With issues"),
+    ("issues", NONE): _("Without issues"),
+    ("number", "missing"): _("No COC number"),
+    ("number", "incomplete"): _("Identity incomplete"),
+    ("number", "doubtful"): _("Number looks doubtful"),
+    ("number", "duplicate"): _("Same number twice"),
+    ("changed", "1"): _("Changed since yesterday"),
+    ("running", "1"): _("Being read now"),
+    ("lifecycle", "client_left"): _("Client left"),
+    ("lifecycle", "deactivation_scheduled"): _("To be deactivated"),
+    ("restricted", "1"): _("Restricted"),
+    ("favourites", "1"): _("Favourites"),
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    value: str
+    label: Label
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class Menu:
+    key: str
+    label: Label
+    options: Sequence[Option]
+
+    @property
+    def count(self) -> int:
+        return sum(one.is_chosen for one in self.options)
+
+    @property
+    def is_long(self) -> bool:
+        return len(self.options) > SEARCHED_FROM
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A filter in force; `query` is the list without it."""
+
+    label: Label
+    query: str
+
+
+def menus(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) -> list[Menu]:
+    offered = _offered(choices)
+    return [Menu(key, LABELS[key], _options(query, key, offered[key])) for key in MULTI_FILTERS]
+
+
+def chips(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) -> list[Chip]:
+    """In the order of the menus. A filter by something that is gone shows as a dash, so that it can be taken away."""
+    offered = {key: dict(pairs) for key, pairs in _offered(choices).items()}
+    chip_list = []
+    for key, values in query.multi.items():
+        for value in values:
+            label = offered[key].get(value, "–")
+            chip_list.append(Chip(f"{LABELS[key]}: {label}", query.without_filter(key, value).to_query_string()))
+    for key, value in query.single.items():
+        chip_list.append(Chip(_single(key, value), query.without_filter(key, value).to_query_string()))
+    return chip_list
+
+
+def _single(key: str, value: str) -> Label:
+    if key == "q":
+        return f"“{value}”"
+    if key == "import":
+        return _("One import")
+    if (key, value) in SINGLE_LABELS:
+        return SINGLE_LABELS[key, value]
+    return str(get_issue_type(value).message).partition("%")[0] or value
+
+
+def _offered(choices: Mapping[str, Sequence[tuple[int, str]]]) -> dict[str, list[tuple[str, Label]]]:
+    sectors: list[tuple[str, Label]] = [(letter, f"{letter} · {name}") for letter, name in SECTIONS.items()]
+    return {
+        "status": list(Status.choices),
+        "division": [*_numbered(choices["divisions"]), (NONE, NONE_LABELS["division"])],
+        "user": [("me", _("Me")), *_numbered(choices["people"]), (NONE, NONE_LABELS["user"])],
+        "template": [*_numbered(choices["templates"]), (NONE, NONE_LABELS["template"])],
+        "sector": [*sectors, (NONE, NONE_LABELS["sector"])],
+        "connection": list(_numbered(choices["connections"])),
+        "freshness": list(FRESHNESS_LABELS.items()),
+    }
+
+
+def _numbered(pairs: Sequence[tuple[int, str]]) -> Iterator[tuple[str, Label]]:
+    return ((str(key), label) for key, label in pairs)
+
+
+def _options(query: ListQuery, key: str, pairs: Sequence[tuple[str, Label]]) -> list[Option]:
+    chosen = query.multi.get(key, ())
+    return [Option(value, label, value in chosen) for value, label in pairs]

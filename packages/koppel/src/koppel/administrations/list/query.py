@@ -1,0 +1,191 @@
+"""What the address bar asks of the list: filters, search, sorting, columns, page. What it does not know is kept in `unknown`,
+and whoever looks for administrations with it is refused (`filter_checks`).
+
+One type for the page, the export, bulk work on "all that match", saved views, REST and the shell.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
+
+from django.http import QueryDict
+
+from koppel.administrations.list.columns import COLUMNS, DEFAULT_COLUMNS
+from koppel.administrations.models import Status
+from koppel.company_registers.sectors.sections import SECTIONS
+from koppel.kit.web.parameters import (
+    FLAG,
+    ID_MAX,
+    PAGE,
+    TEXT,
+    Parameter,
+    UnknownPart,
+    first_parts,
+    id_of,
+    is_id,
+    page_of,
+    require_bounded,
+    require_short,
+    unknown_parts,
+    unknown_value,
+)
+
+__all__ = [
+    "FILTERS",
+    "ID_MAX",
+    "MULTI_FILTERS",
+    "NONE",
+    "SINGLE_FILTERS",
+    "ListQuery",
+    "is_id",
+    "parse_query",
+    "parse_query_string",
+]
+
+FILTER_CHARACTERS_MAX = 2048
+
+NONE = "none"
+"""In a filter: those that have no division, no template, no sector, nobody chosen."""
+FRESHNESSES = ("fresh", "stale", "old", "never")
+ISSUES = ("any", NONE)
+NUMBERS = ("missing", "incomplete", "doubtful", "duplicate")
+LIFECYCLES = ("client_left", "deactivation_scheduled")
+MULTI_FILTERS = ("status", "division", "user", "template", "sector", "connection", "freshness")
+SINGLE_FILTERS = ("q", "issues", "number", "lifecycle", "import", "favourites", "changed", "running", "restricted")
+FILTERS = MULTI_FILTERS + SINGLE_FILTERS
+
+
+def _choices(values: Iterable[str], *, is_multiple: bool = False) -> Parameter:
+    possible = tuple(values)
+    return Parameter(values=lambda: possible, is_multiple=is_multiple, may_be_blank=False)
+
+
+def _ids(*words: str) -> Parameter:
+    """Kept as texts, which go back into an address."""
+    parse = lambda text: text if text in words or is_id(text) else None  # noqa: E731 - one expression
+    return Parameter(parse=parse, is_multiple=True, may_be_blank=False)
+
+
+def _issue_code(text: str) -> str | None:
+    return text if text.isidentifier() and text.isascii() else None
+
+
+_SORTS = tuple(sort for key in COLUMNS for sort in (key, f"-{key}"))
+_PARAMETERS: Mapping[str, Parameter] = {
+    "q": TEXT,
+    "status": _choices(Status.values, is_multiple=True),
+    "division": _ids(NONE),
+    "user": _ids(NONE, "me"),
+    "template": _ids(NONE),
+    "sector": _choices((*SECTIONS, NONE), is_multiple=True),
+    "connection": _ids(),
+    "freshness": _choices(FRESHNESSES, is_multiple=True),
+    "issues": Parameter(parse=_issue_code, may_be_blank=False),
+    "number": _choices(NUMBERS),
+    "lifecycle": _choices(LIFECYCLES),
+    "import": Parameter(parse=id_of, may_be_blank=False),
+    "favourites": FLAG,
+    "changed": FLAG,
+    "running": FLAG,
+    "restricted": FLAG,
+    "sort": _choices(_SORTS),
+    "columns": Parameter(is_multiple=True),
+    "page": PAGE,
+    "all": FLAG,
+    "done": Parameter(parse=id_of, may_be_blank=False),
+}
+"""`all`: the whole list, where a default view would show otherwise. `done`: bulk work that the page offers to undo."""
+
+
+@dataclass(frozen=True)
+class ListQuery:
+    """Values of `MULTI_FILTERS` are texts: ids as digits, or `NONE`. Everything empty: the whole list."""
+
+    multi: Mapping[str, tuple[str, ...]]
+    single: Mapping[str, str]
+    sort: str = "name"
+    columns: tuple[str, ...] = DEFAULT_COLUMNS
+    page: int = 1
+    done: int | None = None
+    unknown: tuple[UnknownPart, ...] = ()
+
+    @property
+    def is_filtered(self) -> bool:
+        return bool(self.multi or self.single)
+
+    def to_query_string(self) -> str:
+        """The address bar's text, without the page; '' when nothing is asked."""
+        return "&".join(part for part in (self.filter(), self.arrangement()) if part)
+
+    def filter(self) -> str:
+        """Of that text what decides which administrations match."""
+        pairs = [(key, value) for key, values in self.multi.items() for value in values]
+        return urlencode([*pairs, *self.single.items()])
+
+    def arrangement(self) -> str:
+        """Of that text how they are shown."""
+        pairs = []
+        if self.sort != "name":
+            pairs.append(("sort", self.sort))
+        if self.columns != DEFAULT_COLUMNS:
+            pairs.append(("columns", ".".join(self.columns)))
+        return urlencode(pairs)
+
+    def sorted_by(self, sort: str) -> "ListQuery":
+        return replace(self, sort=sort, page=1)
+
+    def without_filter(self, key: str, value: str) -> "ListQuery":
+        """One filter's value taken away."""
+        multi = {
+            name: tuple(one for one in values if (name, one) != (key, value)) for name, values in self.multi.items()
+        }
+        return replace(
+            self,
+            multi={name: values for name, values in multi.items() if values},
+            single={name: values for name, values in self.single.items() if (name, values) != (key, value)},
+            page=1,
+        )
+
+
+def parse_query(params: QueryDict) -> ListQuery:
+    """Raises `UnknownParameter` for a filter that is too long; what it does not know is kept in `unknown`."""
+    require_bounded(params, FILTER_CHARACTERS_MAX, "filter")
+    query = _stripped(params)
+    validators = {name: parameter.lets_through for name, parameter in _PARAMETERS.items()}
+    multi = {key: tuple(dict.fromkeys(filter(validators[key], query.getlist(key)))) for key in MULTI_FILTERS}
+    single = {key: text for key in SINGLE_FILTERS if (text := query.get(key, "")) and validators[key](text)}
+    sort, page = query.get("sort", ""), query.get("page", "")
+    columns = dict.fromkeys(part for text in query.getlist("columns") for part in text.split("."))
+    strange = [unknown_value("columns", key, COLUMNS) for key in columns if key not in COLUMNS]
+    return ListQuery(
+        multi={key: values for key, values in multi.items() if values},
+        single=single,
+        sort=sort if sort.removeprefix("-") in COLUMNS else "name",
+        columns=_columns(columns),
+        page=page_of(page) or 1,
+        done=id_of(query.get("done", "")),
+        unknown=tuple(first_parts((*unknown_parts(query, _PARAMETERS), *strange))),
+    )
+
+
+def parse_query_string(query: str) -> ListQuery:
+    return parse_query(query_of_text(query))
+
+
+def query_of_text(text: str) -> QueryDict:
+    """Raises `UnknownParameter` for a text that is too long, before it is read."""
+    require_short(text, FILTER_CHARACTERS_MAX, "filter")
+    return QueryDict(text)
+
+
+def _stripped(params: QueryDict) -> QueryDict:
+    query = QueryDict(mutable=True)
+    for key, texts in params.lists():
+        query.setlist(key, [str(text).replace("\0", "").strip() for text in texts])
+    return query
+
+
+def _columns(keys: Iterable[str]) -> tuple[str, ...]:
+    """In the catalogue's order; the name is always there."""
+    chosen = {key for key in keys if key in COLUMNS}
+    return tuple(key for key in COLUMNS if key in chosen | {"name"}) if chosen else DEFAULT_COLUMNS

@@ -1,0 +1,192 @@
+"""The list people live in: what matches, in which order, one page of it.
+
+Every index that serves it begins with the organisation. Policies allow only leakproof conditions below them, so the search
+compares plain folded text within one organisation's rows.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from koppel.administrations.hooks import active_syncs, changes_since
+from koppel.administrations.list.columns import ordering
+from koppel.administrations.list.filter_checks import require_known
+from koppel.administrations.list.query import NONE, ListQuery
+from koppel.administrations.models import Administration, Assignment, Favourite
+from koppel.administrations.scope import visible_to
+from koppel.connections.models import RemoteCompany
+from koppel.issues.models import Issue
+from koppel.kit.database.text_search import normalize_search
+from koppel.organisations.roles import Actor, Role
+
+PAGE_SIZE = 100
+PARENTS = ("division", "template", "connection", "remote_company")
+FRESH_HOURS = 30
+"""Data older than a daily sync with some delay is stale."""
+OLD_DAYS = 7
+CHANGED_HOURS = 24
+
+
+@dataclass(frozen=True)
+class ListPage:
+    rows: list[Administration]
+    total: int
+    number: int
+    pages: int
+
+
+def apply_filters(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
+    """All that the actor may see and the filters let through, in no order. Raises `UnknownParameter`."""
+    require_known(actor, query)
+    return _matching(actor, query)
+
+
+def _matching(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
+    queryset = visible_to(actor)
+    for word in normalize_search(query.single.get("q", "")).split()[:8]:
+        queryset = queryset.filter(
+            Q(search_key__contains=word) | Q(remote_company_id__in=_companies_with_code(actor, word))
+        )
+    for key, values in query.multi.items():
+        queryset = queryset.filter(_MULTI_CONDITIONS[key](actor, values))
+    for key, value in query.single.items():
+        if key in _SINGLE_CONDITIONS:
+            queryset = queryset.filter(_SINGLE_CONDITIONS[key](actor, value))
+    return queryset
+
+
+def search(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
+    """What matches, in the order asked for. Raises `UnknownParameter`."""
+    annotations, order = ordering(query.sort)
+    queryset = apply_filters(actor, query).select_related(*PARENTS)
+    return queryset.annotate(**annotations).order_by(*order)
+
+
+def get_page(actor: Actor, query: ListQuery) -> ListPage:
+    """The page asked for, else the last one there is. Raises `UnknownParameter`.
+
+    Ids are ordered first and rows fetched for one page only: sorting whole rows with their four parents costs five times as
+    much."""
+    total = apply_filters(actor, query).count()
+    pages = max(1, -(-total // PAGE_SIZE))
+    number = min(max(query.page, 1), pages)
+    annotations, order = ordering(query.sort)
+    ids = _matching(actor, query).annotate(**annotations).order_by(*order).values_list("pk", flat=True)
+    page_ids = list(ids[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]) if total else []
+    queryset = Administration.objects.filter(organisation_id=actor.organisation_id).select_related(*PARENTS)
+    rows = queryset.in_bulk(page_ids)
+    return ListPage([rows[key] for key in page_ids if key in rows], total, number, pages)
+
+
+def fresh_since(now: datetime | None = None) -> datetime:
+    return (now or timezone.now()) - timedelta(hours=FRESH_HOURS)
+
+
+def freshness_condition(freshness: str) -> Q:
+    """The four ages share everything between them and do not overlap."""
+    fresh = fresh_since()
+    old = timezone.now() - timedelta(days=OLD_DAYS)
+    return {
+        "fresh": Q(complete_as_of__gte=fresh),
+        "stale": Q(complete_as_of__lt=fresh, complete_as_of__gte=old),
+        "old": Q(complete_as_of__lt=old),
+        "never": Q(complete_as_of=None),
+    }[freshness]
+
+
+def ids_with_open_issue(actor: Actor, code: str = "") -> "QuerySet[Issue]":
+    """Ids of administrations, as a subquery."""
+    queryset = Issue.objects.filter(
+        organisation_id=actor.organisation_id, subject_kind="administration", resolved_at=None
+    )
+    return (queryset.filter(code=code) if code else queryset).values("subject_id")  # type: ignore[return-value]
+
+
+def _companies_with_code(actor: Actor, word: str) -> "QuerySet[RemoteCompany]":
+    companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, code__icontains=word)
+    return companies.values("pk")  # type: ignore[return-value]
+
+
+def _ids(column: str, values: Sequence[str]) -> Q:
+    condition = Q(**{f"{column}__in": [int(one) for one in values if one != NONE]})
+    return condition | Q(**{f"{column}__isnull": True}) if NONE in values else condition
+
+
+def _people(actor: Actor, values: Sequence[str]) -> Q:
+    """Who works on it. That Administrators are on everything by default does not count."""
+    on_it = Assignment.objects.filter(organisation_id=actor.organisation_id, administration=OuterRef("pk"))
+    at_work = on_it.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
+    ids = [actor.membership_id if one == "me" else int(one) for one in values if one != NONE]
+    condition = Q(Exists(at_work.filter(membership_id__in=ids))) if ids else Q(pk__in=[])
+    return condition | ~Q(Exists(at_work)) if NONE in values else condition
+
+
+def _sectors(actor: Actor, values: Sequence[str]) -> Q:
+    return Q(sector__in=["" if one == NONE else one for one in values])
+
+
+def _freshness(actor: Actor, values: Sequence[str]) -> Q:
+    condition = Q(pk__in=[])
+    for freshness in values:
+        condition |= freshness_condition(freshness)
+    return condition
+
+
+def _issues(actor: Actor, value: str) -> Q:
+    if value == NONE:
+        return ~Q(pk__in=ids_with_open_issue(actor))
+    return Q(pk__in=ids_with_open_issue(actor, "" if value == "any" else value))
+
+
+def _number(actor: Actor, value: str) -> Q:
+    if value == "missing":
+        return Q(number="")
+    if value == "incomplete":
+        return Q(number="") & (Q(no_number_reason="") | Q(sector=""))
+    if value == "doubtful":
+        return ~Q(number_note="")
+    return Q(number__in=duplicate_numbers(actor))
+
+
+def duplicate_numbers(actor: Actor) -> "QuerySet[Administration]":
+    """Numbers that more than one of the visible administrations carries: the same client, imported twice."""
+    carried = visible_to(actor).exclude(number="").values("number", "number_scheme").order_by()
+    return carried.annotate(n=Count("pk")).filter(n__gt=1).values("number")  # type: ignore[return-value]
+
+
+def _favourites(actor: Actor, value: str) -> Q:
+    favourites = Favourite.objects.filter(
+        organisation_id=actor.organisation_id, membership_id=actor.membership_id, administration=OuterRef("pk")
+    )
+    return Q(Exists(favourites))
+
+
+def _changed(actor: Actor, value: str) -> Q:
+    since = timezone.now() - timedelta(hours=CHANGED_HOURS)
+    return Q(pk__in=[changes.administration_id for changes in changes_since(actor.organisation_id, since)])
+
+
+_MULTI_CONDITIONS: dict[str, Callable[[Actor, Sequence[str]], Q]] = {
+    "status": lambda actor, values: Q(status__in=values),
+    "division": lambda actor, values: _ids("division_id", values),
+    "template": lambda actor, values: _ids("template_id", values),
+    "connection": lambda actor, values: _ids("connection_id", values),
+    "user": _people,
+    "sector": _sectors,
+    "freshness": _freshness,
+}
+_SINGLE_CONDITIONS: dict[str, Callable[[Actor, str], Q]] = {
+    "issues": _issues,
+    "number": _number,
+    "favourites": _favourites,
+    "changed": _changed,
+    "running": lambda actor, value: Q(pk__in=[one.administration_id for one in active_syncs(actor.organisation_id)]),
+    "import": lambda actor, value: Q(import_id=int(value)),
+    "restricted": lambda actor, value: Q(restricted=True),
+    "lifecycle": lambda actor, value: (
+        Q(client_left_on__isnull=False) if value == "client_left" else Q(scheduled_deactivation_on__isnull=False)
+    ),
+}

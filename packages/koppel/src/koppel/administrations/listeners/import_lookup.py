@@ -1,0 +1,15 @@
+"""What a session asks before it reads books: is there an administration of this id here, and which remote company is it?"""
+
+from koppel.connections.hooks import ImportedCompany
+from koppel.kit.database.pool import Connection
+
+_IMPORTED = """
+SELECT connection_id, remote_company_id FROM administrations_administration WHERE id = %s AND withdrawn_at IS NULL
+"""
+
+
+async def find_imported_company(connection: Connection, administration_id: int) -> ImportedCompany | None:
+    """In the scope of one organisation: row security hides the administrations of others."""
+    cursor = await connection.execute(_IMPORTED, [administration_id])
+    row = await cursor.fetchone()
+    return ImportedCompany(*row) if row else None

@@ -1,0 +1,111 @@
+"""Recipients of an administration's events: its responsible person, and members with access, its division or a favourite."""
+
+from collections.abc import Collection
+
+from koppel.administrations.effective_settings import NOBODY, effective_settings
+from koppel.administrations.models import Administration, Assignment, Favourite
+from koppel.administrations.scope import visible_to
+from koppel.notifications.audience.hooks import (
+    Audience,
+    Subject,
+    SubjectRef,
+    VisibleAdministrations,
+)
+from koppel.organisations.models import DivisionMember, Membership
+from koppel.organisations.roles import Actor, Role
+
+
+def describe_subject(organisation_id: int, administration_id: int) -> Subject:
+    """Responsible is whom somebody chose for it, else who imported it, else the owner of its connection.
+
+    Being assigned automatically at import makes nobody responsible."""
+    queryset = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
+    administration = queryset.select_related("connection").first()
+    if administration is None:
+        return Subject()
+    chosen = Assignment.objects.filter(
+        organisation_id=organisation_id, administration=administration, automatic=False, membership__is_active=True
+    )
+    first = chosen.order_by("pk").values_list("membership_id", flat=True).first()
+    return Subject(
+        administration.name,
+        first or administration.imported_by_id or administration.connection.owner_id,
+        {administration.pk: administration.name},
+    )
+
+
+def unrestricted_ids(
+    organisation_id: int, administration_ids: Collection[int], division_ids: Collection[int]
+) -> list[int]:
+    """What is restricted is told to the people named on it, never to a program."""
+    administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=administration_ids)
+    if division_ids:
+        administrations = administrations.filter(division_id__in=division_ids)
+    return list(administrations.filter(restricted=False, withdrawn_at=None).values_list("pk", flat=True))
+
+
+def visible_administrations_of(
+    organisation_id: int, about: SubjectRef, administration_ids: Collection[int], membership_ids: Collection[int]
+) -> dict[int, VisibleAdministrations]:
+    """Within what each of these people may see; a restricted administration concerns only those named on it."""
+    touched = Administration.objects.filter(organisation_id=organisation_id)
+    if administration_ids:
+        touched = touched.filter(pk__in=administration_ids)
+    elif about[0] == "connection" and about[1] is not None:
+        touched = touched.filter(connection_id=about[1])
+    else:
+        return {}
+    ids = list(touched.values_list("pk", flat=True))
+    people = Membership.objects.filter(organisation_id=organisation_id, pk__in=membership_ids)
+    return {person.pk: reach for person in people if (reach := _visible_to_member(person, ids)).visible}
+
+
+def fallback_recipients(
+    organisation_id: int, membership_id: int, administration_ids: Collection[int]
+) -> dict[int, int | None]:
+    """Restricted ones on which this member is not named, each with the first who is and may sign in."""
+    tenant = {"organisation_id": organisation_id}
+    restricted = Administration.objects.filter(**tenant, pk__in=administration_ids, restricted=True)
+    there = Assignment.objects.filter(**tenant, membership_id=membership_id).values("administration_id")
+    recipients: dict[int, int | None] = dict.fromkeys(restricted.exclude(pk__in=there).values_list("pk", flat=True))
+    named = (
+        Assignment.objects.filter(**tenant, administration__in=recipients).select_related("membership").order_by("-pk")
+    )
+    recipients.update({one.administration_id: one.membership_id for one in named if one.membership.is_live})
+    return recipients
+
+
+def audience_of(organisation_id: int, event: str, administration_ids: Collection[int]) -> dict[int, Audience]:
+    """Whom the settings in force name: those whom somebody chose for it, and the people of its division."""
+    queryset = Administration.objects.filter(organisation_id=organisation_id, pk__in=administration_ids)
+    administrations = list(queryset.select_related("template", "organisation"))
+    audiences = {one.pk: effective_settings(one).notify.get(event) for one in administrations}
+    chosen = Assignment.objects.filter(organisation_id=organisation_id, automatic=False)
+    members: dict[int, set[int]] = {one.pk: set() for one in administrations}
+    named = chosen.filter(administration__in=[key for key, to in audiences.items() if to in ("assigned", "division")])
+    for administration_id, member in named.values_list("administration_id", "membership_id"):
+        members[administration_id].add(member)
+    by_division = {
+        administration.pk: administration.division_id
+        for administration in administrations
+        if audiences[administration.pk] == "division" and not administration.restricted
+    }
+    of_division: dict[int, set[int]] = {}
+    people = DivisionMember.objects.filter(organisation_id=organisation_id, division__in=set(by_division.values()))
+    for division, member in people.values_list("division_id", "membership_id"):
+        of_division.setdefault(division, set()).add(member)
+    for key, division_id in by_division.items():
+        members[key] |= of_division.get(division_id or 0, set())
+    return {key: Audience(audiences[key] == NOBODY, frozenset(those)) for key, those in members.items()}
+
+
+def _visible_to_member(person: Membership, ids: list[int]) -> VisibleAdministrations:
+    actor = Actor(person.organisation_id, person.pk, person.user_id, "", Role(person.role))
+    seen = dict(visible_to(actor).filter(pk__in=ids).values_list("pk", "division_id"))
+    member_filter = {"organisation_id": person.organisation_id, "membership_id": person.pk}
+    divisions = set(DivisionMember.objects.filter(**member_filter).values_list("division_id", flat=True))
+    favourites = Favourite.objects.filter(**member_filter, administration_id__in=seen).values_list(
+        "administration_id", flat=True
+    )
+    shared = frozenset(one for one, division in seen.items() if division in divisions)
+    return VisibleAdministrations(frozenset(seen), shared, frozenset(favourites))

@@ -1,0 +1,122 @@
+"""What a person holds of administrations, told before they leave and handed to a colleague with the rest of it."""
+
+import itertools
+from collections.abc import Collection
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from koppel.administrations.models import Assignment, SavedView
+from koppel.administrations.scope import visible_to
+from koppel.organisations.models import Membership
+from koppel.organisations.people.hooks import OwnedItem, OwnershipProvider
+from koppel.organisations.roles import Actor, Role
+
+
+def _list_assignments(actor: Actor, membership_id: int) -> list[OwnedItem]:
+    assignments = Assignment.objects.filter(organisation_id=actor.organisation_id, membership_id=membership_id)
+    if actor.role != Role.ADMINISTRATOR:
+        assignments = assignments.filter(administration__in=visible_to(actor))
+    count = assignments.count()
+    words = ngettext("%(count)s administration is assigned", "%(count)s administrations are assigned", count)
+    alone = _sole_assignments(assignments.filter(administration__restricted=True), membership_id).count()
+    consequence = ngettext(
+        "%(count)s restricted administration is then visible to nobody.",
+        "%(count)s restricted administrations are then visible to nobody.",
+        alone,
+    )
+    url = f"{reverse('administrations:list')}?user={membership_id}"
+    return [OwnedItem(words % {"count": count}, count, url, consequence % {"count": alone} if alone else "")]
+
+
+def _sole_assignments(assignments: "QuerySet[Assignment]", membership_id: int) -> "QuerySet[Assignment]":
+    """Of these assignments those on whose administration nobody else is named who may sign in."""
+    live = Q(membership__expires_at=None) | Q(membership__expires_at__gt=timezone.now())
+    others = Assignment.objects.filter(
+        live, organisation_id=OuterRef("organisation_id"), administration=OuterRef("administration"),
+        membership__is_active=True,
+    )  # fmt: skip
+    return assignments.exclude(Exists(others.exclude(membership_id=membership_id)))
+
+
+def _move_assignments(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
+    """The heir is added where not there already; chosen for what the leaver was chosen for, and by default for the rest.
+
+    A restricted administration goes along when the actor is named on it; else only at the hands of an Administrator, when the
+    leaver has no access any more and nobody else does: it must not become a way to look in."""
+    assignments = Assignment.objects.filter(organisation_id=actor.organisation_id, membership_id=leaver_id)
+    ids = _ids_that_move(actor, leaver_id, has_left=not Membership.objects.get(pk=leaver_id).is_live)
+    moved = assignments.filter(administration_id__in=ids).order_by("administration_id")
+    added = [
+        Assignment(
+            organisation_id=actor.organisation_id,
+            administration_id=administration_id,
+            membership_id=new_owner_id,
+            automatic=automatic,
+        )
+        for administration_id, automatic in moved.values_list("administration_id", "automatic")
+    ]
+    Assignment.objects.bulk_create(added, ignore_conflicts=True, batch_size=1000)
+    chosen = [assignment.administration_id for assignment in added if not assignment.automatic]
+    there = Assignment.objects.filter(organisation_id=actor.organisation_id, membership_id=new_owner_id)
+    there.filter(administration_id__in=chosen).update(automatic=False)
+    assignments.filter(administration_id__in=ids).delete()
+    return len(ids)
+
+
+def _ids_that_move(actor: Actor, leaver: int, *, has_left: bool) -> set[int]:
+    assignments = Assignment.objects.filter(organisation_id=actor.organisation_id, membership_id=leaver)
+    ids = set(assignments.filter(administration__in=visible_to(actor)).values_list("administration_id", flat=True))
+    if actor.role == Role.ADMINISTRATOR and has_left:
+        orphaned = _sole_assignments(assignments.filter(administration__restricted=True), leaver)
+        ids |= set(orphaned.values_list("administration_id", flat=True))
+    return ids
+
+
+def _moving(actor: Actor, leaver: int, _heir: int, deactivate: bool) -> list[tuple[int, str]]:
+    """What `_move_assignments` would move; a restricted one that the actor does not see has no name here."""
+    has_left = deactivate or not Membership.objects.get(pk=leaver).is_live
+    ids = _ids_that_move(actor, leaver, has_left=has_left)
+    names = dict(visible_to(actor).filter(pk__in=ids).order_by("sort_name").values_list("pk", "name"))
+    return [*names.items(), *((key, _("a restricted administration")) for key in sorted(ids - names.keys()))]
+
+
+def _list_saved_views(actor: Actor, membership_id: int) -> list[OwnedItem]:
+    count = SavedView.objects.filter(organisation_id=actor.organisation_id, membership_id=membership_id).count()
+    words = ngettext("%(count)s saved view", "%(count)s saved views", count)
+    return [OwnedItem(words % {"count": count}, count)]
+
+
+def _moving_views(actor: Actor, leaver: int, _heir: int, _deactivate: bool) -> list[tuple[int, str]]:
+    views = SavedView.objects.filter(organisation_id=actor.organisation_id, membership_id=leaver)
+    return list(views.order_by("name").values_list("pk", "name"))
+
+
+def _move_views(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
+    """Under the same name, with the leaver's beside it where the heir has one of that name, numbered where that is taken."""
+    views = SavedView.objects.filter(organisation_id=actor.organisation_id)
+    taken = set(views.filter(membership_id=new_owner_id).values_list("name", flat=True))
+    moved = list(views.filter(membership_id=leaver_id).select_related("membership__user"))
+    for view in moved:
+        view.name, view.membership_id, view.is_default = _free_name(view, taken), new_owner_id, False
+        taken.add(view.name)
+        view.save(update_fields=["name", "membership_id", "is_default"])
+    return len(moved)
+
+
+def _free_name(view: SavedView, taken: Collection[str]) -> str:
+    length_max = SavedView._meta.get_field("name").max_length or 80
+    if view.name not in taken:
+        return view.name
+    with_person = _("%(view)s of %(person)s") % {"view": view.name, "person": view.membership.user}
+    numbered = (f"{with_person[: length_max - 5]} {number}" for number in itertools.count(2))
+    return next(one for one in itertools.chain([with_person[:length_max]], numbered) if one not in taken)
+
+
+PROVIDERS = {
+    "assignments": OwnershipProvider(gettext_lazy("Administrations"), _list_assignments, _move_assignments, _moving),
+    "saved_views": OwnershipProvider(gettext_lazy("Saved views"), _list_saved_views, _move_views, _moving_views),
+}

@@ -1,0 +1,278 @@
+import django.db.models.deletion
+import django.db.models.functions.text
+from django.db import migrations, models
+
+from koppel.kit.tenancy.migration_operations import PINNED, tenant_key, tenant_parent, tenant_table
+
+AUDIT_FORGET = f"""
+CREATE FUNCTION public.audit_forget(organisation bigint, administration bigint) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER {PINNED} AS $$
+DECLARE
+  scope_before text := coalesce(current_setting('koppel.organisation', true), '');
+  key text := administration::text;
+  known text[];
+  one text;
+  touched bigint;
+BEGIN
+  PERFORM set_config('koppel.organisation', organisation::text, true);
+  SELECT array_remove(array[a.name, a.number, r.name, r.legal_name, r.number, r.vat_number, r.confirmed_name,
+                            r.confirmed_number, r.claimed_name, r.claimed_number], NULL) INTO known
+    FROM public.administrations_administration a LEFT JOIN public.connections_remote_company r
+      ON r.organisation_id = a.organisation_id AND r.id = a.remote_company_id
+   WHERE a.organisation_id = organisation AND a.id = administration
+     AND (a.withdrawn_at IS NOT NULL OR (a.client_left_on IS NOT NULL AND a.erase_on <= current_date + 1));
+  IF known IS NULL THEN
+    PERFORM set_config('koppel.organisation', scope_before, true);
+    RETURN 0;
+  END IF;
+  UPDATE public.audit_entry SET subject_name = '', details = '{{}}'
+   WHERE organisation_id = organisation AND subject_kind = 'administration' AND subject_id = administration;
+  GET DIAGNOSTICS touched = ROW_COUNT;
+  UPDATE public.audit_entry SET details = details #- array['before', key] #- array['after', key]
+   WHERE organisation_id = organisation AND (details -> 'before' ? key OR details -> 'after' ? key);
+  FOREACH one IN ARRAY known LOOP
+    IF length(one) > 3 THEN
+      UPDATE public.audit_entry SET details = replace(details::text, to_jsonb(one)::text, '"…"')::jsonb
+       WHERE organisation_id = organisation AND strpos(details::text, to_jsonb(one)::text) > 0;
+    END IF;
+  END LOOP;
+  PERFORM set_config('koppel.organisation', scope_before, true);
+  RETURN touched;
+END $$;
+REVOKE ALL ON FUNCTION public.audit_forget(bigint, bigint) FROM PUBLIC;
+"""
+"""The application may not change the trail. This function of the owner blanks name and values in the entries of one
+administration, and its names, numbers and code wherever else they stand, and only of one that was withdrawn or whose day of
+erasing has come: who did what, when and from where stays."""
+
+
+class Migration(migrations.Migration):
+
+    initial = True
+
+    dependencies = [
+        ('audit', '0001_initial'),
+        ('connections', '0001_initial'),
+        ('organisations', '0001_initial'),
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name='Administration',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=300)),
+                ('country', models.CharField(default='', max_length=2)),
+                ('base_currency', models.CharField(default='', max_length=3)),
+                ('number', models.CharField(default='', max_length=60)),
+                ('number_scheme', models.CharField(default='', max_length=10)),
+                ('number_note', models.CharField(default='', max_length=40)),
+                ('no_number_reason', models.CharField(default='', max_length=40)),
+                ('sector', models.CharField(default='', max_length=4)),
+                ('sector_scheme', models.CharField(default='', max_length=20)),
+                ('confirmed_identity', models.JSONField(default=dict)),
+                ('client_number', models.CharField(default='', max_length=60)),
+                ('status', models.CharField(choices=[('queued', 'Queued'), ('configuring', 'Configuring'), ('active', 'Active'), ('failed', 'Failed'), ('blocked', 'Needs attention'), ('deactivated', 'Deactivated')], default='queued', max_length=20)),
+                ('status_reason', models.TextField(default='')),
+                ('status_code', models.CharField(default='', max_length=60)),
+                ('restricted', models.BooleanField(default=False)),
+                ('settings', models.JSONField(default=dict)),
+                ('import_id', models.BigIntegerField(null=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('activated_at', models.DateTimeField(null=True)),
+                ('complete_as_of', models.DateTimeField(null=True)),
+                ('deactivated_on', models.DateField(null=True)),
+                ('scheduled_deactivation_on', models.DateField(null=True)),
+                ('deactivation_reason', models.CharField(default='', max_length=300)),
+                ('client_left_on', models.DateField(null=True)),
+                ('erase_on', models.DateField(null=True)),
+                ('withdrawn_at', models.DateTimeField(null=True)),
+                ('sort_name', models.GeneratedField(db_persist=True, expression=models.Func(django.db.models.functions.text.Lower('name'), models.Value('àáâãäåæçèéêëìíîïñòóôõöøœùúûüýÿšžÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜÝŸŠŽ'), models.Value('aaaaaaaceeeeiiiinooooooouuuuyyszaaaaaaaceeeeiiiinooooooouuuuyysz'), function='translate'), output_field=models.TextField())),
+                ('search_key', models.GeneratedField(db_persist=True, expression=models.Func(django.db.models.functions.text.Lower(django.db.models.functions.text.Concat('name', models.Value(' '), 'number', models.Value(' '), 'client_number')), models.Value('àáâãäåæçèéêëìíîïñòóôõöøœùúûüýÿšžÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜÝŸŠŽ'), models.Value('aaaaaaaceeeeiiiinooooooouuuuyyszaaaaaaaceeeeiiiinooooooouuuuyysz'), function='translate'), output_field=models.TextField())),
+                ('connection', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='administrations', to='connections.connection')),
+                ('division', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='administrations', to='organisations.division')),
+                ('imported_by', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='organisations.membership')),
+                ('organisation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organisations.organisation')),
+                ('predecessor', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='successors', to='administrations.administration')),
+                ('remote_company', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='administrations', to='connections.remotecompany')),
+                ('template', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='administrations', to='organisations.template')),
+            ],
+            options={
+                'db_table': 'administrations_administration',
+            },
+        ),
+        migrations.CreateModel(
+            name='Assignment',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('automatic', models.BooleanField(default=False)),
+                ('administration', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='assignments', to='administrations.administration')),
+                ('membership', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='assignments', to='organisations.membership')),
+                ('organisation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organisations.organisation')),
+            ],
+            options={
+                'db_table': 'administrations_assignment',
+            },
+        ),
+        migrations.CreateModel(
+            name='BulkOperation',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('actor_name', models.CharField(max_length=200)),
+                ('ip_address', models.CharField(default='', max_length=100)),
+                ('role', models.CharField(max_length=20)),
+                ('interface', models.CharField(max_length=20)),
+                ('action', models.CharField(max_length=40)),
+                ('params', models.JSONField(default=dict)),
+                ('query', models.TextField(default='')),
+                ('state', models.CharField(choices=[('draft', 'Not started'), ('queued', 'Queued'), ('running', 'Running'), ('done', 'Done'), ('undoing', 'Being undone'), ('undone', 'Undone')], default='draft', max_length=20)),
+                ('total', models.IntegerField(default=0)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('started_at', models.DateTimeField(null=True)),
+                ('finished_at', models.DateTimeField(null=True)),
+                ('undone_at', models.DateTimeField(null=True)),
+                ('membership', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='organisations.membership')),
+                ('organisation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organisations.organisation')),
+            ],
+            options={
+                'db_table': 'administrations_bulk_operation',
+            },
+        ),
+        migrations.CreateModel(
+            name='BulkItem',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('administration_id', models.BigIntegerField()),
+                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('changed', 'Changed'), ('skipped', 'Left as it is'), ('undone', 'Undone'), ('kept', 'Not undone')], default='waiting', max_length=20)),
+                ('reason_code', models.CharField(default='', max_length=60)),
+                ('params', models.JSONField(default=dict)),
+                ('before', models.JSONField(default=dict)),
+                ('after', models.JSONField(default=dict)),
+                ('organisation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organisations.organisation')),
+                ('operation', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='items', to='administrations.bulkoperation')),
+            ],
+            options={
+                'db_table': 'administrations_bulk_item',
+            },
+        ),
+        migrations.CreateModel(
+            name='Favourite',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('administration', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='favourites', to='administrations.administration')),
+                ('membership', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='organisations.membership')),
+                ('organisation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organisations.organisation')),
+            ],
+            options={
+                'db_table': 'administrations_favourite',
+            },
+        ),
+        migrations.CreateModel(
+            name='SavedView',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=120)),
+                ('query', models.TextField()),
+                ('is_default', models.BooleanField(default=False)),
+                ('membership', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='organisations.membership')),
+                ('organisation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organisations.organisation')),
+            ],
+            options={
+                'db_table': 'administrations_saved_view',
+            },
+        ),
+        migrations.AddIndex(
+            model_name='administration',
+            index=models.Index(fields=['organisation', 'sort_name', 'id'], name='administrations_by_name'),
+        ),
+        migrations.AddIndex(
+            model_name='administration',
+            index=models.Index(fields=['organisation', 'status', 'sort_name'], name='administrations_by_status'),
+        ),
+        migrations.AddIndex(
+            model_name='administration',
+            index=models.Index(fields=['organisation', 'import_id'], name='administrations_by_import'),
+        ),
+        migrations.AddIndex(
+            model_name='administration',
+            index=models.Index(fields=['organisation', 'number'], name='administrations_by_number'),
+        ),
+        migrations.AddIndex(
+            model_name='administration',
+            index=models.Index(fields=['organisation', 'client_number'], name='administrations_by_client'),
+        ),
+        migrations.AddIndex(
+            model_name='administration',
+            index=models.Index(fields=['organisation', 'complete_as_of'], name='administrations_by_age'),
+        ),
+        migrations.AddIndex(
+            model_name='administration',
+            index=models.Index(fields=['organisation', 'division'], name='administrations_of_division'),
+        ),
+        migrations.AddIndex(
+            model_name='administration',
+            index=models.Index(fields=['organisation', 'template'], name='administrations_of_template'),
+        ),
+        migrations.AddIndex(
+            model_name='administration',
+            index=models.Index(fields=['organisation', 'connection'], name='administrations_of_connection'),
+        ),
+        migrations.AddConstraint(
+            model_name='administration',
+            constraint=models.UniqueConstraint(fields=('organisation', 'remote_company'), name='imported_once'),
+        ),
+        migrations.AddIndex(
+            model_name='assignment',
+            index=models.Index(fields=['organisation', 'membership', 'administration'], name='assignments_of_person'),
+        ),
+        migrations.AddConstraint(
+            model_name='assignment',
+            constraint=models.UniqueConstraint(fields=('organisation', 'administration', 'membership'), name='assigned_once'),
+        ),
+        migrations.AddIndex(
+            model_name='bulkoperation',
+            index=models.Index(fields=['organisation', 'membership', '-created_at'], name='bulk_of_person'),
+        ),
+        migrations.AddIndex(
+            model_name='bulkitem',
+            index=models.Index(fields=['organisation', 'operation', 'state', 'id'], name='bulk_items_by_state'),
+        ),
+        migrations.AddConstraint(
+            model_name='bulkitem',
+            constraint=models.UniqueConstraint(fields=('organisation', 'operation', 'administration_id'), name='item_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='favourite',
+            constraint=models.UniqueConstraint(fields=('organisation', 'membership', 'administration'), name='favourite_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='savedview',
+            constraint=models.UniqueConstraint(fields=('organisation', 'membership', 'name'), name='view_name_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='savedview',
+            constraint=models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('organisation', 'membership'), name='one_default_view'),
+        ),
+        tenant_table("administrations_administration"),
+        tenant_parent("administrations_administration"),
+        tenant_table("administrations_assignment"),
+        tenant_table("administrations_favourite"),
+        tenant_table("administrations_saved_view"),
+        tenant_table("administrations_bulk_operation"),
+        tenant_parent("administrations_bulk_operation"),
+        tenant_table("administrations_bulk_item"),
+        tenant_key("administrations_administration", "connection_id", "connections_connection"),
+        tenant_key("administrations_administration", "remote_company_id", "connections_remote_company"),
+        tenant_key("administrations_administration", "division_id", "organisations_division"),
+        tenant_key("administrations_administration", "template_id", "organisations_template"),
+        tenant_key("administrations_administration", "imported_by_id", "organisations_membership"),
+        tenant_key("administrations_assignment", "administration_id", "administrations_administration"),
+        tenant_key("administrations_assignment", "membership_id", "organisations_membership"),
+        tenant_key("administrations_favourite", "administration_id", "administrations_administration"),
+        tenant_key("administrations_favourite", "membership_id", "organisations_membership"),
+        tenant_key("administrations_saved_view", "membership_id", "organisations_membership"),
+        tenant_key("administrations_bulk_operation", "membership_id", "organisations_membership"),
+        tenant_key("administrations_bulk_item", "operation_id", "administrations_bulk_operation"),
+        tenant_key("administrations_administration", "predecessor_id", "administrations_administration"),
+        migrations.RunSQL(AUDIT_FORGET, "DROP FUNCTION public.audit_forget(bigint, bigint)"),
+    ]

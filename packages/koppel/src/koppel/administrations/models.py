@@ -1,0 +1,248 @@
+"""A client's books as Koppel knows them; the books themselves are in `koppel.books`."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from koppel.connections.models import Connection, RemoteCompany
+from koppel.kit.database.text_search import Folded
+from koppel.organisations.models import Division, Membership, Template, Tenant
+
+
+class Status(models.TextChoices):
+    QUEUED = "queued", _("Queued")
+    CONFIGURING = "configuring", _("Configuring")
+    ACTIVE = "active", _("Active")
+    FAILED = "failed", _("Failed")
+    BLOCKED = "blocked", _("Needs attention")
+    DEACTIVATED = "deactivated", _("Deactivated")
+
+
+class Administration(Tenant):
+    """A remote company that was imported. Identity is a COC number, or `no_number_reason` and `sector`.
+
+    `number` is normalised; `number_scheme` is its ISO 6523 code. `sector` is a section letter of `sector_scheme`
+    (NACE-2.1). `client_number` is the firm's own. `confirmed_identity` is what a person confirmed to be the same company
+    although names or numbers differ: {name, number, by, at}, the register's name and our number. `settings` holds only what
+    differs here from template and organisation.
+    `import_id` is the import's id in `onboarding`. `complete_as_of` is the start of the newest run that read every
+    available resource. `sort_name` and `search_key` are made by the database: without case and accents.
+
+    It is deactivated on `scheduled_deactivation_on`. `client_left_on`: the client left; everything is erased on `erase_on`.
+    `withdrawn_at`: gone for everybody, its data is being erased. `predecessor`: the same client before it was renamed, merged
+    or moved."""
+
+    connection = models.ForeignKey(
+        Connection, on_delete=models.PROTECT, db_constraint=False, db_index=False, related_name="administrations"
+    )
+    remote_company = models.ForeignKey(
+        RemoteCompany, on_delete=models.PROTECT, db_constraint=False, db_index=False, related_name="administrations"
+    )
+    name = models.CharField(max_length=300)
+    country = models.CharField(max_length=2, default="")
+    base_currency = models.CharField(max_length=3, default="")
+    number = models.CharField(max_length=60, default="")
+    number_scheme = models.CharField(max_length=10, default="")
+    number_note = models.CharField(max_length=40, default="")
+    no_number_reason = models.CharField(max_length=40, default="")
+    sector = models.CharField(max_length=4, default="")
+    sector_scheme = models.CharField(max_length=20, default="")
+    confirmed_identity = models.JSONField(default=dict)
+    client_number = models.CharField(max_length=60, default="")
+    status = models.CharField(max_length=20, choices=Status, default=Status.QUEUED)
+    status_reason = models.TextField(default="")
+    status_code = models.CharField(max_length=60, default="")
+    division = models.ForeignKey(
+        Division,
+        null=True,
+        on_delete=models.SET_NULL,
+        db_constraint=False,
+        db_index=False,
+        related_name="administrations",
+    )
+    template = models.ForeignKey(
+        Template,
+        null=True,
+        on_delete=models.SET_NULL,
+        db_constraint=False,
+        db_index=False,
+        related_name="administrations",
+    )
+    restricted = models.BooleanField(default=False)
+    settings = models.JSONField(default=dict)
+    imported_by = models.ForeignKey(
+        Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, db_index=False, related_name="+"
+    )
+    import_id = models.BigIntegerField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    activated_at = models.DateTimeField(null=True)
+    complete_as_of = models.DateTimeField(null=True)
+    deactivated_on = models.DateField(null=True)
+    scheduled_deactivation_on = models.DateField(null=True)
+    deactivation_reason = models.CharField(max_length=300, default="")
+    client_left_on = models.DateField(null=True)
+    erase_on = models.DateField(null=True)
+    withdrawn_at = models.DateTimeField(null=True)
+    predecessor = models.ForeignKey(
+        "self", null=True, on_delete=models.SET_NULL, db_constraint=False, db_index=False, related_name="successors"
+    )
+    sort_name = models.GeneratedField(expression=Folded("name"), output_field=models.TextField(), db_persist=True)
+    search_key = models.GeneratedField(
+        expression=Folded("name", "number", "client_number"), output_field=models.TextField(), db_persist=True
+    )
+
+    class Meta:
+        db_table = "administrations_administration"
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "remote_company"], name="imported_once"),
+        ]
+        indexes = [
+            models.Index(fields=["organisation", "sort_name", "id"], name="administrations_by_name"),
+            models.Index(fields=["organisation", "status", "sort_name"], name="administrations_by_status"),
+            models.Index(fields=["organisation", "import_id"], name="administrations_by_import"),
+            models.Index(fields=["organisation", "number"], name="administrations_by_number"),
+            models.Index(fields=["organisation", "client_number"], name="administrations_by_client"),
+            models.Index(fields=["organisation", "complete_as_of"], name="administrations_by_age"),
+            models.Index(fields=["organisation", "division"], name="administrations_of_division"),
+            models.Index(fields=["organisation", "template"], name="administrations_of_template"),
+            models.Index(fields=["organisation", "connection"], name="administrations_of_connection"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Assignment(Tenant):
+    """A person who works on an administration. `automatic`: by default at import, not chosen by somebody."""
+
+    administration = models.ForeignKey(
+        Administration, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="assignments"
+    )
+    membership = models.ForeignKey(
+        Membership, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="assignments"
+    )
+    automatic = models.BooleanField(default=False)
+
+    class Meta:
+        db_table = "administrations_assignment"
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "administration", "membership"], name="assigned_once")
+        ]
+        indexes = [models.Index(fields=["organisation", "membership", "administration"], name="assignments_of_person")]
+
+    def __str__(self) -> str:
+        return f"{self.membership_id} on {self.administration_id}"
+
+
+class Favourite(Tenant):
+    administration = models.ForeignKey(
+        Administration, on_delete=models.CASCADE, db_constraint=False, related_name="favourites"
+    )
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+
+    class Meta:
+        db_table = "administrations_favourite"
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "membership", "administration"], name="favourite_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"★ {self.administration_id}"
+
+
+class SavedView(Tenant):
+    """A person's named view of the list: filters, sorting and columns as the address bar's query string.
+
+    `is_default`: what the list shows when it is opened without asking for anything."""
+
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    name = models.CharField(max_length=120)
+    query = models.TextField()
+    is_default = models.BooleanField(default=False)
+
+    class Meta:
+        db_table = "administrations_saved_view"
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "membership", "name"], name="view_name_once"),
+            models.UniqueConstraint(
+                fields=["organisation", "membership"], condition=models.Q(is_default=True), name="one_default_view"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class BulkState(models.TextChoices):
+    DRAFT = "draft", _("Not started")
+    QUEUED = "queued", _("Queued")
+    RUNNING = "running", _("Running")
+    DONE = "done", _("Done")
+    UNDOING = "undoing", _("Being undone")
+    UNDONE = "undone", _("Undone")
+
+
+class BulkOperation(Tenant):
+    """One action on many administrations: previewed as a draft, started once, executed in chunks, perhaps undone.
+
+    `action` is a key of `bulk.actions`, `params` its parameters, `query` the list's filter that the selection came from.
+    `total` counts its items. `role`: what the person may do at most, however long the job waits."""
+
+    membership = models.ForeignKey(
+        Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, db_index=False, related_name="+"
+    )
+    actor_name = models.CharField(max_length=200)
+    ip_address = models.CharField(max_length=100, default="")
+    role = models.CharField(max_length=20)
+    interface = models.CharField(max_length=20)
+    action = models.CharField(max_length=40)
+    params = models.JSONField(default=dict)
+    query = models.TextField(default="")
+    state = models.CharField(max_length=20, choices=BulkState, default=BulkState.DRAFT)
+    total = models.IntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    undone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "administrations_bulk_operation"
+        indexes = [models.Index(fields=["organisation", "membership", "-created_at"], name="bulk_of_person")]
+
+    def __str__(self) -> str:
+        return f"{self.action} on {self.total}"
+
+
+class ItemState(models.TextChoices):
+    WAITING = "waiting", _("Waiting")
+    CHANGED = "changed", _("Changed")
+    SKIPPED = "skipped", _("Left as it is")
+    UNDONE = "undone", _("Undone")
+    KEPT = "kept", _("Not undone")
+
+
+class BulkItem(Tenant):
+    """What a bulk operation means for one administration. `reason_code` is a key of `bulk.messages.REASON_LABELS` when nothing
+    changes.
+
+    `params` is what this one should get where it differs per administration (a CSV). `before` and `after` are what was
+    really replaced, for the undo. No name is kept: erasing an administration must not miss one here."""
+
+    operation = models.ForeignKey(
+        BulkOperation, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="items"
+    )
+    administration_id = models.BigIntegerField()
+    state = models.CharField(max_length=20, choices=ItemState, default=ItemState.WAITING)
+    reason_code = models.CharField(max_length=60, default="")
+    params = models.JSONField(default=dict)
+    before = models.JSONField(default=dict)
+    after = models.JSONField(default=dict)
+
+    class Meta:
+        db_table = "administrations_bulk_item"
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "operation", "administration_id"], name="item_once")
+        ]
+        indexes = [models.Index(fields=["organisation", "operation", "state", "id"], name="bulk_items_by_state")]
+
+    def __str__(self) -> str:
+        return f"{self.administration_id} in bulk operation {self.operation_id}"

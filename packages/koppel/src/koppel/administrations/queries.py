@@ -1,0 +1,120 @@
+"""Reads of administrations besides the list itself (`list.queryset`)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count, Min, Q
+from django.utils.translation import gettext as _
+
+from koppel.administrations.models import Administration, Status
+from koppel.administrations.scope import visible_to
+from koppel.audit.models import AuditEntry
+from koppel.connections.models import Connection, ConnectionState
+from koppel.kit.clock import now
+from koppel.kit.database.text_search import normalize_search
+from koppel.kit.web.parameters import id_of
+from koppel.organisations.errors import Refused
+from koppel.organisations.models import Division, Membership, Template
+from koppel.organisations.roles import Actor
+
+PENDING_STATUSES = (Status.QUEUED, Status.CONFIGURING)
+FAILING_STATUSES = (Status.FAILED, Status.BLOCKED)
+PACE_FROM_PERCENT = 5
+
+
+@dataclass(frozen=True)
+class ImportState:
+    """How far an import is: how many administrations in each status, as far as the actor may see them."""
+
+    id: int
+    counts: Mapping[str, int]
+    began_at: datetime
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def active(self) -> int:
+        return self.counts.get(Status.ACTIVE, 0)
+
+    @property
+    def open(self) -> int:
+        return sum(self.counts.get(one, 0) for one in PENDING_STATUSES)
+
+    @property
+    def failing(self) -> int:
+        return sum(self.counts.get(one, 0) for one in FAILING_STATUSES)
+
+    @property
+    def done(self) -> int:
+        return self.total - self.open
+
+    def percent(self, read: Iterable[int]) -> int:
+        """How far all of it is. `read` are the percents of those being read now."""
+        return min(99 if self.open else 100, (100 * self.done + sum(read)) // self.total)
+
+    def seconds_left(self, percent: int, longest: int = 0) -> int | None:
+        """By the pace so far, and never less than the `longest` run needs. None: over, or no telling yet."""
+        if not self.open or (percent < PACE_FROM_PERCENT and not longest):
+            return None
+        elapsed = (now() - self.began_at).total_seconds()
+        return max(round(elapsed * (100 - percent) / percent) if percent >= PACE_FROM_PERCENT else 0, longest)
+
+
+def import_state(actor: Actor, import_id: int) -> ImportState | None:
+    """None when the actor sees nothing of it. One query, however large the import."""
+    queryset = visible_to(actor).filter(import_id=import_id).values_list("status").order_by()
+    rows = list(queryset.annotate(Count("pk"), Min("created_at")))
+    if not rows:
+        return None
+    return ImportState(import_id, {status: count for status, count, _at in rows}, min(at for *_counts, at in rows))
+
+
+def choices(actor: Actor) -> dict[str, list[tuple[int, str]]]:
+    """What to filter by or assign, by name."""
+    tenant = {"organisation_id": actor.organisation_id}
+    people = Membership.objects.filter(**tenant, is_active=True).select_related("user").order_by("user__name", "pk")
+    divisions = Division.objects.filter(**tenant, archived_at=None).order_by("name").values_list("pk", "name")
+    templates = Template.objects.filter(**tenant, archived_at=None).order_by("name").values_list("pk", "name")
+    connections = Connection.objects.filter(**tenant).exclude(state=ConnectionState.REMOVED).order_by("account")
+    return {
+        "divisions": list(divisions),
+        "templates": list(templates),
+        "people": [(one.pk, str(one.user)) for one in people],
+        "connections": list(connections.values_list("pk", "account")),
+    }
+
+
+def list_history(administration: Administration, limit: int = 200) -> list[AuditEntry]:
+    """The newest acts on this administration, those on many at once among them."""
+    on_it = Q(subject_kind="administration", subject_id=administration.pk)
+    on_many = Q(action__startswith="administrations.", details__administrations__contains=[administration.pk])
+    queryset = AuditEntry.objects.filter(on_it | on_many, organisation_id=administration.organisation_id)
+    return list(queryset.order_by("-at", "-pk")[:limit])
+
+
+def get_visible(actor: Actor, administration_id: int | None) -> Administration | None:
+    return visible_to(actor).filter(pk=administration_id).first() if administration_id else None
+
+
+def list_successors(actor: Actor, administration: Administration) -> list[Administration]:
+    return list(visible_to(actor).filter(predecessor=administration).order_by("sort_name"))
+
+
+def resolve_reference(actor: Actor, reference: str, other_than: int) -> int:
+    """The one administration that answers to a name, number or id. Raises `Refused` when none or several do."""
+    others = visible_to(actor).exclude(pk=other_than)
+    if (key := id_of(reference)) is not None:
+        exact = others.filter(Q(pk=key) | Q(number=reference) | Q(client_number__iexact=reference))
+    else:
+        exact = others.filter(
+            Q(sort_name=normalize_search(reference)) | Q(number__iexact=reference) | Q(client_number__iexact=reference)
+        )
+    matches = list(exact.values_list("pk", flat=True)[:2])
+    if not matches:
+        raise Refused(_("There is no administration with this name, number or client number."))
+    if len(matches) > 1:
+        raise Refused(_("More than one administration answers to this. Enter its client number."))
+    return matches[0]

@@ -1,0 +1,70 @@
+"""Which administrations an actor may see. Every query of administrations and books starts here."""
+
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from koppel.administrations.errors import NotFound
+from koppel.administrations.models import Administration, Assignment
+from koppel.connections.sessions.consent_scope import audit_refusal
+from koppel.kit.database.threads import in_separate_transaction
+from koppel.organisations.models import DivisionMember
+from koppel.organisations.roles import Actor
+
+ID_MAX = 2**63 - 1
+
+
+def visible_to(actor: Actor) -> "QuerySet[Administration]":
+    """All for Administrators and Team leaders, the assigned ones (personally or through a division) for the
+    others.
+
+    A restricted administration is visible only to the people named on it, whatever their role."""
+    administrations = Administration.objects.filter(organisation_id=actor.organisation_id, withdrawn_at=None)
+    named = Exists(
+        Assignment.objects.filter(
+            organisation_id=actor.organisation_id, administration=OuterRef("pk"), membership_id=actor.membership_id
+        )
+    )
+    if actor.sees_all_administrations:
+        return administrations.filter(Q(restricted=False) | named)
+    divisions = DivisionMember.objects.filter(
+        organisation_id=actor.organisation_id, membership_id=actor.membership_id
+    ).values("division_id")
+    return administrations.filter(named | Q(restricted=False, division_id__in=divisions))
+
+
+def restricted_company_ids(actor: Actor) -> Any:
+    """The remote companies whose administration is restricted to others."""
+    administrations = Administration.objects.filter(organisation_id=actor.organisation_id, restricted=True)
+    return administrations.exclude(pk__in=visible_to(actor).filter(restricted=True).values("pk")).values(
+        "remote_company_id"
+    )
+
+
+def administration_for(actor: Actor, administration_id: int) -> Administration:
+    """The administration, with its connection, division and template.
+
+    Raises `NotFound`, after writing it to the audit trail: whoever asks by number may be looking for what is
+    not theirs."""
+    queryset = visible_to(actor).select_related("connection", "division", "template", "remote_company")
+    administration = queryset.filter(pk=administration_id).first()
+    if administration is None:
+        raise audited_not_found(actor, administration_id)
+    return administration
+
+
+def get_locked(actor: Actor, administration_id: int) -> Administration:
+    """The administration, for a change of its row in the caller's transaction. Raises `NotFound` as
+    `administration_for` does."""
+    queryset = visible_to(actor).filter(pk=administration_id)
+    administration = queryset.select_for_update(of=("self",), no_key=True).first()
+    if administration is None:
+        raise audited_not_found(actor, administration_id)
+    return administration
+
+
+def audited_not_found(actor: Actor, administration_id: int) -> NotFound:
+    """To be raised, after writing it to the audit trail: the actor sees no such administration."""
+    subject = ("administration", min(administration_id, ID_MAX), "")
+    in_separate_transaction(lambda: audit_refusal(actor.organisation_id, subject, "not_found", actor.audit))
+    return NotFound()

@@ -1,0 +1,322 @@
+"""Use cases of administrations: import, assign, activate, and the states that the engine reports."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from koppel.administrations.bulk import operations
+from koppel.administrations.bulk.actions import PlannedChange
+from koppel.administrations.errors import NotFound
+from koppel.administrations.identity.services import handle_import, record_confirmed
+from koppel.administrations.lifecycle import connection_removal
+from koppel.administrations.models import Administration, Assignment, Favourite, Status
+from koppel.administrations.scope import audited_not_found, visible_to
+from koppel.audit.services import record
+from koppel.connections.companies.same_company import confirm, same_name
+from koppel.connections.models import RemoteCompany
+from koppel.organisations.models import Division, Membership, Template
+from koppel.organisations.roles import Actor, Permission, Role
+from koppel.organisations.settings_schema import validate_settings
+
+
+@dataclass(frozen=True)
+class NewAdministration:
+    """A remote company to import, identified and assigned. Identity has been checked (`company_registers.numbers.identity`).
+
+    `seen_name` and `seen_number`: what the person saw of it when choosing it; '' = as it is listed now."""
+
+    remote_company_id: int
+    number: str = ""
+    number_scheme: str = ""
+    number_note: str = ""
+    no_number_reason: str = ""
+    sector: str = ""
+    sector_scheme: str = ""
+    confirmed_identity: Mapping[str, Any] = field(default_factory=dict)
+    division_id: int | None = None
+    template_id: int | None = None
+    membership_ids: tuple[int, ...] = ()
+    seen_name: str = ""
+    seen_number: str = ""
+
+
+@dataclass(frozen=True)
+class BulkResult:
+    """What a bulk action did to each administration: changed, or skipped with a word why."""
+
+    changed: tuple[int, ...]
+    skipped: Mapping[int, str]
+
+
+def import_companies(
+    actor: Actor, connection_id: int, import_id: int, companies: Sequence[NewAdministration]
+) -> list[int]:
+    """Make administrations of remote companies, queued for their first sync. One imported already is left as it is.
+
+    Returns the ids of the new ones. Assigns every Administrator, the importer, and whom the wizard named."""
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    new_by_company = {one.remote_company_id: one for one in companies}
+    queryset = RemoteCompany.objects.filter(
+        organisation_id=actor.organisation_id, connection_id=connection_id, pk__in=new_by_company
+    )
+    remotes = list(queryset.order_by("name", "pk").select_for_update(no_key=True))
+    created = Administration.objects.bulk_create(
+        [_new(actor, import_id, remote, new_by_company[remote.pk]) for remote in remotes],
+        ignore_conflicts=True,
+    )
+    ids = _created_ids(actor, import_id, [one.remote_company_id for one in created])
+    _confirm([remote for remote in remotes if remote.pk in ids], new_by_company)
+    _assign_initially(actor, import_id, {ids[key]: new_by_company[key] for key in ids})
+    record(
+        actor.organisation_id,
+        actor.audit,
+        "administrations.imported",
+        subject=("connection", connection_id, ""),
+        details={"import": import_id, "administrations": sorted(ids.values())},
+    )
+    record_confirmed(actor, sorted(ids.values()))
+    handle_import(actor.organisation_id, sorted(ids.values()))
+    return sorted(ids.values())
+
+
+def assign(
+    actor: Actor,
+    administration_ids: Iterable[int],
+    *,
+    division_id: int | None = None,
+    template_id: int | None = None,
+    add_membership_ids: Iterable[int] = (),
+) -> BulkResult:
+    """Division and template replace, users are added. None leaves a value as it is.
+
+    Raises `NotFound` for a division, template or person of another organisation."""
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    queryset = visible_to(actor).filter(pk__in=set(administration_ids))
+    ids = tuple(queryset.values_list("pk", flat=True))
+    members = tuple(add_membership_ids)
+    _require_same_organisation(actor, division_id, template_id, members)
+    values: dict[str, Any] = {}
+    if division_id is not None:
+        values["division_id"] = division_id
+    if template_id is not None:
+        values["template_id"] = template_id
+    if values:
+        Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=ids).update(**values)
+    _add_people(actor.organisation_id, [(one, member) for one in ids for member in members], automatic=False)
+    record(
+        actor.organisation_id,
+        actor.audit,
+        "administrations.assigned",
+        details={"administrations": sorted(ids), **values, "added_members": sorted(members)},
+    )
+    missing = set(administration_ids) - set(ids)
+    return BulkResult(ids, dict.fromkeys(missing, "not_found"))
+
+
+def unassign(actor: Actor, administration_id: int, membership_id: int) -> None:
+    """Take a person off an administration."""
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    if not visible_to(actor).filter(pk=administration_id).exists():
+        raise audited_not_found(actor, administration_id)
+    Assignment.objects.filter(
+        organisation_id=actor.organisation_id, administration_id=administration_id, membership_id=membership_id
+    ).delete()
+    record(
+        actor.organisation_id,
+        actor.audit,
+        "administration.unassigned",
+        subject=("administration", administration_id, ""),
+        details={"member": membership_id},
+    )
+
+
+def deactivate(actor: Actor, administration_ids: Iterable[int]) -> BulkResult:
+    """Pause processing. Stays visible and assigned, no setting is lost."""
+    return _set_enabled(actor, administration_ids, (Status.ACTIVE, Status.BLOCKED, Status.FAILED), Status.DEACTIVATED)
+
+
+def activate(actor: Actor, administration_ids: Iterable[int]) -> BulkResult:
+    """Resume processing. One that was never completely synced goes back to the queue."""
+    return _set_enabled(actor, administration_ids, (Status.DEACTIVATED,), Status.ACTIVE)
+
+
+def change_settings(actor: Actor, administration_id: int, values: Mapping[str, Any]) -> None:
+    """Store own values; None resets a key to what template or organisation say. Raises `Refused`."""
+    actor.require(Permission.CHANGE_ADMINISTRATIONS)
+    validate_settings({key: value for key, value in values.items() if value is not None})
+    administration = visible_to(actor).select_for_update(of=("self",)).filter(pk=administration_id).first()
+    if administration is None:
+        raise audited_not_found(actor, administration_id)
+    before = dict(administration.settings)
+    merged = {**administration.settings, **values}
+    administration.settings = {key: value for key, value in merged.items() if value is not None}
+    if administration.settings == before:
+        return
+    administration.save(update_fields=["settings"])
+    record(
+        actor.organisation_id,
+        actor.audit,
+        "administration.settings_changed",
+        subject=("administration", administration.pk, administration.name),
+        details={"before": before, "after": administration.settings},
+    )
+
+
+def set_favourite(actor: Actor, administration_id: int, *, is_favourite: bool) -> None:
+    """Mark or unmark as the actor's own favourite."""
+    if not visible_to(actor).filter(pk=administration_id).exists():
+        raise audited_not_found(actor, administration_id)
+    key: dict[str, Any] = {
+        "organisation_id": actor.organisation_id,
+        "administration_id": administration_id,
+        "membership_id": actor.membership_id,
+    }
+    if is_favourite:
+        Favourite.objects.get_or_create(**key)
+    else:
+        Favourite.objects.filter(**key).delete()
+
+
+def set_status(
+    organisation_id: int, administration_id: int, status: Status, *, code: str = "", reason: str = ""
+) -> None:
+    """The engine's report of a state. A deactivated administration stays deactivated."""
+    queryset = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
+    queryset.exclude(status=Status.DEACTIVATED).update(status=status, status_code=code, status_reason=reason)
+
+
+def mark_synced(organisation_id: int, administration_id: int, as_of: datetime) -> bool:
+    """Every available resource was read. True when this made the administration active for the first time."""
+    queryset = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
+    complete = {"complete_as_of": as_of, "status": Status.ACTIVE, "status_code": "", "status_reason": ""}
+    on = queryset.exclude(status=Status.DEACTIVATED)
+    if on.exclude(activated_at=None).update(**complete):
+        return False
+    first = queryset.filter(activated_at=None).update(activated_at=timezone.now()) == 1
+    if not on.update(**complete):
+        queryset.update(complete_as_of=as_of)
+    return first
+
+
+def _new(actor: Actor, import_id: int, remote: RemoteCompany, new: NewAdministration) -> Administration:
+    return Administration(
+        organisation_id=actor.organisation_id,
+        connection_id=remote.connection_id,
+        remote_company_id=remote.pk,
+        name=remote.name,
+        country=remote.country,
+        base_currency=remote.base_currency,
+        number=new.number,
+        number_scheme=new.number_scheme,
+        number_note=new.number_note,
+        no_number_reason=new.no_number_reason,
+        sector=new.sector,
+        sector_scheme=new.sector_scheme,
+        confirmed_identity=dict(new.confirmed_identity),
+        division_id=new.division_id,
+        template_id=new.template_id,
+        imported_by_id=actor.membership_id,
+        import_id=import_id,
+    )
+
+
+def _confirm(remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewAdministration]) -> None:
+    """Who imports a company confirms what was seen of it: that it has another name and number from now on is noticed."""
+    for remote in remotes:
+        new, listed = new_by_company[remote.pk], remote.legal_name or remote.name
+        name = new.seen_name or listed
+        number = new.seen_number or (remote.number if same_name(name, listed) else "")
+        confirm(remote, name, number or new.number)
+    fields = ["confirmed_name", "confirmed_number", "claimed_name", "claimed_number", "claimed_at", "claim_rejected_at"]
+    RemoteCompany.objects.bulk_update(remotes, fields, batch_size=500)
+
+
+def _created_ids(actor: Actor, import_id: int, remote_ids: Sequence[int]) -> dict[int, int]:
+    """Remote company id to administration id, of this import only: conflicting rows were skipped."""
+    queryset = Administration.objects.filter(
+        organisation_id=actor.organisation_id, import_id=import_id, remote_company_id__in=remote_ids
+    )
+    return dict(queryset.values_list("remote_company_id", "pk"))
+
+
+def _assign_initially(actor: Actor, import_id: int, created: Mapping[int, NewAdministration]) -> None:
+    members = {member for one in created.values() for member in one.membership_ids}
+    divisions = {one.division_id for one in created.values()} - {None}
+    templates = {one.template_id for one in created.values()} - {None}
+    for division_id in divisions:
+        _require_same_organisation(actor, division_id, None, ())
+    for template_id in templates:
+        _require_same_organisation(actor, None, template_id, tuple(members))
+    _require_same_organisation(actor, None, None, tuple(members))
+    administrators = Membership.objects.filter(
+        organisation_id=actor.organisation_id, role=Role.ADMINISTRATOR, is_active=True
+    ).values_list("pk", flat=True)
+    default = {*administrators, actor.membership_id}
+    chosen = [(key, member) for key, one in created.items() for member in one.membership_ids]
+    _add_people(actor.organisation_id, chosen, automatic=False)
+    _add_people(actor.organisation_id, [(key, member) for key in created for member in default], automatic=True)
+    if done := {key: verdict for key, one in created.items() if (verdict := _initial_assignment(one, default)).after}:
+        operations.record_completed(actor, "change", done, query=f"import={import_id}")
+
+
+def _initial_assignment(new: NewAdministration, default: Collection[int]) -> PlannedChange:
+    """What was assigned in the wizard beyond what every import gets: it can be undone like bulk work in the list."""
+    columns = {"division_id": new.division_id, "template_id": new.template_id}
+    after = {name: value for name, value in columns.items() if value is not None}
+    if not after and not new.membership_ids:
+        return PlannedChange()
+    before: dict[str, bool | None] = {str(member): True if member in default else None for member in new.membership_ids}
+    return PlannedChange(
+        before={"columns": dict.fromkeys(after), "people": before},
+        after={"columns": after, "people": dict.fromkeys(before, False)},
+    )
+
+
+def _add_people(organisation_id: int, pairs: Sequence[tuple[int, int]], *, automatic: bool) -> None:
+    Assignment.objects.bulk_create(
+        [
+            Assignment(
+                organisation_id=organisation_id,
+                administration_id=administration_id,
+                membership_id=member,
+                automatic=automatic,
+            )
+            for administration_id, member in pairs
+        ],
+        ignore_conflicts=True,
+        batch_size=5000,
+    )
+
+
+def _require_same_organisation(
+    actor: Actor, division_id: int | None, template_id: int | None, membership_ids: tuple[int, ...]
+) -> None:
+    tenant = {"organisation_id": actor.organisation_id}
+    if division_id is not None and not Division.objects.filter(**tenant, pk=division_id, archived_at=None).exists():
+        raise NotFound
+    if template_id is not None and not Template.objects.filter(**tenant, pk=template_id, archived_at=None).exists():
+        raise NotFound
+    if Membership.objects.filter(**tenant, pk__in=membership_ids).count() != len(set(membership_ids)):
+        raise NotFound
+
+
+def _set_enabled(actor: Actor, administration_ids: Iterable[int], allowed: Sequence[Status], to: Status) -> BulkResult:
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    requested_ids = set(administration_ids)
+    queryset = visible_to(actor).filter(pk__in=requested_ids)
+    ids = tuple(queryset.filter(status__in=allowed).values_list("pk", flat=True))
+    selected = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
+    if to is Status.ACTIVE:
+        selected.filter(activated_at=None).update(status=Status.QUEUED, status_code="", status_reason="")
+        selected = selected.exclude(activated_at=None)
+    selected.update(status=to, status_code="", status_reason="")
+    if to is Status.ACTIVE:
+        whole = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
+        whole.filter(remote_company__claimed_at__isnull=False).update(**connection_removal.held())
+    record(actor.organisation_id, actor.audit, f"administrations.{to.value}", details={"administrations": sorted(ids)})
+    visible = set(queryset.values_list("pk", flat=True))
+    skipped = {one: "other_state" if one in visible else "not_found" for one in requested_ids - set(ids)}
+    return BulkResult(ids, skipped)

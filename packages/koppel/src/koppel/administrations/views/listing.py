@@ -1,0 +1,191 @@
+"""The list: its page, its rows while something is being read in, its files, saved views."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.http import FileResponse, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from koppel.administrations import queries, restriction
+from koppel.administrations.list import rendering, saved_views
+from koppel.administrations.list.columns import COLUMNS
+from koppel.administrations.list.export import export_list
+from koppel.administrations.list.filter_checks import unknown_in
+from koppel.administrations.list.filter_menu import SINGLE_LABELS, chips, menus
+from koppel.administrations.list.query import ListQuery, parse_query, parse_query_string
+from koppel.administrations.list.queryset import PAGE_SIZE, get_page
+from koppel.administrations.models import SavedView, Status
+from koppel.company_registers.sectors.sections import SECTIONS
+from koppel.kit.tabular.export import MEDIA_TYPES, Format
+from koppel.kit.web.decorators import takes
+from koppel.kit.web.parameters import UnknownParameter, UnknownPart, first_parts, id_of, unknown_value, without
+from koppel.organisations.errors import Refused
+from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.roles import Permission
+
+NAV_SECTION = "administrations"
+VIEW_ACTS = ("save", "default", "no_default", "remove")
+
+
+@dataclass(frozen=True)
+class ColumnHeading:
+    """A column's head: a link that sorts by it, the other way when it is sorted by it already."""
+
+    label: str | Promise
+    query: str
+    direction: str
+    is_figure: bool
+
+
+def listing(request: AuthenticatedRequest) -> HttpResponse:
+    """The list; asks for its rows again every two seconds while something is being read in.
+
+    Opened without asking for anything it shows the person's default view, if there is one."""
+    views = saved_views.list_views(request.actor)
+    default = next((one for one in views if one.is_default and one.query), None)
+    if default and not request.GET:
+        return HttpResponseRedirect(f"{request.path}?{default.query}")
+    list_query = parse_query(request.GET)
+    query = list_query.to_query_string()
+    if unknown := unknown_in(request.actor, list_query):
+        return _refused(
+            request, unknown, next((one for one in views if one.query in (query, _query_of(request))), None)
+        )
+    choices = queries.choices(request.actor)
+    context = _list_context(request, list_query) | {
+        "menus": menus(list_query, choices),
+        "chips": chips(list_query, choices),
+        "more_filters": _single_filters(list_query),
+        "all_columns": [(key, one.label, key in list_query.columns) for key, one in COLUMNS.items()],
+        "hidden_count": restriction.count_hidden(request.actor),
+        "has_connection": bool(choices["connections"]),
+        "views": views,
+        "view": next((one for one in views if one.query == query), None),
+        "formats": [(Format.CSV, "CSV"), (Format.EXCEL, "Excel")],
+        "done_id": list_query.done,
+        "today": timezone.localdate().isoformat(),
+        **choices,
+        "sectors": [(letter, f"{letter} · {name}") for letter, name in SECTIONS.items()],
+    }
+    return render(request, "administrations/list.html", context)
+
+
+def _refused(request: AuthenticatedRequest, unknown: Sequence[UnknownPart], view: SavedView | None) -> HttpResponse:
+    """No rows, nothing to tick and nothing to export: a filter that is left out would show everything."""
+    context = {
+        "place": NAV_SECTION,
+        "parts": [
+            (part.message, "" if part.more else f"?{without(request.GET, part) or 'all=1'}")
+            for part in first_parts(unknown)
+        ],
+        "view": view,
+    }
+    return render(request, "administrations/refused.html", context, status=422)
+
+
+def _query_of(request: AuthenticatedRequest) -> str:
+    return str(request.META.get("QUERY_STRING", ""))
+
+
+def rows(request: AuthenticatedRequest) -> HttpResponse:
+    """The part of the list that changes by itself."""
+    return render(request, "administrations/rows.html", _list_context(request, parse_query(request.GET)))
+
+
+def export(request: AuthenticatedRequest, file_format: str) -> HttpResponse | FileResponse:
+    """What the list shows, all of it that matches, as CSV or Excel."""
+    request.actor.require(Permission.VIEW)
+    chosen_format = Format.EXCEL if file_format == "xlsx" else Format.CSV
+    content = export_list(request.actor, parse_query(request.GET), chosen_format)
+    name = f"{_('administrations')}-{timezone.localdate().isoformat()}.{chosen_format.value}"
+    return FileResponse(content, as_attachment=True, filename=name, content_type=MEDIA_TYPES[chosen_format])
+
+
+@require_POST
+def update_view(request: AuthenticatedRequest) -> HttpResponse:
+    """Save, make default or remove a view, then show the list as it was."""
+    form, actor = request.POST, request.actor
+    query = form.get("query", "")
+    key = id_of(form.get("id", "")) or 0
+    try:
+        if form.get("action") == "remove":
+            saved_views.remove_view(actor, key)
+        elif form.get("action") in ("default", "no_default"):
+            saved_views.make_default(actor, key, is_default=form["action"] == "default")
+        elif form.get("action", "") not in ("", "save"):
+            messages.error(request, unknown_value("action", form["action"], VIEW_ACTS).message)
+        else:
+            saved_views.save_view(actor, form.get("name", ""), query, is_default=form.get("is_default") == "1")
+            messages.success(request, _("The view is saved."))
+    except (Refused, UnknownParameter) as refusal:
+        messages.error(request, str(refusal))
+    return HttpResponseRedirect(
+        f"{reverse('administrations:list')}?{parse_query_string(query).to_query_string() or 'all=1'}"
+    )
+
+
+@takes()
+def hidden(request: AuthenticatedRequest) -> HttpResponse:
+    """For Administrators: that restricted administrations exist, and who is named on them."""
+    request.actor.require(Permission.MANAGE_ORGANISATION)
+    context = {
+        "place": NAV_SECTION,
+        "rows": restriction.list_hidden(request.actor),
+        "people": queries.choices(request.actor)["people"],
+    }
+    return render(request, "administrations/hidden.html", context)
+
+
+def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[str, Any]:
+    actor = request.actor
+    page = get_page(actor, list_query)
+    row_context = rendering.load_row_context(actor, page.rows, list_query.columns)
+    import_id = list_query.single.get("import")
+    state = queries.import_state(actor, int(import_id)) if import_id else None
+    read = list(row_context.progress.values()) if state else []
+    percent = state.percent(one.percent or 0 for one in read) if state else 0
+    longest = max((one.seconds_left or 0 for one in read), default=0)
+    return {
+        "place": NAV_SECTION,
+        "list_query": list_query,
+        "query": list_query.to_query_string(),
+        "page": page,
+        "first": (page.number - 1) * PAGE_SIZE + 1,
+        "last": (page.number - 1) * PAGE_SIZE + len(page.rows),
+        "headings": _headings(list_query),
+        "rows": rendering.render_rows(page.rows, list_query.columns, row_context),
+        "state": state,
+        "percent": percent,
+        "seconds_left": state.seconds_left(percent, longest) if state else None,
+        "busy": any(one.status in (Status.QUEUED, Status.CONFIGURING) for one in page.rows)
+        or bool(state and state.open),
+    }
+
+
+def _headings(list_query: ListQuery) -> Sequence[ColumnHeading]:
+    now, descending = list_query.sort.removeprefix("-"), list_query.sort.startswith("-")
+    return [
+        ColumnHeading(
+            COLUMNS[key].label,
+            list_query.sorted_by(f"-{key}" if key == now and not descending else key).to_query_string(),
+            ("descending" if descending else "ascending") if key == now else "",
+            COLUMNS[key].is_figure,
+        )
+        for key in list_query.columns
+    ]
+
+
+def _single_filters(list_query: ListQuery) -> Sequence[Mapping[str, Any]]:
+    """The filters of one value, as one menu."""
+    return [
+        {"name": key, "value": value, "label": label, "is_chosen": list_query.single.get(key) == value}
+        for (key, value), label in SINGLE_LABELS.items()
+        if key != "favourites"
+    ]

@@ -1,0 +1,138 @@
+"""What an operation does not declare is refused before it begins, in the one shape of a 422:
+`{"error": "invalid", "detail": [{"type", "loc", "msg", …}]}`.
+
+django-ninja by itself ignores unknown query parameters, and a list without its filter is everything.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import Any, cast
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.translation import ngettext
+from ninja import NinjaAPI
+from ninja.errors import ValidationError, ValidationErrorContext
+from ninja.operation import Operation
+
+from koppel.api.parser import KeyGivenTwice
+from koppel.kit.web.parameters import (
+    SHOWN_PARTS_MAX,
+    UnknownParameter,
+    UnknownPart,
+    first_parts,
+    given_twice,
+    require_bounded,
+    shortened,
+    unknown_name,
+)
+from koppel.organisations.errors import NotAllowed
+
+Run = Callable[..., HttpResponseBase]
+EMPTY_BODIES = (b"", b"{}", b"null")
+
+
+class StrictAPI(NinjaAPI):
+    """Says of a query parameter also which value was refused. A body's values may be secret and are not repeated."""
+
+    def on_exception(self, request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:
+        cause = getattr(exc, "__cause__", None)
+        return super().on_exception(request, _twice(cause) if isinstance(cause, KeyGivenTwice) else exc)
+
+    def validation_error_from_error_contexts(
+        self, error_contexts: list[ValidationErrorContext[Any]]
+    ) -> ValidationError:
+        validation_error = super().validation_error_from_error_contexts(error_contexts)
+        values = [
+            (context.model.__ninja_param_source__, error.get("input"))
+            for context in error_contexts
+            for error in context.pydantic_validation_error.errors(include_url=False)
+        ]
+        for error, (source, value) in zip(validation_error.errors, values, strict=True):
+            if source == "query" and isinstance(value, str | int | float | bool):
+                error["value"] = str(value)
+        return validation_error
+
+
+def refuses_unknown(run: Run) -> Run:
+    """A decorator of operations, in ninja's mode `view`."""
+    operation = cast("Operation", run.__self__)  # type: ignore[attr-defined]
+    declared, repeatable = _declared(operation)
+    takes_body = any(model.__ninja_param_source__ in ("body", "form", "file") for model in operation.models)
+
+    @wraps(run)
+    def checked(request: HttpRequest, **values: Any) -> HttpResponseBase:
+        # Who may not come in learns nothing of what there is.
+        needed = getattr(operation.view_func, "koppel_permission", None)
+        if needed and not request.actor.can(needed):  # type: ignore[attr-defined]
+            return operation.api.on_exception(request, NotAllowed(needed))
+        errors = [as_error("query", part) for part in _unknown(request, declared, repeatable)]
+        if not takes_body and _has_fields(request):
+            errors.append({"type": "extra_forbidden", "loc": ["body"], "msg": "This operation takes no body."})
+        if errors:
+            return operation.api.on_exception(request, ValidationError(errors))
+        return run(request, **values)
+
+    return checked
+
+
+def _twice(cause: KeyGivenTwice) -> ValidationError:
+    return ValidationError([as_error("body", given_twice(cause.key, ""))])
+
+
+def shown_errors(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first ten, with what was sent repeated in short; one more says how many there are beside them."""
+    named = [_short(error) for error in errors[:SHOWN_PARTS_MAX]]
+    more = len(errors) - SHOWN_PARTS_MAX
+    if more > 0 and not errors[-1].get("more"):
+        sentence = ngettext("And %(count)d more.", "And %(count)d more.", more) % {"count": more}
+        return [*named, {"type": "more", "loc": [], "msg": sentence, "more": more}]
+    return [*named, *map(_short, errors[SHOWN_PARTS_MAX:])]
+
+
+def _short(error: dict[str, Any]) -> dict[str, Any]:
+    location = [shortened(part) if isinstance(part, str) else part for part in error["loc"]]
+    value = {"value": shortened(error["value"])} if "value" in error else {}
+    return error | {"loc": location} | value
+
+
+def as_error(source: str, part: UnknownPart) -> dict[str, Any]:
+    """As ninja says what is wrong with a parameter. `allowed` are the possible names or values, where they are few."""
+    if part.more:
+        return {"type": "more", "loc": [], "msg": part.message, "more": part.more}
+    error: dict[str, Any] = {
+        "type": "unknown", "loc": [source, part.name], "msg": part.message, "value": part.value
+    }  # fmt: skip
+    return error | ({"allowed": list(part.values)} if part.values else {})
+
+
+def _declared(operation: Operation) -> tuple[list[str], set[str]]:
+    """Names of the query parameters, and those of them that may come several times."""
+    names: list[str] = []
+    repeatable: set[str] = set()
+    for model in operation.models:
+        if model.__ninja_param_source__ == "query":
+            flattened: Mapping[str, Any] = getattr(model, "__ninja_flatten_map__", {})
+            names += flattened
+            repeatable |= set(getattr(model, "__ninja_collection_fields__", ()))
+    return names, repeatable
+
+
+def _unknown(request: HttpRequest, declared: list[str], repeatable: set[str]) -> list[UnknownPart]:
+    try:
+        require_bounded(request.GET)
+    except UnknownParameter as refusal:
+        return list(refusal.parts)
+    return first_parts(_not_declared(request, declared, repeatable))
+
+
+def _not_declared(request: HttpRequest, declared: list[str], repeatable: set[str]) -> Iterable[UnknownPart]:
+    for name, texts in request.GET.lists():
+        if name not in declared:
+            yield unknown_name(name, str(texts[0]) if texts else "", declared)
+        elif len(texts) > 1 and name not in repeatable:
+            yield given_twice(name, str(texts[-1]))
+
+
+def _has_fields(request: HttpRequest) -> bool:
+    is_json = request.content_type == "application/json"
+    return is_json and request.method in ("POST", "PUT", "PATCH") and request.body.strip() not in EMPTY_BODIES

@@ -1,0 +1,142 @@
+"""The books as files: one resource as CSV, Excel or Parquet, or all of an administration in one ZIP. Exports are audited."""
+
+import json
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+from django.db import connection, models
+from django.utils.translation import gettext as _
+
+from koppel.administrations.models import Administration
+from koppel.audit.services import record
+from koppel.books.errors import UnknownResource
+from koppel.books.fields import Amount
+from koppel.books.models import MODELS_BY_RESOURCE, Entry, EntryLine
+from koppel.books.read import labels, queries
+from koppel.kit.tabular.export import Cell, Column, ColumnType, Format, temporary_file, write_table
+from koppel.organisations.roles import Actor, Permission
+
+FETCH_BATCH_SIZE = 5000
+LINES = (
+    (Entry, "booked_on"), (Entry, "period"), (Entry, "journal"), (Entry, "number"), (EntryLine, "entry"),
+    (EntryLine, "line_number"), (EntryLine, "account"), (EntryLine, "debit"), (EntryLine, "credit"),
+    (EntryLine, "description"), (EntryLine, "reference"), (EntryLine, "contact"), (EntryLine, "vat_code"),
+    (EntryLine, "branch"), (EntryLine, "project"), (EntryLine, "dimensions"), (EntryLine, "currency"),
+    (EntryLine, "debit_in_currency"), (EntryLine, "credit_in_currency"),
+)  # fmt: skip
+"""An entry line with what is needed to read it on its own: date, period, journal and number of its entry."""
+
+_LINES = f"""
+SELECT {", ".join(f"{'e' if model is Entry else 'l'}.{name}" for model, name in LINES)}
+  FROM books_entry_line l
+  LEFT JOIN books_entry e ON e.administration_id = l.administration_id AND e.external_id = l.entry
+ WHERE l.administration_id = %s AND l.deleted_at IS NULL
+ ORDER BY e.booked_on, l.entry, l.line_number, l.external_id
+"""  # noqa: S608 - our own column names
+_KINDS: tuple[tuple[type, ColumnType], ...] = (
+    (Amount, ColumnType.AMOUNT),
+    (models.DateTimeField, ColumnType.DATETIME),
+    (models.DateField, ColumnType.DATE),
+    (models.BooleanField, ColumnType.BOOLEAN),
+    (models.IntegerField, ColumnType.INTEGER),
+)
+EXPORTED = (*queries.COLUMNS, "entry_lines")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """`content` is rewound and gone when closed."""
+
+    file_name: str
+    content: IO[bytes]
+
+
+def export_resource(
+    actor: Actor, administration: Administration, resource: str, file_format: Format, *, search: str = ""
+) -> Exported:
+    """One resource, all of its rows that the search finds. Raises `UnknownResource` and `TooManyRows`."""
+    actor.require(Permission.VIEW)
+    content = write_table(file_format, columns_of(resource), _rows(administration.pk, resource, search))
+    record_export(actor, administration, [resource], file_format)
+    return Exported(f"{file_stem(administration)}-{resource}.{file_format}", content)
+
+
+def export_all(actor: Actor, administration: Administration, file_format: Format) -> Exported:
+    """Every resource, in a ZIP with a `manifest.json` that tells what it holds and as of when."""
+    actor.require(Permission.VIEW)
+    counts: Counter[str] = Counter()
+    with temporary_file() as target, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for resource in EXPORTED:
+            rows = _counted(_rows(administration.pk, resource, ""), counts, resource)
+            with (
+                write_table(file_format, columns_of(resource), rows) as table,
+                archive.open(f"{resource}.{file_format}", "w", force_zip64=True) as member,
+            ):
+                while chunk := table.read(1 << 20):
+                    member.write(chunk)
+        # Last, for a sync may go on meanwhile: it says what was written.
+        archive.writestr("manifest.json", json.dumps(_manifest(administration, counts), indent=1))
+    target.seek(0)
+    record_export(actor, administration, list(EXPORTED), file_format)
+    return Exported(f"{file_stem(administration)}-books.zip", target)
+
+
+def columns_of(resource: str) -> list[Column]:
+    """Raises `UnknownResource`."""
+    if resource == "entry_lines":
+        return [_column(model, name) for model, name in LINES]
+    if resource not in queries.COLUMNS:
+        names = ", ".join((*queries.COLUMNS, "entry_lines"))
+        raise UnknownResource(
+            _("There is no resource “%(name)s”. Possible: %(names)s.") % {"name": resource, "names": names}
+        )
+    return [_column(MODELS_BY_RESOURCE[resource], name) for name in queries.COLUMNS[resource]]
+
+
+def file_stem(administration: Administration) -> str:
+    """A name that every file system takes."""
+    kept = "".join(letter if letter.isalnum() else "-" for letter in administration.name.lower())
+    return "-".join(filter(None, kept.split("-")))[:60] or f"administration-{administration.pk}"
+
+
+def _rows(administration_id: int, resource: str, search: str) -> Iterator[Sequence[Cell]]:
+    if resource != "entry_lines":
+        yield from queries.all_rows(administration_id, resource, search=search)
+        return
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(_LINES, [administration_id])
+        while fetched := cursor.fetchmany(FETCH_BATCH_SIZE):
+            yield from fetched
+
+
+def _counted(rows: Iterator[Sequence[Cell]], counts: Counter[str], resource: str) -> Iterator[Sequence[Cell]]:
+    for row in rows:
+        counts[resource] += 1
+        yield row
+
+
+def _column(model: type[models.Model], name: str) -> Column:
+    field: models.Field[Any, Any] = model._meta.get_field(name)  # type: ignore[assignment]
+    kind = next((kind for cls, kind in _KINDS if isinstance(field, cls)), ColumnType.TEXT)
+    return Column(name, str(labels.COLUMNS.get(name, name)), kind)
+
+
+def _manifest(administration: Administration, counts: Counter[str]) -> dict[str, Any]:
+    return {
+        "administration": administration.name,
+        "number": administration.number,
+        "country": administration.country,
+        "currency": administration.base_currency,
+        "complete_as_of": administration.complete_as_of.isoformat() if administration.complete_as_of else None,
+        "rows": {key: counts[key] for key in EXPORTED},
+    }
+
+
+def record_export(actor: Actor, administration: Administration, resources: list[str], file_format: Format) -> None:
+    """Who took which books out."""
+    details = {"resources": resources, "format": str(file_format)}
+    subject = ("administration", administration.pk, administration.name)
+    record(actor.organisation_id, actor.audit, "books.exported", subject=subject, details=details)

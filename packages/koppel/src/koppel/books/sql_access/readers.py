@@ -1,0 +1,175 @@
+"""Who may read an organisation's books by SQL. A reader is a role of PostgreSQL; making one needs the owner's address."""
+
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db import connections
+from psycopg import sql
+
+from koppel.audit.services import record
+from koppel.books.errors import ReaderRefused
+from koppel.books.sql_access.rights import READER_PREFIX, excess_rights, remedies
+from koppel.books.sql_access.views import grants
+from koppel.kit.encryption import Secret
+from koppel.organisations.roles import Actor, Permission
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+CONNECTIONS_MAX = 10
+_ROLE_SETTINGS = {"default_transaction_read_only": "on", "statement_timeout": "10min"}
+"""Good manners, which the role may change for itself; its rights it may not."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """`exists` is False when the role was dropped in PostgreSQL by somebody else."""
+
+    role: str
+    made_at: datetime
+    made_by: str
+    exists: bool
+
+
+@dataclass(frozen=True)
+class NewReader:
+    """`url` holds the password, which is shown once and kept nowhere."""
+
+    role: str
+    url: Secret
+
+
+def readers(actor: Actor) -> list[Reader]:
+    """Of the actor's organisation, by name."""
+    actor.require(Permission.MANAGE_ORGANISATION)
+    with _as_owner() as owner:
+        result = owner.execute(
+            "SELECT role::text, made_at, made_by, role IN (SELECT rolname FROM pg_roles) FROM koppel_readers.reader"
+            " WHERE organisation_id = %s ORDER BY role",
+            [actor.organisation_id],
+        )
+        return [Reader(*row) for row in result.fetchall()]
+
+
+def add_reader(actor: Actor, name: str, *, administrator_url: str = "") -> NewReader:
+    """Make a role that reads this organisation's books and nothing else. `administrator_url`: who may create roles, when the
+    owner may not. Raises `ReaderRefused`."""
+    actor.require(Permission.MANAGE_ORGANISATION)
+    role, password = role_name(name), secrets.token_urlsafe(24)
+    with _as_owner() as owner:
+        if owner.execute("SELECT 1 FROM koppel_readers.reader WHERE role = %s", [role]).fetchone():
+            raise ReaderRefused(f"There is a reader {name!r} already; remove it first, or take another name.")
+        _refuse_excess_rights(owner)
+        _create_role(administrator_url or _owner_url(), role, password)
+        owner.execute(
+            "INSERT INTO koppel_readers.reader (role, organisation_id, made_by) VALUES (%s, %s, %s)",
+            [role, actor.organisation_id, actor.name],
+        )
+        for statement in grants(role):
+            owner.execute(statement.encode())
+    record(actor.organisation_id, actor.audit, "sql_reader.made", subject=("sql_reader", None, role))
+    return NewReader(role, Secret(_url_of(role, password)))
+
+
+def remove_reader(actor: Actor, name: str, *, administrator_url: str = "") -> None:
+    """Its sessions end, its role goes. Raises `ReaderRefused`."""
+    actor.require(Permission.MANAGE_ORGANISATION)
+    role = role_name(name)
+    with _as_owner() as owner:
+        row = owner.execute(
+            "DELETE FROM koppel_readers.reader WHERE role = %s AND organisation_id = %s RETURNING role",
+            [role, actor.organisation_id],
+        ).fetchone()
+        if row is None:
+            raise ReaderRefused(f"There is no reader {name!r}.")
+        if owner.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+            for statement in _revocations(role):
+                owner.execute(statement)
+    _drop_role(administrator_url or _owner_url(), role)
+    record(actor.organisation_id, actor.audit, "sql_reader.removed", subject=("sql_reader", None, role))
+
+
+def role_name(name: str) -> str:
+    """Raises `ReaderRefused` when it cannot be one."""
+    short = name.strip().lower().removeprefix(READER_PREFIX)
+    if NAME.fullmatch(short) is None:
+        raise ReaderRefused(f"{name!r} cannot be a reader's name: take letters, digits and _, beginning with a letter.")
+    return READER_PREFIX + short
+
+
+@contextmanager
+def _as_owner() -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    with psycopg.connect(_owner_url()) as connection:
+        yield connection
+
+
+def _owner_url() -> str:
+    url = settings.OWNER_DATABASE_URL
+    if not url:
+        raise ReaderRefused("KOPPEL_OWNER_DATABASE_URL is not set: readers are made as the role that owns the tables.")
+    return str(url)
+
+
+def _refuse_excess_rights(owner: psycopg.Connection[tuple[Any, ...]]) -> None:
+    if rights := excess_rights(owner, str(connections["default"].settings_dict["USER"])):
+        raise ReaderRefused(
+            f"{'; '.join(one.message for one in rights)}. A reader would be let into more than the books."
+            f" As superuser or owner of the database run first: {remedies(rights)}."
+        )
+
+
+def _create_role(url: str, role: str, password: str) -> None:
+    statement = sql.SQL(
+        "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS NOINHERIT CONNECTION LIMIT {} PASSWORD {}"
+    ).format(sql.Identifier(role), sql.Literal(CONNECTIONS_MAX), sql.Literal(password))
+    try:
+        with psycopg.connect(url) as administrator:
+            administrator.execute(statement)
+            for name, value in _ROLE_SETTINGS.items():
+                administrator.execute(
+                    sql.SQL("ALTER ROLE {} SET {} = {}").format(
+                        sql.Identifier(role), sql.Identifier(name), sql.Literal(value)
+                    )
+                )
+            administrator.execute(
+                sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(
+                    sql.Identifier(administrator.info.dbname), sql.Identifier(role)
+                )
+            )
+    except psycopg.errors.InsufficientPrivilege:
+        raise ReaderRefused(
+            "The owner may not create roles. Give the address of a role that may with --administrator-url,"
+            " for example your server's postgres."
+        ) from None
+    except psycopg.errors.DuplicateObject:
+        raise ReaderRefused(f"PostgreSQL has a role {role} already, of somebody else. Take another name.") from None
+
+
+def _drop_role(url: str, role: str) -> None:
+    try:
+        with psycopg.connect(url) as administrator:
+            administrator.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [role])
+            name = sql.Identifier(administrator.info.dbname)
+            administrator.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(name, sql.Identifier(role)))
+            administrator.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
+    except psycopg.errors.InsufficientPrivilege:
+        raise ReaderRefused(
+            f"The role {role} reads nothing any more, but stays: the owner may not drop it. Run again with --administrator-url."
+        ) from None
+
+
+def _revocations(role: str) -> list[bytes]:
+    return [
+        statement.replace("GRANT ", "REVOKE ", 1).replace(" TO ", " FROM ", 1).encode() for statement in grants(role)
+    ]
+
+
+def _url_of(role: str, password: str) -> str:
+    database = connections["default"].settings_dict
+    host, port = database["HOST"] or "127.0.0.1", database["PORT"] or "5432"
+    return f"postgresql://{role}:{password}@{host}:{port}/{database['NAME']}"

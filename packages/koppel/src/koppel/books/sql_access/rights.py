@@ -1,0 +1,100 @@
+"""What a role that reads by SQL must not have: PostgreSQL gives some of it to everybody unless it is taken away.
+
+Who may create objects, even temporary ones, can lay names in the way of statements that others run. Nothing of Koppel's
+depends on that alone: its functions look nowhere but in the system's own schema.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+READER_PREFIX = "koppel_reader_"
+PUBLIC = "public"
+"""Everybody, as PostgreSQL's functions of rights name it."""
+TABLE = "public.organisations_organisation"
+"""Belongs to who owns all of ours."""
+
+
+@dataclass(frozen=True)
+class ExcessRight:
+    """`message` says who may do what; `remedy` is SQL for the owner of the database or a superuser."""
+
+    message: str
+    remedy: str
+
+
+def reader_roles(connection: psycopg.Connection[Any]) -> list[str]:
+    """All of this database, of whichever organisation; none of another database on the same server."""
+    cursor = connection.execute(
+        "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)"
+        " AND has_database_privilege(oid, current_database(), 'CONNECT')"
+        " AND has_schema_privilege(oid, (SELECT oid FROM pg_namespace WHERE nspname = 'books'), 'USAGE') ORDER BY 1",
+        [READER_PREFIX],
+    )
+    return [str(role) for (role,) in cursor.fetchall()]
+
+
+def excess_rights(connection: psycopg.Connection[Any], application_role: str) -> list[ExcessRight]:
+    """Of everybody, and of each reader besides: connecting (everybody only), temporary tables, new schemas, and new objects
+    in the schema `public`, all in the database of `connection`."""
+    excess = _excess(connection, PUBLIC, application_role)
+    of_everybody = {right.message.partition(" may ")[2] for right in excess}
+    for role in reader_roles(connection):
+        excess += [
+            right
+            for right in _excess(connection, role, application_role)
+            if right.message.partition(" may ")[2] not in of_everybody
+        ]
+    return excess
+
+
+def other_databases(connection: psycopg.Connection[Any]) -> list[str]:
+    """Of the same server, into which everybody may connect."""
+    cursor = connection.execute(
+        "SELECT datname FROM pg_database WHERE datallowconn AND datname <> current_database()"
+        " AND has_database_privilege(%s, oid, 'CONNECT') ORDER BY 1",
+        [PUBLIC],
+    )
+    return [str(name) for (name,) in cursor.fetchall()]
+
+
+_RIGHTS = """
+SELECT current_database(), (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass(%(table)s)),
+       has_database_privilege(%(role)s, current_database(), 'CONNECT'),
+       has_database_privilege(%(role)s, current_database(), 'TEMPORARY'),
+       has_database_privilege(%(role)s, current_database(), 'CREATE'),
+       has_schema_privilege(%(role)s, 'public', 'CREATE')
+"""
+
+
+def _excess(connection: psycopg.Connection[Any], role: str, application_role: str) -> list[ExcessRight]:
+    [(name, owner, connects, makes_temporary, makes_schemas, makes_objects)] = connection.execute(
+        _RIGHTS, {"role": role, "table": TABLE}
+    ).fetchall()
+    who = "PUBLIC" if role == PUBLIC else _name(role)
+    who_says = "PUBLIC, that is everybody," if role == PUBLIC else f"The role {role}"
+    keep = f"GRANT CONNECT, TEMPORARY ON DATABASE {_name(name)} TO {_name(application_role)}; "
+    revoke = f"REVOKE {{}} ON DATABASE {_name(name)} FROM {who};"
+    rights = (
+        (connects and role == PUBLIC, f"connect to the database {name}", keep + revoke.format("CONNECT")),
+        (makes_temporary, f"make temporary tables in the database {name}", keep + revoke.format("TEMPORARY")),
+        (makes_schemas, f"make schemas in the database {name}", revoke.format("CREATE")),
+        (
+            makes_objects,
+            "make objects in the schema public",
+            f"GRANT CREATE ON SCHEMA public TO {_name(owner)}; REVOKE CREATE ON SCHEMA public FROM {who};",
+        ),
+    )
+    return [ExcessRight(f"{who_says} may {deed}", remedy) for holds, deed, remedy in rights if holds]
+
+
+def remedies(rights: list[ExcessRight]) -> str:
+    """All SQL that is needed, every statement once."""
+    statements = [one.strip() for right in rights for one in right.remedy.split(";") if one.strip()]
+    return "; ".join(dict.fromkeys(statements))
+
+
+def _name(role: str) -> str:
+    return sql.Identifier(role).as_string()

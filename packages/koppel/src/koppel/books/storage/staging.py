@@ -1,0 +1,126 @@
+"""Puts rows beside the books: COPY into a temporary table, from where one statement takes them over.
+
+PostgreSQL refuses COPY into a table under row level security; the temporary table is made once per connection. Amounts are
+staged as text: their decimals reach `numeric` as the source wrote them, and cheaper.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from django.db import models
+from psycopg.abc import Buffer
+
+from koppel.books.fields import Amount
+from koppel.books.models import MODELS_BY_RESOURCE, BookRow
+from koppel.kit.database.pool import Connection
+
+ENVELOPE_COLUMNS = ("external_id", "partition", "raw", "content_hash")
+ENVELOPE_TYPES = ("text", "text", "bytea", "bytea")
+SIZE_CHECKED_FROM, ROW_BYTES_MAX = 1000, 7900
+"""Of 8,160 that fit on a page, less what lengths and alignment of 25 columns take."""
+PIECES_SENT_TOGETHER = 8
+"""Of 32 KB each: a round of the event loop for every quarter of a megabyte."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the books; `staging_table` names where its rows are staged."""
+
+    name: str
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+
+    def staging_table(self, partition: int = 0) -> str:
+        return f"incoming_{self.name}_{partition}"
+
+    @property
+    def amounts(self) -> tuple[int, ...]:
+        return tuple(place for place, kind in enumerate(self.types) if kind == "numeric")
+
+    @property
+    def wholes(self) -> tuple[int, ...]:
+        return tuple(place for place, kind in enumerate(self.types) if kind == "int4")
+
+    @property
+    def staged_types(self) -> tuple[str, ...]:
+        return (*ENVELOPE_TYPES, *("text" if kind == "numeric" else kind for kind in self.types))
+
+
+@cache
+def table(resource: str) -> Table:
+    """The table of a resource, its typed columns in the order of its row."""
+    model = MODELS_BY_RESOURCE[resource]
+    envelope = {one.name for one in BookRow._meta.local_fields} | {"pk"}
+    fields = [one for one in model._meta.local_concrete_fields if one.name not in envelope]
+    return Table(model._meta.db_table, tuple(str(one.column) for one in fields), tuple(_type(one) for one in fields))
+
+
+_staged: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
+"""Which temporary tables a connection has for certain: found there by a later transaction than the one that made them."""
+
+
+async def copy_rows(connection: Connection, target: Table, rows: Sequence[tuple[Any, ...]], partition: int) -> None:
+    """Stage rows, each half in a table of its own, once in a transaction. A temporary table empties itself at each commit;
+    asking for it is cheaper than making it anew."""
+    columns, incoming = (*ENVELOPE_COLUMNS, *target.columns), target.staging_table(partition)
+    staged = _staged.setdefault(connection, set())
+    if any(map(_is_long, rows)):
+        staged.discard(incoming)
+        await connection.execute(
+            f"DROP TABLE IF EXISTS {incoming}; {_staging_sql(target, incoming, is_long=True)}".encode()
+        )
+    elif incoming not in staged:
+        result = await connection.execute("SELECT to_regclass(%s) IS NULL", [f"pg_temp.{incoming}"])
+        row = await result.fetchone()
+        if row and row[0]:
+            await connection.execute(_staging_sql(target, incoming).encode())
+        else:
+            staged.add(incoming)
+    async with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY {incoming} ({', '.join(columns)}) FROM STDIN (FORMAT binary)") as copying,
+    ):
+        copying.set_types(target.staged_types)
+        pieces: list[Buffer] = []
+        for values in rows:
+            if filled := copying.formatter.write_row(values):  # `write_row` without a coroutine for each row
+                pieces.append(filled)
+            if len(pieces) == PIECES_SENT_TOGETHER:
+                await copying.write(b"".join(pieces))
+                pieces.clear()
+        await copying.write(b"".join(pieces))
+
+
+def _is_long(row: tuple[Any, ...]) -> bool:
+    """Whether it might not fit on a page of PostgreSQL as it is. What is in its columns is in its payload, of which it is the
+    third."""
+    if len(row[2]) < SIZE_CHECKED_FROM:
+        return False
+    texts = (one.encode() if isinstance(one, str) else one for one in row if isinstance(one, str | bytes))
+    return sum(map(len, texts)) > ROW_BYTES_MAX
+
+
+def _staging_sql(target: Table, name: str, *, is_long: bool = False) -> str:
+    """A commit empties every such table of the session, whichever it used, and rebuilds the index of its TOAST table: half a
+    millisecond each. So they have none, but where a row is too long without it: then for one transaction."""
+    columns = dict(zip((*ENVELOPE_COLUMNS, *target.columns), target.staged_types, strict=True))
+    if is_long:
+        return f"CREATE TEMP TABLE {name} ({', '.join(map(' '.join, columns.items()))}) ON COMMIT DROP"
+    added = [f"ADD COLUMN {column} {kind}" for column, kind in columns.items()]
+    plain = [
+        f"ALTER COLUMN {column} SET STORAGE PLAIN" for column, kind in columns.items() if kind in ("text", "bytea")
+    ]
+    return f"CREATE TEMP TABLE {name} () ON COMMIT DELETE ROWS; ALTER TABLE {name} {', '.join(added + plain)}"
+
+
+def _type(column: "models.Field[Any, Any]") -> str:
+    kinds: tuple[tuple[type, str], ...] = (
+        (Amount, "numeric"),
+        (models.DateField, "date"),
+        (models.BooleanField, "bool"),
+        (models.IntegerField, "int4"),
+    )
+    return next((name for kind, name in kinds if isinstance(column, kind)), "text")

@@ -1,0 +1,276 @@
+"""Writes pages of records into the books: only what is new or changed, with COPY, in the caller's transaction.
+
+A record is compared by the SHA-256 of what tells its versions apart; an unchanged one is neither normalised nor written.
+The rows of a page are staged first (`koppel.books.storage.staging`).
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from koppel.books.storage.staging import ENVELOPE_COLUMNS, Table, copy_rows, table
+from koppel.connector.contract import Record, RejectedRecord
+from koppel.connector.rows import Row
+from koppel.kit.database.pool import Connection
+
+Normalise = Callable[[str, bytes, str], Row]
+RecordBatch = tuple[str, Sequence[Record], Mapping[str, str]]
+"""A resource, its records, and the entry of each when they are lines."""
+ENTRIES, LINES = "entries", "entry_lines"
+SPLIT_FROM = 500
+DIGITS_MAX, WHOLE_MAX = 200, 2**31 - 1
+NUL_ESCAPED = rb"\u0000"
+
+
+@dataclass(frozen=True)
+class WriteContext:
+    """Whose rows are written, at which moment, and how a record becomes a row."""
+
+    organisation_id: int
+    administration_id: int
+    at: datetime
+    normalise: Normalise
+
+
+@dataclass
+class WriteResult:
+    """What a page did, by external id. `rejected` could not be understood."""
+
+    added: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    rejected: list[RejectedRecord] = field(default_factory=list)
+
+    @property
+    def is_any(self) -> bool:
+        """Whether a row is to be written."""
+        return bool(self.added or self.changed)
+
+
+async def insert_new(
+    connection: Connection, context: WriteContext, levels: Sequence[RecordBatch], existing: Mapping[str, bytes | None]
+) -> dict[str, WriteResult]:
+    """Write records of a first read, of which the books know none but those of the first level that are `known`, by digest.
+    Raises `UniqueViolation` when they do know another one; the transaction is lost then, and the page is for `stage` and
+    `merge`. PostgreSQL inserts one part while the rows of the next are made."""
+    written = {resource: WriteResult() for resource, _records, _parents in levels}
+    inserting = None
+    try:
+        for resource, records, parents, partition in _parts(levels):
+            among = existing if resource == levels[0][0] else {}
+            rows = list(_compared(context, resource, records, parents, among, written[resource]))
+            if inserting:
+                await inserting
+            if rows:
+                await copy_rows(connection, table(resource), rows, partition)
+                inserting = asyncio.create_task(
+                    _insert(connection, context, _insert_sql(table(resource), partition), {})
+                )
+                await asyncio.sleep(0)  # now it is sent
+    finally:
+        if inserting:
+            await inserting
+    return written
+
+
+def _parts(levels: Sequence[RecordBatch]) -> Iterator[tuple[str, list[Record], Mapping[str, str], int]]:
+    """The few above first, so that PostgreSQL begins soon; many records in two halves."""
+    for resource, records, parents in levels:
+        unique = _unique(records)
+        middle = len(unique) // 2 if len(unique) >= SPLIT_FROM else len(unique)
+        for partition, part in enumerate((unique[:middle], unique[middle:])):
+            if part:
+                yield resource, part, parents, partition
+
+
+async def stage(
+    connection: Connection, context: WriteContext, resource: str, records: Sequence[Record], parents: Mapping[str, str]
+) -> WriteResult:
+    """Find what is new or changed and put it beside the books, in `table(resource).incoming()`. `parents` maps an entry line's
+    id to its entry's id."""
+    written = WriteResult()
+    if not records:
+        return written
+    unique = _unique(records)
+    existing = await _existing_hashes(connection, context, table(resource), [one.external_id for one in unique])
+    rows = list(_compared(context, resource, unique, parents, existing, written))
+    if rows:
+        await copy_rows(connection, table(resource), rows, 0)
+    return written
+
+
+async def merge(
+    connection: Connection,
+    context: WriteContext,
+    resource: str,
+    *,
+    change_log_ctes: str = "",
+    values: Mapping[str, object] | None = None,
+) -> None:
+    """Take over what was staged. `beside`: queries of a WITH clause, which see the books as they were, and their values."""
+    await _insert(connection, context, f"{change_log_ctes}{_upsert_sql(table(resource))}", values or {})
+
+
+async def missing_keys(
+    connection: Connection, context: WriteContext, resource: str, partitions: Iterable[str] | None,
+    *, keys: Sequence[str] | None = None, read_id: int = 0,
+) -> list[str]:  # fmt: skip
+    """Ids in the books that a complete read did not meet: not among `keys`, or without those not in `sync_snapshot_key`.
+
+    `partitions` None = the whole resource, else only rows of these. Lines belong where their entry does."""
+    met = "SELECT unnest(%(keys)b::text[])" if keys is not None else _SEEN
+    result = await connection.execute(
+        f"{_own_sql(resource, partitions is not None)} EXCEPT {met} ORDER BY 1",
+        {
+            "administration": context.administration_id, "partitions": list(partitions or ()), "keys": keys,
+            "resource": resource, "read": read_id,
+        },
+    )  # fmt: skip
+    return [str(key) for (key,) in await result.fetchall()]
+
+
+async def existing_keys(connection: Connection, context: WriteContext, resource: str, keys: Sequence[str]) -> list[str]:
+    """Which of these ids the books have, not flagged as deleted."""
+    result = await connection.execute(
+        f"SELECT external_id FROM {table(resource).name} WHERE administration_id = %s AND external_id = ANY(%b)"  # noqa: S608
+        " AND deleted_at IS NULL ORDER BY 1",
+        [context.administration_id, list(keys)],
+    )
+    return [str(key) for (key,) in await result.fetchall()]
+
+
+async def missing_line_keys(
+    connection: Connection, context: WriteContext, entries: Sequence[str], lines: Sequence[str]
+) -> list[str]:
+    """Lines of these entries in the books that are not among `lines`, all lines of the entries."""
+    result = await connection.execute(
+        f"SELECT external_id FROM {table(LINES).name} WHERE administration_id = %s AND entry = ANY(%b)"  # noqa: S608
+        " AND deleted_at IS NULL EXCEPT SELECT unnest(%b::text[]) ORDER BY 1",
+        [context.administration_id, list(entries), list(lines)],
+    )
+    return [str(key) for (key,) in await result.fetchall()]
+
+
+async def mark_deleted(connection: Connection, context: WriteContext, resource: str, keys: Sequence[str]) -> None:
+    """The rows stay, marked as gone at the source."""
+    await connection.execute(
+        f"UPDATE {table(resource).name} SET deleted_at = %s"  # noqa: S608 - our own table names
+        " WHERE administration_id = %s AND external_id = ANY(%b)",
+        [context.at, context.administration_id, list(keys)],
+    )
+
+
+_SEEN = (
+    "SELECT external_id FROM sync_snapshot_key"
+    " WHERE administration_id = %(administration)s AND resource = %(resource)s AND read_id = %(read)s"
+)
+
+
+def _own_sql(resource: str, within: bool) -> str:
+    if resource == LINES and within:
+        return (
+            f"SELECT line.external_id FROM {table(ENTRIES).name} entry JOIN {table(LINES).name} line"  # noqa: S608
+            " ON line.administration_id = entry.administration_id AND line.entry = entry.external_id"
+            " WHERE entry.administration_id = %(administration)s AND entry.partition = ANY(%(partitions)s)"
+            " AND line.deleted_at IS NULL"
+        )
+    condition = " AND partition = ANY(%(partitions)s)" if within else ""
+    return (
+        f"SELECT external_id FROM {table(resource).name}"  # noqa: S608 - our own table names
+        f" WHERE administration_id = %(administration)s AND deleted_at IS NULL{condition}"
+    )
+
+
+def digest_of(record: Record) -> bytes:
+    """What tells two versions of it apart."""
+    return hashlib.sha256(record.comparison_key or record.raw).digest()
+
+
+def _unique(records: Sequence[Record]) -> list[Record]:
+    """Each key once; of two the later one, as it came later."""
+    return list({one.external_id: one for one in records}.values())
+
+
+def _compared(
+    context: WriteContext,
+    resource: str,
+    records: Sequence[Record],
+    parents: Mapping[str, str],
+    existing: Mapping[str, bytes | None],
+    written: WriteResult,
+) -> Iterator[tuple[Any, ...]]:
+    """Rows of what is not known with this hash, noted in `written`. The hot loop of a first import."""
+    target, sha256, astuple = table(resource), hashlib.sha256, msgspec.structs.astuple
+    amounts, wholes = target.amounts, target.wholes
+    for record in records:
+        key = record.external_id
+        digest = sha256(record.comparison_key or record.raw).digest()
+        if existing and existing.get(key) == digest:
+            continue
+        try:
+            values = list(astuple(context.normalise(resource, record.raw, parents.get(key, ""))))
+            _make_storable(values, record.raw, amounts, wholes)
+        except ValueError as error:
+            written.rejected.append(RejectedRecord(key, str(error)[:300], record.raw))
+            continue
+        (written.changed if key in existing else written.added).append(key)
+        yield key, record.partition, record.raw, digest, *values
+
+
+def _make_storable(values: list[Any], raw: bytes, amounts: Sequence[int], wholes: Sequence[int]) -> None:
+    """Amounts as text. Raises `ValueError` for what a column of PostgreSQL cannot hold: that is the record's fault alone."""
+    for column in amounts:
+        if (value := values[column]) is not None:
+            values[column] = text = str(value)
+            if len(text) > DIGITS_MAX or ("E" in text and abs(value.adjusted()) > DIGITS_MAX):
+                raise ValueError("An amount has more digits than an amount of money.")
+    for column in wholes:
+        if (value := values[column]) is not None and not -WHOLE_MAX <= value <= WHOLE_MAX:
+            raise ValueError("A number is too large.")
+    if (NUL_ESCAPED in raw or b"\0" in raw) and any("\0" in one for one in values if isinstance(one, str)):
+        raise ValueError("A code has a NUL in it.")
+
+
+async def _existing_hashes(
+    connection: Connection, context: WriteContext, target: Table, keys: list[str]
+) -> dict[str, bytes | None]:
+    """Content hash by id; None for a row that is flagged as deleted: it comes back whatever its hash."""
+    result = await connection.execute(
+        f"SELECT external_id, CASE WHEN deleted_at IS NULL THEN content_hash END FROM {target.name}"  # noqa: S608
+        " WHERE administration_id = %s AND external_id = ANY(%b)",
+        [context.administration_id, keys],
+        binary=True,
+    )
+    return dict(await result.fetchall())
+
+
+async def _insert(connection: Connection, context: WriteContext, statement: str, values: Mapping[str, object]) -> None:
+    params = {"organisation": context.organisation_id, "administration": context.administration_id, "at": context.at}
+    await connection.execute(statement, {**values, **params})
+
+
+@cache
+def _insert_sql(target: Table, partition: int = 0) -> str:
+    columns = (*ENVELOPE_COLUMNS, *target.columns)
+    kinds = dict(zip(target.columns, target.types, strict=True))
+    selected = [f"{name}::numeric" if kinds.get(name) == "numeric" else name for name in columns]
+    return (
+        f"INSERT INTO {target.name} (organisation_id, administration_id, first_seen, last_changed, deleted_at,"  # noqa: S608
+        f" {', '.join(columns)}) SELECT %(organisation)s, %(administration)s, %(at)s, %(at)s, NULL,"
+        f" {', '.join(selected)} FROM {target.staging_table(partition)}"
+    )
+
+
+@cache
+def _upsert_sql(target: Table) -> str:
+    replaced = [name for name in (*ENVELOPE_COLUMNS, *target.columns) if name != "external_id"]
+    return (
+        f"{_insert_sql(target)} ON CONFLICT (administration_id, external_id) DO UPDATE SET"
+        f" last_changed = excluded.last_changed, deleted_at = NULL,"
+        f" {', '.join(f'{name} = excluded.{name}' for name in replaced)}"
+    )

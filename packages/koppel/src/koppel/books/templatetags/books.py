@@ -1,0 +1,70 @@
+"""How amounts and words of the books are written on a page."""
+
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from django import template
+from django.utils.formats import date_format, number_format
+from django.utils.translation import gettext
+
+from koppel.books.read.labels import VALUES
+from koppel.connector.periods import format_period
+
+register = template.Library()
+CENT = Decimal("0.01")
+MINUS = "\u2212"
+
+
+@register.filter
+def amount(value: Decimal | None) -> str:
+    """Two decimals, thousands separated as the language does, a real minus sign. '' for no amount."""
+    if not isinstance(value, Decimal):
+        return ""
+    rounded = value.quantize(CENT, ROUND_HALF_UP) if value.adjusted() < 24 else value
+    text = str(number_format(abs(rounded), 2, use_l10n=True, force_grouping=True))
+    return f"{MINUS}{text}" if rounded < 0 else text
+
+
+@register.filter
+def amount_or_blank(value: Decimal | None) -> str:
+    return amount(value) if value else ""
+
+
+@register.filter
+def word(value: str | None) -> str:
+    """A word of the books in the reader's language; an unknown one as the source wrote it."""
+    return str(VALUES.get(value or "", value or ""))
+
+
+@register.filter
+def period(value: str | None) -> str:
+    """`2026-11`, the same on every page."""
+    return format_period(value or "")
+
+
+@register.filter
+def is_amount(value: Any) -> bool:
+    return isinstance(value, Decimal)
+
+
+@register.filter
+def cell(value: Any) -> str:
+    """Any value of a table's column, as a person reads it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return gettext("yes") if value else gettext("no")
+    if isinstance(value, Decimal):
+        return amount(value)
+    if isinstance(value, date):
+        return date_format(value, "SHORT_DATE_FORMAT")
+    return word(value) if isinstance(value, str) else str(value)
+
+
+@register.simple_tag(takes_context=True)
+def with_page(context: Any, page: int) -> str:
+    """The query string of this page with another page number."""
+    query = context["request"].GET.copy()
+    query["page"] = str(page)
+    return str(query.urlencode())

@@ -1,0 +1,251 @@
+"""Pages of one administration's books. They read; nothing here changes anything."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from koppel.administrations.models import Administration
+from koppel.books import export
+from koppel.books.access_log import open_books_or_404
+from koppel.books.export import Exported
+from koppel.books.models import Account
+from koppel.books.read import labels, queries
+from koppel.books.reports import result_chart as chart
+from koppel.books.reports.period_selection import require_period, require_year
+from koppel.books.reports.trial_balance import (
+    TrialBalance,
+    fiscal_years,
+    movement_by_period,
+    result_by_period,
+    trial_balance,
+)
+from koppel.connector.periods import format_period
+from koppel.kit.tabular.export import MEDIA_TYPES, Cell, Column, ColumnType, Format, TooManyRows, write_table
+from koppel.kit.web.decorators import takes
+from koppel.kit.web.parameters import PAGE, TEXT, one_of
+from koppel.organisations.requests import AuthenticatedRequest
+
+FORMAT = one_of(*Format)
+
+
+@takes(q=TEXT, year=TEXT, until=TEXT, page=PAGE)
+def overview(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
+    """Accounts with their balances: where one begins."""
+    administration = open_books_or_404(request.actor, administration_id)
+    year, until = _year_and_period(request, administration)
+    report = trial_balance(administration.pk, year, until)
+    search = (request.parameters["q"] or "").strip()
+    balances = {row.code: row for row in report.accounts}
+    listing = queries.list_rows(administration.pk, "accounts", search=search, page=_page_number(request))
+    rows = [(account, balances.get(account.code)) for account in listing.rows]  # type: ignore[attr-defined]
+    return _render(
+        request,
+        administration,
+        "books/accounts.html",
+        "accounts",
+        listing=listing,
+        rows=rows,
+        search=search,
+        year=year,
+        accounts_path=reverse("books:table", args=[administration.pk, "accounts"]),
+    )
+
+
+@takes(q=TEXT, year=TEXT, page=PAGE)
+def account(request: AuthenticatedRequest, administration_id: int, code: str) -> HttpResponse:
+    """The lines of an account in a fiscal year, with a running balance."""
+    administration = open_books_or_404(request.actor, administration_id)
+    year, _until = _year_and_period(request, administration)
+    balance = trial_balance(administration.pk, year, f"{year}99")
+    row_of_account = next((row for row in balance.accounts if row.code == code), None)
+    account_row = Account.objects.filter(administration_id=administration.pk, code=code).first()
+    if row_of_account is None and account_row is None:
+        raise Http404
+    search = (request.parameters["q"] or "").strip()
+    opening = row_of_account.opening if row_of_account else Decimal(0)
+    lines = queries.account_ledger(
+        administration.pk, code, year, opening=opening, search=search, page=_page_number(request)
+    )
+    return _render(
+        request, administration, "books/account.html", "accounts",
+        code=code, account=account_row, balance=row_of_account, lines=lines, opening=opening, search=search, year=year,
+    )  # fmt: skip
+
+
+def entry(request: AuthenticatedRequest, administration_id: int, external_id: str) -> HttpResponse:
+    """One entry with all its lines; says so when debit and credit differ."""
+    administration = open_books_or_404(request.actor, administration_id)
+    entry_and_lines = queries.entry_with_lines(administration.pk, external_id)
+    if entry_and_lines is None:
+        raise Http404
+    booking, lines = entry_and_lines
+    debit, credit = sum((line.debit for line in lines), Decimal(0)), sum((line.credit for line in lines), Decimal(0))
+    names = dict(Account.objects.filter(administration_id=administration.pk).values_list("code", "name"))
+    named_lines = [(line, names.get(line.account, "")) for line in lines]
+    return _render(
+        request, administration, "books/entry.html", "entries",
+        entry=booking, lines=named_lines, debit=debit, credit=credit, difference=debit - credit,
+    )  # fmt: skip
+
+
+@takes(year=TEXT, until=TEXT, view=one_of("periods"), only=one_of("differences"), format=FORMAT)
+def trial_balance_page(request: AuthenticatedRequest, administration_id: int) -> HttpResponseBase:
+    """Opening, movement, closing; every account checked against the source's closing balance."""
+    administration = open_books_or_404(request.actor, administration_id)
+    year, until = _year_and_period(request, administration)
+    report = trial_balance(administration.pk, year, until)
+    if file_format := _requested_format(request):
+        content = write_table(file_format, _trial_balance_columns(), _trial_balance_rows(report))
+        name = f"{export.file_stem(administration)}-trial-balance-{year}.{file_format}"
+        export.record_export(request.actor, administration, ["trial_balance"], file_format)
+        return _download(Exported(name, content), file_format)
+    by_period = request.parameters["view"] is not None
+    periods, movements = _per_period(administration.pk, year, report) if by_period else ([], [])
+    only = request.parameters["only"] is not None
+    rows = report.differing if only else report.accounts
+    totals = {key: report.total(key) for key in ("opening", "debit", "credit", "movement", "closing")}
+    return _render(
+        request, administration, "books/trial_balance.html", "trial_balance",
+        balance=report, accounts=rows, totals=totals, year=year, until=until, only_differences=only,
+        periods=periods, movements=movements, by_period=by_period, export_query=f"year={year}&",
+    )  # fmt: skip
+
+
+@takes(q=TEXT, page=PAGE, format=FORMAT)
+def table(request: AuthenticatedRequest, administration_id: int, resource: str) -> HttpResponseBase:
+    """Any resource as a searchable table, or as a file."""
+    administration = open_books_or_404(request.actor, administration_id)
+    if resource not in export.EXPORTED:
+        raise Http404
+    search = (request.parameters["q"] or "").strip()
+    if file_format := _requested_format(request):
+        return _export(request, administration, resource, file_format, search)
+    if resource not in queries.COLUMNS:
+        raise Http404
+    columns = queries.COLUMNS[resource]
+    listing = queries.list_rows(administration.pk, resource, search=search, page=_page_number(request))
+    rows = [(row, [_cell_of(row, name) for name in columns]) for row in listing.rows]
+    numbers = [any(isinstance(cells[place], Decimal) for _row, cells in rows) for place in range(len(columns))]
+    header = [
+        (str(labels.COLUMNS.get(name, name)), is_number) for name, is_number in zip(columns, numbers, strict=True)
+    ]
+    return _render(
+        request, administration, "books/table.html", resource,
+        resource=resource, title=labels.RESOURCES[resource], header=header, columns=columns,
+        listing=listing, rows=rows, search=search, is_entries=resource == "entries",
+        export_query=f"{urlencode({'q': search})}&" if search else "",
+    )  # fmt: skip
+
+
+def _cell_of(row: object, name: str) -> object:
+    value = getattr(row, name)
+    return format_period(value) if name == "period" else value
+
+
+@takes(format=FORMAT)
+def export_all(request: AuthenticatedRequest, administration_id: int) -> HttpResponseBase:
+    """All books as one ZIP."""
+    administration = open_books_or_404(request.actor, administration_id)
+    try:
+        exported = export.export_all(request.actor, administration, _requested_format(request) or Format.PARQUET)
+    except TooManyRows:
+        return _too_many_rows(request, reverse("books:overview", args=[administration.pk]))
+    return FileResponse(
+        exported.content, as_attachment=True, filename=exported.file_name, content_type="application/zip"
+    )
+
+
+def result_chart(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
+    """Income and cost per period of the newest year, as a card of the Overview."""
+    administration = open_books_or_404(request.actor, administration_id)
+    years = fiscal_years(administration.pk)
+    year = next(iter(years), "")
+    results = result_by_period(administration.pk, year) if year else []
+    context = {"administration": administration, "year": year, "results": results, "chart": chart.layout(results)}
+    return render(request, "books/result_chart.html", context)
+
+
+def _render(
+    request: HttpRequest, administration: Administration, template: str, active: str, **context: Any
+) -> HttpResponse:
+    years = fiscal_years(administration.pk)
+    frame = {
+        "administration": administration,
+        "tab": "books",
+        "books_active": active,
+        "books_tables": [(key, labels.RESOURCES[key]) for key in queries.COLUMNS if key != "accounts"],
+        "years": list(years),
+        "counts": queries.counts(administration.pk),
+    }
+    return render(request, template, {**frame, **context})
+
+
+def _year_and_period(request: AuthenticatedRequest, administration: Administration) -> tuple[str, str]:
+    """The fiscal year and last period asked for, else the newest there is. Raises `UnknownParameter`."""
+    year = require_year(administration.pk, request.parameters["year"] or "")
+    return year, require_period(year, request.parameters.get("until") or "")
+
+
+def _page_number(request: AuthenticatedRequest) -> int:
+    return request.parameters["page"] or 1
+
+
+def _per_period(
+    administration_id: int, year: str, report: TrialBalance
+) -> tuple[list[str], list[tuple[str, str, list[Decimal | None]]]]:
+    moves = movement_by_period(administration_id, year)
+    periods = sorted({period for _account, period in moves})
+    rows = [(one.code, one.name, [moves.get((one.code, period)) for period in periods]) for one in report.accounts]
+    return periods, rows
+
+
+def _trial_balance_columns() -> list[Column]:
+    texts = [Column(key, str(labels.COLUMNS[key])) for key in ("account", "name")]
+    amounts = [
+        Column(key, str(labels.COLUMNS[key]), ColumnType.AMOUNT) for key in ("opening", "debit", "credit", "closing")
+    ]
+    stated = [
+        Column("stated", _("According to the source"), ColumnType.AMOUNT),
+        Column("difference", _("Difference"), ColumnType.AMOUNT),
+    ]
+    return texts + amounts + stated
+
+
+def _trial_balance_rows(report: TrialBalance) -> Iterable[list[Cell]]:
+    for row in report.accounts:
+        yield [row.code, row.name, row.opening, row.debit, row.credit, row.closing, row.stated, row.difference]
+
+
+def _requested_format(request: AuthenticatedRequest) -> Format | None:
+    requested = request.parameters["format"]
+    return Format(requested) if requested else None
+
+
+def _export(
+    request: AuthenticatedRequest, administration: Administration, resource: str, file_format: Format, search: str
+) -> HttpResponseBase:
+    try:
+        return _download(
+            export.export_resource(request.actor, administration, resource, file_format, search=search), file_format
+        )
+    except TooManyRows:
+        return _too_many_rows(request, request.path)
+
+
+def _too_many_rows(request: HttpRequest, back_to: str) -> HttpResponseRedirect:
+    messages.error(request, _("An Excel sheet is too small for this table. Choose CSV or Parquet."))
+    return HttpResponseRedirect(back_to)
+
+
+def _download(exported: Exported, file_format: Format) -> FileResponse:
+    return FileResponse(
+        exported.content, as_attachment=True, filename=exported.file_name, content_type=MEDIA_TYPES[file_format]
+    )

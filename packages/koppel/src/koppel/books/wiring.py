@@ -1,0 +1,37 @@
+"""Puts the books on an administration's page.
+
+Imported once, by `AppConfig.ready`."""
+
+from typing import Any
+
+from django.apps import apps
+from django.db import connections, transaction
+from django.db.models.signals import post_migrate, pre_migrate
+from django.utils.translation import gettext_lazy as _
+
+from koppel.administrations.hooks import Card, Tab, cards, erase_data, tabs
+from koppel.books.read.labels import RESOURCES
+from koppel.books.sql_access.views import create_views, drop_views
+from koppel.books.storage.erasure import erase_books
+from koppel.organisations.hooks import resource_labels
+
+
+def _drop_views(*, using: str, plan: list[Any], **_: Any) -> None:
+    if plan:
+        with connections[using].cursor() as cursor:
+            drop_views(cursor)
+
+
+def _make_views(*, using: str, **_: Any) -> None:
+    with transaction.atomic(using=using), connections[using].cursor() as cursor:
+        cursor.execute("SELECT to_regclass('koppel_readers.reader') IS NOT NULL")
+        if cursor.fetchone()[0]:
+            create_views(cursor)
+
+
+pre_migrate.connect(_drop_views, sender=apps.get_app_config("books"), dispatch_uid="koppel.books.views")
+post_migrate.connect(_make_views, sender=apps.get_app_config("books"), dispatch_uid="koppel.books.views")
+erase_data.register(erase_books)
+resource_labels.register_all(RESOURCES)
+tabs.register("books", Tab(_("Books"), "books:overview", 20))
+cards.register("result", Card("books:chart", 20))

@@ -1,0 +1,112 @@
+"""Checks of how people reach Koppel, and how Koppel's mail reaches them."""
+
+import os
+import smtplib
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from koppel.cli.checks.result import Finding, advice
+from koppel.cli.ports import THIS_MACHINE
+from koppel.kit import quarantine
+from koppel.kit.database.embedded_postgres import is_free
+
+ADDRESS, MAIL = "public address", "mail"
+ANSWER_SECONDS = 5
+HEALTHY = b'"status": "ok"'
+
+
+def addresses(web_port: int) -> Iterator[Finding]:
+    """Whether `KOPPEL_PUBLIC_URL` fits, and whether what stands before Koppel is known to it."""
+    url = os.environ.get("KOPPEL_PUBLIC_URL", "")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+        yield Finding(ADDRESS, False, f"KOPPEL_PUBLIC_URL is {url!r}; set it to the address people type, https://….")
+        return
+    if parts.scheme == "http" and parts.hostname not in THIS_MACHINE:
+        text = f"KOPPEL_PUBLIC_URL {url} is not https; put a proxy with a certificate before it."
+        yield Finding(ADDRESS, False, text)
+    elif quarantine.last_known() and parts.hostname not in THIS_MACHINE:
+        # A restored copy has the address of the original.
+        yield advice(ADDRESS, f"Whether Koppel answers at {url} is not tried: it is in quarantine.")
+    elif not is_free(web_port) and (reason := _unreachable_reason(url)):
+        text = f"KOPPEL_PUBLIC_URL is {url}, but there Koppel does not answer from here: {reason}"
+        yield Finding(ADDRESS, False, f"{text}. Correct it, or what stands between.")
+    elif parts.hostname in THIS_MACHINE:
+        text = (
+            f"People reach Koppel at {url}: on this machine alone. For others, set KOPPEL_PUBLIC_URL to what they type."
+        )
+        yield advice(ADDRESS, text)
+    else:
+        yield Finding(ADDRESS, True, f"People reach Koppel at {url}.")
+    if parts.scheme == "https" and os.environ.get("KOPPEL_PROXIES", "0") == "0":
+        yield advice(
+            "proxy",
+            "KOPPEL_PROXIES is not set, so every sign-in seems to come from the proxy: wrong passwords of one person slow down"
+            " all. With one proxy that sets X-Forwarded-For and X-Forwarded-Proto, set it to 1.",
+        )
+
+
+def mail() -> Finding:
+    """Whether mail goes out: the mail server is connected to, and signed in at, but gets no mail."""
+    from django.conf import settings  # noqa: PLC0415 - needs configured settings
+    from django.core.mail import get_connection  # noqa: PLC0415
+
+    if not settings.SENDS_MAIL:
+        return _files(str(settings.EMAIL_FILE_PATH))
+    server = f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT}"
+    if quarantine.last_known():
+        return advice(MAIL, f"The mail server {server} is not tried: Koppel is in quarantine, and mail waits.")
+    try:
+        with get_connection(timeout=ANSWER_SECONDS):
+            return Finding(MAIL, True, f"Mail goes out through {server}, as {settings.DEFAULT_FROM_EMAIL}.")
+    except (OSError, smtplib.SMTPException) as error:
+        text = f"The mail server {server} of KOPPEL_SMTP_URL does not let Koppel in: {_in_words(error)}"
+        return Finding(MAIL, False, f"{text}. Mail waits, and goes out when it does.")
+
+
+def try_mail(to: str) -> Finding:
+    """Sends one mail that says what it is."""
+    from django.conf import settings  # noqa: PLC0415 - needs configured settings
+    from django.core.mail import send_mail  # noqa: PLC0415
+
+    if quarantine.last_known():
+        return Finding("mail to you", False, f"No mail was sent to {to}. {quarantine.SENTENCE}")
+    text = f"Koppel at {settings.PUBLIC_URL} sent this to see whether its mail arrives. It does."
+    try:
+        send_mail("Koppel can send mail", text, None, [to])
+    except (OSError, smtplib.SMTPException) as error:
+        return Finding("mail to you", False, f"The mail to {to} was not accepted: {_in_words(error)}.")
+    where = "handed to the mail server" if settings.SENDS_MAIL else f"written to a file in {settings.EMAIL_FILE_PATH}"
+    return Finding("mail to you", True, f"A mail to {to} was {where}.")
+
+
+def _files(directory: str) -> Finding:
+    """Fine for a trial on one's own machine, or when somebody chose the folder; else letters would be lost unnoticed."""
+    text = (
+        f"KOPPEL_SMTP_URL is not set, so no mail is sent: invitations, links for a new password and notices become files in"
+        f" {directory} and reach nobody."
+    )
+    is_chosen = Path(directory) != Path(os.environ.get("KOPPEL_DATA_DIR", "")) / "mail"
+    is_trial = urlsplit(os.environ.get("KOPPEL_PUBLIC_URL", "")).hostname in THIS_MACHINE
+    return advice(MAIL, text) if is_chosen or is_trial else Finding(MAIL, False, text)
+
+
+def _unreachable_reason(url: str) -> str:
+    """Why Koppel cannot be reached at its own address; '' when it can."""
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/healthz", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - http or https
+            return "" if HEALTHY in answer.read(64) else "another program answers"
+    except urllib.error.HTTPError as error:
+        return f"the answer is {error.code}"
+    except (OSError, ValueError) as error:
+        return _in_words(error)
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, smtplib.SMTPResponseException):
+        words = error.smtp_error
+        return f"{error.smtp_code} {words.decode(errors='replace') if isinstance(words, bytes) else words}".rstrip(".")
+    return str(getattr(error, "reason", "") or error or type(error).__name__).rstrip(".")

@@ -1,0 +1,226 @@
+"""`koppel check`: what is misconfigured, in sentences that say what to do."""
+
+import os
+from collections.abc import Iterator
+
+import psycopg
+
+from koppel.books.sql_access.rights import excess_rights, other_databases, reader_roles, remedies
+from koppel.cli.bootstrap import pending_migrations
+from koppel.cli.checks.connectivity import addresses, mail
+from koppel.cli.checks.result import Finding, advice
+from koppel.cli.environment import require_reachable
+from koppel.cli.first_steps import MAKE_ORGANISATION, PRINT_LINK, command
+from koppel.cli.ports import answers
+from koppel.kit import quarantine
+from koppel.kit.cli.errors import CommandError
+from koppel.kit.database.embedded_postgres import is_free
+from koppel.kit.encryption import Keyring
+from koppel.kit.tenancy.id_ranges import number_conflict, stored_number
+from koppel.kit.tenancy.installation_number import id_range
+from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
+from koppel.web.build.built import shortcomings
+
+INSTALLATION_NUMBER = "installation number"
+POSTGRES_VERSION_MIN = 150000
+SECRET_KEY_CHARACTERS_MIN = 50
+
+
+def findings(web_port: int) -> list[Finding]:
+    """All checks, in the order in which a person would repair. Later ones are left out when the database is silent."""
+    results = [_database_answers()]
+    if results[0].is_well:
+        results += [*_roles(), _migrations(), *_installation_number(), *_quarantine()]
+    if all(finding.is_well for finding in results if finding.topic in ("database", "migrations")):
+        results += [*_organisations(), *_sql_readers()]
+    return [
+        *results,
+        _vault_keys(database_answers=results[0].is_well),
+        _secret_key(),
+        *addresses(web_port),
+        mail(),
+        _web_port(web_port),
+        *_built(),
+    ]
+
+
+def _database_answers() -> Finding:
+    try:
+        for name in ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL"):
+            if url := os.environ.get(name):
+                require_reachable(url, name)
+    except CommandError as refusal:
+        return Finding("database", False, str(refusal))
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        version = connection.info.server_version
+    if version < POSTGRES_VERSION_MIN:
+        return Finding("database", False, f"PostgreSQL {version // 10000} is too old; Koppel needs 15 or newer.")
+    return Finding("database", True, f"PostgreSQL {version // 10000} answers.")
+
+
+_ROLE_QUERY = """
+SELECT r.rolname, r.rolsuper, r.rolbypassrls,
+       EXISTS (SELECT FROM pg_tables WHERE schemaname = 'public' AND pg_has_role(r.oid, tableowner::regrole, 'USAGE'))
+  FROM pg_roles r WHERE r.rolname = current_user
+"""
+
+
+def _roles() -> Iterator[Finding]:
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        row = connection.execute(_ROLE_QUERY).fetchone()
+    name, is_superuser, bypasses, owns_tables = row or ("", True, True, True)
+    for wrong, sentence in (
+        (is_superuser, "is a superuser, so row level security does not hold for it"),
+        (bypasses, "has BYPASSRLS, so row level security does not hold for it"),
+        (owns_tables, "owns Koppel's tables or belongs to their owner"),
+    ):
+        if wrong:
+            yield Finding(
+                "application role", False, f"The role {name} of DATABASE_URL {sentence}; use a plain role of its own."
+            )
+            return
+    yield Finding("application role", True, f"The application role {name} is neither superuser nor owner.")
+
+
+def _migrations() -> Finding:
+    owner = os.environ.get("KOPPEL_OWNER_DATABASE_URL")
+    try:
+        if is_too_old("owner" if owner else "default"):
+            return Finding("migrations", False, TOO_OLD)
+        pending = pending_migrations("owner" if owner else "default")
+    except Exception as error:
+        return Finding("migrations", False, f"The state of the tables cannot be read: {str(error).splitlines()[0]}")
+    if pending:
+        return Finding(
+            "migrations", False, f"{len(pending)} migrations are not applied (first {pending[0]}); run koppel migrate."
+        )
+    return Finding("migrations", True, "All migrations are applied.")
+
+
+def _installation_number() -> Iterator[Finding]:
+    """Nothing before the first migration."""
+    number = stored_number("default")
+    if sentence := number_conflict("default"):
+        yield Finding(INSTALLATION_NUMBER, False, sentence)
+    elif number is not None:
+        first, last = id_range(number)
+        yield Finding(INSTALLATION_NUMBER, True, f"This is installation {number}: its ids are {first} to {last}.")
+
+
+def _quarantine() -> Iterator[Finding]:
+    if (period := quarantine.current()) is not None:
+        by = f" by {period.by}" if period.by else ""
+        text = (
+            f"Koppel is in quarantine since {period.since:%Y-%m-%d %H:%M %Z}{by}: it makes no calls and sends no mail or"
+            " webhooks. `koppel quarantine off` ends it."
+        )
+        yield advice("quarantine", text)
+
+
+def _organisations() -> Iterator[Finding]:
+    from koppel.organisations.bootstrap import InstallationState, installation_state, summaries  # noqa: PLC0415 - needs configured settings
+
+    home = os.environ["KOPPEL_DATA_DIR"]
+    here = installation_state()
+    if here is InstallationState.EMPTY:
+        text = f"There is no organisation yet, so nobody can sign in. Make one: {command(MAKE_ORGANISATION, home)}"
+        yield Finding("organisations", False, text)
+        return
+    organisations = summaries()
+    if here is InstallationState.WAITING:
+        text = f"Nobody has opened the link to sign in yet. A new one: {command(PRINT_LINK, home)}"
+        yield Finding("organisations", False, text)
+    else:
+        people = sum(organisation.people for organisation in organisations)
+        yield Finding(
+            "organisations", True, f"Organisations: {len(organisations)}, with {people} people who may sign in."
+        )
+    for organisation in organisations:
+        if not organisation.administrators and not organisation.invited:
+            again = command(f"organisations add-administrator {organisation.id} --email you@firm.example", home)
+            yield advice("organisations", f"{organisation.name} has no Administrator who may sign in: {again}")
+
+
+def _sql_readers() -> Iterator[Finding]:
+    """Nothing without readers. Looked at: what PUBLIC and each reader may do in this database (connect, temporary tables,
+    schemas, objects in `public`), and into which other databases of the server everybody may connect."""
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        roles = reader_roles(connection)
+        if not roles:
+            return
+        rights = excess_rights(connection, connection.info.user)
+        others = other_databases(connection)
+    if rights:
+        sentences = "; ".join(one.message for one in rights)
+        text = f"{sentences}. As superuser or owner of the database run: {remedies(rights)}."
+        yield Finding("sql readers", False, text)
+    else:
+        yield Finding("sql readers", True, f"SQL readers: {len(roles)}; none may do more than read the books.")
+    if others:
+        revoke = f"REVOKE CONNECT ON DATABASE {', '.join(others)} FROM PUBLIC"
+        yield advice(
+            "sql readers", f"They may connect to other databases of the server as well, as everybody may: {revoke}."
+        )
+
+
+def _vault_keys(*, database_answers: bool) -> Finding:
+    try:
+        keyring = Keyring.parse(os.environ.get("KOPPEL_VAULT_KEYS", ""))
+    except ValueError as error:
+        return Finding("vault keys", False, f"KOPPEL_VAULT_KEYS cannot be used: {error}")
+    well = f"New secrets are sealed with key {keyring.current}."
+    return (_sealed_secrets() if database_answers else None) or Finding("vault keys", True, well)
+
+
+def _sealed_secrets() -> Finding | None:
+    """What the keys do not open, or should be sealed again; None when all is sealed with the current key."""
+    from koppel.connections.vault.key_rotation import key_uses  # noqa: PLC0415 - needs configured settings
+    from koppel.organisations.encryption import keyring  # noqa: PLC0415
+
+    try:
+        uses = key_uses()
+    except Exception as error:
+        return Finding("vault keys", False, f"The sealed secrets cannot be read: {str(error).splitlines()[0]}")
+    if broken := [use for use in uses if use.reason]:
+        count = sum(use.unreadable for use in broken)
+        return Finding(
+            "vault keys",
+            False,
+            f"{count} tokens and client secrets cannot be opened, among {sum(use.secrets for use in uses)}: "
+            f"{broken[0].reason} Nothing was changed; they open again with the right key.",
+        )
+    current = keyring().current
+    if older := [use for use in uses if use.key != current]:
+        count, names = sum(use.secrets for use in older), ", ".join(use.key for use in older)
+        return Finding(
+            "vault keys",
+            True,
+            f"New secrets are sealed with key {current}; {count} still need {names}. `koppel keys rotate` moves them.",
+        )
+    return None
+
+
+def _secret_key() -> Finding:
+    length = len(os.environ.get("KOPPEL_SECRET_KEY", ""))
+    if length < SECRET_KEY_CHARACTERS_MIN:
+        return Finding(
+            "secret key",
+            False,
+            f"KOPPEL_SECRET_KEY has {length} characters; use at least {SECRET_KEY_CHARACTERS_MIN} random ones.",
+        )
+    return Finding("secret key", True, "KOPPEL_SECRET_KEY is long enough.")
+
+
+def _built() -> Iterator[Finding]:
+    from koppel.web.build.static_files import outdated_groups  # noqa: PLC0415 - needs configured settings
+
+    for sentence in shortcomings(outdated_groups()):
+        yield advice("installation", sentence)
+
+
+def _web_port(port: int) -> Finding:
+    if is_free(port):
+        return Finding("port", True, f"Port {port} is free.")
+    if answers(port, "/healthz"):
+        return Finding("port", True, f"Something healthy, presumably Koppel, listens on port {port}.")
+    return Finding("port", False, f"Port {port} is taken by another program; stop it, or choose another with --port.")

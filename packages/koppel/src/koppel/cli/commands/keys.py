@@ -1,0 +1,81 @@
+"""`koppel keys`: the keys that seal tokens and client secrets. Installation-wide, so whoever has the shell may."""
+
+import json
+import secrets
+from typing import Annotated
+
+import typer
+
+from koppel.cli.environment import data_directory, new_vault_key
+from koppel.connections.vault.key_rotation import WrongKey, key_uses, require_matching_keys
+from koppel.connections.vault.key_rotation import rotate as rotate_all
+from koppel.kit.cli.errors import CheckFailed, CommandError
+from koppel.kit.cli.output import AsJson, print_record, print_rows
+from koppel.kit.database.embedded_postgres import write_private
+from koppel.kit.encryption import Keyring
+from koppel.organisations.commands.acting import shell_account
+from koppel.organisations.encryption import keyring
+
+app = typer.Typer(no_args_is_help=True)
+
+NOT_IN_A_FILE = (
+    "This installation's keys come from KOPPEL_VAULT_KEYS, not from secrets.json: add the line that `koppel keys new` prints"
+    ' to it as docs/operations.md says under "Vault keys", then run `koppel keys rotate` without --new.'
+)
+
+
+@app.command("rotate")
+def rotate(
+    make_new: Annotated[bool, typer.Option("--new", help="First make a new key, kept in secrets.json.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Seal every secret again with the first key of KOPPEL_VAULT_KEYS. Everything may go on running; stopped, run it again."""
+    _refuse_unreadable_keys()
+    try:
+        require_matching_keys()
+    except WrongKey as wrong:
+        raise CheckFailed(str(wrong)) from None
+    if make_new:
+        _add_key()
+    done = rotate_all(shell_account())
+    answer = {"key": done.key, "sealed_again": done.reencrypted, "unreadable": dict(done.unreadable)}
+    print_record(answer, as_json=as_json)
+    if done.unreadable:
+        raise CheckFailed(f"Could not be opened, and left as they are: {done.unreadable.total()}. {done.reason}")
+
+
+@app.command("status")
+def status(as_json: AsJson = False) -> None:
+    """Which key seals how many secrets, and whether they open."""
+    _refuse_unreadable_keys()
+    print_rows(key_uses(), ("key", "secrets", "unreadable", "reason"), as_json=as_json)
+
+
+@app.command("new")
+def new() -> None:
+    """Print a new key for KOPPEL_VAULT_KEYS. It is shown once and kept nowhere."""
+    typer.echo(new_vault_key())
+
+
+def _refuse_unreadable_keys() -> None:
+    try:
+        keyring()
+    except ValueError as unreadable:
+        raise CheckFailed(str(unreadable)) from None
+
+
+def _add_key() -> None:
+    """Put a new key in front of secrets.json. Running processes read it from there when they meet what it sealed."""
+    file = data_directory(None) / "secrets.json"
+    try:
+        kept = json.loads(file.read_text())
+        is_ours = Keyring.parse(kept["KOPPEL_VAULT_KEYS"]).includes(keyring())
+    except (OSError, ValueError, KeyError, TypeError):
+        is_ours = False
+    if not is_ours:
+        raise CommandError(NOT_IN_A_FILE)
+    kept["KOPPEL_VAULT_KEYS"] = f"{new_vault_key()},{kept['KOPPEL_VAULT_KEYS']}"
+    # Written beside and moved over it: a half-written file would lock everything up.
+    beside = file.with_suffix(f".{secrets.token_hex(4)}")
+    write_private(beside, json.dumps(kept, indent=1))
+    beside.replace(file)

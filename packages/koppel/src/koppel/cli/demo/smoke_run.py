@@ -1,0 +1,218 @@
+"""The whole main job without a person: through the sandbox's real forms and Koppel's own pages, then a table of the result."""
+
+import json
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from html import unescape
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from koppel.cli.demo.http_browser import Browser, Form, Page, UnexpectedPage
+from koppel.cli.stack import DemoAccounts
+from koppel.kit.cli.errors import CommandError
+
+POLL_SECONDS = 0.5
+IDENTIFY_LOOKS_MAX = 20
+SETTLED = ("active", "failed", "blocked", "deactivated")
+
+
+@dataclass
+class Result:
+    """One administration at the end. `source` is the SIE file's name; `rows` per resource; `debit` is the
+    sum of all entry lines, exact; `issues` their sentences."""
+
+    name: str
+    source: str | None
+    status: str
+    seconds: float | None
+    rows: dict[str, int] = field(default_factory=dict)
+    debit: str = "0"
+    issues: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class SmokeRun:
+    """`tick` is called between looks, so that the caller can keep its programs alive."""
+
+    public_url: str
+    sandbox_url: str
+    facts: DemoAccounts
+    tick: Callable[[], None]
+    timeout_seconds: float
+
+
+def run(smoke_run: SmokeRun, *, as_json: bool) -> int:
+    """0 when everything that was imported is active. Raises `CommandError` when a page is not what it should be."""
+    began = time.monotonic()
+    console = Console(stderr=True)
+    browser = Browser()
+    try:
+        import_id = _import_everything(browser, smoke_run, console)
+        statuses = _watch(browser, smoke_run, import_id, console)
+        results = [_result(browser, smoke_run, one) for one in statuses]
+    except UnexpectedPage as unexpected:
+        raise CommandError(f"The job stopped: {unexpected}") from None
+    seconds = round(time.monotonic() - began, 1)
+    if as_json:
+        sys.stdout.write(json.dumps({"seconds": seconds, "administrations": [asdict(one) for one in results]}) + "\n")
+    else:
+        Console(width=max(120, Console().width)).print(_table(results, seconds))
+    return 0 if results and all(one.status == "active" for one in results) else 1
+
+
+def _import_everything(browser: Browser, smoke_run: SmokeRun, console: Console) -> int:
+    """Sign in, connect, tick all, identify, assign, finish. The import's id."""
+    person = smoke_run.facts.people[0]
+    page = browser.get(f"{smoke_run.public_url}/accounts/login/")
+    page = browser.submit(page, page.form("login", "password"), {"login": person.email, "password": person.password})
+    page = browser.get(f"{smoke_run.public_url}/connections/new/")
+    page = browser.submit(page, page.form(button="connector"), {}, button="connector")
+    page = browser.submit(page, page.form("app"), {})
+    account = {"username": smoke_run.facts.sandbox_user, "password": smoke_run.facts.sandbox_password}
+    page = browser.submit(page, page.form("username", "password"), account)
+    page = browser.submit(page, page.form("request", button="answer"), {}, button="answer", value="allow")
+    page = browser.submit(page, page.form("code", "state"), {})  # a page that a real browser sends by itself
+    _wait_for_descriptions(browser, page.url.replace("/choose", "/companies.json"), smoke_run)
+    form = page.form("company")
+    companies = [value for name, value in form.boxes if name == "company"]
+    console.print(f"{len(companies)} administrations found")
+    for sentence in json.loads(browser.get(f"{smoke_run.sandbox_url}/__sandbox__/companies").text)["refused"].values():
+        console.print(f"Left out: {sentence}", markup=False)
+    page = browser.submit(page, form, {"company": companies})
+    page = _identify(browser, page, console)
+    form = page.form("division")
+    division = next(value for value, _text in form.options["division"] if value)
+    page = browser.submit(page, form, {"division": division}, button="action", value="apply")
+    page = browser.submit(page, page.form("division"), {}, button="action", value="finish")
+    match = re.search(r"[?&]import=(\d+)", page.url)
+    if match is None:
+        raise UnexpectedPage(f"The import did not begin; the browser is at {page.url}.")
+    return int(match[1])
+
+
+def _wait_for_descriptions(browser: Browser, url: str, smoke_run: SmokeRun) -> None:
+    """Numbers and countries are asked for by a worker; what is missing after a minute is identified by a reason."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        answer = browser.get(url)
+        if answer.status == 200 and json.loads(answer.text)["left"] == 0:
+            return
+        smoke_run.tick()
+        time.sleep(POLL_SECONDS)
+
+
+def _identify(browser: Browser, page: Page, console: Console) -> Page:
+    """Take the numbers that the accounting system knows; a company without a good one is a test company; where names or numbers
+    differ say, as a person who looked would, that it is the same company. A register may answer between two looks."""
+    for _look in range(IDENTIFY_LOOKS_MAX):
+        page = _complete(browser, _say_same(browser, page, console))
+        if not page.url.split("?")[0].endswith("/identify"):
+            return page
+    raise UnexpectedPage(f"{page.url} still needs somebody.")
+
+
+def _say_same(browser: Browser, page: Page, console: Console) -> Page:
+    """Tick every row that asks, read the question once more, and say yes."""
+    doubt_ids = re.findall(r'data-doubt><input type="checkbox" name="doubt" value="(\d+)"', page.text)
+    if not doubt_ids:
+        return page
+    page = browser.submit(page, _identities(page), {"doubt": doubt_ids}, button="action", value="same")
+    if "narrow-card" not in page.text:  # the register answered meanwhile that the names agree
+        return page
+    console.print(f"{len(doubt_ids)} times “Is this the same company?”, answered yes:")
+    for line in re.findall(r"<li>([^<]+)</li>", page.text[page.text.index("narrow-card") :]):
+        console.print(f"  {unescape(line)}", markup=False)
+    return browser.submit(page, page.form("confirmed"), {})
+
+
+def _complete(browser: Browser, page: Page) -> Page:
+    form = _identities(page)
+    empty = [name.removeprefix("number-") for name, value in form.fields if name.startswith("number-") and not value]
+    wrong = re.findall(r'name="number-(\d+)"[^>]* aria-invalid="true"', page.text)
+    values: dict[str, Any] = {}
+    for key in {*empty, *wrong}:
+        values |= {f"number-{key}": "", f"reason-{key}": "test_demo", f"sector-{key}": "N"}
+    return browser.submit(page, form, values, button="action", value="next")
+
+
+def _identities(page: Page) -> Form:
+    for form in page.forms:
+        if any(name.startswith("number-") for name in form.names):
+            return form
+    raise UnexpectedPage(f"{page.url} is not the Identify step.")
+
+
+def _watch(browser: Browser, smoke_run: SmokeRun, import_id: int, console: Console) -> list[dict[str, Any]]:
+    """Look until everything is settled or the time is over."""
+    deadline = time.monotonic() + smoke_run.timeout_seconds
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+        while True:
+            statuses = _fetch_statuses(browser, smoke_run, import_id)
+            if statuses is not None:
+                live.update(_progress(statuses))
+            is_late = time.monotonic() > deadline
+            if statuses is not None and (is_late or all(one["status"] in SETTLED for one in statuses)):
+                return statuses
+            if is_late:
+                raise UnexpectedPage(f"{smoke_run.public_url} does not answer.")
+            smoke_run.tick()
+            time.sleep(POLL_SECONDS)
+
+
+def _fetch_statuses(browser: Browser, smoke_run: SmokeRun, import_id: int) -> list[dict[str, Any]] | None:
+    """The administrations of the import. None: the web does not answer. The import goes on, and the web is started again."""
+    try:
+        answer = browser.get(f"{smoke_run.public_url}/api/v1/administrations?import_id={import_id}&limit=1000")
+    except OSError:
+        return None
+    if answer.status != 200:
+        raise UnexpectedPage(f"{answer.url} answered {answer.status}.")
+    items: list[dict[str, Any]] = json.loads(answer.text)["items"]
+    return items
+
+
+def _progress(statuses: list[dict[str, Any]]) -> Table:
+    table = Table("Status", "Administrations", title="Importing")
+    counts: dict[str, int] = {}
+    for item in statuses:
+        counts[item["status"]] = counts.get(item["status"], 0) + 1
+    for status, count in sorted(counts.items()):
+        table.add_row(status, str(count))
+    return table
+
+
+def _result(browser: Browser, smoke_run: SmokeRun, administration: dict[str, Any]) -> Result:
+    base = f"{smoke_run.public_url}/api/v1/administrations/{administration['id']}"
+    books = json.loads(browser.get(f"{base}/books").text)
+    runs = json.loads(browser.get(f"{base}/sync/runs").text)
+    issues = json.loads(browser.get(f"{base}/issues").text)
+    company = json.loads(
+        browser.get(f"{smoke_run.sandbox_url}/__sandbox__/companies/{administration['source_id']}").text
+    )
+    seconds = runs[-1]["seconds"] if runs else None
+    return Result(
+        administration["name"], company["source"], administration["status"],
+        round(seconds, 1) if seconds is not None else None, books["rows"],
+        books["debit"], [issue["message"] for issue in issues],
+    )  # fmt: skip
+
+
+def _table(results: list[Result], seconds: float) -> Table:
+    columns = ("accounts", "contacts", "balances", "entries", "entry_lines")
+    table = Table(title=f"Imported in {seconds} s", box=box.SIMPLE_HEAD)
+    table.add_column("Administration", no_wrap=True, max_width=34)
+    for column in ("Status", *columns, "Issues", "Seconds"):
+        heading = column.replace("_", " ").capitalize()
+        table.add_column(heading, no_wrap=True, justify="left" if column == "Status" else "right")
+    for result in results:
+        figures = [f"{result.rows.get(key, 0):,}" for key in columns]
+        table.add_row(Text(result.name), result.status, *figures, str(len(result.issues)), str(result.seconds))
+    return table

@@ -1,0 +1,186 @@
+"""What every program of an installation is told through its environment, made before Django reads its settings.
+
+A variable that is set wins. What is missing comes from the data directory: addresses of the embedded database, and secrets that
+are generated once (`secrets.json`, 0600).
+"""
+
+import base64
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+
+from koppel.cli.ports import WEB_PORT
+from koppel.kit.cli.errors import CommandError
+from koppel.kit.database.embedded_postgres import Addresses, EmbeddedPostgres, running_addresses, write_private
+from koppel.kit.http.unfinished_calls import token_stop_seconds
+
+DATA_DIRECTORY = Path("data")
+DEMO_DATA_DIRECTORY = Path("data/demo")
+DEFAULT_ADDRESS = f"http://localhost:{WEB_PORT}"
+ADDRESS_FILE = "public-url"
+OWNER_MISSING = (
+    "KOPPEL_OWNER_DATABASE_URL is not set: migrations run as the role that owns the tables; set it to that role's address"
+    " (docs/operations.md, Roles)."
+)
+
+
+def data_directory(chosen: Path | None, default: Path = DATA_DIRECTORY) -> Path:
+    """The flag, else `KOPPEL_DATA_DIR`, else the default below the working directory."""
+    return (chosen or Path(os.environ.get("KOPPEL_DATA_DIR") or default)).absolute()
+
+
+def store_address(home: Path, public_url: str) -> None:
+    """For commands in other shells, which would not know that Koppel runs under another address than the default."""
+    home.mkdir(parents=True, exist_ok=True)
+    (home / ADDRESS_FILE).write_text(f"{public_url}\n")
+
+
+def _stored_address(home: Path) -> str:
+    try:
+        return (home / ADDRESS_FILE).read_text().strip()
+    except OSError:
+        return ""
+
+
+def has_external_database() -> bool:
+    return bool(os.environ.get("DATABASE_URL"))
+
+
+def external_database() -> dict[str, str]:
+    """`DATABASE_URL` and the owner's address as set, after a try at each. Raises `CommandError`."""
+    urls = {}
+    for name in ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL"):
+        if url := os.environ.get(name):
+            require_reachable(url, name)
+            urls[name] = url
+    return urls
+
+
+def embedded_database(addresses: Addresses) -> dict[str, str]:
+    return {"DATABASE_URL": addresses.app_url, "KOPPEL_OWNER_DATABASE_URL": addresses.owner_url}
+
+
+def require_reachable(url: str, name: str) -> None:
+    """Raises `CommandError` with the server's reason, without the password."""
+    try:
+        psycopg.connect(url, connect_timeout=5).close()
+    except (psycopg.Error, UnicodeError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = _without_password(lines[0] if lines else type(error).__name__, url)
+        raise CommandError(
+            f"The database in {name} cannot be used: {reason.rstrip('.')}; correct {name} or unset it."
+        ) from None
+
+
+def installation(home: Path, *, public_url: str | None = None, generate: bool = True) -> dict[str, str]:
+    """Everything but the database. `generate=False`: never make new secrets, raise `CommandError` instead.
+
+    Two machines with different secrets would not understand each other, so only the command that owns an installation
+    generates them."""
+    kept = _stored_secrets(home, generate=generate)
+    chosen = {
+        "DJANGO_SETTINGS_MODULE": "koppel.settings",
+        "KOPPEL_DATA_DIR": str(home),
+        "KOPPEL_PUBLIC_URL": public_url
+        or os.environ.get("KOPPEL_PUBLIC_URL")
+        or _stored_address(home)
+        or DEFAULT_ADDRESS,
+        **{name: os.environ.get(name) or value for name, value in kept.items()},
+    }
+    if mail := os.environ.get("KOPPEL_MAIL_DIR") or ("" if os.environ.get("KOPPEL_SMTP_URL") else str(home / "mail")):
+        Path(mail).mkdir(parents=True, exist_ok=True)
+        chosen["KOPPEL_MAIL_DIR"] = mail
+    return chosen
+
+
+def load_installation(home: Path, *, start_database: bool, generate: bool = False) -> ExitStack:
+    """Make this process a part of the installation and load Django. Close the answer to stop a database it started.
+
+    The database is `DATABASE_URL`, else the embedded server that runs in `home`, else (with `start_database`) that server
+    started for as long as this process needs it. Raises `CommandError`."""
+    exit_stack = ExitStack()
+    database = _database_for_one_command(home, exit_stack, start_database=start_database)
+    export_environment({**installation(home, generate=generate), **database})
+    set_up_django()
+    return exit_stack
+
+
+def set_up_django() -> None:
+    """Raises `CommandError` when a variable is set to something that cannot be read."""
+    import django  # noqa: PLC0415 - settings are read here, so the environment comes first
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
+
+    try:
+        django.setup()
+    except ImproperlyConfigured as wrong:
+        raise CommandError(str(wrong)) from None
+
+
+def export_environment(environment: Mapping[str, str]) -> None:
+    """Set this process's environment."""
+    os.environ.update(environment)
+
+
+def _database_for_one_command(home: Path, exit_stack: ExitStack, *, start_database: bool) -> dict[str, str]:
+    if has_external_database():
+        return external_database()
+    if addresses := running_addresses(home / "postgres"):
+        return embedded_database(addresses)
+    if start_database:
+        return embedded_database(exit_stack.enter_context(EmbeddedPostgres(home / "postgres")).addresses)
+    raise CommandError(
+        f"No database: DATABASE_URL is not set and no Koppel runs in {home};"
+        " set DATABASE_URL, or start everything with `koppel up`."
+    )
+
+
+def _stored_secrets(home: Path, *, generate: bool) -> dict[str, str]:
+    """`KOPPEL_SECRET_KEY` and `KOPPEL_VAULT_KEYS` of this data directory."""
+    names = ("KOPPEL_SECRET_KEY", "KOPPEL_VAULT_KEYS")
+    if all(os.environ.get(name) for name in names):
+        return {name: os.environ[name] for name in names}
+    file = home / "secrets.json"
+    try:
+        return {name: json.loads(file.read_text())[name] for name in names}
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, TypeError):
+        raise CommandError(
+            f"{file} holds this installation's secrets and cannot be read; restore it from a backup."
+        ) from None
+    if not generate:
+        raise CommandError(
+            "KOPPEL_SECRET_KEY and KOPPEL_VAULT_KEYS are not set, and there are none in the data directory"
+            f" {home}; set both to the values that the other machines of this installation use."
+        )
+    home.mkdir(parents=True, exist_ok=True)
+    generated = dict(zip(names, (secrets.token_urlsafe(50), new_vault_key()), strict=True))
+    write_private(file, json.dumps(generated, indent=1))
+    return generated
+
+
+def new_vault_key() -> str:
+    """`id:base64` of 32 random bytes, as `KOPPEL_VAULT_KEYS` wants it. The id is random, so that keys are never confused."""
+    return f"k{secrets.token_hex(4)}:{base64.b64encode(secrets.token_bytes(32)).decode()}"
+
+
+def _without_password(text: str, url: str) -> str:
+    _, _, behind = url.partition("://")
+    password = behind.partition("@")[0].partition(":")[2]
+    return text.replace(password, "…") if password else text
+
+
+def stop_seconds(environment: Mapping[str, str]) -> float:
+    """How long a stop waits for a token. Raises `CommandError`."""
+    try:
+        return token_stop_seconds(environment)
+    except ValueError:
+        raise CommandError(
+            "KOPPEL_TOKEN_STOP_SECONDS is set to something that Koppel cannot read; docs/operations.md says under Settings what"
+            " it may be."
+        ) from None

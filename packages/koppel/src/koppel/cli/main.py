@@ -1,0 +1,135 @@
+"""`koppel`: the command tree. A slice's `commands.py` is mounted by name and loaded only when it is asked for."""
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import typer
+
+from koppel.cli import servers
+from koppel.cli.demo import commands as demo_commands
+from koppel.cli.environment import data_directory, load_installation, set_up_django
+from koppel.kit import logging
+from koppel.kit.cli.errors import CommandError
+from koppel.kit.database.embedded_postgres import EmbeddedPostgresError
+from koppel.kit.quarantine import Quarantined
+
+REFUSED = CommandError.exit_code
+
+
+@dataclass(frozen=True)
+class CommandGroup:
+    """Commands that a slice brings: `attribute` of `module` is a `typer.Typer`."""
+
+    name: str
+    module: str
+    attribute: str
+    help: str
+
+
+COMMAND_GROUPS = (
+    CommandGroup(
+        "connections",
+        "koppel.connections.commands.connections",
+        "app",
+        "List, pause, reconnect and remove connections.",
+    ),
+    CommandGroup(
+        "app-registrations",
+        "koppel.connections.commands.app_registrations",
+        "app",
+        "How vendors know this installation, for all its firms.",
+    ),
+    CommandGroup("administrations", "koppel.administrations.commands", "app", "List and change administrations."),
+    CommandGroup("sync", "koppel.sync.commands", "app", "Start, watch and retry runs."),
+    CommandGroup("export", "koppel.books.commands", "app", "Write books to files."),
+    CommandGroup("sql-readers", "koppel.books.commands", "readers", "Who may read books by SQL."),
+    CommandGroup(
+        "organisations",
+        "koppel.organisations.commands.organisations",
+        "app",
+        "Make an organisation and its Administrator.",
+    ),
+    CommandGroup(
+        "people", "koppel.organisations.commands.people", "app", "Invite people, say what they may, hand over."
+    ),
+    CommandGroup(
+        "divisions", "koppel.organisations.commands.divisions", "app", "Groups of people and administrations."
+    ),
+    CommandGroup("templates", "koppel.organisations.commands.templates", "app", "Named bundles of settings."),
+    CommandGroup("activity", "koppel.administrations.audit_log.commands", "app", "Who did what, and when."),
+    CommandGroup(
+        "operators", "koppel.organisations.commands.operators", "app", "Who may look in when an organisation lets them."
+    ),
+    CommandGroup("webhooks", "koppel.notifications.commands", "app", "Programs of yours that are told of events."),
+    CommandGroup(
+        "quarantine",
+        "koppel.cli.commands.quarantine",
+        "app",
+        "Let nothing leave the installation, as for a restored copy.",
+    ),
+    CommandGroup("keys", "koppel.cli.commands.keys", "app", "Rotate the keys that seal tokens and client secrets."),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command. What the user must put right is one sentence on stderr and exit code 2 (1 for what is not well), never a
+    traceback."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with ExitStack() as until_done:
+            command_tree(words, until_done)(args=words, prog_name="koppel")
+    except (CommandError, EmbeddedPostgresError, Quarantined) as refusal:
+        sys.stderr.write(f"{refusal}\n")
+        sys.exit(getattr(refusal, "exit_code", REFUSED))
+
+
+def command_tree(words: Sequence[str], exit_stack: ExitStack) -> typer.Typer:
+    """All commands. Only the branch named in `words` is imported, because slices need Django and Django the database."""
+    app = typer.Typer(
+        help="Koppel links all of a firm's client books.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    app.command()(servers.up)
+    app.command()(servers.web)
+    app.command()(servers.worker)
+    app.command()(servers.migrate)
+    app.command()(servers.check)
+    app.command(hidden=True)(servers.prepare)
+    passes_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    app.command(context_settings=passes_on)(servers.sandbox)
+    app.command()(demo_commands.demo)
+    app.command("demo-once")(demo_commands.demo_once)
+    for branch in COMMAND_GROUPS:
+        _mount(app, branch, words, exit_stack)
+    return app
+
+
+def _mount(app: typer.Typer, group: CommandGroup, words: Sequence[str], exit_stack: ExitStack) -> None:
+    if importlib.util.find_spec(group.module) is None:
+        return
+    if not words or words[0] != group.name:
+        app.add_typer(typer.Typer(), name=group.name, help=group.help)
+        return
+    logging.configure()
+    wants_help = "--help" in words or len(words) == 1
+    exit_stack.enter_context(load_for_group(starts_database=not wants_help))
+    commands = getattr(importlib.import_module(group.module), group.attribute, None)
+    if commands is not None:
+        app.add_typer(commands, name=group.name, help=group.help)
+
+
+def load_for_group(*, starts_database: bool) -> ExitStack:
+    """Django with the installation's database; for `--help` with none, so that help needs nothing running."""
+    if starts_database:
+        home = data_directory(None)
+        return load_installation(home, start_database=(home / "postgres").exists())
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koppel.settings")
+    set_up_django()
+    return ExitStack()

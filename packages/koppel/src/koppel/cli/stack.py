@@ -1,0 +1,192 @@
+"""A whole Koppel on this machine: database, migrations, sandbox, web, workers. `up`, the demo and the browser tests use it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from koppel.cli.environment import (
+    embedded_database,
+    external_database,
+    has_external_database,
+    installation,
+    stop_seconds,
+    store_address,
+)
+from koppel.cli.ports import LOOPBACK, SANDBOX_PORT, WEB_PORT, answers, require_free, wait_until
+from koppel.cli.sandbox import require_sandbox, sandbox_command
+from koppel.cli.supervisor import Program, Supervisor
+from koppel.kit.cli.errors import CommandError
+from koppel.kit.database.embedded_postgres import EmbeddedPostgres
+from koppel.kit.http.unfinished_calls import TOKEN_CALLS
+
+READY_SECONDS = 60
+SEPARATE_LOGS = "logs"
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """`sandbox_port` None: no sandbox and no demo firm. `log_to_files`: the programs write below `home/logs`.
+    `quarantined`: in the database before web and workers start."""
+
+    home: Path
+    host: str = LOOPBACK
+    web_port: int = WEB_PORT
+    web_workers: int = 1
+    workers: int = 1
+    concurrency: int = 20
+    sandbox_port: int | None = None
+    sandbox_arguments: tuple[str, ...] = ()
+    public_url: str | None = None
+    log_to_files: bool = False
+    quarantined: bool = False
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """A demo person, as printed."""
+
+    email: str
+    name: str
+    role: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class DemoAccounts:
+    """Who can sign in, here and at the sandbox."""
+
+    people: tuple[SignIn, ...] = ()
+    sandbox_user: str = ""
+    sandbox_password: str = field(default="", repr=False)
+
+
+class Stack:
+    """Start, watch, stop. Everything it starts ends with it."""
+
+    def __init__(self, options: StackOptions) -> None:
+        self.options = options
+        self.facts = DemoAccounts()
+        self.installation_state = self.quarantine = ""
+        self.environment: dict[str, str] = {}
+        self.supervisor = Supervisor(None)
+        self._postgres: EmbeddedPostgres | None = None
+
+    @property
+    def public_url(self) -> str:
+        return self.environment["KOPPEL_PUBLIC_URL"]
+
+    @property
+    def sandbox_url(self) -> str:
+        return f"http://{LOOPBACK}:{self.options.sandbox_port or SANDBOX_PORT}"
+
+    def start(self) -> None:
+        """Bring everything up; return when web and sandbox answer. Raises `CommandError` or `EmbeddedPostgresError`."""
+        self._check_requirements()
+        try:
+            self._start_database()
+            if self.options.sandbox_port is not None:
+                self._keep_running("sandbox", self._sandbox_command())
+            self.facts = self._prepare()
+            self._keep_running("web", self._web_command())
+            for number in range(1, self.options.workers + 1):
+                self._keep_running(f"worker-{number}", self._worker_command())
+            self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def watch(self) -> None:
+        """Keep everything running until interrupted."""
+        self.supervisor.watch()
+
+    def stop(self) -> None:
+        """Programs first, database last."""
+        self.supervisor.stop()
+        if self._postgres is not None:
+            self._postgres.stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _check_requirements(self) -> None:
+        require_free(self.options.web_port, "--port")
+        if self.options.sandbox_port is not None:
+            require_free(self.options.sandbox_port, "--sandbox-port")
+            require_sandbox()
+
+    def _start_database(self) -> None:
+        home, port = self.options.home, self.options.web_port
+        if has_external_database():
+            database: Mapping[str, str] = external_database()
+        else:
+            self._postgres = EmbeddedPostgres(home / "postgres")
+            database = embedded_database(self._postgres.start())
+        public_url = self.options.public_url or os.environ.get("KOPPEL_PUBLIC_URL") or f"http://localhost:{port}"
+        self.environment = {**os.environ, **installation(home, public_url=public_url), **database}
+        store_address(home, public_url)
+        if self.options.sandbox_port is not None:
+            self.environment.setdefault("KOPPEL_REGISTERS_URL", f"{self.sandbox_url}/registers")
+        self.supervisor = Supervisor(self._postgres, home / TOKEN_CALLS, stop_seconds(self.environment))
+
+    def _prepare(self) -> DemoAccounts:
+        """Migrations and the demo firm, in a process of their own: ours stays small and free of Django. It also tells
+        the `installation_state` of the installation, see `organisations.bootstrap`."""
+        command = [*_KOPPEL, "prepare"]
+        if self.options.sandbox_port is not None:
+            command += ["--demo-sandbox-url", self.sandbox_url]
+        if self.options.quarantined:
+            command += ["--quarantined"]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            words = [line for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
+            if done.returncode != 2:  # not a sentence for the user: show all of it
+                sys.stderr.write(done.stderr)
+            raise CommandError(
+                words[-1] if done.returncode == 2 else f"The database could not be prepared: {words[-1]}"
+            )
+        report = json.loads(done.stdout) if done.stdout.strip() else {}
+        self.installation_state, self.quarantine = report.pop("standing", ""), report.pop("quarantine", "")
+        people = tuple(SignIn(**person) for person in report.pop("people", ()))
+        return DemoAccounts(people=people, **report)
+
+    def _keep_running(self, name: str, command: list[str]) -> None:
+        output = self.options.home / SEPARATE_LOGS / f"{name}.log" if self.options.log_to_files else None
+        self.supervisor.start(Program(name, command, self.environment, output))
+
+    def _sandbox_command(self) -> list[str]:
+        return sandbox_command("--port", str(self.options.sandbox_port), *self.options.sandbox_arguments)
+
+    def _web_command(self) -> list[str]:
+        port, workers = str(self.options.web_port), str(self.options.web_workers)
+        return [*_KOPPEL, "web", "--host", self.options.host, "--port", port, "--workers", workers]
+
+    def _worker_command(self) -> list[str]:
+        return [*_KOPPEL, "worker", "--concurrency", str(self.options.concurrency)]
+
+    def _wait_until_ready(self) -> None:
+        if not wait_until(self._is_ready, READY_SECONDS):
+            silent = "web" if not answers(self.options.web_port, "/healthz") else "sandbox"
+            program = next(one for one in self.supervisor.programs if one.name == silent)
+            raise CommandError(f"The {silent} program does not answer: {program.last_words()}")
+
+    def _is_ready(self) -> bool:
+        for program in self.supervisor.programs:
+            if not program.runs:
+                raise CommandError(f"The {program.name} program did not start: {program.last_words()}")
+        sandbox = self.options.sandbox_port
+        return answers(self.options.web_port, "/healthz") and (sandbox is None or answers(sandbox, "/"))
+
+
+_KOPPEL = [sys.executable, "-m", "koppel.cli"]

@@ -1,0 +1,191 @@
+"""Keeps programs running: starts them, starts dead ones again, brings the database back first, stops all within seconds.
+
+Only a call to a token endpoint is waited for longer: its answer may be the one copy of a token that a consent hangs on.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import structlog
+
+from koppel.kit.database.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, death_signal_prefix
+from koppel.kit.http.unfinished_calls import TOKEN_STOP_SECONDS, is_unfinished
+
+STEADY_SECONDS = 10
+"""A program that ran this long was well; its restart is not counted as another failure."""
+PAUSE_SECONDS_MAX = 30
+DOUBLINGS_MAX = 16
+"""After a night of failures the power itself would be no number that Python can halve."""
+STOP_SECONDS = 8
+STORE_SECONDS = 15
+"""More than the programs themselves wait for a token: what came in the last moment is stored."""
+TICK_SECONDS = 0.2
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Program:
+    """A child process. Output goes to the end of `output`, or to our stderr."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    output: Path | None = None
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    started_at: float = 0.0
+    failures: int = 0
+
+    def start(self) -> None:
+        """In a session of its own: a Ctrl-C in the terminal reaches only us, and we stop it in our order."""
+        self.started_at = time.monotonic()
+        with self._sink() as sink:
+            self.process = subprocess.Popen(
+                [*death_signal_prefix("TERM"), *self.command],
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                start_new_session=True,
+            )
+
+    @property
+    def runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the program and all it started."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, number)
+
+    def last_words(self) -> str:
+        """The last line of its output file, for a message."""
+        if self.output is None or not self.output.exists():
+            return "see its output"
+        lines = [line for line in self.output.read_text(errors="replace").splitlines() if line.strip()]
+        return f"{lines[-1].strip()[:300] if lines else 'it said nothing'} (see {self.output})"
+
+    @contextlib.contextmanager
+    def _sink(self) -> Iterator[IO[bytes]]:
+        if self.output is None:
+            yield sys.stderr.buffer
+            return
+        self.output.parent.mkdir(parents=True, exist_ok=True)
+        with self.output.open("ab") as file:
+            yield file
+
+
+class Supervisor:
+    """The programs of one installation on one machine, and its embedded database if there is one."""
+
+    def __init__(
+        self,
+        postgres: EmbeddedPostgres | None,
+        token_calls: Path | None = None,
+        token_stop_seconds: float = TOKEN_STOP_SECONDS,
+    ) -> None:
+        self._postgres = postgres
+        self._token_calls, self._token_stop_seconds = token_calls, token_stop_seconds
+        self._programs: list[Program] = []
+
+    @property
+    def programs(self) -> Sequence[Program]:
+        return self._programs
+
+    def start(self, program: Program) -> None:
+        """Start and from now on keep running."""
+        self._programs.append(program)
+        program.start()
+
+    def watch(self) -> None:
+        """Forever: look after everything each 0.2 s. Left by an exception, such as the KeyboardInterrupt of Ctrl-C."""
+        while True:
+            self.tick()
+            time.sleep(TICK_SECONDS)
+
+    def tick(self) -> None:
+        """Bring back what has died: the database first."""
+        if not self._database_runs():
+            return
+        for program in self._programs:
+            if not program.runs:
+                self._restart(program)
+
+    def stop(self) -> None:
+        """Ask all programs to end, last started first, and wait 8 s; longer only while one of them waits for a token."""
+        for program in reversed(self._programs):
+            program.signal(signal.SIGTERM)
+        self._wait_for_ends(time.monotonic())
+        for program in reversed(self._programs):
+            program.signal(signal.SIGKILL)
+            if program.process is not None:
+                program.process.wait()
+        self._programs.clear()
+
+    def _wait_for_ends(self, began: float) -> None:
+        has_said = False
+        while any(program.runs for program in self._programs):
+            passed = time.monotonic() - began
+            if passed > STOP_SECONDS:
+                if passed > self._token_stop_seconds + STORE_SECONDS or not self._waits_for_token():
+                    return
+                if not has_said:
+                    log.warning("stop_waits_for_token", seconds_max=self._token_stop_seconds)
+                    has_said = True
+            time.sleep(TICK_SECONDS)
+
+    def _waits_for_token(self) -> bool:
+        return self._token_calls is not None and is_unfinished(self._token_calls)
+
+    def _database_runs(self) -> bool:
+        if self._postgres is None:
+            return True
+        try:
+            if self._postgres.ensure_running():
+                log.warning("embedded_database_restarted")
+        except EmbeddedPostgresError as error:
+            log.error("embedded_database_down", reason=str(error))
+            return False
+        return True
+
+    def _restart(self, program: Program) -> None:
+        now = time.monotonic()
+        if now - program.started_at > STEADY_SECONDS:
+            program.failures = 0
+        pause = min(PAUSE_SECONDS_MAX, 0.5 * 2 ** min(program.failures, DOUBLINGS_MAX) - 0.5)
+        if now - program.started_at < pause:
+            return
+        code = program.process.returncode if program.process is not None else None
+        program.failures += 1
+        program.signal(signal.SIGKILL)  # what it started itself would keep its port or its job
+        log.warning("program_restarted", program=program.name, exit_code=code)
+        program.start()
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Within the block SIGTERM and SIGHUP do what Ctrl-C does: raise KeyboardInterrupt, once."""
+
+    def interrupt(number: int, _frame: object) -> None:
+        for signal_number in numbers:
+            signal.signal(
+                signal_number, signal.SIG_IGN
+            )  # stopping is bounded in time; a second signal must not break it off
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,102 @@
+"""`koppel check --support-bundle FILE`: what a stranger needs to understand an installation; no secret, no client's name."""
+
+import json
+import os
+import platform
+import zipfile
+from collections.abc import Sequence
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.conf import settings
+
+from koppel.cli.checks.result import Finding
+from koppel.kit.database.embedded_postgres import write_private
+from koppel.kit.logging.redaction import Limits, redacted
+from koppel.kit.tenancy import set_scope_sql
+
+SETTINGS_IN_BUNDLE = ("KOPPEL_PUBLIC_URL", "KOPPEL_TIME_ZONE", "KOPPEL_DATA_DIR", "KOPPEL_MAIL_DIR", "KOPPEL_MAIL_FROM")
+"""Settings whose values are no secret. Of the others only whether they are set, and of addresses the host."""
+ADDRESSES = ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL", "KOPPEL_SMTP_URL")
+BUNDLE = Limits(text=20_000, items=5_000, depth=12, values=100_000, total=10_000_000)
+"""Far more than a line of the log: these are tables, written once, and nobody outside chose their size."""
+
+QUERIES = {
+    "connections by state": "SELECT connector, state, count(*) FROM connections_connection GROUP BY 1, 2 ORDER BY 1, 2",
+    "grants": "SELECT failure_code, split_part(invalid_reason, ':', 1) AS lost, count(*), max(failures) AS failures,"
+    " count(refresh_started_at) AS unanswered, min(expires_at) AS first_ends FROM connections_grant GROUP BY 1, 2",
+    "administrations by state": "SELECT status, status_code, count(*) FROM administrations_administration GROUP BY 1, 2",
+    "runs by state": "SELECT state, reason_code, count(*), max(created_at) FROM sync_run GROUP BY 1, 2 ORDER BY 3 DESC",
+    "open issues": "SELECT code, count(*), min(raised_at) FROM issues_issue WHERE resolved_at IS NULL GROUP BY 1",
+    "jobs": "SELECT task_name, status, count(*), max(attempts) FROM procrastinate_jobs GROUP BY 1, 2",
+    "sizes": "SELECT relname, n_live_tup, pg_total_relation_size(relid) AS bytes FROM pg_stat_user_tables"
+    " ORDER BY 3 DESC LIMIT 30",
+    "database sessions": "SELECT application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2",
+}
+
+
+def write_bundle(file: Path, findings: Sequence[Finding]) -> None:
+    """A ZIP of JSON files, readable by its owner only."""
+    write_private(file, "")
+    parts = {
+        "check.json": [{"topic": one.topic, "ok": one.is_well, "text": one.text} for one in findings],
+        "versions.json": _versions(),
+        "settings.json": _settings(),
+        "state.json": _state(),
+    }
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
+        for name, content in parts.items():
+            # The log's own rule goes over all of it once more: nothing that looks like a secret leaves.
+            clean = redacted({"content": json.loads(json.dumps(content, default=str))}, BUNDLE)
+            bundle.writestr(name, json.dumps(clean["content"], indent=1, ensure_ascii=False))
+
+
+def _versions() -> dict[str, Any]:
+    packages = {one.metadata["Name"]: one.version for one in distributions()}
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "packages": dict(sorted(packages.items())),
+    }
+
+
+def _settings() -> dict[str, str]:
+    names = sorted({*SETTINGS_IN_BUNDLE, *ADDRESSES, *(name for name in os.environ if name.startswith("KOPPEL_"))})
+    return {name: _setting_for_bundle(name, os.environ.get(name)) for name in names} | {
+        "LANGUAGES": str(settings.LANGUAGES)
+    }
+
+
+def _setting_for_bundle(name: str, value: str | None) -> str:
+    if value is None:
+        return "not set"
+    if name in ADDRESSES:
+        # By text alone: several hosts with a port each are an address too, and what stands before an @ is never shown.
+        scheme, mark, rest = value.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}" if mark else "set"
+    return value if name in SETTINGS_IN_BUNDLE else "set"
+
+
+def _state() -> dict[str, Any]:
+    state: dict[str, Any] = {}
+    try:
+        with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+            for topic, question in QUERIES.items():
+                with connection.transaction():
+                    connection.execute(*set_scope_sql(0))
+                    state[topic] = _answer(connection, question)
+    except psycopg.Error as error:
+        state["error"] = type(error).__name__
+    return state
+
+
+def _answer(connection: psycopg.Connection[Any], question: str) -> Any:
+    try:
+        with connection.transaction():
+            answer = connection.execute(question.encode())
+            names = [one.name for one in answer.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+    except psycopg.Error as error:
+        return f"cannot be read ({type(error).__name__})"

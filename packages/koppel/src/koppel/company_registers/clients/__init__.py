@@ -1,0 +1,29 @@
+"""The registers that Koppel asks, and which of them answers a question."""
+
+from django.conf import settings
+
+from koppel.company_registers.clients.brreg import Brreg
+from koppel.company_registers.clients.kvk import Kvk
+from koppel.company_registers.clients.prh import Prh
+from koppel.company_registers.clients.protocol import Register, RegisterQuery
+from koppel.company_registers.clients.vies import Vies
+
+
+def registers() -> list[Register]:
+    """Those that the settings switch on, national ones first: the first that can answer is asked."""
+    urls, enabled = settings.REGISTER_URLS, settings.REGISTERS
+    clients: list[Register] = []
+    if "kvk" in enabled and settings.KVK_API_KEY:
+        clients.append(Kvk(urls["kvk"], settings.KVK_API_KEY))
+    if "brreg" in enabled:
+        clients.append(Brreg(urls["brreg"]))
+    if "prh" in enabled:
+        clients.append(Prh(urls["prh"]))
+    if "vies" in enabled:
+        clients.append(Vies(urls["vies"]))
+    return clients
+
+
+def register_for(query: RegisterQuery) -> Register | None:
+    """None when no register answers this, or it is switched off."""
+    return next((one for one in registers() if one.supports(query)), None)

@@ -1,0 +1,93 @@
+"""What may be asked of a register, and what it may answer. Every register is behind `Register`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Protocol
+
+from koppel.company_registers.sectors.activities import Activity
+from koppel.kit.http.client import HttpClient
+
+
+class QueryKind(StrEnum):
+    """NUMBER: the company's own. RSIN: the Dutch tax office's, which leads to it. NAME: a search, for want of a number."""
+
+    NUMBER = "number"
+    RSIN = "rsin"
+    NAME = "name"
+
+
+class LookupOutcome(StrEnum):
+    """UNAVAILABLE says nothing about the company: it is asked again later, and is never shown as "not found"."""
+
+    FOUND = "found"
+    CLOSED = "closed"
+    NOT_FOUND = "not_found"
+    AMBIGUOUS = "ambiguous"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True)
+class RegisterQuery:
+    """`value` is normalised (`company_registers.numbers`); for NAME it is the accounting system's name."""
+
+    country: str
+    kind: QueryKind
+    value: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One of several companies that fit."""
+
+    number: str
+    name: str
+    city: str = ""
+
+
+@dataclass(frozen=True)
+class RegisterResult:
+    """`number` and `legal_name` as the register has them; `legal_name` '' when it does not give one.
+
+    `candidates` when AMBIGUOUS. `retry_after_seconds` and `reason` (a stable word) when UNAVAILABLE."""
+
+    outcome: LookupOutcome
+    source: str
+    number: str = ""
+    legal_name: str = ""
+    closed_on: date | None = None
+    activity: Activity | None = None
+    candidates: Sequence[Candidate] = ()
+    retry_after_seconds: float = 0.0
+    reason: str = ""
+
+
+class RegisterUnavailable(Exception):
+    """The register did not answer the question, whatever the answer would have been. `reason` is a stable word."""
+
+    def __init__(self, reason: str, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """At most so many calls in so many seconds, from all workers together."""
+
+    calls: int
+    seconds: float
+
+
+class Register(Protocol):
+    """One register. Stateless: it is given its address, and asks through `http`."""
+
+    name: str
+    rate_limit: RateLimit
+
+    def supports(self, query: RegisterQuery) -> bool:
+        """Whether this register can be asked this."""
+
+    async def look_up(self, http: HttpClient, query: RegisterQuery, today: date) -> RegisterResult:
+        """Raises `RegisterUnavailable`."""

@@ -1,0 +1,142 @@
+"""Use cases of register look-ups: ask, read what is known, take in an answer. Nobody waits for a register on a page."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from koppel.company_registers.clients import register_for
+from koppel.company_registers.clients.protocol import Candidate, LookupOutcome, QueryKind, RegisterQuery, RegisterResult
+from koppel.company_registers.hooks import lookup_answered
+from koppel.company_registers.lookup_result import LookupResult
+from koppel.company_registers.models import Lookup
+from koppel.company_registers.numbers import NumberStatus, check_number
+from koppel.company_registers.sectors.activities import Activity
+from koppel.kit.jobs import enqueue
+from koppel.kit.tenancy import organisation_scope
+
+FRESH_FOR = timedelta(days=30)
+"""A younger answer is not asked for again when the same company turns up once more."""
+
+
+def build_query(country: str, number: str = "", vat_number: str = "", name: str = "") -> RegisterQuery | None:
+    """What to ask about a company of which this is stated. None: no register can say anything.
+
+    A good or doubtful number is asked itself; a Dutch RSIN, typed or within the VAT number, leads to it;
+    without either the name is searched for, which only ever proposes."""
+    country = {"UK": "GB"}.get(country.upper(), country.upper())
+    query = _build_query(country, number.strip(), vat_number.strip(), name.strip())
+    return query if query and register_for(query) else None
+
+
+def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, again: bool = False) -> int:
+    """Have these asked by a job after commit, in the caller's transaction and scope. How many will be asked.
+
+    What was answered lately is not asked again, unless `again`."""
+    requested = list(dict.fromkeys(queries))
+    cached = cached_results(organisation_id, requested)
+    now = timezone.now()
+    new = [
+        Lookup(organisation_id=organisation_id, country=query.country, kind=query.kind, value=query.value, due_at=now)
+        for query in requested
+        if query not in cached
+    ]
+    Lookup.objects.bulk_create(new, ignore_conflicts=True, batch_size=2000)
+    stale = _rows(organisation_id, list(cached)).filter(due_at=None)
+    if not again:
+        stale = stale.filter(Q(answered_at=None) | Q(answered_at__lt=now - FRESH_FOR))
+    count = len(new) + stale.update(due_at=now, attempts=0, asked_at=now)
+    if count:
+        enqueue("company_registers.look_up", organisation_id=organisation_id)
+    return count
+
+
+def cached_results(organisation_id: int, queries: Iterable[RegisterQuery]) -> dict[RegisterQuery, LookupResult]:
+    """What is known about each; a question that was never asked is absent. In the caller's scope."""
+    requested = set(queries)
+    results = (to_lookup_result(one) for one in _rows(organisation_id, list(requested)))
+    return {one.query: one for one in results if one.query in requested}
+
+
+def store_result(organisation_id: int, lookup_id: int, result: RegisterResult) -> None:
+    """Store what the register answered and tell the higher slices, in one transaction."""
+    with organisation_scope(organisation_id):
+        row = Lookup.objects.select_for_update().filter(organisation_id=organisation_id, pk=lookup_id).first()
+        if row is None:
+            return
+        before = to_lookup_result(row)
+        for name, value in _columns(result).items():
+            setattr(row, name, value)
+        row.answered_at, row.due_at, row.attempts = timezone.now(), None, 0
+        row.save()
+        after = to_lookup_result(row)
+        lookup_answered(organisation_id, before, after)
+
+
+def to_lookup_result(row: Lookup) -> LookupResult:
+    activity = None
+    if row.activity_code:
+        activity = Activity(row.activity_code, row.activity_scheme, row.activity_label)
+    return LookupResult(
+        query=RegisterQuery(row.country, QueryKind(row.kind), row.value),
+        outcome=LookupOutcome(row.outcome) if row.outcome else None,
+        is_waiting=row.due_at is not None,
+        source=row.source,
+        number=row.number,
+        legal_name=row.legal_name,
+        closed_on=row.closed_on,
+        activity=activity,
+        candidates=tuple(Candidate(**one) for one in row.candidates),
+        answered_at=row.answered_at,
+        reason=row.reason,
+    )
+
+
+def _build_query(country: str, number: str, vat_number: str, name: str) -> RegisterQuery | None:
+    number_check = check_number(number, country) if number else None
+    if number_check is not None and number_check.note == "dummy":
+        return None
+    if number_check is not None and number_check.status is not NumberStatus.INVALID:
+        return RegisterQuery(country, QueryKind.NUMBER, number_check.number)
+    if country == "NL" and (rsin := _rsin(number_check.number if number_check else "", vat_number)):
+        return RegisterQuery(country, QueryKind.RSIN, rsin)
+    return RegisterQuery(country, QueryKind.NAME, name[:300]) if name else None
+
+
+def _rsin(number: str, vat_number: str) -> str:
+    """Typed itself, or the nine digits of a legal entity's VAT number. A sole trader's VAT number leads
+    nowhere."""
+    for text in (number, re.sub(r"[^A-Z0-9]", "", vat_number.upper())):
+        if match := re.fullmatch(r"(?:NL)?(\d{9})(?:B\d{2})?", text):
+            return match[1]
+    return ""
+
+
+def _rows(organisation_id: int, queries: list[RegisterQuery]) -> "QuerySet[Lookup]":
+    """The rows of these questions. Values of different kinds do not meet, so one list of values is enough."""
+    return Lookup.objects.filter(
+        organisation_id=organisation_id,
+        country__in={one.country for one in queries},
+        kind__in={one.kind for one in queries},
+        value__in={one.value for one in queries},
+    )
+
+
+def _columns(result: RegisterResult) -> Mapping[str, Any]:
+    activity = result.activity
+    return {
+        "outcome": result.outcome,
+        "source": result.source,
+        "number": result.number[:60],
+        "legal_name": result.legal_name[:400],
+        "closed_on": result.closed_on,
+        "activity_code": activity.code[:20] if activity else "",
+        "activity_scheme": activity.scheme if activity else "",
+        "activity_label": activity.label[:400] if activity else "",
+        "candidates": [asdict(one) for one in result.candidates],
+        "reason": result.reason,
+    }

@@ -1,0 +1,61 @@
+"""What was asked of the registers and what they answered, and how often each may be asked."""
+
+from django.db import models
+from django.utils import timezone
+
+from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind
+from koppel.organisations.models import Tenant
+
+
+class Lookup(Tenant):
+    """One question, asked once for the organisation however many of its administrations it is about.
+
+    `due_at`: when it is to be asked (again); None = not waiting. The earlier answer stays until the next one comes.
+    `outcome` '' = never asked with success nor failure. `reason` says why the last attempt gave no answer."""
+
+    country = models.CharField(max_length=2)
+    kind = models.CharField(max_length=10, choices=[(one.value, one.value) for one in QueryKind])
+    value = models.CharField(max_length=300)
+    outcome = models.CharField(max_length=20, default="", choices=[(one.value, one.value) for one in LookupOutcome])
+    source = models.CharField(max_length=20, default="")
+    number = models.CharField(max_length=60, default="")
+    legal_name = models.CharField(max_length=400, default="")
+    closed_on = models.DateField(null=True)
+    activity_code = models.CharField(max_length=20, default="")
+    activity_scheme = models.CharField(max_length=20, default="")
+    activity_label = models.CharField(max_length=400, default="")
+    candidates = models.JSONField(default=list)
+    asked_at = models.DateTimeField(default=timezone.now)
+    answered_at = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(null=True)
+    attempts = models.IntegerField(default=0)
+    reason = models.CharField(max_length=60, default="")
+
+    class Meta:
+        db_table = "company_registers_lookup"
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "country", "kind", "value"], name="asked_once"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["organisation", "due_at"], condition=models.Q(due_at__isnull=False), name="lookups_that_wait"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} in {self.country}"
+
+
+class RegisterRateLimit(models.Model):
+    """How often a register was called lately, by all workers and organisations together. It names no company."""
+
+    source = models.CharField(max_length=20, primary_key=True)
+    window_began = models.DateTimeField()
+    calls = models.IntegerField()
+    paused_until = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "company_registers_rate_limit"
+
+    def __str__(self) -> str:
+        return self.source

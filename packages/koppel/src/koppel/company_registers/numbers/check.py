@@ -1,0 +1,51 @@
+"""The check of a company number: by its country's rules, and against made-up numbers."""
+
+import re
+import unicodedata
+from dataclasses import replace
+
+from django.utils.translation import gettext_lazy as _
+
+from koppel.company_registers.numbers.countries import VALIDATORS
+from koppel.company_registers.numbers.results import NumberCheck, NumberStatus, doubtful, invalid
+
+LENGTH_MAX = 60
+PLACEHOLDERS = {
+    "NL": {"12345678", "87654321"},
+    "NO": {"123456785", "987654325"},
+    "SE": {"1234567897", "1122334455"},
+    "DK": {"12345674"},
+    "FI": {"12345671"},
+    "BE": {"0123456749"},
+}
+"""Beyond one repeated digit: numbers that people type to get past a field, and that pass their country's check."""
+
+
+def check_number(text: str, country: str) -> NumberCheck:
+    """What this text is as a registration number of this country (ISO 3166, `UK` too). Never raises."""
+    country = {"UK": "GB", "EL": "GR"}.get(country.strip().upper(), country.strip().upper())
+    typed = unicodedata.normalize("NFKC", text[: LENGTH_MAX * 2]).replace("\0", "").strip().upper()
+    bare = re.sub(r"[^A-Z0-9]", "", typed)
+    if not bare:
+        return invalid("", country, "empty", _("Enter a number, or choose a reason and a sector."))
+    if country in VALIDATORS:
+        check = VALIDATORS[country](bare, typed)
+    else:
+        message = _("Koppel cannot check numbers of this country.")
+        check = doubtful(bare[:LENGTH_MAX], country, "not_checkable", message)
+    return _as_placeholder(check) if is_placeholder(bare, country) else check
+
+
+def _as_placeholder(check: NumberCheck) -> NumberCheck:
+    """Never a company's number: vendors put it into sample books, and people type it to get past a field."""
+    message = _("This is a made-up number, not this company's own. For a test company choose the reason “test / demo”.")
+    return replace(check, status=NumberStatus.INVALID, note="dummy", message=message, suggested_reason="test_demo")
+
+
+def is_placeholder(bare: str, country: str) -> bool:
+    """One digit repeated, or a number of `PLACEHOLDERS`. Vendors' own sample books hold such numbers."""
+    digits = re.sub(r"[^0-9]", "", bare)
+    repeated = len(digits) >= 6 and len(set(digits)) == 1
+    # Check digits make 1111111-2 of a row of ones.
+    nearly = len(digits) >= 8 and len(set(digits[:-1])) == 1
+    return repeated or nearly or digits in PLACEHOLDERS.get(country, ())

@@ -1,0 +1,196 @@
+"""What a company number looks like, country by country.
+
+Check digits come from python-stdnum where it has them; the clean-up in front of it is ours, because it refuses what people
+really type ("NO 923 609 016 MVA", twelve Swedish digits). The Dutch 11-test is a measured regularity of numbers from
+50,000,000 up, not a published rule, so it only warns.
+"""
+
+import re
+from collections.abc import Callable
+
+from django.utils.translation import gettext_lazy as _
+from stdnum import exceptions
+from stdnum.be import vat as be_vat
+from stdnum.de import handelsregisternummer
+from stdnum.dk import cvr
+from stdnum.ee import registrikood
+from stdnum.fi import ytunnus
+from stdnum.fr import siren, siret
+from stdnum.lt import pvm
+from stdnum.lv import pvn
+from stdnum.nl import bsn
+from stdnum.no import orgnr as no_orgnr
+from stdnum.pl import nip, regon
+from stdnum.se import orgnr as se_orgnr
+
+from koppel.company_registers.numbers.results import NumberCheck, doubtful, invalid, valid
+
+CHECKED_FROM = 50_000_000
+CENTURIES = ("18", "19", "20")
+_MISTYPED = _("The check digit does not fit: this number looks mistyped. Please check.")
+
+
+def _nl(bare: str, _typed: str) -> NumberCheck:  # noqa: PLR0911 - one return per kind of number
+    if re.fullmatch(r"(NL)?\d{9}B\d{2}", bare):
+        message = _("This is a VAT number. Enter the COC number instead: 8 digits, on the extract of the register.")
+        return invalid(bare, "NL", "vat_number", message)
+    digits = bare.removeprefix("NL").removeprefix("KVK").removeprefix("COC")
+    if re.fullmatch(r"\d{12}", digits):
+        message = _("This is a branch number (12 digits). Enter the COC number of the company it belongs to: 8 digits.")
+        return invalid(digits, "NL", "branch_number", message)
+    if re.fullmatch(r"\d{9}", digits):
+        return _nl_nine_digits(digits)
+    if re.fullmatch(r"\d{7}", digits):
+        message = _("A COC number has 8 digits. A zero was put in front; please check.")
+        return doubtful(f"0{digits}", "NL", "zero_added", message)
+    if not re.fullmatch(r"\d{8}", digits):
+        return invalid(bare, "NL", "format", _("A COC number has 8 digits."))
+    total = sum(int(digit) * weight for digit, weight in zip(digits, range(8, 0, -1), strict=True))
+    if int(digits) >= CHECKED_FROM and total % 11:
+        return doubtful(digits, "NL", "looks_mistyped", _("This number looks mistyped. Please check."))
+    return valid(digits, "NL")
+
+
+def _nl_nine_digits(digits: str) -> NumberCheck:
+    if bsn.is_valid(digits):
+        message = _("This is an RSIN (9 digits), the tax office's number. Enter the COC number instead: 8 digits.")
+        return invalid(digits, "NL", "rsin", message)
+    return invalid(digits, "NL", "format", _("A COC number has 8 digits; this has 9. Is one of them typed twice?"))
+
+
+def _no(bare: str, _typed: str) -> NumberCheck:
+    return _validate_with(no_orgnr.validate, bare.removeprefix("NO").removesuffix("MVA"), "NO", 9)
+
+
+def _se(bare: str, _typed: str) -> NumberCheck:
+    digits = bare.removeprefix("SE")
+    if len(digits) == 12 and bare.startswith("SE") and digits.endswith("01"):
+        digits = digits[:10]
+    elif len(digits) == 12 and digits.startswith(("16", *CENTURIES)):
+        digits = digits[2:]
+    check = _validate_with(se_orgnr.validate, digits, "SE", 10)
+    if len(check.number) != 10 or not check.number.isdigit():
+        return check
+    person = digits[2] in "01"
+    formatted = f"{check.number[:6]}-{check.number[6:]}"
+    return NumberCheck(formatted, check.scheme, check.status, check.note, check.message, is_personal=person)
+
+
+def _dk(bare: str, _typed: str) -> NumberCheck:
+    return _validate_with(cvr.validate, bare.removeprefix("DK").removeprefix("CVR"), "DK", 8)
+
+
+def _fi(bare: str, _typed: str) -> NumberCheck:
+    digits = bare.removeprefix("FI")
+    # Numbers of before 1998 have six digits before the check digit.
+    check = _validate_with(ytunnus.validate, digits.zfill(8) if len(digits) == 7 else digits, "FI", 8)
+    formatted = f"{check.number[:7]}-{check.number[7:]}" if len(check.number) == 8 else check.number
+    return NumberCheck(formatted, check.scheme, check.status, check.note, check.message)
+
+
+def _be(bare: str, _typed: str) -> NumberCheck:
+    digits = bare.removeprefix("BE")
+    return _validate_with(be_vat.validate, f"0{digits}" if len(digits) == 9 else digits, "BE", 10)
+
+
+def _fr(bare: str, _typed: str) -> NumberCheck:
+    """A SIRET names an establishment and begins with its company's SIREN; so does a VAT number, after two characters."""
+    digits = bare.removeprefix("FR")
+    if len(digits) == 14 and siret.is_valid(digits):
+        digits = digits[:9]
+    elif len(digits) == 11 and siren.is_valid(digits[2:]):
+        digits = digits[2:]
+    return _validate_with(siren.validate, digits, "FR", 9)
+
+
+def _gb(bare: str, _typed: str) -> NumberCheck:
+    if re.fullmatch(r"GB(\d{9}|\d{12})", bare):
+        message = _("This is a VAT number. Enter the company number instead: 8 characters, at Companies House.")
+        return invalid(bare, "GB", "vat_number", message)
+    number = bare.zfill(8) if re.fullmatch(r"\d{6,7}", bare) else bare
+    # Societies keep the letters of the register that they came from (IP00525R), some partnerships an A.
+    if re.fullmatch(r"(\d{2}|[A-Z]{2}|R0)\d{6}|(IP|SP|NP|RS)\d{3}[A-Z\d]{3}|(SL|NI)\d{5}A", number):
+        return valid(number, "GB")
+    return invalid(bare, "GB", "format", _("A company number has 8 digits, or two letters and 6 digits."))
+
+
+def _de(bare: str, typed: str) -> NumberCheck:
+    if re.fullmatch(r"DE\d{9}", bare):
+        message = _("This is a VAT number. Enter the register number instead, with its court: “München HRB 12345”.")
+        return invalid(bare, "DE", "vat_number", message)
+    court = re.sub(r"\b(AMTSGERICHT|REGISTERGERICHT|HANDELSREGISTER|AG)\b:?", " ", typed)
+    court = re.sub(r"\s+", " ", court).strip(" ,;")
+    try:
+        return valid(handelsregisternummer.validate(court.title().replace("Hrb", "HRB").replace("Hra", "HRA")), "DE")
+    except exceptions.ValidationError:
+        pass
+    if match := re.search(r"\b(HRA|HRB|PR|GNR|VR) ?(\d{1,6})(?: ?([A-Z]{1,3}))?\b", court):
+        number = " ".join(part for part in match.groups() if part)
+        message = _("A register number is only known with its court, for instance “München HRB 12345”. Please add it.")
+        return doubtful(number, "DE", "court_missing", message)
+    return invalid(
+        bare, "DE", "format", _("A register number looks like “München HRB 12345”: court, register, number.")
+    )
+
+
+def _ee(bare: str, _typed: str) -> NumberCheck:
+    return _validate_with(registrikood.validate, bare.removeprefix("EE"), "EE", 8)
+
+
+def _lv(bare: str, _typed: str) -> NumberCheck:
+    check = _validate_with(pvn.validate, bare.removeprefix("LV"), "LV", 11)
+    return NumberCheck(
+        check.number, check.scheme, check.status, check.note, check.message,
+        is_personal=len(check.number) == 11 and check.number[0] < "4",
+    )  # fmt: skip
+
+
+def _lt(bare: str, _typed: str) -> NumberCheck:
+    """python-stdnum knows Lithuania's VAT numbers only; the company code has the same check digit (measured on five)."""
+    if not re.fullmatch(r"\d{9}", bare):
+        return invalid(bare, "LT", "format", _("This number must have %(length)s digits.") % {"length": 9})
+    if pvm.calc_check_digit(bare[:-1]) != bare[-1]:
+        return doubtful(bare, "LT", "looks_mistyped", _MISTYPED)
+    return valid(bare, "LT")
+
+
+def _pl(bare: str, _typed: str) -> NumberCheck:
+    """KRS and NIP both have ten digits; a KRS begins with zeros and has no check digit, REGON has 9 or 14."""
+    digits = bare.removeprefix("PL").removeprefix("KRS").removeprefix("NIP").removeprefix("REGON")
+    if re.fullmatch(r"00\d{8}", digits):
+        return valid(digits, "PL")
+    if len(digits) in (9, 14):
+        return _validate_with(regon.validate, digits, "PL", len(digits))
+    return _validate_with(nip.validate, digits, "PL", 10)
+
+
+def _lu(bare: str, _typed: str) -> NumberCheck:
+    if match := re.fullmatch(r"(?:RCS)?(?:LUXEMBOURG)?([A-L])(\d{1,6})", bare):
+        return valid("".join(match.groups()), "LU")
+    return invalid(
+        bare, "LU", "format", _("A register number has a letter and up to 6 digits, for instance “B 12345”.")
+    )
+
+
+def _ie(bare: str, _typed: str) -> NumberCheck:
+    if re.fullmatch(r"\d{1,6}", bare):
+        return valid(bare, "IE")
+    return invalid(bare, "IE", "format", _("A company number has at most 6 digits."))
+
+
+def _validate_with(validate: Callable[[str], str], digits: str, country: str, length: int) -> NumberCheck:
+    """A check digit that does not fit is a doubt; a wrong length or a letter is refused."""
+    try:
+        return valid(validate(digits), country)
+    except exceptions.ValidationError:
+        pass
+    if re.fullmatch(rf"\d{{{length}}}", digits):
+        return doubtful(digits, country, "looks_mistyped", _MISTYPED)
+    return invalid(digits, country, "format", _("This number must have %(length)s digits.") % {"length": length})
+
+
+VALIDATORS: dict[str, Callable[[str, str], NumberCheck]] = {
+    "NL": _nl, "NO": _no, "SE": _se, "DK": _dk, "FI": _fi, "BE": _be, "DE": _de, "GB": _gb, "FR": _fr, "EE": _ee,
+    "LV": _lv, "LT": _lt, "PL": _pl, "LU": _lu, "IE": _ie,
+}  # fmt: skip
+"""Each takes the text without anything but capitals and digits, and the text as typed in capitals."""

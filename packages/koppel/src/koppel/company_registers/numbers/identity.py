@@ -1,0 +1,81 @@
+"""The one rule of identity, said once: a number, or a reason and a sector."""
+
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from koppel.company_registers.numbers.check import check_number
+from koppel.company_registers.numbers.reasons import REASONS
+from koppel.company_registers.numbers.results import NumberCheck, NumberStatus
+from koppel.company_registers.sectors.sections import SCHEME, SECTIONS
+
+NUMBER_IN_VAT = ("NO", "SE", "DK", "FI", "BE", "FR")
+"""Countries whose VAT number holds the company's number."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a company is. Either `number`, or `no_number_reason` and `sector`. `number_note` says what is doubtful.
+
+    All empty (`is_complete` False) only where it may be completed later."""
+
+    number: str = ""
+    number_scheme: str = ""
+    number_note: str = ""
+    no_number_reason: str = ""
+    sector: str = ""
+    sector_scheme: str = ""
+
+    @property
+    def is_complete(self) -> bool:
+        return bool(self.number or (self.no_number_reason and self.sector))
+
+
+@dataclass(frozen=True)
+class IdentityProblem:
+    """`field` is number, reason or sector."""
+
+    field: str
+    code: str
+    message: str | Promise
+
+
+def check_identity(
+    *, country: str, number: str = "", reason: str = "", sector: str = "", allow_incomplete: bool = False
+) -> Identity | list[IdentityProblem]:
+    """A doubtful number is accepted with its note: a wrong check digit must not stop real work. A number beats a
+    reason.
+
+    `allow_incomplete`: nobody is there to ask (an unattended import), so nothing at all is accepted as well; what
+    was given must still be right."""
+    if number.strip():
+        number_check = check_number(number, country)
+        if number_check.status is NumberStatus.INVALID:
+            return [IdentityProblem("number", number_check.note, number_check.message)]
+        chosen = (sector, SCHEME) if sector in SECTIONS else ("", "")
+        return Identity(number_check.number, number_check.scheme, number_check.note, "", *chosen)
+    if not reason and allow_incomplete:
+        return Identity()
+    if not reason:
+        return [IdentityProblem("number", "missing", _("Enter a number, or choose a reason and a sector."))]
+    problems = []
+    if reason not in REASONS:
+        problems.append(IdentityProblem("reason", "unknown", _("Choose one of the reasons.")))
+    if sector not in SECTIONS:
+        problems.append(IdentityProblem("sector", "missing", _("Choose a sector as well.")))
+    return problems or Identity(no_number_reason=reason, sector=sector, sector_scheme=SCHEME)
+
+
+def first_guess(country: str, number: str, vat_number: str) -> tuple[str, NumberCheck | None]:
+    """What to fill in at first from what the accounting system states: its number, else the one inside its VAT number."""
+    number_check = check_number(number, country) if number.strip() else None
+    if number_check is not None and number_check.status is NumberStatus.VALID:
+        return number_check.number, number_check
+    if vat_number.strip() and country in NUMBER_IN_VAT:
+        from_vat = check_number(vat_number, country)
+        if from_vat.status is NumberStatus.VALID:
+            return from_vat.number, from_vat
+    if number_check is None:
+        return "", None
+    return (number.strip() if number_check.status is NumberStatus.INVALID else number_check.number), number_check

@@ -1,0 +1,27 @@
+"""The type-ahead of sectors."""
+
+from django.http import HttpResponse, JsonResponse
+from django.utils.translation import get_language
+
+from koppel.company_registers.sectors.sections import search
+from koppel.kit.web.decorators import takes
+from koppel.kit.web.parameters import TEXT
+from koppel.organisations.requests import AuthenticatedRequest
+
+SHOWN_MAX = 24
+
+
+@takes(q=TEXT)
+def sectors(request: AuthenticatedRequest) -> HttpResponse:
+    """What a few letters may mean: `{"sectors": [{letter, text, because, example}]}`; without any, all 22."""
+    choices = search((request.parameters["q"] or "")[:100], get_language() or "en")[:SHOWN_MAX]
+    rows = [
+        {
+            "letter": section.letter,
+            "text": section.text,
+            "because": section.matched_division,
+            "example": section.example,
+        }
+        for section in choices
+    ]
+    return JsonResponse({"sectors": rows})

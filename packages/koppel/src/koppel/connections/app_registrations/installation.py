@@ -1,0 +1,98 @@
+"""App registrations of the installation: they serve every organisation, and are kept by whoever runs it, from the shell."""
+
+import structlog
+from django.db.models import Count, Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from koppel.connections.app_registrations.services import (
+    AppCheck,
+    AppRegistrationInput,
+    check_with_vendor,
+    problems_of,
+    register_app,
+)
+from koppel.connections.errors import NoSuchConnection, RegistrationRefused
+from koppel.connections.models import AppRegistration, ConnectionState
+from koppel.connections.vault.grants import clear_app_failures
+from koppel.connector.registry import connectors
+from koppel.kit.encryption import Secret
+from koppel.kit.tenancy import installation_scope
+
+log = structlog.get_logger(__name__)
+
+
+def consent_options() -> list[str]:
+    """`system/environment/way` of every way to sign in that an app can be registered for."""
+    return [
+        f"{option.descriptor.key}/{environment.key}/{mode}"
+        for option in connectors().values()
+        for environment in option.descriptor.environments
+        for mode in environment.consent_modes
+    ]
+
+
+def apps() -> list[AppRegistration]:
+    """With `connection_count` of live connections in all organisations."""
+    with installation_scope("apps of the installation"):
+        return list(_installation_apps())
+
+
+def add_app(by: str, values: AppRegistrationInput) -> AppRegistration:
+    """Raises `RegistrationRefused`."""
+    problems = problems_of(None, values)
+    with installation_scope("app of the installation"):
+        twin = _installation_apps().filter(
+            connector=values.connector, environment=values.environment, client_id=values.client_id
+        )
+        if twin.exists():
+            problems["client_id"] = _("This app is registered here already.")
+        if problems:
+            raise RegistrationRefused(problems)
+        app = register_app(
+            connector=values.connector,
+            environment=values.environment,
+            consent_mode=values.consent_mode,
+            client_id=values.client_id,
+            client_secret=values.client_secret or Secret(""),
+            name=values.name,
+            refresh_days=values.refresh_days,
+        )
+    log.info("app_registration_created", app=app.pk, by=by)
+    return app
+
+
+def remove_app(by: str, app_id: int) -> None:
+    """With its secret. Raises `NoSuchConnection`, `RegistrationRefused` when a connection of any organisation uses it."""
+    with installation_scope("app of the installation"):
+        app = _get_app(app_id)
+        if app.connections.exclude(state=ConnectionState.REMOVED).exists():
+            raise RegistrationRefused(
+                {"": _("Connections use this app. Remove them first, or sign them in with another app.")}
+            )
+        AppRegistration.objects.filter(pk=app.pk).update(removed_at=timezone.now(), client_secret=b"")
+    log.info("app_registration_removed", app=app_id, by=by)
+
+
+def check_app(app_id: int) -> AppCheck:
+    """A real call at the vendor; when all is well, grants that it had failed are tried again. Raises `NoSuchConnection`."""
+    with installation_scope("app of the installation"):
+        app = _get_app(app_id)
+    outcome = check_with_vendor(app)
+    if outcome.is_well:
+        with installation_scope("app of the installation"):
+            clear_app_failures(app)
+    return outcome
+
+
+def _installation_apps() -> "QuerySet[AppRegistration]":
+    live = ~Q(connections__state=ConnectionState.REMOVED)
+    apps = AppRegistration.objects.filter(organisation=None, removed_at=None)
+    return apps.annotate(connection_count=Count("connections", filter=live, distinct=True)).order_by("pk")
+
+
+def _get_app(app_id: int) -> AppRegistration:
+    app = _installation_apps().filter(pk=app_id).first()
+    if app is None:
+        raise NoSuchConnection(_("There is no such app registration; `koppel app-registrations list` has them."))
+    return app

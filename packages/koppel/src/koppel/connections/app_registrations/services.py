@@ -1,0 +1,258 @@
+"""Use cases of app registrations: Koppel's client id and secret at a vendor, for one environment and one way to consent.
+
+Those of the installation are kept by whoever runs it and serve every organisation; an Administrator keeps the
+organisation's own. The secret goes in and never comes out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.db.models import Count, Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from koppel.audit.services import record
+from koppel.connections.app_registrations.redirects import redirect_uri
+from koppel.connections.errors import NoSuchConnection, RegistrationRefused
+from koppel.connections.models import AppRegistration, ConnectionState
+from koppel.connections.sessions import runtime
+from koppel.connections.sessions.sessions import Runtime
+from koppel.connections.vault.encryption import KEY_MISSING, credentials, encrypt_client_secret, vendor_addresses
+from koppel.connections.vault.grants import clear_app_failures
+from koppel.connections.vault.http import OriginRestrictedHttp
+from koppel.connector.contract import ConsentMode, Descriptor, Environment
+from koppel.connector.errors import ConnectorError
+from koppel.connector.registry import connectors
+from koppel.kit.encryption import DecryptionError, Secret
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.roles import Actor, Permission
+
+CLIENT_ID_CHARACTERS_MAX = 200
+REFRESH_DAYS_MAX = 3650
+
+
+@dataclass(frozen=True)
+class AppRegistrationInput:
+    """What a person enters. `client_secret` None keeps the one that is there; `refresh_days` as chosen in the vendor's portal,
+    None = unknown, and then nobody is told before a consent ends."""
+
+    connector: str
+    environment: str
+    consent_mode: str
+    client_id: str
+    client_secret: Secret | None
+    name: str = ""
+    refresh_days: int | None = None
+
+
+@dataclass(frozen=True)
+class AppCheck:
+    """The outcome of a real call. `message` says what to do when it failed."""
+
+    is_well: bool
+    code: str
+    message: str
+
+
+def register_app(
+    *,
+    connector: str,
+    environment: str,
+    consent_mode: str,
+    client_id: str,
+    client_secret: Secret,
+    addresses: Mapping[str, str] | None = None,
+    organisation_id: int | None = None,
+    name: str = "",
+    refresh_days: int | None = None,
+) -> AppRegistration:
+    """Keep an app registration; its secret is sealed. Joins the caller's transaction and scope."""
+    return AppRegistration.objects.create(
+        organisation_id=organisation_id,
+        connector=connector,
+        environment=environment,
+        consent_mode=consent_mode,
+        client_id=client_id,
+        client_secret=encrypt_client_secret(client_secret, connector, client_id),
+        addresses=dict(addresses or {}),
+        name=name,
+        refresh_days=refresh_days,
+    )
+
+
+def registrations_of(actor: Actor) -> "QuerySet[AppRegistration]":
+    """The organisation's own and those of the installation that it may use, with `connection_count` of its live ones."""
+    registrations = AppRegistration.objects.filter(Q(organisation=None) | Q(organisation_id=actor.organisation_id))
+    live = Q(connections__organisation_id=actor.organisation_id) & ~Q(connections__state=ConnectionState.REMOVED)
+    counted = registrations.filter(removed_at=None).annotate(
+        connection_count=Count("connections", filter=live, distinct=True)
+    )
+    return counted.order_by("connector", "environment", "consent_mode", "pk")
+
+
+def app_for(actor: Actor, app_id: int) -> AppRegistration:
+    """One of the organisation or of the installation. Raises `NoSuchConnection`."""
+    app = registrations_of(actor).filter(pk=app_id).first()
+    if app is None:
+        raise NoSuchConnection
+    return app
+
+
+def save_app(actor: Actor, app_id: int | None, values: AppRegistrationInput) -> AppRegistration:
+    """Make or change one of the organisation's own. Raises `NoSuchConnection`, `RegistrationRefused` with its problems."""
+    actor.require(Permission.MANAGE_ORGANISATION)
+    app = _get_app(actor, app_id) if app_id is not None else None
+    problems = _problems(actor, app, values)
+    if problems:
+        raise RegistrationRefused(problems)
+    if app is None:
+        app = _create(actor, values)
+    else:
+        _change(app, values)
+    action = "app_registration.created" if app_id is None else "app_registration.changed"
+    details = {"environment": app.environment, "mode": app.consent_mode, "secret_changed": bool(values.client_secret)}
+    record(actor.organisation_id, actor.audit, action, subject=("app", app.pk, app.client_id), details=details)
+    return app
+
+
+def remove_app(actor: Actor, app_id: int) -> None:
+    """Take one of the organisation's own away, with its secret. Raises `NoSuchConnection`, `RegistrationRefused` when used."""
+    actor.require(Permission.MANAGE_ORGANISATION)
+    app = _get_app(actor, app_id)
+    if app.connections.exclude(state=ConnectionState.REMOVED).exists():
+        raise RegistrationRefused(
+            {"": _("Connections use this app. Remove them first, or sign them in with another app.")}
+        )
+    AppRegistration.objects.filter(pk=app.pk).update(removed_at=timezone.now(), client_secret=b"")
+    subject = ("app", app.pk, app.client_id)
+    record(actor.organisation_id, actor.audit, "app_registration.removed", subject=subject)
+
+
+def check_app(actor: Actor, app_id: int) -> AppCheck:
+    """Call the vendor with it, outside any transaction; when all is well, grants that it had failed are tried again.
+
+    Raises `NoSuchConnection`."""
+    actor.require(Permission.MANAGE_ORGANISATION)
+    with organisation_scope(actor.organisation_id):
+        app = app_for(actor, app_id)
+    outcome = check_with_vendor(app)
+    if outcome.is_well:
+        with organisation_scope(actor.organisation_id):
+            clear_app_failures(app)
+    return outcome
+
+
+def check_with_vendor(app: AppRegistration) -> AppCheck:
+    """Whether the vendor knows the app: a call that grants nothing. Outside any transaction."""
+
+    async def ask(current: Runtime) -> None:
+        http = OriginRestrictedHttp(current.http, vendor_addresses(app))
+        await connectors()[app.connector].check_app(http, credentials(app), redirect_uri())
+
+    try:
+        runtime.run_sync(ask)
+    except ConnectorError as error:
+        return AppCheck(False, error.code, _(str(error)))
+    except DecryptionError:
+        return AppCheck(False, "vault_key", _(KEY_MISSING))
+    return AppCheck(True, "", _("It works: the vendor knows this app."))
+
+
+def descriptor_of(app: AppRegistration) -> Descriptor | None:
+    """None when the connector is not installed any more."""
+    connector = connectors().get(app.connector)
+    return connector.descriptor if connector else None
+
+
+def mode_of(app: AppRegistration) -> ConsentMode | None:
+    """The way to consent; None when the connector does not know it (any more)."""
+    modes = descriptor_of(app)
+    return next((mode for mode in modes.consent_modes if mode.key == app.consent_mode), None) if modes else None
+
+
+def environment_of(app: AppRegistration) -> Environment | None:
+    """Where it points; None when the connector does not know it (any more)."""
+    environments = descriptor_of(app)
+    return (
+        next((environment for environment in environments.environments if environment.key == app.environment), None)
+        if environments
+        else None
+    )
+
+
+def _get_app(actor: Actor, app_id: int) -> AppRegistration:
+    app = registrations_of(actor).filter(pk=app_id, organisation_id=actor.organisation_id).first()
+    if app is None:
+        raise NoSuchConnection
+    return app
+
+
+def _create(actor: Actor, values: AppRegistrationInput) -> AppRegistration:
+    return register_app(
+        connector=values.connector,
+        environment=values.environment,
+        consent_mode=values.consent_mode,
+        client_id=values.client_id,
+        client_secret=values.client_secret or Secret(""),
+        addresses=_addresses_like(values),
+        organisation_id=actor.organisation_id,
+        name=values.name,
+        refresh_days=values.refresh_days,
+    )
+
+
+def _change(app: AppRegistration, values: AppRegistrationInput) -> None:
+    """The system, its environment and the way to consent stay: connections were made with them."""
+    app.name, app.client_id, app.refresh_days = values.name, values.client_id, values.refresh_days
+    if values.client_secret:
+        app.client_secret = encrypt_client_secret(values.client_secret, app.connector, app.client_id)
+    app.save(update_fields=["name", "client_id", "client_secret", "refresh_days"])
+    clear_app_failures(app)
+
+
+def _addresses_like(values: AppRegistrationInput) -> dict[str, str]:
+    """A sandbox may listen elsewhere than the connector thinks: whoever runs the installation said where. An organisation
+    cannot say it, or its Administrator could send Koppel to any address within the installation's network."""
+    environments = AppRegistration.objects.filter(
+        organisation=None, connector=values.connector, environment=values.environment, removed_at=None
+    )
+    return dict(environments.values_list("addresses", flat=True).first() or {})
+
+
+def problems_of(app: AppRegistration | None, values: AppRegistrationInput) -> dict[str, str]:
+    """By field; whose it is does not matter. `app`: the one that is changed."""
+    problems = {} if app else _problems_of_option(values)
+    if not values.client_id or len(values.client_id) > CLIENT_ID_CHARACTERS_MAX:
+        problems["client_id"] = _("Enter the client id, as the vendor's portal shows it.")
+    if not values.client_secret and (app is None or values.client_id != app.client_id):
+        problems["client_secret"] = _("Enter the client secret that belongs to this client id.")
+    if values.refresh_days is not None and not 1 <= values.refresh_days <= REFRESH_DAYS_MAX:
+        problems["refresh_days"] = _("Enter a number of days from 1 to %d, or leave it empty.") % REFRESH_DAYS_MAX
+    return problems
+
+
+def _problems(actor: Actor, app: AppRegistration | None, values: AppRegistrationInput) -> dict[str, str]:
+    problems = problems_of(app, values)
+    twin = registrations_of(actor).filter(
+        organisation_id=actor.organisation_id,
+        connector=app.connector if app else values.connector,
+        environment=app.environment if app else values.environment,
+        client_id=values.client_id,
+    )
+    if twin.exclude(pk=app.pk if app else 0).exists():
+        problems["client_id"] = _("This app is registered here already.")
+    return problems
+
+
+def _problems_of_option(values: AppRegistrationInput) -> dict[str, str]:
+    problems = connectors().get(values.connector)
+    if problems is None:
+        return {"connector": _("Choose an accounting system.")}
+    environment = next(
+        (option for option in problems.descriptor.environments if option.key == values.environment), None
+    )
+    if environment is None:
+        return {"environment": _("Choose an environment.")}
+    if values.consent_mode not in environment.consent_modes:
+        return {"consent_mode": _("This way to sign in does not exist in this environment. Choose another one.")}
+    return {}

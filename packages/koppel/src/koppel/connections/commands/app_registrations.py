@@ -1,0 +1,78 @@
+"""`koppel app-registrations`: those of the installation. An organisation keeps its own on its pages."""
+
+import getpass
+import sys
+from typing import Annotated
+
+import typer
+
+from koppel.connections.app_registrations import installation
+from koppel.connections.app_registrations.redirects import redirect_uri
+from koppel.connections.app_registrations.services import AppRegistrationInput
+from koppel.kit.cli.errors import CommandError, user_errors
+from koppel.kit.cli.output import AsJson, print_record, print_rows
+from koppel.kit.encryption import Secret
+from koppel.organisations.commands.acting import shell_account
+
+app = typer.Typer(no_args_is_help=True)
+AppIdArgument = Annotated[int, typer.Argument(help="Id; `koppel app-registrations list` has them.")]
+COLUMNS = ("id", "consent_option", "client_id", "name", "connections")
+
+
+@app.command("add")
+def add(
+    option: Annotated[str, typer.Argument(help="system/environment/way to sign in; a wrong one is answered with all.")],
+    client_id: Annotated[str, typer.Option(help="As the vendor's portal shows it.")],
+    name: Annotated[str, typer.Option(help="Your own word for it.")] = "",
+    refresh_days: Annotated[int | None, typer.Option(help="How long refresh tokens live, as chosen there.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep an app registration for all organisations. The secret is asked for, or read from standard input."""
+    if option not in installation.consent_options():
+        raise CommandError(f"There is no {option}; choose one of {', '.join(installation.consent_options())}.")
+    connector, environment, mode = option.split("/")
+    secret = _secret()
+    with user_errors():
+        values = AppRegistrationInput(connector, environment, mode, client_id, secret, name, refresh_days)
+        created = installation.add_app(shell_account(), values)
+    print_record({"id": created.pk, "consent_option": option, "redirect_address": redirect_uri()}, as_json=as_json)
+
+
+@app.command("list")
+def list_all(as_json: AsJson = False) -> None:
+    """Those of the installation, with how many connections use them."""
+    rows = [
+        {
+            "id": registration.pk,
+            "consent_option": f"{registration.connector}/{registration.environment}/{registration.consent_mode}",
+            "client_id": registration.client_id,
+            "name": registration.name,
+            "connections": getattr(registration, "connection_count", 0),
+        }
+        for registration in installation.apps()
+    ]
+    print_rows(rows, COLUMNS, as_json=as_json)
+
+
+@app.command("test")
+def try_one(app_id: AppIdArgument, as_json: AsJson = False) -> None:
+    """A real call at the vendor that grants nothing. Exit code 1 when it is refused."""
+    with user_errors():
+        outcome = installation.check_app(app_id)
+    print_record({"works": outcome.is_well, "message": outcome.message}, as_json=as_json)
+    if not outcome.is_well:
+        raise typer.Exit(1)
+
+
+@app.command("remove")
+def remove(app_id: AppIdArgument, as_json: AsJson = False) -> None:
+    """Take an unused one away, with its secret."""
+    with user_errors():
+        installation.remove_app(shell_account(), app_id)
+    print_record({"removed": app_id}, as_json=as_json)
+
+
+def _secret() -> Secret | None:
+    """Never an argument: those stand in the shell's history and in the list of processes."""
+    text = getpass.getpass("Client secret: ") if sys.stdin.isatty() else sys.stdin.readline()
+    return Secret(text.strip()) if text.strip() else None

@@ -1,0 +1,221 @@
+"""Same company: what the vendor says of a company is compared with what we know of it, at every listing and in every run.
+
+The immutable id decides which company it is; sessions refuse another one. A changed name, code or number is an issue for a
+person and stops nothing, unless name and number are both another company's (`same_company`).
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from koppel.connections.companies.same_company import (
+    OTHER_COMPANY,
+    OTHER_COMPANY_MESSAGE,
+    Described,
+    holds_back,
+    may_be_other,
+    plain,
+    same_number,
+)
+from koppel.connections.errors import OtherCompany
+from koppel.connections.health.timeline import add_timeline_event
+from koppel.connections.models import RemoteCompany
+from koppel.connections.sessions.sessions import ReadingSession
+from koppel.connector.contract import Company, CompanyDescription
+from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing
+from koppel.connector.registry import connector
+from koppel.issues.models import Issue
+from koppel.issues.services import raise_issue, resolve_issues
+from koppel.kit.database.threads import run_in_thread
+from koppel.kit.tenancy import organisation_scope
+
+CHANGES = {
+    "name": "company_renamed",
+    "legal_name": "company_renamed",
+    "code": "company_code_changed",
+    "number": "company_number_changed",
+}
+NUMBER_MISSING = "company_number_missing"
+QUESTIONS = frozenset({*CHANGES.values(), NUMBER_MISSING})
+"""Issues that a person settles while the syncs go on."""
+"""Which issue (and line of the timeline) a changed field raises."""
+SAID_AGAIN_AFTER = timedelta(hours=12)
+"""What is as known is written no oftener."""
+
+
+async def verify_company(session: ReadingSession, connector_key: str) -> None:
+    """At the start of a run, one cheap call: the company still answers to its id, and what changed about it is told.
+
+    Raises what `describe_company` raises, and `OtherCompany`; then nothing was written."""
+    organisation_id, company_id = session.target.organisation_id, session.target.remote_company_id or 0
+    try:
+        with session.prefetching():
+            description = await connector(connector_key).describe_company(session)
+    except (NotConsented, SetupMissing) as refusal:
+        refused = refusal
+        await run_in_thread(lambda: mark_unreachable(organisation_id, company_id, refused))
+        raise
+    if _is_known(session.prefetched, description):
+        return
+    if not await run_in_thread(lambda: apply_description(organisation_id, company_id, description, interrupts=False)):
+        raise OtherCompany(OTHER_COMPANY, OTHER_COMPANY_MESSAGE)
+
+
+def _is_known(identity: Mapping[str, Any], description: CompanyDescription) -> bool:
+    """The same was said not long ago: there is nothing to write."""
+    said = identity["described_at"] is not None and timezone.now() - identity["described_at"] < SAID_AGAIN_AFTER
+    if not said or identity["unreachable_code"] or not _kept(description).items() <= identity.items():
+        return False
+    return not may_be_other(identity, _described(description))
+
+
+def _described(description: CompanyDescription) -> Described:
+    return Described(description.name, description.number or "", description.country or "")
+
+
+def _kept(description: CompanyDescription) -> dict[str, Any]:
+    """The fields of a `RemoteCompany` that a description fills."""
+    return {
+        "legal_name": description.name[:300],
+        "number": (description.number or "")[:100],
+        "vat_number": (description.vat_number or "")[:100],
+        "country": (description.country or "")[:2],
+        "base_currency": (description.base_currency or "")[:3],
+        "industry_code": (description.industry_code or "")[:60],
+        "branches": [list(branch) for branch in description.branches],
+    }
+
+
+def apply_description(
+    organisation_id: int, company_id: int, description: CompanyDescription, *, interrupts: bool = True
+) -> bool:
+    """Keep what the vendor says of a company, and raise what changed about one that is imported.
+
+    False when it is another company than the one that was confirmed: then nothing of it is kept, and nothing is read until a
+    person decides. `interrupts`: a run of it that is under way begins again, and stops."""
+    with organisation_scope(organisation_id):
+        company = _locked(organisation_id, company_id)
+        if company is None:
+            return True
+        if holds_back(company, _described(description), interrupts=interrupts):
+            return False
+        _compare(company, {"legal_name": description.name, "number": description.number or ""})
+        _ask_for_number(company, description.number or "")
+        if company.unreachable_code and company.administrations.exists():
+            add_timeline_event(company.connection, "company_access_restored", {"name": company.name})
+        if not company.legal_name or plain(company.name) == plain(company.legal_name):
+            company.name = description.name[:300] or company.name
+        for field, value in _kept(description).items():
+            setattr(company, field, value)
+        company.described_at, company.unreachable_code, company.unreachable_reason = timezone.now(), "", ""
+        company.save()
+        return True
+
+
+def mark_unreachable(organisation_id: int, company_id: int, refusal: ConnectorError | None) -> None:
+    """The vendor does not let us in to this company (None: it could not be asked, which says nothing about it)."""
+    with organisation_scope(organisation_id):
+        company = _locked(organisation_id, company_id)
+        if company is None:
+            return
+        if refusal is not None and not company.unreachable_code and company.administrations.exists():
+            context = {"name": company.name, "reason": str(refusal), "code": refusal.code}
+            add_timeline_event(company.connection, "company_access_lost", context)
+        if refusal is not None:
+            company.unreachable_code, company.unreachable_reason = refusal.code, str(refusal)
+        company.described_at = timezone.now()
+        company.save(update_fields=["described_at", "unreachable_code", "unreachable_reason"])
+
+
+def to_describe(
+    organisation_id: int, connection_id: int, companies: Iterable[Company], grants: Iterable[int]
+) -> dict[int, str]:
+    """Imported companies that the list calls by another name than before, and those that wait for a person, with their
+    external id: who they are is asked before the list is kept."""
+    listed = {one.external_id: one.name for one in companies}
+    remote_companies = RemoteCompany.objects.filter(organisation_id=organisation_id, connection_id=connection_id)
+    imported = remote_companies.filter(administrations__isnull=False, grant_id__in=list(grants))
+    rows = imported.values_list("pk", "external_id", "name", "claimed_at")
+    return {
+        pk: external_id
+        for pk, external_id, name, claimed_at in rows
+        if external_id in listed and (claimed_at is not None or plain(listed[external_id]) != plain(name))
+    }
+
+
+def reconcile_list(
+    organisation_id: int,
+    connection_id: int,
+    companies: Iterable[Company],
+    grants: Iterable[int],
+    unsure: Collection[str] = (),
+) -> None:
+    """Before a new list of these grants is kept: what was renamed, is gone or came back. In the caller's transaction.
+
+    `unsure`: external ids of which it is not known whether they are the same company; nothing is said of their names."""
+    listed = {company.external_id: company for company in companies}
+    remote_companies = RemoteCompany.objects.filter(organisation_id=organisation_id, connection_id=connection_id)
+    imported = remote_companies.filter(administrations__isnull=False, grant_id__in=list(grants))
+    for existing in imported.select_related("connection").distinct():
+        now = listed.get(existing.external_id)
+        subjects = [("administration", key) for key in existing.administrations.values_list("pk", flat=True)]
+        context = {"name": existing.name, "account": existing.connection.account, "connection": connection_id}
+        if now is None and existing.is_listed:
+            add_timeline_event(existing.connection, "company_unlisted", context)
+            for subject in subjects:
+                raise_issue(organisation_id, "company_unlisted", subject, context)
+        elif now is not None:
+            if not existing.is_listed:
+                add_timeline_event(existing.connection, "company_relisted", context)
+            for subject in subjects:
+                resolve_issues(organisation_id, subject, "company_unlisted")
+            if existing.external_id not in unsure:
+                _compare(existing, {"name": now.name, "code": now.code})
+
+
+def _compare(company: RemoteCompany, seen: Mapping[str, str]) -> None:
+    for field, new in seen.items():
+        old = getattr(company, field) or (company.confirmed_name if field == "legal_name" else "")
+        if not old or not new or _is_same(company, field, old, new):
+            continue
+        context = {"name": company.name, "old": old, "new": new, "field": field, "connection": company.connection_id}
+        imported = list(company.administrations.values_list("pk", flat=True))
+        for administration_id in imported:
+            _raise_change(company, administration_id, CHANGES[field], context)
+        if imported:
+            add_timeline_event(company.connection, CHANGES[field], context)
+
+
+def _is_same(company: RemoteCompany, field: str, old: str, new: str) -> bool:
+    return same_number(old, new, company.country) if field == "number" else plain(old) == plain(new)
+
+
+def _ask_for_number(company: RemoteCompany, new: str) -> None:
+    """A number that the accounting system stated and states no more is a question: it proves nothing, either way."""
+    for administration_id in company.administrations.values_list("pk", flat=True):
+        subject = ("administration", administration_id)
+        if plain(new):
+            resolve_issues(company.organisation_id, subject, NUMBER_MISSING)
+        elif company.number:
+            context = {"name": company.name, "old": company.number, "new": "", "field": "number_missing"}
+            context |= {"connection": str(company.connection_id)}
+            raise_issue(company.organisation_id, NUMBER_MISSING, subject, context)
+
+
+def _raise_change(company: RemoteCompany, administration_id: int, code: str, context: Mapping[str, object]) -> None:
+    """An open issue remembers what it was at first; back to that, there is nothing left to tell."""
+    organisation_id, subject = company.organisation_id, ("administration", administration_id)
+    existing = Issue.objects.filter(organisation_id=organisation_id, code=code, resolved_at=None)
+    open_one = existing.filter(subject_kind=subject[0], subject_id=subject[1]).first()
+    first = str(open_one.context.get("old", "")) if open_one else str(context["old"])
+    if _is_same(company, str(context["field"]), first, str(context["new"])):
+        resolve_issues(organisation_id, subject, code)
+    else:
+        raise_issue(organisation_id, code, subject, {**context, "old": first})
+
+
+def _locked(organisation_id: int, company_id: int) -> RemoteCompany | None:
+    queryset = RemoteCompany.objects.select_for_update(no_key=True, of=("self",)).select_related("connection")
+    return queryset.filter(organisation_id=organisation_id, pk=company_id).first()

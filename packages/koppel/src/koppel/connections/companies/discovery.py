@@ -1,0 +1,132 @@
+"""Which companies a connection reaches: asked from the vendor, kept as remote companies."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+
+from django.db.models import Q
+from django.utils import timezone
+
+from koppel.connections.app_registrations.services import mode_of
+from koppel.connections.companies.changes import reconcile_list, to_describe
+from koppel.connections.companies.descriptions import describe_all
+from koppel.connections.hooks import attach_waiting, connection_reconnected
+from koppel.connections.models import Connection, Grant, ImportPolicy, RemoteCompany
+from koppel.connections.queries import get_connection
+from koppel.connections.sessions import runtime
+from koppel.connections.sessions.sessions import Runtime, listing_session
+from koppel.connector.contract import Company
+from koppel.connector.errors import ConnectorError
+from koppel.connector.registry import connector
+from koppel.kit.database.threads import run_in_thread
+from koppel.kit.jobs import enqueue
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.roles import Actor, Permission
+
+AT_A_TIME = 10
+
+
+def sync_company_list(actor: Actor, connection_id: int) -> int:
+    """Ask the vendor which companies the connection's grants reach, and keep the list. Outside any transaction.
+
+    A grant for one company is asked once, when it is new: what it reaches cannot change. How many companies were listed
+    now. Raises `ConnectorError` when nothing could be listed, and `NoSuchConnection`."""
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    with organisation_scope(actor.organisation_id):
+        connection = get_connection(actor, connection_id)
+        mode = mode_of(connection.app)
+        listed_before = Q(companies__isnull=False) & ~Q(company_id="")
+        live = Grant.objects.filter(connection=connection, invalid_since=None, is_pending_transfer=False)
+        grants = (
+            []
+            if mode and mode.by_company_id
+            else list(live.exclude(listed_before).values_list("pk", flat=True).distinct())
+        )
+
+    answers, unsure = _ask(actor.organisation_id, connection, grants)
+    errors = [one for one in answers.values() if isinstance(one, ConnectorError)]
+    if errors and len(errors) == len(answers):
+        raise errors[0]
+    by_grant = {key: one for key, one in answers.items() if not isinstance(one, ConnectorError)}
+    with organisation_scope(actor.organisation_id):
+        count = _upsert_companies(actor.organisation_id, connection, by_grant, unsure)
+        if attach_waiting(actor, connection.pk):
+            connection_reconnected(actor, connection.pk)
+        ask_for_descriptions(actor.organisation_id, connection.pk)
+    return count
+
+
+_Answer = Sequence[Company] | ConnectorError
+
+
+def _ask(organisation_id: int, connection: Connection, grants: Sequence[int]) -> tuple[dict[int, _Answer], set[str]]:
+    """What each grant reaches, and the external ids of companies that did not say whether they are what they were."""
+
+    async def listing(open_runtime: Runtime) -> tuple[dict[int, _Answer], set[str]]:
+        turns = asyncio.Semaphore(AT_A_TIME)
+
+        async def list_grant(grant_id: int) -> _Answer:
+            async with turns:
+                try:
+                    session = await listing_session(open_runtime, organisation_id, grant_id)
+                    return await connector(connection.connector).list_companies(session)
+                except ConnectorError as error:
+                    return error
+
+        answers = dict(zip(grants, await asyncio.gather(*map(list_grant, grants)), strict=True))
+        by_grant = {key: answer for key, answer in answers.items() if not isinstance(answer, ConnectorError)}
+        # Before the list is kept: an imported company that goes by another name now may be another company.
+        doubtful = await run_in_thread(lambda: _doubtful(organisation_id, connection.pk, by_grant))
+        described = await describe_all(open_runtime, organisation_id, [(key, connection.connector) for key in doubtful])
+        return answers, {external_id for key, external_id in doubtful.items() if key not in described}
+
+    return runtime.run_sync(listing) if grants else ({}, set())
+
+
+def _doubtful(organisation_id: int, connection_id: int, by_grant: Mapping[int, Sequence[Company]]) -> dict[int, str]:
+    """Imported companies of which the list alone does not say whether they are what they were, with their external id."""
+    with organisation_scope(organisation_id):
+        return to_describe(organisation_id, connection_id, _listed(by_grant), by_grant)
+
+
+def _listed(by_grant: Mapping[int, Sequence[Company]]) -> list[Company]:
+    return [one for found in by_grant.values() for one in found]
+
+
+def _upsert_companies(
+    organisation_id: int, connection: Connection, by_grant: Mapping[int, Sequence[Company]], unsure: Collection[str]
+) -> int:
+    """Of a company that waits for a person, and of one that did not say who it is (`unsure`), the name stays as it was."""
+    listed_at, kept, connection_id = timezone.now(), 0, connection.pk
+    remote_companies = RemoteCompany.objects.filter(organisation_id=organisation_id, connection_id=connection_id)
+    held = {*unsure, *remote_companies.filter(claimed_at__isnull=False).values_list("external_id", flat=True)}
+    reconcile_list(organisation_id, connection_id, _listed(by_grant), by_grant, held)
+    for grant_id, companies in by_grant.items():
+        rows = [
+            RemoteCompany(
+                organisation_id=organisation_id, connection_id=connection_id, grant_id=grant_id,
+                external_id=company.external_id, name=company.name[:300] or company.external_id, code=company.code[:100],
+                routing=dict(company.routing), is_listed=True, last_listed_at=listed_at,
+                importable_by_others=connection.import_policy == ImportPolicy.ALL,
+            )
+            for company in {company.external_id: company for company in companies}.values()
+        ]  # fmt: skip
+        _store([company for company in rows if company.external_id not in held], "name", "code")
+        _store([company for company in rows if company.external_id in held])
+        kept += len(rows)
+    remote_companies.filter(grant_id__in=list(by_grant)).exclude(last_listed_at=listed_at).update(is_listed=False)
+    return kept
+
+
+def _store(rows: Sequence[RemoteCompany], *names: str) -> None:
+    RemoteCompany.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["organisation", "connection", "external_id"],
+        update_fields=["grant", *names, "routing", "is_listed", "last_listed_at"],
+        batch_size=1000,
+    )
+
+
+def ask_for_descriptions(organisation_id: int, connection_id: int) -> None:
+    """A worker asks the vendor who the companies are that were not described lately."""
+    enqueue("connections.describe_companies", organisation_id=organisation_id, connection_id=connection_id)

@@ -1,0 +1,208 @@
+"""What a person decides about a company that is not as it was confirmed: a changed name or number, or another company."""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from koppel.audit.services import record
+from koppel.connections.companies.changes import NUMBER_MISSING, QUESTIONS
+from koppel.connections.companies.same_company import (
+    OTHER_COMPANY,
+    OTHER_COMPANY_CONFIRMED,
+    claim_context,
+    let_go,
+    plain,
+    same_name,
+    same_number,
+)
+from koppel.connections.errors import NoSuchConnection
+from koppel.connections.health.timeline import add_timeline_event
+from koppel.connections.hooks import accept_company_change, exclude_restricted, masked_number, restart_runs
+from koppel.connections.models import RemoteCompany
+from koppel.issues.models import Issue
+from koppel.issues.services import raise_issue, resolve_issues
+from koppel.organisations.errors import Refused
+from koppel.organisations.roles import Actor, Permission
+
+CODES = frozenset({*QUESTIONS, OTHER_COMPANY})
+ID_MAX = 2**63 - 1
+
+
+def resolve_changes(
+    actor: Actor,
+    connection_id: int,
+    administration_ids: Collection[int],
+    code: str,
+    *,
+    accept: bool,
+    viewed_at: datetime | None = None,
+    fingerprints: Collection[str] = (),
+) -> int:
+    """The same answer for many. How many were open; asked twice, it does so once.
+
+    `accept`: take a change over, or leave the administration as it is; of another company: yes, it is the same. `viewed_at`:
+    when the person looked; what is claimed since then is not what was answered. `fingerprints`: those of the changes that
+    were shown (`fingerprint_of`); an answer about another old or new is refused, also to leave it. Raises `Refused` with a
+    message, and `NoSuchConnection`."""
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    requested_ids = set(administration_ids)
+    if code not in CODES or not requested_ids or not all(0 < key <= ID_MAX for key in requested_ids):
+        raise NoSuchConnection
+    companies = _companies(actor, connection_id, requested_ids)
+    if companies.keys() != requested_ids:
+        raise NoSuchConnection
+    _require_current(actor, companies, code, fingerprints, viewed_at)
+    if code != OTHER_COMPANY:
+        return sum(_resolve_change(actor, company, key, code, accept=accept) for key, company in companies.items())
+    restart_runs(actor.organisation_id, [key for key, company in companies.items() if company.claimed_at])
+    return sum(_decide(actor, company, key, same=accept) for key, company in companies.items())
+
+
+def fingerprint_of(administration_id: int, old: str, new: str, old_number: str = "", new_number: str = "") -> str:
+    """Of what is shown of a change: short, and the same for nothing else."""
+    parts = [administration_id, old, new, old_number, new_number]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _require_current(
+    actor: Actor,
+    companies: Mapping[int, RemoteCompany],
+    code: str,
+    fingerprints: Collection[str],
+    viewed_at: datetime | None,
+) -> None:
+    """The companies are locked, so that what is compared is what will be settled."""
+    claimed = {key: company for key, company in companies.items() if company.claimed_at is not None}
+    present = {key: _claim_fingerprint(key, company) for key, company in claimed.items()}
+    said_at = {key: company.claimed_at for key, company in claimed.items()}
+    if code != OTHER_COMPANY:
+        issues = Issue.objects.filter(
+            organisation_id=actor.organisation_id, code=code, resolved_at=None, subject_kind="administration",
+            subject_id__in=companies,
+        )  # fmt: skip
+        context = {issue.subject_id: issue.context for issue in issues}
+        present = {key: fingerprint_of(key, str(fact["old"]), str(fact["new"])) for key, fact in context.items()}
+        said_at = {key: _said_since(companies[key], code, str(fact["new"])) for key, fact in context.items()}
+    is_other = bool(fingerprints) and not set(present.values()) <= set(fingerprints)
+    is_later = viewed_at is not None and any((said_at[key] or viewed_at) > viewed_at for key in present)
+    if is_other or is_later:
+        raise Refused(_("Meanwhile the accounting system says something else. Please look again."))
+
+
+def _claim_fingerprint(key: int, company: RemoteCompany) -> str:
+    names = company.confirmed_name, company.claimed_name
+    return fingerprint_of(key, *names, company.confirmed_number, company.claimed_number)
+
+
+def _said_since(company: RemoteCompany, code: str, new: str) -> datetime | None:
+    """Since when the accounting system says so: the timeline has a line for each thing that it said."""
+    lines = company.connection.events.filter(kind=code, context__new=new).order_by("-at")
+    return lines.values_list("at", flat=True).first()
+
+
+def imported_companies(actor: Actor, connection_id: int) -> "QuerySet[RemoteCompany]":
+    """Of a connection, those that exist for the actor. Each has one administration."""
+    remote_companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
+    return exclude_restricted(actor, remote_companies).filter(
+        administrations__isnull=False, administrations__withdrawn_at=None
+    )
+
+
+def _companies(actor: Actor, connection_id: int, administration_ids: Collection[int]) -> dict[int, RemoteCompany]:
+    """By administration, locked in one order: two answers to the same question wait for each other."""
+    imported = imported_companies(actor, connection_id).filter(administrations__in=administration_ids)
+    administration_of = dict(imported.values_list("pk", "administrations__pk"))
+    locked = RemoteCompany.objects.select_for_update(no_key=True, of=("self",)).select_related("connection")
+    return {
+        administration_of[company.pk]: company
+        for company in locked.filter(organisation_id=actor.organisation_id, pk__in=administration_of).order_by("pk")
+    }
+
+
+def _resolve_change(actor: Actor, company: RemoteCompany, administration_id: int, code: str, *, accept: bool) -> bool:
+    subject = ("administration", administration_id)
+    issues = Issue.objects.filter(organisation_id=actor.organisation_id, code=code, resolved_at=None)
+    issue = issues.filter(subject_kind=subject[0], subject_id=subject[1]).first()
+    if issue is None:
+        return False
+    field, new = str(issue.context["field"]), str(issue.context["new"])
+    if accept and code != NUMBER_MISSING:
+        _take(actor, administration_id, field, new)
+    _confirm_field(company, field, new)
+    resolve_issues(actor.organisation_id, subject, code)
+    details = {"code": code, "taken": accept, "old": issue.context["old"], "new": new}
+    if field.startswith("number"):
+        details |= {key: masked_number(str(details[key]), company.country) for key in ("old", "new")}
+    _record(actor, company, administration_id, details)
+    return True
+
+
+def _take(actor: Actor, administration_id: int, field: str, value: str) -> None:
+    if message := accept_company_change(actor, administration_id, field, value):
+        raise Refused(message)
+
+
+def _confirm_field(company: RemoteCompany, field: str, value: str) -> None:
+    """Taken over or left, the person knows it for the same company under this name, or with this number."""
+    is_listed_name = field == "name" and (not company.legal_name or same_name(company.legal_name, value))
+    if field == "legal_name" or is_listed_name:
+        company.confirmed_name = value[:300]
+    elif field == "number":
+        company.confirmed_number = value[:100]
+    company.save(update_fields=["confirmed_name", "confirmed_number"])
+
+
+def _decide(actor: Actor, company: RemoteCompany, administration_id: int, *, same: bool) -> bool:
+    if company.claimed_at is None or (not same and company.claim_rejected_at is not None):
+        return False
+    details = {
+        "code": OTHER_COMPANY, "taken": same, "old": company.confirmed_name, "new": company.claimed_name,
+        "old_number": masked_number(company.confirmed_number, company.country),
+        "new_number": masked_number(company.claimed_number, company.country),
+    }  # fmt: skip
+    if same:
+        _accept(actor, company, administration_id)
+    else:
+        _deny(actor, company, administration_id)
+    _record(actor, company, administration_id, details)
+    return True
+
+
+def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> None:
+    """What followed the accounting system goes on following it; a name or number of the firm's own stays."""
+    # What it states no more is not confirmed to be nothing: then anything could be learnt next.
+    name = company.claimed_name if plain(company.claimed_name) else company.confirmed_name
+    number = company.claimed_number if plain(company.claimed_number) else company.confirmed_number
+    administration = company.administrations.get(pk=administration_id)
+    follows_name = same_name(administration.name, company.confirmed_name)
+    follows_number = same_number(administration.number, company.confirmed_number, company.country)
+    if follows_name:
+        accept_company_change(actor, administration_id, "name", name)
+    if administration.number and follows_number:
+        accept_company_change(actor, administration_id, "number", number)
+    if plain(company.name) == plain(company.legal_name) or not company.legal_name:
+        company.name = name
+    add_timeline_event(company.connection, "same_company_confirmed", claim_context(company), actor.name)
+    company.confirmed_name = company.legal_name = name
+    company.confirmed_number, company.number = number, company.claimed_number
+    resolve_issues(company.organisation_id, ("administration", administration_id), *QUESTIONS)
+    let_go(company, [administration_id], requested_by=actor.name)
+    company.save()
+
+
+def _deny(actor: Actor, company: RemoteCompany, administration_id: int) -> None:
+    company.claim_rejected_at = timezone.now()
+    company.save(update_fields=["claim_rejected_at"])
+    subject = ("administration", administration_id)
+    resolve_issues(company.organisation_id, subject, OTHER_COMPANY)
+    raise_issue(company.organisation_id, OTHER_COMPANY_CONFIRMED, subject, claim_context(company))
+
+
+def _record(actor: Actor, company: RemoteCompany, administration_id: int, details: dict[str, object]) -> None:
+    subject = ("administration", administration_id, company.name)
+    record(actor.organisation_id, actor.audit, "company.change_resolved", subject=subject, details=details)

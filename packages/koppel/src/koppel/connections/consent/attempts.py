@@ -1,0 +1,230 @@
+"""Use cases of a sign-in at the vendor: begin it, keep the vendor's answer, exchange its code once.
+
+An attempt is bound four ways: to the person who began it, to the browser it began in, to the flow it returns to, and to the
+vendor's answer by `state` and `nonce`.
+"""
+
+import hashlib
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+import msgspec
+import structlog
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from koppel.audit.services import record
+from koppel.connections.app_registrations.redirects import redirect_uri
+from koppel.connections.app_registrations.services import app_for
+from koppel.connections.consent.completion import store_consent
+from koppel.connections.errors import ConsentRefused
+from koppel.connections.lifecycle.revocation import revoke_unused_consent
+from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose
+from koppel.connections.queries import get_connection
+from koppel.connections.sessions import runtime
+from koppel.connections.sessions.sessions import Runtime
+from koppel.connections.vault.encryption import KEY_MISSING, consent_attempt_aad, credentials, vendor_addresses
+from koppel.connections.vault.http import OriginRestrictedHttp
+from koppel.connector.contract import Consent, ConsentRequest, Form
+from koppel.connector.errors import ConnectorError
+from koppel.connector.registry import connector
+from koppel.kit import quarantine
+from koppel.kit.encryption import DecryptionError, Secret
+from koppel.kit.quarantine import Quarantined
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.encryption import keyring
+from koppel.organisations.roles import Actor, Permission
+
+log = structlog.get_logger(__name__)
+
+ATTEMPT_LIFETIME = timedelta(minutes=30)
+DUPLICATE_REQUEST_WAIT_SECONDS = 15
+"""How long a second request for the same answer waits for the first one's outcome (a doubled click)."""
+
+
+@dataclass(frozen=True)
+class ConsentOutcome:
+    """A sign-in that succeeded. `return_to` is where the person goes on."""
+
+    connection_id: int
+    purpose: str
+    return_to: str
+    account: str
+
+
+def begin_consent(
+    actor: Actor,
+    app_id: int,
+    purpose: ConsentPurpose,
+    return_to: str,
+    *,
+    connection_id: int | None = None,
+    language: str = "en",
+    force_sign_in: bool = False,
+    browser: str = "",
+) -> str:
+    """The vendor's address to send the browser to. `return_to` is a path within Koppel, `browser` what the browser keeps
+    (`connections.browser`); '' leaves the attempt unbound. Raises `NoSuchConnection`, `ConsentRefused`
+    and `Quarantined`."""
+    actor.require(Permission.MANAGE_CONNECTIONS)
+    quarantine.refuse()
+    app = app_for(actor, app_id)
+    if connection_id is not None:
+        get_connection(actor, connection_id)
+    state, nonce, verifier = (secrets.token_urlsafe(32) for _each in range(3))
+    state_hash = _hash(state)
+    hidden = msgspec.json.encode({"nonce": nonce, "verifier": verifier})
+    ConsentAttempt.objects.create(
+        organisation_id=actor.organisation_id,
+        membership_id=actor.membership_id,
+        app=app,
+        connection_id=connection_id,
+        purpose=purpose,
+        state_hash=state_hash,
+        browser_hash=_hash(browser) if browser else "",
+        secrets=keyring().encrypt(hidden, consent_attempt_aad(state_hash, "secrets")),
+        return_to=return_to,
+        expires_at=timezone.now() + ATTEMPT_LIFETIME,
+    )
+    request = ConsentRequest(redirect_uri(), state, nonce, Secret(verifier), language, force_sign_in)
+    try:
+        step = connector(app.connector).begin_consent(credentials(app), request)
+    except DecryptionError:
+        raise ConsentRefused("encryption_key_missing", _(KEY_MISSING)) from None
+    if isinstance(step, Form):
+        raise ConsentRefused(
+            "form_unsupported", _("This system is connected with a form, which Koppel does not know yet.")
+        )
+    return step.url
+
+
+def receive_callback(state: str, inbound: Mapping[str, str]) -> int | None:
+    """Keep the vendor's answer under its `state`, before anybody uses it. The attempt's id; None for a forged state.
+
+    A second answer to the same state changes nothing."""
+    state_hash = _hash(state)
+    with installation_scope("consent callback"):
+        attempt = ConsentAttempt.objects.select_for_update().filter(state_hash=state_hash).first()
+        if attempt is None:
+            return None
+        if attempt.callback is None:
+            sealed = keyring().encrypt(msgspec.json.encode(dict(inbound)), consent_attempt_aad(state_hash, "callback"))
+            attempt.callback, attempt.callback_at = sealed, timezone.now()
+            attempt.save(update_fields=["callback", "callback_at"])
+        return attempt.pk
+
+
+def return_path(actor: Actor, attempt_id: int) -> str:
+    """Where an attempt of the actor's goes on; '' when it is not theirs."""
+    with organisation_scope(actor.organisation_id):
+        attempt = ConsentAttempt.objects.filter(pk=attempt_id, membership_id=actor.membership_id)
+        return attempt.values_list("return_to", flat=True).first() or ""
+
+
+def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> ConsentOutcome:
+    """Exchange the code once and keep the grant, outside any transaction. Asked again, it answers the same.
+
+    Raises `ConsentRefused` with a sentence: denied, expired, another person's, another account at reconnect; `Quarantined`
+    before the code is used."""
+    quarantine.refuse()
+    with organisation_scope(actor.organisation_id):
+        attempt = _claim(actor, attempt_id, browser)
+    if attempt.consumed_at is not None:
+        return _await_first_outcome(actor, attempt)
+    try:
+        consent = _exchange(attempt, attempt.app)
+    except Exception as error:
+        refusal = _refusal_of(error)
+        with organisation_scope(actor.organisation_id):
+            _store_refusal(attempt, refusal)
+        raise refusal from None
+    try:
+        with organisation_scope(actor.organisation_id):
+            connection_id = store_consent(actor, attempt, consent)
+    except ConsentRefused as refusal:
+        with organisation_scope(actor.organisation_id):
+            _store_refusal(attempt, refusal)
+            revoke_unused_consent(attempt, consent.tokens)
+            _audit(actor, attempt, consent.account, refusal.code)
+        raise
+    return ConsentOutcome(connection_id, attempt.purpose, attempt.return_to, consent.account)
+
+
+def _refusal_of(error: Exception) -> ConsentRefused:
+    """An answer that nobody thought of is a sentence too, for whoever waits for it and for the second of a doubled click."""
+    if isinstance(error, ConnectorError):
+        return ConsentRefused(error.code, _(str(error)))
+    if isinstance(error, DecryptionError):
+        return ConsentRefused("encryption_key_missing", _(KEY_MISSING))
+    if isinstance(error, Quarantined):  # it began in this moment, and the code is marked as used
+        return ConsentRefused(error.code, str(error))
+    log.error("consent_response_invalid", exc_info=error)
+    message = _("Koppel did not understand the accounting system's answer, so nothing was connected. Please try again.")
+    return ConsentRefused("unexpected_response", message)
+
+
+def _store_refusal(attempt: ConsentAttempt, refusal: ConsentRefused) -> None:
+    ConsentAttempt.objects.filter(pk=attempt.pk).update(error=f"{refusal.code}: {refusal}")
+
+
+def _audit(actor: Actor, attempt: ConsentAttempt, account: str, code: str) -> None:
+    connection = attempt.connection
+    subject = ("connection", connection.pk if connection else 0, connection.account if connection else "")
+    details = {"account": account, "reason": code}
+    record(actor.organisation_id, actor.audit, "connection.sign_in_refused", subject=subject, details=details)
+
+
+def _claim(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
+    """Mark the attempt as used, so that its code is sent once. Returned with `consumed_at` None when it is ours to use."""
+    attempts = ConsentAttempt.objects.select_for_update(of=("self",)).select_related("app", "connection")
+    attempt = attempts.filter(organisation_id=actor.organisation_id, pk=attempt_id).first()
+    if attempt is None or attempt.membership_id != actor.membership_id:
+        raise ConsentRefused("unknown_attempt", _("This sign-in is not yours, or does not exist. Please start again."))
+    if attempt.browser_hash and not secrets.compare_digest(attempt.browser_hash, _hash(browser)):
+        raise ConsentRefused("other_browser", _("This sign-in began in another browser. Please start again here."))
+    if attempt.consumed_at is not None:
+        return attempt
+    if attempt.callback is None:
+        raise ConsentRefused(
+            "callback_missing", _("The accounting system has not answered yet. Please sign in there first.")
+        )
+    if attempt.expires_at < timezone.now():
+        raise ConsentRefused("expired", _("This sign-in took too long. Please start again."))
+    ConsentAttempt.objects.filter(pk=attempt.pk).update(consumed_at=timezone.now())
+    return attempt
+
+
+def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
+    row = attempt.state_hash
+    hidden = msgspec.json.decode(keyring().decrypt(bytes(attempt.secrets), consent_attempt_aad(row, "secrets")))
+    answer = keyring().decrypt(bytes(attempt.callback or b""), consent_attempt_aad(row, "callback"))
+    inbound = msgspec.json.decode(answer, type=dict[str, str])
+    request = ConsentRequest(redirect_uri(), inbound.get("state", ""), hidden["nonce"], Secret(hidden["verifier"]))
+
+    async def exchange(current: Runtime) -> Consent:
+        http = OriginRestrictedHttp(current.http, vendor_addresses(app))
+        return await connector(app.connector).complete_consent(http, credentials(app), request, inbound)
+
+    return runtime.run_sync(exchange)
+
+
+def _await_first_outcome(actor: Actor, attempt: ConsentAttempt) -> ConsentOutcome:
+    """The outcome of the request that came first; a doubled click may have to wait for it."""
+    deadline = time.monotonic() + DUPLICATE_REQUEST_WAIT_SECONDS
+    while attempt.granted_at is None or attempt.connection is None:
+        if attempt.error:
+            code, _colon, message = attempt.error.partition(": ")
+            raise ConsentRefused(code, message)
+        if time.monotonic() > deadline:
+            raise ConsentRefused("already_used", _("This sign-in was used before. Please start again."))
+        time.sleep(0.2)
+        with organisation_scope(actor.organisation_id):
+            attempt = ConsentAttempt.objects.select_related("connection").get(pk=attempt.pk)
+    return ConsentOutcome(attempt.connection.pk, attempt.purpose, attempt.return_to, attempt.connection.account)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,90 @@
+"""What a sign-in that succeeded leaves behind: the connection that it belongs to, its grant, its line in the timeline."""
+
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from koppel.audit.services import record
+from koppel.connections.errors import ConsentRefused
+from koppel.connections.health.states import SUPERSEDED, grants_of, locked, signed_in
+from koppel.connections.health.timeline import add_timeline_event
+from koppel.connections.hooks import exclude_restricted
+from koppel.connections.lifecycle.ownership import store_pending_grant
+from koppel.connections.lifecycle.revocation import revoke_unused_token
+from koppel.connections.models import Connection, ConnectionState, ConsentAttempt, ConsentPurpose, Grant, RemoteCompany
+from koppel.connections.vault.grants import store_grant, superseded_refresh_token
+from koppel.connector.contract import Consent
+from koppel.kit.locks import LockName, lock_until_commit
+from koppel.organisations.roles import Actor
+
+
+def store_consent(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
+    """The connection's id. In the caller's transaction. Raises `ConsentRefused` when another account signed in."""
+    if attempt.purpose == ConsentPurpose.TRANSFER:
+        return store_pending_grant(actor, attempt, consent)
+    connection = _connection_for(actor, attempt, consent)
+    identity = (actor.organisation_id, connection, consent.subject, consent.company_id or "")
+    replaced = superseded_refresh_token(*identity, consent.tokens)
+    store_grant(*identity, consent.tokens)
+    if replaced is not None:
+        revoke_unused_token(attempt, replaced)
+    before = connection.state
+    signed_in(connection, consent.account)
+    kind = _kind(attempt, before)
+    add_timeline_event(connection, kind, {"account": consent.account}, actor.name)
+    record(
+        actor.organisation_id, actor.audit, f"connection.{kind}", subject=("connection", connection.pk, consent.account)
+    )
+    ConsentAttempt.objects.filter(pk=attempt.pk).update(connection=connection, granted_at=timezone.now())
+    return connection.pk
+
+
+def _kind(attempt: ConsentAttempt, before: str) -> str:
+    """What happened, as the timeline and the audit trail call it."""
+    if before == ConnectionState.PENDING:
+        return "connected"
+    return "company_added" if attempt.purpose == ConsentPurpose.ADD_COMPANY else "reconnected"
+
+
+def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> Connection:
+    """The connection that is signed in again, the one that this account has already, or a new one.
+
+    Held until the end of the transaction: who pauses or removes it at the same moment does so before or after."""
+    connections = Connection.objects.filter(organisation_id=actor.organisation_id).exclude(
+        state=ConnectionState.REMOVED
+    )
+    if attempt.connection_id is not None:
+        connection = locked(actor.organisation_id, attempt.connection_id)
+        if connection is None:
+            raise ConsentRefused("removed", _("This connection was removed meanwhile, so nothing was signed in."))
+        _require_same_companies(actor, connection, consent)
+        return connection
+    lock_until_commit(LockName.NEW_CONNECTION, actor.organisation_id)
+    serving = Grant.objects.filter(subject=consent.subject, is_pending_transfer=False, connection=OuterRef("pk"))
+    known_connection = connections.filter(
+        Exists(serving.exclude(invalid_reason__startswith=SUPERSEDED)), app=attempt.app
+    ).first()
+    existing = locked(actor.organisation_id, known_connection.pk) if known_connection else None
+    return existing or Connection.objects.create(
+        organisation_id=actor.organisation_id,
+        connector=attempt.app.connector,
+        app=attempt.app,
+        owner_id=actor.membership_id,
+        account=consent.account,
+    )
+
+
+def _require_same_companies(actor: Actor, connection: Connection, consent: Consent) -> None:
+    """Signing in again is for the account, and where one sign-in reaches one company, for the companies that it had."""
+    grants = list(grants_of(connection).values_list("subject", "company_id"))
+    if grants and consent.subject not in {subject for subject, _company in grants}:
+        message = _("You signed in as %(new)s, but this connection belongs to %(old)s. Nothing was changed.")
+        raise ConsentRefused("other_account", message % {"new": consent.account, "old": connection.account})
+    if consent.company_id and consent.company_id not in {company for _subject, company in grants}:
+        imported_companies = RemoteCompany.objects.filter(
+            organisation_id=connection.organisation_id, connection=connection
+        )
+        companies = exclude_restricted(actor, imported_companies)
+        names = ", ".join(companies.order_by("name").values_list("name", flat=True)[:5])
+        message = _("You chose another company. This connection is for %(names)s. Nothing was changed.")
+        raise ConsentRefused("other_company", message % {"names": names or connection.account})

@@ -1,0 +1,154 @@
+"""Consent without a person: companies named by their id, each with a grant of its own that the app's credentials renew.
+
+The ids are kept at once and answer for themselves: a worker asks the vendor about each, and the list says what it heard.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from koppel.audit.services import record
+from koppel.connections.app_registrations.services import app_for, mode_of
+from koppel.connections.companies.discovery import ask_for_descriptions
+from koppel.connections.errors import NoSuchConnection
+from koppel.connections.health.timeline import add_timeline_event
+from koppel.connections.models import AppRegistration, Connection, ConnectionState, Grant, RemoteCompany
+from koppel.connections.queries import get_connection
+from koppel.connections.vault.grants import store_grant
+from koppel.connector.contract import ConsentMode, Tokens
+from koppel.kit.encryption import Secret
+from koppel.kit.locks import LockName, lock_until_commit
+from koppel.organisations.roles import Actor, Permission
+
+IDS_MAX = 5000
+
+
+@dataclass(frozen=True)
+class ParsedIds:
+    """`ids` in their order, each once; `lines` that held none; how many were given twice."""
+
+    ids: tuple[str, ...]
+    lines: tuple[str, ...]
+    duplicates: int
+
+
+@dataclass(frozen=True)
+class AddResult:
+    """What became of the ids on the connection that stands for the app."""
+
+    connection_id: int
+    new: int
+    existing: int
+
+
+def parse_ids(mode: ConsentMode, text: str) -> ParsedIds:
+    """Company ids in a pasted text or a file, wherever in a line they stand. Never raises."""
+    valid_ids: dict[str, None] = {}
+    lines, duplicates = [], 0
+    for line in text.splitlines()[: IDS_MAX * 2]:
+        ids = [company_id.lower() for company_id in re.findall(mode.company_id_pattern, line)]
+        if not ids and re.search(r"\d", line):
+            lines.append(line.strip()[:80])
+        duplicates += sum(company_id in valid_ids for company_id in ids)
+        valid_ids |= dict.fromkeys(ids)
+    return ParsedIds(tuple(valid_ids)[:IDS_MAX], tuple(lines), duplicates)
+
+
+def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
+    """Keep the ids on the app's connection and have each of them asked about. In the caller's transaction.
+
+    Raises `NoSuchConnection` for an app of another kind."""
+    actor.require(Permission.MANAGE_CONNECTIONS)
+    app = app_for(actor, app_id)
+    mode = mode_of(app)
+    if mode is None or not mode.by_company_id:
+        raise NoSuchConnection
+    connection, is_new = _connection_of(actor, app)
+    requested = list(dict.fromkeys(ids))[:IDS_MAX]
+    existing = set(
+        Grant.objects.filter(connection=connection, company_id__in=requested).values_list("company_id", flat=True)
+    )
+    new = [requested_id for requested_id in requested if requested_id not in existing]
+    for company_id in new:
+        _store_company(connection, company_id)
+    if new:
+        kind = "connected" if is_new else "company_added"
+        add_timeline_event(connection, kind, {"account": connection.account, "count": len(new)}, actor.name)
+        subject = ("connection", connection.pk, connection.account)
+        record(actor.organisation_id, actor.audit, f"connection.{kind}", subject=subject, details={"companies": new})
+        ask_for_descriptions(actor.organisation_id, connection.pk)
+    return AddResult(connection.pk, len(new), len(requested) - len(new))
+
+
+def retry_companies(actor: Actor, connection_id: int) -> int:
+    """Ask the vendor anew about companies that it refused: somebody says that it has been put right. How many."""
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    connection = get_connection(actor, connection_id)
+    refused = RemoteCompany.objects.filter(connection=connection, is_listed=True).exclude(unreachable_code="")
+    grants = list(refused.values_list("grant_id", flat=True))
+    Grant.objects.filter(pk__in=grants, invalid_since=None).update(failures=0, retry_at=None)
+    count = refused.update(described_at=None)
+    if count:
+        ask_for_descriptions(actor.organisation_id, connection.pk)
+    return count
+
+
+def remove_companies(actor: Actor, connection_id: int, company_ids: Iterable[int]) -> int:
+    """Take companies off the list that were named by mistake: only refused ones that were never imported. How many."""
+    actor.require(Permission.MANAGE_CONNECTIONS)
+    connection = get_connection(actor, connection_id)
+    mode = mode_of(connection.app)
+    if mode is None or not mode.by_company_id:
+        return 0
+    companies = RemoteCompany.objects.filter(connection=connection, pk__in=list(company_ids)).exclude(
+        unreachable_code=""
+    )
+    mistaken = companies.filter(administrations__isnull=True)
+    grants = list(mistaken.values_list("grant_id", flat=True))
+    names = list(mistaken.values_list("external_id", flat=True))
+    mistaken.delete()
+    Grant.objects.filter(pk__in=grants, companies__isnull=True).delete()
+    if names:
+        subject = ("connection", connection.pk, connection.account)
+        details = {"companies": names}
+        record(actor.organisation_id, actor.audit, "connection.companies_removed", subject=subject, details=details)
+    return len(names)
+
+
+def _connection_of(actor: Actor, app: AppRegistration) -> tuple[Connection, bool]:
+    """One connection stands for the app: there is no account to tell others apart by."""
+    lock_until_commit(LockName.NEW_CONNECTION, actor.organisation_id)
+    connections = Connection.objects.filter(organisation_id=actor.organisation_id, app=app)
+    connection = connections.exclude(state=ConnectionState.REMOVED).select_for_update(of=("self",)).first()
+    if connection is not None:
+        return connection, False
+    created = Connection.objects.create(
+        organisation_id=actor.organisation_id,
+        connector=app.connector,
+        app=app,
+        owner_id=actor.membership_id,
+        account=app.name or app.client_id,
+        state=ConnectionState.ACTIVE,
+    )
+    return created, True
+
+
+def _store_company(connection: Connection, company_id: str) -> None:
+    """A grant whose token has expired already: the vault asks for the first one as for every other."""
+    over = timezone.now()
+    grant = store_grant(
+        connection.organisation_id, connection, company_id, company_id, Tokens(Secret(""), None, over, over)
+    )
+    RemoteCompany.objects.create(
+        organisation_id=connection.organisation_id,
+        connection=connection,
+        grant=grant,
+        external_id=company_id,
+        # Until the company says its name; a name that equals the legal one follows it.
+        name=company_id,
+        legal_name=company_id,
+        is_listed=True,
+        last_listed_at=over,
+    )

@@ -1,0 +1,66 @@
+"""What sessions report while they call: answered, not answered, consent lost. Written seldom while all is well."""
+
+from time import monotonic
+
+from koppel.connections.health import states
+from koppel.kit.database.pool import Database
+from koppel.kit.database.threads import run_in_thread
+
+ANSWERED_SECONDS = 5.0
+"""How often it is written down that a company was answered; a recovery is noticed within this time."""
+MISSED_SECONDS = 1.0
+
+_ANSWERED = """
+UPDATE connections_connection SET last_contact_at = now() WHERE id = %s RETURNING state
+"""
+_COMPANY_ANSWERED = """
+UPDATE connections_remote_company SET last_contact_at = now(), failing_since = NULL, failing_reason = '' WHERE id = %s
+"""
+
+
+class HealthReporter:
+    """One per process: forty sessions of one connection write once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._written: dict[tuple[str, int], float] = {}
+
+    async def record_success(self, organisation_id: int, connection_id: int, company_id: int | None) -> None:
+        """The vendor is there, whatever it said."""
+        connection_due = self._is_due(("answered", connection_id), ANSWERED_SECONDS)
+        company_due = company_id is not None and self._is_due(("company", company_id), ANSWERED_SECONDS)
+        if not connection_due and not company_due:
+            return
+        state = ""
+        async with self._database.tenant_transaction(organisation_id) as connection:
+            if connection_due:
+                row = await (await connection.execute(_ANSWERED, [connection_id])).fetchone()
+                state = str(row[0]) if row else ""
+            if company_due:
+                await connection.execute(_COMPANY_ANSWERED, [company_id])
+        if state in ("degraded", "needs_reauth"):
+            await run_in_thread(lambda: states.record_success(organisation_id, connection_id))
+
+    async def record_failure(
+        self, organisation_id: int, connection_id: int, company_id: int | None, message: str, *, whole: bool
+    ) -> None:
+        """No answer, or one that says that the vendor is out of order."""
+        self._written.pop(("answered", connection_id), None)
+        self._written.pop(("company", company_id or 0), None)
+        if self._is_due(("missed", company_id or -connection_id), MISSED_SECONDS):
+            await run_in_thread(
+                lambda: states.record_failure(organisation_id, connection_id, company_id, message, whole=whole)
+            )
+
+    async def record_consent_lost(self, organisation_id: int, connection_id: int, message: str) -> None:
+        """A person must sign in."""
+        self._written.pop(("answered", connection_id), None)
+        if self._is_due(("lost", connection_id), MISSED_SECONDS):
+            await run_in_thread(lambda: states.require_reauth(organisation_id, connection_id, message))
+
+    def _is_due(self, key: tuple[str, int], seconds: float) -> bool:
+        before, now = self._written.get(key), monotonic()
+        if before is not None and now - before < seconds:
+            return False
+        self._written[key] = now
+        return True

@@ -1,0 +1,187 @@
+"""The health of a connection: what its states mean, and who moves it from one to another.
+
+*active* the vendor answers · *degraded* it does not, and we are retrying: begins and ends by itself, without mail ·
+*needs_reauth* a person must sign in (or put the app registration right) · *paused* by a person. A connection with several
+grants of which some are lost stays active for the others; its issue says who must sign in.
+"""
+
+from datetime import timedelta
+
+import structlog
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from koppel.connections.health.expiry import has_expiry_soon
+from koppel.connections.health.timeline import add_timeline_event, end_timeline_event, start_timeline_event
+from koppel.connections.hooks import connection_recovered
+from koppel.connections.models import Connection, ConnectionState, Grant, RemoteCompany
+from koppel.issues.services import raise_issue, resolve_issues
+from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.events.services import close_event, open_event
+
+SETTLED = timedelta(seconds=10)
+"""A first failure this soon after an answer says nothing about the connection yet; the next one does."""
+FIRST_PROBE = timedelta(seconds=30)
+"""When a degraded connection is tried, if no run tries before."""
+
+SUPERSEDED = "retired:"
+"""How the reason of a grant begins that was given back."""
+
+log = structlog.get_logger(__name__)
+
+
+def locked(organisation_id: int, connection_id: int) -> Connection | None:
+    """The connection for a change of its state; None when it was removed."""
+    connection = Connection.objects.select_for_update(no_key=True).filter(
+        organisation_id=organisation_id, pk=connection_id
+    )
+    return connection.exclude(state=ConnectionState.REMOVED).first()
+
+
+def record_failure(
+    organisation_id: int, connection_id: int, company_id: int | None, message: str, *, whole: bool = False
+) -> None:
+    """A call was not answered. `whole`: by the token endpoint, on which every company of the connection depends.
+
+    One company's failure is the connection's only while nobody else is answered."""
+    with organisation_scope(organisation_id):
+        connection = locked(organisation_id, connection_id)
+        if connection is None:
+            return
+        concerns_all = whole or company_id is None or _concerns_all_companies(connection, company_id, message)
+        if not concerns_all or connection.state != ConnectionState.ACTIVE:
+            return
+        since = timezone.now()
+        connection.state, connection.reason, connection.degraded_since = ConnectionState.DEGRADED, message, since
+        connection.probe_count, connection.next_probe_at = 0, since + FIRST_PROBE
+        connection.save(update_fields=["state", "reason", "degraded_since", "probe_count", "next_probe_at"])
+        start_timeline_event(connection, "degraded", {"reason": message})
+    log.warning("connection_degraded", connection=connection_id, reason=message)
+
+
+def record_success(organisation_id: int, connection_id: int) -> None:
+    """The vendor answered although we thought it would not: everything goes on by itself."""
+    with organisation_scope(organisation_id):
+        connection = locked(organisation_id, connection_id)
+        if connection is None or not _has_recovered(connection):
+            return
+        before = connection.state
+        _become_active(connection)
+        if before == ConnectionState.NEEDS_REAUTH:
+            add_timeline_event(connection, "recovered", {})
+        connection_recovered(organisation_id, connection_id)
+    log.info("connection_recovered", connection=connection_id)
+
+
+def require_reauth(organisation_id: int, connection_id: int, message: str) -> None:
+    """The firm must sign in again: one state, one issue, one notice, however many administrations noticed."""
+    with organisation_scope(organisation_id):
+        connection = locked(organisation_id, connection_id)
+        if connection is None:
+            return
+        lost = grants_of(connection).exclude(invalid_since=None)
+        partly = lost.exists() and derived_state(connection) == ConnectionState.ACTIVE
+        context = {"account": connection.account, "reason": message, "companies": _companies_of(lost) if partly else ""}
+        code = "consent_partly_lost" if partly else "consent_lost"
+        is_new = raise_issue(organisation_id, code, ("connection", connection_id), context)
+        if not partly and connection.state not in (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED):
+            end_timeline_event(connection, "degraded")
+            connection.state, connection.reason, connection.degraded_since = (
+                ConnectionState.NEEDS_REAUTH, message, None,
+            )  # fmt: skip
+            connection.probe_count, connection.next_probe_at = 0, None
+            connection.save(update_fields=["state", "reason", "degraded_since", "probe_count", "next_probe_at"])
+        if not is_new:
+            return
+        start_timeline_event(connection, "partly_lost" if partly else "lost", context)
+        event = "connection_partly_lost" if partly else "connection_lost"
+        open_event(
+            organisation_id, event, f"connection {connection_id}", subject=("connection", connection_id),
+            responsible=connection.owner_id, context=context, link=f"/connections/{connection_id}/",
+        )  # fmt: skip
+    log.warning("connection_lost", connection=connection_id, partly=partly)
+
+
+def signed_in(connection: Connection, account: str) -> None:
+    """Somebody signed in for this connection, whose grant is stored. In the caller's transaction and scope.
+
+    A paused connection stays paused; one with further lost grants still asks for those."""
+    connection.account = account
+    connection.last_contact_at = timezone.now()
+    connection.save(update_fields=["account", "last_contact_at"])
+    if connection.state == ConnectionState.PAUSED:
+        _resolve_consent_lost(connection)
+    elif derived_state(connection) == ConnectionState.ACTIVE:
+        _become_active(connection)
+
+
+def resume_connection(connection: Connection) -> None:
+    """A person ends a pause. What was the matter before shows anew, if it still is. In the caller's transaction and scope."""
+    if derived_state(connection) == ConnectionState.ACTIVE:
+        _become_active(connection)
+    else:
+        connection.state = ConnectionState.NEEDS_REAUTH
+        connection.save(update_fields=["state"])
+
+
+def derived_state(connection: Connection) -> ConnectionState:
+    """What the connection is when nothing else is the matter: active while one of its grants lives."""
+    grants = grants_of(connection)
+    if grants.exists() and not grants.filter(invalid_since=None).exists():
+        return ConnectionState.NEEDS_REAUTH
+    return ConnectionState.ACTIVE
+
+
+def grants_of(connection: Connection) -> "QuerySet[Grant]":
+    """Those that serve it: neither a candidate's nor given back."""
+    grants = Grant.objects.filter(
+        organisation_id=connection.organisation_id, connection=connection, is_pending_transfer=False
+    )
+    return grants.exclude(invalid_reason__startswith=SUPERSEDED)
+
+
+def _has_recovered(connection: Connection) -> bool:
+    """After an answer. One that needed a person does only when the vault has no trouble left with any of its grants."""
+    if connection.state == ConnectionState.DEGRADED:
+        return True
+    troubled = grants_of(connection).filter(failures__gt=0)
+    is_well = derived_state(connection) == ConnectionState.ACTIVE and not troubled.exists()
+    return connection.state == ConnectionState.NEEDS_REAUTH and is_well
+
+
+def _become_active(connection: Connection) -> None:
+    connection.state, connection.reason, connection.degraded_since = ConnectionState.ACTIVE, "", None
+    connection.probe_count, connection.next_probe_at = 0, None
+    connection.save(update_fields=["state", "reason", "degraded_since", "probe_count", "next_probe_at"])
+    end_timeline_event(connection, "degraded")
+    resolve_issues(connection.organisation_id, ("connection", connection.pk), "vendor_unresponsive")
+    _resolve_consent_lost(connection)
+
+
+def _resolve_consent_lost(connection: Connection) -> None:
+    subject = ("connection", connection.pk)
+    resolve_issues(connection.organisation_id, subject, "consent_lost")
+    if not has_expiry_soon(connection.pk):
+        resolve_issues(connection.organisation_id, subject, "consent_expiring")
+        close_event(connection.organisation_id, "consent_expiring", f"connection {connection.pk}")
+    close_event(connection.organisation_id, "connection_lost", f"connection {connection.pk}")
+    end_timeline_event(connection, "lost")
+    if not grants_of(connection).exclude(invalid_since=None).exists():
+        resolve_issues(connection.organisation_id, subject, "consent_partly_lost")
+        close_event(connection.organisation_id, "connection_partly_lost", f"connection {connection.pk}")
+        end_timeline_event(connection, "partly_lost")
+
+
+def _concerns_all_companies(connection: Connection, company_id: int, message: str) -> bool:
+    """Whether no call of the connection was answered since this company's began to fail."""
+    now = timezone.now()
+    companies = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, pk=company_id)
+    is_first = companies.filter(failing_since=None).update(failing_since=now, failing_reason=message) == 1
+    since = companies.values_list("failing_since", flat=True).first() or now
+    last = connection.last_contact_at
+    return last is None or last < (since - SETTLED if is_first else since)
+
+
+def _companies_of(grants: "QuerySet[Grant]") -> str:
+    names = RemoteCompany.objects.filter(grant__in=grants).order_by("name").values_list("name", flat=True)
+    return ", ".join(names[:10])

@@ -1,0 +1,106 @@
+"""What stands on a connection without this app knowing it: administrations, their runs, and the rules of
+company registers.
+
+All are called in the caller's transaction and scope, and an exception of a listener undoes what was begun,
+unless said otherwise.
+"""
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from django.db.models import QuerySet
+
+from koppel.connections.models import RemoteCompany
+from koppel.kit.database.pool import Connection
+from koppel.kit.hooks import Hook, SingleHook
+from koppel.organisations.roles import Actor
+
+
+class RemovalPolicy(StrEnum):
+    """What becomes of the administrations of a connection that is removed. MOVE: those that another
+    connection reaches go on through it, the others wait. WAIT: until another connection reaches them.
+    DEACTIVATE: kept as they are, without syncs."""
+
+    MOVE = "move"
+    WAIT = "wait"
+    DEACTIVATE = "deactivate"
+
+
+class StopReason(StrEnum):
+    """Why the runs of a connection stop. PAUSE: they wait. REMOVE: they are over."""
+
+    PAUSE = "pause"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True)
+class ImportedCompany:
+    """The remote company behind an administration, and the connection through which it was imported."""
+
+    connection_id: int
+    remote_company_id: int
+
+
+async def _not_imported(_connection: Connection, _administration_id: int) -> None:
+    return None
+
+
+find_imported_company = SingleHook[[Connection, int], Awaitable[ImportedCompany | None]](_not_imported)
+"""Called with an open database connection and an administration's id before a session may read its books.
+None, also without a listener: nothing of that id was imported here, and nothing is read."""
+
+restricted_company_ids = SingleHook[[Actor], Any](lambda _actor: ())
+"""The remote companies, as ids or a query of them, whose administration does not exist for the actor. Only
+reads."""
+
+connection_reconnected = Hook[[Actor, int], object]()
+"""Called with the connection's id after somebody signed in again and its companies were listed: waiting syncs
+go on. When a listener fails, that is undone and the new consent stays."""
+
+connection_recovered = Hook[[int, int], object]()
+"""Called with organisation and connection when the vendor answers again: what waited for it goes on at
+once."""
+
+stop_runs = Hook[[int, int, StopReason], object]()
+"""Called with organisation and connection when that is paused or removed: its runs stop and keep what they
+have read."""
+
+detach_administrations = SingleHook[[Actor, int, RemovalPolicy], int](lambda *_: 0)
+"""Called with the connection's id before it is removed. How many administrations did not move."""
+
+attach_waiting = SingleHook[[Actor, int], int](lambda *_: 0)
+"""Called with the connection's id after its companies were listed: those that wait for a connection go on
+through this one. How many."""
+
+block_administrations = Hook[[int, Sequence[int], str], object]()
+"""Called with organisation, administrations and a message: another company stands there, so that nothing is
+read."""
+
+unblock_administrations = Hook[[int, Sequence[int], str], object]()
+"""Called with organisation, administrations and the name of who decided: these are the confirmed companies,
+and go on."""
+
+restart_runs = Hook[[int, Sequence[int]], object]()
+"""Called with organisation and administrations: runs under way begin again, with the guard of the same
+company. It comes before anything else is locked: who ends a run locks it first, and its administration after
+that."""
+
+accept_company_change = SingleHook[[Actor, int, str, str], str](lambda *_: "")
+"""Called with an administration, a field (name, legal_name, number) and what the vendor says now, which a
+person accepted. '' when the administration has it, else a message why not."""
+
+comparable_number = SingleHook[[str, str], str](lambda text, _country: text)
+"""A registration number of a country in the form in which two can be compared. Touches no database."""
+
+masked_number = SingleHook[[str, str], str](lambda text, _country: text)
+"""A registration number of a country as the audit log may show it. Touches no database."""
+
+core_name = SingleHook[[str], str](lambda name: name)
+"""A company's name without its legal form. Touches no database."""
+
+
+def exclude_restricted(actor: Actor, companies: "QuerySet[RemoteCompany]") -> "QuerySet[RemoteCompany]":
+    """Those of which the actor may read the name."""
+    return companies.exclude(pk__in=restricted_company_ids(actor))

@@ -1,0 +1,104 @@
+"""The words and buttons of this app's issues."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from koppel.connections.companies.changes import NUMBER_MISSING
+from koppel.connections.companies.same_company import OTHER_COMPANY, OTHER_COMPANY_CONFIRMED
+from koppel.issues.issue_types import IssueType
+
+LOST = _("The connection of %(account)s needs you to sign in again: %(reason)s")
+PARTLY_LOST = _("A part of the connection of %(account)s needs you to sign in again (%(companies)s): %(reason)s")
+EXPIRING = _("The consent of %(account)s ends on %(day)s. Sign in again before, and nothing stops.")
+
+
+def _connection(connection_id: int, _context: Mapping[str, Any]) -> str:
+    return f"/connections/{connection_id}/"
+
+
+def _connection_of_company(_administration_id: int, context: Mapping[str, Any]) -> str:
+    return f"/connections/{context.get('connection', '')}/#companies"
+
+
+def _same_company(_administration_id: int, context: Mapping[str, Any]) -> str:
+    return f"/connections/{context.get('connection', '')}/#same-company"
+
+
+ISSUE_TYPES = {
+    "consent_lost": IssueType(
+        LOST,
+        _("Its administrations wait. Nothing is lost: after signing in they go on where they stopped."),
+        _("Sign in again"),
+        _connection,
+    ),
+    "consent_partly_lost": IssueType(
+        PARTLY_LOST, _("The other administrations of this connection go on."), _("Sign in again"), _connection
+    ),
+    "consent_expiring": IssueType(EXPIRING, "", _("Sign in again"), _connection),
+    "owner_left": IssueType(
+        _("The connection of %(account)s runs on the account of %(owner)s, who may no longer sign in here."),
+        _("It goes on until that account is closed at the accounting system. Let somebody else take it over."),
+        _("Choose a new owner"),
+        _connection,
+    ),
+    "vendor_unresponsive": IssueType(
+        _("The accounting system has not answered for %(account)s for more than a day: %(reason)s"),
+        _("Koppel keeps trying. Look there whether it is known, or ask its support."),
+        _("Show the connection"),
+        _connection,
+    ),
+    "company_unlisted": IssueType(
+        _("The sign-in of %(account)s no longer reaches %(name)s."),
+        _("The company was closed, or the user lost access to it. The books that were read stay."),
+        _("Show the connection"),
+        _connection_of_company,
+    ),
+    "company_renamed": IssueType(
+        _("%(old)s is called %(new)s at the accounting system now."),
+        _("The syncs go on."),
+        _("Take it over or leave it"),
+        _connection_of_company,
+    ),
+    "company_code_changed": IssueType(
+        _("%(name)s has another code at the accounting system: %(new)s instead of %(old)s."),
+        _("The syncs go on."),
+        _("Take it over or leave it"),
+        _connection_of_company,
+    ),
+    "company_number_changed": IssueType(
+        _("%(name)s has another number at the accounting system: %(new)s instead of %(old)s."),
+        _("The syncs go on."),
+        _("Take it over or leave it"),
+        _connection_of_company,
+    ),
+    NUMBER_MISSING: IssueType(
+        _(
+            "The accounting system states no number for %(name)s any more; it was %(old)s. Is it still the same company?"
+        ),
+        _("The syncs go on."),
+        _("Settle it"),
+        _connection_of_company,
+    ),
+    OTHER_COMPANY: IssueType(
+        _(
+            "Is this the same company? Confirmed was %(old)s (%(old_number)s); at the accounting system it is"
+            " %(new)s (%(new_number)s) now."
+        ),
+        _("Nothing is read or written until you decide."),
+        _("Decide"),
+        _same_company,
+    ),
+    OTHER_COMPANY_CONFIRMED: IssueType(
+        _(
+            "Another company stands at the accounting system: %(new)s (%(new_number)s) instead of %(old)s (%(old_number)s)."
+        ),
+        _(
+            "Deactivate this administration, or sign in again with an account that reaches the right company. To"
+            " import the other company as a new administration, first withdraw this one."
+        ),
+        _("Show the connection"),
+        _same_company,
+    ),
+}

@@ -1,0 +1,64 @@
+"""The connections that run on a person's account at the vendor, for the page of that person."""
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from koppel.connections.lifecycle.ownership import owned_connections, possible_owners, transfer_all
+from koppel.connections.models import Connection, ConnectionState
+from koppel.connector.registry import connectors
+from koppel.kit.web.confirmation import Confirmation, Group
+from koppel.organisations.errors import Refused
+from koppel.organisations.people.hooks import OwnedItem, OwnershipProvider
+from koppel.organisations.roles import Actor
+
+
+def hand_over_question(actor: Actor, leaver: int, heir: int) -> Confirmation:
+    """Asked before all connections of one person change hands. Raises `Refused`."""
+    person = owned_connections(actor, leaver).person
+    items = _moving(actor, leaver, heir, False)
+    names = {"leaver": person, "heir": next((str(one.user) for one in possible_owners(actor) if one.pk == heir), "")}
+    return Confirmation(
+        title=_("Hand over"),
+        question=_("Ask %(heir)s to take over the connections of %(leaver)s?") % names,
+        button=_("Hand over"),
+        back=reverse("connections:offboarding", args=[leaver]),
+        consequences=[
+            _("Each connection changes hands when %(heir)s has signed in for it; until then it runs as it does now.")
+            % names
+        ],
+        groups=[Group(_("Connections"), [name for _key, name in items])] if items else (),
+        fields={"membership": str(heir)},
+        facts=[leaver, [key for key, _name in items]],
+        nav_section="connections",
+    )
+
+
+def _moving(actor: Actor, leaver: int, heir: int, _deactivate: bool) -> list[tuple[int, str]]:
+    """Those that the other one is asked to take over and is not asked for already. Raises `Refused` when that one may not."""
+    connections = owned_connections(actor, leaver).connections
+    if connections and heir not in {member.pk for member in possible_owners(actor)}:
+        raise Refused(_("Only an Administrator or a Team leader who may sign in can take over a connection."))
+    titles = {key: connector.descriptor.title for key, connector in connectors().items()}
+    return [
+        (connection.pk, f"{titles.get(connection.connector, connection.connector)} {connection.account}")
+        for connection in connections
+        if connection.pending_owner_id != heir
+    ]
+
+
+def _owned_connections(actor: Actor, membership_id: int) -> list[OwnedItem]:
+    """Those that nobody is asked to take over yet."""
+    connections = Connection.objects.filter(
+        organisation_id=actor.organisation_id, owner_id=membership_id, pending_owner=None
+    )
+    count = connections.exclude(state=ConnectionState.REMOVED).count()
+    words = ngettext("%(count)s connection runs on this account", "%(count)s connections run on this account", count)
+    consequence = _(
+        "Stops when the account at the accounting system is closed, until a colleague has signed in for it."
+    )
+    url = reverse("connections:offboarding", args=[membership_id])
+    return [OwnedItem(words % {"count": count}, count, url, consequence)]
+
+
+OWNED_CONNECTIONS = OwnershipProvider(gettext_lazy("Connections"), _owned_connections, transfer_all, _moving)

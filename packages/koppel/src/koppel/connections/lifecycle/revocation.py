@@ -1,0 +1,119 @@
+"""Tokens that nobody needs any more are withdrawn at the vendor, so that a copy of them is worth nothing; then forgotten."""
+
+from functools import partial
+
+import structlog
+from django.utils import timezone
+
+from koppel.connections.health.states import SUPERSEDED
+from koppel.connections.health.timeline import add_timeline_event
+from koppel.connections.models import AppRegistration, ConsentAttempt, Grant
+from koppel.connections.sessions.sessions import Runtime
+from koppel.connections.vault.encryption import consent_attempt_aad, credentials, decrypt_token, vendor_addresses
+from koppel.connections.vault.http import OriginRestrictedHttp
+from koppel.connector.contract import Tokens
+from koppel.connector.errors import ConnectorError
+from koppel.connector.registry import connector
+from koppel.kit.database.threads import run_in_thread
+from koppel.kit.encryption import Secret
+from koppel.kit.jobs import enqueue
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.encryption import keyring
+
+log = structlog.get_logger(__name__)
+ERASED = b""
+"""Stands where a token stood."""
+
+
+async def revoke(current: Runtime, organisation_id: int, grant_ids: list[int]) -> None:
+    """Outside any transaction; one after the other. Raises the connector's errors: then the rest is tried again later."""
+    for grant_id in grant_ids:
+        app_and_token = await run_in_thread(partial(_token, organisation_id, grant_id))
+        if app_and_token is None:
+            continue
+        app, generation, token = app_and_token
+        http = OriginRestrictedHttp(current.http, vendor_addresses(app))
+        try:
+            await connector(app.connector).revoke(http, credentials(app), token)
+        except ConnectorError as error:
+            log.warning("grant_not_revoked", grant=grant_id, code=error.code)
+            raise
+        await run_in_thread(partial(_forget, organisation_id, grant_id, generation))
+        log.info("grant_revoked", grant=grant_id)
+
+
+def revoke_later(organisation_id: int, grant_ids: list[int]) -> None:
+    """From now on these grants give no token; a job withdraws them at the vendor. In the caller's transaction and scope."""
+    grants = Grant.objects.filter(organisation_id=organisation_id, pk__in=grant_ids)
+    grants.filter(invalid_since=None).update(
+        invalid_since=timezone.now(), invalid_reason=f"{SUPERSEDED} The consent was given back."
+    )
+    grants.update(maintain_at=None)
+    if grant_ids:
+        enqueue("connections.revoke_grants", organisation_id=organisation_id, grant_ids=sorted(grant_ids))
+
+
+def revoke_unused_consent(attempt: ConsentAttempt, tokens: Tokens) -> None:
+    """A sign-in brought a consent that Koppel refuses: a job withdraws it. In the caller's transaction and scope."""
+    revoke_unused_token(attempt, tokens.refresh_token or tokens.access_token)
+
+
+def revoke_unused_token(attempt: ConsentAttempt, token: Secret) -> None:
+    """A token that this sign-in brought in vain, or replaced by a newer one, is withdrawn by a job, once this is committed.
+
+    Until then it lies sealed where the attempt's own secrets lay, which have served."""
+    sealed = keyring().encrypt(token.reveal().encode(), consent_attempt_aad(attempt.state_hash, "secrets"))
+    ConsentAttempt.objects.filter(pk=attempt.pk).update(secrets=sealed)
+    enqueue("connections.revoke_unused_consent", organisation_id=attempt.organisation_id, attempt_id=attempt.pk)
+
+
+async def revoke_attempt(current: Runtime, organisation_id: int, attempt_id: int) -> None:
+    """Outside any transaction. Raises the connector's errors: then it is tried again later."""
+    app_and_token = await run_in_thread(partial(_unused, organisation_id, attempt_id))
+    if app_and_token is None:
+        return
+    app, token = app_and_token
+    await connector(app.connector).revoke(
+        OriginRestrictedHttp(current.http, vendor_addresses(app)), credentials(app), token
+    )
+    await run_in_thread(partial(_forget_unused, organisation_id, attempt_id))
+    log.info("unused_consent_revoked", attempt=attempt_id)
+
+
+def _unused(organisation_id: int, attempt_id: int) -> tuple[AppRegistration, Secret] | None:
+    with organisation_scope(organisation_id):
+        queryset = ConsentAttempt.objects.filter(organisation_id=organisation_id, pk=attempt_id).select_related("app")
+        attempt = queryset.exclude(secrets=ERASED).first()
+    if attempt is None:
+        return None
+    return attempt.app, Secret(
+        keyring().decrypt(bytes(attempt.secrets), consent_attempt_aad(attempt.state_hash, "secrets")).decode()
+    )
+
+
+def _forget_unused(organisation_id: int, attempt_id: int) -> None:
+    with organisation_scope(organisation_id):
+        ConsentAttempt.objects.filter(organisation_id=organisation_id, pk=attempt_id).update(secrets=ERASED)
+
+
+def _token(organisation_id: int, grant_id: int) -> tuple[AppRegistration, int, Secret] | None:
+    """The refresh token revokes its family; without one, the access token is revoked. With the generation that it is of.
+
+    None for a grant that lives: the same account was signed in again before this job came to it."""
+    with organisation_scope(organisation_id):
+        queryset = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id).exclude(invalid_since=None)
+        grant = queryset.select_related("connection__app").first()
+    if grant is None or not bytes(grant.access_token):
+        return None
+    column = "refresh_token" if grant.refresh_token else "access_token"
+    sealed = bytes(grant.refresh_token or grant.access_token)
+    return grant.connection.app, grant.generation, decrypt_token(sealed, organisation_id, grant_id, column)
+
+
+def _forget(organisation_id: int, grant_id: int, generation: int) -> None:
+    """Unless other tokens stand there by now."""
+    with organisation_scope(organisation_id):
+        grants = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id, generation=generation)
+        if grants.exclude(invalid_since=None).update(access_token=ERASED, refresh_token=None):
+            connection = grants.select_related("connection").get().connection
+            add_timeline_event(connection, "revoked", {"account": connection.account})

@@ -1,0 +1,133 @@
+"""Reads of connections."""
+
+from dataclasses import dataclass
+
+from django.db.models import Count, Exists, OuterRef, QuerySet
+
+from koppel.connections.app_registrations.services import descriptor_of, environment_of, mode_of, registrations_of
+from koppel.connections.errors import NoSuchConnection
+from koppel.connections.hooks import exclude_restricted
+from koppel.connections.models import AppRegistration, Connection, ConnectionState, RemoteCompany, TimelineEvent
+from koppel.connections.vault.encryption import vendor_addresses
+from koppel.connector.contract import ConsentMode, Environment
+from koppel.connector.registry import connectors
+from koppel.kit.http.client import origin_of
+from koppel.organisations.roles import Actor
+
+
+@dataclass(frozen=True)
+class AppChoice:
+    """A way to sign in at a system: an app registration with its environment and mode."""
+
+    app: AppRegistration
+    environment: Environment
+    mode: ConsentMode
+
+
+def connections_of(actor: Actor) -> "QuerySet[Connection]":
+    """Live connections by system and account, with `administration_count` and their owner."""
+    connections = Connection.objects.filter(organisation_id=actor.organisation_id).exclude(
+        state=ConnectionState.REMOVED
+    )
+    return (
+        connections.select_related("owner__user", "pending_owner__user", "app")
+        .annotate(administration_count=Count("administrations", distinct=True))
+        .order_by("connector", "account", "pk")
+    )
+
+
+def connection_for(actor: Actor, connection_id: int) -> Connection:
+    """One of `connections_of`, for who reads about it. Raises `NoSuchConnection`."""
+    connection = connections_of(actor).filter(pk=connection_id).first()
+    if connection is None:
+        raise NoSuchConnection
+    return connection
+
+
+def get_connection(actor: Actor, connection_id: int) -> Connection:
+    """A live connection of the actor's organisation, with its app registration. Raises `NoSuchConnection`."""
+    queryset = Connection.objects.filter(organisation_id=actor.organisation_id, pk=connection_id)
+    connection = queryset.exclude(state=ConnectionState.REMOVED).select_related("app").first()
+    if connection is None:
+        raise NoSuchConnection
+    return connection
+
+
+def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[TimelineEvent]:
+    """The newest first, without what happened to companies that do not exist for the actor. Renewals of tokens are one line,
+    made from what the grants know: how often, and when last."""
+    events_of_connection = connection.events.filter(organisation_id=connection.organisation_id)
+    hidden = _hidden_names(actor, connection)
+    events = [
+        _without(event, hidden)
+        for event in events_of_connection.order_by("-at", "-pk")[:limit]
+        if not _is_about(event, hidden)
+    ]
+    grants = connection.grants.filter(organisation_id=connection.organisation_id).values_list("generation", "issued_at")
+    signed_in = events_of_connection.filter(kind__in=["reconnected", "owner_changed"]).count()
+    renewal_count = sum(generation - 1 for generation, _issued_at in grants) - signed_in
+    if renewal_count > 0:
+        last = max(issued_at for _generation, issued_at in grants)
+        events.append(TimelineEvent(kind="refreshed", at=last, count=renewal_count, connection=connection))
+    return sorted(events, key=lambda event: event.at, reverse=True)
+
+
+def _hidden_names(actor: Actor, connection: Connection) -> set[str]:
+    """What the companies of the connection are called of which the actor may not read the name."""
+    companies = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, connection=connection)
+    hidden = companies.exclude(pk__in=exclude_restricted(actor, companies).values("pk"))
+    return {name for names in hidden.values_list("name", "legal_name", "confirmed_name") for name in names if name}
+
+
+def _is_about(event: TimelineEvent, names: set[str]) -> bool:
+    return any(event.context.get(fact) in names for fact in ("name", "old", "new"))
+
+
+def _without(event: TimelineEvent, names: set[str]) -> TimelineEvent:
+    if names and (context := event.context.get("companies")):
+        event.context = {
+            **event.context,
+            "companies": ", ".join(name for name in str(context).split(", ") if name not in names),
+        }
+    return event
+
+
+def listed_companies(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":
+    """All that the connection lists and exists for the actor, by name: for whoever decides what is released."""
+    companies = RemoteCompany.objects.filter(
+        organisation_id=connection.organisation_id, connection=connection, is_listed=True
+    )
+    return (
+        exclude_restricted(actor, companies)
+        .annotate(is_imported=Exists(companies.filter(pk=OuterRef("pk"), administrations__isnull=False)))
+        .order_by("name", "pk")
+    )
+
+
+def companies_of(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":
+    """What the connection lists and the actor may see: who consented sees all, others what was released for import."""
+    companies = RemoteCompany.objects.filter(
+        organisation_id=actor.organisation_id, connection=connection, is_listed=True
+    )
+    if connection.owner_id != actor.membership_id:
+        companies = companies.filter(importable_by_others=True)
+    return companies.order_by("name", "pk")
+
+
+def apps_for(actor: Actor, connector_key: str) -> list[AppChoice]:
+    """Ways to sign in with the app registrations of the organisation and the installation, best way first.
+
+    A way that the connector does not offer in that environment is left out."""
+    choices = []
+    for app in registrations_of(actor).filter(connector=connector_key):
+        environment, mode = environment_of(app), mode_of(app)
+        if environment and mode and mode.key in environment.consent_modes:
+            choices.append(AppChoice(app, environment, mode))
+    order = [registration.key for registration in connectors()[connector_key].descriptor.consent_modes]
+    return sorted(choices, key=lambda registration: (order.index(registration.mode.key), registration.app.pk))
+
+
+def sign_in_origins(actor: Actor) -> list[str]:
+    """Where the forms of a page may lead: the sign-in pages of the app registrations."""
+    apps = [registration for registration in registrations_of(actor) if descriptor_of(registration)]
+    return sorted({origin_of(vendor_addresses(app)["identity"]) for app in apps if "identity" in vendor_addresses(app)})

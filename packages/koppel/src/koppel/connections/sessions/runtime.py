@@ -1,0 +1,132 @@
+"""Makes a `Runtime`: for the length of a web request, or for the life of a worker."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from contextvars import copy_context
+from typing import Generic, TypeVar
+
+import structlog
+from django.conf import settings
+
+from koppel.connections.health.reporter import HealthReporter
+from koppel.connections.rate_limits.limiter import RateLimiter
+from koppel.connections.sessions.circuit_breaker import GrantCircuitBreaker
+from koppel.connections.sessions.sessions import Runtime
+from koppel.connections.vault.refresh_policy import CALL_SECONDS_MAX
+from koppel.connections.vault.vault import Vault
+from koppel.kit.database.pool import Database
+from koppel.kit.http.client import HttpClient, refuse_in_transaction
+
+T = TypeVar("T")
+WEB_CALL_SECONDS_MAX = 60
+CONNECT_SECONDS_MAX = 30
+"""For a connection to a token endpoint, its name looked up: after that the request may have been heard."""
+log = structlog.get_logger(__name__)
+
+_current_worker: list[Runtime] = []
+
+
+@asynccontextmanager
+async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
+    """`size` database connections at most."""
+    # The vault calls through connections of its own: syncs that use up theirs must not keep a token waiting.
+    async with (
+        HttpClient(
+            timeout_seconds=CALL_SECONDS_MAX, connect_seconds=CONNECT_SECONDS_MAX, connections_max=0
+        ) as token_http,
+        Database.open(size=size) as database,
+    ):
+        vault, rate_limiter = Vault(database, token_http), RateLimiter(database)
+        try:
+            yield Runtime(database, http, vault, rate_limiter, HealthReporter(database), GrantCircuitBreaker())
+        finally:
+            try:
+                await rate_limiter.close()
+            finally:
+                await vault.close(settings.TOKEN_STOP_SECONDS)
+
+
+def run_sync(work: Callable[[Runtime], Awaitable[T]]) -> T:
+    """Do vendor calls from a web request or a command. Raises `RuntimeError` inside a database transaction.
+
+    In a thread of its own, which outlives the request when a token is still on its way: the answer of a token endpoint exists
+    nowhere else, and may take longer than a person waits for a page."""
+    refuse_in_transaction()
+    calls = _Calls(work)
+    # Not a daemon: a process that ends waits for it.
+    threading.Thread(target=copy_context().run, args=(calls.run,), name="koppel calls").start()
+    try:
+        return calls.outcome.result()
+    except KeyboardInterrupt:
+        calls.cancel()
+        raise
+
+
+class _Calls(Generic[T]):
+    """The outcome is known when everything is closed, or before that when the vault still waits for a token."""
+
+    def __init__(self, work: Callable[[Runtime], Awaitable[T]]) -> None:
+        self.outcome: Future[T] = Future()
+        self._work = work
+        self._loop = asyncio.new_event_loop()
+        self._task: asyncio.Task[T] | None = None
+
+    def run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            try:
+                result = runner.run(self._within())
+            except BaseException as error:
+                self._end(error)
+            else:
+                self._end(None, result)
+
+    def cancel(self) -> None:
+        """Not what the vault waits for."""
+        if self._task is not None:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+
+    async def _within(self) -> T:
+        async with HttpClient(timeout_seconds=WEB_CALL_SECONDS_MAX) as http, runtime(http, size=4) as open_runtime:
+            self._task = asyncio.ensure_future(self._work(open_runtime))
+            await asyncio.wait([self._task])
+            if open_runtime.vault.under_way:
+                self._end_with(self._task)
+            return self._task.result()
+
+    def _end_with(self, task: "asyncio.Task[T]") -> None:
+        if task.cancelled():
+            self._end(asyncio.CancelledError())
+        elif error := task.exception():
+            self._end(error)
+        else:
+            self._end(None, task.result())
+
+    def _end(self, error: BaseException | None, *results: T) -> None:
+        if not self.outcome.done():
+            if error is None:
+                self.outcome.set_result(*results)
+            else:
+                self.outcome.set_exception(error)
+        elif error is not None and error is not self.outcome.exception():
+            log.warning("calls_not_closed", error=type(error).__name__)
+
+
+@asynccontextmanager
+async def as_worker(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
+    """The worker's own: tasks find it with `current_worker`."""
+    async with runtime(http, size=size) as current:
+        _current_worker.append(current)
+        try:
+            yield current
+        finally:
+            _current_worker.remove(current)
+
+
+def current_worker() -> Runtime:
+    """Raises `RuntimeError` outside a worker."""
+    if not _current_worker:
+        raise RuntimeError("This task runs in a worker only.")
+    return _current_worker[-1]

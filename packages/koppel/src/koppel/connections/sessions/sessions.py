@@ -1,0 +1,328 @@
+"""Sessions: what a connector gets to call the vendor with. The session itself holds the consent's scope.
+
+An `DiscoverySession` lists and describes companies and refuses every other address. A `ReadingSession` reads books; it is made
+from an administration that was imported, and refuses to name another company. A token that turns out to be another
+company's is not used. Nothing else in Koppel carries a token.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.utils.translation import gettext_noop as _
+
+from koppel.connections.health.reporter import HealthReporter
+from koppel.connections.hooks import find_imported_company
+from koppel.connections.models import AppRegistration
+from koppel.connections.rate_limits.limiter import RateLimiter, rate_limited
+from koppel.connections.sessions.circuit_breaker import GrantCircuitBreaker
+from koppel.connections.sessions.consent_scope import audit_refusal
+from koppel.connections.vault.encryption import vendor_addresses
+from koppel.connections.vault.http import OriginRestrictedHttp
+from koppel.connections.vault.vault import Vault
+from koppel.connector.contract import Company, Connector
+from koppel.connector.errors import ConsentLost, NotConsented, SetupMissing, Unreachable
+from koppel.connector.registry import connector
+from koppel.kit.database.pool import Connection, Database
+from koppel.kit.database.threads import run_in_thread
+from koppel.kit.encryption import Secret
+from koppel.kit.http.client import HttpClient, Response
+
+OK, UNAUTHORISED = 200, 401
+REFUSED = _("The accounting system refuses this company with a fresh token.")
+REPLACED = _("Another sign-in reads this company now. Koppel goes on with that one.")
+GIVEN_BACK = "retired"
+"""What the vault says of a grant that was given back: its companies have another one, or are read no more."""
+
+
+_Call = tuple[Sequence[str], ...]
+"""Method, address, parameters and headers."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What async work shares within a process."""
+
+    database: Database
+    http: HttpClient
+    vault: Vault
+    rate_limiter: RateLimiter
+    health: HealthReporter
+    circuit_breaker: GrantCircuitBreaker
+
+
+@dataclass(frozen=True)
+class SessionTarget:
+    """Whose grant a session uses. `company_id` is set when the grant reaches one company only, `remote_company_id` when the
+    session is for one. `is_pending_transfer`: the grant serves nothing yet, so nothing is lost with it."""
+
+    organisation_id: int
+    connection_id: int
+    grant_id: int
+    company_id: str
+    remote_company_id: int | None = None
+    is_pending_transfer: bool = False
+
+
+class AuthorizedSession:
+    """The contract's `Session`. A token that is refused is renewed once; a second refusal is the company's matter.
+
+    What one session learns of a consent that was withdrawn keeps the others from calling (`trial`)."""
+
+    def __init__(self, runtime: Runtime, target: SessionTarget, app: AppRegistration, company: Company | None) -> None:
+        self.addresses: Mapping[str, str] = vendor_addresses(app)
+        self.consent_mode = app.consent_mode
+        self.company = company
+        self.target = target
+        self._vault, self._pulse, self._connector = runtime.vault, runtime.health, connector(app.connector)
+        self._trials = runtime.circuit_breaker
+        http = OriginRestrictedHttp(runtime.http, self.addresses)
+        self._http = rate_limited(
+            http, runtime.rate_limiter, app.pk, company.external_id if company else None, target.organisation_id
+        )
+        self._known: Secret | None = None
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Raises `NotConsented`, after writing it to the audit trail, for a call outside of what the session is for."""
+        if reason := self._refuses(method, url, headers or {}):
+            await self._note(reason)
+            raise NotConsented("outside_consent", "Koppel does not make this call: it is outside of what was imported.")
+        for _attempt in ("the token at hand", "a fresh one"):
+            async with self._trials.permit(self.target.grant_id) as permit:
+                token = await self._token()
+                sent = {**(headers or {}), "Authorization": f"Bearer {token.reveal()}"}
+                answer = await self._answer(method, url, params, sent)
+                if answer.status != UNAUTHORISED:
+                    permit.record_success()
+                    return answer
+                await permit.record_unauthorized()
+                if await self._token(refused=token) == token:
+                    permit.record_success()
+                    break
+        raise SetupMissing("unauthorised", REFUSED)
+
+    async def _answer(
+        self, method: str, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]
+    ) -> Response:
+        """Whatever the vendor says; whether it says anything is reported to the connection's health."""
+        try:
+            answer = await self._http.send(method, url, params=params, headers=headers)
+        except Unreachable as unreachable:
+            await self._missed(str(unreachable), whole=False)
+            raise
+        if is_out_of_order(answer):
+            await self._missed(f"{urlsplit(url).hostname} answers with an error ({answer.status}).", whole=False)
+        else:
+            target = self.target
+            await self._pulse.record_success(target.organisation_id, target.connection_id, target.remote_company_id)
+        return answer
+
+    async def _missed(self, message: str, *, whole: bool) -> None:
+        target = self.target
+        await self._pulse.record_failure(
+            target.organisation_id, target.connection_id, target.remote_company_id, message, whole=whole
+        )
+
+    def _refuses(self, method: str, url: str, headers: Mapping[str, str]) -> str:
+        """A word why this call is not made; '' when it is."""
+        return "other_company" if names_another(self._connector, self.company, headers) else ""
+
+    async def _token(self, refused: Secret | None = None) -> Secret:
+        """Of the same company as the grant, checked whenever the vault hands out another token."""
+        target = self.target
+        try:
+            token = await self._vault.access_token(target.organisation_id, target.grant_id, refused)
+        except Unreachable as unreachable:
+            await self._missed(str(unreachable), whole=True)
+            raise
+        except ConsentLost as lost:
+            if lost.code == GIVEN_BACK:
+                raise Unreachable("consent_replaced", REPLACED, retry_after_seconds=1) from None
+            if not target.is_pending_transfer:
+                await self._pulse.record_consent_lost(target.organisation_id, target.connection_id, str(lost))
+            raise
+        if token != self._known:
+            reached = self._connector.company_of(token) if self.target.company_id else None
+            if reached not in (None, self.target.company_id):
+                await self._note("other_company")
+                name = self.company.name if self.company else ""
+                raise NotConsented(
+                    "other_company", f"The consent reaches another company than {name}: nothing was read."
+                )
+            self._known = token
+        return token
+
+    async def _note(self, reason: str) -> None:
+        name = self.company.name if self.company else ""
+        subject = ("connection", self.target.connection_id, name)
+        await run_in_thread(lambda: audit_refusal(self.target.organisation_id, subject, reason))
+
+
+class DiscoverySession(AuthorizedSession):
+    """Lists and describes, also what is not imported. Books are out of its reach."""
+
+    def _refuses(self, method: str, url: str, headers: Mapping[str, str]) -> str:
+        path = urlsplit(url).path
+        if method != "GET" or not path.endswith(self._connector.descriptor.identity_paths):
+            return "not_imported"
+        return super()._refuses(method, url, headers)
+
+
+class ReadingSession(AuthorizedSession):
+    """Reads the books of the one company it was made for; `known` is what the vendor last said of it."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        target: SessionTarget,
+        app: AppRegistration,
+        company: Company,
+        prefetched: Mapping[str, Any],
+    ) -> None:
+        super().__init__(runtime, target, app, company)
+        self.prefetched = prefetched
+        self._beforehand: dict[_Call, Response] | None = None
+        self._said: dict[_Call, Response] = {}
+
+    @contextlib.contextmanager
+    def prefetching(self) -> Iterator[None]:
+        """What the vendor answers in this block is not asked again when the books are read, once: describing a company and
+        reading its details are often the same call, and calls are what a company has few of."""
+        self._beforehand = {}
+        try:
+            yield
+        finally:
+            self._said, self._beforehand = self._beforehand, None
+
+    async def _answer(
+        self, method: str, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]
+    ) -> Response:
+        headers_without_token = ((name, value) for name, value in sorted(headers.items()) if name != "Authorization")
+        call = (method, url, *sorted((params or {}).items()), *headers_without_token)
+        if call in self._said:
+            return self._said.pop(call)
+        answer = await super()._answer(method, url, params, headers)
+        if self._beforehand is not None and method == "GET" and answer.status == OK:
+            self._beforehand[call] = answer
+        return answer
+
+
+def is_out_of_order(answer: Response) -> bool:
+    """An error of the vendor's own, or a page for people where data should be."""
+    is_page = answer.headers.get("content-type", "").startswith("text/html")
+    return answer.status >= 500 or (answer.status == 200 and is_page)
+
+
+def names_another(vendor: Connector, company: Company | None, headers: Mapping[str, str]) -> bool:
+    """Whether the headers name a company other than the session's own."""
+    naming = vendor.descriptor.company_header
+    if naming is None:
+        return False
+    header, key = naming
+    named = next((value for name, value in headers.items() if name.lower() == header), None)
+    return named is not None and (company is None or named != company.routing.get(key, company.external_id))
+
+
+_GRANT = """
+SELECT g.connection_id, g.company_id, g.is_pending_transfer,
+       a.id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.addresses
+  FROM connections_grant g
+  JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
+  JOIN connections_app_registration a ON a.id = c.app_id
+ WHERE g.id = %s AND c.state <> 'removed'
+"""
+
+DESCRIBED = (
+    "legal_name", "number", "vat_number", "country", "base_currency", "industry_code", "branches", "unreachable_code",
+    "described_at", "confirmed_name", "confirmed_number", "claimed_at",
+)  # fmt: skip
+_COMPANY = f"""
+SELECT grant_id, connection_id, external_id, name, code, routing, {", ".join(DESCRIBED)}
+  FROM connections_remote_company WHERE id = %s
+"""  # noqa: S608 - names of ours alone
+
+
+async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int) -> DiscoverySession:
+    """For `list_companies`. A grant for one company carries that company. Raises `LookupError`."""
+    async with runtime.database.tenant_transaction(organisation_id) as connection:
+        app, target = await _session_target(connection, organisation_id, grant_id)
+    company = Company(target.company_id, "") if target.company_id else None
+    return DiscoverySession(runtime, target, app, company)
+
+
+async def describing_session(runtime: Runtime, organisation_id: int, remote_company_id: int) -> DiscoverySession:
+    """For `describe_company`, imported or not. Raises `LookupError`."""
+    async with runtime.database.tenant_transaction(organisation_id) as connection:
+        remote = await _company(connection, remote_company_id)
+        if remote is None:
+            raise LookupError(f"remote company {remote_company_id}")
+        app, target = await _session_target(connection, organisation_id, remote.grant_id, remote_company_id)
+    return DiscoverySession(runtime, target, app, remote.company)
+
+
+async def reading_session(runtime: Runtime, organisation_id: int, administration_id: int) -> ReadingSession:
+    """For the books of one administration of this organisation, through the connection that it was imported with.
+
+    Raises `NotConsented`, after writing it to the audit trail, when there is no such import."""
+    app = target = None
+    async with runtime.database.tenant_transaction(organisation_id) as connection:
+        imported = await find_imported_company(connection, administration_id)
+        remote = await _company(connection, imported.remote_company_id) if imported else None
+        if imported and remote:
+            with contextlib.suppress(LookupError):
+                app, target = await _session_target(
+                    connection, organisation_id, remote.grant_id, imported.remote_company_id
+                )
+    if imported is None or remote is None or remote.connection_id != imported.connection_id:
+        await _refuse(organisation_id, administration_id, "not_imported")
+        raise NotConsented("outside_consent", "This company was not imported here, so it cannot be read.")
+    if app is None or target is None:
+        raise NotConsented("connection_removed", "The connection of this administration was removed.")
+    company = remote.company
+    if target.connection_id != imported.connection_id or target.company_id not in ("", company.external_id):
+        await _refuse(organisation_id, administration_id, "other_company")
+        raise NotConsented("outside_consent", f"{company.name} is not within the consent that it was imported with.")
+    return ReadingSession(runtime, target, app, company, remote.prefetched)
+
+
+async def _refuse(organisation_id: int, administration_id: int, reason: str) -> None:
+    await run_in_thread(lambda: audit_refusal(organisation_id, ("administration", administration_id, ""), reason))
+
+
+@dataclass(frozen=True)
+class _Remote:
+    grant_id: int
+    connection_id: int
+    company: Company
+    prefetched: Mapping[str, Any]
+
+
+async def _company(connection: Connection, remote_company_id: int) -> _Remote | None:
+    """If the scope's organisation has it."""
+    cursor = await connection.execute(_COMPANY, [remote_company_id])
+    row = await cursor.fetchone()
+    return _Remote(row[0], row[1], Company(*row[2:6]), dict(zip(DESCRIBED, row[6:], strict=True))) if row else None
+
+
+async def _session_target(
+    connection: Connection, organisation_id: int, grant_id: int, remote_company_id: int | None = None
+) -> tuple[AppRegistration, SessionTarget]:
+    cursor = await connection.execute(_GRANT, [grant_id])
+    row = await cursor.fetchone()
+    if row is None:
+        raise LookupError(f"grant {grant_id}")
+    connection_id, company_id, is_pending_transfer, *app = row
+    names = ("id", "connector", "environment", "consent_mode", "client_id", "client_secret", "addresses")
+    target = SessionTarget(
+        organisation_id, connection_id, grant_id, str(company_id), remote_company_id, is_pending_transfer
+    )
+    return AppRegistration(**dict(zip(names, app, strict=True))), target

@@ -1,0 +1,84 @@
+"""Grants: keep the tokens of a consent that was just given, and forgive what the vault noted against an app registration."""
+
+import random
+from datetime import datetime, timedelta
+
+from koppel.connections.models import AppRegistration, Connection, Grant
+from koppel.connections.vault.encryption import decrypt_token, encrypt_token
+from koppel.connector.contract import Tokens
+from koppel.connector.registry import connector
+from koppel.kit.clock import now
+from koppel.kit.encryption import DecryptionError, Secret
+
+HEALTHY_FIELDS = {
+    "refresh_started_at": None, "refresh_error": "", "failures": 0, "failure_code": "", "failure_reason": "",
+    "retry_at": None, "last_forced_refresh_at": None, "invalid_since": None, "invalid_reason": "",
+}  # fmt: skip
+"""What the vault knows of a grant with which nothing is wrong."""
+
+
+def store_grant(organisation_id: int, connection: Connection, subject: str, company_id: str, tokens: Tokens) -> Grant:
+    """Store a new consent, over the older one of the same person and company. Joins the caller's transaction and scope.
+
+    For modes `by_company_id` the tokens come from `Connector.service_token`, and `subject` is the company's id too."""
+    grant, grant_created = Grant.objects.get_or_create(
+        organisation_id=organisation_id,
+        connection=connection,
+        subject=subject,
+        company_id=company_id,
+        defaults={"access_token": b"", "issued_at": tokens.issued_at, "expires_at": tokens.expires_at},
+    )
+    identity = (organisation_id, grant.pk)
+    maintain_at = keep_alive_at(connection.connector, tokens.issued_at, tokens.refresh_expires_at)
+    # The generation rises, so that an answer to a refresh of the older consent is not stored over this one.
+    Grant.objects.filter(organisation_id=organisation_id, pk=grant.pk).update(
+        access_token=encrypt_token(tokens.access_token, *identity, "access_token"),
+        refresh_token=encrypt_token(tokens.refresh_token, *identity, "refresh_token") if tokens.refresh_token else None,
+        issued_at=tokens.issued_at,
+        expires_at=tokens.expires_at,
+        refresh_expires_at=tokens.refresh_expires_at,
+        scope=tokens.scope,
+        generation=grant.generation + (0 if grant_created else 1),
+        maintain_at=maintain_at if tokens.refresh_token else None,
+        **HEALTHY_FIELDS,
+    )
+    return grant
+
+
+def superseded_refresh_token(
+    organisation_id: int, connection: Connection, subject: str, company_id: str, tokens: Tokens
+) -> Secret | None:
+    """The refresh token that `store_grant` will write over, if it is to be withdrawn at the vendor. In the caller's
+    transaction, which holds the grant until it ends.
+
+    None where revoking would end the new consent too: the vendor gave the same token again, or ends all that a person
+    consented to. An access token alone ends by itself within the hour."""
+    if not connector(connection.connector).descriptor.revoking_spares_later_consents:
+        return None
+    grants = Grant.objects.select_for_update(no_key=True).filter(organisation_id=organisation_id, connection=connection)
+    grant = grants.filter(subject=subject, company_id=company_id).first()
+    if grant is None or not grant.refresh_token:
+        return None
+    try:
+        replaced = decrypt_token(bytes(grant.refresh_token), organisation_id, grant.pk, "refresh_token")
+    except DecryptionError:
+        return None
+    return None if replaced == tokens.refresh_token else replaced
+
+
+def clear_app_failures(app: AppRegistration) -> int:
+    """The registration was corrected: its grants may be tried again at once. How many there are. In the caller's scope."""
+    refused = Grant.objects.filter(connection__app=app, invalid_since=None).exclude(retry_at=None)
+    return refused.update(retry_at=None, maintain_at=now())
+
+
+def keep_alive_at(connector_key: str, issued_at: datetime, refresh_expires_at: datetime | None) -> datetime | None:
+    """When tokens must be renewed lest the grant dies unused: before half of the vendor's limit. None: no limit is known.
+
+    Spread over a tenth of the limit, so that consents that were given together are not renewed together for ever."""
+    limits: list[timedelta] = []
+    if within := connector(connector_key).descriptor.keep_alive_within:
+        limits.append(within)
+    if refresh_expires_at:
+        limits.append(refresh_expires_at - issued_at)
+    return issued_at + min(limits) * random.uniform(0.4, 0.5) if limits else None  # noqa: S311 - jitter

@@ -1,0 +1,172 @@
+"""The locks of grants: session advisory locks of PostgreSQL, all of a process on one connection.
+
+Connections are few and waiting is common, so nobody waits inside PostgreSQL: one task asks for all grants that are waited
+for in one statement, and the same statement tells which of them another process has meanwhile dealt with. A lock is worth as
+much as its connection: when that is lost, the task takes another and asks for the locks it held again.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from enum import Enum
+
+import psycopg
+import structlog
+
+from koppel.kit.database.pool import Connection, lock_connection
+from koppel.kit.locks import TRY_SESSION_LOCK_SQL, LockName, lock_key, release_session_locks, try_session_locks
+from koppel.kit.tenancy import INSTALLATION, set_scope_sql
+
+PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.03, 0.3
+HEARTBEAT_SECONDS = 0.5
+ONCE_SECONDS_MAX = 10
+
+log = structlog.get_logger(__name__)
+
+
+class LockOutcome(Enum):
+    """OURS: the lock is held, give it back. MOVED: the grant is not as it was, read it again. BUSY: another process has it."""
+
+    ACQUIRED = "ours"
+    STALE = "moved"
+    BUSY = "busy"
+
+
+@dataclass
+class _LockRequest:
+    generation: int
+    failures: int
+    once: bool
+    outcome: asyncio.Future[LockOutcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class GrantLocks:
+    """One per vault. At most one taker per grant at a time: session locks are re-entrant."""
+
+    def __init__(self) -> None:
+        self._connection: Connection | None = None
+        self._of_session: set[int] = set()
+        self._held: set[int] = set()
+        self._waiting: dict[int, _LockRequest] = {}
+        self._server: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+
+    async def acquire(self, grant_id: int, generation: int, failures: int, *, patience_seconds: float) -> LockOutcome:
+        """Wait for the grant's lock while it is as it was read. `patience_seconds` 0 asks once."""
+        request = self._waiting[grant_id] = _LockRequest(generation, failures, once=patience_seconds <= 0)
+        self._serve()
+        outcome = LockOutcome.BUSY
+        try:
+            await asyncio.wait([request.outcome], timeout=patience_seconds or ONCE_SECONDS_MAX)
+            if request.outcome.done():
+                outcome = request.outcome.result()
+        except asyncio.CancelledError:
+            if request.outcome.done() and request.outcome.result() is LockOutcome.ACQUIRED:
+                self.release(grant_id)
+            raise
+        finally:
+            request.outcome.cancel()
+            self._waiting.pop(grant_id, None)
+        return outcome
+
+    def release(self, grant_id: int) -> None:
+        """Takes effect at once for this process, within a moment for others."""
+        self._held.discard(grant_id)
+        self._serve()
+
+    def stop_waiting(self) -> None:
+        """Whoever waits hears that the grant is busy."""
+        for request in self._waiting.values():
+            if not request.outcome.done():
+                request.outcome.set_result(LockOutcome.BUSY)
+
+    async def close(self) -> None:
+        """Gives everything back."""
+        if self._server is not None:
+            self._server.cancel()
+            await asyncio.gather(self._server, return_exceptions=True)
+        if self._connection is not None:
+            await self._connection.close()
+
+    def _serve(self) -> None:
+        self._wake.set()
+        if self._server is None or self._server.done():
+            self._server = asyncio.create_task(self._serve_all())
+
+    async def _serve_all(self) -> None:
+        pause = PAUSE_SECONDS_MIN
+        while self._waiting or self._held or self._of_session:
+            self._wake.clear()
+            try:
+                pause = PAUSE_SECONDS_MIN if await self._round() else min(pause * 1.5, PAUSE_SECONDS_MAX)
+            except Exception as error:
+                log.warning("lock_connection_lost", held=len(self._held), error=type(error).__name__)
+                await self._drop()
+                pause = PAUSE_SECONDS_MAX
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), pause if self._waiting else HEARTBEAT_SECONDS)
+
+    async def _round(self) -> bool:
+        """Whether anybody got an answer."""
+        if self._connection is None or self._connection.closed:
+            self._of_session.clear()
+            self._connection = await lock_connection()
+        async with self._connection.transaction():
+            await self._connection.execute(*set_scope_sql(INSTALLATION))
+            await self._release(self._connection)
+            await self._reacquire(self._connection)
+            return await self._try_requested(self._connection)
+
+    async def _release(self, connection: Connection) -> None:
+        if done := self._of_session - self._held:
+            await release_session_locks(connection, LockName.GRANT, done)
+            self._of_session -= done
+
+    async def _reacquire(self, connection: Connection) -> None:
+        """After a lost connection. What another process has taken meanwhile stays missing: the row's generation fences."""
+        if missing := self._held - self._of_session:
+            self._of_session |= await try_session_locks(connection, LockName.GRANT, missing)
+
+    async def _try_requested(self, connection: Connection) -> bool:
+        requests = {key: request for key, request in self._waiting.items() if not request.outcome.done()}
+        if not requests:
+            return False
+        columns = [
+            list(requests),
+            [lock_key(LockName.GRANT, grant_id) for grant_id in requests],
+            [request.generation for request in requests.values()],
+            [request.failures for request in requests.values()],
+        ]
+        rows = await connection.execute(_TRY_LOCKS, columns)
+        answered = False
+        for grant_id, moved, ours in await rows.fetchall():
+            if ours:
+                self._of_session.add(grant_id)
+            answered |= self._resolve(grant_id, requests[grant_id], moved=moved, ours=ours)
+        return answered
+
+    def _resolve(self, grant_id: int, request: _LockRequest, *, moved: bool, ours: bool) -> bool:
+        if request.outcome.done() or not (moved or ours or request.once):
+            return False
+        if ours:
+            # Who stopped waiting in the meantime does not get it; the next round gives it back.
+            self._held.add(grant_id)
+        request.outcome.set_result(LockOutcome.ACQUIRED if ours else LockOutcome.STALE if moved else LockOutcome.BUSY)
+        return True
+
+    async def _drop(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                await self._connection.close()
+        self._connection = None
+        self._of_session.clear()
+
+
+_TRY_LOCKS = f"""
+WITH asked AS (SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::int[]) AS one(id, key, generation, failures)),
+     seen AS MATERIALIZED (
+       SELECT asked.id, asked.key, g.id IS NULL OR g.generation <> asked.generation OR g.failures <> asked.failures
+              OR g.invalid_since IS NOT NULL AS moved
+         FROM asked LEFT JOIN connections_grant g ON g.id = asked.id)
+SELECT id, moved, CASE WHEN moved THEN false ELSE {TRY_SESSION_LOCK_SQL}(key) END FROM seen
+"""  # noqa: S608 - a function's name

@@ -1,0 +1,231 @@
+"""The vault's rows: a grant as it was read, and the statements by which its tokens move.
+
+Each write says which generation it was made for, so that a slow process changes nothing that moved on without it.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from koppel.connections.models import AppRegistration
+from koppel.connections.vault.encryption import decrypt_token, encrypt_token
+from koppel.connector.contract import Descriptor, Tokens
+from koppel.connector.registry import connector
+from koppel.kit.clock import now
+from koppel.kit.database.pool import Database
+from koppel.kit.encryption import DecryptionError, Secret
+
+MARGIN = timedelta(seconds=60)
+"""A token that ends sooner than this is renewed first, unless the vendor forbids it; of a short-lived token a tenth."""
+CLOCKS_DIFFER = timedelta(seconds=1)
+"""Ours and the vendor's do not run alike; a refresh that is refused as too early costs more than a second."""
+
+
+@dataclass(frozen=True)
+class GrantSnapshot:
+    """A grant as read, with its app registration. `started_at`: when a refresh began whose answer is not stored;
+    `unanswered_seconds`: how long that is ago by the database's clock."""
+
+    organisation_id: int
+    id: int
+    connection_id: int
+    company_id: str
+    app: AppRegistration
+    access_token: Secret
+    encrypted_refresh_token: bytes | None
+    issued_at: datetime
+    expires_at: datetime
+    generation: int
+    started_at: datetime | None
+    unanswered_seconds: float | None
+    refresh_error: str
+    failures: int
+    failure_code: str
+    failure_reason: str
+    retry_at: datetime | None
+    maintain_at: datetime | None
+    last_forced_refresh_at: datetime | None
+    invalid_since: datetime | None
+    invalid_reason: str
+
+    @property
+    def descriptor(self) -> Descriptor:
+        return connector(self.app.connector).descriptor
+
+    @property
+    def refresh_token(self) -> Secret | None:
+        """Opened only when it is sent. Raises `DecryptionError`."""
+        if not self.encrypted_refresh_token:
+            return None
+        return decrypt_token(self.encrypted_refresh_token, self.organisation_id, self.id, "refresh_token")
+
+    @property
+    def allowed_at(self) -> datetime:
+        """From when on the vendor takes a refresh."""
+        not_before = self.descriptor.refresh_not_before
+        return self.issued_at + (not_before + CLOCKS_DIFFER if not_before else timedelta(0))
+
+    @property
+    def due_at(self) -> datetime:
+        """When to renew the access token: early enough to use it, not before the vendor allows."""
+        margin = min(MARGIN, (self.expires_at - self.issued_at) / 10)
+        return min(max(self.allowed_at, self.expires_at - margin), self.expires_at)
+
+    def is_live(self) -> bool:
+        return self.expires_at > now()
+
+
+class GrantStore:
+    """Reads are gathered: a thousand callers at once cost a few statements, each made after the last of them asked."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._asked: dict[int, dict[int, asyncio.Future[GrantSnapshot | None]]] = {}
+        self._loading: set[asyncio.Task[None]] = set()
+
+    async def read(self, organisation_id: int, grant_id: int) -> GrantSnapshot | None:
+        """Raises `DecryptionError`."""
+        requested = self._asked.get(organisation_id)
+        if requested is None:
+            requested = self._asked[organisation_id] = {}
+            task = asyncio.create_task(self._load(organisation_id, requested))
+            self._loading.add(task)
+            task.add_done_callback(self._loading.discard)
+        if grant_id not in requested:
+            requested[grant_id] = asyncio.get_running_loop().create_future()
+            requested[grant_id].add_done_callback(lambda one: one.cancelled() or one.exception())
+        return await asyncio.shield(requested[grant_id])
+
+    async def _load(self, organisation_id: int, requested: dict[int, "asyncio.Future[GrantSnapshot | None]"]) -> None:
+        try:
+            async with self._database.tenant_transaction(organisation_id) as connection:
+                self._asked.pop(organisation_id)
+                snapshots = await connection.execute(_READ, [list(requested)])
+                rows = {int(row[0]): row[1:] for row in await snapshots.fetchall()}
+            for grant_id, future in requested.items():
+                try:
+                    future.set_result(
+                        _snapshot(organisation_id, grant_id, rows[grant_id]) if grant_id in rows else None
+                    )
+                except DecryptionError as broken:
+                    future.set_exception(broken)
+        except BaseException as error:
+            if self._asked.get(organisation_id) is requested:
+                del self._asked[organisation_id]
+            for future in requested.values():
+                if not future.done():
+                    future.set_exception(
+                        error if isinstance(error, Exception) else RuntimeError("The vault is closed.")
+                    )
+            if not isinstance(error, Exception):
+                raise
+
+    async def mark_refresh_started(self, grant: GrantSnapshot, maintain_at: datetime) -> bool:
+        """Commit the intent to refresh. False when somebody else has moved the grant since it was read."""
+        values = [maintain_at, grant.id, grant.generation, grant.started_at]
+        return await self._update(grant, _MARK_REFRESH_STARTED, values)
+
+    async def withdraw(self, held: GrantSnapshot) -> bool:
+        """The intent is over as if it had never been: nothing was sent. `held` is as read before it."""
+        values = [held.started_at, held.refresh_error, held.maintain_at, held.id, held.generation]
+        return await self._update(held, _WITHDRAW, values)
+
+    async def store_tokens(
+        self,
+        grant: GrantSnapshot,
+        tokens: Tokens,
+        maintain_at: datetime | None,
+        last_forced_refresh_at: datetime | None,
+    ) -> bool:
+        """Commit the answer. False when the grant moved on without it: a new consent, or another process's answer."""
+        identity, renewed = (grant.organisation_id, grant.id), tokens.refresh_token
+        values = [
+            encrypt_token(tokens.access_token, *identity, "access_token"),
+            encrypt_token(renewed, *identity, "refresh_token") if renewed else None,
+            tokens.issued_at,
+            tokens.expires_at,
+            tokens.refresh_expires_at,
+            maintain_at,
+            last_forced_refresh_at,
+            grant.id,
+            grant.generation,
+        ]
+        return await self._update(grant, _STORE_TOKENS, values)
+
+    async def record_failure(
+        self, grant: GrantSnapshot, failure: tuple[str, str], retry_at: datetime, trouble: str | None
+    ) -> bool:
+        """Nobody has to act. `trouble` None: the vendor did nothing, so the intent is over; else it stays, with this word."""
+        values = [*failure, retry_at, retry_at, trouble is None, trouble or "", grant.id, grant.generation]
+        return await self._update(grant, _RECORD_FAILURE, values)
+
+    async def due(self, limit: int, leave_out: list[int]) -> list[tuple[int, int]]:
+        """(organisation, grant) of all that token maintenance should look at, the longest overdue first."""
+        async with self._database.installation_transaction() as connection:
+            rows = await connection.execute(_DUE, [now(), leave_out, limit])
+            return [(int(row[0]), int(row[1])) for row in await rows.fetchall()]
+
+    async def _update(self, grant: GrantSnapshot, statement: str, values: list[Any]) -> bool:
+        async with self._database.tenant_transaction(grant.organisation_id) as connection:
+            row = await connection.execute(statement, values)
+            return row.rowcount > 0
+
+
+_READ = """
+SELECT g.id, g.connection_id, g.company_id, g.access_token, g.refresh_token, g.issued_at, g.expires_at, g.generation,
+       g.refresh_started_at, extract(epoch FROM clock_timestamp() - g.refresh_started_at)::float8, g.refresh_error,
+       g.failures, g.failure_code, g.failure_reason, g.retry_at, g.maintain_at, g.last_forced_refresh_at,
+       g.invalid_since, g.invalid_reason,
+       a.id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.addresses
+  FROM connections_grant g
+  JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
+  JOIN connections_app_registration a ON a.id = c.app_id
+ WHERE g.id = ANY(%s)
+"""
+
+_MARK_REFRESH_STARTED = """
+UPDATE connections_grant
+   SET refresh_started_at = clock_timestamp(), refresh_error = '', maintain_at = %s
+ WHERE id = %s AND generation = %s AND refresh_started_at IS NOT DISTINCT FROM %s AND invalid_since IS NULL
+"""
+
+_WITHDRAW = """
+UPDATE connections_grant SET refresh_started_at = %s, refresh_error = %s, maintain_at = %s
+ WHERE id = %s AND generation = %s AND invalid_since IS NULL
+"""
+
+_STORE_TOKENS = """
+UPDATE connections_grant
+   SET access_token = %s, refresh_token = coalesce(%s, refresh_token), issued_at = %s, expires_at = %s,
+       refresh_expires_at = coalesce(%s, refresh_expires_at), maintain_at = %s, last_forced_refresh_at = %s,
+       generation = generation + 1,
+       refresh_started_at = NULL, refresh_error = '', failures = 0, failure_code = '', failure_reason = '', retry_at = NULL
+ WHERE id = %s AND generation = %s
+"""
+
+_RECORD_FAILURE = """
+UPDATE connections_grant
+   SET failures = failures + 1, failure_code = %s, failure_reason = %s, retry_at = %s, maintain_at = %s,
+       refresh_started_at = CASE WHEN %s THEN NULL ELSE refresh_started_at END, refresh_error = %s
+ WHERE id = %s AND generation = %s AND invalid_since IS NULL
+"""
+
+_DUE = """
+SELECT g.organisation_id, g.id
+  FROM connections_grant g
+  JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
+ WHERE g.invalid_since IS NULL AND g.maintain_at <= %s AND g.id <> ALL(%s::bigint[]) AND c.state <> 'removed'
+ ORDER BY g.maintain_at LIMIT %s
+"""
+
+
+def _snapshot(organisation_id: int, grant_id: int, row: tuple[Any, ...]) -> GrantSnapshot:
+    connection_id, company_id, access, refresh, *facts = row
+    names = ("id", "connector", "environment", "consent_mode", "client_id", "client_secret", "addresses")
+    app = AppRegistration(**dict(zip(names, facts[-len(names) :], strict=True)))
+    token = decrypt_token(access, organisation_id, grant_id, "access_token")
+    encrypted = bytes(refresh) if refresh else None
+    return GrantSnapshot(
+        organisation_id, grant_id, connection_id, company_id, app, token, encrypted, *facts[: -len(names)]
+    )

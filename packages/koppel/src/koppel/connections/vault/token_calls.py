@@ -1,0 +1,45 @@
+"""Calls to token endpoints that are under way in this process: a stop waits for them, and for nothing else so long.
+
+An answer that nobody waits for any more may be the only copy of a token that replaced the one we have.
+"""
+
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+
+from django.conf import settings
+
+from koppel.kit.http.unfinished_calls import TOKEN_CALLS, Unfinished
+
+WEB_STOP_SECONDS = 5.0
+"""How long a web process that is told to stop goes on with requests."""
+LOOK_SECONDS = 0.2
+
+token_calls = Unfinished(Path(settings.DATA_DIR) / TOKEN_CALLS if settings.DATA_DIR else None)
+
+
+def end_with_last_call() -> None:
+    """For a web process, in its main thread: told to stop, it ends after 5 s, or with its last call to a token endpoint.
+
+    The server that it is a process of would wait for slow requests as long as it waits for tokens."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # not a server's process: signals are not ours
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_end_after_signal, args=(ours, theirs), name="koppel stop", daemon=True).start()
+
+
+def _end_after_signal(ours: socket.socket, _theirs: socket.socket) -> None:
+    """The second socket is kept open here: the interpreter writes the numbers of signals to it."""
+    while ours.recv(1)[0] not in (signal.SIGTERM, signal.SIGINT):
+        pass
+    began = time.monotonic()
+    while time.monotonic() - began < settings.TOKEN_STOP_SECONDS:
+        time.sleep(LOOK_SECONDS)
+        if not token_calls.count and time.monotonic() - began > WEB_STOP_SECONDS:
+            break
+    os._exit(0)

@@ -1,0 +1,94 @@
+"""Calls the ERP API and turns what is not a good answer into the contract's errors."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from django.utils.translation import gettext_noop as _
+
+from koppel.connector.contract import Session
+from koppel.connector.errors import (
+    ConnectorError,
+    NotConsented,
+    RateLimited,
+    SetupMissing,
+    TokenStale,
+    UnexpectedResponse,
+    Unreachable,
+)
+from koppel.connectors.visma_net.descriptor import COMPANY_LIST
+from koppel.kit.http.client import Response
+
+RETRY_SECONDS_DEFAULT = 60.0
+RETRY_SECONDS_MAX = 3600.0
+PAGE = _("Visma.net answered with a page instead of data. Koppel tries again.")
+ERROR = _("Visma.net answers with an error. Koppel tries again.")
+QUOTA_USED = _("Visma.net's call quota for this company is used up.")
+NO_LICENCE = _(
+    "Visma.net says: no licence for this company. The user lacks the role “API User”, or the licence has ended."
+)
+FORBIDDEN = _("Visma.net does not allow Koppel to read this. A scope or a role is missing.")
+
+
+async def get(session: Session, path: str, params: Mapping[str, str] | None = None) -> bytes:
+    """The body of `GET <api><path>` for the session's company. Raises the contract's errors."""
+    if session.consent_mode == COMPANY_LIST:
+        url = f"{session.addresses['legacy']}/API/controller/api{path}"
+        company = session.company.routing.get("id", session.company.external_id) if session.company else ""
+        headers = {"ipp-application-type": "Visma.net Financials", "ipp-company-id": company}
+    else:
+        url, headers = f"{session.addresses['api']}{path}", {}
+    return require_success(await session.send("GET", url, params=params, headers=headers))
+
+
+def require_success(answer: Response) -> bytes:
+    """The body of a 200 with JSON. Raises the contract's errors for anything else."""
+    if answer.status == 200:
+        if not answer.headers.get("content-type", "").startswith("application/json"):
+            raise Unreachable("not_json", PAGE, retry_after_seconds=30)
+        return answer.body
+    raise _error(answer)
+
+
+def parse(body: bytes, kind: Any) -> Any:
+    """Decode; a body that breaks off is a network fault, one of another shape a broken contract."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise UnexpectedResponse("unexpected_shape", f"Visma.net answered in an unexpected shape: {error}.") from None
+    except msgspec.DecodeError:
+        raise Unreachable("truncated", _("An answer of Visma.net broke off."), retry_after_seconds=5) from None
+
+
+def _error(answer: Response) -> ConnectorError:
+    status = answer.status
+    if status == 401:
+        return TokenStale("unauthorised", _("Visma.net does not accept the access token."))
+    if status == 429:
+        seconds = seconds_of(answer.headers.get("retry-after", ""))
+        return RateLimited("quota", QUOTA_USED, retry_after_seconds=seconds)
+    if status >= 500:
+        return Unreachable(f"http_{status}", ERROR, retry_after_seconds=15)
+    words = _words(answer.body)
+    if words.get("ExceptionFaultCode") == "12027":
+        return SetupMissing("no_license", NO_LICENCE)
+    if status == 403:
+        return NotConsented("forbidden", FORBIDDEN)
+    message = str(words.get("message") or words.get("ExceptionMessage") or "")[:200]
+    return UnexpectedResponse(f"http_{status}", f"Visma.net refused a call ({status}). {message}".strip())
+
+
+def _words(body: bytes) -> dict[str, Any]:
+    try:
+        document = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def seconds_of(text: str) -> float:
+    """`Retry-After` in seconds; a missing or absurd one becomes a minute or an hour."""
+    try:
+        return min(max(float(text), 1.0), RETRY_SECONDS_MAX)
+    except ValueError:
+        return RETRY_SECONDS_DEFAULT

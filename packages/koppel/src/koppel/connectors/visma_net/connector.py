@@ -1,0 +1,151 @@
+"""The contract, fulfilled for Visma.net. Each method says where the work is done."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from django.utils.translation import gettext_noop as _
+
+from koppel.connector.contract import (
+    AppCredentials,
+    Company,
+    CompanyDescription,
+    Consent,
+    ConsentRequest,
+    DeleteMode,
+    Descriptor,
+    HistoryWindow,
+    Http,
+    Page,
+    ReadMode,
+    Redirect,
+    ResourceSpec,
+    Session,
+    Tokens,
+)
+from koppel.connector.errors import NotConsented, SetupMissing
+from koppel.connector.rows import Row
+from koppel.connectors.visma_net import consent, cursors, journal_data, master_data, normalise
+from koppel.connectors.visma_net.client import get, parse, require_success
+from koppel.connectors.visma_net.descriptor import COMPANY_LIST, DESCRIPTOR, SERVICE
+from koppel.kit.encryption import Secret
+
+ORDER = (
+    "company_details", "periods", "accounts", "vat_codes", "journals", "cost_codes", "projects", "contacts",
+    "payment_terms", "balances", "entries",
+)  # fmt: skip
+WITH_CHANGES = (*master_data.WITH_CHANGES, *journal_data.ENDPOINTS)
+"""Resources whose endpoints know `lastModifiedDateTime` and are long enough to need it; the others are compared whole."""
+
+
+class _Context(msgspec.Struct):
+    id: int
+    name: str
+    type: str = ""
+
+
+class _Unit(msgspec.Struct):
+    number: str = ""
+    name: str = ""
+
+
+class _Organization(normalise.Organization):
+    organizationCd: str = ""
+    branches: list[_Unit] = []
+
+
+class VismaNet:
+    """Stateless; one instance serves all organisations."""
+
+    @property
+    def descriptor(self) -> Descriptor:
+        return DESCRIPTOR
+
+    def begin_consent(self, app: AppCredentials, request: ConsentRequest) -> Redirect:
+        return consent.begin(app, request)
+
+    async def complete_consent(
+        self, http: Http, app: AppCredentials, request: ConsentRequest, inbound: Mapping[str, str]
+    ) -> Consent:
+        return await consent.complete(http, app, request, inbound)
+
+    async def refresh(self, http: Http, app: AppCredentials, refresh_token: Secret) -> Tokens:
+        return await consent.refresh(http, app, refresh_token)
+
+    async def service_token(self, http: Http, app: AppCredentials, company_id: str) -> Tokens:
+        return await consent.service_token(http, app, company_id)
+
+    async def check_app(self, http: Http, app: AppCredentials, redirect_uri: str) -> None:
+        await consent.check(http, app, redirect_uri)
+
+    async def revoke(self, http: Http, app: AppCredentials, token: Secret) -> None:
+        await consent.revoke(http, app, token)
+
+    def company_of(self, access_token: Secret) -> str | None:
+        return consent.company_of(access_token)
+
+    async def list_companies(self, session: Session) -> Sequence[Company]:
+        """The retired context endpoint in company-list mode; else the one company of the token."""
+        if session.consent_mode == COMPANY_LIST:
+            url = f"{session.addresses['legacy']}/API/resources/v1/context"
+            contexts: list[_Context] = parse(require_success(await session.send("GET", url)), list[_Context])
+            return [Company(str(one.id), one.name.strip(), str(one.id), {"id": str(one.id)}) for one in contexts]
+        if session.company is None:
+            return []
+        description = await self.describe_company(session)
+        return [Company(session.company.external_id, description.name)]
+
+    async def describe_company(self, session: Session) -> CompanyDescription:
+        """From `GET /v1/organization`. With several organisations the first one stands for the company; all are in `branches`.
+
+        An empty answer is what the old gateway gives for a company that the user does not reach."""
+        try:
+            body = await get(session, "/v1/organization")
+        except SetupMissing as refused:
+            # A customer tenant's token is refused with 401 (docs.vismasoftware.no, fix401error); a company's is not.
+            if refused.code == "unauthorised" and session.consent_mode == SERVICE:
+                raise SetupMissing("customer_tenant", consent.CUSTOMER_TENANT) from None
+            raise
+        organizations: list[_Organization] = parse(body, list[_Organization])
+        if not organizations:
+            raise NotConsented("no_company", _("Visma.net shows nothing of this company to the user who signed in."))
+        first = organizations[0]
+        branches = [(branch.number, branch.name, None) for one in organizations for branch in one.branches]
+        others = [(one.organizationCd, one.name, one.corporateId) for one in organizations[1:]]
+        return CompanyDescription(
+            name=first.name.strip(),
+            number=(first.corporateId or "").strip() or None,
+            vat_number=(first.vatRegistrationId or "").strip() or None,
+            country=first.defaultCountry.code if first.defaultCountry else None,
+            base_currency=first.baseCurrency,
+            industry_code=first.industryCode.code if first.industryCode else None,
+            branches=tuple(branches + others) if len(branches) + len(others) > 1 else (),
+        )
+
+    async def list_resources(self, session: Session) -> Sequence[ResourceSpec]:
+        """All are part of the general ledger that every company has; what a licence lacks shows when it is read."""
+        return [
+            ResourceSpec(
+                key,
+                (ReadMode.MODIFIED_SINCE if key in WITH_CHANGES else ReadMode.COMPARED, ReadMode.FULL),
+                DeleteMode.BY_ABSENCE,
+                cursors.OVERLAP,
+            )
+            for key in ORDER
+        ]
+
+    async def read_page(
+        self, session: Session, resource: str, mode: ReadMode, window: HistoryWindow, cursor: str | None
+    ) -> Page:
+        read_cursor = cursors.decode_cursor(cursor, mode)
+        if resource not in journal_data.ENDPOINTS:
+            return await master_data.read(session, resource, read_cursor)
+        if not read_cursor.since and not read_cursor.names:
+            names = await cursors.periods_within(session, window)
+            read_cursor = read_cursor.following(names=names, oldest=names[0] if names else "")
+        return await journal_data.read(session, resource, read_cursor)
+
+    def normalise(self, resource: str, raw: bytes, parent: str = "") -> Row:
+        """Raises `ValueError` (which msgspec's errors are) with a reason."""
+        if resource == "entry_lines":
+            return normalise.entry_line(raw, parent)
+        return normalise.NORMALISERS[resource](raw)

@@ -1,0 +1,314 @@
+"""Sign-in at Visma Connect: authorisation code with PKCE, one-time refresh tokens, revocation.
+
+Sentences are marked for translation here and translated where they are shown: a worker has no language.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import jwt
+import msgspec
+from django.utils.translation import gettext_noop as _
+
+from koppel.connector.contract import AppCredentials, Consent, ConsentRequest, Http, Redirect, Tokens
+from koppel.connector.errors import (
+    ConnectorError,
+    ConsentDenied,
+    ConsentLost,
+    RateLimited,
+    SetupMissing,
+    UnexpectedResponse,
+    Unreachable,
+)
+from koppel.connectors.visma_net.client import RETRY_SECONDS_DEFAULT, seconds_of
+from koppel.connectors.visma_net.descriptor import COMPANY_PER_SIGN_IN, READ_SCOPE, SCOPES, SERVICE, SERVICE_SCOPES
+from koppel.kit.clock import now
+from koppel.kit.encryption import Secret
+from koppel.kit.http.client import Response
+
+DENIED = _("The sign-in at Visma was refused, so nothing was connected. Please try again.")
+DENIALS = {
+    "access_denied": _("You did not allow access, so nothing was connected. You can start again at any time."),
+    "invalid_scope": _(
+        "The app at Visma may not ask for what Koppel needs. An Administrator adds the missing scope in the Visma Developer"
+        " Portal; then sign in again."
+    ),
+    "unauthorized_client": _("The app at Visma is not set up for signing in. An Administrator corrects that at Visma."),
+    "server_error": _("Visma Connect had a failure of its own. Please try again in a few minutes."),
+    "temporarily_unavailable": _("Visma Connect is not available just now. Please try again in a few minutes."),
+}
+SILENT = _("Visma Connect does not answer properly just now. Koppel goes on trying; nothing is lost.")
+NO_ROLE = _(
+    "This user has the role “API User” on no company. An administrator of the company gives it in Visma Admin; it takes"
+    " 10 to 15 minutes to work. Then sign in again."
+)
+SCOPE_MISSING = _(
+    "The consent lacks a permission (scope) that Koppel needs: to read, and to stay connected. An Administrator adds it to the"
+    " app in the Visma Developer Portal; then sign in again."
+)
+SECRET_REFUSED = _(
+    "Visma Connect does not accept Koppel's client secret: it was probably changed. An Administrator enters the new one under"
+    " App registrations."
+)
+NOT_APPROVED = _("Visma knows no such tenant, or its administrator has not approved Koppel in the Visma App Store.")
+REDIRECT_UNKNOWN = _(
+    "Visma does not know the redirect address of this app. Copy it from here into the app in the Visma Developer Portal."
+)
+CUSTOMER_TENANT = _(
+    "This is the tenant id of the customer, not of the company: Visma gives a token for it, but the company's books refuse it."
+    " The right one is in Visma Admin → Company → Edit → Configuration → Tenant id."
+)
+UNTRUSTED = _("The signed answer of Visma Connect cannot be trusted.")
+NAME_CHARACTERS_MAX = 200
+"""Real ones are GUIDs and addresses; a longer one would be cut to that of somebody else."""
+TOKEN_SECONDS_MAX = 30 * 24 * 3600
+"""A token is renewed after so long, whatever life is claimed for it: a date after the year 9999 there is not."""
+NO_VERIFIER = "koppel-tests-this-app-and-grants-nothing-by-it"
+CODE_USED = _("This sign-in was used before, or it took too long. Please start again.")
+A_PERSONS_JOB = {
+    "invalid_grant": _("The consent at Visma has expired or was withdrawn."),
+    "invalid_client": SECRET_REFUSED,
+    "unauthorized_client": _("Visma Connect does not allow this to Koppel's app registration."),
+    "invalid_scope": SCOPE_MISSING,
+}
+
+
+class TokenAnswer(msgspec.Struct):
+    """What the token endpoint answers."""
+
+    access_token: str
+    expires_in: int
+    token_type: str = "Bearer"  # noqa: S105 - the kind of token
+    refresh_token: str | None = None
+    id_token: str | None = None
+    scope: str = ""
+
+
+def begin(app: AppCredentials, request: ConsentRequest) -> Redirect:
+    digest = hashlib.sha256(request.code_verifier.reveal().encode()).digest()
+    query = {
+        "client_id": app.client_id,
+        "scope": " ".join(SCOPES),
+        "response_type": "code",
+        "response_mode": "form_post",
+        "redirect_uri": request.redirect_uri,
+        "state": request.state,
+        "nonce": request.nonce,
+        "code_challenge": base64.urlsafe_b64encode(digest).decode().rstrip("="),
+        "code_challenge_method": "S256",
+        "ui_locales": request.language,
+    }
+    if request.force_sign_in or app.consent_mode == COMPANY_PER_SIGN_IN:
+        query["prompt"] = "select_account"
+    return Redirect(f"{app.addresses['identity']}/connect/authorize?{urlencode(query)}")
+
+
+async def complete(http: Http, app: AppCredentials, request: ConsentRequest, inbound: Mapping[str, str]) -> Consent:
+    """Raises `ConsentDenied`, `UnexpectedResponse` for a callback that is not from this issuer, and the token errors."""
+    await _must_be_from_issuer(http, app, inbound)
+    if error := inbound.get("error"):
+        raise ConsentDenied(error[:60], DENIALS.get(error, DENIED))
+    form = {
+        "grant_type": "authorization_code",
+        "code": inbound.get("code", ""),
+        "redirect_uri": request.redirect_uri,
+        "code_verifier": request.code_verifier.reveal(),
+    }
+    answer = await _token(http, app, form)
+    try:
+        return await _accepted(http, app, request, answer)
+    except ConnectorError:
+        # Nobody will use what was given; if Visma cannot be reached just now, it ends by itself.
+        with suppress(ConnectorError):
+            await revoke(http, app, Secret(answer.refresh_token or answer.access_token))
+        raise
+
+
+async def _accepted(http: Http, app: AppCredentials, request: ConsentRequest, answer: TokenAnswer) -> Consent:
+    claims = await _verified(http, app, answer.id_token or "", audience=app.client_id)
+    if claims.get("nonce") != request.nonce:
+        raise UnexpectedResponse(
+            "nonce", _("The answer of the sign-in belongs to another sign-in. Please start again.")
+        )
+    _must_be_enough(answer)
+    company = None
+    if app.consent_mode == COMPANY_PER_SIGN_IN:
+        company = _name_in(await _verified(http, app, answer.access_token, audience=None), "tenant_id")
+        if not company:
+            raise SetupMissing(
+                "no_tenant", _("The sign-in names no company. The app must be enabled for tenants at Visma.")
+            )
+    subject = _name_in(claims, "sub")
+    if not subject:
+        raise UnexpectedResponse("id_token", UNTRUSTED)
+    account = _name_in(claims, "email") or _name_in(claims, "name") or subject
+    return Consent(subject=subject, account=account, tokens=_tokens(answer), company_id=company)
+
+
+def _name_in(claims: Mapping[str, Any], key: str) -> str:
+    """Of a person or a company, as it can be kept; '' when there is none that can."""
+    value = claims.get(key)
+    text = value if isinstance(value, str) else ""
+    return "" if len(text) > NAME_CHARACTERS_MAX or "\0" in text else text
+
+
+async def _must_be_from_issuer(http: Http, app: AppCredentials, inbound: Mapping[str, str]) -> None:
+    """RFC 9207: an answer that names another issuer, or none where the vendor says that it always names itself, is a mix-up."""
+    identity = app.addresses["identity"]
+    discovery = _words((await http.send("GET", f"{identity}/.well-known/openid-configuration")).body)
+    if discovery.get("issuer") != identity:
+        raise Unreachable("discovery", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
+    always_named = discovery.get("authorization_response_iss_parameter_supported") is True
+    if inbound.get("iss", "" if always_named else identity) != identity:
+        raise UnexpectedResponse("issuer", _("The answer of the sign-in does not come from Visma. Please start again."))
+
+
+def _must_be_enough(answer: TokenAnswer) -> None:
+    """Without a refresh token or the right to read, the connection would die within the hour."""
+    granted = answer.scope.split()
+    if answer.refresh_token is None or (granted and READ_SCOPE not in granted):
+        raise SetupMissing("scope_missing", SCOPE_MISSING)
+
+
+async def refresh(http: Http, app: AppCredentials, refresh_token: Secret) -> Tokens:
+    form = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
+    return _tokens(await _token(http, app, form))
+
+
+async def service_token(http: Http, app: AppCredentials, tenant_id: str) -> Tokens:
+    """Client credentials for one tenant. There is no refresh token: when it expires, ask again.
+
+    Both a company tenant and a customer tenant yield a token; with the latter the API answers 401."""
+    form = {"grant_type": "client_credentials", "scope": " ".join(SERVICE_SCOPES), "tenant_id": tenant_id}
+    try:
+        return _tokens(await _token(http, app, form))
+    except SetupMissing as refused:
+        raise SetupMissing(refused.code, NOT_APPROVED) from None
+
+
+async def check(http: Http, app: AppCredentials, redirect_uri: str) -> None:
+    """Proved with a code, or a tenant, that cannot exist: whoever is refused for that alone has been let in.
+
+    Where people sign in, the authorise page is asked for as a browser would; a redirect to the sign-in page means that Visma
+    knows the redirect address and the scopes. What the real page answers to a wrong address is not published; anything else
+    than such a redirect is taken for a refusal."""
+    if app.consent_mode == SERVICE:
+        await _refused_for(http, app, {"grant_type": "client_credentials", "scope": " ".join(SERVICE_SCOPES)})
+        return
+    form = {"grant_type": "authorization_code", "code": "koppel-tests-this-app", "redirect_uri": redirect_uri}
+    await _refused_for(http, app, {**form, "code_verifier": NO_VERIFIER})
+    request = ConsentRequest(redirect_uri, "koppel-tests-this-app", "koppel-tests-this-app", Secret(NO_VERIFIER))
+    url, _mark, query = begin(app, request).url.partition("?")
+    answer = await http.send("GET", url, params={**dict(parse_qsl(query)), "response_mode": "query"})
+    if answer.status >= 500:
+        raise Unreachable(f"authorize_{answer.status}", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
+    location = answer.headers.get("location", "")
+    error = dict(parse_qsl(urlsplit(location).query)).get("error", "")
+    if error:
+        raise SetupMissing("scope_missing" if error == "invalid_scope" else error[:60], DENIALS.get(error, DENIED))
+    if not location or location.startswith(redirect_uri) or "/error" in urlsplit(location).path:
+        raise SetupMissing("redirect_address", REDIRECT_UNKNOWN)
+
+
+async def _refused_for(http: Http, app: AppCredentials, form: Mapping[str, str]) -> None:
+    """Returns when the token endpoint knows the app and minds only what was made up about the request."""
+    try:
+        await _token(http, app, form)
+    except (ConsentDenied, SetupMissing) as refused:
+        if refused.code not in ("code_used", "invalid_tenant"):
+            raise
+    except UnexpectedResponse as refused:
+        if refused.code != "token_invalid_request":
+            raise
+
+
+async def revoke(http: Http, app: AppCredentials, token: Secret) -> None:
+    """RFC 7009, 2.2: a token that is dead already is answered with 200 too, so anything else is a refusal."""
+    answer = await http.send(
+        "POST",
+        f"{app.addresses['identity']}/connect/revocation",
+        form={"token": token.reveal(), **_credentials(app)},
+    )
+    if answer.status != 200:
+        raise _refusal(answer, by_code=False)
+
+
+def company_of(access_token: Secret) -> str | None:
+    """`tenant_id` of an access token that came straight from the token endpoint, so its signature need not be checked."""
+    try:
+        claims = jwt.decode(access_token.reveal(), options={"verify_signature": False})
+    except jwt.PyJWTError:
+        return None
+    return str(claims["tenant_id"]) if claims.get("tenant_id") else None
+
+
+def _credentials(app: AppCredentials) -> dict[str, str]:
+    return {"client_id": app.client_id, "client_secret": app.client_secret.reveal()}
+
+
+async def _token(http: Http, app: AppCredentials, form: Mapping[str, str]) -> TokenAnswer:
+    answer = await http.send("POST", f"{app.addresses['identity']}/connect/token", form={**form, **_credentials(app)})
+    if answer.status != 200:
+        raise _refusal(answer, by_code=form["grant_type"] == "authorization_code")
+    try:
+        return msgspec.json.decode(answer.body, type=TokenAnswer)
+    except msgspec.DecodeError:
+        raise Unreachable("token_answer", SILENT, retry_after_seconds=10) from None
+
+
+def _refusal(answer: Response, *, by_code: bool) -> ConnectorError:
+    """Token-endpoint errors: `invalid_grant` and what is wrong with the app are a person's job, a 429, 5xx or page is not."""
+    error = str(_words(answer.body).get("error", ""))[:40]
+    if answer.status == 429:
+        seconds = seconds_of(answer.headers.get("retry-after", ""))
+        return RateLimited("token_quota", _("Visma Connect asks Koppel to slow down."), retry_after_seconds=seconds)
+    if answer.status >= 500 or not error:
+        return Unreachable(f"token_{answer.status}", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
+    if error == "invalid_tenant":
+        return SetupMissing(error, NO_ROLE)
+    if error == "invalid_grant" and by_code:
+        return ConsentDenied("code_used", CODE_USED)
+    if sentence := A_PERSONS_JOB.get(error):
+        return ConsentLost(error, sentence)
+    return UnexpectedResponse(f"token_{error}", _("Visma Connect did not understand Koppel's request."))
+
+
+def _words(body: bytes) -> dict[str, Any]:
+    """A JSON object, or nothing: failures can be pages."""
+    try:
+        document = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _tokens(answer: TokenAnswer) -> Tokens:
+    issued_at = now()
+    return Tokens(
+        access_token=Secret(answer.access_token),
+        refresh_token=Secret(answer.refresh_token) if answer.refresh_token else None,
+        issued_at=issued_at,
+        expires_at=issued_at + timedelta(seconds=min(max(answer.expires_in, 0), TOKEN_SECONDS_MAX)),
+        scope=answer.scope,
+    )
+
+
+async def _verified(http: Http, app: AppCredentials, token: str, *, audience: str | None) -> dict[str, Any]:
+    """The claims of a signed token after a check of signature, issuer, expiry and (if given) audience."""
+    answer = await http.send("GET", f"{app.addresses['identity']}/.well-known/openid-configuration/jwks")
+    try:
+        keys = jwt.PyJWKSet.from_json(answer.body.decode())
+        key = keys[jwt.get_unverified_header(token)["kid"]]
+        return dict(
+            jwt.decode(
+                token, key, algorithms=["RS256"], audience=audience, issuer=app.addresses["identity"], leeway=60,
+                options={"verify_aud": audience is not None, "require": ["exp", "iss"]},
+            )
+        )  # fmt: skip
+    except (jwt.PyJWTError, KeyError, ValueError):
+        raise UnexpectedResponse("id_token", UNTRUSTED) from None

@@ -1,0 +1,33 @@
+"""The words and the button of every issue code. An app registers its own codes in its `wiring`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from koppel.kit.hooks import Registry
+
+StrOrPromise = str | Promise
+Context = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class IssueType:
+    """`message` and `advice` are filled with the issue's facts (`%(name)s`); one with a plural names the fact that
+    counts. `link` gives the path of the button."""
+
+    message: StrOrPromise
+    advice: StrOrPromise = ""
+    button: StrOrPromise = ""
+    link: Callable[[int, Context], str] | None = None
+
+
+issue_types = Registry[IssueType]()
+"""By issue code. The documentation is tested against them."""
+UNKNOWN_ISSUE_TYPE = IssueType(_("Something needs attention (%(code)s)."))
+
+
+def get_issue_type(code: str) -> IssueType:
+    return issue_types.get(code, UNKNOWN_ISSUE_TYPE)

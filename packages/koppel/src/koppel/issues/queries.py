@@ -1,0 +1,86 @@
+"""Reads of open issues, with their words."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count
+from django.utils.translation import gettext
+
+from koppel.connector.periods import format_period
+from koppel.issues.issue_types import StrOrPromise, get_issue_type
+from koppel.issues.models import Issue
+
+
+@dataclass(frozen=True)
+class IssueView:
+    """An issue as a person reads it. `link` and `button` are '' when there is nothing to press."""
+
+    id: int
+    code: str
+    subject_kind: str
+    subject_id: int
+    message: str
+    advice: str
+    button: str
+    link: str
+    context: dict[str, object]
+    raised_at: datetime
+
+
+def open_issues(organisation_id: int, kind: str, ids: Iterable[int]) -> dict[int, list[IssueView]]:
+    """Open issues by subject id, oldest first; subjects without issues are absent."""
+    issues = Issue.objects.filter(
+        organisation_id=organisation_id, subject_kind=kind, subject_id__in=list(ids), resolved_at=None
+    ).order_by("raised_at", "id")
+    by_subject: dict[int, list[IssueView]] = {}
+    for issue in issues:
+        by_subject.setdefault(issue.subject_id, []).append(view_of(issue))
+    return by_subject
+
+
+def count_open(organisation_id: int, kind: str, ids: Iterable[int]) -> dict[int, int]:
+    """How many open issues each subject has; subjects without are absent."""
+    issues = Issue.objects.filter(
+        organisation_id=organisation_id, subject_kind=kind, subject_id__in=list(ids), resolved_at=None
+    )
+    return dict(issues.values_list("subject_id").annotate(Count("id")).order_by())
+
+
+def view_of(issue: Issue) -> IssueView:
+    issue_type = get_issue_type(issue.code)
+    context = {"code": issue.code, **issue.context}
+    if reason := context.get("reason"):
+        context["reason"] = gettext(str(reason))
+    return IssueView(
+        id=issue.pk,
+        code=issue.code,
+        subject_kind=issue.subject_kind,
+        subject_id=issue.subject_id,
+        message=_interpolate(issue_type.message, context),
+        advice=_interpolate(issue_type.advice, context),
+        button=str(issue_type.button),
+        link=issue_type.link(issue.subject_id, context) if issue_type.link else "",
+        context=issue.context,
+        raised_at=issue.raised_at,
+    )
+
+
+def render_issue_message(code: str, context: dict[str, object]) -> str:
+    """In the language that is active, also when the issue itself is gone."""
+    return _interpolate(get_issue_type(code).message, {"code": code, **context})
+
+
+def _interpolate(template: StrOrPromise, context: dict[str, object]) -> str:
+    """Facts may be older than the words: a missing one shows as a dash, never as a failed page. A vendor's reason was kept
+    as the connector said it, without a language; it is translated where it is shown, and a period written for a person."""
+    formatters: dict[str, Callable[[str], str]] = {"reason": gettext, "period": format_period}
+    formatted = {
+        name: formatter(text) for name, formatter in formatters.items() if isinstance(text := context.get(name), str)
+    }
+    return str(template % _DashForMissing({**context, **formatted}))
+
+
+class _DashForMissing(dict[str, object]):
+    def __missing__(self, key: str) -> str:
+        return "–"

@@ -1,0 +1,38 @@
+"""PostgreSQL for an installation that brings none: real, local, private, owned by the process that started it."""
+
+from koppel.kit.database.embedded_postgres.credentials import (
+    Addresses,
+    DirectoryLock,
+    choose_free_port,
+    is_free,
+    write_private,
+)
+from koppel.kit.database.embedded_postgres.errors import (
+    BinariesMissing,
+    DataDirectoryInUse,
+    EmbeddedPostgresError,
+    NoUnprivilegedUser,
+    OtherMajorVersion,
+    StartFailed,
+)
+from koppel.kit.database.embedded_postgres.os_user import death_signal_prefix
+from koppel.kit.database.embedded_postgres.server import EmbeddedPostgres, running_addresses
+from koppel.kit.database.embedded_postgres.superuser import administrator_url
+
+__all__ = [
+    "Addresses",
+    "BinariesMissing",
+    "DataDirectoryInUse",
+    "DirectoryLock",
+    "EmbeddedPostgres",
+    "EmbeddedPostgresError",
+    "NoUnprivilegedUser",
+    "OtherMajorVersion",
+    "StartFailed",
+    "administrator_url",
+    "choose_free_port",
+    "death_signal_prefix",
+    "is_free",
+    "running_addresses",
+    "write_private",
+]

@@ -1,0 +1,106 @@
+"""Under whose name the server runs. PostgreSQL refuses root, and we neither create accounts nor open up folders.
+
+Not root: as we are. Root: as `nobody` when that account can reach the programs and the data directory; otherwise (a private
+folder) in a user namespace, where our own root appears as an ordinary account and keeps its access to our own files.
+"""
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from koppel.kit.database.embedded_postgres.errors import NoUnprivilegedUser
+
+UNPRIVILEGED = "nobody"
+NAMESPACE_UID = 1000
+"""The id our root shows inside the namespace. Any but 0; it exists nowhere else."""
+
+
+@dataclass(frozen=True)
+class OsUser:
+    """How PostgreSQL's programs are started: `owner_uid` owns their files, `prefix` stands before their command line."""
+
+    owner_uid: int
+    user: str | None = None
+    prefix: tuple[str, ...] = ()
+
+    def popen(self, command: Sequence[str], *, dies_with_us: bool, output: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start a program in a session of its own, so that a Ctrl-C in the terminal does not reach it."""
+        death_signal = death_signal_prefix("INT") if dies_with_us else []
+        return subprocess.Popen(
+            [*self.prefix, *death_signal, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **self._identity(),
+        )
+
+    def run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end and capture what it says."""
+        return subprocess.run(
+            [*self.prefix, *command], capture_output=True, text=True, check=False, timeout=120, **self._identity()
+        )
+
+    def chown(self, path: Path) -> None:
+        """Make this account the owner of `path`."""
+        if self.user is not None:
+            record = pwd.getpwnam(self.user)
+            os.chown(path, record.pw_uid, record.pw_gid)
+
+    def _identity(self) -> dict[str, Any]:
+        common: dict[str, Any] = {"cwd": "/", "env": _environment(), "umask": 0o077}
+        if self.user is None:
+            return common
+        return {**common, "user": self.user, "group": pwd.getpwnam(self.user).pw_gid, "extra_groups": []}
+
+
+def death_signal_prefix(signal_name: str) -> list[str]:
+    """A command prefix that has the kernel send the signal when the starting thread dies; empty where there is none."""
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    return [setpriv, "--pdeathsig", signal_name, "--"] if setpriv else []
+
+
+def choose_os_user(cluster: Path, programs: Path) -> OsUser:
+    """The account for this data. Data that exists keeps the account that wrote it. Raises `NoUnprivilegedAccount`."""
+    written_by = cluster.stat().st_uid if cluster.exists() else None
+    if os.geteuid() != 0:
+        return _current_user(cluster, written_by)
+    nobody = OsUser(owner_uid=pwd.getpwnam(UNPRIVILEGED).pw_uid, user=UNPRIVILEGED)
+    namespace = OsUser(owner_uid=0, prefix=("unshare", "--user", f"--map-user={NAMESPACE_UID}", "--"))
+    if written_by in (None, nobody.owner_uid) and _can_use(nobody, programs, cluster.parent):
+        return nobody
+    if written_by in (None, 0) and _can_use(namespace, programs, cluster.parent):
+        return namespace
+    raise NoUnprivilegedUser(
+        f"PostgreSQL does not run as root, and no unprivileged account can use both {programs} and {cluster.parent};"
+        " start Koppel as an ordinary user, or set DATABASE_URL to a running server."
+    )
+
+
+def _current_user(cluster: Path, written_by: int | None) -> OsUser:
+    uid = os.geteuid()
+    if written_by not in (None, uid):
+        raise NoUnprivilegedUser(
+            f"The database in {cluster} belongs to another account (uid {written_by});"
+            " start Koppel as that account, or choose another data directory."
+        )
+    return OsUser(owner_uid=uid)
+
+
+def _can_use(os_user: OsUser, programs: Path, data: Path) -> bool:
+    try:
+        version = os_user.run([str(programs / "postgres"), "--version"])
+        entered = os_user.run(["test", "-x", str(data)])
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return version.returncode == 0 and entered.returncode == 0
+
+
+def _environment() -> Mapping[str, str]:
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}

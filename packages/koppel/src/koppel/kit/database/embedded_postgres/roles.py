@@ -1,0 +1,34 @@
+"""The database and its two roles: the owner migrates, the application works under row level security."""
+
+import psycopg
+from psycopg import sql
+
+from koppel.kit.database.embedded_postgres.credentials import APPLICATION, DATABASE, OWNER, ServerCredentials
+
+
+def create_database_and_roles(credentials: ServerCredentials) -> None:
+    """Create what is missing; safe to repeat after an interruption at any point."""
+    with psycopg.connect(credentials.maintenance_url, autocommit=True) as connection:
+        for role, password in ((OWNER, credentials.owner_password), (APPLICATION, credentials.app_password)):
+            if not _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", role):
+                connection.execute(
+                    sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD {}").format(
+                        sql.Identifier(role), sql.Literal(password)
+                    )
+                )
+        if not _exists(connection, "SELECT 1 FROM pg_database WHERE datname = %s", DATABASE):
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), sql.Identifier(OWNER))
+            )
+        for statement in (
+            "REVOKE ALL ON DATABASE {database} FROM PUBLIC",
+            "REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC",
+            "GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {application}",
+        ):
+            connection.execute(
+                sql.SQL(statement).format(database=sql.Identifier(DATABASE), application=sql.Identifier(APPLICATION))
+            )
+
+
+def _exists(connection: psycopg.Connection[tuple[object, ...]], query: str, name: str) -> bool:
+    return connection.execute(query.encode(), [name]).fetchone() is not None

@@ -1,0 +1,68 @@
+"""What a killed server or a killed Koppel left behind. Called only by the process that holds the directory's lock."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from koppel.kit.database.embedded_postgres.errors import StartFailed
+
+ORPHAN_SECONDS = 30
+
+
+def clear_stale_pid_file(cluster: Path) -> None:
+    """Stop a server that outlived the Koppel that started it, and remove a pid file that names a dead or foreign process, or
+    nobody, because the power went while it was written.
+
+    PostgreSQL itself refuses to start when the number in the file now belongs to any living process of ours. Its shared
+    memory is checked separately, by the directory, so children that are still ending are not overlooked."""
+    file = cluster / "postmaster.pid"
+    try:
+        pid = int(file.read_text().split("\n", 1)[0])
+    except FileNotFoundError:
+        return
+    except ValueError:
+        pid = _server_of(cluster)
+    if pid and _is_server_of(pid, cluster):
+        _stop_orphan(pid, cluster)
+    file.unlink(missing_ok=True)
+
+
+def _stop_orphan(pid: int, cluster: Path) -> None:
+    deadline = time.monotonic() + ORPHAN_SECONDS
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGINT)
+    while _is_server_of(pid, cluster):
+        if time.monotonic() > deadline:
+            raise StartFailed(f"An older server (process {pid}) still runs in {cluster} and does not stop.")
+        time.sleep(0.05)
+
+
+def _server_of(cluster: Path) -> int:
+    """The process that serves this cluster, whatever its pid file says; 0 when there is none."""
+    pids = (int(one) for one in _running_pids() if one.isdecimal())
+    return next((pid for pid in pids if f"postgres -D {cluster} " in _command_line(pid)), 0)
+
+
+def _running_pids() -> list[str]:
+    if Path("/proc/self/cmdline").exists():
+        return [one.name for one in Path("/proc").iterdir()]
+    return subprocess.run(["ps", "-A", "-o", "pid="], capture_output=True, text=True, check=False).stdout.split()
+
+
+def _is_server_of(pid: int, cluster: Path) -> bool:
+    """Whether this process is a living PostgreSQL of this cluster. A zombie has no command line."""
+    command = _command_line(pid)
+    return "postgres" in command and str(cluster) in command
+
+
+def _command_line(pid: int) -> str:
+    if Path("/proc/self/cmdline").exists():
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            return ""
+    result = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return result.stdout

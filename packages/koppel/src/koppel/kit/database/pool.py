@@ -1,0 +1,132 @@
+"""PostgreSQL for async code: a pool of psycopg connections as the application role, each transaction in a named scope.
+
+Django's async ORM runs on one thread; workers read and write hundreds of pages a second, so they use psycopg itself.
+"""
+
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import psycopg
+from psycopg import AsyncConnection, AsyncCursor, adapters
+from psycopg.types.string import BytesBinaryDumper
+from psycopg_pool import AsyncConnectionPool
+
+from koppel.kit.database.outage import spoils_session
+from koppel.kit.tenancy import INSTALLATION
+
+adapters.register_dumper(bytes, BytesBinaryDumper)
+"""The last one registered serves COPY, and that is one of DB-API's in Python otherwise: a call for each payload and hash."""
+KEEP_ALIVE: dict[str, Any] = {"keepalives_idle": 15, "tcp_user_timeout": 15000}
+WORKER_APPLICATION_NAME = "koppel worker"
+WAIT_SECONDS = 60
+IDLE_IN_TRANSACTION_OPTION = "-c idle_in_transaction_session_timeout=15s"
+"""A process that was stopped in the middle of a transaction, and whose machine still answers, must not hold its locks."""
+HEALTHCHECK_AFTER_IDLE_SECONDS = 2.0
+Connection = AsyncConnection[tuple[Any, ...]]
+
+
+class Database:
+    """Use as `async with Database.open(size=8) as database`."""
+
+    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
+        self._pool = pool
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, *, size: int) -> AsyncIterator["Database"]:
+        pool = AsyncConnectionPool(
+            os.environ["DATABASE_URL"],
+            min_size=1,
+            max_size=size,
+            timeout=WAIT_SECONDS,
+            kwargs={
+                "application_name": WORKER_APPLICATION_NAME,
+                "autocommit": True,
+                "options": IDLE_IN_TRANSACTION_OPTION,
+                **KEEP_ALIVE,
+            },
+            check=_check_after_idling,
+            open=False,
+        )
+        async with pool:
+            yield cls(pool)
+
+    @asynccontextmanager
+    async def tenant_transaction(self, organisation_id: int, *, guard: str = "") -> AsyncIterator[Connection]:
+        """One transaction that may touch this organisation's rows; committed at the end of the block.
+
+        `guard` is a statement without parameters, sent together with BEGIN; unless it finds a row, `GuardFailed` is
+        raised."""
+        if organisation_id <= INSTALLATION:
+            raise ValueError("An organisation's scope needs the id of an organisation.")
+        async with self._transaction(organisation_id, guard) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def installation_transaction(self) -> AsyncIterator[Connection]:
+        """One transaction over all organisations: the sweeper and the scheduler."""
+        async with self._transaction(INSTALLATION) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _transaction(self, scope: int, guard: str = "") -> AsyncIterator[Connection]:
+        async with self._pool.connection() as connection:
+            try:
+                # Begin and scope in one round trip; the pool's block commits, or rolls back what raised.
+                cursor = await connection.execute(f"{_BEGIN.format(int(scope))}; {guard}".encode())
+                if guard and not _matched_row(cursor):
+                    raise GuardFailed
+                yield connection
+            except psycopg.Error as error:
+                if spoils_session(error):
+                    await connection.close()  # the pool makes another
+                raise
+            finally:
+                _last_used_at[connection] = time.monotonic()
+
+
+class GuardFailed(LookupError):
+    """What the transaction was to hold is not there."""
+
+
+def _matched_row(cursor: AsyncCursor[tuple[Any, ...]]) -> bool:
+    """Whether the last of several statements found a row."""
+    while cursor.nextset():
+        pass
+    return cursor.rowcount > 0
+
+
+_BEGIN = "BEGIN; SELECT set_config('koppel.organisation', '{}', true)"
+_last_used_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
+
+
+async def _check_after_idling(connection: Connection) -> None:
+    """A connection that was in use a moment ago is good: asking each time would cost as much as the work."""
+    if time.monotonic() - _last_used_at.get(connection, 0.0) > HEALTHCHECK_AFTER_IDLE_SECONDS:
+        await AsyncConnectionPool.check_connection(connection)
+
+
+async def lock_connection() -> Connection:
+    """A connection of its own for session advisory locks. The caller closes it.
+
+    The server too looks whether the other end lives, so that a machine that lost its power gives its locks back in 15 s."""
+    connection = await AsyncConnection.connect(
+        os.environ["DATABASE_URL"], autocommit=True, application_name="koppel locks", **KEEP_ALIVE
+    )
+    await connection.execute(_SERVER_KEEPALIVES.encode())
+    return connection
+
+
+_SERVER_KEEPALIVES = "".join(
+    f"SET {name} = {value};"
+    for name, value in (
+        ("tcp_keepalives_idle", 5),
+        ("tcp_keepalives_interval", 5),
+        ("tcp_keepalives_count", 2),
+        ("tcp_user_timeout", 15000),
+    )
+)

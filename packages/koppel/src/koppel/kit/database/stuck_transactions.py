@@ -1,0 +1,37 @@
+"""Ends database sessions whose process has stopped in the middle of a transaction: frozen, suspended, swapped out.
+
+PostgreSQL ends a session by itself that is idle between two statements (`IDLE_IN_TRANSACTION_OPTION`), but
+not one that is within a statement and waits for its client: in the middle of a COPY, or of a pipeline. And
+Django's sessions are given minutes, for the sake of large exports, unless they keep somebody waiting. The
+lock would be kept for as long as the process is frozen, and its work by nobody."""
+
+import structlog
+
+from koppel.kit.database.pool import WORKER_APPLICATION_NAME, Connection
+
+STUCK_AFTER_SECONDS = 15
+
+_TERMINATE = f"""
+WITH silent AS (
+  SELECT pid, application_name, state, substring(query FROM '^[A-Za-z_ ."]+') AS statement FROM pg_stat_activity
+   WHERE datname = current_database() AND usename = current_user AND xact_start IS NOT NULL AND wait_event = 'ClientRead'
+     AND greatest(state_change, query_start) < clock_timestamp() - make_interval(secs => %(seconds)s)
+), blocking AS (
+  SELECT unnest(pg_blocking_pids(pid)) AS pid FROM pg_stat_activity
+   WHERE datname = current_database() AND wait_event_type = 'Lock' AND EXISTS (SELECT FROM silent)
+), chosen AS MATERIALIZED (
+  SELECT pid, application_name, statement FROM silent
+   WHERE (state = 'active' AND application_name = '{WORKER_APPLICATION_NAME}') OR pid IN (SELECT pid FROM blocking)
+)
+SELECT application_name, statement, pg_terminate_backend(pid) FROM chosen
+"""  # noqa: S608 - names of ours alone
+
+log = structlog.get_logger(__name__)
+
+
+async def terminate_stuck_sessions(connection: Connection) -> int:
+    """Those of this role in this database that have kept silent for 15 s with a transaction open. How many were ended."""
+    terminated = await (await connection.execute(_TERMINATE, {"seconds": STUCK_AFTER_SECONDS})).fetchall()
+    for name, statement, _is_signalled in terminated:
+        log.warning("silent_session_ended", session=name, seconds=STUCK_AFTER_SECONDS, statement=statement)
+    return len(terminated)

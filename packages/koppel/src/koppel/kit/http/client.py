@@ -1,0 +1,191 @@
+"""Outbound HTTP: never inside a database transaction, never to a host that was not named, never following a redirect,
+never in quarantine.
+
+A token goes only where the caller's list of origins allows; the vendor's `Location` and next links are data, not instructions.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+from django.db import connections
+from yarl import URL
+
+from koppel.kit import quarantine
+from koppel.kit.http.egress import AddressRefused, EgressPolicy, GuardedResolver
+
+BODY_BYTES_MAX = 64 * 1024 * 1024
+TIMEOUT_SECONDS = 240
+"""The API cuts synchronous calls at about four minutes (docs.vismasoftware.no, 30 April 2025)."""
+CONNECT_SECONDS = 10
+DEAD_PEER = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
+"""A machine that is gone, or a firewall that forgot the connection, is noticed within about a minute, however long an answer
+may take. What keeps silent but acknowledges is alive."""
+NOT_CONNECTED = "not_connected"
+"""The code of a failure before anything was sent: the other side cannot have acted on it."""
+NOT_ALLOWED = "address_not_allowed"
+"""The code of a call that the guard of addresses stopped."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Response:
+    """A vendor's answer. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class NetworkFailure(Exception):
+    """No answer came. `code` is a stable word, the text a sentence without secrets."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class HttpClient:
+    """A pool of connections for one event loop. Use as `async with HttpClient() as http`. `connections_max` 0: no limit.
+
+    `connect_seconds`: for a connection, its name looked up; None leaves it to `timeout_seconds`.
+    `guard` decides which addresses may be called at all, for addresses that a person typed."""
+
+    def __init__(
+        self,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        connect_seconds: float | None = None,
+        connections_max: int = 100,
+        egress_policy: EgressPolicy | None = None,
+        body_bytes_max: int = BODY_BYTES_MAX,
+    ) -> None:
+        self._timeout = aiohttp.ClientTimeout(
+            total=timeout_seconds, connect=connect_seconds, sock_connect=CONNECT_SECONDS
+        )
+        self._connections_max = connections_max
+        self._egress_policy = egress_policy
+        self._body_bytes_max = body_bytes_max
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        resolver = GuardedResolver(self._egress_policy) if self._egress_policy else None
+        connector = aiohttp.TCPConnector(
+            limit=self._connections_max, ttl_dns_cache=60, resolver=resolver, socket_factory=_watched_socket
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": "Koppel", "Accept": "application/json"},
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        allowed_origins: Collection[str],
+        params: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Any status is an answer. `content` is a body as it is, instead of a form.
+
+        Raises `NetworkFailure`; `ValueError` for an address outside `allowed_origins`; `Quarantined`, and then nothing was
+        sent."""
+        if origin_of(url) not in allowed_origins:
+            raise ValueError(f"Koppel does not call {urlsplit(url).netloc}: the connector's addresses do not name it.")
+        refuse_in_transaction()
+        await quarantine.refuse_async()
+        if self._session is None:
+            raise RuntimeError("HttpClient is used as `async with`.")
+        try:
+            target = URL(url)
+            if self._egress_policy is not None:
+                self._egress_policy.require_allowed(
+                    target.raw_host or ""
+                )  # as aiohttp calls it: full-width digits are digits by then
+            async with self._session.request(
+                method,
+                target,
+                params=params,
+                data=form if content is None else content,
+                headers=headers,
+                allow_redirects=False,
+            ) as response:
+                max_bytes = self._body_bytes_max
+                body = await response.content.read(max_bytes + 1)
+                while len(body) <= max_bytes and (chunk := await response.content.read(max_bytes)):
+                    body += chunk
+                if len(body) > max_bytes:
+                    raise NetworkFailure("too_large", f"The answer is larger than {max_bytes >> 20} MB.")
+                return Response(response.status, {key.lower(): value for key, value in response.headers.items()}, body)
+        except (AddressRefused, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            if isinstance(getattr(error, "os_error", error), AddressRefused):
+                raise NetworkFailure(
+                    NOT_ALLOWED, f"{urlsplit(url).netloc} is not an address that may be called."
+                ) from None
+            raise NetworkFailure(
+                NOT_CONNECTED, f"{urlsplit(url).netloc} cannot be reached ({type(error).__name__})."
+            ) from None
+        except TimeoutError:
+            raise NetworkFailure("timeout", f"{urlsplit(url).netloc} did not answer in time.") from None
+        except aiohttp.ClientError as error:
+            raise NetworkFailure(
+                "network", f"{urlsplit(url).netloc} cannot be reached ({type(error).__name__})."
+            ) from None
+
+
+def origin_of(url: str) -> str:
+    """`scheme://host:port` in lower case, the port always named."""
+    parts = urlsplit(url)
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+    return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+def run(work: Callable[[HttpClient], Awaitable[T]]) -> T:
+    """Do async work from a web request or a command. Raises `RuntimeError` inside a database transaction."""
+    refuse_in_transaction()
+    quarantine.refuse()
+
+    async def within() -> T:
+        async with HttpClient(timeout_seconds=60) as http:
+            return await work(http)
+
+    return asyncio.run(within())
+
+
+def refuse_in_transaction() -> None:
+    """Raises `RuntimeError`."""
+    if any(one.in_atomic_block for one in connections.all(initialized_only=True)):
+        raise RuntimeError(
+            "An outbound call inside a database transaction would hold its locks while the vendor thinks."
+        )
+
+
+def _watched_socket(address: tuple[Any, ...]) -> socket.socket:
+    """Of `getaddrinfo`'s five values."""
+    family, kind, protocol, *_name = address
+    connection = socket.socket(family, kind, protocol)
+    connection.setblocking(False)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in DEAD_PEER.items():
+        with suppress(AttributeError, OSError):  # not every system has them all
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return connection

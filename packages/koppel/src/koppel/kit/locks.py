@@ -1,0 +1,83 @@
+"""Named advisory locks of PostgreSQL. Nothing else in Koppel calls `pg_advisory_…`.
+
+A lock is a name and the ids it is about. Its key is a 64-bit hash of both, so that no two names share keys and an id may be
+as large as a bigint. A transaction lock ends with its transaction, a session lock when it is released or its session ends.
+"""
+
+from collections.abc import Collection
+from enum import StrEnum
+from hashlib import blake2b
+
+from django.db import connection as django_connection
+
+from koppel.kit.database.pool import Connection
+
+KEY_BYTES = 8
+LOCK_UNTIL_COMMIT_SQL = "SELECT pg_advisory_xact_lock(%s)"
+"""Waits. Its parameter is a key, see `lock_key`."""
+TRY_SESSION_LOCK_SQL = "pg_try_advisory_lock"
+"""A function of one key, for statements that decide in SQL which locks to try."""
+_TRY_UNTIL_COMMIT_SQL = "SELECT pg_try_advisory_xact_lock(%s)"
+_KEEP_SESSION_LOCK_SQL = "SELECT %s OR pg_try_advisory_lock(%s)"
+_TRY_SESSION_LOCKS_SQL = "SELECT key FROM unnest(%s::bigint[]) key WHERE pg_try_advisory_lock(key)"
+_RELEASE_SESSION_LOCKS_SQL = "SELECT pg_advisory_unlock(key) FROM unnest(%s::bigint[]) key"
+
+
+class LockName(StrEnum):
+    """Every advisory lock there is: who takes it, of which ids, and what it protects."""
+
+    GRANT = "connections.grant"
+    """Of a grant. The vault, in the session of its process, while it refreshes the grant's token: a refresh token is used
+    once, by one process."""
+    NEW_CONNECTION = "connections.new_connection"
+    """Of an organisation. The end of a sign-in, until its commit: two sign-ins of one account find the same connection."""
+    PREDECESSORS = "administrations.predecessors"
+    """Of an organisation. Who says what an administration continues, until the commit: a circle may close over rows that
+    nobody holds."""
+    IMPORT_START = "onboarding.import_start"
+    """Of an organisation. The wizard's last step, until its commit: a company that two accounts reach is imported once."""
+    IMPORT_COMPLETION = "sync.import_completion"
+    """Of an import. The end of an administration's first sync, until its commit: one of them is the last, and notifies."""
+    SCHEDULE = "sync.schedule"
+    """Of the installation. Who requests the runs that are due, until its commit; others leave it to them."""
+    LEADER = "sync.leader"
+    """Of the installation. One worker of all, in its session: it alone keeps the schedule."""
+
+
+def lock_key(name: LockName, *ids: int) -> int:
+    """The key of a lock, a signed 64-bit number that is the same in every process and version."""
+    text = ":".join([name.value, *map(str, ids)])
+    return int.from_bytes(blake2b(text.encode(), digest_size=KEY_BYTES).digest(), "big", signed=True)
+
+
+def lock_until_commit(name: LockName, *ids: int) -> None:
+    """Wait for the lock; it is held until the end of Django's transaction."""
+    with django_connection.cursor() as cursor:
+        cursor.execute(LOCK_UNTIL_COMMIT_SQL, [lock_key(name, *ids)])
+
+
+def try_lock_until_commit(name: LockName, *ids: int) -> bool:
+    """Take the lock until the end of Django's transaction, unless another has it."""
+    with django_connection.cursor() as cursor:
+        cursor.execute(_TRY_UNTIL_COMMIT_SQL, [lock_key(name, *ids)])
+        return bool(cursor.fetchone()[0])
+
+
+async def keep_session_lock(connection: Connection, name: LockName, *ids: int, held: bool) -> bool:
+    """Take the lock for the session unless it is `held` already or another has it: session locks are re-entrant. It asks the
+    server either way, so that a broken session raises."""
+    cursor = await connection.execute(_KEEP_SESSION_LOCK_SQL, [held, lock_key(name, *ids)])
+    row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
+async def try_session_locks(connection: Connection, name: LockName, ids: Collection[int]) -> set[int]:
+    """Take the locks of `ids` for the session, in one statement. Returns the ids whose locks no other session has."""
+    id_by_key = {lock_key(name, lock_id): lock_id for lock_id in sorted(ids)}
+    cursor = await connection.execute(_TRY_SESSION_LOCKS_SQL, [list(id_by_key)])
+    return {id_by_key[key] for (key,) in await cursor.fetchall()}
+
+
+async def release_session_locks(connection: Connection, name: LockName, ids: Collection[int]) -> None:
+    """Release locks that this session holds, in one statement."""
+    await connection.execute(_RELEASE_SESSION_LOCKS_SQL, [[lock_key(name, lock_id) for lock_id in ids]])

@@ -1,0 +1,138 @@
+"""What may be written down of a value: no secret, and never more than so much, whoever made the value.
+
+A text is cut first and redacted then, so that a caller who sends a megabyte costs no more than one who sends a line. What
+`secret_text` looks for takes linear time. What the cut leaves of a secret at the end of a text is redacted as well.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from koppel.kit.encryption import Secret
+from koppel.kit.logging.secret_text import REDACTED, redacted_text
+
+LEFT_OUT = "[left out]"
+INTEGER_BITS_MAX = 256
+TRACEBACKS = ("exception", "stack")
+"""Keys under which a text of many lines is expected. Its end says what happened, so that is kept too."""
+
+FIRST = ("event", "level", "timestamp", "logger", *TRACEBACKS)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`text`, `traceback` and `key` in characters of one text, `total` of all texts; `values` of all nested values."""
+
+    text: int = 2_048
+    traceback: int = 16_384
+    key: int = 128
+    items: int = 50
+    depth: int = 6
+    values: int = 500
+    total: int = 65_536
+
+
+LOG_LINE = Limits()
+
+
+def redacted(value: Mapping[str, Any], limits: Limits = LOG_LINE) -> dict[str, Any]:
+    """A copy in which whatever is a `Secret`, is keyed like one, or looks like one inside a text, is replaced; and what is
+    long, wide or deep is cut, with a mark where."""
+    redactor = _Redactor(limits)
+    copied = {redactor.key(key): redactor.value(key, part) for key, part in islice(_by_weight(value), limits.values)}
+    if len(value) > limits.values:
+        copied["…"] = LEFT_OUT
+    return copied
+
+
+def _by_weight(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """What happened comes first, then short facts: a large value leaves no room for what stands behind it."""
+    return sorted(
+        value.items(),
+        key=lambda item: (item[0] not in FIRST, isinstance(item[1], Collection), item[0] in TRACEBACKS),
+    )
+
+
+class _Redactor:
+    """Of one event: counts what it may still show of it."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._values_left = limits.values
+        self._characters_left = limits.total
+
+    def key(self, key: object) -> str:
+        return self._short(_text_of(key), self._limits.key)
+
+    def value(self, key: object, value: object, depth: int = 0) -> Any:
+        self._values_left -= 1
+        if isinstance(value, Secret) or (value is not None and self._is_secret(key)):
+            return REDACTED
+        if isinstance(value, str):
+            return self._text(key, value)
+        if value is None or isinstance(value, bool | float):
+            return value
+        if isinstance(value, int):
+            return value if value.bit_length() <= INTEGER_BITS_MAX else LEFT_OUT
+        if isinstance(value, Mapping | list | tuple | set | frozenset):
+            return self._collection(key, value, depth + 1)
+        return self._short(_text_of(value, self._limits.text), self._limits.text)
+
+    def _is_secret(self, key: object) -> bool:
+        """Also when the key is too long to tell."""
+        text = _text_of(key)
+        is_long = len(text) > self._limits.key
+        return is_long or bool(_SECRET_KEY.search(text) and not _COUNT_KEY.search(text))
+
+    def _collection(self, key: object, value: Collection[Any], depth: int) -> Any:
+        if depth > self._limits.depth or self._values_left <= 0:
+            return LEFT_OUT
+        most = min(self._limits.items, self._values_left)
+        rest = len(value) - most
+        if isinstance(value, Mapping):
+            parts = {self.key(name): self.value(name, part, depth) for name, part in islice(value.items(), most)}
+            return parts | ({"…": f"{rest} more"} if rest > 0 else {})
+        listed = [self.value(key, part, depth) for part in islice(value, most)]
+        return listed + ([f"… {rest} more"] if rest > 0 else [])
+
+    def _text(self, key: object, text: str) -> str:
+        if key not in TRACEBACKS:
+            return self._short(text, self._limits.text)
+        most = self._limits.traceback
+        if len(text) <= most:
+            return self._short(text, most)
+        # Where a frame begins, no secret goes on: behind such a line, the end needs nothing of what stands before it.
+        begin = text.find(_FRAME, len(text) - most // 2)
+        head = self._short(text[: len(text) if begin < 0 else begin], most // 2)
+        return head if begin < 0 else head + self._short(text[begin:], most // 2)
+
+    def _short(self, text: str, most: int) -> str:
+        most = max(0, min(most, self._characters_left))
+        self._characters_left -= min(len(text), most)
+        if len(text) <= most:
+            return redacted_text(text)
+        return f"{redacted_text(text[:most], is_cut=True)}… [{len(text) - most} more characters]"
+
+
+_FRAME = '\n  File "'
+_SECRET_KEY = re.compile(
+    r"token|secret|passw(?:or)?d|passphrase|wachtwoord|authorization|cookie|api[-_ ]?key|credential|(?<![a-z])pwd"
+    r"|(?:private|signing|encryption|access|vault|session)[-_]?keys?|session_?id|csrf|code_verifier|client_assertion",
+    re.IGNORECASE,
+)
+_COUNT_KEY = re.compile(r"(_count|_seconds|_at|(?<!session)_id|_type|_endpoint)$", re.IGNORECASE)
+"""Facts about a secret that are none: how many, how old, where."""
+
+
+def _text_of(value: object, most: int = LOG_LINE.text) -> str:
+    """Of anything. What cannot be shown says so, rather than taking the line with it."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes | bytearray):
+        return repr(bytes(value[: most + 1]))
+    try:
+        return repr(value)
+    except Exception:
+        return f"<{type(value).__name__} that cannot be shown>"

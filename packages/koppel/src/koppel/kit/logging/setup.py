@@ -1,0 +1,80 @@
+"""Logs go to stderr: sentences with colours on a terminal, one JSON object per line otherwise. Secrets never get there."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from koppel.kit.logging.redaction import redacted
+
+
+def configure(*, level: int = logging.INFO, human: bool | None = None) -> None:
+    """Send structlog and the standard library's logging the same way. `human` None: as stderr is a terminal or not."""
+    if human is None:
+        human = sys.stderr.isatty()
+    shared = _shared_processors()
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = _Handler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_final_processors(human=human))
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for chatty in ("procrastinate", "asyncio", "aiohttp.access"):
+        logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
+
+
+class _Handler(logging.StreamHandler[Any]):
+    """Python's own word about a line that could not be written shows it before anything was redacted."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        kind = getattr(sys.exc_info()[0], "__name__", "")
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(f"A line of the log could not be written: {record.name}, {record.levelname}, {kind}\n")
+
+
+@contextmanager
+def log_context(**context: Any) -> Iterator[None]:
+    """Each line logged within the block carries these facts: `log_context(run=7, administration=3)`."""
+    with structlog.contextvars.bound_contextvars(**context):
+        yield
+
+
+def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """A structlog processor: no secret, and no more of it than a reader needs. See `koppel.kit.logging.redaction`."""
+    return redacted(event)
+
+
+def _shared_processors() -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.StackInfoRenderer(),
+    ]
+
+
+def _final_processors(*, human: bool) -> list[Processor]:
+    # Redaction comes after the exception became text and last before rendering, so that nothing is added behind its back.
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer(colors=True)
+        if human
+        else structlog.processors.JSONRenderer(default=repr, ensure_ascii=False)
+    )
+    return [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        redact,
+        renderer,
+    ]

@@ -1,0 +1,20 @@
+"""Django's `migrate`, which refuses a database that no migration of this version leads on from, and one of another number."""
+
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.core.management.commands import migrate
+
+from koppel.kit.tenancy.id_ranges import number_conflict
+from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
+
+
+class Command(migrate.Command):
+    """Asks before anything is done: Django's own refusal speaks of its migrations, not of what to do."""
+
+    def handle(self, *args: Any, **options: Any) -> Any:
+        if is_too_old(options["database"]):
+            raise CommandError(TOO_OLD)
+        if sentence := number_conflict(options["database"]):
+            raise CommandError(sentence)
+        return super().handle(*args, **options)

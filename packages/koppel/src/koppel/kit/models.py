@@ -1,0 +1,47 @@
+"""What an installation knows of itself."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from koppel.kit.tenancy.installation_number import NUMBER_MAX
+
+
+class Installation(models.Model):
+    """The one row in which a database says to which installation it belongs. See `koppel.kit.tenancy.installation_number`."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    number = models.PositiveSmallIntegerField()
+
+    class Meta:
+        db_table = "kit_installation"
+        constraints = [
+            models.CheckConstraint(condition=models.Q(id=1), name="one_installation"),
+            models.CheckConstraint(condition=models.Q(number__lte=NUMBER_MAX), name="installation_number"),
+        ]
+
+    def __str__(self) -> str:
+        return f"installation {self.number}"
+
+
+class Quarantine(models.Model):
+    """A time in which nothing leaves the installation; the open one has no `ended_at`. See `koppel.kit.quarantine`.
+
+    `sends_pending`: mail and webhook messages of before are sent after all. The names are those of accounts of the shell."""
+
+    id = models.BigAutoField(primary_key=True)
+    began_at = models.DateTimeField(db_default=Now())
+    began_by = models.TextField(default="")
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.TextField(default="")
+    sends_pending = models.BooleanField(default=False)
+
+    class Meta:
+        db_table = "kit_quarantine"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["ended_at"], condition=models.Q(ended_at=None), nulls_distinct=False, name="one_open_quarantine"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"quarantine since {self.began_at}"

@@ -1,0 +1,27 @@
+"""Quarantine: while it is on, nothing leaves this installation. `state` says what that means and how it is known."""
+
+from koppel.kit.quarantine.state import (
+    CODE,
+    SENTENCE,
+    Period,
+    Quarantined,
+    current,
+    current_async,
+    forget,
+    last_known,
+    refuse,
+    refuse_async,
+)
+
+__all__ = [
+    "CODE",
+    "SENTENCE",
+    "Period",
+    "Quarantined",
+    "current",
+    "current_async",
+    "forget",
+    "last_known",
+    "refuse",
+    "refuse_async",
+]

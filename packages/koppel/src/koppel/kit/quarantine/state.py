@@ -1,0 +1,170 @@
+"""Quarantine: while it is on, nothing leaves this installation. No call to a vendor, a register or an identity provider, no
+mail, no webhook. For a restored copy, which has the original's tokens and people and must use neither.
+
+The state is a row of the database, so that all processes of all machines obey it, and a backup of a quarantined copy is
+quarantined as well. A process believes what it read for a second. `refuse` and `refuse_async` stand where calls and mails
+leave (`kit.http`, `kit.quarantine.email_backends`), and before acts that would be half done without them.
+"""
+
+import asyncio
+import atexit
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import structlog
+from django.utils.translation import gettext_lazy as _
+
+from koppel.kit.database.pool import KEEP_ALIVE
+
+CACHE_SECONDS = 1.0
+CONNECT_SECONDS = 5
+_OPTIONS: dict[str, Any] = {"application_name": "koppel quarantine", "connect_timeout": CONNECT_SECONDS, **KEEP_ALIVE}
+_OPEN = "SELECT began_at, began_by FROM kit_quarantine WHERE ended_at IS NULL"
+
+SENTENCE = _(
+    "Koppel is in quarantine: it makes no calls and sends no mail or webhooks. The operator of this installation ends the"
+    " quarantine on the server with “koppel quarantine off”."
+)
+CODE = "quarantined"
+
+log = structlog.get_logger(__name__)
+
+
+class Quarantined(Exception):
+    """Nothing leaves this installation at the moment. Nobody outside has noticed anything; it may be done after the end.
+
+    The text is translated when it is read."""
+
+    is_refusal = True
+    code = CODE
+
+    def __init__(self) -> None:
+        super().__init__(SENTENCE)
+
+
+@dataclass(frozen=True)
+class Period:
+    """The quarantine that is on."""
+
+    since: datetime
+    by: str
+
+
+class _Reader:
+    """One per process: a thread with a connection of its own, so that async code, web requests inside transactions and
+    short-lived event loops all ask the same way."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="quarantine")
+        self._connection: psycopg.Connection[tuple[datetime, str]] | None = None
+        self._url = ""
+        self._known: tuple[Period | None, float] | None = None
+
+    def fresh(self) -> tuple[Period | None] | None:
+        """What is known, in a tuple; None when it must be read."""
+        cached = self._known
+        return (cached[0],) if cached is not None and cached[1] > time.monotonic() else None
+
+    def last_known(self) -> Period | None:
+        return self._known[0] if self._known is not None else None
+
+    def read(self) -> Period | None:
+        return self._thread.submit(self._read).result()
+
+    async def read_async(self) -> Period | None:
+        return await asyncio.wrap_future(self._thread.submit(self._read))
+
+    def forget(self) -> None:
+        if self._known is not None:
+            self._known = (self._known[0], 0.0)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def _read(self) -> Period | None:
+        """While the database is away, what it said last holds."""
+        if cached := self.fresh():
+            return cached[0]
+        try:
+            period = self._ask()
+        except psycopg.Error:
+            if self._known is None:
+                raise
+            period = self._known[0]
+        self._note(period)
+        return period
+
+    def _note(self, period: Period | None) -> None:
+        before = self.last_known()
+        self._known = (period, time.monotonic() + CACHE_SECONDS)
+        if period is not None and before is None:
+            log.warning("quarantine_on", since=period.since.isoformat(), by=period.by)
+        elif period is None and before is not None:
+            log.warning("quarantine_off")
+
+    def _ask(self) -> Period | None:
+        """Twice, for a connection that was idle may be gone. A database without tables has no quarantine either."""
+        url = os.environ.get("DATABASE_URL", "")
+        if not url:
+            return None
+        try:
+            row = self._row(url)
+        except psycopg.errors.UndefinedTable:
+            return None
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            self.close()
+            row = self._row(url)
+        return Period(*row) if row else None
+
+    def _row(self, url: str) -> tuple[datetime, str] | None:
+        if self._connection is None or self._connection.closed or url != self._url:
+            self.close()
+            self._connection, self._url = psycopg.connect(url, autocommit=True, **_OPTIONS), url
+        return self._connection.execute(_OPEN).fetchone()
+
+
+_reader = _Reader()
+atexit.register(_reader.close)
+
+
+def current() -> Period | None:
+    """The quarantine that is on; None when there is none. Raises `psycopg.Error` when that was never known."""
+    cached = _reader.fresh()
+    return cached[0] if cached else _reader.read()
+
+
+async def current_async() -> Period | None:
+    """As `current`, without holding up the event loop."""
+    cached = _reader.fresh()
+    return cached[0] if cached else await _reader.read_async()
+
+
+def last_known() -> Period | None:
+    """What was read last, for pages that are shown while the database is away."""
+    try:
+        return current()
+    except psycopg.Error:
+        return _reader.last_known()
+
+
+def refuse() -> None:
+    """Raises `Quarantined` while a quarantine is on."""
+    if current() is not None:
+        raise Quarantined
+
+
+async def refuse_async() -> None:
+    """As `refuse`, without holding up the event loop."""
+    if await current_async() is not None:
+        raise Quarantined
+
+
+def forget() -> None:
+    """Read it anew before it is used again: this process has just changed it."""
+    _reader.forget()

@@ -1,0 +1,225 @@
+"""The query parameters of lists and pages. What a list does not know is refused by name: a filter that is ignored shows, and in
+bulk work changes, everything.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+ID_MAX = 2**63 - 1
+ID_DIGITS_MAX = 19
+PAGE_DIGITS_MAX = 8
+SHOWN_CHARACTERS_MAX = 80
+SHOWN_PARTS_MAX = 10
+NAMES_MAX = 50
+VALUES_MAX = 300
+"""Of all parameters together. The open page of the wizard names its 250 rows."""
+QUERY_CHARACTERS_MAX = 8000
+
+
+@dataclass(frozen=True)
+class UnknownPart:
+    """One parameter, or one value of it, that does not exist. `values` are the possible ones, where they are few.
+
+    `more`: this stands for so many others that are not named."""
+
+    name: str
+    value: str
+    message: str
+    values: tuple[str, ...] = ()
+    more: int = 0
+
+
+class UnknownParameter(Exception):
+    """A filter, or a value of one, does not exist. Nothing was shown and nothing changed."""
+
+    is_refusal = True
+
+    def __init__(self, parts: Iterable[UnknownPart]) -> None:
+        self.parts = tuple(first_parts(parts))
+        super().__init__(" ".join(part.message for part in self.parts))
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What a parameter may be: one of `values`, or what `parse` makes a value of; neither means any text.
+
+    `parse` gives None for what the parameter cannot be: it decides and it reads, so that no page reads otherwise than what was
+    let through. `may_be_blank`: an empty field of a form asks for nothing."""
+
+    values: Callable[[], Iterable[str]] | None = None
+    parse: Callable[[str], Any] | None = None
+    is_multiple: bool = False
+    may_be_blank: bool = True
+
+    def lets_through(self, text: str) -> bool:
+        if not text:
+            return self.may_be_blank
+        if self.values is not None:
+            return text in set(self.values())
+        return self.parse is None or self.parse(text) is not None
+
+    def read(self, texts: Iterable[str]) -> Any:
+        """The value of what was let through; a list when it may come several times. None: nothing was asked for."""
+        values = [self.parse(text) if self.parse else text for text in texts if text]
+        return values if self.is_multiple else values[0] if values else None
+
+
+def id_of(text: str) -> int | None:
+    """The number that a row can have, or None. The one reading of an id."""
+    if not (len(text) <= ID_DIGITS_MAX and text.isascii() and text.isdecimal()):
+        return None
+    number = int(text)
+    return number if 0 < number <= ID_MAX else None
+
+
+def page_of(text: str) -> int | None:
+    """A page counts from 1. One past the end is the last one there is."""
+    return id_of(text) if len(text) <= PAGE_DIGITS_MAX else None
+
+
+def day_of(text: str) -> date | None:
+    """Only as 2026-12-31; not the weeks and short forms that ISO 8601 has too."""
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def is_id(text: str) -> bool:
+    return id_of(text) is not None
+
+
+def one_of(*values: str) -> Parameter:
+    return Parameter(values=lambda: values)
+
+
+def one_of_these(values: Callable[[], Iterable[str]]) -> Parameter:
+    """For values that are known only when all slices have started."""
+    return Parameter(values=values)
+
+
+TEXT = Parameter()
+FLAG = Parameter(values=lambda: ("1",), may_be_blank=False)
+PAGE = Parameter(parse=page_of, may_be_blank=False)
+DAY = Parameter(parse=day_of)
+IDENTIFIER = Parameter(parse=id_of)
+IDENTIFIERS = Parameter(parse=id_of, is_multiple=True, may_be_blank=False)
+
+
+def unknown_parts(query: QueryDict, parameters: Mapping[str, Parameter]) -> list[UnknownPart]:
+    """What in the query `parameters` does not let through, in the query's order; no more parts than anybody reads.
+
+    Raises `UnknownParameter` at once for a query that is too long."""
+    require_bounded(query)
+    return first_parts(_unknown(query, parameters))
+
+
+def _unknown(query: QueryDict, parameters: Mapping[str, Parameter]) -> Iterator[UnknownPart]:
+    for name, texts in query.lists():
+        parameter = parameters.get(name)
+        if parameter is None:
+            yield unknown_name(name, str(texts[0]) if texts else "", parameters)
+            continue
+        if len(texts) > 1 and not parameter.is_multiple:
+            yield given_twice(name, str(texts[-1]))
+        values = tuple(parameter.values()) if parameter.values else ()
+        strange = dict.fromkeys(str(text) for text in texts if not parameter.lets_through(str(text)))
+        yield from (unknown_value(name, text, values) for text in strange)
+
+
+def values_of(query: QueryDict, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    """What a query asks for that was let through: every parameter with its value, None when it does not ask."""
+    return {name: parameter.read(map(str, query.getlist(name))) for name, parameter in parameters.items()}
+
+
+def require_bounded(query: QueryDict, characters_max: int = QUERY_CHARACTERS_MAX, name: str = "query") -> None:
+    """Raises `UnknownParameter` for more than anybody asks for: what is refused is repeated in the answer, part by part."""
+    count = sum(len(texts) for _name, texts in query.lists())
+    if len(query) > NAMES_MAX or count > VALUES_MAX or len(query.urlencode()) > characters_max:
+        raise UnknownParameter([too_long(name, characters_max)])
+
+
+def require_short(text: str, characters_max: int, name: str) -> None:
+    """As `require_bounded`, of a query that is not read yet."""
+    if len(text) > characters_max or text.count("&") >= VALUES_MAX:
+        raise UnknownParameter([too_long(name, characters_max)])
+
+
+def too_long(name: str, characters_max: int) -> UnknownPart:
+    words = {"characters": characters_max, "names": NAMES_MAX, "values": VALUES_MAX}
+    sentence = _(
+        "This filter is too long. It may have %(characters)d characters, %(names)d names and %(values)d values at most."
+    )
+    return UnknownPart(name, "", sentence % words)
+
+
+def first_parts(parts: Iterable[UnknownPart]) -> list[UnknownPart]:
+    """The first ten, and how many more there are."""
+    named: list[UnknownPart] = []
+    more = 0
+    for part in parts:
+        if part.more or len(named) == SHOWN_PARTS_MAX:
+            more += part.more or 1
+        else:
+            named.append(part)
+    if more:
+        sentence = ngettext("And %(count)d more.", "And %(count)d more.", more) % {"count": more}
+        named.append(UnknownPart("", "", sentence, more=more))
+    return named
+
+
+def unknown_name(name: str, value: str, names: Iterable[str]) -> UnknownPart:
+    possible = tuple(names)
+    if not possible:
+        return UnknownPart(
+            name, value, _("“%(name)s” is not a filter; there is none here.") % {"name": shortened(name)}
+        )
+    words = {"name": shortened(name), "names": ", ".join(possible)}
+    return UnknownPart(name, value, _("“%(name)s” is not a filter. Possible: %(names)s.") % words, possible)
+
+
+def unknown_value(name: str, value: str, values: Iterable[str] = ()) -> UnknownPart:
+    """The same words for what does not exist and for what the reader may not see."""
+    possible = tuple(values)
+    words = {"name": shortened(name), "value": shortened(value), "values": ", ".join(possible)}
+    sentence = _("“%(value)s” is not a value of “%(name)s”.") % words
+    if possible:
+        sentence = _("“%(value)s” is not a value of “%(name)s”. Possible: %(values)s.") % words
+    return UnknownPart(name, value, sentence, possible)
+
+
+def given_twice(name: str, value: str) -> UnknownPart:
+    return UnknownPart(name, value, _("“%(name)s” can be given only once.") % {"name": shortened(name)})
+
+
+def without(query: QueryDict, part: UnknownPart) -> str:
+    """The query with this value of this parameter taken out, and nothing else."""
+    value = part.value.strip()
+    others = any(_plain(text) != value for text in query.getlist(part.name))
+    kept = [
+        (name, text)
+        for name, texts in query.lists()
+        for text in map(str, texts)
+        if name != part.name or (others and _plain(text) != value)
+    ]
+    return urlencode(kept)
+
+
+def _plain(text: object) -> str:
+    return str(text).replace("\0", "").strip()
+
+
+def shortened(text: str) -> str:
+    """As it is repeated in an answer."""
+    text = text.replace("\0", "�")
+    return text if len(text) <= SHOWN_CHARACTERS_MAX else f"{text[:SHOWN_CHARACTERS_MAX]}…"

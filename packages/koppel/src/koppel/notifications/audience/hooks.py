@@ -1,0 +1,77 @@
+"""Whom an event concerns. Higher apps know which administrations a person sees, follows or is responsible
+for.
+
+All are called in the caller's transaction and scope and only read; an exception leaves the event
+undispatched."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from koppel.kit.hooks import Registry, SingleHook
+
+SubjectRef = tuple[str, int | None]
+
+
+@dataclass(frozen=True)
+class VisibleAdministrations:
+    """Of the administrations that an event touches: those the person may see, and of these the ones of the
+    person's divisions and favourites."""
+
+    visible: frozenset[int] = frozenset()
+    divisions: frozenset[int] = frozenset()
+    favourites: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Whom the settings of an administration name for an event: beside who is responsible, or nobody at
+    all."""
+
+    is_silent: bool = False
+    members: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What an event is about, in words, and the one person who is responsible for it (None: nobody in
+    particular).
+
+    `administrations` are those it touches, by id, with their names."""
+
+    name: str = ""
+    responsible: int | None = None
+    administrations: Mapping[int, str] = field(default_factory=dict)
+
+
+def _nothing(*_: object) -> Mapping[int, Any]:
+    return {}
+
+
+visible_administrations_of = SingleHook[
+    [int, SubjectRef, Collection[int], Collection[int]], Mapping[int, VisibleAdministrations]
+](_nothing)
+"""Called with organisation, subject, administrations and memberships: what each membership may see; who sees
+nothing is absent."""
+
+unrestricted = SingleHook[[int, Collection[int], Collection[int]], Collection[int]](lambda *_: ())
+"""Called with organisation, administrations and divisions: those of the administrations that are not for
+named people only, and of these divisions, where any are given. A program may be told of them."""
+
+fallback_recipients = SingleHook[[int, int, Collection[int]], Mapping[int, int | None]](_nothing)
+"""Called with organisation, membership and administrations: those that do not exist for this member, each
+with somebody for whom it does (None: nobody is left)."""
+
+audience_of = SingleHook[[int, str, Collection[int]], Mapping[int, Audience]](_nothing)
+"""Called with organisation, event and administrations: whom the settings of each name; members no more than
+may see it."""
+
+subjects = Registry[Callable[[int, int], Subject]]()
+"""By kind of thing, what tells about one of that kind by organisation and id."""
+
+
+def subject_of(organisation_id: int, subject: SubjectRef) -> Subject:
+    """Nobody and nothing for a kind that no app knows: an Administrator is told then."""
+    kind, subject_id = subject
+    describe = subjects.get(kind)
+    return describe(organisation_id, subject_id) if describe and subject_id is not None else Subject()

@@ -1,0 +1,139 @@
+"""What a person wants to be told of, and how. Everybody decides for himself or herself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from koppel.audit.services import record
+from koppel.kit.web.parameters import UnknownParameter, unknown_value
+from koppel.notifications.audience.recipients import active_members
+from koppel.notifications.event_types import event_types
+from koppel.notifications.models import (
+    Channel,
+    DeliverySettings,
+    DeliveryState,
+    EmailDelivery,
+    Preference,
+    PreferenceScope,
+)
+from koppel.organisations.models import Membership
+from koppel.organisations.roles import Actor
+
+SCREEN_SCOPES = [scope for scope in PreferenceScope if scope is not PreferenceScope.NONE]
+"""What a person alone is told cannot be hidden from the screen; mail can be silenced."""
+
+
+@dataclass(frozen=True)
+class PreferenceRow:
+    """An event on the page of preferences, with the scope chosen per channel."""
+
+    event: str
+    label: str
+    screen: str
+    mail: str
+
+
+def rows(actor: Actor) -> list[PreferenceRow]:
+    """By name, in the language that is active."""
+    preferences = Preference.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    chosen = {(choice.event_type, choice.channel): choice.scope for choice in preferences}
+    preference_rows = [
+        PreferenceRow(
+            event,
+            str(definition.label),
+            chosen.get((event, Channel.SCREEN), PreferenceScope.MINE),
+            chosen.get((event, Channel.MAIL), PreferenceScope.MINE),
+        )
+        for event, definition in event_types.items()
+        if definition.label
+    ]
+    return sorted(preference_rows, key=lambda row: row.label.casefold())
+
+
+def update_preferences(actor: Actor, scopes: Mapping[tuple[str, str], str]) -> None:
+    """(event, channel) to scope. The ordinary choice needs no row. Raises `UnknownParameter`; nothing is stored then."""
+    _require_known(scopes)
+    preferences = Preference.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    before = {f"{choice.event_type} {choice.channel}": choice.scope for choice in preferences}
+    for (event, channel), scope in scopes.items():
+        if scope == PreferenceScope.MINE:
+            preferences.filter(event_type=event, channel=channel).delete()
+            continue
+        Preference.objects.update_or_create(
+            organisation_id=actor.organisation_id,
+            membership_id=actor.membership_id,
+            event_type=event,
+            channel=channel,
+            defaults={"scope": scope},
+        )
+    after = {f"{choice.event_type} {choice.channel}": choice.scope for choice in preferences.all()}
+    if after != before:
+        _record(actor, {"before": before, "after": after})
+
+
+def _require_known(scopes: Mapping[tuple[str, str], str]) -> None:
+    configurable = sorted(event for event, definition in event_types.items() if definition.label)
+    parts = []
+    for (event, channel), scope in scopes.items():
+        allowed = [one.value for one in (SCREEN_SCOPES if channel == Channel.SCREEN else PreferenceScope)]
+        if event not in configurable:
+            parts.append(unknown_value("event", event, configurable))
+        elif channel not in Channel.values:
+            parts.append(unknown_value("channel", channel, Channel.values))
+        elif scope not in allowed:
+            parts.append(unknown_value("scope", scope, allowed))
+    if parts:
+        raise UnknownParameter(parts)
+
+
+def delivery_settings_of(actor: Actor) -> DeliverySettings:
+    """The person's own; an unsaved ordinary one when nothing was ever arranged."""
+    owner = {"organisation_id": actor.organisation_id, "membership_id": actor.membership_id}
+    return DeliverySettings.objects.filter(**owner).first() or DeliverySettings(**owner)
+
+
+def update_delivery_settings(actor: Actor, *, digest: bool, stand_in: int | None, away_until: date | None) -> bool:
+    """False when the stand-in is not a colleague who can sign in; nothing is stored then."""
+    if stand_in is not None and stand_in not in {colleague.pk for colleague in colleagues(actor)}:
+        return False
+    DeliverySettings.objects.update_or_create(
+        organisation_id=actor.organisation_id,
+        membership_id=actor.membership_id,
+        defaults={"digest": digest, "stand_in_id": stand_in, "away_until": away_until},
+    )
+    until = away_until.isoformat() if away_until else None
+    _record(actor, {"digest": digest, "stand_in": stand_in, "away_until": until})
+    return True
+
+
+def colleagues(actor: Actor) -> list[Membership]:
+    """Who may stand in: everybody else who can sign in."""
+    members = active_members(actor.organisation_id).exclude(pk=actor.membership_id).select_related("user")
+    return list(members.order_by("user__name", "pk"))
+
+
+def unsubscribe(organisation_id: int, membership_id: int, event: str) -> None:
+    """No more mail about this event to this person: the way out in every mail. In scope."""
+    Preference.objects.update_or_create(
+        organisation_id=organisation_id,
+        membership_id=membership_id,
+        event_type=event,
+        channel=Channel.MAIL,
+        defaults={"scope": PreferenceScope.NONE},
+    )
+    EmailDelivery.objects.filter(
+        organisation_id=organisation_id,
+        membership_id=membership_id,
+        notification__event_type=event,
+        state=DeliveryState.WAITING,
+    ).update(state=DeliveryState.DROPPED, reason="unsubscribed")
+
+
+def _record(actor: Actor, details: dict[str, object]) -> None:
+    record(
+        actor.organisation_id,
+        actor.audit,
+        "notices.arranged",
+        subject=("membership", actor.membership_id, actor.name),
+        details=details,
+    )

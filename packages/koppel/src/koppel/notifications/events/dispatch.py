@@ -1,0 +1,161 @@
+"""Turns an event into notices, and notices into mails to be sent. Once per event, whoever comes first."""
+
+from collections.abc import Iterable
+from copy import copy
+from datetime import datetime, time, timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from koppel.kit.jobs import enqueue
+from koppel.notifications.audience.recipients import Recipient, recipients_of
+from koppel.notifications.event_types import event_types, get_event_type
+from koppel.notifications.events.context import visible_context
+from koppel.notifications.events.hooks import event_opened
+from koppel.notifications.models import (
+    Channel,
+    DeliverySettings,
+    EmailDelivery,
+    Event,
+    EventState,
+    Notification,
+)
+
+UPDATE_INTERVAL = timedelta(hours=24)
+DIGEST_AT = time(7, 0)
+"""In the installation's time zone."""
+
+RETRY_DELAY = timedelta(minutes=10)
+
+log = structlog.get_logger(__name__)
+
+
+def dispatch(organisation_id: int, event_id: int) -> int:
+    """How many people were told. In scope, in the caller's transaction. Nobody, when it healed or was told meanwhile."""
+    rows = Event.objects.select_for_update().filter(organisation_id=organisation_id, pk=event_id)
+    event = rows.filter(state=EventState.PENDING).first()
+    if event is None:
+        return 0
+    is_momentary = get_event_type(event.event_type).is_momentary
+    event.state = EventState.CLOSED if is_momentary else EventState.NOTIFIED
+    event.notified_at, event.notified_administrations = timezone.now(), _administration_ids(event)
+    event.save()
+    event_opened(event)
+    return create_notifications(event, recipients_of(event))
+
+
+def dispatch_due(organisation_id: int) -> int:
+    """Everything whose time to heal is over. How many people were told."""
+    due = Event.objects.filter(organisation_id=organisation_id, state=EventState.PENDING, due_at__lte=timezone.now())
+    return sum(
+        _try_dispatch(organisation_id, key) for key in list(due.order_by("due_at").values_list("pk", flat=True)[:500])
+    )
+
+
+def _try_dispatch(organisation_id: int, event_id: int) -> int:
+    """One that cannot be told must not stand before all others for ever: it is tried again later, behind them."""
+    try:
+        with transaction.atomic():
+            return dispatch(organisation_id, event_id)
+    except Exception:
+        log.exception("event_not_dispatched", organisation=organisation_id, event_id=event_id)
+        stuck = Event.objects.filter(organisation_id=organisation_id, pk=event_id)
+        stuck.update(due_at=timezone.now() + RETRY_DELAY)
+        return 0
+
+
+def ongoing_events() -> "QuerySet[Event]":
+    """Trouble that was told a day ago and was announced again since: it may have reached more administrations."""
+    lasting_types = [
+        event_type
+        for event_type, definition in event_types.items()
+        if definition.confirm_seconds and not definition.is_momentary
+    ]
+    return Event.objects.filter(
+        state=EventState.NOTIFIED, event_type__in=lasting_types, notified_at__lte=timezone.now() - UPDATE_INTERVAL,
+        last_at__gt=F("notified_at"),
+    )  # fmt: skip
+
+
+def dispatch_updates(organisation_id: int) -> int:
+    """What trouble reached after it was told, all together and once a day at most: two hundred that fail one after the other
+    are not two hundred mails, and none is never told. How many people were told."""
+    ongoing = ongoing_events().select_for_update().filter(organisation_id=organisation_id)
+    return sum(map(_dispatch_update, ongoing))
+
+
+def _dispatch_update(event: Event) -> int:
+    added = {
+        key: context for key, context in event.administrations.items() if int(key) not in event.notified_administrations
+    }
+    if not added:
+        return 0
+    event.notified_at, event.notified_administrations, event.round = (
+        timezone.now(),
+        _administration_ids(event),
+        event.round + 1,
+    )
+    event.save(update_fields=["notified_at", "notified_administrations", "round"])
+    update = copy(event)
+    update.administrations = added
+    event_opened(update)
+    return create_notifications(update, recipients_of(update))
+
+
+def _administration_ids(event: Event) -> list[int]:
+    return sorted(int(key) for key in event.administrations)
+
+
+def create_notifications(event: Event, recipients: Iterable[Recipient]) -> int:
+    """Notices for these people, with a mail for those who want it. The mails are sent by a job after commit."""
+    reachable = [recipient for recipient in recipients if recipient.channels]
+    notices = Notification.objects.bulk_create(_build_notification(event, recipient) for recipient in reachable)
+    mailed = [
+        notice for notice, recipient in zip(notices, reachable, strict=True) if Channel.MAIL in recipient.channels
+    ]
+    if mailed:
+        digests = _digest_subscribers(event.organisation_id, [notice.membership_id for notice in mailed])
+        EmailDelivery.objects.bulk_create(_build_delivery(notice, notice.membership_id in digests) for notice in mailed)
+        enqueue("notifications.send_mails", organisation_id=event.organisation_id)
+    return len(reachable)
+
+
+def next_digest(now: datetime) -> datetime:
+    """The next morning's digest; today's when it is still to come."""
+    local = timezone.localtime(now)
+    today = local.replace(hour=DIGEST_AT.hour, minute=DIGEST_AT.minute, second=0, microsecond=0)
+    return today if today > local else today + timedelta(days=1)
+
+
+def _build_notification(event: Event, recipient: Recipient) -> Notification:
+    return Notification(
+        organisation_id=event.organisation_id,
+        event=event,
+        round=event.round,
+        membership_id=recipient.membership_id,
+        event_type=event.event_type,
+        context=visible_context(event, recipient.visible_administrations),
+        link=event.link,
+        reason=recipient.reason,
+        on_screen=Channel.SCREEN in recipient.channels,
+    )
+
+
+def _build_delivery(notice: Notification, is_digest: bool) -> EmailDelivery:
+    now = timezone.now()
+    return EmailDelivery(
+        organisation_id=notice.organisation_id,
+        notification=notice,
+        membership_id=notice.membership_id,
+        is_digest=is_digest,
+        due_at=next_digest(now) if is_digest else now,
+    )
+
+
+def _digest_subscribers(organisation_id: int, membership_ids: list[int]) -> set[int]:
+    settings = DeliverySettings.objects.filter(
+        organisation_id=organisation_id, membership_id__in=membership_ids, digest=True
+    )
+    return set(settings.values_list("membership_id", flat=True))

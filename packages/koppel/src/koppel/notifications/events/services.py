@@ -1,0 +1,137 @@
+"""Announce what happens, and say when it is over. Both join the caller's transaction: what is rolled back is not told.
+
+One event, one notice: announcements with the same event and key are one event while it lasts, whatever their number.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+
+from koppel.notifications.audience.hooks import SubjectRef, subject_of
+from koppel.notifications.event_types import get_event_type, superseding_types
+from koppel.notifications.events.dispatch import dispatch
+from koppel.notifications.events.hooks import events_closed
+from koppel.notifications.models import DeliveryState, EmailDelivery, Event, EventState, Notification
+
+_OPEN = """
+INSERT INTO notifications_event AS h
+  (organisation_id, event_type, key, subject_kind, subject_id, context, administrations, notified_administrations, round,
+   link, responsible_id, state, first_at, last_at, due_at)
+VALUES (%(organisation)s, %(event)s, %(key)s, %(kind)s, %(about)s, %(facts)s::jsonb, %(administrations)s::jsonb, '[]', 1,
+        %(link)s, %(responsible)s, 'pending', now(), now(), %(due)s)
+ON CONFLICT (organisation_id, event_type, key) WHERE state IN ('pending', 'notified')
+DO UPDATE SET last_at = now(), context = h.context || excluded.context,
+              administrations = h.administrations || excluded.administrations
+RETURNING id, xmax = 0
+"""
+_IS_OPEN = """
+SELECT EXISTS (SELECT FROM notifications_event
+ WHERE organisation_id = %s AND event_type = %s AND key = %s AND state IN ('pending', 'notified'))
+"""
+
+
+def open_event(
+    organisation_id: int,
+    event_type: str,
+    key: str,
+    *,
+    subject: SubjectRef = ("", None),
+    responsible: int | None = None,
+    administrations: Mapping[int, Mapping[str, Any]] | None = None,
+    context: Mapping[str, Any] | None = None,
+    link: str = "",
+) -> None:
+    """Something happened. `administrations`: those it touches, each with its `name` and facts of its own. Facts are JSON,
+    without secrets.
+
+    Who is responsible is found by `about` when it is not said. It is told at once, or when the event's time to heal is over."""
+    definition = get_event_type(event_type)
+    if _is_superseded(organisation_id, event_type, key):
+        return
+    values: dict[str, Any] = {
+        "organisation": organisation_id,
+        "event": event_type,
+        "key": key[:120],
+        "kind": subject[0],
+        "about": subject[1],
+        "facts": json.dumps(dict(context or {})),
+        "administrations": json.dumps(
+            {str(administration_id): dict(details) for administration_id, details in (administrations or {}).items()}
+        ),
+        "link": link[:300],
+        "responsible": responsible if responsible is not None else subject_of(organisation_id, subject).responsible,
+        "due": timezone.now() + timedelta(seconds=definition.confirm_seconds),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_OPEN, values)
+        event_id, is_new = cursor.fetchone()
+    for superseded in definition.supersedes:
+        close_event(organisation_id, superseded, key)
+    if is_new and not definition.confirm_seconds:
+        dispatch(organisation_id, event_id)
+
+
+def close_event(organisation_id: int, event_type: str, key: str) -> int:
+    """It is over. What was not told never will be; mails that wait are dropped; the next announcement is news."""
+    now = timezone.now()
+    events = Event.objects.filter(organisation_id=organisation_id, event_type=event_type, key=key[:120])
+    recovered = events.filter(state=EventState.PENDING).update(state=EventState.RECOVERED, closed_at=now)
+    notified = list(events.filter(state=EventState.NOTIFIED).values_list("pk", flat=True))
+    if notified:
+        notices = Notification.objects.filter(organisation_id=organisation_id, event_id__in=notified)
+        EmailDelivery.objects.filter(
+            organisation_id=organisation_id, notification__in=notices, state=DeliveryState.WAITING
+        ).update(state=DeliveryState.DROPPED, reason="healed")
+        notices.update(recovered_at=now)
+        events.filter(pk__in=notified).update(state=EventState.CLOSED, closed_at=now)
+        events_closed(organisation_id, notified)
+    return recovered + len(notified)
+
+
+def close_event_for(organisation_id: int, event_type: str, key: str, administration_ids: Collection[int]) -> None:
+    """Over for these administrations; it is over altogether when it touches no other."""
+    if not _is_open(organisation_id, event_type, key):
+        return
+    events = Event.objects.select_for_update().filter(
+        organisation_id=organisation_id, event_type=event_type, key=key[:120],
+        state__in=[EventState.PENDING, EventState.NOTIFIED],
+    )  # fmt: skip
+    recovered_ids = {str(administration_id) for administration_id in administration_ids}
+    for event in events:
+        remaining = {
+            administration_key: name
+            for administration_key, name in event.administrations.items()
+            if administration_key not in recovered_ids
+        }
+        if not remaining:
+            close_event(organisation_id, event_type, key)
+        elif len(remaining) < len(event.administrations):
+            event.administrations, event.notified_administrations = (
+                remaining,
+                [
+                    administration_key
+                    for administration_key in event.notified_administrations
+                    if str(administration_key) not in recovered_ids
+                ],
+            )
+            event.save(update_fields=["administrations", "notified_administrations"])
+
+
+def _is_open(organisation_id: int, event_type: str, key: str) -> bool:
+    """Every sync that went well asks this, so Django does not compile it each time."""
+    with connection.cursor() as cursor:
+        cursor.execute(_IS_OPEN, [organisation_id, event_type, key[:120]])
+        return bool(cursor.fetchone()[0])
+
+
+def _is_superseded(organisation_id: int, event_type: str, key: str) -> bool:
+    """An event under way says all this and more: a lost connection, of whose administrations nothing can be synced."""
+    superseding = superseding_types(event_type)
+    return bool(superseding) and Event.objects.filter(
+        organisation_id=organisation_id, event_type__in=superseding, key=key[:120],
+        state__in=[EventState.PENDING, EventState.NOTIFIED],
+    ).exists()  # fmt: skip

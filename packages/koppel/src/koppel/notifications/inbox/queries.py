@@ -1,0 +1,96 @@
+"""Reads of a person's own notices, with their words."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from koppel.notifications.event_types import event_types, render_message
+from koppel.notifications.models import Notification
+from koppel.organisations.roles import Actor
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+PAGE_SIZE = 50
+
+
+@dataclass(frozen=True)
+class NoticeView:
+    """`is_healed`: the trouble is over by itself or was put right."""
+
+    id: int
+    event: str
+    message: str
+    link: str
+    created_at: datetime
+    unread: bool
+    is_healed: bool
+
+
+@dataclass(frozen=True)
+class NoticePage:
+    notices: list[NoticeView]
+    total: int
+    number: int
+    pages: int
+
+
+def page_of(actor: Actor, *, event: str = "", unread_only: bool = False, number: int = 1) -> NoticePage:
+    """The newest first."""
+    notices = _own_notices(actor)
+    if event:
+        notices = notices.filter(event_type=event)
+    if unread_only:
+        notices = notices.filter(read_at=None)
+    total = notices.count()
+    pages = max(1, -(-total // PAGE_SIZE))
+    number = min(max(number, 1), pages)
+    rows = notices.order_by("-created_at", "-id")[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
+    return NoticePage([_view(notice) for notice in rows], total, number, pages)
+
+
+def notices_of(actor: Actor, limit: int = 100) -> list[NoticeView]:
+    """The newest first."""
+    return [_view(notice) for notice in _own_notices(actor).order_by("-created_at", "-id")[:limit]]
+
+
+def notice_for(actor: Actor, notice_id: int) -> Notification | None:
+    """The actor's own notice, on screen or not: its mail leads here."""
+    notices = Notification.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    return notices.filter(pk=notice_id).first()
+
+
+def newest_id(actor: Actor) -> int:
+    """0 when there is none."""
+    return _own_notices(actor).order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def unread_count(actor: Actor) -> int:
+    return _own_notices(actor).filter(read_at=None).count()
+
+
+def event_types_of(actor: Actor) -> list[tuple[str, str]]:
+    """(event, its name) of what the actor has notices of, for the filter."""
+    labels = {event: str(definition.label) for event, definition in event_types.items() if definition.label}
+    present = set(_own_notices(actor).order_by().values_list("event_type", flat=True).distinct())
+    return sorted(
+        ((event, labels[event]) for event in present if event in labels), key=lambda choice: choice[1].casefold()
+    )
+
+
+def _own_notices(actor: Actor) -> "QuerySet[Notification]":
+    return Notification.objects.filter(
+        organisation_id=actor.organisation_id, membership_id=actor.membership_id, on_screen=True
+    )
+
+
+def _view(notice: Notification) -> NoticeView:
+    return NoticeView(
+        id=notice.pk,
+        event=notice.event_type,
+        message=render_message(notice.event_type, notice.context),
+        link=notice.link,
+        created_at=notice.created_at,
+        unread=notice.read_at is None,
+        is_healed=notice.recovered_at is not None,
+    )

@@ -1,0 +1,80 @@
+"""Use cases of the operator: put the installation into quarantine, and end it.
+
+What waited for the mail server or a webhook when the quarantine began is not sent after its end, unless the operator says so:
+the installation that this one is a copy of has sent it. What came up since is sent."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+
+from koppel.audit.services import record
+from koppel.kit import quarantine
+from koppel.kit.quarantine import periods
+from koppel.kit.tenancy import installation_scope
+from koppel.notifications.models import DeliveryState, EmailDelivery, WebhookDelivery, WebhookEndpoint
+from koppel.organisations.models import Organisation
+from koppel.organisations.roles import Actor
+
+UNDER_WAY = (DeliveryState.WAITING, DeliveryState.CLAIMED)
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Mails and webhook messages that wait."""
+
+    mails: int
+    messages: int
+
+
+def begin(operator: Actor) -> bool:
+    """From now on nothing leaves. False when it was so already."""
+    with installation_scope("quarantine"):
+        began = periods.begin(operator.name)
+        if began:
+            _record(operator, "quarantine.began")
+    quarantine.forget()
+    return began
+
+
+def end(operator: Actor, *, sends_pending: bool = False) -> Pending | None:
+    """Everything goes on. What is not sent any more, of before the quarantine; None when there was no quarantine."""
+    with installation_scope("quarantine"):
+        period = periods.end(operator.name, sends_pending=sends_pending)
+        if period is None:
+            return None
+        dropped = Pending(0, 0) if sends_pending else _drop_before(period.began_at)
+        # The days of silence were ours, not the receiver's.
+        WebhookEndpoint.objects.exclude(failing_since=None).update(failing_since=None)
+        _record(operator, "quarantine.ended", mails=dropped.mails, messages=dropped.messages)
+    quarantine.forget()
+    return dropped
+
+
+def pending_since_before(began_at: datetime) -> Pending:
+    """What `end` would not send."""
+    with installation_scope("quarantine"):
+        return Pending(_mails(began_at).count(), _messages(began_at).count())
+
+
+def _drop_before(began_at: datetime) -> Pending:
+    gone = {"state": DeliveryState.DROPPED, "reason": quarantine.CODE}
+    return Pending(_mails(began_at).update(**gone), _messages(began_at).update(**gone))
+
+
+def _mails(began_at: datetime) -> "QuerySet[EmailDelivery]":
+    before = Q(notification__created_at__lt=began_at) | Q(notification__event__first_at__lt=began_at)
+    delivery_ids = EmailDelivery.objects.filter(before, state__in=UNDER_WAY).values("pk")
+    return EmailDelivery.objects.filter(pk__in=delivery_ids)
+
+
+def _messages(began_at: datetime) -> "QuerySet[WebhookDelivery]":
+    before = Q(created_at__lt=began_at) | Q(event__first_at__lt=began_at)
+    delivery_ids = WebhookDelivery.objects.filter(before, state__in=UNDER_WAY).values("pk")
+    return WebhookDelivery.objects.filter(pk__in=delivery_ids)
+
+
+def _record(operator: Actor, action: str, **details: object) -> None:
+    """In the trail of every organisation: it concerns the work of all."""
+    for organisation_id in Organisation.objects.order_by("pk").values_list("pk", flat=True):
+        record(organisation_id, operator.audit, action, details=details)

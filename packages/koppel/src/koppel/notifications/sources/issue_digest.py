@@ -1,0 +1,91 @@
+"""New issues are told in bundles: an import that finds forty is one notice, and what was put right meanwhile is left out.
+
+Raising an issue costs a sync nothing here: what is new and still open is found afterwards.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from koppel.issues.models import Issue
+from koppel.issues.queries import render_issue_message
+from koppel.notifications.audience.hooks import Subject, subject_of
+from koppel.notifications.event_types import EventType, covered_issue_codes
+from koppel.notifications.events.services import open_event
+
+EVENT = "issue_raised"
+SETTLE_TIME = timedelta(minutes=10)
+"""What the next sync or a colleague puts right by then was never trouble."""
+BATCH_SIZE = 2000
+
+
+def notify_new_issues(organisation_id: int) -> int:
+    """One notice to each responsible person about all that is new and did not heal. How many issues. In scope."""
+    pending = Issue.objects.select_for_update(skip_locked=True).filter(
+        organisation_id=organisation_id, resolved_at=None, notified_at=None, raised_at__lt=timezone.now() - SETTLE_TIME
+    )
+    issues = list(pending.order_by("raised_at", "pk")[:BATCH_SIZE])
+    selected = Issue.objects.filter(organisation_id=organisation_id, pk__in=[issue.pk for issue in issues])
+    selected.update(notified_at=timezone.now())
+    covered = covered_issue_codes()
+    subjects: dict[tuple[str, int], Subject] = {}
+    by_responsible: dict[int | None, list[Issue]] = {}
+    for issue in issues:
+        if issue.code not in covered:
+            subject = (issue.subject_kind, issue.subject_id)
+            subjects.setdefault(subject, subject_of(organisation_id, subject))
+            by_responsible.setdefault(subjects[subject].responsible, []).append(issue)
+    for responsible, batch in by_responsible.items():
+        _open_digest_event(organisation_id, responsible, batch, subjects)
+    return len(issues)
+
+
+def _open_digest_event(
+    organisation_id: int,
+    responsible: int | None,
+    issues: list[Issue],
+    subjects: Mapping[tuple[str, int], Subject],
+) -> None:
+    """Issues of administrations are told by administration, so that a colleague hears of those he or she may see."""
+    facts: dict[str, Any] = {}
+    administrations: dict[int, dict[str, Any]] = {}
+    for issue in issues:
+        name = subjects[issue.subject_kind, issue.subject_id].name
+        target = facts if issue.subject_kind != "administration" else administrations.setdefault(issue.subject_id, {})
+        target.setdefault("name", name)
+        target.setdefault("names", name)
+        target.setdefault("issue", {"code": issue.code, "facts": issue.context})
+        target["issues"] = target.get("issues", 0) + 1
+    open_event(
+        organisation_id,
+        EVENT,
+        f"issues {issues[0].pk}",
+        responsible=responsible,
+        administrations=administrations,
+        context=facts,
+        link="/issues/",
+    )
+
+
+def _localize(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The first issue's sentence; the issue itself may be gone by the time somebody reads about it."""
+    issue = facts.get("issue")
+    if not isinstance(issue, dict):
+        return {}
+    return {"message": render_issue_message(issue.get("code", ""), issue.get("facts", {}))}
+
+
+EVENT_TYPES = {
+    EVENT: EventType(
+        _("%(name)s needs you: %(message)s"),
+        plural_message=_("%(issues)s issues need you. They are about: %(names)s"),
+        label=_("An issue was raised"),
+        count_key="issues",
+        by_administration=True,
+        localize=_localize,
+        is_momentary=True,
+    )
+}

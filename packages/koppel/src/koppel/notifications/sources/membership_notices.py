@@ -1,0 +1,54 @@
+"""Somebody whose account another organisation takes in, or whom an identity provider may sign in from now on, is told of it:
+whoever did it in their place would keep silent."""
+
+from collections.abc import Mapping
+
+from django.utils.translation import gettext_lazy as _
+
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.notifications.event_types import EventType
+from koppel.notifications.inbox.services import notify
+from koppel.organisations.access.memberships import active_memberships
+from koppel.organisations.models import IdentityProvider, Membership, Organisation
+
+MEMBERSHIP, LINK = "membership_began", "sign_in_linked"
+
+
+EVENT_TYPES = {
+    MEMBERSHIP: EventType(
+        _(
+            "Your account is a member of %(organisation)s now. Was it not you who accepted that? Tell its Administrators, and"
+            " change your password."
+        ),
+        label=_("Membership of an organisation"),
+        is_momentary=True,
+        is_private=True,
+    ),
+    LINK: EventType(
+        _(
+            "%(provider)s may sign you in to %(organisation)s from now on. Was it not you who linked it? Tell the"
+            " Administrators of %(organisation)s."
+        ),
+        label=_("A linked single sign-on"),
+        is_momentary=True,
+        is_private=True,
+    ),
+}
+
+
+def notify_membership(membership: Membership) -> None:
+    _notify(MEMBERSHIP, membership, {})
+
+
+def notify_sign_in_linked(membership: Membership, provider: IdentityProvider) -> None:
+    _notify(LINK, membership, {"provider": provider.name})
+
+
+def _notify(event: str, membership: Membership, facts: Mapping[str, str]) -> None:
+    """Wherever the person works: they may never look into the organisation that did this by itself."""
+    name = Organisation.objects.get(pk=membership.organisation_id).name
+    with installation_scope("account changed"):
+        memberships = list(active_memberships().filter(user_id=membership.user_id).values_list("organisation_id", "pk"))
+    for organisation_id, membership_id in memberships:
+        with organisation_scope(organisation_id):
+            notify(organisation_id, event, [membership_id], {"organisation": name, **facts}, "/account/organisations/")

@@ -1,0 +1,133 @@
+"""Jobs of notices: send mail, tell what did not heal, take over what dead processes left."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+
+import structlog
+from django.db.models import Q
+from django.utils import timezone
+from procrastinate.contrib.django import app
+
+from koppel.issues.models import Issue
+from koppel.kit import quarantine
+from koppel.kit.database.outage import RetryAfterOutage
+from koppel.kit.database.threads import run_in_thread
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.notifications.email import delivery
+from koppel.notifications.events.dispatch import dispatch_due, dispatch_updates, ongoing_events
+from koppel.notifications.models import (
+    DeliveryState,
+    EmailDelivery,
+    Event,
+    EventState,
+    Notification,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
+from koppel.notifications.sources.issue_digest import SETTLE_TIME, notify_new_issues
+from koppel.notifications.webhooks import delivery as webhook_delivery
+
+Steps = tuple[Callable[[int], object], ...]
+READ_RETENTION = timedelta(days=180)
+UNREAD_RETENTION = timedelta(days=730)
+WEBHOOK_LOG_RETENTION = timedelta(days=30)
+
+log = structlog.get_logger(__name__)
+
+
+@app.task(name="notifications.send_mails", retry=RetryAfterOutage())
+async def send_mails(organisation_id: int) -> None:
+    """Send the organisation's mails whose time has come."""
+    sent = await run_in_thread(lambda: delivery.send_due(organisation_id))
+    if sent:
+        log.info("mails_sent", organisation=organisation_id, count=sent)
+
+
+@app.task(name="notifications.send_webhooks", retry=RetryAfterOutage())
+async def send_webhooks(organisation_id: int) -> None:
+    """Send the organisation's webhook messages whose time has come."""
+    sent = await run_in_thread(lambda: webhook_delivery.send_due(organisation_id))
+    if sent:
+        log.info("webhooks_sent", organisation=organisation_id, count=sent)
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="notifications.keep")
+async def run_maintenance(timestamp: int) -> None:
+    """Every minute, for every organisation where something waits. In quarantine people are told on screen alone."""
+    in_app: Steps = (notify_new_issues, dispatch_due, dispatch_updates)
+    steps = in_app if await quarantine.current_async() else (*in_app, _defer_mails, _defer_webhooks)
+    for organisation_id in await run_in_thread(_organisations_with_work):
+        for step in steps:
+            try:
+                await run_in_thread(partial(_run_step, step, organisation_id))
+            except Exception:
+                # What cannot be told here is no reason to keep mail back, nor to tell nobody elsewhere.
+                log.exception("notices_not_kept", organisation=organisation_id, step=step.__name__.strip("_"))
+
+
+@app.periodic(cron="17 3 * * *")
+@app.task(name="notifications.forget")
+async def delete_old(timestamp: int) -> None:
+    """Old notices go, with what they came from; unread ones stay longer."""
+    await run_in_thread(_delete_old)
+
+
+def _organisations_with_work() -> list[int]:
+    now = timezone.now()
+    in_progress = [DeliveryState.CLAIMED, DeliveryState.SENDING]
+    with installation_scope("notices that wait"):
+        events = Event.objects.filter(state=EventState.PENDING, due_at__lte=now)
+        mails = EmailDelivery.objects.filter(Q(state=DeliveryState.WAITING, due_at__lte=now) | Q(state__in=in_progress))
+        messages = WebhookDelivery.objects.filter(
+            Q(state=DeliveryState.WAITING, due_at__lte=now) | Q(state=DeliveryState.CLAIMED)
+        )
+        issues = Issue.objects.filter(resolved_at=None, notified_at=None, raised_at__lt=now - SETTLE_TIME)
+        organisation_ids = {
+            *events.values_list("organisation_id", flat=True),
+            *ongoing_events().values_list("organisation_id", flat=True),
+            *mails.values_list("organisation_id", flat=True),
+            *messages.values_list("organisation_id", flat=True),
+            *issues.values_list("organisation_id", flat=True).distinct(),
+        }
+    return sorted(organisation_ids)
+
+
+def _run_step(step: Callable[[int], object], organisation_id: int) -> None:
+    with organisation_scope(organisation_id):
+        step(organisation_id)
+
+
+def _defer_mails(organisation_id: int) -> None:
+    delivery.requeue_stale_claims(organisation_id)
+    waiting = EmailDelivery.objects.filter(
+        organisation_id=organisation_id, state=DeliveryState.WAITING, due_at__lte=timezone.now()
+    )
+    if waiting.exists():
+        send_mails.defer(organisation_id=organisation_id)
+
+
+def _defer_webhooks(organisation_id: int) -> None:
+    webhook_delivery.requeue_stale_claims(organisation_id)
+    messages = WebhookDelivery.objects.filter(
+        organisation_id=organisation_id, state=DeliveryState.WAITING, due_at__lte=timezone.now()
+    )
+    if messages.exists():
+        send_webhooks.defer(organisation_id=organisation_id)
+
+
+def _delete_old() -> None:
+    now = timezone.now()
+    with installation_scope("old notices"):
+        old = Notification.objects.filter(
+            Q(read_at__lt=now - READ_RETENTION) | Q(created_at__lt=now - UNREAD_RETENTION)
+            | Q(on_screen=False, created_at__lt=now - READ_RETENTION)
+        )  # fmt: skip
+        EmailDelivery.objects.filter(notification__in=old).delete()
+        old.delete()
+        settled = WebhookDelivery.objects.filter(created_at__lt=now - WEBHOOK_LOG_RETENTION)
+        settled.exclude(state__in=[DeliveryState.WAITING, DeliveryState.CLAIMED]).delete()
+        WebhookEndpoint.objects.filter(previous_until__lt=now).update(previous_secret=None, previous_until=None)
+        over = [EventState.CLOSED, EventState.RECOVERED]
+        Event.objects.filter(state__in=over, last_at__lt=now - READ_RETENTION, notifications=None).delete()

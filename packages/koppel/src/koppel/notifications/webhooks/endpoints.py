@@ -1,0 +1,254 @@
+"""Use cases of webhooks: an Administrator names an address, chooses events, and looks after what was not accepted."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import URLValidator
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from koppel.audit.models import ActorKind
+from koppel.audit.services import AuditActor, record
+from koppel.kit import quarantine
+from koppel.kit.encryption import Secret
+from koppel.kit.jobs import enqueue
+from koppel.notifications.errors import NoSuchWebhook
+from koppel.notifications.event_types import webhook_event_types
+from koppel.notifications.events.services import open_event
+from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
+from koppel.notifications.webhooks import event_types
+from koppel.notifications.webhooks.payloads import TEST, enqueue_delivery, test_message
+from koppel.notifications.webhooks.signing import new_secret
+from koppel.organisations.encryption import decrypt, encrypt
+from koppel.organisations.errors import Refused
+from koppel.organisations.models import Division
+from koppel.organisations.roles import Actor, Permission
+
+WEBHOOKS_MAX = 20
+PREVIOUS_SECRET_VALID_FOR = timedelta(hours=24)
+"""So long the secret before signs as well."""
+SYSTEM_ACTOR = AuditActor(ActorKind.JOB, None, "Koppel")
+_FINAL_STATES = [DeliveryState.FAILED, DeliveryState.DROPPED, DeliveryState.SENT]
+
+
+@dataclass(frozen=True)
+class WebhookEndpointInput:
+    """As a person or a program says it. `events` empty: all; `divisions` empty: the whole organisation."""
+
+    name: str
+    url: str
+    events: Collection[str] = ()
+    divisions: Collection[int] = ()
+
+
+def list_webhooks(actor: Actor) -> list[WebhookEndpoint]:
+    """By name. Raises `NotAllowed`."""
+    actor.require(Permission.MANAGE_ORGANISATION)
+    return list(WebhookEndpoint.objects.filter(organisation_id=actor.organisation_id).order_by("name", "pk"))
+
+
+def get_webhook(actor: Actor, webhook_id: int) -> WebhookEndpoint:
+    """Raises `NoSuchWebhook`, `NotAllowed`."""
+    actor.require(Permission.MANAGE_ORGANISATION)
+    webhook = WebhookEndpoint.objects.filter(organisation_id=actor.organisation_id, pk=webhook_id).first()
+    if webhook is None:
+        raise NoSuchWebhook
+    return webhook
+
+
+def add(actor: Actor, data: WebhookEndpointInput) -> tuple[WebhookEndpoint, Secret]:
+    """The secret is shown once. Raises `Refused`."""
+    actor.require(Permission.MANAGE_ORGANISATION)
+    if WebhookEndpoint.objects.filter(organisation_id=actor.organisation_id).count() >= WEBHOOKS_MAX:
+        raise Refused(_("An organisation has at most %(count)d webhooks.") % {"count": WEBHOOKS_MAX})
+    cleaned = _clean(actor, data)
+    webhook = WebhookEndpoint.objects.create(
+        organisation_id=actor.organisation_id, created_by_id=None if actor.is_operator else actor.membership_id,
+        name=cleaned.name, url=cleaned.url, events=list(cleaned.events), divisions=list(cleaned.divisions),
+    )  # fmt: skip
+    secret = _store_new_secret(webhook)
+    _record(actor.audit, webhook, "webhook.made", after=_audit_details(cleaned))
+    return webhook, secret
+
+
+def change(actor: Actor, webhook_id: int, data: WebhookEndpointInput) -> WebhookEndpoint:
+    """Raises `Refused`, `NoSuchWebhook`."""
+    webhook, cleaned = get_webhook(actor, webhook_id), _clean(actor, data)
+    before = WebhookEndpointInput(webhook.name, webhook.url, tuple(webhook.events), tuple(webhook.divisions))
+    webhook.name, webhook.url, webhook.events, webhook.divisions = (
+        cleaned.name,
+        cleaned.url,
+        list(cleaned.events),
+        list(cleaned.divisions),
+    )
+    webhook.save(update_fields=["name", "url", "events", "divisions"])
+    if before != cleaned:
+        _record(actor.audit, webhook, "webhook.changed", before=_audit_details(before), after=_audit_details(cleaned))
+    return webhook
+
+
+def set_enabled(actor: Actor, webhook_id: int, *, on: bool) -> WebhookEndpoint:
+    """Switched off, nothing is told; what waits is kept in the log as failed, to be sent again by hand."""
+    webhook = get_webhook(actor, webhook_id)
+    if webhook.is_active == on:
+        return webhook
+    webhook.is_active, webhook.failing_since, webhook.disabled_reason = on, None, ""
+    webhook.save(update_fields=["is_active", "failing_since", "disabled_reason"])
+    if not on:
+        _fail_pending_deliveries(webhook)
+    _record(actor.audit, webhook, "webhook.switched_on" if on else "webhook.switched_off")
+    return webhook
+
+
+def renew_secret(actor: Actor, webhook_id: int) -> Secret:
+    """A new secret, shown once; the old one signs too for a day."""
+    webhook = get_webhook(actor, webhook_id)
+    webhook.previous_secret = encrypt(
+        current_secret(webhook).reveal().encode(), secret_aad(webhook.organisation_id, webhook.pk)
+    )
+    webhook.previous_until = timezone.now() + PREVIOUS_SECRET_VALID_FOR
+    secret = _store_new_secret(webhook)
+    _record(actor.audit, webhook, "webhook.secret_renewed")
+    return secret
+
+
+def remove(actor: Actor, webhook_id: int) -> None:
+    """With its log."""
+    webhook = get_webhook(actor, webhook_id)
+    _record(actor.audit, webhook, "webhook.removed", before={"url": webhook.url})
+    webhook.delete()
+
+
+def send_test(actor: Actor, webhook_id: int) -> WebhookDelivery:
+    """A message of no meaning, sent within seconds; the log says what came back. Raises `Refused` and `Quarantined`."""
+    webhook = get_webhook(actor, webhook_id)
+    quarantine.refuse()
+    _require_active(webhook)
+    _record(actor.audit, webhook, "webhook.tested")
+    return enqueue_delivery(webhook, TEST, test_message(webhook))
+
+
+def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | None = None) -> int:
+    """Send these again, under the id they had; all that failed when none is named. How many. Raises `Refused` and
+    `Quarantined`."""
+    webhook = get_webhook(actor, webhook_id)
+    quarantine.refuse()
+    _require_active(webhook)
+    deliveries = WebhookDelivery.objects.filter(organisation_id=actor.organisation_id, webhook=webhook)
+    chosen = Q(state=DeliveryState.FAILED) if delivery_ids is None else Q(pk__in=delivery_ids, state__in=_FINAL_STATES)
+    count = deliveries.filter(chosen).update(state=DeliveryState.WAITING, attempts=0, due_at=timezone.now(), reason="")
+    if count:
+        _record(actor.audit, webhook, "webhook.sent_again", count=count)
+        enqueue("notifications.send_webhooks", organisation_id=actor.organisation_id)
+    return count
+
+
+def list_deliveries(actor: Actor, webhook_id: int, *, state: str = "", limit: int = 100) -> list[WebhookDelivery]:
+    """The newest first. Raises `NoSuchWebhook`."""
+    webhook = get_webhook(actor, webhook_id)
+    deliveries = WebhookDelivery.objects.filter(organisation_id=actor.organisation_id, webhook=webhook)
+    if state:
+        deliveries = deliveries.filter(state=state)
+    return list(deliveries.order_by("-created_at", "-pk")[:limit])
+
+
+def disable(webhook: WebhookEndpoint, reason: str) -> None:
+    """It accepted nothing for days, or is gone: switched off, and whoever made it is told. `reason` is a code of
+    `webhooks.words`. In scope."""
+    stopped = WebhookEndpoint.objects.filter(organisation_id=webhook.organisation_id, pk=webhook.pk, is_active=True)
+    if not stopped.update(is_active=False, disabled_reason=reason):
+        return
+    _fail_pending_deliveries(webhook)
+    _record(SYSTEM_ACTOR, webhook, "webhook.stopped", reason=reason)
+    open_event(
+        webhook.organisation_id,
+        event_types.STOPPED,
+        f"webhook {webhook.pk}",
+        responsible=webhook.created_by_id,
+        context={"name": webhook.name, "why": reason},
+        link=f"/organisation/webhooks/{webhook.pk}/",
+    )
+
+
+def current_secret(webhook: WebhookEndpoint) -> Secret:
+    """Raises `DecryptionError`."""
+    return Secret(decrypt(bytes(webhook.secret), secret_aad(webhook.organisation_id, webhook.pk)).decode())
+
+
+def secrets_in_use(webhook: WebhookEndpoint) -> list[Secret]:
+    """The newest first. Raises `DecryptionError`."""
+    secrets = [current_secret(webhook)]
+    if webhook.previous_secret and webhook.previous_until and webhook.previous_until > timezone.now():
+        aad = secret_aad(webhook.organisation_id, webhook.pk)
+        secrets.append(Secret(decrypt(bytes(webhook.previous_secret), aad).decode()))
+    return secrets
+
+
+def secret_aad(organisation_id: int, webhook_id: int) -> str:
+    """The row that a webhook's secrets are sealed for."""
+    return f"notifications_webhook_endpoint|{organisation_id}|{webhook_id}|secret"
+
+
+def _store_new_secret(webhook: WebhookEndpoint) -> Secret:
+    secret = new_secret()
+    webhook.secret = encrypt(secret.reveal().encode(), secret_aad(webhook.organisation_id, webhook.pk))
+    webhook.save(update_fields=["secret", "previous_secret", "previous_until"])
+    return secret
+
+
+def _clean(actor: Actor, data: WebhookEndpointInput) -> WebhookEndpointInput:
+    """Cleaned up. Whether the address may be called is decided when it is: names move. Raises `Refused`."""
+    name, url = data.name.replace("\0", "").strip()[:100], data.url.replace("\0", "").strip()
+    if not name:
+        raise Refused(_("A name is needed."))
+    schemes = ["https", "http"] if settings.WEBHOOK_NETWORKS else ["https"]
+    try:
+        URLValidator(schemes=schemes)(url.replace("//localhost", "//localhost.localdomain"))
+        parts = urlsplit(url) if url.isascii() and urlsplit(url).port != 0 else None
+    except (ValidationError, ValueError):  # a port that there cannot be is a ValueError
+        parts = None
+    if parts is None or parts.username or parts.fragment or len(url) > 500:
+        raise Refused(_("“%(url)s” is no address that Koppel can call. It begins with https://.") % {"url": url[:200]})
+    available = webhook_event_types()
+    if "" in data.events:
+        raise Refused(_("Choose events, at least one; or all of them."))
+    if unknown := [name for name in data.events if name not in available]:
+        raise Refused(_("There is no event “%(event)s”.") % {"event": str(unknown[0])[:60]})
+    return WebhookEndpointInput(name, url, tuple(sorted(set(data.events))), _validate_divisions(actor, data.divisions))
+
+
+def _validate_divisions(actor: Actor, division_ids: Collection[int]) -> tuple[int, ...]:
+    divisions = Division.objects.filter(
+        organisation_id=actor.organisation_id, archived_at=None, pk__in=list(division_ids)
+    )
+    ids = tuple(divisions.order_by("pk").values_list("pk", flat=True))
+    if len(ids) < len(set(division_ids)):
+        raise Refused(_("Choose divisions that exist, at least one; or the whole organisation."))
+    return ids
+
+
+def _audit_details(data: WebhookEndpointInput) -> dict[str, object]:
+    """For the trail, divisions by name: they may be gone when it is read."""
+    names = Division.objects.filter(pk__in=list(data.divisions)).order_by("name").values_list("name", flat=True)
+    return {**vars(data), "divisions": list(names)}
+
+
+def _require_active(webhook: WebhookEndpoint) -> None:
+    if not webhook.is_active:
+        raise Refused(_("The webhook is switched off. Switch it on first."))
+
+
+def _fail_pending_deliveries(webhook: WebhookEndpoint) -> None:
+    waiting = WebhookDelivery.objects.filter(
+        organisation_id=webhook.organisation_id, webhook=webhook, state=DeliveryState.WAITING
+    )
+    waiting.update(state=DeliveryState.FAILED, reason="switched_off")
+
+
+def _record(audit_actor: AuditActor, webhook: WebhookEndpoint, action: str, **details: object) -> None:
+    record(webhook.organisation_id, audit_actor, action, subject=("webhook", webhook.pk, webhook.name), details=details)

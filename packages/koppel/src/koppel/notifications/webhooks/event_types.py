@@ -1,0 +1,48 @@
+"""Why a message was not accepted, and what people are told when a webhook is switched off."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from koppel.kit.http.client import NOT_ALLOWED, NOT_CONNECTED
+from koppel.kit.quarantine import CODE
+from koppel.notifications.event_types import EventType
+
+STOPPED = "webhook_stopped"
+REASONS = {
+    "refused": _("It did not accept the message."),
+    "redirects": _("It redirects, which is not followed: enter the address that it leads to."),
+    "gone": _("It answers 410: it is gone for good."),
+    "silent": _("It accepted nothing for three days."),
+    "timeout": _("It did not answer in time."),
+    "network": _("The connection broke."),
+    "too_large": _("Its answer is larger than a webhook's may be."),
+    NOT_CONNECTED: _("It cannot be reached."),
+    NOT_ALLOWED: _(
+        "This address is not public. Whoever operates Koppel decides which networks of your own it may call."
+    ),
+    "switched_off": _("The webhook was switched off."),
+    CODE: _("It waited when Koppel was put into quarantine, so it was not sent."),
+    "healed": _("It was over before it was told."),
+    "vault_key": _("Its secret cannot be opened. Whoever operates Koppel has to put the key back."),
+}
+
+
+def reason_text(reason: str) -> str:
+    """In the language that is active; '' for none."""
+    return str(REASONS.get(reason, reason))
+
+
+def _localize(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"message": reason_text(str(facts.get("why", "")))}
+
+
+EVENT_TYPES = {
+    STOPPED: EventType(
+        _("The webhook %(name)s was switched off. %(message)s"),
+        label=_("A webhook was switched off"),
+        localize=_localize,
+        is_momentary=True,
+    )
+}

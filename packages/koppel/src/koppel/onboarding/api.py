@@ -1,0 +1,311 @@
+"""The wizard over REST: the same steps as the pages, each answered with what follows from it."""
+
+from collections.abc import Iterable
+from typing import Literal
+from uuid import UUID
+
+from django.conf import settings
+from ninja import Router, Schema
+
+from koppel.connections.queries import apps_for
+from koppel.connector.registry import connectors
+from koppel.kit.web.parameters import UnknownParameter, unknown_value
+from koppel.kit.web.schemas import Input
+from koppel.onboarding import flow as flows
+from koppel.onboarding.errors import StepNotReached, UnknownSystem
+from koppel.onboarding.models import Flow, FlowState, Step
+from koppel.onboarding.results import Abort, Advance, Complete, ExternalStep, StepResult
+from koppel.onboarding.steps import choose as choose_step
+from koppel.onboarding.steps import handlers
+from koppel.onboarding.steps import identify as identify_step
+from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.roles import Permission
+
+router = Router()
+
+
+class TroubleOut(Schema):
+    """`company` None: with the step as a whole. `code` is a stable word."""
+
+    company: int | None
+    field: str
+    code: str
+    message: str
+
+
+class OutcomeOut(Schema):
+    """advance: on to `step`. stay: `troubles` say what is wrong. elsewhere: a person goes on at `open`, in a browser.
+    abort: over, nothing imported. complete: `import_id` has begun."""
+
+    result: Literal["advance", "stay", "elsewhere", "abort", "complete"]
+    step: str | None = None
+    troubles: list[TroubleOut] = []
+    open: str | None = None
+    reason: str | None = None
+    import_id: int | None = None
+    count: int | None = None
+    skipped: int | None = None
+
+
+class WayOut(Schema):
+    """A way to sign in. `by_company_id`: nobody signs in, company ids are given."""
+
+    app: int
+    title: str
+    environment: str
+    by_company_id: bool
+
+
+class FlowOut(Schema):
+    """`step` is the furthest one reached. `open` is the page for people."""
+
+    token: UUID
+    system: str
+    step: str
+    state: str
+    import_id: int | None
+    open: str
+    ways: list[WayOut]
+
+
+class FlowIn(Input):
+    """Either a `system` for a new connection, or the id of a `connection` that exists."""
+
+    system: str = ""
+    connection: int | None = None
+
+
+class SignInIn(Input):
+    """`company_ids`: any text with ids in it, for a way that takes them."""
+
+    app: int = 0
+    company_ids: str = ""
+
+
+class CompanyChoiceOut(Schema):
+    """`state` is new, imported or unreachable; `reason` says why not."""
+
+    id: int
+    name: str
+    number: str
+    country: str
+    base_currency: str
+    account: str
+    state: str
+    reason: str
+    is_described: bool
+
+
+class ChooseIn(Input):
+    companies: list[int] = []
+
+
+class IdentityIn(Input):
+    """A number; or a reason and a sector (letter, name or code). What is not given stays as it stands; '' takes it away.
+
+    `same_company` answers the question of a row whose name or number differs: true, the same; false, another."""
+
+    company: int
+    number: str | None = None
+    reason: str | None = None
+    sector: str | None = None
+    same_company: bool | None = None
+
+
+class IdentityOut(Schema):
+    """What stands there now, typed or guessed; `tone` ok, warn, bad, busy or '' with a sentence about the number.
+
+    `asks_same_company`: names or numbers differ (`differences`), and nothing is imported before `same_company` is given."""
+
+    company: int
+    name: str
+    country: str
+    number: str
+    reason: str
+    sector: str
+    guessed: bool
+    is_complete: bool
+    tone: str
+    message: str
+    asks_same_company: bool
+    differences: list[str]
+
+
+class IdentifyIn(Input):
+    identities: list[IdentityIn] = []
+
+
+class AssignIn(Input):
+    """Users are added; division and template replace."""
+
+    companies: list[int] = []
+    division: int | None = None
+    template: int | None = None
+    users: list[int] = []
+
+
+@router.post("/flows", response=FlowOut)
+def start(request: AuthenticatedRequest, payload: FlowIn) -> FlowOut:
+    """Begin. The list of a connection that exists is the one last fetched."""
+    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    if payload.connection is not None:
+        return _flow_out(request, flows.start_import(request.actor, payload.connection))
+    if payload.system not in connectors():
+        raise UnknownSystem
+    return _flow_out(request, flows.start(request.actor, payload.system))
+
+
+@router.get("/flows/{token}", response=FlowOut)
+@needs(Permission.IMPORT_ADMINISTRATIONS)
+def flow(request: AuthenticatedRequest, token: UUID) -> FlowOut:
+    """How far it is. A sign-in that was finished in a browser meanwhile is taken over."""
+    return _flow_out(request, _flow(request, token))
+
+
+@router.delete("/flows/{token}", response=OutcomeOut)
+def abandon(request: AuthenticatedRequest, token: UUID) -> OutcomeOut:
+    """Leave the flow. What it has imported stays."""
+    return _out(handlers.abort(_flow(request, token)))
+
+
+@router.post("/flows/{token}/sign-in", response=OutcomeOut)
+def sign_in(request: AuthenticatedRequest, token: UUID, payload: SignInIn) -> OutcomeOut:
+    """Company ids for a way that takes them; else the address where a person signs in."""
+    return _out(handlers.sign_in(request.actor, _flow(request, token), payload.app, payload.company_ids))
+
+
+@router.get("/flows/{token}/companies", response=list[CompanyChoiceOut])
+@needs(Permission.IMPORT_ADMINISTRATIONS)
+def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyChoiceOut]:
+    """What the sign-in reaches, each with what is known of it and whether it can be chosen."""
+    choices = choose_step.rows(request.actor, _flow(request, token, Step.CHOOSE))
+    return [
+        CompanyChoiceOut(
+            id=choice.company.pk, name=choice.company.name, number=choice.company.number, country=choice.company.country,
+            base_currency=choice.company.base_currency, account=choice.account, state=choice.state,
+            reason=choice.company.unreachable_reason, is_described=choice.company.described_at is not None,
+        )
+        for choice in choices
+    ]  # fmt: skip
+
+
+@router.post("/flows/{token}/choose", response=OutcomeOut)
+def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseIn) -> OutcomeOut:
+    """Which companies to bring in; all of those named, none else."""
+    flow = _flow(request, token, Step.CHOOSE)
+    _require_companies(payload.companies, (one.company.pk for one in choose_step.rows(request.actor, flow)))
+    return _out(handlers.choose(request.actor, flow, payload.companies))
+
+
+@router.get("/flows/{token}/identities", response=list[IdentityOut])
+@needs(Permission.IMPORT_ADMINISTRATIONS)
+def identities(request: AuthenticatedRequest, token: UUID) -> list[IdentityOut]:
+    """Per chosen company what is known of its number, what is wrong with it, and what is still needed."""
+    answers = identify_step.list_answers(_flow(request, token, Step.IDENTIFY))
+    return [
+        IdentityOut(
+            company=answer.company.pk, name=answer.company.name, country=answer.company.country, number=answer.number,
+            reason=answer.reason, sector=answer.sector, guessed=answer.guessed, is_complete=answer.is_complete,
+            tone=answer.badge[0], message=answer.badge[1],
+            asks_same_company=answer.question is not None, differences=answer.doubt.differences if answer.doubt else [],
+        )
+        for answer in answers
+    ]  # fmt: skip
+
+
+@router.post("/flows/{token}/identify", response=OutcomeOut)
+def identify(request: AuthenticatedRequest, token: UUID, payload: IdentifyIn) -> OutcomeOut:
+    """Only what differs from what stands there need be given."""
+    flow_ = _flow(request, token, Step.IDENTIFY)
+    payload_by_company = {one.company: one for one in payload.identities}
+    _require_companies(payload_by_company, flow_.chosen)
+    existing = identify_step.list_answers(flow_, list(payload_by_company))
+    by_company = {one.company.pk: _laid_over(one, payload_by_company[one.company.pk]) for one in existing}
+    identify_step.save_answers(flow_, by_company)
+    for same in (True, False):
+        said = [one.company for one in payload.identities if one.same_company is same]
+        identify_step.confirm(request.actor, flow_, said, same=same)
+    for company in (one.company for one in payload.identities if one.same_company is False):
+        by_company.pop(company, None)
+    return _out(handlers.identify(flow_, by_company))
+
+
+@router.post("/flows/{token}/assign", response=OutcomeOut)
+def assign(request: AuthenticatedRequest, token: UUID, payload: AssignIn) -> OutcomeOut:
+    """A division, people and a template for some or all of the chosen companies."""
+    flow = _flow(request, token, Step.ASSIGN)
+    _require_companies(payload.companies, flow.chosen)
+    return _out(
+        handlers.assign(
+            flow, payload.companies, division_id=payload.division, template_id=payload.template, users=payload.users
+        )
+    )
+
+
+@router.post("/flows/{token}/finish", response=OutcomeOut)
+def finish(request: AuthenticatedRequest, token: UUID, complete_later: bool = False) -> OutcomeOut:
+    """Import, once: asked again it names the same import.
+
+    `complete_later` imports administrations without number or reason too; each becomes an issue until somebody completes it."""
+    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    flow = flows.get_flow(request.actor, token)
+    needed = Step.IDENTIFY if complete_later else Step.ASSIGN
+    if flow.state == FlowState.OPEN and not flows.has_reached(flow, needed):
+        raise StepNotReached
+    return _out(handlers.finish(request.actor, token, complete_later=complete_later))
+
+
+def _require_companies(named: Iterable[int], offered: Iterable[int]) -> None:
+    """Raises `UnknownParameter` for a company that the flow does not reach, or that was not chosen."""
+    if strange := sorted(set(named) - set(offered)):
+        raise UnknownParameter([unknown_value("companies", str(key)) for key in strange])
+
+
+def _laid_over(existing: identify_step.IdentityAnswer, payload: IdentityIn) -> dict[str, str]:
+    """Who gives a reason says that there is no number, so one that was only guessed goes."""
+    number = "" if existing.guessed and payload.reason else existing.number
+    values = {"number": number, "reason": existing.reason, "sector": existing.sector}
+    return values | {name: text[:60] for name in values if (text := getattr(payload, name)) is not None}
+
+
+def _flow(request: AuthenticatedRequest, token: UUID, step: Step = Step.SIGN_IN) -> Flow:
+    """Raises `NoSuchFlow`, `FlowExpired`, and `StepNotReached` for a step that lies ahead or a flow that is over."""
+    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    flow = flows.get_flow(request.actor, token)
+    if flow.state == FlowState.OPEN:
+        flows.collect_completed_sign_ins(request.actor, flow, flows.return_to(flow))
+    elif step is not Step.SIGN_IN:
+        raise StepNotReached
+    if not flows.has_reached(flow, step):
+        raise StepNotReached
+    return flow
+
+
+def _flow_out(request: AuthenticatedRequest, flow: Flow) -> FlowOut:
+    ways = [
+        WayOut(
+            app=option.app.pk, title=str(option.mode.title), environment=str(option.environment.title),
+            by_company_id=option.mode.by_company_id,
+        )
+        for option in apps_for(request.actor, flow.connector)
+    ]  # fmt: skip
+    return FlowOut(
+        token=flow.token, system=flow.connector, step=flow.step, state=flow.state, import_id=flow.result_id,
+        open=f"{settings.PUBLIC_URL}/connections/new/{flow.token}/", ways=ways,
+    )  # fmt: skip
+
+
+def _out(outcome: StepResult) -> OutcomeOut:
+    if isinstance(outcome, Advance):
+        return OutcomeOut(result="advance", step=outcome.step)
+    if isinstance(outcome, ExternalStep):
+        return OutcomeOut(result="elsewhere", open=f"{settings.PUBLIC_URL}{outcome.path}")
+    if isinstance(outcome, Abort):
+        return OutcomeOut(result="abort", reason=outcome.reason)
+    if isinstance(outcome, Complete):
+        return OutcomeOut(result="complete", import_id=outcome.import_id, count=outcome.count, skipped=outcome.skipped)
+    troubles = [
+        TroubleOut(company=error.company_id, field=error.field, code=error.code, message=error.message)
+        for error in outcome.errors
+    ]
+    return OutcomeOut(result="stay", step=outcome.step, troubles=troubles)

@@ -1,0 +1,78 @@
+"""The wizard's state: a flow lives here, not in a browser, so that reload, two tabs and sign-out lose nothing."""
+
+import uuid
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from koppel.connections.models import AppRegistration, Connection
+from koppel.organisations.models import Membership, Tenant
+
+
+class Step(models.TextChoices):
+    SYSTEM = "system", _("System")
+    SIGN_IN = "sign_in", _("Sign in")
+    CHOOSE = "choose", _("Administrations")
+    IDENTIFY = "identify", _("Identify")
+    ASSIGN = "assign", _("Assign")
+
+
+class FlowState(models.TextChoices):
+    OPEN = "open", _("Open")
+    FINISHED = "finished", _("Finished")
+    ABANDONED = "abandoned", _("Abandoned")
+
+
+class Import(Tenant):
+    """What one Finish brought in. The administrations carry its id in `import_id`."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, db_constraint=False, related_name="imports")
+    membership = models.ForeignKey(Membership, on_delete=models.PROTECT, db_constraint=False, related_name="+")
+    count = models.IntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "onboarding_import"
+        indexes = [models.Index(fields=["organisation", "-created_at"], name="imports_by_time")]
+
+    def __str__(self) -> str:
+        return f"import {self.pk} of {self.count}"
+
+
+class Flow(Tenant):
+    """One walk through the wizard by one person. `step` is the furthest step reached; earlier ones may be revisited.
+
+    `connection` is the one last signed in; `collected` are the ids of all that this flow lists. `chosen` are remote company
+    ids, `offered` those that could be chosen when they were; `seen` maps those that were chosen to the name and number that the
+    person saw then. `answers` maps remote company id to what was typed at Identify (number, reason, sector, keep_anyway).
+    `confirmed` maps remote company id to the answer to “is this the same company?”: what it was about, whether it is the same,
+    who said so and when. `assignments` maps remote company id to {division, template, users}. `expires_at` moves with each
+    answer."""
+
+    token = models.UUIDField(default=uuid.uuid4)
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="flows")
+    connector = models.CharField(max_length=60, default="")
+    app = models.ForeignKey(AppRegistration, null=True, on_delete=models.PROTECT, related_name="+")
+    connection = models.ForeignKey(
+        Connection, null=True, on_delete=models.CASCADE, db_constraint=False, related_name="flows"
+    )
+    step = models.CharField(max_length=20, choices=Step, default=Step.SYSTEM)
+    state = models.CharField(max_length=20, choices=FlowState, default=FlowState.OPEN)
+    message = models.CharField(max_length=60, default="")
+    collected = models.JSONField(default=list)
+    chosen = models.JSONField(default=list)
+    offered = models.JSONField(default=list)
+    seen = models.JSONField(default=dict, db_default={})
+    answers = models.JSONField(default=dict)
+    confirmed = models.JSONField(default=dict)
+    assignments = models.JSONField(default=dict)
+    result = models.ForeignKey(Import, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "onboarding_flow"
+        constraints = [models.UniqueConstraint(fields=["organisation", "token"], name="flow_token_once")]
+
+    def __str__(self) -> str:
+        return f"flow {self.pk} at {self.step}"

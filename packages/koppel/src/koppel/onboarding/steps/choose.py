@@ -1,0 +1,126 @@
+"""Step ③: the companies that the flow's connections reach, and which of them to import."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from koppel.administrations.models import Administration
+from koppel.administrations.scope import restricted_company_ids, visible_to
+from koppel.audit.services import record
+from koppel.connections.hooks import exclude_restricted
+from koppel.connections.models import Connection, RemoteCompany
+from koppel.connections.queries import companies_of, connections_of
+from koppel.kit.database.text_search import normalize_search
+from koppel.onboarding.flow import advance, is_import
+from koppel.onboarding.models import Flow, Step
+from koppel.organisations.roles import Actor, Permission
+
+
+@dataclass(frozen=True)
+class CompanyChoice:
+    """A remote company in the wizard. `administration_id` only where the actor may open it."""
+
+    company: RemoteCompany
+    account: str
+    is_imported: bool = False
+    administration_id: int | None = None
+
+    @property
+    def state(self) -> str:
+        """For the page's filters."""
+        return "imported" if self.is_imported else "unreachable" if self.company.unreachable_code else "new"
+
+    @property
+    def can_be_chosen(self) -> bool:
+        return self.state == "new"
+
+
+def connections_in(actor: Actor, flow: Flow) -> list[Connection]:
+    """The live connections that the flow collected."""
+    return list(connections_of(actor).filter(pk__in=flow.collected))
+
+
+def rows(actor: Actor, flow: Flow) -> list[CompanyChoice]:
+    """Everything that the connections list and the actor may see, with what is imported already by whichever connection.
+
+    A company that two accounts reach is one row: the one that can be reached. One whose administration is restricted to others
+    has none, whichever account reaches it: a row without its name would still tell that it is there, and to whoever gave the
+    consent, by what is missing, which one it is."""
+    connections = connections_in(actor, flow)
+    choices_by_external_id: dict[str, CompanyChoice] = {}
+    imported, hidden = _imported_ids(actor, flow.connector), _restricted_ids(actor, flow.connector)
+    visible = set(visible_to(actor).filter(pk__in=imported.values()).values_list("pk", flat=True))
+    for connection in connections:
+        for company in companies_of(actor, connection).exclude(external_id__in=hidden):
+            administration_id = imported.get(company.external_id)
+            row = CompanyChoice(
+                company,
+                connection.account,
+                administration_id is not None,
+                administration_id if administration_id in visible else None,
+            )
+            before = choices_by_external_id.get(company.external_id)
+            if before is None or (row.can_be_chosen and not before.can_be_chosen):
+                choices_by_external_id[company.external_id] = row
+    return sorted(choices_by_external_id.values(), key=lambda row: (normalize_search(row.company.name), row.company.pk))
+
+
+def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
+    """Keep the ticked companies that can be chosen. How many."""
+    selected = set(company_ids)
+    offered = [one.company for one in rows(actor, flow) if one.can_be_chosen]
+    flow.offered = [company.pk for company in offered]
+    flow.chosen = [key for key in flow.offered if key in selected]
+    flow.seen = {
+        str(company.pk): [company.legal_name or company.name, company.number]
+        for company in offered
+        if company.pk in selected
+    }
+    advance(flow, Step.IDENTIFY if flow.chosen else Step.CHOOSE, "chosen", "offered", "seen")
+    return len(flow.chosen)
+
+
+def preselected_ids(flow: Flow, queryset: Iterable[CompanyChoice], *, collects_many: bool) -> set[int]:
+    """What the list shows as ticked: all at first, then what was chosen; and where the person adds one company after the other,
+    what came since. An import through a connection that exists begins with nothing."""
+    fresh = {one.company.pk for one in queryset if one.can_be_chosen}
+    if not (chosen := fresh & set(flow.chosen)):
+        return set() if is_import(flow) else fresh
+    return chosen | (fresh - set(flow.offered)) if collects_many else chosen
+
+
+def can_set_import_policy(actor: Actor, flow: Flow) -> bool:
+    """Who gave the consent says what others may import with it."""
+    return actor.can(Permission.MANAGE_CONNECTIONS) and any(
+        connection.owner_id == actor.membership_id for connection in connections_in(actor, flow)
+    )
+
+
+def set_import_policy(actor: Actor, flow: Flow, company_ids: Iterable[int], *, released: bool) -> int:
+    """Let others import these companies through the actor's own connections, or hide them from others. How many."""
+    actor.require(Permission.MANAGE_CONNECTIONS)
+    connection_ids = [one.pk for one in connections_in(actor, flow) if one.owner_id == actor.membership_id]
+    companies = RemoteCompany.objects.filter(
+        organisation_id=actor.organisation_id, connection_id__in=connection_ids, pk__in=list(company_ids)
+    )
+    queryset = exclude_restricted(actor, companies).exclude(importable_by_others=released)
+    names = list(queryset.values_list("name", flat=True))
+    queryset.update(importable_by_others=released)
+    if names:
+        action = "connection.companies_shared" if released else "connection.companies_hidden"
+        subject = ("connection", flow.connection_id, "")
+        record(actor.organisation_id, actor.audit, action, subject=subject, details={"companies": names[:100]})
+    return len(names)
+
+
+def _imported_ids(actor: Actor, connector: str) -> dict[str, int]:
+    """External id to administration, of this system in this organisation."""
+    queryset = Administration.objects.filter(
+        organisation_id=actor.organisation_id, remote_company__connection__connector=connector
+    )
+    return dict(queryset.values_list("remote_company__external_id", "pk"))
+
+
+def _restricted_ids(actor: Actor, connector: str) -> set[str]:
+    """External ids of this system whose administration is restricted to others."""
+    queryset = RemoteCompany.objects.filter(pk__in=restricted_company_ids(actor), connection__connector=connector)
+    return set(queryset.values_list("external_id", flat=True))

@@ -1,0 +1,241 @@
+"""Step ④: a COC number for each chosen company, or a reason and a sector. What is known is filled in; registers are asked."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind
+from koppel.company_registers.lookup_result import LookupResult
+from koppel.company_registers.lookups import build_query, cached_results, request_lookups
+from koppel.company_registers.numbers import NumberCheck, check_number, list_import
+from koppel.company_registers.numbers.identity import Identity, IdentityProblem, check_identity, first_guess
+from koppel.company_registers.sectors.sections import resolve_sector
+from koppel.connections.models import RemoteCompany
+from koppel.kit.database.text_search import normalize_search
+from koppel.onboarding.flow import advance, merge_values
+from koppel.onboarding.models import Flow, Step
+from koppel.onboarding.steps.same_company import Doubt, doubt_about
+from koppel.onboarding.steps.same_company import answer as store_answer
+from koppel.organisations.roles import Actor
+
+FIELDS = ("number", "reason", "sector")
+SUGGESTIONS_MAX = 3
+
+
+@dataclass(frozen=True)
+class IdentityAnswer:
+    """What stands at Identify for one company, typed or guessed, with what is wrong, doubtful or found out about it."""
+
+    company: RemoteCompany
+    number: str
+    reason: str
+    sector: str
+    guessed: bool
+    checked: NumberCheck | None
+    problems: Mapping[str, IdentityProblem]
+    finding: LookupResult | None = None
+    doubt: Doubt | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.problems and (self.doubt is None or self.doubt.answer is True)
+
+    @property
+    def question(self) -> Doubt | None:
+        """“Is this the same company?”, while nobody has answered."""
+        return self.doubt if self.doubt and self.doubt.answer is None and not self.problems else None
+
+    @property
+    def badge(self) -> tuple[str, str]:
+        """(ok | warn | bad | busy | '', sentence) beside the number. What is missing is no fault until one goes on."""
+        if self.number and (problem := self.problems.get("number")):
+            return "bad", str(problem.message)
+        if not self.number:
+            return ("busy", _("A register is asked.")) if self.finding and self.finding.is_waiting else ("", "")
+        if self.doubt and not self.doubt.answer:
+            return ("warn" if self.doubt.answer is None else "bad"), self.doubt.message
+        if self.checked and self.checked.message:
+            return "warn", str(self.checked.message)
+        if self.doubt:
+            return "ok", _("confirmed as the same company")
+        return self._in_register or ("ok", _("from the accounting system") if self.guessed else _("checks out"))
+
+    @property
+    def _in_register(self) -> tuple[str, str] | None:
+        result = self.finding
+        if result is None or result.query.kind is not QueryKind.NUMBER:
+            return None
+        if result.outcome is LookupOutcome.FOUND:
+            return "ok", _("found in the register")
+        if result.outcome is LookupOutcome.CLOSED:
+            return "warn", _("in the register as ended: %s") % (result.legal_name or result.number)
+        if result.outcome is LookupOutcome.NOT_FOUND:
+            return "warn", _("not found in the register")
+        return None
+
+    @property
+    def suggestions(self) -> list[tuple[str, str]]:
+        """(number, name) that a register proposes where none stands."""
+        result = self.finding
+        if self.number or result is None:
+            return []
+        if result.exists and result.number:
+            return [(result.number, result.legal_name)]
+        return [(one.number, f"{one.name} {one.city}".strip()) for one in result.candidates[:SUGGESTIONS_MAX]]
+
+
+@dataclass(frozen=True)
+class FillResult:
+    """What became of a pasted list. `unmatched` are lines that found no row, with the reason for a person."""
+
+    matched_count: int
+    unmatched: tuple[str, ...] = field(default=())
+
+
+def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[IdentityAnswer]:
+    """The rows of Identify, or some of them."""
+    companies = _chosen_companies(flow, only)
+    parts_by_company = {
+        company.pk: _stored_or_guessed(company, flow.answers.get(str(company.pk))) for company in companies
+    }
+    query_by_company = {
+        key: build_query(parts[0].country, parts[1], parts[0].vat_number, parts[0].name)
+        for key, parts in parts_by_company.items()
+    }
+    findings = cached_results(flow.organisation_id, [query for query in query_by_company.values() if query])
+    return [
+        _answer(*parts_by_company[key], findings.get(question) if question else None, flow.confirmed)
+        for key, question in query_by_company.items()
+    ]
+
+
+def ask_registers(flow: Flow, only: Sequence[int] | None = None) -> None:
+    """Have a worker look up what the rows say. What was asked lately is not asked again."""
+    queries = [
+        build_query(answer.company.country, answer.number, answer.company.vat_number, answer.company.name)
+        for answer in list_answers(flow, only)
+        if answer.company.country and not answer.reason
+    ]
+    request_lookups(flow.organisation_id, [query for query in queries if query])
+
+
+def save_answers(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> list[int]:
+    """Store what was typed for these companies, whatever it is. Which of them belong to the flow."""
+    flow_company_ids = [company_id for company_id in flow.chosen if company_id in typed_by_company]
+    typed = {
+        str(key): {name: typed_by_company[key].get(name, "").strip() for name in FIELDS} for key in flow_company_ids
+    }
+    for values in typed.values():
+        values["sector"] = resolve_sector(values["sector"]) if values["sector"] else ""
+    if typed:
+        merge_values(flow, "answers", typed)
+    return flow_company_ids
+
+
+def identify(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> list[IdentityAnswer]:
+    """Store what was typed; move on when every row is complete. All rows, with what is wrong."""
+    save_answers(flow, typed_by_company)
+    identity_answers = list_answers(flow)
+    complete = bool(identity_answers) and all(one.is_complete for one in identity_answers)
+    advance(flow, Step.ASSIGN if complete else Step.IDENTIFY)
+    return identity_answers
+
+
+def confirm(actor: Actor, flow: Flow, company_ids: Sequence[int], *, same: bool) -> int:
+    """A person's answer to “is this the same company?”, for all of these that ask it. How many.
+
+    “No, another” takes the number away: it is another company's."""
+    doubtful = [one for one in list_answers(flow, company_ids) if one.question]
+    count = store_answer(actor, flow, [one.doubt for one in doubtful if one.doubt], same=same)
+    if not same:
+        save_answers(flow, {one.company.pk: {"reason": one.reason, "sector": one.sector} for one in doubtful})
+    return count
+
+
+def fill_in(flow: Flow, text: str) -> FillResult:
+    """Numbers, reasons and sectors from a pasted list or a file: by name or code, or in the order of the table."""
+    companies = {company.pk: company for company in _chosen_companies(flow)}
+    candidates = [
+        list_import.Candidate(company.pk, company.name, (company.code, company.external_id))
+        for company in companies.values()
+    ]
+    matched_lines = list_import.match_lines(list_import.read_lines(text), candidates)
+    typed_by_company = {
+        matched.id: {
+            "number": matched.line.number,
+            "reason": _reason(matched.line.reason),
+            "sector": matched.line.sector,
+        }
+        for matched in matched_lines
+        if matched.status is list_import.MatchStatus.MATCHED and matched.id is not None
+    }
+    save_answers(flow, typed_by_company)
+    advance(flow, Step.IDENTIFY)
+    misses = {
+        list_import.MatchStatus.UNKNOWN: _("no administration has this name"),
+        list_import.MatchStatus.AMBIGUOUS: _("more than one administration has this name"),
+        list_import.MatchStatus.TWICE: _("given twice; the first one counts"),
+    }
+    unmatched = [
+        f"{matched.line.name or matched.line.code or matched.line.number}: {misses[matched.status]}"
+        for matched in matched_lines
+        if matched.status in misses
+    ]
+    return FillResult(len(typed_by_company), tuple(unmatched))
+
+
+def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Identity | None:
+    """None while something is missing, unless it may be completed later: then a guess that cannot be right is left out.
+
+    Also None while nobody has said that it is the same company. With a number the sector is the register's, where it gave
+    one."""
+    if answer.doubt and not answer.doubt.answer:
+        return None
+    sector = answer.sector
+    if answer.number and answer.finding and answer.finding.exists and (section := answer.finding.sector):
+        sector = section.letter
+    number = "" if complete_later and answer.guessed and answer.problems else answer.number
+    identity = check_identity(
+        country=answer.company.country,
+        number=number,
+        reason=answer.reason,
+        sector=sector,
+        allow_incomplete=complete_later,
+    )
+    return identity if isinstance(identity, Identity) else None
+
+
+def _reason(text: str) -> str:
+    """The key of a reason, typed as its key or its words."""
+    from koppel.company_registers.numbers.reasons import REASONS  # noqa: PLC0415 - words are lazy
+
+    normalized = text.strip().casefold()
+    return next((key for key, words in REASONS.items() if normalized in (key, str(words).casefold())), "")
+
+
+def _chosen_companies(flow: Flow, only: Iterable[int] | None = None) -> list[RemoteCompany]:
+    requested_ids = flow.chosen if only is None else sorted(set(only) & set(flow.chosen))
+    companies = RemoteCompany.objects.filter(organisation_id=flow.organisation_id, pk__in=requested_ids)
+    return sorted(companies, key=lambda one: (normalize_search(one.name), one.pk))
+
+
+def _stored_or_guessed(
+    company: RemoteCompany, stored: Mapping[str, str] | None
+) -> tuple[RemoteCompany, str, str, str, bool, NumberCheck | None]:
+    if stored is None:
+        number, number_check = first_guess(company.country, company.number, company.vat_number)
+        return company, number, "", "", True, number_check
+    number, reason, sector = (stored.get(name, "") for name in FIELDS)
+    return company, number, reason, sector, False, check_number(number, company.country) if number else None
+
+
+def _answer(
+    company: RemoteCompany, number: str, reason: str, sector: str, guessed: bool, number_check: NumberCheck | None,
+    finding: LookupResult | None, confirmed: Mapping[str, Any],
+) -> IdentityAnswer:  # fmt: skip
+    identity_or_problems = check_identity(country=company.country, number=number, reason=reason, sector=sector)
+    problems = {one.field: one for one in identity_or_problems} if isinstance(identity_or_problems, list) else {}
+    doubt = doubt_about(company, number, finding, confirmed)
+    return IdentityAnswer(company, number, reason, sector, guessed, number_check, problems, finding, doubt)

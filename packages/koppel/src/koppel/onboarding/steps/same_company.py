@@ -1,0 +1,114 @@
+"""Is it the same company? Asked where the register's name is another one than the accounting system's, or where the number is
+not the one that the accounting system states.
+
+A row is complete only once a person has answered; the answer holds for exactly what was shown."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from koppel.company_registers.clients.protocol import QueryKind
+from koppel.company_registers.lookup_result import LookupResult
+from koppel.company_registers.numbers import check_number
+from koppel.company_registers.numbers.identity import first_guess
+from koppel.connections.models import RemoteCompany
+from koppel.onboarding.flow import merge_values
+from koppel.onboarding.models import Flow
+from koppel.organisations.roles import Actor
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """`register_name` '' where the names agree; `is_derived` where the number comes from the VAT number.
+
+    `answer` None: nobody has said yet."""
+
+    company: RemoteCompany
+    number: str
+    register_name: str = ""
+    is_derived: bool = False
+    answer: bool | None = None
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What an answer holds for."""
+        stated = self.company.number if self.is_derived else ""
+        return {"called": self.company.name, "name": self.register_name, "number": self.number, "stated": stated}
+
+    @property
+    def differences(self) -> list[str]:
+        """Both names, both numbers, and where each comes from."""
+        sentences = []
+        if self.register_name:
+            words = _("The accounting system calls it “%(name)s”, the register “%(register_name)s”.")
+            sentences.append(words % {"name": self.company.name, "register_name": self.register_name})
+        if self.is_derived and self.company.number:
+            words = _("The accounting system says %(stated)s; %(number)s was taken from VAT number %(vat)s.")
+            sentences.append(words % self._numbers)
+        elif self.is_derived:
+            words = _("The accounting system states no number; %(number)s was taken from VAT number %(vat)s.")
+            sentences.append(words % self._numbers)
+        return sentences
+
+    @property
+    def message(self) -> str:
+        if self.answer is False:
+            return _("You said that this is another company. Enter its number, or choose a reason and a sector.")
+        return " ".join([_("Is this the same company?"), *self.differences])
+
+    @property
+    def _numbers(self) -> dict[str, str]:
+        return {"stated": self.company.number, "number": self.number, "vat": self.company.vat_number}
+
+
+def doubt_about(
+    company: RemoteCompany, number: str, finding: LookupResult | None, answers: Mapping[str, Any]
+) -> Doubt | None:
+    """What is doubtful about this number for this company; None when it needs no question. `answers`: the flow's."""
+    checked = check_number(number, company.country) if number else None
+    if checked is None:
+        return None
+    doubt = Doubt(company, checked.number, _other_name(company, finding), _is_derived(company, checked.number))
+    if not doubt.register_name and not doubt.is_derived:
+        return None
+    stored = answers.get(str(company.pk), {})
+    is_about_this = all(stored.get(key) == value for key, value in doubt.facts.items())
+    return Doubt(
+        company, doubt.number, doubt.register_name, doubt.is_derived, stored["same"] if is_about_this else None
+    )
+
+
+def answer(actor: Actor, flow: Flow, doubts: Iterable[Doubt], *, same: bool) -> int:
+    """Store who said so, when, and about what. How many."""
+    said = {"same": same, "by": actor.membership_id, "at": timezone.now().isoformat()}
+    answers = {str(doubt.company.pk): {**doubt.facts, **said} for doubt in doubts}
+    if answers:
+        merge_values(flow, "confirmed", answers)
+    return len(answers)
+
+
+def confirmed_identity(doubt: Doubt | None, answers: Mapping[str, Any]) -> dict[str, Any]:
+    """For the administration: which name and number a person confirmed. {} where nothing was asked."""
+    if doubt is None or not doubt.answer:
+        return {}
+    stored = answers[str(doubt.company.pk)]
+    return {"name": doubt.register_name, "number": doubt.number, "by": stored["by"], "at": stored["at"]}
+
+
+def _other_name(company: RemoteCompany, finding: LookupResult | None) -> str:
+    """The register's name where it is neither the listed nor the legal one; '' otherwise."""
+    if finding is None or finding.query.kind is not QueryKind.NUMBER:
+        return ""
+    names = [name for name in (company.name, company.legal_name) if name]
+    return finding.legal_name if all(finding.has_different_name(name) for name in names) else ""
+
+
+def _is_derived(company: RemoteCompany, number: str) -> bool:
+    """Whether it is the number within the VAT number, and not the one that the accounting system states."""
+    if check_number(company.number, company.country).number == number:
+        return False
+    guess, _checked = first_guess(company.country, company.number, company.vat_number)
+    return bool(guess) and guess == number

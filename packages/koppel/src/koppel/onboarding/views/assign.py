@@ -1,0 +1,89 @@
+"""⑤ Hand them out, or skip; then Finish."""
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from koppel.administrations.queries import choices
+from koppel.kit.web.parameters import UnknownParameter, unknown_value
+from koppel.onboarding.models import Flow, Step
+from koppel.onboarding.results import Complete
+from koppel.onboarding.steps import assign as assign_step
+from koppel.onboarding.steps import handlers
+from koppel.onboarding.views.guard import ids_of, step_page, to_import, to_step, wizard_context
+from koppel.organisations.models import Membership
+from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.roles import Role
+
+
+@step_page(Step.ASSIGN)
+def assign(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """⑤ As often as wanted, each time for the ticked rows."""
+    if request.method == "POST":
+        return _handle_action(request, flow)
+    administrators = Membership.objects.filter(
+        organisation_id=request.actor.organisation_id, role=Role.ADMINISTRATOR, is_active=True
+    )
+    context = {
+        "rows": assign_step.rows(request.actor, flow),
+        "administrators": [str(one.user) for one in administrators.select_related("user").order_by("user__name")],
+        "is_administrator": request.actor.role == Role.ADMINISTRATOR,
+        **choices(request.actor),
+    }
+    return render(request, "onboarding/assign.html", context | wizard_context(Step.ASSIGN, flow))
+
+
+def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    action = request.POST.get("action", "")
+    if action == "apply":
+        _apply(request, flow, announce=True)
+        return HttpResponseRedirect(request.path)
+    if action == "clear":
+        count = assign_step.clear(flow, ids_of(request, "company"))
+        text = ngettext("Taken back for %(count)d administration.", "Taken back for %(count)d administrations.", count)
+        messages.success(request, text % {"count": count})
+        return HttpResponseRedirect(request.path)
+    if action not in ("finish", "skip"):
+        raise UnknownParameter([unknown_value("action", action, ("apply", "clear", "skip", "finish"))])
+    if action == "finish":
+        _apply(request, flow, announce=False)
+    return _finish(request, flow)
+
+
+def _apply(request: AuthenticatedRequest, flow: Flow, *, announce: bool) -> None:
+    """Finish applies what was chosen but not applied yet: the person saw it chosen."""
+    divisions, templates = ids_of(request, "division"), ids_of(request, "template")
+    users, ids = ids_of(request, "users"), ids_of(request, "company")
+    if not (divisions or templates or users):
+        if announce:
+            messages.warning(request, _("Choose a division, users or a template first."))
+        return
+    handlers.assign(
+        flow, ids, division_id=next(iter(divisions), None), template_id=next(iter(templates), None), users=users
+    )
+    if announce:
+        text = ngettext("Applied to %(count)d administration.", "Applied to %(count)d administrations.", len(ids))
+        messages.success(request, text % {"count": len(ids)})
+
+
+def _finish(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    outcome = handlers.finish(request.actor, flow.token)
+    if not isinstance(outcome, Complete):
+        messages.error(request, outcome.errors[0].message)
+        return to_step(flow, outcome.step)
+    text = ngettext(
+        "The import of %(count)d administration has begun.",
+        "The import of %(count)d administrations has begun.",
+        outcome.count,
+    )
+    messages.success(request, text % {"count": outcome.count})
+    if outcome.skipped:
+        text = ngettext(
+            "%(count)d was left out: somebody imported it meanwhile, or it cannot be reached any more.",
+            "%(count)d were left out: somebody imported them meanwhile, or they cannot be reached any more.",
+            outcome.skipped,
+        )
+        messages.warning(request, text % {"count": outcome.skipped})
+    return to_import(request.actor, outcome.import_id)

@@ -1,0 +1,123 @@
+"""③ Tick administrations; what a worker finds out about them meanwhile."""
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from koppel.connections.consent.service_companies import remove_companies, retry_companies
+from koppel.connections.queries import AppChoice, apps_for, sign_in_origins
+from koppel.kit.web.decorators import takes
+from koppel.kit.web.parameters import UnknownParameter, one_of, unknown_value
+from koppel.onboarding.flow import is_import
+from koppel.onboarding.models import Flow, Step
+from koppel.onboarding.results import ShowErrors
+from koppel.onboarding.steps import choose as choose_step
+from koppel.onboarding.steps import handlers, identify
+from koppel.onboarding.steps.choose import CompanyChoice
+from koppel.onboarding.views.guard import ids_of, step_page, to_step, wizard_context
+from koppel.organisations.requests import AuthenticatedRequest
+
+
+@step_page(Step.CHOOSE)
+def choose(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """③ Everything that was reached; new ones can be ticked."""
+    if request.method == "POST":
+        handler = request.POST.get("action", "next")
+        if handler not in (*ACTIONS, "next"):
+            raise UnknownParameter([unknown_value("action", handler, (*ACTIONS, "next"))])
+        return ACTIONS[handler](request, flow) if handler in ACTIONS else _next(request, flow)
+    choices = choose_step.rows(request.actor, flow)
+    visible = _visible_choices(flow, choices)
+    request.csp_forms = sign_in_origins(request.actor)  # type: ignore[attr-defined]
+    option = _consent_option(request, flow)
+    context = {
+        "rows": visible,
+        "found": len(choices),
+        "imported": sum(one.is_imported for one in choices),
+        "unreachable": sum(one.state == "unreachable" for one in choices),
+        "undescribed": sum(one.company.described_at is None for one in visible),
+        "chosen": choose_step.preselected_ids(
+            flow, choices, collects_many=option is not None and option.mode.collects_many
+        ),
+        "way": option,
+        "accounts": len({one.account for one in choices}) > 1,
+        "may_release": choose_step.can_set_import_policy(request.actor, flow),
+    }
+    return render(request, "onboarding/choose.html", context | wizard_context(Step.CHOOSE, flow))
+
+
+@takes(of=one_of("chosen"))
+@step_page(Step.CHOOSE)
+def companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """What the background job has found out meanwhile, for the open page: of what that shows, or `?of=chosen`."""
+    remote_companies = [choice.company for choice in _visible_choices(flow, choose_step.rows(request.actor, flow))]
+    if request.parameters["of"]:
+        remote_companies = [company for company in remote_companies if company.pk in set(flow.chosen)]
+    guesses = {answer.company.pk: answer for answer in identify.list_answers(flow)}
+    described = [
+        {
+            "id": company.pk,
+            "name": company.name,
+            "number": company.number,
+            "country": company.country,
+            "currency": company.base_currency,
+            "guess": guesses[company.pk].number if company.pk in guesses else "",
+            "reason": _(company.unreachable_reason) if company.unreachable_code else "",
+        }
+        for company in remote_companies
+        if company.described_at is not None
+    ]
+    return JsonResponse({"companies": described, "left": len(remote_companies) - len(described)})
+
+
+def _visible_choices(flow: Flow, choices: list[CompanyChoice]) -> list[CompanyChoice]:
+    return [one for one in choices if not one.is_imported] if is_import(flow) else choices
+
+
+def _next(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    outcome = handlers.choose(request.actor, flow, ids_of(request, "company"))
+    if isinstance(outcome, ShowErrors):
+        messages.warning(request, outcome.errors[0].message)
+        return HttpResponseRedirect(request.path)
+    return to_step(flow, outcome.step)
+
+
+def _release(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    released = request.POST.get("action") == "release"
+    count = choose_step.set_import_policy(request.actor, flow, ids_of(request, "company"), released=released)
+    if released:
+        text = ngettext(
+            "%(count)d company can be imported by others now.",
+            "%(count)d companies can be imported by others now.",
+            count,
+        )
+    else:
+        text = ngettext(
+            "%(count)d company is hidden from others now.", "%(count)d companies are hidden from others now.", count
+        )
+    messages.success(request, text % {"count": count})
+    return HttpResponseRedirect(request.path)
+
+
+def _retry(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    count = sum(retry_companies(request.actor, one) for one in flow.collected)
+    text = ngettext("%(count)d company is asked about again.", "%(count)d companies are asked about again.", count)
+    messages.success(request, text % {"count": count})
+    return HttpResponseRedirect(request.path)
+
+
+def _remove_unreachable(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    rows = [one.company.pk for one in choose_step.rows(request.actor, flow) if one.state == "unreachable"]
+    count = sum(remove_companies(request.actor, one, rows) for one in flow.collected)
+    text = ngettext("%(count)d line was taken off the list.", "%(count)d lines were taken off the list.", count)
+    messages.success(request, text % {"count": count})
+    return HttpResponseRedirect(request.path)
+
+
+ACTIONS = {"release": _release, "withhold": _release, "ask_again": _retry, "forget": _remove_unreachable}
+
+
+def _consent_option(request: AuthenticatedRequest, flow: Flow) -> AppChoice | None:
+    return next((one for one in apps_for(request.actor, flow.connector) if one.app.pk == flow.app_id), None)

@@ -1,0 +1,207 @@
+"""④ Identify: a table to type in. Each row is stored when it is left, so that nothing typed is lost."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.utils.translation import get_language, ngettext
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from koppel.company_registers.numbers.list_import import decode
+from koppel.company_registers.numbers.reasons import REASONS
+from koppel.company_registers.sectors.sections import SECTIONS, search
+from koppel.kit.web.confirmation import Confirmation, Group, unconfirmed
+from koppel.kit.web.decorators import takes
+from koppel.kit.web.parameters import FLAG, IDENTIFIERS, PAGE, TEXT, UnknownParameter, id_of, one_of, unknown_value
+from koppel.onboarding.models import Flow, Step
+from koppel.onboarding.results import Advance
+from koppel.onboarding.steps import handlers
+from koppel.onboarding.steps import identify as identify_step
+from koppel.onboarding.steps.identify import FIELDS, IdentityAnswer
+from koppel.onboarding.views.guard import UPLOAD_BYTES_MAX, step_page, to_step, wizard_context
+from koppel.organisations.requests import AuthenticatedRequest
+
+PAGE_ROWS = 250
+"""More rows than these are shown in pages; those that need a person come first."""
+_ACTIONS = ("fill", "next", "same")
+
+
+@takes(q=TEXT, show=one_of("needs"), page=PAGE, tried=FLAG)
+@step_page(Step.IDENTIFY)
+def identify(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """④ A COC number for each, or a reason and a sector."""
+    if request.method == "POST":
+        return _perform(request, flow)
+    answers, tried = identify_step.list_answers(flow), request.parameters["tried"] is not None
+    context = _rows_context(request, answers, tried=tried) | {"tried": tried, "reasons": REASONS.items()}
+    context["sectors"] = [(letter, f"{letter} – {label}") for letter, label in SECTIONS.items()]
+    return render(request, "onboarding/identify.html", context | wizard_context(Step.IDENTIFY, flow))
+
+
+def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """What the button says that was pressed."""
+    action, company_id = _parse_button(request.POST.get("action", "next"), flow)
+    if action == "fill":
+        identify_step.save_answers(flow, _typed_answers(request, flow))
+        _fill_in(request, flow)
+        return HttpResponseRedirect(request.path)
+    if action != "next":
+        return _settle(request, flow, same=action == "same", company_id=company_id)
+    outcome = handlers.identify(flow, _typed_answers(request, flow))
+    if isinstance(outcome, Advance):
+        return to_step(flow, outcome.step)
+    # What was typed is kept: a reload of the next page sends nothing again over what was stored meanwhile.
+    return HttpResponseRedirect(f"{request.path}?tried=1")
+
+
+def _parse_button(button: str, flow: Flow) -> tuple[str, int | None]:
+    """The action of a button, and the row when it belongs to one (`same-7`, `other-7`). A row must be of this import."""
+    action, dash, text = button.partition("-")
+    if not dash and action in _ACTIONS:
+        return action, None
+    if action in ("same", "other") and text in map(str, flow.chosen):
+        return action, int(text)
+    raise UnknownParameter([unknown_value("action", button, _ACTIONS)])
+
+
+def _settle(request: AuthenticatedRequest, flow: Flow, *, same: bool, company_id: int | None) -> HttpResponse:
+    """“Is this the same company?”: yes or no of one row (`same-7`, `other-7`), yes of all that are ticked (`same`).
+
+    Many are shown once more, with both names, before it is stored."""
+    identify_step.save_answers(flow, _typed_answers(request, flow))
+    back = request.get_full_path()
+    if company_id is not None:
+        identify_step.confirm(request.actor, flow, [company_id], same=same)
+        return HttpResponseRedirect(f"{back}#row-{company_id}")
+    doubtful = [answer for answer in identify_step.list_answers(flow, _ticked(request, flow)) if answer.question]
+    if not doubtful:
+        messages.warning(request, _("Tick the rows that are the same company first."))
+        return HttpResponseRedirect(back)
+    if page := unconfirmed(request, _question(doubtful, back)):
+        return page
+    count = identify_step.confirm(request.actor, flow, [answer.company.pk for answer in doubtful], same=True)
+    text = ngettext("%(count)d row is confirmed.", "%(count)d rows are confirmed.", count)
+    messages.success(request, text % {"count": count})
+    return HttpResponseRedirect(back)
+
+
+def _ticked(request: AuthenticatedRequest, flow: Flow) -> list[int] | None:
+    """Those that are ticked, or all rows of all pages."""
+    if request.POST.get("doubts") == "all":
+        return None
+    ids = [*request.POST.getlist("doubt"), *request.POST.get("doubts", "").split(",")]
+    return [*filter(None, map(id_of, ids))]
+
+
+def _question(answers: list[IdentityAnswer], back: str) -> Confirmation:
+    count = len(answers)
+    question = ngettext("Is %(count)d row the same company?", "Are %(count)d rows the same companies?", count)
+    doubts = [answer.doubt for answer in answers if answer.doubt]
+    return Confirmation(
+        title=_("The same company?"),
+        question=question % {"count": count},
+        button=ngettext("Yes, the same for %(count)d row", "Yes, the same for %(count)d rows", count)
+        % {"count": count},
+        back=back,
+        consequences=[_("Your name and the time are kept with each answer.")],
+        groups=[Group(_("Rows"), [" ".join([f"{doubt.company.name}:", *doubt.differences]) for doubt in doubts])],
+        fields={"action": "same", "doubts": ",".join(str(doubt.company.pk) for doubt in doubts)},
+        facts=[doubt.facts for doubt in doubts],
+        nav_section="connections",
+    )
+
+
+@require_POST
+@step_page(Step.IDENTIFY)
+def row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """One row was left: store it, ask a register, and say how it stands."""
+    stored_ids = identify_step.save_answers(flow, _typed_answers(request, flow))
+    if not stored_ids:
+        return JsonResponse({"error": "not_found"}, status=404)
+    identify_step.ask_registers(flow, stored_ids)
+    return JsonResponse({"rows": [_as_json(one) for one in identify_step.list_answers(flow, stored_ids)]})
+
+
+@takes(id=IDENTIFIERS)
+@step_page(Step.IDENTIFY)
+def marks(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """What registers have answered meanwhile about the rows `?id=…&id=…`, for the open page."""
+    company_ids = request.parameters["id"][:PAGE_ROWS]
+    return JsonResponse({"rows": [_as_json(one) for one in identify_step.list_answers(flow, company_ids)]})
+
+
+@takes(q=TEXT)
+@step_page(Step.IDENTIFY)
+def sectors(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """What a few typed letters may mean."""
+    choices = search((request.parameters["q"] or "")[:60], get_language() or "en")
+    return JsonResponse(
+        {"sectors": [{"text": one.text, "because": one.matched_division or one.example} for one in choices[:25]]}
+    )
+
+
+def _as_json(answer: IdentityAnswer) -> dict[str, Any]:
+    tone, message = answer.badge
+    return {
+        "id": answer.company.pk,
+        "complete": answer.is_complete,
+        "tone": tone,
+        "message": message,
+        "question": answer.question is not None,
+        "waiting": bool(answer.finding and answer.finding.is_waiting and answer.finding.outcome is None),
+        "suggestions": [{"number": number, "name": name} for number, name in answer.suggestions],
+        "problems": {name: str(problem.message) for name, problem in answer.problems.items() if name != "number"},
+    }
+
+
+def _rows_context(request: AuthenticatedRequest, answers: list[IdentityAnswer], *, tried: bool) -> dict[str, Any]:
+    """Which rows: by filter, and in pages when there are many. After an attempt to go on: those that need somebody."""
+    incomplete = [one for one in answers if not one.is_complete]
+    unasked = "needs" if tried and len(answers) > PAGE_ROWS and "show" not in request.GET else ""
+    only, words = request.parameters["show"] or unasked, request.parameters["q"] or ""
+    rows = incomplete if only == "needs" else answers
+    if words:
+        rows = [one for one in rows if words.casefold() in f"{one.company.name} {one.number}".casefold()]
+    if len(answers) > PAGE_ROWS:
+        rows = sorted(rows, key=lambda one: one.is_complete)
+    page = Paginator(rows, PAGE_ROWS).get_page(request.parameters["page"])
+    return {
+        "answers": list(page.object_list),
+        "page": page,
+        "total": len(answers),
+        "incomplete": len(incomplete),
+        "doubtful": sum(one.question is not None for one in answers),
+        "complete": len(answers) - len(incomplete),
+        "elsewhere": len(answers) - len(page.object_list),
+        "only": only,
+        "words": words,
+        "undescribed": sum(one.company.described_at is None for one in answers),
+    }
+
+
+def _typed_answers(request: AuthenticatedRequest, flow: Flow) -> dict[int, dict[str, str]]:
+    """What was typed for rows of the flow. Rows that the page did not show stay as they are."""
+    return {
+        company_id: {name: request.POST.get(f"{name}-{company_id}", "").replace("\0", "")[:60] for name in FIELDS}
+        for company_id in flow.chosen
+        if f"number-{company_id}" in request.POST
+    }
+
+
+def _fill_in(request: AuthenticatedRequest, flow: Flow) -> None:
+    text = request.POST.get("pasted", "")
+    upload = request.FILES.get("file")
+    if upload is not None:
+        if (upload.size or 0) > UPLOAD_BYTES_MAX:
+            messages.error(request, _("This file is larger than 2 MB. A list of numbers is much smaller."))
+            return
+        text = decode(upload.read())
+    result = identify_step.fill_in(flow, text)
+    identify_step.ask_registers(flow)
+    message = ngettext("%(count)d row was filled in.", "%(count)d rows were filled in.", result.matched_count)
+    messages.success(request, message % {"count": result.matched_count})
+    if result.unmatched:
+        messages.warning(request, _("Not placed: %s") % "; ".join(result.unmatched[:8]))

@@ -1,0 +1,166 @@
+"""① the system and ② the way to sign in; and the short way in, through a connection that exists."""
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+
+from koppel.company_registers.numbers.list_import import decode
+from koppel.connections.companies.discovery import sync_company_list
+from koppel.connections.consent.service_companies import parse_ids
+from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor
+from koppel.connections.errors import ConsentRefused, NoSuchConnection
+from koppel.connections.models import ConsentPurpose
+from koppel.connections.queries import apps_for, connections_of, sign_in_origins
+from koppel.connector.errors import ConnectorError
+from koppel.connector.registry import connectors
+from koppel.kit.tenancy import organisation_scope
+from koppel.kit.web.confirmation import Confirmation, unconfirmed
+from koppel.kit.web.decorators import outside_transaction, takes
+from koppel.kit.web.parameters import IDENTIFIER, id_of
+from koppel.onboarding import flow as flows
+from koppel.onboarding.models import Flow, Step
+from koppel.onboarding.results import ExternalStep, ShowErrors
+from koppel.onboarding.steps import handlers
+from koppel.onboarding.views.guard import UPLOAD_BYTES_MAX, step_page, to_step, url_of, wizard_context
+from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.roles import Permission
+
+LATER_SYSTEMS = ("Exact Online", "Twinfield", "AFAS", "Fortnox", "Tripletex")
+
+
+def system(request: AuthenticatedRequest) -> HttpResponse:
+    """① Choose the accounting system."""
+    request.actor.require(Permission.MANAGE_CONNECTIONS)
+    if request.method == "POST":
+        key = request.POST.get("connector", "")
+        if key not in connectors():
+            raise Http404
+        return to_step(flows.start(request.actor, key), Step.SIGN_IN)
+    systems = [(one.descriptor, bool(apps_for(request.actor, key))) for key, one in connectors().items()]
+    context = {"systems": systems, "later": LATER_SYSTEMS, "open_flows": flows.open_flows(request.actor)}
+    return render(request, "onboarding/system.html", context | wizard_context(Step.SYSTEM))
+
+
+@takes(connection=IDENTIFIER)
+@outside_transaction
+def import_more(request: AuthenticatedRequest) -> HttpResponse:
+    """More through a connection that exists: the list is fetched through the stored consent, no sign-in."""
+    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    with organisation_scope(request.actor.organisation_id):
+        connections = list(connections_of(request.actor))
+    connection_id = request.parameters["connection"]
+    if connection_id is None and len(connections) == 1:
+        connection_id = connections[0].pk
+    if connection_id is None:
+        return HttpResponseRedirect(reverse("connections:list") if connections else reverse("onboarding:new"))
+    try:
+        with organisation_scope(request.actor.organisation_id):
+            flow = flows.start_import(request.actor, connection_id)
+        sync_company_list(request.actor, connection_id)
+    except NoSuchConnection:
+        raise Http404 from None
+    except ConnectorError as error:
+        text = _("The list could not be renewed, so this is the last one: %s")
+        messages.warning(request, text % _(str(error)))
+    return to_step(flow, Step.CHOOSE)
+
+
+@step_page(Step.SIGN_IN)
+def resume(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """To the step that was reached."""
+    return to_step(flow, Step(flow.step))
+
+
+@require_POST
+@step_page(Step.SIGN_IN)
+def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """The person does not want this import any more."""
+    question = Confirmation(
+        title=_("Stop this import"),
+        question=_("Stop this import?"),
+        button=_("Stop this import"),
+        back=reverse("onboarding:resume", args=[flow.token]),
+        consequences=[
+            _("What was ticked, typed and assigned here is lost. Nothing is imported."),
+            _("A connection that was made stays."),
+        ],
+        facts=len(flow.answers) + len(flow.chosen),
+        nav_section="connections",
+    )
+    if page := unconfirmed(request, question):
+        return page
+    handlers.abort(flow)
+    messages.success(
+        request, _("This import was dropped. Nothing was imported; a connection that was made is still there.")
+    )
+    return HttpResponseRedirect(reverse("connections:list"))
+
+
+@step_page(Step.SIGN_IN)
+def sign_in(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """② What is needed, what Koppel may do, and on to the vendor's own page or to the ids."""
+    request.actor.require(Permission.MANAGE_CONNECTIONS)
+    problems: dict[str, str] = {}
+    if request.method == "POST":
+        app_id = id_of(request.POST.get("app", "")) or 0
+        if handlers.consent_option(request.actor, flow, app_id) is None:
+            raise Http404
+        text = _company_ids(request)
+        outcome = handlers.sign_in(request.actor, flow, app_id, text)
+        if isinstance(outcome, ExternalStep):
+            return _redirect_to_vendor(request, flow, app_id)
+        if not isinstance(outcome, ShowErrors):
+            _report_ids(request, flow, app_id, text)
+            return to_step(flow, Step.CHOOSE)
+        problems = {one.field: one.message for one in outcome.errors}
+    request.csp_forms = sign_in_origins(request.actor)  # type: ignore[attr-defined]
+    context = {
+        "apps": apps_for(request.actor, flow.connector),
+        "system": connectors()[flow.connector].descriptor,
+        "problems": problems,
+        "given": request.POST,
+    }
+    status = 422 if problems else 200
+    return render(request, "onboarding/sign_in.html", context | wizard_context(Step.SIGN_IN, flow), status=status)
+
+
+def _redirect_to_vendor(request: AuthenticatedRequest, flow: Flow, app_id: int) -> HttpResponse:
+    purpose = ConsentPurpose.ADD_COMPANY if flow.collected else ConsentPurpose.CONNECT
+    try:
+        return sign_in_at_vendor(
+            request, request.actor, app_id, purpose, url_of(flow, Step.CHOOSE),
+            force_sign_in=request.POST.get("another") == "1",
+        )  # fmt: skip
+    except ConsentRefused as refusal:
+        messages.error(request, str(refusal))
+        return HttpResponseRedirect(request.path)
+
+
+def _company_ids(request: AuthenticatedRequest) -> str:
+    """What was pasted, and what was uploaded."""
+    upload = request.FILES.get("file")
+    text = request.POST.get("company_ids", "")
+    if upload is not None and (upload.size or 0) > UPLOAD_BYTES_MAX:
+        messages.error(request, _("This file is larger than 2 MB. A list of numbers is much smaller."))
+    elif upload is not None:
+        text += "\n" + decode(upload.read())
+    return text
+
+
+def _report_ids(request: AuthenticatedRequest, flow: Flow, app_id: int, text: str) -> None:
+    """What was read; what the vendor says of each stands in the table that follows."""
+    option = handlers.consent_option(request.actor, flow, app_id)
+    if option is None:
+        return
+    read = parse_ids(option.mode, text)
+    message = ngettext("%(count)d id was read.", "%(count)d ids were read.", len(read.ids)) % {"count": len(read.ids)}
+    if read.duplicates:
+        twice = ngettext("%(count)d was given twice.", "%(count)d were given twice.", read.duplicates)
+        message += " " + twice % {"count": read.duplicates}
+    messages.success(request, message)
+    if read.lines:
+        messages.warning(request, _("No id was recognised in: %s") % "; ".join(read.lines[:5]))

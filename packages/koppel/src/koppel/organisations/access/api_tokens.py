@@ -1,0 +1,137 @@
+"""API tokens: made by a member for their own programs, shown once, kept as a hash, counted per minute in the database."""
+
+import hashlib
+import secrets
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from koppel.audit.models import Interface
+from koppel.audit.services import record
+from koppel.kit.encryption import Secret
+from koppel.kit.tenancy import installation_scope
+from koppel.organisations.access.memberships import active_memberships
+from koppel.organisations.access.mfa import must_enrol_mfa
+from koppel.organisations.errors import Refused
+from koppel.organisations.models import ApiToken, Membership
+from koppel.organisations.roles import Actor, Permission, Role, least_privileged
+
+TOKEN_PREFIX = "koppel_"  # noqa: S105 - the prefix by which a token is recognised
+LIFETIME_DAYS = (30, 90, 180, 365)
+TOKENS_MAX = 50
+
+
+class UnknownToken(Exception):
+    """No such token, or it is revoked, has expired, or its owner is no member any more."""
+
+
+class TooManyRequests(Exception):
+    """The token has used its requests of this minute."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(f"Try again in {retry_after_seconds} seconds.")
+        self.retry_after_seconds = retry_after_seconds
+
+
+def list_tokens(actor: Actor) -> list[ApiToken]:
+    """The newest first; revoked ones are gone from sight."""
+    tokens = ApiToken.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    return list(tokens.filter(revoked_at=None).order_by("-pk"))
+
+
+def create_token(actor: Actor, *, name: str, days: int, role: Role | None, read_only: bool) -> tuple[ApiToken, Secret]:
+    """A token of the actor's own. Its text cannot be shown again. Raises `Refused` with a sentence."""
+    name = name.replace("\0", "").strip()[:100]
+    if actor.token_id is not None:
+        raise Refused(_("A token cannot make tokens. Sign in to make one."))
+    if not name:
+        raise Refused(_("A name is needed."))
+    if days not in LIFETIME_DAYS:
+        raise Refused(_("Choose how long the token may live."))
+    if len(list_tokens(actor)) >= TOKENS_MAX:
+        raise Refused(_("You have %s tokens. Revoke one that is not used any more.") % TOKENS_MAX)
+    text = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    token = ApiToken.objects.create(
+        organisation_id=actor.organisation_id,
+        membership_id=actor.membership_id,
+        name=name,
+        hash=_hash(text),
+        ends_with=text[-4:],
+        role=role or "",
+        read_only=read_only,
+        expires_at=timezone.now() + timedelta(days=days),
+    )
+    details = {"role": token.role, "read_only": read_only, "expires_at": token.expires_at.isoformat()}
+    subject = ("token", token.pk, name)
+    record(actor.organisation_id, actor.audit, "token.made", subject=subject, details={"after": details})
+    return token, Secret(text)
+
+
+def revoke_token(actor: Actor, token_id: int) -> None:
+    """One's own, or anybody's by who manages people. Raises `Refused`."""
+    token = ApiToken.objects.filter(organisation_id=actor.organisation_id, pk=token_id, revoked_at=None).first()
+    if token is None:
+        raise Refused(_("This token is revoked already."))
+    if token.membership_id != actor.membership_id:
+        actor.require(Permission.MANAGE_PEOPLE)
+    token.revoked_at = timezone.now()
+    token.save(update_fields=["revoked_at"])
+    record(actor.organisation_id, actor.audit, "token.revoked", subject=("token", token.pk, token.name))
+
+
+def resolve_token_actor(text: str, ip_address: str) -> Actor:
+    """Who a request with this token acts as; the use is counted. Raises `UnknownToken` and `TooManyRequests`.
+
+    A transaction of its own: the count stands whatever becomes of the request, and the row is held for an instant only."""
+    with installation_scope("api token"):
+        use = _count_use(text, ip_address)
+    if use is None:
+        raise UnknownToken
+    token_id, count, minute = use
+    if count > settings.API_REQUESTS_PER_MINUTE:
+        raise TooManyRequests(max(1, 60 - int((timezone.now() - minute).total_seconds())))
+    with installation_scope("api token"):
+        token = ApiToken.objects.get(pk=token_id)
+        membership = active_memberships().select_related("organisation").filter(pk=token.membership_id).first()
+        must_enrol = membership is not None and must_enrol_mfa(membership)
+    if membership is None:
+        raise UnknownToken
+    return replace(_actor(token, membership, ip_address), must_enrol_mfa=must_enrol)
+
+
+def _actor(token: ApiToken, membership: Membership, ip_address: str) -> Actor:
+    member_role = Role(membership.role)
+    return Actor(
+        organisation_id=membership.organisation_id,
+        membership_id=membership.pk,
+        user_id=membership.user_id,
+        name=str(membership.user),
+        role=least_privileged(member_role, Role(token.role)) if token.role else member_role,
+        ip_address=ip_address,
+        interface=Interface.API,
+        token_id=token.pk,
+        token_name=token.name,
+        read_only=token.read_only,
+    )
+
+
+def _count_use(text: str, ip_address: str) -> tuple[int, int, datetime] | None:
+    """(token, requests in this minute, the minute's start) of a token that is alive."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE organisations_api_token SET last_used_at = now(), last_used_from = %s,"
+            " used_in_minute = CASE WHEN minute = date_trunc('minute', now()) THEN used_in_minute + 1 ELSE 1 END,"
+            " minute = date_trunc('minute', now())"
+            " WHERE hash = %s AND revoked_at IS NULL AND expires_at > now() RETURNING id, used_in_minute, minute",
+            [ip_address, _hash(text)],
+        )
+        return cursor.fetchone()  # type: ignore[no-any-return]
+
+
+def _hash(text: str) -> bytes:
+    """Plain SHA-256: a token has 256 random bits, so there is nothing to guess from a dictionary."""
+    return hashlib.sha256(text.encode()).digest()

@@ -1,0 +1,131 @@
+"""Which organisation an e-mail domain belongs to, as the sign-in page goes by it.
+
+An organisation may name any domain; that alone proves nothing. The domain counts when the organisation is the only one of the
+installation, or when whoever runs Koppel has confirmed it. A domain has one owner."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_domain_name
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from koppel.audit.services import record
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.email_domains import is_public, normalised
+from koppel.organisations.errors import Refused
+from koppel.organisations.models import ConfirmedDomain, Organisation
+from koppel.organisations.roles import Actor
+
+
+@dataclass(frozen=True)
+class DomainSummary:
+    """A domain as `koppel organisations domains` shows it. `confirmed_at` None: named by the organisation, not confirmed.
+    `is_used`: the sign-in page leads addresses of this domain to the organisation's identity provider, once it has one."""
+
+    domain: str
+    organisation: int
+    name: str
+    confirmed_at: datetime | None
+    is_used: bool
+
+
+def checked_domain(text: str) -> str:
+    """The domain as it is stored. Raises `Refused` for what is none, and for domains of public mail services."""
+    domain = normalised(text.replace("\0", "").strip().lstrip("@"))
+    try:
+        validate_domain_name(domain)
+    except ValidationError:
+        raise Refused(_("“%s” is not a domain, as in kantoor.nl.") % text.strip()) from None
+    refuse_public(domain)
+    return domain
+
+
+def refuse_public(domain: str) -> None:
+    """Raises `Refused` for a domain at which anybody can have an address."""
+    if is_public(domain):
+        raise Refused(_("%s is a public mail service: everybody can have an address there.") % domain)
+
+
+def is_only_organisation() -> bool:
+    with installation_scope("the only organisation"):
+        return Organisation.objects.count() == 1
+
+
+def organisation_of(domain: str) -> int | None:
+    """The organisation whose people have addresses of this domain, as far as the sign-in page may rely on it."""
+    if not domain or is_public(domain):
+        return None
+    with installation_scope("sign-in"):
+        naming = Organisation.objects.filter(email_domains__contains=[domain])
+        if not is_only_organisation():
+            naming = naming.filter(pk__in=ConfirmedDomain.objects.filter(domain=domain).values("organisation_id"))
+        return naming.values_list("pk", flat=True).first()
+
+
+def unconfirmed(organisation: Organisation) -> list[str]:
+    """Domains that the organisation names and that the sign-in page does not go by. Within the organisation's scope."""
+    public = [domain for domain in organisation.email_domains if is_public(domain)]
+    if is_only_organisation():
+        return public
+    confirmed = ConfirmedDomain.objects.filter(organisation_id=organisation.pk).values_list("domain", flat=True)
+    return sorted({*public, *organisation.email_domains} - set(confirmed))
+
+
+def confirm(operator: Actor, organisation_id: int, text: str) -> ConfirmedDomain:
+    """Whoever runs Koppel has seen for themselves that the domain is this organisation's. Raises `Refused`."""
+    domain = checked_domain(text)
+    with installation_scope("domain confirmed"):
+        organisation = Organisation.objects.filter(pk=organisation_id).first()
+        if organisation is None:
+            raise Refused(_("There is no organisation with this number; `koppel organisations list` has them."))
+        try:
+            with transaction.atomic():
+                confirmed = ConfirmedDomain.objects.create(
+                    organisation=organisation, domain=domain, confirmed_by=operator.name
+                )
+        except IntegrityError:
+            raise Refused(_("%s is confirmed already; a domain belongs to one organisation.") % domain) from None
+        _record(operator, organisation, "organisation.domain_confirmed", domain)
+    return confirmed
+
+
+def withdraw(operator: Actor, text: str) -> str:
+    """The domain is nobody's any more. Raises `Refused` when it was not confirmed."""
+    domain = normalised(text.strip().lstrip("@"))
+    with installation_scope("domain withdrawn"):
+        confirmed = ConfirmedDomain.objects.select_related("organisation").filter(domain=domain).first()
+        if confirmed is None:
+            raise Refused(_("%s is not confirmed for any organisation.") % domain)
+        confirmed.delete()
+        _record(operator, confirmed.organisation, "organisation.domain_withdrawn", domain)
+    return domain
+
+
+def summaries() -> list[DomainSummary]:
+    """Confirmed domains, and those that organisations name without, by domain."""
+    with installation_scope("domains listed"):
+        organisations = {organisation.pk: organisation for organisation in Organisation.objects.all()}
+        confirmed = {
+            (row.domain, row.organisation_id): row.confirmed_at for row in ConfirmedDomain.objects.order_by("domain")
+        }
+    named = {(domain, key) for key, organisation in organisations.items() for domain in organisation.email_domains}
+    is_only = len(organisations) == 1
+    return [
+        DomainSummary(
+            domain=domain,
+            organisation=key,
+            name=organisations[key].name,
+            confirmed_at=confirmed.get((domain, key)),
+            is_used=(domain, key) in named and (is_only or (domain, key) in confirmed) and not is_public(domain),
+        )
+        for domain, key in sorted(named | confirmed.keys())
+    ]
+
+
+def _record(operator: Actor, organisation: Organisation, action: str, domain: str) -> None:
+    with organisation_scope(organisation.pk):
+        actor = replace(operator, organisation_id=organisation.pk)
+        subject = ("organisation", organisation.pk, organisation.name)
+        record(organisation.pk, actor.audit, action, subject=subject, details={"domain": domain})

@@ -1,0 +1,72 @@
+"""The secrets behind authenticator apps and recovery codes, sealed like every other secret here.
+
+allauth keeps them as text within its JSON; it reads and writes them through `encrypt_text` and `decrypt_text`."""
+
+import base64
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from allauth.mfa.models import Authenticator
+from django.db import transaction
+
+from koppel.kit.encryption import DecryptionError, key_id_of
+from koppel.organisations.encryption import decrypt, encrypt, keyring
+
+AAD = "mfa_authenticator"
+
+
+def encrypt_text(text: str) -> str:
+    return base64.b64encode(encrypt(text.encode(), AAD)).decode()
+
+
+def decrypt_text(text: str) -> str:
+    """Raises `DecryptionError`."""
+    return decrypt(base64.b64decode(text), AAD).decode()
+
+
+def ciphertexts() -> Iterator[tuple[bytes, str]]:
+    """Every one of them, with the place it is sealed for."""
+    for data in Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).values_list("data", flat=True):
+        for text in _encrypted_texts(data):
+            yield base64.b64decode(text), AAD
+
+
+def reencrypt_all() -> tuple[int, Counter[str]]:
+    """Seal all with the current key. How many were; and by key, how many could not be opened and stay."""
+    count, failures = 0, Counter[str]()
+    for pk in Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).values_list("pk", flat=True):
+        with transaction.atomic():
+            authenticator = Authenticator.objects.select_for_update().filter(pk=pk).first()
+            if authenticator is not None:
+                count += _reencrypt(authenticator, failures)
+    return count, failures
+
+
+def _reencrypt(authenticator: Authenticator, failures: Counter[str]) -> int:
+    replacements = {}
+    for text in _encrypted_texts(authenticator.data):
+        key = key_id_of(base64.b64decode(text))
+        if key == keyring().current:
+            continue
+        try:
+            replacements[text] = encrypt_text(decrypt_text(text))
+        except DecryptionError:
+            failures[key] += 1
+    if replacements:
+        authenticator.data = _replace(authenticator.data, replacements)
+        authenticator.save(update_fields=["data"])
+    return len(replacements)
+
+
+def _encrypted_texts(data: dict[str, Any]) -> list[str]:
+    named = [data[name] for name in ("secret", "seed") if name in data]
+    return named + list(data.get("migrated_codes", []))
+
+
+def _replace(value: Any, replacements: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _replace(inner, replacements) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_replace(inner, replacements) for inner in value]
+    return replacements.get(value, value) if isinstance(value, str) else value

@@ -1,0 +1,106 @@
+"""Use cases of divisions: make, rename, archive, merge, and who belongs to one."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db.models import Count, Q
+from django.utils.translation import gettext_lazy
+
+from koppel.organisations.groups import hooks
+from koppel.organisations.groups.hooks import GroupKind
+from koppel.organisations.groups.named_group import GroupType, in_use_first
+from koppel.organisations.models import Division, DivisionMember, Membership
+from koppel.organisations.roles import Actor, Permission
+
+DIVISION = GroupType(
+    GroupKind.DIVISION,
+    Division,
+    missing=gettext_lazy("There is no such division."),
+    merged_with_itself=gettext_lazy("A division cannot be merged with itself."),
+)
+get_division = DIVISION.get
+check_merge = DIVISION.check_merge
+
+
+@dataclass(frozen=True)
+class DivisionSummary:
+    """A division with how many people and administrations it has."""
+
+    id: int
+    name: str
+    is_archived: bool
+    people: int
+    administrations: int
+
+
+def list_summaries(actor: Actor) -> list[DivisionSummary]:
+    """Those in use first, by name."""
+    divisions = Division.objects.filter(organisation_id=actor.organisation_id)
+    annotated = divisions.annotate(people=Count("members", filter=Q(members__membership__is_active=True)))
+    administrations = hooks.count_usage(actor.organisation_id, GroupKind.DIVISION)
+    return in_use_first(
+        DivisionSummary(
+            division.pk,
+            division.name,
+            division.archived_at is not None,
+            division.people,
+            administrations.get(division.pk, 0),
+        )
+        for division in annotated
+    )
+
+
+def save_division(actor: Actor, division_id: int | None, name: str, *, archived: bool = False) -> int:
+    """Make, rename or archive a division; its id. Raises `Refused`."""
+    return DIVISION.save(actor, division_id, name, archived=archived, values={})
+
+
+def create(actor: Actor, name: str) -> Division:
+    """Raises `Refused` when the name is taken or empty."""
+    return get_division(actor, save_division(actor, None, name))
+
+
+def change(
+    actor: Actor, division_id: int, *, name: str, archived: bool, membership_ids: Iterable[int] | None = None
+) -> None:
+    """Its name, whether it is still offered, and all of its people (None: as they are). Raises `Refused`."""
+    get_division(actor, division_id)
+    save_division(actor, division_id, name, archived=archived)
+    if membership_ids is not None:
+        set_people(actor, division_id, membership_ids)
+
+
+def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) -> None:
+    """Exactly these, of the firm's own active members; those without access keep what they had."""
+    actor.require(Permission.MANAGE_PEOPLE)
+    division = get_division(actor, division_id)
+    tenant = {"organisation_id": actor.organisation_id}
+    active = set(Membership.objects.filter(**tenant, is_active=True).values_list("pk", flat=True))
+    requested_ids = set(membership_ids) & active
+    members = DivisionMember.objects.filter(**tenant, division=division)
+    before = set(members.values_list("membership_id", flat=True)) & active
+    members.filter(membership_id__in=before - requested_ids).delete()
+    DivisionMember.objects.bulk_create(
+        [DivisionMember(**tenant, division=division, membership_id=key) for key in sorted(requested_ids - before)],
+        ignore_conflicts=True,
+    )
+    if requested_ids != before:
+        details = {"before": sorted(before), "after": sorted(requested_ids)}
+        DIVISION.record(actor, "people_changed", (division.pk, division.name), details)
+
+
+def merge(actor: Actor, from_id: int, into_id: int) -> int:
+    """Its administrations and people move to the other one; it stays behind, archived. How many administrations moved.
+
+    Raises `Refused`."""
+    source, target = check_merge(actor, from_id, into_id)
+    tenant = {"organisation_id": actor.organisation_id}
+    members = DivisionMember.objects.filter(**tenant, division=source)
+    membership_ids = list(members.values_list("membership_id", flat=True))
+    DivisionMember.objects.bulk_create(
+        [DivisionMember(**tenant, division=target, membership_id=key) for key in membership_ids], ignore_conflicts=True
+    )
+    members.delete()
+    moved = sum(hooks.move_usage(actor, GroupKind.DIVISION, source.pk, target.pk))
+    DIVISION.archive_merged(actor, source, target, {"people": sorted(membership_ids), "administrations": moved})
+    return moved

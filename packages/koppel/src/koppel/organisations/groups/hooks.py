@@ -1,0 +1,51 @@
+"""What hangs on divisions and templates in higher apps: how many, what a change would do to them, and moving
+them.
+
+All are called in the caller's transaction and scope.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from koppel.kit.hooks import Hook, SingleHook
+from koppel.organisations.roles import Actor
+
+
+class GroupKind(StrEnum):
+    """What administrations can hang on."""
+
+    DIVISION = "division"
+    TEMPLATE = "template"
+
+
+@dataclass(frozen=True)
+class SettingChange:
+    """One setting that changes alike for `count` of them."""
+
+    key: str
+    before: Any
+    after: Any
+    count: int
+
+
+@dataclass(frozen=True)
+class SettingsImpact:
+    """What other settings of a template would do: of `total`, `changed` sync differently afterwards."""
+
+    total: int = 0
+    changed: int = 0
+    differences: Sequence[SettingChange] = ()
+
+
+count_usage = SingleHook[[int, GroupKind], Mapping[int, int]](lambda *_: {})
+"""Called with an organisation: how many administrations hang on each division or template, by its id.
+Restricted ones are left out: to those who are not named on one no number may tell that it exists."""
+
+move_usage = Hook[[Actor, GroupKind, int, int], int]()
+"""Called with two ids when a division or template is merged into another: hang all of the first on the
+second. How many; with an exception of a listener nothing is merged."""
+
+settings_impact = SingleHook[[int, int, Mapping[str, Any]], SettingsImpact](lambda *_: SettingsImpact())
+"""Called with an organisation, a template's id and its next settings: what they would do. Changes nothing."""

@@ -1,0 +1,95 @@
+"""Use cases of templates: make, change after seeing what it does, archive, merge."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext_lazy
+
+from koppel.organisations.groups import hooks
+from koppel.organisations.groups.hooks import GroupKind, SettingsImpact
+from koppel.organisations.groups.named_group import GroupType, in_use_first
+from koppel.organisations.models import Organisation, Template
+from koppel.organisations.roles import Actor, Permission
+from koppel.organisations.settings_schema import validate_settings
+
+TEMPLATE = GroupType(
+    GroupKind.TEMPLATE,
+    Template,
+    missing=gettext_lazy("There is no such template."),
+    merged_with_itself=gettext_lazy("A template cannot be merged with itself."),
+)
+get_template = TEMPLATE.get
+check_merge = TEMPLATE.check_merge
+
+
+@dataclass(frozen=True)
+class TemplateSummary:
+    """A template with what it sets and how many administrations have it."""
+
+    id: int
+    name: str
+    is_archived: bool
+    settings: Mapping[str, Any]
+    administrations: int
+
+
+def list_summaries(actor: Actor) -> list[TemplateSummary]:
+    """Those in use first, by name."""
+    templates = Template.objects.filter(organisation_id=actor.organisation_id)
+    administrations = hooks.count_usage(actor.organisation_id, GroupKind.TEMPLATE)
+    return in_use_first(
+        TemplateSummary(
+            template.pk,
+            template.name,
+            template.archived_at is not None,
+            template.settings,
+            administrations.get(template.pk, 0),
+        )
+        for template in templates
+    )
+
+
+def save_template(
+    actor: Actor, template_id: int | None, name: str, settings: Mapping[str, Any], *, archived: bool = False
+) -> int:
+    """Make, change or archive a template; its id. Raises `Refused`."""
+    actor.require(Permission.MANAGE_PEOPLE)
+    validate_settings(settings)
+    return TEMPLATE.save(actor, template_id, name, archived=archived, values={"settings": dict(settings)})
+
+
+def create(actor: Actor, name: str, settings: Mapping[str, Any]) -> Template:
+    """Raises `Refused`."""
+    return get_template(actor, save_template(actor, None, name, settings))
+
+
+def preview(actor: Actor, template_id: int, settings: Mapping[str, Any]) -> SettingsImpact:
+    """What these settings would do, to how many. Raises `Refused`."""
+    actor.require(Permission.MANAGE_PEOPLE)
+    validate_settings(settings)
+    return hooks.settings_impact(actor.organisation_id, get_template(actor, template_id).pk, settings)
+
+
+def change(actor: Actor, template_id: int, *, name: str, settings: Mapping[str, Any], archived: bool) -> None:
+    """The audit log keeps what was and what is. Raises `Refused`."""
+    before = dict(get_template(actor, template_id).settings)
+    save_template(actor, template_id, name, settings, archived=archived)
+    if before != dict(settings):
+        template = get_template(actor, template_id)
+        details = {"before": before, "after": dict(settings)}
+        TEMPLATE.record(actor, "settings_changed", (template.pk, template.name), details)
+
+
+def merge(actor: Actor, from_id: int, into_id: int) -> int:
+    """Its administrations get the other template; it stays behind, archived. How many moved. Raises `Refused`."""
+    source, target = check_merge(actor, from_id, into_id)
+    moved = sum(hooks.move_usage(actor, GroupKind.TEMPLATE, source.pk, target.pk))
+    TEMPLATE.archive_merged(actor, source, target, {"administrations": moved})
+    return moved
+
+
+def inherited_settings(actor: Actor) -> Mapping[str, Any]:
+    """The organisation's settings, which hold where a template sets none."""
+    settings = Organisation.objects.filter(pk=actor.organisation_id).values_list("settings", flat=True).first()
+    return dict(settings or {})

@@ -1,0 +1,266 @@
+"""Invitations: asked by mail, accepted once with a link that lapses, sent again or revoked.
+
+The link is signed, not stored: it names the invitation and the mail it went out with, so that only the last
+mail's link holds."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.contrib.auth import password_validation
+from django.core import signing
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.urls import reverse
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+
+from koppel.audit.models import ActorKind, Interface
+from koppel.audit.services import AuditActor, record
+from koppel.kit.jobs import enqueue
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.access import domains
+from koppel.organisations.errors import Refused
+from koppel.organisations.hooks import membership_began
+from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
+from koppel.organisations.people import services as people_services
+from koppel.organisations.roles import Actor, Permission, Role
+
+VALID_FOR = timedelta(days=7)
+SALT = "koppel.invitation"
+
+
+@dataclass(frozen=True)
+class InvitationData:
+    """Whom to invite, as what. `language` of the mail and of the person's pages; '' = that of who invites."""
+
+    email: str
+    name: str
+    role: Role
+    divisions: frozenset[int] = frozenset()
+    member_until: datetime | None = None
+    language: str = ""
+
+
+def invite(actor: Actor, data: InvitationData) -> Invitation:
+    """Ask somebody by mail. Raises `Refused` with a sentence, also from `validate_invitation`."""
+    email = validate_invitation(actor, data)
+    divisions = Division.objects.filter(organisation_id=actor.organisation_id, pk__in=data.divisions)
+    invitation = Invitation(
+        organisation_id=actor.organisation_id,
+        email=email,
+        name=data.name.replace("\0", "").strip()[:200],
+        role=data.role,
+        divisions=sorted(divisions.values_list("pk", flat=True)),
+        member_until=data.member_until,
+        invited_by_id=actor.membership_id or None,
+        language=data.language or translation.get_language() or settings.LANGUAGE_CODE,
+        valid_until=timezone.now() + VALID_FOR,
+    )
+    try:
+        with transaction.atomic():
+            invitation.save()
+    except IntegrityError:  # a colleague, or a second click, was a moment earlier
+        raise Refused(_("%s is invited already. You can send the invitation again.") % email) from None
+    _send(invitation)
+    names = list(divisions.order_by("name").values_list("name", flat=True))
+    _record(actor, invitation, "person.invited", after={"role": data.role, "divisions": names})
+    return invitation
+
+
+def validate_invitation(actor: Actor, data: InvitationData) -> str:
+    """The address as it will be stored, when `invite` would accept. Raises `Refused` with what stands in the way."""
+    actor.require(Permission.MANAGE_PEOPLE)
+    people_services.require_grantable_role(actor, data.role)
+    email = people_services.validate_email_address(Organisation.objects.get(pk=actor.organisation_id), data.email)
+    if data.member_until is not None and data.member_until <= timezone.now():
+        raise Refused(_("The day on which access ends lies in the past."))
+    existing = Membership.objects.filter(organisation_id=actor.organisation_id, user__email__iexact=email).first()
+    if existing is not None and existing.is_live:
+        raise Refused(_("%s is a member already.") % email)
+    if existing is not None:
+        raise Refused(_("%s was a member before. Give access again on that person's page.") % email)
+    if open_invitations(actor.organisation_id).filter(email__iexact=email).exists():
+        raise Refused(_("%s is invited already. You can send the invitation again.") % email)
+    return email
+
+
+def open_invitations(organisation_id: int) -> "QuerySet[Invitation]":
+    """Neither accepted nor revoked; those whose link has lapsed too."""
+    return Invitation.objects.filter(organisation_id=organisation_id, accepted_at=None, revoked_at=None)
+
+
+def is_still_valid(invitation: Invitation) -> bool:
+    """Nobody becomes an Administrator by the word of somebody who is none any more."""
+    by = invitation.invited_by
+    return by is None or invitation.role != Role.ADMINISTRATOR or (by.is_live and by.role == Role.ADMINISTRATOR)
+
+
+def rejection_reason(invitation: Invitation) -> str:
+    """Why the invitation opens nothing just now, to who is invited; '' when it does. It stays, for who sent it to see."""
+    if not invitation.is_outside_domains:
+        return ""
+    return _(
+        "Since you were invited, %(organisation)s has decided to accept addresses of %(domains)s only, and yours is %(email)s. "
+        "Ask %(by)s to invite you at such an address."
+    ) % {
+        "organisation": invitation.organisation,
+        "domains": ", ".join(invitation.organisation.email_domains),
+        "email": invitation.email,
+        "by": invitation.invited_by.user if invitation.invited_by else _("whoever runs Koppel"),
+    }
+
+
+def resend(actor: Actor, invitation_id: int) -> Invitation:
+    """A new mail and link, by the word of who sends it again; the older link opens nothing any more. Raises `Refused`."""
+    invitation = _get_open(actor, invitation_id)
+    people_services.require_allowed_domain(Organisation.objects.get(pk=actor.organisation_id), invitation.email)
+    invitation.sends += 1
+    invitation.valid_until, invitation.mail_failed = timezone.now() + VALID_FOR, False
+    invitation.invited_by_id = actor.membership_id or None
+    invitation.save(update_fields=["sends", "valid_until", "mail_failed", "invited_by"])
+    _send(invitation)
+    _record(actor, invitation, "person.invited_again")
+    return invitation
+
+
+def revoke(actor: Actor, invitation_id: int) -> Invitation:
+    """Take the invitation back. Raises `Refused`."""
+    invitation = _get_open(actor, invitation_id)
+    invitation.revoked_at = timezone.now()
+    invitation.save(update_fields=["revoked_at"])
+    _record(actor, invitation, "person.invitation_revoked")
+    return invitation
+
+
+def open_invitation(actor: Actor, invitation_id: int) -> Invitation:
+    """One that `revoke` would take back. Raises `Refused`."""
+    return _get_open(actor, invitation_id)
+
+
+def asked_at(invitation: Invitation) -> datetime:
+    """When its last mail was asked for."""
+    return invitation.valid_until - VALID_FOR
+
+
+def pair_with_links(actor: Actor, invitations: Iterable[Invitation]) -> list[tuple[Invitation, str]]:
+    """Each with its link, to be handed over by who invites, where Koppel sends no mail; '' otherwise.
+
+    Whoever holds a link can choose the password, so it is not shown for a role that the actor cannot give; nor where the
+    installation serves other organisations too, to whom the address would seem to be proved."""
+    shows_links = not settings.SENDS_MAIL and domains.is_only_organisation()
+    return [
+        (
+            invitation,
+            link_of(invitation) if shows_links and people_services.can_grant_role(actor, Role(invitation.role)) else "",
+        )
+        for invitation in invitations
+    ]
+
+
+def link_of(invitation: Invitation) -> str:
+    token = signing.dumps([invitation.organisation_id, invitation.pk, invitation.sends], salt=SALT)
+    return settings.PUBLIC_URL + reverse("invitation", args=[token])
+
+
+def get_open_invitation(token: str) -> tuple[Invitation, Organisation]:
+    """The open invitation that a link belongs to. Raises `Refused` with what to do when the link holds no longer."""
+    link_expired = Refused(_("This link does not work any more. Ask the person who invited you for a new one."))
+    try:
+        organisation_id, key, sends = signing.loads(token, salt=SALT)
+    except (signing.BadSignature, ValueError):
+        raise link_expired from None
+    with installation_scope("invitation"):
+        queryset = open_invitations(organisation_id).select_related("invited_by__user", "organisation")
+        invitation = queryset.filter(pk=key, sends=sends).first()
+        if invitation is None or invitation.has_lapsed or not is_still_valid(invitation):
+            raise link_expired
+        return invitation, invitation.organisation
+
+
+def accept(token: str, by: User | None, *, name: str, password: str, ip_address: str) -> User:
+    """Become a member: as `by`, who has signed in as the invited person by their own proof, or as a new person with this name
+    and password.
+
+    Raises `Refused`; `ValidationError` when the password is too weak."""
+    verified, organisation = get_open_invitation(token)
+    with organisation_scope(organisation.pk):
+        queryset = open_invitations(organisation.pk).select_related("invited_by__user", "organisation")
+        invitation = queryset.select_for_update(of=("self",)).filter(pk=verified.pk, sends=verified.sends).first()
+        if invitation is None:
+            raise Refused(_("This link does not work any more. Ask the person who invited you for a new one."))
+        if refusal := rejection_reason(invitation):
+            raise Refused(refusal)
+        user = by or _new_user(invitation, name, password)
+        if user.email.lower() != invitation.email.lower():
+            raise Refused(_("This invitation is for %s. Sign out first.") % invitation.email)
+        membership = join(invitation, user, ip_address, joined_at=timezone.now())
+        if by is not None:
+            membership_began(membership)
+        return user
+
+
+def join(invitation: Invitation, user: User, ip_address: str, *, joined_at: datetime | None) -> Membership:
+    """The invitation becomes a membership, in the organisation's scope. `joined_at` None: not by an action of the person."""
+    access = {"role": invitation.role, "expires_at": invitation.member_until, "is_active": True, "joined_at": joined_at}
+    access |= {"given_back_at": None}
+    membership, _new = Membership.objects.update_or_create(
+        organisation_id=invitation.organisation_id, user=user, defaults=access
+    )
+    people_services.set_divisions(membership, invitation.divisions)
+    invitation.accepted_at = timezone.now()
+    invitation.save(update_fields=["accepted_at"])
+    who = AuditActor(ActorKind.PERSON, user.pk, str(user), ip_address, Interface.WEB)
+    subject = ("person", membership.pk, str(user))
+    record(
+        invitation.organisation_id, who, "person.joined", subject=subject, details={"after": {"role": invitation.role}}
+    )
+    return membership
+
+
+def has_account(email: str) -> bool:
+    """Whether somebody with this address has an account, so that they sign in instead of choosing a password."""
+    return User.objects.filter(email__iexact=email).exists()
+
+
+def mark_mail_failed(organisation_id: int, invitation_id: int, sends: int) -> None:
+    with organisation_scope(organisation_id):
+        Invitation.objects.filter(pk=invitation_id, sends=sends).update(mail_failed=True)
+
+
+def _new_user(invitation: Invitation, name: str, password: str) -> User:
+    name = name.replace("\0", "").strip()[:200]
+    if has_account(invitation.email):
+        raise Refused(_("You have an account already. Sign in to accept."))
+    if not name:
+        raise Refused(_("A name is needed."))
+    user = User(email=invitation.email, name=name, language=invitation.language)
+    password_validation.validate_password(password, user)
+    user.set_password(password)
+    user.save()
+    return user
+
+
+def _get_open(actor: Actor, invitation_id: int) -> Invitation:
+    actor.require(Permission.MANAGE_PEOPLE)
+    invitation = open_invitations(actor.organisation_id).select_for_update().filter(pk=invitation_id).first()
+    if invitation is None:
+        raise Refused(_("This invitation is accepted or revoked already."))
+    people_services.require_grantable_role(actor, Role(invitation.role))
+    return invitation
+
+
+def _send(invitation: Invitation) -> None:
+    """By a worker, so that five hundred invitations do not wait for the mail server one by one."""
+    enqueue(
+        "organisations.send_invitation",
+        organisation_id=invitation.organisation_id,
+        invitation_id=invitation.pk,
+        sends=invitation.sends,
+    )
+
+
+def _record(actor: Actor, invitation: Invitation, action: str, **details: object) -> None:
+    subject = ("invitation", invitation.pk, invitation.email)
+    record(actor.organisation_id, actor.audit, action, subject=subject, details=details)

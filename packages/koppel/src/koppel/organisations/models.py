@@ -1,0 +1,325 @@
+"""Tables of the firm: organisation, people, divisions, templates."""
+
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from django.contrib.auth.models import AbstractUser, BaseUserManager
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from koppel.organisations.email_domains import domain_of, normalised
+from koppel.organisations.roles import Role
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        user = self.model(email=self.normalize_email(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+
+class User(AbstractUser):
+    """A person who signs in by e-mail. Belongs to organisations through `Membership`. `language` '' follows the browser.
+
+    `last_organisation`: the one that the person chose last, in a session opened by their own proof; a sign-in opens it again.
+    `is_operator`: operates this installation, and may look into an organisation while it consents (`operator_access_until`)."""
+
+    username = None  # type: ignore[assignment]
+    first_name = None  # type: ignore[assignment]
+    last_name = None  # type: ignore[assignment]
+    email = models.EmailField(_("e-mail address"), unique=True)
+    name = models.CharField(_("name"), max_length=200)
+    language = models.CharField(max_length=5, default="", blank=True)
+    is_operator = models.BooleanField(default=False)
+    last_organisation = models.BigIntegerField(null=True)
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
+    objects = UserManager()  # type: ignore[assignment,misc]
+
+    class Meta:
+        db_table = "organisations_user"
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+
+class Organisation(models.Model):
+    """The accounting firm: the tenant. `settings` are the defaults beneath every template (see
+    `administrations.settings`).
+
+    `email_domains` [] = people may have any address. `operator_access_until`: operators of the installation may
+    look in until then."""
+
+    id = models.BigAutoField(primary_key=True)
+    name = models.CharField(max_length=200)
+    settings = models.JSONField(default=dict)
+    requires_mfa = models.BooleanField(default=False)
+    email_domains = models.JSONField(default=list)
+    audit_years = models.PositiveSmallIntegerField(default=7)
+    operator_access_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "organisations_organisation"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def accepts(self, email: str) -> bool:
+        """Whether people may come in with an address of this domain."""
+        return not self.email_domains or domain_of(email) in map(normalised, self.email_domains)
+
+
+class Tenant(models.Model):
+    """A table under row level security. The key to the organisation stands in every index and composite foreign key."""
+
+    id = models.BigAutoField(primary_key=True)
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, db_index=False, related_name="+")
+
+    class Meta:
+        abstract = True
+
+
+class Membership(Tenant):
+    """A person in an organisation, with one role. `expires_at` ends it by itself.
+
+    `joined_at`: when the person became a member by an act of their own: accepted the invitation, or chose the organisation
+    in a session opened by their own proof. None: only the organisation, or its identity provider, says so until now; such a
+    membership changes nothing for the person elsewhere. `given_back_at`: access was given back then, and the person has not
+    chosen to work there since; it is not where a sign-in leads, and is still theirs to be protected."""
+
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")
+    role = models.CharField(max_length=20, choices=Role)
+    is_active = models.BooleanField(default=True)
+    expires_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    joined_at = models.DateTimeField(null=True, default=timezone.now)
+    given_back_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "organisations_membership"
+        constraints = [models.UniqueConstraint(fields=["organisation", "user"], name="one_membership_per_organisation")]
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.role})"
+
+    @property
+    def is_live(self) -> bool:
+        """May act: neither deactivated nor expired."""
+        return self.is_active and (self.expires_at is None or self.expires_at > timezone.now())
+
+
+class Division(Tenant):
+    """A group of users and administrations."""
+
+    name = models.CharField(max_length=120)
+    archived_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "organisations_division"
+        constraints = [models.UniqueConstraint(fields=["organisation", "name"], name="division_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DivisionMember(Tenant):
+    division = models.ForeignKey(Division, on_delete=models.CASCADE, db_constraint=False, related_name="members")
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="divisions")
+
+    class Meta:
+        db_table = "organisations_division_member"
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "division", "membership"], name="division_member_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.membership_id} in {self.division_id}"
+
+
+class Template(Tenant):
+    """A named bundle of settings. `settings` holds only what the template sets: resources, fiscal_years_back, schedule,
+    full_comparison_weekday, notify."""
+
+    name = models.CharField(max_length=120)
+    settings = models.JSONField(default=dict)
+    archived_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "organisations_template"
+        constraints = [models.UniqueConstraint(fields=["organisation", "name"], name="template_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiToken(Tenant):
+    """A member's key for programs. Only its SHA-256 is kept, with the last characters to recognise it by.
+
+    It may do what its member may, at most what `role` may ('' = no less than the member); `used_in_minute` counts the requests
+    of `minute`."""
+
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="tokens")
+    name = models.CharField(max_length=100)
+    hash = models.BinaryField(max_length=32, unique=True)
+    ends_with = models.CharField(max_length=8)
+    role = models.CharField(max_length=20, choices=Role, default="", blank=True)
+    read_only = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+    last_used_from = models.TextField(default="")
+    minute = models.DateTimeField(null=True)
+    used_in_minute = models.IntegerField(default=0)
+
+    class Meta:
+        db_table = "organisations_api_token"
+        indexes = [models.Index(fields=["organisation", "membership"], name="tokens_of_member")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def has_expired(self) -> bool:
+        return self.expires_at <= timezone.now()
+
+
+class Invitation(Tenant):
+    """Somebody asked by mail to become a member. `sends` counts the mails: only the link of the last one opens the door.
+
+    `invited_by` None: whoever runs Koppel, from the shell, so that an organisation gets its first Administrator."""
+
+    email = models.EmailField()
+    name = models.CharField(max_length=200, default="", blank=True)
+    role = models.CharField(max_length=20, choices=Role)
+    divisions = models.JSONField(default=list)
+    member_until = models.DateTimeField(null=True)
+    invited_by = models.ForeignKey(
+        Membership, on_delete=models.PROTECT, db_constraint=False, related_name="+", null=True
+    )
+    language = models.CharField(max_length=5)
+    sends = models.IntegerField(default=1)
+    valid_until = models.DateTimeField()
+    mail_failed = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    accepted_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "organisations_invitation"
+        constraints = [
+            models.UniqueConstraint(
+                "organisation",
+                Lower("email"),
+                condition=models.Q(accepted_at=None, revoked_at=None),
+                name="one_open_invitation",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+    @property
+    def has_lapsed(self) -> bool:
+        return self.valid_until <= timezone.now()
+
+    @property
+    def is_outside_domains(self) -> bool:
+        """The organisation's rule changed after the invitation: it opens nothing unless the rule changes again."""
+        return not self.organisation.accepts(self.email)
+
+
+class IdentityProvider(Tenant):
+    """The organisation's own identity provider (OpenID Connect). It vouches for people here and nowhere else.
+
+    A row without `client_id` is prepared only: its number is part of the redirect address, which has to be registered at the
+    identity provider before that one gives out a client id."""
+
+    name = models.CharField(max_length=100)
+    issuer = models.URLField(max_length=300)
+    client_id = models.CharField(max_length=300)
+    client_secret = models.BinaryField()
+    is_active = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "organisations_identity_provider"
+        constraints = [models.UniqueConstraint(fields=["organisation"], name="one_provider_per_organisation")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_complete(self) -> bool:
+        return bool(self.client_id)
+
+    @property
+    def host(self) -> str:
+        """Where people are sent, as they see it in the address bar."""
+        parts = urlsplit(self.issuer)
+        name = normalised(parts.hostname or "")
+        return f"{name}:{parts.port}" if parts.port else name
+
+
+class FederatedIdentity(Tenant):
+    """Who somebody is at an identity provider: its `issuer` and the lasting `subject` there, never the e-mail address.
+
+    A link stays with the issuer that it was made at: when the organisation names another one, it opens nothing."""
+
+    provider = models.ForeignKey(
+        IdentityProvider, on_delete=models.CASCADE, db_constraint=False, related_name="subjects"
+    )
+    issuer = models.CharField(max_length=300, default="")
+    subject = models.CharField(max_length=255)
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="subjects")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "organisations_federated_identity"
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "issuer", "subject"], name="subject_once"),
+            models.UniqueConstraint(fields=["organisation", "membership", "issuer"], name="one_subject_per_member"),
+        ]
+
+    def __str__(self) -> str:
+        return self.subject
+
+
+class ConfirmedDomain(Tenant):
+    """An e-mail domain of which whoever runs Koppel has seen that it is this organisation's. A domain has one owner."""
+
+    domain = models.CharField(max_length=253, unique=True)
+    confirmed_by = models.TextField(default="")
+    confirmed_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "organisations_confirmed_domain"
+
+    def __str__(self) -> str:
+        return self.domain
+
+
+class UserSession(models.Model):
+    """Where a person is signed in. It belongs to the person, who may act in several organisations:
+    `active_organisation_id` is the one that this session chose last, and the only one whose Administrators see
+    it. `sso_organisation_id`: the one whose identity provider began it."""
+
+    session_key = models.CharField(max_length=40, unique=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
+    active_organisation_id = models.BigIntegerField(null=True)
+    sso_organisation_id = models.BigIntegerField(null=True)
+    address = models.TextField(default="")
+    browser = models.CharField(max_length=300, default="")
+    started_at = models.DateTimeField(auto_now_add=True)
+    last_seen_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "organisations_user_session"
+
+    def __str__(self) -> str:
+        return f"{self.user_id} from {self.address}"

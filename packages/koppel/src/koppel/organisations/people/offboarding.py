@@ -1,0 +1,111 @@
+"""What hangs on a person, told before they leave and handed to somebody else in one act (`people.hooks`)."""
+
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from koppel.audit.services import record
+from koppel.organisations.access.sessions import sessions_of
+from koppel.organisations.errors import Refused
+from koppel.organisations.models import ApiToken, Membership
+from koppel.organisations.people.hooks import OwnedItem, ownership_providers
+from koppel.organisations.people.services import (
+    MembershipTerms,
+    check_change,
+    member,
+    one_at_a_time,
+    require_grantable_role,
+    terms_of,
+    update_membership,
+)
+from koppel.organisations.roles import Actor, Permission, Role
+
+
+@dataclass(frozen=True)
+class Moving:
+    """Things of one kind that would go along: ids with their names, no name that the actor may not read."""
+
+    key: str
+    label: str
+    items: list[tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What a hand-over does: `moving` goes from one to the other; with `deactivate` sessions end and tokens are revoked."""
+
+    leaver: Membership
+    successor: Membership
+    deactivate: bool
+    moving: list[Moving]
+    sessions: int
+    tokens: int
+
+    @property
+    def facts(self) -> list[object]:
+        """All that it does, in no language."""
+        return [
+            self.leaver.pk, self.successor.pk, self.deactivate, self.sessions, self.tokens,
+            [(kind.key, sorted(key for key, _name in kind.items)) for kind in self.moving],
+        ]  # fmt: skip
+
+
+def owned_items(actor: Actor, membership: Membership) -> list[OwnedItem]:
+    """What this person holds, of every slice; what is none is left out."""
+    items = (item for provider in ownership_providers.values() for item in provider.list_owned(actor, membership.pk))
+    return [item for item in items if item.count]
+
+
+def preview(actor: Actor, membership_id: int, to_membership_id: int, *, deactivate: bool) -> Transfer:
+    """What `hand_over` would do. Others who change access wait until the caller's transaction is over. Raises `Refused`."""
+    actor.require(Permission.MANAGE_PEOPLE)
+    one_at_a_time(actor)
+    leaver, successor = _both(actor, membership_id, to_membership_id)
+    if deactivate:
+        check_change(actor, leaver.pk, _without_access(leaver))
+    moving = [
+        Moving(key, str(provider.label), provider.moving(actor, leaver.pk, successor.pk, deactivate))
+        for key, provider in ownership_providers.items()
+    ]
+    tokens = ApiToken.objects.filter(organisation_id=actor.organisation_id, membership=leaver, revoked_at=None)
+    return Transfer(
+        leaver, successor, deactivate, [kind for kind in moving if kind.items],
+        len(sessions_of(leaver.user_id, actor.organisation_id)), tokens.count(),
+    )  # fmt: skip
+
+
+@transaction.atomic
+def hand_over(
+    actor: Actor, membership_id: int, to_membership_id: int, *, deactivate: bool, confirmed: Transfer | None = None
+) -> dict[str, int]:
+    """Everything that one member holds goes to another; the access of the first may end in the same act.
+
+    How many moved, by keeper. Raises `Refused`, and then nothing has moved; also when it is not what was confirmed."""
+    actor.require(Permission.MANAGE_PEOPLE)
+    leaver, successor = _both(actor, membership_id, to_membership_id)
+    if deactivate:
+        update_membership(actor, leaver.pk, _without_access(leaver))
+    moved = {key: provider.move(actor, leaver.pk, successor.pk) for key, provider in ownership_providers.items()}
+    if confirmed and {key: count for key, count in moved.items() if count} != {
+        kind.key: len(kind.items) for kind in confirmed.moving
+    }:
+        raise Refused(_("Something has changed since you looked. Nothing was done yet: please look again."))
+    details = {"to": str(successor.user), "moved": moved}
+    subject = ("person", leaver.pk, str(leaver.user))
+    record(actor.organisation_id, actor.audit, "person.handed_over", subject=subject, details=details)
+    return moved
+
+
+def _both(actor: Actor, membership_id: int, to_membership_id: int) -> tuple[Membership, Membership]:
+    """Who hands over and who takes over. Raises `Refused`."""
+    leaver, successor = member(actor, membership_id), member(actor, to_membership_id)
+    require_grantable_role(actor, Role(leaver.role))
+    if leaver.pk == successor.pk or not successor.is_live:
+        raise Refused(_("Choose a colleague who has access to take it over."))
+    return leaver, successor
+
+
+def _without_access(leaver: Membership) -> MembershipTerms:
+    terms = terms_of(leaver)
+    return MembershipTerms(terms.role, False, terms.until, terms.divisions)

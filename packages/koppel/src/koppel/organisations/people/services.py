@@ -1,0 +1,166 @@
+"""Use cases of the people of an organisation: role, divisions, access, and the rules that keep it governable."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from koppel.audit.services import record
+from koppel.organisations.access.sessions import end_sessions
+from koppel.organisations.errors import Refused
+from koppel.organisations.hooks import membership_began
+from koppel.organisations.models import ApiToken, Division, DivisionMember, Membership, Organisation, User
+from koppel.organisations.roles import Actor, Permission, Role
+
+
+@dataclass(frozen=True)
+class MembershipTerms:
+    """What somebody is in the organisation. `until` ends it by itself; None: it does not end."""
+
+    role: Role
+    is_active: bool
+    until: datetime | None
+    divisions: frozenset[int]
+
+
+def member(actor: Actor, membership_id: int) -> Membership:
+    """A member of the actor's organisation, live or not. Raises `Refused`."""
+    memberships = Membership.objects.filter(organisation_id=actor.organisation_id).select_related("user")
+    membership = memberships.filter(pk=membership_id).first()
+    if membership is None:
+        raise Refused(_("This person is not a member of your organisation."))
+    return membership
+
+
+def can_grant_role(actor: Actor, role: Role) -> bool:
+    """Administrators are made and changed by Administrators only."""
+    return actor.can(Permission.MANAGE_PEOPLE) and (role != Role.ADMINISTRATOR or actor.role == Role.ADMINISTRATOR)
+
+
+def terms_of(membership: Membership) -> MembershipTerms:
+    divisions = frozenset(membership.divisions.values_list("division_id", flat=True))
+    return MembershipTerms(Role(membership.role), membership.is_active, membership.expires_at, divisions)
+
+
+def update_membership(actor: Actor, membership_id: int, new_terms: MembershipTerms) -> Membership:
+    """Role, divisions, and until when or whether the person may come in. Raises `Refused` with a sentence."""
+    membership, before = check_change(actor, membership_id, new_terms)
+    was_live = membership.is_live
+    membership.role, membership.is_active, membership.expires_at = new_terms.role, new_terms.is_active, new_terms.until
+    comes_back = membership.is_live and not was_live
+    if comes_back:
+        # By our word alone: until the person acts, this must not be where their next sign-in leads.
+        membership.given_back_at = timezone.now()
+    membership.save(update_fields=["role", "is_active", "expires_at", "given_back_at"])
+    divisions = set_divisions(membership, new_terms.divisions)
+    if not membership.is_live:
+        revoke_access(membership)
+    if comes_back:
+        membership_began(membership)
+    after = MembershipTerms(new_terms.role, new_terms.is_active, new_terms.until, divisions)
+    if after != before:
+        _record(actor, membership, "person.changed", before=_audit_details(before), after=_audit_details(after))
+    return membership
+
+
+def check_change(actor: Actor, membership_id: int, new_terms: MembershipTerms) -> tuple[Membership, MembershipTerms]:
+    """Whether `update_membership` would do it: the member, and what they may now. Others who change access wait meanwhile.
+
+    Raises `Refused` with a sentence."""
+    actor.require(Permission.MANAGE_PEOPLE)
+    one_at_a_time(actor)
+    membership = member(actor, membership_id)
+    before = terms_of(membership)
+    require_grantable_role(actor, before.role, new_terms.role)
+    if new_terms.until != before.until and new_terms.until is not None and new_terms.until <= timezone.now():
+        raise Refused(_("The day on which access ends lies in the past."))
+    loses_access = not is_live_with(new_terms)
+    if membership.pk == actor.membership_id and loses_access:
+        raise Refused(_("You cannot take away your own access. Ask a colleague to do it."))
+    remains_administrator = new_terms.is_active and new_terms.role == Role.ADMINISTRATOR and new_terms.until is None
+    if before.role == Role.ADMINISTRATOR and not remains_administrator:
+        _require_remaining_administrator(membership)
+    return membership, before
+
+
+def is_live_with(new_terms: MembershipTerms) -> bool:
+    """Whether somebody with this access may come in now."""
+    return new_terms.is_active and (new_terms.until is None or new_terms.until > timezone.now())
+
+
+def set_divisions(membership: Membership, division_ids: Iterable[int]) -> frozenset[int]:
+    """The divisions of a person, all of them; ids of other organisations are left out. Those that the person now has."""
+    tenant = {"organisation_id": membership.organisation_id}
+    division_set = frozenset(Division.objects.filter(**tenant, pk__in=list(division_ids)).values_list("pk", flat=True))
+    DivisionMember.objects.filter(**tenant, membership=membership).exclude(division_id__in=division_set).delete()
+    DivisionMember.objects.bulk_create(
+        [DivisionMember(**tenant, membership=membership, division_id=key) for key in division_set],
+        ignore_conflicts=True,
+    )
+    return division_set
+
+
+def revoke_access(membership: Membership) -> None:
+    """End the sessions in this organisation and revoke the tokens of somebody who may no longer come in."""
+    end_sessions(membership.user_id, membership.organisation_id)
+    tokens = ApiToken.objects.filter(organisation_id=membership.organisation_id, membership=membership, revoked_at=None)
+    tokens.update(revoked_at=Now())
+
+
+def require_grantable_role(actor: Actor, *roles: Role) -> None:
+    """Raises `Refused` when one of the roles is not the actor's to give or to take."""
+    if not all(can_grant_role(actor, role) for role in roles):
+        raise Refused(_("Only an Administrator can make or change an Administrator."))
+
+
+def validate_email_address(organisation: Organisation, text: str) -> str:
+    """The address as it is stored. Raises `Refused` when it is none, or the organisation does not accept its domain."""
+    email = User.objects.normalize_email(text.replace("\0", "").strip())
+    try:
+        validate_email(email)
+    except ValidationError:
+        raise Refused(_("“%s” is not an e-mail address.") % text.strip()) from None
+    require_allowed_domain(organisation, email)
+    return email
+
+
+def require_allowed_domain(organisation: Organisation, email: str) -> None:
+    """Raises `Refused` when the organisation does not accept addresses of this domain."""
+    if not organisation.accepts(email):
+        raise Refused(_("Your organisation accepts addresses of %s only.") % ", ".join(organisation.email_domains))
+
+
+def one_at_a_time(actor: Actor) -> None:
+    """Two Administrators who take away each other's role at the same moment must not both succeed."""
+    Organisation.objects.select_for_update().get(pk=actor.organisation_id)
+
+
+def _require_remaining_administrator(leaving: Membership) -> None:
+    others = Membership.objects.filter(
+        organisation_id=leaving.organisation_id, role=Role.ADMINISTRATOR, is_active=True, expires_at=None,
+        user__is_active=True,
+    )  # fmt: skip
+    if not others.exclude(pk=leaving.pk).exists():
+        raise Refused(_("This is the last Administrator whose access does not end. Make somebody else one first."))
+
+
+def _audit_details(terms: MembershipTerms) -> dict[str, object]:
+    """For the trail, divisions by name: they may be gone when it is read."""
+    names = Division.objects.filter(pk__in=terms.divisions).order_by("name").values_list("name", flat=True)
+    until = terms.until.isoformat() if terms.until else None
+    return {"role": terms.role, "is_active": terms.is_active, "until": until, "divisions": list(names)}
+
+
+def _record(actor: Actor, membership: Membership, action: str, **details: object) -> None:
+    subject = ("person", membership.pk, str(membership.user))
+    record(actor.organisation_id, actor.audit, action, subject=subject, details=details)
+
+
+def save_language(user_id: int, language: str) -> None:
+    """The language of the person's own pages and mails."""
+    User.objects.filter(pk=user_id).update(language=language)

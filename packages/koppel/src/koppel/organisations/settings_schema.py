@@ -1,0 +1,134 @@
+"""A bundle of settings, as the organisation, a template and an administration hold it: its keys and what they may be."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from django.http import QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from koppel.connector.rows import ROWS
+from koppel.organisations.errors import Refused
+from koppel.organisations.hooks import audience_events, resource_labels
+
+RESOURCES = tuple(key for key in ROWS if key != "entry_lines")
+SCHEDULE_NAMES = {
+    "off": gettext_lazy("Off"),
+    "daily": gettext_lazy("Daily"),
+    "night": gettext_lazy("At night"),
+    "hourly_2": gettext_lazy("Every 2 hours"),
+    "hourly_4": gettext_lazy("Every 4 hours"),
+    "hourly_8": gettext_lazy("Every 8 hours"),
+}
+SCHEDULES = tuple(SCHEDULE_NAMES)
+WEEKDAYS = (
+    gettext_lazy("Monday"),
+    gettext_lazy("Tuesday"),
+    gettext_lazy("Wednesday"),
+    gettext_lazy("Thursday"),
+    gettext_lazy("Friday"),
+    gettext_lazy("Saturday"),
+    gettext_lazy("Sunday"),
+)
+SETTING_LABELS = {
+    "resources": gettext_lazy("What is read"),
+    "fiscal_years_back": gettext_lazy("Fiscal years before the current one"),
+    "schedule": gettext_lazy("Schedule"),
+    "full_comparison_weekday": gettext_lazy("Full comparison on"),
+    "notify": gettext_lazy("Who is told"),
+}
+AUDIENCE_LABELS = {
+    "nobody": gettext_lazy("nobody"),
+    "responsible": gettext_lazy("who is responsible"),
+    "assigned": gettext_lazy("and whom somebody assigned"),
+    "division": gettext_lazy("and the people of its division"),
+}
+"""Who hears of an event without asking for it; each but the first includes the one before it."""
+FISCAL_YEARS_BACK_MAX = 20
+DEFAULTS: dict[str, Any] = {
+    "resources": list(RESOURCES),
+    "fiscal_years_back": 1,
+    "schedule": "daily",
+    "full_comparison_weekday": 6,
+    "notify": {},
+}
+"""Koppel's own, where nobody sets anything. `full_comparison_weekday` counts from Monday = 0, `fiscal_years_back` from the
+current one. `notify` maps events to audiences; one that it does not name is told to who is responsible."""
+AUDIENCE_DEFAULT = "responsible"
+
+
+def resource_label(key: str) -> str:
+    return str(resource_labels.get(key, key))
+
+
+def notification_audiences(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Event to audience, as far as these settings say."""
+    audiences = settings.get("notify")
+    return dict(audiences) if isinstance(audiences, Mapping) else {}
+
+
+def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Why a bundle of settings cannot be stored, by key; {} when it can. For templates, organisations, administrations."""
+    problems: dict[str, str] = {}
+    for key in settings.keys() - SETTING_LABELS.keys():
+        problems[key] = "unknown"
+    resources = settings.get("resources", [])
+    if not isinstance(resources, list | tuple) or any(key not in RESOURCES for key in resources):
+        problems["resources"] = "unknown_resource"
+    years = settings.get("fiscal_years_back", 0)
+    if not isinstance(years, int) or isinstance(years, bool) or not 0 <= years <= FISCAL_YEARS_BACK_MAX:
+        problems["fiscal_years_back"] = "out_of_range"
+    if settings.get("schedule", "off") not in SCHEDULES:
+        problems["schedule"] = "unknown_schedule"
+    if settings.get("full_comparison_weekday", 0) not in range(7):
+        problems["full_comparison_weekday"] = "out_of_range"
+    notify = settings.get("notify", {})
+    if not isinstance(notify, Mapping) or not notify.keys() <= audience_events().keys():
+        problems["notify"] = "unknown_event"
+    elif not {str(audience) for audience in notify.values()} <= AUDIENCE_LABELS.keys():
+        problems["notify"] = "unknown_audience"
+    return problems
+
+
+def parse_settings_form(form: QueryDict) -> dict[str, Any]:
+    """The bundle that a form asks for. A field left empty is not set, so that what lies beneath holds.
+
+    Raises `Refused` with a sentence."""
+    values: dict[str, Any] = {}
+    if form.get("resources_set"):
+        values["resources"] = form.getlist("resources")
+    for key in ("fiscal_years_back", "full_comparison_weekday"):
+        if text := form.get(key, "").strip():
+            values[key] = int(text) if text.isdecimal() and len(text) < 4 else -1
+    if schedule := form.get("schedule", ""):
+        values["schedule"] = schedule
+    if notify := {key: audience for key in audience_events() if (audience := form.get(f"notify-{key}", ""))}:
+        values["notify"] = notify
+    validate_settings(values)
+    return values
+
+
+def _strange(key: str, value: Any) -> str:
+    """Which values of a setting there are not, and which there are; '' for a number out of range."""
+    possible: Mapping[str, Collection[str]] = {
+        "resources": RESOURCES,
+        "schedule": SCHEDULES,
+        "notify": audience_events(),
+    }
+    if key not in possible:
+        return ""
+    values = value if isinstance(value, list | tuple) else list(value) if isinstance(value, Mapping) else [value]
+    strange = [str(entry)[:60] for entry in values if entry not in possible[key]]
+    if key == "notify" and isinstance(value, Mapping) and not strange:
+        strange, possible = (
+            [str(entry)[:60] for entry in value.values() if entry not in AUDIENCE_LABELS],
+            {key: AUDIENCE_LABELS},
+        )
+    return f" (“{'”, “'.join(strange)}”; {', '.join(possible[key])})" if strange else ""
+
+
+def validate_settings(values: Mapping[str, Any]) -> None:
+    """Raises `Refused`, naming the settings that cannot be stored."""
+    if problems := problems_with(values):
+        names = ", ".join(f"{SETTING_LABELS.get(key, key)}{_strange(key, values.get(key))}" for key in sorted(problems))
+        raise Refused(_("These settings cannot be stored: %s.") % names)

@@ -1,0 +1,156 @@
+"""Whom an identity provider's answer signs in: the member who is linked to this subject at this issuer, and nobody else.
+
+An e-mail address links nobody, whoever says that it is proved. An account that exists is linked by an act of its own, in a
+session that its own password or passkey opened. The provider makes an account only where an invited address has none."""
+
+import time
+from dataclasses import dataclass
+
+from django.contrib.auth.hashers import make_password
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+
+from koppel.audit.models import ActorKind, Interface
+from koppel.audit.services import AuditActor, record
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.access.actors import resolve_actor
+from koppel.organisations.access.memberships import active_memberships
+from koppel.organisations.errors import Refused
+from koppel.organisations.hooks import sign_in_linked
+from koppel.organisations.invitations import services as invitations
+from koppel.organisations.models import FederatedIdentity, IdentityProvider, Invitation, Membership, User
+from koppel.organisations.sso.oidc import Identity
+from koppel.organisations.sso.services import switched_on
+
+UNLINKED_SECONDS = 30 * 60
+"""How long a browser may wait with an identity that belongs to nobody yet."""
+
+
+@dataclass(frozen=True)
+class UnlinkedIdentity:
+    """Whom a provider signed in while no account is linked to it. Kept in the browser's session until the person links it."""
+
+    provider_id: int
+    issuer: str
+    subject: str
+    email: str
+    at: float
+
+    @classmethod
+    def of(cls, provider: IdentityProvider, identity: Identity) -> "UnlinkedIdentity":
+        return cls(provider.pk, provider.issuer, identity.subject, identity.email, time.time())
+
+    def belongs_to(self, provider: IdentityProvider) -> bool:
+        is_fresh = 0 <= time.time() - self.at <= UNLINKED_SECONDS
+        return is_fresh and (self.provider_id, self.issuer) == (provider.pk, provider.issuer)
+
+
+def admit(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:
+    """The member whom this identity is linked to; somebody invited who has no account yet gets one. None: linked to nobody.
+
+    Raises `Refused` with what stands in the way."""
+    with organisation_scope(provider.organisation_id):
+        return _linked(provider, identity) or _newcomer(provider, identity, ip_address)
+
+
+def link(user_id: int, provider: IdentityProvider, identity: UnlinkedIdentity, ip_address: str) -> None:
+    """By an act of the person, in a session opened by their own proof. Raises `Refused`."""
+    if not identity.belongs_to(provider):
+        raise Refused(_("That sign-in took too long. Please try again."))
+    actor = resolve_actor(user_id, provider.organisation_id, ip_address, Interface.WEB)
+    if actor is None or actor.organisation_id != provider.organisation_id:
+        raise Refused(
+            _("You are not a member of this organisation. Ask an Administrator for an invitation, and accept it first.")
+        )
+    if actor.must_enrol_mfa:
+        raise Refused(_("This organisation requires a second step. Set it up first, then link the sign-in."))
+    with switched_on(provider):
+        membership = active_memberships().get(pk=actor.membership_id)
+        links = FederatedIdentity.objects.filter(organisation_id=provider.organisation_id, issuer=identity.issuer)
+        linked = links.filter(subject=identity.subject).first()
+        if linked is not None and linked.membership_id == membership.pk:
+            return
+        if linked is not None:
+            raise Refused(_("This sign-in is linked to somebody else's account already."))
+        if links.filter(membership=membership).exists():
+            raise Refused(_("Your account is linked to another person at this identity provider already."))
+        _link(provider, identity.subject, membership, ip_address)
+
+
+def _linked(provider: IdentityProvider, identity: Identity) -> User | None:
+    links = FederatedIdentity.objects.filter(organisation_id=provider.organisation_id, issuer=provider.issuer)
+    link = links.filter(provider=provider, subject=identity.subject).first()
+    if link is None:
+        return None
+    membership = active_memberships().filter(pk=link.membership_id).first()
+    if membership is None:
+        raise Refused(_("Your access to this organisation has ended."))
+    _note_own(membership)
+    return membership.user
+
+
+def _note_own(membership: Membership) -> None:
+    """Somebody who works here alone and comes back through the provider has made it their own: another organisation that they
+    join later must not weaken it. Where there are others, the provider's word changes nothing."""
+    if membership.joined_at is not None:
+        return
+    with installation_scope("only membership"):
+        if not Membership.objects.filter(user_id=membership.user_id).exclude(pk=membership.pk).exists():
+            Membership.objects.filter(pk=membership.pk, joined_at=None).update(joined_at=Now())
+
+
+def _newcomer(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:
+    """Somebody whose invited address has no account: nobody else is concerned, so the organisation's word is enough."""
+    if not identity.email or invitations.has_account(identity.email):
+        # A second tab finds the person that the first one has just made.
+        return _linked(provider, identity)
+    # First sign-ins of an organisation go one after the other.
+    IdentityProvider.objects.select_for_update().get(pk=provider.pk)
+    return _linked(provider, identity) or _invited(provider, identity, ip_address)
+
+
+def _invited(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:
+    open_invitations = invitations.open_invitations(provider.organisation_id).select_related(
+        "invited_by__user", "organisation"
+    )
+    # Who accepts by the link of the mail at this instant has an account when the lock is ours.
+    invitation = open_invitations.select_for_update(of=("self",)).filter(email__iexact=identity.email).first()
+    if invitation is None or invitation.has_lapsed or not invitations.is_still_valid(invitation):
+        return None
+    if refusal := invitations.rejection_reason(invitation):
+        raise Refused(refusal)
+    user = _new_user(invitation, identity)
+    if user is None:
+        return None
+    membership = invitations.join(invitation, user, ip_address, joined_at=None)
+    _link(provider, identity.subject, membership, ip_address)
+    return user
+
+
+def _new_user(invitation: Invitation, identity: Identity) -> User | None:
+    """None when the account came to be at this instant, by another organisation."""
+    name = (identity.name or invitation.name or invitation.email)[:200]
+    if invitations.has_account(invitation.email):
+        return None
+    try:
+        with transaction.atomic():
+            return User.objects.create(
+                email=invitation.email, name=name, language=invitation.language, password=make_password(None)
+            )
+    except IntegrityError:
+        return None
+
+
+def _link(provider: IdentityProvider, subject: str, membership: Membership, ip_address: str) -> None:
+    FederatedIdentity.objects.create(
+        organisation_id=provider.organisation_id,
+        provider=provider,
+        issuer=provider.issuer,
+        subject=subject,
+        membership=membership,
+    )
+    who = AuditActor(ActorKind.PERSON, membership.user_id, str(membership.user), ip_address, Interface.WEB)
+    person = ("person", membership.pk, str(membership.user))
+    record(provider.organisation_id, who, "person.linked", subject=person, details={"provider": provider.name})
+    sign_in_linked(membership, provider)

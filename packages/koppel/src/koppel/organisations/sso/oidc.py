@@ -1,0 +1,240 @@
+"""OpenID Connect with an organisation's identity provider: discovery, the way there, and the proof that comes back.
+
+Authorization code with PKCE, state and nonce. The ID token's signature, issuer, audience, time and nonce are always checked
+(OpenID Connect Core 1.0, 3.1.3.7); nothing is believed because of the channel it came through."""
+
+import base64
+import hashlib
+import json
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import jwt
+
+from koppel.kit.encryption import Secret
+from koppel.kit.http.client import HttpClient, NetworkFailure, Response, origin_of
+
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384")
+CLOCK_SKEW_SECONDS = 60
+ATTEMPT_SECONDS = 30 * 60
+SUBJECT_CHARACTERS_MAX = 255
+INVALID_CODE = "koppel-asks-whether-its-secret-is-known"
+
+
+class ProviderRefused(Exception):
+    """The identity provider, or what it says, cannot be trusted. `code` is a stable word for the sentence."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(f"{code} {detail}".strip())
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Client:
+    """Koppel as the provider knows it."""
+
+    issuer: str
+    client_id: str
+    client_secret: Secret
+    redirect_uri: str
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    issuer: str
+    authorization: str
+    token: str
+    keys: str
+    names_itself: bool
+    """The provider says that each of its answers carries `iss` (RFC 9207)."""
+
+
+@dataclass(frozen=True)
+class LoginAttempt:
+    """What is kept in the session between going and coming back. It is bound to the provider and to the issuer that this one
+    had then: an response for another one is refused."""
+
+    provider_id: int
+    issuer: str
+    state: str
+    nonce: str
+    verifier: str
+    begun_at: float
+
+    @classmethod
+    def new(cls, provider_id: int, issuer: str) -> "LoginAttempt":
+        state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
+        return cls(provider_id, issuer, state, nonce, verifier, time.time())
+
+    @property
+    def has_lapsed(self) -> bool:
+        return not 0 <= time.time() - self.begun_at <= ATTEMPT_SECONDS
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the provider sent the person back with. `issuer` None: it did not say who it is."""
+
+    code: str
+    issuer: str | None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who came back. `subject` lasts; `email` is '' unless the provider says that it is proved."""
+
+    subject: str
+    email: str
+    name: str
+
+
+async def discover(http: HttpClient, issuer: str) -> Endpoints:
+    """Raises `ProviderRefused` when the provider is not there or says to be another."""
+    url = issuer.rstrip("/") + "/.well-known/openid-configuration"
+    metadata = _json(await _send(http, "GET", url, {origin_of(url)}), "no_discovery")
+    try:
+        names_itself = metadata.get("authorization_response_iss_parameter_supported") is True
+        addresses = (metadata["authorization_endpoint"], metadata["token_endpoint"], metadata["jwks_uri"])
+        endpoints = Endpoints(metadata["issuer"], *addresses, names_itself)
+        for address in (endpoints.authorization, endpoints.token, endpoints.keys):
+            origin_of(address)
+        reported_issuer = endpoints.issuer.rstrip("/")
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ProviderRefused("no_discovery") from None
+    if reported_issuer != issuer.rstrip("/"):
+        raise ProviderRefused("other_issuer")
+    issuer_scheme = urlsplit(issuer).scheme
+    if any(
+        urlsplit(address).scheme not in ("https", issuer_scheme)
+        for address in (endpoints.authorization, endpoints.token, endpoints.keys)
+    ):
+        raise ProviderRefused("not_encrypted")
+    return endpoints
+
+
+def authorization_url(endpoints: Endpoints, client: Client, attempt: LoginAttempt) -> str:
+    """Where the person signs in."""
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(attempt.verifier.encode()).digest()).rstrip(b"=").decode()
+    params = {
+        "response_type": "code",
+        "client_id": client.client_id,
+        "redirect_uri": client.redirect_uri,
+        "scope": "openid email profile",
+        "state": attempt.state,
+        "nonce": attempt.nonce,
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+    }
+    separator = "&" if "?" in endpoints.authorization else "?"
+    return endpoints.authorization + separator + urlencode(params)
+
+
+async def exchange_code(http: HttpClient, client: Client, attempt: LoginAttempt, response: Answer) -> Identity:
+    """Exchange the code and check the ID token. Raises `ProviderRefused`, before the code goes anywhere when the response is
+    another provider's."""
+    endpoints = await discover(http, client.issuer)
+    refuse_other_issuer(endpoints, response)
+    tokens = await _request_tokens(http, endpoints, client, response.code, attempt.verifier)
+    tokens = _json(tokens, "code_refused")
+    if not isinstance(tokens, dict) or not isinstance(tokens.get("id_token"), str):
+        raise ProviderRefused("no_id_token")
+    keys = _json(await _send(http, "GET", endpoints.keys, {origin_of(endpoints.keys)}), "no_keys")
+    return verify_id_token(tokens["id_token"], keys, endpoints.issuer, client.client_id, attempt.nonce)
+
+
+def refuse_other_issuer(endpoints: Endpoints, response: Answer) -> None:
+    """RFC 9207: an response that names another issuer, or none where the provider says that it always names itself, is a mix-up
+    of two providers. Raises `ProviderRefused`."""
+    if response.issuer is None and endpoints.names_itself:
+        raise ProviderRefused("unnamed_answer")
+    if response.issuer is not None and response.issuer != endpoints.issuer:
+        raise ProviderRefused("other_provider")
+
+
+async def verify_client(http: HttpClient, client: Client) -> None:
+    """Whether discovery, keys and our client secret hold, without a person: a code that cannot be is refused as such, a secret
+    that is not ours as `invalid_client`. Raises `ProviderRefused`."""
+    endpoints = await discover(http, client.issuer)
+    keys = _json(await _send(http, "GET", endpoints.keys, {origin_of(endpoints.keys)}), "no_keys")
+    if not isinstance(keys, dict) or not keys.get("keys"):
+        raise ProviderRefused("no_keys")
+    response = await _request_tokens(http, endpoints, client, INVALID_CODE, secrets.token_urlsafe(32))
+    try:
+        error = json.loads(response.body).get("error")
+    except (ValueError, AttributeError):
+        error = None
+    if response.status == 401 or error in ("invalid_client", "unauthorized_client"):
+        raise ProviderRefused("client_unknown")
+    if error != "invalid_grant":
+        raise ProviderRefused("strange_answer")
+
+
+def verify_id_token(id_token: str, keys: Any, issuer: str, client_id: str, nonce: str) -> Identity:
+    """The identity that a token proves. Raises `ProviderRefused`."""
+    try:
+        key = _key_of(jwt.get_unverified_header(id_token), keys)
+        claims = jwt.decode(
+            id_token,
+            key.key,
+            algorithms=list(ALGORITHMS),
+            audience=client_id,
+            issuer=issuer,
+            leeway=CLOCK_SKEW_SECONDS,
+            options={"require": ["exp", "iat", "iss", "aud", "sub"]},
+        )
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
+        raise ProviderRefused("token_refused", type(error).__name__) from None
+    if not secrets.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
+        raise ProviderRefused("other_nonce")
+    has_several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
+    if claims.get("azp", None if has_several else client_id) != client_id:
+        raise ProviderRefused("token_refused", "azp")
+    subject = claims["sub"]
+    if not isinstance(subject, str) or not 0 < len(subject) <= SUBJECT_CHARACTERS_MAX or "\0" in subject:
+        # A subject that is cut, or changed otherwise, could be somebody else's.
+        raise ProviderRefused("token_refused", "sub")
+    is_verified = claims.get("email_verified") is True
+    email = str(claims.get("email", "")) if is_verified else ""
+    return Identity(subject, email.replace("\0", ""), str(claims.get("name", "")).replace("\0", ""))
+
+
+def _key_of(header: dict[str, Any], keys: Any) -> jwt.PyJWK:
+    """The provider's key that the token names. Raises `PyJWTError`; symmetric keys and `none` never serve."""
+    if header.get("alg") not in ALGORITHMS:
+        raise jwt.InvalidAlgorithmError
+    candidates = [key for key in keys["keys"] if key.get("use", "sig") == "sig" and key.get("kty") in ("RSA", "EC")]
+    named = [key for key in candidates if key.get("kid") == header.get("kid")]
+    if len(named) != 1:
+        raise jwt.InvalidKeyError
+    return jwt.PyJWK(named[0], algorithm=header["alg"])
+
+
+async def _request_tokens(http: HttpClient, endpoints: Endpoints, client: Client, code: str, verifier: str) -> Response:
+    pair = f"{quote(client.client_id, safe='')}:{quote(client.client_secret.reveal(), safe='')}"
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": client.redirect_uri,
+        "code_verifier": verifier,
+    }
+    headers = {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+    return await _send(http, "POST", endpoints.token, {origin_of(endpoints.token)}, form=form, headers=headers)
+
+
+async def _send(http: HttpClient, method: str, url: str, origins: set[str], **more: Any) -> Response:
+    try:
+        return await http.send(method, url, allowed_origins=origins, **more)
+    except (NetworkFailure, ValueError) as failure:
+        raise ProviderRefused("unreachable", str(failure)) from None
+
+
+def _json(response: Response, code: str) -> Any:
+    if response.status != 200:
+        raise ProviderRefused(code)
+    try:
+        return json.loads(response.body)
+    except ValueError:
+        raise ProviderRefused(code) from None

@@ -1,0 +1,76 @@
+"""Jobs of the firm: mail to people who are invited, and the end of the trail's oldest entries."""
+
+import smtplib
+
+import structlog
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import connection
+from django.template.loader import render_to_string
+from django.utils import translation
+from procrastinate import JobContext, RetryStrategy
+from procrastinate.contrib.django import app
+
+from koppel.kit import quarantine
+from koppel.kit.database.outage import RetryAfterOutage
+from koppel.kit.quarantine import Quarantined
+from koppel.kit.quarantine.jobs import LOOK_AGAIN_SECONDS
+from koppel.kit.quarantine.periods import cut_off
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.invitations import services as invitations
+from koppel.organisations.models import Invitation, Organisation
+
+ATTEMPTS = 5
+log = structlog.get_logger(__name__)
+
+
+@app.task(
+    name="organisations.send_invitation",
+    pass_context=True,
+    retry=RetryAfterOutage(RetryStrategy(max_attempts=ATTEMPTS, exponential_wait=5)),
+)
+def send_invitation(context: JobContext, *, organisation_id: int, invitation_id: int, sends: int) -> None:
+    """The mail with the link, in the language of who invites. When it cannot be delivered, the list of people says so."""
+    with organisation_scope(organisation_id):
+        queryset = invitations.open_invitations(organisation_id).select_related("invited_by__user", "organisation")
+        invitation = queryset.filter(pk=invitation_id, sends=sends).first()
+    if invitation is None:
+        return
+    try:
+        quarantine.refuse()
+        if invitations.asked_at(invitation) < cut_off():
+            # The installation that this invitation is a copy of has sent it, most likely; a person may send it again.
+            invitations.mark_mail_failed(organisation_id, invitation_id, sends)
+            return
+        _mail(invitation, invitations.link_of(invitation)).send()
+    except Quarantined:
+        later = send_invitation.configure(schedule_in={"seconds": LOOK_AGAIN_SECONDS})
+        later.defer(organisation_id=organisation_id, invitation_id=invitation_id, sends=sends)
+    except (OSError, smtplib.SMTPException) as error:
+        log.warning("invitation_not_sent", invitation=invitation_id, reason=type(error).__name__)
+        if context.job.attempts + 1 < ATTEMPTS:
+            raise
+        invitations.mark_mail_failed(organisation_id, invitation_id, sends)
+
+
+def _mail(invitation: Invitation, link: str) -> EmailMessage:
+    with translation.override(invitation.language):
+        by = invitation.invited_by.user if invitation.invited_by else None
+        template_context = {"invitation": invitation, "organisation": invitation.organisation, "by": by, "link": link}
+        subject = render_to_string("organisations/mail/invitation_subject.txt", template_context).strip()
+        body = render_to_string("organisations/mail/invitation.txt", template_context)
+    return EmailMessage(subject, body, settings.DEFAULT_FROM_EMAIL, [invitation.email])
+
+
+@app.periodic(cron="17 3 * * *")
+@app.task(name="organisations.expire_audit", queueing_lock="organisations.expire_audit", pass_context=False)
+def expire_audit(timestamp: int) -> None:
+    """Each night, per organisation: delete what is older than it wants to keep, by the owner's function alone."""
+    with installation_scope("audit retention"):
+        ids = list(Organisation.objects.values_list("pk", flat=True))
+    for organisation_id in ids:
+        with organisation_scope(organisation_id), connection.cursor() as cursor:
+            cursor.execute("SELECT audit_expire(%s)", [organisation_id])
+            deleted = cursor.fetchone()[0]
+        if deleted:
+            log.info("audit_expired", organisation=organisation_id, count=deleted)

@@ -1,0 +1,46 @@
+"""Addresses below `/organisation/`, and below `/account/`: what is a person's own."""
+
+from django.urls import path
+
+from koppel.organisations.views import (
+    account,
+    divisions,
+    invitations,
+    organisation,
+    people,
+    security,
+    templates,
+    tokens,
+)
+
+app_name = "organisations"
+urlpatterns = [
+    path("people/", people.listing, name="people"),
+    path("people/invite/", invitations.invite, name="invite"),
+    path("people/invite/many/", invitations.invite_many, name="invite_many"),
+    path("people/invitations/<int:invitation_id>/resend", invitations.resend, name="resend_invitation"),
+    path("people/invitations/<int:invitation_id>/revoke", invitations.revoke, name="revoke_invitation"),
+    path("people/<int:membership_id>/", people.person, name="person"),
+    path("people/<int:membership_id>/hand-over", people.hand_over, name="hand_over"),
+    path("people/<int:membership_id>/end-sessions", people.end_sessions, name="end_sessions"),
+    path("people/<int:membership_id>/second-step", people.reset_second_step, name="reset_second_step"),
+    path("people/<int:membership_id>/tokens/<int:token_id>/revoke", people.revoke_token, name="revoke_token_of"),
+    path("divisions/", divisions.listing, name="divisions"),
+    path("divisions/<int:division_id>/", divisions.detail, name="division"),
+    path("divisions/<int:division_id>/merge", divisions.merge, name="division_merge"),
+    path("templates/", templates.listing, name="templates"),
+    path("templates/<int:template_id>/", templates.detail, name="template"),
+    path("templates/<int:template_id>/merge", templates.merge, name="template_merge"),
+    path("security/", security.rules, name="security"),
+    path("security/provider", security.provider, name="provider"),
+    path("security/provider/test", security.test_provider, name="test_provider"),
+    path("security/support", security.support, name="support"),
+    path("settings/", organisation.settings_page, name="settings"),
+]
+account_urlpatterns = [
+    path("sessions/", account.own_sessions, name="sessions"),
+    path("organisations/", account.organisations, name="organisations"),
+    path("second-step/", account.second_step_needed, name="second_step_needed"),
+    path("tokens/", tokens.listing, name="tokens"),
+    path("tokens/<int:token_id>/revoke", tokens.revoke, name="revoke_token"),
+]

@@ -1,0 +1,64 @@
+"""The page of the organisation's own settings."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+from koppel.organisations.errors import Refused
+from koppel.organisations.hooks import audience_events
+from koppel.organisations.models import Organisation
+from koppel.organisations.organisation_settings import change_organisation
+from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.roles import Permission
+from koppel.organisations.settings_schema import (
+    AUDIENCE_LABELS,
+    RESOURCES,
+    SCHEDULE_NAMES,
+    WEEKDAYS,
+    notification_audiences,
+    parse_settings_form,
+)
+
+
+def settings_page(request: AuthenticatedRequest) -> HttpResponse:
+    """The organisation's name, and the settings that hold where neither administration nor template sets one."""
+    request.actor.require(Permission.MANAGE_ORGANISATION)
+    if request.method == "POST":
+        return _perform(request, _change_organisation)
+    organisation = Organisation.objects.get(pk=request.actor.organisation_id)
+    audiences = notification_audiences(organisation.settings)
+    context = {
+        "place": "settings",
+        "organisation": organisation,
+        "notify": [(key, label, audiences.get(key, ""), "") for key, label in audience_events().items()],
+        **_choices(),
+    }
+    return render(request, "organisations/settings.html", context)
+
+
+def _perform(request: AuthenticatedRequest, action: Any) -> HttpResponse:
+    """Do it, say so, and show the page again; a refusal is said with its reason."""
+    try:
+        action(request)
+        messages.success(request, _("Saved."))
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    return HttpResponseRedirect(request.path)
+
+
+def _change_organisation(request: AuthenticatedRequest) -> None:
+    values = parse_settings_form(request.POST)
+    change_organisation(request.actor, name=request.POST.get("name", ""), settings=values)
+
+
+def _choices() -> dict[str, Any]:
+    """What a form of settings offers."""
+    return {
+        "all_resources": RESOURCES,
+        "schedules": list(SCHEDULE_NAMES.items()),
+        "weekdays": list(enumerate(WEEKDAYS)),
+        "audiences": list(AUDIENCE_LABELS.items()),
+    }

@@ -1,0 +1,168 @@
+"""Signing in through an organisation's identity provider: the way there, the way back, and linking it to an account."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import login, logout
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from koppel.audit.models import ActorKind, Interface
+from koppel.audit.services import AuditActor
+from koppel.kit import quarantine
+from koppel.kit.web.client_ip import client_ip
+from koppel.kit.web.decorators import outside_transaction, public
+from koppel.organisations.errors import Refused
+from koppel.organisations.models import IdentityProvider, User
+from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.sso import links
+from koppel.organisations.sso import services as single_sign_on
+from koppel.organisations.sso.links import UnlinkedIdentity
+from koppel.organisations.sso.oidc import Answer, LoginAttempt
+from koppel.organisations.sso.services import AnswerRefused
+
+ATTEMPTS = "sign_in_attempts"
+ATTEMPTS_MAX = 5
+"""Several tabs may be on their way at once; the oldest gives way."""
+UNLINKED = "unlinked_identity"
+BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+
+
+@public
+def choose(request: HttpRequest) -> HttpResponse:
+    """By the address's domain, the organisation's provider; whether such a person exists is told to nobody."""
+    email = request.POST.get("email", "").replace("\0", "")
+    provider = single_sign_on.provider_for(email) if request.method == "POST" else None
+    if provider is not None:
+        return _confirmation(request, provider)
+    context = {"email": email, "is_asked": request.method == "POST"}
+    return render(request, "organisations/sign_in_choose.html", context)
+
+
+@public
+def go(request: HttpRequest, provider_id: int) -> HttpResponse:
+    """Say where this leads; send the person to the provider only when they want to go there."""
+    provider = single_sign_on.active_provider(provider_id)
+    if provider is None:
+        return _refused(request, _("This organisation has no identity provider."), status=404)
+    if request.method != "POST":
+        return _confirmation(request, provider)
+    attempt = LoginAttempt.new(provider.pk, provider.issuer)
+    try:
+        address = single_sign_on.authorization_url(provider, attempt)
+    except Refused as refusal:
+        return _refused(request, str(refusal))
+    others = list(_attempts(request).items())[1 - ATTEMPTS_MAX :]
+    request.session[ATTEMPTS] = {**dict(others), attempt.state: asdict(attempt)}
+    return HttpResponseRedirect(address)
+
+
+@public
+def callback(request: HttpRequest, provider_id: int) -> HttpResponse:
+    """The provider sends the person back with a code: to its own address, and for an attempt of this browser at it."""
+    quarantine.refuse()  # before the attempt is used up
+    attempt = _take_attempt(request)
+    if attempt is None:
+        return _refused(request, _("That sign-in was not begun in this browser. Please try again."), status=400)
+    provider = single_sign_on.active_provider(provider_id)
+    issuers = request.GET.getlist("iss")
+    answer = Answer(request.GET.get("code", ""), " ".join(issuers) if issuers else None)
+    try:
+        if provider is None:
+            raise AnswerRefused("other_provider" if attempt.provider_id != provider_id else "code_refused")
+        identity = single_sign_on.identity_of(provider, attempt, answer)
+        user = links.admit(provider, identity, client_ip(request))
+        if user is None:
+            return _unlinked(request, provider, UnlinkedIdentity.of(provider, identity))
+        with single_sign_on.switched_on(provider):
+            _sign_in(request, user, provider.organisation_id)
+    except AnswerRefused as refusal:
+        single_sign_on.note_refused({provider_id, attempt.provider_id}, refusal.code, _whoever(request))
+        return _refused(request, str(refusal))
+    except Refused as refusal:
+        return _refused(request, str(refusal))
+    return HttpResponseRedirect("/")
+
+
+@outside_transaction
+def link(request: AuthenticatedRequest, provider_id: int) -> HttpResponse:
+    """The provider may sign this person in from now on: their own act, in a session that their own proof opened."""
+    provider = single_sign_on.active_provider(provider_id)
+    if provider is None:
+        raise Http404
+    if "sso_organisation_id" in request.session:
+        return render(request, "web/vouched.html", status=403)
+    identity = _unlinked_identity(request, provider)
+    if identity is None:
+        return HttpResponseRedirect(reverse("sign_in_through", args=[provider.pk]))
+    if request.method != "POST":
+        context = {"provider": provider, "identity": identity, "account": User.objects.get(pk=request.actor.user_id)}
+        return render(request, "organisations/sign_in_link.html", context)
+    request.session.pop(UNLINKED, None)
+    try:
+        links.link(request.actor.user_id, provider, identity, client_ip(request))
+        messages.success(request, _("Linked. From now on %s signs you in.") % provider.name)
+    except Refused as refusal:
+        return _refused(request, str(refusal))
+    return HttpResponseRedirect("/")
+
+
+def _confirmation(request: HttpRequest, provider: IdentityProvider) -> HttpResponse:
+    quarantine.refuse()  # said before anybody presses a button that leads nowhere
+    # The provider may lead on to hosts that nobody here knows; browsers hold the whole way against the form.
+    request.csp_forms = ("https:",) if settings.PUBLIC_URL.startswith("https://") else ("https:", "http:")  # type: ignore[attr-defined]
+    return render(request, "organisations/sign_in_confirm.html", {"provider": provider})
+
+
+def _attempts(request: HttpRequest) -> Mapping[str, Any]:
+    attempts = request.session.get(ATTEMPTS)
+    return attempts if isinstance(attempts, dict) else {}
+
+
+def _take_attempt(request: HttpRequest) -> LoginAttempt | None:
+    """This browser's own attempt under the answer's state; it serves once, whatever becomes of the answer."""
+    attempts = dict(_attempts(request))
+    taken = attempts.pop(request.GET.get("state", ""), None)
+    if taken is None:
+        return None
+    request.session[ATTEMPTS] = attempts
+    return LoginAttempt(**taken)
+
+
+def _unlinked(request: HttpRequest, provider: IdentityProvider, identity: UnlinkedIdentity) -> HttpResponse:
+    """Nobody is signed in. Who proves an account by its own password can link it; the same page for everybody else."""
+    if "sso_organisation_id" in request.session:
+        # It proves nothing of the person, so it must not be what links another sign-in.
+        logout(request)
+    request.session[UNLINKED] = asdict(identity)
+    if request.user.is_authenticated:
+        return HttpResponseRedirect(reverse("sign_in_link", args=[provider.pk]))
+    return render(request, "organisations/sign_in_unlinked.html", {"provider": provider}, status=403)
+
+
+def _unlinked_identity(request: HttpRequest, provider: IdentityProvider) -> UnlinkedIdentity | None:
+    stored = request.session.get(UNLINKED)
+    identity = UnlinkedIdentity(**stored) if isinstance(stored, dict) else None
+    return identity if identity is not None and identity.belongs_to(provider) else None
+
+
+def _sign_in(request: HttpRequest, user: User, organisation_id: int) -> None:
+    # A session of somebody else, or of the same person's password, must not lend this one its reach.
+    request.session.flush()
+    request.session["organisation"] = request.session["sso_organisation_id"] = organisation_id
+    # Not by allauth's stages: the provider has asked for the second step that the organisation wants.
+    login(request, user, backend=BACKEND)
+
+
+def _whoever(request: HttpRequest) -> AuditActor:
+    """Who brought an answer that was refused: nobody has proved who it is."""
+    return AuditActor(ActorKind.PERSON, None, "–", client_ip(request), Interface.WEB)
+
+
+def _refused(request: HttpRequest, sentence: str, status: int = 403) -> HttpResponse:
+    return render(request, "organisations/sign_in_refused.html", {"message": sentence}, status=status)

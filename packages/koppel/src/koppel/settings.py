@@ -1,0 +1,275 @@
+"""Django's settings, from environment variables alone. `docs/operations.md` has the table of them.
+
+`DATABASE_URL` is the application role: neither owner nor superuser, so that row level security holds for it.
+`KOPPEL_OWNER_DATABASE_URL` is used by `koppel migrate` and by nothing else.
+"""
+
+import os
+from collections.abc import Callable
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import SplitResult, unquote, urlsplit
+from zoneinfo import ZoneInfo
+
+from django.core.exceptions import ImproperlyConfigured
+from psycopg.conninfo import conninfo_to_dict
+
+from koppel.kit.http.unfinished_calls import token_stop_seconds
+from koppel.kit.tenancy.installation_number import parse_installation_number
+from koppel.web.build.built import COLLECTED
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parent
+
+
+def _read(reader: Callable[[str], T], name: str, text: str) -> T:
+    """Raises `ImproperlyConfigured` with a sentence that names the variable, but not its value: it may hold a password."""
+    try:
+        return reader(text)
+    except (ValueError, KeyError):
+        raise ImproperlyConfigured(
+            f"{name} is set to something that Koppel cannot read; docs/operations.md says under Settings what it may be."
+        ) from None
+
+
+def _mail_server(url: str) -> tuple[SplitResult, int | None]:
+    parts = urlsplit(url)
+    return parts, parts.port
+
+
+def _database(url: str) -> dict[str, Any]:
+    """Django's description of the database behind a `postgresql://` URL. Options of the URL (sslmode …) are kept."""
+    parts: dict[str, Any] = conninfo_to_dict(url) if url else {}
+    named = {"dbname", "user", "password", "host", "port"}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.get("dbname", "koppel"),
+        "USER": parts.get("user", "koppel_app"),
+        "PASSWORD": parts.get("password", ""),
+        "HOST": parts.get("host", "127.0.0.1"),
+        "PORT": str(parts.get("port", "")),
+        "CONN_MAX_AGE": 300,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "application_name": "koppel",
+            "keepalives_idle": 15,
+            "tcp_user_timeout": 15000,
+            # A process that stopped in a transaction must not hold its locks for ever; closing a large Excel file takes time.
+            "options": "-c idle_in_transaction_session_timeout=2min",
+            **{key: value for key, value in parts.items() if key not in named},
+        },
+    }
+
+
+DATABASES = {
+    "default": _database(os.environ.get("DATABASE_URL", "")),
+    "owner": _database(os.environ.get("KOPPEL_OWNER_DATABASE_URL", "")),
+}
+DATABASES["owner"]["CONN_MAX_AGE"] = 0
+OWNER_DATABASE_URL = os.environ.get("KOPPEL_OWNER_DATABASE_URL", "")
+
+try:
+    INSTALLATION_NUMBER = parse_installation_number(os.environ.get("KOPPEL_INSTALLATION_NUMBER", ""))
+except ValueError as wrong:
+    raise ImproperlyConfigured(str(wrong)) from None
+
+SECRET_KEY = os.environ.get("KOPPEL_SECRET_KEY", "")
+if not SECRET_KEY:
+    SECRET_KEY = "only-for-checks-that-store-nothing"  # noqa: S105 - `koppel check` and `koppel web` refuse to run with it
+
+VAULT_KEYS = os.environ.get("KOPPEL_VAULT_KEYS", "")
+"""`id:base64-of-32-bytes[,older-id:…]`, newest first; see `koppel.kit.encryption.Keyring.parse`."""
+
+DATA_DIR = os.environ.get("KOPPEL_DATA_DIR", "")
+"""Where `secrets.json` is, when the keys come from there."""
+
+PUBLIC_URL = os.environ.get("KOPPEL_PUBLIC_URL", "http://localhost:8400").rstrip("/")
+"""Where people reach Koppel; the consent callback is `PUBLIC_URL/connections/consent/callback`."""
+
+DEBUG = False
+ALLOWED_HOSTS = [urlsplit(PUBLIC_URL).hostname or "localhost", "localhost", "127.0.0.1"]
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "django_htmx",
+    "procrastinate.contrib.django",
+    "koppel.kit",
+    "koppel.audit",
+    "koppel.organisations",
+    "koppel.issues",
+    "koppel.notifications",
+    "koppel.connections",
+    "koppel.company_registers",
+    "koppel.administrations",
+    "koppel.books",
+    "koppel.sync",
+    "koppel.onboarding",
+    "koppel.web",
+    "koppel.api",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "koppel.web.auth.api_authentication.BearerMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "koppel.web.auth.middleware.LanguageMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "koppel.web.auth.middleware.ContentSecurityPolicyMiddleware",
+    "koppel.web.auth.login_throttling.KnownBrowserMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "koppel.web.auth.middleware.ActorMiddleware",
+]
+
+ROOT_URLCONF = "koppel.urls"
+WSGI_APPLICATION = "koppel.web.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [ROOT / "web" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "koppel.web.context.frame",
+            ],
+        },
+    }
+]
+
+AUTH_USER_MODEL = "organisations.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_ADAPTER = "koppel.web.auth.allauth_adapters.AccountAdapter"
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # the mail would invite strangers to sign up
+ACCOUNT_LOGOUT_ON_GET = False
+MFA_ADAPTER = "koppel.web.auth.allauth_adapters.MfaAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_TOTP_ISSUER = "Koppel"
+MFA_TOTP_TOLERANCE = 1
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = PUBLIC_URL.startswith("http://")
+"""Passkeys need https; over http browsers allow them on localhost alone."""
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache"}}
+"""In the database, so that throttling at sign-in counts over all web processes."""
+ALLAUTH_TRUSTED_PROXY_COUNT = _read(int, "KOPPEL_PROXIES", os.environ.get("KOPPEL_PROXIES", "0"))
+"""How many proxies of ours stand before the web: so many addresses at the end of `X-Forwarded-For` are believed."""
+if ALLAUTH_TRUSTED_PROXY_COUNT:
+    # What the proxy must set, whatever the caller said: whether people came by https.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+
+API_REQUESTS_PER_MINUTE = _read(
+    int, "KOPPEL_API_REQUESTS_PER_MINUTE", os.environ.get("KOPPEL_API_REQUESTS_PER_MINUTE", "600")
+)
+"""Per API token, over all web processes."""
+
+TOKEN_STOP_SECONDS = _read(
+    lambda text: token_stop_seconds({"KOPPEL_TOKEN_STOP_SECONDS": text}),
+    "KOPPEL_TOKEN_STOP_SECONDS",
+    os.environ.get("KOPPEL_TOKEN_STOP_SECONDS", ""),
+)
+"""How long a program that is told to stop waits for answers of token endpoints that are under way."""
+
+SESSION_COOKIE_NAME = "koppel_session"
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+CSRF_COOKIE_NAME = "koppel_csrf"
+LANGUAGE_COOKIE_NAME = "koppel_language"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
+SECURE_HSTS_SECONDS = 31536000 if SESSION_COOKIE_SECURE else 0
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("nl", "Nederlands")]
+LOCALE_PATHS = sorted([*ROOT.glob("*/locale"), *(ROOT / "connectors").glob("*/locale")])
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = str(_read(ZoneInfo, "KOPPEL_TIME_ZONE", os.environ.get("KOPPEL_TIME_ZONE", "Europe/Amsterdam")))
+USE_THOUSAND_SEPARATOR = True
+FORMAT_MODULE_PATH = "koppel.web.formats"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = COLLECTED if COLLECTED.is_dir() else None
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "koppel.web.build.static_files.HashedStaticFiles"},
+}
+WHITENOISE_USE_FINDERS = True
+"""For plain names: of an error page, and of what was not collected."""
+WHITENOISE_MAX_AGE = 60
+"""In seconds, for plain names. Names with a hash are kept for good."""
+
+_mail_directory = os.environ.get("KOPPEL_MAIL_DIR", "")
+SENDS_MAIL = not _mail_directory
+"""False: what Koppel writes stays on this machine, in files, and pages that promise a mail say so."""
+EMAIL_BACKEND = "koppel.kit.quarantine.email_backends." + ("FileBackend" if _mail_directory else "SmtpBackend")
+EMAIL_FILE_PATH = _mail_directory or None
+_smtp, _smtp_port = _read(_mail_server, "KOPPEL_SMTP_URL", os.environ.get("KOPPEL_SMTP_URL", "smtp://localhost:25"))
+EMAIL_HOST, EMAIL_PORT = _smtp.hostname or "localhost", _smtp_port or 25
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_smtp.username or ""), unquote(_smtp.password or "")
+EMAIL_USE_SSL = _smtp.scheme == "smtps" and EMAIL_PORT == 465
+EMAIL_USE_TLS = _smtp.scheme == "smtps" and not EMAIL_USE_SSL
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = os.environ.get("KOPPEL_MAIL_FROM", f"Koppel <koppel@{ALLOWED_HOSTS[0]}>")
+
+_webhook_networks = os.environ.get("KOPPEL_WEBHOOK_NETWORKS", "").replace(" ", "").split(",")
+WEBHOOK_NETWORKS = tuple(
+    _read(lambda text: ip_network(text, strict=False), "KOPPEL_WEBHOOK_NETWORKS", text)
+    for text in _webhook_networks
+    if text
+)
+"""Networks of one's own in which webhooks may stand, besides public addresses."""
+
+SANDBOX_URL = os.environ.get("KOPPEL_SANDBOX_URL", "").rstrip("/")
+"""Where a sandbox listens, for app registrations of that environment; '' = where its connector thinks."""
+
+_twin = os.environ.get("KOPPEL_REGISTERS_URL", "").rstrip("/")
+REGISTERS = os.environ.get("KOPPEL_REGISTERS", "kvk,brreg,prh,vies").replace(" ", "").split(",")
+"""Which registers are asked; an empty text asks none."""
+REGISTER_URLS = {
+    "kvk": os.environ.get("KOPPEL_KVK_URL", "https://api.kvk.nl"),
+    "brreg": "https://data.brreg.no",
+    "prh": "https://avoindata.prh.fi",
+    "vies": "https://ec.europa.eu",
+}
+if _twin:  # a program that plays them all, such as the sandbox
+    REGISTER_URLS = {name: f"{_twin}/{name}" for name in REGISTER_URLS}
+KVK_API_KEY = os.environ.get("KOPPEL_KVK_API_KEY", "sandbox" if _twin else "")
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 50_000
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "tasks"
+LOGGING_CONFIG = None
+"""`koppel.kit.logging` configures logging when a command starts."""
+LIST_ROWS_MAX = 5000

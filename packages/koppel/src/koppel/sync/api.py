@@ -1,0 +1,323 @@
+"""Runs of an administration and progress of imports over REST. Poll every two seconds; nothing here is slow."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from ninja import Query, Router, Schema
+from ninja.responses import Status
+from pydantic import Field
+
+from koppel.administrations.errors import NotFound
+from koppel.administrations.scope import administration_for
+from koppel.kit.web.schemas import Input
+from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.settings_schema import RESOURCES
+from koppel.sync.changes import queries as history
+from koppel.sync.models import ChangeKind, Checkpoint, Run, RunResource
+from koppel.sync.progress.import_progress import ImportLine, import_page
+from koppel.sync.progress.run_progress import RunProgress, progress_of_runs
+from koppel.sync.runs.services import cancel_run, request_run
+
+router = Router()
+imports = Router()
+LIMIT_MAX = 1000
+Resource = Literal[RESOURCES]  # type: ignore[valid-type]  # the keys of a table
+Group = Literal["trouble", "configuring", "queued", "active", "deactivated"]
+
+
+class ResourceOut(Schema):
+    """`rows` records were read (`lines` with them); `added`, `changed`, `deleted` and `rejected` count what they did."""
+
+    resource: str
+    state: str
+    mode: str
+    pages: int
+    rows: int
+    lines: int
+    expected_total: int | None
+    added: int
+    changed: int
+    deleted: int
+    rejected: int
+    reason: str
+
+
+class RunOut(Schema):
+    """`seconds` from the first start to the finish; null while it is open."""
+
+    id: int
+    state: str
+    trigger: str
+    attempt: int
+    reason: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    seconds: float | None
+    resources: list[ResourceOut]
+
+
+class ResourceProgressOut(Schema):
+    """`done` and `expected` count rows (entry lines for entries); `expected` null: the source did not say."""
+
+    resource: str
+    state: str
+    done: int
+    expected: int | None
+    pages: int
+    percent: int
+    seconds_left: int | None
+
+
+class ProgressOut(Schema):
+    """A run that waits or is performed. `resource` is the one being read. `waits_until`: it waits for the vendor, for `reason`.
+
+    `percent` and `seconds_left` are null before it begins; they come from what earlier runs took and from its own pace."""
+
+    run_id: int
+    administration_id: int
+    state: str
+    trigger: str
+    requested_at: datetime
+    started_at: datetime | None
+    waits_until: datetime | None
+    reason: str
+    percent: int | None
+    seconds_left: int | None
+    resource: str
+    done: int
+    expected: int | None
+    rows: int
+    pages: int
+    parts: list[ResourceProgressOut]
+
+
+class SyncOut(Schema):
+    """`progress` null: no run is open. `newest` null: there never was one."""
+
+    administration_id: int
+    progress: ProgressOut | None
+    newest: RunOut | None
+
+
+class SyncIn(Input):
+    """`resources` null: all that the settings name; an empty list is refused. `full`: read everything again and find what was
+    deleted."""
+
+    full: bool = False
+    resources: Annotated[list[Resource], Field(min_length=1)] | None = None
+
+
+class RequestedOut(Schema):
+    """`begun` false: a run was under way already."""
+
+    begun: bool
+
+
+class CancelledOut(Schema):
+    """`cancelled` false: no run was under way."""
+
+    cancelled: bool
+
+
+class ImportLineOut(Schema):
+    administration_id: int
+    name: str
+    status: str
+    reason: str
+    progress: ProgressOut | None
+
+
+class ImportOut(Schema):
+    """What the caller may see of an import; what needs somebody comes first. `counts` by status, of all of it."""
+
+    id: int
+    total: int
+    active: int
+    failed: int
+    percent: int
+    is_over: bool
+    seconds_left: int | None
+    counts: dict[str, int]
+    page: int
+    pages: int
+    administrations: list[ImportLineOut]
+
+
+@router.get("/{administration_id}/sync", response=SyncOut)
+def sync(request: AuthenticatedRequest, administration_id: int) -> dict[str, Any]:
+    """How far the open run is, and the newest run."""
+    administration = administration_for(request.actor, administration_id)
+    newest = Run.objects.filter(
+        organisation_id=administration.organisation_id, administration=administration
+    ).prefetch_related("parts")
+    run = newest.order_by("-created_at", "-pk").first()
+    progress = progress_of_runs(administration.organisation_id, [administration.pk]).get(administration.pk)
+    return {
+        "administration_id": administration.pk,
+        "progress": _progress_schema(progress),
+        "newest": _to_schema(run) if run else None,
+    }
+
+
+@router.post("/{administration_id}/sync", response={202: RequestedOut})
+def start(request: AuthenticatedRequest, administration_id: int, payload: SyncIn) -> Status[dict[str, bool]]:
+    """Sync now, or try again what failed."""
+    begun = request_run(request.actor, administration_id, full=payload.full, resources=payload.resources)
+    return Status(202, {"begun": begun})
+
+
+@router.post("/{administration_id}/sync/cancel", response=CancelledOut)
+def cancel(request: AuthenticatedRequest, administration_id: int) -> dict[str, bool]:
+    """Stop the open run at its page. What was read stays."""
+    return {"cancelled": cancel_run(request.actor, administration_id)}
+
+
+@router.get("/{administration_id}/sync/runs", response=list[RunOut])
+def runs(
+    request: AuthenticatedRequest, administration_id: int, limit: Annotated[int, Query(ge=1, le=100)] = 20
+) -> list[RunOut]:
+    """The newest runs first."""
+    administration = administration_for(request.actor, administration_id)
+    queryset = Run.objects.filter(
+        organisation_id=administration.organisation_id, administration=administration
+    ).prefetch_related("parts")
+    return [_to_schema(run) for run in queryset.order_by("-created_at", "-pk")[:limit]]
+
+
+@imports.get("/{import_id}", response=ImportOut)
+def get_import(
+    request: AuthenticatedRequest,
+    import_id: int,
+    status: Group | None = None,
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
+) -> dict[str, Any]:
+    """How far an import is, and a page of its administrations. `status`: trouble, configuring, queued, active, deactivated."""
+    import_page_data = import_page(request.actor, import_id, status or "", page, limit)
+    if import_page_data is None:
+        raise NotFound
+    return {
+        "id": import_id, "total": import_page_data.state.total, "active": import_page_data.state.active,
+        "failed": import_page_data.state.failing,
+        "percent": import_page_data.percent, "is_over": import_page_data.is_over, "seconds_left": import_page_data.seconds_left,
+        "counts": dict(import_page_data.state.counts), "page": import_page_data.number, "pages": import_page_data.pages,
+        "administrations": [_import_line_schema(line) for line in import_page_data.lines],
+    }  # fmt: skip
+
+
+def _import_line_schema(line: ImportLine) -> dict[str, Any]:
+    run = line.administration
+    return {
+        "administration_id": run.pk, "name": run.name, "status": run.status, "reason": run.status_reason,
+        "progress": _progress_schema(line.progress),
+    }  # fmt: skip
+
+
+def _progress_schema(progress: RunProgress | None) -> dict[str, Any] | None:
+    if progress is None:
+        return None
+    parts = [{name: getattr(part, name) for name in ResourceProgressOut.model_fields} for part in progress.parts]
+    return {name: getattr(progress, name) for name in ProgressOut.model_fields if name != "parts"} | {"parts": parts}
+
+
+class ResourceStateOut(Schema):
+    """`complete_as_of`: everything the source knew at this moment is in the books. `compared_at`: the newest complete read,
+    which also proved what is gone. `why_not`: a sentence when the source does not give this resource."""
+
+    resource: str
+    complete_as_of: datetime | None
+    compared_at: datetime | None
+    available: bool
+    why_not: str
+
+
+@router.get("/{administration_id}/sync/resources", response=list[ResourceStateOut])
+def resources(request: AuthenticatedRequest, administration_id: int) -> list[ResourceStateOut]:
+    """How complete each resource is."""
+    line = administration_for(request.actor, administration_id)
+    lines = Checkpoint.objects.filter(organisation_id=line.organisation_id, administration=line).order_by("resource")
+    return [
+        ResourceStateOut(
+            resource=checkpoint.resource, complete_as_of=checkpoint.complete_as_of, compared_at=checkpoint.last_full_at,
+            available=checkpoint.available, why_not=checkpoint.unavailable_reason,
+        )
+        for checkpoint in lines
+    ]  # fmt: skip
+
+
+class FieldOut(Schema):
+    name: str
+    before: str
+    after: str
+
+
+class ChangeOut(Schema):
+    """`fields` differ, as Koppel names them; `before` and `after` are the source's own record, or null."""
+
+    resource: str
+    external_id: str
+    kind: str
+    at: datetime
+    period: str
+    in_closed_period: bool
+    fields: list[FieldOut]
+    before: str | None
+    after: str | None
+
+
+class ChangesOut(Schema):
+    total: int
+    page: int
+    pages: int
+    changes: list[ChangeOut]
+
+
+@router.get("/{administration_id}/sync/runs/{run_id}/changes", response=ChangesOut)
+def changes(
+    request: AuthenticatedRequest, administration_id: int, run_id: int, resource: Resource | None = None,
+    kind: ChangeKind | None = None, search: str = "", closed: bool = False,
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+) -> ChangesOut:  # fmt: skip
+    """What a run added, changed and deleted, 50 on a page. The first complete read of a resource is not repeated here."""
+    detail = administration_for(request.actor, administration_id)
+    run = history.run_of(detail, run_id)
+    if run is None:
+        raise NotFound
+    listing = history.changes_of(detail, run, history.ChangeFilter(resource or "", kind or "", search, closed), page)
+    return ChangesOut(
+        total=listing.total,
+        page=listing.page,
+        pages=listing.pages,
+        changes=[_change_schema(change) for change in listing.changes],
+    )
+
+
+def _change_schema(detail: history.ChangeDetail) -> ChangeOut:
+    change = detail.change
+    return ChangeOut(
+        resource=change.resource, external_id=change.external_id, kind=change.kind, at=change.at, period=change.period,
+        in_closed_period=change.in_closed_period, before=detail.before or None, after=detail.after or None,
+        fields=[FieldOut(name=field.name, before=field.before, after=field.after) for field in detail.fields],
+    )  # fmt: skip
+
+
+def _to_schema(run: Run) -> RunOut:
+    seconds = (run.finished_at - run.started_at).total_seconds() if run.started_at and run.finished_at else None
+    parts = sorted(run.parts.all(), key=lambda part: part.position)
+    return RunOut(
+        id=run.pk,
+        state=run.state,
+        trigger=run.trigger,
+        attempt=run.attempt,
+        reason=run.reason,
+        created_at=run.created_at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        seconds=seconds,
+        resources=[_resource_schema(part) for part in parts],
+    )
+
+
+def _resource_schema(part: RunResource) -> ResourceOut:
+    return ResourceOut(**{name: getattr(part, name) for name in ResourceOut.model_fields})

@@ -1,0 +1,198 @@
+"""`koppel sync`: start, watch, retry and cancel runs."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from koppel.administrations.models import Administration, Status
+from koppel.administrations.scope import administration_for, visible_to
+from koppel.kit.cli.errors import CommandError
+from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
+from koppel.kit.tenancy import organisation_scope
+from koppel.kit.web.parameters import unknown_value
+from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
+from koppel.organisations.roles import Actor, Permission
+from koppel.organisations.settings_schema import RESOURCES
+from koppel.sync.models import Run
+from koppel.sync.progress.run_progress import RunProgress, progress_of_runs
+from koppel.sync.runs.services import cancel_run, request_run
+
+POLL_SECONDS = 1.0
+COLUMNS = ("id", "name", "status", "state", "percent", "resource", "rows", "seconds_left", "complete_as_of", "reason")
+
+app = typer.Typer(no_args_is_help=True)
+AdministrationId = Annotated[
+    int, typer.Argument(help="Id of the administration; `koppel administrations list` has them.")
+]
+AdministrationIds = Annotated[
+    list[int] | None, typer.Argument(help="Ids of administrations; without any, all that you may see.")
+]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One administration. `state` is that of its newest run; `percent`, `resource`, `rows` and `seconds_left` tell of an open
+    one."""
+
+    id: int
+    name: str
+    status: str
+    state: str
+    percent: int | None
+    resource: str
+    rows: int
+    pages: int
+    seconds_left: int | None
+    waits_until: datetime | None
+    complete_as_of: datetime | None
+    reason: str
+
+
+@app.command("start")
+def start(
+    administration: AdministrationId,
+    full: Annotated[bool, typer.Option("--full", help="Read everything again and find what was deleted.")] = False,
+    resource: Annotated[
+        list[str] | None, typer.Option("--resource", help="Only this one; may be given several times.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Until the run is over; exit code 1 when it failed.")] = False,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
+    """Sync an administration now."""
+    if strange := [name for name in resource or () if name not in RESOURCES]:
+        raise CommandError(" ".join(unknown_value("resource", name, RESOURCES).message for name in strange))
+    with acting_as(person, organisation) as actor:
+        begun = request_run(actor, administration, full=full, resources=resource or None)
+    if wait:
+        _watch(actor, [administration], as_json=as_json)
+        return
+    print_record({"administration": administration, "begun": begun}, as_json=as_json)
+
+
+@app.command("status")
+def status(
+    administrations: AdministrationIds = None,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
+    """How far administrations are."""
+    with acting_as(person, organisation) as actor:
+        print_rows(_lines(actor, administrations), COLUMNS, as_json=as_json)
+
+
+@app.command("watch")
+def watch(
+    administrations: AdministrationIds = None,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
+    """Follow open runs until all are over. With --json one object per administration and change. Exit code 1: one failed."""
+    with acting_as(person, organisation) as actor:
+        lines = _lines(actor, administrations)
+    watched = administrations or [line.id for line in lines if line.state in ("queued", "running")]
+    _watch(actor, watched, as_json=as_json)
+
+
+@app.command("retry")
+def retry(
+    administrations: AdministrationIds = None,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
+    """Try again what failed or is blocked, from where it stopped."""
+    with acting_as(person, organisation) as actor:
+        actor.require(Permission.CHANGE_ADMINISTRATIONS)
+        failed = [
+            administration
+            for administration in _selected_administrations(actor, administrations)
+            if administration.status in (Status.FAILED, Status.BLOCKED)
+        ]
+        rows = [
+            {"id": administration.pk, "name": administration.name, "begun": request_run(actor, administration.pk)}
+            for administration in failed
+        ]
+        print_rows(rows, ("id", "name", "begun"), as_json=as_json)
+
+
+@app.command("cancel")
+def cancel(
+    administration: AdministrationId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+) -> None:
+    """Stop the open run of an administration; what was read stays."""
+    with acting_as(person, organisation) as actor:
+        print_record(
+            {"administration": administration, "cancelled": cancel_run(actor, administration)}, as_json=as_json
+        )
+
+
+def _watch(actor: Actor, administrations: Sequence[int], *, as_json: bool) -> None:
+    console, printed = Console(), dict[int, dict[str, Any]]()
+    while True:
+        with organisation_scope(actor.organisation_id):
+            lines = _lines(actor, administrations) if administrations else []
+        for line in lines:
+            row = asdict(line)
+            if printed.get(line.id) == row:
+                continue
+            printed[line.id] = row
+            if as_json:
+                print_json(row)
+            else:
+                console.print(_summary(line), markup=False, highlight=False)
+        if not any(line.state in ("queued", "running") for line in lines):
+            raise typer.Exit(1 if any(line.state in ("failed", "partial") for line in lines) else 0)
+        time.sleep(POLL_SECONDS)
+
+
+def _summary(line: Line) -> str:
+    done = f" {line.percent} %" if line.percent is not None else ""
+    reading = f", {line.resource}, {line.rows} rows" if line.resource else ""
+    left = f", about {line.seconds_left} s left" if line.seconds_left else ""
+    return f"{line.id} {line.name}: {line.state}{done}{reading}{left}{f' ({line.reason})' if line.reason else ''}"
+
+
+def _selected_administrations(actor: Actor, ids: Sequence[int] | None) -> list[Administration]:
+    """Raises `NotFound` for one that the actor may not see."""
+    if ids:
+        return [administration_for(actor, administration) for administration in ids]
+    return list(visible_to(actor).order_by("name", "pk"))
+
+
+def _lines(actor: Actor, ids: Sequence[int] | None) -> list[Line]:
+    selected = _selected_administrations(actor, ids)
+    keys = [administration.pk for administration in selected]
+    progress = progress_of_runs(actor.organisation_id, keys)
+    newest = Run.objects.filter(organisation_id=actor.organisation_id, administration_id__in=keys)
+    newest = newest.order_by("administration_id", "-created_at", "-pk").distinct("administration_id")
+    runs = {run.administration_id: run for run in newest}
+    return [
+        _line(administration, runs.get(administration.pk), progress.get(administration.pk))
+        for administration in selected
+    ]
+
+
+def _line(administration: Administration, run: Run | None, progress: RunProgress | None) -> Line:
+    return Line(
+        id=administration.pk,
+        name=administration.name,
+        status=administration.status,
+        state=run.state if run else "",
+        percent=progress.percent if progress else None,
+        resource=progress.resource if progress else "",
+        rows=progress.rows if progress else 0,
+        pages=progress.pages if progress else 0,
+        seconds_left=progress.seconds_left if progress else None,
+        waits_until=progress.waits_until if progress else None,
+        complete_as_of=administration.complete_as_of,
+        reason=(run.reason if run else "") or administration.status_reason,
+    )

@@ -1,0 +1,105 @@
+"""Executes a run that this worker holds, and says in its row how that went: over, waiting, or a crash."""
+
+import structlog
+from django.utils.translation import gettext_noop
+
+from koppel.connections.sessions.sessions import Runtime
+from koppel.connector.errors import ConnectorError, Unreachable
+from koppel.kit import quarantine
+from koppel.kit.database.outage import is_outage, sqlstate_of
+from koppel.kit.database.threads import run_in_thread
+from koppel.kit.quarantine import Quarantined
+from koppel.sync.engine import run_completion, run_reader, run_start
+from koppel.sync.engine.error_policy import Action, ErrorPolicy, policy_for, wait_seconds
+from koppel.sync.errors import Fenced, Preempted
+from koppel.sync.listeners.connection import OUTAGE, outage_seconds
+from koppel.sync.models import RunState
+from koppel.sync.runs import claims
+from koppel.sync.runs.claims import ClaimedRun
+
+CRASHES_MAX, CRASH_PAUSE_SECONDS = 3, 5.0
+OUTAGE_ISSUE_SECONDS = 900.0
+"""How long our database may answer with errors before somebody is told."""
+OUTAGE_SENTENCE = gettext_noop("Koppel's own database answers with errors. The sync waits, and goes on by itself.")
+log = structlog.get_logger(__name__)
+
+
+async def execute_run(runtime: Runtime, claimed: ClaimedRun) -> None:
+    """To its end, to a wall, or until its turn is over; whichever it is, the run's row says so afterwards."""
+    organisation_id, run_id = claimed.organisation_id, claimed.id
+    with structlog.contextvars.bound_contextvars(organisation=organisation_id, run=run_id, attempt=claimed.attempt):
+        try:
+            await quarantine.refuse_async()
+            await _read_and_complete(runtime, claimed)
+        except Fenced:
+            log.warning("run_taken_over")
+        except Preempted:
+            async with runtime.database.tenant_transaction(organisation_id) as connection:
+                await claims.requeue(connection, claimed, 0, failed=False, code="", reason="")
+        except Quarantined as stopped:
+            async with runtime.database.tenant_transaction(organisation_id) as connection:
+                await claims.requeue(connection, claimed, 0, failed=False, code=stopped.code, reason=str(stopped))
+        except ConnectorError as error:
+            await _apply_policy(runtime, claimed, error)
+        except Exception as error:
+            if is_outage(error):
+                await _wait_for_database(runtime, claimed, error)
+            else:
+                log.exception("run_crashed")
+                await _record_crash(runtime, claimed, error)
+
+
+async def _read_and_complete(runtime: Runtime, claimed: ClaimedRun) -> None:
+    plan = await run_in_thread(lambda: run_start.start_run(claimed))
+    result = await run_reader.read_run(runtime, claimed, plan)
+    if result.broken:
+        resource, message = next(iter(result.broken.items()))
+        broken = ErrorPolicy(Action.FAIL, "contract_broken"), "contract_broken", f"{resource}: {message}"
+        await run_in_thread(lambda: run_completion.fail(claimed, *broken, RunState.PARTIAL))
+        return
+    if not await run_in_thread(lambda: run_completion.succeed(claimed, plan)):
+        raise Fenced
+    log.info("run_succeeded", administration=claimed.administration_id, touched=sorted(result.touched))
+
+
+async def _apply_policy(runtime: Runtime, claimed: ClaimedRun, error: ConnectorError) -> None:
+    async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
+        failures = await claims.failures(connection, claimed)
+        down = await outage_seconds(connection, claimed.connection_id) if isinstance(error, Unreachable) else None
+    policy = policy_for(error, failures) if down is None else ErrorPolicy(Action.WAIT)
+    log.info("run_stopped", code=error.code, next=policy.action.value, reason=str(error))
+    if policy.action is Action.WAIT:
+        seconds = wait_seconds(error, failures) if down is None else down
+        code = error.code if down is None else OUTAGE
+        async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
+            await claims.requeue(
+                connection, claimed, seconds, failed=policy.counts_as_failure, code=code, reason=str(error)
+            )
+        return
+    await run_in_thread(lambda: run_completion.fail_of_error(claimed, policy, error))
+
+
+async def _wait_for_database(runtime: Runtime, claimed: ClaimedRun, error: Exception) -> None:
+    """Nobody's fault, so no strike. Where not even this can be written, the run is taken up again when its worker is silent."""
+    log.warning(
+        "run_waits_for_database", error=type(error).__name__, sqlstate=sqlstate_of(error), reason=str(error)[:200]
+    )
+    async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
+        outage_seconds_so_far = await claims.requeue_for_outage(connection, claimed, OUTAGE_SENTENCE)
+    if outage_seconds_so_far >= OUTAGE_ISSUE_SECONDS:
+        await run_in_thread(
+            lambda: run_completion.raise_outage_issue(claimed, sqlstate_of(error) or type(error).__name__)
+        )
+
+
+async def _record_crash(runtime: Runtime, claimed: ClaimedRun, error: Exception) -> None:
+    """A fault of ours. Tried again twice, whatever came through in between."""
+    again = claimed.crashes + 1 < CRASHES_MAX
+    message = f"Koppel failed here ({type(error).__name__}). The log of the worker has the details."
+    if again:
+        async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
+            await claims.requeue_after_crash(connection, claimed, CRASH_PAUSE_SECONDS, message)
+    else:
+        await run_in_thread(
+            lambda: run_completion.fail(claimed, ErrorPolicy(Action.FAIL, "sync_failed"), "crashed", message)
+        )

@@ -1,0 +1,37 @@
+"""What administrations ask of syncs: stop what runs, erase what was kept."""
+
+from collections.abc import Sequence
+
+from django.db.models import F
+from django.utils import timezone
+
+from koppel.sync.models import OPEN_STATES, Change, Checkpoint, RejectedRecord, Run, RunResource, RunState, SnapshotKey
+
+ERASE_BATCH_SIZE = 20_000
+
+
+def stop_syncs(organisation_id: int, administration_ids: Sequence[int]) -> int:
+    """Cancel what waits or runs. A worker that is in the middle of it finds at its next page that the run is not its own."""
+    runs = Run.objects.filter(
+        organisation_id=organisation_id, administration_id__in=list(administration_ids), state__in=OPEN_STATES
+    )
+    return runs.update(
+        state=RunState.CANCELLED, attempt=F("attempt") + 1, finished_at=timezone.now(), reason_code="stopped", reason=""
+    )
+
+
+def erase_sync_data(organisation_id: int, administration_id: int) -> bool:
+    """Changes, evidence, checkpoints and runs. True while there may be more."""
+    runs = {"organisation_id": organisation_id, "administration_id": administration_id}
+    changes = Change.objects.filter(**runs)
+    if (
+        changes.filter(pk__in=list(changes.values_list("pk", flat=True)[:ERASE_BATCH_SIZE])).delete()[0]
+        >= ERASE_BATCH_SIZE
+    ):
+        return True
+    SnapshotKey.objects.filter(**runs).delete()
+    for kept in (RejectedRecord, Checkpoint):
+        kept._default_manager.filter(**runs).delete()
+    RunResource.objects.filter(organisation_id=organisation_id, run__administration_id=administration_id).delete()
+    Run.objects.filter(**runs).delete()
+    return False

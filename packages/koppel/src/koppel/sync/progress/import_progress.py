@@ -1,0 +1,118 @@
+"""An import as a person follows it: counts by status, and one page of its administrations, what needs somebody on top.
+
+What it costs depends on the page, hardly on the import: the page asks again every two seconds, also with thousands of
+administrations.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from django.db.models import Case, IntegerField, Sum, Value, When
+from django.db.models.functions import Greatest
+
+from koppel.administrations.models import Administration, Status
+from koppel.administrations.queries import FAILING_STATUSES, ImportState, import_state
+from koppel.administrations.scope import visible_to
+from koppel.organisations.roles import Actor
+from koppel.sync.models import Run, RunResource
+from koppel.sync.progress.run_progress import RunProgress, progress_of_runs
+
+STATUS_GROUPS: Mapping[str, Sequence[str]] = {
+    "trouble": FAILING_STATUSES,
+    "configuring": (Status.CONFIGURING,),
+    "queued": (Status.QUEUED,),
+    "active": (Status.ACTIVE,),
+    "deactivated": (Status.DEACTIVATED,),
+}
+"""What a person filters by, in the order of the page."""
+PAGE_SIZE = 30
+RUNNING_SHOWN_MAX = 100
+"""So many running ones are asked how far they are; more are seldom read at once."""
+
+
+@dataclass(frozen=True)
+class ImportLine:
+    """One administration of an import: how it stands, and the run that is or was at it. `rows` were read by that run."""
+
+    administration: Administration
+    run: Run | None
+    progress: RunProgress | None
+    rows: int | None
+
+    @property
+    def seconds(self) -> int | None:
+        """How long the newest run took."""
+        if self.run is None or self.run.started_at is None or self.run.finished_at is None:
+            return None
+        return max(1, round((self.run.finished_at - self.run.started_at).total_seconds()))
+
+
+@dataclass(frozen=True)
+class ImportPage:
+    """Part of an import. `group` '' shows all. `seconds_left` None: over, or no telling yet."""
+
+    state: ImportState
+    lines: Sequence[ImportLine]
+    group: str
+    groups: Sequence[tuple[str, int]]
+    number: int
+    pages: int
+    percent: int
+    seconds_left: int | None
+
+    @property
+    def is_over(self) -> bool:
+        return not self.state.open
+
+
+def import_page(
+    actor: Actor, import_id: int, group: str = "", number: int = 1, size: int = PAGE_SIZE
+) -> ImportPage | None:
+    """The page asked for, else the last one there is. None when the actor may see nothing of the import."""
+    state = import_state(actor, import_id)
+    if state is None:
+        return None
+    groups = [(name, sum(state.counts.get(line, 0) for line in statuses)) for name, statuses in STATUS_GROUPS.items()]
+    group = group if group in STATUS_GROUPS else ""
+    total = dict(groups)[group] if group else state.total
+    pages = max(1, -(-total // size))
+    number = min(max(number, 1), pages)
+    ids = _ids(actor, import_id, group)
+    lines = list(ids[(number - 1) * size : number * size])
+    running = list(_ids(actor, import_id, "configuring")[:RUNNING_SHOWN_MAX])
+    progress = progress_of_runs(actor.organisation_id, sorted({*lines, *running}))
+    read = [progress[key] for key in running if key in progress]
+    percent = state.percent(line.percent or 0 for line in read)
+    return ImportPage(
+        state, _lines(actor, lines, progress), group, [line for line in groups if line[1]], number, pages,
+        percent=percent, seconds_left=state.seconds_left(percent, max((line.seconds_left or 0 for line in read), default=0)),
+    )  # fmt: skip
+
+
+def _ids(actor: Actor, import_id: int, group: str) -> "Sequence[int]":
+    """In the order of the page. Lazy."""
+    ids = visible_to(actor).filter(import_id=import_id)
+    if group:
+        ids = ids.filter(status__in=STATUS_GROUPS[group])
+    order = [
+        When(status__in=statuses, then=Value(position)) for position, statuses in enumerate(STATUS_GROUPS.values())
+    ]
+    ids = ids.annotate(position=Case(*order, output_field=IntegerField()))
+    return ids.order_by("position", "sort_name", "pk").values_list("pk", flat=True)  # type: ignore[return-value]
+
+
+def _lines(actor: Actor, ids: Sequence[int], progress: Mapping[int, RunProgress]) -> list[ImportLine]:
+    administrations = {"organisation_id": actor.organisation_id}
+    administrations_by_id = Administration.objects.filter(**administrations).in_bulk(ids)
+    newest = Run.objects.filter(**administrations, administration_id__in=ids)
+    newest = newest.order_by("administration_id", "-created_at", "-pk").distinct("administration_id")
+    runs = {run.administration_id: run for run in newest}
+    ended = [run.pk for key, run in runs.items() if key not in progress]
+    parts = RunResource.objects.filter(**administrations, run_id__in=ended).values_list("run_id")
+    rows = dict(parts.annotate(read=Sum(Greatest("lines", "rows"))).order_by())
+    return [
+        ImportLine(administrations_by_id[key], run, progress.get(key), rows.get(run.pk) if run else None)
+        for key in ids
+        if key in administrations_by_id
+        for run in (runs.get(key),)
+    ]

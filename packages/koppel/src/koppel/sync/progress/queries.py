@@ -1,0 +1,63 @@
+"""Reads of runs: what is under way, how far, and what the last ones did."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils import timezone
+
+from koppel.administrations.effective_settings import effective_settings
+from koppel.administrations.hooks import Progress
+from koppel.administrations.models import Administration, Status
+from koppel.connections.lifecycle.lifecycle import reconnect_hint
+from koppel.sync.models import Checkpoint, Run, RunResource
+from koppel.sync.progress.run_progress import progress_of_runs
+from koppel.sync.runs.schedule import next_moment, spread_of
+
+
+@dataclass(frozen=True)
+class ResourceLine:
+    """One resource on the Sync tab: how it stands and what the newest run that read it did. `rows` are in the books now."""
+
+    key: str
+    checkpoint: Checkpoint | None
+    part: RunResource | None
+
+
+def progress_of(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, Progress]:
+    """By administration; those without an open run are absent."""
+    runs = progress_of_runs(organisation_id, administration_ids)
+    return {
+        key: Progress(run.percent, run.resource, run.done, run.expected, run.seconds_left) for key, run in runs.items()
+    }
+
+
+def recent_runs(administration: Administration, limit: int = 20) -> list[Run]:
+    runs = Run.objects.filter(organisation_id=administration.organisation_id, administration=administration)
+    return list(runs.order_by("-created_at", "-pk").prefetch_related("parts")[:limit])
+
+
+def next_scheduled(administration: Administration) -> datetime | None:
+    """When the schedule comes next; None: not by itself, because it is off or something stands in the way."""
+    target = administration
+    if target.status != Status.ACTIVE or reconnect_hint(target.connection, target.remote_company):
+        return None
+    return next_moment(
+        effective_settings(target).schedule, timezone.now(), spread_of(target.pk), timezone.get_default_timezone()
+    )
+
+
+def resource_lines(administration: Administration, runs: Sequence[Run]) -> list[ResourceLine]:
+    """Each with what the newest run that read it did: a run of single resources leaves the others as they stood.
+
+    `runs` newest first; in the order of the run that read most."""
+    lines = Checkpoint.objects.filter(organisation_id=administration.organisation_id, administration=administration)
+    checkpoints = {resource.resource: resource for resource in lines}
+    parts: dict[str, RunResource] = {}
+    for run in runs:
+        for part in run.parts.all():
+            parts.setdefault(part.resource, part)
+    widest = max((list(run.parts.all()) for run in runs), key=len, default=[])
+    order = {part.resource: part.position for part in widest}
+    keys = sorted({*parts, *checkpoints}, key=lambda key: (order.get(key, len(order)), key))
+    return [ResourceLine(key, checkpoints.get(key), parts.get(key)) for key in keys]

@@ -1,0 +1,36 @@
+"""Syncs of the whole firm for its dashboard and list: what is under way, and what changed in whose books."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.db.models import Count, Q
+
+from koppel.administrations.hooks import ActiveSync, ChangeCounts
+from koppel.sync.models import OPEN_STATES, Change, Run, RunState, Trigger
+from koppel.sync.progress.queries import progress_of
+
+
+def active_syncs(organisation_id: int) -> Iterator[ActiveSync]:
+    """Every run that waits or runs; time left only of those that run, from their pace."""
+    queryset = Run.objects.filter(organisation_id=organisation_id, state__in=OPEN_STATES)
+    runs = list(queryset.values_list("administration_id", "trigger", "state"))
+    running = [administration_id for administration_id, _trigger, state in runs if state == RunState.RUNNING]
+    progress = progress_of(organisation_id, running)
+    for administration_id, trigger, state in runs:
+        left = progress[administration_id].seconds_left if administration_id in progress else None
+        yield ActiveSync(administration_id, trigger == Trigger.IMPORT, state == RunState.RUNNING, left)
+
+
+def changes_since(organisation_id: int, since: datetime) -> list[ChangeCounts]:
+    """From the log of changes, the biggest first; the first complete read of a resource is its baseline and no change."""
+    rows = Change.objects.filter(organisation_id=organisation_id, at__gte=since).values("administration_id").order_by()
+    counted = rows.annotate(
+        added=Count("id", filter=Q(kind="added")),
+        altered=Count("id", filter=Q(kind="changed")),
+        deleted=Count("id", filter=Q(kind="deleted")),
+    )
+    changes = [
+        ChangeCounts(row["administration_id"], row["added"], row["altered"], row["deleted"])
+        for row in counted.iterator()
+    ]
+    return sorted(changes, key=lambda change: (-change.total, change.administration_id))

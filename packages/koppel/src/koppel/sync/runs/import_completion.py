@@ -1,0 +1,31 @@
+"""When an import is over: the last of its administrations was read, failed, or was stopped."""
+
+from koppel.administrations.models import Administration, Status
+from koppel.kit.locks import LockName, lock_until_commit
+from koppel.notifications.events.services import open_event
+
+
+def notify_import_finished(organisation_id: int, administration_id: int) -> None:
+    """One notice to the importer, by whichever of its administrations comes last to its first end. Later syncs of any of them,
+    after a reconnect too, are no import. In the caller's transaction and scope."""
+    administrations = Administration.objects.filter(organisation_id=organisation_id)
+    import_id = administrations.values_list("import_id", flat=True).get(pk=administration_id)
+    if import_id is None:
+        return
+    lock_until_commit(LockName.IMPORT_COMPLETION, import_id)
+    of_import = administrations.filter(import_id=import_id)
+    if of_import.filter(status__in=[Status.QUEUED, Status.CONFIGURING]).exists():
+        return
+    importer = of_import.values_list("imported_by_id", flat=True).first()
+    total, active = of_import.count(), of_import.filter(status=Status.ACTIVE).count()
+    open_event(
+        organisation_id,
+        "import_finished" if active else "import_failed",
+        f"import {import_id}",
+        responsible=importer,
+        administrations={
+            administration: {"name": name} for administration, name in of_import.values_list("pk", "name")[:500]
+        },
+        context={"import": import_id, "total": total, "active": active, "others": total - active},
+        link=f"/administrations/?import={import_id}",
+    )

@@ -1,0 +1,192 @@
+"""Use cases of syncing: ask for a run, retry, cancel, and the schedule."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from koppel.administrations.effective_settings import effective_settings
+from koppel.administrations.models import Administration, Status
+from koppel.administrations.scope import administration_for
+from koppel.audit.services import record
+from koppel.connections.lifecycle.lifecycle import reconnect_hint
+from koppel.connections.models import ConnectionState
+from koppel.kit import quarantine
+from koppel.kit.locks import LockName, try_lock_until_commit
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.kit.web.parameters import UnknownParameter, unknown_value
+from koppel.organisations.roles import Actor, Permission
+from koppel.organisations.settings_schema import RESOURCES
+from koppel.sync.errors import SyncNotAllowed
+from koppel.sync.models import OPEN_STATES, Run, RunState, Trigger
+from koppel.sync.runs.import_completion import notify_import_finished
+from koppel.sync.runs.schedule import is_due, spread_of
+
+READY = (Status.ACTIVE, Status.BLOCKED, Status.FAILED)
+
+
+def request_first_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
+    """Queue the first sync of imported administrations, in the caller's transaction."""
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    return _request(actor.organisation_id, administration_ids, Trigger.IMPORT, actor.name)
+
+
+def request_run(
+    actor: Actor, administration_id: int, *, full: bool = False, resources: Sequence[str] | None = None
+) -> bool:
+    """Sync now. False when one is under way already. Raises `NotFound`, `Quarantined`, and `SyncNotAllowed` with
+    a sentence."""
+    actor.require(Permission.CHANGE_ADMINISTRATIONS)
+    quarantine.refuse()
+    administration = administration_for(actor, administration_id)
+    if administration.status == Status.DEACTIVATED:
+        raise SyncNotAllowed(_("This administration is deactivated. Activate it first."))
+    if sentence := reconnect_hint(administration.connection, administration.remote_company):
+        raise SyncNotAllowed(sentence)
+    if resources is not None:
+        _require_synced(administration, resources)
+    trigger = Trigger.PERSON if administration.activated_at else Trigger.IMPORT
+    created = _request(actor.organisation_id, [administration.pk], trigger, actor.name, full=full, resources=resources)
+    if created and administration.activated_at is None:
+        Administration.objects.filter(organisation_id=administration.organisation_id, pk=administration.pk).update(
+            status=Status.QUEUED, status_code="", status_reason=""
+        )
+    record(
+        actor.organisation_id,
+        actor.audit,
+        "administration.sync_requested",
+        subject=("administration", administration.pk, administration.name),
+    )
+    return created > 0
+
+
+def _require_synced(administration: Administration, resources: Sequence[str]) -> None:
+    """A part can be asked for once all of it was there, and only of what the settings say. None is not everything."""
+    if not resources:
+        raise UnknownParameter([unknown_value("resource", "", RESOURCES)])
+    if administration.activated_at is None:
+        raise SyncNotAllowed(_("The first sync reads everything. Choose single resources once it is complete."))
+    if others := sorted(set(resources) - set(effective_settings(administration).resources)):
+        sentence = _("Not synced here: %(names)s. The settings of this administration say which resources are.")
+        raise SyncNotAllowed(sentence % {"names": ", ".join(others)})
+
+
+def request_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
+    """Sync many now, those that can be; who asks has seen which cannot. How many runs were made."""
+    actor.require(Permission.CHANGE_ADMINISTRATIONS)
+    queryset = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=list(administration_ids))
+    new = list(queryset.filter(activated_at=None).values_list("pk", flat=True))
+    queryset.filter(pk__in=new).update(status=Status.QUEUED, status_code="", status_reason="")
+    administrations = sorted(set(administration_ids) - set(new))
+    created = _request(actor.organisation_id, new, Trigger.IMPORT, actor.name)
+    return created + _request(actor.organisation_id, administrations, Trigger.PERSON, actor.name)
+
+
+def cancel_run(actor: Actor, administration_id: int) -> bool:
+    """Stop the open run at its page; what was read stays. False when there is none.
+
+    A first import that is stopped is failed, with who stopped it as the reason, and can be retried."""
+    actor.require(Permission.CHANGE_ADMINISTRATIONS)
+    administration = administration_for(actor, administration_id)
+    stopped = Run.objects.filter(
+        organisation_id=administration.organisation_id, administration=administration, state__in=OPEN_STATES
+    ).update(state=RunState.CANCELLED, finished_at=timezone.now(), reason_code="cancelled", reason=actor.name)
+    if not stopped:
+        return False
+    if administration.activated_at is None:
+        sentence = _("The import was stopped by %(name)s.") % {"name": actor.name}
+        Administration.objects.filter(organisation_id=administration.organisation_id, pk=administration.pk).update(
+            status=Status.FAILED, status_code="cancelled", status_reason=sentence
+        )
+        notify_import_finished(administration.organisation_id, administration.pk)
+    subject = ("administration", administration.pk, administration.name)
+    record(actor.organisation_id, actor.audit, "administration.sync_cancelled", subject=subject)
+    return True
+
+
+def request_for_connection(actor: Actor, connection_id: int) -> int:
+    """After a reconnect: everything that could not be synced meanwhile. Imports go on; the others catch up on what the schedule
+    would have done."""
+    queryset = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
+    waiting = queryset.exclude(status=Status.DEACTIVATED)
+    administrations = list(waiting.exclude(activated_at=None).values_list("pk", flat=True))
+    new = list(waiting.filter(activated_at=None).values_list("pk", flat=True))
+    waiting.filter(pk__in=new).update(status=Status.QUEUED, status_code="", status_reason="")
+    created = _request(actor.organisation_id, new, Trigger.IMPORT, actor.name)
+    return created + _request(actor.organisation_id, administrations, Trigger.SCHEDULE, actor.name)
+
+
+def request_released(organisation_id: int, administration_ids: Sequence[int], requested_by: str) -> int:
+    """These are the companies that were confirmed, and go on: a first import where it stopped, the others with a full read, for
+    nobody knows what changed meanwhile. How many runs were made."""
+    administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
+    active = administrations.exclude(status=Status.DEACTIVATED)
+    new = list(active.filter(activated_at=None).values_list("pk", flat=True))
+    imported = list(active.exclude(activated_at=None).values_list("pk", flat=True))
+    run_count = _request(organisation_id, new, Trigger.IMPORT, requested_by)
+    trigger = Trigger.PERSON if requested_by else Trigger.SCHEDULE
+    return run_count + _request(organisation_id, imported, trigger, requested_by, full=True)
+
+
+def request_due_runs() -> int:
+    """The schedule: one run for each administration whose time has come, however many were missed. How many were made.
+
+    One at a time over all workers: whoever comes second finds the lock taken and leaves. The lock ends with the transaction,
+    so a killed scheduler leaves nothing behind; a connection that does not work schedules nothing.
+    In quarantine nothing is scheduled; what was missed is caught up."""
+    if quarantine.current() is not None:
+        return 0
+    with installation_scope("schedule"):
+        if not try_lock_until_commit(LockName.SCHEDULE):
+            return 0
+        due: dict[int, list[int]] = {}
+        at, zone = timezone.now(), timezone.get_default_timezone()
+        for row in _schedulable_administrations().iterator(chunk_size=2000):
+            if is_due(effective_settings(row).schedule, row.last_run_at, at, spread_of(row.pk), zone):
+                due.setdefault(row.organisation_id, []).append(row.pk)
+        for organisation_id, ids in due.items():
+            with organisation_scope(organisation_id):
+                _request(organisation_id, ids, Trigger.SCHEDULE, "")
+    return sum(map(len, due.values()))
+
+
+def _schedulable_administrations() -> "QuerySet[Any]":
+    """In one query, however many there are: at rest, imported completely once, on a connection that works; `last_run_at` of
+    the newest run that was not for single resources only."""
+    runs = Run.objects.filter(administration_id=OuterRef("pk"))
+    whole = runs.filter(resources__isnull=True)
+    return (
+        Administration.objects.filter(status__in=READY, activated_at__isnull=False)
+        .filter(connection__state__in=[ConnectionState.ACTIVE, ConnectionState.DEGRADED])
+        .filter(remote_company__grant__invalid_since=None)
+        .exclude(Exists(runs.filter(state__in=OPEN_STATES)))
+        .annotate(last_run_at=Subquery(whole.order_by("-created_at").values("created_at")[:1]))
+        .select_related("template", "organisation")
+    )
+
+
+def _request(
+    organisation_id: int, ids: Sequence[int], trigger: Trigger, requested_by: str,
+    *, full: bool = False, resources: Sequence[str] | None = None,
+) -> int:  # fmt: skip
+    """At most one open run per administration: the database sees to it, and tells the workers. How many were made."""
+    before = timezone.now()
+    Run.objects.bulk_create(
+        [
+            Run(
+                organisation_id=organisation_id,
+                administration_id=administration_id,
+                trigger=trigger,
+                requested_by=requested_by,
+                full=full,
+                resources=list(resources) if resources else None,
+            )
+            for administration_id in ids
+        ],
+        ignore_conflicts=True,
+        batch_size=1000,
+    )
+    created = Run.objects.filter(organisation_id=organisation_id, administration_id__in=ids, created_at__gte=before)
+    return created.count()

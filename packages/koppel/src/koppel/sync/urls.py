@@ -1,0 +1,16 @@
+"""Addresses below `/administrations/<id>/`, and below `/imports/`."""
+
+from django.urls import path
+
+from koppel.sync import views
+
+app_name = "sync"
+urlpatterns = [
+    path("sync/", views.overview, name="overview"),
+    path("sync/runs/<int:run_id>/", views.run_detail, name="run"),
+    path("sync/now", views.sync_now, name="now"),
+    path("sync/cancel", views.cancel, name="cancel"),
+]
+import_urlpatterns = [
+    path("<int:import_id>/", views.import_page, name="one"),
+]

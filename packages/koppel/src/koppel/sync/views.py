@@ -1,0 +1,133 @@
+"""The Sync tab of an administration."""
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from koppel.administrations.effective_settings import effective_settings
+from koppel.administrations.shortcuts import get_administration_or_404
+from koppel.books.read.labels import RESOURCES
+from koppel.books.read.queries import counts
+from koppel.connections.lifecycle.lifecycle import reconnect_hint
+from koppel.kit.web.decorators import takes
+from koppel.kit.web.parameters import FLAG, PAGE, TEXT, one_of, one_of_these
+from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.roles import Permission
+from koppel.sync.changes import queries as history
+from koppel.sync.errors import SyncNotAllowed
+from koppel.sync.models import ChangeKind
+from koppel.sync.progress import import_progress
+from koppel.sync.progress.queries import next_scheduled, recent_runs, resource_lines
+from koppel.sync.progress.run_progress import progress_of_runs
+from koppel.sync.runs.services import cancel_run, request_run
+
+
+@takes()
+def overview(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
+    """Per resource: rows, complete as of, what the last run did. Asks for itself again while a run is open."""
+    administration = get_administration_or_404(request.actor, administration_id)
+    runs = recent_runs(administration)
+    rows = counts(administration.pk)
+    lines = [
+        (RESOURCES.get(line.key, line.key), rows.get(line.key, 0), line)
+        for line in resource_lines(administration, runs)
+    ]
+    context = {
+        "administration": administration,
+        "tab": "sync",
+        "run": runs[0] if runs else None,
+        "progress": progress_of_runs(administration.organisation_id, [administration.pk]).get(administration.pk),
+        "lines": lines,
+        "runs": runs,
+        "stands": reconnect_hint(administration.connection, administration.remote_company),
+        "choices": [(key, RESOURCES[key]) for key in effective_settings(administration).resources]
+        if administration.activated_at
+        else [],
+        "next_run": next_scheduled(administration),
+    }
+    template = "sync/resources.html" if request.headers.get("HX-Request") else "sync/overview.html"
+    return render(request, template, context)
+
+
+@takes(resource=one_of_these(lambda: RESOURCES), kind=one_of(*ChangeKind.values), q=TEXT, closed=FLAG, page=PAGE)
+def run_detail(request: AuthenticatedRequest, administration_id: int, run_id: int) -> HttpResponse:
+    """What one run read and changed, each record before and after. Filtered by the address."""
+    administration = get_administration_or_404(request.actor, administration_id)
+    run = history.run_of(administration, run_id)
+    if run is None:
+        raise Http404
+    change_filter = request.parameters
+    filters = history.ChangeFilter(
+        change_filter["resource"] or "",
+        change_filter["kind"] or "",
+        (change_filter["q"] or "").strip(),
+        change_filter["closed"] is not None,
+    )
+    parts = sorted(run.parts.all(), key=lambda part: part.position)
+    context = {
+        "administration": administration,
+        "tab": "sync",
+        "run": run,
+        "parts": parts,
+        "wanted": filters,
+        "listing": history.changes_of(administration, run, filters, change_filter["page"] or 1),
+        "resources": RESOURCES.items(),
+        "kinds": history.KINDS,
+        "first": any(part.added for part in parts),
+    }
+    return render(request, "sync/run.html", context)
+
+
+@require_POST
+def sync_now(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
+    """Everything, or the resources that are named; `full` compares with all that the source has."""
+    administration = get_administration_or_404(request.actor, administration_id)
+    requested = request.POST
+    try:
+        started = request_run(
+            request.actor,
+            administration.pk,
+            full=requested.get("full") == "1",
+            resources=requested.getlist("resource") or None,
+        )
+        if started:
+            messages.success(request, _("The sync of %(name)s has begun.") % {"name": administration.name})
+        else:
+            messages.info(request, _("A sync of %(name)s is under way already.") % {"name": administration.name})
+    except SyncNotAllowed as refusal:
+        messages.error(request, str(refusal))
+    return _back(request, administration.pk)
+
+
+@require_POST
+def cancel(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
+    administration = get_administration_or_404(request.actor, administration_id)
+    if cancel_run(request.actor, administration.pk):
+        messages.success(
+            request, _("The sync of %(name)s was stopped. What was read is kept.") % {"name": administration.name}
+        )
+    else:
+        messages.info(request, _("No sync of %(name)s is under way.") % {"name": administration.name})
+    return _back(request, administration.pk)
+
+
+@takes(status=one_of(*import_progress.STATUS_GROUPS), page=PAGE)
+def import_page(request: AuthenticatedRequest, import_id: int) -> HttpResponse:
+    """A page of an import, all or those of one status. Asks for itself again until the import is over."""
+    request.actor.require(Permission.VIEW)
+    status, number = request.parameters["status"] or "", request.parameters["page"] or 1
+    import_lines = import_progress.import_page(request.actor, import_id, status, number)
+    if import_lines is None:
+        raise Http404
+    template = "sync/import_lines.html" if request.headers.get("HX-Request") else "sync/import.html"
+    return render(request, template, {"place": "administrations", "page": import_lines, "state": import_lines.state})
+
+
+def _back(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
+    back = request.POST.get("next", "")
+    if not url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}):
+        back = f"/administrations/{administration_id}/sync/"
+    return HttpResponseRedirect(back)

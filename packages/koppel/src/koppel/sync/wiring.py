@@ -1,0 +1,37 @@
+"""What syncs listen to, and what they bring: progress and a tab of administrations, a bulk action, issues and events.
+
+Imported once, by `AppConfig.ready`."""
+
+from django.utils.translation import gettext_lazy as _
+
+from koppel.administrations import hooks as administration_hooks
+from koppel.administrations.bulk.actions import bulk_actions
+from koppel.administrations.hooks import Tab
+from koppel.connections import hooks as connection_hooks
+from koppel.issues.issue_types import issue_types
+from koppel.notifications.event_types import event_types
+from koppel.sync.event_types import EVENT_TYPES
+from koppel.sync.issue_types import ISSUE_TYPES
+from koppel.sync.listeners import administration, connection
+from koppel.sync.listeners.bulk import SYNC_ACTION
+from koppel.sync.progress.queries import progress_of
+from koppel.sync.progress.sync_activity import active_syncs, changes_since
+from koppel.sync.runs.services import request_first_runs, request_for_connection, request_released
+
+connection_hooks.connection_reconnected.register(request_for_connection)
+connection_hooks.connection_recovered.register(connection.resume_waiting_runs)
+connection_hooks.stop_runs.register(connection.stop_runs)
+connection_hooks.restart_runs.register(connection.restart_runs)
+connection_hooks.unblock_administrations.register(request_released)
+
+administration_hooks.progress_of.register(progress_of)
+administration_hooks.changes_since.register(changes_since)
+administration_hooks.active_syncs.register(active_syncs)
+administration_hooks.stop_syncs.register(administration.stop_syncs)
+administration_hooks.queue_first_syncs.register(request_first_runs)
+administration_hooks.erase_data.register(administration.erase_sync_data)
+administration_hooks.tabs.register("sync", Tab(_("Sync"), "sync:overview", 30))
+
+bulk_actions.register(SYNC_ACTION.key, SYNC_ACTION)
+issue_types.register_all(ISSUE_TYPES)
+event_types.register_all(EVENT_TYPES)

@@ -1,0 +1,145 @@
+"""A worker's hands: takes runs from the queue while there is room, performs them side by side, and gives them back when told.
+
+New runs announce themselves (`LISTEN`); runs that wait for a time are looked for when it comes. A long run gives up its place
+at a page when others wait for one, and goes on later from its checkpoint.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from contextvars import Context, copy_context
+
+import psycopg
+import structlog
+
+from koppel.connections.rate_limits.limiter import on_before_request
+from koppel.connections.sessions.sessions import Runtime
+from koppel.kit import quarantine
+from koppel.kit.database.pool import lock_connection
+from koppel.kit.locks import LockName, keep_session_lock
+from koppel.sync.engine.run_executor import execute_run
+from koppel.sync.errors import Preempted
+from koppel.sync.runs import queue
+from koppel.sync.runs.claims import ClaimedRun
+
+WORKER_ID = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+TIME_SLICE_SECONDS = 20.0
+"""A run's first turn; each later one is twice as long, at most eight times."""
+LOOK_SECONDS = 5.0
+"""So often at least, for what a dead worker left: with 15 s of silence that makes 20 s to a takeover."""
+GATHER_SECONDS = 0.03
+"""Places that become free within this time are filled with one look."""
+STOP_SECONDS = 3.0
+
+log = structlog.get_logger(__name__)
+
+
+class Dispatcher:
+    """`leads`: of all workers this one keeps the schedule, until its session ends."""
+
+    def __init__(self, runtime: Runtime, concurrency: int) -> None:
+        self._runtime, self._concurrency = runtime, concurrency
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._others_wait = False
+        self._stopping = False
+        self.leads = False
+
+    async def run(self) -> None:
+        """For ever; cancel it to stop, then call `stop`."""
+        listening = asyncio.create_task(self._listen())
+        try:
+            misses = 0
+            while True:
+                pause = LOOK_SECONDS
+                try:
+                    pause = await self._fill()
+                    misses = 0
+                except (psycopg.Error, TimeoutError) as error:
+                    log.warning("queue_not_read", error=type(error).__name__, reason=str(error)[:200])
+                    misses += 1
+                    pause = min(2.0 ** min(misses - 1, 10), LOOK_SECONDS) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), pause)
+                    await asyncio.sleep(GATHER_SECONDS)
+                self._wake.clear()
+        finally:
+            listening.cancel()
+
+    async def stop(self) -> None:
+        """Runs under way end with their page; what does not within 3 s is broken off. All go back to the queue."""
+        self._stopping = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        async with self._runtime.database.installation_transaction() as connection:
+            count = await queue.release_claims(connection, WORKER_ID)
+        log.info("worker_stopped", given_back=count)
+
+    async def _fill(self) -> float:
+        """Take what there is room for; in quarantine nothing. How long to wait before the next look, if nothing happens
+        before."""
+        if await quarantine.current_async() is not None:
+            return LOOK_SECONDS
+        room = self._concurrency - len(self._tasks)
+        async with self._runtime.database.installation_transaction() as connection:
+            if room <= 0:
+                self._others_wait = await queue.has_waiting(connection)
+                return LOOK_SECONDS
+            taken = await queue.claim_next(connection, WORKER_ID, room)
+        for claimed in taken.runs:
+            self._start(claimed)
+        self._others_wait = len(taken.runs) == room
+        return min(
+            LOOK_SECONDS, max(0.05, taken.next_in_seconds if taken.next_in_seconds is not None else LOOK_SECONDS)
+        )
+
+    def _start(self, claimed: ClaimedRun) -> None:
+        task = asyncio.create_task(execute_run(self._runtime, claimed), context=self._context(claimed))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Its heartbeat has stopped: another worker, or this one, takes the run over.
+            log.error("run_left", error=type(error).__name__, reason=str(error)[:200])
+        self._wake.set()
+
+    def _context(self, claimed: ClaimedRun) -> Context:
+        context = copy_context()
+        context.run(on_before_request.set, self._time_slice(claimed))
+        return context
+
+    def _time_slice(self, claimed: ClaimedRun) -> Callable[[], None]:
+        """Asked before each call to the vendor: what was read so far is written or can be, so this is the place to stop."""
+        ends_at = time.monotonic() + TIME_SLICE_SECONDS * 2 ** min(claimed.attempt - 1, 3)
+
+        def ask() -> None:
+            if self._stopping or (self._others_wait and time.monotonic() > ends_at):
+                raise Preempted
+
+        return ask
+
+    async def _listen(self) -> None:
+        """Wake up when runs are added; lead when nobody else does. One session holds both, and is made again when it breaks."""
+        while True:
+            try:
+                async with await lock_connection() as connection:
+                    await connection.execute(f"LISTEN {queue.CHANNEL}")
+                    self._wake.set()  # What was added before was announced to nobody.
+                    while True:
+                        self.leads = await keep_session_lock(connection, LockName.LEADER, held=self.leads)
+                        async for _notice in connection.notifies(timeout=LOOK_SECONDS, stop_after=1):
+                            self._wake.set()
+            except psycopg.Error as error:
+                self.leads = False
+                log.warning("queue_not_heard", error=type(error).__name__, reason=str(error)[:200])
+                await asyncio.sleep(1)

@@ -1,0 +1,143 @@
+"""The worker: takes runs from their queue, works off jobs, looks after what dead workers left, and one keeps the schedule."""
+
+import asyncio
+import gc
+import os
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+from procrastinate import App
+from procrastinate.contrib.django import app
+from psycopg_pool import AsyncConnectionPool
+
+from koppel.connections.sessions.runtime import as_worker
+from koppel.connections.sessions.sessions import Runtime
+from koppel.connections.vault.maintenance import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
+from koppel.kit.database.outage import spoils_session
+from koppel.kit.database.stuck_transactions import terminate_stuck_sessions
+from koppel.kit.database.threads import keep_thread_connections, run_in_thread
+from koppel.kit.http.client import HttpClient
+from koppel.sync.runs.services import request_due_runs
+from koppel.sync.worker.dispatcher import Dispatcher
+
+RETRY_STALLED_JOBS_SECONDS = 5
+STUCK_SESSION_CHECK_SECONDS = 5
+NICENESS = 10
+GARBAGE_THRESHOLD = 20_000
+SCHEDULE_SECONDS = 60
+JOB_STALLED_SECONDS = 30
+JOBS_CONCURRENCY = 10
+JOBS_PAUSE_SECONDS, JOBS_PAUSE_SECONDS_MAX = 0.5, 15.0
+DATABASE_CONNECTIONS_MAX = 12
+
+log = structlog.get_logger(__name__)
+
+
+def main(concurrency: int = 20) -> None:
+    """Work until SIGTERM or SIGINT; jobs under way are finished or left to the next worker."""
+    keep_thread_connections()
+    # Pages are thousands of records without cycles, and modules stay: looking for garbage less often saves a twentieth.
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
+    # A person who waits for a page goes before a sync that nobody waits for; alone on a machine it makes no difference.
+    os.nice(NICENESS)
+    asyncio.run(_main(concurrency))
+
+
+async def _main(concurrency: int) -> None:
+    worker_app = app.with_connector(app.connector.get_worker_connector())  # type: ignore[attr-defined]
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with (
+        HttpClient(connections_max=concurrency * 2) as http,
+        as_worker(http, size=min(concurrency + 2, DATABASE_CONNECTIONS_MAX)) as runtime,
+        worker_app.open_async(),
+    ):
+        dispatcher = Dispatcher(runtime, concurrency)
+        tasks = [
+            asyncio.create_task(dispatcher.run()),
+            asyncio.create_task(_run_job_worker(worker_app)),
+            asyncio.create_task(
+                _every(RETRY_STALLED_JOBS_SECONDS, lambda: _retry_stalled_jobs(worker_app), "revive_jobs")
+            ),
+            asyncio.create_task(
+                _every(STUCK_SESSION_CHECK_SECONDS, lambda: _terminate_stuck_sessions(runtime), "silent_sessions")
+            ),
+            asyncio.create_task(
+                _every(MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance(runtime.vault).run_once, "grants")
+            ),
+            asyncio.create_task(_every(SCHEDULE_SECONDS, lambda: _keep_schedule(dispatcher), "schedule")),
+        ]
+        waiting = asyncio.create_task(stopped.wait())
+        await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in (waiting, *tasks):
+            task.cancel()
+        ended = await asyncio.gather(*tasks, dispatcher.stop(), return_exceptions=True)
+    for outcome in ended:
+        # The supervisor starts a worker again that ended by itself.
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+async def _run_job_worker(worker_app: App) -> None:
+    """Everything but syncs: look-ups, mail, what follows a reconnect. It ends when the database goes, and begins again, at
+    growing pauses and in new sessions: the old ones may be read only, or hurried, for as long as they live."""
+    pause = JOBS_PAUSE_SECONDS
+    while True:
+        began = time.monotonic()
+        try:
+            await worker_app.run_worker_async(
+                concurrency=JOBS_CONCURRENCY,
+                fetch_job_polling_interval=2,
+                shutdown_graceful_timeout=3,
+                delete_jobs="always",
+                install_signal_handlers=False,
+            )
+        except Exception as error:
+            log.warning("jobs_broke_off", error=type(error).__name__, reason=str(error)[:200])
+            if spoils_session(error):
+                await _in_new_sessions(worker_app)
+        pause = JOBS_PAUSE_SECONDS if time.monotonic() - began > JOBS_PAUSE_SECONDS_MAX else pause * 2
+        pause = min(pause, JOBS_PAUSE_SECONDS_MAX)
+        await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+
+
+async def _in_new_sessions(worker_app: App) -> None:
+    pool = getattr(worker_app.connector, "pool", None)
+    if isinstance(pool, AsyncConnectionPool):
+        await pool.drain()
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]], name: str) -> None:
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            log.warning("background_task_failed", task=name, error=type(error).__name__, reason=str(error)[:200])
+        await asyncio.sleep(seconds)
+
+
+async def _retry_stalled_jobs(worker_app: App) -> None:
+    """Jobs of workers that have died are done again. Syncs are no jobs: their runs are taken over from the queue of runs."""
+    manager = worker_app.job_manager
+    for job in await manager.get_stalled_jobs(seconds_since_heartbeat=JOB_STALLED_SECONDS):
+        log.warning("job_revived", task=job.task_name, job=job.id)
+        await manager.retry_job(job)
+
+
+async def _terminate_stuck_sessions(runtime: Runtime) -> None:
+    async with runtime.database.installation_transaction() as connection:
+        await terminate_stuck_sessions(connection)
+
+
+async def _keep_schedule(dispatcher: Dispatcher) -> None:
+    """One worker at a time: the one that leads."""
+    if not dispatcher.leads:
+        return
+    count = await run_in_thread(request_due_runs)
+    if count:
+        log.info("runs_scheduled", count=count)

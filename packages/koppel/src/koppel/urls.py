@@ -1,0 +1,50 @@
+"""The whole address book: each slice's `urls.py` under its place."""
+
+from django.urls import URLPattern, include, path
+
+from koppel.api.v1 import api
+from koppel.kit.web.decorators import outside_transaction
+from koppel.organisations.urls import account_urlpatterns
+from koppel.organisations.views import operators, single_sign_on
+from koppel.organisations.views.invitations import accept as accept_invitation
+from koppel.sync.urls import import_urlpatterns
+from koppel.web import views
+
+CALL_THE_VENDOR = ("connection_probe",)
+"""Operations of the API that open their own transactions."""
+
+api_urls = api.urls
+for pattern in api_urls[0]:
+    if isinstance(pattern, URLPattern) and pattern.name in CALL_THE_VENDOR:
+        outside_transaction(pattern.callback)
+
+handler400 = "koppel.web.views.bad_request"
+handler500 = "koppel.web.views.server_error"
+urlpatterns = [
+    path("healthz", views.healthz),
+    path("language", views.choose_language, name="language"),
+    path("accounts/", include("koppel.web.auth.urls")),
+    path("api/v1/", api_urls),
+    path("connections/new/", include("koppel.onboarding.urls")),
+    path("connections/", include("koppel.connections.urls")),
+    path("administrations/", include("koppel.administrations.urls")),
+    path("administrations/<int:administration_id>/", include("koppel.books.urls")),
+    path("administrations/<int:administration_id>/", include("koppel.sync.urls")),
+    path("imports/", include((import_urlpatterns, "imports"))),
+    path("organisation/webhooks/", include("koppel.notifications.webhooks.urls")),
+    path("organisation/", include("koppel.organisations.urls")),
+    path("invitation/<str:token>/", accept_invitation, name="invitation"),
+    path("sign-in/", single_sign_on.choose, name="sign_in_choose"),
+    path("sign-in/<int:provider_id>/", single_sign_on.go, name="sign_in_through"),
+    path("sign-in/<int:provider_id>/callback", single_sign_on.callback, name="sign_in_callback"),
+    path("sign-in/<int:provider_id>/link", single_sign_on.link, name="sign_in_link"),
+    path("operator/", operators.listing, name="operator"),
+    path("operator/enter", operators.enter, name="operator_enter"),
+    path("operator/leave", operators.leave, name="operator_leave"),
+    path("account/api/", include("koppel.api.urls")),
+    path("account/", include((account_urlpatterns, "own"))),
+    path("registers/", include("koppel.company_registers.urls")),
+    path("notices/", include("koppel.notifications.urls")),
+    path("issues/", include(([path("", views.issues_page, name="list")], "issues"))),
+    path("", include("koppel.web.urls")),
+]

@@ -1,0 +1,122 @@
+"""The trail as a page: who did what, from where, and what it changed; as CSV too. Exporting it is an act of its own."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+from urllib.parse import urlencode
+
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import FileResponse, QueryDict
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from koppel.administrations.audit_log.reading import Redactor, list_entries, redactor_for
+from koppel.administrations.audit_log.rendering import AuditRenderer
+from koppel.audit.models import AuditEntry, Interface
+from koppel.audit.queries import AuditFilter, actors_of
+from koppel.audit.services import record
+from koppel.kit.tabular.export import MEDIA_TYPES, Cell, Column, ColumnType, Format, write_table
+from koppel.kit.web.decorators import takes
+from koppel.kit.web.parameters import DAY, IDENTIFIER, PAGE, TEXT, one_of, one_of_these
+from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.roles import Permission
+from koppel.web.audit.labels import AUDIT_ACTION_LABELS
+
+PAGE_SIZE = 100
+COUNT_MAX = 10_000
+
+
+class _CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it takes no argument
+    """Counts no further than anybody turns pages: the trail of a large firm has millions of rows."""
+
+    @property
+    def count(self) -> int:
+        return len(cast("QuerySet[AuditEntry]", self.object_list).values_list("pk")[:COUNT_MAX])
+
+
+@takes(
+    q=TEXT, person=IDENTIFIER, action=one_of_these(lambda: AUDIT_ACTION_LABELS),
+    interface=one_of(*Interface.values), since=DAY, until=DAY,
+    page=PAGE, format=one_of("csv"),
+)  # fmt: skip
+def activity(request: AuthenticatedRequest) -> HttpResponseBase:
+    """Filtered by person, act, door, period and words, all in the address bar."""
+    request.actor.require(Permission.MANAGE_ORGANISATION)
+    filters, veil = parse_filter(request.parameters), redactor_for(request.actor)
+    entries = list_entries(request.actor, filters, veil)
+    if request.parameters["format"]:
+        return _export(request, entries, filters, veil)
+    renderer = AuditRenderer(request.actor)
+    page = _CappedPaginator(entries, PAGE_SIZE).get_page(request.parameters["page"])
+    context = {
+        "place": "activity",
+        "filters": filters,
+        "is_filtered": filters != AuditFilter(),
+        "page": page,
+        "entries": [
+            (entry, renderer.subject(entry), renderer.changes(entry), renderer.other_details(entry))
+            for entry in map(veil.redact, page)
+        ],
+        "people": actors_of(request.actor.organisation_id),
+        "actions": sorted(
+            ((key, str(label)) for key, label in AUDIT_ACTION_LABELS.items()), key=lambda choice: choice[1]
+        ),
+        "interfaces": Interface.choices,
+        "query": _query(request.GET),
+        "is_long": page.paginator.count >= COUNT_MAX,
+    }
+    return render(request, "web/activity.html", context)
+
+
+def parse_filter(parameters: Mapping[str, Any]) -> AuditFilter:
+    """What the address bar asks for."""
+    return AuditFilter(
+        words=(parameters["q"] or "").replace("\0", "").strip(),
+        person=parameters["person"],
+        action=parameters["action"] or "",
+        interface=Interface(parameters["interface"]) if parameters["interface"] else None,
+        since=parameters["since"],
+        until=parameters["until"],
+    )
+
+
+def _export(request: AuthenticatedRequest, entries: Any, filters: AuditFilter, veil: Redactor) -> HttpResponseBase:
+    """All rows that the filter finds, at most a million."""
+    columns = (
+        Column("at", _("When"), ColumnType.DATETIME),
+        Column("who", _("Who")),
+        Column("kind", _("As")),
+        Column("from", _("From address")),
+        Column("interface", _("Through")),
+        Column("action", _("Act")),
+        Column("code", _("Code")),
+        Column("what", _("What")),
+        Column("details", _("Details")),
+    )
+    redacted = map(veil.redact, entries[:1_000_000].iterator(chunk_size=2000))
+    renderer = AuditRenderer(request.actor)
+    content = write_table(Format.CSV, columns, (_row(entry, renderer) for entry in redacted))
+    applied = {key: str(value) for key, value in vars(filters).items() if value not in ("", None)}
+    record(request.actor.organisation_id, request.actor.audit, "audit.exported", details={"filter": applied})
+    name = f"activity-{timezone.localdate():%Y-%m-%d}.csv"
+    return FileResponse(content, as_attachment=True, filename=name, content_type=MEDIA_TYPES[Format.CSV])
+
+
+def _row(entry: AuditEntry, renderer: AuditRenderer) -> list[Cell]:
+    return [
+        entry.at,
+        entry.actor_name or "Koppel",
+        entry.get_actor_kind_display(),
+        entry.ip_address,
+        entry.get_interface_display(),
+        str(AUDIT_ACTION_LABELS.get(entry.action, entry.action)),
+        entry.action,
+        renderer.subject(entry),
+        renderer.details(entry),
+    ]
+
+
+def _query(query: QueryDict) -> str:
+    return urlencode([(key, value) for key, value in query.items() if value and key not in ("page", "format")])

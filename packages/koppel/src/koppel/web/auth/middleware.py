@@ -1,0 +1,259 @@
+"""What every request passes: language, who acts in which organisation, and the one transaction in its scope."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import BadRequest
+from django.db import DataError, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
+from django.middleware.csrf import rotate_token
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import translation
+from django.utils.cache import patch_vary_headers
+
+from koppel.audit.models import Interface
+from koppel.kit import quarantine
+from koppel.kit.quarantine import CODE, SENTENCE, Quarantined
+from koppel.kit.tenancy import organisation_scope
+from koppel.kit.web.client_ip import client_ip
+from koppel.kit.web.decorators import is_public, runs_outside_transaction
+from koppel.kit.web.parameters import UnknownParameter, without
+from koppel.organisations.access.actors import resolve_actor
+from koppel.organisations.access.sessions import touch_session
+from koppel.organisations.errors import NotAllowed
+from koppel.organisations.people.operators import operator_actor
+from koppel.organisations.requests import switch_organisation
+from koppel.organisations.roles import Actor
+from koppel.web.auth.api_authentication import SAFE, authenticate_bearer, csrf_failure, get_bearer, is_api
+
+Handler = Callable[[HttpRequest], HttpResponseBase]
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self';"
+    " form-action 'self' {forms}; frame-ancestors 'none'; base-uri 'none'"
+)
+
+
+SENDS_LINK = "account_reset_password"
+SWITCH_URL_NAME = "own:organisations"
+"""Whoever must first set up a second step for one organisation may go and work for another."""
+
+
+class LanguageMiddleware:
+    """The person's own choice, else the choice made in this browser, else what the browser asks for."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        preferred = request.session.get("language", "") or getattr(request.user, "language", "")
+        chosen = preferred or translation.get_language_from_request(request)
+        with translation.override(chosen):
+            request.LANGUAGE_CODE = chosen
+            response = self.get_response(request)
+        response.headers.setdefault("Content-Language", chosen)
+        patch_vary_headers(response, ("Accept-Language",))
+        return response
+
+
+class ContentSecurityPolicyMiddleware:
+    """Nothing is loaded from elsewhere and no inline script runs. `request.csp_forms` names hosts that a form may lead to."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        forms = " ".join(getattr(request, "csp_forms", ()))
+        response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY.format(forms=forms))
+        return response
+
+
+class ActorMiddleware:
+    """Closed by default: a view is for signed-in members unless `doors.public` says otherwise.
+
+    The view runs in one transaction scoped to the actor's organisation, unless `doors.outside_transaction` says that it
+    opens its own (it calls the vendor, or streams)."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> HttpResponseBase | None:
+        request.actor = None  # type: ignore[attr-defined]
+        if is_public(view):
+            return _refuse_sso_session(request, view) or _no_link_by_mail(request)
+        actor_or_response = _authenticate(request)
+        if not isinstance(actor_or_response, Actor):
+            return actor_or_response
+        request.actor = actor_or_response  # type: ignore[attr-defined]
+        return _check_restrictions(request, actor_or_response) or _call_view(
+            request, actor_or_response, lambda: view(request, *args, **kwargs), view
+        )
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        """Of views that answer anybody: they are not called by us."""
+        return _quarantined(request) if isinstance(exception, Quarantined) else None
+
+
+def _authenticate(request: HttpRequest) -> Actor | HttpResponseBase:
+    """The member behind a token or a session, or the answer for whom is none."""
+    address = client_ip(request)
+    token = get_bearer(request)
+    if token is not None:
+        return authenticate_bearer(request, token, address)
+    if not request.user.is_authenticated:
+        return _sign_in_required(request)
+    interface = Interface.API if is_api(request) else Interface.WEB
+    session = request.session
+    sso_organisation_id, entered = session.get("sso_organisation_id"), session.get("operator_in")
+    actor = operator_actor(request.user.pk, entered, address) if entered and not sso_organisation_id else None
+    if entered and actor is None and _operator_access_ended(request):
+        return _organisation_changed(request)
+    actor = actor or resolve_actor(
+        request.user.pk, session.get("organisation"), address, interface, sso_organisation_id=sso_organisation_id
+    )
+    if actor is None:
+        return _no_organisation(request)
+    if not actor.is_operator and switch_organisation(request, actor.organisation_id) and request.method not in SAFE:
+        return _organisation_changed(request)
+    touch_session(str(request.session.session_key), actor.organisation_id, address)
+    return (csrf_failure(request) if is_api(request) else None) or actor
+
+
+def _operator_access_ended(request: HttpRequest) -> bool:
+    """The organisation that an operator looked into lets them in no longer, and its pages still lie open. True when this
+    request comes from one of them, for all that can be known: it must not happen in the operator's own organisation."""
+    del request.session["operator_in"]
+    rotate_token(request)
+    return request.method not in SAFE
+
+
+def _refuse_sso_session(request: HttpRequest, view: Callable[..., HttpResponseBase]) -> HttpResponseBase | None:
+    """A session that one organisation's identity provider opened cannot touch what proves the person to the others."""
+    is_about_proof = getattr(view, "__module__", "").startswith("allauth.") and "/logout/" not in request.path
+    if not is_about_proof or "sso_organisation_id" not in request.session or not request.user.is_authenticated:
+        return None
+    return render(request, "web/vouched.html", status=403)
+
+
+def _check_restrictions(request: HttpRequest, actor: Actor) -> HttpResponseBase | None:
+    """For who must first set up a second step: everything. For who may only look: every request that could change something."""
+    is_switching = request.resolver_match is not None and request.resolver_match.view_name == SWITCH_URL_NAME
+    if actor.must_enrol_mfa and is_switching and request.method == "POST":
+        return None
+    if actor.must_enrol_mfa and is_api(request):
+        return JsonResponse({"error": "second_step_needed"}, status=403)
+    if actor.must_enrol_mfa:
+        return HttpResponseRedirect(reverse("own:second_step_needed"))
+    if not actor.read_only or request.method in SAFE:
+        return None
+    if is_api(request):
+        return JsonResponse({"error": "read_only"}, status=403)
+    return _not_allowed(request, actor.organisation_id, NotAllowed("read_only"))
+
+
+def _call_view(
+    request: HttpRequest, actor: Actor, call: Callable[[], HttpResponseBase], view: Callable[..., HttpResponseBase]
+) -> HttpResponseBase:
+    structlog.contextvars.bind_contextvars(organisation=actor.organisation_id, user=actor.user_id)
+    try:
+        if runs_outside_transaction(view):
+            return call()
+        with organisation_scope(actor.organisation_id):
+            response = _render(call())
+            if is_api(request) and response.status_code >= HTTPStatus.BAD_REQUEST:
+                # The API turns errors into answers; what the refused call had begun to write must not stay.
+                transaction.set_rollback(True)
+            return response
+    except NotAllowed as refusal:
+        return _not_allowed(request, actor.organisation_id, refusal)
+    except UnknownParameter as refusal:
+        return _unknown(request, actor.organisation_id, refusal)
+    except Quarantined:
+        return _quarantined(request)
+    except DataError as error:
+        if not _is_nul_error(error):
+            raise
+        return _nul_response(request)
+    finally:
+        structlog.contextvars.clear_contextvars()
+
+
+def _unknown(request: HttpRequest, organisation_id: int, refusal: UnknownParameter) -> HttpResponseBase:
+    """A filter that does not exist: a page with what was refused, and no rows. Left out, it would show everything."""
+    removable = [part.name in request.GET and not part.more for part in refusal.parts]
+    parts = [
+        (part.message, f"?{without(request.GET, part)}" if is_removable else "")
+        for part, is_removable in zip(refusal.parts, removable, strict=True)
+    ]
+    with organisation_scope(organisation_id):
+        return render(request, "web/unknown_parameter.html", {"parts": parts}, status=422)
+
+
+def _no_link_by_mail(request: HttpRequest) -> HttpResponseBase | None:
+    """In quarantine no link for another password is sent; said before anybody looks whether such a person exists."""
+    match = request.resolver_match
+    asks = request.method == "POST" and match is not None and match.view_name == SENDS_LINK
+    return _quarantined(request) if asks and quarantine.current() else None
+
+
+def _quarantined(request: HttpRequest) -> HttpResponseBase:
+    """What was asked would have left the installation; nothing of it was done."""
+    if is_api(request):
+        return JsonResponse({"error": CODE, "message": str(SENTENCE)}, status=503)
+    return render(request, "web/quarantined.html", {"message": SENTENCE}, status=503)
+
+
+def _is_nul_error(error: DataError) -> bool:
+    """A text with NUL in it, which PostgreSQL neither keeps nor looks for. Nobody types it; programs that try doors do."""
+    return "NUL (0x00)" in str(error) or "\\u0000" in str(error)
+
+
+def _nul_response(request: HttpRequest) -> HttpResponseBase:
+    if is_api(request):
+        return JsonResponse({"error": "nul_in_text"}, status=422)
+    raise BadRequest("NUL in a text")
+
+
+def _render(response: HttpResponseBase) -> HttpResponseBase:
+    """Template responses render late; render them while the scope is open."""
+    render_now = getattr(response, "render", None)
+    return render_now() if callable(render_now) else response
+
+
+def _sign_in_required(request: HttpRequest) -> HttpResponseBase:
+    if is_api(request):
+        return JsonResponse({"error": "sign_in_needed"}, status=401, headers={"WWW-Authenticate": "Bearer"})
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=204, headers={"HX-Redirect": f"{settings.LOGIN_REDIRECT_URL}"})
+    return redirect_to_login(request.get_full_path())
+
+
+def _organisation_changed(request: HttpRequest) -> HttpResponseBase:
+    """What was asked was meant for an organisation that the person no longer works in; it must not happen in the next one."""
+    if is_api(request):
+        return JsonResponse({"error": "other_organisation"}, status=409)
+    return HttpResponseRedirect(settings.LOGIN_REDIRECT_URL)
+
+
+def _no_organisation(request: HttpRequest) -> HttpResponseBase:
+    if is_api(request):
+        return JsonResponse({"error": "no_organisation"}, status=403)
+    return render(request, "web/no_organisation.html", status=403)
+
+
+def _not_allowed(request: HttpRequest, organisation_id: int, refusal: NotAllowed) -> HttpResponseBase:
+    if is_api(request):
+        return JsonResponse({"error": "not_allowed", "permission": refusal.permission}, status=403)
+    with organisation_scope(organisation_id):
+        return render(request, "web/not_allowed.html", {"permission": refusal.permission}, status=403)

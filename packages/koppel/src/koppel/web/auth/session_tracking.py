@@ -1,0 +1,58 @@
+"""What every sign-in leaves behind: a session that its person, and the organisation it acts in, can see and end."""
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from koppel.audit.models import Interface
+from koppel.audit.services import record
+from koppel.kit.tenancy import organisation_scope
+from koppel.kit.web.client_ip import client_ip
+from koppel.organisations.access.actors import resolve_actor
+from koppel.organisations.access.sessions import end_sessions, record_session
+from koppel.organisations.models import User
+from koppel.web.auth import login_throttling
+
+
+def track_sign_in(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
+    """Receives the signal of every sign-in."""
+    if request is None or user is None:
+        return
+    if not request.session.session_key:
+        request.session.save()
+    session, address = request.session, client_ip(request)
+    sso_organisation_id = session.get("sso_organisation_id")
+    if sso_organisation_id is None:
+        # By the person's own proof: a provider must not let its browsers guess the password in peace.
+        login_throttling.remember(request, user.pk)
+    actor = resolve_actor(
+        user.pk, session.get("organisation"), address, Interface.WEB, sso_organisation_id=sso_organisation_id
+    )
+    if actor is not None:
+        # Said once: a membership that comes later must not move who is signed in already.
+        session["organisation"] = actor.organisation_id
+    _record_session(request, user.pk, actor.organisation_id if actor else None)
+    if actor is not None:
+        with organisation_scope(actor.organisation_id):
+            subject = ("person", actor.membership_id, actor.name)
+            details = {"through": "provider"} if sso_organisation_id else {}
+            record(actor.organisation_id, actor.audit, "person.signed_in", subject=subject, details=details)
+
+
+def end_other_sessions(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
+    """Receives the signal of a new password: this session goes on under another key, all others end with the old one."""
+    if request is None or user is None or not request.user.is_authenticated:
+        return
+    end_sessions(user.pk, None, except_key=str(request.session.session_key))
+    _record_session(request, user.pk, request.session.get("organisation"))
+
+
+def _record_session(request: HttpRequest, user_id: int, active_organisation_id: int | None) -> None:
+    record_session(
+        str(request.session.session_key),
+        user_id,
+        active_organisation_id=active_organisation_id,
+        sso_organisation_id=request.session.get("sso_organisation_id"),
+        address=client_ip(request),
+        browser=request.META.get("HTTP_USER_AGENT", ""),
+    )

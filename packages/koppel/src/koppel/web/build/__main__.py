@@ -1,0 +1,78 @@
+"""`python -m koppel.web.build`: compile the texts and collect the static files, where they are not up to date.
+
+Part of an installation and of the wheel's build. What runs later writes nothing beside the code.
+"""
+
+import fcntl
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import django
+
+from koppel.web.build.built import COLLECTED, SOURCE, is_built, record, recorded_digests
+from koppel.web.build.static_files import HashedStaticFiles, content, current_digests, sources
+from koppel.web.build.translations import compile_all
+
+
+def build() -> None:
+    """Safe to repeat, to interrupt, and to run twice at once. Needs Django's settings."""
+    with _alone():
+        compile_all()
+        _collect_if_outdated()
+
+
+def _collect_if_outdated() -> None:
+    current = current_digests()
+    if recorded_digests() == current and is_built():
+        return
+    fresh, old = (COLLECTED.with_name(f"{COLLECTED.name}.{suffix}.tmp") for suffix in ("new", "old"))
+    for left_over in (fresh, old):
+        shutil.rmtree(left_over, ignore_errors=True)
+    _collect(fresh)
+    record(fresh, current)
+    if COLLECTED.exists():
+        COLLECTED.replace(old)
+    fresh.replace(COLLECTED)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _collect(folder: Path) -> None:
+    """Raises `ValueError` when a file refers to one that does not exist."""
+    paths = {name: (storage, path) for name, storage, path in sources()}
+    for name, (storage, path) in paths.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content(storage, path))
+    for name, _hashed, outcome in HashedStaticFiles(location=folder).post_process(paths):
+        if isinstance(outcome, Exception):
+            raise ValueError(f"{name} cannot be collected: {outcome}") from outcome
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Whoever else builds waits, and then finds nothing to do."""
+    folder = os.open(SOURCE / "web", os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def main() -> None:
+    if is_built():
+        return
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koppel.settings")
+    django.setup()
+    try:
+        build()
+    except (OSError, ValueError) as error:
+        sys.exit(f"Texts and static files cannot be built: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Static files under names with a hash of their content, which browsers keep for good: after an upgrade a page names others.
+
+What was not collected, or has changed since, goes by its plain name and is not kept for long. So a tree in which nothing was
+collected works too, and no page ever shows an old script.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.contrib.staticfiles import finders
+from django.contrib.staticfiles.storage import staticfiles_storage
+from django.core.files.storage import Storage
+from whitenoise.storage import CompressedManifestStaticFilesStorage
+
+from koppel.web.build.built import COLLECTED, OURS, digests, group_of, recorded_digests
+
+
+class HashedStaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
+    """`outdated`: groups of files that go by their plain names."""
+
+    patterns = (
+        *CompressedManifestStaticFilesStorage.patterns,
+        # Imports between our own scripts. In those of others, what looks like one may be an example in a comment.
+        (f"{OURS}/*.js", CompressedManifestStaticFilesStorage._js_module_import_aggregation_patterns[1]),
+    )
+    keep_only_hashed_files = True
+
+    def __init__(self, *args: Any, location: Path = COLLECTED, **options: Any) -> None:
+        self.outdated: frozenset[str] = frozenset()
+        super().__init__(*args, location=location, **options)
+
+    def load_manifest(self) -> tuple[dict[str, str], str]:
+        recorded = recorded_digests(Path(self.location))
+        current = current_digests()
+        self.outdated = frozenset(group for group, digest in current.items() if recorded.get(group) != digest)
+        try:
+            names, digest = super().load_manifest()
+        except ValueError:
+            names, digest = {}, ""
+        if not names:
+            self.outdated = frozenset(current)
+        return {name: hashed for name, hashed in names.items() if group_of(name) not in self.outdated}, digest
+
+    def stored_name(self, name: str) -> str:
+        """The plain name of what is not collected; a page never fails for it."""
+        return str(self.hashed_files.get(self.hash_key(self.clean_name(name)), name))
+
+
+def outdated_groups() -> frozenset[str]:
+    """What goes by its plain name in this process."""
+    return getattr(staticfiles_storage, "outdated", frozenset())
+
+
+def current_digests() -> dict[str, str]:
+    """Of the sources, as `koppel.web.build.built.digests` describes."""
+    return digests((name, content(storage, path)) for name, storage, path in sources())
+
+
+def content(storage: Storage, path: str) -> bytes:
+    with storage.open(path) as file:
+        return bytes(file.read())
+
+
+def sources() -> Iterator[tuple[str, Storage, str]]:
+    """(name, storage, path in it) of every static file of the installed packages. The first of a name counts."""
+    names = set()
+    for finder in finders.get_finders():
+        for path, storage in finder.list([]):
+            name = "/".join(part for part in (getattr(storage, "prefix", ""), path) if part).replace("\\", "/")
+            if name not in names:
+                names.add(name)
+                yield name, storage, path

@@ -1,0 +1,196 @@
+"""What the dashboard and the issues page show: counts with the lists behind them, within what the actor may see."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlencode
+
+from django.db.models import Count, Q
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from koppel.administrations import hooks, restriction
+from koppel.administrations.hooks import ActiveSync, ChangeCounts, Progress
+from koppel.administrations.list.filter_menu import FRESHNESS_LABELS
+from koppel.administrations.list.queryset import CHANGED_HOURS, freshness_condition
+from koppel.administrations.models import Administration, Assignment
+from koppel.administrations.scope import visible_to
+from koppel.connections.models import Connection, ConnectionState
+from koppel.connections.queries import apps_for
+from koppel.connector.registry import connectors
+from koppel.issues.models import Issue
+from koppel.issues.queries import IssueView
+from koppel.organisations.models import Membership
+from koppel.organisations.roles import Actor, Permission, Role
+from koppel.web.issues import newest
+
+ROWS_SHOWN = 7
+
+
+@dataclass(frozen=True)
+class IssueSummary:
+    """Open issues: how many, on how many administrations, the newest, and whose they are."""
+
+    total: int
+    administrations: int
+    newest: Sequence[tuple[IssueView, str]]
+    mine: int
+    by_person: Sequence[tuple[str, int, str]]
+    """(name, administrations with an issue, the list behind it)"""
+    connections: int
+    """That wait for somebody to sign in."""
+
+
+@dataclass(frozen=True)
+class ActiveSyncs:
+    """Imports and syncs under way. `seconds_left`: until the last of those that run now; None without a pace yet."""
+
+    imports: int
+    syncs: int
+    waiting: int
+    seconds_left: int | None
+    rows: Sequence[tuple[Administration, Progress | None]]
+
+    @property
+    def total(self) -> int:
+        return self.imports + self.syncs
+
+
+@dataclass(frozen=True)
+class FreshnessBucket:
+    """How many administrations are this fresh, and their share of all in percent."""
+
+    key: str
+    label: str | Promise
+    count: int
+    percent: int
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    total: int
+    by_status: Mapping[str, int]
+    needs: IssueSummary
+    running: ActiveSyncs
+    ages: Sequence[FreshnessBucket]
+    changes: Sequence[tuple[str, ChangeCounts]]
+    """(name of the administration, what changed), biggest first."""
+    changed_count: int
+    connections: Sequence[tuple[str, int]]
+    """(state, how many)"""
+    connection_total: int
+    has_app: bool
+    """Whether anybody can sign in at an accounting system: an app is registered there."""
+    hidden: int
+
+    @property
+    def fresh_percent(self) -> int:
+        return self.ages[0].percent
+
+
+def load_dashboard(actor: Actor) -> Dashboard:
+    """One look at everything. Names and ids of what the actor sees are read once: every count is kept within them."""
+    visible = visible_to(actor)
+    names = dict(visible.values_list("pk", "name"))
+    by_status = dict(visible.values_list("status").annotate(Count("pk")).order_by())
+    changes = _changes(actor, names)
+    states = _connections(actor)
+    return Dashboard(
+        total=len(names),
+        by_status=by_status,
+        needs=_issue_summary(actor, names, dict(states)),
+        running=_active_syncs(actor, names),
+        ages=_freshness(actor, len(names)),
+        changes=changes[:ROWS_SHOWN],
+        changed_count=len(changes),
+        connections=states,
+        connection_total=sum(count for _state, count in states),
+        has_app=bool(names) or any(apps_for(actor, key) for key in connectors()),
+        hidden=restriction.count_hidden(actor),
+    )
+
+
+def _issue_summary(actor: Actor, names: Mapping[int, str], connections: Mapping[str, int]) -> IssueSummary:
+    issues = Issue.objects.filter(organisation_id=actor.organisation_id, resolved_at=None)
+    subjects = issues.filter(subject_kind="administration").values_list("subject_id").annotate(Count("pk")).order_by()
+    counts = {key: count for key, count in subjects if key in names}
+    total = sum(counts.values())
+    if actor.can(Permission.IMPORT_ADMINISTRATIONS):
+        total += issues.filter(subject_kind="connection").count()
+    mine, by_person = _by_person(actor, counts)
+    waiting = connections.get(ConnectionState.NEEDS_REAUTH, 0) if actor.can(Permission.IMPORT_ADMINISTRATIONS) else 0
+    return IssueSummary(total, len(counts), newest(actor, ROWS_SHOWN), mine, by_person, waiting)
+
+
+def _by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list[tuple[str, int, str]]]:
+    """Whose administrations have issues; what Administrators are on by default is not theirs to mend."""
+    assignments = Assignment.objects.filter(organisation_id=actor.organisation_id, administration_id__in=list(counts))
+    at_work = assignments.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
+    by_member: dict[int, int] = {}
+    assigned: set[int] = set()
+    for administration_id, member in at_work.values_list("administration_id", "membership_id"):
+        by_member[member] = by_member.get(member, 0) + 1
+        assigned.add(administration_id)
+    mine = by_member.get(actor.membership_id, 0)
+    if not actor.sees_all_administrations:
+        return mine, []
+    members = Membership.objects.filter(organisation_id=actor.organisation_id, pk__in=by_member).select_related("user")
+    people = {member.pk: str(member.user) for member in members}
+    rows = sorted(((people[key], count, _list(user=str(key), issues="any")) for key, count in by_member.items()),
+                  key=lambda row: (-row[1], row[0]))  # fmt: skip
+    if unassigned_count := len(counts) - len(assigned):
+        rows.append((str(_("Nobody chosen")), unassigned_count, _list(user="none", issues="any")))
+    return mine, rows[:ROWS_SHOWN]
+
+
+def _active_syncs(actor: Actor, names: Mapping[int, str]) -> ActiveSyncs:
+    under_way = [run for run in hooks.active_syncs(actor.organisation_id) if run.administration_id in names]
+    first = sorted(under_way, key=_by_time_left)[:ROWS_SHOWN]
+    ids = [run.administration_id for run in first]
+    progress = hooks.progress_of(actor.organisation_id, ids)
+    administrations = Administration.objects.filter(organisation_id=actor.organisation_id).in_bulk(ids)
+    left = [run.seconds_left for run in under_way if run.seconds_left is not None]
+    return ActiveSyncs(
+        imports=sum(run.is_import for run in under_way),
+        syncs=sum(not run.is_import for run in under_way),
+        waiting=sum(not run.is_running for run in under_way),
+        seconds_left=max(left, default=None),
+        rows=[(administrations[key], progress.get(key)) for key in ids if key in administrations],
+    )
+
+
+def _by_time_left(run: ActiveSync) -> tuple[bool, float]:
+    return not run.is_running, run.seconds_left if run.seconds_left is not None else float("inf")
+
+
+def _freshness(actor: Actor, total: int) -> list[FreshnessBucket]:
+    counted = visible_to(actor).aggregate(
+        **{key: Count("pk", filter=freshness_condition(key)) for key in FRESHNESS_LABELS}
+    )
+    return [
+        FreshnessBucket(key, label, counted[key], round(100 * counted[key] / total) if total else 0)
+        for key, label in FRESHNESS_LABELS.items()
+    ]
+
+
+def _changes(actor: Actor, names: Mapping[int, str]) -> list[tuple[str, ChangeCounts]]:
+    since = timezone.now() - timedelta(hours=CHANGED_HOURS)
+    changes = hooks.changes_since(actor.organisation_id, since)
+    return [(names[change.administration_id], change) for change in changes if change.administration_id in names]
+
+
+def _connections(actor: Actor) -> list[tuple[str, int]]:
+    """By state, those that need somebody first; for whom may see connections."""
+    if not actor.can(Permission.IMPORT_ADMINISTRATIONS):
+        return []
+    connections = Connection.objects.filter(organisation_id=actor.organisation_id).exclude(
+        state=ConnectionState.REMOVED
+    )
+    counts = dict(connections.values_list("state").annotate(Count("pk")).order_by())
+    order = ("needs_reauth", "degraded", "paused", "pending", "active")
+    return [(state, counts[state]) for state in order if state in counts]
+
+
+def _list(**filters: str) -> str:
+    return f"/administrations/?{urlencode(filters)}"

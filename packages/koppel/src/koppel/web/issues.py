@@ -1,0 +1,62 @@
+"""Open issues as a person reads them: within what he or she may see, newest first, page by page."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db.models import Q
+
+from koppel.administrations.models import Administration
+from koppel.administrations.scope import visible_to
+from koppel.issues.models import Issue
+from koppel.issues.queries import IssueView, view_of
+from koppel.kit.database.text_search import normalize_search
+from koppel.organisations.roles import Actor, Permission
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+PAGE_SIZE = 100
+Named = tuple[IssueView, str]
+"""An issue, and the name of the administration it is about; '' for a connection's."""
+
+
+@dataclass(frozen=True)
+class Page:
+    items: list[Named]
+    total: int
+    number: int
+    pages: int
+
+
+def page_of(actor: Actor, *, words: str = "", number: int = 1) -> Page:
+    """`words` narrow it down to administrations of such a name or number."""
+    queryset = _open(actor, words)
+    total = queryset.count()
+    pages = max(1, -(-total // PAGE_SIZE))
+    number = min(max(number, 1), pages)
+    return Page(_named(queryset, (number - 1) * PAGE_SIZE, PAGE_SIZE), total, number, pages)
+
+
+def newest(actor: Actor, count: int) -> list[Named]:
+    return _named(_open(actor), 0, count)
+
+
+def _open(actor: Actor, words: str = "") -> "QuerySet[Issue]":
+    """Those of connections are for whom may act on them."""
+    visible = visible_to(actor)
+    for word in normalize_search(words).split()[:8]:
+        visible = visible.filter(search_key__contains=word)
+    condition = Q(subject_kind="administration", subject_id__in=visible.values("pk"))
+    if actor.can(Permission.IMPORT_ADMINISTRATIONS) and not words.strip():
+        condition |= Q(subject_kind="connection")
+    return Issue.objects.filter(condition, organisation_id=actor.organisation_id, resolved_at=None)
+
+
+def _named(queryset: "QuerySet[Issue]", begin: int, count: int) -> list[Named]:
+    issues = list(queryset.order_by("-raised_at", "-pk")[begin : begin + count])
+    ids = {issue.subject_id for issue in issues if issue.subject_kind == "administration"}
+    names = dict(Administration.objects.filter(pk__in=ids).values_list("pk", "name"))
+    return [
+        (view_of(issue), names.get(issue.subject_id, "") if issue.subject_kind == "administration" else "")
+        for issue in issues
+    ]

@@ -1,0 +1,112 @@
+"""Every door of the web: pages by the URL resolver, operations of the API by its description, and the table
+that says who may come in.
+
+`python -m koppel.web.permission_matrix` brings `docs/permissions.md` up to date: new routes get a row with
+`?` for who, rows whose route is gone are dropped. `tests/web/test_permissions.py` opens every door as
+everybody and tells what to write instead of `?`.
+"""
+
+import inspect
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from django.urls import URLPattern, URLResolver, get_resolver, resolve
+
+TABLE = Path(__file__).resolve().parents[5] / "docs" / "permissions.md"
+HEAD = "| Route | Method | Who |\n|---|---|---|\n"
+ROW = re.compile(r"^\| `(?P<path>/[^`]*)` \| (?P<method>[A-Z]+) \| (?P<who>[^|]*?) \|$", re.MULTILINE)
+_CHANGES = re.compile(
+    r"\brequire_POST\b|\brequire_http_methods\b|\brequest\.method\b|\brequest\.POST\b|\brequest\.FILES\b"
+)
+
+
+@dataclass(frozen=True, order=True)
+class Route:
+    """`path` as the docs write it: `/administrations/{administration_id}/`."""
+
+    path: str
+    method: str
+
+
+def routes() -> set[Route]:
+    """All of them."""
+    return set(_pages(get_resolver().url_patterns, "/")) | set(_operations())
+
+
+def rows(text: str) -> dict[Route, str]:
+    """Who may come in, by route, as the table says. Raises `ValueError` for a route that stands there twice."""
+    who_by_route: dict[Route, str] = {}
+    for row in ROW.finditer(text):
+        route = Route(row["path"], row["method"])
+        if route in who_by_route:
+            raise ValueError(f"{route.method} {route.path} has two rows.")
+        who_by_route[route] = row["who"]
+    return who_by_route
+
+
+def update_table(text: str) -> str:
+    """The page with a row for each route there is, sorted."""
+    existing = rows(text)
+    lines = [f"| `{route.path}` | {route.method} | {existing.get(route, '?')} |" for route in sorted(routes())]
+    return text.partition(HEAD)[0] + HEAD + "\n".join(lines) + "\n"
+
+
+def _pages(patterns: Iterable[URLPattern | URLResolver], prefix: str) -> Iterator[Route]:
+    for entry in patterns:
+        path = prefix + _readable(str(entry.pattern))
+        if isinstance(entry, URLResolver):
+            yield from _pages(entry.url_patterns, path)
+        elif not path.startswith("/api/") or path.endswith("openapi.json"):
+            yield from (Route(path, method) for method in _methods(entry.callback))
+
+
+def _readable(pattern: str) -> str:
+    """`<int:key>` and `(?P<key>…)` become `{key}`; the anchors of regular expressions go."""
+    pattern = re.sub(r"<(?:\w+:)?(\w+)>(?!\[|\.|\()", r"{\1}", pattern) if "(?P" not in pattern else pattern
+    pattern = re.sub(r"\(\?P<(\w+)>[^()]*\)", r"{\1}", pattern)
+    return re.sub(r"^\^|\$$|\\", "", pattern)
+
+
+def _methods(view: Any) -> list[str]:
+    """GET and POST, as far as the view's own code answers to them."""
+    if (kind := getattr(view, "view_class", None)) is not None:
+        return [method for method in ("GET", "POST") if hasattr(kind, method.lower())]
+    if isinstance(view, partial):  # ninja's description of itself
+        return ["GET"]
+    if (only := _required(view)) is not None:
+        return only
+    code = inspect.getsource(inspect.unwrap(view))
+    return ["GET", "POST"] if _CHANGES.search(code) else ["GET"]
+
+
+def _required(view: Any) -> list[str] | None:
+    """The methods that Django's `require_http_methods` or `require_POST` lets through, however the view was wrapped."""
+    while view is not None:
+        closed_over = inspect.getclosurevars(view).nonlocals
+        if "request_method_list" in closed_over:
+            return [method for method in ("GET", "POST") if method in closed_over["request_method_list"]]
+        view = getattr(view, "__wrapped__", None)
+    return None
+
+
+def _operations() -> Iterator[Route]:
+    describes: Any = resolve("/api/v1/openapi.json").func
+    for path, methods in describes.keywords["api"].get_openapi_schema()["paths"].items():
+        yield from (Route(path, method.upper()) for method in methods)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koppel.settings")
+    import django
+
+    django.setup()
+    before = TABLE.read_text()
+    after = update_table(before)
+    TABLE.write_text(after)
+    sys.stdout.writelines(f"{line}\n" for line in after.splitlines() if line not in set(before.splitlines()))

@@ -1,0 +1,92 @@
+"""Search everywhere: administrations, people, pages. Within what the actor may see, as everywhere."""
+
+from dataclasses import dataclass
+
+from django.db.models import Q
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from koppel.administrations.scope import visible_to
+from koppel.company_registers.numbers import mask_number
+from koppel.kit.database.text_search import normalize_search
+from koppel.organisations.models import Membership
+from koppel.organisations.roles import Actor, Permission
+from koppel.web.context import MAIN, ORGANISATION, NavItem
+
+RESULTS_SHOWN = 8
+LETTERS_MIN = 2
+SYNONYMS = {
+    "connections": ("verbinding", "koppelen", "link", "consent", "inloggen"),
+    "people": ("gebruikers", "users", "medewerkers", "uitnodigen", "invite"),
+    "divisions": ("teams", "groepen", "groups", "departments"),
+    "templates": ("sjabloon", "schema", "schedule"),
+    "activity": ("audit", "logboek", "history"),
+    "issues": ("fouten", "errors", "problemen", "meldingen"),
+    "settings": ("instellingen", "configuratie"),
+    "dashboard": ("home", "start", "overzicht"),
+}
+"""Other words that people use for a page, in either language; its label is found anyway."""
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """`detail` tells namesakes apart."""
+
+    kind: str | Promise
+    label: str
+    detail: str
+    url: str
+
+
+def search(actor: Actor, text: str) -> list[SearchResult]:
+    """What begins with or contains the text, the likeliest first; nothing for less than two letters."""
+    words = text.replace("\0", "").strip()
+    if len(words) < LETTERS_MIN:
+        return []
+    return [*_pages(actor, words), *_administrations(actor, words), *_people(actor, words)]
+
+
+def _administrations(actor: Actor, words: str) -> list[SearchResult]:
+    queryset = visible_to(actor)
+    for word in normalize_search(words).split()[:8]:
+        queryset = queryset.filter(search_key__contains=word)
+    rows = queryset.order_by("sort_name", "pk").values_list("pk", "name", "number", "country")[:RESULTS_SHOWN]
+    kind = _("Administration")
+    return [
+        SearchResult(
+            kind,
+            name,
+            " · ".join(filter(None, (mask_number(number, country), country))),
+            reverse("administrations:detail", args=[key]),
+        )
+        for key, name, number, country in rows
+    ]
+
+
+def _people(actor: Actor, words: str) -> list[SearchResult]:
+    if not actor.can(Permission.MANAGE_PEOPLE):
+        return []
+    queryset = Membership.objects.filter(organisation_id=actor.organisation_id, is_active=True)
+    queryset = queryset.filter(Q(user__name__icontains=words) | Q(user__email__icontains=words)).select_related("user")
+    people_url = reverse("organisations:people")
+    return [
+        SearchResult(
+            _("Person"), str(membership.user), membership.user.email, f"{people_url}?q={membership.user.email}"
+        )
+        for membership in queryset.order_by("user__name", "pk")[:RESULTS_SHOWN]
+    ]
+
+
+def _pages(actor: Actor, words: str) -> list[SearchResult]:
+    query = words.lower()
+    return [
+        SearchResult(_("Page"), str(item.label), "", item.url)
+        for item in (*MAIN, *ORGANISATION)
+        if actor.can(item.permission) and _matches(item, query)
+    ]
+
+
+def _matches(item: NavItem, query: str) -> bool:
+    names = (str(item.label).lower(), *SYNONYMS.get(item.key, ()))
+    return any(name.startswith(query) for name in names)

@@ -1,0 +1,251 @@
+// The wizard: what the background finds out fills the open page; Identify is typed like a spreadsheet and stored row by row.
+
+const table = document.getElementById("identities");
+const form = document.getElementById("identify");
+const touched = new Set();
+document.addEventListener("input", (event) => touched.add(event.target.name));
+
+// An answer that does not come, or comes broken, is asked for again: the server may just begin anew. What it refuses stays refused.
+const REFUSED = Symbol("refused");
+async function answered(address, sent = {}) {
+  try {
+    const answer = await fetch(address, { headers: { Accept: "application/json" }, ...sent });
+    if (answer.redirected || (answer.status >= 400 && answer.status < 500)) return REFUSED;
+    return answer.ok ? await answer.json() : null;
+  } catch {
+    return null;
+  }
+}
+
+// What a worker hears from the accounting system.
+
+const notice = document.querySelector("[data-poll]");
+
+function fill(company) {
+  for (const key of ["name", "number", "country", "currency"]) {
+    const cell = document.querySelector(`[data-cell="${key}-${company.id}"]`);
+    if (cell && company[key]) cell.textContent = company[key];
+  }
+  const field = document.querySelector(`[data-guess="${company.id}"]`);
+  if (field && !field.value && !touched.has(field.name) && company.guess) {
+    field.value = company.guess;
+    asked.add(field.closest("tr").dataset.row);
+  }
+}
+
+async function poll(turns) {
+  const found = await answered(notice.dataset.poll);
+  const known = found && found !== REFUSED;
+  if (known) tell(found);
+  if (found !== REFUSED && found?.left !== 0 && turns > 0) setTimeout(() => poll(turns - 1), 1000);
+  else if (notice.dataset.pollReload !== undefined && known && found.left === 0) showAnew();
+  else notice.dataset.over = ""; // it keeps its place: what somebody is about to press stays where it is
+}
+
+function tell(found) {
+  found.companies.forEach(fill);
+  inTurn(askMarks);
+  notice.querySelector("[data-poll-left]").textContent = found.left;
+  const bar = notice.querySelector("progress");
+  if (bar) bar.value = found.companies.length;
+}
+
+// The list is shown anew, ticked as it was.
+const TICKS = `ticks ${location.pathname}`;
+function showAnew() {
+  const unticked = [...document.querySelectorAll("input[name=company]:not(:checked)")].map((box) => box.value);
+  sessionStorage.setItem(TICKS, JSON.stringify(unticked));
+  location.reload();
+}
+
+function tickAsBefore() {
+  const unticked = JSON.parse(sessionStorage.getItem(TICKS) ?? "[]");
+  sessionStorage.removeItem(TICKS);
+  for (const box of document.querySelectorAll("input[name=company]")) {
+    if (!unticked.includes(box.value)) continue;
+    box.checked = false;
+    box.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+}
+
+// Identify.
+
+const asked = new Set();
+
+// What is stored and asked goes one after the other: one that overtakes another would set back what was typed since.
+let turn = Promise.resolve();
+function inTurn(act) {
+  turn = turn.catch(() => {}).then(act);
+}
+
+function sign(row, answer) {
+  row.dataset.marks = answer.complete ? "complete" : "incomplete";
+  if (answer.complete) row.classList.remove("row-bad");
+  const field = row.querySelector("[data-column]");
+  field.toggleAttribute("aria-invalid", answer.tone === "bad");
+  if (answer.tone === "bad") field.setAttribute("aria-invalid", "true");
+  const mark = row.querySelector("[data-mark]");
+  mark.className = `mark mark-${answer.tone}`;
+  mark.textContent = answer.message;
+  const sector = row.querySelector("[data-sector-mark]");
+  sector.textContent = answer.problems.sector || "";
+  showDoubt(row, answer.question);
+  showSuggestions(row, answer.suggestions);
+  if (answer.waiting) asked.add(row.dataset.row);
+  else asked.delete(row.dataset.row);
+}
+
+// A box that is hidden is not ticked: the answer would be about something that nobody sees.
+function showDoubt(row, isAsked) {
+  const place = row.querySelector("[data-doubt]");
+  place.hidden = !isAsked;
+  if (!isAsked) place.querySelector("input").checked = false;
+  document.querySelector("[data-doubts]").hidden = !table.querySelector("[data-doubt]:not([hidden])");
+}
+
+function showSuggestions(row, suggestions) {
+  const buttons = suggestions.map((one) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "button button-quiet";
+    button.dataset.suggest = one.number;
+    button.append(`${one.number} `);
+    const name = document.createElement("span");
+    name.className = "hint";
+    name.textContent = one.name;
+    button.append(name);
+    return button;
+  });
+  row.querySelector("[data-suggestions]").replaceChildren(...buttons);
+}
+
+function tally() {
+  const before = Number(table.dataset.incomplete ?? 0);
+  const now = table.querySelectorAll('tr[data-marks="incomplete"]').length;
+  table.dataset.incomplete = now;
+  for (const [key, by] of [["incomplete", now - before], ["complete", before - now]]) {
+    const place = document.querySelector(`[data-tally="${key}"]`);
+    place.dataset.count = Number(place.dataset.count) + by;
+    place.textContent = Number(place.dataset.count).toLocaleString(document.documentElement.lang);
+  }
+  const left = Number(document.querySelector('[data-tally="incomplete"]').dataset.count);
+  const words = document.querySelector("[data-tally-words]");
+  words.textContent = left === 1 ? words.dataset.one : words.dataset.many;
+  const state = document.querySelector("[data-tally-state]");
+  state.className = `status ${left ? "status-warn" : "status-ok"}`;
+  state.textContent = left ? "◆" : "●";
+}
+
+async function store(rows) {
+  const sent = new URLSearchParams();
+  for (const row of rows) {
+    for (const name of ["number", "reason", "sector"]) {
+      const key = `${name}-${row.dataset.row}`;
+      sent.set(key, form.elements[key].value);
+    }
+  }
+  const token = form.elements.csrfmiddlewaretoken.value;
+  const answer = await answered(form.dataset.rowUrl, { method: "POST", body: sent, headers: { "X-CSRFToken": token } });
+  if (answer === REFUSED) return;
+  if (answer === null) return void setTimeout(() => inTurn(() => store(rows)), 2000); // as they are typed by then
+  show(answer.rows);
+  askLater();
+}
+
+function show(rows) {
+  for (const one of rows) {
+    const row = table.querySelector(`tr[data-row="${one.id}"]`);
+    if (row) sign(row, one);
+  }
+  tally();
+}
+
+let timer = null;
+function askLater() {
+  if (asked.size && !timer) timer = setTimeout(() => { timer = null; inTurn(askMarks); }, 1500);
+}
+
+let turns = 60;
+async function askMarks() {
+  if (!table || !asked.size || turns-- <= 0) return;
+  const query = new URLSearchParams([...asked].slice(0, 250).map((id) => ["id", id]));
+  const answer = await answered(`${form.dataset.marksUrl}?${query}`);
+  if (answer === REFUSED) return;
+  if (answer) show(answer.rows);
+  askLater();
+}
+
+// Tab runs down the numbers, then through the reasons and sectors; Enter goes down too.
+
+function order() {
+  const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden && row.dataset.row);
+  const numbers = rows.map((row) => row.querySelector("[data-column]"));
+  const others = rows.flatMap((row) => [...row.querySelectorAll("select, [data-sector]")]).filter((field) => field.offsetParent);
+  return [...numbers, ...others];
+}
+
+function move(event) {
+  const isNumber = event.target.dataset.column !== undefined;
+  if (event.key === "Enter" && isNumber) event.preventDefault();
+  else if (event.key !== "Tab" || event.altKey || event.ctrlKey || event.metaKey) return;
+  const fields = order();
+  const at = fields.indexOf(event.target);
+  const next = at < 0 ? null : fields[at + (event.shiftKey ? -1 : 1)];
+  if (!next) return;
+  event.preventDefault();
+  next.focus();
+  next.select?.();
+}
+
+let pasted = [];
+function changed(event) {
+  const row = event.target.closest("tr[data-row]");
+  if (!row) return;
+  // A pasted column changes many fields at once: they are stored together.
+  pasted.push(row);
+  if (pasted.length === 1) setTimeout(() => inTurn(() => { const rows = new Set(pasted); pasted = []; return store(rows); }), 30);
+}
+
+let typing = null;
+async function suggestSectors(field) {
+  const answer = await fetch(`${form.dataset.sectorsUrl}?q=${encodeURIComponent(field.value)}`);
+  if (!answer.ok) return;
+  const options = (await answer.json()).sectors.map((one) => {
+    const option = document.createElement("option");
+    option.value = one.text;
+    option.label = `${one.text} · ${one.because}`;
+    return option;
+  });
+  document.getElementById("sectors").replaceChildren(...options);
+}
+
+if (table) {
+  table.dataset.incomplete = table.querySelectorAll('tr[data-marks="incomplete"]').length;
+  for (const place of document.querySelectorAll("[data-tally]")) place.dataset.count = place.textContent.replace(/\D/g, "");
+  table.addEventListener("keydown", move);
+  table.addEventListener("change", changed);
+  table.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-suggest]");
+    if (!button) return;
+    const field = button.closest("tr").querySelector("[data-column]");
+    field.value = button.dataset.suggest;
+    field.focus();
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+  table.addEventListener("input", (event) => {
+    if (event.target.dataset.sector === undefined) return;
+    clearTimeout(typing);
+    typing = setTimeout(() => suggestSectors(event.target), 150);
+  });
+  for (const row of table.tBodies[0].rows) if (row.querySelector(".mark-busy, .mark-ok")) asked.add(row.dataset.row);
+  askLater();
+  const first = document.querySelector("#identities [aria-invalid=true]");
+  if (first) {
+    first.id ||= "first-problem";
+    first.scrollIntoView({ block: "center" });
+    first.focus();
+    document.querySelector('a[href="#first-problem"]')?.addEventListener("click", (event) => { event.preventDefault(); first.focus(); });
+  }
+}
+tickAsBefore();
+if (notice && !notice.hidden) poll(300);

@@ -1,0 +1,98 @@
+"""The frame's own pages: health for machines, language, dashboard."""
+
+import re
+
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.template import loader
+from django.utils import translation
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import check_for_language
+from django.views.decorators.http import require_POST
+
+from koppel.kit import quarantine
+from koppel.kit.web.decorators import public, takes
+from koppel.kit.web.parameters import PAGE, TEXT
+from koppel.organisations.access.memberships import is_used_elsewhere
+from koppel.organisations.people.services import save_language
+from koppel.organisations.requests import AuthenticatedRequest
+from koppel.web import search as site_search
+from koppel.web.dashboard import load_dashboard
+from koppel.web.issues import page_of as issues_page_of
+
+
+@public
+def healthz(request: HttpRequest) -> HttpResponse:
+    """200 when the database answers, in quarantine as well: for load balancers and the supervisor."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return JsonResponse({"status": "ok", "quarantined": quarantine.current() is not None})
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """A page that needs neither the database nor a person."""
+    context = {"quarantine": quarantine.last_known()}
+    return HttpResponse(loader.get_template("500.html").render(context), status=500)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Whoever opens Koppel under an address that it does not know is told which one it is set up for."""
+    if not isinstance(exception, DisallowedHost):
+        return render(request, "400.html", {"languages": ()}, status=400)
+    host = request.META.get("HTTP_HOST", "")
+    opened = f"{request.scheme}://{host}" if re.fullmatch(r"[\w.:\[\]-]{1,255}", host, re.ASCII) else ""
+    context = {"opened": opened, "public_url": settings.PUBLIC_URL, "languages": ()}
+    with translation.override(translation.get_language_from_request(request)):
+        return render(request, "web/wrong_address.html", context, status=400)
+
+
+@public
+@require_POST
+def choose_language(request: HttpRequest) -> HttpResponse:
+    """Remember the language in this browser and, when signed in, with the person. A session that an identity provider opened
+    has its own choice where the person works elsewhere too: how they read there is not this provider's to say."""
+    target = request.POST.get("next", "/")
+    if not url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}):
+        target = "/"
+    response = HttpResponseRedirect(target)
+    language = request.POST.get("language", "")
+    if language in dict(settings.LANGUAGES) and check_for_language(language):
+        response.set_cookie(settings.LANGUAGE_COOKIE_NAME, language, max_age=365 * 24 * 3600, samesite="Lax")
+        if request.user.is_authenticated:
+            sso_organisation_id = request.session.get("sso_organisation_id")
+            if sso_organisation_id is None or not is_used_elsewhere(request.user.pk, sso_organisation_id):
+                save_language(request.user.pk, language)
+            else:
+                request.session["language"] = language
+    return response
+
+
+def dashboard(request: AuthenticatedRequest) -> HttpResponse:
+    """Four questions, each with its list behind it."""
+    return render(request, "web/dashboard.html", {"look": load_dashboard(request.actor), "place": "dashboard"})
+
+
+@takes(q=TEXT)
+def search(request: AuthenticatedRequest) -> HttpResponse:
+    """What the search field found so far, for the list beneath it."""
+    text = (request.parameters["q"] or "")[:100].strip()
+    context = {
+        "hits": site_search.search(request.actor, text),
+        "asked": text if len(text) >= site_search.LETTERS_MIN else "",
+    }
+    return render(request, "web/parts/hits.html", context)
+
+
+@takes(q=TEXT, page=PAGE)
+def issues_page(request: AuthenticatedRequest) -> HttpResponse:
+    """What a person must fix, with the button that fixes it."""
+    words = (request.parameters["q"] or "").replace("\0", "")[:100]
+    number = request.parameters["page"] or 1
+    query = request.GET.copy()
+    query.pop("page", None)
+    page = issues_page_of(request.actor, words=words, number=number)
+    context = {"page": page, "words": words, "query": query.urlencode(), "place": "issues"}
+    return render(request, "web/issues.html", context)

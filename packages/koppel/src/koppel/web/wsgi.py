@@ -1,0 +1,20 @@
+"""The web application, for granian."""
+
+import os
+
+import structlog
+from django.core.wsgi import get_wsgi_application
+
+from koppel.kit import logging
+from koppel.web.build.built import shortcomings
+from koppel.web.build.static_files import outdated_groups
+
+logging.configure()
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koppel.settings")
+application = get_wsgi_application()
+
+from koppel.connections.vault.token_calls import end_with_last_call  # noqa: E402 - needs configured settings
+
+end_with_last_call()
+for sentence in shortcomings(outdated_groups()):
+    structlog.get_logger(__name__).warning("not_built", text=sentence)
