@@ -49,11 +49,6 @@ def page_of(actor: Actor, *, event: str = "", unread_only: bool = False, number:
     return NoticePage([_view(notice) for notice in rows], total, number, pages)
 
 
-def notices_of(actor: Actor, limit: int = 100) -> list[NoticeView]:
-    """The newest first."""
-    return [_view(notice) for notice in _own_notices(actor).order_by("-created_at", "-id")[:limit]]
-
-
 def notice_for(actor: Actor, notice_id: int) -> Notification | None:
     """The actor's own notice, on screen or not: its mail leads here."""
     notices = Notification.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)

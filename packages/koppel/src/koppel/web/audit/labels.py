@@ -20,7 +20,6 @@ AUDIT_ACTION_LABELS = {
     "administration.settings_changed": _("changed the settings"),
     "administration.sync_cancelled": _("stopped a sync"),
     "administration.sync_requested": _("asked for a sync"),
-    "administration.unassigned": _("took a person off"),
     "administration.withdrawn": _("withdrew an import"),
     "administrations.active": _("activated administrations"),
     "administrations.assigned": _("assigned administrations"),
