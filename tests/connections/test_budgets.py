@@ -13,8 +13,8 @@ from psycopg.errors import InsufficientPrivilege
 from koppel.connections.rate_limits import limiter
 from koppel.connections.rate_limits.limiter import QuotaKey, RateLimiter
 from koppel.connections.rate_limits.quota import LEASE_SECONDS
-from koppel.connections.sessions.runtime import runtime
-from koppel.connections.sessions.sessions import Runtime, describing_session
+from koppel.connections.sessions.runtime import Runtime, runtime
+from koppel.connections.sessions.vendor_sessions import describing_session
 from koppel.connector.errors import RateLimited
 from koppel.connector.registry import connector
 from koppel.kit.database.embedded_postgres import Addresses

@@ -8,17 +8,19 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
+from koppel.connections import lifecycle
 from koppel.connections.consent import completion
 from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
 from koppel.connections.errors import ConsentRefused
 from koppel.connections.health.expiry import notify_expiring_consents
 from koppel.connections.health.states import record_failure
 from koppel.connections.hooks import RemovalPolicy
-from koppel.connections.lifecycle import lifecycle, ownership
+from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.revocation import revoke, revoke_attempt
 from koppel.connections.models import Connection, ConsentAttempt, ConsentPurpose, Grant
 from koppel.connections.sessions import runtime
-from koppel.connections.sessions.sessions import Runtime, reading_session
+from koppel.connections.sessions.runtime import Runtime
+from koppel.connections.sessions.vendor_sessions import reading_session
 from koppel.connector.errors import ConnectorError, ConsentLost, Unreachable
 from koppel.connector.registry import connector
 from koppel.issues.models import Issue

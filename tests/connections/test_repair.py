@@ -15,13 +15,14 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from koppel.administrations.models import Administration, Status
 from koppel.audit.models import AuditEntry
+from koppel.connections import lifecycle
 from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.consent.service_companies import add_companies
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.hooks import RemovalPolicy
-from koppel.connections.lifecycle import lifecycle, ownership
+from koppel.connections.lifecycle import ownership
 from koppel.connections.models import Connection, ConsentAttempt, Grant, ImportPolicy, RemoteCompany
-from koppel.connections.queries import companies_of
+from koppel.connections.queries import companies_of, reconnect_hint
 from koppel.connector.registry import connector
 from koppel.issues.models import Issue
 from koppel.kit.tenancy import installation_scope, organisation_scope
@@ -147,7 +148,7 @@ def own_id(firm: Connected) -> int:
 
 def _refusal(firm: Connected, administration: Administration) -> str:
     with organisation_scope(firm.actor.organisation_id):
-        return lifecycle.reconnect_hint(reload_connection(firm), administration.remote_company)
+        return reconnect_hint(reload_connection(firm), administration.remote_company)
 
 
 @pytest.mark.usefixtures("worker")

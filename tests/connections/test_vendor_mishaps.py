@@ -11,7 +11,7 @@ from django.utils import translation
 from koppel.administrations.models import Administration
 from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.models import Grant
-from koppel.connections.vault.vault import KEPT_SECONDS
+from koppel.connections.vault.token_refresh import KEPT_SECONDS
 from koppel.issues.queries import open_issues
 from koppel.kit.clock import now
 from koppel.kit.tenancy import organisation_scope

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
-from koppel.connections.vault.key_rotation import rotate
+from koppel.connections.vault.key_rotation import rotate_keys
 from koppel.kit.http.egress import EgressPolicy
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.commands import app
@@ -295,7 +295,7 @@ def test_the_secret_is_shown_once_sealed_renewed_and_rotated(
         assert old["secret"].encode() not in bytes(WebhookEndpoint.objects.get().secret)
     fresh = browser.post(f"{API}/{old['id']}/secret").json()["secret"]
     settings.VAULT_KEYS = f"{key('new')},{OLD}"
-    assert rotate("operator").reencrypted == 2
+    assert rotate_keys("operator").reencrypted == 2
     settings.VAULT_KEYS = key("new")
     open_test_event(anna, NEWS)
     send(anna)

@@ -31,7 +31,7 @@ from koppel.books.reports.trial_balance import differing_accounts, trial_balance
 from koppel.books.storage import writer
 from koppel.connections.rate_limits import limiter
 from koppel.connections.vault import locks
-from koppel.connections.vault import store as vault_store
+from koppel.connections.vault.grant_store import GrantStore
 from koppel.connector.contract import Record, Tokens
 from koppel.connector.rows import EntryRow
 from koppel.kit.database.embedded_postgres import Addresses, EmbeddedPostgres
@@ -48,9 +48,10 @@ from koppel.organisations.roles import Actor, Role
 from koppel.sync.changes import log
 from koppel.sync.changes.queries import ChangeFilter, changes_of
 from koppel.sync.models import Run
-from koppel.sync.runs import queue, store
+from koppel.sync.runs import checkpoints, claims, queue, rejected_records, snapshot_keys
+from koppel.sync.runs.checkpoints import CheckpointState, ResourceDelta
+from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.services import request_due_runs
-from koppel.sync.runs.store import CheckpointState, ClaimedRun, ResourceDelta
 from tests.plans.rows import fill
 
 LARGE = 1000
@@ -182,18 +183,20 @@ async def _claim(connection: AsyncConnection[tuple[Any, ...]], _database: Databa
 
 
 async def _run(connection: AsyncConnection[tuple[Any, ...]], _database: Database) -> None:
-    await store.heartbeat(connection, CLAIMED)
-    await store.plan_resources(connection, CLAIMED, [("entries", ""), ("accounts", "")])
-    await store.reset_failures(connection, CLAIMED)
-    await store.finish_resource(connection, CLAIMED, "entries", "failed", "why")
+    await claims.heartbeat(connection, CLAIMED)
+    await checkpoints.plan_resources(connection, CLAIMED, [("entries", ""), ("accounts", "")])
+    await claims.reset_failures(connection, CLAIMED)
+    await checkpoints.finish_resource(connection, CLAIMED, "entries", "failed", "why")
 
 
 async def _checkpoint(connection: AsyncConnection[tuple[Any, ...]], _database: Database) -> None:
-    await store.save_checkpoints(connection, CLAIMED, [("r1", CheckpointState(), ResourceDelta("running", "full"))])
-    await store.record_seen_keys(connection, CLAIMED, "entries", 2, ["E1", "E2"])
-    await store.count_seen_keys(connection, CLAIMED, ["entries"], 1)
-    await store.delete_seen_keys(connection, CLAIMED, ["accounts"])
-    await store.delete_old_rejected(connection, CLAIMED, ["entries"], NOW)
+    await checkpoints.save_checkpoints(
+        connection, CLAIMED, [("r1", CheckpointState(), ResourceDelta("running", "full"))]
+    )
+    await snapshot_keys.record(connection, CLAIMED, "entries", 2, ["E1", "E2"])
+    await snapshot_keys.count(connection, CLAIMED, ["entries"], 1)
+    await snapshot_keys.delete(connection, CLAIMED, ["accounts"])
+    await rejected_records.delete_older(connection, CLAIMED, ["entries"], NOW)
 
 
 async def _page(connection: AsyncConnection[tuple[Any, ...]], _database: Database) -> None:
@@ -203,7 +206,7 @@ async def _page(connection: AsyncConnection[tuple[Any, ...]], _database: Databas
     context = writer.WriteContext(FIRM, ADMINISTRATION, NOW, normalise)
     records = [Record(f"E{number}", b"{}", "202601") for number in range(6001, 6101)]
     await writer.stage(connection, context, "entries", records, {})
-    ctes = f"WITH {log.insert_cte('entries')}, {store.delete_rejected_cte('incoming_books_entry_0')} "
+    ctes = f"WITH {log.insert_cte('entries')}, {rejected_records.delete_cte('incoming_books_entry_0')} "
     await writer.merge(connection, context, "entries", change_log_ctes=ctes, values=log.cte_params(CLAIMED, "entries"))
     await writer.missing_keys(connection, context, "entries", ["202601"], read_id=1)
     await writer.missing_keys(connection, context, "entry_lines", ["202601"], keys=["L1"])
@@ -213,7 +216,7 @@ async def _page(connection: AsyncConnection[tuple[Any, ...]], _database: Databas
 
 
 async def _vault(_connection: AsyncConnection[tuple[Any, ...]], database: Database) -> None:
-    grants = vault_store.GrantStore(database)
+    grants = GrantStore(database)
     await grants.due(256, [1, 2])
     with suppress(DecryptionError):
         await grants.read(FIRM, GRANT)

@@ -17,7 +17,7 @@ from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, 
 from koppel.company_registers.lookups import cached_results, request_lookups
 from koppel.connections.sessions.runtime import as_worker
 from koppel.connections.tasks import revoke_grants
-from koppel.connections.vault import vault
+from koppel.connections.vault import token_refresh
 from koppel.issues.models import Issue
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.http.client import HttpClient
@@ -149,7 +149,7 @@ def test_a_quarantine_between_intent_and_call_takes_the_intent_back(
         await run_in_thread(lambda: koppel_quarantine("on"))
 
     only_here = type("Quarantine", (), {"refuse_async": staticmethod(not_yet)})
-    monkeypatch.setattr(vault, "quarantine", only_here)
+    monkeypatch.setattr(token_refresh, "quarantine", only_here)
     with pytest.raises(Quarantined):
         token_of(granted)
     row = granted.row()

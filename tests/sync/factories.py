@@ -13,8 +13,7 @@ from koppel.administrations.models import Administration
 from koppel.administrations.services import NewAdministration, import_companies
 from koppel.books.models import MODELS_BY_RESOURCE, BookRow
 from koppel.connections.models import RemoteCompany
-from koppel.connections.sessions.runtime import as_worker
-from koppel.connections.sessions.sessions import Runtime
+from koppel.connections.sessions.runtime import Runtime, as_worker
 from koppel.kit.http.client import HttpClient
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor

@@ -21,10 +21,10 @@ import pytest
 from koppel.cli.ports import answers
 from koppel.connections.lifecycle.connection_test import check_connection
 from koppel.connections.models import RemoteCompany, TimelineEvent
-from koppel.connections.sessions.sessions import Runtime
-from koppel.connections.vault import refresh_policy, vault
+from koppel.connections.sessions.runtime import Runtime
+from koppel.connections.vault import refresh_policy, token_refresh
+from koppel.connections.vault.graceful_shutdown import WEB_STOP_SECONDS
 from koppel.connections.vault.maintenance import TokenMaintenance
-from koppel.connections.vault.token_calls import WEB_STOP_SECONDS
 from koppel.connector.errors import Unreachable
 from koppel.kit.clock import now
 from koppel.kit.encryption import Secret
@@ -59,7 +59,7 @@ def granted(clean_database: None, sandbox: Sandbox, actor: Any) -> GrantedAccess
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Callers wait a third of a second instead of thirty."""
-    for module in (refresh_policy, vault):
+    for module in (refresh_policy, token_refresh):
         monkeypatch.setattr(module, "CALLER_SECONDS_MAX", 0.3)
 
 

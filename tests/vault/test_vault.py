@@ -16,7 +16,7 @@ from django.db import connections
 
 from koppel.connections.models import Connection, Grant, TimelineEvent
 from koppel.connections.sessions import runtime
-from koppel.connections.sessions.sessions import Runtime
+from koppel.connections.sessions.runtime import Runtime
 from koppel.connections.vault.grants import clear_app_failures, store_grant
 from koppel.connections.vault.maintenance import TokenMaintenance
 from koppel.connector.contract import Tokens

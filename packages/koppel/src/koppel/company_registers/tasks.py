@@ -16,8 +16,7 @@ from koppel.company_registers.clients.protocol import (
     RegisterUnavailable,
 )
 from koppel.company_registers.lookups import store_result
-from koppel.connections.sessions.runtime import current_worker
-from koppel.connections.sessions.sessions import Runtime
+from koppel.connections.sessions import Runtime, current_worker
 from koppel.kit import quarantine
 from koppel.kit.database.outage import RetryAfterOutage, is_outage
 from koppel.kit.database.threads import run_in_thread

@@ -6,12 +6,12 @@ from django.utils.translation import gettext as _
 from ninja import Router, Schema
 from pydantic import AwareDatetime
 
-from koppel.connections import queries, summaries
+from koppel.connections import lifecycle, queries, summaries
 from koppel.connections.companies import resolution
 from koppel.connections.companies.same_company import OTHER_COMPANY
 from koppel.connections.consent.attempts import begin_consent
 from koppel.connections.hooks import RemovalPolicy
-from koppel.connections.lifecycle import lifecycle, ownership
+from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_test import check_connection
 from koppel.connections.models import ConsentPurpose, ImportPolicy
 from koppel.kit.web.schemas import Input

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.utils.translation import gettext as _
 
 from koppel.connections.app_registrations.services import descriptor_of, environment_of, mode_of, registrations_of
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import AppRegistration, Connection, ConnectionState, RemoteCompany, TimelineEvent
-from koppel.connections.vault.encryption import vendor_addresses
+from koppel.connections.vendor_http import vendor_addresses
 from koppel.connector.contract import ConsentMode, Environment
 from koppel.connector.registry import connectors
 from koppel.kit.http.client import origin_of
@@ -51,6 +52,17 @@ def get_connection(actor: Actor, connection_id: int) -> Connection:
     if connection is None:
         raise NoSuchConnection
     return connection
+
+
+def reconnect_hint(connection: Connection, company: RemoteCompany) -> str:
+    """Why nothing can be read through the connection now, as a sentence; '' when it can. In the caller's scope."""
+    if connection.state == ConnectionState.PAUSED:
+        return _("The connection is paused. Resume it first.")
+    if connection.state == ConnectionState.REMOVED:
+        return _("The connection was removed. The administration waits for another one.")
+    if connection.state == ConnectionState.NEEDS_REAUTH or company.grant.invalid_since is not None:
+        return _("The connection needs you to sign in again first.")
+    return ""
 
 
 def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[TimelineEvent]:

@@ -11,8 +11,7 @@ from django.utils.translation import gettext as _
 from koppel.connections.companies import resolution
 from koppel.connections.companies.changes import QUESTIONS
 from koppel.connections.companies.same_company import OTHER_COMPANY, OTHER_COMPANY_CONFIRMED, OTHER_COMPANY_MESSAGE
-from koppel.connections.health.expiry import consent_expiry
-from koppel.connections.health.history import DayHealth, daily_health
+from koppel.connections.health import DayHealth, consent_expiry, daily_health
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
 from koppel.connections.queries import connections_of

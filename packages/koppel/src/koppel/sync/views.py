@@ -11,7 +11,7 @@ from koppel.administrations.effective_settings import effective_settings
 from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.books.read.labels import RESOURCES
 from koppel.books.read.queries import counts
-from koppel.connections.lifecycle.lifecycle import reconnect_hint
+from koppel.connections.queries import reconnect_hint
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import FLAG, PAGE, TEXT, one_of, one_of_these
 from koppel.organisations.requests import AuthenticatedRequest

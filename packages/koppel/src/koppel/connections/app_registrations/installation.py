@@ -14,7 +14,7 @@ from koppel.connections.app_registrations.services import (
 )
 from koppel.connections.errors import NoSuchConnection, RegistrationRefused
 from koppel.connections.models import AppRegistration, ConnectionState
-from koppel.connections.vault.grants import clear_app_failures
+from koppel.connections.vault import clear_app_failures
 from koppel.connector.registry import connectors
 from koppel.kit.encryption import Secret
 from koppel.kit.tenancy import installation_scope

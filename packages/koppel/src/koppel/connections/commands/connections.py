@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 from django.utils.translation import gettext as _
 
-from koppel.connections import queries, summaries
+from koppel.connections import lifecycle, queries, summaries
 from koppel.connections.companies import resolution
 from koppel.connections.consent.attempts import begin_consent
 from koppel.connections.hooks import RemovalPolicy
-from koppel.connections.lifecycle import lifecycle, ownership
+from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_test import check_connection
 from koppel.connections.models import ConsentPurpose
 from koppel.kit.cli.errors import user_errors

@@ -20,9 +20,9 @@ from koppel.connections.companies.same_company import (
     same_number,
 )
 from koppel.connections.errors import OtherCompany
-from koppel.connections.health.timeline import add_timeline_event
+from koppel.connections.health import add_timeline_event
 from koppel.connections.models import RemoteCompany
-from koppel.connections.sessions.sessions import ReadingSession
+from koppel.connections.sessions import ReadingSession
 from koppel.connector.contract import Company, CompanyDescription
 from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing
 from koppel.connector.registry import connector

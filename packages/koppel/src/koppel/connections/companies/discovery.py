@@ -12,8 +12,7 @@ from koppel.connections.companies.descriptions import describe_all
 from koppel.connections.hooks import attach_waiting, connection_reconnected
 from koppel.connections.models import Connection, Grant, ImportPolicy, RemoteCompany
 from koppel.connections.queries import get_connection
-from koppel.connections.sessions import runtime
-from koppel.connections.sessions.sessions import Runtime, listing_session
+from koppel.connections.sessions import Runtime, listing_session, run_sync
 from koppel.connector.contract import Company
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
@@ -79,7 +78,7 @@ def _ask(organisation_id: int, connection: Connection, grants: Sequence[int]) ->
         described = await describe_all(open_runtime, organisation_id, [(key, connection.connector) for key in doubtful])
         return answers, {external_id for key, external_id in doubtful.items() if key not in described}
 
-    return runtime.run_sync(listing) if grants else ({}, set())
+    return run_sync(listing) if grants else ({}, set())
 
 
 def _doubtful(organisation_id: int, connection_id: int, by_grant: Mapping[int, Sequence[Company]]) -> dict[int, str]:

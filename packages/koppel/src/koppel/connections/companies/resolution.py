@@ -21,7 +21,7 @@ from koppel.connections.companies.same_company import (
     same_number,
 )
 from koppel.connections.errors import NoSuchConnection
-from koppel.connections.health.timeline import add_timeline_event
+from koppel.connections.health import add_timeline_event
 from koppel.connections.hooks import accept_company_change, exclude_restricted, masked_number, restart_runs
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue

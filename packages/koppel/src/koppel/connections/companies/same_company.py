@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
 from koppel.connections import hooks
-from koppel.connections.health.timeline import add_timeline_event
+from koppel.connections.health import add_timeline_event
 from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue, resolve_issues
 

@@ -24,10 +24,9 @@ from koppel.connections.errors import ConsentRefused
 from koppel.connections.lifecycle.revocation import revoke_unused_consent
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose
 from koppel.connections.queries import get_connection
-from koppel.connections.sessions import runtime
-from koppel.connections.sessions.sessions import Runtime
-from koppel.connections.vault.encryption import KEY_MISSING, consent_attempt_aad, credentials, vendor_addresses
-from koppel.connections.vault.http import OriginRestrictedHttp
+from koppel.connections.sessions import Runtime, run_sync
+from koppel.connections.vault import KEY_MISSING, consent_attempt_aad, credentials
+from koppel.connections.vendor_http import OriginRestrictedHttp, vendor_addresses
 from koppel.connector.contract import Consent, ConsentRequest, Form
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
@@ -208,7 +207,7 @@ def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
         http = OriginRestrictedHttp(current.http, vendor_addresses(app))
         return await connector(app.connector).complete_consent(http, credentials(app), request, inbound)
 
-    return runtime.run_sync(exchange)
+    return run_sync(exchange)
 
 
 def _await_first_outcome(actor: Actor, attempt: ConsentAttempt) -> ConsentOutcome:

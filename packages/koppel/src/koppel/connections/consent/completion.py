@@ -6,13 +6,12 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.connections.errors import ConsentRefused
-from koppel.connections.health.states import SUPERSEDED, grants_of, locked, signed_in
-from koppel.connections.health.timeline import add_timeline_event
+from koppel.connections.health import SUPERSEDED, add_timeline_event, grants_of, locked, signed_in
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle.ownership import store_pending_grant
 from koppel.connections.lifecycle.revocation import revoke_unused_token
 from koppel.connections.models import Connection, ConnectionState, ConsentAttempt, ConsentPurpose, Grant, RemoteCompany
-from koppel.connections.vault.grants import store_grant, superseded_refresh_token
+from koppel.connections.vault import store_grant, superseded_refresh_token
 from koppel.connector.contract import Consent
 from koppel.kit.locks import LockName, lock_until_commit
 from koppel.organisations.roles import Actor

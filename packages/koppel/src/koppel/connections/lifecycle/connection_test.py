@@ -8,8 +8,7 @@ from koppel.connections.companies.changes import apply_description, mark_unreach
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.connections.queries import get_connection
-from koppel.connections.sessions import runtime
-from koppel.connections.sessions.sessions import Runtime, describing_session, listing_session
+from koppel.connections.sessions import Runtime, describing_session, listing_session, run_sync
 from koppel.connector.errors import ConnectorError, ConsentLost, NotConsented, SetupMissing
 from koppel.connector.registry import connector
 from koppel.kit import quarantine
@@ -70,7 +69,7 @@ def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:
     async def call(current: Runtime) -> tuple[int | None, int, ConnectorError | None]:
         return await check_once(current, actor.organisation_id, connection_id)
 
-    company_id, milliseconds, error = runtime.run_sync(call)
+    company_id, milliseconds, error = run_sync(call)
     with organisation_scope(actor.organisation_id):
         own_companies = RemoteCompany.objects.filter(connection_id=connection_id, pk=company_id or 0)
         company = exclude_restricted(actor, own_companies).values_list("name", flat=True).first() or ""

@@ -14,16 +14,13 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
-from koppel.connections.health.expiry import resolve_owner_left
-from koppel.connections.health.states import grants_of, locked, signed_in
-from koppel.connections.health.timeline import add_timeline_event
+from koppel.connections.health import add_timeline_event, grants_of, locked, resolve_owner_left, signed_in
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle.revocation import revoke_later, revoke_unused_token
 from koppel.connections.models import Connection, ConsentAttempt, Grant, RemoteCompany
 from koppel.connections.queries import connections_of
-from koppel.connections.sessions import runtime
-from koppel.connections.sessions.sessions import Runtime, listing_session
-from koppel.connections.vault.grants import store_grant, superseded_refresh_token
+from koppel.connections.sessions import Runtime, listing_session, run_sync
+from koppel.connections.vault import store_grant, superseded_refresh_token
 from koppel.connector.contract import Consent
 from koppel.connector.registry import connector
 from koppel.kit.tenancy import organisation_scope
@@ -174,7 +171,7 @@ def _reached_by(actor: Actor, grant: Grant) -> set[str]:
         session = await listing_session(current, actor.organisation_id, grant.pk)
         return {one.external_id for one in await connector(grant.connection.connector).list_companies(session)}
 
-    return runtime.run_sync(listing)
+    return run_sync(listing)
 
 
 def _move_companies(actor: Actor, connection: Connection, grant: Grant, reached: Iterable[str]) -> list[str]:

@@ -5,12 +5,11 @@ from functools import partial
 import structlog
 from django.utils import timezone
 
-from koppel.connections.health.states import SUPERSEDED
-from koppel.connections.health.timeline import add_timeline_event
+from koppel.connections.health import SUPERSEDED, add_timeline_event
 from koppel.connections.models import AppRegistration, ConsentAttempt, Grant
-from koppel.connections.sessions.sessions import Runtime
-from koppel.connections.vault.encryption import consent_attempt_aad, credentials, decrypt_token, vendor_addresses
-from koppel.connections.vault.http import OriginRestrictedHttp
+from koppel.connections.sessions import Runtime
+from koppel.connections.vault import consent_attempt_aad, credentials, decrypt_token
+from koppel.connections.vendor_http import OriginRestrictedHttp, vendor_addresses
 from koppel.connector.contract import Tokens
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector

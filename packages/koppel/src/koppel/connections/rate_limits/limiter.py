@@ -28,7 +28,7 @@ from koppel.connections.rate_limits.quota import (
     UsageReport,
     nearer,
 )
-from koppel.connections.vault.http import OriginRestrictedHttp
+from koppel.connections.vendor_http import OriginRestrictedHttp
 from koppel.connector.errors import RateLimited
 from koppel.kit.database.pool import Connection, Database
 from koppel.kit.http.client import Response
@@ -48,7 +48,7 @@ SECONDS_MAX = 86_400.0
 """What a vendor states is believed for a day at most: an absurd number must not close a company for ever."""
 EPOCH = 1_000_000_000
 
-on_before_request: ContextVar[Callable[[], None] | None] = ContextVar("before_call", default=None)
+on_before_request: ContextVar[Callable[[], None] | None] = ContextVar("on_before_request", default=None)
 """Who performs work sets it to be asked before each call; it may raise one of the connector's errors."""
 
 log = structlog.get_logger(__name__)

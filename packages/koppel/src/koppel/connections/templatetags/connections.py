@@ -9,7 +9,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
-from koppel.connections.health.history import DayHealth
+from koppel.connections.health import DayHealth
 from koppel.connections.models import TimelineEvent
 
 register = template.Library()

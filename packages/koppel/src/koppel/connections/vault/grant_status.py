@@ -5,7 +5,7 @@ Each is one transaction with the grant's own row, so that no crash leaves a dead
 
 from django.utils.translation import gettext_noop
 
-from koppel.connections.health.states import locked, record_failure, record_success, require_reauth
+from koppel.connections.health import locked, record_failure, record_success, require_reauth
 from koppel.connections.models import Grant
 from koppel.kit.clock import now
 from koppel.kit.tenancy import organisation_scope

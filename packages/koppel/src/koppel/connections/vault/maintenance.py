@@ -5,7 +5,7 @@ import asyncio
 
 import structlog
 
-from koppel.connections.vault.vault import BUSY, Vault
+from koppel.connections.vault.token_refresh import BUSY, Vault
 from koppel.connector.errors import ConnectorError
 from koppel.kit import quarantine
 from koppel.kit.quarantine import Quarantined

@@ -14,13 +14,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from koppel.connections import queries, summaries
+from koppel.connections import lifecycle, queries, summaries
 from koppel.connections.companies import resolution
 from koppel.connections.companies.same_company import OTHER_COMPANY
 from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.hooks import RemovalPolicy
-from koppel.connections.lifecycle import lifecycle, ownership
+from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_test import check_connection
 from koppel.connections.lifecycle.offboarding import hand_over_question
 from koppel.connections.models import ConsentPurpose, ImportPolicy, TimelineEvent

@@ -17,7 +17,7 @@ from django.utils import timezone
 from psycopg.errors import UniqueViolation
 
 from koppel.connections.companies.changes import verify_company
-from koppel.connections.sessions.sessions import ReadingSession, Runtime, reading_session
+from koppel.connections.sessions import ReadingSession, Runtime, reading_session
 from koppel.connector.contract import Connector, HistoryWindow, Page, ReadMode, ResourceSpec
 from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing, UnexpectedResponse
 from koppel.connector.registry import connector

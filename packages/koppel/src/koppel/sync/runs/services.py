@@ -11,8 +11,8 @@ from koppel.administrations.effective_settings import effective_settings
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import administration_for
 from koppel.audit.services import record
-from koppel.connections.lifecycle.lifecycle import reconnect_hint
 from koppel.connections.models import ConnectionState
+from koppel.connections.queries import reconnect_hint
 from koppel.kit import quarantine
 from koppel.kit.locks import LockName, try_lock_until_commit
 from koppel.kit.tenancy import installation_scope, organisation_scope

@@ -13,9 +13,8 @@ from procrastinate import App
 from procrastinate.contrib.django import app
 from psycopg_pool import AsyncConnectionPool
 
-from koppel.connections.sessions.runtime import as_worker
-from koppel.connections.sessions.sessions import Runtime
-from koppel.connections.vault.maintenance import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
+from koppel.connections.sessions import Runtime, as_worker
+from koppel.connections.vault import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
 from koppel.kit.database.outage import spoils_session
 from koppel.kit.database.stuck_transactions import terminate_stuck_sessions
 from koppel.kit.database.threads import keep_thread_connections, run_in_thread

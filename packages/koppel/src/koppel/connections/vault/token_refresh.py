@@ -18,9 +18,10 @@ import structlog
 from django.utils.translation import gettext_noop
 
 from koppel.connections.vault import grant_status
-from koppel.connections.vault.encryption import KEY_MISSING, credentials, vendor_addresses
+from koppel.connections.vault.encryption import KEY_MISSING, credentials
+from koppel.connections.vault.graceful_shutdown import token_calls
+from koppel.connections.vault.grant_store import GrantSnapshot, GrantStore
 from koppel.connections.vault.grants import keep_alive_at
-from koppel.connections.vault.http import OriginRestrictedHttp
 from koppel.connections.vault.locks import GrantLocks, LockOutcome
 from koppel.connections.vault.refresh_policy import (
     BACK_OFF_SECONDS_MAX,
@@ -34,8 +35,7 @@ from koppel.connections.vault.refresh_policy import (
     usable_token,
     while_slow,
 )
-from koppel.connections.vault.store import GrantSnapshot, GrantStore
-from koppel.connections.vault.token_calls import token_calls
+from koppel.connections.vendor_http import OriginRestrictedHttp, vendor_addresses
 from koppel.connector.contract import Tokens
 from koppel.connector.errors import (
     ConnectorError,

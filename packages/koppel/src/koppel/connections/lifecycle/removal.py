@@ -1,19 +1,16 @@
-"""Repair: pause and resume, remove with a preview, release companies for import. Each act asked twice does the same once."""
+"""Remove a connection, with a preview of what that does. Asked twice, it is done once."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from koppel.audit.services import record
-from koppel.connections.errors import NoSuchConnection
-from koppel.connections.health.states import locked, resume_connection
-from koppel.connections.health.timeline import add_timeline_event, end_timeline_event, start_timeline_event
+from koppel.connections.health import add_timeline_event, end_timeline_event
 from koppel.connections.hooks import RemovalPolicy, StopReason, detach_administrations, stop_runs
+from koppel.connections.lifecycle.audited_change import get_for_change, record_change
 from koppel.connections.lifecycle.revocation import revoke_later
-from koppel.connections.models import Connection, ConnectionState, Grant, ImportPolicy, RemoteCompany
+from koppel.connections.models import ConnectionState, Grant, RemoteCompany
 from koppel.connections.queries import get_connection
 from koppel.issues.services import resolve_issues
 from koppel.organisations.errors import Refused
@@ -44,32 +41,6 @@ class Removal:
         return f"{self.administrations}-{self.reached_elsewhere}"
 
 
-def pause(actor: Actor, connection_id: int) -> bool:
-    """No calls by themselves any more: the schedule stops, runs under way wait. False when it was paused already."""
-    connection = _for_change(actor, connection_id)
-    if connection.state == ConnectionState.PAUSED:
-        return False
-    end_timeline_event(connection, "degraded")
-    connection.state, connection.degraded_since, connection.reason = ConnectionState.PAUSED, None, ""
-    connection.save(update_fields=["state", "degraded_since", "reason"])
-    start_timeline_event(connection, "paused", {}, actor.name)
-    stop_runs(actor.organisation_id, connection_id, StopReason.PAUSE)
-    _record(actor, "paused", connection)
-    return True
-
-
-def resume(actor: Actor, connection_id: int) -> bool:
-    """Go on: what waits is done next. False when it was not paused."""
-    connection = _for_change(actor, connection_id)
-    if connection.state != ConnectionState.PAUSED:
-        return False
-    resume_connection(connection)
-    end_timeline_event(connection, "paused")
-    add_timeline_event(connection, "resumed", {}, actor.name)
-    _record(actor, "resumed", connection)
-    return True
-
-
 def preview_removal(actor: Actor, connection_id: int) -> Removal:
     """Raises `NoSuchConnection`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
@@ -98,7 +69,7 @@ def remove(actor: Actor, connection_id: int, policy: RemovalPolicy, *, fingerpri
 
     `fingerprint`: of what the person was shown; when that has changed meanwhile, nothing is done. Raises `Refused` with a
     message, and `NoSuchConnection` when it was removed before."""
-    connection = _for_change(actor, connection_id)
+    connection = get_for_change(actor, connection_id)
     removal = preview_removal(actor, connection_id)
     if removal.needs_administrator and actor.role != Role.ADMINISTRATOR:
         message = _("This connection serves %(count)d administrations. Only an Administrator may remove it.")
@@ -115,37 +86,8 @@ def remove(actor: Actor, connection_id: int, policy: RemovalPolicy, *, fingerpri
     for kind in ("degraded", "lost", "partly_lost", "paused"):
         end_timeline_event(connection, kind)
     add_timeline_event(connection, "removed", {"policy": policy.value, "count": removal.administrations}, actor.name)
-    _record(actor, "removed", connection, {"policy": policy.value, "administrations": removal.administrations})
+    record_change(actor, "removed", connection, {"policy": policy.value, "administrations": removal.administrations})
     return removal
-
-
-def set_import_policy(actor: Actor, connection_id: int, policy: ImportPolicy, company_ids: Iterable[int] = ()) -> int:
-    """Which companies others than the owner may import through this connection. How many are released now.
-
-    New companies follow: released with ALL, kept back with SELECTED and NONE."""
-    connection = _for_change(actor, connection_id)
-    companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection=connection)
-    requested_ids = set(company_ids) if policy is ImportPolicy.SELECTED else set()
-    chosen = requested_ids & set(companies.values_list("pk", flat=True))
-    companies.filter(pk__in=chosen).update(importable_by_others=True)
-    companies.exclude(pk__in=chosen).update(importable_by_others=policy is ImportPolicy.ALL)
-    connection.import_policy = policy
-    connection.save(update_fields=["import_policy"])
-    count = companies.filter(importable_by_others=True, is_listed=True).count()
-    add_timeline_event(connection, "import_policy_changed", {"policy": policy.value, "count": count}, actor.name)
-    _record(actor, "import_policy_changed", connection, {"policy": policy.value, "companies": count})
-    return count
-
-
-def reconnect_hint(connection: Connection, company: RemoteCompany) -> str:
-    """Why nothing can be read through the connection now, as a sentence; '' when it can. In the caller's scope."""
-    if connection.state == ConnectionState.PAUSED:
-        return _("The connection is paused. Resume it first.")
-    if connection.state == ConnectionState.REMOVED:
-        return _("The connection was removed. The administration waits for another one.")
-    if connection.state == ConnectionState.NEEDS_REAUTH or company.grant.invalid_since is not None:
-        return _("The connection needs you to sign in again first.")
-    return ""
 
 
 def removal_message(removal: Removal, policy: RemovalPolicy) -> str:
@@ -159,16 +101,3 @@ def removal_message(removal: Removal, policy: RemovalPolicy) -> str:
     moved = removal.reached_elsewhere if policy is RemovalPolicy.MOVE else 0
     message = _("The connection was removed. %(moved)d administrations go on elsewhere, %(waiting)d wait.")
     return message % {"moved": moved, "waiting": removal.administrations - moved}
-
-
-def _for_change(actor: Actor, connection_id: int) -> Connection:
-    actor.require(Permission.MANAGE_CONNECTIONS)
-    connection = locked(actor.organisation_id, connection_id)
-    if connection is None:
-        raise NoSuchConnection
-    return connection
-
-
-def _record(actor: Actor, what: str, connection: Connection, details: dict[str, object] | None = None) -> None:
-    subject = ("connection", connection.pk, connection.account)
-    record(actor.organisation_id, actor.audit, f"connection.{what}", subject=subject, details=details)
