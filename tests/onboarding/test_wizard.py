@@ -582,7 +582,7 @@ def test_the_same_steps_over_rest(listed: Newcomer) -> None:
     assert (done["result"], done["count"]) == ("complete", 2)
     assert call("post", f"{base}/finish")[1]["import_id"] == done["import_id"]
     look = api.get(f"/api/v1/imports/{done['import_id']}").json()
-    assert (look["total"], look["is_over"]) == (2, False)
+    assert (look["total"], look["is_finished"]) == (2, False)
     assert len(imported(listed.actor)) == 2
 
 
