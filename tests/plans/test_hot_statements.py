@@ -31,7 +31,7 @@ from koppel.books.reports.trial_balance import differing_accounts, trial_balance
 from koppel.books.storage import writer
 from koppel.connections.rate_limits import limiter
 from koppel.connections.vault import locks
-from koppel.connections.vault import store as vault_store
+from koppel.connections.vault.grant_store import GrantStore
 from koppel.connector.contract import Record, Tokens
 from koppel.connector.rows import EntryRow
 from koppel.kit.database.embedded_postgres import Addresses, EmbeddedPostgres
@@ -214,7 +214,7 @@ async def _page(connection: AsyncConnection[tuple[Any, ...]], _database: Databas
 
 
 async def _vault(_connection: AsyncConnection[tuple[Any, ...]], database: Database) -> None:
-    grants = vault_store.GrantStore(database)
+    grants = GrantStore(database)
     await grants.due(256, [1, 2])
     with suppress(DecryptionError):
         await grants.read(FIRM, GRANT)
