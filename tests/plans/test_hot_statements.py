@@ -118,7 +118,7 @@ class OneConnection:
         await self._connection.execute("ROLLBACK")
 
 
-@pytest.fixture(scope="module", params=["embedded", "debian"])
+@pytest.fixture(scope="module", params=["embedded", pytest.param("debian", marks=pytest.mark.drill)])
 def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
     """A server of its own with a migrated database, full of rows."""
     programs = find_binaries() if request.param == "embedded" else _debian()
