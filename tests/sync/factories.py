@@ -79,7 +79,7 @@ class Synced:
         with organisation_scope(self.actor.organisation_id):
             return RunResource.objects.get(run=run, resource=resource)
 
-    def parts(self, run: Run) -> dict[str, RunResource]:
+    def run_resources(self, run: Run) -> dict[str, RunResource]:
         with organisation_scope(self.actor.organisation_id):
             return {one.resource: one for one in RunResource.objects.filter(run=run)}
 

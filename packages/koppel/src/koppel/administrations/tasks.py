@@ -74,4 +74,4 @@ def _run_isolated(name: str, organisation_id: int, work: Callable[[int], object]
         with organisation_scope(organisation_id):
             work(organisation_id)
     except Exception:
-        log.exception("organisation_left_out", act=name, organisation=organisation_id)
+        log.exception("organisation_skipped", task=name, organisation=organisation_id)
