@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.companies.changes import NUMBER_MISSING
@@ -143,12 +144,18 @@ _CHANGED = {
 
 
 def _connection(connection_id: int, _facts: Mapping[str, Any]) -> str:
-    return f"/connections/{connection_id}/"
+    return reverse("connections:detail", args=[connection_id])
 
 
 def _connection_of_company(_administration_id: int, facts: Mapping[str, Any]) -> str:
-    return f"/connections/{facts.get('connection', '')}/#companies"
+    return f"{_page_of(facts)}#companies"
 
 
 def _same_company(_administration_id: int, facts: Mapping[str, Any]) -> str:
-    return f"/connections/{facts.get('connection', '')}/#same-company"
+    return f"{_page_of(facts)}#same-company"
+
+
+def _page_of(facts: Mapping[str, Any]) -> str:
+    """The connection that an issue of an administration names; all of them when it names none."""
+    connection_id = facts.get("connection")
+    return reverse("connections:detail", args=[connection_id]) if connection_id else reverse("connections:list")

@@ -7,6 +7,7 @@ company was closed or renamed. It never changes a number or a name.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -318,4 +319,4 @@ def _subject(administration: Administration) -> tuple[str, int, str]:
 
 
 def _page(administration_id: int, _facts: Mapping[str, Any]) -> str:
-    return f"/administrations/{administration_id}/identity/"
+    return reverse("administrations:identity", args=[administration_id])

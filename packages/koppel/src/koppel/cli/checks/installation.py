@@ -17,6 +17,7 @@ from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import is_free
 from koppel.kit.encryption import Keyring
 from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
+from koppel.kit.web import paths
 from koppel.web.build.built import shortcomings
 
 POSTGRES_VERSION_MIN = 150000
@@ -208,6 +209,6 @@ def _built() -> Iterator[Finding]:
 def _web_port(port: int) -> Finding:
     if is_free(port):
         return Finding("port", True, f"Port {port} is free.")
-    if answers(port, "/healthz"):
+    if answers(port, paths.HEALTH):
         return Finding("port", True, f"Something healthy, presumably Koppel, listens on port {port}.")
     return Finding("port", False, f"Port {port} is taken by another program; stop it, or choose another with --port.")

@@ -97,7 +97,7 @@ def _notify(ending: _Ending) -> None:
         open_event(
             connection.organisation_id, "consent_expiring", f"connection {connection.pk}",
             subject=("connection", connection.pk),
-            responsible=connection.owner_id, context=facts, link=f"/connections/{connection.pk}/",
+            responsible=connection.owner_id, context=facts, link=connection.get_absolute_url(),
         )  # fmt: skip
 
 

@@ -85,7 +85,7 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
         _record(actor, connection, "owner_asked", str(chosen.user))
         facts = {"by": actor.name, "account": connection.account}
         if chosen.pk != actor.membership_id:
-            notify(actor.organisation_id, "take_over_asked", [chosen.pk], facts, f"/connections/{connection.pk}/")
+            notify(actor.organisation_id, "take_over_asked", [chosen.pk], facts, connection.get_absolute_url())
     return True
 
 
@@ -234,7 +234,7 @@ def _change_owner(actor: Actor, connection: Connection, to: Membership, account:
     resolve_owner_left(actor.organisation_id, connection.pk)
     _record(actor, connection, "owner_changed", str(to.user))
     facts = {"owner": str(to.user), "account": connection.account}
-    notify(actor.organisation_id, "taken_over", [before.pk], facts, f"/connections/{connection.pk}/")
+    notify(actor.organisation_id, "taken_over", [before.pk], facts, connection.get_absolute_url())
 
 
 def _needs_no_sign_in(connection: Connection) -> bool:

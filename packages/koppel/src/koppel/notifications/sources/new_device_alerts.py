@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.tenancy import installation_scope, organisation_scope
@@ -67,7 +68,7 @@ def _record_device(organisation_id: int, membership_id: int, agent: str, address
     )
     if is_new and not is_first:
         facts = {"browser": browser, "address": address or "–"}
-        notify(organisation_id, EVENT, [membership_id], facts, "/accounts/password/change/")
+        notify(organisation_id, EVENT, [membership_id], facts, reverse("account_change_password"))
 
 
 def browser_of(agent: str) -> str:
