@@ -7,7 +7,7 @@ READY := .koppel/ready
 ARGS ?=
 ID ?=
 
-.PHONY: help install demo demo-once test check bench docs wheel built clean
+.PHONY: help install demo demo-once test drills check bench docs wheel built clean
 
 help: ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +23,11 @@ demo: built ## Everything with a demo firm and a played accounting system; print
 demo-once: built ## The whole main job without a person; exits 0 when all is active (ARGS="--administrations 60 --sie DIR --json")
 	@.venv/bin/koppel demo-once $(ARGS)
 
-test: check built ## Style, types, arrows, then all tests, the browser's too (ARGS="-k tenancy": some of them)
-	@.venv/bin/python -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
+test: check built ## Style, types, arrows, then all tests but the drills, the browser's too (ARGS="-k tenancy": some of them)
+	@.venv/bin/python -m pytest -m "not drill" $(if $(ARGS),$(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
+
+drills: built ## The proofs that take minutes or other servers: restores, two hosts, wheels installed alone; names what cannot run here
+	@.venv/bin/python -m pytest -m drill $(if $(ARGS),$(ARGS),-n 2 --dist loadfile)
 
 check: $(READY) ## Style, types and arrows only: seconds
 	@.venv/bin/ruff format --check -q .

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench._mock_tenants import NO_OPEN_RUNS, Fleet, configure_django
+from bench._django import migrate_database
+from bench._mock_tenants import NO_OPEN_RUNS, Fleet
 from bench._two_hosts import HUB, Host, debian_postgres, two_hosts, unavailable_reason
 from tests.fixtures.stack import register_app, run_sandbox, wait_until
 
@@ -29,7 +30,7 @@ def run() -> list[dict[str, Any]]:
         raise RuntimeError(reason)
     with two_hosts() as (first, second), debian_postgres() as addresses, tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        configure_django(addresses, home)
+        migrate_database(addresses, home)
         with run_sandbox("--host", HUB, companies=COMPANIES, lines=400) as sandbox:
             stand = Fleet(sandbox, addresses, register_app(sandbox))
             firm = stand.firm("Two hosts")

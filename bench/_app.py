@@ -4,7 +4,6 @@ Everything lies in a temporary folder and is gone afterwards. Work is done as th
 """
 
 import contextlib
-import os
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from bench._django import migrate_database
 from koppel.kit.database.embedded_postgres import Addresses, EmbeddedPostgres
 from tests.fixtures.stack import Connected, Sandbox, register_app, run_sandbox, run_worker
 
@@ -46,7 +46,7 @@ def bench_app(*, companies: int, lines: int) -> Iterator[BenchApp]:
     with tempfile.TemporaryDirectory(prefix="koppel-bench-") as folder:
         home = Path(folder)
         with EmbeddedPostgres(home / "postgres") as server:
-            _configure_django(server.addresses, home)
+            migrate_database(server.addresses, home)
             with run_sandbox(companies=companies, lines=lines) as sandbox:
                 yield BenchApp(_connected(sandbox), server.addresses)
 
@@ -83,26 +83,6 @@ def delete_books(app: BenchApp) -> None:
     with psycopg.connect(app.addresses.superuser_url) as connection:
         connection.execute("TRUNCATE books_entry, books_entry_line, sync_checkpoint, sync_change, sync_snapshot_key")
         connection.execute("CHECKPOINT")
-
-
-def _configure_django(addresses: Addresses, home: Path) -> None:
-    import django
-    from django.core.management import call_command
-    from django.db import connections
-
-    os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "koppel.settings",
-        "DATABASE_URL": addresses.app_url,
-        "KOPPEL_OWNER_DATABASE_URL": addresses.owner_url,
-        "KOPPEL_SECRET_KEY": "a-key-for-benchmarks-that-is-long-enough-for-every-check-of-django-0123456789",
-        "KOPPEL_VAULT_KEYS": "bench:" + "QUFB" * 10 + "QUE=",
-        "KOPPEL_MAIL_DIR": str(home),
-        "KOPPEL_PUBLIC_URL": "http://localhost:8400",
-        "KOPPEL_DATA_DIR": str(home / "data"),
-    }
-    django.setup()
-    call_command("migrate", database="owner", verbosity=0, interactive=False)
-    connections["owner"].close()
 
 
 def _connected(sandbox: Sandbox) -> Connected:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench._django import migrate_database
 from koppel.kit.database.embedded_postgres import EmbeddedPostgres, choose_free_port
 
 PEOPLE = 12
@@ -44,14 +45,9 @@ def firm_in_database(count: int) -> Iterator[Any]:
     with tempfile.TemporaryDirectory(prefix="koppel-bench-") as folder:
         home = Path(folder)
         with EmbeddedPostgres(home / "postgres") as server:
-            _configure_environment(home, server.addresses)
-            import django
-
-            django.setup()
-            from django.core.management import call_command
+            migrate_database(server.addresses, home)
             from django.db import connections
 
-            call_command("migrate", database="owner", verbosity=0, interactive=False)
             firm = _firm(count)
             with connections["owner"].cursor() as cursor:
                 cursor.execute("ANALYZE")
@@ -73,18 +69,6 @@ def served_firm(count: int) -> Iterator[ServedFirm]:
         finally:
             process.terminate()
             process.wait(20)
-
-
-def _configure_environment(home: Path, addresses: Any) -> None:
-    os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "koppel.settings",
-        "DATABASE_URL": addresses.app_url,
-        "KOPPEL_OWNER_DATABASE_URL": addresses.owner_url,
-        "KOPPEL_SECRET_KEY": "a-key-for-measurements-that-is-long-enough-for-every-check-0123456789",
-        "KOPPEL_VAULT_KEYS": "bench:" + "QUFB" * 10 + "QUE=",
-        "KOPPEL_MAIL_DIR": str(home),
-        "KOPPEL_DATA_DIR": str(home / "data"),
-    }
 
 
 def _firm(count: int) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from bench._django import migrate_database
 from koppel.kit.database.embedded_postgres import Addresses, EmbeddedPostgres
 from tests.fixtures.stack import Sandbox, register_app, run_sandbox
 
@@ -150,28 +151,8 @@ def in_database() -> Iterator[Addresses]:
     with tempfile.TemporaryDirectory(prefix="koppel-bench-") as folder:
         home = Path(folder)
         with EmbeddedPostgres(home / "postgres") as server:
-            configure_django(server.addresses, home)
+            migrate_database(server.addresses, home)
             yield server.addresses
             from django.db import connections
 
             connections.close_all()
-
-
-def configure_django(addresses: Addresses, home: Path) -> None:
-    import django
-    from django.core.management import call_command
-    from django.db import connections
-
-    os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "koppel.settings",
-        "DATABASE_URL": addresses.app_url,
-        "KOPPEL_OWNER_DATABASE_URL": addresses.owner_url,
-        "KOPPEL_SECRET_KEY": "a-key-for-benchmarks-that-is-long-enough-for-every-check-of-django-0123456789",
-        "KOPPEL_VAULT_KEYS": "bench:" + "QUFB" * 10 + "QUE=",
-        "KOPPEL_MAIL_DIR": str(home),
-        "KOPPEL_PUBLIC_URL": "http://localhost:8400",
-        "KOPPEL_DATA_DIR": str(home / "data"),
-    }
-    django.setup()
-    call_command("migrate", database="owner", verbosity=0, interactive=False)
-    connections["owner"].close()

@@ -9,7 +9,8 @@ from django.db import connection
 from django.utils import timezone
 from psycopg import sql
 
-from koppel.administrations.lifecycle import lifecycle
+from koppel.administrations.hooks import stop_syncs
+from koppel.administrations.lifecycle import erasure, offboarding, predecessors
 from koppel.administrations.models import Administration, Favourite
 from koppel.administrations.tasks import erase, process_due_dates
 from koppel.audit.models import AuditEntry
@@ -103,7 +104,7 @@ def test_an_import_that_waits_is_cancelled(actor: Any) -> None:
         in browser_of(boss).get(f"/administrations/{administration.pk}/offboarding/").content.decode()
     )
     with organisation_scope(boss.organisation_id):
-        lifecycle.withdraw(boss, administration.pk)
+        offboarding.withdraw(boss, administration.pk)
         assert AuditEntry.objects.filter(action="administration.import_cancelled", subject_name="").count() == 1
     assert names(boss, "") == []
 
@@ -190,11 +191,11 @@ def test_a_client_that_came_back_is_not_erased(actor: Any) -> None:
     administration = administration_of(boss)
     today = timezone.localdate()
     with organisation_scope(boss.organisation_id):
-        lifecycle.offboard_client(boss, administration.pk, client_left_on=today, erase_on=today + timedelta(days=1))
+        offboarding.offboard_client(boss, administration.pk, client_left_on=today, erase_on=today + timedelta(days=1))
     browser_of(boss).post(f"/administrations/{administration.pk}/cancel-offboarding")
     with organisation_scope(boss.organisation_id):
         assert Administration.objects.get(pk=administration.pk).erase_on is None
-        assert lifecycle.due_today().to_erase == []
+        assert erasure.due_today().to_erase == []
 
 
 def test_a_planned_deactivation_happens_on_its_day(actor: Any) -> None:
@@ -210,7 +211,7 @@ def test_a_planned_deactivation_happens_on_its_day(actor: Any) -> None:
 
 
 def test_a_fault_at_one_firm_leaves_the_planned_deactivations_of_the_next_alone(
-    actor: Any, monkeypatch: pytest.MonkeyPatch
+    actor: Any,
 ) -> None:
     first, second = actor("administrator"), actor("administrator")
     ones = [administration_of(boss, scheduled_deactivation_on=timezone.localdate()) for boss in (first, second)]
@@ -219,8 +220,8 @@ def test_a_fault_at_one_firm_leaves_the_planned_deactivations_of_the_next_alone(
         if organisation_id == first.organisation_id:
             raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(lifecycle, "_stop_hooks", [*lifecycle._stop_hooks, breaks])
-    process_due_dates(0)
+    with stop_syncs.only(*stop_syncs.listeners, breaks):
+        process_due_dates(0)
     with organisation_scope(second.organisation_id):
         assert Administration.objects.get(pk=ones[1].pk).status == "deactivated"
     with organisation_scope(first.organisation_id):
@@ -234,8 +235,8 @@ def test_two_that_are_said_to_continue_each_other_at_the_same_moment_make_no_cir
     administration, other = administration_of(boss, "Een B.V."), administration_of(boss, "Twee B.V.")
     outcome = at_the_same_moment(
         boss,
-        lambda: lifecycle.set_predecessor(boss, administration.pk, other.pk),
-        lambda: lifecycle.set_predecessor(boss, other.pk, administration.pk),
+        lambda: predecessors.set_predecessor(boss, administration.pk, other.pk),
+        lambda: predecessors.set_predecessor(boss, other.pk, administration.pk),
     )
     assert isinstance(outcome, Refused)
 
@@ -252,4 +253,4 @@ def test_the_same_number_twice_warns_until_one_continues_the_other(actor: Any) -
     assert "Oud B.V." in page
     assert "Nieuw B.V." in browser.get(f"/administrations/{old.pk}/").content.decode()
     with organisation_scope(boss.organisation_id), pytest.raises(Refused):
-        lifecycle.set_predecessor(boss, old.pk, new.pk)
+        predecessors.set_predecessor(boss, old.pk, new.pk)

@@ -17,7 +17,7 @@ from koppel.administrations import restriction
 from koppel.administrations.audit_log.commands import app as audit_commands
 from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import Selection
-from koppel.administrations.lifecycle import lifecycle
+from koppel.administrations.lifecycle import predecessors
 from koppel.administrations.models import Administration, Assignment
 from koppel.administrations.services import unassign
 from koppel.audit.models import AuditEntry
@@ -173,7 +173,7 @@ def test_what_the_product_itself_records_is_named(firm: CollidingFirm) -> None:
         divisions.set_people(boss, firm.other_division, [same])
         divisions.merge(boss, firm.other_division, same)
         settings_templates.merge(boss, firm.other_template, same)
-        lifecycle.set_predecessor(boss, firm.other_administration, same)
+        predecessors.set_predecessor(boss, firm.other_administration, same)
         preferences.update_delivery_settings(boss, digest=False, stand_in=same, away_until=None)
         restriction.set_access(boss, same, restricted=True, membership_ids=[same, boss.membership_id])
         unassign(boss, same, same)

@@ -1,6 +1,7 @@
 """The door to the benchmarks. What they measure is their own business."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -76,9 +77,40 @@ def test_an_id_is_what_the_name_of_its_module_begins_with(tmp_path: Path) -> Non
     assert bench.modules(tmp_path) == {"P1": "P1_first_import", "embedded_postgres": "embedded_postgres"}
 
 
+@pytest.mark.drill
 def test_several_ids_run_each_in_a_process_of_its_own(capfd: pytest.CaptureFixture[str]) -> None:
     """A process is bound to the database of its first benchmark."""
     assert bench.main(["embedded_postgres", "embedded_postgres"]) in (0, bench.MISSED)
     figures = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     names = [figure["name"] for figure in figures]
     assert len(names) == 2 * len(set(names)) > 0
+
+
+TWO_BENCHMARKS = """
+import sys
+from bench import __main__ as bench
+
+class Benchmark:
+    @staticmethod
+    def run():
+        from bench._mock_tenants import in_database
+        with in_database():
+            from koppel.kit.tenancy import installation_scope
+            from koppel.organisations.models import Organisation
+            with installation_scope("benchmark"):
+                Organisation.objects.create(name="Benchmark")
+                return [{"name": "organisations", "value": Organisation.objects.count(), "unit": ""}]
+
+for name in ("first", "second"):
+    sys.modules[f"bench.{name}"] = Benchmark
+    bench.measured(name)
+"""
+
+
+def test_two_benchmarks_in_one_process_have_a_database_each() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_BENCHMARKS], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    figures = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(figure["id"], figure["value"]) for figure in figures] == [("first", 1), ("second", 1)]

@@ -17,8 +17,10 @@ from koppel.kit.database.embedded_postgres import Addresses, EmbeddedPostgres
 from koppel.kit.database.embedded_postgres.binaries import Binaries, find_binaries
 from koppel.kit.tenancy import organisation_scope, set_scope_sql
 from tests.books.factories import Ledger, administration_of
-from tests.fixtures.environment import REPOSITORY
+from tests.fixtures.environment import REPOSITORY, skip_unless_ci
 from tests.web.factories import World, build_world
+
+pytestmark = pytest.mark.drill
 
 LINES, ADMINISTRATIONS = 50_000, 7
 SECRET = "a-secret-of-the-server"
@@ -186,12 +188,9 @@ def _folder(folder: Path, postgres: Path) -> Path:
 def _debian() -> Binaries:
     """The system's own PostgreSQL. Under CI it must be there."""
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda one: int(one.parent.name))
-    if folders:
-        return Binaries(folders[-1], int(folders[-1].parent.name))
-    message = "The system has no PostgreSQL of its own (apt-get install postgresql)."
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
+    if not folders:
+        skip_unless_ci("The system has no PostgreSQL of its own (apt-get install postgresql).")
+    return Binaries(folders[-1], int(folders[-1].parent.name))
 
 
 def _fill(target: Addresses, source: Addresses) -> None:

@@ -10,7 +10,8 @@ from django.utils import timezone
 from koppel.company_registers import lookups
 from koppel.company_registers.clients import rate_limit, register_for
 from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RateLimit, RegisterQuery
-from koppel.company_registers.lookups import LookupResult, build_query, cached_results, request_lookups
+from koppel.company_registers.lookup_result import LookupResult
+from koppel.company_registers.lookups import build_query, cached_results, request_lookups
 from koppel.company_registers.models import Lookup, RegisterRateLimit
 from koppel.company_registers.sectors.activities import Activity, Section
 from koppel.company_registers.tasks import sweep

@@ -13,18 +13,18 @@ from django.test import Client
 from django.utils import timezone
 from typer.testing import CliRunner
 
-from koppel.administrations.lifecycle.lifecycle import erase_batch, withdraw
+from koppel.administrations.lifecycle.erasure import erase_batch
+from koppel.administrations.lifecycle.offboarding import withdraw
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
 from koppel.books.models import EntryLine
 from koppel.connections.commands.connections import app as connection_commands
 from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
-from koppel.connections.hooks import RemovalPolicy
+from koppel.connections.hooks import RemovalPolicy, connection_reconnected
 from koppel.connections.lifecycle.connection_test import check_connection
 from koppel.connections.lifecycle.lifecycle import remove
 from koppel.connections.models import Connection, ConsentPurpose, RemoteCompany
-from koppel.connections.services import after_reconnect
 from koppel.issues.queries import open_issues
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.access import api_tokens
@@ -184,7 +184,7 @@ def test_a_listing_notices_another_company_and_a_new_sign_in_does_not_clear_it(c
     sign_in(anna, "reconnect")
     sync_company_list(anna.actor, anna.connection.pk)
     with organisation_scope(anna.actor.organisation_id):
-        after_reconnect(anna.actor, anna.connection.pk)
+        connection_reconnected(anna.actor, anna.connection.pk)
     assert perform_open(anna, first) == STOPPED
     assert set(issues(anna, first)) == {"other_company"}
     assert books(anna) == before

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from koppel.issues.issue_types import IssueType, register_issue_type
+from koppel.issues.issue_types import IssueType, issue_types
 from koppel.issues.queries import count_open, open_issues
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
 
-register_issue_type("test_issue", IssueType("Account %(account)s differs by %(amount)s.", "Look at %(account)s."))
+issue_types.register("test_issue", IssueType("Account %(account)s differs by %(amount)s.", "Look at %(account)s."))
 
 
 def test_raising_again_refreshes_the_open_issue(actor: Any) -> None:

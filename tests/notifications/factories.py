@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import F
 
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications import event_types
+from koppel.notifications.event_types import EventType, event_types, render_message
 from koppel.notifications.events.dispatch import dispatch_due, dispatch_updates
 from koppel.notifications.events.services import close_event, open_event
 from koppel.notifications.models import EmailDelivery, Event, Notification, Preference
@@ -14,12 +14,16 @@ from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor
 
 TROUBLE, NEWS, WORSE = "test_trouble", "test_news", "test_worse"
-event_types.register_event_type(
-    TROUBLE, "Trouble at %(name)s: %(reason)s", plural_message="Trouble at %(count)s: %(names)s", label="Trouble",
-    confirm_seconds=900,
+event_types.register_all(
+    {
+        TROUBLE: EventType(
+            "Trouble at %(name)s: %(reason)s", plural_message="Trouble at %(count)s: %(names)s", label="Trouble",
+            confirm_seconds=900,
+        ),
+        NEWS: EventType("News of %(name)s", label="News"),
+        WORSE: EventType("All is lost at %(account)s", label="Worse", supersedes=(TROUBLE,)),
+    }
 )  # fmt: skip
-event_types.register_event_type(NEWS, "News of %(name)s", label="News")
-event_types.register_event_type(WORSE, "All is lost at %(account)s", label="Worse", supersedes=(TROUBLE,))
 
 
 def open_test_event(actor: Actor, event: str = NEWS, key: str = "one", **values: Any) -> None:
@@ -52,7 +56,7 @@ def screen_messages(actor: Actor) -> list[str]:
     """The sentences on this person's screen, oldest first."""
     with organisation_scope(actor.organisation_id):
         notifications = Notification.objects.filter(membership_id=actor.membership_id, on_screen=True).order_by("pk")
-        return [event_types.render_message(one.event_type, one.context) for one in notifications]
+        return [render_message(one.event_type, one.context) for one in notifications]
 
 
 def mails(actor: Actor) -> list[str]:

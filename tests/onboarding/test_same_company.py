@@ -9,7 +9,7 @@ from django.utils import timezone
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
 from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RegisterQuery
-from koppel.company_registers.lookups import LookupResult
+from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.models import Lookup
 from koppel.connections.models import RemoteCompany
 from koppel.kit.tenancy import organisation_scope

@@ -1,7 +1,6 @@
 """Workers on two hosts, one of which loses its network: bench/H2_two_hosts.py with network namespaces and PostgreSQL on TCP."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -9,15 +8,14 @@ import pytest
 
 from bench import __main__ as bench
 from bench._two_hosts import unavailable_reason
-from tests.fixtures.environment import REPOSITORY
+from tests.fixtures.environment import REPOSITORY, skip_unless_ci
 
 
+@pytest.mark.drill
 @pytest.mark.kill
 def test_the_other_host_finishes_what_a_host_without_network_had_begun() -> None:
     if reason := unavailable_reason():
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        skip_unless_ci(reason)
     done = subprocess.run(
         [sys.executable, "-m", "bench", "H2"], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )

@@ -3,7 +3,6 @@
 Screenshots stay in `test-output/`.
 """
 
-import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from koppel.organisations.models import User
 from koppel.organisations.roles import Actor
-from tests.fixtures.environment import REPOSITORY
+from tests.fixtures.environment import REPOSITORY, skip_unless_ci
 from tests.fixtures.people import PASSWORD
 from tests.fixtures.stack import PATIENCE_SECONDS, wait_until
 
@@ -68,11 +67,7 @@ class _Closing(WSGIHandler):
 
 def _chromium() -> str:
     """Under CI it must be there."""
-    if executable := shutil.which("chromium"):
-        return executable
-    if os.environ.get("CI"):
-        pytest.fail("Chromium is not installed.")
-    pytest.skip("Chromium is not installed.")
+    return shutil.which("chromium") or skip_unless_ci("Chromium is not installed.")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from koppel.administrations import restriction, services
 from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import Selection
 from koppel.administrations.effective_settings import COMPARED_KEYS, effective_settings
-from koppel.administrations.lifecycle import lifecycle
+from koppel.administrations.lifecycle import offboarding, predecessors
 from koppel.administrations.list import saved_views
 from koppel.administrations.list.query import ID_MAX, ListQuery, parse_query
 from koppel.administrations.list.queryset import apply_filters, search
@@ -231,7 +231,7 @@ class OffboardingIn(Input):
 @router.put("/{int:administration_id}/offboarding", response=AdministrationOut)
 def offboard(request: AuthenticatedRequest, administration_id: int, payload: OffboardingIn) -> AdministrationOut:
     """The client left: syncing stops, on `erase_on` everything is erased."""
-    lifecycle.offboard_client(
+    offboarding.offboard_client(
         request.actor, administration_id, client_left_on=payload.client_left_on, erase_on=payload.erase_on
     )
     return _get(request.actor, administration_id)
@@ -240,7 +240,7 @@ def offboard(request: AuthenticatedRequest, administration_id: int, payload: Off
 @router.delete("/{int:administration_id}/offboarding", response=AdministrationOut)
 def cancel_offboarding(request: AuthenticatedRequest, administration_id: int) -> AdministrationOut:
     """The client came back: nothing is erased."""
-    lifecycle.cancel_offboarding(request.actor, administration_id)
+    offboarding.cancel_offboarding(request.actor, administration_id)
     return _get(request.actor, administration_id)
 
 
@@ -251,7 +251,7 @@ class PredecessorIn(Input):
 @router.put("/{int:administration_id}/predecessor", response=AdministrationOut)
 def set_predecessor(request: AuthenticatedRequest, administration_id: int, payload: PredecessorIn) -> AdministrationOut:
     """Which earlier administration this one continues; null takes the link away."""
-    lifecycle.set_predecessor(request.actor, administration_id, payload.administration)
+    predecessors.set_predecessor(request.actor, administration_id, payload.administration)
     return _get(request.actor, administration_id)
 
 
@@ -267,7 +267,7 @@ def withdraw(request: AuthenticatedRequest, administration_id: int, payload: Wit
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     if administration_for(request.actor, administration_id).name.casefold() != payload.name.strip().casefold():
         raise Refused(_("Type the name of the administration to withdraw it."))
-    lifecycle.withdraw(request.actor, administration_id)
+    offboarding.withdraw(request.actor, administration_id)
     return Status(204, None)
 
 

@@ -14,7 +14,7 @@ from koppel.administrations.bulk import csv_import, messages, operations
 from koppel.administrations.bulk.operations import Selection
 from koppel.administrations.bulk.selection_filter import parse_bulk_filter
 from koppel.administrations.effective_settings import COMPARED_KEYS, effective_settings
-from koppel.administrations.lifecycle import lifecycle
+from koppel.administrations.lifecycle import offboarding, predecessors
 from koppel.administrations.list.export import export_list
 from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.list.queryset import search
@@ -208,7 +208,7 @@ def set_predecessor(
 ) -> None:  # fmt: skip
     """It continues another one: renamed, merged, or moved to another system."""
     with acting_as(person, organisation) as actor:
-        lifecycle.set_predecessor(actor, administration_id, predecessor)
+        predecessors.set_predecessor(actor, administration_id, predecessor)
     print_record({"id": administration_id, "predecessor": predecessor}, as_json=as_json)
 
 
@@ -240,7 +240,7 @@ def offboard(
     """The client left: syncing stops, books are kept until a day and then erased."""
     begin, end = _day(client_left_on) if client_left_on else date.today(), _day(erase_on)  # noqa: DTZ011 - the day of whoever types it
     with acting_as(person, organisation) as actor:
-        lifecycle.offboard_client(actor, administration_id, client_left_on=begin, erase_on=end)
+        offboarding.offboard_client(actor, administration_id, client_left_on=begin, erase_on=end)
     print_record({"id": administration_id, "client_left_on": begin, "erase_on": end}, as_json=as_json)
 
 
@@ -256,7 +256,7 @@ def withdraw(
             "Everything that was read of it is erased and nothing brings it back. Say --yes if you mean it."
         )
     with acting_as(person, organisation) as actor:
-        lifecycle.withdraw(actor, administration_id)
+        offboarding.withdraw(actor, administration_id)
     print_record({"id": administration_id, "withdrawn": True}, as_json=as_json)
 
 

@@ -9,12 +9,12 @@ from enum import StrEnum
 from typing import Any
 
 from koppel.administrations.models import Administration
+from koppel.organisations.hooks import audience_events
 from koppel.organisations.settings_schema import (
     AUDIENCE_DEFAULT,
     DEFAULTS,
     RESOURCES,
     SCHEDULES,
-    events,
     notification_audiences,
     problems_with,
 )
@@ -116,13 +116,13 @@ def _resolve_audiences(
         (Source.ADMINISTRATION, notification_audiences(administration_settings)),
         (Source.TEMPLATE, notification_audiences(template)),
         (Source.ORGANISATION, notification_audiences(organisation)),
-        (Source.DEFAULT, dict.fromkeys(events(), AUDIENCE_DEFAULT)),
+        (Source.DEFAULT, dict.fromkeys(audience_events(), AUDIENCE_DEFAULT)),
     ]
     return {
         event: next(
             Setting(event, audiences[event], source) for source, audiences in nearest_first if event in audiences
         )
-        for event in events()
+        for event in audience_events()
     }
 
 

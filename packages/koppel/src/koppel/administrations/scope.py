@@ -15,7 +15,8 @@ ID_MAX = 2**63 - 1
 
 
 def visible_to(actor: Actor) -> "QuerySet[Administration]":
-    """All for Administrators and Team leaders, the assigned ones (personally or through a division) for the others.
+    """All for Administrators and Team leaders, the assigned ones (personally or through a division) for the
+    others.
 
     A restricted administration is visible only to the people named on it, whatever their role."""
     administrations = Administration.objects.filter(organisation_id=actor.organisation_id, withdrawn_at=None)
@@ -43,9 +44,20 @@ def restricted_company_ids(actor: Actor) -> Any:
 def administration_for(actor: Actor, administration_id: int) -> Administration:
     """The administration, with its connection, division and template.
 
-    Raises `NotFound`, after writing it to the audit trail: whoever asks by number may be looking for what is not theirs."""
+    Raises `NotFound`, after writing it to the audit trail: whoever asks by number may be looking for what is
+    not theirs."""
     queryset = visible_to(actor).select_related("connection", "division", "template", "remote_company")
     administration = queryset.filter(pk=administration_id).first()
+    if administration is None:
+        raise audited_not_found(actor, administration_id)
+    return administration
+
+
+def get_locked(actor: Actor, administration_id: int) -> Administration:
+    """The administration, for a change of its row in the caller's transaction. Raises `NotFound` as
+    `administration_for` does."""
+    queryset = visible_to(actor).filter(pk=administration_id)
+    administration = queryset.select_for_update(of=("self",), no_key=True).first()
     if administration is None:
         raise audited_not_found(actor, administration_id)
     return administration

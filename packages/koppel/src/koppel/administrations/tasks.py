@@ -9,7 +9,7 @@ from procrastinate.contrib.django import app
 
 from koppel.administrations.bulk import operations
 from koppel.administrations.identity import recheck
-from koppel.administrations.lifecycle import lifecycle
+from koppel.administrations.lifecycle import erasure
 from koppel.kit import quarantine
 from koppel.kit.database.outage import RetryAfterOutage
 from koppel.kit.tenancy import installation_scope, organisation_scope
@@ -37,7 +37,7 @@ def erase(organisation_id: int, administration_id: int) -> None:
     more = True
     while more:
         with organisation_scope(organisation_id):
-            more = lifecycle.erase_batch(organisation_id, administration_id)
+            more = erasure.erase_batch(organisation_id, administration_id)
 
 
 @app.periodic(cron="*/15 * * * *")
@@ -46,10 +46,10 @@ def process_due_dates(timestamp: int) -> None:
     """What falls due: planned deactivations, erasing after the time of keeping; and previews that nobody started."""
     close_old_connections()
     with installation_scope("dates of administrations"):
-        due = lifecycle.due_today()
+        due = erasure.due_today()
         operations.delete_stale_drafts()
     for organisation_id in due.organisations_to_deactivate:
-        _run_isolated("deactivate_planned", organisation_id, lifecycle.deactivate_planned)
+        _run_isolated("deactivate_planned", organisation_id, erasure.deactivate_planned)
     for organisation_id, administration_id in due.to_erase:
         erase.defer(organisation_id=organisation_id, administration_id=administration_id)
 

@@ -1,34 +1,45 @@
-"""Proves to connections what was imported, says what becomes of it without a connection, and registers its bulk actions.
+"""What administrations listen to, and what they bring: issues, bulk actions, a card.
 
 Imported once, by `AppConfig.ready`."""
 
-from koppel.administrations.bulk import actions_activate, actions_assign, actions_favourite  # noqa: F401 - registers its actions
-from koppel.administrations.hooks import notification_audience, offboarding
-from koppel.administrations.hooks.extension_points import Card, register_card
-from koppel.administrations.hooks.group_usage import AdministrationGroupUsage
-from koppel.administrations.hooks.import_lookup import find_imported_company
-from koppel.administrations.identity import services as identity
-from koppel.administrations.lifecycle.connection_removal import (
-    accept_change,
-    attach_waiting,
-    detach_from_connection,
-    hold,
-    release,
-)
+from koppel.administrations import hooks
+from koppel.administrations.bulk import actions_activate, actions_assign, actions_favourite
+from koppel.administrations.bulk.actions import bulk_actions
+from koppel.administrations.hooks import Card
+from koppel.administrations.identity.services import handle_lookup_result
+from koppel.administrations.issue_types import ISSUE_TYPES
+from koppel.administrations.lifecycle import connection_removal
+from koppel.administrations.listeners import group_usage, notification_audience, offboarding
+from koppel.administrations.listeners.import_lookup import find_imported_company
 from koppel.administrations.scope import restricted_company_ids
-from koppel.connections.companies.resolution import register_take_over
-from koppel.connections.hooks import register_dependants, register_hold, register_release, register_restricted
-from koppel.connections.sessions.consent_scope import register_import_lookup
-from koppel.organisations.groups.hooks import register_group_dependants
+from koppel.company_registers.hooks import lookup_answered
+from koppel.connections import hooks as connection_hooks
+from koppel.issues.issue_types import issue_types
+from koppel.notifications.audience import hooks as audience_hooks
+from koppel.organisations.groups import hooks as group_hooks
+from koppel.organisations.people.hooks import ownership_providers
 
-register_import_lookup(find_imported_company)
-register_group_dependants(AdministrationGroupUsage())
-notification_audience.register()
-register_dependants(detach_from_connection, attach_waiting)
-register_restricted(restricted_company_ids)
-register_take_over(accept_change)
-register_hold(hold)
-register_release(release)
-identity.register()
-register_card(Card("register", "administrations:register_card", 60))
-offboarding.register()
+connection_hooks.find_imported_company.register(find_imported_company)
+connection_hooks.restricted_company_ids.register(restricted_company_ids)
+connection_hooks.detach_administrations.register(connection_removal.detach_from_connection)
+connection_hooks.attach_waiting.register(connection_removal.attach_waiting)
+connection_hooks.block_administrations.register(connection_removal.block)
+connection_hooks.unblock_administrations.register(connection_removal.unblock)
+connection_hooks.accept_company_change.register(connection_removal.accept_change)
+lookup_answered.register(handle_lookup_result)
+
+group_hooks.count_usage.register(group_usage.count_administrations)
+group_hooks.move_usage.register(group_usage.move_administrations)
+group_hooks.settings_impact.register(group_usage.settings_impact)
+ownership_providers.register_all(offboarding.PROVIDERS)
+
+audience_hooks.visible_administrations_of.register(notification_audience.visible_administrations_of)
+audience_hooks.unrestricted.register(notification_audience.unrestricted_ids)
+audience_hooks.audience_of.register(notification_audience.audience_of)
+audience_hooks.fallback_recipients.register(notification_audience.fallback_recipients)
+audience_hooks.subjects.register("administration", notification_audience.describe_subject)
+
+issue_types.register_all(ISSUE_TYPES)
+for actions in (actions_activate.ACTIONS, actions_assign.ACTIONS, actions_favourite.ACTIONS):
+    bulk_actions.register_all({action.key: action for action in actions})
+hooks.cards.register("register", Card("administrations:register_card", 60))

@@ -1,6 +1,5 @@
 """Reads of the trail: filtered, newest first, and what an act changed."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
@@ -9,8 +8,6 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from koppel.audit.models import AuditEntry, Interface
-
-_acts: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -34,15 +31,6 @@ class ChangedValue:
     key: str
     before: str
     after: str
-
-
-def register_actions(keys: Iterable[str]) -> None:
-    """Every action that Koppel can record; the frame, which has words for them, knows."""
-    _acts.update(keys)
-
-
-def acts() -> frozenset[str]:
-    return frozenset(_acts)
 
 
 def entries_of(organisation_id: int, filters: AuditFilter) -> "QuerySet[AuditEntry]":

@@ -9,12 +9,11 @@ from django.db import connections, transaction
 from django.db.models.signals import post_migrate, pre_migrate
 from django.utils.translation import gettext_lazy as _
 
-from koppel.administrations.hooks.extension_points import Card, Tab, register_card, register_tab
-from koppel.administrations.lifecycle.lifecycle import register_erase_hook
+from koppel.administrations.hooks import Card, Tab, cards, erase_data, tabs
 from koppel.books.read.labels import RESOURCES
 from koppel.books.sql_access.views import create_views, drop_views
 from koppel.books.storage.erasure import erase_books
-from koppel.organisations.settings_schema import register_resource_labels
+from koppel.organisations.hooks import resource_labels
 
 
 def _drop_views(*, using: str, plan: list[Any], **_: Any) -> None:
@@ -32,7 +31,7 @@ def _make_views(*, using: str, **_: Any) -> None:
 
 pre_migrate.connect(_drop_views, sender=apps.get_app_config("books"), dispatch_uid="koppel.books.views")
 post_migrate.connect(_make_views, sender=apps.get_app_config("books"), dispatch_uid="koppel.books.views")
-register_erase_hook(erase_books)
-register_resource_labels(RESOURCES)
-register_tab(Tab("books", _("Books"), "books:overview", 20))
-register_card(Card("result", "books:chart", 20))
+erase_data.register(erase_books)
+resource_labels.register_all(RESOURCES)
+tabs.register("books", Tab(_("Books"), "books:overview", 20))
+cards.register("result", Card("books:chart", 20))

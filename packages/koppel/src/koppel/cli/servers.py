@@ -23,6 +23,7 @@ from koppel.cli.environment import (
     stop_seconds,
 )
 from koppel.cli.ports import LOOPBACK, WEB_PORT, require_free
+from koppel.cli.sandbox import SANDBOX_MODULE, require_sandbox
 from koppel.cli.stack import Stack, StackOptions
 from koppel.cli.supervisor import stoppable
 from koppel.kit import logging
@@ -181,7 +182,8 @@ def check(
 
 def sandbox(context: typer.Context) -> None:
     """Play the vendor. Arguments go to `python -m koppel_sandbox`; see its --help."""
-    _become_program("koppel_sandbox", *context.args)
+    require_sandbox()
+    _become_program(SANDBOX_MODULE, *context.args)
 
 
 def enter_environment_only(home: Path) -> None:

@@ -19,6 +19,7 @@ from koppel.cli.environment import (
     store_address,
 )
 from koppel.cli.ports import LOOPBACK, SANDBOX_PORT, WEB_PORT, answers, require_free, wait_until
+from koppel.cli.sandbox import require_sandbox, sandbox_command
 from koppel.cli.supervisor import Program, Supervisor
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import EmbeddedPostgres
@@ -87,7 +88,7 @@ class Stack:
 
     def start(self) -> None:
         """Bring everything up; return when web and sandbox answer. Raises `CommandError` or `EmbeddedPostgresError`."""
-        self._require_ports()
+        self._check_requirements()
         try:
             self._start_database()
             if self.options.sandbox_port is not None:
@@ -120,10 +121,11 @@ class Stack:
     ) -> None:
         self.stop()
 
-    def _require_ports(self) -> None:
+    def _check_requirements(self) -> None:
         require_free(self.options.web_port, "--port")
         if self.options.sandbox_port is not None:
             require_free(self.options.sandbox_port, "--sandbox-port")
+            require_sandbox()
 
     def _start_database(self) -> None:
         home, port = self.options.home, self.options.web_port
@@ -165,8 +167,7 @@ class Stack:
         self.supervisor.start(Program(name, command, self.environment, output))
 
     def _sandbox_command(self) -> list[str]:
-        port = str(self.options.sandbox_port)
-        return [sys.executable, "-m", "koppel_sandbox", "--port", port, *self.options.sandbox_arguments]
+        return sandbox_command("--port", str(self.options.sandbox_port), *self.options.sandbox_arguments)
 
     def _web_command(self) -> list[str]:
         port, workers = str(self.options.web_port), str(self.options.web_workers)

@@ -1,10 +1,9 @@
 """Use cases of register look-ups: ask, read what is known, take in an answer. Nobody waits for a register on a page."""
 
 import re
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -12,10 +11,12 @@ from django.utils import timezone
 
 from koppel.company_registers.clients import register_for
 from koppel.company_registers.clients.protocol import Candidate, LookupOutcome, QueryKind, RegisterQuery, RegisterResult
+from koppel.company_registers.hooks import lookup_answered
+from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.models import Lookup
 from koppel.company_registers.numbers.number_check import NumberStatus
 from koppel.company_registers.numbers.numbers import check_number
-from koppel.company_registers.sectors.activities import Activity, Section, sector_of
+from koppel.company_registers.sectors.activities import Activity
 from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import organisation_scope
 
@@ -23,52 +24,11 @@ FRESH_FOR = timedelta(days=30)
 """A younger answer is not asked for again when the same company turns up once more."""
 
 
-@dataclass(frozen=True)
-class LookupResult:
-    """What is known about a question. `outcome` None: nothing yet. `is_waiting`: it is being asked, or will be again."""
-
-    query: RegisterQuery
-    outcome: LookupOutcome | None = None
-    is_waiting: bool = False
-    source: str = ""
-    number: str = ""
-    legal_name: str = ""
-    closed_on: date | None = None
-    activity: Activity | None = None
-    candidates: tuple[Candidate, ...] = ()
-    answered_at: datetime | None = None
-    reason: str = ""
-
-    @property
-    def exists(self) -> bool:
-        """The company is in the register, alive or closed."""
-        return self.outcome in (LookupOutcome.FOUND, LookupOutcome.CLOSED)
-
-    @property
-    def sector(self) -> Section | None:
-        """From the activity code, with its revision; None when the register gave none that can be mapped."""
-        return sector_of(self.activity.code, self.activity.scheme) if self.activity else None
-
-    def has_different_name(self, name: str) -> bool:
-        """Whether the register's name is another than this one, beyond capitals, dots and the legal form."""
-        return self.exists and bool(self.legal_name) and core_of(self.legal_name) != core_of(name)
-
-
-ResultHandler = Callable[[int, LookupResult, LookupResult], None]
-_result_handlers: list[ResultHandler] = []
-
-
-def register_result_handler(handler: ResultHandler) -> None:
-    """A higher slice acts on answers: `handler(organisation_id, before, after)`, in scope, in the answer's own transaction."""
-    if handler not in _result_handlers:
-        _result_handlers.append(handler)
-
-
 def build_query(country: str, number: str = "", vat_number: str = "", name: str = "") -> RegisterQuery | None:
     """What to ask about a company of which this is stated. None: no register can say anything.
 
-    A good or doubtful number is asked itself; a Dutch RSIN, typed or within the VAT number, leads to it; without either the
-    name is searched for, which only ever proposes."""
+    A good or doubtful number is asked itself; a Dutch RSIN, typed or within the VAT number, leads to it;
+    without either the name is searched for, which only ever proposes."""
     country = {"UK": "GB"}.get(country.upper(), country.upper())
     query = _build_query(country, number.strip(), vat_number.strip(), name.strip())
     return query if query and register_for(query) else None
@@ -115,8 +75,7 @@ def store_result(organisation_id: int, lookup_id: int, result: RegisterResult) -
         row.answered_at, row.due_at, row.attempts = timezone.now(), None, 0
         row.save()
         after = to_lookup_result(row)
-        for handler in _result_handlers:
-            handler(organisation_id, before, after)
+        lookup_answered(organisation_id, before, after)
 
 
 def to_lookup_result(row: Lookup) -> LookupResult:
@@ -150,7 +109,8 @@ def _build_query(country: str, number: str, vat_number: str, name: str) -> Regis
 
 
 def _rsin(number: str, vat_number: str) -> str:
-    """Typed itself, or the nine digits of a legal entity's VAT number. A sole trader's VAT number leads nowhere."""
+    """Typed itself, or the nine digits of a legal entity's VAT number. A sole trader's VAT number leads
+    nowhere."""
     for text in (number, re.sub(r"[^A-Z0-9]", "", vat_number.upper())):
         if match := re.fullmatch(r"(?:NL)?(\d{9})(?:B\d{2})?", text):
             return match[1]
@@ -181,26 +141,3 @@ def _columns(result: RegisterResult) -> Mapping[str, Any]:
         "candidates": [asdict(one) for one in result.candidates],
         "reason": result.reason,
     }
-
-
-_LEGAL_FORMS = (
-    "bv", "nv", "vof", "cv", "ua", "ba", "stichting", "as", "asa", "ans", "da", "ab", "hb", "kb", "aps", "oy", "oyj", "ky",
-    "aktiebolag", "aktieselskab", "anpartsselskab", "osakeyhtio",
-    "gmbh", "ag", "ug", "kg", "ltd", "limited", "plc", "llp", "sa", "sarl", "sas", "srl", "sprl", "bvba",
-)  # fmt: skip
-_DOTTED = re.compile(r"\b(\w(?:[./]\s?\w\b)+\.?)")
-_LETTERS = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d"})
-
-
-def _is_of_a_word(letter: str) -> bool:
-    """Marks too: in many scripts they are the vowels."""
-    return letter.isalnum() or unicodedata.category(letter)[0] == "M"
-
-
-def core_of(name: str) -> str:
-    """The words of a name without capitals, accents, signs and the legal form, which books often leave out."""
-    plain = unicodedata.normalize("NFKD", name.casefold()).translate(_LETTERS)
-    plain = "".join(letter for letter in plain if not "\u0300" <= letter <= "\u036f")
-    text = _DOTTED.sub(lambda found: re.sub(r"[./\s]", "", found[1]), plain)
-    words = "".join(letter if _is_of_a_word(letter) else " " for letter in text).split()
-    return " ".join(word for word in words if word not in _LEGAL_FORMS) or " ".join(words)

@@ -2,9 +2,15 @@
 
 Imported once, by `AppConfig.ready`."""
 
-from koppel.company_registers.lookups import core_of
+from koppel.company_registers.company_names import core_of
 from koppel.company_registers.numbers.numbers import check_number, mask_number
-from koppel.connections.companies.same_company import NumberRules, register_number_rules
+from koppel.connections.hooks import comparable_number, core_name, masked_number
 
-rules = NumberRules(lambda text, country: check_number(text, country).number, mask_number, core_of)
-register_number_rules(rules)
+
+def _normalised(text: str, country: str) -> str:
+    return check_number(text, country).number
+
+
+comparable_number.register(_normalised)
+masked_number.register(mask_number)
+core_name.register(core_of)

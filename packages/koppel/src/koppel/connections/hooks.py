@@ -1,18 +1,27 @@
-"""What stands on a connection without this slice knowing it: administrations and their runs. Higher slices register."""
+"""What stands on a connection without this app knowing it: administrations, their runs, and the rules of
+company registers.
 
-from collections.abc import Callable, Sequence
+All are called in the caller's transaction and scope, and an exception of a listener undoes what was begun,
+unless said otherwise.
+"""
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from django.db.models import QuerySet
 
 from koppel.connections.models import RemoteCompany
+from koppel.kit.database.pool import Connection
+from koppel.kit.hooks import Hook, SingleHook
 from koppel.organisations.roles import Actor
 
 
 class RemovalPolicy(StrEnum):
-    """What becomes of the administrations of a connection that is removed. MOVE: those that another connection reaches go on
-    through it, the others wait. WAIT: until another connection reaches them. DEACTIVATE: kept as they are, without syncs."""
+    """What becomes of the administrations of a connection that is removed. MOVE: those that another
+    connection reaches go on through it, the others wait. WAIT: until another connection reaches them.
+    DEACTIVATE: kept as they are, without syncs."""
 
     MOVE = "move"
     WAIT = "wait"
@@ -26,85 +35,72 @@ class StopReason(StrEnum):
     REMOVE = "remove"
 
 
-Settle = Callable[[Actor, int, RemovalPolicy], int]
-Adopt = Callable[[Actor, int], int]
-Stop = Callable[[int, int, StopReason], object]
-Hidden = Callable[[Actor], Any]
-HoldBack = Callable[[int, Sequence[int], str], object]
-Interrupt = Callable[[int, Sequence[int]], object]
-Release = Callable[[int, Sequence[int], str], object]
-_hidden: list[Hidden] = []
-_hold: list[HoldBack] = []
-_interrupt: list[Interrupt] = []
-_release: list[Release] = []
-_settle: list[Settle] = []
-_adopt: list[Adopt] = []
-_stop: list[Stop] = []
+@dataclass(frozen=True)
+class ImportedCompany:
+    """The remote company behind an administration, and the connection through which it was imported."""
+
+    connection_id: int
+    remote_company_id: int
 
 
-def register_dependants(settle: Settle, adopt: Adopt) -> None:
-    """`settle(actor, connection_id, fate)` when a connection is removed; `adopt(actor, connection_id)` after a list of
-    companies was kept: those that wait for a connection go on through this one. Both say how many."""
-    _settle[:], _adopt[:] = [settle], [adopt]
+async def _not_imported(_connection: Connection, _administration_id: int) -> None:
+    return None
 
 
-def register_stop(stop: Stop) -> None:
-    """`stop(organisation_id, connection_id, halt)`: runs of the connection end, keeping what they have read."""
-    _stop[:] = [stop]
+find_imported_company = SingleHook[[Connection, int], Awaitable[ImportedCompany | None]](_not_imported)
+"""Called with an open database connection and an administration's id before a session may read its books.
+None, also without a listener: nothing of that id was imported here, and nothing is read."""
 
+restricted_company_ids = SingleHook[[Actor], Any](lambda _actor: ())
+"""The remote companies, as ids or a query of them, whose administration does not exist for the actor. Only
+reads."""
 
-def register_hold(hold: HoldBack) -> None:
-    """`hold(organisation_id, administration_ids, sentence)`: another company stands there, so these are blocked."""
-    _hold[:] = [hold]
+connection_reconnected = Hook[[Actor, int], object]()
+"""Called with the connection's id after somebody signed in again and its companies were listed: waiting syncs
+go on. When a listener fails, that is undone and the new consent stays."""
 
+connection_recovered = Hook[[int, int], object]()
+"""Called with organisation and connection when the vendor answers again: what waited for it goes on at
+once."""
 
-def register_interrupt(interrupt: Interrupt) -> None:
-    """`interrupt(organisation_id, administration_ids)`: runs under way begin again, with the guard of the same company."""
-    _interrupt[:] = [interrupt]
+stop_runs = Hook[[int, int, StopReason], object]()
+"""Called with organisation and connection when that is paused or removed: its runs stop and keep what they
+have read."""
 
+detach_administrations = SingleHook[[Actor, int, RemovalPolicy], int](lambda *_: 0)
+"""Called with the connection's id before it is removed. How many administrations did not move."""
 
-def register_release(release: Release) -> None:
-    """`release(organisation_id, administration_ids, requested_by)`: these are the confirmed companies, and go on."""
-    if release not in _release:
-        _release.append(release)
+attach_waiting = SingleHook[[Actor, int], int](lambda *_: 0)
+"""Called with the connection's id after its companies were listed: those that wait for a connection go on
+through this one. How many."""
 
+block_administrations = Hook[[int, Sequence[int], str], object]()
+"""Called with organisation, administrations and a message: another company stands there, so that nothing is
+read."""
 
-def register_restricted(hidden: Hidden) -> None:
-    """`hidden(actor)`: a query of the companies whose administration does not exist for the actor."""
-    _hidden[:] = [hidden]
+unblock_administrations = Hook[[int, Sequence[int], str], object]()
+"""Called with organisation, administrations and the name of who decided: these are the confirmed companies,
+and go on."""
+
+restart_runs = Hook[[int, Sequence[int]], object]()
+"""Called with organisation and administrations: runs under way begin again, with the guard of the same
+company. It comes before anything else is locked: who ends a run locks it first, and its administration after
+that."""
+
+accept_company_change = SingleHook[[Actor, int, str, str], str](lambda *_: "")
+"""Called with an administration, a field (name, legal_name, number) and what the vendor says now, which a
+person accepted. '' when the administration has it, else a message why not."""
+
+comparable_number = SingleHook[[str, str], str](lambda text, _country: text)
+"""A registration number of a country in the form in which two can be compared. Touches no database."""
+
+masked_number = SingleHook[[str, str], str](lambda text, _country: text)
+"""A registration number of a country as the audit log may show it. Touches no database."""
+
+core_name = SingleHook[[str], str](lambda name: name)
+"""A company's name without its legal form. Touches no database."""
 
 
 def exclude_restricted(actor: Actor, companies: "QuerySet[RemoteCompany]") -> "QuerySet[RemoteCompany]":
     """Those of which the actor may read the name."""
-    for hidden in _hidden:
-        companies = companies.exclude(pk__in=hidden(actor))
-    return companies
-
-
-def detach_administrations(actor: Actor, connection_id: int, policy: RemovalPolicy) -> int:
-    return sum(hook(actor, connection_id, policy) for hook in _settle)
-
-
-def attach_waiting(actor: Actor, connection_id: int) -> int:
-    return sum(hook(actor, connection_id) for hook in _adopt)
-
-
-def stop_runs(organisation_id: int, connection_id: int, reason: StopReason) -> None:
-    for hook in _stop:
-        hook(organisation_id, connection_id, reason)
-
-
-def hold(organisation_id: int, administration_ids: Sequence[int], sentence: str) -> None:
-    for callback in _hold:
-        callback(organisation_id, administration_ids, sentence)
-
-
-def interrupt(organisation_id: int, administration_ids: Sequence[int]) -> None:
-    """Before anything else is locked: who ends a run locks it first, and its administration after that."""
-    for callback in _interrupt:
-        callback(organisation_id, administration_ids)
-
-
-def release(organisation_id: int, administration_ids: Sequence[int], requested_by: str) -> None:
-    for callback in _release:
-        callback(organisation_id, administration_ids, requested_by)
+    return companies.exclude(pk__in=restricted_company_ids(actor))

@@ -1,4 +1,4 @@
-"""The words of this slice's issues and notices."""
+"""The words and buttons of this app's issues."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,139 +8,11 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.companies.changes import NUMBER_MISSING
 from koppel.connections.companies.same_company import DENIED, OTHER_COMPANY
-from koppel.connections.models import Connection
-from koppel.issues import issue_types
 from koppel.issues.issue_types import IssueType
-from koppel.notifications import event_types
-from koppel.notifications.audience.hooks import Subject, register_subject
 
 LOST = _("The connection of %(account)s needs you to sign in again: %(reason)s")
 PARTLY_LOST = _("A part of the connection of %(account)s needs you to sign in again (%(companies)s): %(reason)s")
 EXPIRING = _("The consent of %(account)s ends on %(day)s. Sign in again before, and nothing stops.")
-
-
-def register() -> None:
-    """Called once, when the app is wired."""
-    _register_issues_of_consent()
-    _register_issues_of_companies()
-    _register_event_types()
-    register_subject("connection", _described)
-
-
-def _register_issues_of_consent() -> None:
-    nothing_is_lost = _("Its administrations wait. Nothing is lost: after signing in they go on where they stopped.")
-    sign_in = _("Sign in again")
-    issue_types.register_issue_type("consent_lost", IssueType(LOST, nothing_is_lost, sign_in, _connection))
-    issue_types.register_issue_type(
-        "consent_partly_lost",
-        IssueType(PARTLY_LOST, _("The other administrations of this connection go on."), sign_in, _connection),
-    )
-    issue_types.register_issue_type("consent_expiring", IssueType(EXPIRING, "", sign_in, _connection))
-    issue_types.register_issue_type(
-        "owner_left",
-        IssueType(
-            _("The connection of %(account)s runs on the account of %(owner)s, who may no longer sign in here."),
-            _("It goes on until that account is closed at the accounting system. Let somebody else take it over."),
-            _("Choose a new owner"),
-            _connection,
-        ),
-    )
-    issue_types.register_issue_type(
-        "vendor_silent",
-        IssueType(
-            _("The accounting system has not answered for %(account)s for more than a day: %(reason)s"),
-            _("Koppel keeps trying. Look there whether it is known, or ask its support."),
-            _("Show the connection"),
-            _connection,
-        ),
-    )
-
-
-def _register_issues_of_companies() -> None:
-    issue_types.register_issue_type(
-        "company_gone",
-        IssueType(
-            _("The sign-in of %(account)s no longer reaches %(name)s."),
-            _("The company was closed, or the user lost access to it. The books that were read stay."),
-            _("Show the connection"),
-            _connection_of_company,
-        ),
-    )
-    for code, sentence in _CHANGED.items():
-        issue_types.register_issue_type(
-            code, IssueType(sentence, _("The syncs go on."), _("Take it over or leave it"), _connection_of_company)
-        )
-    issue_types.register_issue_type(
-        NUMBER_MISSING,
-        IssueType(
-            _(
-                "The accounting system states no number for %(name)s any more; it was %(old)s. Is it still the same company?"
-            ),
-            _("The syncs go on."),
-            _("Settle it"),
-            _connection_of_company,
-        ),
-    )
-    issue_types.register_issue_type(
-        OTHER_COMPANY,
-        IssueType(
-            _(
-                "Is this the same company? Confirmed was %(old)s (%(old_number)s); at the accounting system it is"
-                " %(new)s (%(new_number)s) now."
-            ),
-            _("Nothing is read or written until you decide."),
-            _("Decide"),
-            _same_company,
-        ),
-    )
-    issue_types.register_issue_type(
-        DENIED,
-        IssueType(
-            _(
-                "Another company stands at the accounting system: %(new)s (%(new_number)s) instead of"
-                " %(old)s (%(old_number)s)."
-            ),
-            _(
-                "Deactivate this administration, or sign in again with an account that reaches the right company. To"
-                " import the other company as a new administration, first withdraw this one."
-            ),
-            _("Show the connection"),
-            _same_company,
-        ),
-    )
-
-
-def _register_event_types() -> None:
-    event_types.register_event_type(
-        "connection_lost",
-        LOST,
-        label=_("A connection is lost"),
-        supersedes=("sync_failing",),
-        covers_issues=("consent_lost",),
-    )
-    event_types.register_event_type(
-        "connection_partly_lost", PARTLY_LOST, label=_("A part of a connection is lost"),
-        covers_issues=("consent_partly_lost",),
-    )  # fmt: skip
-    event_types.register_event_type(
-        "consent_expiring", EXPIRING, label=_("A consent is about to end"), covers_issues=("consent_expiring",)
-    )
-    event_types.register_event_type(
-        "take_over_asked", _("%(by)s asks you to take over the connection of %(account)s: sign in once.")
-    )
-    event_types.register_event_type("taken_over", _("%(owner)s has taken over the connection of %(account)s."))
-
-
-def _described(organisation_id: int, connection_id: int) -> Subject:
-    subject = Connection.objects.filter(organisation_id=organisation_id, pk=connection_id).first()
-    return Subject(subject.account, subject.owner_id) if subject else Subject()
-
-
-_CHANGED = {
-    "company_renamed": _("%(old)s is called %(new)s at the accounting system now."),
-    "company_code_changed": _("%(name)s has another code at the accounting system: %(new)s instead of %(old)s."),
-    "company_number_changed": _("%(name)s has another number at the accounting system: %(new)s instead of %(old)s."),
-}
 
 
 def _connection(connection_id: int, _facts: Mapping[str, Any]) -> str:
@@ -159,3 +31,81 @@ def _page_of(facts: Mapping[str, Any]) -> str:
     """The connection that an issue of an administration names; all of them when it names none."""
     connection_id = facts.get("connection")
     return reverse("connections:detail", args=[connection_id]) if connection_id else reverse("connections:list")
+
+
+ISSUE_TYPES = {
+    "consent_lost": IssueType(
+        LOST,
+        _("Its administrations wait. Nothing is lost: after signing in they go on where they stopped."),
+        _("Sign in again"),
+        _connection,
+    ),
+    "consent_partly_lost": IssueType(
+        PARTLY_LOST, _("The other administrations of this connection go on."), _("Sign in again"), _connection
+    ),
+    "consent_expiring": IssueType(EXPIRING, "", _("Sign in again"), _connection),
+    "owner_left": IssueType(
+        _("The connection of %(account)s runs on the account of %(owner)s, who may no longer sign in here."),
+        _("It goes on until that account is closed at the accounting system. Let somebody else take it over."),
+        _("Choose a new owner"),
+        _connection,
+    ),
+    "vendor_silent": IssueType(
+        _("The accounting system has not answered for %(account)s for more than a day: %(reason)s"),
+        _("Koppel keeps trying. Look there whether it is known, or ask its support."),
+        _("Show the connection"),
+        _connection,
+    ),
+    "company_gone": IssueType(
+        _("The sign-in of %(account)s no longer reaches %(name)s."),
+        _("The company was closed, or the user lost access to it. The books that were read stay."),
+        _("Show the connection"),
+        _connection_of_company,
+    ),
+    "company_renamed": IssueType(
+        _("%(old)s is called %(new)s at the accounting system now."),
+        _("The syncs go on."),
+        _("Take it over or leave it"),
+        _connection_of_company,
+    ),
+    "company_code_changed": IssueType(
+        _("%(name)s has another code at the accounting system: %(new)s instead of %(old)s."),
+        _("The syncs go on."),
+        _("Take it over or leave it"),
+        _connection_of_company,
+    ),
+    "company_number_changed": IssueType(
+        _("%(name)s has another number at the accounting system: %(new)s instead of %(old)s."),
+        _("The syncs go on."),
+        _("Take it over or leave it"),
+        _connection_of_company,
+    ),
+    NUMBER_MISSING: IssueType(
+        _(
+            "The accounting system states no number for %(name)s any more; it was %(old)s. Is it still the same company?"
+        ),
+        _("The syncs go on."),
+        _("Settle it"),
+        _connection_of_company,
+    ),
+    OTHER_COMPANY: IssueType(
+        _(
+            "Is this the same company? Confirmed was %(old)s (%(old_number)s); at the accounting system it is"
+            " %(new)s (%(new_number)s) now."
+        ),
+        _("Nothing is read or written until you decide."),
+        _("Decide"),
+        _same_company,
+    ),
+    DENIED: IssueType(
+        _(
+            "Another company stands at the accounting system: %(new)s (%(new_number)s) instead of %(old)s (%(old_number)s)."
+        ),
+        _(
+            "Deactivate this administration, or sign in again with an account that reaches the right company. To"
+            " import the other company as a new administration, first withdraw this one."
+        ),
+        _("Show the connection"),
+        _same_company,
+    ),
+}

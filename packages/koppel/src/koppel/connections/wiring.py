@@ -1,9 +1,16 @@
-"""Tells issues and notices the words of connections.
+"""What connections listen to, and the issues and events that they bring.
 
 Imported once, by `AppConfig.ready`."""
 
-from koppel.connections import issue_types
-from koppel.connections.lifecycle import offboarding
+from koppel.connections.event_types import EVENT_TYPES, describe_subject
+from koppel.connections.issue_types import ISSUE_TYPES
+from koppel.connections.lifecycle.offboarding import OWNED_CONNECTIONS
+from koppel.issues.issue_types import issue_types
+from koppel.notifications.audience.hooks import subjects
+from koppel.notifications.event_types import event_types
+from koppel.organisations.people.hooks import ownership_providers
 
-issue_types.register()
-offboarding.register()
+issue_types.register_all(ISSUE_TYPES)
+event_types.register_all(EVENT_TYPES)
+subjects.register("connection", describe_subject)
+ownership_providers.register("connections", OWNED_CONNECTIONS)

@@ -1,4 +1,4 @@
-"""The words and the button of every issue code. A slice registers its own codes when it starts."""
+"""The words and the button of every issue code. An app registers its own codes in its `wiring`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+
+from koppel.kit.hooks import Registry
 
 StrOrPromise = str | Promise
 Context = Mapping[str, Any]
@@ -22,21 +24,10 @@ class IssueType:
     link: Callable[[int, Context], str] | None = None
 
 
-_issue_types: dict[str, IssueType] = {}
+issue_types = Registry[IssueType]()
+"""By issue code. The documentation is tested against them."""
 UNKNOWN_ISSUE_TYPE = IssueType(_("Something needs attention (%(code)s)."))
 
 
-def register_issue_type(code: str, issue_type: IssueType) -> None:
-    """Raises `ValueError` when two slices claim one code."""
-    if code in _issue_types and _issue_types[code] is not issue_type:
-        raise ValueError(f"The issue code {code!r} is registered twice.")
-    _issue_types[code] = issue_type
-
-
 def get_issue_type(code: str) -> IssueType:
-    return _issue_types.get(code, UNKNOWN_ISSUE_TYPE)
-
-
-def issue_types() -> Mapping[str, IssueType]:
-    """All registered codes: the documentation is tested against them."""
-    return dict(_issue_types)
+    return issue_types.get(code, UNKNOWN_ISSUE_TYPE)

@@ -1,25 +1,128 @@
-"""How a lower app calls what a higher one registered, without importing it."""
+"""How a lower app uses what a higher one knows, without importing it.
 
-from collections.abc import Callable
+A lower app declares a `Hook`, a `SingleHook` or a `Registry` in its `hooks.py`, with what its listeners must
+know. Higher apps register in their `wiring.py` and nowhere else, so these files tell who listens. Tests
+replace listeners with `only`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+V = TypeVar("V")
+
+
+class MissingListener(LookupError):
+    """A single hook without a default was called before an app registered its listener."""
 
 
 class Hook(Generic[P, R]):
-    """A typed extension point. Higher apps register functions in their `wiring`; calling the hook calls each in that order.
+    """An extension point with any number of listeners, called in the order in which they were registered.
 
-    Registering the same function twice calls it once."""
+    Registering the same function twice calls it once. Listeners run in the caller's transaction: an exception
+    of one ends the call and reaches the caller."""
 
     def __init__(self) -> None:
         self._listeners: list[Callable[P, R]] = []
 
-    def register(self, listener: Callable[P, R]) -> Callable[P, R]:
+    @property
+    def listeners(self) -> tuple[Callable[P, R], ...]:
+        return tuple(self._listeners)
+
+    def register(self, listener: Callable[P, R]) -> None:
         if listener not in self._listeners:
             self._listeners.append(listener)
-        return listener
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> list[R]:
-        """What each listener answers. An exception of one ends the call: listeners share the caller's transaction."""
+        """Call every listener. What each answers."""
         return [listener(*args, **kwargs) for listener in self._listeners]
+
+    def first(self, *args: P.args, **kwargs: P.kwargs) -> R | None:
+        """Call listeners until one answers with something true. That answer, or None; the others are not
+        called."""
+        answers = (listener(*args, **kwargs) for listener in self._listeners)
+        return next((answer for answer in answers if answer), None)
+
+    @contextmanager
+    def only(self, *listeners: Callable[P, R]) -> Iterator[None]:
+        """For tests: these are the listeners within the block."""
+        before, self._listeners = self._listeners, list(listeners)
+        try:
+            yield
+        finally:
+            self._listeners = before
+
+
+class SingleHook(Generic[P, R]):
+    """An extension point with one listener. Without one `default` answers; without a default the call raises.
+
+    As with `Hook`, the listener runs in the caller's transaction and its exceptions reach the caller."""
+
+    def __init__(self, default: Callable[P, R] | None = None) -> None:
+        self._default = default
+        self._listener: Callable[P, R] | None = None
+
+    @property
+    def listener(self) -> Callable[P, R] | None:
+        return self._listener
+
+    def register(self, listener: Callable[P, R]) -> None:
+        """Raises `ValueError` when another listener is registered."""
+        if self._listener not in (None, listener):
+            raise ValueError(f"{self._listener!r} listens already.")
+        self._listener = listener
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Raises `MissingListener`."""
+        answer = self._listener or self._default
+        if answer is None:
+            raise MissingListener
+        return answer(*args, **kwargs)
+
+    @contextmanager
+    def only(self, listener: Callable[P, R] | None) -> Iterator[None]:
+        """For tests: this is the listener within the block, or nothing is."""
+        before, self._listener = self._listener, listener
+        try:
+            yield
+        finally:
+            self._listener = before
+
+
+class Registry(Mapping[str, V]):
+    """Values that apps register under a key of their own, in that order: issue types by code, bulk actions by
+    name."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, V] = {}
+
+    def register(self, key: str, value: V) -> None:
+        """Raises `ValueError` when the key stands for another value."""
+        if key in self._values and self._values[key] is not value:
+            raise ValueError(f"{key!r} is registered twice.")
+        self._values[key] = value
+
+    def register_all(self, values: Mapping[str, V]) -> None:
+        """Raises `ValueError` when a key stands for another value."""
+        for key, value in values.items():
+            self.register(key, value)
+
+    def __getitem__(self, key: str) -> V:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @contextmanager
+    def only(self, values: Mapping[str, V]) -> Iterator[None]:
+        """For tests: these are the values within the block."""
+        before, self._values = self._values, dict(values)
+        try:
+            yield
+        finally:
+            self._values = before

@@ -1,4 +1,4 @@
-"""The words of every notice. A slice registers its own events when it starts."""
+"""The words of every event. An app registers its own in its `wiring`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from koppel.organisations import settings_schema
+from koppel.kit.hooks import Registry
 
 StrOrPromise = str | Promise
 
@@ -40,20 +40,12 @@ class EventType:
     by_administration: bool = False
 
 
-_event_types: dict[str, EventType] = {}
-
-
-def register_event_type(event_type: str, message: StrOrPromise, **more: Any) -> None:
-    """`more` are the other fields of `EventType`. Raises `ValueError` when two slices claim one event."""
-    if event_type in _event_types and _event_types[event_type].message is not message:
-        raise ValueError(f"The event {event_type!r} is registered twice.")
-    definition = _event_types[event_type] = EventType(message, **more)
-    if definition.by_administration:
-        settings_schema.register_event(event_type, definition.label)
+event_types = Registry[EventType]()
+"""By the event's name."""
 
 
 def get_event_type(event_type: str) -> EventType:
-    return _event_types.get(event_type) or EventType(UNKNOWN)
+    return event_types.get(event_type) or EventType(UNKNOWN)
 
 
 def render_message(event_type: str, facts: Mapping[str, Any]) -> str:
@@ -66,25 +58,26 @@ def render_message(event_type: str, facts: Mapping[str, Any]) -> str:
     return str(words) % _DashForMissing({"event": event_type, **facts, **localized})
 
 
-def event_types() -> Mapping[str, EventType]:
-    return dict(_event_types)
-
-
 def webhook_event_types() -> dict[str, EventType]:
     """Those that an organisation's own programs may be told of."""
     return {
-        name: definition for name, definition in _event_types.items() if definition.label and not definition.is_private
+        name: definition for name, definition in event_types.items() if definition.label and not definition.is_private
     }
+
+
+def audience_labels() -> dict[str, StrOrPromise]:
+    """Events of which the settings of administrations say who is told, with their labels."""
+    return {name: definition.label for name, definition in event_types.items() if definition.by_administration}
 
 
 def covered_issue_codes() -> set[str]:
     """Issue codes that have a notice of their own."""
-    return {code for definition in _event_types.values() for code in definition.covers_issues}
+    return {code for definition in event_types.values() for code in definition.covers_issues}
 
 
 def superseding_types(event_type: str) -> list[str]:
     """Events that say more than this one."""
-    return [name for name, definition in _event_types.items() if event_type in definition.supersedes]
+    return [name for name, definition in event_types.items() if event_type in definition.supersedes]
 
 
 class _DashForMissing(dict[str, Any]):

@@ -1,16 +1,26 @@
-"""Tells of sign-ins, of memberships, of new issues and of webhooks that were switched off.
+"""What notifications listen to: sign-ins, memberships, merged divisions; and the events that they tell of themselves.
 
 Imported once, by `AppConfig.ready`."""
 
-from koppel.notifications.events.channels import event_opened, events_closed
-from koppel.notifications.sources import issue_digest, membership_notices, new_device_alerts
-from koppel.notifications.webhooks import division_hooks, event_types
-from koppel.notifications.webhooks.payloads import enqueue_closed, enqueue_opened
+from django.contrib.auth.signals import user_logged_in
 
-issue_digest.register()
-new_device_alerts.register()
-membership_notices.register()
-event_types.register()
-division_hooks.register()
+from koppel.notifications.event_types import audience_labels, event_types
+from koppel.notifications.events.hooks import event_opened, events_closed
+from koppel.notifications.sources import issue_digest, membership_notices, new_device_alerts
+from koppel.notifications.webhooks import event_types as webhook_event_types
+from koppel.notifications.webhooks.division_usage import move_webhooks
+from koppel.notifications.webhooks.payloads import enqueue_closed, enqueue_opened
+from koppel.organisations.groups.hooks import move_usage
+from koppel.organisations.hooks import audience_events, membership_began, sign_in_linked
+
+for source in (issue_digest, new_device_alerts, membership_notices, webhook_event_types):
+    event_types.register_all(source.EVENT_TYPES)
+audience_events.register(audience_labels)
+user_logged_in.connect(
+    new_device_alerts.alert_new_device, dispatch_uid="koppel.notifications.sources.new_device_alerts"
+)
+membership_began.register(membership_notices.notify_membership)
+sign_in_linked.register(membership_notices.notify_sign_in_linked)
+move_usage.register(move_webhooks)
 event_opened.register(enqueue_opened)
 events_closed.register(enqueue_closed)

@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.http import QueryDict
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from koppel.connector.rows import ROWS
 from koppel.organisations.errors import Refused
+from koppel.organisations.hooks import audience_events, resource_labels
 
 RESOURCES = tuple(key for key in ROWS if key != "entry_lines")
 SCHEDULE_NAMES = {
@@ -55,26 +55,10 @@ DEFAULTS: dict[str, Any] = {
 """Koppel's own, where nobody sets anything. `full_comparison_weekday` counts from Monday = 0, `fiscal_years_back` from the
 current one. `notify` maps events to audiences; one that it does not name is told to who is responsible."""
 AUDIENCE_DEFAULT = "responsible"
-_events: dict[str, str | Promise] = {}
-_resource_labels: dict[str, str | Promise] = {}
-
-
-def register_resource_labels(labels: Mapping[str, str | Promise]) -> None:
-    """What a person calls each resource: the slice of the books knows."""
-    _resource_labels.update(labels)
 
 
 def resource_label(key: str) -> str:
-    return str(_resource_labels.get(key, key))
-
-
-def register_event(key: str, label: str | Promise) -> None:
-    """Something that happens to administrations, of which their settings say who is told."""
-    _events[key] = label
-
-
-def events() -> Mapping[str, str | Promise]:
-    return dict(_events)
+    return str(resource_labels.get(key, key))
 
 
 def notification_audiences(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -99,7 +83,7 @@ def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
     if settings.get("full_comparison_weekday", 0) not in range(7):
         problems["full_comparison_weekday"] = "out_of_range"
     notify = settings.get("notify", {})
-    if not isinstance(notify, Mapping) or not notify.keys() <= _events.keys():
+    if not isinstance(notify, Mapping) or not notify.keys() <= audience_events().keys():
         problems["notify"] = "unknown_event"
     elif not {str(audience) for audience in notify.values()} <= AUDIENCE_LABELS.keys():
         problems["notify"] = "unknown_audience"
@@ -118,7 +102,7 @@ def parse_settings_form(form: QueryDict) -> dict[str, Any]:
             values[key] = int(text) if text.isdecimal() and len(text) < 4 else -1
     if schedule := form.get("schedule", ""):
         values["schedule"] = schedule
-    if notify := {key: audience for key in _events if (audience := form.get(f"notify-{key}", ""))}:
+    if notify := {key: audience for key in audience_events() if (audience := form.get(f"notify-{key}", ""))}:
         values["notify"] = notify
     validate_settings(values)
     return values
@@ -126,7 +110,11 @@ def parse_settings_form(form: QueryDict) -> dict[str, Any]:
 
 def _strange(key: str, value: Any) -> str:
     """Which values of a setting there are not, and which there are; '' for a number out of range."""
-    possible: Mapping[str, Collection[str]] = {"resources": RESOURCES, "schedule": SCHEDULES, "notify": _events}
+    possible: Mapping[str, Collection[str]] = {
+        "resources": RESOURCES,
+        "schedule": SCHEDULES,
+        "notify": audience_events(),
+    }
     if key not in possible:
         return ""
     values = value if isinstance(value, list | tuple) else list(value) if isinstance(value, Mapping) else [value]

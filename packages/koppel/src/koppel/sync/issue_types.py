@@ -1,4 +1,4 @@
-"""The sentences of what a sync finds: issues with their buttons, and notices."""
+"""The words and buttons of what a sync finds."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,39 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from koppel.issues import issue_types
 from koppel.issues.issue_types import IssueType
-from koppel.notifications import event_types
-
-CONFIRM_SECONDS = 15 * 60.0
-"""A sync that succeeds by then never failed for anybody."""
-
-
-def register_issue_types() -> None:
-    """Tell issues and notices the words of this slice."""
-    for code, entry in ISSUES.items():
-        issue_types.register_issue_type(code, entry)
-    event_types.register_event_type(
-        "import_finished",
-        _("The import of %(total)s administrations is complete: %(active)s active, %(others)s need attention."),
-        label=_("An import is complete"),
-        by_administration=True,
-    )
-    event_types.register_event_type(
-        "import_failed",
-        _("The import of %(total)s administrations failed: none of them could be read."),
-        label=_("An import failed"),
-        by_administration=True,
-    )
-    event_types.register_event_type(
-        "sync_failing",
-        _("The sync of %(name)s fails: %(reason)s"),
-        plural_message=_("The sync of %(count)s administrations of one connection fails: %(names)s"),
-        label=_("Syncs fail"),
-        by_administration=True,
-        confirm_seconds=CONFIRM_SECONDS,
-        covers_issues=("sync_failed", "not_consented", "setup_missing", "contract_broken"),
-    )
 
 
 def _sync(administration_id: int, _context: Mapping[str, Any]) -> str:
@@ -58,7 +26,7 @@ def _differences(administration_id: int, context: Mapping[str, Any]) -> str:
     return f"{reverse('books:trial_balance', args=[administration_id])}?year={context.get('year', '')}&only=differences"
 
 
-ISSUES: dict[str, IssueType] = {
+ISSUE_TYPES = {
     "entry_unbalanced": IssueType(
         _("Entry %(number)s does not balance: debit and credit differ by %(difference)s."),
         _("It was imported as it is. Correct it in the accounting system; the next sync takes the correction over."),

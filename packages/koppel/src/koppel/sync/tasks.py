@@ -19,7 +19,7 @@ from koppel.kit.quarantine import Quarantined
 from koppel.sync.engine import completion, engine
 from koppel.sync.engine.error_policy import Action, ErrorPolicy, policy_for, wait_seconds
 from koppel.sync.errors import Fenced, Preempted
-from koppel.sync.hooks.connection import OUTAGE, outage_seconds
+from koppel.sync.listeners.connection import OUTAGE, outage_seconds
 from koppel.sync.models import RunState
 from koppel.sync.runs import store
 from koppel.sync.runs.store import ClaimedRun

@@ -1,31 +1,37 @@
-"""Puts progress and the Sync tab on administrations, and tells issues and notices its words.
+"""What syncs listen to, and what they bring: progress and a tab of administrations, a bulk action, issues and events.
 
 Imported once, by `AppConfig.ready`."""
 
 from django.utils.translation import gettext_lazy as _
 
-from koppel.administrations.hooks import extension_points
-from koppel.administrations.lifecycle import lifecycle
-from koppel.connections.health.states import register_on_recovery
-from koppel.connections.hooks import register_interrupt, register_release, register_stop
-from koppel.connections.services import register_after_reconnect
-from koppel.sync import issue_types
-from koppel.sync.hooks import administration, bulk, connection
+from koppel.administrations import hooks as administration_hooks
+from koppel.administrations.bulk.actions import bulk_actions
+from koppel.administrations.hooks import Tab
+from koppel.connections import hooks as connection_hooks
+from koppel.issues.issue_types import issue_types
+from koppel.notifications.event_types import event_types
+from koppel.sync.event_types import EVENT_TYPES
+from koppel.sync.issue_types import ISSUE_TYPES
+from koppel.sync.listeners import administration, connection
+from koppel.sync.listeners.bulk import SYNC_ACTION
 from koppel.sync.progress.dashboard import active_syncs, changes_since
 from koppel.sync.progress.queries import progress_of
-from koppel.sync.runs.services import request_for_connection, request_released
+from koppel.sync.runs.services import request_first_runs, request_for_connection, request_released
 
-register_after_reconnect(request_for_connection)
-register_stop(connection.stop_runs)
-register_interrupt(connection.interrupt)
-register_release(request_released)
-register_on_recovery(connection.resume_waiting_runs)
-extension_points.register_progress(progress_of)
-extension_points.register_changes(changes_since)
-extension_points.register_active_syncs(active_syncs)
-extension_points.register_tab(extension_points.Tab("sync", _("Sync"), "sync:overview", 30))
-lifecycle.register_stop_hook(administration.stop_syncs)
-lifecycle.register_start_hook(administration.queue_first_sync)
-lifecycle.register_erase_hook(administration.erase_sync_data)
-bulk.register()
-issue_types.register_issue_types()
+connection_hooks.connection_reconnected.register(request_for_connection)
+connection_hooks.connection_recovered.register(connection.resume_waiting_runs)
+connection_hooks.stop_runs.register(connection.stop_runs)
+connection_hooks.restart_runs.register(connection.restart_runs)
+connection_hooks.unblock_administrations.register(request_released)
+
+administration_hooks.progress_of.register(progress_of)
+administration_hooks.changes_since.register(changes_since)
+administration_hooks.active_syncs.register(active_syncs)
+administration_hooks.stop_syncs.register(administration.stop_syncs)
+administration_hooks.queue_first_syncs.register(request_first_runs)
+administration_hooks.erase_data.register(administration.erase_sync_data)
+administration_hooks.tabs.register("sync", Tab(_("Sync"), "sync:overview", 30))
+
+bulk_actions.register(SYNC_ACTION.key, SYNC_ACTION)
+issue_types.register_all(ISSUE_TYPES)
+event_types.register_all(EVENT_TYPES)

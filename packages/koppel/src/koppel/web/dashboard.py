@@ -11,9 +11,8 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from koppel.administrations import restriction
-from koppel.administrations.hooks import extension_points
-from koppel.administrations.hooks.extension_points import ActiveSync, ChangeCounts, Progress
+from koppel.administrations import hooks, restriction
+from koppel.administrations.hooks import ActiveSync, ChangeCounts, Progress
 from koppel.administrations.list.filter_menu import FRESHNESS_LABELS
 from koppel.administrations.list.queryset import CHANGED_HOURS, freshness_condition
 from koppel.administrations.models import Administration, Assignment
@@ -147,10 +146,10 @@ def _by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list[tuple
 
 
 def _active_syncs(actor: Actor, names: Mapping[int, str]) -> ActiveSyncs:
-    under_way = [run for run in extension_points.active_syncs(actor.organisation_id) if run.administration_id in names]
+    under_way = [run for run in hooks.active_syncs(actor.organisation_id) if run.administration_id in names]
     first = sorted(under_way, key=_by_time_left)[:ROWS_SHOWN]
     ids = [run.administration_id for run in first]
-    progress = extension_points.progress_of(actor.organisation_id, ids)
+    progress = hooks.progress_of(actor.organisation_id, ids)
     administrations = Administration.objects.filter(organisation_id=actor.organisation_id).in_bulk(ids)
     left = [run.seconds_left for run in under_way if run.seconds_left is not None]
     return ActiveSyncs(
@@ -178,7 +177,7 @@ def _freshness(actor: Actor, total: int) -> list[FreshnessBucket]:
 
 def _changes(actor: Actor, names: Mapping[int, str]) -> list[tuple[str, ChangeCounts]]:
     since = timezone.now() - timedelta(hours=CHANGED_HOURS)
-    changes = extension_points.changes_since(actor.organisation_id, since)
+    changes = hooks.changes_since(actor.organisation_id, since)
     return [(names[change.administration_id], change) for change in changes if change.administration_id in names]
 
 

@@ -2,9 +2,14 @@
 
 Imported once, by `AppConfig.ready`."""
 
-from koppel.audit.queries import register_actions
-from koppel.web.audit.labels import AUDIT_ACTION_LABELS
-from koppel.web.auth import session_tracking
+from allauth.account.signals import password_changed, password_set
+from django.contrib.auth.signals import user_logged_in
 
-session_tracking.register()
-register_actions(AUDIT_ACTION_LABELS)
+from koppel.audit.hooks import action_labels
+from koppel.web.audit.labels import AUDIT_ACTION_LABELS
+from koppel.web.auth.session_tracking import end_other_sessions, track_sign_in
+
+action_labels.register_all(AUDIT_ACTION_LABELS)
+user_logged_in.connect(track_sign_in, dispatch_uid="koppel.web.auth.session_tracking")
+for changed in (password_changed, password_set):
+    changed.connect(end_other_sessions, dispatch_uid="koppel.web.auth.session_tracking.password")

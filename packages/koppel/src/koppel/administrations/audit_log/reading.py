@@ -10,8 +10,9 @@ from django.db.models import Q, QuerySet
 
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import visible_to
+from koppel.audit.hooks import action_labels
 from koppel.audit.models import AuditEntry
-from koppel.audit.queries import AuditFilter, acts, entries_of
+from koppel.audit.queries import AuditFilter, entries_of
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor, Permission
@@ -83,10 +84,10 @@ def _require_known(actor: Actor, audit_filter: AuditFilter) -> None:
     entries = AuditEntry.objects.filter(organisation_id=actor.organisation_id)
     if (
         audit_filter.action
-        and audit_filter.action not in acts()
+        and audit_filter.action not in action_labels
         and not entries.filter(action=audit_filter.action).exists()
     ):
-        raise UnknownParameter([unknown_value("action", audit_filter.action, sorted(acts()))])
+        raise UnknownParameter([unknown_value("action", audit_filter.action, sorted(action_labels))])
     if audit_filter.person is None:
         return
     members = Membership.objects.filter(organisation_id=actor.organisation_id, user_id=audit_filter.person)

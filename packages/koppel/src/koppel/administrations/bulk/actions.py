@@ -1,4 +1,5 @@
-"""What can be done to many administrations at once. A higher slice registers its own acts, such as a sync."""
+"""What can be done to many administrations at once. A higher app registers its own actions, such as a
+sync."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from typing import Any
 from django.utils.functional import Promise
 
 from koppel.administrations.models import Administration
+from koppel.kit.hooks import Registry
 from koppel.kit.web.parameters import UnknownParameter, shortened, unknown_name
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
@@ -29,15 +31,16 @@ class PlannedChange:
 
 
 Planner = Callable[[Actor, Sequence[Administration], Mapping[int, Values]], dict[int, PlannedChange]]
-"""Looks, changes nothing: the preview and the job ask the same judge. The parameters are given per administration."""
+"""Looks, changes nothing: the preview and the job ask the same judge. The parameters are given per
+administration."""
 Executor = Callable[[Actor, Mapping[int, Values]], None]
 """Makes what `after` says of each come true, set by set, in the caller's transaction."""
 
 
 @dataclass(frozen=True)
 class BulkAction:
-    """`validate` gives the parameters as stored, or raises `Refused` with a sentence. `audit_code` is the action
-    in the audit log, '' for none; `audit_code_of` decides by the parameters."""
+    """`validate` gives the parameters as stored, or raises `Refused` with a sentence. `audit_code` is the
+    action in the audit log, '' for none; `audit_code_of` decides by the parameters."""
 
     key: str
     label: str | Promise
@@ -55,18 +58,16 @@ class BulkAction:
         return self.audit_code_of(params) if self.audit_code_of else self.audit_code
 
 
-_actions: dict[str, BulkAction] = {}
-
-
-def register_action(action: BulkAction) -> None:
-    _actions[action.key] = action
+bulk_actions = Registry[BulkAction]()
+"""By key, in the order of the menu. `validate` and `plan` only read; `execute` runs in the transaction of its
+part of the operation: with an exception that part is not done."""
 
 
 def get_action(key: str) -> BulkAction:
     """Raises `Refused` for a key that nobody registered."""
-    if key not in _actions:
-        raise Refused(f"There is no bulk action {shortened(key)!r}; there are: {', '.join(sorted(_actions))}.")
-    return _actions[key]
+    if key not in bulk_actions:
+        raise Refused(f"There is no bulk action {shortened(key)!r}; there are: {', '.join(sorted(bulk_actions))}.")
+    return bulk_actions[key]
 
 
 def refuse_unknown(action: BulkAction, values: Values) -> None:
@@ -74,7 +75,3 @@ def refuse_unknown(action: BulkAction, values: Values) -> None:
     names = sorted(action.parameters)
     if parts := [unknown_name(key, "", names) for key in values if key not in action.parameters]:
         raise UnknownParameter(parts)
-
-
-def list_actions() -> list[BulkAction]:
-    return list(_actions.values())

@@ -8,8 +8,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from koppel.administrations.bulk import snapshot
-from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values, register_action
-from koppel.administrations.lifecycle import connection_removal, lifecycle
+from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
+from koppel.administrations.hooks import queue_first_syncs, stop_syncs
+from koppel.administrations.lifecycle import connection_removal
 from koppel.administrations.models import Administration, Status
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
 from koppel.kit.web.parameters import day_of, shortened
@@ -66,13 +67,15 @@ def plan_activate(
 def execute_deactivate(actor: Actor, changes: Mapping[int, Values]) -> None:
     """Runs that wait or run are stopped at their last page."""
     snapshot.write(actor.organisation_id, changes)
-    lifecycle.stop_syncs(actor.organisation_id, _with_status(changes, Status.DEACTIVATED))
+    if administration_ids := _with_status(changes, Status.DEACTIVATED):
+        stop_syncs(actor.organisation_id, administration_ids)
 
 
 def execute_activate(actor: Actor, changes: Mapping[int, Values]) -> None:
     """One that was never completely read goes back to the queue, and its first sync is asked for again."""
     snapshot.write(actor.organisation_id, changes)
-    lifecycle.queue_first_sync(actor, _with_status(changes, Status.QUEUED))
+    if administration_ids := _with_status(changes, Status.QUEUED):
+        queue_first_syncs(actor, administration_ids)
 
 
 def _with_status(changes: Mapping[int, Values], status: Status) -> list[int]:
@@ -124,7 +127,7 @@ def _planned_change(administration: Administration, columns: Mapping[str, Any]) 
     return PlannedChange(before={"columns": {name: before[name] for name in after}}, after={"columns": after})
 
 
-register_action(
+ACTIONS = (
     BulkAction(
         key="activate",
         label=gettext_lazy("Activate"),
@@ -133,9 +136,7 @@ register_action(
         validate=lambda actor, params: {},
         plan=plan_activate,
         execute=execute_activate,
-    )
-)
-register_action(
+    ),
     BulkAction(
         key="deactivate",
         parameters=frozenset({"reason", "on"}),
@@ -145,5 +146,5 @@ register_action(
         validate=validate_deactivate,
         plan=plan_deactivate,
         execute=execute_deactivate,
-    )
+    ),
 )

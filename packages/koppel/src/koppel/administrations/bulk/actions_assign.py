@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from koppel.administrations.bulk import snapshot
-from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values, register_action
+from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
 from koppel.administrations.errors import NotFound
 from koppel.administrations.identity import services as identity
 from koppel.administrations.models import Administration
@@ -191,7 +191,7 @@ def _require_own_members(actor: Actor, members: Iterable[int]) -> None:
         raise NotFound(" ".join(unknown_value("member", str(one)).message for one in strange))
 
 
-register_action(
+ACTIONS = (
     BulkAction(
         key="change",
         label=gettext_lazy("Assign and set"),
@@ -203,5 +203,5 @@ register_action(
         execute=execute,
         is_undoable=True,
         parameters=ASSIGN_KEYS | SET_KEYS,
-    )
+    ),
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from django.utils.translation import gettext_lazy
 
-from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values, register_action
+from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
 from koppel.administrations.models import Administration, Favourite
 from koppel.organisations.roles import Actor, Permission
 
@@ -40,7 +40,7 @@ def execute_unfavourite(actor: Actor, changes: Mapping[int, Values]) -> None:
     favourites.filter(administration_id__in=list(changes)).delete()
 
 
-register_action(
+ACTIONS = (
     BulkAction(
         key="add_favourite",
         label=gettext_lazy("Add to favourites"),
@@ -49,9 +49,7 @@ register_action(
         validate=lambda actor, params: {},
         plan=plan_favourite,
         execute=execute_favourite,
-    )
-)
-register_action(
+    ),
     BulkAction(
         key="remove_favourite",
         label=gettext_lazy("Remove from favourites"),
@@ -60,5 +58,5 @@ register_action(
         validate=lambda actor, params: {},
         plan=plan_unfavourite,
         execute=execute_unfavourite,
-    )
+    ),
 )

@@ -7,7 +7,6 @@ company was closed or renamed. It never changes a number or a name.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -16,16 +15,14 @@ from koppel.administrations.scope import audited_not_found, visible_to
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
 from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RegisterQuery
+from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.lookups import (
-    LookupResult,
     build_query,
     cached_results,
-    register_result_handler,
     request_lookups,
 )
 from koppel.company_registers.numbers.identity import Identity, IdentityProblem, check_identity
 from koppel.company_registers.numbers.numbers import mask_number
-from koppel.issues import issue_types
 from koppel.issues.services import raise_issue, resolve_issues, resolve_issues_bulk
 from koppel.kit import quarantine
 from koppel.organisations.roles import Actor, Permission
@@ -36,39 +33,6 @@ NOT_FOUND = "not_found"
 REGISTER_ACTOR = AuditActor(ActorKind.JOB, None, "Koppel")
 COLUMNS = ("number", "number_scheme", "number_note", "no_number_reason", "sector", "sector_scheme")
 DOUBTS_CLEARED_BY_REGISTER = (NOT_FOUND, "looks_mistyped", "zero_added")
-
-
-def register() -> None:
-    """Once, when the slice starts."""
-    button = _("Look at it")
-    issue_types.register_issue_type(
-        CLOSED,
-        issue_types.IssueType(
-            _("%(name)s was closed according to the register (%(closed_on)s)."),
-            _("Is it a client still? Deactivate it, note that the client left, or correct its number."),
-            button,
-            _page,
-        ),
-    )
-    issue_types.register_issue_type(
-        RENAMED,
-        issue_types.IssueType(
-            _("The register calls %(old)s %(new)s now."),
-            _("Change the name in the accounting system too."),
-            button,
-            _page,
-        ),
-    )
-    issue_types.register_issue_type(
-        INCOMPLETE,
-        issue_types.IssueType(
-            _("It is not known which company this is."),
-            _("Enter its number, or choose a reason and a sector."),
-            _("Complete it"),
-            _page,
-        ),
-    )
-    register_result_handler(handle_lookup_result)
 
 
 def identify(
@@ -316,7 +280,3 @@ def _audit_details(administration: Administration, columns: Mapping[str, Any]) -
 
 def _subject(administration: Administration) -> tuple[str, int, str]:
     return "administration", administration.pk, administration.name
-
-
-def _page(administration_id: int, _facts: Mapping[str, Any]) -> str:
-    return reverse("administrations:identity", args=[administration_id])

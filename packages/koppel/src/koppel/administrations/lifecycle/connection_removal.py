@@ -33,14 +33,14 @@ def held() -> Mapping[str, str]:
     return {"status": Status.BLOCKED.value, "status_code": OTHER_COMPANY, "status_reason": SENTENCE}
 
 
-def hold(organisation_id: int, administration_ids: Sequence[int], sentence: str) -> None:
+def block(organisation_id: int, administration_ids: Sequence[int], sentence: str) -> None:
     """Another company stands there: blocked. A deactivated one stays deactivated."""
     administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
     blocked = {"status": Status.BLOCKED, "status_code": OTHER_COMPANY, "status_reason": sentence}
     administrations.exclude(status=Status.DEACTIVATED).update(**blocked)
 
 
-def release(organisation_id: int, administration_ids: Sequence[int], _requested_by: str) -> None:
+def unblock(organisation_id: int, administration_ids: Sequence[int], _requested_by: str) -> None:
     """They go on: one that was never completely read waits for its first sync."""
     administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
     calm = {"status_code": "", "status_reason": ""}

@@ -49,7 +49,7 @@ def unknown_in(actor: Actor, query: ListQuery) -> list[UnknownPart]:
             parts += _unknown_ids(actor, key, ids, rows_of(actor, ids))
     code = query.single.get("issues", "any")
     if code not in ISSUES and not _is_issue(actor, code):
-        parts.append(unknown_value("issues", code, (*ISSUES, *sorted(issue_types()))))
+        parts.append(unknown_value("issues", code, (*ISSUES, *sorted(issue_types))))
     import_id = query.single.get("import")
     if import_id and import_state(actor, int(import_id)) is None:
         parts.append(unknown_value("import", import_id))
@@ -58,7 +58,7 @@ def unknown_in(actor: Actor, query: ListQuery) -> list[UnknownPart]:
 
 def _is_issue(actor: Actor, code: str) -> bool:
     """Also one that an earlier version or another connector raised."""
-    return code in issue_types() or Issue.objects.filter(organisation_id=actor.organisation_id, code=code).exists()
+    return code in issue_types or Issue.objects.filter(organisation_id=actor.organisation_id, code=code).exists()
 
 
 def _unknown_ids(actor: Actor, key: str, ids: Iterable[int], rows: Rows) -> Iterable[UnknownPart]:

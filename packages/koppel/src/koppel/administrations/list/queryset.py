@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from koppel.administrations.hooks import extension_points
+from koppel.administrations.hooks import active_syncs, changes_since
 from koppel.administrations.list.columns import ordering
 from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import NONE, ListQuery
@@ -166,7 +166,7 @@ def _favourites(actor: Actor, value: str) -> Q:
 
 def _changed(actor: Actor, value: str) -> Q:
     since = timezone.now() - timedelta(hours=CHANGED_HOURS)
-    return Q(pk__in=extension_points.changed_since(actor.organisation_id, since))
+    return Q(pk__in=[changes.administration_id for changes in changes_since(actor.organisation_id, since)])
 
 
 _MULTI_CONDITIONS: dict[str, Callable[[Actor, Sequence[str]], Q]] = {
@@ -183,9 +183,7 @@ _SINGLE_CONDITIONS: dict[str, Callable[[Actor, str], Q]] = {
     "number": _number,
     "favourites": _favourites,
     "changed": _changed,
-    "running": lambda actor, value: Q(
-        pk__in=[one.administration_id for one in extension_points.active_syncs(actor.organisation_id)]
-    ),
+    "running": lambda actor, value: Q(pk__in=[one.administration_id for one in active_syncs(actor.organisation_id)]),
     "import": lambda actor, value: Q(import_id=int(value)),
     "restricted": lambda actor, value: Q(restricted=True),
     "lifecycle": lambda actor, value: (

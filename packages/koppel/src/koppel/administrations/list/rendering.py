@@ -16,8 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
-from koppel.administrations.hooks import extension_points
-from koppel.administrations.hooks.extension_points import Progress
+from koppel.administrations.hooks import Progress, progress_of
 from koppel.administrations.list.columns import COLUMNS
 from koppel.administrations.models import Administration, Assignment, Favourite, Status
 from koppel.company_registers.numbers.numbers import mask_number
@@ -56,7 +55,7 @@ def load_row_context(actor: Actor, administrations: Sequence[Administration], co
         organisation_id=actor.organisation_id, membership_id=actor.membership_id, administration_id__in=ids
     )
     return RowContext(
-        progress=extension_points.progress_of(actor.organisation_id, ids),
+        progress=progress_of(actor.organisation_id, ids),
         issues=count_open(actor.organisation_id, "administration", ids) if "issues" in columns else {},
         people=_people_on(actor, ids) if "people" in columns else {},
         favourite_ids=frozenset(favourites.values_list("administration_id", flat=True)),

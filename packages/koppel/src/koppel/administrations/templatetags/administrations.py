@@ -1,10 +1,10 @@
-"""Tabs of an administration, registered by the slices that own them."""
+"""Tabs of an administration, registered by the apps that own them."""
 
 from django import template
 from django.urls import reverse
 from django.utils.functional import Promise
 
-from koppel.administrations.hooks import extension_points
+from koppel.administrations.hooks import ordered_tabs
 from koppel.administrations.list import rendering
 from koppel.administrations.models import Favourite
 from koppel.organisations.roles import Actor
@@ -15,7 +15,7 @@ register = template.Library()
 @register.simple_tag
 def administration_tabs(administration_id: int) -> list[tuple[str, str | Promise, str]]:
     """(key, label, address) of the registered tabs."""
-    return [(one.key, one.label, reverse(one.url_name, args=[administration_id])) for one in extension_points.tabs()]
+    return [(key, tab.label, reverse(tab.url_name, args=[administration_id])) for key, tab in ordered_tabs()]
 
 
 register.simple_tag(rendering.moment)

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST
 
 from koppel.administrations.bulk import csv_import, operations
 from koppel.administrations.bulk import messages as bulk_messages
-from koppel.administrations.bulk.actions import get_action, list_actions
+from koppel.administrations.bulk.actions import bulk_actions, get_action
 from koppel.administrations.bulk.selection_filter import parse_bulk_filter
 from koppel.administrations.errors import NotFound
 from koppel.administrations.list.filter_checks import require_known
@@ -145,7 +145,7 @@ def spreadsheet_page(request: AuthenticatedRequest) -> HttpResponse:
         "place": "administrations",
         "text": text,
         "chosen": request.POST.get("action", "change"),
-        "actions": [action for action in list_actions() if request.actor.can(action.permission)],
+        "actions": [action for action in bulk_actions.values() if request.actor.can(action.permission)],
         "today": timezone.localdate().isoformat(),
     }
     return render(request, "administrations/bulk_csv.html", context)

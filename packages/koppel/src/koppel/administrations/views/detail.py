@@ -16,8 +16,8 @@ from koppel.administrations.audit_log.rendering import AuditRenderer
 from koppel.administrations.bulk import operations
 from koppel.administrations.effective_settings import DEFAULTS, RESOURCES, EffectiveSettings, effective_settings
 from koppel.administrations.errors import NotFound
-from koppel.administrations.hooks import extension_points
-from koppel.administrations.lifecycle import lifecycle
+from koppel.administrations.hooks import ordered_cards, progress_of
+from koppel.administrations.lifecycle import predecessors
 from koppel.administrations.list.rendering import display_number
 from koppel.administrations.models import Administration
 from koppel.administrations.shortcuts import get_administration_or_404
@@ -25,13 +25,13 @@ from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.issues.queries import open_issues
 from koppel.kit.web.parameters import id_of
 from koppel.organisations.errors import Refused
+from koppel.organisations.hooks import audience_events
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 from koppel.organisations.settings_schema import (
     AUDIENCE_LABELS,
     SCHEDULE_NAMES,
     WEEKDAYS,
-    events,
     notification_audiences,
     parse_settings_form,
 )
@@ -47,13 +47,11 @@ def detail(request: AuthenticatedRequest, administration_id: int) -> HttpRespons
         "issues": open_issues(administration.organisation_id, "administration", [administration.pk]).get(
             administration.pk, []
         ),
-        "cards": extension_points.cards(),
+        "cards": ordered_cards(),
         "chosen": [each.membership for each in people.order_by("membership__user__name") if not each.automatic],
         "by_default": [each.membership for each in people.order_by("membership__user__name") if each.automatic],
-        "progress": extension_points.progress_of(administration.organisation_id, [administration.pk]).get(
-            administration.pk
-        ),
-        "duplicates": lifecycle.list_duplicates(request.actor, administration),
+        "progress": progress_of(administration.organisation_id, [administration.pk]).get(administration.pk),
+        "duplicates": predecessors.list_duplicates(request.actor, administration),
         "predecessor": queries.get_visible(request.actor, administration.predecessor_id),
         "successors": queries.list_successors(request.actor, administration),
         "sector_name": SECTIONS.get(administration.sector, administration.sector),
@@ -111,7 +109,7 @@ def settings_page(request: AuthenticatedRequest, administration_id: int) -> Http
         "audiences": list(AUDIENCE_LABELS.items()),
         "notify": [
             (event, label, now.notify[event], now.audience_sources[event], event in now.silenced_events)
-            for event, label in events().items()
+            for event, label in audience_events().items()
         ],
         "may_change": request.actor.can(Permission.CHANGE_ADMINISTRATIONS),
     }

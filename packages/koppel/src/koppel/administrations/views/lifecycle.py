@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 
 from koppel.administrations import queries, restriction
 from koppel.administrations.errors import NotFound
-from koppel.administrations.lifecycle import lifecycle
+from koppel.administrations.lifecycle import offboarding, predecessors
 from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.administrations.views.detail import page_context
 from koppel.kit.web.parameters import day_of, id_of
@@ -22,15 +22,15 @@ from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
 
-def offboarding(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
+def offboarding_page(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """What will happen, to what, before it does: client left, or withdrawn."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = get_administration_or_404(request.actor, administration_id)
     today = timezone.localdate()
     context = page_context(request, administration, "overview") | {
         "today": today.isoformat(),
-        "proposed": (today + timedelta(days=365 * lifecycle.KEEP_YEARS + 2)).isoformat(),
-        "keep_years": lifecycle.KEEP_YEARS,
+        "proposed": (today + timedelta(days=365 * offboarding.KEEP_YEARS + 2)).isoformat(),
+        "keep_years": offboarding.KEEP_YEARS,
         "waits": administration.status == "queued" and administration.activated_at is None,
     }
     return render(request, "administrations/offboarding.html", context)
@@ -43,7 +43,7 @@ def offboard(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
 
     def apply_change() -> None:
         client_left_on, erase_on = _day(form.get("client_left_on", "")), _day(form.get("erase_on", ""))
-        lifecycle.offboard_client(request.actor, administration_id, client_left_on=client_left_on, erase_on=erase_on)
+        offboarding.offboard_client(request.actor, administration_id, client_left_on=client_left_on, erase_on=erase_on)
         messages.success(request, _("Syncing has stopped. Export the books if you want a copy outside Koppel."))
 
     return _perform(request, administration_id, apply_change)
@@ -51,7 +51,9 @@ def offboard(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
 
 @require_POST
 def cancel_offboarding(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    return _perform(request, administration_id, lambda: lifecycle.cancel_offboarding(request.actor, administration_id))
+    return _perform(
+        request, administration_id, lambda: offboarding.cancel_offboarding(request.actor, administration_id)
+    )
 
 
 @require_POST
@@ -62,7 +64,7 @@ def withdraw(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
     if request.POST.get("name", "").strip().casefold() != administration.name.strip().casefold():
         messages.error(request, _("Type the name of the administration to withdraw it."))
         return HttpResponseRedirect(reverse("administrations:offboarding", args=[administration.pk]))
-    lifecycle.withdraw(request.actor, administration.pk)
+    offboarding.withdraw(request.actor, administration.pk)
     messages.success(request, _("The administration is withdrawn. Its data is being erased."))
     return HttpResponseRedirect(reverse("administrations:list"))
 
@@ -74,7 +76,7 @@ def set_predecessor(request: AuthenticatedRequest, administration_id: int) -> Ht
 
     def apply_change() -> None:
         predecessor = queries.resolve_reference(request.actor, words, administration_id) if words else None
-        lifecycle.set_predecessor(request.actor, administration_id, predecessor)
+        predecessors.set_predecessor(request.actor, administration_id, predecessor)
         messages.success(request, _("Saved."))
 
     return _perform(request, administration_id, apply_change)

@@ -9,9 +9,9 @@ from django.utils import timezone
 from koppel.connections.app_registrations.services import mode_of
 from koppel.connections.companies.changes import reconcile_list, to_describe
 from koppel.connections.companies.descriptions import describe_all
-from koppel.connections.hooks import attach_waiting
+from koppel.connections.hooks import attach_waiting, connection_reconnected
 from koppel.connections.models import Connection, Grant, Release, RemoteCompany
-from koppel.connections.services import after_reconnect, get_connection
+from koppel.connections.queries import get_connection
 from koppel.connections.sessions import runtime
 from koppel.connections.sessions.sessions import Runtime, listing_session
 from koppel.connector.contract import Company
@@ -50,7 +50,7 @@ def sync_company_list(actor: Actor, connection_id: int) -> int:
     with organisation_scope(actor.organisation_id):
         count = _upsert_companies(actor.organisation_id, connection, by_grant, unsure)
         if attach_waiting(actor, connection.pk):
-            after_reconnect(actor, connection.pk)
+            connection_reconnected(actor, connection.pk)
         ask_for_descriptions(actor.organisation_id, connection.pk)
     return count
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from django.db.models import QuerySet
@@ -16,14 +16,13 @@ from koppel.connections.companies.same_company import (
     OTHER_COMPANY,
     claim_facts,
     let_go,
-    number_rules,
     plain,
     same_name,
     same_number,
 )
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.health.timeline import add_timeline_event
-from koppel.connections.hooks import exclude_restricted, interrupt
+from koppel.connections.hooks import accept_company_change, exclude_restricted, masked_number, restart_runs
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
@@ -32,13 +31,6 @@ from koppel.organisations.roles import Actor, Permission
 
 CODES = frozenset({*QUESTIONS, OTHER_COMPANY})
 ID_MAX = 2**63 - 1
-TakeOver = Callable[[Actor, int, str, str], str]
-_take_over: list[TakeOver] = []
-
-
-def register_take_over(take_over: TakeOver) -> None:
-    """`act(actor, administration_id, field, value)`: it takes what the vendor says. '' or a sentence why not."""
-    _take_over[:] = [take_over]
 
 
 def settle_changes(
@@ -67,7 +59,7 @@ def settle_changes(
     _refuse_unseen_changes(actor, companies, code, marks, seen)
     if code != OTHER_COMPANY:
         return sum(_settle(actor, company, key, code, take=take) for key, company in companies.items())
-    interrupt(actor.organisation_id, [key for key, company in companies.items() if company.claimed_at])
+    restart_runs(actor.organisation_id, [key for key, company in companies.items() if company.claimed_at])
     return sum(_decide(actor, company, key, same=take) for key, company in companies.items())
 
 
@@ -159,16 +151,14 @@ def _settle(actor: Actor, company: RemoteCompany, administration_id: int, code: 
     resolve_issues(actor.organisation_id, subject, code)
     details = {"code": code, "taken": take, "old": issue.context["old"], "new": new}
     if field.startswith("number"):
-        masked = number_rules().masked
-        details |= {key: masked(str(details[key]), company.country) for key in ("old", "new")}
+        details |= {key: masked_number(str(details[key]), company.country) for key in ("old", "new")}
     _record(actor, company, administration_id, details)
     return True
 
 
 def _take(actor: Actor, administration_id: int, field: str, value: str) -> None:
-    for take_over in _take_over:
-        if sentence := take_over(actor, administration_id, field, value):
-            raise Refused(sentence)
+    if message := accept_company_change(actor, administration_id, field, value):
+        raise Refused(message)
 
 
 def _confirm_field(company: RemoteCompany, field: str, value: str) -> None:
@@ -184,11 +174,10 @@ def _confirm_field(company: RemoteCompany, field: str, value: str) -> None:
 def _decide(actor: Actor, company: RemoteCompany, administration_id: int, *, same: bool) -> bool:
     if company.claimed_at is None or (not same and company.denied_at is not None):
         return False
-    masked = number_rules().masked
     details = {
         "code": OTHER_COMPANY, "taken": same, "old": company.confirmed_name, "new": company.claimed_name,
-        "old_number": masked(company.confirmed_number, company.country),
-        "new_number": masked(company.claimed_number, company.country),
+        "old_number": masked_number(company.confirmed_number, company.country),
+        "new_number": masked_number(company.claimed_number, company.country),
     }  # fmt: skip
     if same:
         _accept(actor, company, administration_id)
@@ -206,11 +195,10 @@ def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> Non
     administration = company.administrations.get(pk=administration_id)
     follows_name = same_name(administration.name, company.confirmed_name)
     follows_number = same_number(administration.number, company.confirmed_number, company.country)
-    for take_over in _take_over:
-        if follows_name:
-            take_over(actor, administration_id, "name", name)
-        if administration.number and follows_number:
-            take_over(actor, administration_id, "number", number)
+    if follows_name:
+        accept_company_change(actor, administration_id, "name", name)
+    if administration.number and follows_number:
+        accept_company_change(actor, administration_id, "number", number)
     if plain(company.name) == plain(company.legal_name) or not company.legal_name:
         company.name = name
     add_timeline_event(company.connection, "same_company_confirmed", claim_facts(company), actor.name)

@@ -6,7 +6,7 @@ accounting system said last: who renames a company today and renumbers it tomorr
 """
 
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,28 +24,6 @@ SENTENCE = _(
     "Is this the same company? Name and registration number at the accounting system are both different from what was"
     " confirmed. Nothing is read until you decide."
 )
-
-
-@dataclass(frozen=True)
-class NumberRules:
-    """How registration numbers are read: `normal(text, country)` is the form in which two can be compared,
-    `masked(text, country)` may stand in the audit trail; `core(name)` is a name without its legal form."""
-
-    normal: Callable[[str, str], str] = lambda text, _country: text
-    masked: Callable[[str, str], str] = lambda text, _country: text
-    core: Callable[[str], str] = lambda name: name
-
-
-_rules = [NumberRules()]
-
-
-def register_number_rules(rules: NumberRules) -> None:
-    """The slice of the company registers knows what a number looks like, country by country."""
-    _rules[:] = [rules]
-
-
-def number_rules() -> NumberRules:
-    return _rules[0]
 
 
 @dataclass(frozen=True)
@@ -88,14 +66,16 @@ def same_name(first: str, second: str) -> bool:
     """A legal form that only one of them states is no difference; two different ones are."""
     if plain(first) == plain(second):
         return True
-    first_core, second_core = (plain(number_rules().core(text)) for text in (first, second))
+    first_core, second_core = (plain(hooks.core_name(text)) for text in (first, second))
     return first_core == second_core and (first_core == plain(first) or second_core == plain(second))
 
 
 def same_number(first: str, second: str, *countries: str) -> bool:
     """In one of the forms in which a number is written in these countries."""
-    normal = number_rules().normal
-    forms = [{plain(text), *(plain(normal(text, country)) for country in countries)} for text in (first, second)]
+    forms = [
+        {plain(text), *(plain(hooks.comparable_number(text, country)) for country in countries)}
+        for text in (first, second)
+    ]
     # A text of which nothing is left says no number, and two of them are not the same one.
     return bool((forms[0] & forms[1]) - {""})
 
@@ -134,7 +114,7 @@ def holds_back(company: RemoteCompany, described: Described, *, interrupts: bool
     )
     is_other = is_other_company(confirmed, described)
     if interrupts and (is_other or company.claimed_at is not None):
-        hooks.interrupt(company.organisation_id, list(administrations))
+        hooks.restart_runs(company.organisation_id, list(administrations))
     if is_other:
         _claim(company, list(administrations), described)
         return True
@@ -181,7 +161,7 @@ def let_go(company: RemoteCompany, administration_ids: Iterable[int], *, request
     forget_claim(company)
     for administration_id in ids:
         resolve_issues(company.organisation_id, ("administration", administration_id), OTHER_COMPANY, DENIED)
-    hooks.release(company.organisation_id, ids, requested_by)
+    hooks.unblock_administrations(company.organisation_id, ids, requested_by)
 
 
 def claim_facts(company: RemoteCompany) -> dict[str, object]:
@@ -211,7 +191,7 @@ def _claim(company: RemoteCompany, administration_ids: list[int], described: Des
         raise_issue(company.organisation_id, code, subject, claim_facts(company))
     company.described_at = timezone.now()
     company.save(update_fields=["claimed_name", "claimed_number", "claimed_at", "denied_at", "described_at"])
-    hooks.hold(company.organisation_id, administration_ids, SENTENCE)
+    hooks.block_administrations(company.organisation_id, administration_ids, SENTENCE)
 
 
 def _learn(company: RemoteCompany, described: Described) -> None:

@@ -23,7 +23,7 @@ from koppel.connections.consent.completion import store_consent
 from koppel.connections.errors import ConsentRefused
 from koppel.connections.lifecycle.revocation import revoke_unused_consent
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose
-from koppel.connections.services import get_connection
+from koppel.connections.queries import get_connection
 from koppel.connections.sessions import runtime
 from koppel.connections.sessions.sessions import Runtime
 from koppel.connections.vault.encryption import KEY_MISSING, consent_attempt_aad, credentials, vendor_addresses

@@ -13,8 +13,9 @@ from koppel.audit.services import record
 from koppel.connections.app_registrations.services import app_for, mode_of
 from koppel.connections.companies.discovery import ask_for_descriptions
 from koppel.connections.errors import NoSuchConnection
+from koppel.connections.health.timeline import add_timeline_event
 from koppel.connections.models import AppRegistration, Connection, ConnectionState, Grant, RemoteCompany
-from koppel.connections.services import add_timeline_event, get_connection
+from koppel.connections.queries import get_connection
 from koppel.connections.vault.grants import store_grant
 from koppel.connector.contract import ConsentMode, Tokens
 from koppel.kit.encryption import Secret

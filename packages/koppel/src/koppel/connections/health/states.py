@@ -5,7 +5,6 @@
 grants of which some are lost stays active for the others; its issue says who must sign in.
 """
 
-from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -14,6 +13,7 @@ from django.utils import timezone
 
 from koppel.connections.health.expiry import has_expiry_soon
 from koppel.connections.health.timeline import add_timeline_event, end_timeline_event, start_timeline_event
+from koppel.connections.hooks import connection_recovered
 from koppel.connections.models import Connection, ConnectionState, Grant, RemoteCompany
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
@@ -27,15 +27,7 @@ FIRST_PROBE = timedelta(seconds=30)
 SUPERSEDED = "retired:"
 """How the reason of a grant begins that was given back."""
 
-OnRecovery = Callable[[int, int], object]
-_on_recovery: list[OnRecovery] = []
 log = structlog.get_logger(__name__)
-
-
-def register_on_recovery(hook: OnRecovery) -> None:
-    """`act(organisation_id, connection_id)`: a higher slice lets go on what waited for the vendor."""
-    if hook not in _on_recovery:
-        _on_recovery.append(hook)
 
 
 def locked(organisation_id: int, connection_id: int) -> Connection | None:
@@ -77,8 +69,7 @@ def record_success(organisation_id: int, connection_id: int) -> None:
         _become_active(connection)
         if before == ConnectionState.NEEDS_REAUTH:
             add_timeline_event(connection, "recovered", {})
-        for hook in _on_recovery:
-            hook(organisation_id, connection_id)
+        connection_recovered(organisation_id, connection_id)
     log.info("connection_recovered", connection=connection_id)
 
 

@@ -7,7 +7,7 @@ from koppel.audit.services import record
 from koppel.connections.companies.changes import apply_description, mark_unreachable
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, RemoteCompany
-from koppel.connections.services import get_connection
+from koppel.connections.queries import get_connection
 from koppel.connections.sessions import runtime
 from koppel.connections.sessions.sessions import Runtime, describing_session, listing_session
 from koppel.connector.errors import ConnectorError, ConsentLost, NotConsented, SetupMissing

@@ -14,7 +14,7 @@ from koppel.connections.health.timeline import add_timeline_event, end_timeline_
 from koppel.connections.hooks import RemovalPolicy, StopReason, detach_administrations, stop_runs
 from koppel.connections.lifecycle.revocation import revoke_later
 from koppel.connections.models import Connection, ConnectionState, Grant, Release, RemoteCompany
-from koppel.connections.services import get_connection
+from koppel.connections.queries import get_connection
 from koppel.issues.services import resolve_issues
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission, Role

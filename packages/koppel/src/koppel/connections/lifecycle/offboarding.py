@@ -9,15 +9,8 @@ from koppel.connections.models import Connection, ConnectionState
 from koppel.connector.registry import connectors
 from koppel.kit.web.confirmation import Confirmation, Group
 from koppel.organisations.errors import Refused
-from koppel.organisations.people import offboarding
-from koppel.organisations.people.offboarding import OwnedItem, OwnershipProvider
+from koppel.organisations.people.hooks import OwnedItem, OwnershipProvider
 from koppel.organisations.roles import Actor
-
-
-def register() -> None:
-    offboarding.register(
-        OwnershipProvider("connections", gettext_lazy("Connections"), _owned_connections, transfer_all, _moving)
-    )
 
 
 def hand_over_question(actor: Actor, leaver: int, heir: int) -> Confirmation:
@@ -66,3 +59,6 @@ def _owned_connections(actor: Actor, membership_id: int) -> list[OwnedItem]:
     )
     url = reverse("connections:leaving", args=[membership_id])
     return [OwnedItem(words % {"count": count}, count, url, consequence)]
+
+
+OWNED_CONNECTIONS = OwnershipProvider(gettext_lazy("Connections"), _owned_connections, transfer_all, _moving)

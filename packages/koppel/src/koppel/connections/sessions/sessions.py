@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 from django.utils.translation import gettext_noop as _
 
 from koppel.connections.health.reporter import HealthReporter
+from koppel.connections.hooks import find_imported_company
 from koppel.connections.models import AppRegistration
 from koppel.connections.rate_limits.limiter import RateLimiter, rate_limited
 from koppel.connections.sessions.circuit_breaker import GrantCircuitBreaker
-from koppel.connections.sessions.consent_scope import audit_refusal, imported_company
+from koppel.connections.sessions.consent_scope import audit_refusal
 from koppel.connections.vault.encryption import vendor_addresses
 from koppel.connections.vault.http import OriginRestrictedHttp
 from koppel.connections.vault.vault import Vault
@@ -274,7 +275,7 @@ async def reading_session(runtime: Runtime, organisation_id: int, administration
     Raises `NotConsented`, after writing it to the audit trail, when there is no such import."""
     app = target = None
     async with runtime.database.tenant_transaction(organisation_id) as connection:
-        imported = await imported_company(connection, administration_id)
+        imported = await find_imported_company(connection, administration_id)
         remote = await _company(connection, imported.remote_company_id) if imported else None
         if imported and remote:
             with contextlib.suppress(LookupError):

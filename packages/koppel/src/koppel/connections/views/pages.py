@@ -12,11 +12,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from koppel.connections import queries, services, summaries
+from koppel.connections import queries, summaries
 from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.consent import attempts, browser_binding
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
-from koppel.connections.hooks import exclude_restricted
+from koppel.connections.hooks import connection_reconnected, exclude_restricted
 from koppel.connections.lifecycle import ownership
 from koppel.connections.models import ConsentPurpose
 from koppel.connector.errors import ConnectorError
@@ -117,7 +117,7 @@ def done(request: AuthenticatedRequest) -> HttpResponse:
         return HttpResponseRedirect(back)
     if outcome.purpose == ConsentPurpose.RECONNECT:
         with organisation_scope(request.actor.organisation_id):
-            services.after_reconnect(request.actor, outcome.connection_id)
+            connection_reconnected(request.actor, outcome.connection_id)
         messages.success(request, _("Signed in again as %s. The administrations go on.") % outcome.account)
     elif outcome.purpose == ConsentPurpose.TAKE_OVER and is_whole:
         messages.success(request, _("The connection is yours now, and runs on your account."))

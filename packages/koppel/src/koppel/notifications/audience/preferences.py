@@ -44,7 +44,7 @@ def rows(actor: Actor) -> list[PreferenceRow]:
             chosen.get((event, Channel.SCREEN), PreferenceScope.MINE),
             chosen.get((event, Channel.MAIL), PreferenceScope.MINE),
         )
-        for event, definition in event_types().items()
+        for event, definition in event_types.items()
         if definition.label
     ]
     return sorted(preference_rows, key=lambda row: row.label.casefold())
@@ -72,7 +72,7 @@ def update_preferences(actor: Actor, scopes: Mapping[tuple[str, str], str]) -> N
 
 
 def _require_known(scopes: Mapping[tuple[str, str], str]) -> None:
-    configurable = sorted(event for event, definition in event_types().items() if definition.label)
+    configurable = sorted(event for event, definition in event_types.items() if definition.label)
     parts = []
     for (event, channel), scope in scopes.items():
         allowed = [one.value for one in (SCREEN_SCOPES if channel == Channel.SCREEN else PreferenceScope)]

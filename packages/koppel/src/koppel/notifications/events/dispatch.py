@@ -1,6 +1,6 @@
 """Turns an event into notices, and notices into mails to be sent. Once per event, whoever comes first."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from copy import copy
 from datetime import datetime, time, timedelta
 
@@ -12,8 +12,8 @@ from django.utils import timezone
 from koppel.kit.jobs import enqueue
 from koppel.notifications.audience.recipients import Recipient, recipients_of
 from koppel.notifications.event_types import event_types, get_event_type
-from koppel.notifications.events.channels import event_opened
 from koppel.notifications.events.context import visible_context
+from koppel.notifications.events.hooks import event_opened
 from koppel.notifications.models import (
     Channel,
     DeliverySettings,
@@ -31,25 +31,12 @@ RETRY_DELAY = timedelta(minutes=10)
 
 log = structlog.get_logger(__name__)
 
-Check = Callable[[Event], bool]
-_checks: dict[str, Check] = {}
-
-
-def register_check(event_type: str, is_still_true: Check) -> None:
-    """`still_true(event)` is asked right before the round, in scope; it may correct the event's facts."""
-    _checks[event_type] = is_still_true
-
 
 def dispatch(organisation_id: int, event_id: int) -> int:
     """How many people were told. In scope, in the caller's transaction. Nobody, when it healed or was told meanwhile."""
     rows = Event.objects.select_for_update().filter(organisation_id=organisation_id, pk=event_id)
     event = rows.filter(state=EventState.PENDING).first()
     if event is None:
-        return 0
-    check = _checks.get(event.event_type)
-    if check is not None and not check(event):
-        event.state, event.closed_at = EventState.RECOVERED, timezone.now()
-        event.save()
         return 0
     is_momentary = get_event_type(event.event_type).is_momentary
     event.state = EventState.CLOSED if is_momentary else EventState.NOTIFIED
@@ -83,7 +70,7 @@ def ongoing_events() -> "QuerySet[Event]":
     """Trouble that was told a day ago and was announced again since: it may have reached more administrations."""
     lasting_types = [
         event_type
-        for event_type, definition in event_types().items()
+        for event_type, definition in event_types.items()
         if definition.confirm_seconds and not definition.is_momentary
     ]
     return Event.objects.filter(

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from koppel.notifications.audience.hooks import SubjectRef, subject_of
 from koppel.notifications.event_types import get_event_type, superseding_types
-from koppel.notifications.events.channels import events_closed
 from koppel.notifications.events.dispatch import dispatch
+from koppel.notifications.events.hooks import events_closed
 from koppel.notifications.models import DeliveryState, EmailDelivery, Event, EventState, Notification
 
 _OPEN = """

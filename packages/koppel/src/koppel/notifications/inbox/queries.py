@@ -71,7 +71,7 @@ def unread_count(actor: Actor) -> int:
 
 def event_types_of(actor: Actor) -> list[tuple[str, str]]:
     """(event, its name) of what the actor has notices of, for the filter."""
-    labels = {event: str(definition.label) for event, definition in event_types().items() if definition.label}
+    labels = {event: str(definition.label) for event, definition in event_types.items() if definition.label}
     present = set(_own_notices(actor).order_by().values_list("event_type", flat=True).distinct())
     return sorted(
         ((event, labels[event]) for event in present if event in labels), key=lambda choice: choice[1].casefold()

@@ -20,7 +20,7 @@ from koppel.notifications.models import Channel, PreferenceScope
 from koppel.organisations.requests import AuthenticatedRequest
 
 
-@takes(show=one_of("unread"), event=one_of_these(event_types), page=PAGE)
+@takes(show=one_of("unread"), event=one_of_these(lambda: event_types), page=PAGE)
 def listing(request: AuthenticatedRequest) -> HttpResponse:
     """The newest first; `?show=unread` and `?event=` narrow it down."""
     params = request.parameters

@@ -12,27 +12,14 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.issues.models import Issue
 from koppel.issues.queries import render_issue_message
-from koppel.notifications import event_types
 from koppel.notifications.audience.hooks import Subject, subject_of
+from koppel.notifications.event_types import EventType, covered_issue_codes
 from koppel.notifications.events.services import open_event
 
 EVENT = "issue_raised"
 SETTLE_TIME = timedelta(minutes=10)
 """What the next sync or a colleague puts right by then was never trouble."""
 BATCH_SIZE = 2000
-
-
-def register() -> None:
-    event_types.register_event_type(
-        EVENT,
-        _("%(name)s needs you: %(message)s"),
-        plural_message=_("%(issues)s issues need you. They are about: %(names)s"),
-        label=_("An issue was raised"),
-        count_key="issues",
-        by_administration=True,
-        localize=_localize,
-        is_momentary=True,
-    )
 
 
 def notify_new_issues(organisation_id: int) -> int:
@@ -43,7 +30,7 @@ def notify_new_issues(organisation_id: int) -> int:
     issues = list(pending.order_by("raised_at", "pk")[:BATCH_SIZE])
     selected = Issue.objects.filter(organisation_id=organisation_id, pk__in=[issue.pk for issue in issues])
     selected.update(notified_at=timezone.now())
-    covered = event_types.covered_issue_codes()
+    covered = covered_issue_codes()
     subjects: dict[tuple[str, int], Subject] = {}
     by_responsible: dict[int | None, list[Issue]] = {}
     for issue in issues:
@@ -89,3 +76,16 @@ def _localize(facts: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(issue, dict):
         return {}
     return {"message": render_issue_message(issue.get("code", ""), issue.get("facts", {}))}
+
+
+EVENT_TYPES = {
+    EVENT: EventType(
+        _("%(name)s needs you: %(message)s"),
+        plural_message=_("%(issues)s issues need you. They are about: %(names)s"),
+        label=_("An issue was raised"),
+        count_key="issues",
+        by_administration=True,
+        localize=_localize,
+        is_momentary=True,
+    )
+}

@@ -2,24 +2,21 @@
 whoever did it in their place would keep silent."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.notifications import event_types
+from koppel.notifications.event_types import EventType
 from koppel.notifications.inbox.services import notify
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.models import IdentityProvider, Membership, Organisation
-from koppel.organisations.signals import membership_began, sign_in_linked
 
 MEMBERSHIP, LINK = "membership_began", "sign_in_linked"
 
 
-def register() -> None:
-    event_types.register_event_type(
-        MEMBERSHIP,
+EVENT_TYPES = {
+    MEMBERSHIP: EventType(
         _(
             "Your account is a member of %(organisation)s now. Was it not you who accepted that? Tell its Administrators, and"
             " change your password."
@@ -27,9 +24,8 @@ def register() -> None:
         label=_("Membership of an organisation"),
         is_momentary=True,
         is_private=True,
-    )
-    event_types.register_event_type(
-        LINK,
+    ),
+    LINK: EventType(
         _(
             "%(provider)s may sign you in to %(organisation)s from now on. Was it not you who linked it? Tell the"
             " Administrators of %(organisation)s."
@@ -37,16 +33,15 @@ def register() -> None:
         label=_("A linked single sign-on"),
         is_momentary=True,
         is_private=True,
-    )
-    membership_began.connect(_membership_began, dispatch_uid="koppel.notifications.sources.membership_notices.began")
-    sign_in_linked.connect(_sign_in_linked, dispatch_uid="koppel.notifications.sources.membership_notices.linked")
+    ),
+}
 
 
-def _membership_began(membership: Membership, **_more: Any) -> None:
+def notify_membership(membership: Membership) -> None:
     _notify(MEMBERSHIP, membership, {})
 
 
-def _sign_in_linked(membership: Membership, provider: IdentityProvider, **_more: Any) -> None:
+def notify_sign_in_linked(membership: Membership, provider: IdentityProvider) -> None:
     _notify(LINK, membership, {"provider": provider.name})
 
 

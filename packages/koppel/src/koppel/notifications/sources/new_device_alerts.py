@@ -3,14 +3,13 @@
 import hashlib
 from typing import Any
 
-from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.kit.web.client_ip import client_ip
-from koppel.notifications import event_types
+from koppel.notifications.event_types import EventType
 from koppel.notifications.inbox.services import notify
 from koppel.notifications.models import KnownDevice
 from koppel.organisations.models import Membership, User
@@ -28,9 +27,8 @@ SYSTEMS = {
 }
 
 
-def register() -> None:
-    event_types.register_event_type(
-        EVENT,
+EVENT_TYPES = {
+    EVENT: EventType(
         _(
             "Somebody signed in as you from a new browser: %(browser)s, address %(address)s."
             " Was it not you? Change your password."
@@ -39,10 +37,11 @@ def register() -> None:
         is_momentary=True,
         is_private=True,
     )
-    user_logged_in.connect(_signed_in, dispatch_uid="koppel.notifications.sources.new_device_alerts")
+}
 
 
-def _signed_in(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
+def alert_new_device(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
+    """Receives the signal of every sign-in."""
     if request is None or user is None:
         return
     agent, address = request.META.get("HTTP_USER_AGENT", ""), client_ip(request)

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.http.client import NOT_ALLOWED, NOT_CONNECTED
 from koppel.kit.quarantine import CODE
-from koppel.notifications import event_types
+from koppel.notifications.event_types import EventType
 
 STOPPED = "webhook_stopped"
 REASONS = {
@@ -29,16 +29,6 @@ REASONS = {
 }
 
 
-def register() -> None:
-    event_types.register_event_type(
-        STOPPED,
-        _("The webhook %(name)s was switched off. %(message)s"),
-        label=_("A webhook was switched off"),
-        localize=_localize,
-        is_momentary=True,
-    )
-
-
 def reason_text(reason: str) -> str:
     """In the language that is active; '' for none."""
     return str(REASONS.get(reason, reason))
@@ -46,3 +36,13 @@ def reason_text(reason: str) -> str:
 
 def _localize(facts: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"message": reason_text(str(facts.get("why", "")))}
+
+
+EVENT_TYPES = {
+    STOPPED: EventType(
+        _("The webhook %(name)s was switched off. %(message)s"),
+        label=_("A webhook was switched off"),
+        localize=_localize,
+        is_momentary=True,
+    )
+}

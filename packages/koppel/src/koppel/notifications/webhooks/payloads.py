@@ -92,9 +92,9 @@ def _message(event: Event, divisions: Collection[int], *, is_over: bool) -> dict
     affected = {int(key) for key in event.administrations}
     if event.subject_kind == "administration" and event.subject_id is not None:
         affected.add(event.subject_id)
-    visible = unrestricted(event.organisation_id, affected, divisions)
+    visible = frozenset(unrestricted(event.organisation_id, affected, divisions))
     # What has moved to another division since is over as well, for who was told that it began: without names.
-    has_moved = is_over and bool(divisions) and bool(unrestricted(event.organisation_id, affected))
+    has_moved = is_over and bool(divisions) and bool(unrestricted(event.organisation_id, affected, ()))
     if (affected or divisions) and not (visible or has_moved):
         return None
     facts = visible_context(event, visible)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.company_registers.clients.protocol import QueryKind
-from koppel.company_registers.lookups import LookupResult
+from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.numbers.identity import first_guess
 from koppel.company_registers.numbers.numbers import check_number
 from koppel.connections.models import RemoteCompany

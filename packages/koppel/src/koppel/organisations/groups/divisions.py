@@ -31,7 +31,7 @@ def list_summaries(actor: Actor) -> list[DivisionSummary]:
     """Those in use first, by name."""
     divisions = Division.objects.filter(organisation_id=actor.organisation_id)
     annotated = divisions.annotate(people=Count("members", filter=Q(members__membership__is_active=True)))
-    administrations = hooks.counts(actor.organisation_id, GroupKind.DIVISION)
+    administrations = hooks.count_usage(actor.organisation_id, GroupKind.DIVISION)
     return sorted(
         (
             DivisionSummary(
@@ -110,7 +110,7 @@ def merge(actor: Actor, from_id: int, into_id: int) -> int:
         [DivisionMember(**tenant, division=target, membership_id=key) for key in people], ignore_conflicts=True
     )
     DivisionMember.objects.filter(**tenant, division=source).delete()
-    moved = hooks.move(actor, GroupKind.DIVISION, source.pk, target.pk)
+    moved = sum(hooks.move_usage(actor, GroupKind.DIVISION, source.pk, target.pk))
     Division.objects.filter(**tenant, pk=source.pk).update(archived_at=timezone.now())
     details = {"into": target.pk, "into_name": target.name, "people": sorted(people), "administrations": moved}
     _record(actor, "division.merged", source, details)

@@ -1,13 +1,15 @@
-"""What hangs on divisions and templates in higher slices: how many, what a change would do to them, and moving them.
+"""What hangs on divisions and templates in higher apps: how many, what a change would do to them, and moving
+them.
 
-Administrations register here; the firm's own pages show it without knowing them.
+All are called in the caller's transaction and scope.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
+from koppel.kit.hooks import Hook, SingleHook
 from koppel.organisations.roles import Actor
 
 
@@ -37,39 +39,13 @@ class SettingsImpact:
     differences: Sequence[SettingChange] = ()
 
 
-class GroupUsageProvider(Protocol):
-    """Everything within what the actor may count: restricted ones count, for they are touched too."""
+count_usage = SingleHook[[int, GroupKind], Mapping[int, int]](lambda *_: {})
+"""Called with an organisation: how many administrations hang on each division or template, by its id.
+Restricted ones are left out: to those who are not named on one no number may tell that it exists."""
 
-    def counts(self, organisation_id: int, group: GroupKind) -> Mapping[int, int]:
-        """How many hang on each, by id."""
+move_usage = Hook[[Actor, GroupKind, int, int], int]()
+"""Called with two ids when a division or template is merged into another: hang all of the first on the
+second. How many; with an exception of a listener nothing is merged."""
 
-    def move(self, actor: Actor, group: GroupKind, from_id: int, into_id: int) -> int:
-        """Hang all of one on the other. How many."""
-
-    def effects(self, organisation_id: int, template_id: int, settings: Mapping[str, Any]) -> SettingsImpact:
-        """If the template said this. Changes nothing."""
-
-
-_providers: list[GroupUsageProvider] = []
-
-
-def register_group_dependants(provider: GroupUsageProvider) -> None:
-    if provider not in _providers:
-        _providers.append(provider)
-
-
-def counts(organisation_id: int, group: GroupKind) -> dict[int, int]:
-    totals: dict[int, int] = {}
-    for provider in _providers:
-        for key, count in provider.counts(organisation_id, group).items():
-            totals[key] = totals.get(key, 0) + count
-    return totals
-
-
-def move(actor: Actor, group: GroupKind, from_id: int, into_id: int) -> int:
-    return sum(provider.move(actor, group, from_id, into_id) for provider in _providers)
-
-
-def effects(organisation_id: int, template_id: int, settings: Mapping[str, Any]) -> SettingsImpact:
-    impacts = [provider.effects(organisation_id, template_id, settings) for provider in _providers]
-    return next((impact for impact in impacts if impact.total), SettingsImpact())
+settings_impact = SingleHook[[int, int, Mapping[str, Any]], SettingsImpact](lambda *_: SettingsImpact())
+"""Called with an organisation, a template's id and its next settings: what they would do. Changes nothing."""

@@ -29,7 +29,7 @@ class TemplateSummary:
 def list_summaries(actor: Actor) -> list[TemplateSummary]:
     """Those in use first, by name."""
     templates = Template.objects.filter(organisation_id=actor.organisation_id)
-    counts = hooks.counts(actor.organisation_id, GroupKind.TEMPLATE)
+    counts = hooks.count_usage(actor.organisation_id, GroupKind.TEMPLATE)
     return sorted(
         (
             TemplateSummary(
@@ -62,7 +62,7 @@ def preview(actor: Actor, template_id: int, settings: Mapping[str, Any]) -> Sett
     """What these settings would do, to how many. Raises `Refused`."""
     actor.require(Permission.MANAGE_PEOPLE)
     validate_settings(settings)
-    return hooks.effects(actor.organisation_id, get_template(actor, template_id).pk, settings)
+    return hooks.settings_impact(actor.organisation_id, get_template(actor, template_id).pk, settings)
 
 
 def change(actor: Actor, template_id: int, *, name: str, settings: Mapping[str, Any], archived: bool) -> None:
@@ -92,7 +92,7 @@ def check_merge(actor: Actor, from_id: int, into_id: int) -> tuple[Template, Tem
 def merge(actor: Actor, from_id: int, into_id: int) -> int:
     """Its administrations get the other template; it stays behind, archived. How many moved. Raises `Refused`."""
     source, target = check_merge(actor, from_id, into_id)
-    moved = hooks.move(actor, GroupKind.TEMPLATE, source.pk, target.pk)
+    moved = sum(hooks.move_usage(actor, GroupKind.TEMPLATE, source.pk, target.pk))
     Template.objects.filter(organisation_id=actor.organisation_id, pk=source.pk).update(archived_at=timezone.now())
     details = {"into": target.pk, "into_name": target.name, "administrations": moved}
     subject = ("template", source.pk, source.name)

@@ -22,10 +22,10 @@ from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import domains
 from koppel.organisations.errors import Refused
+from koppel.organisations.hooks import membership_began
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
 from koppel.organisations.people import services as people_services
 from koppel.organisations.roles import Actor, Permission, Role
-from koppel.organisations.signals import membership_began
 
 VALID_FOR = timedelta(days=7)
 SALT = "koppel.invitation"
@@ -197,7 +197,7 @@ def accept(token: str, by: User | None, *, name: str, password: str, ip_address:
             raise Refused(_("This invitation is for %s. Sign out first.") % invitation.email)
         membership = join(invitation, user, ip_address, joined_at=timezone.now())
         if by is not None:
-            membership_began.send(Membership, membership=membership)
+            membership_began(membership)
         return user
 
 

@@ -1,18 +1,15 @@
-"""What hangs on a person, told before they leave and handed to somebody else in one act.
+"""What hangs on a person, told before they leave and handed to somebody else in one act (`people.hooks`)."""
 
-Higher slices register what they know: connections that a person owns, administrations assigned to them, saved views."""
-
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.organisations.access.sessions import sessions_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import ApiToken, Membership
+from koppel.organisations.people.hooks import OwnedItem, ownership_providers
 from koppel.organisations.people.services import (
     MembershipTerms,
     check_change,
@@ -23,16 +20,6 @@ from koppel.organisations.people.services import (
     update_membership,
 )
 from koppel.organisations.roles import Actor, Permission, Role
-
-
-@dataclass(frozen=True)
-class OwnedItem:
-    """Something that a person holds. `consequence` says what becomes of it when nobody takes it over; '' = nothing stops."""
-
-    label: str
-    count: int
-    url: str = ""
-    consequence: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,31 +51,9 @@ class Transfer:
         ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class OwnershipProvider:
-    """How a slice tells what a person holds and moves it. All run in the caller's scope and transaction.
-
-    `tell(actor, membership_id)`, no more than the actor may know; `move(actor, from_membership_id, to_membership_id)` gives how
-    many moved. Access that ends in the same act has ended by then. `moving(actor, from_membership_id, to_membership_id,
-    deactivate)` gives what `move` would."""
-
-    key: str
-    label: str | Promise
-    list_owned: Callable[[Actor, int], list[OwnedItem]]
-    move: Callable[[Actor, int, int], int]
-    moving: Callable[[Actor, int, int, bool], list[tuple[int, str]]]
-
-
-_providers: dict[str, OwnershipProvider] = {}
-
-
-def register(provider: OwnershipProvider) -> None:
-    _providers[provider.key] = provider
-
-
 def owned_items(actor: Actor, membership: Membership) -> list[OwnedItem]:
     """What this person holds, of every slice; what is none is left out."""
-    items = (item for provider in _providers.values() for item in provider.list_owned(actor, membership.pk))
+    items = (item for provider in ownership_providers.values() for item in provider.list_owned(actor, membership.pk))
     return [item for item in items if item.count]
 
 
@@ -100,8 +65,8 @@ def preview(actor: Actor, membership_id: int, to_membership_id: int, *, deactiva
     if deactivate:
         check_change(actor, leaver.pk, _without_access(leaver))
     moving = [
-        Moving(provider.key, str(provider.label), provider.moving(actor, leaver.pk, successor.pk, deactivate))
-        for provider in _providers.values()
+        Moving(key, str(provider.label), provider.moving(actor, leaver.pk, successor.pk, deactivate))
+        for key, provider in ownership_providers.items()
     ]
     tokens = ApiToken.objects.filter(organisation_id=actor.organisation_id, membership=leaver, revoked_at=None)
     return Transfer(
@@ -121,7 +86,7 @@ def hand_over(
     leaver, successor = _both(actor, membership_id, to_membership_id)
     if deactivate:
         update_membership(actor, leaver.pk, _without_access(leaver))
-    moved = {key: provider.move(actor, leaver.pk, successor.pk) for key, provider in _providers.items()}
+    moved = {key: provider.move(actor, leaver.pk, successor.pk) for key, provider in ownership_providers.items()}
     if confirmed and {key: count for key, count in moved.items() if count} != {
         kind.key: len(kind.items) for kind in confirmed.moving
     }:

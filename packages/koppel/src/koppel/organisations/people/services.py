@@ -13,9 +13,9 @@ from django.utils.translation import gettext as _
 from koppel.audit.services import record
 from koppel.organisations.access.sessions import end_sessions
 from koppel.organisations.errors import Refused
+from koppel.organisations.hooks import membership_began
 from koppel.organisations.models import ApiToken, Division, DivisionMember, Membership, Organisation, User
 from koppel.organisations.roles import Actor, Permission, Role
-from koppel.organisations.signals import membership_began
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def update_membership(actor: Actor, membership_id: int, new_terms: MembershipTer
     if not membership.is_live:
         revoke_access(membership)
     if comes_back:
-        membership_began.send(Membership, membership=membership)
+        membership_began(membership)
     after = MembershipTerms(new_terms.role, new_terms.is_active, new_terms.until, divisions)
     if after != before:
         _record(actor, membership, "person.changed", before=_audit_details(before), after=_audit_details(after))

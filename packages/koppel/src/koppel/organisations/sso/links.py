@@ -17,9 +17,9 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access.actors import resolve_actor
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.errors import Refused
+from koppel.organisations.hooks import sign_in_linked
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.models import FederatedIdentity, IdentityProvider, Invitation, Membership, User
-from koppel.organisations.signals import sign_in_linked
 from koppel.organisations.sso.oidc import Identity
 from koppel.organisations.sso.services import switched_on
 
@@ -153,4 +153,4 @@ def _link(provider: IdentityProvider, subject: str, membership: Membership, ip_a
     who = AuditActor(ActorKind.PERSON, membership.user_id, str(membership.user), ip_address, Interface.WEB)
     person = ("person", membership.pk, str(membership.user))
     record(provider.organisation_id, who, "person.linked", subject=person, details={"provider": provider.name})
-    sign_in_linked.send(FederatedIdentity, membership=membership, provider=provider)
+    sign_in_linked(membership, provider)

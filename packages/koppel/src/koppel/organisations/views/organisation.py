@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from koppel.organisations import services
 from koppel.organisations.errors import Refused
+from koppel.organisations.hooks import audience_events
 from koppel.organisations.models import Organisation
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
@@ -17,7 +18,6 @@ from koppel.organisations.settings_schema import (
     RESOURCES,
     SCHEDULE_NAMES,
     WEEKDAYS,
-    events,
     notification_audiences,
     parse_settings_form,
 )
@@ -33,7 +33,7 @@ def settings_page(request: AuthenticatedRequest) -> HttpResponse:
     context = {
         "place": "settings",
         "organisation": organisation,
-        "notify": [(key, label, audiences.get(key, ""), "") for key, label in events().items()],
+        "notify": [(key, label, audiences.get(key, ""), "") for key, label in audience_events().items()],
         **_choices(),
     }
     return render(request, "organisations/settings.html", context)

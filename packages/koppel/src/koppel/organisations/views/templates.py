@@ -17,6 +17,7 @@ from koppel.kit.web.parameters import id_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.groups import settings_templates
 from koppel.organisations.groups.hooks import SettingsImpact
+from koppel.organisations.hooks import audience_events
 from koppel.organisations.models import Template
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Permission
@@ -28,7 +29,6 @@ from koppel.organisations.settings_schema import (
     SCHEDULE_NAMES,
     SETTING_LABELS,
     WEEKDAYS,
-    events,
     notification_audiences,
     parse_settings_form,
     resource_label,
@@ -101,7 +101,7 @@ def describe_value(key: str, value: Any) -> str:
         return str(WEEKDAYS[value])
     if key == "notify":
         audiences = [
-            f"{events().get(event, event)}: {AUDIENCE_LABELS.get(audience, audience)}"
+            f"{audience_events().get(event, event)}: {AUDIENCE_LABELS.get(audience, audience)}"
             for event, audience in value.items()
         ]
         return "; ".join(audiences) or str(AUDIENCE_LABELS[AUDIENCE_DEFAULT])
@@ -177,7 +177,7 @@ def _notify(bundle: Mapping[str, Any], inherited: Mapping[str, Any]) -> list[tup
     template_audiences, inherited_settings = notification_audiences(bundle), notification_audiences(inherited)
     return [
         (key, str(label), template_audiences.get(key, ""), _inherited_audience(inherited_settings.get(key)))
-        for key, label in events().items()
+        for key, label in audience_events().items()
     ]
 
 

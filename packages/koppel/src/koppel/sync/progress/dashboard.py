@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db.models import Count, Q
 
-from koppel.administrations.hooks.extension_points import ActiveSync, ChangeCounts
+from koppel.administrations.hooks import ActiveSync, ChangeCounts
 from koppel.sync.models import OPEN_STATES, Change, Run, RunState, Trigger
 from koppel.sync.progress.queries import progress_of
 
@@ -21,13 +21,16 @@ def active_syncs(organisation_id: int) -> Iterator[ActiveSync]:
         yield ActiveSync(administration_id, trigger == Trigger.IMPORT, state == RunState.RUNNING, left)
 
 
-def changes_since(organisation_id: int, since: datetime) -> Iterator[ChangeCounts]:
-    """From the log of changes; the first complete read of a resource is its baseline and no change."""
+def changes_since(organisation_id: int, since: datetime) -> list[ChangeCounts]:
+    """From the log of changes, the biggest first; the first complete read of a resource is its baseline and no change."""
     rows = Change.objects.filter(organisation_id=organisation_id, at__gte=since).values("administration_id").order_by()
     counted = rows.annotate(
         added=Count("id", filter=Q(kind="added")),
         altered=Count("id", filter=Q(kind="changed")),
         deleted=Count("id", filter=Q(kind="deleted")),
     )
-    for row in counted.iterator():
-        yield ChangeCounts(row["administration_id"], row["added"], row["altered"], row["deleted"])
+    changes = [
+        ChangeCounts(row["administration_id"], row["added"], row["altered"], row["deleted"])
+        for row in counted.iterator()
+    ]
+    return sorted(changes, key=lambda change: (-change.total, change.administration_id))

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from koppel.administrations.effective_settings import effective_settings
-from koppel.administrations.hooks.extension_points import Progress
+from koppel.administrations.hooks import Progress
 from koppel.administrations.models import Administration, Status
 from koppel.connections.lifecycle.lifecycle import reconnect_hint
 from koppel.sync.models import Checkpoint, Run, RunResource

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from allauth.account.signals import password_changed, password_set
-from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 
 from koppel.audit.models import Interface
@@ -16,13 +14,8 @@ from koppel.organisations.models import User
 from koppel.web.auth import login_throttling
 
 
-def register() -> None:
-    user_logged_in.connect(_signed_in, dispatch_uid="koppel.web.auth.session_tracking")
-    for changed in (password_changed, password_set):
-        changed.connect(_password_changed, dispatch_uid="koppel.web.auth.session_tracking.password")
-
-
-def _signed_in(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
+def track_sign_in(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
+    """Receives the signal of every sign-in."""
     if request is None or user is None:
         return
     if not request.session.session_key:
@@ -46,8 +39,8 @@ def _signed_in(request: HttpRequest | None = None, user: User | None = None, **_
             record(actor.organisation_id, actor.audit, "person.signed_in", subject=subject, details=details)
 
 
-def _password_changed(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
-    """This session goes on under another key; all others end with the old password."""
+def end_other_sessions(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
+    """Receives the signal of a new password: this session goes on under another key, all others end with the old one."""
     if request is None or user is None or not request.user.is_authenticated:
         return
     end_sessions(user.pk, None, except_key=str(request.session.session_key))

@@ -45,7 +45,7 @@ def stop_runs(organisation_id: int, connection_id: int, halt: StopReason) -> Non
         cursor.execute(statement, [organisation_id, connection_id])
 
 
-def interrupt(organisation_id: int, administration_ids: Sequence[int]) -> None:
+def restart_runs(organisation_id: int, administration_ids: Sequence[int]) -> None:
     """Another company stands there: what is read now is not written, and the run begins again with the guard, which ends it."""
     with database.cursor() as cursor:
         cursor.execute(_BEGIN_AGAIN, [organisation_id, list(administration_ids)])

@@ -1,20 +1,13 @@
-"""What administrations ask of syncs: begin the first one, stop what runs, erase what was kept."""
+"""What administrations ask of syncs: stop what runs, erase what was kept."""
 
 from collections.abc import Sequence
 
 from django.db.models import F
 from django.utils import timezone
 
-from koppel.organisations.roles import Actor
 from koppel.sync.models import OPEN_STATES, Change, Checkpoint, RejectedRecord, Run, RunResource, RunState, SnapshotKey
-from koppel.sync.runs.services import request_first_runs
 
 ERASE_BATCH_SIZE = 20_000
-
-
-def queue_first_sync(actor: Actor, administration_ids: Sequence[int]) -> None:
-    """For those that go back to the queue because they were never completely read."""
-    request_first_runs(actor, administration_ids)
 
 
 def stop_syncs(organisation_id: int, administration_ids: Sequence[int]) -> int:

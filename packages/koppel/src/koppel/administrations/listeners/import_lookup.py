@@ -1,7 +1,6 @@
-"""What `connections.sessions.consent_scope` asks: is there an administration of this id here, and which
-remote company is it?"""
+"""What a session asks before it reads books: is there an administration of this id here, and which remote company is it?"""
 
-from koppel.connections.sessions.consent_scope import ImportedCompany
+from koppel.connections.hooks import ImportedCompany
 from koppel.kit.database.pool import Connection
 
 _IMPORTED = """

@@ -12,18 +12,8 @@ from django.utils.translation import gettext_lazy, ngettext
 from koppel.administrations.models import Assignment, SavedView
 from koppel.administrations.scope import visible_to
 from koppel.organisations.models import Membership
-from koppel.organisations.people import offboarding
-from koppel.organisations.people.offboarding import OwnedItem, OwnershipProvider
+from koppel.organisations.people.hooks import OwnedItem, OwnershipProvider
 from koppel.organisations.roles import Actor, Role
-
-
-def register() -> None:
-    offboarding.register(
-        OwnershipProvider("assignments", gettext_lazy("Administrations"), _list_assignments, _move_assignments, _moving)
-    )
-    offboarding.register(
-        OwnershipProvider("saved_views", gettext_lazy("Saved views"), _list_saved_views, _move_views, _moving_views)
-    )
 
 
 def _list_assignments(actor: Actor, membership_id: int) -> list[OwnedItem]:
@@ -124,3 +114,9 @@ def _free_name(view: SavedView, taken: Collection[str]) -> str:
     with_person = _("%(view)s of %(person)s") % {"view": view.name, "person": view.membership.user}
     numbered = (f"{with_person[: length_max - 5]} {number}" for number in itertools.count(2))
     return next(one for one in itertools.chain([with_person[:length_max]], numbered) if one not in taken)
+
+
+PROVIDERS = {
+    "assignments": OwnershipProvider(gettext_lazy("Administrations"), _list_assignments, _move_assignments, _moving),
+    "saved_views": OwnershipProvider(gettext_lazy("Saved views"), _list_saved_views, _move_views, _moving_views),
+}

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from django.utils.translation import gettext_lazy
 
-from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values, register_action
+from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
 from koppel.administrations.models import Administration, Status
 from koppel.connections.models import Connection, ConnectionState
 from koppel.kit import quarantine
@@ -36,20 +36,6 @@ def start_syncs(actor: Actor, changes: Mapping[int, Values]) -> None:
     request_runs(actor, list(changes))
 
 
-def register() -> None:
-    register_action(
-        BulkAction(
-            key="sync",
-            label=gettext_lazy("Sync"),
-            permission=Permission.CHANGE_ADMINISTRATIONS,
-            audit_code="administrations.sync_requested",
-            validate=lambda actor, params: {},
-            plan=plan_sync,
-            execute=start_syncs,
-        )
-    )
-
-
 def _reason_code(administration: Administration, under_way: set[int], closed: set[int]) -> str:
     if administration.client_left_on:
         return "client_left"
@@ -58,3 +44,14 @@ def _reason_code(administration: Administration, under_way: set[int], closed: se
     if administration.connection_id in closed:
         return "reauth_required"
     return "sync_in_progress" if administration.pk in under_way else ""
+
+
+SYNC_ACTION = BulkAction(
+    key="sync",
+    label=gettext_lazy("Sync"),
+    permission=Permission.CHANGE_ADMINISTRATIONS,
+    audit_code="administrations.sync_requested",
+    validate=lambda actor, params: {},
+    plan=plan_sync,
+    execute=start_syncs,
+)

@@ -10,22 +10,9 @@ from koppel.notifications.audience.hooks import (
     Subject,
     SubjectRef,
     VisibleAdministrations,
-    register_audience,
-    register_fallback_recipients,
-    register_subject,
-    register_unrestricted,
-    register_visibility,
 )
 from koppel.organisations.models import DivisionMember, Membership
 from koppel.organisations.roles import Actor, Role
-
-
-def register() -> None:
-    register_visibility(visible_administrations_of)
-    register_unrestricted(unrestricted_ids)
-    register_audience(audience_of)
-    register_fallback_recipients(fallback_recipients)
-    register_subject("administration", describe_subject)
 
 
 def describe_subject(organisation_id: int, administration_id: int) -> Subject:

@@ -1,0 +1,106 @@
+"""Where higher apps appear on the pages of an administration, and what they do when one starts, stops or is
+erased.
+
+All are called in the caller's transaction and scope, which a listener's exception undoes, unless said
+otherwise.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.functional import Promise
+
+from koppel.kit.hooks import Hook, Registry, SingleHook
+from koppel.organisations.roles import Actor
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A sync under way. `done` and `expected` count rows of `resource`; None = the source did not say."""
+
+    percent: int | None
+    resource: str
+    done: int
+    expected: int | None = None
+    seconds_left: int | None = None
+
+
+@dataclass(frozen=True)
+class Tab:
+    """`url_name` takes `administration_id`."""
+
+    label: str | Promise
+    url_name: str
+    order: int
+
+
+@dataclass(frozen=True)
+class Card:
+    """A part of the Overview, loaded by itself from `url_name` (takes `administration_id`)."""
+
+    url_name: str
+    order: int
+
+
+@dataclass(frozen=True)
+class ChangeCounts:
+    """What syncs did to one administration's books in some time."""
+
+    administration_id: int
+    added: int
+    changed: int
+    deleted: int
+
+    @property
+    def total(self) -> int:
+        return self.added + self.changed + self.deleted
+
+
+@dataclass(frozen=True)
+class ActiveSync:
+    """A sync that runs or waits. `seconds_left` None: no telling yet."""
+
+    administration_id: int
+    is_import: bool
+    is_running: bool
+    seconds_left: int | None
+
+
+tabs = Registry[Tab]()
+"""Of an administration's page."""
+
+cards = Registry[Card]()
+"""Of an administration's overview."""
+
+progress_of = SingleHook[[int, Sequence[int]], Mapping[int, Progress]](lambda *_: {})
+"""Called with organisation and administrations: what is under way, by administration; those at rest are
+absent."""
+
+changes_since = SingleHook[[int, datetime], Iterable[ChangeCounts]](lambda *_: ())
+"""Called with an organisation and a time: what changed since in whose books, of all its administrations, the
+biggest change first. The caller shows what its actor may see."""
+
+active_syncs = SingleHook[[int], Iterable[ActiveSync]](lambda _organisation_id: ())
+"""Called with an organisation: every sync that runs or waits."""
+
+queue_first_syncs = Hook[[Actor, Sequence[int]], object]()
+"""Called with administrations that go back to the queue because they were never completely read."""
+
+stop_syncs = Hook[[int, Sequence[int]], object]()
+"""Called with organisation and administrations that are deactivated, withdrawn or erased: what runs or waits
+for them ends."""
+
+erase_data = Hook[[int, int], bool]()
+"""Called with organisation and administration, again and again until every listener has deleted all that it
+keeps of it: each call deletes some, in a transaction of its own, and answers True while there may be more.
+After an exception it goes on there later."""
+
+
+def ordered_tabs() -> list[tuple[str, Tab]]:
+    """With their keys."""
+    return sorted(tabs.items(), key=lambda item: item[1].order)
+
+
+def ordered_cards() -> list[Card]:
+    return sorted(cards.values(), key=lambda card: card.order)

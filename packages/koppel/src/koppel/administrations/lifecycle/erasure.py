@@ -1,0 +1,105 @@
+"""What falls due by itself: planned deactivations, and the end of what may be erased.
+
+Books first, the row itself last; then the audit log names nobody any more. Restartable at any moment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.models import Q
+from django.utils import timezone
+
+from koppel.administrations.audit_log.reading import forget_administration
+from koppel.administrations.hooks import erase_data, stop_syncs
+from koppel.administrations.models import Administration, Assignment, BulkItem, Favourite, Status
+from koppel.audit.models import ActorKind
+from koppel.audit.services import AuditActor, record
+from koppel.connections.companies import same_company
+from koppel.connections.models import RemoteCompany
+from koppel.issues.models import Issue
+from koppel.notifications.events.erasure import erase_administration
+
+SYSTEM_ACTOR = AuditActor(ActorKind.JOB, None, "Koppel")
+
+
+@dataclass(frozen=True)
+class DueWork:
+    """What falls due today. `to_erase` holds (organisation, administration)."""
+
+    organisations_to_deactivate: Sequence[int]
+    to_erase: Sequence[tuple[int, int]]
+
+
+def due_today() -> DueWork:
+    """In the installation's scope."""
+    today = timezone.localdate()
+    planned = Administration.objects.filter(scheduled_deactivation_on__lte=today, withdrawn_at=None)
+    over = Administration.objects.filter(
+        Q(erase_on__lte=today, client_left_on__isnull=False) | Q(withdrawn_at__isnull=False)
+    )
+    return DueWork(
+        sorted(set(planned.values_list("organisation_id", flat=True))),
+        list(over.order_by("pk").values_list("organisation_id", "pk")),
+    )
+
+
+def deactivate_planned(organisation_id: int) -> int:
+    """Those whose day has come. How many."""
+    due = Administration.objects.filter(
+        organisation_id=organisation_id, scheduled_deactivation_on__lte=timezone.localdate(), withdrawn_at=None
+    )
+    ids = list(due.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+    if not ids:
+        return 0
+    Administration.objects.filter(organisation_id=organisation_id, pk__in=ids).update(
+        status=Status.DEACTIVATED,
+        status_code="",
+        status_reason="",
+        deactivated_on=timezone.localdate(),
+        scheduled_deactivation_on=None,
+    )
+    stop_syncs(organisation_id, ids)
+    record(organisation_id, SYSTEM_ACTOR, "administrations.deactivated", details={"administrations": ids})
+    return len(ids)
+
+
+def erase_batch(organisation_id: int, administration_id: int) -> bool:
+    """A part of what may be erased of it: withdrawn, or kept long enough. True while there may be more.
+
+    Books first, the row itself last; then the trail names nobody any more, its older entries neither. Restartable at any
+    moment."""
+    queryset = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
+    over = Q(withdrawn_at__isnull=False) | Q(erase_on__lte=timezone.localdate(), client_left_on__isnull=False)
+    administration = queryset.filter(over).select_for_update(no_key=True).first()
+    if administration is None:
+        return False
+    stop_syncs(organisation_id, [administration.pk])
+    if erase_data.first(organisation_id, administration.pk):
+        return True
+    forget_administration(organisation_id, administration.pk)
+    _erase_row(administration)
+    details = {"reason": "withdrawn" if administration.withdrawn_at else "kept_long_enough"}
+    record(
+        organisation_id,
+        SYSTEM_ACTOR,
+        "administration.erased",
+        subject=("administration", administration_id, ""),
+        details=details,
+    )
+    return False
+
+
+def _erase_row(administration: Administration) -> None:
+    tenant = {"organisation_id": administration.organisation_id}
+    Issue.objects.filter(**tenant, subject_kind="administration", subject_id=administration.pk).delete()
+    erase_administration(administration.organisation_id, administration.pk)
+    for model in (BulkItem, Assignment, Favourite):
+        model._default_manager.filter(**tenant, administration_id=administration.pk).delete()
+    Administration.objects.filter(**tenant, predecessor=administration).update(predecessor=None)
+    remote_company_id, left = administration.remote_company_id, administration.withdrawn_at is None
+    Administration.objects.filter(**tenant, pk=administration.pk).delete()
+    if left:
+        # What the accounting system still lists is listed again; what we remembered of it goes.
+        RemoteCompany.objects.filter(**tenant, pk=remote_company_id).delete()
+    elif company := RemoteCompany.objects.select_for_update(no_key=True).filter(**tenant, pk=remote_company_id).first():
+        same_company.forget(company)
+        company.save()

@@ -1,0 +1,76 @@
+"""How the firm parts with an administration: an import taken back, a client who left, and a client who came back.
+
+Nothing is deleted here: `erasure` does that, a part at a time."""
+
+from collections.abc import Mapping
+from datetime import date
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from koppel.administrations.hooks import stop_syncs
+from koppel.administrations.models import Status
+from koppel.administrations.scope import get_locked
+from koppel.audit.services import record
+from koppel.kit.jobs import enqueue
+from koppel.organisations.errors import Refused
+from koppel.organisations.roles import Actor, Permission
+
+KEEP_YEARS = 7
+"""How long a Dutch firm must keep a client's books; proposed, not imposed."""
+
+
+def withdraw(actor: Actor, administration_id: int) -> None:
+    """Take back an import: cancel one that still waits, or erase what was read. It is gone for everybody at once.
+
+    The remote company can be imported again. Raises `NotFound`."""
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    administration = get_locked(actor, administration_id)
+    waits = administration.status == Status.QUEUED and administration.activated_at is None
+    administration.withdrawn_at, administration.status = timezone.now(), Status.DEACTIVATED
+    administration.save(update_fields=["withdrawn_at", "status"])
+    _record(actor, administration.pk, "administration.import_cancelled" if waits else "administration.withdrawn")
+    stop_syncs(actor.organisation_id, [administration.pk])
+    enqueue("administrations.erase", organisation_id=actor.organisation_id, administration_id=administration.pk)
+
+
+def offboard_client(actor: Actor, administration_id: int, *, client_left_on: date, erase_on: date) -> None:
+    """Syncing stops, siblings on the same connection go on; on `erase_on` everything is erased. Raises `Refused`."""
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    administration = get_locked(actor, administration_id)
+    if erase_on <= timezone.localdate():
+        raise Refused(_("The day of erasing must lie in the future. To erase at once, withdraw the administration."))
+    if erase_on < client_left_on:
+        raise Refused(_("The books cannot be erased before the client left."))
+    administration.client_left_on, administration.erase_on, administration.scheduled_deactivation_on = (
+        client_left_on,
+        erase_on,
+        None,
+    )
+    administration.status, administration.status_code, administration.status_reason = Status.DEACTIVATED, "", ""
+    administration.deactivated_on = administration.deactivated_on or timezone.localdate()
+    administration.save(
+        update_fields=[
+            "client_left_on", "erase_on", "scheduled_deactivation_on", "status", "status_code", "status_reason",
+            "deactivated_on",
+        ]
+    )  # fmt: skip
+    stop_syncs(actor.organisation_id, [administration.pk])
+    details = {"client_left_on": client_left_on.isoformat(), "erase_on": erase_on.isoformat()}
+    _record(actor, administration.pk, "administration.client_left", administration.name, details)
+
+
+def cancel_offboarding(actor: Actor, administration_id: int) -> None:
+    """The client came back: nothing is erased. It stays deactivated until somebody activates it."""
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    administration = get_locked(actor, administration_id)
+    administration.client_left_on = administration.erase_on = None
+    administration.save(update_fields=["client_left_on", "erase_on"])
+    _record(actor, administration.pk, "administration.client_stays", administration.name)
+
+
+def _record(
+    actor: Actor, administration_id: int, action: str, name: str = "", details: Mapping[str, object] | None = None
+) -> None:
+    subject = ("administration", administration_id, name)
+    record(actor.organisation_id, actor.audit, action, subject=subject, details=details)

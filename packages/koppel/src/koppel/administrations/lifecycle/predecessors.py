@@ -1,0 +1,57 @@
+"""Which administration continues another one, and which may be the same client twice."""
+
+from django.utils.translation import gettext as _
+
+from koppel.administrations.errors import NotFound
+from koppel.administrations.models import Administration
+from koppel.administrations.scope import get_locked, visible_to
+from koppel.audit.services import record
+from koppel.kit.locks import LockName, lock_until_commit
+from koppel.organisations.errors import Refused
+from koppel.organisations.roles import Actor, Permission
+
+
+def set_predecessor(actor: Actor, administration_id: int, predecessor_id: int | None) -> None:
+    """Say which administration this one continues (renamed, merged, moved to another system); None: none.
+
+    Raises `NotFound`, and `Refused` for itself or a circle."""
+    actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    lock_until_commit(LockName.PREDECESSORS, actor.organisation_id)
+    administration = get_locked(actor, administration_id)
+    if predecessor_id is not None and not visible_to(actor).filter(pk=predecessor_id).exists():
+        raise NotFound
+    if predecessor_id is not None and administration.pk in _predecessor_chain(actor.organisation_id, predecessor_id):
+        raise Refused(_("That administration continues this one already."))
+    before = administration.predecessor_id
+    administration.predecessor_id = predecessor_id
+    administration.save(update_fields=["predecessor"])
+    details = {"before": before, "after": predecessor_id}
+    subject = ("administration", administration.pk, administration.name)
+    record(actor.organisation_id, actor.audit, "administration.predecessor_set", subject=subject, details=details)
+
+
+def list_duplicates(actor: Actor, administration: Administration) -> list[Administration]:
+    """Others with the same registration number, within what the actor sees. A predecessor is no duplicate."""
+    if not administration.number:
+        return []
+    same = (
+        visible_to(actor)
+        .filter(number=administration.number, number_scheme=administration.number_scheme)
+        .exclude(pk=administration.pk)
+    )
+    return list(
+        same.exclude(pk=administration.predecessor_id or 0)
+        .exclude(predecessor=administration)
+        .order_by("sort_name")[:10]
+    )
+
+
+def _predecessor_chain(organisation_id: int, administration_id: int) -> set[int]:
+    """It and everything it continues."""
+    line: set[int] = set()
+    current: int | None = administration_id
+    while current is not None and current not in line:
+        line.add(current)
+        queryset = Administration.objects.filter(organisation_id=organisation_id, pk=current)
+        current = queryset.values_list("predecessor_id", flat=True).first()
+    return line

@@ -1,0 +1,57 @@
+"""Administrations as the firm's divisions and templates see them: counted, moved, and asked what other settings would do."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import Count
+
+from koppel.administrations.effective_settings import COMPARED_KEYS, resolve_settings
+from koppel.administrations.models import Administration
+from koppel.organisations.groups.hooks import GroupKind, SettingChange, SettingsImpact
+from koppel.organisations.roles import Actor
+
+
+def count_administrations(organisation_id: int, group: GroupKind) -> Mapping[int, int]:
+    """Never a restricted one: to those who are not named on it no number may tell that it exists."""
+    column = f"{group.value}_id"
+    administrations = Administration.objects.filter(
+        organisation_id=organisation_id, withdrawn_at=None, restricted=False
+    )
+    counted = administrations.exclude(**{column: None}).values_list(column).annotate(n=Count("pk")).order_by()
+    return dict(counted)
+
+
+def move_administrations(actor: Actor, group: GroupKind, from_id: int, into_id: int) -> int:
+    """A restricted one moves along and is not counted."""
+    column = f"{group.value}_id"
+    administrations = Administration.objects.filter(organisation_id=actor.organisation_id, **{column: from_id})
+    moved_count = administrations.filter(restricted=False).count()
+    administrations.update(**{column: into_id})
+    return moved_count
+
+
+def settings_impact(organisation_id: int, template_id: int, settings: Mapping[str, Any]) -> SettingsImpact:
+    """What an administration sets itself is not touched by its template, so the same own settings share an answer."""
+    administrations = Administration.objects.filter(
+        organisation_id=organisation_id, template_id=template_id, withdrawn_at=None, restricted=False
+    )
+    changes: Counter[tuple[str, str]] = Counter()
+    values: dict[tuple[str, str], tuple[Any, Any]] = {}
+    changed = total = 0
+    for administration in administrations.select_related("template", "organisation").iterator(chunk_size=2000):
+        total += 1
+        before = resolve_settings(
+            administration.settings,
+            administration.template.settings if administration.template else {},
+            administration.organisation.settings,
+        )
+        after = resolve_settings(administration.settings, settings, administration.organisation.settings)
+        different = [key for key in COMPARED_KEYS if getattr(before, key) != getattr(after, key)]
+        changed += bool(different)
+        for key in different:
+            pair = (getattr(before, key), getattr(after, key))
+            changes[key, repr(pair)] += 1
+            values[key, repr(pair)] = pair
+    differences = [SettingChange(key, *values[key, pair], count) for (key, pair), count in changes.most_common()]
+    return SettingsImpact(total, changed, differences)

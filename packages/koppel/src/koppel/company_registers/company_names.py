@@ -1,0 +1,27 @@
+"""When two names may be of one company."""
+
+import re
+import unicodedata
+
+_LEGAL_FORMS = (
+    "bv", "nv", "vof", "cv", "ua", "ba", "stichting", "as", "asa", "ans", "da", "ab", "hb", "kb", "aps", "oy", "oyj", "ky",
+    "aktiebolag", "aktieselskab", "anpartsselskab", "osakeyhtio",
+    "gmbh", "ag", "ug", "kg", "ltd", "limited", "plc", "llp", "sa", "sarl", "sas", "srl", "sprl", "bvba",
+)  # fmt: skip
+_DOTTED = re.compile(r"\b(\w(?:[./]\s?\w\b)+\.?)")
+_LETTERS = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d"})
+
+
+def _is_of_a_word(letter: str) -> bool:
+    """Marks too: in many scripts they are the vowels."""
+    return letter.isalnum() or unicodedata.category(letter)[0] == "M"
+
+
+def core_of(name: str) -> str:
+    """The words of a name without capitals, accents, signs and the legal form, which books often leave
+    out."""
+    plain = unicodedata.normalize("NFKD", name.casefold()).translate(_LETTERS)
+    plain = "".join(letter for letter in plain if not "\u0300" <= letter <= "\u036f")
+    text = _DOTTED.sub(lambda found: re.sub(r"[./\s]", "", found[1]), plain)
+    words = "".join(letter if _is_of_a_word(letter) else " " for letter in text).split()
+    return " ".join(word for word in words if word not in _LEGAL_FORMS) or " ".join(words)

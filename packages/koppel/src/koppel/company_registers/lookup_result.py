@@ -1,0 +1,40 @@
+"""What is known about a company after a register was asked."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from koppel.company_registers.clients.protocol import Candidate, LookupOutcome, RegisterQuery
+from koppel.company_registers.company_names import core_of
+from koppel.company_registers.sectors.activities import Activity, Section, sector_of
+
+
+@dataclass(frozen=True)
+class LookupResult:
+    """What is known about a question. `outcome` None: nothing yet. `is_waiting`: it is being asked, or will
+    be again."""
+
+    query: RegisterQuery
+    outcome: LookupOutcome | None = None
+    is_waiting: bool = False
+    source: str = ""
+    number: str = ""
+    legal_name: str = ""
+    closed_on: date | None = None
+    activity: Activity | None = None
+    candidates: tuple[Candidate, ...] = ()
+    answered_at: datetime | None = None
+    reason: str = ""
+
+    @property
+    def exists(self) -> bool:
+        """The company is in the register, alive or closed."""
+        return self.outcome in (LookupOutcome.FOUND, LookupOutcome.CLOSED)
+
+    @property
+    def sector(self) -> Section | None:
+        """From the activity code, with its revision; None when the register gave none that can be mapped."""
+        return sector_of(self.activity.code, self.activity.scheme) if self.activity else None
+
+    def has_different_name(self, name: str) -> bool:
+        """Whether the register's name is another than this one, beyond capitals, dots and the legal form."""
+        return self.exists and bool(self.legal_name) and core_of(self.legal_name) != core_of(name)

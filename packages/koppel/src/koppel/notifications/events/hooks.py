@@ -1,0 +1,16 @@
+"""Further channels that carry events, such as webhooks: told when people are notified, and when an event is
+closed.
+
+Both are called in the caller's transaction and scope, which a listener's exception undoes: then nobody was
+told."""
+
+from collections.abc import Collection
+
+from koppel.kit.hooks import Hook
+from koppel.notifications.models import Event
+
+event_opened = Hook[[Event], None]()
+"""Called before the first notification of an event is created, and again with what it reached later."""
+
+events_closed = Hook[[int, Collection[int]], None]()
+"""Called with an organisation and the ids of its events that were notified and are over now."""

@@ -1,0 +1,14 @@
+"""When a division is merged into another, webhooks that are for it are for the other one."""
+
+from koppel.notifications.models import WebhookEndpoint
+from koppel.organisations.groups.hooks import GroupKind
+from koppel.organisations.roles import Actor
+
+
+def move_webhooks(actor: Actor, group: GroupKind, from_id: int, into_id: int) -> int:
+    """They hang on divisions, but are no administrations, so nothing is counted."""
+    webhooks = WebhookEndpoint.objects.filter(organisation_id=actor.organisation_id, divisions__contains=[from_id])
+    for webhook in webhooks if group is GroupKind.DIVISION else ():
+        webhook.divisions = sorted({into_id if key == from_id else key for key in webhook.divisions})
+        webhook.save(update_fields=["divisions"])
+    return 0

@@ -1,0 +1,39 @@
+"""What hangs on a person in higher apps: told before they leave, and handed to somebody else in one act."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+
+from koppel.kit.hooks import Registry
+from koppel.organisations.roles import Actor
+
+
+@dataclass(frozen=True)
+class OwnedItem:
+    """Something that a person holds. `consequence` says what becomes of it when nobody takes it over; '' =
+    nothing stops."""
+
+    label: str
+    count: int
+    url: str = ""
+    consequence: str = ""
+
+
+@dataclass(frozen=True)
+class OwnershipProvider:
+    """How an app tells what a person holds and moves it. All run in the caller's scope and transaction, which
+    an exception undoes.
+
+    `list_owned(actor, membership_id)`, no more than the actor may know; `move(actor, from_membership_id,
+    to_membership_id)` gives how many moved. Access that ends in the same act has ended by then.
+    `moving(actor, from_membership_id, to_membership_id, deactivate)` gives what `move` would."""
+
+    label: str | Promise
+    list_owned: Callable[[Actor, int], list[OwnedItem]]
+    move: Callable[[Actor, int, int], int]
+    moving: Callable[[Actor, int, int, bool], list[tuple[int, str]]]
+
+
+ownership_providers = Registry[OwnershipProvider]()
+"""By what they move: connections, assignments, saved views."""

@@ -1,0 +1,179 @@
+"""Each distribution is built from a bare checkout and installed alone in an empty environment: it brings all that it needs, and
+nothing of the other. Packages of others come from uv's cache, and what is not there from PyPI."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.sites import HASHED, copy_package, file_states, run_site
+from tests.fixtures.environment import REPOSITORY
+from tests.fixtures.stack import run_sandbox
+
+pytestmark = pytest.mark.drill
+
+REFUSED = 2
+IMPORT_ALL = """
+import importlib, pkgutil, {package} as package
+{setup}
+for module in pkgutil.walk_packages(package.__path__, "{package}."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+"""
+SET_UP_DJANGO = """
+import django, os
+os.environ["DJANGO_SETTINGS_MODULE"] = "koppel.settings"
+django.setup()
+"""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """An environment of its own, and an empty home for who uses it."""
+
+    folder: Path
+
+    @property
+    def python(self) -> Path:
+        return self.folder / "environment" / "bin" / "python"
+
+    def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A program of this environment, with no settings."""
+        home = self.folder / "home"
+        home.mkdir(exist_ok=True)
+        environment = {"PATH": f"{self.python.parent}:{os.environ['PATH']}", "HOME": str(home)}
+        words = [self.python.parent / program, *arguments]
+        return subprocess.run(words, env=environment, cwd=home, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with both wheels, built with what is installed here."""
+    folder = tmp_path_factory.mktemp("wheels")
+    for name in ("koppel", "koppel-sandbox"):
+        tree = copy_package(name, tmp_path_factory.mktemp(name))
+        words = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+        done = subprocess.run(words, cwd=tree, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def koppel_alone(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    return install("koppel", wheels, tmp_path_factory.mktemp("koppel-alone"))
+
+
+@pytest.fixture(scope="module")
+def sandbox_alone(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    return install("koppel-sandbox", wheels, tmp_path_factory.mktemp("sandbox-alone"))
+
+
+def test_koppels_wheel_brings_compiled_texts_and_collected_files(wheels: Path) -> None:
+    names = names_in_wheel(wheels, "koppel")
+    texts = {name for name in names if name.endswith(".po")}
+    assert len(texts) > 10
+    assert {name.removesuffix(".po") + ".mo" for name in texts} <= names
+    collected = [name for name in names if name.startswith("koppel/web/staticfiles/") and HASHED.search(name)]
+    for start in ("koppel/koppel.", "koppel/wizard.", "django_htmx/htmx-2.min.", "mfa/js/webauthn."):
+        assert any(name.startswith(f"koppel/web/staticfiles/{start}") for name in collected), start
+
+
+@pytest.mark.parametrize(("distribution", "package"), [("koppel", "koppel"), ("koppel_sandbox", "koppel_sandbox")])
+def test_a_wheel_holds_one_package_and_its_licence(wheels: Path, distribution: str, package: str) -> None:
+    names = names_in_wheel(wheels, distribution)
+    metadata = f"{distribution}-0.1.0.dist-info"
+    assert {name.partition("/")[0] for name in names} == {package, metadata}
+    assert f"{metadata}/licenses/LICENSE" in names
+
+
+def test_the_sandbox_alone_plays_the_accounting_system(sandbox_alone: Installation) -> None:
+    assert_complete(sandbox_alone, "koppel_sandbox")
+    assert "No module named 'koppel'" in sandbox_alone.run("python", "-c", "import koppel").stderr
+    assert sandbox_alone.run("koppel-sandbox", "--help").returncode == 0
+    with run_sandbox(companies=2, python=str(sandbox_alone.python)) as sandbox:
+        assert len(sandbox.companies()) == 2
+
+
+def test_koppel_alone_runs_and_says_how_to_get_the_sandbox(koppel_alone: Installation) -> None:
+    assert_complete(koppel_alone, "koppel", setup=SET_UP_DJANGO)
+    assert "No module named 'koppel_sandbox'" in koppel_alone.run("python", "-c", "import koppel_sandbox").stderr
+    assert "administrations" in koppel_alone.run("koppel", "--help").stdout
+    migrated = koppel_alone.run("koppel", "migrate")
+    assert migrated.returncode == 0, migrated.stdout + migrated.stderr
+    for command in ("demo", "demo-once", "sandbox"):
+        refused = koppel_alone.run("koppel", command)
+        assert (refused.returncode, refused.stdout) == (REFUSED, "")
+        assert refused.stderr == "The sandbox is not installed here; `pip install 'koppel[demo]'` brings it.\n"
+
+
+def test_koppel_with_the_demo_brings_the_sandbox(wheels: Path, tmp_path: Path) -> None:
+    both = install("koppel", wheels, tmp_path, extra="demo")
+    done = both.run("koppel", "demo-once", "--administrations", "1", "--timeout", "200")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_installed_koppel_writes_nothing_beside_its_code(
+    koppel_alone: Installation, actor: Any, free_port: int, tmp_path: Path
+) -> None:
+    actor("administrator")
+    import_path = koppel_alone.run("python", "-c", "import koppel; print(*koppel.__path__)").stdout
+    code = Path(import_path.strip())
+    for file in code.rglob("*"):
+        file.chmod(0o555 if file.is_dir() else 0o444)
+    before = file_states(code)
+    data = ("--data-dir", str(tmp_path / "data"))
+    with run_site(koppel_alone.python, "up", *data, port=free_port, folder=tmp_path) as site:
+        addresses = site.static_addresses()
+        assert len(addresses) > 5
+        for address in addresses:
+            assert HASHED.search(address), address
+            answer = site.get(address)
+            assert (answer.status, "immutable" in answer.caching) == (HTTPStatus.OK, True), address
+        plain = site.get("/static/koppel/koppel.css")
+        assert (plain.status, plain.caching) == (HTTPStatus.OK, "max-age=60, public")
+        assert "Wachtwoord" in site.get("/accounts/login/", language="nl").text
+        assert "not_built" not in site.log.read_text()
+    assert file_states(code) == before
+
+
+def names_in_wheel(wheels: Path, distribution: str) -> set[str]:
+    return set(zipfile.ZipFile(next(wheels.glob(f"{distribution}-[0-9]*.whl"))).namelist())
+
+
+def install(distribution: str, wheels: Path, folder: Path, *, extra: str = "") -> Installation:
+    """The packages of others as the lock file has them; then the wheel, whose own metadata may ask for nothing more."""
+    installation = Installation(folder)
+    python, requirements = ("--python", str(installation.python)), folder / "requirements.txt"
+    extras, requirement = (("--extra", extra), f"{distribution}[{extra}]") if extra else ((), distribution)
+    uv("venv", "--python", sys.executable, str(installation.python.parent.parent))
+    lock = ("--frozen", "--package", distribution, *extras, "--no-dev", "--no-emit-workspace")
+    uv("export", *lock, "--project", str(REPOSITORY), "--output-file", str(requirements))
+    uv("pip", "sync", *python, str(requirements))
+    uv("pip", "install", "--no-index", "--find-links", str(wheels), *python, requirement)
+    uv("pip", "check", *python)
+    return installation
+
+
+def uv(*words: str) -> None:
+    """From its cache if it has all that is needed, else from the network."""
+    program = shutil.which("uv", path=f"{REPOSITORY / '.koppel' / 'uv' / 'bin'}:{os.environ['PATH']}")
+    assert program, "There is no uv; `make check` brings it."
+    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    for mode in ("--offline", "--no-progress"):
+        done = subprocess.run([program, mode, *words], env=environment, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return
+    pytest.fail(f"uv {' '.join(words)}: {done.stderr}")
+
+
+def assert_complete(installation: Installation, package: str, setup: str = "") -> None:
+    """Every module of the package finds what it imports."""
+    imported = installation.run("python", "-c", IMPORT_ALL.format(package=package, setup=setup))
+    assert imported.returncode == 0, imported.stderr
