@@ -35,18 +35,18 @@ async def _measure(company: "Synced", *, edit: bool) -> list[float]:
     from koppel.connections.sessions.runtime import as_worker
     from koppel.kit.database.threads import keep_thread_connections
     from koppel.kit.http.client import HttpClient
-    from koppel.sync.tasks import perform_run
+    from tests.sync.factories import claim_and_execute
 
     keep_thread_connections()
     numbers = sorted({one["number"] for one in company.batches()})
     cpu_seconds = []
     with ThreadPoolExecutor(1) as threads:
         asyncio.get_running_loop().set_default_executor(threads)
-        async with HttpClient() as http, as_worker(http, size=4):
+        async with HttpClient() as http, as_worker(http, size=4) as runtime:
             for turn in range(TIMES):
                 run_id = await asyncio.to_thread(_ask, company, numbers, f"Round {turn}" if edit else "")
                 began = time.process_time()
-                await perform_run(company.actor.organisation_id, run_id)
+                await claim_and_execute(runtime, company.actor.organisation_id, run_id)
                 cpu_seconds.append(time.process_time() - began)
         await asyncio.to_thread(connections.close_all)
     return cpu_seconds[3:]

@@ -14,8 +14,8 @@ from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.locks import LockName, lock_key
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = ROOT / "src" / "koppel" / "kit" / "locks.py"
-FOLDERS = ("src", "tests", "bench")
+LOCKS = ROOT / "packages" / "koppel" / "src" / "koppel" / "kit" / "locks.py"
+FOLDERS = ("packages", "tests", "bench")
 SUFFIXES = (".py", ".sql", ".html", ".js")
 FUNCTIONS = ("pg_advisory_", "pg_try_advisory_")
 ID_MAX = 2**63 - 1
@@ -45,9 +45,8 @@ def test_each_name_says_who_takes_it_and_what_it_protects() -> None:
     body = ast.parse(inspect.getsource(LockName)).body[0]
     assert isinstance(body, ast.ClassDef)
     statements = body.body[1:]  # after the docstring of the class
-    names = [
-        one.targets[0].id for one in statements if isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name)
-    ]
+    assignments = [node for node in statements if isinstance(node, ast.Assign)]
+    names = [target.id for node in assignments for target in node.targets if isinstance(target, ast.Name)]
     assert names == list(LockName.__members__)
     for name, sentence in zip(statements[::2], statements[1::2], strict=True):
         assert isinstance(name, ast.Assign)
@@ -75,8 +74,8 @@ def test_a_key_is_the_same_in_every_version() -> None:
 
 def test_two_names_with_one_id_are_two_locks(database_addresses: Addresses) -> None:
     url = database_addresses.app_url
-    with psycopg.connect(url) as one, psycopg.connect(url) as other:
-        one.execute(locks.LOCK_UNTIL_COMMIT_SQL, [lock_key(LockName.IMPORT_START, 2**40 + 1)])
+    with psycopg.connect(url) as holder, psycopg.connect(url) as other:
+        holder.execute(locks.LOCK_UNTIL_COMMIT_SQL, [lock_key(LockName.IMPORT_START, 2**40 + 1)])
         for name, lock_id, is_free in (
             (LockName.IMPORT_START, 2**40 + 1, False),
             (LockName.IMPORT_START, 2**41 + 1, True),

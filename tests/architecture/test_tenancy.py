@@ -18,6 +18,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 OURS, THEIRS = 1, 2
 
 WITHOUT_ORGANISATION = {
+    "kit_installation": "the number of the installation, which its ids begin with",
     "kit_quarantine": "whether anything may leave the installation; every process asks before it knows for whom it acts",
     "company_registers_rate_limit": "how often each public register was called, by all together; it names no company",
     "organisations_organisation": "the organisation itself; its policy compares id",

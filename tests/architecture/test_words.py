@@ -24,7 +24,7 @@ def test_the_word_stays_at_home() -> None:
     )
 
 
-@pytest.mark.parametrize("path", ["koppel/sync/engine/engine.py", "koppel/web/templates/web/page.html"])
+@pytest.mark.parametrize("path", ["koppel/sync/engine/run_reader.py", "koppel/web/templates/web/page.html"])
 def test_the_word_is_found_in_code_and_in_templates(tmp_path: Path, path: str) -> None:
     file = tmp_path / path
     file.parent.mkdir(parents=True)

@@ -15,9 +15,9 @@ from koppel.audit.services import AuditActor, record
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations import tasks
+from koppel.organisations.groups.divisions import save_division
 from koppel.organisations.models import Division, Organisation
 from koppel.organisations.roles import Actor
-from koppel.organisations.services import save_division
 from tests.books.factories import administration_of
 from tests.fixtures.people import signed_in
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from koppel.kit.database.embedded_postgres import Addresses, DirectoryLock, choose_free_port
+from koppel.kit.tenancy.installation_number import SENTENCE
 
 REFUSED = 2
 
@@ -156,6 +157,15 @@ def test_a_setting_that_cannot_be_read_is_named(
     said = sentence(shell.koppel("check", DATABASE_URL=database_addresses.app_url, **secrets, **{name: value}))
     assert said.startswith(f"{name} is set to something")
     assert value not in said
+
+
+@pytest.mark.parametrize("number", ["4096", "-1", "three", "1.5", "٣"])
+def test_a_number_that_no_installation_can_have_is_refused(
+    shell: Shell, database_addresses: Addresses, number: str
+) -> None:
+    secrets = {name: os.environ[name] for name in ("KOPPEL_SECRET_KEY", "KOPPEL_VAULT_KEYS")}
+    settings = {"DATABASE_URL": database_addresses.app_url, "KOPPEL_INSTALLATION_NUMBER": number} | secrets
+    assert sentence(shell.koppel("migrate", **settings)) == SENTENCE
 
 
 def test_help_needs_nothing(shell: Shell) -> None:

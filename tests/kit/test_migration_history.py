@@ -1,5 +1,6 @@
 """A database of a Koppel before 0.2, whose migrations are gone, is refused with a sentence and stays as it is."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -31,18 +32,24 @@ SELECT array_agg(c.oid::regclass::text ORDER BY c.oid),
 """
 
 
+@contextlib.contextmanager
+def empty_database(database_addresses: Addresses, name: str) -> Iterator[Addresses]:
+    """Another database on the session's server, for the length of the block."""
+    with psycopg.connect(database_addresses.superuser_url, autocommit=True) as server:
+        server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+        server.execute(f"CREATE DATABASE {name} OWNER koppel_owner".encode())
+        yield Addresses(*(f"{url.rpartition('/')[0]}/{name}" for url in (
+            database_addresses.app_url, database_addresses.owner_url, database_addresses.superuser_url)))  # fmt: skip
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
 @pytest.fixture
 def before(database_addresses: Addresses) -> Iterator[Addresses]:
     """A database as a Koppel before 0.2 left it, as far as this matters."""
-    with psycopg.connect(database_addresses.superuser_url, autocommit=True) as server:
-        server.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)".encode())
-        server.execute(f"CREATE DATABASE {NAME} OWNER koppel_owner".encode())
-        addresses = Addresses(*(f"{url.rpartition('/')[0]}/{NAME}" for url in (
-            database_addresses.app_url, database_addresses.owner_url, database_addresses.superuser_url)))  # fmt: skip
+    with empty_database(database_addresses, NAME) as addresses:
         with psycopg.connect(addresses.owner_url) as owner:
             owner.execute(OLD_TABLES)
         yield addresses
-        server.execute(f"DROP DATABASE {NAME} WITH (FORCE)".encode())
 
 
 def contents(addresses: Addresses) -> tuple[object, ...]:
@@ -50,8 +57,10 @@ def contents(addresses: Addresses) -> tuple[object, ...]:
         return owner.execute(CONTENTS).fetchone() or ()
 
 
-def run(addresses: Addresses, home: Path, *words: str, owner: bool = True) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"KOPPEL_DATA_DIR": str(home / "data"), "DATABASE_URL": addresses.app_url}
+def run(
+    addresses: Addresses, home: Path, *words: str, owner: bool = True, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"KOPPEL_DATA_DIR": str(home / "data"), "DATABASE_URL": addresses.app_url} | settings
     environment.pop("KOPPEL_OWNER_DATABASE_URL", None)
     if owner:
         environment["KOPPEL_OWNER_DATABASE_URL"] = addresses.owner_url

@@ -22,9 +22,9 @@ from koppel.notifications.inbox.services import notify
 from koppel.notifications.models import DeliverySettings, Event
 from koppel.notifications.sources.issue_digest import SETTLE_TIME, notify_new_issues
 from koppel.notifications.tasks import run_maintenance
+from koppel.organisations.groups.divisions import save_division
 from koppel.organisations.models import Division, DivisionMember, Organisation, Template
 from koppel.organisations.roles import Actor
-from koppel.organisations.services import save_division
 from tests.books.factories import administration_of, assign
 from tests.notifications.factories import (
     NEWS,

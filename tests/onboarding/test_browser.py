@@ -16,8 +16,9 @@ import koppel.web
 from koppel.administrations.models import Administration
 from koppel.connections.models import RemoteCompany
 from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.groups.divisions import save_division
+from koppel.organisations.groups.settings_templates import save_template
 from koppel.organisations.models import Organisation
-from koppel.organisations.services import save_division, save_template
 from tests.fixtures.stack import SANDBOX_PASSWORD, SANDBOX_USER, Sandbox, register_app
 from tests.web.browsing import address, browser, click_twice, listen, look, opened, sign_in
 

@@ -14,11 +14,11 @@ from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations import tasks
 from koppel.organisations.errors import Refused
+from koppel.organisations.groups.divisions import save_division
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.services import InvitationData
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
 from koppel.organisations.roles import Actor, Role
-from koppel.organisations.services import save_division
 from tests.fixtures.concurrency import at_the_same_moment
 from tests.fixtures.confirmation import post_and_confirm
 from tests.fixtures.people import PASSWORD, signed_in

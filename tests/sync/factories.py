@@ -14,12 +14,14 @@ from koppel.administrations.services import NewAdministration, import_companies
 from koppel.books.models import MODELS_BY_RESOURCE, BookRow
 from koppel.connections.models import RemoteCompany
 from koppel.connections.sessions.runtime import as_worker
+from koppel.connections.sessions.sessions import Runtime
 from koppel.kit.http.client import HttpClient
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor
+from koppel.sync.engine.run_executor import execute_run
 from koppel.sync.models import Checkpoint, Run, RunResource
+from koppel.sync.runs.claims import claim_runs
 from koppel.sync.runs.services import cancel_run, request_first_runs, request_run
-from koppel.sync.tasks import perform_run
 from tests.fixtures.stack import Connected, Sandbox
 
 
@@ -142,10 +144,18 @@ def import_company(connected: Connected, index: int = 0) -> Synced:
     return Synced(actor, created_ids[0], company_id, connected.sandbox)
 
 
+async def claim_and_execute(runtime: Runtime, organisation_id: int, run_id: int) -> None:
+    """Nothing when another worker has the run, or it is over."""
+    async with runtime.database.tenant_transaction(organisation_id) as connection:
+        runs = await claim_runs(connection, [run_id], "test")
+    for claimed in runs:
+        await execute_run(runtime, claimed)
+
+
 async def perform(organisation_id: int, run_id: int) -> None:
     """One run, as a worker performs it, with a runtime of its own."""
     with ThreadPoolExecutor(1) as threads:
         asyncio.get_running_loop().set_default_executor(threads)
-        async with HttpClient() as http, as_worker(http, size=4):
-            await perform_run(organisation_id, run_id)
+        async with HttpClient() as http, as_worker(http, size=4) as runtime:
+            await claim_and_execute(runtime, organisation_id, run_id)
         await asyncio.to_thread(connections.close_all)

@@ -8,11 +8,11 @@ import pytest
 from koppel.connector.contract import Page, ReadMode, Session
 from koppel.connectors.visma_net.connector import VismaNet
 from koppel.kit.tenancy import organisation_scope
-from koppel.sync.engine import completion
-from koppel.sync.engine.engine import SyncPlan
+from koppel.sync.engine import run_start
+from koppel.sync.engine.run_start import SyncPlan
 from koppel.sync.models import Change, Run
+from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.services import request_run
-from koppel.sync.runs.store import ClaimedRun
 from tests.sync.factories import Synced
 
 JOURNAL = "journaltransaction"
@@ -63,13 +63,13 @@ def test_a_wider_window_that_was_refused_half_way_is_read_when_it_is_allowed(syn
 def test_an_import_that_is_stopped_in_the_moment_a_worker_takes_it_is_stopped(
     synced: Synced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin = completion.start_run
+    begin = run_start.start_run
 
     def late(held: ClaimedRun) -> SyncPlan:
         synced.cancel()
         return begin(held)
 
-    monkeypatch.setattr(completion, "start_run", late)
+    monkeypatch.setattr(run_start, "start_run", late)
     assert synced.sync().state == "cancelled"
     assert synced.administration_status() == "failed"
 

@@ -7,7 +7,7 @@ from django.db import OperationalError
 
 from koppel.issues.models import Issue
 from koppel.kit.tenancy import organisation_scope
-from koppel.sync.engine import completion
+from koppel.sync.engine import run_completion
 from tests.sync.factories import Synced
 
 JOURNAL = "journaltransaction"
@@ -49,7 +49,7 @@ def test_what_a_worker_wrote_before_it_died_is_checked_by_the_next_one(
         raise OperationalError("the connection is gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(completion, "succeed", dies)
+        patch.setattr(run_completion, "succeed", dies)
         run = synced.sync()
     assert run.state == "queued"
     assert synced.perform(run.pk).state == "succeeded"
@@ -62,7 +62,7 @@ def test_what_a_run_wrote_before_it_was_stopped_is_checked_by_the_next_one(
     synced.sync()
     number = an_entry_that_loses_a_line(synced)
     with monkeypatch.context() as patch:
-        patch.setattr(completion, "succeed", lambda *_given, **_named: False)
+        patch.setattr(run_completion, "succeed", lambda *_given, **_named: False)
         synced.sync()
     synced.cancel()
     assert synced.sync().state == "succeeded"

@@ -13,12 +13,13 @@ from koppel.connectors.visma_net.connector import VismaNet
 from koppel.issues.models import Issue
 from koppel.kit.clock import clock_set_to
 from koppel.kit.tenancy import organisation_scope
-from koppel.sync.engine import completion
-from koppel.sync.engine.engine import SyncPlan, full_comparison_is_due
+from koppel.sync.engine import run_completion
+from koppel.sync.engine.run_reader import full_comparison_is_due
+from koppel.sync.engine.run_start import SyncPlan
 from koppel.sync.errors import SyncNotAllowed
 from koppel.sync.models import Change, Checkpoint, Run
+from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.services import cancel_run, request_run
-from koppel.sync.runs.store import ClaimedRun
 from tests.sync.factories import Synced
 
 SUNDAY = 6
@@ -330,14 +331,14 @@ def test_what_is_no_longer_wanted_does_not_hold_completeness_back(synced: Synced
 
 def test_a_run_that_was_taken_over_at_its_end_decides_nothing(synced: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its worker slept between the last page and the end; meanwhile somebody stopped the import."""
-    decide = completion.succeed
+    decide = run_completion.succeed
 
     def late(held: ClaimedRun, plan: SyncPlan) -> bool:
         with organisation_scope(synced.actor.organisation_id):
             cancel_run(synced.actor, synced.administration_id)
         return decide(held, plan)
 
-    monkeypatch.setattr(completion, "succeed", late)
+    monkeypatch.setattr(run_completion, "succeed", late)
     assert synced.sync().state == "cancelled"
     assert synced.administration_status() == "failed"
 

@@ -18,7 +18,7 @@ from koppel.organisations.models import User
 from koppel.organisations.roles import Actor
 from koppel.sync.commands import app as sync_commands
 from koppel.sync.models import Run, RunResource
-from koppel.sync.progress.progress import RunProgress, progress_of_runs
+from koppel.sync.progress.run_progress import RunProgress, progress_of_runs
 from tests.fixtures.people import MakeActor, signed_in
 from tests.sync.test_queue import firm_with
 

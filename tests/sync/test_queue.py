@@ -16,7 +16,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Run
 from koppel.sync.runs import queue
-from koppel.sync.runs.store import ClaimedRun
+from koppel.sync.runs.claims import ClaimedRun
 from tests.books.factories import administration_of
 from tests.fixtures.people import MakeActor
 

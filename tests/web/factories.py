@@ -17,7 +17,8 @@ from koppel.notifications.inbox.services import notify
 from koppel.notifications.models import WebhookDelivery
 from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
-from koppel.organisations import services
+from koppel.organisations.groups.divisions import save_division
+from koppel.organisations.groups.settings_templates import save_template
 from koppel.organisations.models import Division, Organisation, Template, User
 from koppel.organisations.roles import Actor, Role
 from koppel.sync.models import Change, Run, RunResource
@@ -53,8 +54,8 @@ def build_world(actor: Any) -> World:
         firm = Organisation.objects.get(pk=boss.organisation_id)
     people = {role: boss if role == "administrator" else actor(role, organisation=firm) for role in Role.values}
     with organisation_scope(boss.organisation_id):
-        services.save_division(boss, None, "Zuid")
-        services.save_template(boss, None, "Standard", {"fiscal_years_back": 3})
+        save_division(boss, None, "Zuid")
+        save_template(boss, None, "Standard", {"fiscal_years_back": 3})
         division, template = Division.objects.get(name="Zuid"), Template.objects.get(name="Standard")
     active = administration_of(boss, number="69599084", country="NL", template=template, import_id=IMPORT)
     configuring = administration_of(_other(actor, firm), "Fjordheim AS", status="configuring", import_id=IMPORT)

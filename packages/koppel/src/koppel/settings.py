@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
 from koppel.kit.http.unfinished_calls import token_stop_seconds
+from koppel.kit.tenancy.installation_number import parse_installation_number
 from koppel.web.build.built import COLLECTED
 
 T = TypeVar("T")
@@ -67,6 +68,11 @@ DATABASES = {
 }
 DATABASES["owner"]["CONN_MAX_AGE"] = 0
 OWNER_DATABASE_URL = os.environ.get("KOPPEL_OWNER_DATABASE_URL", "")
+
+try:
+    INSTALLATION_NUMBER = parse_installation_number(os.environ.get("KOPPEL_INSTALLATION_NUMBER", ""))
+except ValueError as wrong:
+    raise ImproperlyConfigured(str(wrong)) from None
 
 SECRET_KEY = os.environ.get("KOPPEL_SECRET_KEY", "")
 if not SECRET_KEY:

@@ -9,7 +9,10 @@ Amounts are JSON strings, exact as the source wrote them.
 from django.http import HttpRequest, HttpResponse
 from ninja.errors import ValidationError
 
-from koppel.administrations.api import router as administrations
+from koppel.administrations.api.detail import router as administration
+from koppel.administrations.api.lifecycle import router as administration_lifecycle
+from koppel.administrations.api.list import router as administrations
+from koppel.administrations.api.settings import router as administration_settings
 from koppel.administrations.audit_log.api import router as activity
 from koppel.administrations.bulk.api import router as bulk
 from koppel.administrations.errors import NotFound
@@ -47,7 +50,8 @@ api.add_router("", groups, tags=["organisation"])
 api.add_router("/activity", activity, tags=["organisation"])
 api.add_router("/administrations/bulk", bulk, tags=["bulk work"])
 api.add_router("/connections", connections, tags=["connections"])
-api.add_router("/administrations", administrations, tags=["administrations"])
+for router in (administrations, administration, administration_settings, administration_lifecycle):
+    api.add_router("/administrations", router, tags=["administrations"])
 api.add_router("/administrations", books, tags=["books"])
 api.add_router("/administrations", sync, tags=["sync"])
 api.add_router("/imports", sync_imports, tags=["sync"])

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from koppel.administrations.scope import administration_for
-from koppel.books.export import exports
+from koppel.books import export
 from koppel.books.read import queries
 from koppel.books.sql_access import readers as sql_readers
 from koppel.kit.cli.errors import CommandError
@@ -40,7 +40,7 @@ def resource(
     """One resource of an administration as a file."""
     with acting_as(person, organisation) as actor:
         target = administration_for(actor, administration)
-        _write_file(exports.export_resource(actor, target, resource, file_format), out, as_json=as_json)
+        _write_file(export.export_resource(actor, target, resource, file_format), out, as_json=as_json)
 
 
 @app.command("books")
@@ -55,7 +55,7 @@ def books(
     """All books of an administration as one ZIP, with a manifest."""
     with acting_as(person, organisation) as actor:
         target = administration_for(actor, administration)
-        _write_file(exports.export_all(actor, target, file_format), out, as_json=as_json)
+        _write_file(export.export_all(actor, target, file_format), out, as_json=as_json)
 
 
 @app.command("counts")
@@ -107,7 +107,7 @@ def remove_reader(
     print_record({"removed": sql_readers.role_name(name)}, as_json=as_json)
 
 
-def _write_file(exported: exports.Exported, out: Path | None, *, as_json: bool) -> None:
+def _write_file(exported: export.Exported, out: Path | None, *, as_json: bool) -> None:
     path = out or Path(exported.file_name)
     if path.is_dir():
         path /= exported.file_name

@@ -13,9 +13,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from koppel.administrations.models import Administration
+from koppel.books import export
 from koppel.books.access_log import open_books_or_404
-from koppel.books.export import exports
-from koppel.books.export.exports import Exported
+from koppel.books.export import Exported
 from koppel.books.models import Account
 from koppel.books.read import labels, queries
 from koppel.books.reports import result_chart as chart
@@ -104,8 +104,8 @@ def trial_balance_page(request: AuthenticatedRequest, administration_id: int) ->
     report = trial_balance(administration.pk, year, until)
     if file_format := _requested_format(request):
         content = write_table(file_format, _trial_balance_columns(), _trial_balance_rows(report))
-        name = f"{exports.file_stem(administration)}-trial-balance-{year}.{file_format}"
-        exports.record_export(request.actor, administration, ["trial_balance"], file_format)
+        name = f"{export.file_stem(administration)}-trial-balance-{year}.{file_format}"
+        export.record_export(request.actor, administration, ["trial_balance"], file_format)
         return _download(Exported(name, content), file_format)
     by_period = request.parameters["view"] is not None
     periods, movements = _per_period(administration.pk, year, report) if by_period else ([], [])
@@ -123,7 +123,7 @@ def trial_balance_page(request: AuthenticatedRequest, administration_id: int) ->
 def table(request: AuthenticatedRequest, administration_id: int, resource: str) -> HttpResponseBase:
     """Any resource as a searchable table, or as a file."""
     administration = open_books_or_404(request.actor, administration_id)
-    if resource not in exports.EXPORTED:
+    if resource not in export.EXPORTED:
         raise Http404
     search = (request.parameters["q"] or "").strip()
     if file_format := _requested_format(request):
@@ -155,7 +155,7 @@ def export_all(request: AuthenticatedRequest, administration_id: int) -> HttpRes
     """All books as one ZIP."""
     administration = open_books_or_404(request.actor, administration_id)
     try:
-        exported = exports.export_all(request.actor, administration, _requested_format(request) or Format.PARQUET)
+        exported = export.export_all(request.actor, administration, _requested_format(request) or Format.PARQUET)
     except TooManyRows:
         return _too_many_rows(request, reverse("books:overview", args=[administration.pk]))
     return FileResponse(
@@ -234,7 +234,7 @@ def _export(
 ) -> HttpResponseBase:
     try:
         return _download(
-            exports.export_resource(request.actor, administration, resource, file_format, search=search), file_format
+            export.export_resource(request.actor, administration, resource, file_format, search=search), file_format
         )
     except TooManyRows:
         return _too_many_rows(request, request.path)

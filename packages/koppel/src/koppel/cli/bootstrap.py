@@ -11,17 +11,22 @@ from koppel.kit.cli.errors import CommandError
 def migrate(*, verbosity: int = 0) -> None:
     """Bring the database up to this version, as the owner. Raises `CommandError` when it is not and we may not or cannot.
 
-    Rights are granted and views made after the last migration: by who finds none left to apply, if who did it died before."""
+    After the last migration ranges of ids are set, rights granted and views made: by who finds none left to apply, if who did
+    it died before."""
     import os  # noqa: PLC0415
 
     from django.core.management import call_command  # noqa: PLC0415
 
+    from koppel.kit.tenancy.id_ranges import number_conflict  # noqa: PLC0415 - needs configured settings
     from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old  # noqa: PLC0415 - needs configured settings
 
     has_owner = bool(os.environ.get("KOPPEL_OWNER_DATABASE_URL"))
-    if is_too_old("owner" if has_owner else "default"):
+    alias = "owner" if has_owner else "default"
+    if is_too_old(alias):
         raise CommandError(TOO_OLD)
-    if not pending_migrations("owner" if has_owner else "default") and not (has_owner and _is_unfinished("owner")):
+    if sentence := number_conflict(alias):
+        raise CommandError(sentence)
+    if not pending_migrations(alias) and not (has_owner and _is_unfinished("owner")):
         return
     if not has_owner:
         raise CommandError(OWNER_MISSING)
@@ -32,8 +37,9 @@ def _is_unfinished(alias: str) -> bool:
     """Whether what follows the migrations is missing, as the owner sees it."""
     from koppel.books.sql_access.views import views_are_missing  # noqa: PLC0415 - needs configured settings
     from koppel.kit.tenancy.grants import grants_are_missing  # noqa: PLC0415
+    from koppel.kit.tenancy.id_ranges import ranges_are_missing  # noqa: PLC0415
 
-    return grants_are_missing(alias) or views_are_missing(alias)
+    return ranges_are_missing(alias) or grants_are_missing(alias) or views_are_missing(alias)
 
 
 def pending_migrations(alias: str) -> list[str]:

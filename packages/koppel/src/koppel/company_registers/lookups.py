@@ -14,8 +14,7 @@ from koppel.company_registers.clients.protocol import Candidate, LookupOutcome, 
 from koppel.company_registers.hooks import lookup_answered
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.models import Lookup
-from koppel.company_registers.numbers.number_check import NumberStatus
-from koppel.company_registers.numbers.numbers import check_number
+from koppel.company_registers.numbers import NumberStatus, check_number
 from koppel.company_registers.sectors.activities import Activity
 from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import organisation_scope

@@ -3,7 +3,7 @@
 Imported once, by `AppConfig.ready`."""
 
 from koppel.company_registers.company_names import core_of
-from koppel.company_registers.numbers.numbers import check_number, mask_number
+from koppel.company_registers.numbers import check_number, mask_number
 from koppel.connections.hooks import comparable_number, core_name, masked_number
 
 

@@ -3,6 +3,25 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from koppel.kit.tenancy.installation_number import NUMBER_MAX
+
+
+class Installation(models.Model):
+    """The one row in which a database says to which installation it belongs. See `koppel.kit.tenancy.installation_number`."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    number = models.PositiveSmallIntegerField()
+
+    class Meta:
+        db_table = "kit_installation"
+        constraints = [
+            models.CheckConstraint(condition=models.Q(id=1), name="one_installation"),
+            models.CheckConstraint(condition=models.Q(number__lte=NUMBER_MAX), name="installation_number"),
+        ]
+
+    def __str__(self) -> str:
+        return f"installation {self.number}"
+
 
 class Quarantine(models.Model):
     """A time in which nothing leaves the installation; the open one has no `ended_at`. See `koppel.kit.quarantine`.

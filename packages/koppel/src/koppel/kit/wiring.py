@@ -1,13 +1,18 @@
-"""Grants the application role its rights after every migration run by the owner.
+"""After every migration run by the owner: each sequence gets its range of ids, and the application role its rights.
 
 Imported once, by `AppConfig.ready`."""
 
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate
 
 from koppel.kit.tenancy.grants import grant_to_application_role
+from koppel.kit.tenancy.id_ranges import set_id_ranges
+
+
+def _set_id_ranges(*, using: str, **_: Any) -> None:
+    set_id_ranges(using)
 
 
 def _grant(*, using: str, app_config: AppConfig, **_: Any) -> None:
@@ -16,4 +21,5 @@ def _grant(*, using: str, app_config: AppConfig, **_: Any) -> None:
     grant_to_application_role(using)
 
 
+post_migrate.connect(_set_id_ranges, sender=apps.get_app_config("kit"), dispatch_uid="koppel.kit.id_ranges")
 post_migrate.connect(_grant, dispatch_uid="koppel.kit.grants")

@@ -17,8 +17,8 @@ from koppel.onboarding.errors import StepNotReached, UnknownSystem
 from koppel.onboarding.models import Flow, FlowState, Step
 from koppel.onboarding.results import Abort, Advance, Complete, ExternalStep, StepResult
 from koppel.onboarding.steps import choose as choose_step
+from koppel.onboarding.steps import handlers
 from koppel.onboarding.steps import identify as identify_step
-from koppel.onboarding.steps import steps
 from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Permission
 
@@ -166,13 +166,13 @@ def flow(request: AuthenticatedRequest, token: UUID) -> FlowOut:
 @router.delete("/flows/{token}", response=OutcomeOut)
 def abandon(request: AuthenticatedRequest, token: UUID) -> OutcomeOut:
     """Leave the flow. What it has imported stays."""
-    return _out(steps.abort(_flow(request, token)))
+    return _out(handlers.abort(_flow(request, token)))
 
 
 @router.post("/flows/{token}/sign-in", response=OutcomeOut)
 def sign_in(request: AuthenticatedRequest, token: UUID, payload: SignInIn) -> OutcomeOut:
     """Company ids for a way that takes them; else the address where a person signs in."""
-    return _out(steps.sign_in(request.actor, _flow(request, token), payload.app, payload.company_ids))
+    return _out(handlers.sign_in(request.actor, _flow(request, token), payload.app, payload.company_ids))
 
 
 @router.get("/flows/{token}/companies", response=list[CompanyChoiceOut])
@@ -195,7 +195,7 @@ def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseIn) -> Out
     """Which companies to bring in; all of those named, none else."""
     flow = _flow(request, token, Step.CHOOSE)
     _require_companies(payload.companies, (one.company.pk for one in choose_step.rows(request.actor, flow)))
-    return _out(steps.choose(request.actor, flow, payload.companies))
+    return _out(handlers.choose(request.actor, flow, payload.companies))
 
 
 @router.get("/flows/{token}/identities", response=list[IdentityOut])
@@ -228,7 +228,7 @@ def identify(request: AuthenticatedRequest, token: UUID, payload: IdentifyIn) ->
         identify_step.confirm(request.actor, flow_, said, same=same)
     for company in (one.company for one in payload.identities if one.same_company is False):
         by_company.pop(company, None)
-    return _out(steps.identify(flow_, by_company))
+    return _out(handlers.identify(flow_, by_company))
 
 
 @router.post("/flows/{token}/assign", response=OutcomeOut)
@@ -237,7 +237,7 @@ def assign(request: AuthenticatedRequest, token: UUID, payload: AssignIn) -> Out
     flow = _flow(request, token, Step.ASSIGN)
     _require_companies(payload.companies, flow.chosen)
     return _out(
-        steps.assign(
+        handlers.assign(
             flow, payload.companies, division_id=payload.division, template_id=payload.template, users=payload.users
         )
     )
@@ -253,7 +253,7 @@ def finish(request: AuthenticatedRequest, token: UUID, complete_later: bool = Fa
     needed = Step.IDENTIFY if complete_later else Step.ASSIGN
     if flow.state == FlowState.OPEN and not flows.has_reached(flow, needed):
         raise StepNotReached
-    return _out(steps.finish(request.actor, token, complete_later=complete_later))
+    return _out(handlers.finish(request.actor, token, complete_later=complete_later))
 
 
 def _require_companies(named: Iterable[int], offered: Iterable[int]) -> None:

@@ -15,7 +15,7 @@ from koppel.organisations.settings_schema import RESOURCES
 from koppel.sync.changes import queries as history
 from koppel.sync.models import ChangeKind, Checkpoint, Run, RunResource
 from koppel.sync.progress.import_progress import ImportLine, import_page
-from koppel.sync.progress.progress import RunProgress, progress_of_runs
+from koppel.sync.progress.run_progress import RunProgress, progress_of_runs
 from koppel.sync.runs.services import cancel_run, request_run
 
 router = Router()

@@ -8,7 +8,7 @@ from django.db import connection
 from koppel.administrations.models import Administration
 from koppel.books.reports.trial_balance import differing_accounts
 from koppel.issues.services import has_open_issues, reconcile_issues
-from koppel.sync.runs.store import ClaimedRun
+from koppel.sync.runs.claims import ClaimedRun
 
 Problems = dict[str, dict[str, object]]
 """The facts of what is wrong, by the issue's detail."""

@@ -19,7 +19,7 @@ from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_a
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import RESOURCES
 from koppel.sync.models import Run
-from koppel.sync.progress.progress import RunProgress, progress_of_runs
+from koppel.sync.progress.run_progress import RunProgress, progress_of_runs
 from koppel.sync.runs.services import cancel_run, request_run
 
 POLL_SECONDS = 1.0

@@ -21,8 +21,8 @@ from koppel.sync.changes import queries as history
 from koppel.sync.errors import SyncNotAllowed
 from koppel.sync.models import ChangeKind
 from koppel.sync.progress import import_progress
-from koppel.sync.progress.progress import progress_of_runs
 from koppel.sync.progress.queries import next_scheduled, recent_runs, resource_lines
+from koppel.sync.progress.run_progress import progress_of_runs
 from koppel.sync.runs.services import cancel_run, request_run
 
 

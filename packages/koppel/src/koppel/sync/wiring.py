@@ -14,8 +14,8 @@ from koppel.sync.event_types import EVENT_TYPES
 from koppel.sync.issue_types import ISSUE_TYPES
 from koppel.sync.listeners import administration, connection
 from koppel.sync.listeners.bulk import SYNC_ACTION
-from koppel.sync.progress.dashboard import active_syncs, changes_since
 from koppel.sync.progress.queries import progress_of
+from koppel.sync.progress.sync_activity import active_syncs, changes_since
 from koppel.sync.runs.services import request_first_runs, request_for_connection, request_released
 
 connection_hooks.connection_reconnected.register(request_for_connection)

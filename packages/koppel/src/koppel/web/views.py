@@ -18,8 +18,8 @@ from koppel.kit import quarantine
 from koppel.kit.web.decorators import public, takes
 from koppel.kit.web.parameters import PAGE, TEXT
 from koppel.organisations.access.memberships import is_used_elsewhere
+from koppel.organisations.people.services import save_language
 from koppel.organisations.requests import AuthenticatedRequest
-from koppel.organisations.services import save_language
 from koppel.web import search as site_search
 from koppel.web.dashboard import load_dashboard
 from koppel.web.issues import page_of as issues_page_of

@@ -11,8 +11,7 @@ from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Value
 from koppel.administrations.errors import NotFound
 from koppel.administrations.identity import services as identity
 from koppel.administrations.models import Administration
-from koppel.company_registers.numbers.number_check import NumberStatus
-from koppel.company_registers.numbers.numbers import check_number
+from koppel.company_registers.numbers import NumberStatus, check_number
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SCHEME, SECTIONS
 from koppel.kit.web.parameters import unknown_value

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from koppel.administrations.bulk.actions import Values
 from koppel.administrations.models import Status
-from koppel.company_registers.numbers.numbers import mask_number
+from koppel.company_registers.numbers import mask_number
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit import quarantine

@@ -21,8 +21,8 @@ from koppel.company_registers.lookups import (
     cached_results,
     request_lookups,
 )
+from koppel.company_registers.numbers import mask_number
 from koppel.company_registers.numbers.identity import Identity, IdentityProblem, check_identity
-from koppel.company_registers.numbers.numbers import mask_number
 from koppel.issues.services import raise_issue, resolve_issues, resolve_issues_bulk
 from koppel.kit import quarantine
 from koppel.organisations.roles import Actor, Permission

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from koppel.administrations.hooks import Progress, progress_of
 from koppel.administrations.list.columns import COLUMNS
 from koppel.administrations.models import Administration, Assignment, Favourite, Status
-from koppel.company_registers.numbers.numbers import mask_number
+from koppel.company_registers.numbers import mask_number
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.issues.queries import count_open
 from koppel.kit.tabular.export import Cell

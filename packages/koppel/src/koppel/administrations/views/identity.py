@@ -11,7 +11,7 @@ from koppel.administrations.identity import services as identity
 from koppel.administrations.models import Administration
 from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.administrations.views.detail import page_context
-from koppel.company_registers.numbers.numbers import check_number
+from koppel.company_registers.numbers import check_number
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import EXAMPLES, SECTIONS, resolve_sector
 from koppel.organisations.requests import AuthenticatedRequest

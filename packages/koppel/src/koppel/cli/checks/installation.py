@@ -16,10 +16,13 @@ from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import is_free
 from koppel.kit.encryption import Keyring
+from koppel.kit.tenancy.id_ranges import number_conflict, stored_number
+from koppel.kit.tenancy.installation_number import id_range
 from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
 from koppel.kit.web import paths
 from koppel.web.build.built import shortcomings
 
+INSTALLATION_NUMBER = "installation number"
 POSTGRES_VERSION_MIN = 150000
 SECRET_KEY_CHARACTERS_MIN = 50
 
@@ -28,7 +31,7 @@ def findings(web_port: int) -> list[Finding]:
     """All checks, in the order in which a person would repair. Later ones are left out when the database is silent."""
     results = [_database_answers()]
     if results[0].is_well:
-        results += [*_roles(), _migrations(), *_quarantine()]
+        results += [*_roles(), _migrations(), *_installation_number(), *_quarantine()]
     if all(finding.is_well for finding in results if finding.topic in ("database", "migrations")):
         results += [*_organisations(), *_sql_readers()]
     return [
@@ -93,6 +96,16 @@ def _migrations() -> Finding:
             "migrations", False, f"{len(pending)} migrations are not applied (first {pending[0]}); run koppel migrate."
         )
     return Finding("migrations", True, "All migrations are applied.")
+
+
+def _installation_number() -> Iterator[Finding]:
+    """Nothing before the first migration."""
+    number = stored_number("default")
+    if sentence := number_conflict("default"):
+        yield Finding(INSTALLATION_NUMBER, False, sentence)
+    elif number is not None:
+        first, last = id_range(number)
+        yield Finding(INSTALLATION_NUMBER, True, f"This is installation {number}: its ids are {first} to {last}.")
 
 
 def _quarantine() -> Iterator[Finding]:

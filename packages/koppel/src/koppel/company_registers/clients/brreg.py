@@ -4,7 +4,6 @@ from datetime import date
 
 import msgspec
 
-from koppel.company_registers.clients.http import decode, request
 from koppel.company_registers.clients.protocol import (
     Candidate,
     LookupOutcome,
@@ -14,6 +13,7 @@ from koppel.company_registers.clients.protocol import (
     RegisterResult,
     RegisterUnavailable,
 )
+from koppel.company_registers.clients.register_call import decode, request
 from koppel.company_registers.sectors.activities import Activity, national_scheme
 from koppel.kit.http.client import HttpClient
 

@@ -8,7 +8,6 @@ from datetime import date, datetime
 
 import msgspec
 
-from koppel.company_registers.clients.http import decode, request
 from koppel.company_registers.clients.protocol import (
     Candidate,
     LookupOutcome,
@@ -18,6 +17,7 @@ from koppel.company_registers.clients.protocol import (
     RegisterResult,
     RegisterUnavailable,
 )
+from koppel.company_registers.clients.register_call import decode, request
 from koppel.company_registers.sectors.activities import Activity, sbi_scheme
 from koppel.kit.http.client import HttpClient, Response
 

@@ -10,7 +10,6 @@ from datetime import date
 
 import msgspec
 
-from koppel.company_registers.clients.http import decode, request
 from koppel.company_registers.clients.protocol import (
     LookupOutcome,
     QueryKind,
@@ -19,7 +18,8 @@ from koppel.company_registers.clients.protocol import (
     RegisterResult,
     RegisterUnavailable,
 )
-from koppel.company_registers.numbers.numbers import is_personal
+from koppel.company_registers.clients.register_call import decode, request
+from koppel.company_registers.numbers import is_personal
 from koppel.kit.http.client import HttpClient
 
 NO_NAME = "---"

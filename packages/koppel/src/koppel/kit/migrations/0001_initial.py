@@ -1,11 +1,18 @@
 import django.db.models.functions.datetime
+from django.conf import settings
 from django.db import migrations, models
 
 from koppel.kit.tenancy.migration_operations import create_scope_function
 
 
+def store_installation_number(apps, schema_editor):
+    """From now on the database says it: a restored copy keeps its number."""
+    objects = apps.get_model("kit", "Installation").objects.using(schema_editor.connection.alias)
+    objects.create(number=settings.INSTALLATION_NUMBER or 0)
+
+
 class Migration(migrations.Migration):
-    """The function that every policy asks; and the quarantine, without a policy: every process asks, before it knows whose
+    """The function that every policy asks; the number of the installation; and the quarantine, without a policy: every process asks, before it knows whose
     organisation it acts in."""
 
     initial = True
@@ -14,6 +21,18 @@ class Migration(migrations.Migration):
 
     operations = [
         create_scope_function(),
+        migrations.CreateModel(
+            name='Installation',
+            fields=[
+                ('id', models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
+                ('number', models.PositiveSmallIntegerField()),
+            ],
+            options={
+                'db_table': 'kit_installation',
+                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='one_installation'), models.CheckConstraint(condition=models.Q(('number__lte', 4095)), name='installation_number')],
+            },
+        ),
+        migrations.RunPython(store_installation_number, migrations.RunPython.noop),
         migrations.CreateModel(
             name='Quarantine',
             fields=[

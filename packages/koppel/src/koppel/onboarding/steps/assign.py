@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from koppel.administrations.queries import choices
-from koppel.company_registers.numbers.numbers import mask_number
+from koppel.company_registers.numbers import mask_number
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.onboarding.flow import advance, merge_values
 from koppel.onboarding.models import Flow, Step

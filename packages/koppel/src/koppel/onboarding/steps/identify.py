@@ -9,10 +9,8 @@ from django.utils.translation import gettext as _
 from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.lookups import build_query, cached_results, request_lookups
-from koppel.company_registers.numbers import list_import
+from koppel.company_registers.numbers import NumberCheck, check_number, list_import
 from koppel.company_registers.numbers.identity import Identity, IdentityProblem, check_identity, first_guess
-from koppel.company_registers.numbers.number_check import NumberCheck
-from koppel.company_registers.numbers.numbers import check_number
 from koppel.company_registers.sectors.sections import resolve_sector
 from koppel.connections.models import RemoteCompany
 from koppel.kit.database.text_search import normalize_search

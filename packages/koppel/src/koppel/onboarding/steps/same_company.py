@@ -12,8 +12,8 @@ from django.utils.translation import gettext as _
 
 from koppel.company_registers.clients.protocol import QueryKind
 from koppel.company_registers.lookup_result import LookupResult
+from koppel.company_registers.numbers import check_number
 from koppel.company_registers.numbers.identity import first_guess
-from koppel.company_registers.numbers.numbers import check_number
 from koppel.connections.models import RemoteCompany
 from koppel.onboarding.flow import merge_values
 from koppel.onboarding.models import Flow

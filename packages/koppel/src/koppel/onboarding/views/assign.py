@@ -11,7 +11,7 @@ from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import Complete
 from koppel.onboarding.steps import assign as assign_step
-from koppel.onboarding.steps import steps
+from koppel.onboarding.steps import handlers
 from koppel.onboarding.views.guard import ids_of, step_page, to_import, to_step, wizard_context
 from koppel.organisations.models import Membership
 from koppel.organisations.requests import AuthenticatedRequest
@@ -60,7 +60,7 @@ def _apply(request: AuthenticatedRequest, flow: Flow, *, announce: bool) -> None
         if announce:
             messages.warning(request, _("Choose a division, users or a template first."))
         return
-    steps.assign(
+    handlers.assign(
         flow, ids, division_id=next(iter(divisions), None), template_id=next(iter(templates), None), users=users
     )
     if announce:
@@ -69,7 +69,7 @@ def _apply(request: AuthenticatedRequest, flow: Flow, *, announce: bool) -> None
 
 
 def _finish(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    outcome = steps.finish(request.actor, flow.token)
+    outcome = handlers.finish(request.actor, flow.token)
     if not isinstance(outcome, Complete):
         messages.error(request, outcome.errors[0].message)
         return to_step(flow, outcome.step)

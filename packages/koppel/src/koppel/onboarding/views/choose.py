@@ -14,7 +14,7 @@ from koppel.onboarding.flow import is_import
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import ShowErrors
 from koppel.onboarding.steps import choose as choose_step
-from koppel.onboarding.steps import identify, steps
+from koppel.onboarding.steps import handlers, identify
 from koppel.onboarding.steps.choose import CompanyChoice
 from koppel.onboarding.views.guard import ids_of, step_page, to_step, wizard_context
 from koppel.organisations.requests import AuthenticatedRequest
@@ -77,7 +77,7 @@ def _visible_choices(flow: Flow, choices: list[CompanyChoice]) -> list[CompanyCh
 
 
 def _next(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    outcome = steps.choose(request.actor, flow, ids_of(request, "company"))
+    outcome = handlers.choose(request.actor, flow, ids_of(request, "company"))
     if isinstance(outcome, ShowErrors):
         messages.warning(request, outcome.errors[0].message)
         return HttpResponseRedirect(request.path)

@@ -18,8 +18,8 @@ from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import FLAG, IDENTIFIERS, PAGE, TEXT, UnknownParameter, id_of, one_of, unknown_value
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import Advance
+from koppel.onboarding.steps import handlers
 from koppel.onboarding.steps import identify as identify_step
-from koppel.onboarding.steps import steps
 from koppel.onboarding.steps.identify import FIELDS, IdentityAnswer
 from koppel.onboarding.views.guard import UPLOAD_BYTES_MAX, step_page, to_step, wizard_context
 from koppel.organisations.requests import AuthenticatedRequest
@@ -50,7 +50,7 @@ def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         return HttpResponseRedirect(request.path)
     if action != "next":
         return _settle(request, flow, same=action == "same", company_id=company_id)
-    outcome = steps.identify(flow, _typed_answers(request, flow))
+    outcome = handlers.identify(flow, _typed_answers(request, flow))
     if isinstance(outcome, Advance):
         return to_step(flow, outcome.step)
     # What was typed is kept: a reload of the next page sends nothing again over what was stored meanwhile.

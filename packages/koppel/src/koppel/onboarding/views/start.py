@@ -24,7 +24,7 @@ from koppel.kit.web.parameters import IDENTIFIER, id_of
 from koppel.onboarding import flow as flows
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import ExternalStep, ShowErrors
-from koppel.onboarding.steps import steps
+from koppel.onboarding.steps import handlers
 from koppel.onboarding.views.guard import UPLOAD_BYTES_MAX, step_page, to_step, url_of, wizard_context
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
@@ -93,7 +93,7 @@ def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     )
     if page := unconfirmed(request, question):
         return page
-    steps.abort(flow)
+    handlers.abort(flow)
     messages.success(
         request, _("This import was dropped. Nothing was imported; a connection that was made is still there.")
     )
@@ -107,10 +107,10 @@ def sign_in(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     problems: dict[str, str] = {}
     if request.method == "POST":
         app_id = id_of(request.POST.get("app", "")) or 0
-        if steps.consent_option(request.actor, flow, app_id) is None:
+        if handlers.consent_option(request.actor, flow, app_id) is None:
             raise Http404
         text = _company_ids(request)
-        outcome = steps.sign_in(request.actor, flow, app_id, text)
+        outcome = handlers.sign_in(request.actor, flow, app_id, text)
         if isinstance(outcome, ExternalStep):
             return _redirect_to_vendor(request, flow, app_id)
         if not isinstance(outcome, ShowErrors):
@@ -153,7 +153,7 @@ def _company_ids(request: AuthenticatedRequest) -> str:
 
 def _report_ids(request: AuthenticatedRequest, flow: Flow, app_id: int, text: str) -> None:
     """What was read; what the vendor says of each stands in the table that follows."""
-    option = steps.consent_option(request.actor, flow, app_id)
+    option = handlers.consent_option(request.actor, flow, app_id)
     if option is None:
         return
     read = parse_ids(option.mode, text)

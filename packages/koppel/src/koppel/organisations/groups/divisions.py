@@ -1,19 +1,25 @@
 """Use cases of divisions: make, rename, archive, merge, and who belongs to one."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import Count, Q
-from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from koppel.audit.services import record
-from koppel.organisations.errors import Refused
 from koppel.organisations.groups import hooks
 from koppel.organisations.groups.hooks import GroupKind
+from koppel.organisations.groups.named_group import GroupType, in_use_first
 from koppel.organisations.models import Division, DivisionMember, Membership
 from koppel.organisations.roles import Actor, Permission
-from koppel.organisations.services import save_division
+
+DIVISION = GroupType(
+    GroupKind.DIVISION,
+    Division,
+    missing=gettext_lazy("There is no such division."),
+    merged_with_itself=gettext_lazy("A division cannot be merged with itself."),
+)
+get_division = DIVISION.get
+check_merge = DIVISION.check_merge
 
 
 @dataclass(frozen=True)
@@ -32,27 +38,21 @@ def list_summaries(actor: Actor) -> list[DivisionSummary]:
     divisions = Division.objects.filter(organisation_id=actor.organisation_id)
     annotated = divisions.annotate(people=Count("members", filter=Q(members__membership__is_active=True)))
     administrations = hooks.count_usage(actor.organisation_id, GroupKind.DIVISION)
-    return sorted(
-        (
-            DivisionSummary(
-                division.pk,
-                division.name,
-                division.archived_at is not None,
-                division.people,
-                administrations.get(division.pk, 0),
-            )
-            for division in annotated
-        ),
-        key=lambda summary: (summary.is_archived, summary.name.casefold()),
+    return in_use_first(
+        DivisionSummary(
+            division.pk,
+            division.name,
+            division.archived_at is not None,
+            division.people,
+            administrations.get(division.pk, 0),
+        )
+        for division in annotated
     )
 
 
-def get_division(actor: Actor, division_id: int) -> Division:
-    """Raises `Refused`: not there and of another firm look alike."""
-    division = Division.objects.filter(organisation_id=actor.organisation_id, pk=division_id).first()
-    if division is None:
-        raise Refused(_("There is no such division."))
-    return division
+def save_division(actor: Actor, division_id: int | None, name: str, *, archived: bool = False) -> int:
+    """Make, rename or archive a division; its id. Raises `Refused`."""
+    return DIVISION.save(actor, division_id, name, archived=archived, values={})
 
 
 def create(actor: Actor, name: str) -> Division:
@@ -85,18 +85,8 @@ def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) ->
         ignore_conflicts=True,
     )
     if requested_ids != before:
-        _record(actor, "division.people_changed", division, {"before": sorted(before), "after": sorted(requested_ids)})
-
-
-def check_merge(actor: Actor, from_id: int, into_id: int) -> tuple[Division, Division]:
-    """The one that is emptied and the one that stays. Raises `Refused` when they cannot be merged."""
-    actor.require(Permission.MANAGE_PEOPLE)
-    source, target = get_division(actor, from_id), get_division(actor, into_id)
-    if source.pk == target.pk:
-        raise Refused(_("A division cannot be merged with itself."))
-    if target.archived_at:
-        raise Refused(_("“%s” is archived.") % target.name)
-    return source, target
+        details = {"before": sorted(before), "after": sorted(requested_ids)}
+        DIVISION.record(actor, "people_changed", (division.pk, division.name), details)
 
 
 def merge(actor: Actor, from_id: int, into_id: int) -> int:
@@ -105,19 +95,12 @@ def merge(actor: Actor, from_id: int, into_id: int) -> int:
     Raises `Refused`."""
     source, target = check_merge(actor, from_id, into_id)
     tenant = {"organisation_id": actor.organisation_id}
-    people = list(DivisionMember.objects.filter(**tenant, division=source).values_list("membership_id", flat=True))
+    members = DivisionMember.objects.filter(**tenant, division=source)
+    membership_ids = list(members.values_list("membership_id", flat=True))
     DivisionMember.objects.bulk_create(
-        [DivisionMember(**tenant, division=target, membership_id=key) for key in people], ignore_conflicts=True
+        [DivisionMember(**tenant, division=target, membership_id=key) for key in membership_ids], ignore_conflicts=True
     )
-    DivisionMember.objects.filter(**tenant, division=source).delete()
+    members.delete()
     moved = sum(hooks.move_usage(actor, GroupKind.DIVISION, source.pk, target.pk))
-    Division.objects.filter(**tenant, pk=source.pk).update(archived_at=timezone.now())
-    details = {"into": target.pk, "into_name": target.name, "people": sorted(people), "administrations": moved}
-    _record(actor, "division.merged", source, details)
+    DIVISION.archive_merged(actor, source, target, {"people": sorted(membership_ids), "administrations": moved})
     return moved
-
-
-def _record(actor: Actor, action: str, division: Division, details: Mapping[str, object]) -> None:
-    record(
-        actor.organisation_id, actor.audit, action, subject=("division", division.pk, division.name), details=details
-    )

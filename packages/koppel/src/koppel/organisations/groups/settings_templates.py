@@ -4,21 +4,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from koppel.audit.services import record
-from koppel.organisations.errors import Refused
 from koppel.organisations.groups import hooks
 from koppel.organisations.groups.hooks import GroupKind, SettingsImpact
+from koppel.organisations.groups.named_group import GroupType, in_use_first
 from koppel.organisations.models import Organisation, Template
 from koppel.organisations.roles import Actor, Permission
-from koppel.organisations.services import save_template
 from koppel.organisations.settings_schema import validate_settings
+
+TEMPLATE = GroupType(
+    GroupKind.TEMPLATE,
+    Template,
+    missing=gettext_lazy("There is no such template."),
+    merged_with_itself=gettext_lazy("A template cannot be merged with itself."),
+)
+get_template = TEMPLATE.get
+check_merge = TEMPLATE.check_merge
 
 
 @dataclass(frozen=True)
 class TemplateSummary:
+    """A template with what it sets and how many administrations have it."""
+
     id: int
     name: str
     is_archived: bool
@@ -29,28 +37,26 @@ class TemplateSummary:
 def list_summaries(actor: Actor) -> list[TemplateSummary]:
     """Those in use first, by name."""
     templates = Template.objects.filter(organisation_id=actor.organisation_id)
-    counts = hooks.count_usage(actor.organisation_id, GroupKind.TEMPLATE)
-    return sorted(
-        (
-            TemplateSummary(
-                template.pk,
-                template.name,
-                template.archived_at is not None,
-                template.settings,
-                counts.get(template.pk, 0),
-            )
-            for template in templates
-        ),
-        key=lambda summary: (summary.is_archived, summary.name.casefold()),
+    administrations = hooks.count_usage(actor.organisation_id, GroupKind.TEMPLATE)
+    return in_use_first(
+        TemplateSummary(
+            template.pk,
+            template.name,
+            template.archived_at is not None,
+            template.settings,
+            administrations.get(template.pk, 0),
+        )
+        for template in templates
     )
 
 
-def get_template(actor: Actor, template_id: int) -> Template:
-    """Raises `Refused`: not there and of another firm look alike."""
-    template = Template.objects.filter(organisation_id=actor.organisation_id, pk=template_id).first()
-    if template is None:
-        raise Refused(_("There is no such template."))
-    return template
+def save_template(
+    actor: Actor, template_id: int | None, name: str, settings: Mapping[str, Any], *, archived: bool = False
+) -> int:
+    """Make, change or archive a template; its id. Raises `Refused`."""
+    actor.require(Permission.MANAGE_PEOPLE)
+    validate_settings(settings)
+    return TEMPLATE.save(actor, template_id, name, archived=archived, values={"settings": dict(settings)})
 
 
 def create(actor: Actor, name: str, settings: Mapping[str, Any]) -> Template:
@@ -66,37 +72,20 @@ def preview(actor: Actor, template_id: int, settings: Mapping[str, Any]) -> Sett
 
 
 def change(actor: Actor, template_id: int, *, name: str, settings: Mapping[str, Any], archived: bool) -> None:
-    """Raises `Refused`. The trail keeps what was and what is."""
+    """The audit log keeps what was and what is. Raises `Refused`."""
     before = dict(get_template(actor, template_id).settings)
     save_template(actor, template_id, name, settings, archived=archived)
     if before != dict(settings):
-        after = get_template(actor, template_id)
+        template = get_template(actor, template_id)
         details = {"before": before, "after": dict(settings)}
-        record(
-            actor.organisation_id, actor.audit, "template.settings_changed",
-            subject=("template", after.pk, after.name), details=details,
-        )  # fmt: skip
-
-
-def check_merge(actor: Actor, from_id: int, into_id: int) -> tuple[Template, Template]:
-    """The one that is emptied and the one that stays. Raises `Refused` when they cannot be merged."""
-    actor.require(Permission.MANAGE_PEOPLE)
-    source, target = get_template(actor, from_id), get_template(actor, into_id)
-    if source.pk == target.pk:
-        raise Refused(_("A template cannot be merged with itself."))
-    if target.archived_at:
-        raise Refused(_("“%s” is archived.") % target.name)
-    return source, target
+        TEMPLATE.record(actor, "settings_changed", (template.pk, template.name), details)
 
 
 def merge(actor: Actor, from_id: int, into_id: int) -> int:
     """Its administrations get the other template; it stays behind, archived. How many moved. Raises `Refused`."""
     source, target = check_merge(actor, from_id, into_id)
     moved = sum(hooks.move_usage(actor, GroupKind.TEMPLATE, source.pk, target.pk))
-    Template.objects.filter(organisation_id=actor.organisation_id, pk=source.pk).update(archived_at=timezone.now())
-    details = {"into": target.pk, "into_name": target.name, "administrations": moved}
-    subject = ("template", source.pk, source.name)
-    record(actor.organisation_id, actor.audit, "template.merged", subject=subject, details=details)
+    TEMPLATE.archive_merged(actor, source, target, {"administrations": moved})
     return moved
 
 

@@ -159,3 +159,8 @@ def _audit_details(terms: MembershipTerms) -> dict[str, object]:
 def _record(actor: Actor, membership: Membership, action: str, **details: object) -> None:
     subject = ("person", membership.pk, str(membership.user))
     record(actor.organisation_id, actor.audit, action, subject=subject, details=details)
+
+
+def save_language(user_id: int, language: str) -> None:
+    """The language of the person's own pages and mails."""
+    User.objects.filter(pk=user_id).update(language=language)

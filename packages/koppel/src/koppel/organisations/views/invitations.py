@@ -27,9 +27,9 @@ from koppel.organisations.invitations.services import InvitationData
 from koppel.organisations.models import Invitation, Organisation, User
 from koppel.organisations.people import list as people_list
 from koppel.organisations.people import services as people_services
+from koppel.organisations.people.services import save_language
 from koppel.organisations.requests import AuthenticatedRequest, switch_organisation
 from koppel.organisations.roles import Actor, Permission, Role
-from koppel.organisations.services import save_language
 from koppel.organisations.views import confirmations
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"

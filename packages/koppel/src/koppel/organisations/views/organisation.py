@@ -1,4 +1,4 @@
-"""The page of the organisation's own settings. The other pages of the firm stand in `pages/`."""
+"""The page of the organisation's own settings."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from koppel.organisations import services
 from koppel.organisations.errors import Refused
 from koppel.organisations.hooks import audience_events
 from koppel.organisations.models import Organisation
+from koppel.organisations.organisation_settings import change_organisation
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 from koppel.organisations.settings_schema import (
@@ -51,7 +51,7 @@ def _perform(request: AuthenticatedRequest, action: Any) -> HttpResponse:
 
 def _change_organisation(request: AuthenticatedRequest) -> None:
     values = parse_settings_form(request.POST)
-    services.change_organisation(request.actor, name=request.POST.get("name", ""), settings=values)
+    change_organisation(request.actor, name=request.POST.get("name", ""), settings=values)
 
 
 def _choices() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from functools import cache
 
 from koppel.books.storage import staging
 from koppel.kit.database.pool import Connection
-from koppel.sync.runs.store import ClaimedRun
+from koppel.sync.runs.claims import ClaimedRun
 
 RESOURCES_WITH_PERIOD = ("entries", "entry_lines", "balances")
 """Their partition is a period, so that a change in a closed one can be told."""

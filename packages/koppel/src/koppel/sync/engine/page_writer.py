@@ -10,8 +10,9 @@ from koppel.connector.contract import Connector, Page, ReadMode, Record, Snapsho
 from koppel.kit.clock import now
 from koppel.kit.database.pool import Connection
 from koppel.sync.changes import log
-from koppel.sync.runs import store
-from koppel.sync.runs.store import CheckpointState, ClaimedRun, ResourceDelta
+from koppel.sync.runs import rejected_records, snapshot_keys
+from koppel.sync.runs.checkpoints import CheckpointState, ResourceDelta
+from koppel.sync.runs.claims import ClaimedRun
 
 CHILDREN = {"entries": "entry_lines"}
 ROWS_MAX = 2**31
@@ -55,11 +56,11 @@ class PageWriter:
         """Write the page within the caller's transaction, which holds the run and keeps the checkpoint."""
         context = self._write_context()
         counts = _Tally(rejected=len(page.rejected))
-        await store.store_rejected(connection, self._claimed, self._resource, page.rejected)
+        await rejected_records.store(connection, self._claimed, self._resource, page.rejected)
         for level, written in (
             await self._write(connection, context, page.records, checkpoint, compares=compares)
         ).items():
-            await store.store_rejected(connection, self._claimed, level, written.rejected)
+            await rejected_records.store(connection, self._claimed, level, written.rejected)
             counts.rejected += len(written.rejected)
             counts.touched |= written.is_any
             if level == self._resource:
@@ -75,7 +76,7 @@ class PageWriter:
         new = await self._apply_snapshot(connection, context, checkpoint, page, counts)
         new = advance_checkpoint(new, page)
         if not new.resume_cursor and new.read_mode != ReadMode.MODIFIED_SINCE:
-            await store.delete_old_rejected(connection, self._claimed, self._levels, new.read_started_at)
+            await rejected_records.delete_older(connection, self._claimed, self._levels, new.read_started_at)
         return PageResult(new, self._count(new, page, counts), counts.touched)
 
     def _write_context(self) -> writer.WriteContext:
@@ -165,7 +166,7 @@ class PageWriter:
         for level, records, _parents in self._batches_by_level(page.records):
             keys = [resource.external_id for resource in records]
             new.seen += (
-                await store.record_seen_keys(connection, self._claimed, level, checkpoint.read_id, keys) if keys else 0
+                await snapshot_keys.record(connection, self._claimed, level, checkpoint.read_id, keys) if keys else 0
             )
         if proof is None:
             return new
@@ -180,21 +181,21 @@ class PageWriter:
         counts: _Tally,
     ) -> CheckpointState:
         """The end of a partition that took several pages."""
-        lost = new.seen != await store.count_seen_keys(connection, self._claimed, self._levels, new.read_id)
+        lost = new.seen != await snapshot_keys.count(connection, self._claimed, self._levels, new.read_id)
         gone = {
             level: await writer.missing_keys(connection, context, level, proof.partitions, read_id=new.read_id)
             for level in self._levels
         }
         if proof.restart_cursor is not None and (lost or (any(gone.values()) and not new.is_verifying_deletes)):
             if lost:
-                await store.delete_seen_keys(connection, self._claimed, self._levels)
+                await snapshot_keys.delete(connection, self._claimed, self._levels)
             return replace(
                 new, resume_cursor=proof.restart_cursor, is_verifying_deletes=not lost, seen=0 if lost else new.seen
             )
         if proof.is_consistent:
             for level, keys in gone.items():
                 await self._mark_deleted(connection, context, level, keys, counts)
-        await store.delete_seen_keys(connection, self._claimed, self._levels)
+        await snapshot_keys.delete(connection, self._claimed, self._levels)
         return replace(
             new, is_verifying_deletes=False, is_inconsistent=new.is_inconsistent or not proof.is_consistent, seen=0
         )
@@ -240,7 +241,7 @@ def _plausible(total: int | None) -> int | None:
 
 @cache
 def _change_log_ctes(level: str) -> str:
-    return f"WITH {log.insert_cte(level)}, {store.delete_rejected_cte(staging.table(level).staging_table())} "
+    return f"WITH {log.insert_cte(level)}, {rejected_records.delete_cte(staging.table(level).staging_table())} "
 
 
 def advance_checkpoint(checkpoint: CheckpointState, page: Page) -> CheckpointState:

@@ -15,7 +15,7 @@ from koppel.administrations.queries import FAILING_STATUSES, ImportState, import
 from koppel.administrations.scope import visible_to
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Run, RunResource
-from koppel.sync.progress.progress import RunProgress, progress_of_runs
+from koppel.sync.progress.run_progress import RunProgress, progress_of_runs
 
 STATUS_GROUPS: Mapping[str, Sequence[str]] = {
     "trouble": FAILING_STATUSES,

@@ -11,7 +11,7 @@ from koppel.administrations.hooks import Progress
 from koppel.administrations.models import Administration, Status
 from koppel.connections.lifecycle.lifecycle import reconnect_hint
 from koppel.sync.models import Checkpoint, Run, RunResource
-from koppel.sync.progress.progress import progress_of_runs
+from koppel.sync.progress.run_progress import progress_of_runs
 from koppel.sync.runs.schedule import next_moment, spread_of
 
 

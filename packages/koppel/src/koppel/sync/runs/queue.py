@@ -9,8 +9,8 @@ without anybody knowing beforehand which are small. A run whose connection is pa
 from dataclasses import dataclass
 
 from koppel.kit.database.pool import Connection
-from koppel.sync.runs import store
-from koppel.sync.runs.store import STALLED_SECONDS, ClaimedRun
+from koppel.sync.runs import claims
+from koppel.sync.runs.claims import STALLED_SECONDS, ClaimedRun
 
 CHANNEL = "koppel_runs"
 """PostgreSQL notifies here when runs are added."""
@@ -21,7 +21,7 @@ _CHOOSE = f"""
 WITH busy AS MATERIALIZED (
   SELECT organisation_id, count(*) AS runs FROM sync_run WHERE state = 'running' GROUP BY organisation_id
 ), due AS MATERIALIZED (
-  SELECT run.id, 0 AS place FROM sync_run run WHERE {_STALLED}
+  SELECT run.id, 0 AS rank FROM sync_run run WHERE {_STALLED}
    UNION ALL
   SELECT run.id, CASE WHEN run.trigger = 'person' THEN 0 ELSE coalesce(busy.runs, 0) + row_number() OVER (
            PARTITION BY run.organisation_id ORDER BY run.trigger, run.attempt, run.id) END
@@ -33,7 +33,7 @@ WITH busy AS MATERIALIZED (
 )
 SELECT run.id FROM due JOIN sync_run run ON run.id = due.id
  WHERE ({_MAY_START}) OR ({_STALLED})
- ORDER BY due.place, run.id LIMIT %s FOR NO KEY UPDATE OF run SKIP LOCKED
+ ORDER BY due.rank, run.id LIMIT %s FOR NO KEY UPDATE OF run SKIP LOCKED
 """  # noqa: S608 - as above
 # 'import' < 'person' < 'schedule': the order of triggers is that of the alphabet.
 
@@ -61,7 +61,7 @@ async def claim_next(connection: Connection, worker: str, room: int) -> ClaimedR
     """At most `room` runs, in a transaction of the installation's scope: the queue is one for all organisations."""
     rows = await connection.execute(_CHOOSE, [room])
     ids = [run_id for (run_id,) in await rows.fetchall()]
-    runs = await store.claim_runs(connection, ids, worker) if ids else []
+    runs = await claims.claim_runs(connection, ids, worker) if ids else []
     row = await (await connection.execute(_NEXT)).fetchone()
     runs.sort(key=lambda claimed: ids.index(claimed.id))
     return ClaimedRuns(runs, None if row is None or row[0] is None else float(row[0]))

@@ -6,8 +6,11 @@ at a page when others wait for one, and goes on later from its checkpoint.
 
 import asyncio
 import contextlib
+import os
 import random
+import socket
 import time
+import uuid
 from collections.abc import Callable
 from contextvars import Context, copy_context
 
@@ -19,11 +22,12 @@ from koppel.connections.sessions.sessions import Runtime
 from koppel.kit import quarantine
 from koppel.kit.database.pool import lock_connection
 from koppel.kit.locks import LockName, keep_session_lock
+from koppel.sync.engine.run_executor import execute_run
 from koppel.sync.errors import Preempted
 from koppel.sync.runs import queue
-from koppel.sync.runs.store import ClaimedRun
-from koppel.sync.tasks import WORKER, execute_claimed
+from koppel.sync.runs.claims import ClaimedRun
 
+WORKER_ID = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 TIME_SLICE_SECONDS = 20.0
 """A run's first turn; each later one is twice as long, at most eight times."""
 LOOK_SECONDS = 5.0
@@ -76,7 +80,7 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         async with self._runtime.database.installation_transaction() as connection:
-            count = await queue.release_claims(connection, WORKER)
+            count = await queue.release_claims(connection, WORKER_ID)
         log.info("worker_stopped", given_back=count)
 
     async def _fill(self) -> float:
@@ -89,7 +93,7 @@ class Dispatcher:
             if room <= 0:
                 self._others_wait = await queue.has_waiting(connection)
                 return LOOK_SECONDS
-            taken = await queue.claim_next(connection, WORKER, room)
+            taken = await queue.claim_next(connection, WORKER_ID, room)
         for claimed in taken.runs:
             self._start(claimed)
         self._others_wait = len(taken.runs) == room
@@ -98,7 +102,7 @@ class Dispatcher:
         )
 
     def _start(self, claimed: ClaimedRun) -> None:
-        task = asyncio.create_task(execute_claimed(self._runtime, claimed), context=self._context(claimed))
+        task = asyncio.create_task(execute_run(self._runtime, claimed), context=self._context(claimed))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 import structlog
 from procrastinate import App
 from procrastinate.contrib.django import app
-from procrastinate.jobs import Status
 from psycopg_pool import AsyncConnectionPool
 
 from koppel.connections.sessions.runtime import as_worker
@@ -22,7 +21,6 @@ from koppel.kit.database.stuck_transactions import terminate_stuck_sessions
 from koppel.kit.database.threads import keep_thread_connections, run_in_thread
 from koppel.kit.http.client import HttpClient
 from koppel.sync.runs.services import request_due_runs
-from koppel.sync.tasks import perform_run
 from koppel.sync.worker.dispatcher import Dispatcher
 
 RETRY_STALLED_JOBS_SECONDS = 5
@@ -124,14 +122,11 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]], name: str)
 
 
 async def _retry_stalled_jobs(worker_app: App) -> None:
-    """Jobs of workers that have died: a sync is taken care of by its run, everything else is done again."""
+    """Jobs of workers that have died are done again. Syncs are no jobs: their runs are taken over from the queue of runs."""
     manager = worker_app.job_manager
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=JOB_STALLED_SECONDS):
-        if job.task_name == perform_run.name:
-            await manager.finish_job(job, Status.FAILED, delete_job=True)
-        else:
-            log.warning("job_revived", task=job.task_name, job=job.id)
-            await manager.retry_job(job)
+        log.warning("job_revived", task=job.task_name, job=job.id)
+        await manager.retry_job(job)
 
 
 async def _terminate_stuck_sessions(runtime: Runtime) -> None:

@@ -1,10 +1,11 @@
-"""Django's `migrate`, which refuses a database that no migration of this version leads on from."""
+"""Django's `migrate`, which refuses a database that no migration of this version leads on from, and one of another number."""
 
 from typing import Any
 
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 
+from koppel.kit.tenancy.id_ranges import number_conflict
 from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
 
 
@@ -14,4 +15,6 @@ class Command(migrate.Command):
     def handle(self, *args: Any, **options: Any) -> Any:
         if is_too_old(options["database"]):
             raise CommandError(TOO_OLD)
+        if sentence := number_conflict(options["database"]):
+            raise CommandError(sentence)
         return super().handle(*args, **options)

@@ -25,24 +25,17 @@ from koppel.kit.clock import now
 from koppel.kit.database.pool import Connection
 from koppel.kit.quarantine import Quarantined
 from koppel.sync.engine.page_writer import CHILDREN, PageResult, PageWriter, advance_checkpoint
+from koppel.sync.engine.run_start import SyncPlan
 from koppel.sync.errors import Fenced, Preempted
-from koppel.sync.runs import store
-from koppel.sync.runs.store import CheckpointState, ClaimedRun, ResourceDelta
+from koppel.sync.runs import checkpoints, claims
+from koppel.sync.runs.checkpoints import CheckpointState, ResourceDelta
+from koppel.sync.runs.claims import ClaimedRun
 
 HEARTBEAT_SECONDS = 5
-WAITING_ROWS, WAITING_SECONDS = 1000, 0.5
+PENDING_ROWS_MAX, PENDING_SECONDS_MAX = 1000, 0.5
 """How much, and how long after it was read, may wait for the next page. People see progress with each commit."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class SyncPlan:
-    """What the settings in force ask for. `full_comparison_weekday` counts from Monday = 0."""
-
-    resources: tuple[str, ...]
-    fiscal_years_back: int
-    full_comparison_weekday: int = 6
 
 
 @dataclass
@@ -53,10 +46,10 @@ class RunResult:
     touched: set[str] = field(default_factory=set)
 
 
-async def execute(runtime: Runtime, claimed: ClaimedRun, plan: SyncPlan) -> RunResult:
+async def read_run(runtime: Runtime, claimed: ClaimedRun, plan: SyncPlan) -> RunResult:
     """Read everything that is wanted. Raises the connector's errors and `Fenced`; all that was read stays."""
     session = await reading_session(runtime, claimed.organisation_id, claimed.administration_id)
-    reader = RunExecutor(runtime, claimed, plan, session, connector(claimed.connector))
+    reader = RunReader(runtime, claimed, plan, session, connector(claimed.connector))
     async with _heartbeat(runtime, claimed):
         await verify_company(session, claimed.connector)
         return await reader.read_all()
@@ -74,7 +67,7 @@ async def _heartbeat(runtime: Runtime, claimed: ClaimedRun) -> AsyncIterator[Non
             await asyncio.sleep(HEARTBEAT_SECONDS)
             try:
                 async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
-                    ours = await store.heartbeat(connection, claimed)
+                    ours = await claims.heartbeat(connection, claimed)
             except Exception as error:
                 log.warning("heartbeat_failed", run=claimed.id, error=type(error).__name__)
                 continue
@@ -105,16 +98,18 @@ def full_comparison_is_due(last: datetime | None, weekday: int, at: datetime) ->
     return timezone.localtime(last).date() < newest
 
 
-class RunExecutor:
+class RunReader:
+    """Reads the resources of one run, in the connector's order."""
+
     def __init__(
         self, runtime: Runtime, claimed: ClaimedRun, plan: SyncPlan, session: ReadingSession, connector: Connector
     ) -> None:
         self._runtime, self._claimed, self._session, self._connector = runtime, claimed, session, connector
         self._plan = plan
         self._window = HistoryWindow(plan.fiscal_years_back, now().date())
-        self._outcome = RunResult()
-        self._forgiven = False
-        self._waiting: list[_PendingPage] = []
+        self._result = RunResult()
+        self._failures_reset = False
+        self._pending: list[_PendingPage] = []
 
     async def read_all(self) -> RunResult:
         specs = [
@@ -125,7 +120,7 @@ class RunExecutor:
         if self._claimed.resources is not None:
             specs = [resource for resource in specs if resource.key in self._claimed.resources]
         async with self._transaction() as connection:
-            parts = await store.plan_resources(
+            parts = await checkpoints.plan_resources(
                 connection,
                 self._claimed,
                 [(resource.key, "" if resource.available else resource.unavailable_reason) for resource in specs],
@@ -134,15 +129,15 @@ class RunExecutor:
             for position, spec in enumerate(specs):
                 state, reason, checkpoint = parts[spec.key]
                 if state == "failed":
-                    self._outcome.broken[spec.key] = reason
+                    self._result.broken[spec.key] = reason
                 elif state in ("waiting", "running"):
                     is_first = position == 0 and self._claimed.resources is None
                     await self._read_or_record_failure(spec, checkpoint or CheckpointState(), is_first=is_first)
         except (ConnectorError, Quarantined, Preempted):
-            await self._commit_waiting()
+            await self._commit_if_pending()
             raise
-        await self._commit_waiting()
-        return self._outcome
+        await self._commit_if_pending()
+        return self._result
 
     async def _read_or_record_failure(self, spec: ResourceSpec, checkpoint: CheckpointState, *, is_first: bool) -> None:
         """A company that refuses everything refuses its first resource; a single one that is refused is left out. What was
@@ -152,18 +147,18 @@ class RunExecutor:
         except (NotConsented, SetupMissing) as refusal:
             if is_first:
                 raise
-            await self._commit_waiting()
+            await self._commit_if_pending()
             async with self._transaction() as connection:
-                await store.reset_cursor(connection, self._claimed, spec.key)
-                await store.mark_unavailable(connection, self._claimed, spec.key, str(refusal))
-                await store.finish_resource(connection, self._claimed, spec.key, "skipped", str(refusal))
+                await checkpoints.reset_cursor(connection, self._claimed, spec.key)
+                await checkpoints.mark_unavailable(connection, self._claimed, spec.key, str(refusal))
+                await checkpoints.finish_resource(connection, self._claimed, spec.key, "skipped", str(refusal))
         except UnexpectedResponse as broken:
             log.error("contract_broken", run=self._claimed.id, resource=spec.key, code=broken.code, reason=str(broken))
-            self._outcome.broken[spec.key] = str(broken)
-            await self._commit_waiting()
+            self._result.broken[spec.key] = str(broken)
+            await self._commit_if_pending()
             async with self._transaction() as connection:
-                await store.reset_cursor(connection, self._claimed, spec.key)
-                await store.finish_resource(connection, self._claimed, spec.key, "failed", str(broken))
+                await checkpoints.reset_cursor(connection, self._claimed, spec.key)
+                await checkpoints.finish_resource(connection, self._claimed, spec.key, "failed", str(broken))
 
     async def _read(self, spec: ResourceSpec, checkpoint: CheckpointState) -> None:
         if not checkpoint.resume_cursor or self._predates_request(checkpoint):
@@ -222,9 +217,9 @@ class RunExecutor:
     ) -> CheckpointState:
         """Commit the page, or let it wait for the next one: it is small, and nothing more of its resource is asked for. Rows
         of a resource are staged once in a transaction, so what changed is committed before the comparison that follows."""
-        if any(pending.resource == resource and pending.page.records for pending in self._waiting):
+        if any(pending.resource == resource and pending.page.records for pending in self._pending):
             await self._commit()
-        self._waiting.append(
+        self._pending.append(
             _PendingPage(writer, resource, checkpoint, page, more_follows=self._needs_full_read_after(checkpoint))
         )
         if _can_wait(checkpoint, page) and not self._is_batch_full():
@@ -232,14 +227,14 @@ class RunExecutor:
         return await self._commit()
 
     def _is_batch_full(self) -> bool:
-        first = self._waiting[0]
+        first = self._pending[0]
         return (
-            sum(one.rows for one in self._waiting) > WAITING_ROWS
-            or time.monotonic() - first.pending_since > WAITING_SECONDS
+            sum(pending.rows for pending in self._pending) > PENDING_ROWS_MAX
+            or time.monotonic() - first.pending_since > PENDING_SECONDS_MAX
         )
 
-    async def _commit_waiting(self) -> None:
-        if self._waiting:
+    async def _commit_if_pending(self) -> None:
+        if self._pending:
             await self._commit()
 
     async def _commit(self) -> CheckpointState:
@@ -252,20 +247,20 @@ class RunExecutor:
     async def _commit_pending(self, *, compares: bool = False) -> CheckpointState:
         updates, touched = [], set()
         async with self._transaction() as connection:
-            for pending in self._waiting:
+            for pending in self._pending:
                 applied = await pending.apply(connection, compares=compares)
                 updates.append((pending.resource, applied.checkpoint, applied.delta))
                 touched |= {pending.resource} if applied.touched else set()
-            await store.save_checkpoints(connection, self._claimed, updates)
-            if self._claimed.failures and not self._forgiven:
-                await store.reset_failures(connection, self._claimed)
-        self._forgiven = True
-        self._waiting.clear()
-        self._outcome.touched |= touched
+            await checkpoints.save_checkpoints(connection, self._claimed, updates)
+            if self._claimed.failures and not self._failures_reset:
+                await claims.reset_failures(connection, self._claimed)
+        self._failures_reset = True
+        self._pending.clear()
+        self._result.touched |= touched
         return updates[-1][1]
 
     def _transaction(self) -> AbstractAsyncContextManager[Connection]:
-        return store.fenced_transaction(self._runtime.database, self._claimed)
+        return claims.fenced_transaction(self._runtime.database, self._claimed)
 
 
 @dataclass(frozen=True)
@@ -282,7 +277,7 @@ class _PendingPage:
 
     @property
     def rows(self) -> int:
-        return len(self.page.records) + sum(len(one.children) for one in self.page.records)
+        return len(self.page.records) + sum(len(record.children) for record in self.page.records)
 
     async def apply(self, connection: Connection, *, compares: bool) -> PageResult:
         if _is_noop(self.checkpoint, self.page):

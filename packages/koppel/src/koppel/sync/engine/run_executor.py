@@ -1,30 +1,22 @@
-"""Performs a run that this worker holds, whoever took it: the dispatcher from the queue of runs, or a job."""
-
-import os
-import socket
-import uuid
+"""Executes a run that this worker holds, and says in its row how that went: over, waiting, or a crash."""
 
 import structlog
 from django.utils.translation import gettext_noop
-from procrastinate.contrib.django import app
 
-from koppel.connections.sessions.consent_scope import audit_refusal
-from koppel.connections.sessions.runtime import current_worker
 from koppel.connections.sessions.sessions import Runtime
 from koppel.connector.errors import ConnectorError, Unreachable
 from koppel.kit import quarantine
 from koppel.kit.database.outage import is_outage, sqlstate_of
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
-from koppel.sync.engine import completion, engine
+from koppel.sync.engine import run_completion, run_reader, run_start
 from koppel.sync.engine.error_policy import Action, ErrorPolicy, policy_for, wait_seconds
 from koppel.sync.errors import Fenced, Preempted
 from koppel.sync.listeners.connection import OUTAGE, outage_seconds
 from koppel.sync.models import RunState
-from koppel.sync.runs import store
-from koppel.sync.runs.store import ClaimedRun
+from koppel.sync.runs import claims
+from koppel.sync.runs.claims import ClaimedRun
 
-WORKER = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 CRASHES_MAX, CRASH_PAUSE_SECONDS = 3, 5.0
 OUTAGE_ISSUE_SECONDS = 900.0
 """How long our database may answer with errors before somebody is told."""
@@ -32,35 +24,21 @@ OUTAGE_SENTENCE = gettext_noop("Koppel's own database answers with errors. The s
 log = structlog.get_logger(__name__)
 
 
-@app.task(name="sync.perform_run")
-async def perform_run(organisation_id: int, run_id: int) -> None:
-    """Perform a run if it waits or was left by a dead worker; else do nothing. Runs are taken from their own queue; this job
-    is for those that an older Koppel left in the queue of jobs."""
-    runtime = current_worker()
-    async with runtime.database.tenant_transaction(organisation_id) as connection:
-        claimed = await store.claim_run(connection, run_id, WORKER)
-        run_exists = claimed is not None or await store.exists(connection, run_id)
-    if not run_exists:
-        await run_in_thread(lambda: audit_refusal(organisation_id, ("run", run_id, ""), "no_such_run"))
-    if claimed is not None:
-        await execute_claimed(runtime, claimed)
-
-
-async def execute_claimed(runtime: Runtime, claimed: ClaimedRun) -> None:
+async def execute_run(runtime: Runtime, claimed: ClaimedRun) -> None:
     """To its end, to a wall, or until its turn is over; whichever it is, the run's row says so afterwards."""
     organisation_id, run_id = claimed.organisation_id, claimed.id
     with structlog.contextvars.bound_contextvars(organisation=organisation_id, run=run_id, attempt=claimed.attempt):
         try:
             await quarantine.refuse_async()
-            await _execute(runtime, claimed)
+            await _read_and_complete(runtime, claimed)
         except Fenced:
             log.warning("run_taken_over")
         except Preempted:
             async with runtime.database.tenant_transaction(organisation_id) as connection:
-                await store.requeue(connection, claimed, 0, failed=False, code="", reason="")
+                await claims.requeue(connection, claimed, 0, failed=False, code="", reason="")
         except Quarantined as stopped:
             async with runtime.database.tenant_transaction(organisation_id) as connection:
-                await store.requeue(connection, claimed, 0, failed=False, code=stopped.code, reason=str(stopped))
+                await claims.requeue(connection, claimed, 0, failed=False, code=stopped.code, reason=str(stopped))
         except ConnectorError as error:
             await _apply_policy(runtime, claimed, error)
         except Exception as error:
@@ -71,22 +49,22 @@ async def execute_claimed(runtime: Runtime, claimed: ClaimedRun) -> None:
                 await _record_crash(runtime, claimed, error)
 
 
-async def _execute(runtime: Runtime, claimed: ClaimedRun) -> None:
-    plan = await run_in_thread(lambda: completion.start_run(claimed))
-    outcome = await engine.execute(runtime, claimed, plan)
-    if outcome.broken:
-        resource, message = next(iter(outcome.broken.items()))
+async def _read_and_complete(runtime: Runtime, claimed: ClaimedRun) -> None:
+    plan = await run_in_thread(lambda: run_start.start_run(claimed))
+    result = await run_reader.read_run(runtime, claimed, plan)
+    if result.broken:
+        resource, message = next(iter(result.broken.items()))
         broken = ErrorPolicy(Action.FAIL, "contract_broken"), "contract_broken", f"{resource}: {message}"
-        await run_in_thread(lambda: completion.fail(claimed, *broken, RunState.PARTIAL))
+        await run_in_thread(lambda: run_completion.fail(claimed, *broken, RunState.PARTIAL))
         return
-    if not await run_in_thread(lambda: completion.succeed(claimed, plan)):
+    if not await run_in_thread(lambda: run_completion.succeed(claimed, plan)):
         raise Fenced
-    log.info("run_succeeded", administration=claimed.administration_id, touched=sorted(outcome.touched))
+    log.info("run_succeeded", administration=claimed.administration_id, touched=sorted(result.touched))
 
 
 async def _apply_policy(runtime: Runtime, claimed: ClaimedRun, error: ConnectorError) -> None:
     async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
-        failures = await store.failures(connection, claimed)
+        failures = await claims.failures(connection, claimed)
         down = await outage_seconds(connection, claimed.connection_id) if isinstance(error, Unreachable) else None
     policy = policy_for(error, failures) if down is None else ErrorPolicy(Action.WAIT)
     log.info("run_stopped", code=error.code, next=policy.action.value, reason=str(error))
@@ -94,11 +72,11 @@ async def _apply_policy(runtime: Runtime, claimed: ClaimedRun, error: ConnectorE
         seconds = wait_seconds(error, failures) if down is None else down
         code = error.code if down is None else OUTAGE
         async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
-            await store.requeue(
+            await claims.requeue(
                 connection, claimed, seconds, failed=policy.counts_as_failure, code=code, reason=str(error)
             )
         return
-    await run_in_thread(lambda: completion.fail_of_error(claimed, policy, error))
+    await run_in_thread(lambda: run_completion.fail_of_error(claimed, policy, error))
 
 
 async def _wait_for_database(runtime: Runtime, claimed: ClaimedRun, error: Exception) -> None:
@@ -107,9 +85,11 @@ async def _wait_for_database(runtime: Runtime, claimed: ClaimedRun, error: Excep
         "run_waits_for_database", error=type(error).__name__, sqlstate=sqlstate_of(error), reason=str(error)[:200]
     )
     async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
-        lasting = await store.put_back_for_outage(connection, claimed, OUTAGE_SENTENCE)
-    if lasting >= OUTAGE_ISSUE_SECONDS:
-        await run_in_thread(lambda: completion.tell_of_outage(claimed, sqlstate_of(error) or type(error).__name__))
+        outage_seconds_so_far = await claims.requeue_for_outage(connection, claimed, OUTAGE_SENTENCE)
+    if outage_seconds_so_far >= OUTAGE_ISSUE_SECONDS:
+        await run_in_thread(
+            lambda: run_completion.raise_outage_issue(claimed, sqlstate_of(error) or type(error).__name__)
+        )
 
 
 async def _record_crash(runtime: Runtime, claimed: ClaimedRun, error: Exception) -> None:
@@ -118,8 +98,8 @@ async def _record_crash(runtime: Runtime, claimed: ClaimedRun, error: Exception)
     message = f"Koppel failed here ({type(error).__name__}). The log of the worker has the details."
     if again:
         async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
-            await store.put_back_after_crash(connection, claimed, CRASH_PAUSE_SECONDS, message)
+            await claims.requeue_after_crash(connection, claimed, CRASH_PAUSE_SECONDS, message)
     else:
         await run_in_thread(
-            lambda: completion.fail(claimed, ErrorPolicy(Action.FAIL, "sync_failed"), "crashed", message)
+            lambda: run_completion.fail(claimed, ErrorPolicy(Action.FAIL, "sync_failed"), "crashed", message)
         )

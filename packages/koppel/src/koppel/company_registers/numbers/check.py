@@ -1,8 +1,4 @@
-"""Company numbers: normalised and checked, by country. A doubtful number may be kept; only an impossible one is refused.
-
-What each country's number looks like is in `countries`; how a made-up number is recognised and whose numbers are masked is
-here. docs/registers.md says where the rules come from.
-"""
+"""The check of a company number: by its country's rules, and against made-up numbers."""
 
 import re
 import unicodedata
@@ -11,9 +7,7 @@ from dataclasses import replace
 from django.utils.translation import gettext_lazy as _
 
 from koppel.company_registers.numbers.countries import VALIDATORS
-from koppel.company_registers.numbers.number_check import NumberCheck, NumberStatus, doubtful, invalid
-
-__all__ = ["NumberCheck", "check_number", "is_personal", "is_placeholder", "mask_number"]
+from koppel.company_registers.numbers.results import NumberCheck, NumberStatus, doubtful, invalid
 
 LENGTH_MAX = 60
 PLACEHOLDERS = {
@@ -55,16 +49,3 @@ def is_placeholder(bare: str, country: str) -> bool:
     # Check digits make 1111111-2 of a row of ones.
     nearly = len(digits) >= 8 and len(set(digits[:-1])) == 1
     return repeated or nearly or digits in PLACEHOLDERS.get(country, ())
-
-
-def is_personal(number: str, country: str) -> bool:
-    """Whether the number is a natural person's own: sole traders in Sweden and Latvia."""
-    digits = re.sub(r"[^0-9]", "", number)
-    if country == "SE":
-        return len(digits) == 10 and digits[2] in "01"
-    return country == "LV" and len(digits) == 11 and digits[0] < "4"
-
-
-def mask_number(number: str, country: str) -> str:
-    """For lists, logs and exports: the end of a person's number is hidden, every other number is shown whole."""
-    return f"{number[:-4]}****" if is_personal(number, country) else number

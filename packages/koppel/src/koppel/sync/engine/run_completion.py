@@ -8,7 +8,6 @@ from datetime import datetime
 from django.db import connection
 from django.urls import reverse
 
-from koppel.administrations.effective_settings import resolve_settings
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.services import mark_synced, set_status
 from koppel.connections.health.states import require_reauth
@@ -17,43 +16,21 @@ from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.events.services import close_event_for, open_event
 from koppel.sync.checks import check, is_due
-from koppel.sync.engine.engine import SyncPlan
 from koppel.sync.engine.error_policy import Action, ErrorPolicy
-from koppel.sync.errors import Fenced
+from koppel.sync.engine.run_start import SyncPlan
 from koppel.sync.models import RunState
+from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.import_completion import notify_import_finished
-from koppel.sync.runs.store import ClaimedRun
 
 _CLOSE = """
 UPDATE sync_run SET state = %s, finished_at = now(), reason_code = %s, reason = %s
  WHERE organisation_id = %s AND id = %s AND attempt = %s AND state = 'running'
-"""
-_HOLD = """
-SELECT 1 FROM sync_run
- WHERE organisation_id = %s AND id = %s AND attempt = %s AND state = 'running' FOR NO KEY UPDATE
 """
 _COMPLETE_AS_OF = """
 SELECT min(complete_as_of) FROM sync_checkpoint
  WHERE organisation_id = %s AND administration_id = %s AND resource = ANY(%s) AND available
 """
 RUN_ISSUES = ("not_consented", "setup_missing", "contract_broken", "sync_failed", "database_errors")
-
-
-def start_run(claimed: ClaimedRun) -> SyncPlan:
-    """The settings in force; a first sync shows as configuring. Raises `Fenced` for one that was stopped meanwhile."""
-    administrations = Administration.objects.filter(
-        organisation_id=claimed.organisation_id, pk=claimed.administration_id
-    )
-    with organisation_scope(claimed.organisation_id):
-        activated_at, here, template, organisation = administrations.values_list(
-            "activated_at", "settings", "template__settings", "organisation__settings"
-        ).get()
-        if activated_at is None:
-            if not _is_ours(claimed):
-                raise Fenced
-            set_status(claimed.organisation_id, claimed.administration_id, Status.CONFIGURING)
-        settings = resolve_settings(here, template or {}, organisation)
-    return SyncPlan(settings.resources, settings.fiscal_years_back, settings.full_comparison_weekday)
 
 
 def succeed(claimed: ClaimedRun, plan: SyncPlan) -> bool:
@@ -97,7 +74,7 @@ def fail(claimed: ClaimedRun, policy: ErrorPolicy, code: str, message: str, stat
             notify_import_finished(claimed.organisation_id, claimed.administration_id)
 
 
-def tell_of_outage(claimed: ClaimedRun, code: str) -> None:
+def raise_outage_issue(claimed: ClaimedRun, code: str) -> None:
     """Our own database has answered with errors for long; Koppel goes on trying. `code` is PostgreSQL's, if it gave one."""
     with organisation_scope(claimed.organisation_id):
         raise_issue(
@@ -107,13 +84,6 @@ def tell_of_outage(claimed: ClaimedRun, code: str) -> None:
 
 def fail_of_error(claimed: ClaimedRun, policy: ErrorPolicy, error: ConnectorError) -> None:
     fail(claimed, policy, error.code, str(error))
-
-
-def _is_ours(claimed: ClaimedRun) -> bool:
-    """And stays ours until the caller's transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute(_HOLD, [claimed.organisation_id, claimed.id, claimed.attempt])
-        return cursor.fetchone() is not None
 
 
 def _finish_run(claimed: ClaimedRun, state: RunState, code: str, message: str) -> bool:

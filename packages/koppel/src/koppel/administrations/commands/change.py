@@ -1,9 +1,7 @@
-"""`koppel administrations`: list, show and change them; the same services as the pages."""
+"""`koppel administrations`: assign, switch, restrict and set them; bulk work as in the list."""
 
 import json
-import shutil
 from collections.abc import Mapping
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,67 +11,17 @@ from koppel.administrations import restriction, services
 from koppel.administrations.bulk import csv_import, messages, operations
 from koppel.administrations.bulk.operations import Selection
 from koppel.administrations.bulk.selection_filter import parse_bulk_filter
-from koppel.administrations.effective_settings import COMPARED_KEYS, effective_settings
-from koppel.administrations.lifecycle import offboarding, predecessors
-from koppel.administrations.list.export import export_list
-from koppel.administrations.list.query import parse_query_string
-from koppel.administrations.list.queryset import search
-from koppel.administrations.list.rendering import display_number
-from koppel.administrations.models import Administration, BulkItem, BulkOperation
+from koppel.administrations.commands.arguments import AdministrationId, DryRun, Everything, Ids, Matching
+from koppel.administrations.commands.list import settings_row
+from koppel.administrations.models import BulkItem, BulkOperation
 from koppel.administrations.scope import administration_for
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.cli.output import AsJson, print_record, print_rows
-from koppel.kit.tabular.export import Format
-from koppel.kit.web.parameters import day_of, id_of
+from koppel.kit.cli.output import AsJson, print_record
+from koppel.kit.web.parameters import id_of
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 from koppel.organisations.roles import Actor, Permission
 
 app = typer.Typer(no_args_is_help=True)
-COLUMNS = ("id", "name", "number", "client_number", "status", "division", "template", "complete_as_of")
-
-AdministrationId = Annotated[
-    int, typer.Argument(help="Id of the administration; `koppel administrations list` has them.")
-]
-Ids = Annotated[list[int] | None, typer.Argument(help="Ids of administrations.")]
-Matching = Annotated[
-    str | None,
-    typer.Option(
-        "--filter", help="Instead of ids: all that match, as in the list's address bar: 'status=failed&division=3'."
-    ),
-]
-Everything = Annotated[bool, typer.Option("--all", help="Instead of ids or a filter: all that you may see.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]
-
-
-@app.command("list")
-def listing(
-    matching: Annotated[
-        str, typer.Option("--filter", help="As in the list's address bar: 'q=bakker&status=failed'.")
-    ] = "",
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 200,
-    person: ActAs = "",
-    organisation: InOrganisation = "",
-    as_json: AsJson = False,
-) -> None:
-    """The administrations that you may see, filtered and sorted as the list does."""
-    with acting_as(person, organisation) as actor:
-        rows = [_row(one) for one in search(actor, parse_query_string(matching))[:limit]]
-    print_rows(rows, COLUMNS, as_json=as_json)
-
-
-@app.command("show")
-def show(
-    administration_id: AdministrationId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
-) -> None:
-    """One administration with its settings and where each comes from."""
-    with acting_as(person, organisation) as actor:
-        administration = administration_for(actor, administration_id)
-        row = _row(administration) | {
-            "restricted": administration.restricted,
-            "client_left_on": administration.client_left_on,
-            "settings": _settings(administration),
-        }
-    print_record(row, as_json=as_json)
 
 
 @app.command("assign")
@@ -200,18 +148,6 @@ def favourite(
     print_record({"id": administration_id, "is_favourite": not off}, as_json=as_json)
 
 
-@app.command("set-predecessor")
-def set_predecessor(
-    administration_id: AdministrationId,
-    predecessor: Annotated[int | None, typer.Argument(help="Id of the one that it continues; none without it.")] = None,
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """It continues another one: renamed, merged, or moved to another system."""
-    with acting_as(person, organisation) as actor:
-        predecessors.set_predecessor(actor, administration_id, predecessor)
-    print_record({"id": administration_id, "predecessor": predecessor}, as_json=as_json)
-
-
 @app.command("settings")
 def settings(
     administration_id: AdministrationId,
@@ -226,58 +162,8 @@ def settings(
     with acting_as(person, organisation) as actor:
         if changes:
             services.change_settings(actor, administration_id, changes)
-        row = {"id": administration_id, **_settings(administration_for(actor, administration_id))}
+        row = {"id": administration_id, **settings_row(administration_for(actor, administration_id))}
     print_record(row, as_json=as_json)
-
-
-@app.command("offboard")
-def offboard(
-    administration_id: AdministrationId,
-    erase_on: Annotated[str, typer.Option(help="Day on which everything is erased.")],
-    client_left_on: Annotated[str, typer.Option(help="Day on which the client left; today without it.")] = "",
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """The client left: syncing stops, books are kept until a day and then erased."""
-    begin, end = _day(client_left_on) if client_left_on else date.today(), _day(erase_on)  # noqa: DTZ011 - the day of whoever types it
-    with acting_as(person, organisation) as actor:
-        offboarding.offboard_client(actor, administration_id, client_left_on=begin, erase_on=end)
-    print_record({"id": administration_id, "client_left_on": begin, "erase_on": end}, as_json=as_json)
-
-
-@app.command("withdraw")
-def withdraw(
-    administration_id: AdministrationId,
-    sure: Annotated[bool, typer.Option("--yes", help="Erasing cannot be undone; say so.")] = False,
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Cancel an import that waits, or erase a wrong one."""
-    if not sure:
-        raise CommandError(
-            "Everything that was read of it is erased and nothing brings it back. Say --yes if you mean it."
-        )
-    with acting_as(person, organisation) as actor:
-        offboarding.withdraw(actor, administration_id)
-    print_record({"id": administration_id, "withdrawn": True}, as_json=as_json)
-
-
-@app.command("export")
-def export(
-    matching: Annotated[str, typer.Option("--filter", help="As in the list's address bar, columns too.")] = "",
-    file_format: Annotated[Format, typer.Option("--format", help="csv, xlsx or parquet.")] = Format.CSV,
-    out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("administrations.csv"),
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """The list as a file."""
-    with (
-        acting_as(person, organisation) as actor,
-        export_list(actor, parse_query_string(matching), file_format) as content,
-    ):
-        try:
-            with out.open("wb") as target:
-                shutil.copyfileobj(content, target)
-        except OSError as error:
-            raise CommandError(f"{out} cannot be written: {error.strerror}.") from None
-    print_record({"file": str(out), "bytes": out.stat().st_size}, as_json=as_json)
 
 
 def _selection(
@@ -327,32 +213,6 @@ def _skip_reasons(operation: BulkOperation) -> dict[str, str]:
     }
 
 
-def _row(administration: Administration) -> dict[str, Any]:
-    return {
-        "id": administration.pk,
-        "name": administration.name,
-        "number": display_number(administration),
-        "client_number": administration.client_number,
-        "code": administration.remote_company.code,
-        "status": administration.status,
-        "division": administration.division.name if administration.division else None,
-        "template": administration.template.name if administration.template else None,
-        "sector": administration.sector,
-        "complete_as_of": administration.complete_as_of,
-    }
-
-
-def _settings(administration: Administration) -> dict[str, Any]:
-    now = effective_settings(administration)
-    settings: dict[str, Any] = {
-        key: {"value": getattr(now, key), "source": now.sources[key].value} for key in COMPARED_KEYS if key != "notify"
-    }
-    audiences = {
-        event: {"value": now.notify[event], "source": source.value} for event, source in now.audience_sources.items()
-    }
-    return {**settings, "notify": audiences}
-
-
 def _setting(text: str) -> tuple[str, Any]:
     """`key=value`: the value as JSON, else as the text itself. Raises `CommandError`."""
     key, separator, value = text.partition("=")
@@ -368,9 +228,3 @@ def _id(text: str) -> int:
     if (number := id_of(text)) is None:
         raise CommandError(f"{text!r} is not an id.")
     return number
-
-
-def _day(text: str) -> date:
-    if (day := day_of(text)) is None:
-        raise CommandError(f"{text!r} is not a date like 2026-12-31.")
-    return day

@@ -1,0 +1,160 @@
+"""One administration over REST: what is known of it, and what a person changes on it."""
+
+from datetime import date, datetime
+
+from ninja import Router, Schema, Status
+
+from koppel.administrations import restriction, services
+from koppel.administrations.bulk import operations
+from koppel.administrations.bulk.operations import Selection
+from koppel.administrations.list.rendering import display_number
+from koppel.administrations.models import Administration
+from koppel.administrations.scope import administration_for
+from koppel.issues.queries import count_open, open_issues
+from koppel.kit.web.schemas import Input
+from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.roles import Actor
+
+router = Router()
+
+
+class AdministrationOut(Schema):
+    """`source_id` is the accounting system's own id of the company, `code` its code there, `client_number` the firm's own.
+
+    `issues` counts the open ones. A personal number is masked."""
+
+    id: int
+    name: str
+    number: str
+    client_number: str
+    code: str
+    country: str
+    base_currency: str
+    sector: str
+    status: str
+    status_reason: str
+    connection: int
+    source_id: str
+    division: str | None
+    template: str | None
+    restricted: bool
+    import_id: int | None
+    complete_as_of: datetime | None
+    client_left_on: date | None
+    erase_on: date | None
+    predecessor: int | None
+    issues: int
+
+
+@router.get("/{int:administration_id}", response=AdministrationOut)
+def administration(request: AuthenticatedRequest, administration_id: int) -> AdministrationOut:
+    """One administration."""
+    return get_administration_out(request.actor, administration_id)
+
+
+class Changes(Input):
+    """What is absent stays as it is. `division` and `template` null: none. `add` and `remove` are ids of memberships."""
+
+    division: int | None = None
+    template: int | None = None
+    add: list[int] = []
+    remove: list[int] = []
+    sector: str | None = None
+    number: str | None = None
+    client_number: str | None = None
+
+
+@router.patch("/{int:administration_id}", response=AdministrationOut)
+def change(request: AuthenticatedRequest, administration_id: int, changes: Changes) -> AdministrationOut:
+    """Assign and set, as bulk work on one administration: undone like it, under the id in the trail."""
+    administration_for(request.actor, administration_id)
+    params = changes.dict(exclude_unset=True)
+    draft = operations.preview(request.actor, "change", params, Selection(ids=[administration_id]))
+    operations.start(request.actor, draft.pk)
+    return get_administration_out(request.actor, administration_id)
+
+
+class AccessIn(Input):
+    """`people` are ids of memberships: when restricted exactly these, else these are added."""
+
+    restricted: bool
+    people: list[int] = []
+
+
+@router.put("/{int:administration_id}/access", response={204: None})
+def set_access(request: AuthenticatedRequest, administration_id: int, payload: AccessIn) -> Status[None]:
+    """Restrict it to the people named, whatever their role, or open it again."""
+    restriction.set_access(
+        request.actor, administration_id, restricted=payload.restricted, membership_ids=payload.people
+    )
+    return Status(204, None)
+
+
+@router.put("/{int:administration_id}/favourite", response={204: None})
+def favourite(request: AuthenticatedRequest, administration_id: int) -> Status[None]:
+    """Your own favourite."""
+    services.set_favourite(request.actor, administration_id, is_favourite=True)
+    return Status(204, None)
+
+
+@router.delete("/{int:administration_id}/favourite", response={204: None})
+def unfavourite(request: AuthenticatedRequest, administration_id: int) -> Status[None]:
+    """No favourite of yours any more."""
+    services.set_favourite(request.actor, administration_id, is_favourite=False)
+    return Status(204, None)
+
+
+class IssueOut(Schema):
+    """`code` is a stable word, `message` its text in the caller's language."""
+
+    code: str
+    message: str
+    advice: str
+    raised_at: datetime
+
+
+@router.get("/{int:administration_id}/issues", response=list[IssueOut])
+def issues(request: AuthenticatedRequest, administration_id: int) -> list[IssueOut]:
+    """The open issues, oldest first."""
+    administration = administration_for(request.actor, administration_id)
+    open_administration_issues = open_issues(administration.organisation_id, "administration", [administration.pk]).get(
+        administration.pk, []
+    )
+    return [
+        IssueOut(code=issue.code, message=issue.message, advice=issue.advice, raised_at=issue.raised_at)
+        for issue in open_administration_issues
+    ]
+
+
+def get_administration_out(actor: Actor, administration_id: int) -> AdministrationOut:
+    administration = administration_for(actor, administration_id)
+    return administration_out(
+        administration,
+        count_open(actor.organisation_id, "administration", [administration.pk]).get(administration.pk, 0),
+    )
+
+
+def administration_out(administration: Administration, issues: int) -> AdministrationOut:
+    return AdministrationOut(
+        id=administration.pk,
+        name=administration.name,
+        number=display_number(administration),
+        client_number=administration.client_number,
+        code=administration.remote_company.code,
+        country=administration.country,
+        base_currency=administration.base_currency,
+        sector=administration.sector,
+        status=administration.status,
+        status_reason=administration.status_reason,
+        connection=administration.connection_id,
+        source_id=administration.remote_company.external_id,
+        division=administration.division.name if administration.division else None,
+        template=administration.template.name if administration.template else None,
+        restricted=administration.restricted,
+        import_id=administration.import_id,
+        complete_as_of=administration.complete_as_of,
+        client_left_on=administration.client_left_on,
+        erase_on=administration.erase_on,
+        predecessor=administration.predecessor_id,
+        issues=issues,
+    )

@@ -1,0 +1,111 @@
+"""The list of administrations over REST: filtered and sorted as on screen, saved views, and what is hidden."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from django.http import QueryDict
+from ninja import Query, Router, Schema
+from pydantic import Field
+
+from koppel.administrations import restriction
+from koppel.administrations.api.detail import AdministrationOut, administration_out
+from koppel.administrations.list import saved_views
+from koppel.administrations.list.query import ID_MAX, ListQuery, parse_query
+from koppel.administrations.list.queryset import apply_filters, search
+from koppel.administrations.queries import import_state
+from koppel.issues.queries import count_open
+from koppel.kit.web.parameters import UnknownParameter, unknown_value
+from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.roles import Permission
+
+router = Router()
+LIMIT_MAX = 1000
+
+
+class Filters(Schema):
+    """As in the address bar of the list. Ids as digits, or `none`; several of one kind widen, different kinds narrow.
+
+    `freshness`: fresh, stale, old, never. `issues`: any, none or a code. `number`: missing, incomplete, doubtful, duplicate.
+    `lifecycle`: client_left, deactivation_scheduled. `sort`: a column, with `-` in front for descending."""
+
+    q: str = ""
+    status: list[str] = []
+    division: list[str] = []
+    user: list[str] = []
+    template: list[str] = []
+    sector: list[str] = []
+    connection: list[str] = []
+    freshness: list[str] = []
+    issues: str = ""
+    number: str = ""
+    lifecycle: str = ""
+    favourites: bool = False
+    changed: bool = False
+    restricted: bool = False
+    running: bool = False
+    import_id: Annotated[int, Field(ge=1, le=ID_MAX)] | None = None
+    sort: str = "name"
+
+    def to_query(self) -> ListQuery:
+        """As the address bar says it. What was given empty stays there, to be refused; a flag that is false asks nothing."""
+        query = QueryDict(mutable=True)
+        for key, value in self.dict(exclude_unset=True, exclude={"import_id"}).items():
+            if isinstance(value, list):
+                query.setlist(key, value)
+            elif value is not False:
+                query[key] = "1" if value is True else str(value)
+        if self.import_id is not None:
+            query["import"] = str(self.import_id)
+        return parse_query(query)
+
+
+class AdministrationList(Schema):
+    total: int
+    items: list[AdministrationOut]
+
+
+@router.get("", response=AdministrationList)
+@needs(Permission.VIEW)
+def administrations(
+    request: AuthenticatedRequest,
+    filters: Annotated[Filters, Query()],
+    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+) -> AdministrationList:
+    """The administrations that you may see, filtered and sorted as the list does."""
+    query = filters.to_query()
+    if query.single.get("import") and import_state(request.actor, int(query.single["import"])) is None:
+        raise UnknownParameter([unknown_value("import_id", query.single["import"])])
+    page = list(search(request.actor, query)[offset : offset + limit])
+    issues = count_open(request.actor.organisation_id, "administration", [one.pk for one in page])
+    total = apply_filters(request.actor, query).count()
+    return AdministrationList(total=total, items=[administration_out(one, issues.get(one.pk, 0)) for one in page])
+
+
+class ViewOut(Schema):
+    """`query` is what the list's address bar holds."""
+
+    id: int
+    name: str
+    query: str
+    is_default: bool
+
+
+@router.get("/views", response=list[ViewOut])
+def views(request: AuthenticatedRequest) -> list[Any]:
+    """Your saved views of the list."""
+    return list(saved_views.list_views(request.actor))
+
+
+class RestrictedOut(Schema):
+    id: int
+    status: str
+    people: Sequence[str]
+    is_orphaned: bool
+
+
+@router.get("/restricted", response=list[RestrictedOut])
+@needs(Permission.MANAGE_ORGANISATION)
+def restricted(request: AuthenticatedRequest) -> list[Any]:
+    """For Administrators: the restricted administrations that exist beside what they see."""
+    return list(restriction.list_hidden(request.actor))

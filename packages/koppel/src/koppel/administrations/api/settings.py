@@ -1,0 +1,55 @@
+"""The settings of an administration over REST, each with where it comes from."""
+
+from typing import Any
+
+from ninja import Router, Schema
+
+from koppel.administrations import services
+from koppel.administrations.effective_settings import COMPARED_KEYS, effective_settings
+from koppel.administrations.scope import administration_for
+from koppel.kit.web.schemas import Input
+from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.roles import Actor
+
+router = Router()
+
+
+class SettingsOut(Schema):
+    """`effective_values` with the source of each (administration, template, organisation, default); `values` are set here.
+
+    `limited_by_organisation` names those of which the organisation switched something off."""
+
+    effective_values: dict[str, Any]
+    sources: dict[str, str]
+    values: dict[str, Any]
+    limited_by_organisation: list[str]
+
+
+@router.get("/{int:administration_id}/settings", response=SettingsOut)
+def settings(request: AuthenticatedRequest, administration_id: int) -> SettingsOut:
+    """The settings in force, each with where it comes from."""
+    return _settings(request.actor, administration_id)
+
+
+class SettingsIn(Input):
+    """Own values; null gives a setting back to template or organisation."""
+
+    values: dict[str, Any]
+
+
+@router.patch("/{int:administration_id}/settings", response=SettingsOut)
+def change_settings(request: AuthenticatedRequest, administration_id: int, payload: SettingsIn) -> SettingsOut:
+    """Set here, or give back to template or organisation."""
+    services.change_settings(request.actor, administration_id, payload.values)
+    return _settings(request.actor, administration_id)
+
+
+def _settings(actor: Actor, administration_id: int) -> SettingsOut:
+    administration = administration_for(actor, administration_id)
+    in_force = effective_settings(administration)
+    return SettingsOut(
+        effective_values={key: getattr(in_force, key) for key in COMPARED_KEYS},
+        sources={key: source.value for key, source in in_force.sources.items()},
+        values=administration.settings,
+        limited_by_organisation=sorted(in_force.limited_keys),
+    )

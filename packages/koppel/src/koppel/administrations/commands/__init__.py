@@ -1,0 +1,11 @@
+"""`koppel administrations`: the same services as the pages."""
+
+import typer
+
+from koppel.administrations.commands.change import app as change
+from koppel.administrations.commands.lifecycle import app as lifecycle
+from koppel.administrations.commands.list import app as listing
+
+app = typer.Typer(no_args_is_help=True)
+for commands in (listing, change, lifecycle):
+    app.add_typer(commands)

@@ -1,0 +1,63 @@
+"""`koppel administrations`: which one another continues, the client left, a wrong import."""
+
+from datetime import date
+from typing import Annotated
+
+import typer
+
+from koppel.administrations.commands.arguments import AdministrationId
+from koppel.administrations.lifecycle import offboarding, predecessors
+from koppel.kit.cli.errors import CommandError
+from koppel.kit.cli.output import AsJson, print_record
+from koppel.kit.web.parameters import day_of
+from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command("set-predecessor")
+def set_predecessor(
+    administration_id: AdministrationId,
+    predecessor: Annotated[int | None, typer.Argument(help="Id of the one that it continues; none without it.")] = None,
+    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """It continues another one: renamed, merged, or moved to another system."""
+    with acting_as(person, organisation) as actor:
+        predecessors.set_predecessor(actor, administration_id, predecessor)
+    print_record({"id": administration_id, "predecessor": predecessor}, as_json=as_json)
+
+
+@app.command("offboard")
+def offboard(
+    administration_id: AdministrationId,
+    erase_on: Annotated[str, typer.Option(help="Day on which everything is erased.")],
+    client_left_on: Annotated[str, typer.Option(help="Day on which the client left; today without it.")] = "",
+    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """The client left: syncing stops, books are kept until a day and then erased."""
+    begin, end = _day(client_left_on) if client_left_on else date.today(), _day(erase_on)  # noqa: DTZ011 - the day of whoever types it
+    with acting_as(person, organisation) as actor:
+        offboarding.offboard_client(actor, administration_id, client_left_on=begin, erase_on=end)
+    print_record({"id": administration_id, "client_left_on": begin, "erase_on": end}, as_json=as_json)
+
+
+@app.command("withdraw")
+def withdraw(
+    administration_id: AdministrationId,
+    sure: Annotated[bool, typer.Option("--yes", help="Erasing cannot be undone; say so.")] = False,
+    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Cancel an import that waits, or erase a wrong one."""
+    if not sure:
+        raise CommandError(
+            "Everything that was read of it is erased and nothing brings it back. Say --yes if you mean it."
+        )
+    with acting_as(person, organisation) as actor:
+        offboarding.withdraw(actor, administration_id)
+    print_record({"id": administration_id, "withdrawn": True}, as_json=as_json)
+
+
+def _day(text: str) -> date:
+    if (day := day_of(text)) is None:
+        raise CommandError(f"{text!r} is not a date like 2026-12-31.")
+    return day

@@ -1,0 +1,37 @@
+"""The number of this installation, which leads every id: ids of two installations are never equal, so that rows of one can be
+brought to another as they are.
+
+An id is the number times 2**40 plus what the table's sequence counts: below 2**52, so that JSON and JavaScript, whose numbers
+are exact to 2**53, carry it unharmed.
+"""
+
+from typing import NamedTuple
+
+SEQUENCE_BITS = 40
+NUMBER_MAX = 4095
+SENTENCE = (
+    f"KOPPEL_INSTALLATION_NUMBER must be a whole number from 0 to {NUMBER_MAX};"
+    " docs/operations.md says under Settings what it is for."
+)
+
+
+class IdRange(NamedTuple):
+    """The first and the last id that a table of an installation gives out."""
+
+    first: int
+    last: int
+
+
+def parse_installation_number(text: str) -> int | None:
+    """None when it is not set: what the database says holds, at the first migration 0. Raises `ValueError` with a sentence."""
+    text = text.strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(NUMBER_MAX)) and int(text) <= NUMBER_MAX):
+        raise ValueError(SENTENCE)
+    return int(text)
+
+
+def id_range(number: int) -> IdRange:
+    start = number << SEQUENCE_BITS
+    return IdRange(start + 1, start + (1 << SEQUENCE_BITS) - 1)

@@ -1,0 +1,95 @@
+"""What divisions and templates have in common: a name that no other has, archived or in use, and merging into another."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+
+from koppel.audit.services import record
+from koppel.organisations.errors import Refused
+from koppel.organisations.groups.hooks import GroupKind
+from koppel.organisations.models import Division, Template
+from koppel.organisations.roles import Actor, Permission
+
+NAME_LENGTH_MAX = 120
+Group = TypeVar("Group", Division, Template)
+
+
+class Summary(Protocol):
+    @property
+    def is_archived(self) -> bool: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+SummaryType = TypeVar("SummaryType", bound=Summary)
+
+
+@dataclass(frozen=True)
+class GroupType(Generic[Group]):
+    """`missing` and `merged_with_itself` are the sentences of what is refused."""
+
+    kind: GroupKind
+    model: type[Group]
+    missing: str | Promise
+    merged_with_itself: str | Promise
+
+    def get(self, actor: Actor, group_id: int) -> Group:
+        """Raises `Refused`: not there and of another firm look alike."""
+        group = self.model._default_manager.filter(organisation_id=actor.organisation_id, pk=group_id).first()
+        if group is None:
+            raise Refused(str(self.missing))
+        return group
+
+    def save(self, actor: Actor, group_id: int | None, name: str, *, archived: bool, values: Mapping[str, Any]) -> int:
+        """Make, change or archive one; its id. Raises `Refused`."""
+        actor.require(Permission.MANAGE_PEOPLE)
+        name = name.replace("\0", "").strip()[:NAME_LENGTH_MAX]
+        if not name:
+            raise Refused(_("A name is needed."))
+        groups = self.model._default_manager.filter(organisation_id=actor.organisation_id)
+        if groups.filter(name__iexact=name).exclude(pk=group_id or 0).exists():
+            raise Refused(_("“%s” exists already.") % name)
+        columns = {**values, "name": name, "archived_at": timezone.now() if archived else None}
+        try:
+            with transaction.atomic():
+                if group_id is None:
+                    created = self.model._default_manager.create(organisation_id=actor.organisation_id, **columns)
+                    self.record(actor, "made", (created.pk, name), {})
+                    return int(created.pk)
+                groups.filter(pk=group_id).update(**columns)
+        except IntegrityError:  # a colleague, or a second click, was a moment earlier
+            raise Refused(_("“%s” exists already.") % name) from None
+        self.record(actor, "changed", (group_id, name), {"archived": archived})
+        return group_id
+
+    def check_merge(self, actor: Actor, from_id: int, into_id: int) -> tuple[Group, Group]:
+        """The one that is emptied and the one that stays. Raises `Refused` when they cannot be merged."""
+        actor.require(Permission.MANAGE_PEOPLE)
+        source, target = self.get(actor, from_id), self.get(actor, into_id)
+        if source.pk == target.pk:
+            raise Refused(str(self.merged_with_itself))
+        if target.archived_at:
+            raise Refused(_("“%s” is archived.") % target.name)
+        return source, target
+
+    def archive_merged(self, actor: Actor, source: Group, target: Group, details: Mapping[str, object]) -> None:
+        """The emptied one stays behind, archived; the audit log says into which it went."""
+        groups = self.model._default_manager.filter(organisation_id=actor.organisation_id, pk=source.pk)
+        groups.update(archived_at=timezone.now())
+        self.record(actor, "merged", (source.pk, source.name), {"into": target.pk, "into_name": target.name, **details})
+
+    def record(self, actor: Actor, action: str, group: tuple[int, str], details: Mapping[str, object]) -> None:
+        """Write to the audit log what was done to this one, (id, name)."""
+        subject = (self.kind.value, *group)
+        record(actor.organisation_id, actor.audit, f"{self.kind}.{action}", subject=subject, details=details)
+
+
+def in_use_first(summaries: Iterable[SummaryType]) -> list[SummaryType]:
+    """Those in use by name, then those that are archived."""
+    return sorted(summaries, key=lambda summary: (summary.is_archived, summary.name.casefold()))

@@ -1,0 +1,50 @@
+"""How a run begins: the settings in force become its plan, and a first sync shows as configuring."""
+
+from dataclasses import dataclass
+
+from django.db import connection
+
+from koppel.administrations.effective_settings import resolve_settings
+from koppel.administrations.models import Administration, Status
+from koppel.administrations.services import set_status
+from koppel.kit.tenancy import organisation_scope
+from koppel.sync.errors import Fenced
+from koppel.sync.runs.claims import ClaimedRun
+
+_HOLD = """
+SELECT 1 FROM sync_run
+ WHERE organisation_id = %s AND id = %s AND attempt = %s AND state = 'running' FOR NO KEY UPDATE
+"""
+
+
+@dataclass(frozen=True)
+class SyncPlan:
+    """What the settings in force ask for. `full_comparison_weekday` counts from Monday = 0."""
+
+    resources: tuple[str, ...]
+    fiscal_years_back: int
+    full_comparison_weekday: int = 6
+
+
+def start_run(claimed: ClaimedRun) -> SyncPlan:
+    """The settings in force; a first sync shows as configuring. Raises `Fenced` for one that was stopped meanwhile."""
+    administrations = Administration.objects.filter(
+        organisation_id=claimed.organisation_id, pk=claimed.administration_id
+    )
+    with organisation_scope(claimed.organisation_id):
+        activated_at, here, template, organisation = administrations.values_list(
+            "activated_at", "settings", "template__settings", "organisation__settings"
+        ).get()
+        if activated_at is None:
+            if not _is_ours(claimed):
+                raise Fenced
+            set_status(claimed.organisation_id, claimed.administration_id, Status.CONFIGURING)
+        settings = resolve_settings(here, template or {}, organisation)
+    return SyncPlan(settings.resources, settings.fiscal_years_back, settings.full_comparison_weekday)
+
+
+def _is_ours(claimed: ClaimedRun) -> bool:
+    """And stays ours until the caller's transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HOLD, [claimed.organisation_id, claimed.id, claimed.attempt])
+        return cursor.fetchone() is not None

@@ -1,0 +1,143 @@
+"""A worker's claims on runs, over async psycopg: taken, kept alive, given back. Every page's transaction is one of
+`fenced_transaction`."""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.rows import class_row
+
+from koppel.kit.database.outage import PAUSE_SECONDS, PAUSE_SECONDS_MAX
+from koppel.kit.database.pool import Connection, Database, GuardFailed
+from koppel.sync.errors import Fenced
+
+STALLED_SECONDS = 15
+OUTAGE_NEW_AFTER_SECONDS = 900.0
+
+
+@dataclass(frozen=True)
+class ClaimedRun:
+    """A run that this worker holds, with what it needs to know about its administration."""
+
+    id: int
+    attempt: int
+    organisation_id: int
+    administration_id: int
+    connection_id: int
+    remote_company_id: int
+    connector: str
+    full: bool
+    resources: list[str] | None
+    failures: int
+    crashes: int
+    trigger: str
+    created_at: datetime
+
+
+_CLAIM = f"""
+UPDATE sync_run run
+   SET state = 'running', attempt = run.attempt + 1, worker = %(worker)s, heartbeat_at = now(), not_before = NULL,
+       started_at = coalesce(run.started_at, now()), reason = '', reason_code = ''
+  FROM administrations_administration a
+  JOIN connections_connection c ON c.id = a.connection_id AND c.organisation_id = a.organisation_id
+ WHERE run.id = ANY(%(runs)s) AND a.id = run.administration_id AND a.organisation_id = run.organisation_id
+   AND ((run.state = 'queued' AND (run.not_before IS NULL OR run.not_before <= now()))
+     OR (run.state = 'running' AND run.heartbeat_at < now() - interval '{STALLED_SECONDS} seconds'))
+RETURNING run.id, run.attempt, run.organisation_id, run.administration_id, a.connection_id, a.remote_company_id, c.connector,
+          run.full, run.resources, run.failures, run.crashes, run.trigger, run.created_at
+"""  # noqa: S608 - a number of our own
+
+
+async def claim_runs(connection: Connection, run_ids: list[int], worker: str) -> list[ClaimedRun]:
+    """Take those of the runs that wait or whose worker has fallen silent; others are left out."""
+    async with connection.cursor(row_factory=class_row(ClaimedRun)) as cursor:
+        await cursor.execute(_CLAIM, {"runs": run_ids, "worker": worker})
+        return await cursor.fetchall()
+
+
+@asynccontextmanager
+async def fenced_transaction(database: Database, claimed: ClaimedRun) -> AsyncIterator[Connection]:
+    """A transaction in the organisation's scope in which the run is locked. Raises `Fenced` when it is no longer ours."""
+    ours = (
+        f"SELECT 1 FROM sync_run WHERE id = {claimed.id:d} AND attempt = {claimed.attempt:d} AND state = 'running'"  # noqa: S608
+        " FOR NO KEY UPDATE"
+    )
+    try:
+        async with database.tenant_transaction(claimed.organisation_id, guard=ours) as connection:
+            yield connection
+    except GuardFailed:
+        raise Fenced from None
+
+
+async def heartbeat(connection: Connection, claimed: ClaimedRun) -> bool:
+    """Say that we live. False when the run is no longer ours. One that was taken in the moment in which its connection was
+    paused goes back to the queue."""
+    done = await connection.execute(
+        "UPDATE sync_run run SET heartbeat_at = now(), state = CASE c.state WHEN 'paused' THEN 'queued' ELSE run.state END"
+        "  FROM connections_connection c"
+        " WHERE run.id = %s AND run.attempt = %s AND run.state = 'running' AND c.id = %s RETURNING run.state",
+        [claimed.id, claimed.attempt, claimed.connection_id],
+    )
+    row = await done.fetchone()
+    return row is not None and row[0] == "running"
+
+
+async def requeue(
+    connection: Connection, claimed: ClaimedRun, seconds: float, *, failed: bool, code: str, reason: str
+) -> None:
+    """Let the run wait without a worker."""
+    await connection.execute(
+        "UPDATE sync_run SET state = 'queued', not_before = now() + make_interval(secs => %s), failures = failures + %s,"
+        " reason_code = %s, reason = %s WHERE id = %s AND attempt = %s AND state = 'running'",
+        [seconds, int(failed), code, reason, claimed.id, claimed.attempt],
+    )
+
+
+async def requeue_after_crash(connection: Connection, claimed: ClaimedRun, seconds: float, reason: str) -> None:
+    await connection.execute(
+        "UPDATE sync_run SET state = 'queued', not_before = now() + make_interval(secs => %s), crashes = crashes + 1,"
+        " reason_code = 'crashed', reason = %s WHERE id = %s AND attempt = %s AND state = 'running'",
+        [seconds, reason, claimed.id, claimed.attempt],
+    )
+
+
+async def requeue_for_outage(connection: Connection, claimed: ClaimedRun, reason: str) -> float:
+    """Our own database answers with errors: wait for about as long as it has. For how many seconds it has, 0 at first.
+
+    What went well for a quarter of an hour was another outage."""
+    cursor = await connection.execute(
+        _REQUEUE_FOR_OUTAGE,
+        {
+            "run": claimed.id, "attempt": claimed.attempt, "reason": reason, "new_after": OUTAGE_NEW_AFTER_SECONDS,
+            "least": PAUSE_SECONDS, "most": PAUSE_SECONDS_MAX, "spread": random.uniform(0.8, 1.2),  # noqa: S311 - jitter
+        },
+    )  # fmt: skip
+    row = await cursor.fetchone()
+    return float(row[0]) if row else 0.0
+
+
+_REQUEUE_FOR_OUTAGE = """
+WITH outage AS (
+  SELECT CASE WHEN outage_at > now() - make_interval(secs => %(new_after)s) THEN outage_since ELSE now() END AS since
+    FROM sync_run WHERE id = %(run)s)
+UPDATE sync_run
+   SET state = 'queued', outage_since = outage.since, outage_at = now(), reason_code = 'database', reason = %(reason)s,
+       not_before = now() + %(spread)s * least(greatest(now() - outage.since, make_interval(secs => %(least)s)),
+                                               make_interval(secs => %(most)s))
+  FROM outage WHERE id = %(run)s AND attempt = %(attempt)s AND state = 'running'
+RETURNING extract(epoch FROM now() - outage_since)::float8
+"""
+
+
+async def failures(connection: Connection, claimed: ClaimedRun) -> int:
+    """How often in a row the run met a wall; a page in between makes it 0."""
+    result = await connection.execute("SELECT failures FROM sync_run WHERE id = %s", [claimed.id])
+    row = await result.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def reset_failures(connection: Connection, claimed: ClaimedRun) -> None:
+    """A page came through: what failed before does not count."""
+    await connection.execute("UPDATE sync_run SET failures = 0 WHERE id = %s", [claimed.id])

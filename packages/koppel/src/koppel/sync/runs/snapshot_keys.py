@@ -1,0 +1,33 @@
+"""The keys that a complete read of several pages has met so far: what is not among them at its end is gone at the source."""
+
+from collections.abc import Sequence
+
+from koppel.kit.database.pool import Connection
+from koppel.sync.runs.claims import ClaimedRun
+
+
+async def record(connection: Connection, claimed: ClaimedRun, resource: str, read_id: int, keys: list[str]) -> int:
+    """Write down what a complete read of several pages met. How many keys were new."""
+    done = await connection.execute(
+        "INSERT INTO sync_snapshot_key (organisation_id, administration_id, resource, read_id, external_id)"
+        " SELECT %s, %s, %s, %s, unnest(%b::text[]) ON CONFLICT DO NOTHING",
+        [claimed.organisation_id, claimed.administration_id, resource, read_id, keys],
+    )
+    return done.rowcount
+
+
+async def count(connection: Connection, claimed: ClaimedRun, resources: Sequence[str], read_id: int) -> int:
+    """Fewer than were written down: the table is unlogged, and the database crashed in between."""
+    result = await connection.execute(
+        "SELECT count(*) FROM sync_snapshot_key WHERE administration_id = %s AND resource = ANY(%s) AND read_id = %s",
+        [claimed.administration_id, list(resources), read_id],
+    )
+    row = await result.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def delete(connection: Connection, claimed: ClaimedRun, resources: Sequence[str]) -> None:
+    await connection.execute(
+        "DELETE FROM sync_snapshot_key WHERE administration_id = %s AND resource = ANY(%s)",
+        [claimed.administration_id, list(resources)],
+    )
