@@ -2,6 +2,11 @@
 
 Imported once, by `AppConfig.ready`."""
 
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from django.urls import reverse
+
 from koppel.administrations import hooks
 from koppel.administrations.bulk import actions_activate, actions_assign, actions_favourite
 from koppel.administrations.bulk.actions import bulk_actions
@@ -16,6 +21,7 @@ from koppel.company_registers.hooks import lookup_answered
 from koppel.connections import hooks as connection_hooks
 from koppel.issues.issue_types import issue_types
 from koppel.notifications.audience import hooks as audience_hooks
+from koppel.organisations import hooks as organisation_hooks
 from koppel.organisations.groups import hooks as group_hooks
 from koppel.organisations.people.hooks import ownership_providers
 
@@ -43,3 +49,15 @@ issue_types.register_all(ISSUE_TYPES)
 for actions in (actions_activate.ACTIONS, actions_assign.ACTIONS, actions_favourite.ACTIONS):
     bulk_actions.register_all({action.key: action for action in actions})
 hooks.cards.register("register", Card("administrations:register_card", 60))
+
+
+def _list_url(filters: Mapping[str, object]) -> str:
+    return f"{reverse('administrations:list')}?{urlencode(filters)}"
+
+
+def _detail_url(administration_id: int) -> str:
+    return reverse("administrations:detail", args=[administration_id])
+
+
+organisation_hooks.administrations_url.register(_list_url)
+connection_hooks.administration_url.register(_detail_url)
