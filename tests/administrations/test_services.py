@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from koppel.administrations import services
+from koppel.administrations.bulk import operations
+from koppel.administrations.bulk.operations import Selection
 from koppel.administrations.effective_settings import Source, effective_settings, problems_with
-from koppel.administrations.errors import NotFound
 from koppel.administrations.models import Administration, Assignment, Status
 from koppel.administrations.scope import visible_to
 from koppel.administrations.services import NewAdministration
@@ -41,6 +42,11 @@ def two_more_companies(boss: Actor) -> tuple[int, list[int]]:
             for name in ("Noord B.V.", "Zuid B.V.")
         ]
     return first.connection_id, company_ids
+
+
+def in_bulk(boss: Actor, action: str, administration: Administration) -> None:
+    operation = operations.preview(boss, action, {}, Selection(ids=[administration.pk]))
+    operations.start(boss, operation.pk)
 
 
 def test_import_assigns_administrators_and_the_importer(actor: Any) -> None:
@@ -80,39 +86,6 @@ def test_a_user_may_not_import(actor: Any) -> None:
         services.import_companies(user, 1, 1, [])
 
 
-def test_division_and_template_replace_and_people_are_added(actor: Any) -> None:
-    boss = actor("administrator")
-    user = colleague(actor, boss, "user")
-    administration = administration_of(boss)
-    tenant = {"organisation_id": boss.organisation_id}
-    with organisation_scope(boss.organisation_id):
-        north, south = (Division.objects.create(**tenant, name=name) for name in ("Noord", "Zuid"))
-        template = Template.objects.create(**tenant, name="Standaard")
-        services.assign(
-            boss,
-            [administration.pk],
-            division_id=north.pk,
-            template_id=template.pk,
-            add_membership_ids=[boss.membership_id],
-        )
-        outcome = services.assign(
-            boss, [administration.pk, 10**9], division_id=south.pk, add_membership_ids=[user.membership_id]
-        )
-        administration.refresh_from_db()
-        assert (administration.division_id, administration.template_id) == (south.pk, template.pk)
-        assert administration.assignments.count() == 2
-        assert (outcome.changed, dict(outcome.skipped)) == ((administration.pk,), {10**9: "not_found"})
-
-
-def test_a_division_of_another_organisation_is_not_there(actor: Any) -> None:
-    boss, stranger = actor("administrator"), actor("administrator")
-    administration = administration_of(boss)
-    with organisation_scope(stranger.organisation_id):
-        foreign = Division.objects.create(organisation_id=stranger.organisation_id, name="Elders")
-    with organisation_scope(boss.organisation_id), pytest.raises(NotFound):
-        services.assign(boss, [administration.pk], division_id=foreign.pk)
-
-
 def test_a_division_shows_its_administrations_to_its_members(actor: Any) -> None:
     boss = actor("administrator")
     user = colleague(actor, boss, "user")
@@ -120,7 +93,7 @@ def test_a_division_shows_its_administrations_to_its_members(actor: Any) -> None
     tenant = {"organisation_id": boss.organisation_id}
     with organisation_scope(boss.organisation_id):
         north = Division.objects.create(**tenant, name="Noord")
-        services.assign(boss, [administration.pk], division_id=north.pk)
+        Administration.objects.update(division=north)
         assert not visible_to(user).exists()
         DivisionMember.objects.create(**tenant, division=north, membership_id=user.membership_id)
         assert list(visible_to(user)) == [administration]
@@ -133,12 +106,11 @@ def test_deactivate_and_activate_keep_everything(actor: Any) -> None:
     administration = administration_of(boss)
     with organisation_scope(boss.organisation_id):
         services.mark_synced(boss.organisation_id, administration.pk, administration.created_at)
-        assert services.deactivate(boss, [administration.pk]).changed == (administration.pk,)
+        in_bulk(boss, "deactivate", administration)
         services.set_status(boss.organisation_id, administration.pk, Status.FAILED, code="x")
         administration.refresh_from_db()
         assert administration.status == Status.DEACTIVATED
-        assert services.deactivate(boss, [administration.pk]).skipped == {administration.pk: "other_state"}
-        services.activate(boss, [administration.pk])
+        in_bulk(boss, "activate", administration)
         administration.refresh_from_db()
         assert administration.status == Status.ACTIVE
 

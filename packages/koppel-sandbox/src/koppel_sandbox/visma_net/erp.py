@@ -7,7 +7,6 @@ except on the two endpoints that know no condition.
 
 import asyncio
 import operator
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -21,7 +20,6 @@ from koppel_sandbox.visma_net import changes, shapes
 from koppel_sandbox.visma_net.encoded_books import Batch, EncodedBooks, encode_books
 
 PAGE_SIZE_DEFAULT = 500
-ALIAS = re.compile(r"^/api/(?:controller/api/|(?=resources/))")
 Query = Mapping[str, str]
 
 LISTS: dict[str, Callable[[Company], list[dict[str, Any]]]] = {

@@ -1,17 +1,16 @@
-"""Use cases of administrations: import, assign, activate, and the states that the engine reports."""
+"""Use cases of administrations: import, settings, favourites, and the states that the engine reports."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
 
-from koppel.administrations.bulk import operations
-from koppel.administrations.bulk.actions import PlannedChange
+from koppel.administrations import bulk
+from koppel.administrations.bulk import PlannedChange
 from koppel.administrations.errors import NotFound
 from koppel.administrations.identity.services import handle_import, record_confirmed
-from koppel.administrations.lifecycle import connection_removal
 from koppel.administrations.models import Administration, Assignment, Favourite, Status
 from koppel.administrations.scope import audited_not_found, visible_to
 from koppel.audit.services import record
@@ -43,14 +42,6 @@ class NewAdministration:
     seen_number: str = ""
 
 
-@dataclass(frozen=True)
-class BulkResult:
-    """What a bulk action did to each administration: changed, or skipped with a word why."""
-
-    changed: tuple[int, ...]
-    skipped: Mapping[int, str]
-
-
 def import_companies(
     actor: Actor, connection_id: int, import_id: int, companies: Sequence[NewAdministration]
 ) -> list[int]:
@@ -80,67 +71,6 @@ def import_companies(
     record_confirmed(actor, sorted(ids.values()))
     handle_import(actor.organisation_id, sorted(ids.values()))
     return sorted(ids.values())
-
-
-def assign(
-    actor: Actor,
-    administration_ids: Iterable[int],
-    *,
-    division_id: int | None = None,
-    template_id: int | None = None,
-    add_membership_ids: Iterable[int] = (),
-) -> BulkResult:
-    """Division and template replace, users are added. None leaves a value as it is.
-
-    Raises `NotFound` for a division, template or person of another organisation."""
-    actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    queryset = visible_to(actor).filter(pk__in=set(administration_ids))
-    ids = tuple(queryset.values_list("pk", flat=True))
-    members = tuple(add_membership_ids)
-    _require_same_organisation(actor, division_id, template_id, members)
-    values: dict[str, Any] = {}
-    if division_id is not None:
-        values["division_id"] = division_id
-    if template_id is not None:
-        values["template_id"] = template_id
-    if values:
-        Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=ids).update(**values)
-    _add_people(actor.organisation_id, [(one, member) for one in ids for member in members], automatic=False)
-    record(
-        actor.organisation_id,
-        actor.audit,
-        "administrations.assigned",
-        details={"administrations": sorted(ids), **values, "added_members": sorted(members)},
-    )
-    missing = set(administration_ids) - set(ids)
-    return BulkResult(ids, dict.fromkeys(missing, "not_found"))
-
-
-def unassign(actor: Actor, administration_id: int, membership_id: int) -> None:
-    """Take a person off an administration."""
-    actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    if not visible_to(actor).filter(pk=administration_id).exists():
-        raise audited_not_found(actor, administration_id)
-    Assignment.objects.filter(
-        organisation_id=actor.organisation_id, administration_id=administration_id, membership_id=membership_id
-    ).delete()
-    record(
-        actor.organisation_id,
-        actor.audit,
-        "administration.unassigned",
-        subject=("administration", administration_id, ""),
-        details={"member": membership_id},
-    )
-
-
-def deactivate(actor: Actor, administration_ids: Iterable[int]) -> BulkResult:
-    """Pause processing. Stays visible and assigned, no setting is lost."""
-    return _set_enabled(actor, administration_ids, (Status.ACTIVE, Status.BLOCKED, Status.FAILED), Status.DEACTIVATED)
-
-
-def activate(actor: Actor, administration_ids: Iterable[int]) -> BulkResult:
-    """Resume processing. One that was never completely synced goes back to the queue."""
-    return _set_enabled(actor, administration_ids, (Status.DEACTIVATED,), Status.ACTIVE)
 
 
 def change_settings(actor: Actor, administration_id: int, values: Mapping[str, Any]) -> None:
@@ -230,7 +160,7 @@ def _confirm(remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewA
         name = new.seen_name or listed
         number = new.seen_number or (remote.number if same_name(name, listed) else "")
         confirm(remote, name, number or new.number)
-    fields = ["confirmed_name", "confirmed_number", "claimed_name", "claimed_number", "claimed_at", "denied_at"]
+    fields = ["confirmed_name", "confirmed_number", "claimed_name", "claimed_number", "claimed_at", "claim_rejected_at"]
     RemoteCompany.objects.bulk_update(remotes, fields, batch_size=500)
 
 
@@ -259,7 +189,7 @@ def _assign_initially(actor: Actor, import_id: int, created: Mapping[int, NewAdm
     _add_people(actor.organisation_id, chosen, automatic=False)
     _add_people(actor.organisation_id, [(key, member) for key in created for member in default], automatic=True)
     if done := {key: verdict for key, one in created.items() if (verdict := _initial_assignment(one, default)).after}:
-        operations.record_completed(actor, "change", done, query=f"import={import_id}")
+        bulk.record_completed(actor, "change", done, query=f"import={import_id}")
 
 
 def _initial_assignment(new: NewAdministration, default: Collection[int]) -> PlannedChange:
@@ -301,22 +231,3 @@ def _require_same_organisation(
         raise NotFound
     if Membership.objects.filter(**tenant, pk__in=membership_ids).count() != len(set(membership_ids)):
         raise NotFound
-
-
-def _set_enabled(actor: Actor, administration_ids: Iterable[int], allowed: Sequence[Status], to: Status) -> BulkResult:
-    actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    requested_ids = set(administration_ids)
-    queryset = visible_to(actor).filter(pk__in=requested_ids)
-    ids = tuple(queryset.filter(status__in=allowed).values_list("pk", flat=True))
-    selected = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
-    if to is Status.ACTIVE:
-        selected.filter(activated_at=None).update(status=Status.QUEUED, status_code="", status_reason="")
-        selected = selected.exclude(activated_at=None)
-    selected.update(status=to, status_code="", status_reason="")
-    if to is Status.ACTIVE:
-        whole = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
-        whole.filter(remote_company__claimed_at__isnull=False).update(**connection_removal.held())
-    record(actor.organisation_id, actor.audit, f"administrations.{to.value}", details={"administrations": sorted(ids)})
-    visible = set(queryset.values_list("pk", flat=True))
-    skipped = {one: "other_state" if one in visible else "not_found" for one in requested_ids - set(ids)}
-    return BulkResult(ids, skipped)

@@ -8,8 +8,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from koppel.administrations import hooks
-from koppel.administrations.bulk import actions_activate, actions_assign, actions_favourite
-from koppel.administrations.bulk.actions import bulk_actions
+from koppel.administrations.bulk import STANDARD_ACTIONS, bulk_actions
 from koppel.administrations.hooks import Card
 from koppel.administrations.identity.services import handle_lookup_result
 from koppel.administrations.issue_types import ISSUE_TYPES
@@ -46,8 +45,7 @@ audience_hooks.fallback_recipients.register(notification_audience.fallback_recip
 audience_hooks.subjects.register("administration", notification_audience.describe_subject)
 
 issue_types.register_all(ISSUE_TYPES)
-for actions in (actions_activate.ACTIONS, actions_assign.ACTIONS, actions_favourite.ACTIONS):
-    bulk_actions.register_all({action.key: action for action in actions})
+bulk_actions.register_all(STANDARD_ACTIONS)
 hooks.cards.register("register", Card("administrations:register_card", 60))
 
 

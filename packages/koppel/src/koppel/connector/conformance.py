@@ -14,7 +14,6 @@ from koppel.connector.errors import ConnectorError
 from koppel.connector.rows import ROWS
 
 PAGES_MAX = 10_000
-EXACT = ("1234567890123.05", "0.1")
 
 
 class ConformanceError(AssertionError):

@@ -6,7 +6,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations import hooks as administration_hooks
-from koppel.administrations.bulk.actions import bulk_actions
+from koppel.administrations.bulk import bulk_actions
 from koppel.administrations.hooks import Tab
 from koppel.connections import hooks as connection_hooks
 from koppel.issues.issue_types import issue_types

@@ -10,7 +10,7 @@ from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import visible_to
 from koppel.audit.services import record
 from koppel.company_registers.numbers.identity import Identity, check_identity
-from koppel.connections.companies.same_company import SENTENCE, Described, holds_back, inherit
+from koppel.connections.companies.same_company import OTHER_COMPANY_MESSAGE, Described, holds_back, inherit
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.models import ConnectionState, RemoteCompany
 from koppel.organisations.roles import Actor
@@ -30,7 +30,7 @@ def awaiting_connection() -> Mapping[str, str]:
 
 def held() -> Mapping[str, str]:
     """The columns of one of which a person has yet to say whether it is the same company."""
-    return {"status": Status.BLOCKED.value, "status_code": OTHER_COMPANY, "status_reason": SENTENCE}
+    return {"status": Status.BLOCKED.value, "status_code": OTHER_COMPANY, "status_reason": OTHER_COMPANY_MESSAGE}
 
 
 def block(organisation_id: int, administration_ids: Sequence[int], sentence: str) -> None:
@@ -73,7 +73,7 @@ def attach_waiting(actor: Actor, connection_id: int) -> int:
 
 def _reachable_companies(actor: Actor) -> "QuerySet[RemoteCompany]":
     companies = RemoteCompany.objects.filter(
-        organisation_id=actor.organisation_id, listed_at__isnull=False, connection__state__in=LIVE_STATES
+        organisation_id=actor.organisation_id, is_listed=True, connection__state__in=LIVE_STATES
     )
     return companies.filter(administrations=None).select_related("connection").order_by("-connection_id")
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from koppel.books.reports.trial_balance import PeriodResult
 
-WIDTH, HEIGHT, BASE = 720, 200, 170
+WIDTH, BASE = 720, 170
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,6 @@ class Group:
 class Chart:
     groups: tuple[Group, ...]
     base: float
-    highest: Decimal
 
 
 def layout(results: Sequence[PeriodResult]) -> Chart:
@@ -44,7 +43,7 @@ def layout(results: Sequence[PeriodResult]) -> Chart:
     step = WIDTH / max(len(results), 6)
     scale = _Scale(base, BASE / float(span), step * 0.36)
     groups = [_group(one, index * step, step, scale) for index, one in enumerate(results)]
-    return Chart(tuple(groups), base, highest)
+    return Chart(tuple(groups), base)
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,6 @@ class TrialBalance:
     """All accounts that have an opening balance, a movement or a stated closing balance, in order of their code."""
 
     fiscal_year: str
-    to_period: str
     accounts: tuple[AccountBalance, ...]
 
     @property
@@ -172,7 +171,7 @@ def trial_balance(administration_id: int, fiscal_year: str, to_period: str) -> T
     values: dict[str, int | str] = {"administration": administration_id, "year": fiscal_year, "until": to_period}
     with connection.cursor() as cursor:
         cursor.execute(_TRIAL_BALANCE, values)
-        return TrialBalance(fiscal_year, to_period, tuple(AccountBalance(*row) for row in cursor.fetchall()))
+        return TrialBalance(fiscal_year, tuple(AccountBalance(*row) for row in cursor.fetchall()))
 
 
 def differing_accounts(administration_id: int) -> dict[str, list[tuple[str, Decimal]]]:

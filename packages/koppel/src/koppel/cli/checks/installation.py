@@ -175,7 +175,7 @@ def _vault_keys(*, database_answers: bool) -> Finding:
 
 def _sealed_secrets() -> Finding | None:
     """What the keys do not open, or should be sealed again; None when all is sealed with the current key."""
-    from koppel.connections.vault.key_rotation import key_uses  # noqa: PLC0415 - needs configured settings
+    from koppel.connections.vault import key_uses  # noqa: PLC0415 - needs configured settings
     from koppel.organisations.encryption import keyring  # noqa: PLC0415
 
     try:

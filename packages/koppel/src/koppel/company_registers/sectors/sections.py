@@ -9,7 +9,6 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 SCHEME = "NACE-2.1"
-ATTRIBUTION = "NACE Rev. 2.1, © European Union, Eurostat; selection and column order changed by us"
 LANGUAGES = ("en", "nl")
 SECTIONS: dict[str, str | Promise] = {
     "A": _("Agriculture, forestry and fishing"),

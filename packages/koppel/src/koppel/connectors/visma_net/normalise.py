@@ -14,7 +14,6 @@ from koppel.connectors.visma_net.cursors import period_key
 
 AMOUNT_MAX = Decimal(10) ** 18
 AMOUNT_MIN = -AMOUNT_MAX
-DAYS = re.compile(r"\d+")
 
 
 class Named(msgspec.Struct, gc=False):

@@ -16,7 +16,7 @@ PAGE_SIZE = 50
 
 @dataclass(frozen=True)
 class NoticeView:
-    """`is_healed`: the trouble is over by itself or was put right."""
+    """`is_recovered`: the trouble is over by itself or was put right."""
 
     id: int
     event: str
@@ -24,7 +24,7 @@ class NoticeView:
     link: str
     created_at: datetime
     unread: bool
-    is_healed: bool
+    is_recovered: bool
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,6 @@ def page_of(actor: Actor, *, event: str = "", unread_only: bool = False, number:
     number = min(max(number, 1), pages)
     rows = notices.order_by("-created_at", "-id")[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
     return NoticePage([_view(notice) for notice in rows], total, number, pages)
-
-
-def notices_of(actor: Actor, limit: int = 100) -> list[NoticeView]:
-    """The newest first."""
-    return [_view(notice) for notice in _own_notices(actor).order_by("-created_at", "-id")[:limit]]
 
 
 def notice_for(actor: Actor, notice_id: int) -> Notification | None:
@@ -92,5 +87,5 @@ def _view(notice: Notification) -> NoticeView:
         link=notice.link,
         created_at=notice.created_at,
         unread=notice.read_at is None,
-        is_healed=notice.recovered_at is not None,
+        is_recovered=notice.recovered_at is not None,
     )

@@ -11,7 +11,6 @@ from koppel.organisations.models import Division, DivisionMember, Membership
 from koppel.organisations.roles import Actor, Permission, Role
 
 PAGE_SIZE = 100
-EXPIRES_SOON_DAYS = 30
 
 
 class MemberStatus(StrEnum):

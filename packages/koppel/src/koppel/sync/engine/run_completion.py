@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.services import mark_synced, set_status
-from koppel.connections.health.states import require_reauth
+from koppel.connections.health import require_reauth
 from koppel.connector.errors import ConnectorError
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope

@@ -3,7 +3,7 @@
 import structlog
 from django.utils.translation import gettext_noop
 
-from koppel.connections.sessions.sessions import Runtime
+from koppel.connections.sessions import Runtime
 from koppel.connector.errors import ConnectorError, Unreachable
 from koppel.kit import quarantine
 from koppel.kit.database.outage import is_outage, sqlstate_of

