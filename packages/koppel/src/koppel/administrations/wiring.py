@@ -2,6 +2,11 @@
 
 Imported once, by `AppConfig.ready`."""
 
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from django.urls import reverse
+
 from koppel.administrations import hooks
 from koppel.administrations.bulk import STANDARD_ACTIONS, bulk_actions
 from koppel.administrations.hooks import Card
@@ -14,6 +19,7 @@ from koppel.company_registers.hooks import lookup_answered
 from koppel.connections import hooks as connection_hooks
 from koppel.issues.issue_types import issue_types
 from koppel.notifications.audience import hooks as audience_hooks
+from koppel.organisations import hooks as organisation_hooks
 from koppel.organisations.groups import hooks as group_hooks
 from koppel.organisations.people.hooks import ownership_providers
 
@@ -40,3 +46,15 @@ audience_hooks.subjects.register("administration", notification_audience.describ
 issue_types.register_all(ISSUE_TYPES)
 bulk_actions.register_all(STANDARD_ACTIONS)
 hooks.cards.register("register", Card("administrations:register_card", 60))
+
+
+def _list_url(filters: Mapping[str, object]) -> str:
+    return f"{reverse('administrations:list')}?{urlencode(filters)}"
+
+
+def _detail_url(administration_id: int) -> str:
+    return reverse("administrations:detail", args=[administration_id])
+
+
+organisation_hooks.administrations_url.register(_list_url)
+connection_hooks.administration_url.register(_detail_url)

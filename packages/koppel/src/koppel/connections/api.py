@@ -256,7 +256,7 @@ def reconnect(request: AuthenticatedRequest, connection_id: int) -> SignInOut:
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     connection = queries.connection_for(request.actor, connection_id)
     url = begin_consent(
-        request.actor, connection.app_id, ConsentPurpose.RECONNECT, f"/connections/{connection.pk}/",
+        request.actor, connection.app_id, ConsentPurpose.RECONNECT, connection.get_absolute_url(),
         connection_id=connection.pk,
         force_sign_in=True,
     )  # fmt: skip

@@ -133,7 +133,7 @@ def reconnect(
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_CONNECTIONS)
         summary = queries.connection_for(actor, connection)
-        back = f"/connections/{summary.pk}/"
+        back = summary.get_absolute_url()
         url = begin_consent(
             actor, summary.app_id, ConsentPurpose.RECONNECT, back, connection_id=summary.pk, force_sign_in=True
         )  # fmt: skip
