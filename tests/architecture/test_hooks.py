@@ -13,9 +13,9 @@ KINDS = {"Hook", "SingleHook", "Registry"}
 MUTATING = {"add", "append", "clear", "extend", "insert", "pop", "remove", "setdefault", "update"}
 STATE_OF_THE_PROCESS = {
     "koppel.connections.sessions.runtime._current_worker",
-    "koppel.kit.embedded_postgres.credentials._chosen",
-    "koppel.kit.threads._keep_connections",
-    "koppel.kit.unfinished_calls._warned",
+    "koppel.kit.database.embedded_postgres.credentials._chosen",
+    "koppel.kit.database.threads._keep_connections",
+    "koppel.kit.http.unfinished_calls._warned",
 }
 """What a process knows of itself. No other app adds to it."""
 

@@ -16,7 +16,8 @@ from koppel.books.models import Account
 from koppel.connections.models import Grant, RemoteCompany
 from koppel.connections.sessions import runtime
 from koppel.connections.sessions.consent_scope import REFUSED
-from koppel.connections.sessions.sessions import Runtime, describing_session, listing_session, reading_session
+from koppel.connections.sessions.runtime import Runtime
+from koppel.connections.sessions.vendor_sessions import describing_session, listing_session, reading_session
 from koppel.connector.contract import HistoryWindow, ReadMode
 from koppel.connector.errors import NotConsented
 from koppel.connector.registry import connector

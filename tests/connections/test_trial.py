@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from koppel.connections.models import Grant
-from koppel.connections.sessions import circuit_breaker, runtime
-from koppel.connections.sessions.sessions import Runtime, reading_session
+from koppel.connections.sessions import runtime, token_probe
+from koppel.connections.sessions.runtime import Runtime
+from koppel.connections.sessions.vendor_sessions import reading_session
 from koppel.connector.errors import ConnectorError
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import Notification
@@ -20,7 +21,7 @@ from tests.fixtures.stack import PATIENCE_SECONDS, Connected, MakeConnected, wai
 def firm(connected: MakeConnected, monkeypatch: pytest.MonkeyPatch) -> Connected:
     """Eight administrations whose access token lives for an hour, and a process that has not called yet. Whoever waits for
     the first call has more patience than a slow machine needs."""
-    monkeypatch.setattr(circuit_breaker, "PATIENCE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(token_probe, "PATIENCE_SECONDS", PATIENCE_SECONDS)
     connected_firm = connected()
     import_first(connected_firm, 8)
     connected_firm.sandbox.forget_calls()
@@ -63,7 +64,7 @@ def test_a_consent_that_was_withdrawn_while_its_token_lived_costs_one_refused_ca
     assert refused(firm) == [("/API/controller/api/v1/account", 401), ("/connect/token", 400)]
     assert reload_connection(firm).state == "needs_reauth"
     with organisation_scope(firm.actor.organisation_id):
-        assert Grant.objects.get().lost_at is not None
+        assert Grant.objects.get().invalid_since is not None
         assert [one.event_type for one in Notification.objects.all()] == ["connection_lost"]
 
 
@@ -84,7 +85,7 @@ def test_a_company_that_refuses_every_token_holds_up_no_other(firm: Connected) -
 def test_a_first_call_that_is_slow_does_not_hold_up_the_others(
     firm: Connected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(circuit_breaker, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(token_probe, "PATIENCE_SECONDS", 0.2)
     first = int(firm.sandbox.companies()[0]["id"])
     firm.sandbox.fault("/v1/account", kind="hold", company=first)
 

@@ -11,7 +11,7 @@ from django.utils import translation
 from koppel.administrations.models import Administration
 from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.models import Grant
-from koppel.connections.vault.vault import KEPT_SECONDS
+from koppel.connections.vault.token_refresh import KEPT_SECONDS
 from koppel.issues.queries import open_issues
 from koppel.kit.clock import now
 from koppel.kit.tenancy import organisation_scope
@@ -170,7 +170,7 @@ def test_a_token_endpoint_that_is_down_keeps_everything_waiting_and_says_so(firm
     assert sentences(firm, "en", "connection", firm.connection.pk) == ""
     firm.sandbox.control("faults", method="DELETE")
     with organisation_scope(firm.actor.organisation_id):
-        Grant.objects.update(retry_at=now(), attend_at=now())
+        Grant.objects.update(retry_at=now(), maintain_at=now())
     wait_until(lambda: not is_busy(firm))
     assert reload_connection(firm).state == "active"
 

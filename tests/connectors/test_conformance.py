@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from koppel.connections.sessions.runtime import runtime
-from koppel.connections.sessions.sessions import reading_session
+from koppel.connections.sessions.vendor_sessions import reading_session
 from koppel.connector import conformance
 from koppel.connector.contract import HistoryWindow, ReadMode, Session
 from koppel.connector.errors import NotConsented, RateLimited, SetupMissing, UnexpectedResponse, Unreachable

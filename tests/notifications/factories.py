@@ -41,7 +41,7 @@ def close_test_event(actor: Actor, event: str, key: str = "one") -> None:
 def pass_quarter_hour(actor: Actor) -> None:
     with organisation_scope(actor.organisation_id):
         for event in Event.objects.filter(state="pending"):
-            event.due_at = event.first_at
+            event.due_at = event.first_seen_at
             event.save()
         dispatch_due(actor.organisation_id)
 

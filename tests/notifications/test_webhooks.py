@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
-from koppel.connections.vault.key_rotation import rotate
+from koppel.connections.vault.key_rotation import rotate_keys
 from koppel.kit.http.egress import EgressPolicy
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.commands import app
@@ -100,15 +100,15 @@ def test_a_program_is_told_what_began_and_that_it_is_over(anna: Actor, browser: 
     close_test_event(anna, TROUBLE)
     assert send(anna) == 1
     began, over = program.messages()
-    assert (began["type"], began["state"], over["state"]) == (TROUBLE, "told", "over")
+    assert (began["type"], began["state"], over["state"]) == (TROUBLE, "opened", "closed")
     assert began["message"] == {"en": "Trouble at x: closed", "nl": "Trouble at x: closed"}
-    assert (began["link"], began["about"]) == ("http://localhost:8400/issues/", {"kind": "connection", "id": 1})
-    assert began["began_at"] == over["began_at"]
+    assert (began["link"], began["subject"]) == ("http://localhost:8400/issues/", {"kind": "connection", "id": 1})
+    assert began["opened_at"] == over["opened_at"]
     for got, message in zip(program.got, (began, over), strict=True):
         assert is_signed_with(created["secret"], got)
         assert got["headers"]["webhook-id"] == message["id"]
         assert abs(int(got["headers"]["webhook-timestamp"]) - time.time()) < 60
-    assert [(one["state"], one["status"], one["over"]) for one in log(browser, created["id"])] == [
+    assert [(one["state"], one["response_status"], one["is_closing"]) for one in log(browser, created["id"])] == [
         ("sent", 200, False), ("sent", 200, True),
     ]  # fmt: skip
 
@@ -121,7 +121,7 @@ def test_trouble_that_heals_itself_is_never_told_to_a_program(anna: Actor, brows
     close_test_event(anna, "test_worse")
     assert send(anna) == 0
     assert program.got == []
-    assert [(one["state"], one["reason"]) for one in log(browser, created["id"])] == [("dropped", "healed")]
+    assert [(one["state"], one["reason"]) for one in log(browser, created["id"])] == [("dropped", "recovered")]
 
 
 def test_what_is_restricted_is_told_to_no_program(anna: Actor, browser: Client, program: Receiver) -> None:
@@ -157,14 +157,14 @@ def test_a_webhook_of_a_division_hears_of_its_administrations_alone(
     close_test_event(anna, NEWS, "both")
     assert send(anna) == 1
     assert b"There" not in program.got[0]["body"] + program.got[1]["body"]
-    assert [one["state"] for one in program.messages()] == ["told", "over"]
+    assert [one["state"] for one in program.messages()] == ["opened", "closed"]
     open_test_event(anna, NEWS, "moves", administrations={here.pk: {"name": "Here"}})
     assert send(anna) == 1
     with organisation_scope(anna.organisation_id):
         Administration.objects.filter(pk=here.pk).update(division=north)
     close_test_event(anna, NEWS, "moves")
     assert send(anna) == 1
-    assert program.messages()[-1]["state"] == "over", "Who was told that it began is told that it is over."
+    assert program.messages()[-1]["state"] == "closed", "Who was told that it began is told that it is over."
     post_and_confirm(browser, f"/organisation/divisions/{south.pk}/merge", {"into": north.pk})
     assert browser.get(API).json()[0]["divisions"] == [north.pk], "Merged, it is for the other one, never for all."
 
@@ -202,7 +202,7 @@ def test_what_is_not_accepted_is_tried_again_later_and_later(anna: Actor, browse
         make_due(anna)
     assert send(anna) == 1
     (entry,) = log(browser, created["id"])
-    assert (entry["state"], entry["attempts"], entry["status"], entry["reason"]) == ("sent", 4, 200, "")
+    assert (entry["state"], entry["attempts"], entry["response_status"], entry["reason"]) == ("sent", 4, 200, "")
     assert len({got["headers"]["webhook-id"] for got in program.got}) == 1
     assert len({got["body"] for got in program.got}) == 1
 
@@ -221,7 +221,7 @@ def test_a_program_that_accepts_nothing_for_days_is_switched_off_and_its_maker_t
     send(anna)
     assert screen_messages(anna)[1:] == ["The webhook Tickets was switched off. It accepted nothing for three days."]
     (hook,) = browser.get(API).json()
-    assert (hook["active"], hook["disabled_reason"]) == (False, "silent")
+    assert (hook["active"], hook["disabled_reason"]) == (False, "unresponsive")
     open_test_event(anna, NEWS, "two", context={"name": "missed"})
     assert send(anna) == 0
     assert [one["state"] for one in log(browser, created["id"])] == ["failed"]
@@ -259,7 +259,7 @@ def test_an_address_within_is_not_called(anna: Actor, browser: Client, url: str)
     open_test_event(anna, NEWS)
     assert send(anna) == 0
     (entry,) = log(browser, answer.json()["id"])
-    assert (entry["state"], entry["reason"], entry["status"]) == ("waiting", "address_not_allowed", None)
+    assert (entry["state"], entry["reason"], entry["response_status"]) == ("waiting", "address_not_allowed", None)
 
 
 def test_only_the_networks_that_were_named_are_within_reach() -> None:
@@ -295,7 +295,7 @@ def test_the_secret_is_shown_once_sealed_renewed_and_rotated(
         assert old["secret"].encode() not in bytes(WebhookEndpoint.objects.get().secret)
     fresh = browser.post(f"{API}/{old['id']}/secret").json()["secret"]
     settings.VAULT_KEYS = f"{key('new')},{OLD}"
-    assert rotate("operator").reencrypted == 2
+    assert rotate_keys("operator").reencrypted == 2
     settings.VAULT_KEYS = key("new")
     open_test_event(anna, NEWS)
     send(anna)
@@ -352,21 +352,21 @@ def test_the_pages_make_test_and_remove_a_webhook(anna: Actor, browser: Client, 
     address = f"/organisation/webhooks/{hook}/"
     assert secret not in browser.get(address).content.decode()
     program.answers = [(500, {})]
-    browser.post(f"{address}act", {"action": "test"})
+    browser.post(f"{address}action", {"action": "test"})
     assert "on its way" in browser.get(f"{address}log").content.decode()
     send(anna)
     log_text = browser.get(f"{address}log").content.decode()
     assert "500 It did not accept the message." in log_text
     assert "no &lt;b&gt;thanks&lt;/b&gt;" in log_text
     assert is_signed_with(secret, program.got[0])
-    browser.post(f"{address}act", {"action": "off"})
+    browser.post(f"{address}action", {"action": "off"})
     assert "The webhook was switched off." in browser.get(f"{address}?state=failed").content.decode()
-    browser.post(f"{address}act", {"action": "on"})
+    browser.post(f"{address}action", {"action": "on"})
     assert "1 message is sent again." in browser.post(f"{address}redeliver", follow=True).content.decode()
     assert send(anna) == 1
-    renewed = browser.post(f"{address}act", {"action": "secret"}).content.decode()
+    renewed = browser.post(f"{address}action", {"action": "secret"}).content.decode()
     assert renewed.split('id="secret-text" value="')[1].split('"')[0] not in ("", secret)
-    assert "is removed" in browser.post(f"{address}act", {"action": "remove"}, follow=True).content.decode()
+    assert "is removed" in browser.post(f"{address}action", {"action": "remove"}, follow=True).content.decode()
     assert browser.get(address).status_code == 404
 
 
@@ -407,7 +407,7 @@ def test_what_is_on_its_way_when_it_is_switched_off_fails_and_waits_for_nothing(
 
     monkeypatch.setattr(delivery, "secrets_in_use", switched_off)
     send(anna)
-    assert [(one["state"], one["reason"]) for one in log(browser, created["id"])] == [("failed", "switched_off")]
+    assert [(one["state"], one["reason"]) for one in log(browser, created["id"])] == [("failed", "disabled")]
     assert browser.get(f"{API}").json()[0]["failing_since"] is None
 
 
@@ -428,7 +428,7 @@ def test_that_it_began_does_not_arrive_after_that_it_is_over(
     for _ in range(3):
         make_due(anna)
         send(anna)
-    assert [one["state"] for one in program.messages()] == ["told", "over"]
+    assert [one["state"] for one in program.messages()] == ["opened", "closed"]
 
 
 def test_an_address_that_cannot_be_called_is_refused_and_keeps_no_other_from_its_messages(

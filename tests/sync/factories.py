@@ -13,8 +13,7 @@ from koppel.administrations.models import Administration
 from koppel.administrations.services import NewAdministration, import_companies
 from koppel.books.models import MODELS_BY_RESOURCE, BookRow
 from koppel.connections.models import RemoteCompany
-from koppel.connections.sessions.runtime import as_worker
-from koppel.connections.sessions.sessions import Runtime
+from koppel.connections.sessions.runtime import Runtime, as_worker
 from koppel.kit.http.client import HttpClient
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor
@@ -80,7 +79,7 @@ class Synced:
         with organisation_scope(self.actor.organisation_id):
             return RunResource.objects.get(run=run, resource=resource)
 
-    def parts(self, run: Run) -> dict[str, RunResource]:
+    def run_resources(self, run: Run) -> dict[str, RunResource]:
         with organisation_scope(self.actor.organisation_id):
             return {one.resource: one for one in RunResource.objects.filter(run=run)}
 

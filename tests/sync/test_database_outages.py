@@ -78,8 +78,8 @@ def test_an_outage_is_waited_for_at_growing_pauses_however_often(synced: Synced,
         for minutes in (1, 5, 14):
             assert strikes(run) == ("queued", "database", 0, 0)
             assert run.not_before is not None
-            assert run.outage_at is not None
-            pauses.append((run.not_before - run.outage_at).total_seconds())
+            assert run.last_outage_at is not None
+            pauses.append((run.not_before - run.last_outage_at).total_seconds())
             _age(synced, run, timedelta(minutes=minutes))
             run = synced.perform(run.pk)
     assert 3.9 < pauses[0] < 6.1
@@ -152,7 +152,7 @@ def test_a_crash_after_each_page_is_not_repeated_for_ever(synced: Synced, monkey
     left = 1
     run, cursors = synced.sync(), []
     for _attempt in range(2):
-        cursors.append(sum(one.pages for one in synced.parts(run).values()))
+        cursors.append(sum(one.pages for one in synced.run_resources(run).values()))
         left = 2
         run = synced.perform(run.pk)
     assert 0 < cursors[0] < cursors[1], "Pages came through in between."

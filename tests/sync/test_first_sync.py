@@ -22,7 +22,7 @@ def test_a_second_sync_with_nothing_changed_writes_nothing_to_the_books(synced: 
     before = synced.versions()
     run = synced.sync()
     assert run.state == "succeeded"
-    assert {key: (part.added, part.changed, part.deleted) for key, part in synced.parts(run).items()} == dict.fromkeys(
-        synced.parts(run), (0, 0, 0)
-    )
+    assert {
+        key: (part.added, part.changed, part.deleted) for key, part in synced.run_resources(run).items()
+    } == dict.fromkeys(synced.run_resources(run), (0, 0, 0))
     assert synced.versions() == before

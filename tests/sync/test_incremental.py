@@ -316,7 +316,7 @@ def test_a_part_is_synced_alone_once_all_of_it_was_there(synced: Synced) -> None
             request_run(synced.actor, synced.administration_id, resources=["accounts", "invoices"])
         request_run(synced.actor, synced.administration_id, resources=["accounts"])
         run = Run.objects.latest("pk")
-    assert set(synced.parts(synced.perform(run.pk))) == {"accounts"}
+    assert set(synced.run_resources(synced.perform(run.pk))) == {"accounts"}
     with organisation_scope(synced.actor.organisation_id):
         assert synced.administration.complete_as_of == before, "no newer than the oldest of its parts"
 

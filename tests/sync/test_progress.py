@@ -200,11 +200,11 @@ def test_rest_tells_the_same(firm: tuple[Actor, list[Administration]]) -> None:
         "running",
     )
     body = browser.get(f"/api/v1/imports/{IMPORT}").json()
-    assert (body["total"], body["active"], body["is_over"]) == (3, 1, False)
+    assert (body["total"], body["active"], body["is_finished"]) == (3, 1, False)
     address = f"/api/v1/administrations/{done.pk}/sync"
     answer = browser.post(address, {"full": True}, content_type="application/json")
-    assert (answer.status_code, answer.json()) == (202, {"begun": True})
-    assert browser.post(address, {}, content_type="application/json").json() == {"begun": False}
+    assert (answer.status_code, answer.json()) == (202, {"created": True})
+    assert browser.post(address, {}, content_type="application/json").json() == {"created": False}
     assert browser.post(f"{address}/cancel").json() == {"cancelled": True}
     assert browser.post(f"{address}/cancel").json() == {"cancelled": False}
     with organisation_scope(anna.organisation_id):
@@ -268,13 +268,13 @@ def test_the_shell_starts_tells_retries_and_stops(
         assert outcome.exit_code == 0, outcome.output
         return [json.loads(line) for line in outcome.stdout.splitlines() if line[:1] in "[{"]
 
-    assert output("start", str(done.pk)) == [{"administration": done.pk, "begun": True}]
+    assert output("start", str(done.pk)) == [{"administration": done.pk, "created": True}]
     (lines,) = output("status")
     assert [(one["id"], one["state"]) for one in lines if one["state"]] == [(done.pk, "queued")]
     assert output("cancel", str(done.pk)) == [{"administration": done.pk, "cancelled": True}]
     with organisation_scope(anna.organisation_id):
         Administration.objects.filter(pk=waiting.pk).update(status="failed")
-    assert output("retry") == [[{"id": waiting.pk, "name": waiting.name, "begun": True}]]
+    assert output("retry") == [[{"id": waiting.pk, "name": waiting.name, "created": True}]]
     assert output("cancel", str(waiting.pk))[0]["cancelled"]
     assert [one["state"] for one in output("watch", str(done.pk))] == ["cancelled"]
 

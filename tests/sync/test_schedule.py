@@ -106,7 +106,7 @@ def test_the_schedule_of_a_firm_whose_server_was_off_for_a_week(actor: MakeActor
         Administration.objects.filter(pk=companies[0].pk).update(settings={"schedule": "off"})
         Administration.objects.filter(pk=companies[1].pk).update(status="deactivated")
         Administration.objects.filter(pk=companies[2].pk).update(activated_at=None)
-        Run.objects.create(organisation_id=firm.organisation_id, administration=companies[3], trigger="person")
+        Run.objects.create(organisation_id=firm.organisation_id, administration=companies[3], trigger="manual")
         week_ago = timezone.now() - timedelta(days=7)
         for company in companies[4:]:
             run = Run.objects.create(

@@ -10,7 +10,7 @@ import pytest
 from django.db import connections
 
 from koppel.administrations.models import Administration
-from koppel.connections.lifecycle.lifecycle import resume
+from koppel.connections.lifecycle import resume
 from koppel.connections.models import Connection
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope

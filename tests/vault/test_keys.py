@@ -20,7 +20,7 @@ from allauth.mfa.utils import decrypt
 from koppel.audit.models import AuditEntry
 from koppel.cli.checks.installation import findings
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose, Grant
-from koppel.connections.vault.key_rotation import key_uses, rotate
+from koppel.connections.vault.key_rotation import key_uses, rotate_keys
 from koppel.kit.encryption import key_id_of
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.encryption import keyring
@@ -108,10 +108,10 @@ def test_a_rotation_that_was_stopped_goes_on(
 
     monkeypatch.setattr(key_rotation, "_reencrypt_batch", stopping)
     with pytest.raises(KeyboardInterrupt):
-        rotate("operator")
+        rotate_keys("operator")
     assert keys_used() == {"new", "test"}
     assert {one.key: one.reason for one in key_uses()} == {"new": "", "test": ""}
-    assert rotate("operator").reencrypted == 42 - 24
+    assert rotate_keys("operator").reencrypted == 42 - 24
     assert keys_used() == {"new"}
 
 
@@ -127,7 +127,7 @@ def test_a_rotation_that_is_never_finished_stands_in_the_trail_too(
     settings.VAULT_KEYS = f"{key('new')},{OLD}"
     monkeypatch.setattr("koppel.connections.vault.key_rotation.reencrypt_all", killed)
     with pytest.raises(SystemError):
-        rotate("jan")
+        rotate_keys("jan")
     assert "new" in keys_used()
     with installation_scope("test"):
         entries = AuditEntry.objects.filter(action="keys.rotated").values_list("organisation_id", "actor_name")
@@ -176,7 +176,7 @@ def test_a_lost_or_wrong_key_is_told_in_a_sentence_and_destroys_nothing(
     monkeypatch.setenv("KOPPEL_VAULT_KEYS", OLD)
     settings.VAULT_KEYS = OLD
     assert [bytes(one.row().access_token) for one in granted] == before
-    assert all(one.row().lost_at is None and one.row().connection.state == "degraded" for one in granted)
+    assert all(one.row().invalid_since is None and one.row().connection.state == "degraded" for one in granted)
     with programs(1, granted[:3]) as (running,):
         running.go()
         assert len([one for one in running.read_until_done() if "token" in one]) == 3
@@ -250,7 +250,7 @@ def test_second_steps_and_identity_providers_move_to_the_new_key_too(actor: Any,
     with organisation_scope(boss.organisation_id):
         single_sign_on.configure(boss, ProviderForm("Entra", "https://login.example.test", "koppel", "hush"))
     settings.VAULT_KEYS = f"{key('new')},{OLD}"
-    assert rotate("operator").reencrypted == 3
+    assert rotate_keys("operator").reencrypted == 3
     settings.VAULT_KEYS = key("new")
     assert {one.key: (one.secrets, one.reason) for one in key_uses()} == {"new": (3, "")}
     authenticator = Authenticator.objects.get(user=user, type="totp")

@@ -57,17 +57,17 @@ async def use(process_runtime: Any, organisation_id: int, grant_id: int) -> dict
 
 def pause_forever_at(step: str) -> None:
     """Wait for ever at this step, for each grant."""
-    from koppel.connections.vault import store as vault_rows
-    from koppel.connections.vault import vault
+    from koppel.connections.vault import token_refresh
+    from koppel.connections.vault.grant_store import GrantStore
 
     async def here(grant_id: int) -> None:
         say(grant=grant_id, at=step)
         await asyncio.Event().wait()
 
     intend, keep, ask = (
-        vault_rows.GrantStore.mark_refresh_started,
-        vault_rows.GrantStore.store_tokens,
-        vault._call_token_endpoint,
+        GrantStore.mark_refresh_started,
+        GrantStore.store_tokens,
+        token_refresh._call_token_endpoint,
     )
 
     async def intending(self: Any, held: Any, *values: Any) -> bool:
@@ -90,8 +90,8 @@ def pause_forever_at(step: str) -> None:
             await here(held.id)
         return kept
 
-    vault_rows.GrantStore.mark_refresh_started, vault_rows.GrantStore.store_tokens = intending, keeping  # type: ignore[method-assign]
-    vault._call_token_endpoint = asking
+    GrantStore.mark_refresh_started, GrantStore.store_tokens = intending, keeping  # type: ignore[method-assign]
+    token_refresh._call_token_endpoint = asking
 
 
 if __name__ == "__main__":

@@ -97,7 +97,8 @@ def _webhook(boss: Actor) -> int:
         WebhookDelivery.objects.create(
             organisation_id=boss.organisation_id, webhook=webhook, message_id="msg_1", event_type="sync_failing",
             body='{"a":1}',
-            state="failed", attempts=10, status=502, reason="refused", answer="Bad gateway", milliseconds=120,
+            state="failed", attempts=10, response_status=502, reason="refused",
+            response_body="Bad gateway", duration_ms=120,
         )  # fmt: skip
     return webhook.pk
 

@@ -6,7 +6,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from koppel.administrations.errors import NotFound
 from koppel.administrations.models import Administration, Assignment
-from koppel.connections.sessions.consent_scope import audit_refusal
+from koppel.connections.sessions import audit_refusal
 from koppel.kit.database.threads import in_separate_transaction
 from koppel.organisations.models import DivisionMember
 from koppel.organisations.roles import Actor

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from koppel.administrations.bulk import operations
-from koppel.administrations.bulk.actions import PlannedChange
+from koppel.administrations import bulk
+from koppel.administrations.bulk import PlannedChange
 from koppel.administrations.errors import NotFound
 from koppel.administrations.identity.services import handle_import, record_confirmed
 from koppel.administrations.models import Administration, Assignment, Favourite, Status
@@ -160,7 +160,7 @@ def _confirm(remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewA
         name = new.seen_name or listed
         number = new.seen_number or (remote.number if same_name(name, listed) else "")
         confirm(remote, name, number or new.number)
-    fields = ["confirmed_name", "confirmed_number", "claimed_name", "claimed_number", "claimed_at", "denied_at"]
+    fields = ["confirmed_name", "confirmed_number", "claimed_name", "claimed_number", "claimed_at", "claim_rejected_at"]
     RemoteCompany.objects.bulk_update(remotes, fields, batch_size=500)
 
 
@@ -189,7 +189,7 @@ def _assign_initially(actor: Actor, import_id: int, created: Mapping[int, NewAdm
     _add_people(actor.organisation_id, chosen, automatic=False)
     _add_people(actor.organisation_id, [(key, member) for key in created for member in default], automatic=True)
     if done := {key: verdict for key, one in created.items() if (verdict := _initial_assignment(one, default)).after}:
-        operations.record_completed(actor, "change", done, query=f"import={import_id}")
+        bulk.record_completed(actor, "change", done, query=f"import={import_id}")
 
 
 def _initial_assignment(new: NewAdministration, default: Collection[int]) -> PlannedChange:

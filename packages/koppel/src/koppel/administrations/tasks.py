@@ -7,7 +7,7 @@ from django.db import close_old_connections
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
-from koppel.administrations.bulk import operations
+from koppel.administrations import bulk
 from koppel.administrations.identity import recheck
 from koppel.administrations.lifecycle import erasure
 from koppel.kit import quarantine
@@ -27,7 +27,7 @@ def process_bulk(organisation_id: int, operation_id: int) -> None:
     more = True
     while more:
         with organisation_scope(organisation_id):
-            more = operations.process_chunk(organisation_id, operation_id)
+            more = bulk.process_chunk(organisation_id, operation_id)
 
 
 @app.task(name="administrations.erase", retry=RetryAfterOutage())
@@ -47,7 +47,7 @@ def process_due_dates(timestamp: int) -> None:
     close_old_connections()
     with installation_scope("dates of administrations"):
         due = erasure.due_today()
-        operations.delete_stale_drafts()
+        bulk.delete_stale_drafts()
     for organisation_id in due.organisations_to_deactivate:
         _run_isolated("deactivate_planned", organisation_id, erasure.deactivate_planned)
     for organisation_id, administration_id in due.to_erase:
@@ -74,4 +74,4 @@ def _run_isolated(name: str, organisation_id: int, work: Callable[[int], object]
         with organisation_scope(organisation_id):
             work(organisation_id)
     except Exception:
-        log.exception("organisation_left_out", act=name, organisation=organisation_id)
+        log.exception("organisation_skipped", task=name, organisation=organisation_id)

@@ -9,12 +9,12 @@ Amounts are JSON strings, exact as the source wrote them.
 from django.http import HttpRequest, HttpResponse
 from ninja.errors import ValidationError
 
+from koppel.administrations.api.bulk import router as bulk
 from koppel.administrations.api.detail import router as administration
 from koppel.administrations.api.lifecycle import router as administration_lifecycle
 from koppel.administrations.api.list import router as administrations
 from koppel.administrations.api.settings import router as administration_settings
 from koppel.administrations.audit_log.api import router as activity
-from koppel.administrations.bulk.api import router as bulk
 from koppel.administrations.errors import NotFound
 from koppel.api.parser import StrictParser
 from koppel.api.unknown_parameters import StrictAPI, as_error, refuses_unknown, shown_errors

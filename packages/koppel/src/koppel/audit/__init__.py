@@ -1,1 +1,5 @@
-"""Who did what, when: append-only."""
+"""Who did what, when: append-only.
+
+Begin with `services.record`, which a use case calls in its own transaction; `queries` reads, `hooks` knows
+every action by name.
+"""

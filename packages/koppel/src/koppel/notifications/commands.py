@@ -17,7 +17,7 @@ Divisions = Annotated[
     list[int] | None, typer.Option("--division", help="Only what touches administrations of this division (id).")
 ]
 COLUMNS = ("id", "name", "url", "events", "divisions", "active", "last_accepted_at", "failing_since", "disabled_reason")
-DELIVERY_COLUMNS = ("id", "created_at", "event", "state", "attempts", "status", "reason")
+DELIVERY_COLUMNS = ("id", "created_at", "event", "state", "attempts", "response_status", "reason")
 
 
 @app.command("list")

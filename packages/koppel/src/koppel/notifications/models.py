@@ -1,6 +1,7 @@
 """What happened, who is told of it, and how it reaches them."""
 
 from django.db import models
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -36,8 +37,8 @@ class Event(Tenant):
         Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+"
     )
     state = models.CharField(max_length=10, choices=EventState, default=EventState.PENDING)
-    first_at = models.DateTimeField(default=timezone.now)
-    last_at = models.DateTimeField(default=timezone.now)
+    first_seen_at = models.DateTimeField(default=timezone.now)
+    last_seen_at = models.DateTimeField(default=timezone.now)
     due_at = models.DateTimeField()
     notified_at = models.DateTimeField(null=True)
     round = models.IntegerField(default=1)
@@ -67,7 +68,7 @@ class NotificationReason(models.TextChoices):
     RESPONSIBLE = "responsible", _("you are responsible for this")
     STAND_IN = "stand_in", _("you stand in for the person who is responsible")
     SETTINGS = "settings", _("the settings of the administration name you")
-    FOLLOWS = "follows", _("you asked to be told")
+    SUBSCRIBED = "subscribed", _("you asked to be told")
 
 
 class Notification(Tenant):
@@ -223,7 +224,7 @@ class WebhookEndpoint(Tenant):
 
     `secret` is sealed. The one before it signs as well until `previous_until`, so that a receiver can change without missing
     anything. `failing_since`: nothing was accepted since then. `disabled_reason`: why Koppel switched
-    it off, a code of `webhooks.event_types.REASONS`."""
+    it off, a code of `webhooks.event_types`."""
 
     name = models.CharField(max_length=100)
     url = models.CharField(max_length=500)
@@ -247,6 +248,9 @@ class WebhookEndpoint(Tenant):
     def __str__(self) -> str:
         return self.name
 
+    def get_absolute_url(self) -> str:
+        return reverse("webhooks:detail", args=[self.pk])
+
 
 class WebhookDelivery(Tenant):
     """One message to one webhook, and what became of it. `body` is the text that is signed and sent, each time the same.
@@ -259,17 +263,17 @@ class WebhookDelivery(Tenant):
     event = models.ForeignKey(Event, null=True, on_delete=models.CASCADE, db_constraint=False, related_name="+")
     message_id = models.CharField(max_length=60)
     event_type = models.CharField(max_length=60)
-    is_over = models.BooleanField(default=False)
+    is_closing = models.BooleanField(default=False)
     body = models.TextField()
     state = models.CharField(max_length=20, choices=DeliveryState, default=DeliveryState.WAITING)
     due_at = models.DateTimeField(default=timezone.now)
     claimed_at = models.DateTimeField(null=True)
     sent_at = models.DateTimeField(null=True)
     attempts = models.IntegerField(default=0)
-    status = models.IntegerField(null=True)
+    response_status = models.IntegerField(null=True)
     reason = models.CharField(max_length=30, default="")
-    answer = models.CharField(max_length=500, default="")
-    milliseconds = models.IntegerField(null=True)
+    response_body = models.CharField(max_length=500, default="")
+    duration_ms = models.IntegerField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -63,13 +63,13 @@ def _drop_before(began_at: datetime) -> Pending:
 
 
 def _mails(began_at: datetime) -> "QuerySet[EmailDelivery]":
-    before = Q(notification__created_at__lt=began_at) | Q(notification__event__first_at__lt=began_at)
+    before = Q(notification__created_at__lt=began_at) | Q(notification__event__first_seen_at__lt=began_at)
     delivery_ids = EmailDelivery.objects.filter(before, state__in=UNDER_WAY).values("pk")
     return EmailDelivery.objects.filter(pk__in=delivery_ids)
 
 
 def _messages(began_at: datetime) -> "QuerySet[WebhookDelivery]":
-    before = Q(created_at__lt=began_at) | Q(event__first_at__lt=began_at)
+    before = Q(created_at__lt=began_at) | Q(event__first_seen_at__lt=began_at)
     delivery_ids = WebhookDelivery.objects.filter(before, state__in=UNDER_WAY).values("pk")
     return WebhookDelivery.objects.filter(pk__in=delivery_ids)
 

@@ -53,7 +53,7 @@ async def send_webhooks(organisation_id: int) -> None:
 
 
 @app.periodic(cron="* * * * *")
-@app.task(name="notifications.keep")
+@app.task(name="notifications.run_maintenance")
 async def run_maintenance(timestamp: int) -> None:
     """Every minute, for every organisation where something waits. In quarantine people are told on screen alone."""
     in_app: Steps = (notify_new_issues, dispatch_due, dispatch_updates)
@@ -64,11 +64,13 @@ async def run_maintenance(timestamp: int) -> None:
                 await run_in_thread(partial(_run_step, step, organisation_id))
             except Exception:
                 # What cannot be told here is no reason to keep mail back, nor to tell nobody elsewhere.
-                log.exception("notices_not_kept", organisation=organisation_id, step=step.__name__.strip("_"))
+                log.exception(
+                    "notification_maintenance_failed", organisation=organisation_id, step=step.__name__.strip("_")
+                )
 
 
 @app.periodic(cron="17 3 * * *")
-@app.task(name="notifications.forget")
+@app.task(name="notifications.delete_old")
 async def delete_old(timestamp: int) -> None:
     """Old notices go, with what they came from; unread ones stay longer."""
     await run_in_thread(_delete_old)
@@ -130,4 +132,4 @@ def _delete_old() -> None:
         settled.exclude(state__in=[DeliveryState.WAITING, DeliveryState.CLAIMED]).delete()
         WebhookEndpoint.objects.filter(previous_until__lt=now).update(previous_secret=None, previous_until=None)
         over = [EventState.CLOSED, EventState.RECOVERED]
-        Event.objects.filter(state__in=over, last_at__lt=now - READ_RETENTION, notifications=None).delete()
+        Event.objects.filter(state__in=over, last_seen_at__lt=now - READ_RETENTION, notifications=None).delete()

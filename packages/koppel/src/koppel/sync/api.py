@@ -22,7 +22,7 @@ router = Router()
 imports = Router()
 LIMIT_MAX = 1000
 Resource = Literal[RESOURCES]  # type: ignore[valid-type]  # the keys of a table
-Group = Literal["trouble", "configuring", "queued", "active", "deactivated"]
+Group = Literal["failing", "configuring", "queued", "active", "deactivated"]
 
 
 class ResourceOut(Schema):
@@ -89,7 +89,7 @@ class ProgressOut(Schema):
     expected: int | None
     rows: int
     pages: int
-    parts: list[ResourceProgressOut]
+    resources: list[ResourceProgressOut]
 
 
 class SyncOut(Schema):
@@ -109,9 +109,9 @@ class SyncIn(Input):
 
 
 class RequestedOut(Schema):
-    """`begun` false: a run was under way already."""
+    """`created` false: a run was under way already."""
 
-    begun: bool
+    created: bool
 
 
 class CancelledOut(Schema):
@@ -136,7 +136,7 @@ class ImportOut(Schema):
     active: int
     failed: int
     percent: int
-    is_over: bool
+    is_finished: bool
     seconds_left: int | None
     counts: dict[str, int]
     page: int
@@ -150,7 +150,7 @@ def sync(request: AuthenticatedRequest, administration_id: int) -> dict[str, Any
     administration = administration_for(request.actor, administration_id)
     newest = Run.objects.filter(
         organisation_id=administration.organisation_id, administration=administration
-    ).prefetch_related("parts")
+    ).prefetch_related("run_resources")
     run = newest.order_by("-created_at", "-pk").first()
     progress = progress_of_runs(administration.organisation_id, [administration.pk]).get(administration.pk)
     return {
@@ -163,8 +163,8 @@ def sync(request: AuthenticatedRequest, administration_id: int) -> dict[str, Any
 @router.post("/{administration_id}/sync", response={202: RequestedOut})
 def start(request: AuthenticatedRequest, administration_id: int, payload: SyncIn) -> Status[dict[str, bool]]:
     """Sync now, or try again what failed."""
-    begun = request_run(request.actor, administration_id, full=payload.full, resources=payload.resources)
-    return Status(202, {"begun": begun})
+    created = request_run(request.actor, administration_id, full=payload.full, resources=payload.resources)
+    return Status(202, {"created": created})
 
 
 @router.post("/{administration_id}/sync/cancel", response=CancelledOut)
@@ -181,7 +181,7 @@ def runs(
     administration = administration_for(request.actor, administration_id)
     queryset = Run.objects.filter(
         organisation_id=administration.organisation_id, administration=administration
-    ).prefetch_related("parts")
+    ).prefetch_related("run_resources")
     return [_to_schema(run) for run in queryset.order_by("-created_at", "-pk")[:limit]]
 
 
@@ -193,14 +193,15 @@ def get_import(
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
 ) -> dict[str, Any]:
-    """How far an import is, and a page of its administrations. `status`: trouble, configuring, queued, active, deactivated."""
+    """How far an import is, and a page of its administrations. `status`: failing, configuring, queued, active, deactivated."""
     import_page_data = import_page(request.actor, import_id, status or "", page, limit)
     if import_page_data is None:
         raise NotFound
     return {
         "id": import_id, "total": import_page_data.state.total, "active": import_page_data.state.active,
         "failed": import_page_data.state.failing,
-        "percent": import_page_data.percent, "is_over": import_page_data.is_over, "seconds_left": import_page_data.seconds_left,
+        "percent": import_page_data.percent, "is_finished": import_page_data.is_finished,
+        "seconds_left": import_page_data.seconds_left,
         "counts": dict(import_page_data.state.counts), "page": import_page_data.number, "pages": import_page_data.pages,
         "administrations": [_import_line_schema(line) for line in import_page_data.lines],
     }  # fmt: skip
@@ -217,19 +218,23 @@ def _import_line_schema(line: ImportLine) -> dict[str, Any]:
 def _progress_schema(progress: RunProgress | None) -> dict[str, Any] | None:
     if progress is None:
         return None
-    parts = [{name: getattr(part, name) for name in ResourceProgressOut.model_fields} for part in progress.parts]
-    return {name: getattr(progress, name) for name in ProgressOut.model_fields if name != "parts"} | {"parts": parts}
+    resources = [
+        {name: getattr(resource, name) for name in ResourceProgressOut.model_fields} for resource in progress.resources
+    ]
+    return {name: getattr(progress, name) for name in ProgressOut.model_fields if name != "resources"} | {
+        "resources": resources
+    }
 
 
 class ResourceStateOut(Schema):
     """`complete_as_of`: everything the source knew at this moment is in the books. `compared_at`: the newest complete read,
-    which also proved what is gone. `why_not`: a sentence when the source does not give this resource."""
+    which also proved what is gone. `unavailable_reason`: why, when the source does not give this resource."""
 
     resource: str
     complete_as_of: datetime | None
     compared_at: datetime | None
     available: bool
-    why_not: str
+    unavailable_reason: str
 
 
 @router.get("/{administration_id}/sync/resources", response=list[ResourceStateOut])
@@ -240,7 +245,7 @@ def resources(request: AuthenticatedRequest, administration_id: int) -> list[Res
     return [
         ResourceStateOut(
             resource=checkpoint.resource, complete_as_of=checkpoint.complete_as_of, compared_at=checkpoint.last_full_at,
-            available=checkpoint.available, why_not=checkpoint.unavailable_reason,
+            available=checkpoint.available, unavailable_reason=checkpoint.unavailable_reason,
         )
         for checkpoint in lines
     ]  # fmt: skip
@@ -276,7 +281,7 @@ class ChangesOut(Schema):
 @router.get("/{administration_id}/sync/runs/{run_id}/changes", response=ChangesOut)
 def changes(
     request: AuthenticatedRequest, administration_id: int, run_id: int, resource: Resource | None = None,
-    kind: ChangeKind | None = None, search: str = "", closed: bool = False,
+    kind: ChangeKind | None = None, search: str = "", in_closed_period: bool = False,
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> ChangesOut:  # fmt: skip
     """What a run added, changed and deleted, 50 on a page. The first complete read of a resource is not repeated here."""
@@ -284,7 +289,9 @@ def changes(
     run = history.run_of(detail, run_id)
     if run is None:
         raise NotFound
-    listing = history.changes_of(detail, run, history.ChangeFilter(resource or "", kind or "", search, closed), page)
+    listing = history.changes_of(
+        detail, run, history.ChangeFilter(resource or "", kind or "", search, in_closed_period), page
+    )
     return ChangesOut(
         total=listing.total,
         page=listing.page,
@@ -304,7 +311,7 @@ def _change_schema(detail: history.ChangeDetail) -> ChangeOut:
 
 def _to_schema(run: Run) -> RunOut:
     seconds = (run.finished_at - run.started_at).total_seconds() if run.started_at and run.finished_at else None
-    parts = sorted(run.parts.all(), key=lambda part: part.position)
+    run_resources = sorted(run.run_resources.all(), key=lambda run_resource: run_resource.position)
     return RunOut(
         id=run.pk,
         state=run.state,
@@ -315,9 +322,9 @@ def _to_schema(run: Run) -> RunOut:
         started_at=run.started_at,
         finished_at=run.finished_at,
         seconds=seconds,
-        resources=[_resource_schema(part) for part in parts],
+        resources=[_resource_schema(run_resource) for run_resource in run_resources],
     )
 
 
-def _resource_schema(part: RunResource) -> ResourceOut:
-    return ResourceOut(**{name: getattr(part, name) for name in ResourceOut.model_fields})
+def _resource_schema(run_resource: RunResource) -> ResourceOut:
+    return ResourceOut(**{name: getattr(run_resource, name) for name in ResourceOut.model_fields})

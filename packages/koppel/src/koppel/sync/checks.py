@@ -45,8 +45,8 @@ SELECT EXISTS (SELECT FROM since JOIN sync_change change
                    ON change.administration_id = %(administration)s AND change.run_id > since.id)
     OR EXISTS (SELECT FROM since JOIN sync_run run
                    ON run.administration_id = %(administration)s AND run.created_at > since.created_at
-                 JOIN sync_run_resource part ON part.run_id = run.id
-                WHERE part.added + part.changed + part.deleted + part.rejected > 0)
+                 JOIN sync_run_resource run_resource ON run_resource.run_id = run.id
+                WHERE run_resource.added + run_resource.changed + run_resource.deleted + run_resource.rejected > 0)
 """
 
 

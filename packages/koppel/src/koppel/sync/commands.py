@@ -69,11 +69,11 @@ def start(
     if strange := [name for name in resource or () if name not in RESOURCES]:
         raise CommandError(" ".join(unknown_value("resource", name, RESOURCES).message for name in strange))
     with acting_as(person, organisation) as actor:
-        begun = request_run(actor, administration, full=full, resources=resource or None)
+        created = request_run(actor, administration, full=full, resources=resource or None)
     if wait:
         _watch(actor, [administration], as_json=as_json)
         return
-    print_record({"administration": administration, "begun": begun}, as_json=as_json)
+    print_record({"administration": administration, "created": created}, as_json=as_json)
 
 
 @app.command("status")
@@ -118,10 +118,10 @@ def retry(
             if administration.status in (Status.FAILED, Status.BLOCKED)
         ]
         rows = [
-            {"id": administration.pk, "name": administration.name, "begun": request_run(actor, administration.pk)}
+            {"id": administration.pk, "name": administration.name, "created": request_run(actor, administration.pk)}
             for administration in failed
         ]
-        print_rows(rows, ("id", "name", "begun"), as_json=as_json)
+        print_rows(rows, ("id", "name", "created"), as_json=as_json)
 
 
 @app.command("cancel")

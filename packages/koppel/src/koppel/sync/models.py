@@ -26,7 +26,7 @@ OPEN_STATES = (RunState.QUEUED, RunState.RUNNING)
 class Trigger(models.TextChoices):
     IMPORT = "import", _("Import")
     SCHEDULE = "schedule", _("Schedule")
-    PERSON = "person", _("By hand")
+    MANUAL = "manual", _("By hand")
 
 
 class Run(Tenant):
@@ -35,8 +35,8 @@ class Run(Tenant):
     `not_before`: waiting for the vendor (rate limit, unreachable) without holding a worker. `heartbeat_at` is renewed every
     5 s by the worker that runs it; 15 s of silence means dead, and the sweeper hands the run to another worker.
     `resources` NULL = all that the settings in force name. `failures` counts attempts that ended unreachable without a page in
-    between, `crashes` those that a fault of Koppel ended. `outage_since`: our database answers with errors, last `outage_at`;
-    attempts that end so are not counted."""
+    between, `crashes` those that a fault of Koppel ended. From `outage_since` to `last_outage_at` our database answered with
+    errors; attempts that end so are not counted."""
 
     administration = models.ForeignKey(
         Administration, on_delete=models.CASCADE, db_constraint=False, related_name="runs"
@@ -49,7 +49,7 @@ class Run(Tenant):
     failures = models.IntegerField(default=0)
     crashes = models.IntegerField(default=0, db_default=0)
     outage_since = models.DateTimeField(null=True)
-    outage_at = models.DateTimeField(null=True)
+    last_outage_at = models.DateTimeField(null=True)
     worker = models.CharField(max_length=120, default="")
     requested_by = models.CharField(max_length=200, default="")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -106,7 +106,7 @@ class RunResource(Tenant):
 
     `rows` counts records read; `lines` the entry lines read with them."""
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, db_constraint=False, related_name="parts")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, db_constraint=False, related_name="run_resources")
     resource = models.CharField(max_length=40)
     position = models.IntegerField()
     state = models.CharField(max_length=20, choices=ResourceState, default=ResourceState.WAITING)
@@ -138,9 +138,9 @@ class Checkpoint(Tenant):
     `incremental_cursor` is the vendor's mark from which the next incremental read starts. `complete_as_of` is the start of the
     newest finished read; `last_full_at` that of the newest finished complete read, which looked `fiscal_years_back` years back.
 
-    While a complete read is under way: `seen` counts the keys kept in `sync_snapshot_key`; `is_verifying_deletes`: rows were
-    missed and their partition is read once more before they are called deleted; `is_inconsistent`: a part could not be proved,
-    so the read does not count as complete."""
+    While a complete read is under way: `seen_count` is the number of keys kept in `sync_snapshot_key`; `is_verifying_deletes`:
+    rows were missed and their partition is read once more before they are called deleted; `is_inconsistent`: a partition could
+    not be proved, so the read does not count as complete."""
 
     administration = models.ForeignKey(
         Administration, on_delete=models.CASCADE, db_constraint=False, related_name="checkpoints"
@@ -156,7 +156,7 @@ class Checkpoint(Tenant):
     fiscal_years_back = models.IntegerField(default=0)
     is_verifying_deletes = models.BooleanField(default=False)
     is_inconsistent = models.BooleanField(default=False)
-    seen = models.BigIntegerField(default=0)
+    seen_count = models.BigIntegerField(default=0)
     available = models.BooleanField(default=True)
     unavailable_reason = models.TextField(default="")
 

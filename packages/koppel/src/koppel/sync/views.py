@@ -3,6 +3,7 @@
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
@@ -11,7 +12,7 @@ from koppel.administrations.effective_settings import effective_settings
 from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.books.read.labels import RESOURCES
 from koppel.books.read.queries import counts
-from koppel.connections.lifecycle.lifecycle import reconnect_hint
+from koppel.connections.queries import reconnect_hint
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import FLAG, PAGE, TEXT, one_of, one_of_these
 from koppel.organisations.requests import AuthenticatedRequest
@@ -66,17 +67,17 @@ def run_detail(request: AuthenticatedRequest, administration_id: int, run_id: in
         (change_filter["q"] or "").strip(),
         change_filter["closed"] is not None,
     )
-    parts = sorted(run.parts.all(), key=lambda part: part.position)
+    run_resources = sorted(run.run_resources.all(), key=lambda run_resource: run_resource.position)
     context = {
         "administration": administration,
         "tab": "sync",
         "run": run,
-        "parts": parts,
-        "wanted": filters,
+        "run_resources": run_resources,
+        "filters": filters,
         "listing": history.changes_of(administration, run, filters, change_filter["page"] or 1),
         "resources": RESOURCES.items(),
         "kinds": history.KINDS,
-        "first": any(part.added for part in parts),
+        "first": any(run_resource.added for run_resource in run_resources),
     }
     return render(request, "sync/run.html", context)
 
@@ -129,5 +130,5 @@ def import_page(request: AuthenticatedRequest, import_id: int) -> HttpResponse:
 def _back(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     back = request.POST.get("next", "")
     if not url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}):
-        back = f"/administrations/{administration_id}/sync/"
+        back = reverse("sync:overview", args=[administration_id])
     return HttpResponseRedirect(back)

@@ -13,7 +13,7 @@ logging.configure()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koppel.settings")
 application = get_wsgi_application()
 
-from koppel.connections.vault.token_calls import end_with_last_call  # noqa: E402 - needs configured settings
+from koppel.connections.vault import end_with_last_call  # noqa: E402 - needs configured settings
 
 end_with_last_call()
 for sentence in shortcomings(outdated_groups()):

@@ -4,9 +4,8 @@ from datetime import date, datetime
 
 from ninja import Router, Schema, Status
 
-from koppel.administrations import restriction, services
-from koppel.administrations.bulk import operations
-from koppel.administrations.bulk.operations import Selection
+from koppel.administrations import bulk, restriction, services
+from koppel.administrations.bulk import Selection
 from koppel.administrations.list.rendering import display_number
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import administration_for
@@ -69,8 +68,8 @@ def change(request: AuthenticatedRequest, administration_id: int, changes: Chang
     """Assign and set, as bulk work on one administration: undone like it, under the id in the trail."""
     administration_for(request.actor, administration_id)
     params = changes.dict(exclude_unset=True)
-    draft = operations.preview(request.actor, "change", params, Selection(ids=[administration_id]))
-    operations.start(request.actor, draft.pk)
+    draft = bulk.preview(request.actor, "change", params, Selection(ids=[administration_id]))
+    bulk.start(request.actor, draft.pk)
     return get_administration_out(request.actor, administration_id)
 
 

@@ -1,1 +1,68 @@
-"""One act on many administrations: preview, then a job with a result for each, then perhaps an undo."""
+"""One action on many administrations: a preview, then a job with a result for each, then perhaps an undo.
+
+It guarantees that what is done is what the preview showed, and to nothing the actor may not change; that an
+operation which is killed goes on where it stopped, without doing anything twice; and that an undo changes
+back only what nobody changed since. Begin with `operations`; `actions` says what an action is.
+"""
+
+from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values, bulk_actions, get_action
+from koppel.administrations.bulk.csv_import import read_changes
+from koppel.administrations.bulk.messages import (
+    NameLookup,
+    describe_changes,
+    describe_params,
+    describe_reason,
+    mask_params,
+    mask_values,
+)
+from koppel.administrations.bulk.operations import (
+    UNDO_HOURS,
+    Selection,
+    can_undo,
+    count_items,
+    delete_stale_drafts,
+    discard,
+    get_allowed_action,
+    get_operation,
+    list_operations,
+    preview,
+    process_chunk,
+    record_completed,
+    start,
+    undo,
+    undoable_operation_of_import,
+)
+from koppel.administrations.bulk.selection_filter import parse_bulk_filter
+from koppel.administrations.bulk.standard_actions import STANDARD_ACTIONS
+
+__all__ = [
+    "STANDARD_ACTIONS",
+    "UNDO_HOURS",
+    "BulkAction",
+    "NameLookup",
+    "PlannedChange",
+    "Selection",
+    "Values",
+    "bulk_actions",
+    "can_undo",
+    "count_items",
+    "delete_stale_drafts",
+    "describe_changes",
+    "describe_params",
+    "describe_reason",
+    "discard",
+    "get_action",
+    "get_allowed_action",
+    "get_operation",
+    "list_operations",
+    "mask_params",
+    "mask_values",
+    "parse_bulk_filter",
+    "preview",
+    "process_chunk",
+    "read_changes",
+    "record_completed",
+    "start",
+    "undo",
+    "undoable_operation_of_import",
+]

@@ -7,10 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from koppel.administrations import restriction, services
-from koppel.administrations.bulk import csv_import, messages, operations
-from koppel.administrations.bulk.operations import Selection
-from koppel.administrations.bulk.selection_filter import parse_bulk_filter
+from koppel.administrations import bulk, restriction, services
+from koppel.administrations.bulk import Selection, parse_bulk_filter
 from koppel.administrations.commands.arguments import AdministrationId, DryRun, Everything, Ids, Matching
 from koppel.administrations.commands.list import settings_row
 from koppel.administrations.models import BulkItem, BulkOperation
@@ -95,7 +93,7 @@ def import_csv(
         raise CommandError(f"{file} cannot be read: {error}.") from None
     with acting_as(person, organisation) as actor:
         actor.require(Permission.CHANGE_ADMINISTRATIONS)
-        changes = csv_import.read_changes(actor, text)
+        changes = bulk.read_changes(actor, text)
         if changes.problems:
             lines = "; ".join(f"line {number}: {why}" for number, _text, why in changes.problems[:20])
             raise CommandError(f"Nothing was changed. {lines}")
@@ -110,7 +108,7 @@ def undo(
 ) -> None:  # fmt: skip
     """Take back an assignment or setting of the last 24 hours, as far as nobody changed it since."""
     with acting_as(person, organisation) as actor:
-        operations.undo(actor, operation)
+        bulk.undo(actor, operation)
         _print(actor, operation, as_json=as_json)
 
 
@@ -170,7 +168,7 @@ def _selection(
     actor: Actor, action: str, ids: list[int] | None, matching: str | None, *, everything: bool
 ) -> Selection:
     """Ids, a filter that narrows down, or --all. Checks the permission before anything is read."""
-    operations.get_allowed_action(actor, action)
+    bulk.get_allowed_action(actor, action)
     if sum((bool(ids), bool(matching), everything)) > 1:
         raise CommandError("Name administrations by id, or all that match with --filter, or --all; one of the three.")
     if everything:
@@ -187,16 +185,16 @@ def _selection(
 def _run_action(
     actor: Actor, action: str, params: Mapping[str, Any], selection: Selection, *, dry_run: bool, as_json: bool
 ) -> None:
-    draft = operations.preview(actor, action, params, selection)
+    draft = bulk.preview(actor, action, params, selection)
     if not dry_run:
-        operations.start(actor, draft.pk)
+        bulk.start(actor, draft.pk)
     _print(actor, draft.pk, as_json=as_json)
 
 
 def _print(actor: Actor, operation_id: int, *, as_json: bool) -> None:
     """How many of each, and why some were left; many are performed by a worker, so `state` may say queued."""
-    operation = operations.get_operation(actor, operation_id)
-    counts = operations.count_items(operation)
+    operation = bulk.get_operation(actor, operation_id)
+    counts = bulk.count_items(operation)
     row = {
         "operation": operation.pk, "state": operation.state, "would_change": counts.waiting, "changed": counts.changed,
         "skipped": counts.skipped, "undone": counts.undone, "kept": counts.kept, "skip_reasons": _skip_reasons(operation),
@@ -208,9 +206,7 @@ def _skip_reasons(operation: BulkOperation) -> dict[str, str]:
     items = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation).exclude(
         reason_code=""
     )
-    return {
-        str(item.administration_id): messages.describe_reason(item.reason_code) for item in items.order_by("pk")[:100]
-    }
+    return {str(item.administration_id): bulk.describe_reason(item.reason_code) for item in items.order_by("pk")[:100]}
 
 
 def _setting(text: str) -> tuple[str, Any]:

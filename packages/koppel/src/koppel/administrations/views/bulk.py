@@ -14,10 +14,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from koppel.administrations.bulk import csv_import, operations
-from koppel.administrations.bulk import messages as bulk_messages
-from koppel.administrations.bulk.actions import bulk_actions, get_action
-from koppel.administrations.bulk.selection_filter import parse_bulk_filter
+from koppel.administrations import bulk
+from koppel.administrations.bulk import bulk_actions, get_action, parse_bulk_filter
 from koppel.administrations.errors import NotFound
 from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import NONE, parse_query_string
@@ -44,10 +42,10 @@ def preview(request: AuthenticatedRequest) -> HttpResponse:
     form = request.POST
     action = form.get("action", "")
     try:
-        operations.get_allowed_action(request.actor, action)
+        bulk.get_allowed_action(request.actor, action)
         selection = _selection(request)
         params = _action_params(action, request)
-        draft = operations.preview(request.actor, action, params, selection, query=_address_of(request))
+        draft = bulk.preview(request.actor, action, params, selection, query=_address_of(request))
     except (Refused, UnknownParameter) as refusal:
         messages.warning(request, str(refusal))
         return redirect_back(request)
@@ -59,7 +57,7 @@ def preview(request: AuthenticatedRequest) -> HttpResponse:
     return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[draft.pk]))
 
 
-def _selection(request: AuthenticatedRequest) -> operations.Selection:
+def _selection(request: AuthenticatedRequest) -> bulk.Selection:
     """What is ticked, or all that match. Raises `UnknownParameter`, also for what is ticked on a list that was refused."""
     form = request.POST
     text = form.get("query", "")
@@ -70,8 +68,8 @@ def _selection(request: AuthenticatedRequest) -> operations.Selection:
     if form.get("all", "1") != "1":
         raise UnknownParameter([unknown_value("all", form["all"], ("1",))])
     if "all" in form:
-        return operations.Selection(query=query)
-    return operations.Selection(ids=[int(text) for text in form.getlist("id")])
+        return bulk.Selection(query=query)
+    return bulk.Selection(ids=[int(text) for text in form.getlist("id")])
 
 
 def _address_of(request: AuthenticatedRequest) -> str:
@@ -104,7 +102,7 @@ def start(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
 def undo(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
     operation = _get_or_404(request.actor, operation_id)
     try:
-        if not operations.undo(request.actor, operation.pk):
+        if not bulk.undo(request.actor, operation.pk):
             messages.info(request, _("This is being undone already."))
     except Refused as refusal:
         messages.error(request, str(refusal))
@@ -115,7 +113,7 @@ def undo(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
 def discard(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
     operation = _get_or_404(request.actor, operation_id)
     query = operation.query
-    operations.discard(request.actor, operation.pk)
+    bulk.discard(request.actor, operation.pk)
     return HttpResponseRedirect(
         f"{reverse('administrations:list')}?{parse_query_string(query).to_query_string() or 'all=1'}"
     )
@@ -126,8 +124,8 @@ def recent(request: AuthenticatedRequest) -> HttpResponse:
     """What was done to many at once, newest first."""
     request.actor.require(Permission.VIEW)
     operation_rows = [
-        (operation, get_action(operation.action).label, operations.count_items(operation))
-        for operation in operations.list_operations(request.actor)
+        (operation, get_action(operation.action).label, bulk.count_items(operation))
+        for operation in bulk.list_operations(request.actor)
     ]
     return render(request, "administrations/bulk_list.html", {"place": "administrations", "rows": operation_rows})
 
@@ -158,33 +156,33 @@ def _read_spreadsheet(request: AuthenticatedRequest, text: str) -> HttpResponse:
             raise Refused(_("This file is too large."))
         text = decode(upload.read())
     action = get_action(request.POST.get("action", "change"))
-    changes = csv_import.read_changes(request.actor, text, names_only=action.key != "change")
+    changes = bulk.read_changes(request.actor, text, names_only=action.key != "change")
     if not changes.values_by_id:
         lines = "; ".join(f"{number}: {why}" for number, _text, why in changes.problems[:5])
         raise Refused(_("No line of the file can be followed. %s") % lines)
     extra_params = {"per_item": True, "problems": changes.problems[:100]}
     params = extra_params if action.key == "change" else _action_params(action.key, request)
-    selection = operations.Selection(ids=sorted(changes.values_by_id), values_by_id=changes.values_by_id)
-    draft = operations.preview(request.actor, action.key, params, selection)
+    selection = bulk.Selection(ids=sorted(changes.values_by_id), values_by_id=changes.values_by_id)
+    draft = bulk.preview(request.actor, action.key, params, selection)
     BulkOperation.objects.filter(pk=draft.pk).update(params={**draft.params, **extra_params})
     return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[draft.pk]))
 
 
 def _start(request: AuthenticatedRequest, operation: BulkOperation) -> HttpResponse:
     """Few are changed at once: back to the list they came from, with what happened. Many are followed on their own page."""
-    if not operations.start(request.actor, operation.pk):
+    if not bulk.start(request.actor, operation.pk):
         messages.info(request, _("This was started already."))
     operation.refresh_from_db()
     if operation.state != BulkState.DONE or operation.params.get("per_item"):
         return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[operation.pk]))
-    counts = operations.count_items(operation)
+    counts = bulk.count_items(operation)
     text = ngettext("%(count)d administration was changed.", "%(count)d administrations were changed.", counts.changed)
     messages.success(request, text % {"count": counts.changed})
     if counts.skipped:
         skipped = ngettext("%(count)d was left as it is.", "%(count)d were left as they are.", counts.skipped)
         messages.warning(request, skipped % {"count": counts.skipped})
     query = parse_query_string(operation.query).to_query_string() or "all=1"
-    done = f"&done={operation.pk}" if operations.can_undo(operation) and counts.changed else ""
+    done = f"&done={operation.pk}" if bulk.can_undo(operation) and counts.changed else ""
     return HttpResponseRedirect(f"{reverse('administrations:list')}?{query}{done}")
 
 
@@ -214,7 +212,7 @@ def _id(name: str, text: str) -> int:
 
 def _get_or_404(actor: Actor, operation_id: int) -> BulkOperation:
     try:
-        return operations.get_operation(actor, operation_id)
+        return bulk.get_operation(actor, operation_id)
     except NotFound:
         raise Http404 from None
 
@@ -223,7 +221,7 @@ def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) 
     actor, action = request.actor, get_action(operation.action)
     only = request.parameters["only"] or ""
     page = Paginator(_sorted_items(operation, only), PAGE_SIZE).get_page(request.parameters["page"])
-    counts = operations.count_items(operation)
+    counts = bulk.count_items(operation)
     return {
         "place": "administrations",
         "operation": operation,
@@ -232,9 +230,9 @@ def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) 
         "handled": counts.total - (counts.changed if operation.state == BulkState.UNDOING else counts.waiting),
         "is_draft": operation.state == BulkState.DRAFT,
         "is_open": operation.state in OPEN_STATES,
-        "can_undo": operations.can_undo(operation) and counts.changed > 0,
-        "undo_hours": operations.UNDO_HOURS,
-        "sentences": bulk_messages.describe_params(actor, operation.params),
+        "can_undo": bulk.can_undo(operation) and counts.changed > 0,
+        "undo_hours": bulk.UNDO_HOURS,
+        "sentences": bulk.describe_params(actor, operation.params),
         "problems": operation.params.get("problems", ()),
         "only": only,
         "page": page,
@@ -253,26 +251,26 @@ def _sorted_items(operation: BulkOperation, only: str) -> "QuerySet[BulkItem]":
 def _items(actor: Actor, items: list[BulkItem]) -> list[dict[str, Any]]:
     visible = visible_to(actor).filter(pk__in=[item.administration_id for item in items])
     administrations = {one.pk: one for one in visible.only("pk", "name", "country")}
-    names = bulk_messages.NameLookup(actor, [state for item in items for state in (item.before, item.after)])
+    names = bulk.NameLookup(actor, [state for item in items for state in (item.before, item.after)])
     return [
         {
             "id": item.administration_id,
             "name": administrations[item.administration_id].name if item.administration_id in administrations else "",
             "state": item.state,
             "label": ItemState(item.state).label,
-            "reason": bulk_messages.describe_reason(item.reason_code),
+            "reason": bulk.describe_reason(item.reason_code),
             "differences": _differences(item, administrations.get(item.administration_id), names),
         }
         for item in items
     ]
 
 
-def _differences(item: BulkItem, administration: Administration | None, names: bulk_messages.NameLookup) -> list[str]:
+def _differences(item: BulkItem, administration: Administration | None, names: bulk.NameLookup) -> list[str]:
     """Nothing of an administration that the reader may not see."""
     if administration is None:
         return []
-    return bulk_messages.describe_changes(
-        bulk_messages.mask_values(item.before, administration.country),
-        bulk_messages.mask_values(item.after, administration.country),
+    return bulk.describe_changes(
+        bulk.mask_values(item.before, administration.country),
+        bulk.mask_values(item.after, administration.country),
         names,
     )

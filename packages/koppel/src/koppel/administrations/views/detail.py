@@ -11,9 +11,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from koppel.administrations import queries, restriction, services
+from koppel.administrations import bulk, queries, restriction, services
 from koppel.administrations.audit_log.rendering import AuditRenderer
-from koppel.administrations.bulk import operations
 from koppel.administrations.effective_settings import DEFAULTS, RESOURCES, EffectiveSettings, effective_settings
 from koppel.administrations.errors import NotFound
 from koppel.administrations.hooks import ordered_cards, progress_of
@@ -147,7 +146,7 @@ def redirect_back(request: HttpRequest) -> HttpResponse:
     """To the page that the form names, if it is ours."""
     target = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()})
-    return HttpResponseRedirect(target if safe else "/administrations/")
+    return HttpResponseRedirect(target if safe else reverse("administrations:list"))
 
 
 def _save(request: AuthenticatedRequest, administration: Administration) -> None:
@@ -170,8 +169,8 @@ def _save(request: AuthenticatedRequest, administration: Administration) -> None
             params |= {"add": sorted(added), "remove": sorted(removed)}
     with transaction.atomic():
         if any(value != [] for value in params.values()):
-            draft = operations.preview(actor, "change", params, operations.Selection(ids=[administration.pk]))
-            operations.start(actor, draft.pk)
+            draft = bulk.preview(actor, "change", params, bulk.Selection(ids=[administration.pk]))
+            bulk.start(actor, draft.pk)
         if named is not None:
             restricted = form.get("access") == "restricted"
             restriction.set_access(actor, administration.pk, restricted=restricted, membership_ids=named)

@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from koppel.cli.environment import data_directory, new_vault_key
-from koppel.connections.vault.key_rotation import WrongKey, key_uses, require_matching_keys
-from koppel.connections.vault.key_rotation import rotate as rotate_all
+from koppel.connections.vault import WrongKey, key_uses, require_matching_keys, rotate_keys
 from koppel.kit.cli.errors import CheckFailed, CommandError
 from koppel.kit.cli.output import AsJson, print_record, print_rows
 from koppel.kit.database.embedded_postgres import write_private
@@ -37,7 +36,7 @@ def rotate(
         raise CheckFailed(str(wrong)) from None
     if make_new:
         _add_key()
-    done = rotate_all(shell_account())
+    done = rotate_keys(shell_account())
     answer = {"key": done.key, "sealed_again": done.reencrypted, "unreadable": dict(done.unreadable)}
     print_record(answer, as_json=as_json)
     if done.unreadable:

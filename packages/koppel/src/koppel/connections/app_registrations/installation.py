@@ -14,7 +14,7 @@ from koppel.connections.app_registrations.services import (
 )
 from koppel.connections.errors import NoSuchConnection, RegistrationRefused
 from koppel.connections.models import AppRegistration, ConnectionState
-from koppel.connections.vault.grants import clear_app_failures
+from koppel.connections.vault import clear_app_failures
 from koppel.connector.registry import connectors
 from koppel.kit.encryption import Secret
 from koppel.kit.tenancy import installation_scope
@@ -58,7 +58,7 @@ def add_app(by: str, values: AppRegistrationInput) -> AppRegistration:
             name=values.name,
             refresh_days=values.refresh_days,
         )
-    log.info("app_registration_made", app=app.pk, by=by)
+    log.info("app_registration_created", app=app.pk, by=by)
     return app
 
 

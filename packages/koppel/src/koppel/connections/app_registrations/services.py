@@ -15,11 +15,9 @@ from koppel.audit.services import record
 from koppel.connections.app_registrations.redirects import redirect_uri
 from koppel.connections.errors import NoSuchConnection, RegistrationRefused
 from koppel.connections.models import AppRegistration, ConnectionState
-from koppel.connections.sessions import runtime
-from koppel.connections.sessions.sessions import Runtime
-from koppel.connections.vault.encryption import KEY_MISSING, credentials, encrypt_client_secret, vendor_addresses
-from koppel.connections.vault.grants import clear_app_failures
-from koppel.connections.vault.http import OriginRestrictedHttp
+from koppel.connections.sessions import Runtime, run_sync
+from koppel.connections.vault import KEY_MISSING, clear_app_failures, credentials, encrypt_client_secret
+from koppel.connections.vendor_http import OriginRestrictedHttp, vendor_addresses
 from koppel.connector.contract import ConsentMode, Descriptor, Environment
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connectors
@@ -109,7 +107,7 @@ def save_app(actor: Actor, app_id: int | None, values: AppRegistrationInput) -> 
         app = _create(actor, values)
     else:
         _change(app, values)
-    action = "app_registration.made" if app_id is None else "app_registration.changed"
+    action = "app_registration.created" if app_id is None else "app_registration.changed"
     details = {"environment": app.environment, "mode": app.consent_mode, "secret_changed": bool(values.client_secret)}
     record(actor.organisation_id, actor.audit, action, subject=("app", app.pk, app.client_id), details=details)
     return app
@@ -150,7 +148,7 @@ def check_with_vendor(app: AppRegistration) -> AppCheck:
         await connectors()[app.connector].check_app(http, credentials(app), redirect_uri())
 
     try:
-        runtime.run_sync(ask)
+        run_sync(ask)
     except ConnectorError as error:
         return AppCheck(False, error.code, _(str(error)))
     except DecryptionError:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import structlog
 
 from koppel.connections.companies.changes import apply_description, mark_unreachable
-from koppel.connections.sessions.sessions import Runtime, describing_session
+from koppel.connections.sessions import Runtime, describing_session
 from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing
 from koppel.connector.registry import connector
 from koppel.kit.database.outage import is_outage

@@ -6,13 +6,12 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.connections.errors import ConsentRefused
-from koppel.connections.health.states import SUPERSEDED, grants_of, locked, signed_in
-from koppel.connections.health.timeline import add_timeline_event
+from koppel.connections.health import SUPERSEDED, add_timeline_event, grants_of, locked, signed_in
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle.ownership import store_pending_grant
 from koppel.connections.lifecycle.revocation import revoke_unused_token
 from koppel.connections.models import Connection, ConnectionState, ConsentAttempt, ConsentPurpose, Grant, RemoteCompany
-from koppel.connections.vault.grants import store_grant, superseded_refresh_token
+from koppel.connections.vault import store_grant, superseded_refresh_token
 from koppel.connector.contract import Consent
 from koppel.kit.locks import LockName, lock_until_commit
 from koppel.organisations.roles import Actor
@@ -20,7 +19,7 @@ from koppel.organisations.roles import Actor
 
 def store_consent(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
     """The connection's id. In the caller's transaction. Raises `ConsentRefused` when another account signed in."""
-    if attempt.purpose == ConsentPurpose.TAKE_OVER:
+    if attempt.purpose == ConsentPurpose.TRANSFER:
         return store_pending_grant(actor, attempt, consent)
     connection = _connection_for(actor, attempt, consent)
     identity = (actor.organisation_id, connection, consent.subject, consent.company_id or "")
@@ -60,9 +59,9 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
         _require_same_companies(actor, connection, consent)
         return connection
     lock_until_commit(LockName.NEW_CONNECTION, actor.organisation_id)
-    serving = Grant.objects.filter(subject=consent.subject, is_candidate=False, connection=OuterRef("pk"))
+    serving = Grant.objects.filter(subject=consent.subject, is_pending_transfer=False, connection=OuterRef("pk"))
     known_connection = connections.filter(
-        Exists(serving.exclude(lost_reason__startswith=SUPERSEDED)), app=attempt.app
+        Exists(serving.exclude(invalid_reason__startswith=SUPERSEDED)), app=attempt.app
     ).first()
     existing = locked(actor.organisation_id, known_connection.pk) if known_connection else None
     return existing or Connection.objects.create(

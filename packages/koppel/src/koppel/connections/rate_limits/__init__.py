@@ -1,0 +1,11 @@
+"""Rate limits of vendors, shared by all workers on all machines.
+
+It guarantees that no window of a vendor is exceeded, that a refusal with a waiting time is honoured, and that
+organisations and companies which share a limit get fair parts of it. Who has no calls left is told with
+`RateLimited` and does not wait here. Calls are counted in `quota`, held and reported by a process in
+`limiter`.
+"""
+
+from koppel.connections.rate_limits.limiter import RateLimiter, on_before_request, rate_limited
+
+__all__ = ["RateLimiter", "on_before_request", "rate_limited"]

@@ -1,4 +1,4 @@
-"""Makes a `Runtime`: for the length of a web request, or for the life of a worker."""
+"""What calls to vendors share within a process, for the length of a web request or for the life of a worker."""
 
 import asyncio
 import threading
@@ -6,17 +6,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from contextvars import copy_context
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import structlog
 from django.conf import settings
 
-from koppel.connections.health.reporter import HealthReporter
-from koppel.connections.rate_limits.limiter import RateLimiter
-from koppel.connections.sessions.circuit_breaker import GrantCircuitBreaker
-from koppel.connections.sessions.sessions import Runtime
-from koppel.connections.vault.refresh_policy import CALL_SECONDS_MAX
-from koppel.connections.vault.vault import Vault
+from koppel.connections.health import HealthReporter
+from koppel.connections.rate_limits import RateLimiter
+from koppel.connections.sessions.token_probe import TokenProbe
+from koppel.connections.vault import CALL_SECONDS_MAX, Vault
 from koppel.kit.database.pool import Database
 from koppel.kit.http.client import HttpClient, refuse_in_transaction
 
@@ -25,6 +24,19 @@ WEB_CALL_SECONDS_MAX = 60
 CONNECT_SECONDS_MAX = 30
 """For a connection to a token endpoint, its name looked up: after that the request may have been heard."""
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What async work shares within a process."""
+
+    database: Database
+    http: HttpClient
+    vault: Vault
+    rate_limiter: RateLimiter
+    health: HealthReporter
+    token_probe: TokenProbe
+
 
 _current_worker: list[Runtime] = []
 
@@ -41,7 +53,7 @@ async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
     ):
         vault, rate_limiter = Vault(database, token_http), RateLimiter(database)
         try:
-            yield Runtime(database, http, vault, rate_limiter, HealthReporter(database), GrantCircuitBreaker())
+            yield Runtime(database, http, vault, rate_limiter, HealthReporter(database), TokenProbe())
         finally:
             try:
                 await rate_limiter.close()

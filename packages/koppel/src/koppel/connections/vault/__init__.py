@@ -1,0 +1,42 @@
+"""The vault: the one owner of every token.
+
+It guarantees that no grant is renewed twice at a time, in any process; that a new token is stored before it
+is used; and that a crash, a pause or a lost answer leaves a grant that works or one that says why it must be
+signed in again. Secrets lie encrypted under a key with a name, bound to their row. Begin with
+`token_refresh`.
+"""
+
+from koppel.connections.vault.encryption import (
+    KEY_MISSING,
+    consent_attempt_aad,
+    credentials,
+    decrypt_token,
+    encrypt_client_secret,
+)
+from koppel.connections.vault.graceful_shutdown import end_with_last_call
+from koppel.connections.vault.grants import clear_app_failures, store_grant, superseded_refresh_token
+from koppel.connections.vault.key_rotation import WrongKey, key_uses, require_matching_keys, rotate_keys
+from koppel.connections.vault.maintenance import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
+from koppel.connections.vault.refresh_policy import CALL_SECONDS_MAX, RENEWAL_SLOW
+from koppel.connections.vault.token_refresh import Vault
+
+__all__ = [
+    "CALL_SECONDS_MAX",
+    "KEY_MISSING",
+    "MAINTENANCE_INTERVAL_SECONDS",
+    "RENEWAL_SLOW",
+    "TokenMaintenance",
+    "Vault",
+    "WrongKey",
+    "clear_app_failures",
+    "consent_attempt_aad",
+    "credentials",
+    "decrypt_token",
+    "encrypt_client_secret",
+    "end_with_last_call",
+    "key_uses",
+    "require_matching_keys",
+    "rotate_keys",
+    "store_grant",
+    "superseded_refresh_token",
+]

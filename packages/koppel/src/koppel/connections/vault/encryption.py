@@ -1,16 +1,13 @@
 """Secrets of this slice, sealed for their row and opened again."""
 
-from django.conf import settings
 from django.utils.translation import gettext_noop
 
 from koppel.connections.models import AppRegistration
+from koppel.connections.vendor_http import vendor_addresses
 from koppel.connector.contract import AppCredentials
-from koppel.connector.registry import connector
 from koppel.kit.encryption import Secret
 from koppel.organisations.encryption import keyring
 
-SANDBOX = "sandbox"
-"""The key of a connector's environment that is played on one's own machine."""
 KEY_MISSING = gettext_noop(
     "Koppel cannot open a secret that it keeps, because its key is missing or another one. Nothing is lost: whoever runs Koppel"
     " puts the key back (“koppel check” says which one)."
@@ -34,17 +31,6 @@ def credentials(app: AppRegistration) -> AppCredentials:
     """An app registration as its connector wants it. Raises `DecryptionError`."""
     secret = keyring().decrypt(bytes(app.client_secret), app_registration_aad(app.connector, app.client_id))
     return AppCredentials(app.client_id, Secret(secret.decode()), app.consent_mode, vendor_addresses(app))
-
-
-def vendor_addresses(app: AppRegistration) -> dict[str, str]:
-    """The environment's base URLs, with the app registration's own ones over them. Where a sandbox listens is the
-    installation's to say, not an organisation's."""
-    environments = {environment.key: environment for environment in connector(app.connector).descriptor.environments}
-    configured = environments.get(app.environment)
-    usual = dict(configured.addresses) if configured else {}
-    if settings.SANDBOX_URL and app.environment == SANDBOX:
-        usual = dict.fromkeys(usual, settings.SANDBOX_URL)
-    return {**usual, **app.addresses}
 
 
 def grant_aad(organisation_id: int, grant_id: int, column: str) -> str:

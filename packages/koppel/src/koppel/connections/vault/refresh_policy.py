@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.utils.translation import gettext_noop
 
-from koppel.connections.vault.store import GrantSnapshot
+from koppel.connections.vault.grant_store import GrantSnapshot
 from koppel.connector.errors import ConnectorError, ConsentLost, RateLimited, SetupMissing, Unreachable
 from koppel.kit.clock import now
 from koppel.kit.encryption import Secret

@@ -164,7 +164,7 @@ def _followers(event: Event) -> list[Recipient]:
         own_administrations = _in_scope(visibilities.get(member, VisibleAdministrations()), scope)
         if own_administrations and member in active:
             recipient = recipients.setdefault(
-                member, Recipient(member, NotificationReason.FOLLOWS, visible_administrations=frozenset())
+                member, Recipient(member, NotificationReason.SUBSCRIBED, visible_administrations=frozenset())
             )
             recipient.channels.add(Channel(channel))
             recipient.visible_administrations = (recipient.visible_administrations or frozenset()) | own_administrations

@@ -128,7 +128,7 @@ def _send_claimed(claim: Claim, session: SmtpSession) -> SendOutcome:
     """Raises what `SmtpSession.send` raises."""
     with organisation_scope(claim.organisation_id):
         # Its trouble may have ended while it was claimed: by a process that died, or could not reach the mail server.
-        claim.rows().exclude(notification__recovered_at=None).update(state=DeliveryState.DROPPED, reason="healed")
+        claim.rows().exclude(notification__recovered_at=None).update(state=DeliveryState.DROPPED, reason="recovered")
         deliveries = list(claim.rows().select_related("notification").order_by("notification__created_at", "pk"))
         if not deliveries:
             return SendOutcome.SKIPPED

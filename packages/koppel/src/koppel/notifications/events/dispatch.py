@@ -75,7 +75,7 @@ def ongoing_events() -> "QuerySet[Event]":
     ]
     return Event.objects.filter(
         state=EventState.NOTIFIED, event_type__in=lasting_types, notified_at__lte=timezone.now() - UPDATE_INTERVAL,
-        last_at__gt=F("notified_at"),
+        last_seen_at__gt=F("notified_at"),
     )  # fmt: skip
 
 

@@ -20,11 +20,11 @@ from koppel.notifications.models import DeliveryState, EmailDelivery, Event, Eve
 _OPEN = """
 INSERT INTO notifications_event AS h
   (organisation_id, event_type, key, subject_kind, subject_id, context, administrations, notified_administrations, round,
-   link, responsible_id, state, first_at, last_at, due_at)
+   link, responsible_id, state, first_seen_at, last_seen_at, due_at)
 VALUES (%(organisation)s, %(event)s, %(key)s, %(kind)s, %(about)s, %(facts)s::jsonb, %(administrations)s::jsonb, '[]', 1,
         %(link)s, %(responsible)s, 'pending', now(), now(), %(due)s)
 ON CONFLICT (organisation_id, event_type, key) WHERE state IN ('pending', 'notified')
-DO UPDATE SET last_at = now(), context = h.context || excluded.context,
+DO UPDATE SET last_seen_at = now(), context = h.context || excluded.context,
               administrations = h.administrations || excluded.administrations
 RETURNING id, xmax = 0
 """
@@ -85,7 +85,7 @@ def close_event(organisation_id: int, event_type: str, key: str) -> int:
         notices = Notification.objects.filter(organisation_id=organisation_id, event_id__in=notified)
         EmailDelivery.objects.filter(
             organisation_id=organisation_id, notification__in=notices, state=DeliveryState.WAITING
-        ).update(state=DeliveryState.DROPPED, reason="healed")
+        ).update(state=DeliveryState.DROPPED, reason="recovered")
         notices.update(recovered_at=now)
         events.filter(pk__in=notified).update(state=EventState.CLOSED, closed_at=now)
         events_closed(organisation_id, notified)

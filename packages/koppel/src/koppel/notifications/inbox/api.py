@@ -18,7 +18,7 @@ IDS_MAX = 1000
 
 
 class NoticeOut(Schema):
-    """`event` is a stable word, `message` its text in the caller's language. `link` is a path within Koppel. `is_healed`:
+    """`event` is a stable word, `message` its text in the caller's language. `link` is a path within Koppel. `is_recovered`:
     the trouble is over."""
 
     id: int
@@ -27,7 +27,7 @@ class NoticeOut(Schema):
     link: str
     created_at: datetime
     unread: bool
-    is_healed: bool
+    is_recovered: bool
 
 
 class NoticeList(Schema):

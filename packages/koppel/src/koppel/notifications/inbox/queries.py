@@ -16,7 +16,7 @@ PAGE_SIZE = 50
 
 @dataclass(frozen=True)
 class NoticeView:
-    """`is_healed`: the trouble is over by itself or was put right."""
+    """`is_recovered`: the trouble is over by itself or was put right."""
 
     id: int
     event: str
@@ -24,7 +24,7 @@ class NoticeView:
     link: str
     created_at: datetime
     unread: bool
-    is_healed: bool
+    is_recovered: bool
 
 
 @dataclass(frozen=True)
@@ -87,5 +87,5 @@ def _view(notice: Notification) -> NoticeView:
         link=notice.link,
         created_at=notice.created_at,
         unread=notice.read_at is None,
-        is_healed=notice.recovered_at is not None,
+        is_recovered=notice.recovered_at is not None,
     )

@@ -1,4 +1,4 @@
-"""Webhooks over REST: an Administrator's programs look after their own ends."""
+"""Webhooks over REST, for Administrators."""
 
 from datetime import datetime
 from typing import Annotated
@@ -58,15 +58,16 @@ class ActiveIn(Input):
 
 
 class DeliveryOut(Schema):
-    """One message. `state`: waiting, claimed, sent, failed or dropped; `reason` a stable word for why it was not accepted."""
+    """One message; `is_closing`: that its event is closed. `state`: waiting, claimed, sent, failed or dropped; `reason` a
+    stable word for why it was not accepted."""
 
     id: int
     message: str
     event: str
-    over: bool
+    is_closing: bool
     state: str
     attempts: int
-    status: int | None
+    response_status: int | None
     reason: str
     created_at: datetime
     next_at: datetime | None
@@ -172,10 +173,10 @@ def _delivery_to_schema(delivery: WebhookDelivery) -> DeliveryOut:
         id=delivery.pk,
         message=delivery.message_id,
         event=delivery.event_type,
-        over=delivery.is_over,
+        is_closing=delivery.is_closing,
         state=delivery.state,
         attempts=delivery.attempts,
-        status=delivery.status,
+        response_status=delivery.response_status,
         reason=delivery.reason,
         created_at=delivery.created_at,
         next_at=delivery.due_at if delivery.state == DeliveryState.WAITING else None,

@@ -39,14 +39,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class DeliveryResult:
-    """What came of one attempt. `status` None: nothing came back. `reason` is a code of `webhooks.event_types.REASONS`, ''
-    when accepted."""
+    """The outcome of one attempt. `status` None: no response. `reason` is a code of `webhooks.event_types`, '' if accepted."""
 
     delivery_id: int
     status: int | None
     reason: str
     text: str = ""
-    milliseconds: int = 0
+    duration_ms: int = 0
     retry_after_seconds: int = 0
 
     @property
@@ -126,14 +125,14 @@ async def _post(http: HttpClient, url: str, keys: Sequence[Secret], delivery: We
     except Quarantined as stopped:
         return DeliveryResult(delivery.pk, None, stopped.code)
     except NetworkFailure as failure:
-        return DeliveryResult(delivery.pk, None, failure.code, milliseconds=_milliseconds_since(started))
+        return DeliveryResult(delivery.pk, None, failure.code, duration_ms=_duration_ms_since(started))
     except ValueError:  # an address that is none must not keep the other webhooks from theirs
-        return DeliveryResult(delivery.pk, None, NOT_CONNECTED, milliseconds=_milliseconds_since(started))
+        return DeliveryResult(delivery.pk, None, NOT_CONNECTED, duration_ms=_duration_ms_since(started))
     text = response.body[:500].decode(errors="replace").replace("\0", "")
     retry_after = response.headers.get("retry-after", "")
     wait = min(int(retry_after), RETRY_AFTER_SECONDS_MAX) if retry_after.isdecimal() and len(retry_after) < 10 else 0
     return DeliveryResult(
-        delivery.pk, response.status, _reason_for(response.status), text, _milliseconds_since(started), wait
+        delivery.pk, response.status, _reason_for(response.status), text, _duration_ms_since(started), wait
     )
 
 
@@ -154,14 +153,14 @@ def _store_results(
         organisation_id=webhook.organisation_id, state=DeliveryState.CLAIMED
     )
     for delivery, result in zip(deliveries, results, strict=True):
-        values: dict[str, Any] = {"status": result.status, "reason": result.reason, "answer": result.text,
-                  "milliseconds": result.milliseconds}  # fmt: skip
+        values: dict[str, Any] = {"response_status": result.status, "reason": result.reason, "response_body": result.text,
+                  "duration_ms": result.duration_ms}  # fmt: skip
         if result.accepted:
             values |= {"state": DeliveryState.SENT, "sent_at": now}
         elif not current.is_active:
-            values |= {"state": DeliveryState.FAILED, "reason": "switched_off"}
-        elif _is_over(delivery):
-            values |= {"state": DeliveryState.DROPPED, "reason": "healed"}
+            values |= {"state": DeliveryState.FAILED, "reason": "disabled"}
+        elif _is_superseded(delivery):
+            values |= {"state": DeliveryState.DROPPED, "reason": "recovered"}
         elif delivery.attempts > len(RETRY_SCHEDULE):
             values |= {"state": DeliveryState.FAILED}
         else:
@@ -172,14 +171,14 @@ def _store_results(
         _update_endpoint_health(current, results, now)
 
 
-def _is_over(delivery: WebhookDelivery) -> bool:
-    """It ended while this message was on its way, and the webhook is told so: what began must not arrive after that."""
-    if delivery.event_id is None or delivery.is_over:
+def _is_superseded(delivery: WebhookDelivery) -> bool:
+    """Whether the closing message of its event is there already: the opening one must not arrive after it."""
+    if delivery.event_id is None or delivery.is_closing:
         return False
     endpoint_deliveries = WebhookDelivery.objects.filter(
         organisation_id=delivery.organisation_id, webhook_id=delivery.webhook_id
     )
-    return endpoint_deliveries.filter(event_id=delivery.event_id, is_over=True).exists()
+    return endpoint_deliveries.filter(event_id=delivery.event_id, is_closing=True).exists()
 
 
 def _update_endpoint_health(webhook: WebhookEndpoint, results: Sequence[DeliveryResult], now: datetime) -> None:
@@ -198,15 +197,15 @@ def _update_endpoint_health(webhook: WebhookEndpoint, results: Sequence[Delivery
     if any(result.status == HTTPStatus.GONE for result in results):
         disable(webhook, "gone")
     elif webhook.failing_since is not None and now - webhook.failing_since > DISABLE_AFTER:
-        disable(webhook, "silent")
+        disable(webhook, "unresponsive")
 
 
 def _reason_for(status: int) -> str:
     """3xx is not followed: a signed message goes where it was meant to."""
     if 200 <= status < 300:
         return ""
-    return "redirects" if 300 <= status < 400 else "gone" if status == HTTPStatus.GONE else "refused"
+    return "redirected" if 300 <= status < 400 else "gone" if status == HTTPStatus.GONE else "refused"
 
 
-def _milliseconds_since(started: float) -> int:
+def _duration_ms_since(started: float) -> int:
     return round((time.monotonic() - started) * 1000)

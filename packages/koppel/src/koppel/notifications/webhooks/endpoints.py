@@ -167,11 +167,11 @@ def disable(webhook: WebhookEndpoint, reason: str) -> None:
     _record(SYSTEM_ACTOR, webhook, "webhook.stopped", reason=reason)
     open_event(
         webhook.organisation_id,
-        event_types.STOPPED,
+        event_types.WEBHOOK_DISABLED,
         f"webhook {webhook.pk}",
         responsible=webhook.created_by_id,
-        context={"name": webhook.name, "why": reason},
-        link=f"/organisation/webhooks/{webhook.pk}/",
+        context={"name": webhook.name, "reason": reason},
+        link=webhook.get_absolute_url(),
     )
 
 
@@ -247,7 +247,7 @@ def _fail_pending_deliveries(webhook: WebhookEndpoint) -> None:
     waiting = WebhookDelivery.objects.filter(
         organisation_id=webhook.organisation_id, webhook=webhook, state=DeliveryState.WAITING
     )
-    waiting.update(state=DeliveryState.FAILED, reason="switched_off")
+    waiting.update(state=DeliveryState.FAILED, reason="disabled")
 
 
 def _record(audit_actor: AuditActor, webhook: WebhookEndpoint, action: str, **details: object) -> None:

@@ -9,12 +9,12 @@ from koppel.kit.http.client import NOT_ALLOWED, NOT_CONNECTED
 from koppel.kit.quarantine import CODE
 from koppel.notifications.event_types import EventType
 
-STOPPED = "webhook_stopped"
+WEBHOOK_DISABLED = "webhook_disabled"
 REASONS = {
     "refused": _("It did not accept the message."),
-    "redirects": _("It redirects, which is not followed: enter the address that it leads to."),
+    "redirected": _("It redirects, which is not followed: enter the address that it leads to."),
     "gone": _("It answers 410: it is gone for good."),
-    "silent": _("It accepted nothing for three days."),
+    "unresponsive": _("It accepted nothing for three days."),
     "timeout": _("It did not answer in time."),
     "network": _("The connection broke."),
     "too_large": _("Its answer is larger than a webhook's may be."),
@@ -22,9 +22,9 @@ REASONS = {
     NOT_ALLOWED: _(
         "This address is not public. Whoever operates Koppel decides which networks of your own it may call."
     ),
-    "switched_off": _("The webhook was switched off."),
+    "disabled": _("The webhook was switched off."),
     CODE: _("It waited when Koppel was put into quarantine, so it was not sent."),
-    "healed": _("It was over before it was told."),
+    "recovered": _("It was over before it was told."),
     "vault_key": _("Its secret cannot be opened. Whoever operates Koppel has to put the key back."),
 }
 
@@ -35,11 +35,11 @@ def reason_text(reason: str) -> str:
 
 
 def _localize(facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"message": reason_text(str(facts.get("why", "")))}
+    return {"message": reason_text(str(facts.get("reason", "")))}
 
 
 EVENT_TYPES = {
-    STOPPED: EventType(
+    WEBHOOK_DISABLED: EventType(
         _("The webhook %(name)s was switched off. %(message)s"),
         label=_("A webhook was switched off"),
         localize=_localize,

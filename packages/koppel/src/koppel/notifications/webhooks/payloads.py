@@ -1,4 +1,4 @@
-"""What a webhook is told: one message when an event is told to people, and one when it is over."""
+"""Messages of webhooks: one when members are notified of an event, and one when it is closed."""
 
 import json
 import uuid
@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.shortcuts import resolve_url
 from django.utils import timezone, translation
 
 from koppel.kit.jobs import enqueue
@@ -16,11 +17,11 @@ from koppel.notifications.events.context import visible_context
 from koppel.notifications.models import DeliveryState, Event, WebhookDelivery, WebhookEndpoint
 
 TEST = "test"
-"""The event of a message that a person asked for, to see whether it arrives."""
+"""The type of a test message."""
 
 
 def enqueue_opened(event: Event) -> None:
-    """One message to each webhook that wants to hear of it, in the caller's transaction."""
+    """One message to each webhook that subscribes to it, in the caller's transaction."""
     if event.event_type in webhook_event_types():
         _enqueue(
             event,
@@ -33,14 +34,16 @@ def enqueue_opened(event: Event) -> None:
 
 
 def enqueue_closed(organisation_id: int, event_ids: Collection[int]) -> None:
-    """To those that were told that it began. Who was not yet reached need not hear of it at all."""
+    """To the webhooks that got the first message. What was not sent yet is dropped."""
     deliveries = WebhookDelivery.objects.filter(organisation_id=organisation_id, event_id__in=event_ids)
-    deliveries.filter(state=DeliveryState.WAITING).update(state=DeliveryState.DROPPED, reason="healed")
-    notified = deliveries.filter(state__in=[DeliveryState.SENT, DeliveryState.CLAIMED], is_over=False)
+    deliveries.filter(state=DeliveryState.WAITING).update(state=DeliveryState.DROPPED, reason="recovered")
+    notified = deliveries.filter(state__in=[DeliveryState.SENT, DeliveryState.CLAIMED], is_closing=False)
     for event in Event.objects.filter(organisation_id=organisation_id, pk__in=event_ids):
         webhook_ids = set(notified.filter(event=event).values_list("webhook_id", flat=True))
         _enqueue(
-            event, [webhook for webhook in _active_webhooks(organisation_id) if webhook.pk in webhook_ids], is_over=True
+            event,
+            [webhook for webhook in _active_webhooks(organisation_id) if webhook.pk in webhook_ids],
+            is_closing=True,
         )
 
 
@@ -66,57 +69,57 @@ def test_message(webhook: WebhookEndpoint) -> dict[str, Any]:
     """Shaped like every other."""
     return {
         "type": TEST,
-        "state": "told",
-        "at": _isoformat(timezone.now()),
+        "state": "opened",
+        "timestamp": _isoformat(timezone.now()),
         "message": {code: f"Koppel → {webhook.name}" for code, _name in settings.LANGUAGES},
-        "link": f"{settings.PUBLIC_URL}/organisation/webhooks/{webhook.pk}/",
-        "about": None,
+        "link": f"{settings.PUBLIC_URL}{webhook.get_absolute_url()}",
+        "subject": None,
         "administrations": [],
-        "facts": {},
+        "context": {},
     }
 
 
-def _enqueue(event: Event, webhooks: Iterable[WebhookEndpoint], *, is_over: bool = False) -> None:
+def _enqueue(event: Event, webhooks: Iterable[WebhookEndpoint], *, is_closing: bool = False) -> None:
     payloads: dict[tuple[int, ...], dict[str, Any] | None] = {}
     for webhook in webhooks:
         divisions = tuple(webhook.divisions)
         if divisions not in payloads:
-            payloads[divisions] = _message(event, divisions, is_over=is_over)
+            payloads[divisions] = _message(event, divisions, is_closing=is_closing)
         if (message := payloads[divisions]) is not None:
-            enqueue_delivery(webhook, event.event_type, message, event=event, is_over=is_over)
+            enqueue_delivery(webhook, event.event_type, message, event=event, is_closing=is_closing)
 
 
-def _message(event: Event, divisions: Collection[int], *, is_over: bool) -> dict[str, Any] | None:
+def _message(event: Event, divisions: Collection[int], *, is_closing: bool) -> dict[str, Any] | None:
     """None when all that it touches is for named people only, or nothing of these divisions (empty: of all)."""
     affected = {int(key) for key in event.administrations}
     if event.subject_kind == "administration" and event.subject_id is not None:
         affected.add(event.subject_id)
     visible = frozenset(unrestricted(event.organisation_id, affected, divisions))
-    # What has moved to another division since is over as well, for who was told that it began: without names.
-    has_moved = is_over and bool(divisions) and bool(unrestricted(event.organisation_id, affected, ()))
+    # Of what moved to another division since, the end is sent as well to who got the beginning: without names.
+    has_moved = is_closing and bool(divisions) and bool(unrestricted(event.organisation_id, affected, ()))
     if (affected or divisions) and not (visible or has_moved):
         return None
-    facts = visible_context(event, visible)
+    context = visible_context(event, visible)
     return {
         "type": event.event_type,
-        "state": "over" if is_over else "told",
-        "at": _isoformat(timezone.now()),
-        "began_at": _isoformat(event.first_at),
-        "message": _messages(event.event_type, facts),
-        "link": f"{settings.PUBLIC_URL}{event.link or '/'}",
-        "about": {"kind": event.subject_kind, "id": event.subject_id} if event.subject_kind else None,
+        "state": "closed" if is_closing else "opened",
+        "timestamp": _isoformat(timezone.now()),
+        "opened_at": _isoformat(event.first_seen_at),
+        "message": _messages(event.event_type, context),
+        "link": f"{settings.PUBLIC_URL}{event.link or resolve_url(settings.LOGIN_REDIRECT_URL)}",
+        "subject": {"kind": event.subject_kind, "id": event.subject_id} if event.subject_kind else None,
         "administrations": [
-            {"id": int(key), **context} for key, context in event.administrations.items() if int(key) in visible
+            {"id": int(key), **details} for key, details in event.administrations.items() if int(key) in visible
         ],
-        "facts": event.context,
+        "context": event.context,
     }
 
 
-def _messages(event_type: str, facts: dict[str, Any]) -> dict[str, str]:
+def _messages(event_type: str, context: dict[str, Any]) -> dict[str, str]:
     messages = {}
     for code, _name in settings.LANGUAGES:
         with translation.override(code):
-            messages[code] = render_message(event_type, facts)
+            messages[code] = render_message(event_type, context)
     return messages
 
 

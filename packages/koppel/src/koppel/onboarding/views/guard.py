@@ -9,7 +9,7 @@ from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 
-from koppel.administrations.bulk.operations import undoable_operation_of_import
+from koppel.administrations.bulk import undoable_operation_of_import
 from koppel.kit.web.parameters import UnknownParameter, is_id, unknown_value
 from koppel.onboarding import flow as flows
 from koppel.onboarding.errors import FlowExpired, NoSuchFlow

@@ -58,7 +58,7 @@ class ChangePage:
 
 def run_of(administration: Administration, run_id: int) -> Run | None:
     run = Run.objects.filter(organisation_id=administration.organisation_id, administration=administration)
-    return run.prefetch_related("parts").filter(pk=run_id).first()
+    return run.prefetch_related("run_resources").filter(pk=run_id).first()
 
 
 def changes_of(administration: Administration, run: Run, change_filter: ChangeFilter, page: int = 1) -> ChangePage:

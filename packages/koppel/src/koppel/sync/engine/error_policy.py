@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from koppel.connections.errors import OtherCompany
-from koppel.connections.vault.refresh_policy import RENEWAL_SLOW
+from koppel.connections.vault import RENEWAL_SLOW
 from koppel.connector.errors import (
     ConnectorError,
     ConsentDenied,

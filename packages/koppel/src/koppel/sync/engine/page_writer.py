@@ -165,7 +165,7 @@ class PageWriter:
             return new
         for level, records, _parents in self._batches_by_level(page.records):
             keys = [resource.external_id for resource in records]
-            new.seen += (
+            new.seen_count += (
                 await snapshot_keys.record(connection, self._claimed, level, checkpoint.read_id, keys) if keys else 0
             )
         if proof is None:
@@ -181,7 +181,7 @@ class PageWriter:
         counts: _Tally,
     ) -> CheckpointState:
         """The end of a partition that took several pages."""
-        lost = new.seen != await snapshot_keys.count(connection, self._claimed, self._levels, new.read_id)
+        lost = new.seen_count != await snapshot_keys.count(connection, self._claimed, self._levels, new.read_id)
         gone = {
             level: await writer.missing_keys(connection, context, level, proof.partitions, read_id=new.read_id)
             for level in self._levels
@@ -190,14 +190,20 @@ class PageWriter:
             if lost:
                 await snapshot_keys.delete(connection, self._claimed, self._levels)
             return replace(
-                new, resume_cursor=proof.restart_cursor, is_verifying_deletes=not lost, seen=0 if lost else new.seen
+                new,
+                resume_cursor=proof.restart_cursor,
+                is_verifying_deletes=not lost,
+                seen_count=0 if lost else new.seen_count,
             )
         if proof.is_consistent:
             for level, keys in gone.items():
                 await self._mark_deleted(connection, context, level, keys, counts)
         await snapshot_keys.delete(connection, self._claimed, self._levels)
         return replace(
-            new, is_verifying_deletes=False, is_inconsistent=new.is_inconsistent or not proof.is_consistent, seen=0
+            new,
+            is_verifying_deletes=False,
+            is_inconsistent=new.is_inconsistent or not proof.is_consistent,
+            seen_count=0,
         )
 
     async def _delete_all_but(

@@ -17,7 +17,7 @@ from django.utils import timezone
 from psycopg.errors import UniqueViolation
 
 from koppel.connections.companies.changes import verify_company
-from koppel.connections.sessions.sessions import ReadingSession, Runtime, reading_session
+from koppel.connections.sessions import ReadingSession, Runtime, reading_session
 from koppel.connector.contract import Connector, HistoryWindow, Page, ReadMode, ResourceSpec
 from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing, UnexpectedResponse
 from koppel.connector.registry import connector
@@ -209,7 +209,7 @@ class RunReader:
         return replace(
             checkpoint, resume_cursor="", read_mode=mode, read_id=checkpoint.read_id + 1, read_started_at=now(),
             fiscal_years_back=years,
-            is_verifying_deletes=False, is_inconsistent=False, seen=0,
+            is_verifying_deletes=False, is_inconsistent=False, seen_count=0,
         )  # fmt: skip
 
     async def _take_page(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from django.utils.translation import gettext_lazy
 
-from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
+from koppel.administrations.bulk import BulkAction, PlannedChange, Values
 from koppel.administrations.models import Administration, Status
 from koppel.connections.models import Connection, ConnectionState
 from koppel.kit import quarantine

@@ -18,7 +18,7 @@ from koppel.sync.models import Run, RunResource
 from koppel.sync.progress.run_progress import RunProgress, progress_of_runs
 
 STATUS_GROUPS: Mapping[str, Sequence[str]] = {
-    "trouble": FAILING_STATUSES,
+    "failing": FAILING_STATUSES,
     "configuring": (Status.CONFIGURING,),
     "queued": (Status.QUEUED,),
     "active": (Status.ACTIVE,),
@@ -61,7 +61,7 @@ class ImportPage:
     seconds_left: int | None
 
     @property
-    def is_over(self) -> bool:
+    def is_finished(self) -> bool:
         return not self.state.open
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from koppel.administrations.effective_settings import effective_settings
 from koppel.administrations.hooks import Progress
 from koppel.administrations.models import Administration, Status
-from koppel.connections.lifecycle.lifecycle import reconnect_hint
+from koppel.connections.queries import reconnect_hint
 from koppel.sync.models import Checkpoint, Run, RunResource
 from koppel.sync.progress.run_progress import progress_of_runs
 from koppel.sync.runs.schedule import next_moment, spread_of
@@ -21,7 +21,7 @@ class ResourceLine:
 
     key: str
     checkpoint: Checkpoint | None
-    part: RunResource | None
+    run_resource: RunResource | None
 
 
 def progress_of(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, Progress]:
@@ -34,7 +34,7 @@ def progress_of(organisation_id: int, administration_ids: Sequence[int]) -> dict
 
 def recent_runs(administration: Administration, limit: int = 20) -> list[Run]:
     runs = Run.objects.filter(organisation_id=administration.organisation_id, administration=administration)
-    return list(runs.order_by("-created_at", "-pk").prefetch_related("parts")[:limit])
+    return list(runs.order_by("-created_at", "-pk").prefetch_related("run_resources")[:limit])
 
 
 def next_scheduled(administration: Administration) -> datetime | None:
@@ -53,11 +53,11 @@ def resource_lines(administration: Administration, runs: Sequence[Run]) -> list[
     `runs` newest first; in the order of the run that read most."""
     lines = Checkpoint.objects.filter(organisation_id=administration.organisation_id, administration=administration)
     checkpoints = {resource.resource: resource for resource in lines}
-    parts: dict[str, RunResource] = {}
+    run_resources: dict[str, RunResource] = {}
     for run in runs:
-        for part in run.parts.all():
-            parts.setdefault(part.resource, part)
-    widest = max((list(run.parts.all()) for run in runs), key=len, default=[])
-    order = {part.resource: part.position for part in widest}
-    keys = sorted({*parts, *checkpoints}, key=lambda key: (order.get(key, len(order)), key))
-    return [ResourceLine(key, checkpoints.get(key), parts.get(key)) for key in keys]
+        for run_resource in run.run_resources.all():
+            run_resources.setdefault(run_resource.resource, run_resource)
+    widest = max((list(run.run_resources.all()) for run in runs), key=len, default=[])
+    order = {run_resource.resource: run_resource.position for run_resource in widest}
+    keys = sorted({*run_resources, *checkpoints}, key=lambda key: (order.get(key, len(order)), key))
+    return [ResourceLine(key, checkpoints.get(key), run_resources.get(key)) for key in keys]

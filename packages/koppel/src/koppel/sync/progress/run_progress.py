@@ -58,7 +58,7 @@ class RunProgress:
     expected: int | None
     rows: int
     pages: int
-    parts: tuple[ResourceProgress, ...]
+    resources: tuple[ResourceProgress, ...]
 
 
 @dataclass(frozen=True)
@@ -82,18 +82,23 @@ def progress_of_runs(organisation_id: int, administration_ids: Sequence[int]) ->
     queryset = Run.objects.filter(
         organisation_id=organisation_id, administration_id__in=list(administration_ids), state__in=OPEN_STATES
     )
-    runs = list(queryset.prefetch_related("parts"))
+    runs = list(queryset.prefetch_related("run_resources"))
     if not runs:
         return {}
     history = _duration_history(organisation_id, [run.administration_id for run in runs])
     at = now()
-    return {run.administration_id: progress_of_run(run, list(run.parts.all()), history, at) for run in runs}
+    return {run.administration_id: progress_of_run(run, list(run.run_resources.all()), history, at) for run in runs}
 
 
-def progress_of_run(run: Run, parts: Iterable[RunResource], history: DurationHistory, at: datetime) -> RunProgress:
-    ordered = sorted(parts, key=lambda part: part.position)
-    expected = {part.resource: _expected_seconds(run, part, history) for part in ordered}
-    shares = {part.resource: _completed_fraction(part, expected[part.resource], at) for part in ordered}
+def progress_of_run(
+    run: Run, run_resources: Iterable[RunResource], history: DurationHistory, at: datetime
+) -> RunProgress:
+    ordered = sorted(run_resources, key=lambda run_resource: run_resource.position)
+    expected = {run_resource.resource: _expected_seconds(run, run_resource, history) for run_resource in ordered}
+    shares = {
+        run_resource.resource: _completed_fraction(run_resource, expected[run_resource.resource], at)
+        for run_resource in ordered
+    }
     total = sum(expected.values())
     done = sum(expected[key] * shares[key] for key in expected)
     factor = _pace_factor(run, done, at)
@@ -115,45 +120,46 @@ def progress_of_run(run: Run, parts: Iterable[RunResource], history: DurationHis
         resource=current.resource if current else "",
         done=_read(current) if current else 0,
         expected=current.expected_total if current else None,
-        rows=sum(_read(part) for part in ordered),
-        pages=sum(part.pages for part in ordered),
-        parts=tuple(
+        rows=sum(_read(run_resource) for run_resource in ordered),
+        pages=sum(run_resource.pages for run_resource in ordered),
+        resources=tuple(
             ResourceProgress(
-                part.resource, part.state, _read(part), part.expected_total, part.pages, int(100 * shares[part.resource]),
-                None if part.state in FINISHED_STATES
-                else round(expected[part.resource] * (1 - shares[part.resource]) * factor),
+                run_resource.resource, run_resource.state, _read(run_resource), run_resource.expected_total,
+                run_resource.pages, int(100 * shares[run_resource.resource]),
+                None if run_resource.state in FINISHED_STATES
+                else round(expected[run_resource.resource] * (1 - shares[run_resource.resource]) * factor),
             )
-            for part in ordered
+            for run_resource in ordered
         ),
     )  # fmt: skip
 
 
-def _read(part: RunResource) -> int:
-    return part.lines or part.rows
+def _read(run_resource: RunResource) -> int:
+    return run_resource.lines or run_resource.rows
 
 
-def _expected_seconds(run: Run, part: RunResource, history: DurationHistory) -> float:
-    if part.state == ResourceState.SKIPPED:
+def _expected_seconds(run: Run, run_resource: RunResource, history: DurationHistory) -> float:
+    if run_resource.state == ResourceState.SKIPPED:
         return 0.0
-    own_seconds = history.of_administration.get((run.administration_id, part.resource))
+    own_seconds = history.of_administration.get((run.administration_id, run_resource.resource))
     if own_seconds is not None and not run.full:
         return max(own_seconds, 0.05)
-    pace = history.others.get(part.resource)
-    if pace and pace.seconds_per_row and part.expected_total:
-        return max(pace.seconds_per_row * part.expected_total, 0.05)
+    pace = history.others.get(run_resource.resource)
+    if pace and pace.seconds_per_row and run_resource.expected_total:
+        return max(pace.seconds_per_row * run_resource.expected_total, 0.05)
     if pace:
         return max(pace.seconds, own_seconds or 0.0, 0.05)
-    return own_seconds or DEFAULT_SECONDS.get(part.resource, DEFAULT_SECONDS_OTHER_RESOURCES)
+    return own_seconds or DEFAULT_SECONDS.get(run_resource.resource, DEFAULT_SECONDS_OTHER_RESOURCES)
 
 
-def _completed_fraction(part: RunResource, expected_seconds: float, at: datetime) -> float:
+def _completed_fraction(run_resource: RunResource, expected_seconds: float, at: datetime) -> float:
     """By rows where the vendor says how many there are, else by time."""
-    if part.state in FINISHED_STATES:
+    if run_resource.state in FINISHED_STATES:
         return 1.0
-    if part.expected_total:
-        return min(MAX_FRACTION_WHILE_RUNNING, _read(part) / part.expected_total)
-    if part.state == ResourceState.RUNNING and part.started_at:
-        return min(MAX_FRACTION_WHILE_RUNNING, (at - part.started_at).total_seconds() / expected_seconds / 2)
+    if run_resource.expected_total:
+        return min(MAX_FRACTION_WHILE_RUNNING, _read(run_resource) / run_resource.expected_total)
+    if run_resource.state == ResourceState.RUNNING and run_resource.started_at:
+        return min(MAX_FRACTION_WHILE_RUNNING, (at - run_resource.started_at).total_seconds() / expected_seconds / 2)
     return 0.0
 
 
@@ -168,27 +174,27 @@ def _pace_factor(run: Run, done_seconds: float, at: datetime) -> float:
 
 
 _LAST_RUNS = """
-SELECT last.administration_id, part.resource, extract(epoch FROM part.finished_at - part.started_at)::float8
+SELECT last.administration_id, rr.resource, extract(epoch FROM rr.finished_at - rr.started_at)::float8
   FROM unnest(%s::bigint[]) AS wanted (administration_id)
  CROSS JOIN LATERAL (
    SELECT run.id, run.administration_id FROM sync_run run
     WHERE run.administration_id = wanted.administration_id AND run.state = 'succeeded' AND NOT run.full
     ORDER BY run.created_at DESC LIMIT 1) AS last
-  JOIN sync_run_resource part ON part.run_id = last.id
- WHERE part.state = 'done' AND part.finished_at IS NOT NULL AND part.started_at IS NOT NULL AND last.id <> (
+  JOIN sync_run_resource rr ON rr.run_id = last.id
+ WHERE rr.state = 'done' AND rr.finished_at IS NOT NULL AND rr.started_at IS NOT NULL AND last.id <> (
    SELECT min(first.id) FROM sync_run first WHERE first.administration_id = last.administration_id)
 """
 # The first run reads everything and says little about the later ones.
 
 _OTHERS = """
-SELECT part.resource, avg(extract(epoch FROM part.finished_at - part.started_at))::float8,
-       (sum(extract(epoch FROM part.finished_at - part.started_at))
-        / nullif(sum(greatest(part.lines, part.rows)), 0))::float8
+SELECT rr.resource, avg(extract(epoch FROM rr.finished_at - rr.started_at))::float8,
+       (sum(extract(epoch FROM rr.finished_at - rr.started_at))
+        / nullif(sum(greatest(rr.lines, rr.rows)), 0))::float8
   FROM (SELECT id FROM sync_run WHERE organisation_id = %s AND state = 'succeeded' AND finished_at IS NOT NULL
          ORDER BY finished_at DESC LIMIT %s) AS recent
-  JOIN sync_run_resource part ON part.run_id = recent.id
- WHERE part.state = 'done' AND part.mode = 'full' AND part.finished_at IS NOT NULL AND part.started_at IS NOT NULL
- GROUP BY part.resource
+  JOIN sync_run_resource rr ON rr.run_id = recent.id
+ WHERE rr.state = 'done' AND rr.mode = 'full' AND rr.finished_at IS NOT NULL AND rr.started_at IS NOT NULL
+ GROUP BY rr.resource
 """
 
 

@@ -25,7 +25,7 @@ class CheckpointState:
     fiscal_years_back: int = 0
     is_verifying_deletes: bool = False
     is_inconsistent: bool = False
-    seen: int = 0
+    seen_count: int = 0
 
     @property
     def is_baseline(self) -> bool:
@@ -52,7 +52,7 @@ class ResourceDelta:
 async def plan_resources(
     connection: Connection, claimed: ClaimedRun, resources: Sequence[tuple[str, str]]
 ) -> dict[str, tuple[str, str, CheckpointState | None]]:
-    """Write the parts of the run (resource, why not or '') once. The state of each part with its reason, and how far its
+    """Write the resources of the run (resource, reason or '') once. The state of each with its reason, and how far its
     resource got; None when it was never read."""
     await connection.execute(
         "INSERT INTO sync_run_resource (organisation_id, run_id, resource, position, state, mode, pages, rows, lines,"
@@ -99,7 +99,7 @@ async def save_checkpoints(connection: Connection, claimed: ClaimedRun, updates:
 _CHECKPOINT_COLUMNS = {
     "resume_cursor": "text", "read_mode": "text", "read_id": "bigint", "read_started_at": "timestamptz",
     "incremental_cursor": "text", "complete_as_of": "timestamptz", "last_full_at": "timestamptz", "fiscal_years_back": "int",
-    "is_verifying_deletes": "bool", "is_inconsistent": "bool", "seen": "bigint",
+    "is_verifying_deletes": "bool", "is_inconsistent": "bool", "seen_count": "bigint",
 }  # fmt: skip
 _COUNTED = ("pages", "rows", "lines", "added", "changed", "deleted", "rejected")
 _UPDATE_COLUMNS = {
@@ -140,7 +140,7 @@ async def reset_cursor(connection: Connection, claimed: ClaimedRun, resource: st
     """A read under way that was refused or not understood begins anew next time, a complete one as such: the place at which
     it stopped may be gone at the source, and asking for it again would be refused for ever."""
     await connection.execute(
-        "UPDATE sync_checkpoint SET resume_cursor = '', is_verifying_deletes = false, seen = 0, fiscal_years_back ="
+        "UPDATE sync_checkpoint SET resume_cursor = '', is_verifying_deletes = false, seen_count = 0, fiscal_years_back ="
         " CASE WHEN resume_cursor <> '' AND read_mode = 'full' THEN -1 ELSE fiscal_years_back END"
         " WHERE administration_id = %s AND resource = %s",
         [claimed.administration_id, resource],
@@ -150,7 +150,8 @@ async def reset_cursor(connection: Connection, claimed: ClaimedRun, resource: st
 async def mark_unavailable(connection: Connection, claimed: ClaimedRun, resource: str, reason: str) -> None:
     await connection.execute(
         "INSERT INTO sync_checkpoint (organisation_id, administration_id, resource, resume_cursor, read_mode, read_id,"
-        " incremental_cursor, fiscal_years_back, is_verifying_deletes, is_inconsistent, seen, available, unavailable_reason)"
+        " incremental_cursor, fiscal_years_back, is_verifying_deletes, is_inconsistent, seen_count, available,"
+        " unavailable_reason)"
         " VALUES (%s, %s, %s, '', '', 0, '', 0, false, false, 0, false, %s)"
         " ON CONFLICT (administration_id, resource)"
         " DO UPDATE SET available = false, unavailable_reason = excluded.unavailable_reason",

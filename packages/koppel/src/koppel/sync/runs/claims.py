@@ -120,10 +120,10 @@ async def requeue_for_outage(connection: Connection, claimed: ClaimedRun, reason
 
 _REQUEUE_FOR_OUTAGE = """
 WITH outage AS (
-  SELECT CASE WHEN outage_at > now() - make_interval(secs => %(new_after)s) THEN outage_since ELSE now() END AS since
+  SELECT CASE WHEN last_outage_at > now() - make_interval(secs => %(new_after)s) THEN outage_since ELSE now() END AS since
     FROM sync_run WHERE id = %(run)s)
 UPDATE sync_run
-   SET state = 'queued', outage_since = outage.since, outage_at = now(), reason_code = 'database', reason = %(reason)s,
+   SET state = 'queued', outage_since = outage.since, last_outage_at = now(), reason_code = 'database', reason = %(reason)s,
        not_before = now() + %(spread)s * least(greatest(now() - outage.since, make_interval(secs => %(least)s)),
                                                make_interval(secs => %(most)s))
   FROM outage WHERE id = %(run)s AND attempt = %(attempt)s AND state = 'running'

@@ -23,7 +23,7 @@ WITH busy AS MATERIALIZED (
 ), due AS MATERIALIZED (
   SELECT run.id, 0 AS rank FROM sync_run run WHERE {_STALLED}
    UNION ALL
-  SELECT run.id, CASE WHEN run.trigger = 'person' THEN 0 ELSE coalesce(busy.runs, 0) + row_number() OVER (
+  SELECT run.id, CASE WHEN run.trigger = 'manual' THEN 0 ELSE coalesce(busy.runs, 0) + row_number() OVER (
            PARTITION BY run.organisation_id ORDER BY run.trigger, run.attempt, run.id) END
     FROM sync_run run
     JOIN administrations_administration a ON a.id = run.administration_id
@@ -35,7 +35,7 @@ SELECT run.id FROM due JOIN sync_run run ON run.id = due.id
  WHERE ({_MAY_START}) OR ({_STALLED})
  ORDER BY due.rank, run.id LIMIT %s FOR NO KEY UPDATE OF run SKIP LOCKED
 """  # noqa: S608 - as above
-# 'import' < 'person' < 'schedule': the order of triggers is that of the alphabet.
+# 'import' < 'manual' < 'schedule': the order of triggers is that of the alphabet.
 
 _NEXT = """
 SELECT extract(epoch FROM min(not_before) - now())::float8 FROM sync_run WHERE state = 'queued' AND not_before > now()

@@ -11,8 +11,8 @@ from koppel.administrations.effective_settings import effective_settings
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import administration_for
 from koppel.audit.services import record
-from koppel.connections.lifecycle.lifecycle import reconnect_hint
 from koppel.connections.models import ConnectionState
+from koppel.connections.queries import reconnect_hint
 from koppel.kit import quarantine
 from koppel.kit.locks import LockName, try_lock_until_commit
 from koppel.kit.tenancy import installation_scope, organisation_scope
@@ -47,7 +47,7 @@ def request_run(
         raise SyncNotAllowed(sentence)
     if resources is not None:
         _require_synced(administration, resources)
-    trigger = Trigger.PERSON if administration.activated_at else Trigger.IMPORT
+    trigger = Trigger.MANUAL if administration.activated_at else Trigger.IMPORT
     created = _request(actor.organisation_id, [administration.pk], trigger, actor.name, full=full, resources=resources)
     if created and administration.activated_at is None:
         Administration.objects.filter(organisation_id=administration.organisation_id, pk=administration.pk).update(
@@ -81,7 +81,7 @@ def request_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
     queryset.filter(pk__in=new).update(status=Status.QUEUED, status_code="", status_reason="")
     administrations = sorted(set(administration_ids) - set(new))
     created = _request(actor.organisation_id, new, Trigger.IMPORT, actor.name)
-    return created + _request(actor.organisation_id, administrations, Trigger.PERSON, actor.name)
+    return created + _request(actor.organisation_id, administrations, Trigger.MANUAL, actor.name)
 
 
 def cancel_run(actor: Actor, administration_id: int) -> bool:
@@ -126,7 +126,7 @@ def request_released(organisation_id: int, administration_ids: Sequence[int], re
     new = list(active.filter(activated_at=None).values_list("pk", flat=True))
     imported = list(active.exclude(activated_at=None).values_list("pk", flat=True))
     run_count = _request(organisation_id, new, Trigger.IMPORT, requested_by)
-    trigger = Trigger.PERSON if requested_by else Trigger.SCHEDULE
+    trigger = Trigger.MANUAL if requested_by else Trigger.SCHEDULE
     return run_count + _request(organisation_id, imported, trigger, requested_by, full=True)
 
 
@@ -160,7 +160,7 @@ def _schedulable_administrations() -> "QuerySet[Any]":
     return (
         Administration.objects.filter(status__in=READY, activated_at__isnull=False)
         .filter(connection__state__in=[ConnectionState.ACTIVE, ConnectionState.DEGRADED])
-        .filter(remote_company__grant__lost_at=None)
+        .filter(remote_company__grant__invalid_since=None)
         .exclude(Exists(runs.filter(state__in=OPEN_STATES)))
         .annotate(last_run_at=Subquery(whole.order_by("-created_at").values("created_at")[:1]))
         .select_related("template", "organisation")

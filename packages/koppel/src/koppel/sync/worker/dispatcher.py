@@ -17,12 +17,12 @@ from contextvars import Context, copy_context
 import psycopg
 import structlog
 
-from koppel.connections.rate_limits.limiter import on_before_request
-from koppel.connections.sessions.sessions import Runtime
+from koppel.connections.rate_limits import on_before_request
+from koppel.connections.sessions import Runtime
 from koppel.kit import quarantine
 from koppel.kit.database.pool import lock_connection
 from koppel.kit.locks import LockName, keep_session_lock
-from koppel.sync.engine.run_executor import execute_run
+from koppel.sync.engine import execute_run
 from koppel.sync.errors import Preempted
 from koppel.sync.runs import queue
 from koppel.sync.runs.claims import ClaimedRun

@@ -13,9 +13,8 @@ from procrastinate import App
 from procrastinate.contrib.django import app
 from psycopg_pool import AsyncConnectionPool
 
-from koppel.connections.sessions.runtime import as_worker
-from koppel.connections.sessions.sessions import Runtime
-from koppel.connections.vault.maintenance import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
+from koppel.connections.sessions import Runtime, as_worker
+from koppel.connections.vault import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
 from koppel.kit.database.outage import spoils_session
 from koppel.kit.database.stuck_transactions import terminate_stuck_sessions
 from koppel.kit.database.threads import keep_thread_connections, run_in_thread
@@ -117,7 +116,7 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]], name: str)
         try:
             await work()
         except Exception as error:
-            log.warning("keeper_failed", keeper=name, error=type(error).__name__, reason=str(error)[:200])
+            log.warning("background_task_failed", task=name, error=type(error).__name__, reason=str(error)[:200])
         await asyncio.sleep(seconds)
 
 

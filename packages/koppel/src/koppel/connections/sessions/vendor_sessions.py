@@ -1,6 +1,6 @@
 """Sessions: what a connector gets to call the vendor with. The session itself holds the consent's scope.
 
-An `DiscoverySession` lists and describes companies and refuses every other address. A `ReadingSession` reads books; it is made
+A `DiscoverySession` lists and describes companies and refuses every other address. A `ReadingSession` reads books; it is made
 from an administration that was imported, and refuses to name another company. A token that turns out to be another
 company's is not used. Nothing else in Koppel carries a token.
 """
@@ -13,22 +13,19 @@ from urllib.parse import urlsplit
 
 from django.utils.translation import gettext_noop as _
 
-from koppel.connections.health.reporter import HealthReporter
 from koppel.connections.hooks import find_imported_company
 from koppel.connections.models import AppRegistration
-from koppel.connections.rate_limits.limiter import RateLimiter, rate_limited
-from koppel.connections.sessions.circuit_breaker import GrantCircuitBreaker
+from koppel.connections.rate_limits import rate_limited
 from koppel.connections.sessions.consent_scope import audit_refusal
-from koppel.connections.vault.encryption import vendor_addresses
-from koppel.connections.vault.http import OriginRestrictedHttp
-from koppel.connections.vault.vault import Vault
+from koppel.connections.sessions.runtime import Runtime
+from koppel.connections.vendor_http import OriginRestrictedHttp, vendor_addresses
 from koppel.connector.contract import Company, Connector
 from koppel.connector.errors import ConsentLost, NotConsented, SetupMissing, Unreachable
 from koppel.connector.registry import connector
-from koppel.kit.database.pool import Connection, Database
+from koppel.kit.database.pool import Connection
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.encryption import Secret
-from koppel.kit.http.client import HttpClient, Response
+from koppel.kit.http.client import Response
 
 OK, UNAUTHORISED = 200, 401
 REFUSED = _("The accounting system refuses this company with a fresh token.")
@@ -42,21 +39,9 @@ _Call = tuple[Sequence[str], ...]
 
 
 @dataclass(frozen=True)
-class Runtime:
-    """What async work shares within a process."""
-
-    database: Database
-    http: HttpClient
-    vault: Vault
-    rate_limiter: RateLimiter
-    health: HealthReporter
-    circuit_breaker: GrantCircuitBreaker
-
-
-@dataclass(frozen=True)
 class SessionTarget:
     """Whose grant a session uses. `company_id` is set when the grant reaches one company only, `remote_company_id` when the
-    session is for one. `is_candidate`: the grant serves nothing yet, so nothing is lost with it."""
+    session is for one. `is_pending_transfer`: the grant serves nothing yet, so nothing is lost with it."""
 
     organisation_id: int
     connection_id: int
@@ -69,7 +54,7 @@ class SessionTarget:
 class AuthorizedSession:
     """The contract's `Session`. A token that is refused is renewed once; a second refusal is the company's matter.
 
-    What one session learns of a consent that was withdrawn keeps the others from calling (`circuit_breaker`)."""
+    What one session learns of a consent that was withdrawn keeps the others from calling (`token_probe`)."""
 
     def __init__(self, runtime: Runtime, target: SessionTarget, app: AppRegistration, company: Company | None) -> None:
         self.addresses: Mapping[str, str] = vendor_addresses(app)
@@ -77,7 +62,7 @@ class AuthorizedSession:
         self.company = company
         self.target = target
         self._vault, self._pulse, self._connector = runtime.vault, runtime.health, connector(app.connector)
-        self._trials = runtime.circuit_breaker
+        self._token_probe = runtime.token_probe
         http = OriginRestrictedHttp(runtime.http, self.addresses)
         self._http = rate_limited(
             http, runtime.rate_limiter, app.pk, company.external_id if company else None, target.organisation_id
@@ -97,7 +82,7 @@ class AuthorizedSession:
             await self._note(reason)
             raise NotConsented("outside_consent", "Koppel does not make this call: it is outside of what was imported.")
         for _attempt in ("the token at hand", "a fresh one"):
-            async with self._trials.permit(self.target.grant_id) as permit:
+            async with self._token_probe.permit(self.target.grant_id) as permit:
                 token = await self._token()
                 sent = {**(headers or {}), "Authorization": f"Bearer {token.reveal()}"}
                 answer = await self._answer(method, url, params, sent)
@@ -126,10 +111,10 @@ class AuthorizedSession:
             await self._pulse.record_success(target.organisation_id, target.connection_id, target.remote_company_id)
         return answer
 
-    async def _missed(self, sentence: str, *, whole: bool) -> None:
+    async def _missed(self, message: str, *, whole: bool) -> None:
         target = self.target
         await self._pulse.record_failure(
-            target.organisation_id, target.connection_id, target.remote_company_id, sentence, whole=whole
+            target.organisation_id, target.connection_id, target.remote_company_id, message, whole=whole
         )
 
     def _refuses(self, method: str, url: str, headers: Mapping[str, str]) -> str:
@@ -178,7 +163,7 @@ class DiscoverySession(AuthorizedSession):
 
 
 class ReadingSession(AuthorizedSession):
-    """Reads the books of the one company it was made for; `prefetched` is what the vendor last said of it."""
+    """Reads the books of the one company it was made for; `known` is what the vendor last said of it."""
 
     def __init__(
         self,
@@ -233,7 +218,7 @@ def names_another(vendor: Connector, company: Company | None, headers: Mapping[s
 
 
 _GRANT = """
-SELECT g.connection_id, g.company_id, g.is_candidate,
+SELECT g.connection_id, g.company_id, g.is_pending_transfer,
        a.id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.addresses
   FROM connections_grant g
   JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
@@ -242,7 +227,7 @@ SELECT g.connection_id, g.company_id, g.is_candidate,
 """
 
 DESCRIBED = (
-    "legal_name", "number", "vat_number", "country", "base_currency", "industry_code", "units", "unreachable_code",
+    "legal_name", "number", "vat_number", "country", "base_currency", "industry_code", "branches", "unreachable_code",
     "described_at", "confirmed_name", "confirmed_number", "claimed_at",
 )  # fmt: skip
 _COMPANY = f"""
@@ -320,7 +305,9 @@ async def _session_target(
     row = await cursor.fetchone()
     if row is None:
         raise LookupError(f"grant {grant_id}")
-    connection_id, company_id, is_candidate, *app = row
+    connection_id, company_id, is_pending_transfer, *app = row
     names = ("id", "connector", "environment", "consent_mode", "client_id", "client_secret", "addresses")
-    target = SessionTarget(organisation_id, connection_id, grant_id, str(company_id), remote_company_id, is_candidate)
+    target = SessionTarget(
+        organisation_id, connection_id, grant_id, str(company_id), remote_company_id, is_pending_transfer
+    )
     return AppRegistration(**dict(zip(names, app, strict=True))), target

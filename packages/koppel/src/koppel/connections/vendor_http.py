@@ -1,9 +1,27 @@
-"""The contract's `Http`: calls to the addresses of one app registration, and to no other host."""
+"""Where the vendor is called: the addresses of an app registration, and the contract's `Http` that calls no other host."""
 
 from collections.abc import Mapping
 
+from django.conf import settings
+
+from koppel.connections.models import AppRegistration
 from koppel.connector.errors import Unreachable
+from koppel.connector.registry import connector
 from koppel.kit.http.client import HttpClient, NetworkFailure, Response, origin_of
+
+SANDBOX = "sandbox"
+"""The key of a connector's environment that is played on one's own machine."""
+
+
+def vendor_addresses(app: AppRegistration) -> dict[str, str]:
+    """The environment's base URLs, with the app registration's own ones over them. Where a sandbox listens is the
+    installation's to say, not an organisation's."""
+    environments = {environment.key: environment for environment in connector(app.connector).descriptor.environments}
+    configured = environments.get(app.environment)
+    usual = dict(configured.addresses) if configured else {}
+    if settings.SANDBOX_URL and app.environment == SANDBOX:
+        usual = dict.fromkeys(usual, settings.SANDBOX_URL)
+    return {**usual, **app.addresses}
 
 
 class OriginRestrictedHttp:

@@ -8,8 +8,7 @@ from koppel.connections.companies.changes import apply_description, mark_unreach
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.connections.queries import get_connection
-from koppel.connections.sessions import runtime
-from koppel.connections.sessions.sessions import Runtime, describing_session, listing_session
+from koppel.connections.sessions import Runtime, describing_session, listing_session, run_sync
 from koppel.connector.errors import ConnectorError, ConsentLost, NotConsented, SetupMissing
 from koppel.connector.registry import connector
 from koppel.kit import quarantine
@@ -35,19 +34,19 @@ class ConnectionCheck:
 DUE_FOR_CHECK = """
 WITH due AS (
   SELECT id FROM connections_connection c
-   WHERE (state = 'degraded' AND probe_at <= now())
+   WHERE (state = 'degraded' AND next_probe_at <= now())
       OR (state = 'active' AND coalesce(last_contact_at, created_at) < now() - interval '6 hours'
-          AND coalesce(probe_at, created_at) <= now())
-      OR (state = 'needs_reauth' AND coalesce(probe_at, created_at) <= now()
+          AND coalesce(next_probe_at, created_at) <= now())
+      OR (state = 'needs_reauth' AND coalesce(next_probe_at, created_at) <= now()
           AND EXISTS (SELECT FROM connections_grant g WHERE g.connection_id = c.id AND g.organisation_id = c.organisation_id
-                         AND NOT g.is_candidate AND g.lost_at IS NULL)
+                         AND NOT g.is_pending_transfer AND g.invalid_since IS NULL)
           AND NOT EXISTS (SELECT FROM connections_grant g WHERE g.connection_id = c.id AND g.organisation_id = c.organisation_id
-                             AND NOT g.is_candidate AND g.lost_at IS NULL AND g.failures > 0))
-   ORDER BY probe_at NULLS FIRST LIMIT %s FOR NO KEY UPDATE SKIP LOCKED)
+                             AND NOT g.is_pending_transfer AND g.invalid_since IS NULL AND g.failures > 0))
+   ORDER BY next_probe_at NULLS FIRST LIMIT %s FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE connections_connection c
-   SET probes = probes + 1,
-       probe_at = now() + CASE WHEN state = 'active' THEN interval '6 hours'
-                               ELSE least(30 * power(2, least(probes + 1, 10)), 300) * interval '1 second' END
+   SET probe_count = probe_count + 1,
+       next_probe_at = now() + CASE WHEN state = 'active' THEN interval '6 hours'
+                               ELSE least(30 * power(2, least(probe_count + 1, 10)), 300) * interval '1 second' END
   FROM due WHERE c.id = due.id
 RETURNING c.organisation_id, c.id
 """
@@ -70,7 +69,7 @@ def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:
     async def call(current: Runtime) -> tuple[int | None, int, ConnectorError | None]:
         return await check_once(current, actor.organisation_id, connection_id)
 
-    company_id, milliseconds, error = runtime.run_sync(call)
+    company_id, milliseconds, error = run_sync(call)
     with organisation_scope(actor.organisation_id):
         own_companies = RemoteCompany.objects.filter(connection_id=connection_id, pk=company_id or 0)
         company = exclude_restricted(actor, own_companies).values_list("name", flat=True).first() or ""
@@ -84,9 +83,9 @@ _ONE_COMPANY = """
 SELECT c.connector, r.id, g.id
   FROM connections_connection c
   LEFT JOIN connections_grant g ON g.connection_id = c.id AND g.organisation_id = c.organisation_id
-        AND g.lost_at IS NULL AND NOT g.is_candidate
+        AND g.invalid_since IS NULL AND NOT g.is_pending_transfer
   LEFT JOIN connections_remote_company r ON r.grant_id = g.id AND r.organisation_id = g.organisation_id
-        AND r.listed_at IS NOT NULL
+        AND r.is_listed
  WHERE c.id = %s
  ORDER BY r.unreachable_code = '' DESC NULLS LAST, r.failing_since DESC NULLS FIRST, r.last_contact_at DESC NULLS LAST, g.id
  LIMIT 1

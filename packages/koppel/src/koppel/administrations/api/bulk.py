@@ -5,10 +5,8 @@ from typing import Annotated, Any
 
 from ninja import Query, Router, Schema, Status
 
-from koppel.administrations.bulk import messages, operations
-from koppel.administrations.bulk.actions import Values, get_action
-from koppel.administrations.bulk.operations import Selection
-from koppel.administrations.bulk.selection_filter import parse_bulk_filter
+from koppel.administrations import bulk
+from koppel.administrations.bulk import Selection, Values, get_action, parse_bulk_filter
 from koppel.administrations.models import BulkItem, BulkOperation, ItemState
 from koppel.administrations.scope import visible_to
 from koppel.kit.web.schemas import Input
@@ -60,17 +58,17 @@ class OperationIn(Input):
 @router.get("", response=list[OperationOut])
 def listing(request: AuthenticatedRequest) -> list[OperationOut]:
     """What was begun, newest first; Administrators and Team leaders see everybody's."""
-    return [_out(one) for one in operations.list_operations(request.actor)]
+    return [_out(one) for one in bulk.list_operations(request.actor)]
 
 
 @router.post("", response={201: OperationOut})
 def make(request: AuthenticatedRequest, payload: OperationIn) -> Status[OperationOut]:
     """A preview: nothing changes before it is started."""
-    operations.get_allowed_action(request.actor, payload.action)
+    bulk.get_allowed_action(request.actor, payload.action)
     selection = Selection(ids=payload.ids, query=None if payload.filter is None else parse_bulk_filter(payload.filter))
-    draft = operations.preview(request.actor, payload.action, payload.params, selection, query=payload.filter or "")
+    draft = bulk.preview(request.actor, payload.action, payload.params, selection, query=payload.filter or "")
     if payload.start:
-        operations.start(request.actor, draft.pk)
+        bulk.start(request.actor, draft.pk)
     return Status(201, _again(request.actor, draft.pk))
 
 
@@ -100,7 +98,7 @@ def items(
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> list[ItemOut]:
     """A result for each administration."""
-    operation = operations.get_operation(request.actor, operation_id)
+    operation = bulk.get_operation(request.actor, operation_id)
     queryset = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation).order_by("pk")
     if state:
         queryset = queryset.filter(state=state.value)
@@ -111,14 +109,14 @@ def items(
     def visible_values(item: BulkItem, values: Values) -> dict[str, Any]:
         """Nothing of an administration that the reader may not see."""
         country = countries.get(item.administration_id)
-        return {} if country is None else dict(messages.mask_values(values, country))
+        return {} if country is None else dict(bulk.mask_values(values, country))
 
     return [
         ItemOut(
             administration=bulk_item.administration_id,
             state=bulk_item.state,
             reason_code=bulk_item.reason_code,
-            message=messages.describe_reason(bulk_item.reason_code),
+            message=bulk.describe_reason(bulk_item.reason_code),
             before=visible_values(bulk_item, bulk_item.before),
             after=visible_values(bulk_item, bulk_item.after),
         )
@@ -129,27 +127,27 @@ def items(
 @router.post("/{int:operation_id}/start", response=OperationOut)
 def start(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
     """Once; a second time changes nothing."""
-    operations.start(request.actor, operation_id)
+    bulk.start(request.actor, operation_id)
     return _again(request.actor, operation_id)
 
 
 @router.post("/{int:operation_id}/undo", response=OperationOut)
 def undo(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
     """Takes back what nobody has changed since."""
-    operations.undo(request.actor, operation_id)
+    bulk.undo(request.actor, operation_id)
     return _again(request.actor, operation_id)
 
 
 def _again(actor: Actor, operation_id: int) -> OperationOut:
-    return _out(operations.get_operation(actor, operation_id))
+    return _out(bulk.get_operation(actor, operation_id))
 
 
 def _out(operation: BulkOperation) -> OperationOut:
-    counts = operations.count_items(operation)
+    counts = bulk.count_items(operation)
     return OperationOut(
         id=operation.pk,
         action=get_action(operation.action).key,
-        params=dict(messages.mask_params(operation.params)),
+        params=dict(bulk.mask_params(operation.params)),
         state=operation.state,
         total=operation.total,
         counts=CountsOut(
@@ -159,7 +157,7 @@ def _out(operation: BulkOperation) -> OperationOut:
             undone=counts.undone,
             kept=counts.kept,
         ),
-        can_undo=operations.can_undo(operation),
+        can_undo=bulk.can_undo(operation),
         actor=operation.actor_name,
         created_at=operation.created_at,
         started_at=operation.started_at,

@@ -1,0 +1,21 @@
+"""What every change of a connection begins and ends with: the locked row, and the line in the audit log."""
+
+from koppel.audit.services import record
+from koppel.connections.errors import NoSuchConnection
+from koppel.connections.health import locked
+from koppel.connections.models import Connection
+from koppel.organisations.roles import Actor, Permission
+
+
+def get_for_change(actor: Actor, connection_id: int) -> Connection:
+    """Locked, for who may manage connections. Raises `NoSuchConnection`."""
+    actor.require(Permission.MANAGE_CONNECTIONS)
+    connection = locked(actor.organisation_id, connection_id)
+    if connection is None:
+        raise NoSuchConnection
+    return connection
+
+
+def record_change(actor: Actor, what: str, connection: Connection, details: dict[str, object] | None = None) -> None:
+    subject = ("connection", connection.pk, connection.account)
+    record(actor.organisation_id, actor.audit, f"connection.{what}", subject=subject, details=details)

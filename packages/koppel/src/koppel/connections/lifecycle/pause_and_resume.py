@@ -1,0 +1,33 @@
+"""A person pauses a connection, and resumes it. Asked twice, each does it once."""
+
+from koppel.connections.health import add_timeline_event, end_timeline_event, resume_connection, start_timeline_event
+from koppel.connections.hooks import StopReason, stop_runs
+from koppel.connections.lifecycle.audited_change import get_for_change, record_change
+from koppel.connections.models import ConnectionState
+from koppel.organisations.roles import Actor
+
+
+def pause(actor: Actor, connection_id: int) -> bool:
+    """No calls by themselves any more: the schedule stops, runs under way wait. False when it was paused already."""
+    connection = get_for_change(actor, connection_id)
+    if connection.state == ConnectionState.PAUSED:
+        return False
+    end_timeline_event(connection, "degraded")
+    connection.state, connection.degraded_since, connection.reason = ConnectionState.PAUSED, None, ""
+    connection.save(update_fields=["state", "degraded_since", "reason"])
+    start_timeline_event(connection, "paused", {}, actor.name)
+    stop_runs(actor.organisation_id, connection_id, StopReason.PAUSE)
+    record_change(actor, "paused", connection)
+    return True
+
+
+def resume(actor: Actor, connection_id: int) -> bool:
+    """Go on: what waits is done next. False when it was not paused."""
+    connection = get_for_change(actor, connection_id)
+    if connection.state != ConnectionState.PAUSED:
+        return False
+    resume_connection(connection)
+    end_timeline_event(connection, "paused")
+    add_timeline_event(connection, "resumed", {}, actor.name)
+    record_change(actor, "resumed", connection)
+    return True

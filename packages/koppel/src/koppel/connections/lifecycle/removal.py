@@ -1,0 +1,103 @@
+"""Remove a connection, with a preview of what that does. Asked twice, it is done once."""
+
+from dataclasses import dataclass
+
+from django.db.models import Exists, OuterRef
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from koppel.connections.health import add_timeline_event, end_timeline_event
+from koppel.connections.hooks import RemovalPolicy, StopReason, detach_administrations, stop_runs
+from koppel.connections.lifecycle.audited_change import get_for_change, record_change
+from koppel.connections.lifecycle.revocation import revoke_later
+from koppel.connections.models import ConnectionState, Grant, RemoteCompany
+from koppel.connections.queries import get_connection
+from koppel.issues.services import resolve_issues
+from koppel.organisations.errors import Refused
+from koppel.organisations.roles import Actor, Permission, Role
+
+REMOVABLE_BY_TEAM_LEADER_MAX = 3
+"""Removing a connection that serves more administrations than this needs an Administrator."""
+LIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What removing a connection would do. `reached_elsewhere` counts administrations that another live connection of the
+    firm lists too; `fingerprint` changes when any of this does."""
+
+    connection_id: int
+    account: str
+    administrations: int
+    reached_elsewhere: int
+    needs_administrator: bool
+
+    @property
+    def waiting(self) -> int:
+        return self.administrations - self.reached_elsewhere
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self.administrations}-{self.reached_elsewhere}"
+
+
+def preview_removal(actor: Actor, connection_id: int) -> Removal:
+    """Raises `NoSuchConnection`."""
+    actor.require(Permission.MANAGE_CONNECTIONS)
+    connection = get_connection(actor, connection_id)
+    companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection=connection)
+    imported = companies.filter(administrations__isnull=False).distinct()
+    elsewhere = RemoteCompany.objects.filter(
+        organisation_id=actor.organisation_id,
+        external_id=OuterRef("external_id"),
+        is_listed=True,
+        connection__connector=connection.connector,
+        connection__state__in=LIVE,
+    ).exclude(connection=connection)
+    count = imported.count()
+    return Removal(
+        connection_id,
+        connection.account,
+        count,
+        imported.filter(Exists(elsewhere)).count(),
+        needs_administrator=count > REMOVABLE_BY_TEAM_LEADER_MAX,
+    )
+
+
+def remove(actor: Actor, connection_id: int, policy: RemovalPolicy, *, fingerprint: str | None = None) -> Removal:
+    """End the connection; its tokens are withdrawn at the vendor by a job. What was done.
+
+    `fingerprint`: of what the person was shown; when that has changed meanwhile, nothing is done. Raises `Refused` with a
+    message, and `NoSuchConnection` when it was removed before."""
+    connection = get_for_change(actor, connection_id)
+    removal = preview_removal(actor, connection_id)
+    if removal.needs_administrator and actor.role != Role.ADMINISTRATOR:
+        message = _("This connection serves %(count)d administrations. Only an Administrator may remove it.")
+        raise Refused(message % {"count": removal.administrations})
+    if fingerprint is not None and fingerprint != removal.fingerprint:
+        raise Refused(_("Meanwhile the administrations of this connection have changed. Please look again."))
+    detach_administrations(actor, connection_id, policy)
+    stop_runs(actor.organisation_id, connection_id, StopReason.REMOVE)
+    connection.state, connection.pending_owner, connection.degraded_since = ConnectionState.REMOVED, None, None
+    connection.save(update_fields=["state", "pending_owner", "degraded_since"])
+    grants = Grant.objects.filter(organisation_id=actor.organisation_id, connection=connection)
+    revoke_later(actor.organisation_id, list(grants.values_list("pk", flat=True)))
+    resolve_issues(actor.organisation_id, ("connection", connection_id))
+    for kind in ("degraded", "lost", "partly_lost", "paused"):
+        end_timeline_event(connection, kind)
+    add_timeline_event(connection, "removed", {"policy": policy.value, "count": removal.administrations}, actor.name)
+    record_change(actor, "removed", connection, {"policy": policy.value, "administrations": removal.administrations})
+    return removal
+
+
+def removal_message(removal: Removal, policy: RemovalPolicy) -> str:
+    """What a removal did, for the person."""
+    if policy is RemovalPolicy.DEACTIVATE:
+        return ngettext(
+            "The connection was removed and %(count)d administration deactivated.",
+            "The connection was removed and %(count)d administrations deactivated.",
+            removal.administrations,
+        ) % {"count": removal.administrations}
+    moved = removal.reached_elsewhere if policy is RemovalPolicy.MOVE else 0
+    message = _("The connection was removed. %(moved)d administrations go on elsewhere, %(waiting)d wait.")
+    return message % {"moved": moved, "waiting": removal.administrations - moved}
