@@ -289,7 +289,7 @@ class RateLimitedHttp:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Raises `RateLimited` before a call that the budget does not allow, and what `before_call` raises."""
+        """Raises `RateLimited` before a call that the budget does not allow, and what `on_before_request` raises."""
         if ask := on_before_request.get():
             ask()
         await self._budgets.acquire(*self._place)
