@@ -52,7 +52,7 @@ from koppel.sync.runs import checkpoints, claims, queue, rejected_records, snaps
 from koppel.sync.runs.checkpoints import CheckpointState, ResourceDelta
 from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.services import request_due_runs
-from tests.fixtures.environment import skip_unless_ci
+from tests.fixtures.requirements import DEBIAN_POSTGRESQL, skip_without
 from tests.plans.rows import fill
 
 LARGE = 1000
@@ -137,10 +137,10 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def _debian() -> Binaries:
-    """Debian's PostgreSQL 15, the oldest that Koppel runs on. Under CI it must be there."""
-    folder = Path("/usr/lib/postgresql/15/bin")
-    if not folder.is_dir():
-        skip_unless_ci("PostgreSQL 15 of the system is missing (apt-get install postgresql-15).")
+    """Debian's PostgreSQL 15, the oldest that Koppel runs on."""
+    installed = Path("/usr/lib/postgresql")
+    if not (folder := installed / "15" / "bin").is_dir():
+        skip_without("PostgreSQL 15" if installed.is_dir() else DEBIAN_POSTGRESQL)
     return Binaries(folder, 15)
 
 
