@@ -121,7 +121,7 @@ def test_a_client_that_left_is_kept_until_its_day_then_erased(actor: Any, databa
         details = {"administrations": ids, "before": {}, "after": values}
         record(boss.organisation_id, boss.audit, "administrations.assigned", details=details)
         details = {"companies": [sibling.name, administration.name], "said": f'a "{administration.name}'}
-        record(boss.organisation_id, boss.audit, "connection.released", details=details)
+        record(boss.organisation_id, boss.audit, "connection.companies_shared", details=details)
         with connection.cursor() as cursor:
             cursor.execute("SELECT audit_forget(%s, %s)", [boss.organisation_id, administration.pk])
         assert AuditEntry.objects.get(action="administration.identified").subject_name == administration.name, (
@@ -170,7 +170,7 @@ def test_a_client_that_left_is_kept_until_its_day_then_erased(actor: Any, databa
         assert (before.subject_name, before.details, before.actor_name) == ("", {}, boss.name)
         assigned = AuditEntry.objects.get(action="administrations.assigned").details
         assert assigned["after"] == {str(sibling.pk): {"number": "69599084"}}
-        assert AuditEntry.objects.get(action="connection.released").details["companies"] == [sibling.name, "…"]
+        assert AuditEntry.objects.get(action="connection.companies_shared").details["companies"] == [sibling.name, "…"]
         texts = AuditEntry.objects.values_list("subject_name", "details")
         assert not any(administration.name in str(entry) for entry in texts), "the trail names nobody any more"
 

@@ -23,7 +23,7 @@ WITHOUT_ORGANISATION = {
     "company_registers_rate_limit": "how often each public register was called, by all together; it names no company",
     "organisations_organisation": "the organisation itself; its policy compares id",
     "organisations_user": "a person may belong to several organisations; sign-in comes before any scope",
-    "connections_budget": "the vendor counts per company and client, for all organisations alike; installation scope only",
+    "connections_rate_limit": "the vendor counts per company and client, for all organisations alike; installation scope only",
     "organisations_user_session": "a session is the person's, who may switch between organisations; read by person only",
     "organisations_user_groups": "Django's own, unused",
     "organisations_user_user_permissions": "Django's own, unused",

@@ -134,7 +134,7 @@ def test_what_is_restricted_is_not_read_from_the_trail_either(boss: Actor, actor
             firm.pk, boss.audit, "administrations.changed", subject=("bulk_operation", 1, ""),
             details={"administrations": [secret.pk, other.pk], "after": values},
         )  # fmt: skip
-        record(firm.pk, boss.audit, "connection.released", details={"companies": [secret.name, other.name]})
+        record(firm.pk, boss.audit, "connection.companies_shared", details={"companies": [secret.name, other.name]})
         restriction.set_access(boss, secret.pk, restricted=True, membership_ids=[named.membership_id])
 
     def read(person: Actor, query: str) -> str:

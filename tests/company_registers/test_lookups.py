@@ -14,7 +14,7 @@ from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.lookups import build_query, cached_results, request_lookups
 from koppel.company_registers.models import Lookup, RegisterRateLimit
 from koppel.company_registers.sectors.activities import Activity, Section
-from koppel.company_registers.tasks import sweep
+from koppel.company_registers.tasks import enqueue_due
 from koppel.connections.sessions.runtime import as_worker
 from koppel.kit.http.client import HttpClient, run
 from koppel.kit.tenancy import installation_scope, organisation_scope
@@ -253,13 +253,13 @@ def test_what_a_dead_worker_held_is_handed_out_again(registers: Sandbox, boss: A
 
     async def within() -> None:
         async with HttpClient() as http, as_worker(http, size=4) as _runtime:
-            await sweep(timestamp=0)
+            await enqueue_due(timestamp=0)
 
     asyncio.run(within())
     with installation_scope("test"):
         from procrastinate.contrib.django.models import ProcrastinateJob
 
-        waiting = ProcrastinateJob.objects.filter(task_name="registers.look_up", status="todo")
+        waiting = ProcrastinateJob.objects.filter(task_name="company_registers.look_up", status="todo")
         assert waiting.filter(args={"organisation_id": boss.organisation_id}).count() == 2
 
 

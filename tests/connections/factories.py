@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
-from koppel.connections.models import Connection, ConnectionEvent, ConsentPurpose, RemoteCompany
+from koppel.connections.models import Connection, ConsentPurpose, RemoteCompany, TimelineEvent
 from koppel.kit.tenancy import organisation_scope
 from tests.fixtures.stack import Connected, wait_until
 
@@ -47,10 +47,10 @@ def reload_connection(firm: Connected) -> Connection:
         return Connection.objects.get(pk=firm.connection.pk)
 
 
-def timeline_of(firm: Connected) -> list[ConnectionEvent]:
+def timeline_of(firm: Connected) -> list[TimelineEvent]:
     """Oldest first."""
     with organisation_scope(firm.actor.organisation_id):
-        return list(ConnectionEvent.objects.filter(connection_id=firm.connection.pk).order_by("at", "pk"))
+        return list(TimelineEvent.objects.filter(connection_id=firm.connection.pk).order_by("at", "pk"))
 
 
 def event_kinds(firm: Connected) -> list[str]:

@@ -46,8 +46,8 @@ def is_open(connected: Connected) -> bool:
         return Issue.objects.filter(code=RENAMED, resolved_at=None).exists()
 
 
-@pytest.mark.parametrize("take", ["1", "0"])
-def test_the_page_settles_nothing_that_it_did_not_show(connected: MakeConnected, take: str) -> None:
+@pytest.mark.parametrize("accept", ["1", "0"])
+def test_the_page_settles_nothing_that_it_did_not_show(connected: MakeConnected, accept: str) -> None:
     anna = connected()
     (administration,) = import_first(anna)
     page, browser = f"/connections/{anna.connection.pk}/", signed_in(anna.actor)
@@ -55,8 +55,8 @@ def test_the_page_settles_nothing_that_it_did_not_show(connected: MakeConnected,
     says(anna, administration, f"{administration.name} Holding")
 
     def answer() -> str:
-        (mark,) = re.findall(r'name="mark" value="(\w+)"', text)
-        form = {"administration": administration.pk, "code": RENAMED, "take": take, "mark": mark}
+        (fingerprint,) = re.findall(r'name="fingerprint" value="(\w+)"', text)
+        form = {"administration": administration.pk, "code": RENAMED, "accept": accept, "fingerprint": fingerprint}
         return browser.post(f"{page}change", form, follow=True).content.decode()
 
     text = browser.get(page).content.decode()
@@ -86,23 +86,26 @@ def test_a_program_settles_nothing_that_it_did_not_read(
     def run(*words: str) -> Any:
         return CliRunner().invoke(shell, [*words, "--json"])
 
-    def mark() -> str:
+    def fingerprint() -> str:
         rows = (
             program.get(address).json()
             if interface == "rest"
             else json.loads(run("changes", number).stdout.splitlines()[-1])
         )
-        return str(rows[0]["mark"])
+        return str(rows[0]["fingerprint"])
 
-    def settles(mark: str) -> bool:
+    def settles(fingerprint: str) -> bool:
         if interface == "shell":
-            return run("settle", number, "--code", RENAMED, "--take", "--all", "--mark", mark).exit_code == 0
-        body = {"administrations": [administration.pk], "code": RENAMED, "take": True, "marks": [mark]}
+            return (
+                run("resolve", number, "--code", RENAMED, "--accept", "--all", "--fingerprint", fingerprint).exit_code
+                == 0
+            )
+        body = {"administrations": [administration.pk], "code": RENAMED, "accept": True, "fingerprints": [fingerprint]}
         return program.post(address, json.dumps(body), content_type="application/json").status_code == 200
 
-    old = mark()
+    old = fingerprint()
     says(anna, administration, "Evil Corp")
     assert not settles(old)
     assert (confirmed_name(anna, administration), is_open(anna)) == (before, True)
-    assert settles(mark())
+    assert settles(fingerprint())
     assert (confirmed_name(anna, administration), is_open(anna)) == ("Evil Corp", False)

@@ -16,7 +16,7 @@ from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, MakeConnected, Sandbox,
 
 PAGE = "/connections/apps/"
 NEW = {
-    "place": "visma_net/sandbox/service",
+    "consent_option": "visma_net/sandbox/service",
     "client_id": CLIENTS["service"],
     "client_secret": CLIENT_SECRET,
     "name": "Service app",
@@ -49,7 +49,7 @@ def test_an_administrator_registers_an_app_and_its_secret_never_comes_out(actor:
     assert app.addresses == sandbox.addresses(), "a sandbox elsewhere is found where the installation says"
     with organisation_scope(anna.organisation_id):
         assert credentials(app).client_secret.reveal() == CLIENT_SECRET
-        entry = AuditEntry.objects.get(action="app_registration.made")
+        entry = AuditEntry.objects.get(action="app_registration.created")
         assert CLIENT_SECRET not in str(entry.details)
 
 
@@ -58,7 +58,7 @@ def test_testing_an_app_asks_the_vendor(actor: Any, sandbox: Sandbox, mode: str)
     register_app(sandbox, "company_list")
     anna = actor("administrator")
     client = browser(anna, sandbox)
-    client.post(PAGE, {**NEW, "place": f"visma_net/sandbox/{mode}", "client_id": CLIENTS[mode]})
+    client.post(PAGE, {**NEW, "consent_option": f"visma_net/sandbox/{mode}", "client_id": CLIENTS[mode]})
     page = client.post(f"{PAGE}{own_app(anna).pk}/test", follow=True)
     assert "It works: the vendor knows this app." in page_text(page)
     assert sandbox.calls("/connect/token")
@@ -114,7 +114,7 @@ def test_a_new_secret_frees_the_grants_that_the_old_one_failed(connected: MakeCo
 def test_what_is_missing_or_twice_is_said_at_the_field(actor: Any, sandbox: Sandbox) -> None:
     anna = actor("administrator")
     client = browser(anna, sandbox)
-    page = client.post(PAGE, {**NEW, "client_secret": "", "place": "visma_net/production/company_list"})
+    page = client.post(PAGE, {**NEW, "client_secret": "", "consent_option": "visma_net/production/company_list"})
     assert page.status_code == 422
     assert "does not exist in this environment" in page_text(page)
     assert "Enter the client secret" in page_text(page)

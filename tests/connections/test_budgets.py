@@ -132,10 +132,10 @@ def test_another_worker_goes_on_when_one_died_with_a_slice(clean_database: None)
         return Response(200, {**HOURLY, "x-ratelimit-remaining": str(calls)}, b"")
 
     async def age_leases(connection: Any, seconds: float) -> None:
-        row = await (await connection.execute("SELECT state FROM connections_budget")).fetchone()
+        row = await (await connection.execute("SELECT state FROM connections_rate_limit")).fetchone()
         for lease in row[0]["leases"].values():
             lease["until"] -= seconds
-        await connection.execute("UPDATE connections_budget SET state = %s", [json.dumps(row[0])])
+        await connection.execute("UPDATE connections_rate_limit SET state = %s", [json.dumps(row[0])])
 
     in_workers(story, 2)
 
@@ -161,12 +161,14 @@ def test_when_the_vendor_is_down_it_is_left_alone_for_all_companies(clean_databa
 def test_no_organisation_sees_the_budgets(clean_database: None, database_addresses: Addresses) -> None:
     with psycopg.connect(database_addresses.app_url) as connection:
         connection.execute(*set_scope_sql(0))
-        connection.execute("INSERT INTO connections_budget (app_id, company, state, at) VALUES (1, 'x', '{}', now())")
+        connection.execute(
+            "INSERT INTO connections_rate_limit (app_id, company, state, updated_at) VALUES (1, 'x', '{}', now())"
+        )
         connection.execute(*set_scope_sql(7))
-        assert connection.execute("SELECT count(*) FROM connections_budget").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM connections_rate_limit").fetchone() == (0,)
         with pytest.raises(InsufficientPrivilege):
             connection.execute(
-                "INSERT INTO connections_budget (app_id, company, state, at) VALUES (1, 'y', '{}', now())"
+                "INSERT INTO connections_rate_limit (app_id, company, state, updated_at) VALUES (1, 'y', '{}', now())"
             )
 
 
@@ -174,7 +176,7 @@ def budget_writes(addresses: Addresses) -> int:
     with psycopg.connect(addresses.superuser_url) as connection:
         connection.execute("SELECT pg_stat_force_next_flush()")
         row = connection.execute(
-            "SELECT n_tup_upd + n_tup_ins FROM pg_stat_user_tables WHERE relname = 'connections_budget'"
+            "SELECT n_tup_upd + n_tup_ins FROM pg_stat_user_tables WHERE relname = 'connections_rate_limit'"
         ).fetchone()
         return int(row[0]) if row else 0
 
@@ -302,7 +304,8 @@ class _Holder:
 
     async def lock(self, key: QuotaKey) -> None:
         self._connection.execute(
-            "SELECT FROM connections_budget WHERE app_id = %s AND company = %s FOR UPDATE", [key.app_id, key.company]
+            "SELECT FROM connections_rate_limit WHERE app_id = %s AND company = %s FOR UPDATE",
+            [key.app_id, key.company],
         )
         if limiter.REPORT_SECONDS < 1:
             await self.is_waited_for()

@@ -33,7 +33,7 @@ def test_a_program_watches_and_repairs(anna: Connected) -> None:
         return client.post(f"{root}/{what}", json.dumps(body), content_type="application/json")
 
     (listed,) = client.get("/api/v1/connections").json()
-    assert (listed["state"], listed["administrations"], listed["waiting"]) == ("active", 2, 0)
+    assert (listed["state"], listed["administrations"], listed["awaiting_sign_in"]) == ("active", 2, 0)
     assert [one["health"] for one in client.get(f"{root}/administrations").json()] == ["ok", "ok"]
     assert post("probe").json()["answered"] is True
     anna.sandbox.fault("organization", status=503, times=9)
@@ -44,8 +44,8 @@ def test_a_program_watches_and_repairs(anna: Connected) -> None:
     assert post("reconnect").json()["url"].startswith(anna.sandbox.url)
     assert post("owner", member=987_654).status_code == 409
     preview = client.get(f"{root}/removal").json()
-    assert post("removal", administrations="deactivate", seen="another day").status_code == 409
-    assert post("removal", administrations="deactivate", seen=preview["seen"]).json()["administrations"] == 2
+    assert post("removal", policy="deactivate", fingerprint="another day").status_code == 409
+    assert post("removal", policy="deactivate", fingerprint=preview["fingerprint"]).json()["administrations"] == 2
     assert client.get(root).json() == {"error": "not_found"}
     assert statuses(anna) == {"deactivated"}
 
@@ -70,7 +70,7 @@ def test_the_shell_does_the_same(anna: Connected, monkeypatch: pytest.MonkeyPatc
     assert run("reconnect", number)["url"].startswith(anna.sandbox.url)
     with pytest.raises(CommandError):
         run("owner", number, "nobody@example.test")
-    assert run("remove", number, "--administrations", "wait")["removed"] is False
+    assert run("remove", number, "--policy", "wait")["removed"] is False
     assert reload_connection(anna).state == "active"
-    assert run("remove", number, "--administrations", "wait", "--yes")["removed"] is True
+    assert run("remove", number, "--policy", "wait", "--yes")["removed"] is True
     assert reload_connection(anna).state == "removed"

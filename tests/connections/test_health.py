@@ -9,11 +9,11 @@ from django.utils import timezone
 
 from koppel.connections.health.expiry import notify_expiring_consents
 from koppel.connections.health.states import record_failure
-from koppel.connections.lifecycle import connection_test
-from koppel.connections.lifecycle.connection_test import check_connection
+from koppel.connections.lifecycle import connection_check
+from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.models import Connection, Grant
 from koppel.connections.sessions import runtime
-from koppel.connections.tasks import watch
+from koppel.connections.tasks import check_health
 from koppel.connections.vault import grant_status
 from koppel.issues.models import Issue
 from koppel.kit.database.threads import run_in_thread
@@ -76,7 +76,7 @@ def test_a_vendor_that_fails_degrades_the_connection_and_its_answer_heals_it(
     anna.sandbox.control("faults", method="DELETE")
     assert check_connection(anna.actor, anna.connection.pk).state == "active"
     (event,) = [one for one in timeline_of(anna) if one.kind == "degraded"]
-    assert event.until > event.at
+    assert event.ended_at > event.at
     assert issues(anna) == set()
     assert notices(anna) == []
 
@@ -96,7 +96,7 @@ def test_a_token_endpoint_that_is_down_for_long_is_one_line_and_no_mail(anna: Co
     change(anna, Grant, retry_at=None)
     assert check_connection(anna.actor, anna.connection.pk).state == "active"
     (event,) = [one for one in timeline_of(anna) if one.kind == "degraded"]
-    assert event.times == 2
+    assert event.count == 2
     assert notices(anna) == []
 
 
@@ -190,7 +190,7 @@ def test_consents_that_were_given_together_and_end_together_are_told_of_once(con
 
 
 def test_what_degraded_or_lay_idle_is_probed_by_itself(anna: Connected) -> None:
-    change(anna, Connection, state="degraded", probe_at=datetime.now(UTC), last_contact_at=None)
+    change(anna, Connection, state="degraded", next_probe_at=datetime.now(UTC), last_contact_at=None)
     run_maintenance(anna)
     assert reload_connection(anna).state == "active"
     anna.sandbox.forget_calls()
@@ -210,13 +210,13 @@ def test_a_fault_at_one_connection_does_not_silence_what_is_about_to_end_at_the_
 ) -> None:
     """The one whose probe breaks stays due, each minute anew: nobody would be told of an end for as long."""
     broken, ending = connected(), connected()
-    change(broken, Connection, state="degraded", probe_at=datetime.now(UTC))
+    change(broken, Connection, state="degraded", next_probe_at=datetime.now(UTC))
     change(ending, Grant, refresh_expires_at=datetime.now(UTC) + timedelta(days=3))
 
     async def breaks(*_where: object) -> None:
         raise LookupError("its company went away at this moment")
 
-    monkeypatch.setattr(connection_test, "describing_session", breaks)
+    monkeypatch.setattr(connection_check, "describing_session", breaks)
     run_maintenance(ending)
     assert issues(ending) == {"consent_expiring"}
 
@@ -260,6 +260,6 @@ def run_maintenance(firm: Connected) -> None:
 
     async def within() -> None:
         async with HttpClient() as http, runtime.as_worker(http, size=4):
-            await watch.func(0)
+            await check_health.func(0)
 
     asyncio.run(within())

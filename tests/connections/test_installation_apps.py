@@ -39,7 +39,7 @@ def test_it_serves_every_organisation_and_is_really_tried(
             assert [choice.app.pk for choice in apps_for(member, "visma_net")] == [added["id"]]
     assert typed(monkeypatch, "test", added["id"])["works"] is True
     (row,) = typed(monkeypatch, "list")
-    assert (row["place"], row["connections"]) == (TARGET, 0)
+    assert (row["consent_option"], row["connections"]) == (TARGET, 0)
     assert CLIENT_SECRET not in json.dumps(row)
     typed(monkeypatch, "remove", added["id"])
     assert typed(monkeypatch, "list") == []

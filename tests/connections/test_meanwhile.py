@@ -114,13 +114,13 @@ def test_a_consent_that_was_given_anew_is_not_withdrawn_by_the_job_of_before(ann
     missing role, and signs in with the same account."""
     import_first(anna, 3)
     within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
-    sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
+    sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
     with pytest.raises(ConsentRefused):
         ownership.complete_transfer(bert, anna.connection.pk)
     with organisation_scope(anna.actor.organisation_id):
-        late = Grant.objects.get(is_candidate=True).pk
+        late = Grant.objects.get(is_pending_transfer=True).pk
     anna.sandbox.control("settings", {"reach": {"small@sandbox.example": 3}})
-    sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
+    sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
     assert ownership.complete_transfer(bert, anna.connection.pk)
     runtime.run_sync(lambda made: revoke(made, anna.actor.organisation_id, [late]))
     assert not revoked(anna)[-1]
@@ -150,7 +150,7 @@ def test_a_sync_under_way_goes_on_with_the_new_account_after_a_take_over(anna: C
     organisation_id = anna.actor.organisation_id
     anna.sandbox.control("settings", {"reach": {"small@sandbox.example": 3}})
     within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
-    sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
+    sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
 
     async def sync(process_runtime: Runtime) -> None:
         session = await reading_session(process_runtime, organisation_id, administration.pk)
@@ -174,11 +174,11 @@ def test_a_consent_that_serves_nothing_yet_is_lost_without_harm(anna: Connected,
     """Bert's consent is withdrawn before it is known what it reaches: Anna's, on which all runs, is as good as ever."""
     import_first(anna, 1)
     within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
-    sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
+    sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
     anna.sandbox.control("revoke", {"email": "small@sandbox.example"})
     with organisation_scope(anna.actor.organisation_id):
-        candidate = Grant.objects.get(is_candidate=True)
-        Grant.objects.filter(pk=candidate.pk).update(expires_at=timezone.now(), attend_at=timezone.now())
+        candidate = Grant.objects.get(is_pending_transfer=True)
+        Grant.objects.filter(pk=candidate.pk).update(expires_at=timezone.now(), maintain_at=timezone.now())
     if by == "listing":
         with pytest.raises(ConsentLost):
             ownership.complete_transfer(bert, anna.connection.pk)
@@ -194,7 +194,7 @@ def test_what_was_the_matter_before_a_pause_is_over_when_it_is_resumed(anna: Con
     with organisation_scope(anna.actor.organisation_id):
         Connection.objects.update(degraded_since=timezone.now() - timedelta(days=2))
     notify_expiring_consents()
-    assert open_issues(anna) == {"vendor_silent"}
+    assert open_issues(anna) == {"vendor_unresponsive"}
     within(anna, lifecycle.pause, anna.actor, anna.connection.pk)
     within(anna, lifecycle.resume, anna.actor, anna.connection.pk)
     assert reload_connection(anna).state == "active"

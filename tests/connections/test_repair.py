@@ -21,7 +21,7 @@ from koppel.connections.consent.service_companies import add_companies
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.lifecycle import ownership
-from koppel.connections.models import Connection, ConsentAttempt, Grant, Release, RemoteCompany
+from koppel.connections.models import Connection, ConsentAttempt, Grant, ImportPolicy, RemoteCompany
 from koppel.connections.queries import companies_of, reconnect_hint
 from koppel.connector.registry import connector
 from koppel.issues.models import Issue
@@ -169,7 +169,7 @@ def test_signing_in_again_withdraws_the_tokens_that_it_replaces_and_no_others(
     wait_until(lambda: revoked(firm)[0])
     assert revoked(firm) == [True, *[False] * others]
     with organisation_scope(firm.actor.organisation_id):
-        Grant.objects.update(expires_at=timezone.now(), attend_at=None)
+        Grant.objects.update(expires_at=timezone.now(), maintain_at=None)
     page(firm, "probe")
     summary = firm.sandbox.control("tokens")
     assert (summary["calls"]["refresh_token"], summary["refusals"]) == (1, {}), "the new ones are renewed as ever"
@@ -181,7 +181,7 @@ def test_signing_in_again_withdraws_the_tokens_that_it_replaces_and_no_others(
 def test_what_is_replaced_stays_where_revoking_may_end_the_new_consent_too(anna: Connected) -> None:
     """Nobody knows of this vendor whether it would."""
     sign_in(anna, "reconnect")
-    assert not ProcrastinateJob.objects.filter(task_name="connections.give_back_consent").exists()
+    assert not ProcrastinateJob.objects.filter(task_name="connections.revoke_unused_consent").exists()
     assert revoked(anna) == [False, False]
 
 
@@ -208,10 +208,12 @@ def test_a_removed_connection_gives_its_tokens_back_and_its_administrations_wait
     anna.sandbox.forget_calls()
     page_text = page(anna, "remove/").content.decode()
     assert "2 administrations are read through it" in page_text
-    assert page(anna, "remove/", fate="wait", seen="7-0").status_code == 200, "a page of before an import does nothing"
+    assert page(anna, "remove/", policy="wait", fingerprint="7-0").status_code == 200, (
+        "a page of before an import does nothing"
+    )
     assert reload_connection(anna).state == "active"
-    assert page(anna, "remove/", fate="wait", seen="2-0").status_code == 302
-    assert page(anna, "remove/", fate="wait", seen="2-0").status_code == 302, "the second tab finds it gone"
+    assert page(anna, "remove/", policy="wait", fingerprint="2-0").status_code == 302
+    assert page(anna, "remove/", policy="wait", fingerprint="2-0").status_code == 302, "the second tab finds it gone"
     assert reload_connection(anna).state == "removed"
     assert statuses(anna) == {"blocked"}
     wait_until(lambda: len(anna.sandbox.calls("revocation")) == 1)
@@ -248,7 +250,7 @@ def test_what_another_connection_reaches_goes_on_there(
     bert = connected(actor=colleague(), user="small@sandbox.example")
     preview = within(anna, lifecycle.preview_removal, anna.actor, anna.connection.pk)
     assert (preview.administrations, preview.reached_elsewhere, preview.waiting) == (2, 1, 1)
-    within(anna, lifecycle.remove, anna.actor, anna.connection.pk, RemovalPolicy.MOVE, seen=preview.seen)
+    within(anna, lifecycle.remove, anna.actor, anna.connection.pk, RemovalPolicy.MOVE, fingerprint=preview.fingerprint)
     with organisation_scope(anna.actor.organisation_id):
         first, second = Administration.objects.order_by("pk")
     assert first.pk == administrations[0].pk
@@ -265,16 +267,16 @@ def test_a_new_owner_takes_over_by_signing_in_and_not_before(anna: Connected, co
     anna.sandbox.control(
         "settings", {"people": {"small@sandbox.example": {"reach": 3}}, "reach": {"small@sandbox.example": 3}}
     )
-    sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
+    sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
     assert ownership.complete_transfer(bert, anna.connection.pk)
     now = reload_connection(anna)
-    assert (now.owner_id, now.next_owner_id, now.account) == (bert.membership_id, None, "small@sandbox.example")
+    assert (now.owner_id, now.pending_owner_id, now.account) == (bert.membership_id, None, "small@sandbox.example")
     with organisation_scope(anna.actor.organisation_id):
         grants = {one.account: one for one in Grant.objects.all()}
-        serving = set(RemoteCompany.objects.filter(listed_at__isnull=False).values_list("grant_id", flat=True))
+        serving = set(RemoteCompany.objects.filter(is_listed=True).values_list("grant_id", flat=True))
         assert list(Notification.objects.order_by("pk").values_list("event_type", flat=True)) == [
-            "take_over_asked",
-            "taken_over",
+            "transfer_requested",
+            "transfer_completed",
         ]
     assert serving == {grants["small@sandbox.example"].pk}
     assert event_kinds(anna)[-1] == "owner_changed"
@@ -291,14 +293,17 @@ def test_the_present_owner_is_no_choice_but_takes_a_request_back(anna: Connected
     page(anna, "owner", membership=str(bert.membership_id))
     assert "Take the request back" in page(anna).content.decode()
     page(anna, "owner", membership=str(anna.actor.membership_id))
-    assert (reload_connection(anna).owner_id, reload_connection(anna).next_owner_id) == (anna.actor.membership_id, None)
+    assert (reload_connection(anna).owner_id, reload_connection(anna).pending_owner_id) == (
+        anna.actor.membership_id,
+        None,
+    )
 
 
 def test_an_account_that_reaches_less_takes_over_nothing(anna: Connected, colleague: Any) -> None:
     administrations = import_first(anna, 3)
     bert = colleague()
     within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
-    sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
+    sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
     with pytest.raises(ConsentRefused) as caught:
         ownership.complete_transfer(bert, anna.connection.pk)
     assert administrations[1].name in str(caught.value)
@@ -315,11 +320,11 @@ def test_after_an_account_that_reached_less_the_right_one_takes_over(anna: Conne
     bert = colleague()
     within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     anna.sandbox.control("settings", {"reach": {"none@sandbox.example": 1}})
-    sign_in(anna, "take_over", by=bert, user="none@sandbox.example")
+    sign_in(anna, "transfer", by=bert, user="none@sandbox.example")
     with pytest.raises(ConsentRefused):
         ownership.complete_transfer(bert, anna.connection.pk)
     anna.sandbox.control("settings", {"reach": {"small@sandbox.example": 3}})
-    sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
+    sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
     assert ownership.complete_transfer(bert, anna.connection.pk)
     assert reload_connection(anna).account == "small@sandbox.example"
 
@@ -329,22 +334,22 @@ def test_the_account_that_it_runs_on_may_stay_while_its_owner_changes(anna: Conn
     import_first(anna, 2)
     bert = colleague()
     within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
-    sign_in(anna, "take_over", by=bert)
+    sign_in(anna, "transfer", by=bert)
     assert ownership.complete_transfer(bert, anna.connection.pk)
     now = reload_connection(anna)
-    assert (now.owner_id, now.next_owner_id, now.account) == (bert.membership_id, None, "demo@sandbox.example")
+    assert (now.owner_id, now.pending_owner_id, now.account) == (bert.membership_id, None, "demo@sandbox.example")
 
 
 def test_who_was_asked_before_gives_back_what_was_signed_in(anna: Connected, colleague: Any) -> None:
     import_first(anna, 1)
     bert, carl = colleague(), colleague(name="Carl Bos")
     within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
-    sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
+    sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
     within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, carl.membership_id)
     with pytest.raises(ConsentRefused, match="not asked"):
-        sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
+        sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
     with organisation_scope(anna.actor.organisation_id):
-        assert Grant.objects.get(is_candidate=True).lost_reason.startswith("retired:")
+        assert Grant.objects.get(is_pending_transfer=True).invalid_reason.startswith("retired:")
     assert not ownership.complete_transfer(bert, anna.connection.pk)
     assert reload_connection(anna).owner_id == anna.actor.membership_id
 
@@ -365,17 +370,17 @@ def test_where_each_sign_in_is_for_one_company_a_take_over_ends_with_the_last(
     for person, account in ((bert, "small@sandbox.example"), (carl, "none@sandbox.example")):
         before = reload_connection(anna)
         within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, person.membership_id)
-        sign_in(anna, "take_over", by=person, user=account, tenant=tenants[0])
+        sign_in(anna, "transfer", by=person, user=account, tenant=tenants[0])
         assert not ownership.complete_transfer(person, anna.connection.pk)
         assert (reload_connection(anna).owner_id, reload_connection(anna).account) == (before.owner_id, before.account)
         with organisation_scope(anna.actor.organisation_id):  # renewed meanwhile, as every hour
             Grant.objects.filter(company_id=tenants[1]).update(issued_at=timezone.now() + timedelta(hours=1))
-        sign_in(anna, "take_over", by=person, user=account, tenant=tenants[1])
+        sign_in(anna, "transfer", by=person, user=account, tenant=tenants[1])
         assert ownership.complete_transfer(person, anna.connection.pk)
         assert (reload_connection(anna).owner_id, reload_connection(anna).account) == (person.membership_id, account)
     with organisation_scope(anna.actor.organisation_id):
         assert set(RemoteCompany.objects.values_list("grant__account", flat=True)) == {"none@sandbox.example"}
-        living = Grant.objects.filter(lost_at=None)
+        living = Grant.objects.filter(invalid_since=None)
         assert set(living.values_list("account", flat=True)) == {"none@sandbox.example"}
 
 
@@ -392,17 +397,17 @@ def test_who_needs_an_account_for_each_company_takes_over_with_both(connected: M
     within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     anna.sandbox.control("settings", {"reach": {"small@sandbox.example": 1, "none@sandbox.example": 2}})
     assert "yet to sign in" not in page(anna).content.decode()
-    sign_in(anna, "take_over", by=bert, user="small@sandbox.example", tenant=tenants[0])
+    sign_in(anna, "transfer", by=bert, user="small@sandbox.example", tenant=tenants[0])
     assert not ownership.complete_transfer(bert, anna.connection.pk)
     assert f"Bert Smit has yet to sign in for {administrations[1].name}," in page(anna, by=bert).content.decode()
-    sign_in(anna, "take_over", by=bert, user="none@sandbox.example", tenant=tenants[1])
+    sign_in(anna, "transfer", by=bert, user="none@sandbox.example", tenant=tenants[1])
     assert ownership.complete_transfer(bert, anna.connection.pk)
     now = reload_connection(anna)
-    assert (now.owner_id, now.next_owner_id, now.account) == (bert.membership_id, None, "none@sandbox.example")
+    assert (now.owner_id, now.pending_owner_id, now.account) == (bert.membership_id, None, "none@sandbox.example")
     with organisation_scope(anna.actor.organisation_id):
         serving = RemoteCompany.objects.order_by("pk").values_list("external_id", "grant__account")
         assert dict(serving) == {tenants[0]: "small@sandbox.example", tenants[1]: "none@sandbox.example"}
-        assert Grant.objects.filter(lost_at=None).count() == 2
+        assert Grant.objects.filter(invalid_since=None).count() == 2
 
 
 def test_a_service_connection_has_a_new_owner_at_once(anna: Connected, colleague: Any) -> None:
@@ -414,7 +419,7 @@ def test_a_service_connection_has_a_new_owner_at_once(anna: Connected, colleague
     assert within(anna, ownership.request_transfer, anna.actor, added.connection_id, bert.membership_id)
     with organisation_scope(anna.actor.organisation_id):
         now = Connection.objects.get(pk=added.connection_id)
-        assert (now.owner_id, now.next_owner_id, now.state) == (bert.membership_id, None, "active")
+        assert (now.owner_id, now.pending_owner_id, now.state) == (bert.membership_id, None, "active")
 
 
 def test_what_two_tabs_send_at_the_same_moment_is_one_connection(anna: Connected) -> None:
@@ -444,7 +449,7 @@ def test_an_account_that_was_given_back_connects_anew(anna: Connected, colleague
     import_first(anna, 1)
     bert = colleague()
     within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
-    sign_in(anna, "take_over", by=bert, user="small@sandbox.example")
+    sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
     ownership.complete_transfer(bert, anna.connection.pk)
     with pytest.raises(ConsentRefused, match="belongs to small"):
         sign_in(anna, "reconnect")
@@ -458,7 +463,7 @@ def test_an_account_that_was_given_back_connects_anew(anna: Connected, colleague
 
 def test_nobody_takes_over_unasked(anna: Connected, colleague: Any) -> None:
     with pytest.raises(ConsentRefused, match="not asked"):
-        sign_in(anna, "take_over", by=colleague(), user="small@sandbox.example")
+        sign_in(anna, "transfer", by=colleague(), user="small@sandbox.example")
     with pytest.raises(Refused):
         within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, colleague("user").membership_id)
     with pytest.raises(NotAllowed):
@@ -477,13 +482,13 @@ def test_when_somebody_leaves_everything_is_handed_over_in_one_act(anna: Connect
         assert Issue.objects.get(resolved_at=None).code == "owner_left"
     browser = Client()
     browser.force_login(User.objects.get(pk=bert.user_id))
-    address = f"/connections/leaving/{anna.actor.membership_id}/"
+    address = f"/connections/offboarding/{anna.actor.membership_id}/"
     assert "2 administrations are no longer read" in browser.get(address).content.decode()
     post_and_confirm(browser, address, {"membership": str(bert.membership_id)})
     answer = browser.post(address, {"membership": str(bert.membership_id)}, follow=True)
     assert "Nothing is left to hand over." in answer.content.decode()
-    assert reload_connection(anna).next_owner_id == bert.membership_id
-    assert event_kinds(anna).count("owner_asked") == 1
+    assert reload_connection(anna).pending_owner_id == bert.membership_id
+    assert event_kinds(anna).count("transfer_requested") == 1
 
 
 def test_others_import_what_is_released(anna: Connected, colleague: Any) -> None:
@@ -494,12 +499,12 @@ def test_others_import_what_is_released(anna: Connected, colleague: Any) -> None
             return companies_of(by, Connection.objects.get(pk=anna.connection.pk)).count()
 
     assert (seen(anna.actor), seen(bert)) == (8, 8)
-    page(anna, "release", which="none")
+    page(anna, "import-policy", import_policy="none")
     assert (seen(anna.actor), seen(bert)) == (8, 0)
     chosen = companies(anna)[2]
-    page(anna, "release", which="selected", companies=str(chosen.pk))
+    page(anna, "import-policy", import_policy="selected", companies=str(chosen.pk))
     assert (seen(anna.actor), seen(bert)) == (8, 1)
-    assert within(anna, lifecycle.set_import_policy, anna.actor, anna.connection.pk, Release.ALL) == 8
+    assert within(anna, lifecycle.set_import_policy, anna.actor, anna.connection.pk, ImportPolicy.ALL) == 8
 
 
 def test_all_broken_connections_are_repaired_from_one_page(anna: Connected, connected: MakeConnected) -> None:
@@ -509,7 +514,7 @@ def test_all_broken_connections_are_repaired_from_one_page(anna: Connected, conn
 
     for firm in (anna, small):
         with organisation_scope(anna.actor.organisation_id):
-            Grant.objects.filter(connection=firm.connection).update(lost_at="2026-01-01T00:00:00Z")
+            Grant.objects.filter(connection=firm.connection).update(invalid_since="2026-01-01T00:00:00Z")
         require_reauth(
             anna.actor.organisation_id, firm.connection.pk, "The consent at Visma has expired or was withdrawn."
         )
@@ -518,14 +523,14 @@ def test_all_broken_connections_are_repaired_from_one_page(anna: Connected, conn
     text = browser.get("/connections/").content.decode()
     assert "2 connections need you to sign in again" in text
     assert "3 administrations wait" in text
-    page_text = browser.get("/connections/repair/").content.decode()
+    page_text = browser.get("/connections/reconnect/").content.decode()
     assert "0 of 2 signed in again" in page_text
     since = page_text.partition('name="since" value="')[2].partition('"')[0]
     answer = browser.post(f"/connections/{anna.connection.pk}/reconnect", {"since": since})
     inbound = anna.sandbox.sign_in(answer.headers["Location"])
     on = browser.get("/connections/consent/callback", inbound)
     back = browser.get(on.headers["Location"])
-    assert back.headers["Location"].startswith("/connections/repair/?since=")
+    assert back.headers["Location"].startswith("/connections/reconnect/?since=")
     assert "1 of 2 signed in again" in browser.get(back.headers["Location"]).content.decode()
     assert reload_connection(anna).state == "active"
     assert statuses(anna) == {Status.QUEUED}

@@ -74,7 +74,7 @@ def only_the_refused_one_is_withdrawn(firm: Connected) -> None:
 
     def attempt() -> ConsentAttempt:
         with organisation_scope(firm.actor.organisation_id):
-            return ConsentAttempt.objects.exclude(refusal="").get()
+            return ConsentAttempt.objects.exclude(error="").get()
 
     wait_until(lambda: not bytes(attempt().secrets))
     families = firm.sandbox.control("tokens?families=1")["families"].values()
@@ -127,8 +127,8 @@ def test_a_new_name_and_then_a_new_number_are_told_and_stop_nothing(connected: M
     browser = Client()
     browser.force_login(User.objects.get(pk=anna.actor.user_id))
 
-    def settle(code: str, take: str) -> None:
-        answer = {"administration": administration.pk, "code": code, "take": take}
+    def settle(code: str, accept: str) -> None:
+        answer = {"administration": administration.pk, "code": code, "accept": accept}
         browser.post(f"/connections/{anna.connection.pk}/change", answer)
 
     anna.sandbox.control(path, {"name": "Nieuwe Naam B.V."})
@@ -168,7 +168,7 @@ def test_a_number_that_is_taken_over_settles_who_the_company_is(connected: MakeC
         Administration.objects.update(country="NL", no_number_reason="unknown_yet", sector="")
         raise_issue(anna.actor.organisation_id, "identity_incomplete", subject, {"name": administration.name})
         raise_issue(anna.actor.organisation_id, "company_number_changed", subject, facts)
-    answer = {"administration": administration.pk, "code": "company_number_changed", "take": "1"}
+    answer = {"administration": administration.pk, "code": "company_number_changed", "accept": "1"}
     signed_in(anna.actor).post(f"/connections/{anna.connection.pk}/change", answer)
     with organisation_scope(anna.actor.organisation_id):
         administration = Administration.objects.get(pk=administration.pk)
@@ -197,20 +197,20 @@ def test_a_company_that_the_account_no_longer_reaches_is_told_and_comes_back(con
     reach(anna, 1)
     sync_company_list(anna.actor, anna.connection.pk)
     assert issue_messages(anna, first) == {}
-    assert second.name in issue_messages(anna, second)["company_gone"]
+    assert second.name in issue_messages(anna, second)["company_unlisted"]
     assert reload_connection(anna).state == "active"
     assert sync(anna, second) == "failed"
-    assert "role_removed" in event_kinds(anna)
+    assert "company_access_lost" in event_kinds(anna)
     browser = Client()
     browser.force_login(User.objects.get(pk=anna.actor.user_id))
     assert "1 administration cannot be reached" in browser.get("/connections/").content.decode()
     reach(anna, None)
     sync_company_list(anna.actor, anna.connection.pk)
-    assert "company_gone" not in issue_messages(anna, second)
+    assert "company_unlisted" not in issue_messages(anna, second)
     assert sync(anna, second) == "succeeded"
     assert issue_messages(anna, second) == {}
     assert [one for one in event_kinds(anna) if one.startswith(("company", "role"))] == [
-        "company_gone", "role_removed", "company_back", "role_back",
+        "company_unlisted", "company_access_lost", "company_relisted", "company_access_restored",
     ]  # fmt: skip
 
 
@@ -220,4 +220,4 @@ def reach(firm: Connected, count: int | None) -> None:
 
 def grants(firm: Connected) -> list[Any]:
     with organisation_scope(firm.actor.organisation_id):
-        return list(Grant.objects.order_by("pk").values("pk", "subject", "company_id", "generation", "lost_at"))
+        return list(Grant.objects.order_by("pk").values("pk", "subject", "company_id", "generation", "invalid_since"))

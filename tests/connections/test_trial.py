@@ -64,7 +64,7 @@ def test_a_consent_that_was_withdrawn_while_its_token_lived_costs_one_refused_ca
     assert refused(firm) == [("/API/controller/api/v1/account", 401), ("/connect/token", 400)]
     assert reload_connection(firm).state == "needs_reauth"
     with organisation_scope(firm.actor.organisation_id):
-        assert Grant.objects.get().lost_at is not None
+        assert Grant.objects.get().invalid_since is not None
         assert [one.event_type for one in Notification.objects.all()] == ["connection_lost"]
 
 

@@ -170,7 +170,7 @@ def test_a_token_endpoint_that_is_down_keeps_everything_waiting_and_says_so(firm
     assert sentences(firm, "en", "connection", firm.connection.pk) == ""
     firm.sandbox.control("faults", method="DELETE")
     with organisation_scope(firm.actor.organisation_id):
-        Grant.objects.update(retry_at=now(), attend_at=now())
+        Grant.objects.update(retry_at=now(), maintain_at=now())
     wait_until(lambda: not is_busy(firm))
     assert reload_connection(firm).state == "active"
 

@@ -23,7 +23,7 @@ from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
 from koppel.connections.hooks import RemovalPolicy, connection_reconnected
 from koppel.connections.lifecycle import remove
-from koppel.connections.lifecycle.connection_test import check_connection
+from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.models import Connection, ConsentPurpose, RemoteCompany
 from koppel.issues.queries import open_issues
 from koppel.kit.tenancy import organisation_scope
@@ -208,7 +208,7 @@ def test_yes_on_the_page_lets_many_go_on_as_what_they_are_now(connected: MakeCon
     text = browser.get(page).content.decode()
     assert "Is this the same company?" in text
     assert "Yes, it is the same company (renamed)" in text
-    answer: dict[str, Any] = {"code": "other_company", "take": "1", "seen": timezone.now().isoformat()}
+    answer: dict[str, Any] = {"code": "other_company", "accept": "1", "viewed_at": timezone.now().isoformat()}
     answer |= {"administration": [first.pk, second.pk]}
     for _twice in range(2):
         browser.post(f"{page}change", answer)
@@ -218,7 +218,7 @@ def test_yes_on_the_page_lets_many_go_on_as_what_they_are_now(connected: MakeCon
     assert not [code for code in issues(anna, first) if code.startswith(("other_", "company_"))]
     assert status_of(anna, first) == ("active", "")
     with organisation_scope(anna.actor.organisation_id):
-        entry = AuditEntry.objects.filter(action="company.change_settled", subject_id=first.pk).get()
+        entry = AuditEntry.objects.filter(action="company.change_resolved", subject_id=first.pk).get()
     assert (entry.details["code"], entry.details["taken"], entry.details["new"]) == ("other_company", True, second.name)
     assert "Is this the same company?" not in browser.get(page).content.decode()
 
@@ -232,26 +232,28 @@ def test_no_over_rest_keeps_it_stopped_until_the_confirmed_company_is_back(conne
     program, path = read_token(anna), f"/api/v1/connections/{anna.connection.pk}/changes"
 
     def answer(**values: Any) -> Any:
-        body = {"administrations": [first.pk], "code": "other_company", "take": False, **values}
+        body = {"administrations": [first.pk], "code": "other_company", "accept": False, **values}
         return program.post(path, json.dumps(body), content_type="application/json")
 
     (listed,) = program.get(path).json()
     assert (listed["administration"], listed["old"], listed["new"]) == (first.pk, first.name, second.name)
-    assert answer(seen="2020-01-01T00:00:00Z").status_code == 409
-    assert [answer(administrations=[key], seen=timezone.now().isoformat()).status_code for key in (987_654, 2**70)] == [
+    assert answer(viewed_at="2020-01-01T00:00:00Z").status_code == 409
+    assert [
+        answer(administrations=[key], viewed_at=timezone.now().isoformat()).status_code for key in (987_654, 2**70)
+    ] == [
         404,
         404,
     ]
-    assert answer(seen="2020-01-01T00:00:00").status_code == 422
+    assert answer(viewed_at="2020-01-01T00:00:00").status_code == 422
     assert [answer().status_code, answer(sen="2020-01-01T00:00:00Z").status_code] == [409, 422]
     now = timezone.now().isoformat()
-    assert [answer(seen=now).json(), answer(seen=now).json()] == [{"settled": 1}, {"settled": 0}]
+    assert [answer(viewed_at=now).json(), answer(viewed_at=now).json()] == [{"resolved": 1}, {"resolved": 0}]
     assert (
         program.post(f"/api/v1/administrations/{first.pk}/sync", "{}", content_type="application/json").status_code
         == 202
     )
     assert perform_open(anna, first) == STOPPED
-    assert set(issues(anna, first)) == {"other_company_denied"}
+    assert set(issues(anna, first)) == {"other_company_confirmed"}
     assert books(anna) == before
     rotate(anna, first, second)
     assert sync(anna, first) == GOES_ON
@@ -273,7 +275,7 @@ def test_the_shell_settles_many_at_once(connected: MakeConnected, monkeypatch: p
     assert {one["administration"] for one in run("changes", number)} == {one.pk for one in shifted}
     listed = signed_in(anna.actor).get("/administrations/?issues=other_company").content.decode()
     assert all(one.name in listed for one in shifted)
-    assert run("settle", number, "--code", "other_company", "--take", "--all")["settled"] == 3
+    assert run("resolve", number, "--code", "other_company", "--accept", "--all")["resolved"] == 3
     assert run("changes", number) == []
     assert [perform_open(anna, one) for one in shifted] == [GOES_ON] * 3
 
@@ -309,7 +311,9 @@ def test_a_number_that_is_missing_on_one_side_is_a_question_and_stops_nothing(co
     page = f"/connections/{anna.connection.pk}/"
     browser = signed_in(anna.actor)
     assert administration.remote_company.number in browser.get(page).content.decode()
-    browser.post(f"{page}change", {"administration": administration.pk, "code": "company_number_missing", "take": "0"})
+    browser.post(
+        f"{page}change", {"administration": administration.pk, "code": "company_number_missing", "accept": "0"}
+    )
     assert issues(anna, administration) == {}
     change_at_vendor(anna, administration, name="Zand en Grind B.V.", number="68750110")
     assert sync(anna, administration) == STOPPED
@@ -341,7 +345,7 @@ def test_what_counts_is_what_was_confirmed_and_not_what_was_said_last(connected:
         change_at_vendor(anna, administration, name=f"Zand en Grind {administration.pk}")
         assert sync(anna, administration) == GOES_ON
         assert set(issues(anna, administration)) == {"company_renamed"}
-    answer = {"administration": settled.pk, "code": "company_renamed", "take": "0"}
+    answer = {"administration": settled.pk, "code": "company_renamed", "accept": "0"}
     signed_in(anna.actor).post(f"/connections/{anna.connection.pk}/change", answer)
     for administration, ends in ((renamed, STOPPED), (settled, GOES_ON)):
         change_at_vendor(anna, administration, number="68750110")
@@ -377,7 +381,12 @@ def test_a_company_that_changed_between_its_import_and_its_first_run_is_caught(c
     assert sync(anna, first) == STOPPED
     assert status_of(anna, first) == ("blocked", "other_company")
     assert (books(anna), now_of(anna, first).activated_at) == (before, None)
-    answer = {"administration": first.pk, "code": "other_company", "take": "1", "seen": timezone.now().isoformat()}
+    answer = {
+        "administration": first.pk,
+        "code": "other_company",
+        "accept": "1",
+        "viewed_at": timezone.now().isoformat(),
+    }
     signed_in(anna.actor).post(f"/connections/{anna.connection.pk}/change", answer)
     assert perform_open(anna, first) == GOES_ON
     assert status_of(anna, first) == ("active", "")
@@ -444,23 +453,23 @@ def test_only_who_may_see_the_administration_may_answer(connected: MakeConnected
     text = boss.get(page).content.decode()
     assert f'data-administration="{second.pk}"' in text
     assert f'data-administration="{first.pk}"' not in text
-    form = {"code": "other_company", "take": "1", "seen": timezone.now().isoformat()}
+    form = {"code": "other_company", "accept": "1", "viewed_at": timezone.now().isoformat()}
     boss.post(f"{page}change", form | {"administration": [first.pk, second.pk]})
     assert [set(issues(anna, one)) for one in (first, second)] == [{"other_company"}, {"other_company"}]
 
 
-@pytest.mark.parametrize("seen", ["", "yesterday", "2026-01-01T00:00:00", "2020-01-01T00:00:00+00:00"])
-def test_a_page_that_does_not_say_when_it_was_opened_decides_nothing(connected: MakeConnected, seen: str) -> None:
+@pytest.mark.parametrize("viewed_at", ["", "yesterday", "2026-01-01T00:00:00", "2020-01-01T00:00:00+00:00"])
+def test_a_page_that_does_not_say_when_it_was_opened_decides_nothing(connected: MakeConnected, viewed_at: str) -> None:
     anna = connected()
     first, second = synced(anna, 2)
     rotate(anna, first, second)
     sync_company_list(anna.actor, anna.connection.pk)
     browser, page = signed_in(anna.actor), f"/connections/{anna.connection.pk}/"
-    form = {"code": "other_company", "take": "1", "administration": [first.pk]}
-    said = browser.post(f"{page}change", form | {"seen": seen}, follow=True).content.decode()
+    form = {"code": "other_company", "accept": "1", "administration": [first.pk]}
+    said = browser.post(f"{page}change", form | {"viewed_at": viewed_at}, follow=True).content.decode()
     assert "Please look again." in said
     assert set(issues(anna, first)) == {"other_company"}
-    browser.post(f"{page}change", form | {"seen": timezone.now().isoformat()})
+    browser.post(f"{page}change", form | {"viewed_at": timezone.now().isoformat()})
     assert issues(anna, first) == {}
 
 

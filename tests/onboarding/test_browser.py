@@ -412,8 +412,9 @@ def add_companies(boss: Any, connection: Any, count: int) -> None:
         RemoteCompany.objects.bulk_create(
             RemoteCompany(
                 organisation=firm, connection=connection, grant_id=candidate.grant_id, external_id=f"x{number}",
-                name=f"Company {number:04d}", listed_at=candidate.listed_at, described_at=candidate.listed_at,
+                name=f"Company {number:04d}", is_listed=True,
+                last_listed_at=candidate.last_listed_at, described_at=candidate.last_listed_at,
             )
             for number in range(count)
         )  # fmt: skip
-        RemoteCompany.objects.update(described_at=candidate.listed_at)
+        RemoteCompany.objects.update(described_at=candidate.last_listed_at)

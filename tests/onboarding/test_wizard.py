@@ -314,7 +314,7 @@ def test_who_may_not_release_cannot(listed: Newcomer, actor: Any) -> None:
     uma = colleague_of(listed, actor, "user_plus")
     flow = path_of(uma.client.get("/connections/new/import", follow=True))
     assert uma.client.post(flow, {"action": "withhold", "company": [companies(listed)[0].pk]}).status_code == 403
-    assert all(one.released for one in companies(listed))
+    assert all(one.importable_by_others for one in companies(listed))
 
 
 def test_users_are_added_division_and_template_replace_and_skip_assigns_nothing(listed: Newcomer, actor: Any) -> None:
@@ -511,7 +511,7 @@ def test_thousands_of_companies_cost_no_query_each(listed: Newcomer) -> None:
         RemoteCompany.objects.bulk_create(
             RemoteCompany(
                 **common, external_id=f"x{index}", name=f"Company {index:04d}", country="NL", number=KVK,
-                listed_at=company.listed_at, described_at=timezone.now(),
+                is_listed=True, last_listed_at=company.last_listed_at, described_at=timezone.now(),
             )
             for index in range(3000)
         )  # fmt: skip

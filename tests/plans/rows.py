@@ -54,7 +54,7 @@ def _fill_organisations(connection: Connection) -> None:
          account="'a' || n", owner_id="n", organisation_id=owner(CONNECTIONS_EACH), connector="'visma_net'")  # fmt: skip
     rows(connection, "connections_grant", ORGANISATIONS * GRANTS_EACH, id="n", company_id="'c' || n", access_token=TOKEN,
          refresh_token=TOKEN, connection_id=owner(GRANTS_EACH // CONNECTIONS_EACH), organisation_id=owner(GRANTS_EACH),
-         attend_at="now() + n * interval '1 minute' - interval '50 minutes'")  # fmt: skip
+         maintain_at="now() + n * interval '1 minute' - interval '50 minutes'")  # fmt: skip
     administrations = ORGANISATIONS * ADMINISTRATIONS_EACH
     connection_id = owner(ADMINISTRATIONS_EACH // CONNECTIONS_EACH)
     of_organisation = {"id": "n", "organisation_id": owner(ADMINISTRATIONS_EACH), "connection_id": connection_id}
@@ -62,7 +62,7 @@ def _fill_organisations(connection: Connection) -> None:
          code="'V' || n", external_id="'e' || n")  # fmt: skip
     rows(connection, "administrations_administration", administrations, **of_organisation, name="'Company ' || n",
          remote_company_id="n", status="'active'", activated_at="now()", number="n::text")  # fmt: skip
-    rows(connection, "connections_budget", administrations, app_id="1", company="'c' || n",
+    rows(connection, "connections_rate_limit", administrations, app_id="1", company="'c' || n",
          state="jsonb_build_object('quotas', repeat('x', 600))")  # fmt: skip
 
 

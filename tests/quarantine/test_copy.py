@@ -110,7 +110,7 @@ def test_a_quarantined_copy_takes_nothing_from_the_original(
         assert reload_connection(firm).state == "active"
         assert sandbox.control("tokens")["refusals"] == {}
         with organisation_scope(firm.actor.organisation_id):
-            assert Grant.objects.get(connection=firm.connection).lost_at is None
+            assert Grant.objects.get(connection=firm.connection).invalid_since is None
     assert programs.said("worker").count("quarantine_on") == 1
 
 

@@ -135,7 +135,7 @@ def test_a_grant_does_not_know_that_it_was_not_renewed(granted: GrantedAccess, s
         with pytest.raises(Quarantined):
             token_of(granted)
     row = granted.row()
-    assert (row.failures, row.refresh_started_at, row.lost_at, row.connection.state) == (0, None, None, "active")
+    assert (row.failures, row.refresh_started_at, row.invalid_since, row.connection.state) == (0, None, None, "active")
     assert token_calls(sandbox) == 0
     koppel_quarantine("off")
     token_of(granted)
@@ -153,7 +153,7 @@ def test_a_quarantine_between_intent_and_call_takes_the_intent_back(
     with pytest.raises(Quarantined):
         token_of(granted)
     row = granted.row()
-    assert (row.failures, row.refresh_started_at, row.refresh_trouble) == (0, None, "")
+    assert (row.failures, row.refresh_started_at, row.refresh_error) == (0, None, "")
     assert token_calls(sandbox) == 0
 
 
@@ -246,7 +246,7 @@ def test_nothing_is_scheduled_and_what_was_missed_is_caught_up(anna: Actor) -> N
 
 
 def test_a_consent_is_given_back_after_the_end(granted: GrantedAccess, sandbox: Sandbox) -> None:
-    granted.change(lost_at=timezone.now())
+    granted.change(invalid_since=timezone.now())
 
     async def withdraw() -> None:
         async with HttpClient() as http, as_worker(http, size=2):

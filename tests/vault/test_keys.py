@@ -176,7 +176,7 @@ def test_a_lost_or_wrong_key_is_told_in_a_sentence_and_destroys_nothing(
     monkeypatch.setenv("KOPPEL_VAULT_KEYS", OLD)
     settings.VAULT_KEYS = OLD
     assert [bytes(one.row().access_token) for one in granted] == before
-    assert all(one.row().lost_at is None and one.row().connection.state == "degraded" for one in granted)
+    assert all(one.row().invalid_since is None and one.row().connection.state == "degraded" for one in granted)
     with programs(1, granted[:3]) as (running,):
         running.go()
         assert len([one for one in running.read_until_done() if "token" in one]) == 3

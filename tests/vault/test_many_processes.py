@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from koppel.connections.models import ConnectionEvent
+from koppel.connections.models import TimelineEvent
 from koppel.issues.models import Issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import Notification
@@ -86,7 +86,7 @@ def _state(grant: GrantedAccess) -> tuple[str, int, int, int]:
             Notification.objects.filter(
                 event_type="connection_lost", link__contains=f"/{grant.connection_id}/"
             ).count(),
-            ConnectionEvent.objects.filter(connection_id=grant.connection_id, kind="lost").count(),
+            TimelineEvent.objects.filter(connection_id=grant.connection_id, kind="lost").count(),
         )
 
 

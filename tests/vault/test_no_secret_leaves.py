@@ -208,7 +208,7 @@ def _ended(firm: Connected, runs: int) -> bool:
 
 def _end_access_tokens(firm: Connected) -> None:
     with organisation_scope(firm.actor.organisation_id):
-        Grant.objects.update(expires_at=now(), retry_at=None, attend_at=now())
+        Grant.objects.update(expires_at=now(), retry_at=None, maintain_at=now())
 
 
 @contextmanager

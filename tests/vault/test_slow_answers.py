@@ -19,8 +19,8 @@ import psycopg
 import pytest
 
 from koppel.cli.ports import answers
-from koppel.connections.lifecycle.connection_test import check_connection
-from koppel.connections.models import ConnectionEvent, RemoteCompany
+from koppel.connections.lifecycle.connection_check import check_connection
+from koppel.connections.models import RemoteCompany, TimelineEvent
 from koppel.connections.sessions.runtime import Runtime
 from koppel.connections.vault import refresh_policy, token_refresh
 from koppel.connections.vault.graceful_shutdown import WEB_STOP_SECONDS
@@ -103,7 +103,7 @@ def test_meanwhile_nobody_asks_again_and_everybody_hears_that_it_is_slow(
             await slow(first)
             await asyncio.to_thread(wait_until, sandbox.holds)
             for runtime in (second, first, second):
-                in_thread(lambda: granted.change(attend_at=now() - timedelta(minutes=10)))
+                in_thread(lambda: granted.change(maintain_at=now() - timedelta(minutes=10)))
                 maintenance = TokenMaintenance(runtime.vault)
                 await maintenance.run_once()
                 await maintenance.wait()
@@ -117,8 +117,8 @@ def test_meanwhile_nobody_asks_again_and_everybody_hears_that_it_is_slow(
     assert refreshes(sandbox) == {"refresh_token": 1}
     assert granted.row().connection.state == "active"
     with organisation_scope(granted.organisation_id):
-        event = ConnectionEvent.objects.get(connection_id=granted.connection_id, kind="degraded")
-        assert "slow" in event.facts["reason"]
+        event = TimelineEvent.objects.get(connection_id=granted.connection_id, kind="degraded")
+        assert "slow" in event.context["reason"]
 
 
 def test_the_old_token_is_used_while_it_lives(granted: GrantedAccess, sandbox: Sandbox, impatient: None) -> None:
@@ -144,9 +144,9 @@ def test_a_slow_vendor_takes_no_room_from_the_grants_of_others(
     monkeypatch.setattr("koppel.connections.vault.maintenance.UNDER_WAY_MAX", 1)
     *slow, quick = give(sandbox, granted.row().connection, 3)
     for number, grant in enumerate(slow):
-        grant.change(attend_at=now() - timedelta(hours=1, minutes=number))
+        grant.change(maintain_at=now() - timedelta(hours=1, minutes=number))
     sandbox.hold("/connect/token", times=2)
-    quick.change(attend_at=now())
+    quick.change(maintain_at=now())
     before, slow_before = quick.row().generation, [grant.row().generation for grant in slow]
 
     async def story(runtime: Runtime) -> None:
@@ -182,7 +182,7 @@ def test_a_worker_that_is_told_to_stop_waits_for_the_answer(
 ) -> None:
     """Its keeper had begun; by the time of the answer everything else of the worker is over."""
     sandbox.hold("/connect/token")
-    granted.change(attend_at=now())
+    granted.change(maintain_at=now())
     with run_worker(database_addresses.superuser_url) as worker:
         wait_until(sandbox.holds)
         worker.send_signal(signal.SIGTERM)
@@ -200,7 +200,7 @@ def test_a_stop_waits_no_longer_than_is_set_and_the_intent_stands(
     monkeypatch.setenv("KOPPEL_TOKEN_STOP_SECONDS", "0.5")
     sandbox.client(CLIENT, grace_seconds=LONG)
     sandbox.hold("/connect/token")
-    granted.change(attend_at=now())
+    granted.change(maintain_at=now())
     with run_worker(database_addresses.superuser_url) as worker:
         wait_until(sandbox.holds)
         worker.send_signal(signal.SIGTERM)

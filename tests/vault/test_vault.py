@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from django.db import connections
 
-from koppel.connections.models import Connection, ConnectionEvent, Grant
+from koppel.connections.models import Connection, Grant, TimelineEvent
 from koppel.connections.sessions import runtime
 from koppel.connections.sessions.runtime import Runtime
 from koppel.connections.vault.grants import clear_app_failures, store_grant
@@ -157,7 +157,7 @@ def test_a_token_endpoint_that_is_down_is_nobodys_job_and_not_stormed(
         assert {error_of(granted).code for _try in range(5)} != {"invalid_grant"}
     assert token_calls(sandbox) == 1
     row = granted.row()
-    assert (row.failures, row.lost_at, row.connection.state) == (1, None, "degraded")
+    assert (row.failures, row.invalid_since, row.connection.state) == (1, None, "degraded")
     sandbox.control("faults", method="DELETE")
     granted.change(retry_at=now())
     token_of(granted)
@@ -214,7 +214,7 @@ def test_a_changed_client_secret_loses_no_grant(granted: GrantedAccess, sandbox:
     assert error_of(granted).code == "invalid_client"
     assert token_calls(sandbox) == 1
     row = granted.row()
-    assert (row.lost_at, row.connection.state) == (None, "needs_reauth")
+    assert (row.invalid_since, row.connection.state) == (None, "needs_reauth")
     sandbox.client(CLIENT, secret="koppel-demo-secret")
     with installation_scope("test"):
         assert clear_app_failures(row.connection.app) == 1
@@ -341,14 +341,14 @@ def test_a_new_sign_in_during_a_refresh_is_not_overwritten_by_its_answer(
 def test_the_keeper_renews_what_nobody_uses(granted: GrantedAccess, sandbox: Sandbox) -> None:
     """Half the vendor's limit has passed, the connection is paused, nothing is due."""
     issued = now() - timedelta(hours=13)
-    granted.change(issued_at=issued, expires_at=issued + timedelta(hours=1), attend_at=issued + timedelta(hours=12))
+    granted.change(issued_at=issued, expires_at=issued + timedelta(hours=1), maintain_at=issued + timedelta(hours=12))
     with organisation_scope(granted.organisation_id):
         Connection.objects.filter(pk=granted.connection_id).update(state="paused")
     _keep(times=2)
     row = granted.row()
     assert row.generation == 2
-    assert row.attend_at is not None
-    assert timedelta(hours=9) < row.attend_at - now() < timedelta(hours=12, minutes=1)
+    assert row.maintain_at is not None
+    assert timedelta(hours=9) < row.maintain_at - now() < timedelta(hours=12, minutes=1)
     assert token_calls(sandbox) == 1
 
 
@@ -356,11 +356,11 @@ def test_the_keeper_brings_a_degraded_connection_back(granted: GrantedAccess, sa
     sandbox.fault("/connect/token", status=503)
     error_of(granted)
     assert granted.row().connection.state == "degraded"
-    granted.change(retry_at=now(), attend_at=now())
+    granted.change(retry_at=now(), maintain_at=now())
     _keep()
     assert granted.row().connection.state == "active"
     with organisation_scope(granted.organisation_id):
-        assert ConnectionEvent.objects.filter(connection_id=granted.connection_id, kind="degraded").count() == 1
+        assert TimelineEvent.objects.filter(connection_id=granted.connection_id, kind="degraded").count() == 1
 
 
 def test_consents_that_were_given_together_are_not_renewed_together_for_ever(
@@ -370,7 +370,7 @@ def test_consents_that_were_given_together_are_not_renewed_together_for_ever(
     many = give(sandbox, granted.row().connection, 100, expired=False)
     with organisation_scope(granted.organisation_id):
         rows = Grant.objects.filter(pk__in=[one.grant_id for one in many])
-        at = sorted(one for one in rows.values_list("attend_at", flat=True) if one is not None)
+        at = sorted(one for one in rows.values_list("maintain_at", flat=True) if one is not None)
     assert len(at) == 100
     assert at[-1] - at[0] > timedelta(hours=1)
     assert at[-1] - now() < timedelta(hours=12, minutes=1)
@@ -406,9 +406,9 @@ def test_a_token_endpoint_that_is_down_for_an_hour_is_asked_seldom_and_comes_bac
     with clock_set_to(lambda: began + passed):
         within(hour)
     row = granted.row()
-    assert (row.failures, row.lost_at, row.connection.state) == (0, None, "active")
+    assert (row.failures, row.invalid_since, row.connection.state) == (0, None, "active")
     with organisation_scope(granted.organisation_id):
-        kinds = list(ConnectionEvent.objects.order_by("pk").values_list("kind", flat=True))
+        kinds = list(TimelineEvent.objects.order_by("pk").values_list("kind", flat=True))
         assert kinds == ["degraded"]
         assert not Notification.objects.exists()
         assert not Issue.objects.exists()

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Browser
 
-from koppel.connections.models import Connection, ConnectionEvent, Grant, RemoteCompany
+from koppel.connections.models import Connection, Grant, RemoteCompany, TimelineEvent
 from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
 from tests.web.browsing import address, browser, listen, look_at_widths, opened, sign_in
@@ -40,9 +40,14 @@ def trouble(world: World) -> dict[str, str]:
         event(well, "connected", now - timedelta(days=24), None, {"account": well.account}, "Anna de Vries")
         reason = "The consent at Visma has expired or was withdrawn."
         Connection.objects.filter(pk=broken.pk).update(
-            state="needs_reauth", reason=reason, account="p.jansen@kantoor.example", next_owner=world.boss.membership_id
+            state="needs_reauth",
+            reason=reason,
+            account="p.jansen@kantoor.example",
+            pending_owner=world.boss.membership_id,
         )
-        Grant.objects.filter(connection=broken).update(lost_at=now - timedelta(hours=5), lost_reason=f"lost: {reason}")
+        Grant.objects.filter(connection=broken).update(
+            invalid_since=now - timedelta(hours=5), invalid_reason=f"lost: {reason}"
+        )
         raise_issue(
             world.boss.organisation_id, "consent_lost", ("connection", broken.pk),
             {"account": "p.jansen@kantoor.example", "reason": reason},
@@ -54,7 +59,10 @@ def trouble(world: World) -> dict[str, str]:
             generation=44, refresh_token=b"x", refresh_expires_at=now + timedelta(days=107)
         )
         RemoteCompany.objects.filter(connection=well).update(
-            listed_at=now, unreachable_code="role", unreachable_reason="Visma.net shows nothing of this company."
+            is_listed=True,
+            last_listed_at=now,
+            unreachable_code="role",
+            unreachable_reason="Visma.net shows nothing of this company.",
         )
         facts = {"field": "name", "old": "Bakkerij De Haan B.V.", "new": "De Haan Brood en Banket Nederland B.V."}
         raise_issue(world.boss.organisation_id, "company_renamed", ("administration", world.active.pk), facts)
@@ -63,19 +71,19 @@ def trouble(world: World) -> dict[str, str]:
         "connection-well": f"/connections/{well.pk}/",
         "connection-broken": f"/connections/{broken.pk}/",
         "connection-remove": f"/connections/{well.pk}/remove/",
-        "connections-repair": "/connections/repair/",
-        "connections-leaving": f"/connections/leaving/{broken.owner_id}/",
+        "connections-reconnect-all": "/connections/reconnect/",
+        "connections-offboarding": f"/connections/offboarding/{broken.owner_id}/",
     }
 
 
-def event(connection: Connection, kind: str, at: Any, until: Any, facts: dict[str, str], by: str = "") -> None:
-    ConnectionEvent.objects.create(
+def event(connection: Connection, kind: str, at: Any, ended_at: Any, context: dict[str, str], by: str = "") -> None:
+    TimelineEvent.objects.create(
         organisation_id=connection.organisation_id,
         connection=connection,
         kind=kind,
         at=at,
-        until=until,
-        facts=facts,
+        ended_at=ended_at,
+        context=context,
         actor_name=by,
     )
 

@@ -73,8 +73,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "/api/v1/webhooks": {"name": "", "url": ""},
     "/api/v1/webhooks/{webhook_id}": {"name": "", "url": ""},
     "/api/v1/webhooks/{webhook_id}/active": {"active": False},
-    "/api/v1/connections/{connection_id}/release": {"which": "all"},
-    "/api/v1/connections/{connection_id}/removal": {"administrations": "wait", "seen": "another day"},
+    "/api/v1/connections/{connection_id}/import-policy": {"policy": "all"},
+    "/api/v1/connections/{connection_id}/removal": {"policy": "wait", "fingerprint": "another day"},
 }
 """For doors that look at the form before they ask who is there."""
 

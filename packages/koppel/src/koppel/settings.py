@@ -185,7 +185,7 @@ if ALLAUTH_TRUSTED_PROXY_COUNT:
     # What the proxy must set, whatever the caller said: whether people came by https.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 LOGIN_URL = "account_login"
-LOGIN_REDIRECT_URL = "/"
+LOGIN_REDIRECT_URL = "web:dashboard"
 
 API_REQUESTS_PER_MINUTE = _read(
     int, "KOPPEL_API_REQUESTS_PER_MINUTE", os.environ.get("KOPPEL_API_REQUESTS_PER_MINUTE", "600")

@@ -160,7 +160,7 @@ def _confirm(remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewA
         name = new.seen_name or listed
         number = new.seen_number or (remote.number if same_name(name, listed) else "")
         confirm(remote, name, number or new.number)
-    fields = ["confirmed_name", "confirmed_number", "claimed_name", "claimed_number", "claimed_at", "denied_at"]
+    fields = ["confirmed_name", "confirmed_number", "claimed_name", "claimed_number", "claimed_at", "claim_rejected_at"]
     RemoteCompany.objects.bulk_update(remotes, fields, batch_size=500)
 
 

@@ -51,7 +51,7 @@ def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, a
         stale = stale.filter(Q(answered_at=None) | Q(answered_at__lt=now - FRESH_FOR))
     count = len(new) + stale.update(due_at=now, attempts=0, asked_at=now)
     if count:
-        enqueue("registers.look_up", organisation_id=organisation_id)
+        enqueue("company_registers.look_up", organisation_id=organisation_id)
     return count
 
 

@@ -54,7 +54,7 @@ UPDATE company_registers_lookup
 """
 
 
-@app.task(name="registers.look_up", retry=RetryAfterOutage())
+@app.task(name="company_registers.look_up", retry=RetryAfterOutage())
 async def look_up(organisation_id: int) -> None:
     """Ask everything of this organisation that is due. In quarantine it stays due."""
     runtime = current_worker()
@@ -64,12 +64,12 @@ async def look_up(organisation_id: int) -> None:
         await asyncio.gather(*(_process_lookup(runtime, organisation_id, turns, *row) for row in rows))
         query_count += len(rows)
     if query_count:
-        log.info("registers_asked", count=query_count)
+        log.info("registers_queried", count=query_count)
 
 
 @app.periodic(cron="* * * * *")
-@app.task(name="registers.sweep")
-async def sweep(timestamp: int) -> None:
+@app.task(name="company_registers.enqueue_due")
+async def enqueue_due(timestamp: int) -> None:
     """Hand out what has waited long enough: after a pause, or from a worker that died."""
     if await quarantine.current_async() is not None:
         return
@@ -126,7 +126,7 @@ async def _store(
     except Exception as error:
         if is_outage(error):
             raise  # the answer is asked for again when the lease is over, and no attempt is counted
-        log.exception("register_answer_not_stored", register=register.name)
+        log.exception("register_result_not_stored", register=register.name)
         return RegisterUnavailable("crashed", 600)
     return None
 

@@ -12,8 +12,8 @@ from koppel.connections.companies.same_company import OTHER_COMPANY
 from koppel.connections.consent.attempts import begin_consent
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.lifecycle import ownership
-from koppel.connections.lifecycle.connection_test import check_connection
-from koppel.connections.models import ConsentPurpose, Release
+from koppel.connections.lifecycle.connection_check import check_connection
+from koppel.connections.models import ConsentPurpose, ImportPolicy
 from koppel.kit.web.schemas import Input
 from koppel.organisations.errors import Refused
 from koppel.organisations.requests import AuthenticatedRequest, needs
@@ -23,9 +23,9 @@ router = Router()
 
 
 class ConnectionOut(Schema):
-    """`state` is pending, active, degraded (Koppel is retrying), needs_reauth (somebody must sign in) or paused. `waiting`
-    administrations wait for a sign-in, `troubled` ones cannot be reached for reasons of their own. `owner` and `next_owner`
-    are ids of members."""
+    """`state` is pending, active, degraded (Koppel is retrying), needs_reauth (somebody must sign in) or paused.
+    `awaiting_sign_in` administrations wait for a sign-in, `failing` ones cannot be reached for reasons of their own. `owner`
+    and `pending_owner` are ids of members."""
 
     id: int
     system: str
@@ -33,30 +33,31 @@ class ConnectionOut(Schema):
     state: str
     reason: str
     owner: int
-    next_owner: int | None
+    pending_owner: int | None
     environment: str
     administrations: int
-    waiting: int
-    troubled: int
-    releases: str
+    awaiting_sign_in: int
+    failing: int
+    import_policy: str
     degraded_since: datetime | None
     last_contact_at: datetime | None
-    consent_until: datetime | None
+    consent_expires_at: datetime | None
 
 
-class EventOut(Schema):
-    """`until` ends what lasts; what repeats is one event that happened `times` times."""
+class TimelineEventOut(Schema):
+    """`ended_at` ends what lasts; what repeats is one event that happened `count` times."""
 
     kind: str
     at: datetime
-    until: datetime | None
-    times: int
-    by: str
-    facts: dict[str, object]
+    ended_at: datetime | None
+    count: int
+    actor_name: str
+    context: dict[str, object]
 
 
 class CompanyOut(Schema):
-    """An imported company. `health` is ok, failing, waiting, unreachable, gone or other_company; `message` says why."""
+    """An imported company. `health` is ok, failing, awaiting_sign_in, unreachable, unlisted or other_company; `message` says
+    why."""
 
     administration: int
     name: str
@@ -67,7 +68,7 @@ class CompanyOut(Schema):
     last_contact_at: datetime | None
 
 
-class ProbeOut(Schema):
+class ConnectionCheckOut(Schema):
     """`code` '' when the vendor answered."""
 
     answered: bool
@@ -81,7 +82,7 @@ class ProbeOut(Schema):
 class CompanyChangeOut(Schema):
     """What a person has yet to settle about an imported company. `code` is company_renamed, company_code_changed,
     company_number_changed, company_number_missing, or other_company: name and number are both different from what was
-    confirmed, and nothing is read. `other_company_denied`: somebody said that it is another company. The numbers are '' but
+    confirmed, and nothing is read. `other_company_confirmed`: somebody said that it is another company. The numbers are '' but
     for these two."""
 
     administration: int
@@ -91,49 +92,50 @@ class CompanyChangeOut(Schema):
     new: str
     old_number: str
     new_number: str
-    mark: str
+    fingerprint: str
 
 
-class SettleIn(Input):
-    """`take`: take the change over, or leave the administration as it is; for other_company: it is the same company, or it is
-    not. `seen`: when you read the changes; what is said or claimed since then is refused. `marks`: those of the changes that
-    you read; when what is there now has another mark, nothing is settled. For other_company `seen` must be given."""
+class ChangeResolutionIn(Input):
+    """`accept`: take the change over, or leave the administration as it is; for other_company: it is the same company, or it is
+    not. `viewed_at`: when you read the changes; what is said or claimed since then is refused. `fingerprints`: those of the
+    changes that you read; when what is there now has another fingerprint, nothing is resolved. For other_company `viewed_at`
+    must be given."""
 
     administrations: list[int] = []
     code: str = ""
-    take: bool | None = None
-    seen: AwareDatetime | None = None
-    marks: list[str] = []
+    accept: bool | None = None
+    viewed_at: AwareDatetime | None = None
+    fingerprints: list[str] = []
 
 
-class SettledOut(Schema):
-    """How many were open; what was settled before is no mistake."""
+class ChangesResolvedOut(Schema):
+    """How many were open; what was resolved before is no mistake."""
 
-    settled: int
+    resolved: int
 
 
 class RemovalOut(Schema):
-    """What a removal would do; send `seen` back with it, so that nothing else is done than what was shown."""
+    """What a removal would do; send `fingerprint` back with it, so that nothing else is done than what was shown."""
 
     administrations: int
     reached_elsewhere: int
     needs_administrator: bool
-    seen: str
+    fingerprint: str
 
 
 class RemovalIn(Input):
-    """`administrations`: move (those that another connection reaches), wait, or deactivate."""
+    """`policy`: move (those that another connection reaches), wait, or deactivate."""
 
-    administrations: RemovalPolicy
-    seen: str | None = None
+    policy: RemovalPolicy
+    fingerprint: str | None = None
 
 
 class OwnerIn(Input):
     member: int
 
 
-class ReleaseIn(Input):
-    which: Release
+class ImportPolicyIn(Input):
+    policy: ImportPolicy
     companies: list[int] = []
 
 
@@ -163,14 +165,19 @@ def connection(request: AuthenticatedRequest, connection_id: int) -> ConnectionO
     return _out(summaries.summarize(queries.connection_for(request.actor, connection_id)))
 
 
-@router.get("/{connection_id}/events", response=list[EventOut])
+@router.get("/{connection_id}/events", response=list[TimelineEventOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
-def events(request: AuthenticatedRequest, connection_id: int) -> list[EventOut]:
+def events(request: AuthenticatedRequest, connection_id: int) -> list[TimelineEventOut]:
     """The timeline, newest first, at most 100."""
     events_page = queries.timeline(request.actor, queries.connection_for(request.actor, connection_id))
     return [
-        EventOut(
-            kind=event.kind, at=event.at, until=event.until, times=event.times, by=event.actor_name, facts=event.facts
+        TimelineEventOut(
+            kind=event.kind,
+            at=event.at,
+            ended_at=event.ended_at,
+            count=event.count,
+            actor_name=event.actor_name,
+            context=event.context,
         )
         for event in events_page
     ]
@@ -201,31 +208,31 @@ def changes(request: AuthenticatedRequest, connection_id: int) -> list[CompanyCh
     ]
 
 
-@router.post("/{connection_id}/changes", response=SettledOut)
-def settle(request: AuthenticatedRequest, connection_id: int, answer: SettleIn) -> SettledOut:
+@router.post("/{connection_id}/changes", response=ChangesResolvedOut)
+def settle(request: AuthenticatedRequest, connection_id: int, answer: ChangeResolutionIn) -> ChangesResolvedOut:
     """One answer for some administrations of a connection."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    if answer.take is None:
-        raise Refused(_("Say what you decide: `take` is true or false."))
-    if answer.seen is None and answer.code == OTHER_COMPANY:
-        raise Refused(_("Say when you read the changes: `seen`."))
-    count = resolution.settle_changes(
+    if answer.accept is None:
+        raise Refused(_("Say what you decide: `accept` is true or false."))
+    if answer.viewed_at is None and answer.code == OTHER_COMPANY:
+        raise Refused(_("Say when you read the changes: `viewed_at`."))
+    count = resolution.resolve_changes(
         request.actor,
         connection_id,
         answer.administrations,
         answer.code,
-        take=answer.take,
-        seen=answer.seen,
-        marks=answer.marks,
+        accept=answer.accept,
+        viewed_at=answer.viewed_at,
+        fingerprints=answer.fingerprints,
     )
-    return SettledOut(settled=count)
+    return ChangesResolvedOut(resolved=count)
 
 
-@router.post("/{connection_id}/probe", response=ProbeOut, url_name="connection_probe")
-def probe(request: AuthenticatedRequest, connection_id: int) -> ProbeOut:
+@router.post("/{connection_id}/probe", response=ConnectionCheckOut, url_name="connection_probe")
+def probe(request: AuthenticatedRequest, connection_id: int) -> ConnectionCheckOut:
     """One cheap call, now. Runs outside a transaction."""
     check = check_connection(request.actor, connection_id)
-    return ProbeOut(
+    return ConnectionCheckOut(
         answered=check.answered, state=check.state, company=check.company, milliseconds=check.milliseconds,
         code=check.code, message=check.message,
     )  # fmt: skip
@@ -249,7 +256,7 @@ def reconnect(request: AuthenticatedRequest, connection_id: int) -> SignInOut:
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     connection = queries.connection_for(request.actor, connection_id)
     url = begin_consent(
-        request.actor, connection.app_id, ConsentPurpose.RECONNECT, f"/connections/{connection.pk}/",
+        request.actor, connection.app_id, ConsentPurpose.RECONNECT, connection.get_absolute_url(),
         connection_id=connection.pk,
         force_sign_in=True,
     )  # fmt: skip
@@ -262,10 +269,10 @@ def owner(request: AuthenticatedRequest, connection_id: int, payload: OwnerIn) -
     return Changed(changed=ownership.request_transfer(request.actor, connection_id, payload.member))
 
 
-@router.post("/{connection_id}/release", response=Changed)
-def release(request: AuthenticatedRequest, connection_id: int, payload: ReleaseIn) -> Changed:
+@router.post("/{connection_id}/import-policy", response=Changed)
+def import_policy(request: AuthenticatedRequest, connection_id: int, payload: ImportPolicyIn) -> Changed:
     """Which companies others than the owner may import: all, none, or the selected ones."""
-    lifecycle.set_import_policy(request.actor, connection_id, payload.which, payload.companies)
+    lifecycle.set_import_policy(request.actor, connection_id, payload.policy, payload.companies)
     return Changed(changed=True)
 
 
@@ -279,7 +286,7 @@ def removal(request: AuthenticatedRequest, connection_id: int) -> RemovalOut:
 @router.post("/{connection_id}/removal", response=RemovalOut)
 def remove(request: AuthenticatedRequest, connection_id: int, payload: RemovalIn) -> RemovalOut:
     """Remove the connection; its tokens are withdrawn at the accounting system."""
-    return _removal(lifecycle.remove(request.actor, connection_id, payload.administrations, seen=payload.seen))
+    return _removal(lifecycle.remove(request.actor, connection_id, payload.policy, fingerprint=payload.fingerprint))
 
 
 def _removal(removal: lifecycle.Removal) -> RemovalOut:
@@ -290,7 +297,8 @@ def _out(card: summaries.ConnectionSummary) -> ConnectionOut:
     app = card.connection
     return ConnectionOut(
         id=app.pk, system=app.connector, account=app.account, state=app.state, reason=app.reason, owner=app.owner_id,
-        next_owner=app.next_owner_id, environment=app.app.environment, administrations=card.administrations,
-        waiting=card.awaiting_sign_in, troubled=card.failing, releases=app.releases, degraded_since=app.degraded_since,
-        last_contact_at=app.last_contact_at, consent_until=card.ends,
+        pending_owner=app.pending_owner_id, environment=app.app.environment, administrations=card.administrations,
+        awaiting_sign_in=card.awaiting_sign_in, failing=card.failing, import_policy=app.import_policy,
+        degraded_since=app.degraded_since,
+        last_contact_at=app.last_contact_at, consent_expires_at=card.consent_expires_at,
     )  # fmt: skip

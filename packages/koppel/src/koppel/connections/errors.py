@@ -10,8 +10,8 @@ class ConsentRefused(Exception):
 
     is_refusal = True
 
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
         self.code = code
 
 

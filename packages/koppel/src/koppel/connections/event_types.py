@@ -15,8 +15,8 @@ EVENT_TYPES = {
         PARTLY_LOST, label=_("A part of a connection is lost"), covers_issues=("consent_partly_lost",)
     ),
     "consent_expiring": EventType(EXPIRING, label=_("A consent is about to end"), covers_issues=("consent_expiring",)),
-    "take_over_asked": EventType(_("%(by)s asks you to take over the connection of %(account)s: sign in once.")),
-    "taken_over": EventType(_("%(owner)s has taken over the connection of %(account)s.")),
+    "transfer_requested": EventType(_("%(by)s asks you to take over the connection of %(account)s: sign in once.")),
+    "transfer_completed": EventType(_("%(owner)s has taken over the connection of %(account)s.")),
 }
 
 

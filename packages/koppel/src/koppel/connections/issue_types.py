@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.companies.changes import NUMBER_MISSING
-from koppel.connections.companies.same_company import DENIED, OTHER_COMPANY
+from koppel.connections.companies.same_company import OTHER_COMPANY, OTHER_COMPANY_CONFIRMED
 from koppel.issues.issue_types import IssueType
 
 LOST = _("The connection of %(account)s needs you to sign in again: %(reason)s")
@@ -14,16 +15,22 @@ PARTLY_LOST = _("A part of the connection of %(account)s needs you to sign in ag
 EXPIRING = _("The consent of %(account)s ends on %(day)s. Sign in again before, and nothing stops.")
 
 
-def _connection(connection_id: int, _facts: Mapping[str, Any]) -> str:
-    return f"/connections/{connection_id}/"
+def _connection(connection_id: int, _context: Mapping[str, Any]) -> str:
+    return reverse("connections:detail", args=[connection_id])
 
 
-def _connection_of_company(_administration_id: int, facts: Mapping[str, Any]) -> str:
-    return f"/connections/{facts.get('connection', '')}/#companies"
+def _connection_of_company(_administration_id: int, context: Mapping[str, Any]) -> str:
+    return f"{_page_of(context)}#companies"
 
 
-def _same_company(_administration_id: int, facts: Mapping[str, Any]) -> str:
-    return f"/connections/{facts.get('connection', '')}/#same-company"
+def _same_company(_administration_id: int, context: Mapping[str, Any]) -> str:
+    return f"{_page_of(context)}#same-company"
+
+
+def _page_of(context: Mapping[str, Any]) -> str:
+    """The connection that an issue of an administration names; all of them when it names none."""
+    connection_id = context.get("connection")
+    return reverse("connections:detail", args=[connection_id]) if connection_id else reverse("connections:list")
 
 
 ISSUE_TYPES = {
@@ -43,13 +50,13 @@ ISSUE_TYPES = {
         _("Choose a new owner"),
         _connection,
     ),
-    "vendor_silent": IssueType(
+    "vendor_unresponsive": IssueType(
         _("The accounting system has not answered for %(account)s for more than a day: %(reason)s"),
         _("Koppel keeps trying. Look there whether it is known, or ask its support."),
         _("Show the connection"),
         _connection,
     ),
-    "company_gone": IssueType(
+    "company_unlisted": IssueType(
         _("The sign-in of %(account)s no longer reaches %(name)s."),
         _("The company was closed, or the user lost access to it. The books that were read stay."),
         _("Show the connection"),
@@ -90,7 +97,7 @@ ISSUE_TYPES = {
         _("Decide"),
         _same_company,
     ),
-    DENIED: IssueType(
+    OTHER_COMPANY_CONFIRMED: IssueType(
         _(
             "Another company stands at the accounting system: %(new)s (%(new_number)s) instead of %(old)s (%(old_number)s)."
         ),

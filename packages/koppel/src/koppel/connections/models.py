@@ -1,6 +1,7 @@
 """Tables of a link to an accounting system. Secrets are sealed envelopes (`koppel.kit.encryption`), bound to their row."""
 
 from django.db import models
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -43,7 +44,7 @@ class ConnectionState(models.TextChoices):
     REMOVED = "removed", _("Removed")
 
 
-class Release(models.TextChoices):
+class ImportPolicy(models.TextChoices):
     """Which of the companies that a consent reaches others than its owner may import."""
 
     ALL = "all", _("All companies")
@@ -54,9 +55,9 @@ class Release(models.TextChoices):
 class Connection(Tenant):
     """An organisation's link to one accounting system, as signed in by `account`. `reason` explains a state to a person.
 
-    `degraded_since` is set while the state is degraded; `probes` counts the calls made since then, `probe_at` is when the next
-    one is due. `next_owner` takes over by signing in at the vendor; until then it runs on the old owner's account.
-    `expiry_told_for` is the end of the consent that a notice was sent about."""
+    `degraded_since` is set while the state is degraded; `probe_count` counts the calls made since then, `next_probe_at` is when
+    the next one is due. `pending_owner` takes over by signing in at the vendor; until then it runs on the old owner's account.
+    `expiry_notified_for` is the end of the consent that a notification was sent about."""
 
     connector = models.CharField(max_length=60)
     app = models.ForeignKey(AppRegistration, on_delete=models.PROTECT, related_name="connections")
@@ -67,38 +68,42 @@ class Connection(Tenant):
     created_at = models.DateTimeField(auto_now_add=True)
     last_contact_at = models.DateTimeField(null=True)
     degraded_since = models.DateTimeField(null=True)
-    probes = models.IntegerField(default=0)
-    probe_at = models.DateTimeField(null=True)
-    next_owner = models.ForeignKey(
-        Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="connections_to_come"
+    probe_count = models.IntegerField(default=0)
+    next_probe_at = models.DateTimeField(null=True)
+    pending_owner = models.ForeignKey(
+        Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="pending_connections"
     )
-    releases = models.CharField(max_length=20, choices=Release, default=Release.ALL)
-    expiry_told_for = models.DateTimeField(null=True)
+    import_policy = models.CharField(max_length=20, choices=ImportPolicy, default=ImportPolicy.ALL)
+    expiry_notified_for = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "connections_connection"
-        indexes = [models.Index(fields=["organisation", "connector"], name="connections_of_system")]
+        indexes = [models.Index(fields=["organisation", "connector"], name="connections_by_connector")]
 
     def __str__(self) -> str:
         return f"{self.connector} {self.account}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("connections:detail", args=[self.pk])
 
 
 class Grant(Tenant):
     """One consent: one set of tokens. `subject` is the vendor's immutable id of who signed in.
 
     `generation` counts stored token answers. `refresh_started_at` is the committed intent of a refresh whose answer is not
-    stored yet; `refresh_trouble` says why it is not: '' while the call is under way, and after a crash. `refresh_token`
-    NULL: none was given. `failures` counts calls in a row that nobody has to act on; no other is made before `retry_at`.
-    `attend_at` is when the vault's keeper should look, NULL = never. `refused_at`: when an access token was last renewed
-    because the vendor refused it. `account` is what a person recognises of `subject`; a candidate was given by somebody who
-    is to take over, and is used for nothing until it is known to reach the same companies. `taken_over_by`: the membership who
-    signed in so."""
+    stored yet; `refresh_error` says why it is not: '' while the call is under way, and after a crash. `refresh_token`
+    NULL: none was given. `failures` counts failed calls in a row that nobody has to act on; no other is made before `retry_at`.
+    `maintain_at` is when token maintenance should look at it, NULL = never. `last_forced_refresh_at`: when an access token was
+    last renewed because the vendor refused it. `invalid_since` NULL = it gives tokens; `invalid_reason` is `code: message`.
+
+    `account` is what a person recognises of `subject`. `is_pending_transfer`: given by a pending owner, and used for nothing
+    until it is known to reach the same companies. `transferred_by`: the membership that signed in to take over."""
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_constraint=False, related_name="grants")
     subject = models.CharField(max_length=200)
     account = models.CharField(max_length=200, default="")
-    is_candidate = models.BooleanField(default=False)
-    taken_over_by = models.BigIntegerField(null=True)
+    is_pending_transfer = models.BooleanField(default=False)
+    transferred_by = models.BigIntegerField(null=True)
     company_id = models.CharField(max_length=200, default="")
     access_token = models.BinaryField()
     refresh_token = models.BinaryField(null=True)
@@ -108,15 +113,15 @@ class Grant(Tenant):
     scope = models.TextField(default="")
     generation = models.IntegerField(default=1)
     refresh_started_at = models.DateTimeField(null=True)
-    refresh_trouble = models.CharField(max_length=60, default="")
+    refresh_error = models.CharField(max_length=60, default="")
     failures = models.IntegerField(default=0)
     failure_code = models.CharField(max_length=60, default="")
     failure_reason = models.TextField(default="")
     retry_at = models.DateTimeField(null=True)
-    attend_at = models.DateTimeField(null=True)
-    refused_at = models.DateTimeField(null=True)
-    lost_at = models.DateTimeField(null=True)
-    lost_reason = models.TextField(default="")
+    maintain_at = models.DateTimeField(null=True)
+    last_forced_refresh_at = models.DateTimeField(null=True)
+    invalid_since = models.DateTimeField(null=True)
+    invalid_reason = models.TextField(default="")
 
     class Meta:
         db_table = "connections_grant"
@@ -124,7 +129,7 @@ class Grant(Tenant):
             models.UniqueConstraint(fields=["organisation", "connection", "subject", "company_id"], name="grant_once")
         ]
         indexes = [
-            models.Index(fields=["attend_at"], name="grants_to_attend", condition=models.Q(lost_at=None)),
+            models.Index(fields=["maintain_at"], name="grants_to_maintain", condition=models.Q(invalid_since=None)),
         ]
 
     def __str__(self) -> str:
@@ -135,12 +140,13 @@ class RemoteCompany(Tenant):
     """What a grant can reach, as the vendor lists it; not yet ours. Identity is filled in by a background job.
 
     `external_id` is the vendor's immutable id; `name` is as listed, `legal_name` as the company describes itself.
-    `unreachable_reason` '' = can be reached. `listed_at` NULL = not listed now. `failing_since`: since then no call about this
-    company was answered, and Koppel tries again.
+    `unreachable_reason` '' = can be reached. `is_listed`: the vendor's last list had it, at `last_listed_at`. `branches` are
+    organisations or branches within it: [code, name, number]. `importable_by_others`: by members who do not own the
+    connection. `failing_since`: since then no call about this company was answered, and Koppel tries again.
 
     `confirmed_name` and `confirmed_number` are what a person last confirmed of an imported company, '' = not known then.
     `claimed_at` is set while the vendor describes another company under this id: `claimed_name` and `claimed_number` are what
-    it says, nothing is read until a person decides, and `denied_at` is when one said that it is another company."""
+    it says, nothing is read until a person decides, and `claim_rejected_at` is when a person said it is another company."""
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_constraint=False, related_name="companies")
     grant = models.ForeignKey(Grant, on_delete=models.CASCADE, db_constraint=False, related_name="companies")
@@ -154,12 +160,13 @@ class RemoteCompany(Tenant):
     country = models.CharField(max_length=2, default="")
     base_currency = models.CharField(max_length=3, default="")
     industry_code = models.CharField(max_length=60, default="")
-    units = models.JSONField(default=list)
+    branches = models.JSONField(default=list)
     described_at = models.DateTimeField(null=True)
     unreachable_code = models.CharField(max_length=60, default="")
     unreachable_reason = models.TextField(default="")
-    released = models.BooleanField(default=True)
-    listed_at = models.DateTimeField(null=True)
+    importable_by_others = models.BooleanField(default=True)
+    is_listed = models.BooleanField(default=False)
+    last_listed_at = models.DateTimeField(null=True)
     last_contact_at = models.DateTimeField(null=True)
     failing_since = models.DateTimeField(null=True)
     failing_reason = models.TextField(default="")
@@ -168,7 +175,7 @@ class RemoteCompany(Tenant):
     claimed_name = models.CharField(max_length=300, default="", db_default="")
     claimed_number = models.CharField(max_length=100, default="", db_default="")
     claimed_at = models.DateTimeField(null=True)
-    denied_at = models.DateTimeField(null=True)
+    claim_rejected_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "connections_remote_company"
@@ -180,20 +187,20 @@ class RemoteCompany(Tenant):
         return self.name
 
 
-class ConnectionEvent(Tenant):
-    """A line of a connection's timeline. What lasts has an end in `until` (NULL while it lasts); what repeats is folded into
-    one line that says how often, and when last."""
+class TimelineEvent(Tenant):
+    """An event of a connection's timeline. What lasts has an end in `ended_at` (NULL while it lasts); what repeats is folded
+    into one event that happened `count` times. `context` fills the message of its `kind`."""
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_constraint=False, related_name="events")
     at = models.DateTimeField(default=timezone.now)
-    until = models.DateTimeField(null=True)
-    times = models.IntegerField(default=1)
+    ended_at = models.DateTimeField(null=True)
+    count = models.IntegerField(default=1)
     kind = models.CharField(max_length=40)
-    facts = models.JSONField(default=dict)
+    context = models.JSONField(default=dict)
     actor_name = models.CharField(max_length=200, default="")
 
     class Meta:
-        db_table = "connections_event"
+        db_table = "connections_timeline_event"
         indexes = [models.Index(fields=["organisation", "connection", "-at"], name="timeline")]
 
     def __str__(self) -> str:
@@ -204,16 +211,16 @@ class ConsentPurpose(models.TextChoices):
     CONNECT = "connect", _("New connection")
     ADD_COMPANY = "add_company", _("Add another company")
     RECONNECT = "reconnect", _("Sign in again")
-    TAKE_OVER = "take_over", _("Take over the connection")
+    TRANSFER = "transfer", _("Take over the connection")
 
 
 class ConsentAttempt(Tenant):
     """One sign-in under way at the vendor. Only the SHA-256 of `state` is kept; verifier and nonce are sealed in `secrets`, and
     after them the token of a consent that was refused, until it is withdrawn at the vendor.
 
-    Bound to the person who began it. `answer` is the sealed inbound callback, stored before it is used (`form_post`
-    arrives without our cookies). `used_at`: completed or refused once; a replayed `state` finds it used, and `granted_at` or
-    `refusal` (`code: sentence`) tells how it ended. `browser_hash` '' = not bound to a browser.
+    Bound to the person who began it. `callback` holds the encrypted inbound parameters, stored before they are used
+    (`form_post` arrives without our cookies). `consumed_at`: completed or refused once; a replayed `state` finds it consumed,
+    and `granted_at` or `error` (`code: message`) tells how it ended. `browser_hash` '' = not bound to a browser.
     `return_to` is a path within Koppel. `connection` is set when the sign-in is for a connection that exists."""
 
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
@@ -225,14 +232,14 @@ class ConsentAttempt(Tenant):
     state_hash = models.CharField(max_length=64, unique=True)
     browser_hash = models.CharField(max_length=64, default="")
     secrets = models.BinaryField()
-    answer = models.BinaryField(null=True)
+    callback = models.BinaryField(null=True)
     return_to = models.CharField(max_length=300)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
-    answered_at = models.DateTimeField(null=True)
-    used_at = models.DateTimeField(null=True)
+    callback_at = models.DateTimeField(null=True)
+    consumed_at = models.DateTimeField(null=True)
     granted_at = models.DateTimeField(null=True)
-    refusal = models.TextField(default="")
+    error = models.TextField(default="")
 
     class Meta:
         db_table = "connections_consent_attempt"
@@ -241,7 +248,7 @@ class ConsentAttempt(Tenant):
         return f"consent attempt {self.pk}"
 
 
-class Budget(models.Model):
+class RateLimit(models.Model):
     """How many calls are left for one company through one app registration, for all workers and organisations together:
     the vendor counts per company and client, whoever asks. `company` '' = the app registration as a whole (errors only).
 
@@ -251,10 +258,10 @@ class Budget(models.Model):
     app_id = models.BigIntegerField()
     company = models.TextField()
     state = models.JSONField(default=dict)
-    at = models.DateTimeField()
+    updated_at = models.DateTimeField()
 
     class Meta:
-        db_table = "connections_budget"
+        db_table = "connections_rate_limit"
 
     def __str__(self) -> str:
-        return f"budget of {self.company} through app {self.app_id}"
+        return f"rate limit of {self.company} through app {self.app_id}"

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from koppel.connections.app_registrations.services import descriptor_of, environment_of, mode_of, registrations_of
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.hooks import exclude_restricted
-from koppel.connections.models import AppRegistration, Connection, ConnectionEvent, ConnectionState, RemoteCompany
+from koppel.connections.models import AppRegistration, Connection, ConnectionState, RemoteCompany, TimelineEvent
 from koppel.connections.vendor_http import vendor_addresses
 from koppel.connector.contract import ConsentMode, Environment
 from koppel.connector.registry import connectors
@@ -31,7 +31,7 @@ def connections_of(actor: Actor) -> "QuerySet[Connection]":
         state=ConnectionState.REMOVED
     )
     return (
-        connections.select_related("owner__user", "next_owner__user", "app")
+        connections.select_related("owner__user", "pending_owner__user", "app")
         .annotate(administration_count=Count("administrations", distinct=True))
         .order_by("connector", "account", "pk")
     )
@@ -60,12 +60,12 @@ def reconnect_hint(connection: Connection, company: RemoteCompany) -> str:
         return _("The connection is paused. Resume it first.")
     if connection.state == ConnectionState.REMOVED:
         return _("The connection was removed. The administration waits for another one.")
-    if connection.state == ConnectionState.NEEDS_REAUTH or company.grant.lost_at is not None:
+    if connection.state == ConnectionState.NEEDS_REAUTH or company.grant.invalid_since is not None:
         return _("The connection needs you to sign in again first.")
     return ""
 
 
-def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[ConnectionEvent]:
+def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[TimelineEvent]:
     """The newest first, without what happened to companies that do not exist for the actor. Renewals of tokens are one line,
     made from what the grants know: how often, and when last."""
     events_of_connection = connection.events.filter(organisation_id=connection.organisation_id)
@@ -77,10 +77,10 @@ def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[Con
     ]
     grants = connection.grants.filter(organisation_id=connection.organisation_id).values_list("generation", "issued_at")
     signed_in = events_of_connection.filter(kind__in=["reconnected", "owner_changed"]).count()
-    times = sum(generation - 1 for generation, _issued_at in grants) - signed_in
-    if times > 0:
+    renewal_count = sum(generation - 1 for generation, _issued_at in grants) - signed_in
+    if renewal_count > 0:
         last = max(issued_at for _generation, issued_at in grants)
-        events.append(ConnectionEvent(kind="refreshed", at=last, times=times, connection=connection))
+        events.append(TimelineEvent(kind="refreshed", at=last, count=renewal_count, connection=connection))
     return sorted(events, key=lambda event: event.at, reverse=True)
 
 
@@ -91,14 +91,14 @@ def _hidden_names(actor: Actor, connection: Connection) -> set[str]:
     return {name for names in hidden.values_list("name", "legal_name", "confirmed_name") for name in names if name}
 
 
-def _is_about(event: ConnectionEvent, names: set[str]) -> bool:
-    return any(event.facts.get(fact) in names for fact in ("name", "old", "new"))
+def _is_about(event: TimelineEvent, names: set[str]) -> bool:
+    return any(event.context.get(fact) in names for fact in ("name", "old", "new"))
 
 
-def _without(event: ConnectionEvent, names: set[str]) -> ConnectionEvent:
-    if names and (context := event.facts.get("companies")):
-        event.facts = {
-            **event.facts,
+def _without(event: TimelineEvent, names: set[str]) -> TimelineEvent:
+    if names and (context := event.context.get("companies")):
+        event.context = {
+            **event.context,
             "companies": ", ".join(name for name in str(context).split(", ") if name not in names),
         }
     return event
@@ -107,7 +107,7 @@ def _without(event: ConnectionEvent, names: set[str]) -> ConnectionEvent:
 def listed_companies(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":
     """All that the connection lists and exists for the actor, by name: for whoever decides what is released."""
     companies = RemoteCompany.objects.filter(
-        organisation_id=connection.organisation_id, connection=connection, listed_at__isnull=False
+        organisation_id=connection.organisation_id, connection=connection, is_listed=True
     )
     return (
         exclude_restricted(actor, companies)
@@ -119,10 +119,10 @@ def listed_companies(actor: Actor, connection: Connection) -> "QuerySet[RemoteCo
 def companies_of(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":
     """What the connection lists and the actor may see: who consented sees all, others what was released for import."""
     companies = RemoteCompany.objects.filter(
-        organisation_id=actor.organisation_id, connection=connection, listed_at__isnull=False
+        organisation_id=actor.organisation_id, connection=connection, is_listed=True
     )
     if connection.owner_id != actor.membership_id:
-        companies = companies.filter(released=True)
+        companies = companies.filter(importable_by_others=True)
     return companies.order_by("name", "pk")
 
 

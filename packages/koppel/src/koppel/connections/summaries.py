@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from koppel.connections.companies import resolution
 from koppel.connections.companies.changes import QUESTIONS
-from koppel.connections.companies.same_company import DENIED, OTHER_COMPANY, SENTENCE
+from koppel.connections.companies.same_company import OTHER_COMPANY, OTHER_COMPANY_CONFIRMED, OTHER_COMPANY_MESSAGE
 from koppel.connections.health import DayHealth, consent_expiry, daily_health
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
@@ -19,20 +19,20 @@ from koppel.connector.registry import connectors
 from koppel.issues.models import Issue
 from koppel.organisations.roles import Actor
 
-LOST = Q(grant__lost_at__isnull=False)
-FAILING = ~Q(unreachable_code="") | Q(listed_at=None)
+LOST = Q(grant__invalid_since__isnull=False)
+FAILING = ~Q(unreachable_code="") | Q(is_listed=False)
 ROWS_MAX = 500
 
 
 @dataclass(frozen=True)
 class ConnectionSummary:
-    """A connection on the list. `waiting` administrations cannot be read until somebody signs in; `troubled` ones for reasons
-    of their own, with one of these reasons."""
+    """A connection on the list. `awaiting_sign_in` administrations cannot be read until somebody signs in; `failing` ones for
+    reasons of their own, `reason` being one of these."""
 
     connection: Connection
     system: str
     days: list[DayHealth]
-    ends: datetime | None
+    consent_expires_at: datetime | None
     administrations: int
     awaiting_sign_in: int
     failing: int
@@ -51,7 +51,7 @@ class Change:
     field: str
     old: str
     new: str
-    mark: str
+    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -65,21 +65,23 @@ class OpenChange:
     new: str
     old_number: str = ""
     new_number: str = ""
-    mark: str = field(init=False)
+    fingerprint: str = field(init=False)
     """What an answer is bound to."""
 
     def __post_init__(self) -> None:
-        mark = resolution.mark_of(self.administration, self.old, self.new, self.old_number, self.new_number)
-        object.__setattr__(self, "mark", mark)
+        fingerprint = resolution.fingerprint_of(
+            self.administration, self.old, self.new, self.old_number, self.new_number
+        )
+        object.__setattr__(self, "fingerprint", fingerprint)
 
     @property
-    def is_denied(self) -> bool:
-        return self.code == DENIED
+    def is_confirmed_other(self) -> bool:
+        return self.code == OTHER_COMPANY_CONFIRMED
 
 
 @dataclass(frozen=True)
 class CompanyRow:
-    """An imported company on a connection's page. `health` is ok, failing, waiting, unreachable, gone or
+    """An imported company on a connection's page. `health` is ok, failing, awaiting_sign_in, unreachable, unlisted or
     other_company."""
 
     company: RemoteCompany
@@ -102,25 +104,30 @@ def summarize(connection: Connection) -> ConnectionSummary:
     return _summarize_all([connection])[0]
 
 
-def broken(actor: Actor, system: str = "") -> list[ConnectionSummary]:
+def list_needing_sign_in(actor: Actor, system: str = "") -> list[ConnectionSummary]:
     """Connections (of one system) for which somebody must sign in."""
     return [one for one in list_summaries(actor) if one.needs_sign_in and system in ("", one.connection.connector)]
 
 
 def company_rows(actor: Actor, connection: Connection) -> list[CompanyRow]:
-    """The imported companies that exist for the actor, with their health, troubled ones first. At most `ROWS_MAX`."""
+    """The imported companies that exist for the actor, with their health, failing ones first. At most `ROWS_MAX`."""
     imported = exclude_restricted(actor, _imported([connection])).select_related("grant")
     companies = list(
-        imported.annotate(needs_somebody=_needs_attention()).order_by("-needs_somebody", "name", "pk")[:ROWS_MAX]
+        imported.annotate(needs_attention=_needs_attention()).order_by("-needs_attention", "name", "pk")[:ROWS_MAX]
     )
     named = imported.filter(pk__in=[company.pk for company in companies])
-    changes_by_administration = named.values_list(
+    administration_rows = named.values_list(
         "pk", "administrations__pk", "administrations__name", "administrations__status"
     )
-    facts = {row[0]: row[1:] for row in changes_by_administration}
-    changes = _changes(connection.organisation_id, [row[0] for row in facts.values()])
+    administrations = {row[0]: row[1:] for row in administration_rows}
+    changes = _changes(connection.organisation_id, [row[0] for row in administrations.values()])
     rows = [
-        CompanyRow(company, *facts[company.pk], *_health(connection, company), changes.get(facts[company.pk][0], []))
+        CompanyRow(
+            company,
+            *administrations[company.pk],
+            *_health(connection, company),
+            changes.get(administrations[company.pk][0], []),
+        )
         for company in companies
     ]
     return sorted(rows, key=lambda row: row.health == "ok" and not row.changes)
@@ -131,10 +138,13 @@ def other_companies(actor: Actor, connection: Connection) -> list[OpenChange]:
     held = resolution.imported_companies(actor, connection.pk).exclude(claimed_at=None)
     columns = ("confirmed_name", "claimed_name", "confirmed_number", "claimed_number")
     rows = held.order_by("name", "pk").values_list(
-        "administrations__pk", "administrations__name", "denied_at", *columns
+        "administrations__pk", "administrations__name", "claim_rejected_at", *columns
     )
-    changes = [OpenChange(key, name, DENIED if denied else OTHER_COMPANY, *texts) for key, name, denied, *texts in rows]
-    return sorted(changes, key=lambda change: change.is_denied)
+    changes = [
+        OpenChange(key, name, OTHER_COMPANY_CONFIRMED if denied else OTHER_COMPANY, *texts)
+        for key, name, denied, *texts in rows
+    ]
+    return sorted(changes, key=lambda change: change.is_confirmed_other)
 
 
 def open_changes(actor: Actor, connection: Connection) -> list[OpenChange]:
@@ -166,12 +176,12 @@ def _summary(
     connection: Connection, days: list[DayHealth], ends: datetime | None, counted: Mapping[str, Any]
 ) -> ConnectionSummary:
     connector = connectors().get(connection.connector)
-    count, waiting, troubled = (counted.get(key, 0) for key in ("count", "waiting", "troubled"))
+    count, awaiting_sign_in, failing = (counted.get(key, 0) for key in ("count", "awaiting_sign_in", "failing"))
     if connection.state == ConnectionState.NEEDS_REAUTH:
-        waiting, troubled = count, 0
-    reason = _first_reason(connection) if troubled else ""
+        awaiting_sign_in, failing = count, 0
+    reason = _first_reason(connection) if failing else ""
     title = connector.descriptor.title if connector else connection.connector
-    return ConnectionSummary(connection, title, days, ends, count, waiting, troubled, reason)
+    return ConnectionSummary(connection, title, days, ends, count, awaiting_sign_in, failing, reason)
 
 
 def _needs_attention() -> Any:
@@ -180,8 +190,8 @@ def _needs_attention() -> Any:
         organisation_id=OuterRef("organisation_id"), subject_kind="administration", subject_id=OuterRef("administrations"),
         code__in=QUESTIONS, resolved_at=None,
     )  # fmt: skip
-    troubled = FAILING | LOST | Q(failing_since__isnull=False) | Q(claimed_at__isnull=False)
-    return ExpressionWrapper(troubled | Exists(changed), output_field=BooleanField())
+    needs_attention = FAILING | LOST | Q(failing_since__isnull=False) | Q(claimed_at__isnull=False)
+    return ExpressionWrapper(needs_attention | Exists(changed), output_field=BooleanField())
 
 
 def _counts(connections: Sequence[Connection]) -> Iterable[Mapping[str, Any]]:
@@ -190,8 +200,8 @@ def _counts(connections: Sequence[Connection]) -> Iterable[Mapping[str, Any]]:
         .values("connection_id")
         .annotate(
             count=Count("pk", distinct=True),
-            waiting=Count("pk", filter=LOST, distinct=True),
-            troubled=Count("pk", filter=FAILING & ~LOST, distinct=True),
+            awaiting_sign_in=Count("pk", filter=LOST, distinct=True),
+            failing=Count("pk", filter=FAILING & ~LOST, distinct=True),
         )
         .order_by()
     )
@@ -199,7 +209,7 @@ def _counts(connections: Sequence[Connection]) -> Iterable[Mapping[str, Any]]:
 
 def _first_reason(connection: Connection) -> str:
     """Without a name: the card is for everybody who sees connections."""
-    if _imported([connection]).filter(listed_at=None).exists():
+    if _imported([connection]).filter(is_listed=False).exists():
         return _("What was read is no longer reached by this sign-in.")
     company = _imported([connection]).exclude(unreachable_code="").order_by("name").first()
     return _(company.unreachable_reason) if company else ""
@@ -210,13 +220,13 @@ def _imported(connections: Sequence[Connection]) -> "QuerySet[RemoteCompany]":
 
 
 def _health(connection: Connection, company: RemoteCompany) -> tuple[str, str, datetime | None]:
-    """(word, sentence, since) of one imported company; the first that applies."""
-    if company.grant.lost_at or connection.state == ConnectionState.NEEDS_REAUTH:
-        return "waiting", _("Waits until somebody signs in again."), company.grant.lost_at
-    if company.listed_at is None:
-        return "gone", _("The sign-in no longer reaches it. The books that were read stay."), None
+    """(health, message, since) of one imported company; the first that applies."""
+    if company.grant.invalid_since or connection.state == ConnectionState.NEEDS_REAUTH:
+        return "awaiting_sign_in", _("Waits until somebody signs in again."), company.grant.invalid_since
+    if not company.is_listed:
+        return "unlisted", _("The sign-in no longer reaches it. The books that were read stay."), None
     if company.claimed_at:
-        return OTHER_COMPANY, _(SENTENCE), company.claimed_at
+        return OTHER_COMPANY, _(OTHER_COMPANY_MESSAGE), company.claimed_at
     if company.unreachable_code:
         return "unreachable", _(company.unreachable_reason), company.described_at
     if company.failing_since:
@@ -231,8 +241,12 @@ def _changes(organisation_id: int, administration_ids: Sequence[int]) -> dict[in
     )  # fmt: skip
     by_administration: dict[int, list[Change]] = {}
     for issue in changes.order_by("raised_at"):
-        facts = {key: str(issue.context.get(key, "")) for key in ("field", "old", "new")}
+        context = {key: str(issue.context.get(key, "")) for key in ("field", "old", "new")}
         by_administration.setdefault(issue.subject_id, []).append(
-            Change(code=issue.code, **facts, mark=resolution.mark_of(issue.subject_id, facts["old"], facts["new"]))
+            Change(
+                code=issue.code,
+                **context,
+                fingerprint=resolution.fingerprint_of(issue.subject_id, context["old"], context["new"]),
+            )
         )
     return by_administration

@@ -8,7 +8,7 @@ from procrastinate.contrib.django import app
 
 from koppel.connections.companies.descriptions import AT_A_TIME, describe_all
 from koppel.connections.health import notify_expiring_consents
-from koppel.connections.lifecycle.connection_test import DUE_FOR_CHECK, check_once
+from koppel.connections.lifecycle.connection_check import DUE_FOR_CHECK, check_once
 from koppel.connections.lifecycle.revocation import revoke, revoke_attempt
 from koppel.connections.sessions import current_worker
 from koppel.kit import quarantine
@@ -41,15 +41,15 @@ async def _describe_all(organisation_id: int, connection_id: int) -> None:
 _UNDESCRIBED = """
 SELECT r.id, c.connector FROM connections_remote_company r
   JOIN connections_connection c ON c.id = r.connection_id AND c.organisation_id = r.organisation_id
- WHERE r.connection_id = %s AND r.listed_at IS NOT NULL
+ WHERE r.connection_id = %s AND r.is_listed
    AND (r.described_at IS NULL OR r.described_at < now() - interval '1 day' OR r.claimed_at IS NOT NULL) ORDER BY r.name
 """
 AT_ONCE_MAX = 200
 
 
 @app.periodic(cron="* * * * *")
-@app.task(name="connections.watch", queueing_lock="connections.watch", pass_context=False)
-async def watch(timestamp: int) -> None:
+@app.task(name="connections.check_health", queueing_lock="connections.check_health", pass_context=False)
+async def check_health(timestamp: int) -> None:
     """Each minute: probe what is degraded or has been idle for long, and tell whose consent is about to end. Not in
     quarantine."""
     if await quarantine.current_async() is not None:
@@ -68,12 +68,12 @@ async def watch(timestamp: int) -> None:
                 return
             except Exception:
                 # A fault of ours at one connection is no reason to leave the others, and what ends soon, unsaid.
-                log.exception("connection_not_probed", connection=connection_id)
+                log.exception("connection_check_failed", connection=connection_id)
 
     await asyncio.gather(*(check(*row) for row in due))
     messages = await run_in_thread(notify_expiring_consents)
     if due or messages:
-        log.info("connections_watched", probed=len(due), told=messages)
+        log.info("connections_checked", checked=len(due), notified=messages)
 
 
 @app.task(name="connections.revoke_grants", retry=RetryAfterOutage(FOR_DAYS))
@@ -83,8 +83,8 @@ async def revoke_grants(organisation_id: int, grant_ids: list[int]) -> None:
         await revoke(current_worker(), organisation_id, grant_ids)
 
 
-@app.task(name="connections.give_back_consent", retry=RetryAfterOutage(FOR_DAYS))
-async def give_back_consent(organisation_id: int, attempt_id: int) -> None:
+@app.task(name="connections.revoke_unused_consent", retry=RetryAfterOutage(FOR_DAYS))
+async def revoke_unused_consent(organisation_id: int, attempt_id: int) -> None:
     """Withdraw the tokens of a sign-in that was refused."""
-    async with put_back_in_quarantine(give_back_consent, organisation_id=organisation_id, attempt_id=attempt_id):
+    async with put_back_in_quarantine(revoke_unused_consent, organisation_id=organisation_id, attempt_id=attempt_id):
         await revoke_attempt(current_worker(), organisation_id, attempt_id)

@@ -174,7 +174,7 @@ class Company:
 class CompanyDescription:
     """Identity as the source states it, unchecked: `number` and `vat_number` are free text there.
 
-    `units` are further organisations or branches within the company: (code, name, number)."""
+    `branches` are further organisations or branches within the company: (code, name, number)."""
 
     name: str
     number: str | None
@@ -182,7 +182,7 @@ class CompanyDescription:
     country: str | None
     base_currency: str | None
     industry_code: str | None = None
-    units: tuple[tuple[str, str, str | None], ...] = ()
+    branches: tuple[tuple[str, str, str | None], ...] = ()
 
 
 @dataclass(frozen=True)

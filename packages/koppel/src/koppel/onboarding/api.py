@@ -5,6 +5,7 @@ from typing import Literal
 from uuid import UUID
 
 from django.conf import settings
+from django.urls import reverse
 from ninja import Router, Schema
 
 from koppel.connections.queries import apps_for
@@ -291,7 +292,7 @@ def _flow_out(request: AuthenticatedRequest, flow: Flow) -> FlowOut:
     ]  # fmt: skip
     return FlowOut(
         token=flow.token, system=flow.connector, step=flow.step, state=flow.state, import_id=flow.result_id,
-        open=f"{settings.PUBLIC_URL}/connections/new/{flow.token}/", ways=ways,
+        open=f"{settings.PUBLIC_URL}{reverse('onboarding:resume', args=[flow.token])}", ways=ways,
     )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def add_app(by: str, values: AppRegistrationInput) -> AppRegistration:
             name=values.name,
             refresh_days=values.refresh_days,
         )
-    log.info("app_registration_made", app=app.pk, by=by)
+    log.info("app_registration_created", app=app.pk, by=by)
     return app
 
 

@@ -107,7 +107,7 @@ def save_app(actor: Actor, app_id: int | None, values: AppRegistrationInput) -> 
         app = _create(actor, values)
     else:
         _change(app, values)
-    action = "app_registration.made" if app_id is None else "app_registration.changed"
+    action = "app_registration.created" if app_id is None else "app_registration.changed"
     details = {"environment": app.environment, "mode": app.consent_mode, "secret_changed": bool(values.client_secret)}
     record(actor.organisation_id, actor.audit, action, subject=("app", app.pk, app.client_id), details=details)
     return app

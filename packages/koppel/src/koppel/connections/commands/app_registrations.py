@@ -16,7 +16,7 @@ from koppel.organisations.commands.acting import shell_account
 
 app = typer.Typer(no_args_is_help=True)
 AppIdArgument = Annotated[int, typer.Argument(help="Id; `koppel app-registrations list` has them.")]
-COLUMNS = ("id", "place", "client_id", "name", "connections")
+COLUMNS = ("id", "consent_option", "client_id", "name", "connections")
 
 
 @app.command("add")
@@ -35,7 +35,7 @@ def add(
     with user_errors():
         values = AppRegistrationInput(connector, environment, mode, client_id, secret, name, refresh_days)
         created = installation.add_app(shell_account(), values)
-    print_record({"id": created.pk, "place": option, "redirect_address": redirect_uri()}, as_json=as_json)
+    print_record({"id": created.pk, "consent_option": option, "redirect_address": redirect_uri()}, as_json=as_json)
 
 
 @app.command("list")
@@ -44,7 +44,7 @@ def list_all(as_json: AsJson = False) -> None:
     rows = [
         {
             "id": registration.pk,
-            "place": f"{registration.connector}/{registration.environment}/{registration.consent_mode}",
+            "consent_option": f"{registration.connector}/{registration.environment}/{registration.consent_mode}",
             "client_id": registration.client_id,
             "name": registration.name,
             "connections": getattr(registration, "connection_count", 0),

@@ -12,7 +12,7 @@ from koppel.connections.companies import resolution
 from koppel.connections.consent.attempts import begin_consent
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.lifecycle import ownership
-from koppel.connections.lifecycle.connection_test import check_connection
+from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.models import ConsentPurpose
 from koppel.kit.cli.errors import user_errors
 from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
@@ -22,12 +22,22 @@ from koppel.organisations.roles import Permission
 
 app = typer.Typer(no_args_is_help=True)
 ConnectionIdArgument = Annotated[int, typer.Argument(help="Id of the connection; `koppel connections list` has them.")]
-COLUMNS = ("id", "system", "account", "state", "administrations", "waiting", "troubled", "owner", "consent_until")
+COLUMNS = (
+    "id",
+    "system",
+    "account",
+    "state",
+    "administrations",
+    "awaiting_sign_in",
+    "failing",
+    "owner",
+    "consent_expires_at",
+)
 
 
 @dataclass(frozen=True)
-class Line:
-    """One connection. `waiting` administrations wait for a sign-in; `troubled` ones cannot be reached."""
+class ConnectionRow:
+    """One connection. `awaiting_sign_in` administrations wait for a sign-in; `failing` ones cannot be reached."""
 
     id: int
     system: str
@@ -35,12 +45,12 @@ class Line:
     state: str
     reason: str
     administrations: int
-    waiting: int
-    troubled: int
+    awaiting_sign_in: int
+    failing: int
     owner: str
-    next_owner: str | None
+    pending_owner: str | None
     last_contact_at: datetime | None
-    consent_until: datetime | None
+    consent_expires_at: datetime | None
 
 
 @app.command("list")
@@ -67,7 +77,13 @@ def show(
             for row in summaries.company_rows(actor, summary)
         ]  # fmt: skip
         timeline = [
-            {"at": event.at, "until": event.until, "kind": event.kind, "times": event.times, "by": event.actor_name}
+            {
+                "at": event.at,
+                "ended_at": event.ended_at,
+                "kind": event.kind,
+                "count": event.count,
+                "actor_name": event.actor_name,
+            }
             for event in queries.timeline(actor, summary)
         ]
     if as_json:
@@ -75,7 +91,7 @@ def show(
         return
     print_record(line, as_json=False)
     print_rows(companies, ("administration", "name", "health", "message", "since"), as_json=False)
-    print_rows(timeline, ("at", "until", "kind", "times", "by"), as_json=False)
+    print_rows(timeline, ("at", "ended_at", "kind", "count", "actor_name"), as_json=False)
 
 
 @app.command("probe")
@@ -117,7 +133,7 @@ def reconnect(
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_CONNECTIONS)
         summary = queries.connection_for(actor, connection)
-        back = f"/connections/{summary.pk}/"
+        back = summary.get_absolute_url()
         url = begin_consent(
             actor, summary.app_id, ConsentPurpose.RECONNECT, back, connection_id=summary.pk, force_sign_in=True
         )  # fmt: skip
@@ -132,46 +148,50 @@ def changes(
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
         rows = summaries.open_changes(actor, queries.connection_for(actor, connection))
-    columns = ("administration", "name", "code", "old", "new", "old_number", "new_number", "mark")
+    columns = ("administration", "name", "code", "old", "new", "old_number", "new_number", "fingerprint")
     print_rows(rows, columns, as_json=as_json)
 
 
-@app.command("settle")
-def settle(
+@app.command("resolve")
+def resolve(
     connection: ConnectionIdArgument,
     code: Annotated[str, typer.Option(help="Which changes: a code of `koppel connections changes`.")],
-    take: Annotated[
+    accept: Annotated[
         bool | None,
         typer.Option(
-            "--take/--leave",
+            "--accept/--leave",
             help="Take the change over or leave it; for other_company: it is the same company, or it is not.",
         ),
     ] = None,
     administration: Annotated[list[int] | None, typer.Option(help="An administration; may be repeated.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that have this code.")] = False,
-    mark: Annotated[
+    fingerprint: Annotated[
         list[str] | None,
         typer.Option(
-            help="The mark that `changes` showed; what says something else by now is refused. May be repeated."
+            help="The fingerprint that `changes` showed; what says something else by now is refused. May be repeated."
         ),
     ] = None,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Settle what changed at the accounting system, for some administrations or for all."""
+    """Resolve what changed at the accounting system, for some administrations or for all."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
-        if take is None:
-            raise Refused(_("Say --take or --leave."))
+        if accept is None:
+            raise Refused(_("Say --accept or --leave."))
         chosen = administration or []
         if everything:
             open_changes = summaries.open_changes(actor, queries.connection_for(actor, connection))
             chosen = sorted({change.administration for change in open_changes if change.code == code})
         if not chosen and not everything:
             raise Refused(_("Name the administrations, or say --all."))
-        count = resolution.settle_changes(actor, connection, chosen, code, take=take, marks=mark or ()) if chosen else 0
-    print_record({"connection": connection, "code": code, "settled": count}, as_json=as_json)
+        count = (
+            resolution.resolve_changes(actor, connection, chosen, code, accept=accept, fingerprints=fingerprint or ())
+            if chosen
+            else 0
+        )
+    print_record({"connection": connection, "code": code, "resolved": count}, as_json=as_json)
 
 
 @app.command("owner")
@@ -192,7 +212,7 @@ def owner(
 @app.command("remove")
 def remove(
     connection: ConnectionIdArgument,
-    administrations: Annotated[RemovalPolicy, typer.Option(help="What becomes of them: move, wait or deactivate.")],
+    policy: Annotated[RemovalPolicy, typer.Option(help="What becomes of them: move, wait or deactivate.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only say what would happen.")] = False,
     person: ActAs = "",
     organisation: InOrganisation = "",
@@ -202,19 +222,19 @@ def remove(
     with acting_as(person, organisation) as actor:
         removal = lifecycle.preview_removal(actor, connection)
         if yes:
-            removal = lifecycle.remove(actor, connection, administrations, seen=removal.seen)
-    facts = {
+            removal = lifecycle.remove(actor, connection, policy, fingerprint=removal.fingerprint)
+    context = {
         "connection": connection, "account": removal.account, "administrations": removal.administrations,
-        "reached_elsewhere": removal.reached_elsewhere, "fate": administrations.value, "removed": yes,
+        "reached_elsewhere": removal.reached_elsewhere, "policy": policy.value, "removed": yes,
     }  # fmt: skip
-    print_record(facts, as_json=as_json)
+    print_record(context, as_json=as_json)
 
 
-def _line(card: summaries.ConnectionSummary) -> Line:
+def _line(card: summaries.ConnectionSummary) -> ConnectionRow:
     connection = card.connection
-    return Line(
+    return ConnectionRow(
         connection.pk, card.system, connection.account, connection.state, connection.reason, card.administrations,
         card.awaiting_sign_in, card.failing,
-        str(connection.owner.user), str(connection.next_owner.user) if connection.next_owner else None,
-        connection.last_contact_at, card.ends,
+        str(connection.owner.user), str(connection.pending_owner.user) if connection.pending_owner else None,
+        connection.last_contact_at, card.consent_expires_at,
     )  # fmt: skip

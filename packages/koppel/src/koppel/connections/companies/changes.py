@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from koppel.connections.companies.same_company import (
     OTHER_COMPANY,
-    SENTENCE,
+    OTHER_COMPANY_MESSAGE,
     Described,
     holds_back,
     may_be_other,
@@ -60,7 +60,7 @@ async def verify_company(session: ReadingSession, connector_key: str) -> None:
     if _is_known(session.prefetched, description):
         return
     if not await run_in_thread(lambda: apply_description(organisation_id, company_id, description, interrupts=False)):
-        raise OtherCompany(OTHER_COMPANY, SENTENCE)
+        raise OtherCompany(OTHER_COMPANY, OTHER_COMPANY_MESSAGE)
 
 
 def _is_known(identity: Mapping[str, Any], description: CompanyDescription) -> bool:
@@ -84,7 +84,7 @@ def _kept(description: CompanyDescription) -> dict[str, Any]:
         "country": (description.country or "")[:2],
         "base_currency": (description.base_currency or "")[:3],
         "industry_code": (description.industry_code or "")[:60],
-        "units": [list(unit) for unit in description.units],
+        "branches": [list(branch) for branch in description.branches],
     }
 
 
@@ -104,7 +104,7 @@ def apply_description(
         _compare(company, {"legal_name": description.name, "number": description.number or ""})
         _ask_for_number(company, description.number or "")
         if company.unreachable_code and company.administrations.exists():
-            add_timeline_event(company.connection, "role_back", {"name": company.name})
+            add_timeline_event(company.connection, "company_access_restored", {"name": company.name})
         if not company.legal_name or plain(company.name) == plain(company.legal_name):
             company.name = description.name[:300] or company.name
         for field, value in _kept(description).items():
@@ -121,8 +121,8 @@ def mark_unreachable(organisation_id: int, company_id: int, refusal: ConnectorEr
         if company is None:
             return
         if refusal is not None and not company.unreachable_code and company.administrations.exists():
-            facts = {"name": company.name, "reason": str(refusal), "code": refusal.code}
-            add_timeline_event(company.connection, "role_removed", facts)
+            context = {"name": company.name, "reason": str(refusal), "code": refusal.code}
+            add_timeline_event(company.connection, "company_access_lost", context)
         if refusal is not None:
             company.unreachable_code, company.unreachable_reason = refusal.code, str(refusal)
         company.described_at = timezone.now()
@@ -161,16 +161,16 @@ def reconcile_list(
     for existing in imported.select_related("connection").distinct():
         now = listed.get(existing.external_id)
         subjects = [("administration", key) for key in existing.administrations.values_list("pk", flat=True)]
-        facts = {"name": existing.name, "account": existing.connection.account, "connection": connection_id}
-        if now is None and existing.listed_at is not None:
-            add_timeline_event(existing.connection, "company_gone", facts)
+        context = {"name": existing.name, "account": existing.connection.account, "connection": connection_id}
+        if now is None and existing.is_listed:
+            add_timeline_event(existing.connection, "company_unlisted", context)
             for subject in subjects:
-                raise_issue(organisation_id, "company_gone", subject, facts)
+                raise_issue(organisation_id, "company_unlisted", subject, context)
         elif now is not None:
-            if existing.listed_at is None:
-                add_timeline_event(existing.connection, "company_back", facts)
+            if not existing.is_listed:
+                add_timeline_event(existing.connection, "company_relisted", context)
             for subject in subjects:
-                resolve_issues(organisation_id, subject, "company_gone")
+                resolve_issues(organisation_id, subject, "company_unlisted")
             if existing.external_id not in unsure:
                 _compare(existing, {"name": now.name, "code": now.code})
 
@@ -180,12 +180,12 @@ def _compare(company: RemoteCompany, seen: Mapping[str, str]) -> None:
         old = getattr(company, field) or (company.confirmed_name if field == "legal_name" else "")
         if not old or not new or _is_same(company, field, old, new):
             continue
-        facts = {"name": company.name, "old": old, "new": new, "field": field, "connection": company.connection_id}
+        context = {"name": company.name, "old": old, "new": new, "field": field, "connection": company.connection_id}
         imported = list(company.administrations.values_list("pk", flat=True))
         for administration_id in imported:
-            _raise_change(company, administration_id, CHANGES[field], facts)
+            _raise_change(company, administration_id, CHANGES[field], context)
         if imported:
-            add_timeline_event(company.connection, CHANGES[field], facts)
+            add_timeline_event(company.connection, CHANGES[field], context)
 
 
 def _is_same(company: RemoteCompany, field: str, old: str, new: str) -> bool:
@@ -199,21 +199,21 @@ def _ask_for_number(company: RemoteCompany, new: str) -> None:
         if plain(new):
             resolve_issues(company.organisation_id, subject, NUMBER_MISSING)
         elif company.number:
-            facts = {"name": company.name, "old": company.number, "new": "", "field": "number_missing"}
-            facts |= {"connection": str(company.connection_id)}
-            raise_issue(company.organisation_id, NUMBER_MISSING, subject, facts)
+            context = {"name": company.name, "old": company.number, "new": "", "field": "number_missing"}
+            context |= {"connection": str(company.connection_id)}
+            raise_issue(company.organisation_id, NUMBER_MISSING, subject, context)
 
 
-def _raise_change(company: RemoteCompany, administration_id: int, code: str, facts: Mapping[str, object]) -> None:
+def _raise_change(company: RemoteCompany, administration_id: int, code: str, context: Mapping[str, object]) -> None:
     """An open issue remembers what it was at first; back to that, there is nothing left to tell."""
     organisation_id, subject = company.organisation_id, ("administration", administration_id)
     existing = Issue.objects.filter(organisation_id=organisation_id, code=code, resolved_at=None)
     open_one = existing.filter(subject_kind=subject[0], subject_id=subject[1]).first()
-    first = str(open_one.context.get("old", "")) if open_one else str(facts["old"])
-    if _is_same(company, str(facts["field"]), first, str(facts["new"])):
+    first = str(open_one.context.get("old", "")) if open_one else str(context["old"])
+    if _is_same(company, str(context["field"]), first, str(context["new"])):
         resolve_issues(organisation_id, subject, code)
     else:
-        raise_issue(organisation_id, code, subject, {**facts, "old": first})
+        raise_issue(organisation_id, code, subject, {**context, "old": first})
 
 
 def _locked(organisation_id: int, company_id: int) -> RemoteCompany | None:

@@ -10,7 +10,7 @@ from koppel.connections.app_registrations.services import mode_of
 from koppel.connections.companies.changes import reconcile_list, to_describe
 from koppel.connections.companies.descriptions import describe_all
 from koppel.connections.hooks import attach_waiting, connection_reconnected
-from koppel.connections.models import Connection, Grant, Release, RemoteCompany
+from koppel.connections.models import Connection, Grant, ImportPolicy, RemoteCompany
 from koppel.connections.queries import get_connection
 from koppel.connections.sessions import Runtime, listing_session, run_sync
 from koppel.connector.contract import Company
@@ -34,7 +34,7 @@ def sync_company_list(actor: Actor, connection_id: int) -> int:
         connection = get_connection(actor, connection_id)
         mode = mode_of(connection.app)
         listed_before = Q(companies__isnull=False) & ~Q(company_id="")
-        live = Grant.objects.filter(connection=connection, lost_at=None, is_candidate=False)
+        live = Grant.objects.filter(connection=connection, invalid_since=None, is_pending_transfer=False)
         grants = (
             []
             if mode and mode.by_company_id
@@ -104,14 +104,15 @@ def _upsert_companies(
             RemoteCompany(
                 organisation_id=organisation_id, connection_id=connection_id, grant_id=grant_id,
                 external_id=company.external_id, name=company.name[:300] or company.external_id, code=company.code[:100],
-                routing=dict(company.routing), listed_at=listed_at, released=connection.releases == Release.ALL,
+                routing=dict(company.routing), is_listed=True, last_listed_at=listed_at,
+                importable_by_others=connection.import_policy == ImportPolicy.ALL,
             )
             for company in {company.external_id: company for company in companies}.values()
         ]  # fmt: skip
         _store([company for company in rows if company.external_id not in held], "name", "code")
         _store([company for company in rows if company.external_id in held])
         kept += len(rows)
-    remote_companies.filter(grant_id__in=list(by_grant)).exclude(listed_at=listed_at).update(listed_at=None)
+    remote_companies.filter(grant_id__in=list(by_grant)).exclude(last_listed_at=listed_at).update(is_listed=False)
     return kept
 
 
@@ -120,7 +121,7 @@ def _store(rows: Sequence[RemoteCompany], *names: str) -> None:
         rows,
         update_conflicts=True,
         unique_fields=["organisation", "connection", "external_id"],
-        update_fields=["grant", *names, "routing", "listed_at"],
+        update_fields=["grant", *names, "routing", "is_listed", "last_listed_at"],
         batch_size=1000,
     )
 

@@ -12,9 +12,9 @@ from django.utils.translation import gettext as _
 from koppel.audit.services import record
 from koppel.connections.companies.changes import NUMBER_MISSING, QUESTIONS
 from koppel.connections.companies.same_company import (
-    DENIED,
     OTHER_COMPANY,
-    claim_facts,
+    OTHER_COMPANY_CONFIRMED,
+    claim_context,
     let_go,
     plain,
     same_name,
@@ -33,22 +33,22 @@ CODES = frozenset({*QUESTIONS, OTHER_COMPANY})
 ID_MAX = 2**63 - 1
 
 
-def settle_changes(
+def resolve_changes(
     actor: Actor,
     connection_id: int,
     administration_ids: Collection[int],
     code: str,
     *,
-    take: bool,
-    seen: datetime | None = None,
-    marks: Collection[str] = (),
+    accept: bool,
+    viewed_at: datetime | None = None,
+    fingerprints: Collection[str] = (),
 ) -> int:
     """The same answer for many. How many were open; asked twice, it does so once.
 
-    `take`: take a change over, or leave the administration as it is; of another company: yes, it is the same one. `seen`: when
-    the person looked; what is claimed since then is not what was answered. `marks`: those of what was before their eyes
-    (`mark_of`); an answer about another old or new is refused, also to leave it. Raises
-    `Refused` with a sentence, and `NoSuchConnection`."""
+    `accept`: take a change over, or leave the administration as it is; of another company: yes, it is the same. `viewed_at`:
+    when the person looked; what is claimed since then is not what was answered. `fingerprints`: those of the changes that
+    were shown (`fingerprint_of`); an answer about another old or new is refused, also to leave it. Raises `Refused` with a
+    message, and `NoSuchConnection`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     requested_ids = set(administration_ids)
     if code not in CODES or not requested_ids or not all(0 < key <= ID_MAX for key in requested_ids):
@@ -56,29 +56,29 @@ def settle_changes(
     companies = _companies(actor, connection_id, requested_ids)
     if companies.keys() != requested_ids:
         raise NoSuchConnection
-    _refuse_unseen_changes(actor, companies, code, marks, seen)
+    _require_current(actor, companies, code, fingerprints, viewed_at)
     if code != OTHER_COMPANY:
-        return sum(_settle(actor, company, key, code, take=take) for key, company in companies.items())
+        return sum(_resolve_change(actor, company, key, code, accept=accept) for key, company in companies.items())
     restart_runs(actor.organisation_id, [key for key, company in companies.items() if company.claimed_at])
-    return sum(_decide(actor, company, key, same=take) for key, company in companies.items())
+    return sum(_decide(actor, company, key, same=accept) for key, company in companies.items())
 
 
-def mark_of(administration_id: int, old: str, new: str, old_number: str = "", new_number: str = "") -> str:
+def fingerprint_of(administration_id: int, old: str, new: str, old_number: str = "", new_number: str = "") -> str:
     """Of what is shown of a change: short, and the same for nothing else."""
     parts = [administration_id, old, new, old_number, new_number]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _refuse_unseen_changes(
+def _require_current(
     actor: Actor,
     companies: Mapping[int, RemoteCompany],
     code: str,
-    marks: Collection[str],
-    seen: datetime | None,
+    fingerprints: Collection[str],
+    viewed_at: datetime | None,
 ) -> None:
     """The companies are locked, so that what is compared is what will be settled."""
     claimed = {key: company for key, company in companies.items() if company.claimed_at is not None}
-    present = {key: _claim_mark(key, company) for key, company in claimed.items()}
+    present = {key: _claim_fingerprint(key, company) for key, company in claimed.items()}
     said_at = {key: company.claimed_at for key, company in claimed.items()}
     if code != OTHER_COMPANY:
         issues = Issue.objects.filter(
@@ -86,22 +86,22 @@ def _refuse_unseen_changes(
             subject_id__in=companies,
         )  # fmt: skip
         context = {issue.subject_id: issue.context for issue in issues}
-        present = {key: mark_of(key, str(fact["old"]), str(fact["new"])) for key, fact in context.items()}
+        present = {key: fingerprint_of(key, str(fact["old"]), str(fact["new"])) for key, fact in context.items()}
         said_at = {key: _said_since(companies[key], code, str(fact["new"])) for key, fact in context.items()}
-    is_other = bool(marks) and not set(present.values()) <= set(marks)
-    is_later = seen is not None and any((said_at[key] or seen) > seen for key in present)
+    is_other = bool(fingerprints) and not set(present.values()) <= set(fingerprints)
+    is_later = viewed_at is not None and any((said_at[key] or viewed_at) > viewed_at for key in present)
     if is_other or is_later:
         raise Refused(_("Meanwhile the accounting system says something else. Please look again."))
 
 
-def _claim_mark(key: int, company: RemoteCompany) -> str:
+def _claim_fingerprint(key: int, company: RemoteCompany) -> str:
     names = company.confirmed_name, company.claimed_name
-    return mark_of(key, *names, company.confirmed_number, company.claimed_number)
+    return fingerprint_of(key, *names, company.confirmed_number, company.claimed_number)
 
 
 def _said_since(company: RemoteCompany, code: str, new: str) -> datetime | None:
     """Since when the accounting system says so: the timeline has a line for each thing that it said."""
-    lines = company.connection.events.filter(kind=code, facts__new=new).order_by("-at")
+    lines = company.connection.events.filter(kind=code, context__new=new).order_by("-at")
     return lines.values_list("at", flat=True).first()
 
 
@@ -124,18 +124,18 @@ def _companies(actor: Actor, connection_id: int, administration_ids: Collection[
     }
 
 
-def _settle(actor: Actor, company: RemoteCompany, administration_id: int, code: str, *, take: bool) -> bool:
+def _resolve_change(actor: Actor, company: RemoteCompany, administration_id: int, code: str, *, accept: bool) -> bool:
     subject = ("administration", administration_id)
     issues = Issue.objects.filter(organisation_id=actor.organisation_id, code=code, resolved_at=None)
     issue = issues.filter(subject_kind=subject[0], subject_id=subject[1]).first()
     if issue is None:
         return False
     field, new = str(issue.context["field"]), str(issue.context["new"])
-    if take and code != NUMBER_MISSING:
+    if accept and code != NUMBER_MISSING:
         _take(actor, administration_id, field, new)
     _confirm_field(company, field, new)
     resolve_issues(actor.organisation_id, subject, code)
-    details = {"code": code, "taken": take, "old": issue.context["old"], "new": new}
+    details = {"code": code, "taken": accept, "old": issue.context["old"], "new": new}
     if field.startswith("number"):
         details |= {key: masked_number(str(details[key]), company.country) for key in ("old", "new")}
     _record(actor, company, administration_id, details)
@@ -158,7 +158,7 @@ def _confirm_field(company: RemoteCompany, field: str, value: str) -> None:
 
 
 def _decide(actor: Actor, company: RemoteCompany, administration_id: int, *, same: bool) -> bool:
-    if company.claimed_at is None or (not same and company.denied_at is not None):
+    if company.claimed_at is None or (not same and company.claim_rejected_at is not None):
         return False
     details = {
         "code": OTHER_COMPANY, "taken": same, "old": company.confirmed_name, "new": company.claimed_name,
@@ -187,7 +187,7 @@ def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> Non
         accept_company_change(actor, administration_id, "number", number)
     if plain(company.name) == plain(company.legal_name) or not company.legal_name:
         company.name = name
-    add_timeline_event(company.connection, "same_company_confirmed", claim_facts(company), actor.name)
+    add_timeline_event(company.connection, "same_company_confirmed", claim_context(company), actor.name)
     company.confirmed_name = company.legal_name = name
     company.confirmed_number, company.number = number, company.claimed_number
     resolve_issues(company.organisation_id, ("administration", administration_id), *QUESTIONS)
@@ -196,13 +196,13 @@ def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> Non
 
 
 def _deny(actor: Actor, company: RemoteCompany, administration_id: int) -> None:
-    company.denied_at = timezone.now()
-    company.save(update_fields=["denied_at"])
+    company.claim_rejected_at = timezone.now()
+    company.save(update_fields=["claim_rejected_at"])
     subject = ("administration", administration_id)
     resolve_issues(company.organisation_id, subject, OTHER_COMPANY)
-    raise_issue(company.organisation_id, DENIED, subject, claim_facts(company))
+    raise_issue(company.organisation_id, OTHER_COMPANY_CONFIRMED, subject, claim_context(company))
 
 
 def _record(actor: Actor, company: RemoteCompany, administration_id: int, details: dict[str, object]) -> None:
     subject = ("administration", administration_id, company.name)
-    record(actor.organisation_id, actor.audit, "company.change_settled", subject=subject, details=details)
+    record(actor.organisation_id, actor.audit, "company.change_resolved", subject=subject, details=details)

@@ -18,9 +18,9 @@ from koppel.connections.health import add_timeline_event
 from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue, resolve_issues
 
-OTHER_COMPANY, DENIED = "other_company", "other_company_denied"
+OTHER_COMPANY, OTHER_COMPANY_CONFIRMED = "other_company", "other_company_confirmed"
 """Issue codes: a person has yet to decide; a person said that it is another company."""
-SENTENCE = _(
+OTHER_COMPANY_MESSAGE = _(
     "Is this the same company? Name and registration number at the accounting system are both different from what was"
     " confirmed. Nothing is read until you decide."
 )
@@ -120,7 +120,7 @@ def holds_back(company: RemoteCompany, described: Described, *, interrupts: bool
         return True
     _learn(company, described)
     if company.claimed_at is not None:
-        add_timeline_event(company.connection, "same_company_again", {"name": company.confirmed_name})
+        add_timeline_event(company.connection, "company_restored", {"name": company.confirmed_name})
         let_go(company, list(administrations), requested_by="")
     return False
 
@@ -145,14 +145,21 @@ def inherit(company: RemoteCompany, before: RemoteCompany) -> None:
     """The same company, reached through another connection: what was confirmed of it goes along, and what waits for a person.
 
     The caller saves, and has the guard look."""
-    for name in ("confirmed_name", "confirmed_number", "claimed_name", "claimed_number", "claimed_at", "denied_at"):
+    for name in (
+        "confirmed_name",
+        "confirmed_number",
+        "claimed_name",
+        "claimed_number",
+        "claimed_at",
+        "claim_rejected_at",
+    ):
         setattr(company, name, getattr(before, name))
 
 
 def forget_claim(company: RemoteCompany) -> None:
     """The caller saves."""
     company.claimed_name = company.claimed_number = ""
-    company.claimed_at = company.denied_at = None
+    company.claimed_at = company.claim_rejected_at = None
 
 
 def let_go(company: RemoteCompany, administration_ids: Iterable[int], *, requested_by: str) -> None:
@@ -160,11 +167,13 @@ def let_go(company: RemoteCompany, administration_ids: Iterable[int], *, request
     ids = list(administration_ids)
     forget_claim(company)
     for administration_id in ids:
-        resolve_issues(company.organisation_id, ("administration", administration_id), OTHER_COMPANY, DENIED)
+        resolve_issues(
+            company.organisation_id, ("administration", administration_id), OTHER_COMPANY, OTHER_COMPANY_CONFIRMED
+        )
     hooks.unblock_administrations(company.organisation_id, ids, requested_by)
 
 
-def claim_facts(company: RemoteCompany) -> dict[str, object]:
+def claim_context(company: RemoteCompany) -> dict[str, object]:
     """For issues and the timeline. A missing number shows as a dash."""
     return {
         "name": company.confirmed_name,
@@ -182,16 +191,16 @@ def _claim(company: RemoteCompany, administration_ids: list[int], described: Des
     is_new = company.claimed_at is None or Described(company.claimed_name, company.claimed_number) != claim
     company.claimed_name, company.claimed_number = claim.name, claim.number
     if is_new:
-        company.claimed_at, company.denied_at = timezone.now(), None
-        add_timeline_event(company.connection, OTHER_COMPANY, claim_facts(company))
-    code, other = (OTHER_COMPANY, DENIED) if company.denied_at is None else (DENIED, OTHER_COMPANY)
+        company.claimed_at, company.claim_rejected_at = timezone.now(), None
+        add_timeline_event(company.connection, OTHER_COMPANY, claim_context(company))
+    code, other = (OTHER_COMPANY, OTHER_COMPANY_CONFIRMED)
     for administration_id in administration_ids:
         subject = ("administration", administration_id)
         resolve_issues(company.organisation_id, subject, other)
-        raise_issue(company.organisation_id, code, subject, claim_facts(company))
+        raise_issue(company.organisation_id, code, subject, claim_context(company))
     company.described_at = timezone.now()
-    company.save(update_fields=["claimed_name", "claimed_number", "claimed_at", "denied_at", "described_at"])
-    hooks.block_administrations(company.organisation_id, administration_ids, SENTENCE)
+    company.save(update_fields=["claimed_name", "claimed_number", "claimed_at", "claim_rejected_at", "described_at"])
+    hooks.block_administrations(company.organisation_id, administration_ids, OTHER_COMPANY_MESSAGE)
 
 
 def _learn(company: RemoteCompany, described: Described) -> None:

@@ -92,9 +92,11 @@ def begin_consent(
     try:
         step = connector(app.connector).begin_consent(credentials(app), request)
     except DecryptionError:
-        raise ConsentRefused("vault_key", _(KEY_MISSING)) from None
+        raise ConsentRefused("encryption_key_missing", _(KEY_MISSING)) from None
     if isinstance(step, Form):
-        raise ConsentRefused("form", _("This system is connected with a form, which Koppel does not know yet."))
+        raise ConsentRefused(
+            "form_unsupported", _("This system is connected with a form, which Koppel does not know yet.")
+        )
     return step.url
 
 
@@ -107,10 +109,10 @@ def receive_callback(state: str, inbound: Mapping[str, str]) -> int | None:
         attempt = ConsentAttempt.objects.select_for_update().filter(state_hash=state_hash).first()
         if attempt is None:
             return None
-        if attempt.answer is None:
-            sealed = keyring().encrypt(msgspec.json.encode(dict(inbound)), consent_attempt_aad(state_hash, "answer"))
-            attempt.answer, attempt.answered_at = sealed, timezone.now()
-            attempt.save(update_fields=["answer", "answered_at"])
+        if attempt.callback is None:
+            sealed = keyring().encrypt(msgspec.json.encode(dict(inbound)), consent_attempt_aad(state_hash, "callback"))
+            attempt.callback, attempt.callback_at = sealed, timezone.now()
+            attempt.save(update_fields=["callback", "callback_at"])
         return attempt.pk
 
 
@@ -129,7 +131,7 @@ def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> Consen
     quarantine.refuse()
     with organisation_scope(actor.organisation_id):
         attempt = _claim(actor, attempt_id, browser)
-    if attempt.used_at is not None:
+    if attempt.consumed_at is not None:
         return _await_first_outcome(actor, attempt)
     try:
         consent = _exchange(attempt, attempt.app)
@@ -155,16 +157,16 @@ def _refusal_of(error: Exception) -> ConsentRefused:
     if isinstance(error, ConnectorError):
         return ConsentRefused(error.code, _(str(error)))
     if isinstance(error, DecryptionError):
-        return ConsentRefused("vault_key", _(KEY_MISSING))
+        return ConsentRefused("encryption_key_missing", _(KEY_MISSING))
     if isinstance(error, Quarantined):  # it began in this moment, and the code is marked as used
         return ConsentRefused(error.code, str(error))
-    log.error("consent_answer_not_understood", exc_info=error)
+    log.error("consent_response_invalid", exc_info=error)
     message = _("Koppel did not understand the accounting system's answer, so nothing was connected. Please try again.")
-    return ConsentRefused("answer", message)
+    return ConsentRefused("unexpected_response", message)
 
 
 def _store_refusal(attempt: ConsentAttempt, refusal: ConsentRefused) -> None:
-    ConsentAttempt.objects.filter(pk=attempt.pk).update(refusal=f"{refusal.code}: {refusal}")
+    ConsentAttempt.objects.filter(pk=attempt.pk).update(error=f"{refusal.code}: {refusal}")
 
 
 def _audit(actor: Actor, attempt: ConsentAttempt, account: str, code: str) -> None:
@@ -175,27 +177,29 @@ def _audit(actor: Actor, attempt: ConsentAttempt, account: str, code: str) -> No
 
 
 def _claim(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
-    """Mark the attempt as used, so that its code is sent once. Returned with `used_at` None when it is ours to use."""
+    """Mark the attempt as used, so that its code is sent once. Returned with `consumed_at` None when it is ours to use."""
     attempts = ConsentAttempt.objects.select_for_update(of=("self",)).select_related("app", "connection")
     attempt = attempts.filter(organisation_id=actor.organisation_id, pk=attempt_id).first()
     if attempt is None or attempt.membership_id != actor.membership_id:
-        raise ConsentRefused("unknown", _("This sign-in is not yours, or does not exist. Please start again."))
+        raise ConsentRefused("unknown_attempt", _("This sign-in is not yours, or does not exist. Please start again."))
     if attempt.browser_hash and not secrets.compare_digest(attempt.browser_hash, _hash(browser)):
         raise ConsentRefused("other_browser", _("This sign-in began in another browser. Please start again here."))
-    if attempt.used_at is not None:
+    if attempt.consumed_at is not None:
         return attempt
-    if attempt.answer is None:
-        raise ConsentRefused("unanswered", _("The accounting system has not answered yet. Please sign in there first."))
+    if attempt.callback is None:
+        raise ConsentRefused(
+            "callback_missing", _("The accounting system has not answered yet. Please sign in there first.")
+        )
     if attempt.expires_at < timezone.now():
         raise ConsentRefused("expired", _("This sign-in took too long. Please start again."))
-    ConsentAttempt.objects.filter(pk=attempt.pk).update(used_at=timezone.now())
+    ConsentAttempt.objects.filter(pk=attempt.pk).update(consumed_at=timezone.now())
     return attempt
 
 
 def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
     row = attempt.state_hash
     hidden = msgspec.json.decode(keyring().decrypt(bytes(attempt.secrets), consent_attempt_aad(row, "secrets")))
-    answer = keyring().decrypt(bytes(attempt.answer or b""), consent_attempt_aad(row, "answer"))
+    answer = keyring().decrypt(bytes(attempt.callback or b""), consent_attempt_aad(row, "callback"))
     inbound = msgspec.json.decode(answer, type=dict[str, str])
     request = ConsentRequest(redirect_uri(), inbound.get("state", ""), hidden["nonce"], Secret(hidden["verifier"]))
 
@@ -210,11 +214,11 @@ def _await_first_outcome(actor: Actor, attempt: ConsentAttempt) -> ConsentOutcom
     """The outcome of the request that came first; a doubled click may have to wait for it."""
     deadline = time.monotonic() + DUPLICATE_REQUEST_WAIT_SECONDS
     while attempt.granted_at is None or attempt.connection is None:
-        if attempt.refusal:
-            code, _colon, message = attempt.refusal.partition(": ")
+        if attempt.error:
+            code, _colon, message = attempt.error.partition(": ")
             raise ConsentRefused(code, message)
         if time.monotonic() > deadline:
-            raise ConsentRefused("used", _("This sign-in was used before. Please start again."))
+            raise ConsentRefused("already_used", _("This sign-in was used before. Please start again."))
         time.sleep(0.2)
         with organisation_scope(actor.organisation_id):
             attempt = ConsentAttempt.objects.select_related("connection").get(pk=attempt.pk)

@@ -19,7 +19,7 @@ from koppel.organisations.roles import Actor
 
 def store_consent(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
     """The connection's id. In the caller's transaction. Raises `ConsentRefused` when another account signed in."""
-    if attempt.purpose == ConsentPurpose.TAKE_OVER:
+    if attempt.purpose == ConsentPurpose.TRANSFER:
         return store_pending_grant(actor, attempt, consent)
     connection = _connection_for(actor, attempt, consent)
     identity = (actor.organisation_id, connection, consent.subject, consent.company_id or "")
@@ -59,9 +59,9 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
         _require_same_companies(actor, connection, consent)
         return connection
     lock_until_commit(LockName.NEW_CONNECTION, actor.organisation_id)
-    serving = Grant.objects.filter(subject=consent.subject, is_candidate=False, connection=OuterRef("pk"))
+    serving = Grant.objects.filter(subject=consent.subject, is_pending_transfer=False, connection=OuterRef("pk"))
     known_connection = connections.filter(
-        Exists(serving.exclude(lost_reason__startswith=SUPERSEDED)), app=attempt.app
+        Exists(serving.exclude(invalid_reason__startswith=SUPERSEDED)), app=attempt.app
     ).first()
     existing = locked(actor.organisation_id, known_connection.pk) if known_connection else None
     return existing or Connection.objects.create(

@@ -86,9 +86,9 @@ def retry_companies(actor: Actor, connection_id: int) -> int:
     """Ask the vendor anew about companies that it refused: somebody says that it has been put right. How many."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     connection = get_connection(actor, connection_id)
-    refused = RemoteCompany.objects.filter(connection=connection, listed_at__isnull=False).exclude(unreachable_code="")
+    refused = RemoteCompany.objects.filter(connection=connection, is_listed=True).exclude(unreachable_code="")
     grants = list(refused.values_list("grant_id", flat=True))
-    Grant.objects.filter(pk__in=grants, lost_at=None).update(failures=0, retry_at=None)
+    Grant.objects.filter(pk__in=grants, invalid_since=None).update(failures=0, retry_at=None)
     count = refused.update(described_at=None)
     if count:
         ask_for_descriptions(actor.organisation_id, connection.pk)
@@ -113,7 +113,7 @@ def remove_companies(actor: Actor, connection_id: int, company_ids: Iterable[int
     if names:
         subject = ("connection", connection.pk, connection.account)
         details = {"companies": names}
-        record(actor.organisation_id, actor.audit, "connection.company_forgotten", subject=subject, details=details)
+        record(actor.organisation_id, actor.audit, "connection.companies_removed", subject=subject, details=details)
     return len(names)
 
 
@@ -149,5 +149,6 @@ def _store_company(connection: Connection, company_id: str) -> None:
         # Until the company says its name; a name that equals the legal one follows it.
         name=company_id,
         legal_name=company_id,
-        listed_at=over,
+        is_listed=True,
+        last_listed_at=over,
     )

@@ -25,15 +25,16 @@ SELECT c.organisation_id, c.id, min(coalesce(g.refresh_expires_at, g.issued_at +
   FROM connections_connection c
   JOIN connections_app_registration a ON a.id = c.app_id
   JOIN connections_grant g ON g.connection_id = c.id AND g.organisation_id = c.organisation_id
- WHERE g.lost_at IS NULL AND NOT g.is_candidate AND g.refresh_token IS NOT NULL AND c.state <> 'removed' AND {which}
- GROUP BY c.organisation_id, c.id, c.expiry_told_for
+ WHERE g.invalid_since IS NULL AND NOT g.is_pending_transfer AND g.refresh_token IS NOT NULL AND c.state <> 'removed'
+   AND {which}
+ GROUP BY c.organisation_id, c.id, c.expiry_notified_for
 """
 _NEAR = f"""
 SELECT * FROM ({_ENDS.format(which="c.state IN ('active', 'degraded', 'paused')")}
 HAVING min(coalesce(g.refresh_expires_at, g.issued_at + a.refresh_days * interval '1 day')) < now() + %s * interval '1 second'
-   AND (c.expiry_told_for IS NULL
+   AND (c.expiry_notified_for IS NULL
         OR min(coalesce(g.refresh_expires_at, g.issued_at + a.refresh_days * interval '1 day'))
-           NOT BETWEEN c.expiry_told_for AND c.expiry_told_for + interval '1 day')) AS near LIMIT 500
+           NOT BETWEEN c.expiry_notified_for AND c.expiry_notified_for + interval '1 day')) AS near LIMIT 500
 """  # noqa: S608 - names of ours alone
 
 
@@ -74,7 +75,7 @@ def notify_expiring_consents() -> int:
     for organisation_id, connection_id in orphaned:
         _raise(organisation_id, connection_id, "owner_left")
     for organisation_id, connection_id in silent:
-        _raise(organisation_id, connection_id, "vendor_silent")
+        _raise(organisation_id, connection_id, "vendor_unresponsive")
     for issue in back:
         with organisation_scope(issue.organisation_id):
             resolve_owner_left(issue.organisation_id, issue.subject_id)
@@ -85,19 +86,19 @@ def _notify(ending: _Ending) -> None:
     with organisation_scope(ending.organisation_id):
         connections = Connection.objects.select_for_update(no_key=True).filter(organisation_id=ending.organisation_id)
         connection = (
-            connections.filter(pk=ending.connection_id, state__in=ALIVE).exclude(expiry_told_for=ending.at).first()
+            connections.filter(pk=ending.connection_id, state__in=ALIVE).exclude(expiry_notified_for=ending.at).first()
         )
         if connection is None:
             return
-        connection.expiry_told_for = ending.at
-        connection.save(update_fields=["expiry_told_for"])
-        facts = {"account": connection.account, "day": timezone.localdate(ending.at).isoformat()}
-        add_timeline_event(connection, "expiring", facts)
-        raise_issue(connection.organisation_id, "consent_expiring", ("connection", connection.pk), facts)
+        connection.expiry_notified_for = ending.at
+        connection.save(update_fields=["expiry_notified_for"])
+        context = {"account": connection.account, "day": timezone.localdate(ending.at).isoformat()}
+        add_timeline_event(connection, "consent_expiring", context)
+        raise_issue(connection.organisation_id, "consent_expiring", ("connection", connection.pk), context)
         open_event(
             connection.organisation_id, "consent_expiring", f"connection {connection.pk}",
             subject=("connection", connection.pk),
-            responsible=connection.owner_id, context=facts, link=f"/connections/{connection.pk}/",
+            responsible=connection.owner_id, context=context, link=connection.get_absolute_url(),
         )  # fmt: skip
 
 
@@ -119,8 +120,8 @@ def _silent() -> "QuerySet[Connection]":
 def _raise(organisation_id: int, connection_id: int, code: str) -> None:
     with organisation_scope(organisation_id):
         connection = Connection.objects.select_related("owner__user").get(pk=connection_id)
-        facts = {"account": connection.account, "owner": str(connection.owner.user), "reason": connection.reason}
-        raise_issue(organisation_id, code, ("connection", connection_id), facts)
+        context = {"account": connection.account, "owner": str(connection.owner.user), "reason": connection.reason}
+        raise_issue(organisation_id, code, ("connection", connection_id), context)
 
 
 def resolve_owner_left(organisation_id: int, connection_id: int) -> None:

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from koppel.connections.models import Connection, ConnectionEvent
+from koppel.connections.models import Connection, TimelineEvent
 
 DAYS = 30
 WORST_FIRST = ("lost", "partly_lost", "degraded", "paused")
@@ -33,14 +33,14 @@ def daily_health(connections: Iterable[Connection]) -> dict[int, list[DayHealth]
     queryset = list(connections)
     first = timezone.localdate() - timedelta(days=DAYS - 1)
     begin = timezone.make_aware(datetime.combine(first, datetime.min.time()))
-    lasting = ConnectionEvent.objects.filter(connection__in=queryset, kind__in=WORST_FIRST)
-    events: dict[int, list[ConnectionEvent]] = {}
-    for event in lasting.filter(Q(until=None) | Q(until__gte=begin)):
+    lasting = TimelineEvent.objects.filter(connection__in=queryset, kind__in=WORST_FIRST)
+    events: dict[int, list[TimelineEvent]] = {}
+    for event in lasting.filter(Q(ended_at=None) | Q(ended_at__gte=begin)):
         events.setdefault(event.connection_id, []).append(event)
     return {connection.pk: _days(connection, events.get(connection.pk, []), first) for connection in queryset}
 
 
-def _days(connection: Connection, events: list[ConnectionEvent], first: date) -> list[DayHealth]:
+def _days(connection: Connection, events: list[TimelineEvent], first: date) -> list[DayHealth]:
     born = timezone.localdate(connection.created_at)
     days = []
     for position in range(DAYS):
@@ -51,12 +51,12 @@ def _days(connection: Connection, events: list[ConnectionEvent], first: date) ->
     return days
 
 
-def _worst(events: list[ConnectionEvent], day: date) -> tuple[str, int]:
+def _worst(events: list[TimelineEvent], day: date) -> tuple[str, int]:
     begin = timezone.make_aware(datetime.combine(day, datetime.min.time()))
     end = min(begin + timedelta(days=1), timezone.now())
     lasted: dict[str, float] = {}
     for event in events:
-        overlap = (min(event.until or end, end) - max(event.at, begin)).total_seconds()
+        overlap = (min(event.ended_at or end, end) - max(event.at, begin)).total_seconds()
         if overlap > 0:
             lasted[event.kind] = lasted.get(event.kind, 0) + overlap
     kind = next((timeline_event for timeline_event in WORST_FIRST if timeline_event in lasted), "ok")

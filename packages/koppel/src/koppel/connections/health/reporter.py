@@ -42,21 +42,21 @@ class HealthReporter:
             await run_in_thread(lambda: states.record_success(organisation_id, connection_id))
 
     async def record_failure(
-        self, organisation_id: int, connection_id: int, company_id: int | None, sentence: str, *, whole: bool
+        self, organisation_id: int, connection_id: int, company_id: int | None, message: str, *, whole: bool
     ) -> None:
         """No answer, or one that says that the vendor is out of order."""
         self._written.pop(("answered", connection_id), None)
         self._written.pop(("company", company_id or 0), None)
         if self._is_due(("missed", company_id or -connection_id), MISSED_SECONDS):
             await run_in_thread(
-                lambda: states.record_failure(organisation_id, connection_id, company_id, sentence, whole=whole)
+                lambda: states.record_failure(organisation_id, connection_id, company_id, message, whole=whole)
             )
 
-    async def record_consent_lost(self, organisation_id: int, connection_id: int, sentence: str) -> None:
+    async def record_consent_lost(self, organisation_id: int, connection_id: int, message: str) -> None:
         """A person must sign in."""
         self._written.pop(("answered", connection_id), None)
         if self._is_due(("lost", connection_id), MISSED_SECONDS):
-            await run_in_thread(lambda: states.require_reauth(organisation_id, connection_id, sentence))
+            await run_in_thread(lambda: states.require_reauth(organisation_id, connection_id, message))
 
     def _is_due(self, key: tuple[str, int], seconds: float) -> bool:
         before, now = self._written.get(key), monotonic()

@@ -39,7 +39,7 @@ def locked(organisation_id: int, connection_id: int) -> Connection | None:
 
 
 def record_failure(
-    organisation_id: int, connection_id: int, company_id: int | None, sentence: str, *, whole: bool = False
+    organisation_id: int, connection_id: int, company_id: int | None, message: str, *, whole: bool = False
 ) -> None:
     """A call was not answered. `whole`: by the token endpoint, on which every company of the connection depends.
 
@@ -48,15 +48,15 @@ def record_failure(
         connection = locked(organisation_id, connection_id)
         if connection is None:
             return
-        concerns_all = whole or company_id is None or _concerns_all_companies(connection, company_id, sentence)
+        concerns_all = whole or company_id is None or _concerns_all_companies(connection, company_id, message)
         if not concerns_all or connection.state != ConnectionState.ACTIVE:
             return
         since = timezone.now()
-        connection.state, connection.reason, connection.degraded_since = ConnectionState.DEGRADED, sentence, since
-        connection.probes, connection.probe_at = 0, since + FIRST_PROBE
-        connection.save(update_fields=["state", "reason", "degraded_since", "probes", "probe_at"])
-        start_timeline_event(connection, "degraded", {"reason": sentence})
-    log.warning("connection_degraded", connection=connection_id, reason=sentence)
+        connection.state, connection.reason, connection.degraded_since = ConnectionState.DEGRADED, message, since
+        connection.probe_count, connection.next_probe_at = 0, since + FIRST_PROBE
+        connection.save(update_fields=["state", "reason", "degraded_since", "probe_count", "next_probe_at"])
+        start_timeline_event(connection, "degraded", {"reason": message})
+    log.warning("connection_degraded", connection=connection_id, reason=message)
 
 
 def record_success(organisation_id: int, connection_id: int) -> None:
@@ -73,31 +73,31 @@ def record_success(organisation_id: int, connection_id: int) -> None:
     log.info("connection_recovered", connection=connection_id)
 
 
-def require_reauth(organisation_id: int, connection_id: int, sentence: str) -> None:
+def require_reauth(organisation_id: int, connection_id: int, message: str) -> None:
     """The firm must sign in again: one state, one issue, one notice, however many administrations noticed."""
     with organisation_scope(organisation_id):
         connection = locked(organisation_id, connection_id)
         if connection is None:
             return
-        lost = grants_of(connection).exclude(lost_at=None)
+        lost = grants_of(connection).exclude(invalid_since=None)
         partly = lost.exists() and derived_state(connection) == ConnectionState.ACTIVE
-        facts = {"account": connection.account, "reason": sentence, "companies": _companies_of(lost) if partly else ""}
+        context = {"account": connection.account, "reason": message, "companies": _companies_of(lost) if partly else ""}
         code = "consent_partly_lost" if partly else "consent_lost"
-        is_new = raise_issue(organisation_id, code, ("connection", connection_id), facts)
+        is_new = raise_issue(organisation_id, code, ("connection", connection_id), context)
         if not partly and connection.state not in (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED):
             end_timeline_event(connection, "degraded")
             connection.state, connection.reason, connection.degraded_since = (
-                ConnectionState.NEEDS_REAUTH, sentence, None,
+                ConnectionState.NEEDS_REAUTH, message, None,
             )  # fmt: skip
-            connection.probes, connection.probe_at = 0, None
-            connection.save(update_fields=["state", "reason", "degraded_since", "probes", "probe_at"])
+            connection.probe_count, connection.next_probe_at = 0, None
+            connection.save(update_fields=["state", "reason", "degraded_since", "probe_count", "next_probe_at"])
         if not is_new:
             return
-        start_timeline_event(connection, "partly_lost" if partly else "lost", facts)
+        start_timeline_event(connection, "partly_lost" if partly else "lost", context)
         event = "connection_partly_lost" if partly else "connection_lost"
         open_event(
             organisation_id, event, f"connection {connection_id}", subject=("connection", connection_id),
-            responsible=connection.owner_id, context=facts, link=f"/connections/{connection_id}/",
+            responsible=connection.owner_id, context=context, link=connection.get_absolute_url(),
         )  # fmt: skip
     log.warning("connection_lost", connection=connection_id, partly=partly)
 
@@ -127,15 +127,17 @@ def resume_connection(connection: Connection) -> None:
 def derived_state(connection: Connection) -> ConnectionState:
     """What the connection is when nothing else is the matter: active while one of its grants lives."""
     grants = grants_of(connection)
-    if grants.exists() and not grants.filter(lost_at=None).exists():
+    if grants.exists() and not grants.filter(invalid_since=None).exists():
         return ConnectionState.NEEDS_REAUTH
     return ConnectionState.ACTIVE
 
 
 def grants_of(connection: Connection) -> "QuerySet[Grant]":
     """Those that serve it: neither a candidate's nor given back."""
-    grants = Grant.objects.filter(organisation_id=connection.organisation_id, connection=connection, is_candidate=False)
-    return grants.exclude(lost_reason__startswith=SUPERSEDED)
+    grants = Grant.objects.filter(
+        organisation_id=connection.organisation_id, connection=connection, is_pending_transfer=False
+    )
+    return grants.exclude(invalid_reason__startswith=SUPERSEDED)
 
 
 def _has_recovered(connection: Connection) -> bool:
@@ -149,10 +151,10 @@ def _has_recovered(connection: Connection) -> bool:
 
 def _become_active(connection: Connection) -> None:
     connection.state, connection.reason, connection.degraded_since = ConnectionState.ACTIVE, "", None
-    connection.probes, connection.probe_at = 0, None
-    connection.save(update_fields=["state", "reason", "degraded_since", "probes", "probe_at"])
+    connection.probe_count, connection.next_probe_at = 0, None
+    connection.save(update_fields=["state", "reason", "degraded_since", "probe_count", "next_probe_at"])
     end_timeline_event(connection, "degraded")
-    resolve_issues(connection.organisation_id, ("connection", connection.pk), "vendor_silent")
+    resolve_issues(connection.organisation_id, ("connection", connection.pk), "vendor_unresponsive")
     _resolve_consent_lost(connection)
 
 
@@ -164,17 +166,17 @@ def _resolve_consent_lost(connection: Connection) -> None:
         close_event(connection.organisation_id, "consent_expiring", f"connection {connection.pk}")
     close_event(connection.organisation_id, "connection_lost", f"connection {connection.pk}")
     end_timeline_event(connection, "lost")
-    if not grants_of(connection).exclude(lost_at=None).exists():
+    if not grants_of(connection).exclude(invalid_since=None).exists():
         resolve_issues(connection.organisation_id, subject, "consent_partly_lost")
         close_event(connection.organisation_id, "connection_partly_lost", f"connection {connection.pk}")
         end_timeline_event(connection, "partly_lost")
 
 
-def _concerns_all_companies(connection: Connection, company_id: int, sentence: str) -> bool:
+def _concerns_all_companies(connection: Connection, company_id: int, message: str) -> bool:
     """Whether no call of the connection was answered since this company's began to fail."""
     now = timezone.now()
     companies = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, pk=company_id)
-    is_first = companies.filter(failing_since=None).update(failing_since=now, failing_reason=sentence) == 1
+    is_first = companies.filter(failing_since=None).update(failing_since=now, failing_reason=message) == 1
     since = companies.values_list("failing_since", flat=True).first() or now
     last = connection.last_contact_at
     return last is None or last < (since - SETTLED if is_first else since)

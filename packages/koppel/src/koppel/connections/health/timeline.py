@@ -7,40 +7,38 @@ from typing import Any
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from koppel.connections.models import Connection, ConnectionEvent
+from koppel.connections.models import Connection, TimelineEvent
 
 FOLDED_WITHIN = timedelta(minutes=15)
 """An interruption that comes back sooner than this after the last one goes on in the same line."""
 
 
-def add_timeline_event(connection: Connection, kind: str, facts: Mapping[str, Any], actor_name: str = "") -> None:
+def add_timeline_event(connection: Connection, kind: str, context: Mapping[str, Any], actor_name: str = "") -> None:
     """It happened now."""
-    ConnectionEvent.objects.create(
+    TimelineEvent.objects.create(
         organisation_id=connection.organisation_id,
         connection=connection,
         kind=kind,
-        facts=dict(facts),
+        context=dict(context),
         actor_name=actor_name,
     )
 
 
-def start_timeline_event(connection: Connection, kind: str, facts: Mapping[str, Any], actor_name: str = "") -> None:
+def start_timeline_event(connection: Connection, kind: str, context: Mapping[str, Any], actor_name: str = "") -> None:
     """It lasts from now until `end_timeline_event`; one that ended a moment ago goes on."""
     open_events = _open_events(connection, kind)
-    latest = open_events.filter(until__gt=timezone.now() - FOLDED_WITHIN).first()
+    latest = open_events.filter(ended_at__gt=timezone.now() - FOLDED_WITHIN).first()
     if latest is None:
-        add_timeline_event(connection, kind, facts, actor_name)
+        add_timeline_event(connection, kind, context, actor_name)
     else:
-        open_events.filter(pk=latest.pk).update(until=None, times=F("times") + 1, facts=dict(facts))
+        open_events.filter(pk=latest.pk).update(ended_at=None, count=F("count") + 1, context=dict(context))
 
 
 def end_timeline_event(connection: Connection, kind: str) -> None:
     """It lasted until now."""
-    _open_events(connection, kind).filter(until=None).update(until=timezone.now())
+    _open_events(connection, kind).filter(ended_at=None).update(ended_at=timezone.now())
 
 
-def _open_events(connection: Connection, kind: str) -> "QuerySet[ConnectionEvent]":
-    events = ConnectionEvent.objects.filter(
-        organisation_id=connection.organisation_id, connection=connection, kind=kind
-    )
+def _open_events(connection: Connection, kind: str) -> "QuerySet[TimelineEvent]":
+    events = TimelineEvent.objects.filter(organisation_id=connection.organisation_id, connection=connection, kind=kind)
     return events.order_by("-at", "-pk")

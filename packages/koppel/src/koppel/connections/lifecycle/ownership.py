@@ -67,22 +67,22 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
     chosen = next((member for member in possible_owners(actor) if member.pk == membership_id), None)
     if chosen is None:
         raise Refused(_("Only an Administrator or a Team leader who may sign in can take over a connection."))
-    if chosen.pk in (connection.next_owner_id, connection.owner_id if connection.next_owner_id is None else None):
+    if chosen.pk in (connection.pending_owner_id, connection.owner_id if connection.pending_owner_id is None else None):
         return False
     _delete_pending_grants(connection)
     if chosen.pk == connection.owner_id:
-        connection.next_owner = None
-        connection.save(update_fields=["next_owner"])
-        _record(actor, connection, "owner_kept", str(chosen.user))
+        connection.pending_owner = None
+        connection.save(update_fields=["pending_owner"])
+        _record(actor, connection, "transfer_cancelled", str(chosen.user))
     elif _needs_no_sign_in(connection):
         _change_owner(actor, connection, chosen, connection.account)
     else:
-        connection.next_owner = chosen
-        connection.save(update_fields=["next_owner"])
-        _record(actor, connection, "owner_asked", str(chosen.user))
-        facts = {"by": actor.name, "account": connection.account}
+        connection.pending_owner = chosen
+        connection.save(update_fields=["pending_owner"])
+        _record(actor, connection, "transfer_requested", str(chosen.user))
+        context = {"by": actor.name, "account": connection.account}
         if chosen.pk != actor.membership_id:
-            notify(actor.organisation_id, "take_over_asked", [chosen.pk], facts, f"/connections/{connection.pk}/")
+            notify(actor.organisation_id, "transfer_requested", [chosen.pk], context, connection.get_absolute_url())
     return True
 
 
@@ -104,8 +104,8 @@ def transfer_all(actor: Actor, membership_id: int, to_membership_id: int) -> int
 def store_pending_grant(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
     """The new owner has signed in: keep the consent aside. In the caller's transaction. Raises `ConsentRefused`."""
     connection = locked(actor.organisation_id, attempt.connection_id or 0)
-    if connection is None or connection.next_owner_id != actor.membership_id:
-        raise _not_asked()
+    if connection is None or connection.pending_owner_id != actor.membership_id:
+        raise _transfer_not_requested()
     existing = grants_of(connection)
     runs_on_it = existing.filter(subject=consent.subject, company_id=consent.company_id or "").exists()
     identity = (actor.organisation_id, connection, consent.subject, consent.company_id or "")
@@ -114,7 +114,7 @@ def store_pending_grant(actor: Actor, attempt: ConsentAttempt, consent: Consent)
     if replaced is not None:
         revoke_unused_token(attempt, replaced)
     Grant.objects.filter(pk=grant.pk).update(
-        account=consent.account, is_candidate=not runs_on_it, taken_over_by=actor.membership_id
+        account=consent.account, is_pending_transfer=not runs_on_it, transferred_by=actor.membership_id
     )
     ConsentAttempt.objects.filter(pk=attempt.pk).update(granted_at=timezone.now())
     if runs_on_it:
@@ -129,31 +129,31 @@ def complete_transfer(actor: Actor, connection_id: int) -> bool:
     new consent back, when the account does not reach what is imported; and the connector's errors."""
     with organisation_scope(actor.organisation_id):
         grants = Grant.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
-        candidates = list(grants.filter(is_candidate=True, lost_at=None).select_related("connection"))
+        candidates = list(grants.filter(is_pending_transfer=True, invalid_since=None).select_related("connection"))
     for grant in candidates:
         reached = _reached_by(actor, grant)
         with organisation_scope(actor.organisation_id):
             connection = locked(actor.organisation_id, connection_id)
-            if connection is None or connection.next_owner_id != actor.membership_id:
-                raise _not_asked()
+            if connection is None or connection.pending_owner_id != actor.membership_id:
+                raise _transfer_not_requested()
             missing = _move_companies(actor, connection, grant, reached)
             if not missing:
                 _complete_transfer(actor, connection, grant.account)
         if missing:
             names = _named(missing)
             message = _("%(account)s does not reach %(names)s. Nothing was changed: it still runs on %(old)s.")
-            facts = {"account": grant.account, "names": names, "old": grant.connection.account}
-            raise ConsentRefused("reaches_less", message % facts)
+            context = {"account": grant.account, "names": names, "old": grant.connection.account}
+            raise ConsentRefused("companies_missing", message % context)
     with organisation_scope(actor.organisation_id):
-        return Connection.objects.filter(pk=connection_id, owner_id=actor.membership_id, next_owner=None).exists()
+        return Connection.objects.filter(pk=connection_id, owner_id=actor.membership_id, pending_owner=None).exists()
 
 
 def companies_awaiting_transfer(actor: Actor, connection: Connection) -> str:
     """The imported companies that the next owner has yet to sign in for, by name; '' when nothing was begun, or all is done."""
-    if connection.next_owner_id is None:
+    if connection.pending_owner_id is None:
         return ""
-    old = _previous_grants(connection, connection.next_owner_id)
-    if not grants_of(connection).filter(taken_over_by=connection.next_owner_id).exclude(pk__in=old).exists():
+    old = _previous_grants(connection, connection.pending_owner_id)
+    if not grants_of(connection).filter(transferred_by=connection.pending_owner_id).exclude(pk__in=old).exists():
         return ""
     companies = RemoteCompany.objects.filter(
         organisation_id=connection.organisation_id, connection=connection, grant__in=old
@@ -162,8 +162,8 @@ def companies_awaiting_transfer(actor: Actor, connection: Connection) -> str:
     return _named(list(waiting.order_by("name").values_list("name", flat=True)))
 
 
-def _not_asked() -> ConsentRefused:
-    return ConsentRefused("not_asked", _("You are not asked to take over this connection any more."))
+def _transfer_not_requested() -> ConsentRefused:
+    return ConsentRefused("transfer_not_requested", _("You are not asked to take over this connection any more."))
 
 
 def _reached_by(actor: Actor, grant: Grant) -> set[str]:
@@ -185,7 +185,7 @@ def _move_companies(actor: Actor, connection: Connection, grant: Grant, reached:
         named = exclude_restricted(actor, companies if is_strange else lacking)
         return list(named.order_by("name").values_list("name", flat=True)) or [connection.account]
     concerned.filter(external_id__in=reached).update(grant=grant)
-    Grant.objects.filter(pk=grant.pk).update(is_candidate=False)
+    Grant.objects.filter(pk=grant.pk).update(is_pending_transfer=False)
     return []
 
 
@@ -199,14 +199,14 @@ def _complete_transfer(actor: Actor, connection: Connection, account: str) -> No
     revoke_later(actor.organisation_id, idle)
     if serving:
         return
-    RemoteCompany.objects.filter(organisation_id=actor.organisation_id, grant_id__in=idle).update(listed_at=None)
+    RemoteCompany.objects.filter(organisation_id=actor.organisation_id, grant_id__in=idle).update(is_listed=False)
     _change_owner(actor, connection, Membership.objects.get(pk=actor.membership_id), account)
 
 
 def _previous_grants(connection: Connection, membership_id: int) -> "QuerySet[Grant]":
     """Grants of accounts that this member has not signed in with to take over."""
     grants = grants_of(connection)
-    pending = grants.filter(taken_over_by=membership_id, is_candidate=False).values_list("subject", flat=True)
+    pending = grants.filter(transferred_by=membership_id, is_pending_transfer=False).values_list("subject", flat=True)
     return grants.exclude(subject__in=list(pending))
 
 
@@ -219,19 +219,20 @@ def _delete_pending_grants(connection: Connection) -> None:
     """Somebody who was asked before had signed in already: give that back."""
     pending = Grant.objects.filter(organisation_id=connection.organisation_id, connection=connection)
     revoke_later(
-        connection.organisation_id, list(pending.filter(is_candidate=True, lost_at=None).values_list("pk", flat=True))
+        connection.organisation_id,
+        list(pending.filter(is_pending_transfer=True, invalid_since=None).values_list("pk", flat=True)),
     )
 
 
 def _change_owner(actor: Actor, connection: Connection, to: Membership, account: str) -> None:
     before = connection.owner
-    connection.owner, connection.next_owner = to, None
-    connection.save(update_fields=["owner", "next_owner"])
+    connection.owner, connection.pending_owner = to, None
+    connection.save(update_fields=["owner", "pending_owner"])
     signed_in(connection, account)
     resolve_owner_left(actor.organisation_id, connection.pk)
     _record(actor, connection, "owner_changed", str(to.user))
-    facts = {"owner": str(to.user), "account": connection.account}
-    notify(actor.organisation_id, "taken_over", [before.pk], facts, f"/connections/{connection.pk}/")
+    context = {"owner": str(to.user), "account": connection.account}
+    notify(actor.organisation_id, "transfer_completed", [before.pk], context, connection.get_absolute_url())
 
 
 def _needs_no_sign_in(connection: Connection) -> bool:
@@ -240,7 +241,7 @@ def _needs_no_sign_in(connection: Connection) -> bool:
 
 
 def _record(actor: Actor, connection: Connection, kind: str, name: str) -> None:
-    facts = {"owner": name, "account": connection.account}
-    add_timeline_event(connection, kind, facts, actor.name)
+    context = {"owner": name, "account": connection.account}
+    add_timeline_event(connection, kind, context, actor.name)
     subject = ("connection", connection.pk, connection.account)
-    record(actor.organisation_id, actor.audit, f"connection.{kind}", subject=subject, details=facts)
+    record(actor.organisation_id, actor.audit, f"connection.{kind}", subject=subject, details=context)

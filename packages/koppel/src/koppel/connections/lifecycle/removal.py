@@ -24,7 +24,7 @@ LIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
 @dataclass(frozen=True)
 class Removal:
     """What removing a connection would do. `reached_elsewhere` counts administrations that another live connection of the
-    firm lists too; `seen` changes when any of this does."""
+    firm lists too; `fingerprint` changes when any of this does."""
 
     connection_id: int
     account: str
@@ -37,7 +37,7 @@ class Removal:
         return self.administrations - self.reached_elsewhere
 
     @property
-    def seen(self) -> str:
+    def fingerprint(self) -> str:
         return f"{self.administrations}-{self.reached_elsewhere}"
 
 
@@ -50,7 +50,7 @@ def preview_removal(actor: Actor, connection_id: int) -> Removal:
     elsewhere = RemoteCompany.objects.filter(
         organisation_id=actor.organisation_id,
         external_id=OuterRef("external_id"),
-        listed_at__isnull=False,
+        is_listed=True,
         connection__connector=connection.connector,
         connection__state__in=LIVE,
     ).exclude(connection=connection)
@@ -64,29 +64,29 @@ def preview_removal(actor: Actor, connection_id: int) -> Removal:
     )
 
 
-def remove(actor: Actor, connection_id: int, policy: RemovalPolicy, *, seen: str | None = None) -> Removal:
+def remove(actor: Actor, connection_id: int, policy: RemovalPolicy, *, fingerprint: str | None = None) -> Removal:
     """End the connection; its tokens are withdrawn at the vendor by a job. What was done.
 
-    `seen`: what the person was shown; when that has changed meanwhile, nothing is done. Raises `Refused` with a sentence,
-    and `NoSuchConnection` when it was removed before."""
+    `fingerprint`: of what the person was shown; when that has changed meanwhile, nothing is done. Raises `Refused` with a
+    message, and `NoSuchConnection` when it was removed before."""
     connection = get_for_change(actor, connection_id)
     removal = preview_removal(actor, connection_id)
     if removal.needs_administrator and actor.role != Role.ADMINISTRATOR:
         message = _("This connection serves %(count)d administrations. Only an Administrator may remove it.")
         raise Refused(message % {"count": removal.administrations})
-    if seen is not None and seen != removal.seen:
+    if fingerprint is not None and fingerprint != removal.fingerprint:
         raise Refused(_("Meanwhile the administrations of this connection have changed. Please look again."))
     detach_administrations(actor, connection_id, policy)
     stop_runs(actor.organisation_id, connection_id, StopReason.REMOVE)
-    connection.state, connection.next_owner, connection.degraded_since = ConnectionState.REMOVED, None, None
-    connection.save(update_fields=["state", "next_owner", "degraded_since"])
+    connection.state, connection.pending_owner, connection.degraded_since = ConnectionState.REMOVED, None, None
+    connection.save(update_fields=["state", "pending_owner", "degraded_since"])
     grants = Grant.objects.filter(organisation_id=actor.organisation_id, connection=connection)
     revoke_later(actor.organisation_id, list(grants.values_list("pk", flat=True)))
     resolve_issues(actor.organisation_id, ("connection", connection_id))
     for kind in ("degraded", "lost", "partly_lost", "paused"):
         end_timeline_event(connection, kind)
-    add_timeline_event(connection, "removed", {"fate": policy.value, "count": removal.administrations}, actor.name)
-    record_change(actor, "removed", connection, {"fate": policy.value, "administrations": removal.administrations})
+    add_timeline_event(connection, "removed", {"policy": policy.value, "count": removal.administrations}, actor.name)
+    record_change(actor, "removed", connection, {"policy": policy.value, "administrations": removal.administrations})
     return removal
 
 

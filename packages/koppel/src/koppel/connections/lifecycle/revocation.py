@@ -44,8 +44,10 @@ async def revoke(current: Runtime, organisation_id: int, grant_ids: list[int]) -
 def revoke_later(organisation_id: int, grant_ids: list[int]) -> None:
     """From now on these grants give no token; a job withdraws them at the vendor. In the caller's transaction and scope."""
     grants = Grant.objects.filter(organisation_id=organisation_id, pk__in=grant_ids)
-    grants.filter(lost_at=None).update(lost_at=timezone.now(), lost_reason=f"{SUPERSEDED} The consent was given back.")
-    grants.update(attend_at=None)
+    grants.filter(invalid_since=None).update(
+        invalid_since=timezone.now(), invalid_reason=f"{SUPERSEDED} The consent was given back."
+    )
+    grants.update(maintain_at=None)
     if grant_ids:
         enqueue("connections.revoke_grants", organisation_id=organisation_id, grant_ids=sorted(grant_ids))
 
@@ -61,7 +63,7 @@ def revoke_unused_token(attempt: ConsentAttempt, token: Secret) -> None:
     Until then it lies sealed where the attempt's own secrets lay, which have served."""
     sealed = keyring().encrypt(token.reveal().encode(), consent_attempt_aad(attempt.state_hash, "secrets"))
     ConsentAttempt.objects.filter(pk=attempt.pk).update(secrets=sealed)
-    enqueue("connections.give_back_consent", organisation_id=attempt.organisation_id, attempt_id=attempt.pk)
+    enqueue("connections.revoke_unused_consent", organisation_id=attempt.organisation_id, attempt_id=attempt.pk)
 
 
 async def revoke_attempt(current: Runtime, organisation_id: int, attempt_id: int) -> None:
@@ -74,7 +76,7 @@ async def revoke_attempt(current: Runtime, organisation_id: int, attempt_id: int
         OriginRestrictedHttp(current.http, vendor_addresses(app)), credentials(app), token
     )
     await run_in_thread(partial(_forget_unused, organisation_id, attempt_id))
-    log.info("consent_given_back", attempt=attempt_id)
+    log.info("unused_consent_revoked", attempt=attempt_id)
 
 
 def _unused(organisation_id: int, attempt_id: int) -> tuple[AppRegistration, Secret] | None:
@@ -98,7 +100,7 @@ def _token(organisation_id: int, grant_id: int) -> tuple[AppRegistration, int, S
 
     None for a grant that lives: the same account was signed in again before this job came to it."""
     with organisation_scope(organisation_id):
-        queryset = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id).exclude(lost_at=None)
+        queryset = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id).exclude(invalid_since=None)
         grant = queryset.select_related("connection__app").first()
     if grant is None or not bytes(grant.access_token):
         return None
@@ -111,6 +113,6 @@ def _forget(organisation_id: int, grant_id: int, generation: int) -> None:
     """Unless other tokens stand there by now."""
     with organisation_scope(organisation_id):
         grants = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id, generation=generation)
-        if grants.exclude(lost_at=None).update(access_token=ERASED, refresh_token=None):
+        if grants.exclude(invalid_since=None).update(access_token=ERASED, refresh_token=None):
             connection = grants.select_related("connection").get().connection
             add_timeline_event(connection, "revoked", {"account": connection.account})

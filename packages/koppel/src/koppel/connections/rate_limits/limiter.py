@@ -188,7 +188,7 @@ class RateLimiter:
                 async with self._turn:
                     await self._report()
             except Exception as error:
-                log.warning("budgets_not_reported", error=type(error).__name__, reason=str(error)[:200])
+                log.warning("rate_limits_not_reported", error=type(error).__name__, reason=str(error)[:200])
 
     async def _report(self) -> None:
         """Give back what lies idle, tell what was done, renew what is in use."""
@@ -311,10 +311,10 @@ def rate_limited(
 
 def _refusal(allocation: Allocation) -> RateLimited:
     if allocation.reason == "errors":
-        sentence = "Too many calls failed: Koppel leaves the accounting system alone for a moment."
-        return RateLimited("error_budget", sentence, retry_after_seconds=allocation.wait_seconds)
-    sentence = "The calls that the accounting system allows for this company are used up for now."
-    return RateLimited("call_budget", sentence, retry_after_seconds=allocation.wait_seconds)
+        message = "Too many calls failed: Koppel leaves the accounting system alone for a moment."
+        return RateLimited("error_budget", message, retry_after_seconds=allocation.wait_seconds)
+    message = "The calls that the accounting system allows for this company are used up for now."
+    return RateLimited("call_budget", message, retry_after_seconds=allocation.wait_seconds)
 
 
 def _readings(headers: Mapping[str, str]) -> dict[str, RateLimitReading]:
@@ -353,18 +353,18 @@ _decode = msgspec.json.Decoder(QuotaState)
 
 _READ = """
 SELECT budget.app_id, budget.company, budget.state::text, app.state::text, extract(epoch FROM clock_timestamp())::float8
-  FROM connections_budget budget
-  LEFT JOIN connections_budget app ON app.app_id = budget.app_id AND app.company = ''
+  FROM connections_rate_limit budget
+  LEFT JOIN connections_rate_limit app ON app.app_id = budget.app_id AND app.company = ''
  WHERE (budget.app_id, budget.company) IN (SELECT * FROM unnest(%s::bigint[], %s::text[]))
  ORDER BY budget.app_id, budget.company FOR UPDATE OF budget
 """
 _ADD = """
-INSERT INTO connections_budget (app_id, company, state, at)
+INSERT INTO connections_rate_limit (app_id, company, state, updated_at)
 SELECT app_id, company, '{}', now() FROM unnest(%s::bigint[], %s::text[]) AS new (app_id, company) ORDER BY 1, 2
     ON CONFLICT DO NOTHING
 """
 _WRITE = """
-UPDATE connections_budget budget SET state = new.state::jsonb, at = now()
+UPDATE connections_rate_limit budget SET state = new.state::jsonb, updated_at = now()
   FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS new (app_id, company, state)
  WHERE budget.app_id = new.app_id AND budget.company = new.company
 """

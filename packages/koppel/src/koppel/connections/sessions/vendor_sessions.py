@@ -41,7 +41,7 @@ _Call = tuple[Sequence[str], ...]
 @dataclass(frozen=True)
 class SessionTarget:
     """Whose grant a session uses. `company_id` is set when the grant reaches one company only, `remote_company_id` when the
-    session is for one. `is_candidate`: the grant serves nothing yet, so nothing is lost with it."""
+    session is for one. `is_pending_transfer`: the grant serves nothing yet, so nothing is lost with it."""
 
     organisation_id: int
     connection_id: int
@@ -111,10 +111,10 @@ class AuthorizedSession:
             await self._pulse.record_success(target.organisation_id, target.connection_id, target.remote_company_id)
         return answer
 
-    async def _missed(self, sentence: str, *, whole: bool) -> None:
+    async def _missed(self, message: str, *, whole: bool) -> None:
         target = self.target
         await self._pulse.record_failure(
-            target.organisation_id, target.connection_id, target.remote_company_id, sentence, whole=whole
+            target.organisation_id, target.connection_id, target.remote_company_id, message, whole=whole
         )
 
     def _refuses(self, method: str, url: str, headers: Mapping[str, str]) -> str:
@@ -218,7 +218,7 @@ def names_another(vendor: Connector, company: Company | None, headers: Mapping[s
 
 
 _GRANT = """
-SELECT g.connection_id, g.company_id, g.is_candidate,
+SELECT g.connection_id, g.company_id, g.is_pending_transfer,
        a.id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.addresses
   FROM connections_grant g
   JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
@@ -227,7 +227,7 @@ SELECT g.connection_id, g.company_id, g.is_candidate,
 """
 
 DESCRIBED = (
-    "legal_name", "number", "vat_number", "country", "base_currency", "industry_code", "units", "unreachable_code",
+    "legal_name", "number", "vat_number", "country", "base_currency", "industry_code", "branches", "unreachable_code",
     "described_at", "confirmed_name", "confirmed_number", "claimed_at",
 )  # fmt: skip
 _COMPANY = f"""
@@ -305,7 +305,9 @@ async def _session_target(
     row = await cursor.fetchone()
     if row is None:
         raise LookupError(f"grant {grant_id}")
-    connection_id, company_id, is_candidate, *app = row
+    connection_id, company_id, is_pending_transfer, *app = row
     names = ("id", "connector", "environment", "consent_mode", "client_id", "client_secret", "addresses")
-    target = SessionTarget(organisation_id, connection_id, grant_id, str(company_id), remote_company_id, is_candidate)
+    target = SessionTarget(
+        organisation_id, connection_id, grant_id, str(company_id), remote_company_id, is_pending_transfer
+    )
     return AppRegistration(**dict(zip(names, app, strict=True))), target

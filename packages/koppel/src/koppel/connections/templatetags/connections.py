@@ -10,7 +10,7 @@ from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.health import DayHealth
-from koppel.connections.models import ConnectionEvent
+from koppel.connections.models import TimelineEvent
 
 register = template.Library()
 EVENTS = {
@@ -22,28 +22,28 @@ EVENTS = {
     "refreshed": _("Tokens renewed"),
     "degraded": _("The accounting system did not answer"),
     "recovered": _("The accounting system answers again"),
-    "expiring": _("The consent ends on %(day)s; the owner was told"),
+    "consent_expiring": _("The consent ends on %(day)s; the owner was told"),
     "paused": _("Paused"),
     "resumed": _("Resumed"),
-    "owner_asked": _("%(owner)s was asked to take over"),
-    "owner_kept": _("%(owner)s keeps the connection"),
+    "transfer_requested": _("%(owner)s was asked to take over"),
+    "transfer_cancelled": _("%(owner)s keeps the connection"),
     "owner_changed": _("%(owner)s has taken over; it runs on %(account)s"),
-    "released": _("%(count)s companies released for import"),
+    "import_policy_changed": _("%(count)s companies released for import"),
     "removed": _("Removed"),
     "revoked": _("Tokens of %(account)s withdrawn at the accounting system"),
-    "company_gone": _("%(name)s is no longer reached"),
-    "company_back": _("%(name)s is reached again"),
-    "role_removed": _("No access to %(name)s any more"),
-    "role_back": _("Access to %(name)s again"),
+    "company_unlisted": _("%(name)s is no longer reached"),
+    "company_relisted": _("%(name)s is reached again"),
+    "company_access_lost": _("No access to %(name)s any more"),
+    "company_access_restored": _("Access to %(name)s again"),
     "company_renamed": _("%(old)s is called %(new)s now"),
     "company_code_changed": _("%(name)s has the code %(new)s now"),
     "company_number_changed": _("%(name)s has the number %(new)s now"),
     "other_company": _("%(old)s (%(old_number)s) is %(new)s (%(new_number)s) now: stopped until somebody decides"),
-    "same_company_again": _("%(name)s is the confirmed company again"),
+    "company_restored": _("%(name)s is the confirmed company again"),
     "same_company_confirmed": _("%(new)s (%(new_number)s) was confirmed as the same company as %(old)s"),
 }
-BAD = ("lost", "partly_lost", "company_gone", "role_removed", "other_company")
-WARNING = ("degraded", "expiring", "company_renamed", "company_code_changed", "company_number_changed")
+BAD = ("lost", "partly_lost", "company_unlisted", "company_access_lost", "other_company")
+WARNING = ("degraded", "consent_expiring", "company_renamed", "company_code_changed", "company_number_changed")
 DAY_KINDS = {
     "ok": _("well"),
     "none": _("not connected yet"),
@@ -55,44 +55,44 @@ DAY_KINDS = {
 
 
 class _Dashes(dict[str, Any]):
-    """Facts may be older than the words: a missing one shows as a dash."""
+    """The context may be older than the message: a missing value shows as a dash."""
 
     def __missing__(self, key: str) -> str:
         return "–"
 
 
 @register.filter
-def event_sentence(event: ConnectionEvent) -> str:
+def event_message(event: TimelineEvent) -> str:
     words = EVENTS.get(event.kind)
-    return str(words) % _Dashes(event.facts) if words else event.kind
+    return str(words) % _Dashes(event.context) if words else event.kind
 
 
 @register.filter
-def event_tone(event: ConnectionEvent) -> str:
+def event_tone(event: TimelineEvent) -> str:
     """A class and a shape: what is seen is never colour alone."""
     return "bad" if event.kind in BAD else "warn" if event.kind in WARNING else "ok"
 
 
 @register.filter
-def event_time(event: ConnectionEvent) -> str:
+def event_time(event: TimelineEvent) -> str:
     """A moment, or from when to when; while it lasts the end is open."""
     begin = timezone.localtime(event.at)
     text = date_format(begin, "SHORT_DATETIME_FORMAT")
-    if event.until is None:
+    if event.ended_at is None:
         return text
-    end = timezone.localtime(event.until)
+    end = timezone.localtime(event.ended_at)
     is_short = end - begin < timedelta(hours=20) and end.date() == begin.date()
     return f"{text} – {date_format(end, 'TIME_FORMAT' if is_short else 'SHORT_DATETIME_FORMAT')}"
 
 
 @register.filter
-def in_words(sentence: str) -> str:
+def in_words(message: str) -> str:
     """A sentence of a connector, in the reader's language where it is known."""
-    return translate(sentence) if sentence else ""
+    return translate(message) if message else ""
 
 
 @register.filter
-def day_sentence(day: DayHealth) -> str:
+def day_message(day: DayHealth) -> str:
     text = f"{date_format(day.day, 'SHORT_DATE_FORMAT')}: {DAY_KINDS.get(day.kind, day.kind)}"
     return translate("%(text)s, %(minutes)d minutes") % {"text": text, "minutes": day.minutes} if day.minutes else text
 
@@ -103,5 +103,5 @@ def bar_summary(days: list[DayHealth]) -> str:
     troubled = [day for day in days if day.kind not in ("ok", "none")]
     if not troubled:
         return translate("Health of the last 30 days: well every day.")
-    listed = "; ".join(day_sentence(day) for day in troubled)
+    listed = "; ".join(day_message(day) for day in troubled)
     return translate("Health of the last 30 days: %(listed)s.") % {"listed": listed}

@@ -17,7 +17,7 @@ UNANSWERED = gettext_noop(
 NO_REFRESH_TOKEN = gettext_noop("The accounting system gave no token with which the consent can be renewed.")
 
 
-def grant_lost(organisation_id: int, grant_id: int, generation: int, code: str, sentence: str) -> bool:
+def grant_lost(organisation_id: int, grant_id: int, generation: int, code: str, message: str) -> bool:
     """The grant is dead: nobody tries it again. False when it was signed in again in the meantime, or is known to be dead.
 
     A candidate serves nothing yet, so the connection loses nothing with it."""
@@ -26,27 +26,29 @@ def grant_lost(organisation_id: int, grant_id: int, generation: int, code: str, 
         if grant is None:
             return False
         locked(organisation_id, grant.connection_id)  # before the grant, as sign-ins do
-        alive = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id, generation=generation, lost_at=None)
-        changed = alive.update(
-            lost_at=now(),
-            lost_reason=f"{code}: {sentence}",
-            refresh_started_at=None,
-            refresh_trouble="",
-            attend_at=None,
+        alive = Grant.objects.filter(
+            organisation_id=organisation_id, pk=grant_id, generation=generation, invalid_since=None
         )
-        if changed and not grant.is_candidate:
-            require_reauth(organisation_id, grant.connection_id, sentence)
+        changed = alive.update(
+            invalid_since=now(),
+            invalid_reason=f"{code}: {message}",
+            refresh_started_at=None,
+            refresh_error="",
+            maintain_at=None,
+        )
+        if changed and not grant.is_pending_transfer:
+            require_reauth(organisation_id, grant.connection_id, message)
     return bool(changed)
 
 
-def app_refused(organisation_id: int, connection_id: int, sentence: str) -> None:
+def app_refused(organisation_id: int, connection_id: int, message: str) -> None:
     """The app registration is refused: a person must correct it, after which the grants live on."""
-    require_reauth(organisation_id, connection_id, sentence)
+    require_reauth(organisation_id, connection_id, message)
 
 
-def degraded(organisation_id: int, connection_id: int, sentence: str) -> None:
+def degraded(organisation_id: int, connection_id: int, message: str) -> None:
     """The token endpoint gives nothing that callers could use meanwhile: Koppel is retrying, nobody is told."""
-    record_failure(organisation_id, connection_id, None, sentence, whole=True)
+    record_failure(organisation_id, connection_id, None, message, whole=True)
 
 
 def recovered(organisation_id: int, connection_id: int) -> None:

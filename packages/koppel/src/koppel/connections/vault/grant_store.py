@@ -132,7 +132,11 @@ class GrantStore:
         return await self._update(held, _WITHDRAW, values)
 
     async def store_tokens(
-        self, grant: GrantSnapshot, tokens: Tokens, maintain_at: datetime | None, refused_at: datetime | None
+        self,
+        grant: GrantSnapshot,
+        tokens: Tokens,
+        maintain_at: datetime | None,
+        last_forced_refresh_at: datetime | None,
     ) -> bool:
         """Commit the answer. False when the grant moved on without it: a new consent, or another process's answer."""
         identity, renewed = (grant.organisation_id, grant.id), tokens.refresh_token
@@ -143,7 +147,7 @@ class GrantStore:
             tokens.expires_at,
             tokens.refresh_expires_at,
             maintain_at,
-            refused_at,
+            last_forced_refresh_at,
             grant.id,
             grant.generation,
         ]
@@ -157,7 +161,7 @@ class GrantStore:
         return await self._update(grant, _RECORD_FAILURE, values)
 
     async def due(self, limit: int, leave_out: list[int]) -> list[tuple[int, int]]:
-        """(organisation, grant) of all that the keeper should look at, the longest overdue first."""
+        """(organisation, grant) of all that token maintenance should look at, the longest overdue first."""
         async with self._database.installation_transaction() as connection:
             rows = await connection.execute(_DUE, [now(), leave_out, limit])
             return [(int(row[0]), int(row[1])) for row in await rows.fetchall()]
@@ -170,8 +174,9 @@ class GrantStore:
 
 _READ = """
 SELECT g.id, g.connection_id, g.company_id, g.access_token, g.refresh_token, g.issued_at, g.expires_at, g.generation,
-       g.refresh_started_at, extract(epoch FROM clock_timestamp() - g.refresh_started_at)::float8, g.refresh_trouble,
-       g.failures, g.failure_code, g.failure_reason, g.retry_at, g.attend_at, g.refused_at, g.lost_at, g.lost_reason,
+       g.refresh_started_at, extract(epoch FROM clock_timestamp() - g.refresh_started_at)::float8, g.refresh_error,
+       g.failures, g.failure_code, g.failure_reason, g.retry_at, g.maintain_at, g.last_forced_refresh_at,
+       g.invalid_since, g.invalid_reason,
        a.id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.addresses
   FROM connections_grant g
   JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
@@ -181,36 +186,37 @@ SELECT g.id, g.connection_id, g.company_id, g.access_token, g.refresh_token, g.i
 
 _MARK_REFRESH_STARTED = """
 UPDATE connections_grant
-   SET refresh_started_at = clock_timestamp(), refresh_trouble = '', attend_at = %s
- WHERE id = %s AND generation = %s AND refresh_started_at IS NOT DISTINCT FROM %s AND lost_at IS NULL
+   SET refresh_started_at = clock_timestamp(), refresh_error = '', maintain_at = %s
+ WHERE id = %s AND generation = %s AND refresh_started_at IS NOT DISTINCT FROM %s AND invalid_since IS NULL
 """
 
 _WITHDRAW = """
-UPDATE connections_grant SET refresh_started_at = %s, refresh_trouble = %s, attend_at = %s
- WHERE id = %s AND generation = %s AND lost_at IS NULL
+UPDATE connections_grant SET refresh_started_at = %s, refresh_error = %s, maintain_at = %s
+ WHERE id = %s AND generation = %s AND invalid_since IS NULL
 """
 
 _STORE_TOKENS = """
 UPDATE connections_grant
    SET access_token = %s, refresh_token = coalesce(%s, refresh_token), issued_at = %s, expires_at = %s,
-       refresh_expires_at = coalesce(%s, refresh_expires_at), attend_at = %s, refused_at = %s, generation = generation + 1,
-       refresh_started_at = NULL, refresh_trouble = '', failures = 0, failure_code = '', failure_reason = '', retry_at = NULL
+       refresh_expires_at = coalesce(%s, refresh_expires_at), maintain_at = %s, last_forced_refresh_at = %s,
+       generation = generation + 1,
+       refresh_started_at = NULL, refresh_error = '', failures = 0, failure_code = '', failure_reason = '', retry_at = NULL
  WHERE id = %s AND generation = %s
 """
 
 _RECORD_FAILURE = """
 UPDATE connections_grant
-   SET failures = failures + 1, failure_code = %s, failure_reason = %s, retry_at = %s, attend_at = %s,
-       refresh_started_at = CASE WHEN %s THEN NULL ELSE refresh_started_at END, refresh_trouble = %s
- WHERE id = %s AND generation = %s AND lost_at IS NULL
+   SET failures = failures + 1, failure_code = %s, failure_reason = %s, retry_at = %s, maintain_at = %s,
+       refresh_started_at = CASE WHEN %s THEN NULL ELSE refresh_started_at END, refresh_error = %s
+ WHERE id = %s AND generation = %s AND invalid_since IS NULL
 """
 
 _DUE = """
 SELECT g.organisation_id, g.id
   FROM connections_grant g
   JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
- WHERE g.lost_at IS NULL AND g.attend_at <= %s AND g.id <> ALL(%s::bigint[]) AND c.state <> 'removed'
- ORDER BY g.attend_at LIMIT %s
+ WHERE g.invalid_since IS NULL AND g.maintain_at <= %s AND g.id <> ALL(%s::bigint[]) AND c.state <> 'removed'
+ ORDER BY g.maintain_at LIMIT %s
 """
 
 

@@ -11,8 +11,8 @@ from koppel.kit.clock import now
 from koppel.kit.encryption import DecryptionError, Secret
 
 HEALTHY_FIELDS = {
-    "refresh_started_at": None, "refresh_trouble": "", "failures": 0, "failure_code": "", "failure_reason": "",
-    "retry_at": None, "refused_at": None, "lost_at": None, "lost_reason": "",
+    "refresh_started_at": None, "refresh_error": "", "failures": 0, "failure_code": "", "failure_reason": "",
+    "retry_at": None, "last_forced_refresh_at": None, "invalid_since": None, "invalid_reason": "",
 }  # fmt: skip
 """What the vault knows of a grant with which nothing is wrong."""
 
@@ -29,7 +29,7 @@ def store_grant(organisation_id: int, connection: Connection, subject: str, comp
         defaults={"access_token": b"", "issued_at": tokens.issued_at, "expires_at": tokens.expires_at},
     )
     identity = (organisation_id, grant.pk)
-    attend_at = keep_alive_at(connection.connector, tokens.issued_at, tokens.refresh_expires_at)
+    maintain_at = keep_alive_at(connection.connector, tokens.issued_at, tokens.refresh_expires_at)
     # The generation rises, so that an answer to a refresh of the older consent is not stored over this one.
     Grant.objects.filter(organisation_id=organisation_id, pk=grant.pk).update(
         access_token=encrypt_token(tokens.access_token, *identity, "access_token"),
@@ -39,7 +39,7 @@ def store_grant(organisation_id: int, connection: Connection, subject: str, comp
         refresh_expires_at=tokens.refresh_expires_at,
         scope=tokens.scope,
         generation=grant.generation + (0 if grant_created else 1),
-        attend_at=attend_at if tokens.refresh_token else None,
+        maintain_at=maintain_at if tokens.refresh_token else None,
         **HEALTHY_FIELDS,
     )
     return grant
@@ -68,8 +68,8 @@ def superseded_refresh_token(
 
 def clear_app_failures(app: AppRegistration) -> int:
     """The registration was corrected: its grants may be tried again at once. How many there are. In the caller's scope."""
-    refused = Grant.objects.filter(connection__app=app, lost_at=None).exclude(retry_at=None)
-    return refused.update(retry_at=None, attend_at=now())
+    refused = Grant.objects.filter(connection__app=app, invalid_since=None).exclude(retry_at=None)
+    return refused.update(retry_at=None, maintain_at=now())
 
 
 def keep_alive_at(connector_key: str, issued_at: datetime, refresh_expires_at: datetime | None) -> datetime | None:

@@ -166,7 +166,7 @@ _TRY_LOCKS = f"""
 WITH asked AS (SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::int[]) AS one(id, key, generation, failures)),
      seen AS MATERIALIZED (
        SELECT asked.id, asked.key, g.id IS NULL OR g.generation <> asked.generation OR g.failures <> asked.failures
-              OR g.lost_at IS NOT NULL AS moved
+              OR g.invalid_since IS NOT NULL AS moved
          FROM asked LEFT JOIN connections_grant g ON g.id = asked.id)
 SELECT id, moved, CASE WHEN moved THEN false ELSE {TRY_SESSION_LOCK_SQL}(key) END FROM seen
 """  # noqa: S608 - a function's name

@@ -50,8 +50,8 @@ class TokenMaintenance:
             if error.code == BUSY:
                 self._busy_elsewhere.add(grant_id)
             else:
-                log.info("grant_attended", grant=grant_id, code=error.code)
+                log.info("grant_maintained", grant=grant_id, code=error.code)
         except Quarantined:  # since this round began
             return
         except Exception as error:
-            log.warning("grant_not_attended", grant=grant_id, error=type(error).__name__)
+            log.warning("grant_maintenance_failed", grant=grant_id, error=type(error).__name__)

@@ -60,7 +60,7 @@ Longer than that takes, shorter than the shortest grace period that is known (5 
 CONCURRENT_REFRESHES_MAX = 256
 """Renewals under way per app registration: a vendor that is slow holds up its own grants only."""
 MAINTAIN_SECONDS = 3.0
-"""After an intent, when the keeper looks whether it was left by a crash."""
+"""After an intent, when token maintenance looks whether it was left by a crash."""
 APP_REFUSED_SECONDS = 3600.0
 KEPT_MAX, KEPT_SECONDS = 1000, 1.0
 """How long an access token is used without looking whether it moved. A refused one is always looked up."""
@@ -81,7 +81,8 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class _Refresh:
-    """A renewal under way in this process. `patience_seconds` 0: it is the keeper's, which gives up when another is at it."""
+    """A renewal under way in this process. `patience_seconds` 0: that of token maintenance, which gives up when another is at
+    it."""
 
     task: asyncio.Task[Secret]
     refused: Secret | None
@@ -115,7 +116,7 @@ class Vault:
         self._closing = True
         self._locks.stop_waiting()
         if flights := [refresh.task for refresh in self._flights.values()]:
-            log.info("vault_finishes", grants=self.under_way)
+            log.info("vault_draining", grants=self.under_way)
             _ended, lasting = await asyncio.wait(flights, timeout=seconds_max)
             for task in lasting:
                 task.cancel()
@@ -254,7 +255,7 @@ class Vault:
             late = Unreachable("timeout", LATE)
             return await self._failed(grant, late, refused)
         except Exception as surprise:
-            log.exception("token_answer_not_understood", grant=grant.id)
+            log.exception("token_response_invalid", grant=grant.id)
             broken = UnexpectedResponse(
                 "token_answer", f"Koppel did not understand the answer ({type(surprise).__name__})."
             )
@@ -289,12 +290,14 @@ class Vault:
         tokens = replace(
             tokens, issued_at=answered_at, expires_at=requested_at + (tokens.expires_at - tokens.issued_at)
         )
-        attend_at = keep_alive_at(grant.app.connector, answered_at, tokens.refresh_expires_at)
+        maintain_at = keep_alive_at(grant.app.connector, answered_at, tokens.refresh_expires_at)
         if not (tokens.refresh_token or grant.encrypted_refresh_token):
-            attend_at = None
-        refused_at = answered_at if refused is not None else grant.last_forced_refresh_at
-        if not await _retry_on_outage(lambda: self._rows.store_tokens(grant, tokens, attend_at, refused_at)):
-            log.warning("grant_moved_on", grant=grant.id, generation=grant.generation)
+            maintain_at = None
+        last_forced_refresh_at = answered_at if refused is not None else grant.last_forced_refresh_at
+        if not await _retry_on_outage(
+            lambda: self._rows.store_tokens(grant, tokens, maintain_at, last_forced_refresh_at)
+        ):
+            log.warning("grant_changed_meanwhile", grant=grant.id, generation=grant.generation)
             other = await self._read(grant.organisation_id, grant.id)
             return other.access_token
         log.info("grant_refreshed", grant=grant.id, generation=grant.generation + 1)
@@ -358,8 +361,8 @@ class Vault:
         if grant is None:
             raise ConsentLost("no_grant", NO_GRANT)
         if grant.invalid_since is not None:
-            code, _, sentence = grant.invalid_reason.partition(": ")
-            raise ConsentLost(code or "lost", sentence)
+            code, _, message = grant.invalid_reason.partition(": ")
+            raise ConsentLost(code or "lost", message)
         if grant.encrypted_refresh_token is None and not is_by_company_id(grant) and not grant.is_live():
             lost = ConsentLost("no_refresh_token", grant_status.NO_REFRESH_TOKEN)
             await self._mark_invalid(grant, lost)

@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
@@ -21,9 +22,9 @@ from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.lifecycle import ownership
-from koppel.connections.lifecycle.connection_test import check_connection
+from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.lifecycle.offboarding import hand_over_question
-from koppel.connections.models import ConnectionEvent, ConsentPurpose, Release
+from koppel.connections.models import ConsentPurpose, ImportPolicy, TimelineEvent
 from koppel.connector.registry import connectors
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import outside_transaction
@@ -47,7 +48,7 @@ def _kept(action: ConnectionAction) -> ConnectionAction:
             return _to(connection_id)
         except NoSuchConnection:
             messages.info(request, _("This connection does not exist any more."))
-            return HttpResponseRedirect("/connections/")
+            return redirect("connections:list")
 
     return view
 
@@ -58,9 +59,9 @@ def reconnect(request: AuthenticatedRequest, connection_id: int) -> HttpResponse
     """Sign in again, in place: administrations, settings and checkpoints stay as they are."""
     connection = queries.connection_for(request.actor, connection_id)
     back = (
-        f"/connections/repair/?{urlencode({'since': since})}"
+        f"{reverse('connections:reconnect_all')}?{urlencode({'since': since})}"
         if (since := _since(request))
-        else f"/connections/{connection.pk}/"
+        else connection.get_absolute_url()
     )
     return sign_in_at_vendor(
         request,
@@ -75,11 +76,11 @@ def reconnect(request: AuthenticatedRequest, connection_id: int) -> HttpResponse
 
 @require_POST
 @_kept
-def take_over(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
+def accept_transfer(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """The new owner signs in with an account of their own."""
     connection = queries.connection_for(request.actor, connection_id)
     return sign_in_at_vendor(
-        request, request.actor, connection.app_id, ConsentPurpose.TAKE_OVER, f"/connections/{connection.pk}/",
+        request, request.actor, connection.app_id, ConsentPurpose.TRANSFER, connection.get_absolute_url(),
         connection_id=connection.pk, force_sign_in=True,
     )  # fmt: skip
 
@@ -93,10 +94,10 @@ def probe(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     except NoSuchConnection:
         raise Http404 from None
     if check.answered:
-        facts = {"company": check.company, "milliseconds": check.milliseconds}
+        context = {"company": check.company, "milliseconds": check.milliseconds}
         named = _("It works: %(company)s answered in %(milliseconds)d ms.")
         unnamed = _("It works: the accounting system answered in %(milliseconds)d ms.")
-        messages.success(request, (named if check.company else unnamed) % facts)
+        messages.success(request, (named if check.company else unnamed) % context)
     else:
         messages.error(request, _("It does not work now: %s") % _(check.message))
     return _to(connection_id)
@@ -125,20 +126,22 @@ def owner(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     if ownership.request_transfer(request.actor, connection_id, _number(request, "membership")):
         connection = queries.connection_for(request.actor, connection_id)
         noted = _("Noted. Until the new owner has signed in, it runs on the old account.")
-        messages.success(request, noted if connection.next_owner_id else _("%s is its owner.") % connection.owner.user)
+        messages.success(
+            request, noted if connection.pending_owner_id else _("%s is its owner.") % connection.owner.user
+        )
     return _to(connection_id)
 
 
 @require_POST
 @_kept
-def release(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
+def import_policy(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Which companies others than the owner may import."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
-    which = request.POST.get("which", "")
-    if which not in Release.values:
+    policy = request.POST.get("import_policy", "")
+    if policy not in ImportPolicy.values:
         raise Refused(_("Choose what is released."))
     chosen = numbers_of(request.POST.getlist("companies"))
-    count = lifecycle.set_import_policy(request.actor, connection_id, Release(which), chosen)
+    count = lifecycle.set_import_policy(request.actor, connection_id, ImportPolicy(policy), chosen)
     text = ngettext("%d company is released for import.", "%d companies are released for import.", count)
     messages.success(request, text % count)
     return _to(connection_id)
@@ -149,16 +152,18 @@ def release(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
 def change(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Take over what changed at the accounting system, or leave it; of another company: yes, it is the same, or no. For one
     administration, or for all that are ticked."""
-    code, take = request.POST.get("code", ""), request.POST.get("take") == "1"
+    code, accept = request.POST.get("code", ""), request.POST.get("accept") == "1"
     ids = numbers_of(request.POST.getlist("administration"))
     if not ids and code == OTHER_COMPANY:
         raise Refused(_("Tick the administrations that you decide about."))
-    seen = _seen(request) if code == OTHER_COMPANY else None
-    marks = request.POST.getlist("mark")
-    count = resolution.settle_changes(request.actor, connection_id, ids or [0], code, take=take, seen=seen, marks=marks)
+    viewed_at = _viewed_at(request) if code == OTHER_COMPANY else None
+    fingerprints = request.POST.getlist("fingerprint")
+    count = resolution.resolve_changes(
+        request.actor, connection_id, ids or [0], code, accept=accept, viewed_at=viewed_at, fingerprints=fingerprints
+    )
     if code != OTHER_COMPANY:
         return _to(connection_id, "#companies")
-    if count and take:
+    if count and accept:
         text = ngettext("%d administration goes on.", "%d administrations go on.", count)
         messages.success(request, text % count)
     elif count:
@@ -172,25 +177,27 @@ def remove(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """First what would happen, with a choice; then, sent from there, it happens."""
     if request.method != "POST":
         return _removal_page(request, connection_id)
-    fate = request.POST.get("fate", "")
-    if fate not in list(RemovalPolicy):
+    policy = request.POST.get("policy", "")
+    if policy not in list(RemovalPolicy):
         messages.error(request, _("Choose what becomes of the administrations."))
         return _removal_page(request, connection_id)
     try:
-        removal = lifecycle.remove(request.actor, connection_id, RemovalPolicy(fate), seen=request.POST.get("seen", ""))
+        removal = lifecycle.remove(
+            request.actor, connection_id, RemovalPolicy(policy), fingerprint=request.POST.get("fingerprint", "")
+        )
     except Refused as refusal:
         messages.error(request, str(refusal))
         return _removal_page(request, connection_id)
-    messages.success(request, lifecycle.removal_message(removal, RemovalPolicy(fate)))
-    return HttpResponseRedirect("/connections/")
+    messages.success(request, lifecycle.removal_message(removal, RemovalPolicy(policy)))
+    return redirect("connections:list")
 
 
-def repair_all(request: AuthenticatedRequest) -> HttpResponse:
+def reconnect_all(request: AuthenticatedRequest) -> HttpResponse:
     """Everything that needs a sign-in, one after the other, with what is done already."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     since = _since(request) or timezone.now().isoformat()
-    broken = summaries.broken(request.actor)
-    done = ConnectionEvent.objects.filter(
+    broken = summaries.list_needing_sign_in(request.actor)
+    done = TimelineEvent.objects.filter(
         organisation_id=request.actor.organisation_id, kind="reconnected", at__gte=parse_datetime(since)
     ).exclude(connection__in=[connection.connection for connection in broken])
     request.csp_forms = queries.sign_in_origins(request.actor)  # type: ignore[attr-defined]
@@ -204,10 +211,10 @@ def repair_all(request: AuthenticatedRequest) -> HttpResponse:
         "since": since,
         "place": "connections",
     }
-    return render(request, "connections/repair.html", context)
+    return render(request, "connections/reconnect_all.html", context)
 
 
-def leaving(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
+def offboarding(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
     """What hangs on somebody who leaves, and handing it over in one act."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     try:
@@ -230,36 +237,36 @@ def leaving(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
         owned = ownership.owned_connections(request.actor, membership_id)
     except Refused as refusal:
         messages.error(request, str(refusal))
-        return HttpResponseRedirect("/connections/" if request.method != "POST" else request.path)
+        return redirect(request.path if request.method == "POST" else "connections:list")
     owners = [connection for connection in ownership.possible_owners(request.actor) if connection.pk != membership_id]
     return render(
-        request, "connections/leaving.html", {"found": owned, "owners": owners, "place": "connections"}
+        request, "connections/offboarding.html", {"owned": owned, "owners": owners, "place": "connections"}
     )  # fmt: skip
 
 
 def _removal_page(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     removal = lifecycle.preview_removal(request.actor, connection_id)
     context = {
-        "found": removal,
+        "removal": removal,
         "card": summaries.summarize(queries.connection_for(request.actor, connection_id)),
-        "may": not removal.needs_administrator or request.actor.can(Permission.MANAGE_ORGANISATION),
+        "may_remove": not removal.needs_administrator or request.actor.can(Permission.MANAGE_ORGANISATION),
         "place": "connections",
     }
     return render(request, "connections/remove.html", context)
 
 
 def _to(connection_id: int, part: str = "") -> HttpResponseRedirect:
-    return HttpResponseRedirect(f"/connections/{connection_id}/{part}")
+    return HttpResponseRedirect(f"{reverse('connections:detail', args=[connection_id])}{part}")
 
 
 def numbers_of(texts: Iterable[str]) -> list[int]:
     return [*filter(None, map(id_of, texts))]
 
 
-def _seen(request: AuthenticatedRequest) -> datetime:
+def _viewed_at(request: AuthenticatedRequest) -> datetime:
     """When the page was made on which the person answers. Raises `Refused`: without it nobody knows what was answered."""
     try:
-        moment = parse_datetime(request.POST.get("seen", ""))
+        moment = parse_datetime(request.POST.get("viewed_at", ""))
     except ValueError:
         moment = None
     if moment is None or not timezone.is_aware(moment):

@@ -30,7 +30,7 @@ def apps(request: AuthenticatedRequest) -> HttpResponse:
     request.actor.require(Permission.MANAGE_ORGANISATION)
     problems: dict[str, str] = {}
     if request.method == "POST":
-        option = request.POST.get("place", "").split("/")
+        option = request.POST.get("consent_option", "").split("/")
         connector_key, environment, mode = option if len(option) == 3 else ("", "", "")
         try:
             app = registrations.save_app(request.actor, None, _values(request, connector_key, environment, mode))
@@ -121,7 +121,7 @@ def _page(request: AuthenticatedRequest, problems: dict[str, str], changed: int 
         "systems": [_consent_options(registration.descriptor) for registration in connectors().values()],
         "problems": problems,
         "changed": changed,
-        "given": request.POST if problems else {},
+        "form_data": request.POST if problems else {},
         "place": "connections",
     }
     return render(request, "connections/apps.html", context, status=422 if problems else 200)

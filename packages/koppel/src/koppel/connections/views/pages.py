@@ -6,6 +6,7 @@ import structlog
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
@@ -58,7 +59,7 @@ def detail(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     context = {
         "card": summaries.summarize(connection),
         "connection": connection,
-        "needs": str(connectors()[connection.connector].descriptor.setup_requirements)
+        "setup_requirements": str(connectors()[connection.connector].descriptor.setup_requirements)
         if connection.connector in connectors()
         else "",
         "events": queries.timeline(request.actor, connection),
@@ -70,8 +71,8 @@ def detail(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
         "others": [m for m in ownership.possible_owners(request.actor) if m.pk != connection.owner_id] if may else [],
         "issues": open_issues(connection.organisation_id, "connection", [connection.pk]).get(connection.pk, []),
         "may_change": may,
-        "still_missing": ownership.companies_awaiting_transfer(request.actor, connection),
-        "is_next": connection.next_owner_id == request.actor.membership_id,
+        "companies_awaiting_transfer": ownership.companies_awaiting_transfer(request.actor, connection),
+        "is_pending_owner": connection.pending_owner_id == request.actor.membership_id,
         "place": "connections",
     }
     return render(request, "connections/detail.html", context)
@@ -92,7 +93,7 @@ def callback(request: AuthenticatedRequest) -> HttpResponse:
     if attempt_id is None:
         log.warning("consent_callback_unknown_state")
     # 303: the vendor may have posted; a GET of our own is what brings our cookies, and leaves no code in the address bar.
-    parameters = f"/connections/consent/done?{urlencode({'attempt': attempt_id})}"
+    parameters = f"{reverse('connections:done')}?{urlencode({'attempt': attempt_id})}"
     return HttpResponse(status=303, headers={"Location": request.path if attempt_id is None else parameters})
 
 
@@ -101,10 +102,10 @@ def done(request: AuthenticatedRequest) -> HttpResponse:
     """Exchange the code, list the companies, and go on where the person came from."""
     text = request.GET.get("attempt", "")
     attempt_id = id_of(text) or 0
-    back = attempts.return_path(request.actor, attempt_id) or "/connections/"
+    back = attempts.return_path(request.actor, attempt_id) or reverse("connections:list")
     try:
         outcome = attempts.complete_consent(request.actor, attempt_id, request.COOKIES.get(browser_binding.COOKIE, ""))
-        if outcome.purpose == ConsentPurpose.TAKE_OVER:
+        if outcome.purpose == ConsentPurpose.TRANSFER:
             is_whole = ownership.complete_transfer(request.actor, outcome.connection_id)
         sync_company_list(request.actor, outcome.connection_id)
     except ConsentRefused as refusal:
@@ -118,8 +119,8 @@ def done(request: AuthenticatedRequest) -> HttpResponse:
         with organisation_scope(request.actor.organisation_id):
             connection_reconnected(request.actor, outcome.connection_id)
         messages.success(request, _("Signed in again as %s. The administrations go on.") % outcome.account)
-    elif outcome.purpose == ConsentPurpose.TAKE_OVER and is_whole:
+    elif outcome.purpose == ConsentPurpose.TRANSFER and is_whole:
         messages.success(request, _("The connection is yours now, and runs on your account."))
-    elif outcome.purpose == ConsentPurpose.TAKE_OVER:
+    elif outcome.purpose == ConsentPurpose.TRANSFER:
         messages.info(request, _("This company runs on your account now. Sign in once for each of the others."))
     return HttpResponseRedirect(outcome.return_to)

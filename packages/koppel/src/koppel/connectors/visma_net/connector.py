@@ -95,7 +95,7 @@ class VismaNet:
         return [Company(session.company.external_id, description.name)]
 
     async def describe_company(self, session: Session) -> CompanyDescription:
-        """From `GET /v1/organization`. With several organisations the first one stands for the company; all are in `units`.
+        """From `GET /v1/organization`. With several organisations the first one stands for the company; all are in `branches`.
 
         An empty answer is what the old gateway gives for a company that the user does not reach."""
         try:
@@ -109,7 +109,7 @@ class VismaNet:
         if not organizations:
             raise NotConsented("no_company", _("Visma.net shows nothing of this company to the user who signed in."))
         first = organizations[0]
-        units = [(unit.number, unit.name, None) for one in organizations for unit in one.branches]
+        branches = [(branch.number, branch.name, None) for one in organizations for branch in one.branches]
         others = [(one.organizationCd, one.name, one.corporateId) for one in organizations[1:]]
         return CompanyDescription(
             name=first.name.strip(),
@@ -118,7 +118,7 @@ class VismaNet:
             country=first.defaultCountry.code if first.defaultCountry else None,
             base_currency=first.baseCurrency,
             industry_code=first.industryCode.code if first.industryCode else None,
-            units=tuple(units + others) if len(units) + len(others) > 1 else (),
+            branches=tuple(branches + others) if len(branches) + len(others) > 1 else (),
         )
 
     async def list_resources(self, session: Session) -> Sequence[ResourceSpec]:

@@ -171,7 +171,7 @@ def disable(webhook: WebhookEndpoint, reason: str) -> None:
         f"webhook {webhook.pk}",
         responsible=webhook.created_by_id,
         context={"name": webhook.name, "reason": reason},
-        link=f"/organisation/webhooks/{webhook.pk}/",
+        link=webhook.get_absolute_url(),
     )
 
 

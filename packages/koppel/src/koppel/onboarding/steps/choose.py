@@ -102,11 +102,11 @@ def set_import_policy(actor: Actor, flow: Flow, company_ids: Iterable[int], *, r
     companies = RemoteCompany.objects.filter(
         organisation_id=actor.organisation_id, connection_id__in=connection_ids, pk__in=list(company_ids)
     )
-    queryset = exclude_restricted(actor, companies).exclude(released=released)
+    queryset = exclude_restricted(actor, companies).exclude(importable_by_others=released)
     names = list(queryset.values_list("name", flat=True))
-    queryset.update(released=released)
+    queryset.update(importable_by_others=released)
     if names:
-        action = "connection.released" if released else "connection.withheld"
+        action = "connection.companies_shared" if released else "connection.companies_hidden"
         subject = ("connection", flow.connection_id, "")
         record(actor.organisation_id, actor.audit, action, subject=subject, details={"companies": names[:100]})
     return len(names)

@@ -66,7 +66,7 @@ def identify(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> A
 def _doubts(answers: Iterable[identify_step.IdentityAnswer]) -> tuple[FieldError, ...]:
     """Of whom nobody has said that it is the same company, by name."""
     return tuple(
-        FieldError("same_company", f"{answer.company.name}: {answer.doubt.sentence}", "same_company", answer.company.pk)
+        FieldError("same_company", f"{answer.company.name}: {answer.doubt.message}", "same_company", answer.company.pk)
         for answer in answers
         if answer.doubt and not answer.doubt.answer and not answer.problems
     )

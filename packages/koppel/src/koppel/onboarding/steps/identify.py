@@ -55,7 +55,7 @@ class IdentityAnswer:
         if not self.number:
             return ("busy", _("A register is asked.")) if self.finding and self.finding.is_waiting else ("", "")
         if self.doubt and not self.doubt.answer:
-            return ("warn" if self.doubt.answer is None else "bad"), self.doubt.sentence
+            return ("warn" if self.doubt.answer is None else "bad"), self.doubt.message
         if self.checked and self.checked.message:
             return "warn", str(self.checked.message)
         if self.doubt:

@@ -54,7 +54,7 @@ class Doubt:
         return sentences
 
     @property
-    def sentence(self) -> str:
+    def message(self) -> str:
         if self.answer is False:
             return _("You said that this is another company. Enter its number, or choose a reason and a sector.")
         return " ".join([_("Is this the same company?"), *self.differences])

@@ -144,12 +144,12 @@ def sectors(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _as_json(answer: IdentityAnswer) -> dict[str, Any]:
-    tone, sentence = answer.badge
+    tone, message = answer.badge
     return {
         "id": answer.company.pk,
         "complete": answer.is_complete,
         "tone": tone,
-        "message": sentence,
+        "message": message,
         "question": answer.question is not None,
         "waiting": bool(answer.finding and answer.finding.is_waiting and answer.finding.outcome is None),
         "suggestions": [{"number": number, "name": name} for number, name in answer.suggestions],
@@ -201,7 +201,7 @@ def _fill_in(request: AuthenticatedRequest, flow: Flow) -> None:
         text = decode(upload.read())
     result = identify_step.fill_in(flow, text)
     identify_step.ask_registers(flow)
-    sentence = ngettext("%(count)d row was filled in.", "%(count)d rows were filled in.", result.matched_count)
-    messages.success(request, sentence % {"count": result.matched_count})
+    message = ngettext("%(count)d row was filled in.", "%(count)d rows were filled in.", result.matched_count)
+    messages.success(request, message % {"count": result.matched_count})
     if result.unmatched:
         messages.warning(request, _("Not placed: %s") % "; ".join(result.unmatched[:8]))

@@ -157,10 +157,10 @@ def _report_ids(request: AuthenticatedRequest, flow: Flow, app_id: int, text: st
     if option is None:
         return
     read = parse_ids(option.mode, text)
-    sentence = ngettext("%(count)d id was read.", "%(count)d ids were read.", len(read.ids)) % {"count": len(read.ids)}
+    message = ngettext("%(count)d id was read.", "%(count)d ids were read.", len(read.ids)) % {"count": len(read.ids)}
     if read.duplicates:
         twice = ngettext("%(count)d was given twice.", "%(count)d were given twice.", read.duplicates)
-        sentence += " " + twice % {"count": read.duplicates}
-    messages.success(request, sentence)
+        message += " " + twice % {"count": read.duplicates}
+    messages.success(request, message)
     if read.lines:
         messages.warning(request, _("No id was recognised in: %s") % "; ".join(read.lines[:5]))

@@ -160,7 +160,7 @@ def _schedulable_administrations() -> "QuerySet[Any]":
     return (
         Administration.objects.filter(status__in=READY, activated_at__isnull=False)
         .filter(connection__state__in=[ConnectionState.ACTIVE, ConnectionState.DEGRADED])
-        .filter(remote_company__grant__lost_at=None)
+        .filter(remote_company__grant__invalid_since=None)
         .exclude(Exists(runs.filter(state__in=OPEN_STATES)))
         .annotate(last_run_at=Subquery(whole.order_by("-created_at").values("created_at")[:1]))
         .select_related("template", "organisation")

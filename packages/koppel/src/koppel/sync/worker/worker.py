@@ -116,7 +116,7 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]], name: str)
         try:
             await work()
         except Exception as error:
-            log.warning("keeper_failed", keeper=name, error=type(error).__name__, reason=str(error)[:200])
+            log.warning("background_task_failed", task=name, error=type(error).__name__, reason=str(error)[:200])
         await asyncio.sleep(seconds)
 
 

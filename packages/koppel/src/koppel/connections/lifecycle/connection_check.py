@@ -34,19 +34,19 @@ class ConnectionCheck:
 DUE_FOR_CHECK = """
 WITH due AS (
   SELECT id FROM connections_connection c
-   WHERE (state = 'degraded' AND probe_at <= now())
+   WHERE (state = 'degraded' AND next_probe_at <= now())
       OR (state = 'active' AND coalesce(last_contact_at, created_at) < now() - interval '6 hours'
-          AND coalesce(probe_at, created_at) <= now())
-      OR (state = 'needs_reauth' AND coalesce(probe_at, created_at) <= now()
+          AND coalesce(next_probe_at, created_at) <= now())
+      OR (state = 'needs_reauth' AND coalesce(next_probe_at, created_at) <= now()
           AND EXISTS (SELECT FROM connections_grant g WHERE g.connection_id = c.id AND g.organisation_id = c.organisation_id
-                         AND NOT g.is_candidate AND g.lost_at IS NULL)
+                         AND NOT g.is_pending_transfer AND g.invalid_since IS NULL)
           AND NOT EXISTS (SELECT FROM connections_grant g WHERE g.connection_id = c.id AND g.organisation_id = c.organisation_id
-                             AND NOT g.is_candidate AND g.lost_at IS NULL AND g.failures > 0))
-   ORDER BY probe_at NULLS FIRST LIMIT %s FOR NO KEY UPDATE SKIP LOCKED)
+                             AND NOT g.is_pending_transfer AND g.invalid_since IS NULL AND g.failures > 0))
+   ORDER BY next_probe_at NULLS FIRST LIMIT %s FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE connections_connection c
-   SET probes = probes + 1,
-       probe_at = now() + CASE WHEN state = 'active' THEN interval '6 hours'
-                               ELSE least(30 * power(2, least(probes + 1, 10)), 300) * interval '1 second' END
+   SET probe_count = probe_count + 1,
+       next_probe_at = now() + CASE WHEN state = 'active' THEN interval '6 hours'
+                               ELSE least(30 * power(2, least(probe_count + 1, 10)), 300) * interval '1 second' END
   FROM due WHERE c.id = due.id
 RETURNING c.organisation_id, c.id
 """
@@ -83,9 +83,9 @@ _ONE_COMPANY = """
 SELECT c.connector, r.id, g.id
   FROM connections_connection c
   LEFT JOIN connections_grant g ON g.connection_id = c.id AND g.organisation_id = c.organisation_id
-        AND g.lost_at IS NULL AND NOT g.is_candidate
+        AND g.invalid_since IS NULL AND NOT g.is_pending_transfer
   LEFT JOIN connections_remote_company r ON r.grant_id = g.id AND r.organisation_id = g.organisation_id
-        AND r.listed_at IS NOT NULL
+        AND r.is_listed
  WHERE c.id = %s
  ORDER BY r.unreachable_code = '' DESC NULLS LAST, r.failing_since DESC NULLS FIRST, r.last_contact_at DESC NULLS LAST, g.id
  LIMIT 1
