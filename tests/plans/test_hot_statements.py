@@ -147,11 +147,11 @@ def _debian() -> Binaries:
 @pytest.fixture
 def tables(filled: Addresses) -> Tables:
     with psycopg.connect(filled.superuser_url) as connection:
-        found = connection.execute(_TABLES.encode()).fetchall()
-    large = frozenset(name for name, is_partial in found if is_partial is None)
+        tables_of_schema = connection.execute(_TABLES.encode()).fetchall()
+    large = frozenset(name for name, is_partial in tables_of_schema if is_partial is None)
     assert {"sync_run", "sync_change", "connections_grant", "administrations_administration"} <= large
     assert sum(name.startswith("books_entry_line_") for name in large) >= 10
-    return Tables(large, frozenset(name for name, is_partial in found if is_partial))
+    return Tables(large, frozenset(name for name, is_partial in tables_of_schema if is_partial))
 
 
 @pytest.fixture
