@@ -30,7 +30,7 @@ from koppel.books.read.queries import entry_with_lines, list_rows
 from koppel.books.reports.trial_balance import differing_accounts, trial_balance
 from koppel.books.storage import writer
 from koppel.connections.rate_limits import limiter
-from koppel.connections.vault import locks
+from koppel.connections.vault import grant_locks
 from koppel.connections.vault.grant_store import GrantStore
 from koppel.connector.contract import Record, Tokens
 from koppel.connector.rows import EntryRow
@@ -147,11 +147,11 @@ def _debian() -> Binaries:
 @pytest.fixture
 def tables(filled: Addresses) -> Tables:
     with psycopg.connect(filled.superuser_url) as connection:
-        found = connection.execute(_TABLES.encode()).fetchall()
-    large = frozenset(name for name, is_partial in found if is_partial is None)
+        tables_of_schema = connection.execute(_TABLES.encode()).fetchall()
+    large = frozenset(name for name, is_partial in tables_of_schema if is_partial is None)
     assert {"sync_run", "sync_change", "connections_grant", "administrations_administration"} <= large
     assert sum(name.startswith("books_entry_line_") for name in large) >= 10
-    return Tables(large, frozenset(name for name, is_partial in found if is_partial))
+    return Tables(large, frozenset(name for name, is_partial in tables_of_schema if is_partial))
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ async def _vault(_connection: AsyncConnection[tuple[Any, ...]], database: Databa
 async def _grant_locks(connection: AsyncConnection[tuple[Any, ...]], _database: Database) -> None:
     ids = list(range(1, 101))
     await connection.execute(
-        locks._TRY_LOCKS, [ids, [lock_key(LockName.GRANT, one) for one in ids], [1] * 100, [0] * 100]
+        grant_locks._TRY_LOCKS, [ids, [lock_key(LockName.GRANT, one) for one in ids], [1] * 100, [0] * 100]
     )
 
 
