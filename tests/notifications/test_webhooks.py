@@ -40,7 +40,7 @@ from tests.notifications.factories import (
     screen_messages,
 )
 from tests.notifications.receiver import Receiver, is_signed_with, run_receiver
-from tests.vault.test_keys import OLD, key
+from tests.vault.test_key_rotation import OLD, key
 
 API = "/api/v1/webhooks"
 PATIENT = "from koppel.notifications.webhooks import delivery; delivery.TIMEOUT_SECONDS = 600"

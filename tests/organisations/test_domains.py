@@ -17,7 +17,16 @@ from koppel.organisations.commands import organisations
 from koppel.organisations.models import Organisation
 from koppel.organisations.roles import Actor
 from tests.fixtures.people import signed_in
-from tests.organisations.idp import SECURITY, Idp, configure, email_of, link, provider_id, running_idp, walk
+from tests.organisations.provider_processes import (
+    SECURITY,
+    Idp,
+    configure,
+    email_of,
+    link,
+    provider_id,
+    running_idp,
+    walk,
+)
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from tests.fixtures.confirmation import post_and_confirm
 from tests.fixtures.people import PASSWORD, signed_in
 from tests.fixtures.stack import wait_until
 from tests.organisations.identity_provider import CLIENT_ID, CLIENT_SECRET
-from tests.organisations.idp import (
+from tests.organisations.provider_processes import (  # fmt: skip
     SECURITY,
     Idp,
     begin,
@@ -38,7 +38,7 @@ from tests.organisations.idp import (
     provider_id,
     running_idp,
     walk,
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
