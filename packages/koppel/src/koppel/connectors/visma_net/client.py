@@ -12,7 +12,6 @@ from koppel.connector.errors import (
     NotConsented,
     RateLimited,
     SetupMissing,
-    TokenStale,
     UnexpectedResponse,
     Unreachable,
 )
@@ -63,7 +62,7 @@ def parse(body: bytes, kind: Any) -> Any:
 def _error(answer: Response) -> ConnectorError:
     status = answer.status
     if status == 401:
-        return TokenStale("unauthorised", _("Visma.net does not accept the access token."))
+        return Unreachable("unauthorised", _("Visma.net does not accept the access token."), retry_after_seconds=15)
     if status == 429:
         seconds = seconds_of(answer.headers.get("retry-after", ""))
         return RateLimited("quota", QUOTA_USED, retry_after_seconds=seconds)
