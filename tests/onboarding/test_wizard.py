@@ -266,7 +266,7 @@ def test_over_rest_only_what_differs_is_given(listed: Newcomer) -> None:
     assert identify_over_rest(reason="")["result"] == "errors", "'' takes away what stood there"
     with organisation_scope(listed.actor.organisation_id):
         RemoteCompany.objects.update(number=KVK)
-        Flow.objects.update(answers={})
+        Flow.objects.update(typed_identities={})
     assert identify_over_rest(reason="test_demo", sector="Onderwijs")["result"] == "advance"
     (identity,) = listed.client.get(f"{base}/identities").json()
     assert (identity["number"], identity["reason"]) == ("", "test_demo"), "a guess is no number that was given"
