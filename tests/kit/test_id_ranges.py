@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import psycopg
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy.id_ranges import ranges_are_missing, set_id_ranges, stored_number
 from koppel.kit.tenancy.installation_number import NUMBER_MAX, SENTENCE, id_range, parse_installation_number
-from koppel.organisations.models import Organisation
+from koppel.kit.web.parameters import QUERY_CHARACTERS_MAX, VALUES_MAX
+from koppel.onboarding.views.identify import PAGE_ROWS
 from tests.fixtures.people import MakeActor
 from tests.kit.test_migration_history import empty_database, run
 
@@ -65,7 +67,13 @@ def test_every_sequence_is_bounded_on_both_sides(owner: Connection) -> None:
 def test_rows_get_ids_of_this_installation(actor: MakeActor) -> None:
     person = actor()
     assert FIRST <= person.organisation_id <= LAST
-    assert FIRST <= Organisation.objects.model._meta.pk.to_python(str(person.organisation_id)) <= LAST
+    assert FIRST <= person.membership_id <= LAST
+
+
+def test_a_page_may_name_all_of_its_rows_in_its_address() -> None:
+    """The wizard asks about the 250 rows that it shows."""
+    assert len(urlencode([("id", LAST)] * PAGE_ROWS)) < QUERY_CHARACTERS_MAX
+    assert PAGE_ROWS < VALUES_MAX
 
 
 def test_a_new_table_gets_its_range_and_keeps_its_place(owner: Connection) -> None:

@@ -85,7 +85,7 @@ DATA_DIR = os.environ.get("KOPPEL_DATA_DIR", "")
 """Where `secrets.json` is, when the keys come from there."""
 
 PUBLIC_URL = os.environ.get("KOPPEL_PUBLIC_URL", "http://localhost:8400").rstrip("/")
-"""Where people reach Koppel; the consent callback is `PUBLIC_URL/connections/consent/callback`."""
+"""Where people reach Koppel; the consent callback is `/connections/consent/callback` below it."""
 
 DEBUG = False
 ALLOWED_HOSTS = [urlsplit(PUBLIC_URL).hostname or "localhost", "localhost", "127.0.0.1"]
@@ -185,7 +185,7 @@ if ALLAUTH_TRUSTED_PROXY_COUNT:
     # What the proxy must set, whatever the caller said: whether people came by https.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 LOGIN_URL = "account_login"
-LOGIN_REDIRECT_URL = "/"
+LOGIN_REDIRECT_URL = "web:dashboard"
 
 API_REQUESTS_PER_MINUTE = _read(
     int, "KOPPEL_API_REQUESTS_PER_MINUTE", os.environ.get("KOPPEL_API_REQUESTS_PER_MINUTE", "600")
@@ -271,5 +271,5 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 50_000
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "tasks"
 LOGGING_CONFIG = None
-"""`koppel.kit.logging` configures logging when a command starts."""
+"""`koppel.kit.logging.setup` configures logging when a command starts."""
 LIST_ROWS_MAX = 5000

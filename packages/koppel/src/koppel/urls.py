@@ -3,6 +3,7 @@
 from django.urls import URLPattern, include, path
 
 from koppel.api.v1 import api
+from koppel.kit.web import paths
 from koppel.kit.web.decorators import outside_transaction
 from koppel.organisations.urls import account_urlpatterns
 from koppel.organisations.views import operators, single_sign_on
@@ -21,10 +22,10 @@ for pattern in api_urls[0]:
 handler400 = "koppel.web.views.bad_request"
 handler500 = "koppel.web.views.server_error"
 urlpatterns = [
-    path("healthz", views.healthz),
+    path(paths.HEALTH[1:], views.healthz),
     path("language", views.choose_language, name="language"),
-    path("accounts/", include("koppel.web.auth.urls")),
-    path("api/v1/", api_urls),
+    path(paths.ACCOUNTS[1:], include("koppel.web.auth.urls")),
+    path(f"{paths.API[1:]}v1/", api_urls),
     path("connections/new/", include("koppel.onboarding.urls")),
     path("connections/", include("koppel.connections.urls")),
     path("administrations/", include("koppel.administrations.urls")),

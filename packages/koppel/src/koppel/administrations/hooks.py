@@ -96,6 +96,18 @@ erase_data = Hook[[int, int], bool]()
 keeps of it: each call deletes some, in a transaction of its own, and answers True while there may be more.
 After an exception it goes on there later."""
 
+sync_url = SingleHook[[int], str](lambda _administration_id: "")
+"""Called with an administration's id: the page on which its syncs are followed, and tried again."""
+
+start_sync_url = SingleHook[[int], str](lambda _administration_id: "")
+"""Called with an administration's id: where a form posts to start a sync."""
+
+import_progress_url = SingleHook[[int], str](lambda _import_id: "")
+"""Called with an import's id: the page on which it is followed."""
+
+export_url = SingleHook[[int], str](lambda _administration_id: "")
+"""Called with an administration's id: a file of all its books."""
+
 
 def ordered_tabs() -> list[tuple[str, Tab]]:
     """With their keys."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.identity.services import CLOSED, INCOMPLETE, RENAMED
@@ -10,7 +11,7 @@ from koppel.issues.issue_types import IssueType
 
 
 def _page(administration_id: int, _facts: Mapping[str, Any]) -> str:
-    return f"/administrations/{administration_id}/identity/"
+    return reverse("administrations:identity", args=[administration_id])
 
 
 ISSUE_TYPES = {

@@ -1,6 +1,7 @@
 """A client's books as Koppel knows them; the books themselves are in `koppel.books`."""
 
 from django.db import models
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.models import Connection, RemoteCompany
@@ -109,6 +110,9 @@ class Administration(Tenant):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("administrations:detail", args=[self.pk])
 
 
 class Assignment(Tenant):

@@ -2,29 +2,34 @@
 
 Imported once, by `AppConfig.ready`."""
 
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from django.urls import reverse
+
 from koppel.administrations import hooks
 from koppel.administrations.bulk import STANDARD_ACTIONS, bulk_actions
 from koppel.administrations.hooks import Card
 from koppel.administrations.identity.services import handle_lookup_result
 from koppel.administrations.issue_types import ISSUE_TYPES
-from koppel.administrations.lifecycle import connection_removal
-from koppel.administrations.listeners import group_usage, notification_audience, offboarding
+from koppel.administrations.listeners import connection, group_usage, notification_audience, offboarding
 from koppel.administrations.listeners.import_lookup import find_imported_company
 from koppel.administrations.scope import restricted_company_ids
 from koppel.company_registers.hooks import lookup_answered
 from koppel.connections import hooks as connection_hooks
 from koppel.issues.issue_types import issue_types
 from koppel.notifications.audience import hooks as audience_hooks
+from koppel.organisations import hooks as organisation_hooks
 from koppel.organisations.groups import hooks as group_hooks
 from koppel.organisations.people.hooks import ownership_providers
 
 connection_hooks.find_imported_company.register(find_imported_company)
 connection_hooks.restricted_company_ids.register(restricted_company_ids)
-connection_hooks.detach_administrations.register(connection_removal.detach_from_connection)
-connection_hooks.attach_waiting.register(connection_removal.attach_waiting)
-connection_hooks.block_administrations.register(connection_removal.block)
-connection_hooks.unblock_administrations.register(connection_removal.unblock)
-connection_hooks.accept_company_change.register(connection_removal.accept_change)
+connection_hooks.detach_administrations.register(connection.detach_from_connection)
+connection_hooks.attach_waiting.register(connection.attach_waiting)
+connection_hooks.block_administrations.register(connection.block)
+connection_hooks.unblock_administrations.register(connection.unblock)
+connection_hooks.accept_company_change.register(connection.accept_change)
 lookup_answered.register(handle_lookup_result)
 
 group_hooks.count_usage.register(group_usage.count_administrations)
@@ -41,3 +46,15 @@ audience_hooks.subjects.register("administration", notification_audience.describ
 issue_types.register_all(ISSUE_TYPES)
 bulk_actions.register_all(STANDARD_ACTIONS)
 hooks.cards.register("register", Card("administrations:register_card", 60))
+
+
+def _list_url(filters: Mapping[str, object]) -> str:
+    return f"{reverse('administrations:list')}?{urlencode(filters)}"
+
+
+def _detail_url(administration_id: int) -> str:
+    return reverse("administrations:detail", args=[administration_id])
+
+
+organisation_hooks.administrations_url.register(_list_url)
+connection_hooks.administration_url.register(_detail_url)

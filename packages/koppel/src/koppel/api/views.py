@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 
 from koppel.api.reference import operations
 from koppel.kit.web.decorators import takes
@@ -15,8 +16,9 @@ def reference(request: AuthenticatedRequest) -> HttpResponse:
     """Every operation; `q` leaves those in which the words occur."""
     words = (request.parameters["q"] or "").replace("\0", "")[:100].strip()
     matches = [one for one in operations() if one.matches(words)]
+    base = f"{settings.PUBLIC_URL}{reverse('api:api-root')}".rstrip("/")
     context = {
-        "account_place": "api", "operations": matches, "words": words, "base": f"{settings.PUBLIC_URL}/api/v1",
+        "account_place": "api", "operations": matches, "words": words, "base": base,
         "requests_per_minute": settings.API_REQUESTS_PER_MINUTE,
     }  # fmt: skip
     return render(request, "api/reference.html", context)

@@ -7,9 +7,10 @@ from typing import Any
 from django.apps import apps
 from django.db import connections, transaction
 from django.db.models.signals import post_migrate, pre_migrate
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from koppel.administrations.hooks import Card, Tab, cards, erase_data, tabs
+from koppel.administrations.hooks import Card, Tab, cards, erase_data, export_url, tabs
 from koppel.books.read.labels import RESOURCES
 from koppel.books.sql_access.views import create_views, drop_views
 from koppel.books.storage.erasure import erase_books
@@ -29,9 +30,14 @@ def _make_views(*, using: str, **_: Any) -> None:
             create_views(cursor)
 
 
+def _export_url(administration_id: int) -> str:
+    return reverse("books:export", args=[administration_id])
+
+
 pre_migrate.connect(_drop_views, sender=apps.get_app_config("books"), dispatch_uid="koppel.books.views")
 post_migrate.connect(_make_views, sender=apps.get_app_config("books"), dispatch_uid="koppel.books.views")
 erase_data.register(erase_books)
 resource_labels.register_all(RESOURCES)
 tabs.register("books", Tab(_("Books"), "books:overview", 20))
 cards.register("result", Card("books:chart", 20))
+export_url.register(_export_url)

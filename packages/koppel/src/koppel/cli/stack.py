@@ -24,6 +24,7 @@ from koppel.cli.supervisor import Program, Supervisor
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import EmbeddedPostgres
 from koppel.kit.http.unfinished_calls import TOKEN_CALLS
+from koppel.kit.web import paths
 
 READY_SECONDS = 60
 SEPARATE_LOGS = "logs"
@@ -31,7 +32,7 @@ SEPARATE_LOGS = "logs"
 
 @dataclass(frozen=True)
 class StackOptions:
-    """`sandbox_port` None: no sandbox and no demo firm. `log_to_files`: the programs write below `home/logs`.
+    """`sandbox_port` None: no sandbox and no demo firm. `log_to_files`: the programs write to files of the data directory.
     `quarantined`: in the database before web and workers start."""
 
     home: Path
@@ -177,7 +178,7 @@ class Stack:
 
     def _wait_until_ready(self) -> None:
         if not wait_until(self._is_ready, READY_SECONDS):
-            silent = "web" if not answers(self.options.web_port, "/healthz") else "sandbox"
+            silent = "web" if not answers(self.options.web_port, paths.HEALTH) else "sandbox"
             program = next(one for one in self.supervisor.programs if one.name == silent)
             raise CommandError(f"The {silent} program does not answer: {program.last_words()}")
 
@@ -186,7 +187,7 @@ class Stack:
             if not program.runs:
                 raise CommandError(f"The {program.name} program did not start: {program.last_words()}")
         sandbox = self.options.sandbox_port
-        return answers(self.options.web_port, "/healthz") and (sandbox is None or answers(sandbox, "/"))
+        return answers(self.options.web_port, paths.HEALTH) and (sandbox is None or answers(sandbox, "/"))
 
 
 _KOPPEL = [sys.executable, "-m", "koppel.cli"]

@@ -12,7 +12,7 @@ from koppel.connections.companies.same_company import OTHER_COMPANY
 from koppel.connections.consent.attempts import begin_consent
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.lifecycle import ownership
-from koppel.connections.lifecycle.connection_test import check_connection
+from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.models import ConsentPurpose, ImportPolicy
 from koppel.kit.web.schemas import Input
 from koppel.organisations.errors import Refused
@@ -256,7 +256,7 @@ def reconnect(request: AuthenticatedRequest, connection_id: int) -> SignInOut:
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     connection = queries.connection_for(request.actor, connection_id)
     url = begin_consent(
-        request.actor, connection.app_id, ConsentPurpose.RECONNECT, f"/connections/{connection.pk}/",
+        request.actor, connection.app_id, ConsentPurpose.RECONNECT, connection.get_absolute_url(),
         connection_id=connection.pk,
         force_sign_in=True,
     )  # fmt: skip

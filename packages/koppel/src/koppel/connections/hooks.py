@@ -100,6 +100,15 @@ masked_number = SingleHook[[str, str], str](lambda text, _country: text)
 core_name = SingleHook[[str], str](lambda name: name)
 """A company's name without its legal form. Touches no database."""
 
+new_connection_url = SingleHook[[], str](lambda: "")
+"""The page on which a person makes a connection."""
+
+import_url = SingleHook[[int | None], str](lambda _connection_id: "")
+"""Called with a connection's id: the page on which its companies are imported. None: of one that is chosen there."""
+
+administration_url = SingleHook[[int], str](lambda _administration_id: "")
+"""Called with an administration's id: its page."""
+
 
 def exclude_restricted(actor: Actor, companies: "QuerySet[RemoteCompany]") -> "QuerySet[RemoteCompany]":
     """Those of which the actor may read the name."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.companies.changes import NUMBER_MISSING
@@ -15,15 +16,21 @@ EXPIRING = _("The consent of %(account)s ends on %(day)s. Sign in again before, 
 
 
 def _connection(connection_id: int, _context: Mapping[str, Any]) -> str:
-    return f"/connections/{connection_id}/"
+    return reverse("connections:detail", args=[connection_id])
 
 
 def _connection_of_company(_administration_id: int, context: Mapping[str, Any]) -> str:
-    return f"/connections/{context.get('connection', '')}/#companies"
+    return f"{_page_of(context)}#companies"
 
 
 def _same_company(_administration_id: int, context: Mapping[str, Any]) -> str:
-    return f"/connections/{context.get('connection', '')}/#same-company"
+    return f"{_page_of(context)}#same-company"
+
+
+def _page_of(context: Mapping[str, Any]) -> str:
+    """The connection that an issue of an administration names; all of them when it names none."""
+    connection_id = context.get("connection")
+    return reverse("connections:detail", args=[connection_id]) if connection_id else reverse("connections:list")
 
 
 ISSUE_TYPES = {

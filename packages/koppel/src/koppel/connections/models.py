@@ -1,6 +1,7 @@
 """Tables of a link to an accounting system. Secrets are sealed envelopes (`koppel.kit.encryption`), bound to their row."""
 
 from django.db import models
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -81,6 +82,9 @@ class Connection(Tenant):
 
     def __str__(self) -> str:
         return f"{self.connector} {self.account}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("connections:detail", args=[self.pk])
 
 
 class Grant(Tenant):

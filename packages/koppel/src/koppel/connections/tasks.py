@@ -8,7 +8,7 @@ from procrastinate.contrib.django import app
 
 from koppel.connections.companies.descriptions import AT_A_TIME, describe_all
 from koppel.connections.health import notify_expiring_consents
-from koppel.connections.lifecycle.connection_test import DUE_FOR_CHECK, check_once
+from koppel.connections.lifecycle.connection_check import DUE_FOR_CHECK, check_once
 from koppel.connections.lifecycle.revocation import revoke, revoke_attempt
 from koppel.connections.sessions import current_worker
 from koppel.kit import quarantine

@@ -1,6 +1,7 @@
 """What happened, who is told of it, and how it reaches them."""
 
 from django.db import models
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -246,6 +247,9 @@ class WebhookEndpoint(Tenant):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("webhooks:detail", args=[self.pk])
 
 
 class WebhookDelivery(Tenant):

@@ -5,6 +5,7 @@ from typing import Literal
 from uuid import UUID
 
 from django.conf import settings
+from django.urls import reverse
 from ninja import Router, Schema
 
 from koppel.connections.queries import apps_for
@@ -292,7 +293,7 @@ def _flow_out(request: AuthenticatedRequest, flow: Flow) -> FlowOut:
     ]  # fmt: skip
     return FlowOut(
         token=flow.token, system=flow.connector, step=flow.step, state=flow.state, import_id=flow.import_record_id,
-        url=f"{settings.PUBLIC_URL}/connections/new/{flow.token}/", consent_options=ways,
+        url=f"{settings.PUBLIC_URL}{reverse('onboarding:resume', args=[flow.token])}", consent_options=ways,
     )  # fmt: skip
 
 

@@ -1,15 +1,26 @@
-"""What happens to a person's account in an organisation, and what settings may name that higher apps know.
+"""What happens to a person's account in an organisation, what settings may name that higher apps know, and where pages
+link to pages of those.
 
 Hooks are called in the organisation's scope and in the caller's transaction, which a listener's exception
 undoes.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from django.utils.functional import Promise
 
 from koppel.kit.hooks import Hook, Registry, SingleHook
 from koppel.organisations.models import IdentityProvider, Membership
+
+
+@dataclass(frozen=True)
+class AccountTab:
+    """Of the pages of a person's own account; `url_name` takes no arguments."""
+
+    label: str | Promise
+    url_name: str
+
 
 membership_began = Hook[[Membership], None]()
 """Called when an account that exists already became a member, or may come in again."""
@@ -23,3 +34,15 @@ resource_labels = Registry[str | Promise]()
 audience_events = SingleHook[[], Mapping[str, str | Promise]](dict)
 """Events of administrations, by name with their labels: settings say who is told of each. Touches no
 database."""
+
+account_tabs = Registry[AccountTab]()
+"""Of a person's own account, by what the page calls itself; in the order in which they were registered."""
+
+activity_url = SingleHook[[int], str](lambda _user_id: "")
+"""Called with a user's id: the page of what that person did here."""
+
+administrations_url = SingleHook[[Mapping[str, object]], str](lambda _filters: "")
+"""Called with filters of the list of administrations: its page with these."""
+
+api_reference_url = SingleHook[[], str](lambda: "")
+"""The page that describes the REST API."""

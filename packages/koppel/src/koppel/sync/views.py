@@ -3,6 +3,7 @@
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
@@ -129,5 +130,5 @@ def import_page(request: AuthenticatedRequest, import_id: int) -> HttpResponse:
 def _back(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     back = request.POST.get("next", "")
     if not url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}):
-        back = f"/administrations/{administration_id}/sync/"
+        back = reverse("sync:overview", args=[administration_id])
     return HttpResponseRedirect(back)

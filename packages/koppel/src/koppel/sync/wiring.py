@@ -2,6 +2,7 @@
 
 Imported once, by `AppConfig.ready`."""
 
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations import hooks as administration_hooks
@@ -35,3 +36,20 @@ administration_hooks.tabs.register("sync", Tab(_("Sync"), "sync:overview", 30))
 bulk_actions.register(SYNC_ACTION.key, SYNC_ACTION)
 issue_types.register_all(ISSUE_TYPES)
 event_types.register_all(EVENT_TYPES)
+
+
+def _overview_url(administration_id: int) -> str:
+    return reverse("sync:overview", args=[administration_id])
+
+
+def _start_url(administration_id: int) -> str:
+    return reverse("sync:now", args=[administration_id])
+
+
+def _import_url(import_id: int) -> str:
+    return reverse("imports:one", args=[import_id])
+
+
+administration_hooks.sync_url.register(_overview_url)
+administration_hooks.start_sync_url.register(_start_url)
+administration_hooks.import_progress_url.register(_import_url)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from urllib.parse import urlencode
 
 from django.db.models import Count, Q
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -193,4 +194,4 @@ def _connections(actor: Actor) -> list[tuple[str, int]]:
 
 
 def _list(**filters: str) -> str:
-    return f"/administrations/?{urlencode(filters)}"
+    return f"{reverse('administrations:list')}?{urlencode(filters)}"

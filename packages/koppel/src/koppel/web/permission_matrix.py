@@ -18,6 +18,8 @@ from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
 
+from koppel.kit.web import paths
+
 TABLE = Path(__file__).resolve().parents[5] / "docs" / "permissions.md"
 HEAD = "| Route | Method | Who |\n|---|---|---|\n"
 ROW = re.compile(r"^\| `(?P<path>/[^`]*)` \| (?P<method>[A-Z]+) \| (?P<who>[^|]*?) \|$", re.MULTILINE)
@@ -62,7 +64,7 @@ def _pages(patterns: Iterable[URLPattern | URLResolver], prefix: str) -> Iterato
         path = prefix + _readable(str(entry.pattern))
         if isinstance(entry, URLResolver):
             yield from _pages(entry.url_patterns, path)
-        elif not path.startswith("/api/") or path.endswith("openapi.json"):
+        elif not path.startswith(paths.API) or path.endswith("openapi.json"):
             yield from (Route(path, method) for method in _methods(entry.callback))
 
 
@@ -96,7 +98,7 @@ def _required(view: Any) -> list[str] | None:
 
 
 def _operations() -> Iterator[Route]:
-    describes: Any = resolve("/api/v1/openapi.json").func
+    describes: Any = resolve(f"{paths.API}v1/openapi.json").func
     for path, methods in describes.keywords["api"].get_openapi_schema()["paths"].items():
         yield from (Route(path, method.upper()) for method in methods)
 

@@ -8,6 +8,7 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.template import loader
+from django.urls import reverse
 from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import check_for_language
@@ -54,9 +55,9 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def choose_language(request: HttpRequest) -> HttpResponse:
     """Remember the language in this browser and, when signed in, with the person. A session that an identity provider opened
     has its own choice where the person works elsewhere too: how they read there is not this provider's to say."""
-    target = request.POST.get("next", "/")
+    target = request.POST.get("next", "")
     if not url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}):
-        target = "/"
+        target = reverse("web:dashboard")
     response = HttpResponseRedirect(target)
     language = request.POST.get("language", "")
     if language in dict(settings.LANGUAGES) and check_for_language(language):

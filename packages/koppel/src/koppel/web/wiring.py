@@ -4,8 +4,11 @@ Imported once, by `AppConfig.ready`."""
 
 from allauth.account.signals import password_changed, password_set
 from django.contrib.auth.signals import user_logged_in
+from django.urls import reverse
 
 from koppel.audit.hooks import action_labels
+from koppel.issues.hooks import issues_url
+from koppel.organisations import hooks as organisation_hooks
 from koppel.web.audit.labels import AUDIT_ACTION_LABELS
 from koppel.web.auth.session_tracking import end_other_sessions, track_sign_in
 
@@ -13,3 +16,15 @@ action_labels.register_all(AUDIT_ACTION_LABELS)
 user_logged_in.connect(track_sign_in, dispatch_uid="koppel.web.auth.session_tracking")
 for changed in (password_changed, password_set):
     changed.connect(end_other_sessions, dispatch_uid="koppel.web.auth.session_tracking.password")
+
+
+def _activity_url(user_id: int) -> str:
+    return f"{reverse('web:activity')}?person={user_id}"
+
+
+def _issues_url() -> str:
+    return reverse("issues:list")
+
+
+organisation_hooks.activity_url.register(_activity_url)
+issues_url.register(_issues_url)

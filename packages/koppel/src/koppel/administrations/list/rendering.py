@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from django.template.loader import render_to_string
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
+from koppel.administrations import hooks
 from koppel.administrations.hooks import Progress, progress_of
 from koppel.administrations.list.columns import COLUMNS
 from koppel.administrations.models import Administration, Assignment, Favourite, Status
@@ -211,12 +212,11 @@ class CellRenderer:
         reason = format_html('<span class="hint">{}</span>', Truncator(administration.status_reason).chars(90))
         if administration.status != Status.FAILED:
             return reason
-        try:
-            address = reverse("sync:overview", args=[administration.pk])
-        except NoReverseMatch:
+        url = hooks.sync_url(administration.pk)
+        if not url:
             return reason
         link = '{} <a id="retry-{}" href="{}">{}<span class="visually-hidden"> {}</span></a>'
-        return format_html(link, reason, str(administration.pk), address, self.labels["retry"], administration.name)
+        return format_html(link, reason, str(administration.pk), url, self.labels["retry"], administration.name)
 
 
 def _text(text: str) -> SafeString:

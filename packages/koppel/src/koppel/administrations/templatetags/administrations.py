@@ -1,9 +1,10 @@
-"""Tabs of an administration, registered by the apps that own them."""
+"""Tabs of an administration and links to pages of higher apps, registered by the apps that own them."""
 
 from django import template
 from django.urls import reverse
 from django.utils.functional import Promise
 
+from koppel.administrations import hooks
 from koppel.administrations.hooks import ordered_tabs
 from koppel.administrations.list import rendering
 from koppel.administrations.models import Favourite
@@ -31,3 +32,27 @@ def is_favourite(administration_id: int, actor: Actor) -> bool:
     """Whether the actor marked it as a favourite."""
     favourites = Favourite.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
     return favourites.filter(administration_id=administration_id).exists()
+
+
+@register.simple_tag
+def sync_url(administration_id: int) -> str:
+    """The page on which its syncs are followed; '' when no app has one."""
+    return hooks.sync_url(administration_id)
+
+
+@register.simple_tag
+def start_sync_url(administration_id: int) -> str:
+    """Where a form posts to start a sync; '' when no app can."""
+    return hooks.start_sync_url(administration_id)
+
+
+@register.simple_tag
+def import_progress_url(import_id: int) -> str:
+    """The page on which an import is followed; '' when no app has one."""
+    return hooks.import_progress_url(import_id)
+
+
+@register.simple_tag
+def export_url(administration_id: int) -> str:
+    """A file of all its books; '' when no app writes one."""
+    return hooks.export_url(administration_id)

@@ -146,7 +146,7 @@ def redirect_back(request: HttpRequest) -> HttpResponse:
     """To the page that the form names, if it is ours."""
     target = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()})
-    return HttpResponseRedirect(target if safe else "/administrations/")
+    return HttpResponseRedirect(target if safe else reverse("administrations:list"))
 
 
 def _save(request: AuthenticatedRequest, administration: Administration) -> None:

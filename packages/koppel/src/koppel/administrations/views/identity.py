@@ -2,7 +2,7 @@
 
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
@@ -74,7 +74,7 @@ def request_check(request: AuthenticatedRequest, administration_id: int) -> Http
         messages.success(request, _("The register is asked again."))
     else:
         messages.info(request, _("It is being asked already, or no register answers for this country."))
-    return HttpResponseRedirect(f"/administrations/{administration.pk}/identity/")
+    return redirect("administrations:identity", administration.pk)
 
 
 def _register_context(administration: Administration) -> dict[str, object]:

@@ -12,6 +12,7 @@ from koppel.cli.checks.result import Finding, advice
 from koppel.cli.ports import THIS_MACHINE
 from koppel.kit import quarantine
 from koppel.kit.database.embedded_postgres import is_free
+from koppel.kit.web import paths
 
 ADDRESS, MAIL = "public address", "mail"
 ANSWER_SECONDS = 5
@@ -97,7 +98,7 @@ def _files(directory: str) -> Finding:
 def _unreachable_reason(url: str) -> str:
     """Why Koppel cannot be reached at its own address; '' when it can."""
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/healthz", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - http or https
+        with urllib.request.urlopen(f"{url.rstrip('/')}{paths.HEALTH}", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - http or https
             return "" if HEALTHY in answer.read(64) else "another program answers"
     except urllib.error.HTTPError as error:
         return f"the answer is {error.code}"

@@ -19,6 +19,7 @@ from koppel.kit.encryption import Keyring
 from koppel.kit.tenancy.id_ranges import number_conflict, stored_number
 from koppel.kit.tenancy.installation_number import id_range
 from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
+from koppel.kit.web import paths
 from koppel.web.build.built import shortcomings
 
 INSTALLATION_NUMBER = "installation number"
@@ -221,6 +222,6 @@ def _built() -> Iterator[Finding]:
 def _web_port(port: int) -> Finding:
     if is_free(port):
         return Finding("port", True, f"Port {port} is free.")
-    if answers(port, "/healthz"):
+    if answers(port, paths.HEALTH):
         return Finding("port", True, f"Something healthy, presumably Koppel, listens on port {port}.")
     return Finding("port", False, f"Port {port} is taken by another program; stop it, or choose another with --port.")

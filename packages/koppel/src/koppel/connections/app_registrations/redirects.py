@@ -1,10 +1,9 @@
 """Where the vendor sends people back to: one address for all systems, registered at each of them."""
 
 from django.conf import settings
-
-CALLBACK = "/connections/consent/callback"
+from django.urls import reverse
 
 
 def redirect_uri() -> str:
     """The address to register at the vendor."""
-    return f"{settings.PUBLIC_URL}{CALLBACK}"
+    return f"{settings.PUBLIC_URL}{reverse('connections:callback')}"

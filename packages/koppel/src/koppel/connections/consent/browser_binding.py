@@ -7,6 +7,7 @@ import secrets
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
+from django.urls import reverse
 
 COOKIE = "koppel_consent"
 LIFETIME_SECONDS = 24 * 3600
@@ -20,6 +21,6 @@ def browser_key(request: HttpRequest) -> str:
 def set_cookie(response: HttpResponseBase, key: str) -> None:
     """Let the browser keep its key for the way back."""
     response.set_cookie(
-        COOKIE, key, max_age=LIFETIME_SECONDS, path="/connections/", httponly=True, samesite="Lax",
+        COOKIE, key, max_age=LIFETIME_SECONDS, path=reverse("connections:list"), httponly=True, samesite="Lax",
         secure=settings.SESSION_COOKIE_SECURE,
     )  # fmt: skip

@@ -100,7 +100,7 @@ def _notify(ending: _Ending) -> None:
         open_event(
             connection.organisation_id, "consent_expiring", f"connection {connection.pk}",
             subject=("connection", connection.pk),
-            responsible=connection.owner_id, context=context, link=f"/connections/{connection.pk}/",
+            responsible=connection.owner_id, context=context, link=connection.get_absolute_url(),
         )  # fmt: skip
 
 

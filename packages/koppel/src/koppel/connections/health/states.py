@@ -97,7 +97,7 @@ def require_reauth(organisation_id: int, connection_id: int, message: str) -> No
         event = "connection_partly_lost" if partly else "connection_lost"
         open_event(
             organisation_id, event, f"connection {connection_id}", subject=("connection", connection_id),
-            responsible=connection.owner_id, context=context, link=f"/connections/{connection_id}/",
+            responsible=connection.owner_id, context=context, link=connection.get_absolute_url(),
         )  # fmt: skip
     log.warning("connection_lost", connection=connection_id, partly=partly)
 

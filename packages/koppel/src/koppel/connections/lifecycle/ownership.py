@@ -82,7 +82,7 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
         _record(actor, connection, "transfer_requested", str(chosen.user))
         context = {"by": actor.name, "account": connection.account}
         if chosen.pk != actor.membership_id:
-            notify(actor.organisation_id, "transfer_requested", [chosen.pk], context, f"/connections/{connection.pk}/")
+            notify(actor.organisation_id, "transfer_requested", [chosen.pk], context, connection.get_absolute_url())
     return True
 
 
@@ -232,7 +232,7 @@ def _change_owner(actor: Actor, connection: Connection, to: Membership, account:
     resolve_owner_left(actor.organisation_id, connection.pk)
     _record(actor, connection, "owner_changed", str(to.user))
     context = {"owner": str(to.user), "account": connection.account}
-    notify(actor.organisation_id, "transfer_completed", [before.pk], context, f"/connections/{connection.pk}/")
+    notify(actor.organisation_id, "transfer_completed", [before.pk], context, connection.get_absolute_url())
 
 
 def _needs_no_sign_in(connection: Connection) -> bool:

@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
@@ -21,7 +22,7 @@ from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.lifecycle import ownership
-from koppel.connections.lifecycle.connection_test import check_connection
+from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.lifecycle.offboarding import hand_over_question
 from koppel.connections.models import ConsentPurpose, ImportPolicy, TimelineEvent
 from koppel.connector.registry import connectors
@@ -47,7 +48,7 @@ def _kept(action: ConnectionAction) -> ConnectionAction:
             return _to(connection_id)
         except NoSuchConnection:
             messages.info(request, _("This connection does not exist any more."))
-            return HttpResponseRedirect("/connections/")
+            return redirect("connections:list")
 
     return view
 
@@ -58,9 +59,9 @@ def reconnect(request: AuthenticatedRequest, connection_id: int) -> HttpResponse
     """Sign in again, in place: administrations, settings and checkpoints stay as they are."""
     connection = queries.connection_for(request.actor, connection_id)
     back = (
-        f"/connections/reconnect/?{urlencode({'since': since})}"
+        f"{reverse('connections:reconnect_all')}?{urlencode({'since': since})}"
         if (since := _since(request))
-        else f"/connections/{connection.pk}/"
+        else connection.get_absolute_url()
     )
     return sign_in_at_vendor(
         request,
@@ -79,7 +80,7 @@ def accept_transfer(request: AuthenticatedRequest, connection_id: int) -> HttpRe
     """The new owner signs in with an account of their own."""
     connection = queries.connection_for(request.actor, connection_id)
     return sign_in_at_vendor(
-        request, request.actor, connection.app_id, ConsentPurpose.TRANSFER, f"/connections/{connection.pk}/",
+        request, request.actor, connection.app_id, ConsentPurpose.TRANSFER, connection.get_absolute_url(),
         connection_id=connection.pk, force_sign_in=True,
     )  # fmt: skip
 
@@ -188,7 +189,7 @@ def remove(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
         messages.error(request, str(refusal))
         return _removal_page(request, connection_id)
     messages.success(request, lifecycle.removal_message(removal, RemovalPolicy(policy)))
-    return HttpResponseRedirect("/connections/")
+    return redirect("connections:list")
 
 
 def reconnect_all(request: AuthenticatedRequest) -> HttpResponse:
@@ -236,7 +237,7 @@ def offboarding(request: AuthenticatedRequest, membership_id: int) -> HttpRespon
         owned = ownership.owned_connections(request.actor, membership_id)
     except Refused as refusal:
         messages.error(request, str(refusal))
-        return HttpResponseRedirect("/connections/" if request.method != "POST" else request.path)
+        return redirect(request.path if request.method == "POST" else "connections:list")
     owners = [connection for connection in ownership.possible_owners(request.actor) if connection.pk != membership_id]
     return render(
         request, "connections/offboarding.html", {"owned": owned, "owners": owners, "place": "connections"}
@@ -255,7 +256,7 @@ def _removal_page(request: AuthenticatedRequest, connection_id: int) -> HttpResp
 
 
 def _to(connection_id: int, part: str = "") -> HttpResponseRedirect:
-    return HttpResponseRedirect(f"/connections/{connection_id}/{part}")
+    return HttpResponseRedirect(f"{reverse('connections:detail', args=[connection_id])}{part}")
 
 
 def numbers_of(texts: Iterable[str]) -> list[int]:

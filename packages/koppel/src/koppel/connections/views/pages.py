@@ -6,6 +6,7 @@ import structlog
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
@@ -92,7 +93,7 @@ def callback(request: AuthenticatedRequest) -> HttpResponse:
     if attempt_id is None:
         log.warning("consent_callback_unknown_state")
     # 303: the vendor may have posted; a GET of our own is what brings our cookies, and leaves no code in the address bar.
-    parameters = f"/connections/consent/done?{urlencode({'attempt': attempt_id})}"
+    parameters = f"{reverse('connections:done')}?{urlencode({'attempt': attempt_id})}"
     return HttpResponse(status=303, headers={"Location": request.path if attempt_id is None else parameters})
 
 
@@ -101,7 +102,7 @@ def done(request: AuthenticatedRequest) -> HttpResponse:
     """Exchange the code, list the companies, and go on where the person came from."""
     text = request.GET.get("attempt", "")
     attempt_id = id_of(text) or 0
-    back = attempts.return_path(request.actor, attempt_id) or "/connections/"
+    back = attempts.return_path(request.actor, attempt_id) or reverse("connections:list")
     try:
         outcome = attempts.complete_consent(request.actor, attempt_id, request.COOKIES.get(browser_binding.COOKIE, ""))
         if outcome.purpose == ConsentPurpose.TRANSFER:

@@ -64,7 +64,7 @@ def grant_to_application_role(using: str) -> None:
 
 
 def _pin_functions_of_libraries(cursor: CursorWrapper) -> None:
-    """Those of the queue come without a search path and name their tables plainly. Ours are born with one, see `PINNED`."""
+    """Those of the queue come without a search path and name their tables plainly. Ours are created with one."""
     cursor.execute(_UNPINNED)
     for (signature,) in cursor.fetchall():
         cursor.execute(f"ALTER ROUTINE {signature} SET search_path = pg_catalog, public, pg_temp")

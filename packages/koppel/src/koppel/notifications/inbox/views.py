@@ -2,7 +2,8 @@
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
@@ -55,7 +56,8 @@ def read(request: AuthenticatedRequest) -> HttpResponse:
         up_to = id_of(newest)
         mark_read(request.actor, [key] if (key := id_of(notice_id)) else None, up_to=up_to)
     query = request.POST.get("query", "")
-    return HttpResponseRedirect(f"/notices/?{query}" if query and "\n" not in query else "/notices/")
+    url = reverse("notifications:list")
+    return HttpResponseRedirect(f"{url}?{query}" if query and "\n" not in query else url)
 
 
 def open_notice(request: AuthenticatedRequest, notice_id: int) -> HttpResponse:
@@ -64,7 +66,7 @@ def open_notice(request: AuthenticatedRequest, notice_id: int) -> HttpResponse:
     if notice is None:
         raise Http404
     mark_read(request.actor, [notice.pk])
-    return HttpResponseRedirect(notice.link or "/notices/")
+    return redirect(notice.link or "notifications:list")
 
 
 def preferences_page(request: AuthenticatedRequest) -> HttpResponse:

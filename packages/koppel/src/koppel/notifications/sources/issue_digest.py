@@ -10,6 +10,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from koppel.issues.hooks import issues_url
 from koppel.issues.models import Issue
 from koppel.issues.queries import render_issue_message
 from koppel.notifications.audience.hooks import Subject, subject_of
@@ -66,7 +67,7 @@ def _open_digest_event(
         responsible=responsible,
         administrations=administrations,
         context=facts,
-        link="/issues/",
+        link=issues_url(),
     )
 
 

@@ -3,6 +3,7 @@ whoever did it in their place would keep silent."""
 
 from collections.abc import Mapping
 
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.tenancy import installation_scope, organisation_scope
@@ -51,4 +52,6 @@ def _notify(event: str, membership: Membership, facts: Mapping[str, str]) -> Non
         memberships = list(active_memberships().filter(user_id=membership.user_id).values_list("organisation_id", "pk"))
     for organisation_id, membership_id in memberships:
         with organisation_scope(organisation_id):
-            notify(organisation_id, event, [membership_id], {"organisation": name, **facts}, "/account/organisations/")
+            notify(
+                organisation_id, event, [membership_id], {"organisation": name, **facts}, reverse("own:organisations")
+            )

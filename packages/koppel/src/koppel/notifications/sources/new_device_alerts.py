@@ -4,6 +4,7 @@ import hashlib
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.tenancy import installation_scope, organisation_scope
@@ -66,7 +67,7 @@ def _record_device(organisation_id: int, membership_id: int, agent: str, address
     )
     if is_new and not is_first:
         facts = {"browser": browser, "address": address or "–"}
-        notify(organisation_id, EVENT, [membership_id], facts, "/accounts/password/change/")
+        notify(organisation_id, EVENT, [membership_id], facts, reverse("account_change_password"))
 
 
 def browser_of(agent: str) -> str:

@@ -159,7 +159,7 @@ def list_deliveries(actor: Actor, webhook_id: int, *, state: str = "", limit: in
 
 def disable(webhook: WebhookEndpoint, reason: str) -> None:
     """It accepted nothing for days, or is gone: switched off, and whoever made it is told. `reason` is a code of
-    `webhooks.words`. In scope."""
+    `webhooks.event_types.REASONS`. In scope."""
     stopped = WebhookEndpoint.objects.filter(organisation_id=webhook.organisation_id, pk=webhook.pk, is_active=True)
     if not stopped.update(is_active=False, disabled_reason=reason):
         return
@@ -171,7 +171,7 @@ def disable(webhook: WebhookEndpoint, reason: str) -> None:
         f"webhook {webhook.pk}",
         responsible=webhook.created_by_id,
         context={"name": webhook.name, "reason": reason},
-        link=f"/organisation/webhooks/{webhook.pk}/",
+        link=webhook.get_absolute_url(),
     )
 
 

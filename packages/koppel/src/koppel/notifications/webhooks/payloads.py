@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.shortcuts import resolve_url
 from django.utils import timezone, translation
 
 from koppel.kit.jobs import enqueue
@@ -71,7 +72,7 @@ def test_message(webhook: WebhookEndpoint) -> dict[str, Any]:
         "state": "opened",
         "timestamp": _isoformat(timezone.now()),
         "message": {code: f"Koppel → {webhook.name}" for code, _name in settings.LANGUAGES},
-        "link": f"{settings.PUBLIC_URL}/organisation/webhooks/{webhook.pk}/",
+        "link": f"{settings.PUBLIC_URL}{webhook.get_absolute_url()}",
         "subject": None,
         "administrations": [],
         "context": {},
@@ -105,7 +106,7 @@ def _message(event: Event, divisions: Collection[int], *, is_closing: bool) -> d
         "timestamp": _isoformat(timezone.now()),
         "opened_at": _isoformat(event.first_seen_at),
         "message": _messages(event.event_type, context),
-        "link": f"{settings.PUBLIC_URL}{event.link or '/'}",
+        "link": f"{settings.PUBLIC_URL}{event.link or resolve_url(settings.LOGIN_REDIRECT_URL)}",
         "subject": {"kind": event.subject_kind, "id": event.subject_id} if event.subject_kind else None,
         "administrations": [
             {"id": int(key), **details} for key, details in event.administrations.items() if int(key) in visible

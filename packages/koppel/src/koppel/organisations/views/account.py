@@ -1,8 +1,9 @@
 """A person's own account: sessions, the organisations to act in, and the second step that one of them may ask for."""
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -50,7 +51,7 @@ def organisations(request: AuthenticatedRequest) -> HttpResponse:
             switch_organisation(request, organisation_id)
             if "sso_organisation_id" not in request.session:
                 choose(request.actor.user_id, organisation_id)
-            return HttpResponseRedirect("/")
+            return redirect(settings.LOGIN_REDIRECT_URL)
         messages.error(request, _("You do not belong to that organisation any more."))
     context = {"account_place": "organisations", "choices": choices}
     return render(request, "organisations/choices.html", context)
@@ -62,7 +63,7 @@ def second_step_needed(request: HttpRequest) -> HttpResponse:
     if not request.user.is_authenticated:
         return HttpResponseRedirect(reverse("account_login"))
     if mfa.has_mfa(request.user.pk or 0):
-        return HttpResponseRedirect("/")
+        return redirect(settings.LOGIN_REDIRECT_URL)
     own_organisations = list_organisations(request.user.pk or 0, only=request.session.get("sso_organisation_id"))
     others = [choice for choice in own_organisations if choice.organisation_id != request.session.get("organisation")]
     return render(request, "organisations/second_step_needed.html", {"others": others})

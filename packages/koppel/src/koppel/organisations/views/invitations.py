@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
@@ -164,11 +164,11 @@ def _join(request: HttpRequest, token: str, by: User | None) -> HttpResponse:
     )
     switch_organisation(request, invitation.organisation_id)
     if by is not None:
-        return HttpResponseRedirect("/")
+        return redirect(settings.LOGIN_REDIRECT_URL)
     if settings.LANGUAGE_COOKIE_NAME in request.COOKIES:
         save_language(user.pk, translation.get_language() or "")
     user.backend = BACKEND
-    return perform_login(request, Login(user=user, redirect_url="/"))  # type: ignore[no-any-return]
+    return perform_login(request, Login(user=user, redirect_url=resolve_url(settings.LOGIN_REDIRECT_URL)))  # type: ignore[no-any-return]
 
 
 def _parse_form(request: AuthenticatedRequest) -> InvitationData:

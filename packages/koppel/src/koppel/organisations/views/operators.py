@@ -1,8 +1,9 @@
 """The operator's door: which organisations let them in, the way in and the way out."""
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.middleware.csrf import rotate_token
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
@@ -35,7 +36,7 @@ def enter(request: HttpRequest) -> HttpResponse:
         return render(request, "organisations/operator.html", context, status=403)
     request.session[SESSION_KEY] = actor.organisation_id
     rotate_token(request)
-    return HttpResponseRedirect("/")
+    return redirect(settings.LOGIN_REDIRECT_URL)
 
 
 @public

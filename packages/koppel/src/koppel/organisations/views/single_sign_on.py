@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, logout
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -86,7 +86,7 @@ def callback(request: HttpRequest, provider_id: int) -> HttpResponse:
         return _refused(request, str(refusal))
     except Refused as refusal:
         return _refused(request, str(refusal))
-    return HttpResponseRedirect("/")
+    return redirect(settings.LOGIN_REDIRECT_URL)
 
 
 @outside_transaction
@@ -101,7 +101,12 @@ def link(request: AuthenticatedRequest, provider_id: int) -> HttpResponse:
     if identity is None:
         return HttpResponseRedirect(reverse("sign_in_through", args=[provider.pk]))
     if request.method != "POST":
-        context = {"provider": provider, "identity": identity, "account": User.objects.get(pk=request.actor.user_id)}
+        context = {
+            "provider": provider,
+            "identity": identity,
+            "account": User.objects.get(pk=request.actor.user_id),
+            "home_url": resolve_url(settings.LOGIN_REDIRECT_URL),
+        }
         return render(request, "organisations/sign_in_link.html", context)
     request.session.pop(UNLINKED, None)
     try:
@@ -109,7 +114,7 @@ def link(request: AuthenticatedRequest, provider_id: int) -> HttpResponse:
         messages.success(request, _("Linked. From now on %s signs you in.") % provider.name)
     except Refused as refusal:
         return _refused(request, str(refusal))
-    return HttpResponseRedirect("/")
+    return redirect(settings.LOGIN_REDIRECT_URL)
 
 
 def _confirmation(request: HttpRequest, provider: IdentityProvider) -> HttpResponse:

@@ -6,6 +6,7 @@ Every sync passes here, most of them with nothing to tell: what all of them ask 
 from datetime import datetime
 
 from django.db import connection
+from django.urls import reverse
 
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.services import mark_synced, set_status
@@ -108,7 +109,7 @@ def _notify_failure(claimed: ClaimedRun, name: str, message: str) -> None:
         _key(claimed),
         subject=("connection", claimed.connection_id),
         administrations={claimed.administration_id: {"name": name, "reason": message}},
-        link=f"/administrations/?connection={claimed.connection_id}",
+        link=f"{reverse('administrations:list')}?connection={claimed.connection_id}",
     )
 
 

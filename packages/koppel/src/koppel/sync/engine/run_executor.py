@@ -11,8 +11,8 @@ from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
 from koppel.sync.engine import run_completion, run_reader, run_start
 from koppel.sync.engine.error_policy import Action, ErrorPolicy, policy_for, wait_seconds
+from koppel.sync.engine.vendor_outage import OUTAGE, outage_seconds
 from koppel.sync.errors import Fenced, Preempted
-from koppel.sync.listeners.connection import OUTAGE, outage_seconds
 from koppel.sync.models import RunState
 from koppel.sync.runs import claims
 from koppel.sync.runs.claims import ClaimedRun

@@ -1,5 +1,7 @@
 """When an import is over: the last of its administrations was read, failed, or was stopped."""
 
+from django.urls import reverse
+
 from koppel.administrations.models import Administration, Status
 from koppel.kit.locks import LockName, lock_until_commit
 from koppel.notifications.events.services import open_event
@@ -27,5 +29,5 @@ def notify_import_finished(organisation_id: int, administration_id: int) -> None
             administration: {"name": name} for administration, name in of_import.values_list("pk", "name")[:500]
         },
         context={"import": import_id, "total": total, "active": active, "others": total - active},
-        link=f"/administrations/?import={import_id}",
+        link=f"{reverse('administrations:list')}?import={import_id}",
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from ninja.utils import check_csrf
 
+from koppel.kit.web import paths
 from koppel.organisations.access.api_tokens import TooManyRequests, UnknownToken, resolve_token_actor
 from koppel.organisations.roles import Actor
 
@@ -26,7 +27,7 @@ class BearerMiddleware:
 
 
 def is_api(request: HttpRequest) -> bool:
-    return request.path.startswith("/api/")
+    return request.path.startswith(paths.API)
 
 
 def get_bearer(request: HttpRequest) -> str | None:

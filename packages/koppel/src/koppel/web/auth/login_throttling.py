@@ -13,6 +13,7 @@ from django.core import signing
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from koppel.kit.web import paths
 from koppel.kit.web.client_ip import client_ip
 from koppel.organisations.models import User
 
@@ -38,7 +39,7 @@ class KnownBrowserMiddleware:
                 COOKIE,
                 signing.dumps([user_id, secrets.token_urlsafe(12)], salt=SALT),
                 max_age=KEPT_FOR_SECONDS,
-                path="/accounts/",
+                path=paths.ACCOUNTS,
                 secure=settings.SESSION_COOKIE_SECURE,
                 httponly=True,
                 samesite="Lax",

@@ -11,7 +11,7 @@ from django.core.exceptions import BadRequest
 from django.db import DataError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.middleware.csrf import rotate_token
-from django.shortcuts import render
+from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
@@ -75,9 +75,9 @@ class ContentSecurityPolicyMiddleware:
 
 
 class ActorMiddleware:
-    """Closed by default: a view is for signed-in members unless `doors.public` says otherwise.
+    """Closed by default: a view is for signed-in members unless `public` says otherwise.
 
-    The view runs in one transaction scoped to the actor's organisation, unless `doors.outside_transaction` says that it
+    The view runs in one transaction scoped to the actor's organisation, unless `outside_transaction` says that it
     opens its own (it calls the vendor, or streams)."""
 
     def __init__(self, get_response: Handler) -> None:
@@ -235,7 +235,7 @@ def _sign_in_required(request: HttpRequest) -> HttpResponseBase:
     if is_api(request):
         return JsonResponse({"error": "sign_in_needed"}, status=401, headers={"WWW-Authenticate": "Bearer"})
     if request.headers.get("HX-Request"):
-        return HttpResponse(status=204, headers={"HX-Redirect": f"{settings.LOGIN_REDIRECT_URL}"})
+        return HttpResponse(status=204, headers={"HX-Redirect": resolve_url(settings.LOGIN_REDIRECT_URL)})
     return redirect_to_login(request.get_full_path())
 
 
@@ -243,7 +243,7 @@ def _organisation_changed(request: HttpRequest) -> HttpResponseBase:
     """What was asked was meant for an organisation that the person no longer works in; it must not happen in the next one."""
     if is_api(request):
         return JsonResponse({"error": "other_organisation"}, status=409)
-    return HttpResponseRedirect(settings.LOGIN_REDIRECT_URL)
+    return redirect(settings.LOGIN_REDIRECT_URL)
 
 
 def _no_organisation(request: HttpRequest) -> HttpResponseBase:

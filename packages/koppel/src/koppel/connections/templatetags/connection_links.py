@@ -1,0 +1,25 @@
+"""Links to pages of higher apps, which register where they are; '' when none did."""
+
+from django import template
+
+from koppel.connections import hooks
+
+register = template.Library()
+
+
+@register.simple_tag
+def new_connection_url() -> str:
+    """The page on which a person makes a connection."""
+    return hooks.new_connection_url()
+
+
+@register.simple_tag
+def import_url(connection_id: int | None = None) -> str:
+    """The page on which companies of a connection, or of one that is chosen there, are imported."""
+    return hooks.import_url(connection_id)
+
+
+@register.simple_tag
+def administration_url(administration_id: int) -> str:
+    """The page of an administration."""
+    return hooks.administration_url(administration_id)

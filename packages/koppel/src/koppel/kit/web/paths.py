@@ -1,0 +1,8 @@
+"""Paths that something must know before URLs are resolved, or without Django. Everything else is named and reversed."""
+
+ACCOUNTS = "/accounts/"
+"""Sign-in and all that belongs to it. The cookie of a known browser is sent to these pages alone."""
+API = "/api/"
+"""Answers JSON, also where it refuses, and takes bearer tokens."""
+HEALTH = "/healthz"
+"""What a load balancer and `koppel up` ask."""
