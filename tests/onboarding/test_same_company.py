@@ -82,7 +82,7 @@ def test_another_name_in_the_register_is_no_green_tick(anna: Newcomer) -> None:
     assert administration.confirmed_identity["name"] == "Nordlys Gruppen AS"
     assert administration.confirmed_identity["by"] == anna.actor.membership_id
     with organisation_scope(anna.actor.organisation_id):
-        entry = AuditEntry.objects.get(action="administration.same_company")
+        entry = AuditEntry.objects.get(action="administration.company_confirmed")
     assert (entry.subject_id, entry.details["confirmed_name"]) == (administration.pk, "Nordlys Gruppen AS")
     anna.client.cookies["koppel_language"] = "en"
     overview = words(anna.client.get(f"/administrations/{administration.pk}/identity/"))

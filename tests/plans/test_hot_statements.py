@@ -30,7 +30,7 @@ from koppel.books.read.queries import entry_with_lines, list_rows
 from koppel.books.reports.trial_balance import differing_accounts, trial_balance
 from koppel.books.storage import writer
 from koppel.connections.rate_limits import limiter
-from koppel.connections.vault import locks
+from koppel.connections.vault import grant_locks
 from koppel.connections.vault.grant_store import GrantStore
 from koppel.connector.contract import Record, Tokens
 from koppel.connector.rows import EntryRow
@@ -227,7 +227,7 @@ async def _vault(_connection: AsyncConnection[tuple[Any, ...]], database: Databa
 async def _grant_locks(connection: AsyncConnection[tuple[Any, ...]], _database: Database) -> None:
     ids = list(range(1, 101))
     await connection.execute(
-        locks._TRY_LOCKS, [ids, [lock_key(LockName.GRANT, one) for one in ids], [1] * 100, [0] * 100]
+        grant_locks._TRY_LOCKS, [ids, [lock_key(LockName.GRANT, one) for one in ids], [1] * 100, [0] * 100]
     )
 
 

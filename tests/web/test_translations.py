@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import polib
 
-from koppel.web.audit.labels import AUDIT_ACTION_LABELS
+from koppel.web.audit.action_labels import AUDIT_ACTION_LABELS
 from koppel.web.build.translations import SOURCE, missing
 from tests.fixtures.requirements import GETTEXT, skip_without
 

@@ -1,4 +1,4 @@
-"""The audit trail. The application role may insert and read, never change: see `koppel.kit.tenancy.grants`."""
+"""The audit trail. The application role may insert and read, never change: see `koppel.kit.tenancy.privileges`."""
 
 from django.db import models
 from django.db.models.functions import Now

@@ -4,10 +4,10 @@ from django.db import models
 from django.utils import timezone
 
 from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind
-from koppel.organisations.models import Tenant
+from koppel.organisations.models import TenantModel
 
 
-class Lookup(Tenant):
+class Lookup(TenantModel):
     """One query at a register, made once for the organisation however many of its administrations it is about.
 
     `requested_at`: when somebody last needed it. `due_at`: when it is to be made (again); NULL = not waiting. The earlier
