@@ -1,11 +1,12 @@
-"""What the application role may do: read and write rows, never change tables; append to the audit trail, never rewrite it."""
+"""What the application role may do: read and write rows, never change tables; append to the audit trail, never rewrite it;
+read the number of the installation, never change it."""
 
 from django.conf import settings
 from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
 
-APPEND_ONLY = ("audit_entry",)
+APPEND_ONLY = ("audit_entry", "kit_installation")
 
 _UNPINNED = """
 SELECT p.oid::regprocedure::text FROM pg_proc p
