@@ -58,7 +58,7 @@ class Operation:
 @cache
 def operations() -> tuple[Operation, ...]:
     """All of them, in the order of the description, group by group."""
-    from koppel.api.v1 import api  # noqa: PLC0415 - its addresses exist only when all slices are there
+    from koppel.api.v1 import api  # noqa: PLC0415 - its addresses exist only when all apps are there
 
     described: Schema = api.get_openapi_schema()
     book = _Book(described["components"]["schemas"])
