@@ -1,11 +1,14 @@
 """What the application role may do: read and write rows, never change tables; append to the audit trail, never rewrite it."""
 
 from django.conf import settings
-from django.db import connections, transaction
+from django.db import connections, models, transaction
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
 
-APPEND_ONLY = ("audit_entry",)
+from koppel.kit.hooks import Registry
+
+append_only_models = Registry[type[models.Model]]()
+"""By their tables: the application role may add rows and read them, never change or delete one."""
 
 _UNPINNED = """
 SELECT p.oid::regprocedure::text FROM pg_proc p
@@ -55,7 +58,7 @@ def grant_to_application_role(using: str) -> None:
         for (partition,) in cursor.fetchall():
             # Reached through the table that they are partitions of, where the policies are.
             cursor.execute(sql.SQL("REVOKE ALL ON {} FROM {}").format(sql.Identifier(partition), name))
-        for table in APPEND_ONLY:
+        for table in append_only_models:
             cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table])
             if cursor.fetchone()[0]:
                 cursor.execute(
