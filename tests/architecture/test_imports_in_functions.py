@@ -59,7 +59,7 @@ def test_modules_that_are_loaded_by_name_exist() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("koppel.")
     }
-    assert "koppel.cli.bootstrap" in names
+    assert "koppel.cli.preparation" in names
     assert {name for name in names - {"koppel.settings"} if find_spec(name.partition(":")[0]) is None} == set()
 
 

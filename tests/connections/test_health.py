@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from koppel.connections.health.expiry import notify_expiring_consents
 from koppel.connections.health.states import record_failure
-from koppel.connections.lifecycle import connection_test
-from koppel.connections.lifecycle.connection_test import check_connection
+from koppel.connections.lifecycle import connection_check
+from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.models import Connection, Grant
 from koppel.connections.sessions import runtime
 from koppel.connections.tasks import check_health
@@ -216,7 +216,7 @@ def test_a_fault_at_one_connection_does_not_silence_what_is_about_to_end_at_the_
     async def breaks(*_where: object) -> None:
         raise LookupError("its company went away at this moment")
 
-    monkeypatch.setattr(connection_test, "describing_session", breaks)
+    monkeypatch.setattr(connection_check, "describing_session", breaks)
     run_maintenance(ending)
     assert issues(ending) == {"consent_expiring"}
 

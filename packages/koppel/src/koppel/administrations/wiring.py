@@ -12,8 +12,7 @@ from koppel.administrations.bulk import STANDARD_ACTIONS, bulk_actions
 from koppel.administrations.hooks import Card
 from koppel.administrations.identity.services import handle_lookup_result
 from koppel.administrations.issue_types import ISSUE_TYPES
-from koppel.administrations.lifecycle import connection_removal
-from koppel.administrations.listeners import group_usage, notification_audience, offboarding
+from koppel.administrations.listeners import connection, group_usage, handover, notification_audience
 from koppel.administrations.listeners.import_lookup import find_imported_company
 from koppel.administrations.scope import restricted_company_ids
 from koppel.company_registers.hooks import lookup_answered
@@ -26,17 +25,17 @@ from koppel.organisations.people.hooks import ownership_providers
 
 connection_hooks.find_imported_company.register(find_imported_company)
 connection_hooks.restricted_company_ids.register(restricted_company_ids)
-connection_hooks.detach_administrations.register(connection_removal.detach_from_connection)
-connection_hooks.attach_waiting.register(connection_removal.attach_waiting)
-connection_hooks.block_administrations.register(connection_removal.block)
-connection_hooks.unblock_administrations.register(connection_removal.unblock)
-connection_hooks.accept_company_change.register(connection_removal.accept_change)
+connection_hooks.detach_administrations.register(connection.detach_from_connection)
+connection_hooks.attach_waiting.register(connection.attach_waiting)
+connection_hooks.block_administrations.register(connection.block)
+connection_hooks.unblock_administrations.register(connection.unblock)
+connection_hooks.accept_company_change.register(connection.accept_change)
 lookup_answered.register(handle_lookup_result)
 
 group_hooks.count_usage.register(group_usage.count_administrations)
 group_hooks.move_usage.register(group_usage.move_administrations)
 group_hooks.settings_impact.register(group_usage.settings_impact)
-ownership_providers.register_all(offboarding.PROVIDERS)
+ownership_providers.register_all(handover.PROVIDERS)
 
 audience_hooks.visible_administrations_of.register(notification_audience.visible_administrations_of)
 audience_hooks.unrestricted.register(notification_audience.unrestricted_ids)

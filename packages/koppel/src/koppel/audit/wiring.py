@@ -3,6 +3,6 @@
 Imported once, by `AppConfig.ready`."""
 
 from koppel.audit.models import AuditEntry
-from koppel.kit.tenancy.grants import append_only_models
+from koppel.kit.tenancy.privileges import append_only_models
 
 append_only_models.register(AuditEntry._meta.db_table, AuditEntry)

@@ -31,7 +31,7 @@ from koppel.cli.stack import Stack, StackOptions
 from koppel.cli.supervisor import stoppable
 from koppel.kit import logging
 
-BOOTSTRAP = "koppel.cli.bootstrap"
+PREPARATION = "koppel.cli.preparation"
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the data is [KOPPEL_DATA_DIR, else ./data].")]
 Port = Annotated[int, typer.Option("--port", help="Where the web listens.")]
 Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")]
@@ -113,13 +113,13 @@ def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined:
             _begin_quarantine()
         if not settings.SENDS_MAIL:
             structlog.get_logger(__name__).warning("mail_not_sent", directory=settings.EMAIL_FILE_PATH)
-        load_module("koppel.sync.worker.worker").main(concurrency)
+        load_module("koppel.sync.worker.process").main(concurrency)
 
 
 def migrate(data_dir: DataDir = None) -> None:
     """Create or upgrade the tables, as the role that owns them (KOPPEL_OWNER_DATABASE_URL)."""
     with load_installation(data_directory(data_dir), start_database=True, generate=True):
-        load_module(BOOTSTRAP).migrate(verbosity=1)
+        load_module(PREPARATION).migrate(verbosity=1)
     Console(stderr=True).print("All migrations are applied.")
 
 
@@ -129,13 +129,13 @@ def prepare(demo_sandbox_url: Annotated[str, typer.Option()] = "", quarantined: 
     Prints the facts of the demo, and who is here, as JSON."""
     logging.configure()
     with load_installation(data_directory(None), start_database=False):
-        bootstrap = load_module(BOOTSTRAP)
-        bootstrap.migrate()
+        preparation = load_module(PREPARATION)
+        preparation.migrate()
         if quarantined:
             _begin_quarantine()
-        facts = bootstrap.seed_demo(demo_sandbox_url, os.environ["KOPPEL_PUBLIC_URL"]) if demo_sandbox_url else {}
-        facts["standing"] = bootstrap.installation_state()
-        facts["quarantine"] = bootstrap.quarantine_sentence()
+        facts = preparation.seed_demo(demo_sandbox_url, os.environ["KOPPEL_PUBLIC_URL"]) if demo_sandbox_url else {}
+        facts["standing"] = preparation.installation_state()
+        facts["quarantine"] = preparation.quarantine_sentence()
     sys.stdout.write(json.dumps(facts))
 
 

@@ -12,7 +12,7 @@ from koppel.connections.companies.same_company import OTHER_COMPANY
 from koppel.connections.consent.attempts import begin_consent
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.lifecycle import ownership
-from koppel.connections.lifecycle.connection_test import check_connection
+from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.models import ConsentPurpose, ImportPolicy
 from koppel.kit.web.schemas import Input
 from koppel.organisations.errors import Refused

@@ -8,14 +8,14 @@ from procrastinate.contrib.django import app
 
 from koppel.connections.companies.descriptions import AT_A_TIME, describe_all
 from koppel.connections.health import notify_expiring_consents
-from koppel.connections.lifecycle.connection_test import DUE_FOR_CHECK, check_once
+from koppel.connections.lifecycle.connection_check import DUE_FOR_CHECK, check_once
 from koppel.connections.lifecycle.revocation import revoke, revoke_attempt
 from koppel.connections.sessions import current_worker
 from koppel.kit import quarantine
 from koppel.kit.database.outage import RetryAfterOutage
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
-from koppel.kit.quarantine.jobs import put_back_in_quarantine
+from koppel.kit.quarantine.job_requeue import put_back_in_quarantine
 
 FOR_DAYS = RetryStrategy(max_attempts=12, exponential_wait=3)
 log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 from koppel.administrations.bulk import snapshot
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
 from koppel.administrations.hooks import queue_first_syncs, stop_syncs
-from koppel.administrations.lifecycle import connection_removal
+from koppel.administrations.lifecycle.blocked_status import columns_awaiting_connection, columns_held
 from koppel.administrations.models import Administration, Status
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
 from koppel.kit.web.parameters import day_of, shortened
@@ -112,10 +112,10 @@ def _plan_start(administration: Administration, *, is_reached: bool, is_held: bo
         "deactivation_reason": "",
         **CLEARED_STATUS_REASON,
     }
-    stopped = connection_removal.held() if is_held else {}
+    stopped = columns_held() if is_held else {}
     return _planned_change(
         administration,
-        {"status": status.value, **calm, **(stopped if is_reached else connection_removal.awaiting_connection())},
+        {"status": status.value, **calm, **(stopped if is_reached else columns_awaiting_connection())},
     )
 
 
@@ -132,7 +132,7 @@ ACTIONS = (
         key="activate",
         label=gettext_lazy("Activate"),
         permission=Permission.IMPORT_ADMINISTRATIONS,
-        audit_code="administrations.active",
+        audit_code="administrations.activated",
         validate=lambda actor, params: {},
         plan=plan_activate,
         execute=execute_activate,

@@ -20,9 +20,9 @@ from django.utils.translation import gettext_noop
 from koppel.connections.vault import grant_status
 from koppel.connections.vault.encryption import KEY_MISSING, credentials
 from koppel.connections.vault.graceful_shutdown import token_calls
+from koppel.connections.vault.grant_locks import GrantLocks, LockOutcome
 from koppel.connections.vault.grant_store import GrantSnapshot, GrantStore
 from koppel.connections.vault.grants import keep_alive_at
-from koppel.connections.vault.locks import GrantLocks, LockOutcome
 from koppel.connections.vault.refresh_policy import (
     BACK_OFF_SECONDS_MAX,
     CALL_SECONDS_MAX,
@@ -35,7 +35,7 @@ from koppel.connections.vault.refresh_policy import (
     usable_token,
     while_slow,
 )
-from koppel.connections.vendor_http import OriginRestrictedHttp, vendor_addresses
+from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import Tokens
 from koppel.connector.errors import (
     ConnectorError,
@@ -378,7 +378,7 @@ def _key_missing() -> Unreachable:
 
 
 async def _call_token_endpoint(http: HttpClient, grant: GrantSnapshot) -> Tokens:
-    app, plain = credentials(grant.app), OriginRestrictedHttp(http, vendor_addresses(grant.app))
+    app, plain = credentials(grant.app), OriginRestrictedHttp(http, base_urls_of(grant.app))
     system, refresh_token = connector(grant.app.connector), grant.refresh_token
     if refresh_token is None:
         return await system.service_token(plain, app, grant.company_id)

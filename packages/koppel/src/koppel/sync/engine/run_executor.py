@@ -11,8 +11,8 @@ from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
 from koppel.sync.engine import run_completion, run_reader, run_start
 from koppel.sync.engine.error_policy import Action, ErrorPolicy, policy_for, wait_seconds
+from koppel.sync.engine.vendor_outage import OUTAGE, outage_seconds
 from koppel.sync.errors import Fenced, Preempted
-from koppel.sync.listeners.connection import OUTAGE, outage_seconds
 from koppel.sync.models import RunState
 from koppel.sync.runs import claims
 from koppel.sync.runs.claims import ClaimedRun
@@ -54,7 +54,7 @@ async def _read_and_complete(runtime: Runtime, claimed: ClaimedRun) -> None:
     result = await run_reader.read_run(runtime, claimed, plan)
     if result.broken:
         resource, message = next(iter(result.broken.items()))
-        broken = ErrorPolicy(Action.FAIL, "contract_broken"), "contract_broken", f"{resource}: {message}"
+        broken = ErrorPolicy(Action.FAIL, "unexpected_response"), "unexpected_response", f"{resource}: {message}"
         await run_in_thread(lambda: run_completion.fail(claimed, *broken, RunState.PARTIAL))
         return
     if not await run_in_thread(lambda: run_completion.succeed(claimed, plan)):

@@ -9,10 +9,6 @@ from collections.abc import Sequence
 from django.db import connection as database
 
 from koppel.connections.hooks import StopReason
-from koppel.kit.database.pool import Connection
-
-OUTAGE = "outage"
-OUTAGE_SECONDS = (2.0, 300.0)
 
 _PUT_BACK = """
 UPDATE sync_run run SET state = 'queued', not_before = NULL FROM administrations_administration a
@@ -55,15 +51,3 @@ def resume_waiting_runs(organisation_id: int, connection_id: int) -> None:
     """The vendor answers again. In the caller's transaction and scope."""
     with database.cursor() as cursor:
         cursor.execute(_WAKE, [organisation_id, connection_id])
-
-
-async def outage_seconds(connection: Connection, connection_id: int) -> float | None:
-    """How long to wait for a vendor that is down: about as long as it has been, so that the pauses double. None: it is up."""
-    result = await connection.execute(
-        "SELECT extract(epoch FROM now() - degraded_since)::float8 FROM connections_connection"
-        " WHERE id = %s AND state = 'degraded'",
-        [connection_id],
-    )
-    row = await result.fetchone()
-    least, most = OUTAGE_SECONDS
-    return None if row is None or row[0] is None else min(max(float(row[0]), least), most)

@@ -23,7 +23,7 @@ from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
 from koppel.connections.hooks import RemovalPolicy, connection_reconnected
 from koppel.connections.lifecycle import remove
-from koppel.connections.lifecycle.connection_test import check_connection
+from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.models import Connection, ConsentPurpose, RemoteCompany
 from koppel.issues.queries import open_issues
 from koppel.kit.tenancy import organisation_scope

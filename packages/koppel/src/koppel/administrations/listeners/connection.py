@@ -1,36 +1,27 @@
-"""Administrations whose connection is removed: they wait, move or are deactivated; another connection may take them up."""
+"""What connections ask of administrations: to wait or move when a connection is removed, to stop when another
+company stands there, to take over what the vendor says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from koppel.administrations.identity import services as identity
+from koppel.administrations.lifecycle.blocked_status import (
+    AWAITING_CONNECTION,
+    OTHER_COMPANY,
+    columns_awaiting_connection,
+)
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import visible_to
 from koppel.audit.services import record
 from koppel.company_registers.numbers.identity import Identity, check_identity
-from koppel.connections.companies.same_company import OTHER_COMPANY_MESSAGE, Described, holds_back, inherit
+from koppel.connections.companies.same_company import Described, holds_back, inherit
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.models import ConnectionState, RemoteCompany
 from koppel.organisations.roles import Actor
 
-AWAITING_CONNECTION = "connection_removed"
-"""In `status_code`: blocked until another connection reaches the company."""
-OTHER_COMPANY = "other_company"
-"""In `status_code`: blocked until a person says whether it is the same company."""
 LIVE_STATES = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
-
-
-def awaiting_connection() -> Mapping[str, str]:
-    """The columns of one that waits for a connection."""
-    reason = _("Its connection was removed. It goes on when another connection reaches the company.")
-    return {"status": Status.BLOCKED.value, "status_code": AWAITING_CONNECTION, "status_reason": reason}
-
-
-def held() -> Mapping[str, str]:
-    """The columns of one of which a person has yet to say whether it is the same company."""
-    return {"status": Status.BLOCKED.value, "status_code": OTHER_COMPANY, "status_reason": OTHER_COMPANY_MESSAGE}
 
 
 def block(organisation_id: int, administration_ids: Sequence[int], sentence: str) -> None:
@@ -59,12 +50,13 @@ def detach_from_connection(actor: Actor, connection_id: int, policy: RemovalPoli
     if policy is RemovalPolicy.DEACTIVATE:
         left.update(status=Status.DEACTIVATED, status_code=AWAITING_CONNECTION, status_reason="")
     else:
-        left.exclude(status=Status.DEACTIVATED).update(**awaiting_connection())
+        left.exclude(status=Status.DEACTIVATED).update(**columns_awaiting_connection())
     return count
 
 
 def attach_waiting(actor: Actor, connection_id: int) -> int:
-    """After a connection's companies were listed: those that wait for a connection go on through this one. How many."""
+    """After a connection's companies were listed: those that wait for a connection go on through this one.
+    How many."""
     waiting = Administration.objects.filter(
         organisation_id=actor.organisation_id, connection__state=ConnectionState.REMOVED
     )
@@ -79,8 +71,8 @@ def _reachable_companies(actor: Actor) -> "QuerySet[RemoteCompany]":
 
 
 def _move(actor: Actor, administrations: "QuerySet[Administration]", reached: "QuerySet[RemoteCompany]") -> int:
-    """Point administrations at the same company (the vendor's immutable id) of another connection. Nothing else changes:
-    settings, people, books and checkpoints stay. How many found one."""
+    """Point administrations at the same company (the vendor's immutable id) of another connection. Nothing
+    else changes: settings, people, books and checkpoints stay. How many found one."""
     waiting = list(administrations.select_related("remote_company", "connection"))
     external_ids = {administration.remote_company.external_id for administration in waiting}
     by_company = {
@@ -122,7 +114,8 @@ def _guard(target: RemoteCompany) -> None:
 
 
 def accept_change(actor: Actor, administration_id: int, field: str, value: str) -> str:
-    """What the accounting system says of the company becomes the administration's own. '' or a sentence why not."""
+    """What the accounting system says of the company becomes the administration's own. '' or a sentence why
+    not."""
     administration = visible_to(actor).filter(pk=administration_id).first()
     if administration is None:
         return _("You may not see this administration.")

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from koppel.cli.ports import answers
-from koppel.connections.lifecycle.connection_test import check_connection
+from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.models import RemoteCompany, TimelineEvent
 from koppel.connections.sessions.runtime import Runtime
 from koppel.connections.vault import refresh_policy, token_refresh

@@ -14,9 +14,9 @@ from koppel.cli.environment import OWNER_MISSING
 from koppel.cli.stack import DemoAccounts, SignIn
 from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.tenancy.grants import grants_are_missing
 from koppel.kit.tenancy.id_ranges import number_conflict, ranges_are_missing
 from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
+from koppel.kit.tenancy.privileges import grants_are_missing
 from koppel.organisations import bootstrap as organisation_bootstrap
 from koppel.organisations.roles import Role
 

@@ -7,9 +7,9 @@ from unittest.mock import patch
 import psycopg
 import pytest
 
-from koppel.cli import bootstrap
+from koppel.cli import preparation
 from koppel.kit.database.embedded_postgres import Addresses
-from koppel.kit.tenancy import grants
+from koppel.kit.tenancy import privileges
 
 
 class Killed(dict[str, Any]):
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("clean_database")
 @pytest.fixture(autouse=True)
 def _granted_again(clean_database: None) -> Iterator[None]:
     yield
-    grants.grant_to_application_role("owner")
+    privileges.grant_to_application_role("owner")
 
 
 def has_privilege(addresses: Addresses, table: str, right: str) -> bool:
@@ -38,7 +38,7 @@ def test_a_migration_that_was_killed_before_it_granted_is_made_up_for_by_the_nex
     with psycopg.connect(database_addresses.owner_url) as owner:
         owner.execute("REVOKE ALL ON onboarding_flow, audit_entry FROM koppel_app")
         owner.execute("REVOKE ALL ON FUNCTION audit_forget(bigint, bigint) FROM koppel_app")
-    bootstrap.migrate()
+    preparation.migrate()
     assert has_privilege(database_addresses, "onboarding_flow", "UPDATE")
     assert has_privilege(database_addresses, "audit_entry", "INSERT")
     assert not has_privilege(database_addresses, "audit_entry", "UPDATE")
@@ -48,8 +48,8 @@ def test_a_migration_that_was_killed_before_it_granted_is_made_up_for_by_the_nex
 
 
 def test_a_process_that_dies_while_it_grants_leaves_the_trail_closed(database_addresses: Addresses) -> None:
-    with patch.object(grants.append_only_models, "_values", Killed()), pytest.raises(SystemError):
-        grants.grant_to_application_role("owner")
+    with patch.object(privileges.append_only_models, "_values", Killed()), pytest.raises(SystemError):
+        privileges.grant_to_application_role("owner")
     assert not has_privilege(database_addresses, "audit_entry", "DELETE")
 
 
@@ -57,7 +57,7 @@ def test_views_that_a_killed_migration_dropped_are_made_by_the_next(database_add
     """Dropped before the first migration, made after the last: without them no program reads the books by SQL."""
     with psycopg.connect(database_addresses.owner_url) as owner:
         owner.execute("DROP SCHEMA books CASCADE")
-    bootstrap.migrate()
+    preparation.migrate()
     with psycopg.connect(database_addresses.owner_url) as owner:
         assert owner.execute("SELECT to_regclass('books.entry_lines') IS NOT NULL").fetchone() == (True,)
 
@@ -93,5 +93,5 @@ def test_an_upgrade_of_the_queue_is_pinned_by_the_next_migration(database_addres
     """Or by who comes after the process that died between."""
     with psycopg.connect(database_addresses.owner_url) as owner:
         owner.execute("ALTER FUNCTION procrastinate_unregister_worker_v1(bigint) RESET ALL")
-    bootstrap.migrate()
+    preparation.migrate()
     test_no_function_looks_for_names_where_its_caller_says(database_addresses)

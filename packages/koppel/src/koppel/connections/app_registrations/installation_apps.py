@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 def consent_options() -> list[str]:
-    """`system/environment/way` of every way to sign in that an app can be registered for."""
+    """System, environment and mode, parted by slashes, of every way to sign in that an app can be registered for."""
     return [
         f"{option.descriptor.key}/{environment.key}/{mode}"
         for option in connectors().values()
@@ -56,7 +56,7 @@ def add_app(by: str, values: AppRegistrationInput) -> AppRegistration:
             client_id=values.client_id,
             client_secret=values.client_secret or Secret(""),
             name=values.name,
-            refresh_days=values.refresh_days,
+            refresh_token_days=values.refresh_token_days,
         )
     log.info("app_registration_created", app=app.pk, by=by)
     return app

@@ -1,0 +1,24 @@
+"""Why an administration is blocked by its connection: its columns say so."""
+
+from collections.abc import Mapping
+
+from django.utils.translation import gettext as _
+
+from koppel.administrations.models import Status
+from koppel.connections.companies.same_company import OTHER_COMPANY_MESSAGE
+
+AWAITING_CONNECTION = "connection_removed"
+"""In `status_code`: blocked until another connection reaches the company."""
+OTHER_COMPANY = "other_company"
+"""In `status_code`: blocked until a person says whether it is the same company."""
+
+
+def columns_awaiting_connection() -> Mapping[str, str]:
+    """The columns of one that waits for a connection."""
+    reason = _("Its connection was removed. It goes on when another connection reaches the company.")
+    return {"status": Status.BLOCKED.value, "status_code": AWAITING_CONNECTION, "status_reason": reason}
+
+
+def columns_held() -> Mapping[str, str]:
+    """The columns of one of which a person has yet to say whether it is the same company."""
+    return {"status": Status.BLOCKED.value, "status_code": OTHER_COMPANY, "status_reason": OTHER_COMPANY_MESSAGE}
