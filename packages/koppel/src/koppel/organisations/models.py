@@ -142,7 +142,7 @@ class DivisionMember(TenantModel):
 
 
 class Template(TenantModel):
-    """A named bundle of settings. `settings` holds only what the template sets: resources, fiscal_years_back, schedule,
+    """A named set of settings. `settings` holds only what the template sets: resources, fiscal_years_back, schedule,
     full_comparison_weekday, notify."""
 
     name = models.CharField(max_length=120)

@@ -138,7 +138,7 @@ def page_context(request: AuthenticatedRequest, administration: Administration, 
         "administration": administration,
         "shown_number": display_number(administration),
         "tab": tab,
-        "place": "administrations",
+        "nav_section": "administrations",
     }
 
 

@@ -122,7 +122,7 @@ def _page(request: AuthenticatedRequest, problems: dict[str, str], changed: int 
         "problems": problems,
         "changed": changed,
         "form_data": request.POST if problems else {},
-        "place": "connections",
+        "nav_section": "connections",
     }
     return render(request, "connections/apps.html", context, status=422 if problems else 200)
 

@@ -77,7 +77,7 @@ def wizard_context(step: Step, flow: Flow | None = None) -> dict[str, Any]:
         )
         for step_ in order
     ]
-    context = {"place": "connections", "steps": steps, "step": step}
+    context = {"nav_section": "connections", "steps": steps, "step": step}
     return {**context, "flow": flow, "is_import": flows.is_import(flow)} if flow else context
 
 

@@ -51,7 +51,7 @@ def activity(request: AuthenticatedRequest) -> HttpResponseBase:
     renderer = AuditRenderer(request.actor)
     page = _CappedPaginator(entries, PAGE_SIZE).get_page(request.parameters["page"])
     context = {
-        "place": "activity",
+        "nav_section": "activity",
         "filters": filters,
         "is_filtered": filters != AuditFilter(),
         "page": page,
