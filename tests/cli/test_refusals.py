@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from koppel.cli.sandbox import require_sandbox
+
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import Addresses, DirectoryLock, choose_free_port
 from koppel.kit.tenancy.installation_number import SENTENCE

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import django
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
 
 from koppel.kit.web import paths
@@ -105,8 +106,6 @@ def _operations() -> Iterator[Route]:
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koppel.settings")
-    import django
-
     django.setup()
     before = TABLE.read_text()
     after = update_table(before)

@@ -2,11 +2,14 @@
 read the number of the installation, never change it."""
 
 from django.conf import settings
-from django.db import connections, transaction
+from django.db import connections, models, transaction
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
 
-APPEND_ONLY = ("audit_entry", "kit_installation")
+from koppel.kit.hooks import Registry
+
+append_only_models = Registry[type[models.Model]]()
+"""By their tables: the application role may add rows and read them, never change or delete one."""
 
 _UNPINNED = """
 SELECT p.oid::regprocedure::text FROM pg_proc p
@@ -56,7 +59,7 @@ def grant_to_application_role(using: str) -> None:
         for (partition,) in cursor.fetchall():
             # Reached through the table that they are partitions of, where the policies are.
             cursor.execute(sql.SQL("REVOKE ALL ON {} FROM {}").format(sql.Identifier(partition), name))
-        for table in APPEND_ONLY:
+        for table in append_only_models:
             cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table])
             if cursor.fetchone()[0]:
                 cursor.execute(

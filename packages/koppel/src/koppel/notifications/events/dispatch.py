@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 
 def dispatch(organisation_id: int, event_id: int) -> int:
-    """Notify members of a pending event; 0 when it was closed or dispatched meanwhile. In scope, in the caller's transaction."""
+    """Notify members of a pending event; 0 if it was closed or dispatched meanwhile. In scope, in the caller's transaction."""
     rows = Event.objects.select_for_update().filter(organisation_id=organisation_id, pk=event_id)
     event = rows.filter(state=EventState.PENDING).first()
     if event is None:

@@ -11,6 +11,7 @@ from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.lookups import build_query, cached_results, request_lookups
 from koppel.company_registers.numbers import NumberCheck, check_number, list_import
 from koppel.company_registers.numbers.identity import Identity, IdentityProblem, check_identity, first_guess
+from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import resolve_sector
 from koppel.connections.models import RemoteCompany
 from koppel.kit.database.text_search import normalize_search
@@ -208,8 +209,6 @@ def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Iden
 
 def _reason(text: str) -> str:
     """The key of a reason, typed as its key or its words."""
-    from koppel.company_registers.numbers.reasons import REASONS  # noqa: PLC0415 - words are lazy
-
     normalized = text.strip().casefold()
     return next((key for key, words in REASONS.items() if normalized in (key, str(words).casefold())), "")
 
