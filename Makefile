@@ -6,8 +6,9 @@ UV := $(TOOLS)/bin/uv
 READY := .koppel/ready
 ARGS ?=
 ID ?=
+PYTEST_ARGS = $(if $(ARGS),$(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
 
-.PHONY: help install demo demo-once test drills check bench docs wheel built clean
+.PHONY: help install demo demo-once test drills check style types imports setup-tests coverage hooks bench docs wheel built clean
 
 help: ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,16 +25,33 @@ demo-once: built ## The whole main job without a person; exits 0 when all is act
 	@.venv/bin/koppel demo-once $(ARGS)
 
 test: check built ## Style, types, arrows, then all tests but the drills, the browser's too (ARGS="-k tenancy": some of them)
-	@.venv/bin/python -m pytest -m "not drill" $(if $(ARGS),$(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
+	@.venv/bin/python -m pytest -m "not drill" $(PYTEST_ARGS)
 
 drills: built ## The proofs that take minutes or other servers: restores, two hosts, wheels installed alone; names what cannot run here
 	@.venv/bin/python -m pytest -m drill $(if $(ARGS),$(ARGS),-n 2 --dist loadfile)
 
-check: $(READY) ## Style, types and arrows only: seconds
+check: style types imports ## Style, types and arrows only: seconds
+
+style: $(READY)
 	@.venv/bin/ruff format --check -q .
 	@.venv/bin/ruff check -q .
+
+types: $(READY)
 	@.venv/bin/mypy
+
+imports: $(READY)
 	@.venv/bin/lint-imports
+
+setup-tests: ## Install Chromium, gettext, PostgreSQL and iproute2 as root on Debian; elsewhere say what to install
+	@PYTHON="$(PYTHON)" .ci/setup-tests
+
+coverage: built ## The same tests with coverage measured: the total and the least covered files
+	@rm -rf .koppel/coverage && mkdir -p .koppel/coverage
+	@.venv/bin/python -m coverage run -m pytest -m "not drill" $(PYTEST_ARGS); status=$$?; \
+		.venv/bin/coverage combine -q && .venv/bin/coverage report --sort=cover | awk 'NR <= 17 || /^TOTAL/'; exit $$status
+
+hooks: $(READY) ## Check style, types and arrows before every commit (pre-commit)
+	@.venv/bin/pre-commit install
 
 bench: built ## Measure, a JSON line per figure (ID=embedded_postgres: one of them)
 	@$(UV) sync --frozen -q --group bench >&2

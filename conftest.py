@@ -17,6 +17,7 @@ settings.load_profile("repeatable")
 --hypothesis-profile=default` looks for others."""
 
 pytest_plugins = [
+    "tests.fixtures.requirements",
     "tests.fixtures.database",
     "tests.fixtures.people",
     "tests.fixtures.environment",
@@ -29,10 +30,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         waiting = {one.path for one in items if one.get_closest_marker("kill") or one.get_closest_marker("browser")}
         items.sort(key=lambda one: one.path not in waiting)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What a machine does not permit has not passed: it is named, with what it lacks."""
-    for report in terminalreporter.getreports("skipped"):
-        reason = report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else report.longrepr
-        terminalreporter.write_line(f"NOT RUN {report.nodeid}: {reason}", yellow=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from bench._django import migrate_database
 from bench._mock_tenants import NO_OPEN_RUNS, Fleet
-from bench._two_hosts import HUB, Host, debian_postgres, two_hosts, unavailable_reason
+from bench._two_hosts import HUB, Host, debian_postgres, missing_requirement, two_hosts
 from tests.fixtures.stack import register_app, run_sandbox, wait_until
 
 COMPANIES = 6
@@ -26,8 +26,8 @@ EACH_HAS_SOME = "SELECT count(DISTINCT worker) = 2 FROM sync_run WHERE state = '
 
 
 def run() -> list[dict[str, Any]]:
-    if reason := unavailable_reason():
-        raise RuntimeError(reason)
+    if requirement := missing_requirement():
+        raise RuntimeError(f"The benchmark needs {requirement}.")
     with two_hosts() as (first, second), debian_postgres() as addresses, tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         migrate_database(addresses, home)

@@ -40,18 +40,18 @@ class Host:
         _ip("link", "set", self.cable, "up")
 
 
-def unavailable_reason() -> str:
+def missing_requirement() -> str:
     """What is missing to play two hosts; '' when nothing is."""
     if os.geteuid() != 0:
-        return "It needs root."
+        return "root"
     if subprocess.run(["sh", "-c", "command -v ip"], capture_output=True, check=False).returncode:
-        return "It needs iproute2."
+        return "iproute2"
     if not _programs():
-        return "It needs Debian's postgresql."
+        return "Debian's PostgreSQL"
     name = f"koppel-try-{os.getpid()}"
     done = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False)
     subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
-    return "" if done.returncode == 0 else "This machine does not let us make network namespaces."
+    return "" if done.returncode == 0 else "network namespaces"
 
 
 @contextlib.contextmanager

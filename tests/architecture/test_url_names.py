@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from tests.architecture.test_arrows import points_down
+from tests.architecture.test_foreign_keys import points_down
 from tests.fixtures.environment import KOPPEL
 
 REVERSING = {"reverse", "reverse_lazy", "redirect", "resolve_url", "to"}

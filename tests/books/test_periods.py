@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from koppel.connections.models import Connection
-from koppel.connector.periods import format_period
+from koppel.connector.period_format import format_period
 from koppel.connector.registry import connectors
 from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope

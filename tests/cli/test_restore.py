@@ -17,7 +17,8 @@ from koppel.kit.database.embedded_postgres import Addresses, EmbeddedPostgres
 from koppel.kit.database.embedded_postgres.binaries import Binaries, find_binaries
 from koppel.kit.tenancy import organisation_scope, set_scope_sql
 from tests.books.factories import Ledger, administration_of
-from tests.fixtures.environment import REPOSITORY, skip_unless_ci
+from tests.fixtures.environment import REPOSITORY
+from tests.fixtures.requirements import DEBIAN_POSTGRESQL, skip_without
 from tests.web.factories import World, build_world
 
 pytestmark = pytest.mark.drill
@@ -186,10 +187,10 @@ def _folder(folder: Path, postgres: Path) -> Path:
 
 
 def _debian() -> Binaries:
-    """The system's own PostgreSQL. Under CI it must be there."""
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda one: int(one.parent.name))
+    """The system's own PostgreSQL."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
     if not folders:
-        skip_unless_ci("The system has no PostgreSQL of its own (apt-get install postgresql).")
+        skip_without(DEBIAN_POSTGRESQL)
     return Binaries(folders[-1], int(folders[-1].parent.name))
 
 

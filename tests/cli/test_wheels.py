@@ -88,6 +88,7 @@ def test_koppels_wheel_brings_compiled_texts_and_collected_files(wheels: Path) -
 @pytest.mark.parametrize(("distribution", "package"), [("koppel", "koppel"), ("koppel_sandbox", "koppel_sandbox")])
 def test_a_wheel_holds_one_package_and_its_licence(wheels: Path, distribution: str, package: str) -> None:
     names = names_in_wheel(wheels, distribution)
+    assert f"{package}/py.typed" in names
     metadata = f"{distribution}-0.1.0.dist-info"
     assert {name.partition("/")[0] for name in names} == {package, metadata}
     assert f"{metadata}/licenses/LICENSE" in names

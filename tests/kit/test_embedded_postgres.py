@@ -22,6 +22,7 @@ from koppel.kit.database.embedded_postgres import (
     choose_free_port,
     running_addresses,
 )
+from tests.fixtures.requirements import ROOT, skip_without
 from tests.fixtures.stack import wait_until
 
 
@@ -194,8 +195,9 @@ def test_the_given_port_is_used(tmp_path: Path) -> None:
         assert f"127.0.0.1:{port}/koppel" in server.addresses.app_url
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has another account to fall back to")
 def test_as_root_the_server_runs_as_nobody_or_in_a_namespace_and_no_folder_is_opened_up(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        skip_without(ROOT)
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
     public = Path(tempfile.mkdtemp(prefix="koppel-public-"))

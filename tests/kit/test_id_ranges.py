@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import psycopg
 import pytest
-from django.db import connections
 from hypothesis import given
 from hypothesis import strategies as st
 
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy.id_ranges import ranges_are_missing, set_id_ranges, stored_number
 from koppel.kit.tenancy.installation_number import NUMBER_MAX, SENTENCE, id_range, parse_installation_number
-from koppel.organisations.models import Organisation
+from koppel.kit.web.parameters import QUERY_CHARACTERS_MAX, VALUES_MAX
+from koppel.onboarding.views.identify import PAGE_ROWS
 from tests.fixtures.people import MakeActor
 from tests.kit.test_migration_history import empty_database, run
 
@@ -65,7 +66,13 @@ def test_every_sequence_is_bounded_on_both_sides(owner: Connection) -> None:
 def test_rows_get_ids_of_this_installation(actor: MakeActor) -> None:
     person = actor()
     assert FIRST <= person.organisation_id <= LAST
-    assert FIRST <= Organisation.objects.model._meta.pk.to_python(str(person.organisation_id)) <= LAST
+    assert FIRST <= person.membership_id <= LAST
+
+
+def test_a_page_may_name_all_of_its_rows_in_its_address() -> None:
+    """The wizard asks about the 250 rows that it shows."""
+    assert len(urlencode([("id", LAST)] * PAGE_ROWS)) < QUERY_CHARACTERS_MAX
+    assert PAGE_ROWS < VALUES_MAX
 
 
 def test_a_new_table_gets_its_range_and_keeps_its_place(owner: Connection) -> None:
@@ -90,9 +97,12 @@ def test_a_full_range_is_an_error_and_not_an_id_of_the_next_installation(owner: 
 
 
 @pytest.mark.usefixtures("clean_database")
-def test_the_application_reads_the_number_too() -> None:
+def test_the_application_reads_the_number_and_cannot_change_it(database_addresses: Addresses) -> None:
     assert stored_number("default") == NUMBER_MAX
-    connections.close_all()
+    with psycopg.connect(database_addresses.app_url, autocommit=True) as connection:
+        for statement in ("UPDATE kit_installation SET number = 1", "DELETE FROM kit_installation"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
 
 
 def test_the_first_migration_decides_and_another_number_is_refused(

@@ -82,7 +82,7 @@ def test_another_name_in_the_register_is_no_green_tick(anna: Newcomer) -> None:
     assert administration.confirmed_identity["name"] == "Nordlys Gruppen AS"
     assert administration.confirmed_identity["by"] == anna.actor.membership_id
     with organisation_scope(anna.actor.organisation_id):
-        entry = AuditEntry.objects.get(action="administration.same_company")
+        entry = AuditEntry.objects.get(action="administration.company_confirmed")
     assert (entry.subject_id, entry.details["confirmed_name"]) == (administration.pk, "Nordlys Gruppen AS")
     anna.client.cookies["koppel_language"] = "en"
     overview = words(anna.client.get(f"/administrations/{administration.pk}/identity/"))
@@ -128,7 +128,7 @@ def test_a_button_that_the_page_does_not_have_is_refused_and_answers_nothing(ann
     strange = ("sames", f"another-{first}", f"fill-{first}", "same-", "other", "same-²", "same-987654")
     for button in (*strange, f"same-0{first}"):
         answer = anna.client.post(f"{anna.flow}identify", {"action": button})
-        assert (answer.status_code, "is not a value of “act”" in words(answer)) == (422, True), button
+        assert (answer.status_code, "is not a value of “action”" in words(answer)) == (422, True), button
         assert mark_of(anna, first)[::2] == ("warn", False), button
     anna.client.post(f"{anna.flow}identify", {"action": f"same-{first}"})
     assert mark_of(anna, first)[2] is True

@@ -17,7 +17,16 @@ from koppel.organisations.commands import organisations
 from koppel.organisations.models import Organisation
 from koppel.organisations.roles import Actor
 from tests.fixtures.people import signed_in
-from tests.organisations.idp import SECURITY, Idp, configure, email_of, link, provider_id, running_idp, walk
+from tests.organisations.provider_processes import (
+    SECURITY,
+    Idp,
+    configure,
+    email_of,
+    link,
+    provider_id,
+    running_idp,
+    walk,
+)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +111,7 @@ def test_whoever_runs_koppel_confirms_a_domain_and_takes_that_back(ada: Actor, e
         acts = AuditEntry.objects.filter(action__startswith="organisation.domain").order_by("pk")
         assert list(acts.values_list("action", flat=True)) == [
             "organisation.domain_confirmed",
-            "organisation.domain_withdrawn",
+            "organisation.domain_revoked",
         ]
 
 

@@ -26,7 +26,7 @@ from tests.fixtures.confirmation import post_and_confirm
 from tests.fixtures.people import PASSWORD, signed_in
 from tests.fixtures.stack import wait_until
 from tests.organisations.identity_provider import CLIENT_ID, CLIENT_SECRET
-from tests.organisations.idp import (
+from tests.organisations.provider_processes import (  # fmt: skip
     SECURITY,
     Idp,
     begin,
@@ -38,7 +38,7 @@ from tests.organisations.idp import (
     provider_id,
     running_idp,
     walk,
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -397,7 +397,7 @@ def test_switching_off_ends_the_sessions_that_began_so_and_no_others(boss: Actor
     assert "1 session that it began has ended" in page
     assert [one.get("/").status_code for one in (by_provider, by_password, other_firm)] == [302, 200, 200]
     with organisation_scope(boss.organisation_id):
-        assert AuditEntry.objects.get(action="sign_in_provider.switched_off").details == {"sessions_ended": 1}
+        assert AuditEntry.objects.get(action="identity_provider.disabled").details == {"sessions_ended": 1}
 
 
 def test_who_switches_off_what_let_them_in_signs_in_anew(boss: Actor, idp: Idp) -> None:

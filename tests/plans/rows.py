@@ -42,8 +42,8 @@ def fill(connection: Connection) -> None:
 
 
 def _fill_organisations(connection: Connection) -> None:
-    def owner(each: int) -> str:
-        return f"1 + (n - 1) / {each}"
+    def owner(per_owner: int) -> str:
+        return f"1 + (n - 1) / {per_owner}"
 
     rows(connection, "organisations_organisation", ORGANISATIONS, id="n", name="'Firm ' || n")
     members = ORGANISATIONS * MEMBERS_EACH
@@ -88,8 +88,8 @@ def _fill_runs(connection: Connection) -> None:
 
 
 def _fill_books(connection: Connection) -> None:
-    def of_book(each: int) -> dict[str, str]:
-        return {"organisation_id": "1", "administration_id": f"1 + (n - 1) / {each}"}
+    def of_book(per_book: int) -> dict[str, str]:
+        return {"organisation_id": "1", "administration_id": f"1 + (n - 1) / {per_book}"}
 
     period = "'2026' || lpad((1 + n % 12)::text, 2, '0')"
     rows(connection, "books_entry", WITH_BOOKS * ENTRIES_EACH, **of_book(ENTRIES_EACH), external_id="'E' || n",
@@ -105,9 +105,9 @@ def _fill_books(connection: Connection) -> None:
 
 
 def _fill_notifications(connection: Connection) -> None:
-    each = 1000
-    of_organisation = {"organisation_id": f"1 + (n - 1) / {each}"}
-    count, member = ORGANISATIONS * each, f"1 + (n - 1) / {each // MEMBERS_EACH}"
+    per_organisation = 1000
+    of_organisation = {"organisation_id": f"1 + (n - 1) / {per_organisation}"}
+    count, member = ORGANISATIONS * per_organisation, f"1 + (n - 1) / {per_organisation // MEMBERS_EACH}"
     rows(connection, "notifications_event", count, id="n", **of_organisation, key="'k' || n", event_type="'sync_failing'",
          state="CASE n % 500 WHEN 0 THEN 'pending' ELSE 'closed' END", due_at="now()")  # fmt: skip
     rows(connection, "notifications_notification", count, id="n", **of_organisation, membership_id=member, event_id="n",
@@ -119,7 +119,7 @@ def _fill_notifications(connection: Connection) -> None:
     rows(connection, "notifications_webhook_delivery", count, **of_organisation, webhook_id=of_organisation["organisation_id"],
          event_id="n", message_id="gen_random_uuid()", state=waiting, due_at="now() - interval '1 minute'")  # fmt: skip
     rows(connection, "issues_issue", count, **of_organisation, subject_kind="'administration'", code="'c'",
-         subject_id=f"1 + (n - 1) / {each // ADMINISTRATIONS_EACH}", resolved_at="now()")  # fmt: skip
+         subject_id=f"1 + (n - 1) / {per_organisation // ADMINISTRATIONS_EACH}", resolved_at="now()")  # fmt: skip
     rows(connection, "audit_entry", count, **of_organisation, action="'administration.changed'")
 
 

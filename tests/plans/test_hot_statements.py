@@ -30,7 +30,7 @@ from koppel.books.read.queries import entry_with_lines, list_rows
 from koppel.books.reports.trial_balance import differing_accounts, trial_balance
 from koppel.books.storage import writer
 from koppel.connections.rate_limits import limiter
-from koppel.connections.vault import locks
+from koppel.connections.vault import grant_locks
 from koppel.connections.vault.grant_store import GrantStore
 from koppel.connector.contract import Record, Tokens
 from koppel.connector.rows import EntryRow
@@ -52,7 +52,7 @@ from koppel.sync.runs import checkpoints, claims, queue, rejected_records, snaps
 from koppel.sync.runs.checkpoints import CheckpointState, ResourceDelta
 from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.services import request_due_runs
-from tests.fixtures.environment import skip_unless_ci
+from tests.fixtures.requirements import DEBIAN_POSTGRESQL, skip_without
 from tests.plans.rows import fill
 
 LARGE = 1000
@@ -137,21 +137,21 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def _debian() -> Binaries:
-    """Debian's PostgreSQL 15, the oldest that Koppel runs on. Under CI it must be there."""
-    folder = Path("/usr/lib/postgresql/15/bin")
-    if not folder.is_dir():
-        skip_unless_ci("PostgreSQL 15 of the system is missing (apt-get install postgresql-15).")
+    """Debian's PostgreSQL 15, the oldest that Koppel runs on."""
+    installed = Path("/usr/lib/postgresql")
+    if not (folder := installed / "15" / "bin").is_dir():
+        skip_without("PostgreSQL 15" if installed.is_dir() else DEBIAN_POSTGRESQL)
     return Binaries(folder, 15)
 
 
 @pytest.fixture
 def tables(filled: Addresses) -> Tables:
     with psycopg.connect(filled.superuser_url) as connection:
-        found = connection.execute(_TABLES.encode()).fetchall()
-    large = frozenset(name for name, is_partial in found if is_partial is None)
+        tables_of_schema = connection.execute(_TABLES.encode()).fetchall()
+    large = frozenset(name for name, is_partial in tables_of_schema if is_partial is None)
     assert {"sync_run", "sync_change", "connections_grant", "administrations_administration"} <= large
     assert sum(name.startswith("books_entry_line_") for name in large) >= 10
-    return Tables(large, frozenset(name for name, is_partial in found if is_partial))
+    return Tables(large, frozenset(name for name, is_partial in tables_of_schema if is_partial))
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ async def _vault(_connection: AsyncConnection[tuple[Any, ...]], database: Databa
 async def _grant_locks(connection: AsyncConnection[tuple[Any, ...]], _database: Database) -> None:
     ids = list(range(1, 101))
     await connection.execute(
-        locks._TRY_LOCKS, [ids, [lock_key(LockName.GRANT, one) for one in ids], [1] * 100, [0] * 100]
+        grant_locks._TRY_LOCKS, [ids, [lock_key(LockName.GRANT, one) for one in ids], [1] * 100, [0] * 100]
     )
 
 

@@ -7,15 +7,16 @@ import sys
 import pytest
 
 from bench import __main__ as bench
-from bench._two_hosts import unavailable_reason
-from tests.fixtures.environment import REPOSITORY, skip_unless_ci
+from bench._two_hosts import missing_requirement
+from tests.fixtures.environment import REPOSITORY
+from tests.fixtures.requirements import skip_without
 
 
 @pytest.mark.drill
 @pytest.mark.kill
 def test_the_other_host_finishes_what_a_host_without_network_had_begun() -> None:
-    if reason := unavailable_reason():
-        skip_unless_ci(reason)
+    if requirement := missing_requirement():
+        skip_without(requirement)
     done = subprocess.run(
         [sys.executable, "-m", "bench", "H2"], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )

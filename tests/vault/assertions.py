@@ -15,7 +15,7 @@ import click
 from koppel.administrations.models import Administration
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
-from tests.cli.test_who_may import NEVER_ENDS, acts_as_somebody, commands, typed
+from tests.cli.test_permissions import NEVER_ENDS, acts_as_somebody, commands, typed
 from tests.fixtures.stack import Connected
 
 WELL = (("check",), ("check", "--json"), ("migrate",))

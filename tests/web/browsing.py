@@ -19,8 +19,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from koppel.organisations.models import User
 from koppel.organisations.roles import Actor
-from tests.fixtures.environment import REPOSITORY, skip_unless_ci
+from tests.fixtures.environment import REPOSITORY
 from tests.fixtures.people import PASSWORD
+from tests.fixtures.requirements import CHROMIUM, skip_without
 from tests.fixtures.stack import PATIENCE_SECONDS, wait_until
 
 SCREENSHOTS = REPOSITORY / "test-output" / "screenshots"
@@ -66,8 +67,7 @@ class _Closing(WSGIHandler):
 
 
 def _chromium() -> str:
-    """Under CI it must be there."""
-    return shutil.which("chromium") or skip_unless_ci("Chromium is not installed.")
+    return shutil.which("chromium") or skip_without(CHROMIUM)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.fixtures.stack import PATIENCE_SECONDS, wait_until
+from tests.fixtures.stack import PATIENCE_SECONDS, end_process, wait_until
 
 HEADER_CHARACTERS = 350_000
 """As long as the server takes them. What grows with the square of it would need minutes for one of these requests."""
@@ -41,8 +41,7 @@ def web(clean_database: None, free_port: int, tmp_path: Path) -> Iterator[int]:
         wait_until(lambda: status(free_port, "/healthz") is not None)
         yield free_port
     finally:
-        process.kill()
-        process.wait()
+        end_process(process)
 
 
 def status(port: int, path: str, headers: dict[str, str] | None = None) -> int | None:

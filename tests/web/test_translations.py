@@ -6,14 +6,15 @@ import shutil
 from collections.abc import Iterator
 
 import polib
-import pytest
 
-from koppel.web.audit.labels import AUDIT_ACTION_LABELS
+from koppel.web.audit.action_labels import AUDIT_ACTION_LABELS
 from koppel.web.build.translations import SOURCE, missing
+from tests.fixtures.requirements import GETTEXT, skip_without
 
 
-@pytest.mark.skipif(shutil.which("xgettext") is None, reason="gettext is not installed")
 def test_no_text_lacks_its_translation() -> None:
+    if shutil.which("xgettext") is None:
+        skip_without(GETTEXT)
     assert list(missing()) == []
 
 

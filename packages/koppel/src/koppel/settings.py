@@ -85,7 +85,7 @@ DATA_DIR = os.environ.get("KOPPEL_DATA_DIR", "")
 """Where `secrets.json` is, when the keys come from there."""
 
 PUBLIC_URL = os.environ.get("KOPPEL_PUBLIC_URL", "http://localhost:8400").rstrip("/")
-"""Where people reach Koppel; the consent callback is `PUBLIC_URL/connections/consent/callback`."""
+"""Where people reach Koppel; the consent callback is `/connections/consent/callback` below it."""
 
 DEBUG = False
 ALLOWED_HOSTS = [urlsplit(PUBLIC_URL).hostname or "localhost", "localhost", "127.0.0.1"]
@@ -271,5 +271,5 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 50_000
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "tasks"
 LOGGING_CONFIG = None
-"""`koppel.kit.logging` configures logging when a command starts."""
+"""`koppel.kit.logging.setup` configures logging when a command starts."""
 LIST_ROWS_MAX = 5000

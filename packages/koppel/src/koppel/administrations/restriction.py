@@ -54,7 +54,7 @@ def set_access(actor: Actor, administration_id: int, *, restricted: bool, member
     if administration.restricted != restricted:
         administration.restricted = restricted
         administration.save(update_fields=["restricted"])
-    action = "administration.restricted" if restricted else "administration.opened"
+    action = "administration.restricted" if restricted else "administration.unrestricted"
     details = {"before": before, "after": sorted(member.pk for member in members)}
     record(
         actor.organisation_id, actor.audit, action, subject=("administration", administration.pk, ""), details=details
@@ -107,7 +107,7 @@ def reassign_orphaned(actor: Actor, administration_id: int, membership_id: int) 
     _add_members(administration, members)
     details = {"after": [member.pk for member in members]}
     record(
-        actor.organisation_id, actor.audit, "administration.rescued", subject=("administration", administration.pk, ""),
+        actor.organisation_id, actor.audit, "administration.reassigned", subject=("administration", administration.pk, ""),
         details=details,
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from koppel.administrations.bulk import STANDARD_ACTIONS, bulk_actions
 from koppel.administrations.hooks import Card
 from koppel.administrations.identity.services import handle_lookup_result
 from koppel.administrations.issue_types import ISSUE_TYPES
-from koppel.administrations.listeners import connection, group_usage, notification_audience, offboarding
+from koppel.administrations.listeners import connection, group_usage, handover, notification_audience
 from koppel.administrations.listeners.import_lookup import find_imported_company
 from koppel.administrations.scope import restricted_company_ids
 from koppel.company_registers.hooks import lookup_answered
@@ -35,7 +35,7 @@ lookup_answered.register(handle_lookup_result)
 group_hooks.count_usage.register(group_usage.count_administrations)
 group_hooks.move_usage.register(group_usage.move_administrations)
 group_hooks.settings_impact.register(group_usage.settings_impact)
-ownership_providers.register_all(offboarding.PROVIDERS)
+ownership_providers.register_all(handover.PROVIDERS)
 
 audience_hooks.visible_administrations_of.register(notification_audience.visible_administrations_of)
 audience_hooks.unrestricted.register(notification_audience.unrestricted_ids)

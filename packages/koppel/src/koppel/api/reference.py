@@ -25,7 +25,7 @@ Schema = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Field:
-    """`place` is path, query or body; '' in an answer. `default` '' = none."""
+    """`location` is path, query or body; '' in an answer. `default` '' = none."""
 
     name: str
     location: str

@@ -1,4 +1,4 @@
-"""The audit trail. The application role may insert and read, never change: see `koppel.kit.tenancy.grants`."""
+"""The audit trail. The application role may insert and read, never change: see `koppel.kit.tenancy.privileges`."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -22,7 +22,7 @@ class Interface(models.TextChoices):
 
 
 class AuditEntry(models.Model):
-    """One act. `action` is a stable word such as `administration.assigned`; `details` holds `before` and `after`, no secrets.
+    """One act. `action` is a stable word such as `administrations.assigned`; `details` holds `before` and `after`, no secrets.
 
     `actor_id` is the person, also for an act of one of their API tokens; the token's name then stands in `actor_name`."""
 

@@ -13,7 +13,7 @@ from koppel.organisations.roles import Actor
 
 AUDIT_INTERVAL = timedelta(hours=1)
 """Turning the pages of one ledger is one opening, not a hundred."""
-AUDIT_ACTION = "books.opened"
+AUDIT_ACTION = "books.accessed"
 
 
 def open_books(actor: Actor, administration_id: int) -> Administration:

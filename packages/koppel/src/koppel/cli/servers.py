@@ -107,7 +107,7 @@ def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined:
     with load_installation(data_directory(data_dir), start_database=False):
         from django.conf import settings  # noqa: PLC0415
 
-        from koppel.sync.worker.worker import main  # noqa: PLC0415 - needs configured settings
+        from koppel.sync.worker.process import main  # noqa: PLC0415 - needs configured settings
 
         if quarantined:
             _begin_quarantine()
@@ -118,7 +118,7 @@ def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined:
 
 def migrate(data_dir: DataDir = None) -> None:
     """Create or upgrade the tables, as the role that owns them (KOPPEL_OWNER_DATABASE_URL)."""
-    from koppel.cli import bootstrap  # noqa: PLC0415
+    from koppel.cli import preparation as bootstrap  # noqa: PLC0415
 
     with load_installation(data_directory(data_dir), start_database=True, generate=True):
         bootstrap.migrate(verbosity=1)
@@ -129,7 +129,7 @@ def prepare(demo_sandbox_url: Annotated[str, typer.Option()] = "", quarantined: 
     """Migrations, the quarantine if asked for, the demo firm if there is a sandbox.
 
     Prints the facts of the demo, and who is here, as JSON."""
-    from koppel.cli import bootstrap  # noqa: PLC0415
+    from koppel.cli import preparation as bootstrap  # noqa: PLC0415
 
     logging.configure()
     with load_installation(data_directory(None), start_database=False):

@@ -32,7 +32,7 @@ SEPARATE_LOGS = "logs"
 
 @dataclass(frozen=True)
 class StackOptions:
-    """`sandbox_port` None: no sandbox and no demo firm. `log_to_files`: the programs write below `home/logs`.
+    """`sandbox_port` None: no sandbox and no demo firm. `log_to_files`: the programs write to files of the data directory.
     `quarantined`: in the database before web and workers start."""
 
     home: Path

@@ -4,10 +4,10 @@ from django.db import models
 from django.utils import timezone
 
 from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind
-from koppel.organisations.models import Tenant
+from koppel.organisations.models import TenantModel
 
 
-class Lookup(Tenant):
+class Lookup(TenantModel):
     """One question, asked once for the organisation however many of its administrations it is about.
 
     `due_at`: when it is to be asked (again); None = not waiting. The earlier answer stays until the next one comes.

@@ -5,7 +5,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from koppel.organisations.models import Membership, Organisation, Tenant
+from koppel.organisations.models import Membership, Organisation, TenantModel
 
 
 class AppRegistration(models.Model):
@@ -52,7 +52,7 @@ class ImportPolicy(models.TextChoices):
     NONE = "none", _("None")
 
 
-class Connection(Tenant):
+class Connection(TenantModel):
     """An organisation's link to one accounting system, as signed in by `account`. `reason` explains a state to a person.
 
     `degraded_since` is set while the state is degraded; `probe_count` counts the calls made since then, `next_probe_at` is when
@@ -87,7 +87,7 @@ class Connection(Tenant):
         return reverse("connections:detail", args=[self.pk])
 
 
-class Grant(Tenant):
+class Grant(TenantModel):
     """One consent: one set of tokens. `subject` is the vendor's immutable id of who signed in.
 
     `generation` counts stored token answers. `refresh_started_at` is the committed intent of a refresh whose answer is not
@@ -136,7 +136,7 @@ class Grant(Tenant):
         return f"grant {self.pk} of connection {self.connection_id}"
 
 
-class RemoteCompany(Tenant):
+class RemoteCompany(TenantModel):
     """What a grant can reach, as the vendor lists it; not yet ours. Identity is filled in by a background job.
 
     `external_id` is the vendor's immutable id; `name` is as listed, `legal_name` as the company describes itself.
@@ -187,7 +187,7 @@ class RemoteCompany(Tenant):
         return self.name
 
 
-class TimelineEvent(Tenant):
+class TimelineEvent(TenantModel):
     """An event of a connection's timeline. What lasts has an end in `ended_at` (NULL while it lasts); what repeats is folded
     into one event that happened `count` times. `context` fills the message of its `kind`."""
 
@@ -214,7 +214,7 @@ class ConsentPurpose(models.TextChoices):
     TRANSFER = "transfer", _("Take over the connection")
 
 
-class ConsentAttempt(Tenant):
+class ConsentAttempt(TenantModel):
     """One sign-in under way at the vendor. Only the SHA-256 of `state` is kept; verifier and nonce are sealed in `secrets`, and
     after them the token of a consent that was refused, until it is withdrawn at the vendor.
 

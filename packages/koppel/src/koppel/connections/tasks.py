@@ -15,7 +15,7 @@ from koppel.kit import quarantine
 from koppel.kit.database.outage import RetryAfterOutage
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
-from koppel.kit.quarantine.jobs import put_back_in_quarantine
+from koppel.kit.quarantine.job_requeue import put_back_in_quarantine
 
 FOR_DAYS = RetryStrategy(max_attempts=12, exponential_wait=3)
 log = structlog.get_logger(__name__)

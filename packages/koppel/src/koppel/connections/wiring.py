@@ -4,7 +4,7 @@ Imported once, by `AppConfig.ready`."""
 
 from koppel.connections.event_types import EVENT_TYPES, describe_subject
 from koppel.connections.issue_types import ISSUE_TYPES
-from koppel.connections.lifecycle.offboarding import OWNED_CONNECTIONS
+from koppel.connections.lifecycle.handover import OWNED_CONNECTIONS
 from koppel.issues.issue_types import issue_types
 from koppel.notifications.audience.hooks import subjects
 from koppel.notifications.event_types import event_types

@@ -2,7 +2,7 @@
 
 `RULES` says each rule in a sentence and who answers for it. Rules of the connector alone are checked by `check_reading`,
 `check_normalising` and `check_error` here; those of the hub's vault, engine and database are what a connector may rely on, and
-are proved by the hub's own tests. A failed check raises `NotConforming`.
+are proved by the hub's own tests. A failed check raises `ConformanceError`.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ class ConformanceError(AssertionError):
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """`answered_by`: connector (checked here), hub, or nobody: a rule of what the contract does not offer yet."""
+    """`responsible`: connector (checked here), hub, or nobody: a rule of what the contract does not offer yet."""
 
     key: str
     description: str

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db.models import Count
 from django.utils.translation import gettext
 
-from koppel.connector.periods import format_period
+from koppel.connector.period_format import format_period
 from koppel.issues.issue_types import StrOrPromise, get_issue_type
 from koppel.issues.models import Issue
 

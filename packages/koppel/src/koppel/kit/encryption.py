@@ -86,14 +86,14 @@ class Keyring:
         return self._fingerprints.items() >= other._fingerprints.items()
 
     def encrypt(self, secret: bytes, aad: str) -> bytes:
-        """Encrypt for the row named `row`."""
+        """Encrypt for the row that `aad` names."""
         nonce = os.urandom(NONCE_BYTES)
         key_id = self.current.encode()
         header = bytes([VERSION, len(key_id)]) + key_id
         return header + nonce + self._ciphers[self.current].encrypt(nonce, secret, header + aad.encode())
 
     def decrypt(self, ciphertext: bytes, aad: str) -> bytes:
-        """Decrypt what was sealed for `row`. Raises `DecryptionError`."""
+        """Decrypt what was encrypted for the row that `aad` names. Raises `DecryptionError`."""
         key_id = key_id_of(ciphertext)
         cipher = self._ciphers.get(key_id)
         if cipher is None:

@@ -7,8 +7,8 @@ from typing import Any
 from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate
 
-from koppel.kit.tenancy.grants import grant_to_application_role
 from koppel.kit.tenancy.id_ranges import set_id_ranges
+from koppel.kit.tenancy.privileges import grant_to_application_role
 
 
 def _set_id_ranges(*, using: str, **_: Any) -> None:

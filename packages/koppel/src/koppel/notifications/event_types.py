@@ -20,7 +20,7 @@ class EventType:
     administration is touched (`%(count)s`, `%(names)s`). `label` names it on the page of preferences; an event
     without one is not shown there.
 
-    `count_key`: the fact that says how many there are. `fill(facts)` adds facts whose words depend on the
+    `count_key`: the fact that says how many there are. `localize(facts)` adds facts whose words depend on the
     reader's language. `confirm_seconds`: trouble that is over by then was never told. `supersedes`: events with
     the same key that say less. `covers_issues`: issue codes for which this event tells people already.
     `is_momentary`: told, it is over; the next announcement with its key is news. `is_private`: nobody's business

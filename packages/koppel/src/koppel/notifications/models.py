@@ -5,7 +5,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from koppel.organisations.models import Membership, Tenant
+from koppel.organisations.models import Membership, TenantModel
 
 
 class EventState(models.TextChoices):
@@ -18,7 +18,7 @@ class EventState(models.TextChoices):
     RECOVERED = "recovered"
 
 
-class Event(Tenant):
+class Event(TenantModel):
     """One event, however often and for however many administrations it is announced while it lasts.
 
     `key` says which announcements are the same event. `administrations` maps the ids of those it touches to what
@@ -71,7 +71,7 @@ class NotificationReason(models.TextChoices):
     SUBSCRIBED = "subscribed", _("you asked to be told")
 
 
-class Notification(Tenant):
+class Notification(TenantModel):
     """One notice to one person. `event` has its words in `notifications.event_types`; `link` is a path within Koppel.
 
     `on_screen` False: told by mail alone. `recovered_at`: the trouble is over. `round`: the event's first is of all that it
@@ -117,7 +117,7 @@ class DeliveryState(models.TextChoices):
     DROPPED = "dropped"
 
 
-class EmailDelivery(Tenant):
+class EmailDelivery(TenantModel):
     """A notice on its way by mail: by itself, or with others in a person's daily digest."""
 
     notification = models.ForeignKey(
@@ -162,7 +162,7 @@ class PreferenceScope(models.TextChoices):
     ALL = "all", _("and all that I may see")
 
 
-class Preference(Tenant):
+class Preference(TenantModel):
     """A person's own choice for one event and channel. Without a row: what the person is responsible for."""
 
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
@@ -182,7 +182,7 @@ class Preference(Tenant):
         return f"{self.event_type} {self.channel}: {self.scope}"
 
 
-class DeliverySettings(Tenant):
+class DeliverySettings(TenantModel):
     """How a person wants mail: at once or in one daily digest; and who stands in while the person is away."""
 
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
@@ -200,7 +200,7 @@ class DeliverySettings(Tenant):
         return f"arrangement of {self.membership_id}"
 
 
-class KnownDevice(Tenant):
+class KnownDevice(TenantModel):
     """A browser from which a person signed in before, as a fingerprint: another one is worth a notice."""
 
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
@@ -218,7 +218,7 @@ class KnownDevice(Tenant):
         return f"device of {self.membership_id}"
 
 
-class WebhookEndpoint(Tenant):
+class WebhookEndpoint(TenantModel):
     """An address of the organisation's own that is told of events. `events` empty: of all of them. `divisions` (ids) empty: of
     the whole organisation; else of what touches administrations of these, and of these alone.
 
@@ -252,7 +252,7 @@ class WebhookEndpoint(Tenant):
         return reverse("webhooks:detail", args=[self.pk])
 
 
-class WebhookDelivery(Tenant):
+class WebhookDelivery(TenantModel):
     """One message to one webhook, and what became of it. `body` is the text that is signed and sent, each time the same.
 
     It is claimed, then SENT when the other side answered 2xx. It may arrive twice: the receiver knows it by `message_id`."""

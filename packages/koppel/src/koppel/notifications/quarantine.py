@@ -32,7 +32,7 @@ def begin(operator: Actor) -> bool:
     with installation_scope("quarantine"):
         began = periods.begin(operator.name)
         if began:
-            _record(operator, "quarantine.began")
+            _record(operator, "quarantine.started")
     quarantine.forget()
     return began
 

@@ -6,7 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.models import AppRegistration, Connection
-from koppel.organisations.models import Membership, Tenant
+from koppel.organisations.models import Membership, TenantModel
 
 
 class Step(models.TextChoices):
@@ -23,7 +23,7 @@ class FlowState(models.TextChoices):
     ABANDONED = "abandoned", _("Abandoned")
 
 
-class Import(Tenant):
+class Import(TenantModel):
     """What one Finish brought in. The administrations carry its id in `import_id`."""
 
     connection = models.ForeignKey(Connection, on_delete=models.PROTECT, db_constraint=False, related_name="imports")
@@ -39,7 +39,7 @@ class Import(Tenant):
         return f"import {self.pk} of {self.count}"
 
 
-class Flow(Tenant):
+class Flow(TenantModel):
     """One walk through the wizard by one person. `step` is the furthest step reached; earlier ones may be revisited.
 
     `connection` is the one last signed in; `collected` are the ids of all that this flow lists. `chosen` are remote company

@@ -14,7 +14,7 @@ from procrastinate.contrib.django import app
 from koppel.kit import quarantine
 from koppel.kit.database.outage import RetryAfterOutage
 from koppel.kit.quarantine import Quarantined
-from koppel.kit.quarantine.jobs import LOOK_AGAIN_SECONDS
+from koppel.kit.quarantine.job_requeue import LOOK_AGAIN_SECONDS
 from koppel.kit.quarantine.periods import cut_off
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.invitations import services as invitations

@@ -17,7 +17,7 @@ from koppel.organisations.roles import Actor, Permission
 
 @dataclass(frozen=True)
 class NavItem:
-    """An entry of the rail. `key` is compared with the page's `place`."""
+    """An entry of the navigation. `key` is compared with the page's section."""
 
     key: str
     label: str | Promise

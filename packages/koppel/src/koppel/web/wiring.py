@@ -9,7 +9,7 @@ from django.urls import reverse
 from koppel.audit.hooks import action_labels
 from koppel.issues.hooks import issues_url
 from koppel.organisations import hooks as organisation_hooks
-from koppel.web.audit.labels import AUDIT_ACTION_LABELS
+from koppel.web.audit.action_labels import AUDIT_ACTION_LABELS
 from koppel.web.auth.session_tracking import end_other_sessions, track_sign_in
 
 action_labels.register_all(AUDIT_ACTION_LABELS)

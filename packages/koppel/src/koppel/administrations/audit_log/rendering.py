@@ -12,7 +12,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from koppel.administrations.audit_log.fields import (
+from koppel.administrations.audit_log.detail_fields import (
     COUNTS,
     LABELS,
     REMOVED,

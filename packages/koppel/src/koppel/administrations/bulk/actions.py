@@ -51,7 +51,7 @@ class BulkAction:
     execute: Executor
     is_undoable: bool = False
     parameters: frozenset[str] = frozenset()
-    """Keys that `check` reads; another one is refused."""
+    """Keys that `validate` reads; another one is refused."""
     audit_code_of: Callable[[Values], str] | None = None
 
     def audit_action(self, params: Values) -> str:

@@ -16,7 +16,7 @@ from koppel.kit.tabular.export import ColumnType
 
 @dataclass(frozen=True)
 class ListColumn:
-    """`sort`: what orders it, nulls last either way; '' sorts by an annotation of `ANNOTATED`."""
+    """`sort`: what orders it, nulls last either way; '' sorts by a figure that is counted for it."""
 
     label: str | Promise
     sort: str

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import IO
 
-from koppel.administrations.list import rendering
+from koppel.administrations.list import cells
 from koppel.administrations.list.columns import COLUMNS
 from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import ListQuery
@@ -44,6 +44,6 @@ def _rows(actor: Actor, query: ListQuery) -> Iterator[list[Cell]]:
     administrations = list(search(actor, query))
     for start in range(0, len(administrations), CHUNK_ROWS):
         chunk = administrations[start : start + CHUNK_ROWS]
-        context = rendering.load_row_context(actor, chunk, query.columns)
+        context = cells.load_row_context(actor, chunk, query.columns)
         for administration in chunk:
-            yield [rendering.cell_value(administration, key, context) for key in query.columns]
+            yield [cells.cell_value(administration, key, context) for key in query.columns]

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from koppel.administrations import queries, restriction
-from koppel.administrations.list import rendering, saved_views
+from koppel.administrations.list import cells, saved_views
 from koppel.administrations.list.columns import COLUMNS
 from koppel.administrations.list.export import export_list
 from koppel.administrations.list.filter_checks import unknown_in
@@ -146,7 +146,7 @@ def hidden(request: AuthenticatedRequest) -> HttpResponse:
 def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[str, Any]:
     actor = request.actor
     page = get_page(actor, list_query)
-    row_context = rendering.load_row_context(actor, page.rows, list_query.columns)
+    row_context = cells.load_row_context(actor, page.rows, list_query.columns)
     import_id = list_query.single.get("import")
     state = queries.import_state(actor, int(import_id)) if import_id else None
     read = list(row_context.progress.values()) if state else []
@@ -160,7 +160,7 @@ def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[
         "first": (page.number - 1) * PAGE_SIZE + 1,
         "last": (page.number - 1) * PAGE_SIZE + len(page.rows),
         "headings": _headings(list_query),
-        "rows": rendering.render_rows(page.rows, list_query.columns, row_context),
+        "rows": cells.render_rows(page.rows, list_query.columns, row_context),
         "state": state,
         "percent": percent,
         "seconds_left": state.seconds_left(percent, longest) if state else None,

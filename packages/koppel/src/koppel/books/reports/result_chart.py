@@ -11,7 +11,7 @@ WIDTH, BASE = 720, 170
 
 @dataclass(frozen=True)
 class Bar:
-    """A rectangle; amounts below zero hang under the base line. `label` is read by tools that cannot see it."""
+    """A rectangle; amounts below zero hang under the base line."""
 
     kind: str
     x: float

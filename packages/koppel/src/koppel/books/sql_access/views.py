@@ -50,7 +50,7 @@ def create_views(cursor: CursorWrapper) -> None:
 
 
 def grants(role: str) -> list[str]:
-    """What lets a role read. `role` has been checked (`sql_readers.role_name`)."""
+    """What lets a role read. `role` has been checked (`readers.role_name`)."""
     return [
         f'GRANT USAGE ON SCHEMA {SCHEMA} TO "{role}"',
         f'GRANT SELECT ON ALL TABLES IN SCHEMA {SCHEMA} TO "{role}"',

@@ -55,7 +55,7 @@ class WriteResult:
 async def insert_new(
     connection: Connection, context: WriteContext, levels: Sequence[RecordBatch], existing: Mapping[str, bytes | None]
 ) -> dict[str, WriteResult]:
-    """Write records of a first read, of which the books know none but those of the first level that are `known`, by digest.
+    """Write records of a first read, of which the books know none but those of the first level in `existing`, by digest.
     Raises `UniqueViolation` when they do know another one; the transaction is lost then, and the page is for `stage` and
     `merge`. PostgreSQL inserts one part while the rows of the next are made."""
     written = {resource: WriteResult() for resource, _records, _parents in levels}
@@ -91,8 +91,8 @@ def _parts(levels: Sequence[RecordBatch]) -> Iterator[tuple[str, list[Record], M
 async def stage(
     connection: Connection, context: WriteContext, resource: str, records: Sequence[Record], parents: Mapping[str, str]
 ) -> WriteResult:
-    """Find what is new or changed and put it beside the books, in `table(resource).incoming()`. `parents` maps an entry line's
-    id to its entry's id."""
+    """Find what is new or changed and put it beside the books, in the resource's `staging_table`. `parents` maps an entry
+    line's id to its entry's id."""
     written = WriteResult()
     if not records:
         return written
@@ -112,7 +112,8 @@ async def merge(
     change_log_ctes: str = "",
     values: Mapping[str, object] | None = None,
 ) -> None:
-    """Take over what was staged. `beside`: queries of a WITH clause, which see the books as they were, and their values."""
+    """Take over what was staged. `change_log_ctes`: queries of a WITH clause, which see the books as they were, with their
+    `values`."""
     await _insert(connection, context, f"{change_log_ctes}{_upsert_sql(table(resource))}", values or {})
 
 

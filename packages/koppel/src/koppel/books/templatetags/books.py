@@ -9,7 +9,7 @@ from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext
 
 from koppel.books.read.labels import VALUES
-from koppel.connector.periods import format_period
+from koppel.connector.period_format import format_period
 
 register = template.Library()
 CENT = Decimal("0.01")

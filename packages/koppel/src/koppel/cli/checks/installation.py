@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import psycopg
 
 from koppel.books.sql_access.rights import excess_rights, other_databases, reader_roles, remedies
-from koppel.cli.bootstrap import pending_migrations
 from koppel.cli.checks.connectivity import addresses, mail
 from koppel.cli.checks.result import Finding, advice
 from koppel.cli.environment import require_reachable
 from koppel.cli.first_steps import MAKE_ORGANISATION, PRINT_LINK, command
 from koppel.cli.ports import answers
+from koppel.cli.preparation import pending_migrations
 from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import is_free

@@ -38,7 +38,7 @@ class Page:
     links: list[tuple[str, str]]
 
     def form(self, *names: str, button: str = "") -> Form:
-        """The first form with all these fields, and with a button of this name. Raises `Unexpected`."""
+        """The first form with all these fields, and with a button of this name. Raises `UnexpectedPage`."""
         for candidate in self.forms:
             if set(names) <= candidate.names and (
                 not button or any(name == button for name, _v, _t in candidate.buttons)
@@ -49,7 +49,7 @@ class Page:
         )
 
     def link(self, part: str) -> str:
-        """The first link whose address contains `part`. Raises `Unexpected`."""
+        """The first link whose address contains `part`. Raises `UnexpectedPage`."""
         for address, _text in self.links:
             if part in address:
                 return address

@@ -30,7 +30,7 @@ class LookupOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class RegisterQuery:
-    """`value` is normalised (`company_registers.numbers`); for NAME it is the accounting system's name."""
+    """`value` is normalised (`koppel.company_registers.numbers`); for NAME it is the accounting system's name."""
 
     country: str
     kind: QueryKind

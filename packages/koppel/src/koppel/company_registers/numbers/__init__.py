@@ -4,7 +4,7 @@ What each country's number looks like is in `countries`. docs/registers.md says 
 """
 
 from koppel.company_registers.numbers.check import check_number, is_placeholder
+from koppel.company_registers.numbers.check_result import NumberCheck, NumberStatus
 from koppel.company_registers.numbers.masking import is_personal, mask_number
-from koppel.company_registers.numbers.results import NumberCheck, NumberStatus
 
 __all__ = ["NumberCheck", "NumberStatus", "check_number", "is_personal", "is_placeholder", "mask_number"]

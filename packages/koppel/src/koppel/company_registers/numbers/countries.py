@@ -23,7 +23,7 @@ from stdnum.no import orgnr as no_orgnr
 from stdnum.pl import nip, regon
 from stdnum.se import orgnr as se_orgnr
 
-from koppel.company_registers.numbers.results import NumberCheck, doubtful, invalid, valid
+from koppel.company_registers.numbers.check_result import NumberCheck, doubtful, invalid, valid
 
 CHECKED_FROM = 50_000_000
 CENTURIES = ("18", "19", "20")

@@ -6,8 +6,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from koppel.company_registers.numbers.check import check_number
+from koppel.company_registers.numbers.check_result import NumberCheck, NumberStatus
 from koppel.company_registers.numbers.reasons import REASONS
-from koppel.company_registers.numbers.results import NumberCheck, NumberStatus
 from koppel.company_registers.sectors.sections import SCHEME, SECTIONS
 
 NUMBER_IN_VAT = ("NO", "SE", "DK", "FI", "BE", "FR")

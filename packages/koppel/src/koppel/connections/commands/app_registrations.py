@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from koppel.connections.app_registrations import installation
+from koppel.connections.app_registrations import installation_apps
 from koppel.connections.app_registrations.redirects import redirect_uri
 from koppel.connections.app_registrations.services import AppRegistrationInput
 from koppel.kit.cli.errors import CommandError, user_errors
@@ -28,13 +28,13 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Keep an app registration for all organisations. The secret is asked for, or read from standard input."""
-    if option not in installation.consent_options():
-        raise CommandError(f"There is no {option}; choose one of {', '.join(installation.consent_options())}.")
+    if option not in installation_apps.consent_options():
+        raise CommandError(f"There is no {option}; choose one of {', '.join(installation_apps.consent_options())}.")
     connector, environment, mode = option.split("/")
     secret = _secret()
     with user_errors():
         values = AppRegistrationInput(connector, environment, mode, client_id, secret, name, refresh_days)
-        created = installation.add_app(shell_account(), values)
+        created = installation_apps.add_app(shell_account(), values)
     print_record({"id": created.pk, "consent_option": option, "redirect_address": redirect_uri()}, as_json=as_json)
 
 
@@ -49,7 +49,7 @@ def list_all(as_json: AsJson = False) -> None:
             "name": registration.name,
             "connections": getattr(registration, "connection_count", 0),
         }
-        for registration in installation.apps()
+        for registration in installation_apps.apps()
     ]
     print_rows(rows, COLUMNS, as_json=as_json)
 
@@ -58,7 +58,7 @@ def list_all(as_json: AsJson = False) -> None:
 def try_one(app_id: AppIdArgument, as_json: AsJson = False) -> None:
     """A real call at the vendor that grants nothing. Exit code 1 when it is refused."""
     with user_errors():
-        outcome = installation.check_app(app_id)
+        outcome = installation_apps.check_app(app_id)
     print_record({"works": outcome.is_well, "message": outcome.message}, as_json=as_json)
     if not outcome.is_well:
         raise typer.Exit(1)
@@ -68,7 +68,7 @@ def try_one(app_id: AppIdArgument, as_json: AsJson = False) -> None:
 def remove(app_id: AppIdArgument, as_json: AsJson = False) -> None:
     """Take an unused one away, with its secret."""
     with user_errors():
-        installation.remove_app(shell_account(), app_id)
+        installation_apps.remove_app(shell_account(), app_id)
     print_record({"removed": app_id}, as_json=as_json)
 
 

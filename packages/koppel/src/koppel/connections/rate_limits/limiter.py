@@ -66,7 +66,7 @@ class QuotaKey:
 class _LocalLease:
     """What this process holds for one company and organisation, and what it did that is not reported yet.
 
-    Times are of the monotonic clock, also those in `told`: they become the database's when they are reported."""
+    Times are of the monotonic clock, also those in `reported`: they become the database's when they are reported."""
 
     left: int = 0
     until: float = 0.0
@@ -206,7 +206,7 @@ class RateLimiter:
     async def _exchange(
         self, requested: Mapping[LeaseKey, "asyncio.Future[Allocation]"], lease_keys: list[LeaseKey], *, done: bool
     ) -> None:
-        """In one transaction: report for all `places`, take for those who asked."""
+        """In one transaction: report for all `lease_keys`, take for those who asked."""
         usage_reports = {lease_key: self._hand_over(lease_key, done=done) for lease_key in lease_keys}
         try:
             grants = await self._settle_with_database(usage_reports, set(requested))
@@ -289,7 +289,7 @@ class RateLimitedHttp:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Raises `RateLimited` before a call that the budget does not allow, and what `before_call` raises."""
+        """Raises `RateLimited` before a call that the budget does not allow, and what `on_before_request` raises."""
         if ask := on_before_request.get():
             ask()
         await self._budgets.acquire(*self._place)
@@ -318,7 +318,7 @@ def _refusal(allocation: Allocation) -> RateLimited:
 
 
 def _readings(headers: Mapping[str, str]) -> dict[str, RateLimitReading]:
-    """`X-RateLimit-*` as the de-facto standard has them; `Reset` in seconds, or since 1970. By policy."""
+    """`X-RateLimit-*` as the de-facto standard has them; `x-ratelimit-reset` in seconds, or since 1970. By policy."""
     try:
         limit, remaining = int(headers["x-ratelimit-limit"]), int(headers["x-ratelimit-remaining"])
         reset = float(headers["x-ratelimit-reset"])

@@ -49,9 +49,9 @@ class Lease(msgspec.Struct):
 
 
 class QuotaState(msgspec.Struct):
-    """The document. `known`: an answer told how things stand, and since then no window ended and no worker died.
+    """The document. `source_states_limits`: an answer told how things stand, and since then no window ended and no worker died.
 
-    `claims` says until when an organisation's share is kept for it, `used` what each has used since a window began."""
+    `leases` says until when an organisation's share is kept for it, `used` what each has used since a window began."""
 
     source_states_limits: bool = False
     windows: dict[str, Window] = {}

@@ -163,7 +163,7 @@ class DiscoverySession(AuthorizedSession):
 
 
 class ReadingSession(AuthorizedSession):
-    """Reads the books of the one company it was made for; `known` is what the vendor last said of it."""
+    """Reads the books of the one company it was made for; `prefetched` is what the vendor last said of it."""
 
     def __init__(
         self,

@@ -20,9 +20,9 @@ from django.utils.translation import gettext_noop
 from koppel.connections.vault import grant_status
 from koppel.connections.vault.encryption import KEY_MISSING, credentials
 from koppel.connections.vault.graceful_shutdown import token_calls
+from koppel.connections.vault.grant_locks import GrantLocks, LockOutcome
 from koppel.connections.vault.grant_store import GrantSnapshot, GrantStore
 from koppel.connections.vault.grants import keep_alive_at
-from koppel.connections.vault.locks import GrantLocks, LockOutcome
 from koppel.connections.vault.refresh_policy import (
     BACK_OFF_SECONDS_MAX,
     CALL_SECONDS_MAX,

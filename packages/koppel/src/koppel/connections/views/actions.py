@@ -23,7 +23,7 @@ from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_check import check_connection
-from koppel.connections.lifecycle.offboarding import hand_over_question
+from koppel.connections.lifecycle.handover import hand_over_question
 from koppel.connections.models import ConsentPurpose, ImportPolicy, TimelineEvent
 from koppel.connector.registry import connectors
 from koppel.kit.web.confirmation import unconfirmed

@@ -56,7 +56,7 @@ class HttpClient:
     """A pool of connections for one event loop. Use as `async with HttpClient() as http`. `connections_max` 0: no limit.
 
     `connect_seconds`: for a connection, its name looked up; None leaves it to `timeout_seconds`.
-    `guard` decides which addresses may be called at all, for addresses that a person typed."""
+    `egress_policy` decides which addresses may be called at all, for addresses that a person typed."""
 
     def __init__(
         self,

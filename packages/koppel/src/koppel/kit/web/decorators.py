@@ -25,7 +25,7 @@ def outside_transaction(view: View) -> View:
 
 def takes(**parameters: Parameter) -> Callable[[View], View]:
     """The query parameters of a page. Another one, or a value that one of these cannot have, is refused by name instead of
-    being ignored: the frame says so, with nothing of the page (`middleware`)."""
+    being ignored: the frame says so, with nothing of the page."""
 
     def mark(view: View) -> View:
         @wraps(view)

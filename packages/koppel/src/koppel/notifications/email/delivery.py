@@ -15,7 +15,7 @@ from koppel.kit.database.outage import is_outage
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.audience.recipients import active_members
-from koppel.notifications.email.messages import build_email
+from koppel.notifications.email.composer import build_email
 from koppel.notifications.email.smtp import PermanentFailure, SmtpSession, TemporaryFailure, UnknownOutcome
 from koppel.notifications.models import DeliveryState, EmailDelivery
 from koppel.organisations.models import Membership

@@ -12,8 +12,8 @@ from django.utils import timezone
 from koppel.kit.jobs import enqueue
 from koppel.notifications.audience.recipients import Recipient, recipients_of
 from koppel.notifications.event_types import event_types, get_event_type
-from koppel.notifications.events.context import visible_context
 from koppel.notifications.events.hooks import event_opened
+from koppel.notifications.events.visible_context import visible_context
 from koppel.notifications.models import (
     Channel,
     DeliverySettings,

@@ -2,7 +2,7 @@
 
 from django.db.models import Q
 
-from koppel.notifications.events.context import visible_context
+from koppel.notifications.events.visible_context import visible_context
 from koppel.notifications.models import EmailDelivery, Event, Notification, WebhookDelivery
 
 

@@ -1,4 +1,4 @@
-"""Tell named people, and what a person does with notices. What happens by itself is announced (`events.announce`)."""
+"""Tell named people, and what a person does with notices. What happens by itself is announced (`events.services`)."""
 
 import uuid
 from collections.abc import Iterable, Mapping

@@ -12,7 +12,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.decorators import public, takes
 from koppel.kit.web.parameters import PAGE, day_of, id_of, one_of, one_of_these
 from koppel.notifications.audience import preferences
-from koppel.notifications.email.messages import read_unsubscribe
+from koppel.notifications.email.composer import read_unsubscribe
 from koppel.notifications.event_types import event_types, get_event_type
 from koppel.notifications.inbox import queries
 from koppel.notifications.inbox.services import mark_read, mark_unread

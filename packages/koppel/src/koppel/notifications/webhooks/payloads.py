@@ -13,7 +13,7 @@ from django.utils import timezone, translation
 from koppel.kit.jobs import enqueue
 from koppel.notifications.audience.hooks import unrestricted
 from koppel.notifications.event_types import render_message, webhook_event_types
-from koppel.notifications.events.context import visible_context
+from koppel.notifications.events.visible_context import visible_context
 from koppel.notifications.models import DeliveryState, Event, WebhookDelivery, WebhookEndpoint
 
 TEST = "test"

@@ -10,7 +10,7 @@ from koppel.organisations.access import sessions
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.services import InvitationData
 from koppel.organisations.models import Invitation, Membership, Organisation
-from koppel.organisations.people import offboarding
+from koppel.organisations.people import handover
 from koppel.organisations.people import services as people_services
 from koppel.organisations.people.services import MembershipTerms
 from koppel.organisations.requests import AuthenticatedRequest, needs
@@ -173,7 +173,7 @@ def update_membership(request: AuthenticatedRequest, membership_id: int, payload
 def hand_over(request: AuthenticatedRequest, membership_id: int, payload: HandOverIn) -> HandOverResult:
     """Everything that the person holds goes to a colleague."""
     return HandOverResult(
-        moved=offboarding.hand_over(request.actor, membership_id, payload.to, deactivate=payload.deactivate)
+        moved=handover.hand_over(request.actor, membership_id, payload.to, deactivate=payload.deactivate)
     )
 
 

@@ -16,7 +16,7 @@ from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.csv_import import end_of_day
 from koppel.organisations.invitations.services import InvitationData
 from koppel.organisations.models import Membership
-from koppel.organisations.people import offboarding
+from koppel.organisations.people import handover
 from koppel.organisations.people import services as people_services
 from koppel.organisations.people.list import MemberFilter, people_of
 from koppel.organisations.people.services import MembershipTerms
@@ -121,7 +121,7 @@ def hand_over(
 ) -> None:  # fmt: skip
     """Everything that somebody holds goes to a colleague."""
     with acting_as(person, organisation) as actor:
-        moved = offboarding.hand_over(actor, member, to, deactivate=deactivate)
+        moved = handover.hand_over(actor, member, to, deactivate=deactivate)
     print_record({"from": member, "to": to, "moved": moved}, as_json=as_json)
 
 

@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 from koppel.kit.web.confirmation import Confirmation, Group
 from koppel.organisations.access.sessions import sessions_of
 from koppel.organisations.models import ApiToken, Invitation, Membership
-from koppel.organisations.people.offboarding import Transfer
+from koppel.organisations.people.handover import Transfer
 from koppel.organisations.people.services import MembershipTerms
 
 ACCESS_FIELDS = ("role", "until", "divisions", "is_active")

@@ -48,7 +48,7 @@ def leave(request: HttpRequest) -> HttpResponse:
     rotate_token(request)
     actor = operators.operator_actor(user.pk, entered_id, client_ip(request)) if entered_id else None
     if actor is not None:
-        operators.record_action(actor, "operator.left")
+        operators.record_action(actor, "operator.access_ended")
     return HttpResponseRedirect(reverse("operator"))
 
 

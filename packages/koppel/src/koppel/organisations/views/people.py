@@ -18,8 +18,8 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.csv_import import end_of_day
 from koppel.organisations.models import ApiToken, Invitation, Membership
+from koppel.organisations.people import handover
 from koppel.organisations.people import list as people_list
-from koppel.organisations.people import offboarding
 from koppel.organisations.people import services as people_services
 from koppel.organisations.people.list import PAGE_SIZE, MemberFilter
 from koppel.organisations.people.services import MembershipTerms
@@ -81,13 +81,13 @@ def hand_over(request: AuthenticatedRequest, membership_id: int) -> HttpResponse
     membership, successor_id = _member(request, membership_id), id_of(request.POST.get("to", "")) or 0
     deactivate = request.POST.get("deactivate") == "1"
     try:
-        transfer = offboarding.preview(request.actor, membership.pk, successor_id, deactivate=deactivate)
+        transfer = handover.preview(request.actor, membership.pk, successor_id, deactivate=deactivate)
         if not transfer.moving and (not deactivate or not membership.is_active):
             messages.success(request, _("Nothing is left to hand over."))
             return _redirect_to(membership)
         if page := unconfirmed(request, confirmations.hand_over(transfer)):
             return page
-        offboarding.hand_over(request.actor, membership.pk, successor_id, deactivate=deactivate, confirmed=transfer)
+        handover.hand_over(request.actor, membership.pk, successor_id, deactivate=deactivate, confirmed=transfer)
         messages.success(request, _("Everything is handed over."))
     except Refused as refusal:
         messages.error(request, str(refusal))
@@ -157,7 +157,7 @@ def _person_context(actor: Actor, membership: Membership) -> dict[str, Any]:
         "roles": [(key, label) for key, label in Role.choices if people_services.can_grant_role(actor, Role(key))],
         "divisions": people_list.divisions_of(actor),
         "own_divisions": set(membership.divisions.values_list("division_id", flat=True)),
-        "holdings": offboarding.owned_items(actor, membership),
+        "holdings": handover.owned_items(actor, membership),
         "heirs": others.select_related("user").order_by("user__name"),
         "sessions": sessions.sessions_of(membership.user_id, actor.organisation_id),
         "tokens": ApiToken.objects.filter(membership=membership, revoked_at=None).order_by("-pk"),

@@ -18,7 +18,7 @@ RESOURCES_WITH_PERIOD = ("entries", "entry_lines", "balances")
 @cache
 def insert_cte(resource: str) -> str:
     """A query of a WITH clause beside the merge of what is staged for a resource: added or changed. A record that was gone and
-    is back counts as added. Its values are those of `values`."""
+    is back counts as added. Its values are those of `cte_params`."""
     column = staging.table(resource)
     return (
         f"logged AS ({_HEAD} incoming.external_id, CASE WHEN row.external_id IS NULL OR row.deleted_at IS NOT NULL"

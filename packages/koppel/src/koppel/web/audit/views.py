@@ -22,7 +22,7 @@ from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import DAY, IDENTIFIER, PAGE, TEXT, one_of, one_of_these
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
-from koppel.web.audit.labels import AUDIT_ACTION_LABELS
+from koppel.web.audit.action_labels import AUDIT_ACTION_LABELS
 
 PAGE_SIZE = 100
 COUNT_MAX = 10_000

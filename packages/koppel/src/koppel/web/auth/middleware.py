@@ -75,9 +75,9 @@ class ContentSecurityPolicyMiddleware:
 
 
 class ActorMiddleware:
-    """Closed by default: a view is for signed-in members unless `doors.public` says otherwise.
+    """Closed by default: a view is for signed-in members unless `public` says otherwise.
 
-    The view runs in one transaction scoped to the actor's organisation, unless `doors.outside_transaction` says that it
+    The view runs in one transaction scoped to the actor's organisation, unless `outside_transaction` says that it
     opens its own (it calls the vendor, or streams)."""
 
     def __init__(self, get_response: Handler) -> None:

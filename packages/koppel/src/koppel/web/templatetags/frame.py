@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from koppel.books.read.labels import RESOURCES
-from koppel.web.audit.labels import AUDIT_ACTION_LABELS
+from koppel.web.audit.action_labels import AUDIT_ACTION_LABELS
 
 register = template.Library()
 

@@ -67,7 +67,7 @@ def death_signal_prefix(signal_name: str) -> list[str]:
 
 
 def choose_os_user(cluster: Path, programs: Path) -> OsUser:
-    """The account for this data. Data that exists keeps the account that wrote it. Raises `NoUnprivilegedAccount`."""
+    """The account for this data. Data that exists keeps the account that wrote it. Raises `NoUnprivilegedUser`."""
     written_by = cluster.stat().st_uid if cluster.exists() else None
     if os.geteuid() != 0:
         return _current_user(cluster, written_by)

@@ -25,9 +25,9 @@ from koppel.kit.database.embedded_postgres.credentials import (
     choose_free_port,
     is_free,
 )
+from koppel.kit.database.embedded_postgres.database_roles import create_database_and_roles
 from koppel.kit.database.embedded_postgres.errors import EmbeddedPostgresError, OtherMajorVersion, StartFailed
 from koppel.kit.database.embedded_postgres.os_user import OsUser, choose_os_user
-from koppel.kit.database.embedded_postgres.roles import create_database_and_roles
 from koppel.kit.database.embedded_postgres.stale_processes import clear_stale_pid_file
 
 CONNECTIONS_MAX = 300

@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 def consent_options() -> list[str]:
-    """`system/environment/way` of every way to sign in that an app can be registered for."""
+    """System, environment and mode, parted by slashes, of every way to sign in that an app can be registered for."""
     return [
         f"{option.descriptor.key}/{environment.key}/{mode}"
         for option in connectors().values()

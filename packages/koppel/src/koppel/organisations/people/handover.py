@@ -93,7 +93,7 @@ def hand_over(
         raise Refused(_("Something has changed since you looked. Nothing was done yet: please look again."))
     details = {"to": str(successor.user), "moved": moved}
     subject = ("person", leaver.pk, str(leaver.user))
-    record(actor.organisation_id, actor.audit, "person.handed_over", subject=subject, details=details)
+    record(actor.organisation_id, actor.audit, "person.ownership_transferred", subject=subject, details=details)
     return moved
 
 

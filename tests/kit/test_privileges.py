@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from koppel.cli import bootstrap
+from koppel.cli import preparation
 from koppel.kit.database.embedded_postgres import Addresses
-from koppel.kit.tenancy import grants
+from koppel.kit.tenancy import privileges
 
 pytestmark = pytest.mark.usefixtures("clean_database")
 
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.usefixtures("clean_database")
 @pytest.fixture(autouse=True)
 def _granted_again(clean_database: None) -> Iterator[None]:
     yield
-    grants.APPEND_ONLY = ("audit_entry",)
-    grants.grant_to_application_role("owner")
+    privileges.APPEND_ONLY = ("audit_entry",)
+    privileges.grant_to_application_role("owner")
 
 
 def has_privilege(addresses: Addresses, table: str, right: str) -> bool:
@@ -31,7 +31,7 @@ def test_a_migration_that_was_killed_before_it_granted_is_made_up_for_by_the_nex
     with psycopg.connect(database_addresses.owner_url) as owner:
         owner.execute("REVOKE ALL ON onboarding_flow, audit_entry FROM koppel_app")
         owner.execute("REVOKE ALL ON FUNCTION audit_forget(bigint, bigint) FROM koppel_app")
-    bootstrap.migrate()
+    preparation.migrate()
     assert has_privilege(database_addresses, "onboarding_flow", "UPDATE")
     assert has_privilege(database_addresses, "audit_entry", "INSERT")
     assert not has_privilege(database_addresses, "audit_entry", "UPDATE")
@@ -45,9 +45,9 @@ def test_a_process_that_dies_while_it_grants_leaves_the_trail_closed(database_ad
         def __iter__(self) -> Iterator[str]:
             raise SystemError("killed")
 
-    grants.APPEND_ONLY = Killed()  # type: ignore[assignment]
+    privileges.APPEND_ONLY = Killed()  # type: ignore[assignment]
     with pytest.raises(SystemError):
-        grants.grant_to_application_role("owner")
+        privileges.grant_to_application_role("owner")
     assert not has_privilege(database_addresses, "audit_entry", "DELETE")
 
 
@@ -55,7 +55,7 @@ def test_views_that_a_killed_migration_dropped_are_made_by_the_next(database_add
     """Dropped before the first migration, made after the last: without them no program reads the books by SQL."""
     with psycopg.connect(database_addresses.owner_url) as owner:
         owner.execute("DROP SCHEMA books CASCADE")
-    bootstrap.migrate()
+    preparation.migrate()
     with psycopg.connect(database_addresses.owner_url) as owner:
         assert owner.execute("SELECT to_regclass('books.entry_lines') IS NOT NULL").fetchone() == (True,)
 
@@ -91,5 +91,5 @@ def test_an_upgrade_of_the_queue_is_pinned_by_the_next_migration(database_addres
     """Or by who comes after the process that died between."""
     with psycopg.connect(database_addresses.owner_url) as owner:
         owner.execute("ALTER FUNCTION procrastinate_unregister_worker_v1(bigint) RESET ALL")
-    bootstrap.migrate()
+    preparation.migrate()
     test_no_function_looks_for_names_where_its_caller_says(database_addresses)

@@ -1,11 +1,12 @@
-"""What the application role may do: read and write rows, never change tables; append to the audit trail, never rewrite it."""
+"""What the application role may do: read and write rows, never change tables; append to the audit trail, never rewrite it;
+read the number of the installation, never change it."""
 
 from django.conf import settings
 from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
 
-APPEND_ONLY = ("audit_entry",)
+APPEND_ONLY = ("audit_entry", "kit_installation")
 
 _UNPINNED = """
 SELECT p.oid::regprocedure::text FROM pg_proc p
@@ -64,7 +65,7 @@ def grant_to_application_role(using: str) -> None:
 
 
 def _pin_functions_of_libraries(cursor: CursorWrapper) -> None:
-    """Those of the queue come without a search path and name their tables plainly. Ours are born with one, see `PINNED`."""
+    """Those of the queue come without a search path and name their tables plainly. Ours are created with one."""
     cursor.execute(_UNPINNED)
     for (signature,) in cursor.fetchall():
         cursor.execute(f"ALTER ROUTINE {signature} SET search_path = pg_catalog, public, pg_temp")

@@ -36,8 +36,8 @@ def migrate(*, verbosity: int = 0) -> None:
 def _is_unfinished(alias: str) -> bool:
     """Whether what follows the migrations is missing, as the owner sees it."""
     from koppel.books.sql_access.views import views_are_missing  # noqa: PLC0415 - needs configured settings
-    from koppel.kit.tenancy.grants import grants_are_missing  # noqa: PLC0415
     from koppel.kit.tenancy.id_ranges import ranges_are_missing  # noqa: PLC0415
+    from koppel.kit.tenancy.privileges import grants_are_missing  # noqa: PLC0415
 
     return ranges_are_missing(alias) or grants_are_missing(alias) or views_are_missing(alias)
 

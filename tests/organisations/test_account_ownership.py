@@ -26,7 +26,7 @@ from koppel.organisations.models import FederatedIdentity, Invitation, Membershi
 from koppel.organisations.people import services as people_services
 from koppel.organisations.roles import Actor, Role
 from tests.fixtures.people import PASSWORD, signed_in
-from tests.organisations.idp import Idp, configure, email_of, link, provider_id, running_idp, walk
+from tests.organisations.provider_processes import Idp, configure, email_of, link, provider_id, running_idp, walk
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from koppel.organisations.models import FederatedIdentity, IdentityProvider, Org
 from koppel.organisations.roles import Actor
 from tests.fixtures.people import signed_in
 from tests.organisations.identity_provider import CLIENT_ID
-from tests.organisations.idp import (
+from tests.organisations.provider_processes import (  # fmt: skip
     Idp,
     begin,
     bring,
@@ -26,7 +26,7 @@ from tests.organisations.idp import (
     query_of,
     running_idp,
     walk,
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
