@@ -11,9 +11,9 @@ from koppel.organisations.models import Membership, Organisation, TenantModel
 class AppRegistration(models.Model):
     """Client id and secret at the vendor, for one environment. `organisation` NULL: belongs to the installation.
 
-    `addresses` override the environment's base URLs (a sandbox on another port). `name` is the firm's own word for it, ''
+    `base_urls` override the environment's base URLs (a sandbox on another port). `name` is the firm's own word for it, ''
     where it has none. A removed one stays for the history, without its secret.
-    `refresh_days`: how long a refresh token lives, where the app may choose and the vendor does not say."""
+    `refresh_token_days`: how long a refresh token lives, where the app may choose and the vendor does not say."""
 
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey(Organisation, null=True, on_delete=models.PROTECT, related_name="+")
@@ -23,8 +23,8 @@ class AppRegistration(models.Model):
     name = models.CharField(max_length=120, default="")
     client_id = models.CharField(max_length=200)
     client_secret = models.BinaryField()
-    addresses = models.JSONField(default=dict)
-    refresh_days = models.PositiveSmallIntegerField(null=True)
+    base_urls = models.JSONField(default=dict)
+    refresh_token_days = models.PositiveSmallIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     removed_at = models.DateTimeField(null=True)
 

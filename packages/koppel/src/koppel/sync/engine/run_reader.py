@@ -153,7 +153,9 @@ class RunReader:
                 await checkpoints.mark_unavailable(connection, self._claimed, spec.key, str(refusal))
                 await checkpoints.finish_resource(connection, self._claimed, spec.key, "skipped", str(refusal))
         except UnexpectedResponse as broken:
-            log.error("contract_broken", run=self._claimed.id, resource=spec.key, code=broken.code, reason=str(broken))
+            log.error(
+                "unexpected_response", run=self._claimed.id, resource=spec.key, code=broken.code, reason=str(broken)
+            )
             self._result.broken[spec.key] = str(broken)
             await self._commit_if_pending()
             async with self._transaction() as connection:
