@@ -319,7 +319,7 @@ def test_identities_set_in_bulk_keep_the_one_rule_and_close_what_was_open(actor:
         three.refresh_from_db()
         assert (two.number, two.no_number_reason, two.sector) == ("", "not_a_company", "G")
         assert three.sector == "K"
-        details = str(AuditEntry.objects.get(action="administrations.set").details)
+        details = str(AuditEntry.objects.get(action="administrations.changed").details)
     assert "9876" not in details
     browser.post(f"{draft}undo")
     assert open_codes(boss) == {

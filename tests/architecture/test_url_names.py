@@ -109,7 +109,7 @@ def templates() -> list[Path]:
     return [file for file in KOPPEL.rglob("templates/**/*") if file.suffix in (".html", ".txt")]
 
 
-def place(file: Path) -> str:
+def short_path(file: Path) -> str:
     return file.relative_to(KOPPEL).as_posix()
 
 
@@ -121,7 +121,7 @@ def may_name(file: Path, name: str) -> bool:
 
 def test_python_names_no_page_of_a_higher_app() -> None:
     wrong = [
-        f"{place(file)}:{line} {name}"
+        f"{short_path(file)}:{line} {name}"
         for file in python_files()
         for line, name in names_in_python(file.read_text())
         if not may_name(file, name)
@@ -131,7 +131,7 @@ def test_python_names_no_page_of_a_higher_app() -> None:
 
 def test_templates_name_no_page_of_a_higher_app() -> None:
     wrong = [
-        f"{place(file)} {name}"
+        f"{short_path(file)} {name}"
         for file in templates()
         for name in _TAG.findall(file.read_text())
         if not may_name(file, name)
@@ -141,7 +141,7 @@ def test_templates_name_no_page_of_a_higher_app() -> None:
 
 def test_every_name_in_a_template_exists() -> None:
     wrong = [
-        f"{place(file)} {name}"
+        f"{short_path(file)} {name}"
         for file in templates()
         for name in _TAG.findall(file.read_text())
         if name not in owners()
@@ -151,10 +151,12 @@ def test_every_name_in_a_template_exists() -> None:
 
 def test_no_path_is_written_by_hand() -> None:
     in_python = [
-        f"{place(file)}:{line} {path}" for file in python_files() for line, path in paths_in_python(file.read_text())
+        f"{short_path(file)}:{line} {path}"
+        for file in python_files()
+        for line, path in paths_in_python(file.read_text())
     ]
     in_templates = [
-        f"{place(file)} {path}"
+        f"{short_path(file)} {path}"
         for file in templates()
         for path in _ATTRIBUTE.findall(file.read_text())
         if not path.startswith("/static/")

@@ -1,4 +1,4 @@
-"""The trail as an Administrator reads it: filtered, exported, kept for as long as the organisation says."""
+"""The audit log as an Administrator reads it: filtered, exported, kept for as long as the organisation says."""
 
 import csv
 import io
@@ -44,15 +44,15 @@ def test_acts_are_found_by_person_act_door_period_and_words(boss: Actor, actor: 
     with organisation_scope(boss.organisation_id):
         firm = Organisation.objects.get()
     other = actor("administrator", organisation=firm, name="Bram")
-    record_entry(boss, "division.made", "Zuid")
+    record_entry(boss, "division.created", "Zuid")
     record_entry(other, "division.changed", "Noord", before={"name": "N"}, after={"name": "Noord"})
     with organisation_scope(boss.organisation_id):
-        record(firm.pk, AuditActor(ActorKind.JOB, None, "Koppel"), "division.made", subject=("division", 2, "Oost"))
+        record(firm.pk, AuditActor(ActorKind.JOB, None, "Koppel"), "division.created", subject=("division", 2, "Oost"))
     client, today = signed_in(boss), timezone.localdate()
     for query, seen in (
         ("", {"Zuid", "Noord", "Oost"}),
         (f"person={other.user_id}", {"Noord"}),
-        ("action=division.made", {"Zuid", "Oost"}),
+        ("action=division.created", {"Zuid", "Oost"}),
         ("interface=job", {"Oost"}),
         ("q=bram", {"Noord"}),
         (f"since={today}&until={today}", {"Zuid", "Noord", "Oost"}),
@@ -68,14 +68,14 @@ def test_acts_are_found_by_person_act_door_period_and_words(boss: Actor, actor: 
 
 
 def test_an_export_is_defused_and_leaves_word_of_itself(boss: Actor) -> None:
-    record_entry(boss, "division.made", "=HYPERLINK(evil)")
-    answer = signed_in(boss).get(f"{PAGE}?action=division.made&format=csv")
+    record_entry(boss, "division.created", "=HYPERLINK(evil)")
+    answer = signed_in(boss).get(f"{PAGE}?action=division.created&format=csv")
     rows = list(csv.reader(io.StringIO(b"".join(answer).decode("utf-8-sig")), delimiter=";"))
     assert rows[0][:2] == ["When", "Who"]
     assert rows[1][1] == "Anna"
     assert "'=HYPERLINK(evil)" in rows[1]
     with organisation_scope(boss.organisation_id):
-        assert AuditEntry.objects.get(action="audit.exported").details == {"filter": {"action": "division.made"}}
+        assert AuditEntry.objects.get(action="audit.exported").details == {"filter": {"action": "division.created"}}
 
 
 @pytest.mark.parametrize("role", ["team_leader", "user"])
@@ -84,8 +84,8 @@ def test_the_trail_is_for_administrators(actor: Any, role: str) -> None:
 
 
 def test_what_is_older_than_is_kept_goes_and_word_of_it_stays(boss: Actor, database_addresses: Addresses) -> None:
-    record_entry(boss, "division.made", "Ancient")
-    record_entry(boss, "division.made", "Recent")
+    record_entry(boss, "division.created", "Ancient")
+    record_entry(boss, "division.created", "Recent")
     backdate_entries(database_addresses, "Ancient", 4)
     tasks.expire_audit(0)
     with organisation_scope(boss.organisation_id):
@@ -104,14 +104,14 @@ def test_the_application_cannot_make_the_trail_shorter_than_a_year(
     """Whatever the application writes into the setting, and for nobody but the organisation it names."""
     stranger = actor("administrator")
     for person in (boss, stranger):
-        record_entry(person, "division.made", "Old")
+        record_entry(person, "division.created", "Old")
     backdate_entries(database_addresses, "Old", 2)
-    record_entry(boss, "division.made", "Young")
+    record_entry(boss, "division.created", "Young")
     with organisation_scope(boss.organisation_id):
         Organisation.objects.update(audit_years=0)
     tasks.expire_audit(0)
     with organisation_scope(boss.organisation_id):
-        assert set(AuditEntry.objects.values_list("action", flat=True)) == {"division.made", "audit.expired"}
+        assert set(AuditEntry.objects.values_list("action", flat=True)) == {"division.created", "audit.expired"}
     with organisation_scope(stranger.organisation_id):
         assert AuditEntry.objects.filter(subject_name="Old").exists()
 
@@ -165,7 +165,7 @@ def test_what_changed_is_told_in_the_readers_words(boss: Actor) -> None:
         after={str(administration.pk): {"columns": {"division_id": division.pk}, "people": [boss.membership_id]}},
     )  # fmt: skip
     record_entry(
-        boss, "token.made", "script", after={"read_only": True, "expires_at": "2027-02-26T20:54:06.350700+00:00"}
+        boss, "token.created", "script", after={"read_only": True, "expires_at": "2027-02-26T20:54:06.350700+00:00"}
     )
     record_entry(boss, "division.changed", "Zuid", after={"division_id": 987654, "made_up_key": "x"})
     client = signed_in(boss)

@@ -189,4 +189,4 @@ def test_from_the_shell(anna: Actor, books: dict[str, Ledger], database_addresse
         acts = list(
             AuditEntry.objects.filter(action__startswith="sql_reader").order_by("pk").values_list("action", flat=True)
         )
-    assert acts == ["sql_reader.made", "sql_reader.removed"]
+    assert acts == ["sql_reader.created", "sql_reader.removed"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from koppel.cli.support import write_bundle
+from koppel.cli.checks.support_bundle import write_bundle
 from koppel.kit.cli.output import print_rows
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from koppel.cli.sandbox import require_sandbox
 
+from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import Addresses, DirectoryLock, choose_free_port
 from koppel.kit.tenancy.installation_number import SENTENCE
 
@@ -173,3 +175,10 @@ def test_help_needs_nothing(shell: Shell) -> None:
     assert done.returncode == 0
     assert done.stderr == ""
     assert {"up", "web", "worker", "migrate", "check", "sandbox", "demo-once"} <= set(done.stdout.split())
+
+
+def test_where_the_sandbox_is_not_installed_one_reads_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_sandbox()
+    monkeypatch.setattr("koppel.cli.sandbox.find_spec", lambda _name: None)
+    with pytest.raises(CommandError, match=r"`pip install 'koppel\[demo\]'` brings it"):
+        require_sandbox()

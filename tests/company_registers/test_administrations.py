@@ -71,7 +71,7 @@ def test_the_register_gives_the_sector_and_its_name_stands_beside_the_books(
     assert "Koekjes Groep B.V." in text
     assert "the books call it Bakkerij De Haan" in text
     with organisation_scope(anna.organisation_id):
-        assert AuditEntry.objects.filter(action="administration.register_answered", actor_kind="job").count() == 1
+        assert AuditEntry.objects.filter(action="administration.register_values_applied", actor_kind="job").count() == 1
     assert issues(anna, administration) == {}
 
 

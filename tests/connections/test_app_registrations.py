@@ -46,7 +46,7 @@ def test_an_administrator_registers_an_app_and_its_secret_never_comes_out(actor:
     app = own_app(anna)
     assert "Test it before you sign in with it" in page_text(page)
     assert CLIENT_SECRET not in page_text(page)
-    assert app.addresses == sandbox.addresses(), "a sandbox elsewhere is found where the installation says"
+    assert app.base_urls == sandbox.addresses(), "a sandbox elsewhere is found where the installation says"
     with organisation_scope(anna.organisation_id):
         assert credentials(app).client_secret.reveal() == CLIENT_SECRET
         entry = AuditEntry.objects.get(action="app_registration.created")

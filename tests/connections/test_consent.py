@@ -237,7 +237,7 @@ def register_elsewhere(sandbox: Sandbox) -> AppRegistration:
     with installation_scope("test set-up"):
         return registrations.register_app(
             connector="visma_net", environment="sandbox", consent_mode="company_per_sign_in",
-            client_id=CLIENTS["company_per_sign_in"], client_secret=Secret(CLIENT_SECRET), addresses=addresses,
+            client_id=CLIENTS["company_per_sign_in"], client_secret=Secret(CLIENT_SECRET), base_urls=addresses,
         )  # fmt: skip
 
 

@@ -159,7 +159,7 @@ def test_a_session_that_lists_or_describes_cannot_read_books(anna: Connected) ->
                 assert caught.value.code == "outside_consent"
                 refused += 1
             with pytest.raises(NotConsented):
-                await session.send("POST", f"{session.addresses['legacy']}/API/controller/api/v1/organization")
+                await session.send("POST", f"{session.base_urls['legacy']}/API/controller/api/v1/organization")
             refused += 1
         return refused
 
@@ -174,7 +174,7 @@ def test_a_reading_session_names_no_other_company(anna: Connected) -> None:
 
     async def attempt(process_runtime: Runtime) -> None:
         session = await reading_session(process_runtime, anna.actor.organisation_id, administration.pk)
-        url = f"{session.addresses['legacy']}/API/controller/api/v1/account"
+        url = f"{session.base_urls['legacy']}/API/controller/api/v1/account"
         good = await session.send("GET", url, headers={"ipp-company-id": session.company.external_id})
         assert good.status == 200
         with pytest.raises(NotConsented):

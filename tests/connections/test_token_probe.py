@@ -37,7 +37,7 @@ def call_all(firm: Connected, *, times: int = 1) -> list[str]:
 
     async def call_account(process_runtime: Runtime, administration_id: int) -> str:
         session = await reading_session(process_runtime, firm.actor.organisation_id, administration_id)
-        url = f"{session.addresses['legacy']}/API/controller/api/v1/account"
+        url = f"{session.base_urls['legacy']}/API/controller/api/v1/account"
         assert session.company is not None
         try:
             answer = await session.send("GET", url, headers={"ipp-company-id": session.company.external_id})

@@ -19,7 +19,7 @@ JSON = MappingProxyType({"content-type": "application/json"})
 class FakeSession:
     """A session to which the vendor lists these fiscal years: the first day of each, and how many months it has."""
 
-    addresses = MappingProxyType({"legacy": "http://127.0.0.1"})
+    base_urls = MappingProxyType({"legacy": "http://127.0.0.1"})
     consent_mode = COMPANY_LIST
     company = Company("1", "A company")
 

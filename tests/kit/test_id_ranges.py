@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 
 import psycopg
 import pytest
-from django.db import connections
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,9 +97,12 @@ def test_a_full_range_is_an_error_and_not_an_id_of_the_next_installation(owner: 
 
 
 @pytest.mark.usefixtures("clean_database")
-def test_the_application_reads_the_number_too() -> None:
+def test_the_application_reads_the_number_and_cannot_change_it(database_addresses: Addresses) -> None:
     assert stored_number("default") == NUMBER_MAX
-    connections.close_all()
+    with psycopg.connect(database_addresses.app_url, autocommit=True) as connection:
+        for statement in ("UPDATE kit_installation SET number = 1", "DELETE FROM kit_installation"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
 
 
 def test_the_first_migration_decides_and_another_number_is_refused(

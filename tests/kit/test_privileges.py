@@ -1,6 +1,8 @@
 """What the application role may do, when the process that migrated died before or while it granted it."""
 
 from collections.abc import Iterator
+from typing import Any
+from unittest.mock import patch
 
 import psycopg
 import pytest
@@ -9,13 +11,18 @@ from koppel.cli import preparation
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import privileges
 
+
+class Killed(dict[str, Any]):
+    def __iter__(self) -> Iterator[str]:
+        raise SystemError("killed")
+
+
 pytestmark = pytest.mark.usefixtures("clean_database")
 
 
 @pytest.fixture(autouse=True)
 def _granted_again(clean_database: None) -> Iterator[None]:
     yield
-    privileges.APPEND_ONLY = ("audit_entry",)
     privileges.grant_to_application_role("owner")
 
 
@@ -41,12 +48,7 @@ def test_a_migration_that_was_killed_before_it_granted_is_made_up_for_by_the_nex
 
 
 def test_a_process_that_dies_while_it_grants_leaves_the_trail_closed(database_addresses: Addresses) -> None:
-    class Killed:
-        def __iter__(self) -> Iterator[str]:
-            raise SystemError("killed")
-
-    privileges.APPEND_ONLY = Killed()  # type: ignore[assignment]
-    with pytest.raises(SystemError):
+    with patch.object(privileges.append_only_models, "_values", Killed()), pytest.raises(SystemError):
         privileges.grant_to_application_role("owner")
     assert not has_privilege(database_addresses, "audit_entry", "DELETE")
 

@@ -87,7 +87,7 @@ def test_what_a_person_is_told_is_chosen_and_kept_in_the_trail(anna: Actor, brow
         assert chosen == {(NEWS, "screen"): "all", (NEWS, "mail"): "none"}
         arrangement = DeliverySettings.objects.get()
         assert (arrangement.digest, arrangement.stand_in_id) == (True, ben.membership_id)
-        assert AuditEntry.objects.filter(action="notices.arranged").count() == 2
+        assert AuditEntry.objects.filter(action="notifications.delivery_settings_changed").count() == 2
     browser.post("/notices/preferences/", {f"screen-{NEWS}": "mine", f"mail-{NEWS}": "mine", "digest": "now"})
     with organisation_scope(anna.organisation_id):
         assert not Preference.objects.exists()

@@ -234,8 +234,8 @@ def test_a_program_that_accepts_nothing_for_days_is_switched_off_and_its_maker_t
     assert (again, send(anna)) == ({"count": 1}, 1)
     with organisation_scope(anna.organisation_id):
         acts = set(AuditEntry.objects.filter(subject_kind="webhook").values_list("action", "actor_kind"))
-    assert acts == {("webhook.made", "person"), ("webhook.stopped", "job"), ("webhook.switched_on", "person"),
-                    ("webhook.sent_again", "person")}  # fmt: skip
+    assert acts == {("webhook.created", "person"), ("webhook.auto_disabled", "job"), ("webhook.enabled", "person"),
+                    ("webhook.redelivered", "person")}  # fmt: skip
 
 
 def test_a_program_that_is_gone_is_switched_off_at_once(anna: Actor, browser: Client, program: Receiver) -> None:

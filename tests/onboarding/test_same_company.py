@@ -53,10 +53,10 @@ def company(anna: Newcomer, key: int, **fields: str) -> None:
         RemoteCompany.objects.filter(pk=key).update(**fields)
 
 
-def mark_of(anna: Newcomer, key: int, language: str = "en") -> tuple[str, str, bool]:
+def row_state(anna: Newcomer, key: int, language: str = "en") -> tuple[str, str, bool]:
     """(tone, sentence, complete) as the open page is told."""
     anna.client.cookies["koppel_language"] = language
-    (row,) = anna.client.get(f"{anna.flow}marks.json?id={key}").json()["rows"]
+    (row,) = anna.client.get(f"{anna.flow}row-states.json?id={key}").json()["rows"]
     return row["tone"], row["message"], row["complete"]
 
 
@@ -65,24 +65,24 @@ def test_another_name_in_the_register_is_no_green_tick(anna: Newcomer) -> None:
     company(anna, first, name="Nordlys Solberg")
     register_says(anna, "Nordlys Gruppen AS")
     identify(anna, {first: {"number": DERIVED}})
-    tone, sentence, complete = mark_of(anna, first)
+    tone, sentence, complete = row_state(anna, first)
     assert (tone, complete) == ("warn", False)
     assert "Is this the same company?" in sentence
     assert "“Nordlys Solberg”" in sentence
     assert "“Nordlys Gruppen AS”" in sentence
-    assert "Is dit hetzelfde bedrijf?" in mark_of(anna, first, "nl")[1]
+    assert "Is dit hetzelfde bedrijf?" in row_state(anna, first, "nl")[1]
     tests = {key: {"reason": "test_demo", "sector": "N"} for key in (second, third)}
     page = identify(anna, {first: {"number": DERIVED}, **tests})
     assert path_of(page) == f"{anna.flow}identify", "it is not complete until it is answered"
     anna.client.post(f"{anna.flow}identify", {"action": f"same-{first}"})
-    assert mark_of(anna, first)[::2] == ("ok", True)
+    assert row_state(anna, first)[::2] == ("ok", True)
     assert path_of(identify(anna, {first: {"number": DERIVED}, **tests})) == f"{anna.flow}assign"
     anna.client.post(f"{anna.flow}assign", {"action": "finish", "company": [first]})
     administration = next(it for it in imported(anna.actor) if it.name == "Nordlys Solberg")
     assert administration.confirmed_identity["name"] == "Nordlys Gruppen AS"
     assert administration.confirmed_identity["by"] == anna.actor.membership_id
     with organisation_scope(anna.actor.organisation_id):
-        entry = AuditEntry.objects.get(action="administration.same_company")
+        entry = AuditEntry.objects.get(action="administration.company_confirmed")
     assert (entry.subject_id, entry.details["confirmed_name"]) == (administration.pk, "Nordlys Gruppen AS")
     anna.client.cookies["koppel_language"] = "en"
     overview = words(anna.client.get(f"/administrations/{administration.pk}/identity/"))
@@ -112,14 +112,14 @@ def test_names_that_are_equal_in_normal_form_need_no_question(books: str, regist
 def test_a_number_from_the_vat_number_is_asked_about_with_both(anna: Newcomer) -> None:
     first = rows(anna)[0]
     company(anna, first, number=PLACEHOLDER, vat_number=f"NO{DERIVED}MVA")
-    tone, sentence, complete = mark_of(anna, first)
+    tone, sentence, complete = row_state(anna, first)
     assert (tone, complete) == ("warn", False)
     assert f"The accounting system says {PLACEHOLDER}; {DERIVED} was taken from VAT number NO{DERIVED}MVA." in sentence
     anna.client.post(f"{anna.flow}identify", {f"number-{first}": DERIVED, "action": f"other-{first}"})
-    assert mark_of(anna, first)[2] is False
+    assert row_state(anna, first)[2] is False
     assert f'name="number-{first}" value=""' in words(anna.client.get(f"{anna.flow}identify"))
     identify(anna, {first: {"number": DERIVED}})
-    assert "You said that this is another company" in mark_of(anna, first)[1]
+    assert "You said that this is another company" in row_state(anna, first)[1]
 
 
 def test_a_button_that_the_page_does_not_have_is_refused_and_answers_nothing(anna: Newcomer) -> None:
@@ -129,9 +129,9 @@ def test_a_button_that_the_page_does_not_have_is_refused_and_answers_nothing(ann
     for button in (*strange, f"same-0{first}"):
         answer = anna.client.post(f"{anna.flow}identify", {"action": button})
         assert (answer.status_code, "is not a value of “action”" in words(answer)) == (422, True), button
-        assert mark_of(anna, first)[::2] == ("warn", False), button
+        assert row_state(anna, first)[::2] == ("warn", False), button
     anna.client.post(f"{anna.flow}identify", {"action": f"same-{first}"})
-    assert mark_of(anna, first)[2] is True
+    assert row_state(anna, first)[2] is True
 
 
 def test_a_placeholder_never_counts_as_complete(anna: Newcomer) -> None:
@@ -139,7 +139,7 @@ def test_a_placeholder_never_counts_as_complete(anna: Newcomer) -> None:
     for country, text in (("NO", PLACEHOLDER), ("NL", "12345678"), ("NL", "11111111"), ("SE", "555555-5555")):
         company(anna, first, country=country, number=text)
         anna.client.post(f"{anna.flow}row", {f"number-{first}": text})
-        tone, sentence, complete = mark_of(anna, first)
+        tone, sentence, complete = row_state(anna, first)
         assert (tone, complete) == ("bad", False), text
         assert "made-up number" in sentence
 
@@ -149,19 +149,19 @@ def test_yes_for_all_that_are_ticked_is_shown_once_more_with_their_count(anna: N
     for key in ids:
         company(anna, key, number=PLACEHOLDER, vat_number=f"NO{DERIVED}MVA")
     page = words(anna.client.get(f"{anna.flow}identify"))
-    assert len(re.findall(r'data-doubt><input type="checkbox" name="doubt" value="\d+"', page)) == 3
-    assert "checked" not in "".join(re.findall(r'<input type="checkbox" name="doubt"[^>]*>', page))
-    question = words(anna.client.post(f"{anna.flow}identify", {"action": "same", "doubt": ids[:2]}))
+    assert len(re.findall(r'data-discrepancy><input type="checkbox" name="discrepancy" value="\d+"', page)) == 3
+    assert "checked" not in "".join(re.findall(r'<input type="checkbox" name="discrepancy"[^>]*>', page))
+    question = words(anna.client.post(f"{anna.flow}identify", {"action": "same", "discrepancy": ids[:2]}))
     assert "Yes, the same for 2 rows" in question
-    assert [mark_of(anna, key)[2] for key in ids] == [False, False, False]
+    assert [row_state(anna, key)[2] for key in ids] == [False, False, False]
     anna.client.post(f"{anna.flow}identify", answers_on(question))
-    assert [mark_of(anna, key)[2] for key in ids] == [True, True, False]
-    everything = words(anna.client.post(f"{anna.flow}identify", {"action": "same", "doubts": "all"}))
+    assert [row_state(anna, key)[2] for key in ids] == [True, True, False]
+    everything = words(anna.client.post(f"{anna.flow}identify", {"action": "same", "discrepancies": "all"}))
     assert "Yes, the same for 1 row" in everything
     register_says(anna, "Somebody Else AS")
     stale = anna.client.post(f"{anna.flow}identify", answers_on(everything))
     assert stale.status_code == 409, "the register has answered meanwhile"
-    assert [mark_of(anna, key)[2] for key in ids] == [False, False, False], "an answer holds for what was shown"
+    assert [row_state(anna, key)[2] for key in ids] == [False, False, False], "an answer holds for what was shown"
 
 
 def test_over_rest_an_import_with_an_unanswered_difference_is_refused_by_name(anna: Newcomer) -> None:
@@ -175,12 +175,12 @@ def test_over_rest_an_import_with_an_unanswered_difference_is_refused_by_name(an
 
     others = [{"company": key, "reason": "test_demo", "sector": "N"} for key in (second, third)]
     outcome = call("/identify", {"identities": [{"company": first, "number": DERIVED}, *others]})
-    (trouble,) = outcome["troubles"]
-    assert (trouble["code"], trouble["company"]) == ("same_company", first)
-    assert trouble["message"].startswith("Nordlys Solberg: Is this the same company?")
+    (error,) = outcome["errors"]
+    assert (error["code"], error["company"]) == ("same_company", first)
+    assert error["message"].startswith("Nordlys Solberg: Is this the same company?")
     refused = call("/finish?complete_later=true")
-    assert refused["result"] == "stay"
-    assert [one["company"] for one in refused["troubles"] if one["code"] == "same_company"] == [first]
+    assert refused["result"] == "errors"
+    assert [one["company"] for one in refused["errors"] if one["code"] == "same_company"] == [first]
     assert imported(anna.actor) == []
     assert call("/identify", {"identities": [{"company": first, "same_company": True}]})["result"] == "advance"
     assert call("/finish")["count"] == 3

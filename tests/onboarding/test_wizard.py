@@ -259,14 +259,14 @@ def test_over_rest_only_what_differs_is_given(listed: Newcomer) -> None:
         body = {"identities": [{"company": first, **typed}]}
         return listed.client.post(f"{base}/identify", body, content_type="application/json").json()
 
-    assert identify_over_rest(reason="test_demo")["troubles"][0]["field"] == "sector"
+    assert identify_over_rest(reason="test_demo")["errors"][0]["field"] == "sector"
     assert identify_over_rest(sector="Onderwijs")["result"] == "advance"
     (identity,) = listed.client.get(f"{base}/identities").json()
     assert (identity["reason"], identity["is_complete"]) == ("test_demo", True)
-    assert identify_over_rest(reason="")["result"] == "stay", "'' takes away what stood there"
+    assert identify_over_rest(reason="")["result"] == "errors", "'' takes away what stood there"
     with organisation_scope(listed.actor.organisation_id):
         RemoteCompany.objects.update(number=KVK)
-        Flow.objects.update(answers={})
+        Flow.objects.update(typed_identities={})
     assert identify_over_rest(reason="test_demo", sector="Onderwijs")["result"] == "advance"
     (identity,) = listed.client.get(f"{base}/identities").json()
     assert (identity["number"], identity["reason"]) == ("", "test_demo"), "a guess is no number that was given"
@@ -279,7 +279,7 @@ def test_a_flow_belongs_to_one_person(listed: Newcomer, actor: Any) -> None:
 
 
 def test_stop_drops_the_flow_and_keeps_the_connection(listed: Newcomer) -> None:
-    page = post_and_confirm(listed.client, f"{listed.flow}give-up", follow=True)
+    page = post_and_confirm(listed.client, f"{listed.flow}abandon", follow=True)
     assert "This import was dropped" in words(page)
     assert listed.client.get(f"{listed.flow}choose").status_code == 404
     with organisation_scope(listed.actor.organisation_id):
@@ -478,10 +478,10 @@ def test_tenant_ids_are_probed_and_each_line_says_what_came_of_it(actor: Any, sa
     for sentence in RESULTS[language]:
         assert sentence in page
     sandbox.client(CLIENTS["service"], approved=None)
-    anna.client.post(f"{anna.flow}choose", {"action": "ask_again"})
+    anna.client.post(f"{anna.flow}choose", {"action": "retry"})
     wait_until(lambda: all(one.described_at for one in companies(anna)))
     assert words(anna.client.get(f"{anna.flow}choose")).count('name="company"') == 2
-    anna.client.post(f"{anna.flow}choose", {"action": "forget"})
+    anna.client.post(f"{anna.flow}choose", {"action": "remove_unreachable"})
     assert {one.external_id for one in companies(anna)} == {good, unapproved}
 
 
@@ -568,12 +568,10 @@ def test_the_same_steps_over_rest(listed: Newcomer) -> None:
     base = f"/{flow['token']}"
     first, second = (one["id"] for one in call("get", f"{base}/companies")[1][:2])
     assert call("post", f"{base}/finish")[1] == {"error": "not_reached"}
-    assert call("post", f"{base}/choose", {"companies": []})[1]["result"] == "stay"
+    assert call("post", f"{base}/choose", {"companies": []})[1]["result"] == "errors"
     assert call("post", f"{base}/choose", {"companies": [first, second]})[1]["step"] == "identify"
     outcome = call("post", f"{base}/identify", {"identities": [{"company": first, "number": KVK}]})[1]
-    assert [(one["company"], one["field"], one["code"]) for one in outcome["troubles"]] == [
-        (second, "number", "missing")
-    ]
+    assert [(one["company"], one["field"], one["code"]) for one in outcome["errors"]] == [(second, "number", "missing")]
     typed = {"identities": [{"company": second, "reason": "test_demo", "sector": "Onderwijs"}]}
     assert call("post", f"{base}/identify", typed)[1]["result"] == "advance"
     assert [one["is_complete"] for one in call("get", f"{base}/identities")[1]] == [True, True]
@@ -590,10 +588,10 @@ def test_over_rest_a_person_signs_in_elsewhere_and_a_flow_can_be_dropped(anna: N
     app = register_app(anna.sandbox)
     flow = anna.client.post("/api/v1/onboarding/flows", {"system": "visma_net"}, content_type="application/json").json()
     base = f"/api/v1/onboarding/flows/{flow['token']}"
-    assert flow["ways"][0]["app"] == app.pk
+    assert flow["consent_options"][0]["app"] == app.pk
     outcome = anna.client.post(f"{base}/sign-in", {"app": app.pk}, content_type="application/json").json()
-    assert (outcome["result"], urlsplit(outcome["open"]).path) == (
-        "elsewhere",
+    assert (outcome["result"], urlsplit(outcome["url"]).path) == (
+        "external",
         f"/connections/new/{flow['token']}/sign-in",
     )
     anna.flow = f"/connections/new/{flow['token']}/"

@@ -1,4 +1,4 @@
-"""People, divisions, templates and the trail, from the shell and over REST: what their pages do, with the same limits."""
+"""People, divisions, templates and the audit log, from the shell and over REST: what their pages do, with the same limits."""
 
 import io
 import json
@@ -144,13 +144,13 @@ def test_people_over_rest_have_the_same_limits(boss: Actor, actor: Any) -> None:
 def test_the_trail_is_read_page_by_page_over_rest_and_from_the_shell(boss: Actor, actor: Any) -> None:
     for name in ("Noord", "Oost", "Zuid"):
         run(boss, divisions.app, "make", name)
-    first = send(boss, "GET", "/activity?action=division.made&limit=2")
+    first = send(boss, "GET", "/activity?action=division.created&limit=2")
     assert [one["subject_name"] for one in first] == ["Zuid", "Oost"]
-    rest = send(boss, "GET", f"/activity?action=division.made&before={first[-1]['id']}")
+    rest = send(boss, "GET", f"/activity?action=division.created&before={first[-1]['id']}")
     assert [(one["subject_name"], one["interface"], one["actor_name"]) for one in rest] == [("Noord", "cli", "Anna")]
-    assert send(actor("administrator"), "GET", "/activity?action=division.made") == []
+    assert send(actor("administrator"), "GET", "/activity?action=division.created") == []
     send(colleague(actor, boss, "team_leader"), "GET", "/activity", status=403)
     entries = run(boss, audit_commands.app, "list", "--search", "oost", "--interface", "cli")
-    assert [(one["action"], one["subject"]) for one in entries] == [("division.made", "Oost")]
+    assert [(one["action"], one["subject"]) for one in entries] == [("division.created", "Oost")]
     with pytest.raises(CommandError, match="not a date"):
         run(boss, audit_commands.app, "list", "--since", "yesterday")

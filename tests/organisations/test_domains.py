@@ -111,7 +111,7 @@ def test_whoever_runs_koppel_confirms_a_domain_and_takes_that_back(ada: Actor, e
         acts = AuditEntry.objects.filter(action__startswith="organisation.domain").order_by("pk")
         assert list(acts.values_list("action", flat=True)) == [
             "organisation.domain_confirmed",
-            "organisation.domain_withdrawn",
+            "organisation.domain_revoked",
         ]
 
 

@@ -86,7 +86,7 @@ def test_the_trail_names_the_account_of_the_shell(clean_database: None) -> None:
     page = accept(result["link"]).get("/organisation/activity/").content.decode()
     assert "made the organisation" in page
     with organisation_scope(result["organisation"]):
-        entry = AuditEntry.objects.get(action="organisation.made")
+        entry = AuditEntry.objects.get(action="organisation.created")
     assert (entry.actor_kind, entry.actor_id, entry.interface) == (ActorKind.OPERATOR, None, Interface.CLI)
     assert entry.ip_address.startswith("shell")
 
@@ -152,7 +152,7 @@ def test_whoever_is_locked_out_gets_in_by_a_link_from_the_shell(actor: Any) -> N
     assert "This link does not work any more" in again
     with organisation_scope(anna.organisation_id):
         acts = AuditEntry.objects.filter(actor_kind=ActorKind.OPERATOR).values_list("action", flat=True)
-        assert set(acts) == {"person.link_made", "person.second_step_reset"}
+        assert set(acts) == {"person.recovery_link_created", "person.mfa_reset"}
 
 
 def test_a_link_for_who_was_invited_replaces_the_older_one(clean_database: None) -> None:

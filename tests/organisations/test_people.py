@@ -166,7 +166,7 @@ def test_a_leaver_hands_everything_over_in_one_act(boss: Actor, actor: Any) -> N
             ("Mine", heir.membership_id),
             ("Mine of Lotte", heir.membership_id),
         }
-        assert AuditEntry.objects.get(action="person.handed_over").details["to"] == "Hugo"
+        assert AuditEntry.objects.get(action="person.ownership_transferred").details["to"] == "Hugo"
     assert "Nothing stops" in signed_in(boss).get(page_of(leaver)).content.decode()
 
 

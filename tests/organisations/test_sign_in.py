@@ -267,7 +267,7 @@ def test_an_operator_looks_in_only_while_the_organisation_lets_them(actor: Any, 
     with organisation_scope(boss.organisation_id):
         acts = AuditEntry.objects.filter(actor_kind="operator").order_by("pk").values_list("action", "actor_name")
         assert list(acts) == [
-            ("operator.entered", "Otto"), ("consent_scope.refused", "Otto"), ("books.opened", "Otto")
+            ("operator.access_started", "Otto"), ("consent_scope.refused", "Otto"), ("books.accessed", "Otto")
         ]  # fmt: skip
 
 
@@ -303,12 +303,12 @@ def test_opening_a_restricted_administrations_books_is_in_the_trail(actor: Any) 
         client.get(f"/administrations/{restricted.pk}/books/")
     client.get(f"/administrations/{other.pk}/books/")
     with organisation_scope(boss.organisation_id):
-        entry = AuditEntry.objects.get(action="books.opened")
+        entry = AuditEntry.objects.get(action="books.accessed")
         assert (entry.subject_id, entry.actor_id) == (restricted.pk, boss.user_id)
         text = api_tokens.create_token(boss, name="t", days=30, role=None, read_only=True)[1].reveal()
     Client().get(f"/api/v1/administrations/{restricted.pk}/books", headers={"Authorization": f"Bearer {text}"})
     with organisation_scope(boss.organisation_id):
-        assert AuditEntry.objects.filter(action="books.opened", interface="api").count() == 1
+        assert AuditEntry.objects.filter(action="books.accessed", interface="api").count() == 1
 
 
 def test_a_session_in_which_the_password_was_changed_is_still_seen_and_ended(actor: Any) -> None:

@@ -246,7 +246,7 @@ def test_who_turned_it_on_and_off_stands_in_the_trail(world: World, monkeypatch:
     with organisation_scope(world.boss.organisation_id):
         entries = AuditEntry.objects.filter(action__startswith="quarantine.").order_by("pk")
         assert [(entry.action, entry.actor_name, entry.interface) for entry in entries] == [
-            ("quarantine.began", "olga", "cli"),
+            ("quarantine.started", "olga", "cli"),
             ("quarantine.ended", "olga", "cli"),
         ]
 

@@ -164,7 +164,7 @@ class VendorSession:
     consent_mode = "service"
 
     def __init__(self, vendor: Vendor, company: Company) -> None:
-        self.addresses = dict.fromkeys(("identity", "api", "legacy"), vendor.address)
+        self.base_urls = dict.fromkeys(("identity", "api", "legacy"), vendor.address)
         self.company = contract.Company(company.tenant_id, company.name)
         self.sent: list[tuple[str, set[str]]] = []
         self._vendor, self._of = vendor, company
@@ -177,7 +177,7 @@ class VendorSession:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        path = url.removeprefix(self.addresses["api"])
+        path = url.removeprefix(self.base_urls["api"])
         template = "/v1/dimension/{dimensionId}" if path.startswith("/v1/dimension/") else path
         self.sent.append((template, set(params or ())))
         return await self._vendor.send(self._of, path, dict(params or {}))

@@ -30,7 +30,7 @@ def test_what_an_earlier_attempt_could_not_read_is_not_forgotten_by_the_next(syn
     assert (run.state, synced.part(run, "accounts").state) == ("queued", "failed")
     clear_faults(synced)
     run = synced.perform(run.pk)
-    assert (run.state, run.reason_code) == ("partial", "contract_broken")
+    assert (run.state, run.reason_code) == ("partial", "unexpected_response")
     assert "accounts" in run.reason
     assert synced.administration_status() == "failed"
     assert synced.sync().state == "succeeded"

@@ -256,7 +256,7 @@ def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource
     from koppel.kit.http.client import Response
 
     class Answering:
-        addresses = {"api": "http://vendor"}
+        base_urls = {"api": "http://vendor"}
         consent_mode = "service"
         company = None
 

@@ -84,7 +84,7 @@ def test_a_part_of_a_list_that_could_not_be_understood_is_read_again_whatever_th
     """Of customers one is odd, a supplier changed later: the customers that changed before it are not passed over."""
 
     class Answering:
-        addresses = MappingProxyType({"api": "http://vendor"})
+        base_urls = MappingProxyType({"api": "http://vendor"})
         consent_mode = "service"
         company = None
 

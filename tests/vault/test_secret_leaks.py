@@ -19,7 +19,7 @@ import pytest
 from django.test import Client
 
 from koppel.cli.checks.installation import findings
-from koppel.cli.support import write_bundle
+from koppel.cli.checks.support_bundle import write_bundle
 from koppel.connections.consent.attempts import begin_consent
 from koppel.connections.models import ConsentPurpose, Grant, RemoteCompany
 from koppel.kit.clock import now

@@ -191,7 +191,7 @@ def test_a_consent_withdrawn_while_the_endpoint_could_not_be_reached_is_called_w
     granted: GrantedAccess, sandbox: Sandbox
 ) -> None:
     """Nothing was sent, so no answer of ours was lost."""
-    reachable = dict(granted.row().connection.app.addresses)
+    reachable = dict(granted.row().connection.app.base_urls)
     _address(granted, {**reachable, "identity": "http://127.0.0.1:9"})
     assert isinstance(error_of(granted), Unreachable)
     assert granted.row().refresh_started_at is None
@@ -204,7 +204,7 @@ def test_a_consent_withdrawn_while_the_endpoint_could_not_be_reached_is_called_w
 def _address(granted: GrantedAccess, addresses: dict[str, str]) -> None:
     with installation_scope("test"):
         app = granted.row().connection.app
-        type(app).objects.filter(pk=app.pk).update(addresses=addresses)
+        type(app).objects.filter(pk=app.pk).update(base_urls=addresses)
 
 
 def test_a_changed_client_secret_loses_no_grant(granted: GrantedAccess, sandbox: Sandbox) -> None:

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.kit.database.text_search import Folded
-from koppel.organisations.models import Division, Membership, Template, Tenant
+from koppel.organisations.models import Division, Membership, Template, TenantModel
 
 
 class Status(models.TextChoices):
@@ -18,7 +18,7 @@ class Status(models.TextChoices):
     DEACTIVATED = "deactivated", _("Deactivated")
 
 
-class Administration(Tenant):
+class Administration(TenantModel):
     """A remote company that was imported. Identity is a COC number, or `no_number_reason` and `sector`.
 
     `number` is normalised; `number_scheme` is its ISO 6523 code. `sector` is a section letter of `sector_scheme`
@@ -115,7 +115,7 @@ class Administration(Tenant):
         return reverse("administrations:detail", args=[self.pk])
 
 
-class Assignment(Tenant):
+class Assignment(TenantModel):
     """A person who works on an administration. `automatic`: by default at import, not chosen by somebody."""
 
     administration = models.ForeignKey(
@@ -137,7 +137,7 @@ class Assignment(Tenant):
         return f"{self.membership_id} on {self.administration_id}"
 
 
-class Favourite(Tenant):
+class Favourite(TenantModel):
     administration = models.ForeignKey(
         Administration, on_delete=models.CASCADE, db_constraint=False, related_name="favourites"
     )
@@ -153,7 +153,7 @@ class Favourite(Tenant):
         return f"★ {self.administration_id}"
 
 
-class SavedView(Tenant):
+class SavedView(TenantModel):
     """A person's named view of the list: filters, sorting and columns as the address bar's query string.
 
     `is_default`: what the list shows when it is opened without asking for anything."""
@@ -185,7 +185,7 @@ class BulkState(models.TextChoices):
     UNDONE = "undone", _("Undone")
 
 
-class BulkOperation(Tenant):
+class BulkOperation(TenantModel):
     """One action on many administrations: previewed as a draft, started once, executed in chunks, perhaps undone.
 
     `action` is a key of `bulk.actions`, `params` its parameters, `query` the list's filter that the selection came from.
@@ -224,7 +224,7 @@ class ItemState(models.TextChoices):
     KEPT = "kept", _("Not undone")
 
 
-class BulkItem(Tenant):
+class BulkItem(TenantModel):
     """What a bulk operation means for one administration. `reason_code` is a key of `bulk.messages.REASON_LABELS` when nothing
     changes.
 

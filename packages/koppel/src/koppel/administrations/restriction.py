@@ -54,7 +54,7 @@ def set_access(actor: Actor, administration_id: int, *, restricted: bool, member
     if administration.restricted != restricted:
         administration.restricted = restricted
         administration.save(update_fields=["restricted"])
-    action = "administration.restricted" if restricted else "administration.opened"
+    action = "administration.restricted" if restricted else "administration.unrestricted"
     details = {"before": before, "after": sorted(member.pk for member in members)}
     record(
         actor.organisation_id, actor.audit, action, subject=("administration", administration.pk, ""), details=details
@@ -86,7 +86,7 @@ def count_hidden(actor: Actor) -> int:
 
 
 def reassign_orphaned(actor: Actor, administration_id: int, membership_id: int) -> None:
-    """Name somebody on a restricted administration whose people have all left the firm. Only then, and in the trail.
+    """Name somebody on a restricted administration whose people have all left the firm. Only then, and in the audit log.
 
     Raises `NotAllowed`, `NotFound`, `Refused`."""
     if actor.role != Role.ADMINISTRATOR:
@@ -107,7 +107,7 @@ def reassign_orphaned(actor: Actor, administration_id: int, membership_id: int) 
     _add_members(administration, members)
     details = {"after": [member.pk for member in members]}
     record(
-        actor.organisation_id, actor.audit, "administration.rescued", subject=("administration", administration.pk, ""),
+        actor.organisation_id, actor.audit, "administration.reassigned", subject=("administration", administration.pk, ""),
         details=details,
     )  # fmt: skip
 

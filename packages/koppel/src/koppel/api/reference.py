@@ -10,6 +10,8 @@ from typing import Any
 
 from django.conf import settings
 
+from koppel.api.v1 import api
+
 METHODS = ("get", "post", "put", "patch", "delete")
 DEPTH_MAX = 3
 """How deep fields within fields are listed."""
@@ -58,8 +60,6 @@ class Operation:
 @cache
 def operations() -> tuple[Operation, ...]:
     """All of them, in the order of the description, group by group."""
-    from koppel.api.v1 import api  # noqa: PLC0415 - its addresses exist only when all slices are there
-
     described: Schema = api.get_openapi_schema()
     book = _Book(described["components"]["schemas"])
     listed = [

@@ -13,7 +13,7 @@ from koppel.organisations.roles import Actor
 
 AUDIT_INTERVAL = timedelta(hours=1)
 """Turning the pages of one ledger is one opening, not a hundred."""
-AUDIT_ACTION = "books.opened"
+AUDIT_ACTION = "books.accessed"
 
 
 def open_books(actor: Actor, administration_id: int) -> Administration:
@@ -31,7 +31,7 @@ def open_books_or_404(actor: Actor, administration_id: int) -> Administration:
 
 
 def audit_access(actor: Actor, administration: Administration) -> None:
-    """In the caller's transaction; once an hour per person, administration and door."""
+    """In the caller's transaction; once an hour per person, administration and interface."""
     if not (administration.restricted or actor.is_operator):
         return
     recent = AuditEntry.objects.filter(

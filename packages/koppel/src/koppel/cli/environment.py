@@ -10,9 +10,13 @@ import os
 import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+import django
 import psycopg
+from django.core.exceptions import ImproperlyConfigured
 
 from koppel.cli.ports import WEB_PORT
 from koppel.kit.cli.errors import CommandError
@@ -110,11 +114,14 @@ def load_installation(home: Path, *, start_database: bool, generate: bool = Fals
     return exit_stack
 
 
+def load_module(name: str) -> Any:
+    """A module that needs Django: the only way to one from the modules that are imported before the environment stands. Call
+    it after `load_installation`."""
+    return import_module(name)
+
+
 def set_up_django() -> None:
     """Raises `CommandError` when a variable is set to something that cannot be read."""
-    import django  # noqa: PLC0415 - settings are read here, so the environment comes first
-    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
-
     try:
         django.setup()
     except ImproperlyConfigured as wrong:

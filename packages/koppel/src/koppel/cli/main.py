@@ -1,6 +1,5 @@
-"""`koppel`: the command tree. A slice's `commands.py` is mounted by name and loaded only when it is asked for."""
+"""`koppel`: the command tree. An app's `commands.py` is mounted by name and loaded only when it is asked for."""
 
-import importlib
 import importlib.util
 import os
 import sys
@@ -12,7 +11,7 @@ import typer
 
 from koppel.cli import servers
 from koppel.cli.demo import commands as demo_commands
-from koppel.cli.environment import data_directory, load_installation, set_up_django
+from koppel.cli.environment import data_directory, load_installation, load_module, set_up_django
 from koppel.kit import logging
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import EmbeddedPostgresError
@@ -23,7 +22,7 @@ REFUSED = CommandError.exit_code
 
 @dataclass(frozen=True)
 class CommandGroup:
-    """Commands that a slice brings: `attribute` of `module` is a `typer.Typer`."""
+    """Commands that an app brings: `attribute` of `module` is a `typer.Typer`."""
 
     name: str
     module: str
@@ -89,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def command_tree(words: Sequence[str], exit_stack: ExitStack) -> typer.Typer:
-    """All commands. Only the branch named in `words` is imported, because slices need Django and Django the database."""
+    """All commands. Only the branch named in `words` is imported, because apps need Django and Django the database."""
     app = typer.Typer(
         help="Koppel links all of a firm's client books.",
         no_args_is_help=True,
@@ -120,7 +119,7 @@ def _mount(app: typer.Typer, group: CommandGroup, words: Sequence[str], exit_sta
     logging.configure()
     wants_help = "--help" in words or len(words) == 1
     exit_stack.enter_context(load_for_group(starts_database=not wants_help))
-    commands = getattr(importlib.import_module(group.module), group.attribute, None)
+    commands = getattr(load_module(group.module), group.attribute, None)
     if commands is not None:
         app.add_typer(commands, name=group.name, help=group.help)
 

@@ -9,9 +9,12 @@ from typing import Annotated, NoReturn
 
 import structlog
 import typer
+from django.conf import settings
 from rich.console import Console
 
 from koppel.cli import first_steps
+from koppel.cli.checks.result import Finding
+from koppel.cli.demo.sandbox import SANDBOX_MODULE, require_sandbox
 from koppel.cli.environment import (
     data_directory,
     export_environment,
@@ -19,15 +22,16 @@ from koppel.cli.environment import (
     has_external_database,
     installation,
     load_installation,
+    load_module,
     set_up_django,
     stop_seconds,
 )
 from koppel.cli.ports import LOOPBACK, WEB_PORT, require_free
-from koppel.cli.sandbox import SANDBOX_MODULE, require_sandbox
 from koppel.cli.stack import Stack, StackOptions
 from koppel.cli.supervisor import stoppable
 from koppel.kit import logging
 
+PREPARATION = "koppel.cli.preparation"
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the data is [KOPPEL_DATA_DIR, else ./data].")]
 Port = Annotated[int, typer.Option("--port", help="Where the web listens.")]
 Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")]
@@ -105,23 +109,17 @@ def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined:
     """Work off the queue: syncs, notices, the schedule. Run as many as you like, on any machine."""
     logging.configure()
     with load_installation(data_directory(data_dir), start_database=False):
-        from django.conf import settings  # noqa: PLC0415
-
-        from koppel.sync.worker.process import main  # noqa: PLC0415 - needs configured settings
-
         if quarantined:
             _begin_quarantine()
         if not settings.SENDS_MAIL:
             structlog.get_logger(__name__).warning("mail_not_sent", directory=settings.EMAIL_FILE_PATH)
-        main(concurrency)
+        load_module("koppel.sync.worker.process").main(concurrency)
 
 
 def migrate(data_dir: DataDir = None) -> None:
     """Create or upgrade the tables, as the role that owns them (KOPPEL_OWNER_DATABASE_URL)."""
-    from koppel.cli import preparation as bootstrap  # noqa: PLC0415
-
     with load_installation(data_directory(data_dir), start_database=True, generate=True):
-        bootstrap.migrate(verbosity=1)
+        load_module(PREPARATION).migrate(verbosity=1)
     Console(stderr=True).print("All migrations are applied.")
 
 
@@ -129,16 +127,15 @@ def prepare(demo_sandbox_url: Annotated[str, typer.Option()] = "", quarantined: 
     """Migrations, the quarantine if asked for, the demo firm if there is a sandbox.
 
     Prints the facts of the demo, and who is here, as JSON."""
-    from koppel.cli import preparation as bootstrap  # noqa: PLC0415
-
     logging.configure()
     with load_installation(data_directory(None), start_database=False):
-        bootstrap.migrate()
+        preparation = load_module(PREPARATION)
+        preparation.migrate()
         if quarantined:
             _begin_quarantine()
-        facts = bootstrap.seed_demo(demo_sandbox_url, os.environ["KOPPEL_PUBLIC_URL"]) if demo_sandbox_url else {}
-        facts["standing"] = bootstrap.installation_state()
-        facts["quarantine"] = bootstrap.quarantine_sentence()
+        facts = preparation.seed_demo(demo_sandbox_url, os.environ["KOPPEL_PUBLIC_URL"]) if demo_sandbox_url else {}
+        facts["standing"] = preparation.installation_state()
+        facts["quarantine"] = preparation.quarantine_sentence()
     sys.stdout.write(json.dumps(facts))
 
 
@@ -153,19 +150,14 @@ def check(
     mail_to: Annotated[str, typer.Option("--mail-to", help="Also send a mail to this address, to see it arrive.")] = "",
 ) -> None:
     """Tell in sentences what is misconfigured. Exit code 1 when something is."""
-    from koppel.cli.checks.connectivity import try_mail  # noqa: PLC0415
-    from koppel.cli.checks.installation import findings  # noqa: PLC0415
-
     logging.configure()
     home = data_directory(data_dir)
     with load_installation(home, start_database=(home / "postgres").exists()):
-        results = findings(port)
+        results: list[Finding] = load_module("koppel.cli.checks.installation").findings(port)
         if mail_to:
-            results.append(try_mail(mail_to))
+            results.append(load_module("koppel.cli.checks.connectivity").try_mail(mail_to))
         if support_bundle:
-            from koppel.cli.support import write_bundle  # noqa: PLC0415 - needs configured settings
-
-            write_bundle(support_bundle, results)
+            load_module("koppel.cli.checks.support_bundle").write_bundle(support_bundle, results)
     console = Console()
     for finding in results:
         if as_json:
@@ -195,9 +187,7 @@ def enter_environment_only(home: Path) -> None:
 
 
 def _begin_quarantine() -> None:
-    from koppel.cli.commands.quarantine import begin  # noqa: PLC0415 - needs configured settings
-
-    begin()
+    load_module("koppel.cli.commands.quarantine").begin()
 
 
 def _become_program(module: str, *arguments: str) -> NoReturn:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from koppel.cli.demo.sandbox import require_sandbox, sandbox_command
 from koppel.cli.environment import (
     embedded_database,
     external_database,
@@ -19,7 +20,6 @@ from koppel.cli.environment import (
     store_address,
 )
 from koppel.cli.ports import LOOPBACK, SANDBOX_PORT, WEB_PORT, answers, require_free, wait_until
-from koppel.cli.sandbox import require_sandbox, sandbox_command
 from koppel.cli.supervisor import Program, Supervisor
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import EmbeddedPostgres

@@ -49,7 +49,7 @@ def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, a
     stale = _rows(organisation_id, list(cached)).filter(due_at=None)
     if not again:
         stale = stale.filter(Q(answered_at=None) | Q(answered_at__lt=now - FRESH_FOR))
-    count = len(new) + stale.update(due_at=now, attempts=0, asked_at=now)
+    count = len(new) + stale.update(due_at=now, attempts=0, requested_at=now)
     if count:
         enqueue("company_registers.look_up", organisation_id=organisation_id)
     return count

@@ -1,17 +1,18 @@
-"""What was asked of the registers and what they answered, and how often each may be asked."""
+"""Lookups at company registers with their results, and how often each register may be called."""
 
 from django.db import models
 from django.utils import timezone
 
 from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind
-from koppel.organisations.models import Tenant
+from koppel.organisations.models import TenantModel
 
 
-class Lookup(Tenant):
-    """One question, asked once for the organisation however many of its administrations it is about.
+class Lookup(TenantModel):
+    """One query at a register, made once for the organisation however many of its administrations it is about.
 
-    `due_at`: when it is to be asked (again); None = not waiting. The earlier answer stays until the next one comes.
-    `outcome` '' = never asked with success nor failure. `reason` says why the last attempt gave no answer."""
+    `requested_at`: when somebody last needed it. `due_at`: when it is to be made (again); NULL = not waiting. The earlier
+    result stays until the next one comes. `outcome` '' = neither answered nor failed yet. `reason` is the code of why the
+    last attempt gave no result."""
 
     country = models.CharField(max_length=2)
     kind = models.CharField(max_length=10, choices=[(one.value, one.value) for one in QueryKind])
@@ -25,7 +26,7 @@ class Lookup(Tenant):
     activity_scheme = models.CharField(max_length=20, default="")
     activity_label = models.CharField(max_length=400, default="")
     candidates = models.JSONField(default=list)
-    asked_at = models.DateTimeField(default=timezone.now)
+    requested_at = models.DateTimeField(default=timezone.now)
     answered_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)
     attempts = models.IntegerField(default=0)
@@ -34,11 +35,11 @@ class Lookup(Tenant):
     class Meta:
         db_table = "company_registers_lookup"
         constraints = [
-            models.UniqueConstraint(fields=["organisation", "country", "kind", "value"], name="asked_once"),
+            models.UniqueConstraint(fields=["organisation", "country", "kind", "value"], name="lookup_unique_query"),
         ]
         indexes = [
             models.Index(
-                fields=["organisation", "due_at"], condition=models.Q(due_at__isnull=False), name="lookups_that_wait"
+                fields=["organisation", "due_at"], condition=models.Q(due_at__isnull=False), name="lookups_due"
             )
         ]
 
@@ -50,9 +51,9 @@ class RegisterRateLimit(models.Model):
     """How often a register was called lately, by all workers and organisations together. It names no company."""
 
     source = models.CharField(max_length=20, primary_key=True)
-    window_began = models.DateTimeField()
-    calls = models.IntegerField()
-    paused_until = models.DateTimeField(null=True)
+    window_started_at = models.DateTimeField()
+    call_count = models.IntegerField()
+    backoff_until = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "company_registers_rate_limit"

@@ -19,7 +19,7 @@ def sectors(request: AuthenticatedRequest) -> HttpResponse:
         {
             "letter": section.letter,
             "text": section.text,
-            "because": section.matched_division,
+            "matched_division": section.matched_division,
             "example": section.example,
         }
         for section in choices

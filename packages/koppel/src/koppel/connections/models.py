@@ -5,15 +5,15 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from koppel.organisations.models import Membership, Organisation, Tenant
+from koppel.organisations.models import Membership, Organisation, TenantModel
 
 
 class AppRegistration(models.Model):
     """Client id and secret at the vendor, for one environment. `organisation` NULL: belongs to the installation.
 
-    `addresses` override the environment's base URLs (a sandbox on another port). `name` is the firm's own word for it, ''
+    `base_urls` override the environment's base URLs (a sandbox on another port). `name` is the firm's own word for it, ''
     where it has none. A removed one stays for the history, without its secret.
-    `refresh_days`: how long a refresh token lives, where the app may choose and the vendor does not say."""
+    `refresh_token_days`: how long a refresh token lives, where the app may choose and the vendor does not say."""
 
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey(Organisation, null=True, on_delete=models.PROTECT, related_name="+")
@@ -23,8 +23,8 @@ class AppRegistration(models.Model):
     name = models.CharField(max_length=120, default="")
     client_id = models.CharField(max_length=200)
     client_secret = models.BinaryField()
-    addresses = models.JSONField(default=dict)
-    refresh_days = models.PositiveSmallIntegerField(null=True)
+    base_urls = models.JSONField(default=dict)
+    refresh_token_days = models.PositiveSmallIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     removed_at = models.DateTimeField(null=True)
 
@@ -52,7 +52,7 @@ class ImportPolicy(models.TextChoices):
     NONE = "none", _("None")
 
 
-class Connection(Tenant):
+class Connection(TenantModel):
     """An organisation's link to one accounting system, as signed in by `account`. `reason` explains a state to a person.
 
     `degraded_since` is set while the state is degraded; `probe_count` counts the calls made since then, `next_probe_at` is when
@@ -87,7 +87,7 @@ class Connection(Tenant):
         return reverse("connections:detail", args=[self.pk])
 
 
-class Grant(Tenant):
+class Grant(TenantModel):
     """One consent: one set of tokens. `subject` is the vendor's immutable id of who signed in.
 
     `generation` counts stored token answers. `refresh_started_at` is the committed intent of a refresh whose answer is not
@@ -136,7 +136,7 @@ class Grant(Tenant):
         return f"grant {self.pk} of connection {self.connection_id}"
 
 
-class RemoteCompany(Tenant):
+class RemoteCompany(TenantModel):
     """What a grant can reach, as the vendor lists it; not yet ours. Identity is filled in by a background job.
 
     `external_id` is the vendor's immutable id; `name` is as listed, `legal_name` as the company describes itself.
@@ -187,7 +187,7 @@ class RemoteCompany(Tenant):
         return self.name
 
 
-class TimelineEvent(Tenant):
+class TimelineEvent(TenantModel):
     """An event of a connection's timeline. What lasts has an end in `ended_at` (NULL while it lasts); what repeats is folded
     into one event that happened `count` times. `context` fills the message of its `kind`."""
 
@@ -214,7 +214,7 @@ class ConsentPurpose(models.TextChoices):
     TRANSFER = "transfer", _("Take over the connection")
 
 
-class ConsentAttempt(Tenant):
+class ConsentAttempt(TenantModel):
     """One sign-in under way at the vendor. Only the SHA-256 of `state` is kept; verifier and nonce are sealed in `secrets`, and
     after them the token of a consent that was refused, until it is withdrawn at the vendor.
 

@@ -9,7 +9,7 @@ from koppel.connections.app_registrations.services import descriptor_of, environ
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import AppRegistration, Connection, ConnectionState, RemoteCompany, TimelineEvent
-from koppel.connections.vendor_http import vendor_addresses
+from koppel.connections.vendor_http import base_urls_of
 from koppel.connector.contract import ConsentMode, Environment
 from koppel.connector.registry import connectors
 from koppel.kit.http.client import origin_of
@@ -142,4 +142,4 @@ def apps_for(actor: Actor, connector_key: str) -> list[AppChoice]:
 def sign_in_origins(actor: Actor) -> list[str]:
     """Where the forms of a page may lead: the sign-in pages of the app registrations."""
     apps = [registration for registration in registrations_of(actor) if descriptor_of(registration)]
-    return sorted({origin_of(vendor_addresses(app)["identity"]) for app in apps if "identity" in vendor_addresses(app)})
+    return sorted({origin_of(base_urls_of(app)["identity"]) for app in apps if "identity" in base_urls_of(app)})

@@ -1,4 +1,4 @@
-"""Where the vendor is called: the addresses of an app registration, and the contract's `Http` that calls no other host."""
+"""Where the vendor is called: the base URLs of an app registration, and the contract's `Http` that calls no other host."""
 
 from collections.abc import Mapping
 
@@ -13,23 +13,23 @@ SANDBOX = "sandbox"
 """The key of a connector's environment that is played on one's own machine."""
 
 
-def vendor_addresses(app: AppRegistration) -> dict[str, str]:
+def base_urls_of(app: AppRegistration) -> dict[str, str]:
     """The environment's base URLs, with the app registration's own ones over them. Where a sandbox listens is the
     installation's to say, not an organisation's."""
     environments = {environment.key: environment for environment in connector(app.connector).descriptor.environments}
     configured = environments.get(app.environment)
-    usual = dict(configured.addresses) if configured else {}
+    usual = dict(configured.base_urls) if configured else {}
     if settings.SANDBOX_URL and app.environment == SANDBOX:
         usual = dict.fromkeys(usual, settings.SANDBOX_URL)
-    return {**usual, **app.addresses}
+    return {**usual, **app.base_urls}
 
 
 class OriginRestrictedHttp:
     """Without a token: for token endpoints and key sets."""
 
-    def __init__(self, http: HttpClient, addresses: Mapping[str, str]) -> None:
+    def __init__(self, http: HttpClient, base_urls: Mapping[str, str]) -> None:
         self._http = http
-        self._origins = frozenset(origin_of(address) for address in addresses.values())
+        self._origins = frozenset(origin_of(url) for url in base_urls.values())
 
     async def send(
         self,

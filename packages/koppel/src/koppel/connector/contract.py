@@ -60,11 +60,11 @@ class ConsentMode:
 
 @dataclass(frozen=True)
 class Environment:
-    """Where a connector points. `addresses` are named base URLs (`identity`, `api` …), without a slash at the end."""
+    """Where a connector points. `base_urls` are named (`identity`, `api` …), without a slash at the end."""
 
     key: str
     title: str
-    addresses: Mapping[str, str]
+    base_urls: Mapping[str, str]
     consent_modes: tuple[str, ...]
 
 
@@ -102,12 +102,12 @@ class Descriptor:
 
 @dataclass(frozen=True)
 class AppCredentials:
-    """An app registration as a connector sees it. `addresses` are the environment's, overridden for a sandbox."""
+    """An app registration as a connector sees it. `base_urls` are the environment's, overridden for a sandbox."""
 
     client_id: str
     client_secret: Secret
     consent_mode: str
-    addresses: Mapping[str, str]
+    base_urls: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -280,7 +280,7 @@ class Http(Protocol):
 class Session(Protocol):
     """Made by the hub for one grant and, except while listing, one company. Adds the access token; limited and redacted."""
 
-    addresses: Mapping[str, str]
+    base_urls: Mapping[str, str]
     consent_mode: str
     company: Company | None
 

@@ -45,9 +45,5 @@ class Unreachable(ConnectorError):
         self.retry_after_seconds = retry_after_seconds
 
 
-class TokenStale(ConnectorError):
-    """The access token was refused although it should still live. The session asks the vault once for a new one."""
-
-
 class UnexpectedResponse(ConnectorError):
     """The vendor answered something that the published description excludes. We must act; evidence is kept."""

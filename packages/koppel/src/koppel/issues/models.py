@@ -1,9 +1,9 @@
 from django.db import models
 
-from koppel.organisations.models import Tenant
+from koppel.organisations.models import TenantModel
 
 
-class Issue(Tenant):
+class Issue(TenantModel):
     """Something a person must fix. At most one open issue per code and subject; raising it again updates `context`.
 
     `subject_kind` is `administration` or `connection`. `code` has its sentence and button in `issues.issue_types`.

@@ -7,8 +7,9 @@ from typing import Any
 from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate
 
+from koppel.kit.models import Installation
 from koppel.kit.tenancy.id_ranges import set_id_ranges
-from koppel.kit.tenancy.privileges import grant_to_application_role
+from koppel.kit.tenancy.privileges import append_only_models, grant_to_application_role
 
 
 def _set_id_ranges(*, using: str, **_: Any) -> None:
@@ -23,3 +24,4 @@ def _grant(*, using: str, app_config: AppConfig, **_: Any) -> None:
 
 post_migrate.connect(_set_id_ranges, sender=apps.get_app_config("kit"), dispatch_uid="koppel.kit.id_ranges")
 post_migrate.connect(_grant, dispatch_uid="koppel.kit.grants")
+append_only_models.register(Installation._meta.db_table, Installation)

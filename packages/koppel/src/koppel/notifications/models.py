@@ -1,16 +1,16 @@
-"""What happened, who is told of it, and how it reaches them."""
+"""Events, the notifications that members get of them, and their delivery by mail and webhook."""
 
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from koppel.organisations.models import Membership, Tenant
+from koppel.organisations.models import Membership, TenantModel
 
 
 class EventState(models.TextChoices):
-    """WAITING: not told yet, it may heal by itself. TOLD: people know. SETTLED: over, the next one is news. HEALED: over
-    before anybody was told."""
+    """PENDING: nobody was notified yet, it may end by itself. NOTIFIED: members know. CLOSED: the next one is a new event.
+    RECOVERED: ended before anybody was notified."""
 
     PENDING = "pending"
     NOTIFIED = "notified"
@@ -18,12 +18,12 @@ class EventState(models.TextChoices):
     RECOVERED = "recovered"
 
 
-class Event(Tenant):
+class Event(TenantModel):
     """One event, however often and for however many administrations it is announced while it lasts.
 
     `key` says which announcements are the same event. `administrations` maps the ids of those it touches to what
-    is said of each (`name`, `reason` …); `notified_administrations` are the ids of those that people were told
-    of. `subject_kind` and `subject_id` are what it is about: an administration, a connection."""
+    is said of each (`name`, `reason` …); `notified_administrations` are the ids of those that members were
+    notified of. `subject_kind` and `subject_id` are what it is about: an administration, a connection."""
 
     event_type = models.CharField(max_length=60)
     key = models.CharField(max_length=120)
@@ -63,7 +63,7 @@ class Event(Tenant):
 
 
 class NotificationReason(models.TextChoices):
-    """Why somebody gets a notice."""
+    """Why a member gets a notification."""
 
     RESPONSIBLE = "responsible", _("you are responsible for this")
     STAND_IN = "stand_in", _("you stand in for the person who is responsible")
@@ -71,10 +71,10 @@ class NotificationReason(models.TextChoices):
     SUBSCRIBED = "subscribed", _("you asked to be told")
 
 
-class Notification(Tenant):
-    """One notice to one person. `event` has its words in `notifications.event_types`; `link` is a path within Koppel.
+class Notification(TenantModel):
+    """One notification of one member. `event_type` has its text in `notifications.event_types`; `link` is a path within Koppel.
 
-    `on_screen` False: told by mail alone. `recovered_at`: the trouble is over. `round`: the event's first is of all that it
+    `on_screen` False: by mail alone. `recovered_at`: the event is closed. `round`: the event's first is of all that it
     touched then, a later one of what it reached since."""
 
     membership = models.ForeignKey(
@@ -105,7 +105,7 @@ class Notification(Tenant):
 
 
 class DeliveryState(models.TextChoices):
-    """HANDING_OVER is stored before the mail server is given the text: a process that dies there leaves a mail of which
+    """SENDING is stored before the mail server is given the text: a process that dies there leaves a mail of which
     nobody can say whether it was accepted. It becomes UNCERTAIN and is not sent again."""
 
     WAITING = "waiting"
@@ -117,7 +117,7 @@ class DeliveryState(models.TextChoices):
     DROPPED = "dropped"
 
 
-class EmailDelivery(Tenant):
+class EmailDelivery(TenantModel):
     """A notice on its way by mail: by itself, or with others in a person's daily digest."""
 
     notification = models.ForeignKey(
@@ -162,7 +162,7 @@ class PreferenceScope(models.TextChoices):
     ALL = "all", _("and all that I may see")
 
 
-class Preference(Tenant):
+class Preference(TenantModel):
     """A person's own choice for one event and channel. Without a row: what the person is responsible for."""
 
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
@@ -182,7 +182,7 @@ class Preference(Tenant):
         return f"{self.event_type} {self.channel}: {self.scope}"
 
 
-class DeliverySettings(Tenant):
+class DeliverySettings(TenantModel):
     """How a person wants mail: at once or in one daily digest; and who stands in while the person is away."""
 
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
@@ -197,10 +197,10 @@ class DeliverySettings(Tenant):
         constraints = [models.UniqueConstraint(fields=["organisation", "membership"], name="one_delivery_settings")]
 
     def __str__(self) -> str:
-        return f"arrangement of {self.membership_id}"
+        return f"delivery settings of {self.membership_id}"
 
 
-class KnownDevice(Tenant):
+class KnownDevice(TenantModel):
     """A browser from which a person signed in before, as a fingerprint: another one is worth a notice."""
 
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
@@ -218,11 +218,11 @@ class KnownDevice(Tenant):
         return f"device of {self.membership_id}"
 
 
-class WebhookEndpoint(Tenant):
-    """An address of the organisation's own that is told of events. `events` empty: of all of them. `divisions` (ids) empty: of
+class WebhookEndpoint(TenantModel):
+    """An address of the organisation that is called about events. `events` empty: of all of them. `divisions` (ids) empty: of
     the whole organisation; else of what touches administrations of these, and of these alone.
 
-    `secret` is sealed. The one before it signs as well until `previous_until`, so that a receiver can change without missing
+    `secret` is encrypted. The one before it signs as well until `previous_until`, so that a receiver can change without missing
     anything. `failing_since`: nothing was accepted since then. `disabled_reason`: why Koppel switched
     it off, a code of `webhooks.event_types`."""
 
@@ -252,7 +252,7 @@ class WebhookEndpoint(Tenant):
         return reverse("webhooks:detail", args=[self.pk])
 
 
-class WebhookDelivery(Tenant):
+class WebhookDelivery(TenantModel):
     """One message to one webhook, and what became of it. `body` is the text that is signed and sent, each time the same.
 
     It is claimed, then SENT when the other side answered 2xx. It may arrive twice: the receiver knows it by `message_id`."""

@@ -25,7 +25,7 @@ from koppel.organisations.roles import Permission
 router = Router()
 
 
-class TroubleOut(Schema):
+class FieldErrorOut(Schema):
     """`company` None: with the step as a whole. `code` is a stable word."""
 
     company: int | None
@@ -34,21 +34,21 @@ class TroubleOut(Schema):
     message: str
 
 
-class OutcomeOut(Schema):
-    """advance: on to `step`. stay: `troubles` say what is wrong. elsewhere: a person goes on at `open`, in a browser.
+class StepResultOut(Schema):
+    """advance: on to `step`. errors: `errors` say what is wrong. external: a person goes on at `url`, in a browser.
     abort: over, nothing imported. complete: `import_id` has begun."""
 
-    result: Literal["advance", "stay", "elsewhere", "abort", "complete"]
+    result: Literal["advance", "errors", "external", "abort", "complete"]
     step: str | None = None
-    troubles: list[TroubleOut] = []
-    open: str | None = None
+    errors: list[FieldErrorOut] = []
+    url: str | None = None
     reason: str | None = None
     import_id: int | None = None
     count: int | None = None
     skipped: int | None = None
 
 
-class WayOut(Schema):
+class ConsentOptionOut(Schema):
     """A way to sign in. `by_company_id`: nobody signs in, company ids are given."""
 
     app: int
@@ -58,15 +58,15 @@ class WayOut(Schema):
 
 
 class FlowOut(Schema):
-    """`step` is the furthest one reached. `open` is the page for people."""
+    """`step` is the furthest one reached. `url` is the page for people."""
 
     token: UUID
     system: str
     step: str
     state: str
     import_id: int | None
-    open: str
-    ways: list[WayOut]
+    url: str
+    consent_options: list[ConsentOptionOut]
 
 
 class FlowIn(Input):
@@ -114,9 +114,9 @@ class IdentityIn(Input):
 
 
 class IdentityOut(Schema):
-    """What stands there now, typed or guessed; `tone` ok, warn, bad, busy or '' with a sentence about the number.
+    """What stands there now, typed or guessed; `tone` ok, warn, bad, busy or '' with a message about the number.
 
-    `asks_same_company`: names or numbers differ (`differences`), and nothing is imported before `same_company` is given."""
+    `needs_confirmation`: names or numbers differ (`differences`), and nothing is imported before `same_company` is given."""
 
     company: int
     name: str
@@ -124,11 +124,11 @@ class IdentityOut(Schema):
     number: str
     reason: str
     sector: str
-    guessed: bool
+    is_guessed: bool
     is_complete: bool
     tone: str
     message: str
-    asks_same_company: bool
+    needs_confirmation: bool
     differences: list[str]
 
 
@@ -163,14 +163,14 @@ def flow(request: AuthenticatedRequest, token: UUID) -> FlowOut:
     return _flow_out(request, _flow(request, token))
 
 
-@router.delete("/flows/{token}", response=OutcomeOut)
-def abandon(request: AuthenticatedRequest, token: UUID) -> OutcomeOut:
+@router.delete("/flows/{token}", response=StepResultOut)
+def abandon(request: AuthenticatedRequest, token: UUID) -> StepResultOut:
     """Leave the flow. What it has imported stays."""
     return _out(handlers.abort(_flow(request, token)))
 
 
-@router.post("/flows/{token}/sign-in", response=OutcomeOut)
-def sign_in(request: AuthenticatedRequest, token: UUID, payload: SignInIn) -> OutcomeOut:
+@router.post("/flows/{token}/sign-in", response=StepResultOut)
+def sign_in(request: AuthenticatedRequest, token: UUID, payload: SignInIn) -> StepResultOut:
     """Company ids for a way that takes them; else the address where a person signs in."""
     return _out(handlers.sign_in(request.actor, _flow(request, token), payload.app, payload.company_ids))
 
@@ -190,8 +190,8 @@ def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyChoiceO
     ]  # fmt: skip
 
 
-@router.post("/flows/{token}/choose", response=OutcomeOut)
-def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseIn) -> OutcomeOut:
+@router.post("/flows/{token}/choose", response=StepResultOut)
+def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseIn) -> StepResultOut:
     """Which companies to bring in; all of those named, none else."""
     flow = _flow(request, token, Step.CHOOSE)
     _require_companies(payload.companies, (one.company.pk for one in choose_step.rows(request.actor, flow)))
@@ -206,22 +206,23 @@ def identities(request: AuthenticatedRequest, token: UUID) -> list[IdentityOut]:
     return [
         IdentityOut(
             company=answer.company.pk, name=answer.company.name, country=answer.company.country, number=answer.number,
-            reason=answer.reason, sector=answer.sector, guessed=answer.guessed, is_complete=answer.is_complete,
+            reason=answer.reason, sector=answer.sector, is_guessed=answer.is_guessed, is_complete=answer.is_complete,
             tone=answer.badge[0], message=answer.badge[1],
-            asks_same_company=answer.question is not None, differences=answer.doubt.differences if answer.doubt else [],
+            needs_confirmation=answer.question is not None,
+            differences=answer.discrepancy.differences if answer.discrepancy else [],
         )
         for answer in answers
     ]  # fmt: skip
 
 
-@router.post("/flows/{token}/identify", response=OutcomeOut)
-def identify(request: AuthenticatedRequest, token: UUID, payload: IdentifyIn) -> OutcomeOut:
+@router.post("/flows/{token}/identify", response=StepResultOut)
+def identify(request: AuthenticatedRequest, token: UUID, payload: IdentifyIn) -> StepResultOut:
     """Only what differs from what stands there need be given."""
     flow_ = _flow(request, token, Step.IDENTIFY)
     payload_by_company = {one.company: one for one in payload.identities}
-    _require_companies(payload_by_company, flow_.chosen)
+    _require_companies(payload_by_company, flow_.chosen_company_ids)
     existing = identify_step.list_answers(flow_, list(payload_by_company))
-    by_company = {one.company.pk: _laid_over(one, payload_by_company[one.company.pk]) for one in existing}
+    by_company = {one.company.pk: _merge_identity(one, payload_by_company[one.company.pk]) for one in existing}
     identify_step.save_answers(flow_, by_company)
     for same in (True, False):
         said = [one.company for one in payload.identities if one.same_company is same]
@@ -231,11 +232,11 @@ def identify(request: AuthenticatedRequest, token: UUID, payload: IdentifyIn) ->
     return _out(handlers.identify(flow_, by_company))
 
 
-@router.post("/flows/{token}/assign", response=OutcomeOut)
-def assign(request: AuthenticatedRequest, token: UUID, payload: AssignIn) -> OutcomeOut:
+@router.post("/flows/{token}/assign", response=StepResultOut)
+def assign(request: AuthenticatedRequest, token: UUID, payload: AssignIn) -> StepResultOut:
     """A division, people and a template for some or all of the chosen companies."""
     flow = _flow(request, token, Step.ASSIGN)
-    _require_companies(payload.companies, flow.chosen)
+    _require_companies(payload.companies, flow.chosen_company_ids)
     return _out(
         handlers.assign(
             flow, payload.companies, division_id=payload.division, template_id=payload.template, users=payload.users
@@ -243,8 +244,8 @@ def assign(request: AuthenticatedRequest, token: UUID, payload: AssignIn) -> Out
     )
 
 
-@router.post("/flows/{token}/finish", response=OutcomeOut)
-def finish(request: AuthenticatedRequest, token: UUID, complete_later: bool = False) -> OutcomeOut:
+@router.post("/flows/{token}/finish", response=StepResultOut)
+def finish(request: AuthenticatedRequest, token: UUID, complete_later: bool = False) -> StepResultOut:
     """Import, once: asked again it names the same import.
 
     `complete_later` imports administrations without number or reason too; each becomes an issue until somebody completes it."""
@@ -262,9 +263,9 @@ def _require_companies(named: Iterable[int], offered: Iterable[int]) -> None:
         raise UnknownParameter([unknown_value("companies", str(key)) for key in strange])
 
 
-def _laid_over(existing: identify_step.IdentityAnswer, payload: IdentityIn) -> dict[str, str]:
+def _merge_identity(existing: identify_step.IdentityAnswer, payload: IdentityIn) -> dict[str, str]:
     """Who gives a reason says that there is no number, so one that was only guessed goes."""
-    number = "" if existing.guessed and payload.reason else existing.number
+    number = "" if existing.is_guessed and payload.reason else existing.number
     values = {"number": number, "reason": existing.reason, "sector": existing.sector}
     return values | {name: text[:60] for name in values if (text := getattr(payload, name)) is not None}
 
@@ -284,29 +285,31 @@ def _flow(request: AuthenticatedRequest, token: UUID, step: Step = Step.SIGN_IN)
 
 def _flow_out(request: AuthenticatedRequest, flow: Flow) -> FlowOut:
     ways = [
-        WayOut(
+        ConsentOptionOut(
             app=option.app.pk, title=str(option.mode.title), environment=str(option.environment.title),
             by_company_id=option.mode.by_company_id,
         )
         for option in apps_for(request.actor, flow.connector)
     ]  # fmt: skip
     return FlowOut(
-        token=flow.token, system=flow.connector, step=flow.step, state=flow.state, import_id=flow.result_id,
-        open=f"{settings.PUBLIC_URL}{reverse('onboarding:resume', args=[flow.token])}", ways=ways,
+        token=flow.token, system=flow.connector, step=flow.step, state=flow.state, import_id=flow.import_record_id,
+        url=f"{settings.PUBLIC_URL}{reverse('onboarding:resume', args=[flow.token])}", consent_options=ways,
     )  # fmt: skip
 
 
-def _out(outcome: StepResult) -> OutcomeOut:
+def _out(outcome: StepResult) -> StepResultOut:
     if isinstance(outcome, Advance):
-        return OutcomeOut(result="advance", step=outcome.step)
+        return StepResultOut(result="advance", step=outcome.step)
     if isinstance(outcome, ExternalStep):
-        return OutcomeOut(result="elsewhere", open=f"{settings.PUBLIC_URL}{outcome.path}")
+        return StepResultOut(result="external", url=f"{settings.PUBLIC_URL}{outcome.path}")
     if isinstance(outcome, Abort):
-        return OutcomeOut(result="abort", reason=outcome.reason)
+        return StepResultOut(result="abort", reason=outcome.reason)
     if isinstance(outcome, Complete):
-        return OutcomeOut(result="complete", import_id=outcome.import_id, count=outcome.count, skipped=outcome.skipped)
-    troubles = [
-        TroubleOut(company=error.company_id, field=error.field, code=error.code, message=error.message)
+        return StepResultOut(
+            result="complete", import_id=outcome.import_id, count=outcome.count, skipped=outcome.skipped
+        )
+    errors = [
+        FieldErrorOut(company=error.company_id, field=error.field, code=error.code, message=error.message)
         for error in outcome.errors
     ]
-    return OutcomeOut(result="stay", step=outcome.step, troubles=troubles)
+    return StepResultOut(result="errors", step=outcome.step, errors=errors)

@@ -20,7 +20,7 @@ from koppel.organisations.roles import Actor, Permission
 LIFETIME = timedelta(hours=24)
 STEPS = tuple(Step.values)
 FROM_CONNECTION = "from_connection"
-"""In a flow's `message`: begun from a connection that exists, so only what is new is offered."""
+"""In a flow's `origin`: begun from a connection that exists, so only what is new is offered."""
 
 
 def start(actor: Actor, connector: str) -> Flow:
@@ -40,9 +40,9 @@ def start_import(actor: Actor, connection_id: int) -> Flow:
         connector=connection.connector,
         app=connection.app,
         connection_id=connection.pk,
-        collected=[connection.pk],
+        connection_ids=[connection.pk],
         step=Step.CHOOSE,
-        message=FROM_CONNECTION,
+        origin=FROM_CONNECTION,
     )
 
 
@@ -58,7 +58,9 @@ def open_flows(actor: Actor) -> list[Flow]:
 def get_flow(actor: Actor, token: UUID, *, lock: bool = False) -> Flow:
     """The actor's own flow. Raises `NoSuchFlow` and `FlowExpired`."""
     # A row that was waited for comes fresh, but what is joined to it would come from before the wait.
-    flows = Flow.objects.select_for_update() if lock else Flow.objects.select_related("connection", "app", "result")
+    flows = (
+        Flow.objects.select_for_update() if lock else Flow.objects.select_related("connection", "app", "import_record")
+    )
     flow = flows.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id, token=token).first()
     if flow is None or flow.state == FlowState.ABANDONED:
         raise NoSuchFlow
@@ -78,7 +80,7 @@ def has_reached(flow: Flow, step: Step) -> bool:
 
 def is_import(flow: Flow) -> bool:
     """Begun from a connection that existed."""
-    return flow.message == FROM_CONNECTION
+    return flow.origin == FROM_CONNECTION
 
 
 def return_to(flow: Flow) -> str:
@@ -92,17 +94,17 @@ def collect_completed_sign_ins(actor: Actor, flow: Flow, return_to: str) -> None
         organisation_id=actor.organisation_id, membership_id=actor.membership_id, return_to=return_to
     ).exclude(granted_at=None)
     for attempt in attempts.order_by("granted_at"):
-        if attempt.connection_id is not None and attempt.connection_id not in flow.collected:
+        if attempt.connection_id is not None and attempt.connection_id not in flow.connection_ids:
             add_connection(flow, attempt.connection_id, attempt.app_id)
 
 
 def add_connection(flow: Flow, connection_id: int, app_id: int) -> None:
     """List the companies of this connection too."""
-    if connection_id not in flow.collected:
-        flow.collected = [*flow.collected, connection_id]
+    if connection_id not in flow.connection_ids:
+        flow.connection_ids = [*flow.connection_ids, connection_id]
     flow.connection_id, flow.app_id = connection_id, app_id
     reached = Step(flow.step) if has_reached(flow, Step.CHOOSE) else Step.CHOOSE
-    advance(flow, reached, "collected", "connection", "app")
+    advance(flow, reached, "connection_ids", "connection", "app")
 
 
 def advance(flow: Flow, step: Step, *fields: str) -> None:

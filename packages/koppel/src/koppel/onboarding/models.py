@@ -6,7 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.models import AppRegistration, Connection
-from koppel.organisations.models import Membership, Tenant
+from koppel.organisations.models import Membership, TenantModel
 
 
 class Step(models.TextChoices):
@@ -23,7 +23,7 @@ class FlowState(models.TextChoices):
     ABANDONED = "abandoned", _("Abandoned")
 
 
-class Import(Tenant):
+class Import(TenantModel):
     """What one Finish brought in. The administrations carry its id in `import_id`."""
 
     connection = models.ForeignKey(Connection, on_delete=models.PROTECT, db_constraint=False, related_name="imports")
@@ -39,15 +39,15 @@ class Import(Tenant):
         return f"import {self.pk} of {self.count}"
 
 
-class Flow(Tenant):
+class Flow(TenantModel):
     """One walk through the wizard by one person. `step` is the furthest step reached; earlier ones may be revisited.
 
-    `connection` is the one last signed in; `collected` are the ids of all that this flow lists. `chosen` are remote company
-    ids, `offered` those that could be chosen when they were; `seen` maps those that were chosen to the name and number that the
-    person saw then. `answers` maps remote company id to what was typed at Identify (number, reason, sector, keep_anyway).
-    `confirmed` maps remote company id to the answer to “is this the same company?”: what it was about, whether it is the same,
-    who said so and when. `assignments` maps remote company id to {division, template, users}. `expires_at` moves with each
-    answer."""
+    `connection` is the one last signed in; `connection_ids` are those of all that this flow lists. `origin` is
+    `from_connection` or ''. `chosen_company_ids` are remote companies, `offered_company_ids` those that could be chosen when
+    they were; `shown_identities` maps the chosen ones to the name and number that the person saw then. `typed_identities` maps
+    remote company id to what was typed at Identify (number, reason, sector). `confirmations` maps remote company id to the
+    answer to “is this the same company?”: what it was about, whether it is the same, who said so and when. `assignments` maps
+    remote company id to {division, template, users}. `expires_at` moves with each answer."""
 
     token = models.UUIDField(default=uuid.uuid4)
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="flows")
@@ -58,15 +58,17 @@ class Flow(Tenant):
     )
     step = models.CharField(max_length=20, choices=Step, default=Step.SYSTEM)
     state = models.CharField(max_length=20, choices=FlowState, default=FlowState.OPEN)
-    message = models.CharField(max_length=60, default="")
-    collected = models.JSONField(default=list)
-    chosen = models.JSONField(default=list)
-    offered = models.JSONField(default=list)
-    seen = models.JSONField(default=dict, db_default={})
-    answers = models.JSONField(default=dict)
-    confirmed = models.JSONField(default=dict)
+    origin = models.CharField(max_length=60, default="")
+    connection_ids = models.JSONField(default=list)
+    chosen_company_ids = models.JSONField(default=list)
+    offered_company_ids = models.JSONField(default=list)
+    shown_identities = models.JSONField(default=dict, db_default={})
+    typed_identities = models.JSONField(default=dict)
+    confirmations = models.JSONField(default=dict)
     assignments = models.JSONField(default=dict)
-    result = models.ForeignKey(Import, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+")
+    import_record = models.ForeignKey(
+        Import, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
 

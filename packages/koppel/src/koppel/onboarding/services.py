@@ -30,11 +30,11 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Finish
     None when a row lacks its identity; with `complete_later` (nobody attends) only when what was given is wrong: the others
     become issues, and the list finds them. Raises `NotFound` for a division, template or person that is gone."""
     flow = get_flow(actor, token, lock=True)
-    if flow.state == FlowState.FINISHED and flow.result is not None:
-        return FinishedImport(flow.result)
+    if flow.state == FlowState.FINISHED and flow.import_record is not None:
+        return FinishedImport(flow.import_record)
     identity_answers = list_answers(flow)
     identities = {one.company.pk: identity_of(one, complete_later=complete_later) for one in identity_answers}
-    confirmed = {one.company.pk: confirmed_identity(one.doubt, flow.confirmed) for one in identity_answers}
+    confirmed = {one.company.pk: confirmed_identity(one.discrepancy, flow.confirmations) for one in identity_answers}
     if flow.connection is None or not identity_answers or any(one is None for one in identities.values()):
         return None
     lock_until_commit(LockName.IMPORT_START, actor.organisation_id)
@@ -46,8 +46,8 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Finish
     request_first_runs(actor, ids)
     import_record.count = len(ids)
     import_record.save(update_fields=["count"])
-    flow.state, flow.result = FlowState.FINISHED, import_record
-    flow.save(update_fields=["state", "result"])
+    flow.state, flow.import_record = FlowState.FINISHED, import_record
+    flow.save(update_fields=["state", "import_record"])
     return FinishedImport(import_record, len(identities_by_company) - len(ids))
 
 
@@ -75,7 +75,7 @@ def _import(
 
 def _new(flow: Flow, company_id: int, identity: Identity, confirmed: dict[str, Any]) -> NewAdministration:
     assignment = flow.assignments.get(str(company_id), {})
-    seen_name, seen_number = flow.seen.get(str(company_id), ("", ""))
+    seen_name, seen_number = flow.shown_identities.get(str(company_id), ("", ""))
     return NewAdministration(
         remote_company_id=company_id,
         number=identity.number,

@@ -95,7 +95,9 @@ def create_organisation(operator: Actor, name: str, administrator: InvitationDat
         organisation = Organisation.objects.create(name=name)
         with organisation_scope(organisation.pk):
             actor = replace(operator, organisation_id=organisation.pk)
-            record(organisation.pk, actor.audit, "organisation.made", subject=("organisation", organisation.pk, name))
+            record(
+                organisation.pk, actor.audit, "organisation.created", subject=("organisation", organisation.pk, name)
+            )
             invitation = invitations.invite(actor, administrator)
     invitation.organisation = organisation
     return invitation
@@ -178,9 +180,9 @@ def _organisations_of(user: User) -> Iterator[tuple[int, int]]:
 def _password_link(
     operator: Actor, user: User, organisations: list[tuple[int, int]], *, drops_second_step: bool
 ) -> RecoveryLink:
-    actions = ["person.link_made"]
+    actions = ["person.recovery_link_created"]
     if drops_second_step and mfa.remove(user.pk):
-        actions.append("person.second_step_reset")
+        actions.append("person.mfa_reset")
     for organisation_id, membership_id in organisations:
         subject = ("person", membership_id, str(user))
         for action in actions:

@@ -74,7 +74,7 @@ class Organisation(models.Model):
         return not self.email_domains or domain_of(email) in map(normalised, self.email_domains)
 
 
-class Tenant(models.Model):
+class TenantModel(models.Model):
     """A table under row level security. The key to the organisation stands in every index and composite foreign key."""
 
     id = models.BigAutoField(primary_key=True)
@@ -84,7 +84,7 @@ class Tenant(models.Model):
         abstract = True
 
 
-class Membership(Tenant):
+class Membership(TenantModel):
     """A person in an organisation, with one role. `expires_at` ends it by itself.
 
     `joined_at`: when the person became a member by an act of their own: accepted the invitation, or chose the organisation
@@ -113,7 +113,7 @@ class Membership(Tenant):
         return self.is_active and (self.expires_at is None or self.expires_at > timezone.now())
 
 
-class Division(Tenant):
+class Division(TenantModel):
     """A group of users and administrations."""
 
     name = models.CharField(max_length=120)
@@ -127,7 +127,7 @@ class Division(Tenant):
         return self.name
 
 
-class DivisionMember(Tenant):
+class DivisionMember(TenantModel):
     division = models.ForeignKey(Division, on_delete=models.CASCADE, db_constraint=False, related_name="members")
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="divisions")
 
@@ -141,8 +141,8 @@ class DivisionMember(Tenant):
         return f"{self.membership_id} in {self.division_id}"
 
 
-class Template(Tenant):
-    """A named bundle of settings. `settings` holds only what the template sets: resources, fiscal_years_back, schedule,
+class Template(TenantModel):
+    """A named set of settings. `settings` holds only what the template sets: resources, fiscal_years_back, schedule,
     full_comparison_weekday, notify."""
 
     name = models.CharField(max_length=120)
@@ -157,7 +157,7 @@ class Template(Tenant):
         return self.name
 
 
-class ApiToken(Tenant):
+class ApiToken(TenantModel):
     """A member's key for programs. Only its SHA-256 is kept, with the last characters to recognise it by.
 
     It may do what its member may, at most what `role` may ('' = no less than the member); `used_in_minute` counts the requests
@@ -189,8 +189,8 @@ class ApiToken(Tenant):
         return self.expires_at <= timezone.now()
 
 
-class Invitation(Tenant):
-    """Somebody asked by mail to become a member. `sends` counts the mails: only the link of the last one opens the door.
+class Invitation(TenantModel):
+    """Somebody asked by mail to become a member. `sends` counts the mails: only the link of the last one is valid.
 
     `invited_by` None: whoever runs Koppel, from the shell, so that an organisation gets its first Administrator."""
 
@@ -234,7 +234,7 @@ class Invitation(Tenant):
         return not self.organisation.accepts(self.email)
 
 
-class IdentityProvider(Tenant):
+class IdentityProvider(TenantModel):
     """The organisation's own identity provider (OpenID Connect). It vouches for people here and nowhere else.
 
     A row without `client_id` is prepared only: its number is part of the redirect address, which has to be registered at the
@@ -266,7 +266,7 @@ class IdentityProvider(Tenant):
         return f"{name}:{parts.port}" if parts.port else name
 
 
-class FederatedIdentity(Tenant):
+class FederatedIdentity(TenantModel):
     """Who somebody is at an identity provider: its `issuer` and the lasting `subject` there, never the e-mail address.
 
     A link stays with the issuer that it was made at: when the organisation names another one, it opens nothing."""
@@ -290,7 +290,7 @@ class FederatedIdentity(Tenant):
         return self.subject
 
 
-class ConfirmedDomain(Tenant):
+class ConfirmedDomain(TenantModel):
     """An e-mail domain of which whoever runs Koppel has seen that it is this organisation's. A domain has one owner."""
 
     domain = models.CharField(max_length=253, unique=True)

@@ -1,4 +1,4 @@
-"""A bundle of settings, as the organisation, a template and an administration hold it: its keys and what they may be."""
+"""Settings as the organisation, a template and an administration hold it: its keys and what they may be."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -68,7 +68,7 @@ def notification_audiences(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Why a bundle of settings cannot be stored, by key; {} when it can. For templates, organisations, administrations."""
+    """Why settings cannot be stored, by key; {} when it can. For templates, organisations, administrations."""
     problems: dict[str, str] = {}
     for key in settings.keys() - SETTING_LABELS.keys():
         problems[key] = "unknown"
@@ -91,7 +91,7 @@ def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def parse_settings_form(form: QueryDict) -> dict[str, Any]:
-    """The bundle that a form asks for. A field left empty is not set, so that what lies beneath holds.
+    """The settings that a form holds. A field left empty is not set, so that what lies beneath holds.
 
     Raises `Refused` with a sentence."""
     values: dict[str, Any] = {}

@@ -24,6 +24,6 @@ EVENT_TYPES = {
         label=_("Syncs fail"),
         by_administration=True,
         confirm_seconds=CONFIRM_SECONDS,
-        covers_issues=("sync_failed", "not_consented", "setup_missing", "contract_broken"),
+        covers_issues=("sync_failed", "not_consented", "setup_missing", "unexpected_response"),
     ),
 }

@@ -66,7 +66,7 @@ ISSUE_TYPES = {
     "not_consented": IssueType(
         _("Koppel may not read this company: %(reason)s"), _("Give access there, then retry."), _("Retry"), _sync
     ),
-    "contract_broken": IssueType(
+    "unexpected_response": IssueType(
         _("The accounting system answered something unexpected: %(reason)s"),
         _("This is for Koppel's developers. What was read so far is kept."),
         _("Retry"),

@@ -8,7 +8,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.models import Administration
-from koppel.organisations.models import Tenant
+from koppel.organisations.models import TenantModel
 
 
 class RunState(models.TextChoices):
@@ -29,7 +29,7 @@ class Trigger(models.TextChoices):
     MANUAL = "manual", _("By hand")
 
 
-class Run(Tenant):
+class Run(TenantModel):
     """One sync of one administration.
 
     `not_before`: waiting for the vendor (rate limit, unreachable) without holding a worker. `heartbeat_at` is renewed every
@@ -101,7 +101,7 @@ class ResourceState(models.TextChoices):
     FAILED = "failed", _("Failed")
 
 
-class RunResource(Tenant):
+class RunResource(TenantModel):
     """One resource in one run. `expected_total` counts what the vendor says there is (entry lines for entries), if it says.
 
     `rows` counts records read; `lines` the entry lines read with them."""
@@ -131,7 +131,7 @@ class RunResource(Tenant):
         return f"{self.resource} in run {self.run_id}"
 
 
-class Checkpoint(Tenant):
+class Checkpoint(TenantModel):
     """How far a resource of an administration got; written only together with the records it covers.
 
     `resume_cursor` is the place inside a read that is under way ('' = none), `read_mode` and `read_started_at` belong to it.
@@ -222,7 +222,7 @@ class Change(models.Model):
         return f"{self.kind} {self.resource} {self.external_id}"
 
 
-class RejectedRecord(Tenant):
+class RejectedRecord(TenantModel):
     """A record of the vendor that could not be understood, with its bytes as evidence. Gone when it is understood later."""
 
     administration = models.ForeignKey(

@@ -124,7 +124,9 @@ def import_page(request: AuthenticatedRequest, import_id: int) -> HttpResponse:
     if import_lines is None:
         raise Http404
     template = "sync/import_lines.html" if request.headers.get("HX-Request") else "sync/import.html"
-    return render(request, template, {"place": "administrations", "page": import_lines, "state": import_lines.state})
+    return render(
+        request, template, {"nav_section": "administrations", "page": import_lines, "state": import_lines.state}
+    )
 
 
 def _back(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:

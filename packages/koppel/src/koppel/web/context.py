@@ -51,8 +51,8 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     context: dict[str, Any] = {
         "actor": actor,
         "languages": settings.LANGUAGES,
-        "places": (),
-        "organisation_places": (),
+        "nav_items": (),
+        "organisation_nav_items": (),
         "sends_mail": settings.SENDS_MAIL,
         "quarantine": SimpleLazyObject(quarantine.last_known),
     }
@@ -63,8 +63,8 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         **context,
         "organisation_name": SimpleLazyObject(lambda: _name_of(actor)),
         "unread_notices": SimpleLazyObject(lambda: unread_count(actor)),
-        "places": [item for item in MAIN if actor.can(item.permission)],
-        "organisation_places": [item for item in ORGANISATION if actor.can(item.permission)],
+        "nav_items": [item for item in MAIN if actor.can(item.permission)],
+        "organisation_nav_items": [item for item in ORGANISATION if actor.can(item.permission)],
         "may": {permission.value: actor.can(permission) for permission in Permission},
     }
 

@@ -1,9 +1,8 @@
 """Open issues as a person reads them: within what he or she may see, newest first, page by page."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import visible_to
@@ -11,9 +10,6 @@ from koppel.issues.models import Issue
 from koppel.issues.queries import IssueView, view_of
 from koppel.kit.database.text_search import normalize_search
 from koppel.organisations.roles import Actor, Permission
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
 
 PAGE_SIZE = 100
 Named = tuple[IssueView, str]

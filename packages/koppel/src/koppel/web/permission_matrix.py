@@ -1,8 +1,8 @@
-"""Every door of the web: pages by the URL resolver, operations of the API by its description, and the table
+"""Every route of the web: pages by the URL resolver, operations of the API by its description, and the table
 that says who may come in.
 
 `python -m koppel.web.permission_matrix` brings `docs/permissions.md` up to date: new routes get a row with
-`?` for who, rows whose route is gone are dropped. `tests/web/test_permissions.py` opens every door as
+`?` for who, rows whose route is gone are dropped. `tests/web/test_permissions.py` opens every route as
 everybody and tells what to write instead of `?`.
 """
 
@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import django
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
 
 from koppel.kit.web import paths
@@ -105,8 +106,6 @@ def _operations() -> Iterator[Route]:
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koppel.settings")
-    import django
-
     django.setup()
     before = TABLE.read_text()
     after = update_table(before)

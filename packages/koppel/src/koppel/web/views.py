@@ -73,7 +73,7 @@ def choose_language(request: HttpRequest) -> HttpResponse:
 
 def dashboard(request: AuthenticatedRequest) -> HttpResponse:
     """Four questions, each with its list behind it."""
-    return render(request, "web/dashboard.html", {"look": load_dashboard(request.actor), "place": "dashboard"})
+    return render(request, "web/dashboard.html", {"look": load_dashboard(request.actor), "nav_section": "dashboard"})
 
 
 @takes(q=TEXT)
@@ -95,5 +95,5 @@ def issues_page(request: AuthenticatedRequest) -> HttpResponse:
     query = request.GET.copy()
     query.pop("page", None)
     page = issues_page_of(request.actor, words=words, number=number)
-    context = {"page": page, "words": words, "query": query.urlencode(), "place": "issues"}
+    context = {"page": page, "words": words, "query": query.urlencode(), "nav_section": "issues"}
     return render(request, "web/issues.html", context)

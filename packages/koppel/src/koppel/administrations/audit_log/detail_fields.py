@@ -99,11 +99,11 @@ KINDS_OF_ACTION: Mapping[tuple[str, str], Kind] = {
 """Fields that mean different things by action."""
 
 WHOLE_STATE: Mapping[str, str] = {
-    "administration.opened": "people",
+    "administration.unrestricted": "people",
     "administration.predecessor_set": "predecessor",
-    "administration.rescued": "people",
+    "administration.reassigned": "people",
     "administration.restricted": "people",
-    "division.people_changed": "people",
+    "division.members_changed": "people",
 }
 """Actions whose `before` and `after` are no fields but the value itself, of this one."""
 

@@ -15,7 +15,7 @@ SELECT a.country, a.number FROM administrations_administration a
   LEFT JOIN company_registers_lookup l ON l.organisation_id = a.organisation_id AND l.country = a.country AND l.kind = 'number'
        AND l.value = a.number
  WHERE a.organisation_id = %s AND a.number <> '' AND a.withdrawn_at IS NULL AND a.client_left_on IS NULL AND a.status <> %s
-   AND (l.id IS NULL OR (l.due_at IS NULL AND coalesce(l.answered_at, l.asked_at) < now() - %s * interval '1 day'))
+   AND (l.id IS NULL OR (l.due_at IS NULL AND coalesce(l.answered_at, l.requested_at) < now() - %s * interval '1 day'))
  ORDER BY l.answered_at NULLS FIRST, a.id
 """
 

@@ -108,7 +108,7 @@ def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> No
 
 
 def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
-    """Keep in the trail which of these a person confirmed to be the same company, and by which name and number."""
+    """Keep in the audit log which of these a person confirmed to be the same company, and by which name and number."""
     administrations = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=administration_ids)
     for administration in administrations.exclude(confirmed_identity={}):
         said = administration.confirmed_identity
@@ -119,7 +119,7 @@ def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
         record(
             actor.organisation_id,
             actor.audit,
-            "administration.same_company",
+            "administration.company_confirmed",
             subject=_subject(administration),
             details=details,
         )
@@ -209,7 +209,12 @@ def acknowledge_changes(actor: Actor, administration_id: int) -> int:
     subject = ("administration", administration.pk)
     count = sum(resolve_issues(administration.organisation_id, subject, code) for code in (CLOSED, RENAMED))
     if count:
-        record(actor.organisation_id, actor.audit, "administration.register_seen", subject=_subject(administration))
+        record(
+            actor.organisation_id,
+            actor.audit,
+            "administration.register_result_acknowledged",
+            subject=_subject(administration),
+        )
     return count
 
 
@@ -254,7 +259,7 @@ def _apply(administration: Administration, before: LookupResult, after: LookupRe
             setattr(administration, name, value)
         administration.save(update_fields=list(changed))
         record(
-            administration.organisation_id, REGISTER_ACTOR, "administration.register_answered",
+            administration.organisation_id, REGISTER_ACTOR, "administration.register_values_applied",
             subject=_subject(administration),
             details={"source": after.source, **changed},
         )  # fmt: skip
@@ -274,7 +279,7 @@ def _changed(administration: Administration, after: LookupResult) -> Mapping[str
 
 
 def _audit_details(administration: Administration, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """For the trail, which is listed and exported: a person's number is masked."""
+    """For the audit log, which is listed and exported: a person's number is masked."""
     return {**columns, "number": mask_number(columns["number"], administration.country)}
 
 

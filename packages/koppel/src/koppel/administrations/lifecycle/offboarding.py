@@ -57,7 +57,7 @@ def offboard_client(actor: Actor, administration_id: int, *, client_left_on: dat
     )  # fmt: skip
     stop_syncs(actor.organisation_id, [administration.pk])
     details = {"client_left_on": client_left_on.isoformat(), "erase_on": erase_on.isoformat()}
-    _record(actor, administration.pk, "administration.client_left", administration.name, details)
+    _record(actor, administration.pk, "administration.offboarded", administration.name, details)
 
 
 def cancel_offboarding(actor: Actor, administration_id: int) -> None:
@@ -66,7 +66,7 @@ def cancel_offboarding(actor: Actor, administration_id: int) -> None:
     administration = get_locked(actor, administration_id)
     administration.client_left_on = administration.erase_on = None
     administration.save(update_fields=["client_left_on", "erase_on"])
-    _record(actor, administration.pk, "administration.client_stays", administration.name)
+    _record(actor, administration.pk, "administration.offboarding_cancelled", administration.name)
 
 
 def _record(

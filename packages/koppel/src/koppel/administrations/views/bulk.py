@@ -127,7 +127,7 @@ def recent(request: AuthenticatedRequest) -> HttpResponse:
         (operation, get_action(operation.action).label, bulk.count_items(operation))
         for operation in bulk.list_operations(request.actor)
     ]
-    return render(request, "administrations/bulk_list.html", {"place": "administrations", "rows": operation_rows})
+    return render(request, "administrations/bulk_list.html", {"nav_section": "administrations", "rows": operation_rows})
 
 
 def spreadsheet_page(request: AuthenticatedRequest) -> HttpResponse:
@@ -140,7 +140,7 @@ def spreadsheet_page(request: AuthenticatedRequest) -> HttpResponse:
         except (Refused, UnknownParameter) as refusal:
             messages.error(request, str(refusal))
     context = {
-        "place": "administrations",
+        "nav_section": "administrations",
         "text": text,
         "chosen": request.POST.get("action", "change"),
         "actions": [action for action in bulk_actions.values() if request.actor.can(action.permission)],
@@ -223,7 +223,7 @@ def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) 
     page = Paginator(_sorted_items(operation, only), PAGE_SIZE).get_page(request.parameters["page"])
     counts = bulk.count_items(operation)
     return {
-        "place": "administrations",
+        "nav_section": "administrations",
         "operation": operation,
         "action": action,
         "counts": counts,

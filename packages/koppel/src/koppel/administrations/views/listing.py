@@ -80,7 +80,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
 def _refused(request: AuthenticatedRequest, unknown: Sequence[UnknownPart], view: SavedView | None) -> HttpResponse:
     """No rows, nothing to tick and nothing to export: a filter that is left out would show everything."""
     context = {
-        "place": NAV_SECTION,
+        "nav_section": NAV_SECTION,
         "parts": [
             (part.message, "" if part.more else f"?{without(request.GET, part) or 'all=1'}")
             for part in first_parts(unknown)
@@ -136,7 +136,7 @@ def hidden(request: AuthenticatedRequest) -> HttpResponse:
     """For Administrators: that restricted administrations exist, and who is named on them."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     context = {
-        "place": NAV_SECTION,
+        "nav_section": NAV_SECTION,
         "rows": restriction.list_hidden(request.actor),
         "people": queries.choices(request.actor)["people"],
     }
@@ -153,7 +153,7 @@ def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[
     percent = state.percent(one.percent or 0 for one in read) if state else 0
     longest = max((one.seconds_left or 0 for one in read), default=0)
     return {
-        "place": NAV_SECTION,
+        "nav_section": NAV_SECTION,
         "list_query": list_query,
         "query": list_query.to_query_string(),
         "page": page,

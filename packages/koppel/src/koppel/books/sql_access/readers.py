@@ -72,7 +72,7 @@ def add_reader(actor: Actor, name: str, *, administrator_url: str = "") -> NewRe
         )
         for statement in grants(role):
             owner.execute(statement.encode())
-    record(actor.organisation_id, actor.audit, "sql_reader.made", subject=("sql_reader", None, role))
+    record(actor.organisation_id, actor.audit, "sql_reader.created", subject=("sql_reader", None, role))
     return NewReader(role, Secret(_url_of(role, password)))
 
 

@@ -117,21 +117,31 @@ async def merge(
     await _insert(connection, context, f"{change_log_ctes}{_upsert_sql(table(resource))}", values or {})
 
 
+KEYS_SQL = "SELECT unnest(%(keys)b::text[])"
+"""For `missing_keys`: the keys are all in `values`."""
+
+
 async def missing_keys(
-    connection: Connection, context: WriteContext, resource: str, partitions: Iterable[str] | None,
-    *, keys: Sequence[str] | None = None, read_id: int = 0,
-) -> list[str]:  # fmt: skip
-    """Ids in the books that a complete read did not meet: not among `keys`, or without those not in `sync_snapshot_key`.
+    connection: Connection,
+    context: WriteContext,
+    resource: str,
+    partitions: Iterable[str] | None,
+    *,
+    read_keys_sql: str,
+    values: Mapping[str, object],
+) -> list[str]:
+    """Ids in the books that a complete read did not meet: not among those that `read_keys_sql` selects. That query may name
+    `administration`, `resource` and what is in `values`.
 
     `partitions` None = the whole resource, else only rows of these. Lines belong where their entry does."""
-    met = "SELECT unnest(%(keys)b::text[])" if keys is not None else _SEEN
+    own_values = {
+        "administration": context.administration_id,
+        "resource": resource,
+        "partitions": list(partitions or ()),
+    }
     result = await connection.execute(
-        f"{_own_sql(resource, partitions is not None)} EXCEPT {met} ORDER BY 1",
-        {
-            "administration": context.administration_id, "partitions": list(partitions or ()), "keys": keys,
-            "resource": resource, "read": read_id,
-        },
-    )  # fmt: skip
+        f"{_own_sql(resource, partitions is not None)} EXCEPT {read_keys_sql} ORDER BY 1", {**values, **own_values}
+    )
     return [str(key) for (key,) in await result.fetchall()]
 
 
@@ -164,12 +174,6 @@ async def mark_deleted(connection: Connection, context: WriteContext, resource: 
         " WHERE administration_id = %s AND external_id = ANY(%b)",
         [context.at, context.administration_id, list(keys)],
     )
-
-
-_SEEN = (
-    "SELECT external_id FROM sync_snapshot_key"
-    " WHERE administration_id = %(administration)s AND resource = %(resource)s AND read_id = %(read)s"
-)
 
 
 def _own_sql(resource: str, within: bool) -> str:

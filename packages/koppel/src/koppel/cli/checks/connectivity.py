@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from django.conf import settings
+from django.core.mail import get_connection, send_mail
+
 from koppel.cli.checks.result import Finding, advice
 from koppel.cli.ports import THIS_MACHINE
 from koppel.kit import quarantine
@@ -52,9 +55,6 @@ def addresses(web_port: int) -> Iterator[Finding]:
 
 def mail() -> Finding:
     """Whether mail goes out: the mail server is connected to, and signed in at, but gets no mail."""
-    from django.conf import settings  # noqa: PLC0415 - needs configured settings
-    from django.core.mail import get_connection  # noqa: PLC0415
-
     if not settings.SENDS_MAIL:
         return _files(str(settings.EMAIL_FILE_PATH))
     server = f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT}"
@@ -70,9 +70,6 @@ def mail() -> Finding:
 
 def try_mail(to: str) -> Finding:
     """Sends one mail that says what it is."""
-    from django.conf import settings  # noqa: PLC0415 - needs configured settings
-    from django.core.mail import send_mail  # noqa: PLC0415
-
     if quarantine.last_known():
         return Finding("mail to you", False, f"No mail was sent to {to}. {quarantine.SENTENCE}")
     text = f"Koppel at {settings.PUBLIC_URL} sent this to see whether its mail arrives. It does."

@@ -12,6 +12,7 @@ from koppel.cli.environment import require_reachable
 from koppel.cli.first_steps import MAKE_ORGANISATION, PRINT_LINK, command
 from koppel.cli.ports import answers
 from koppel.cli.preparation import pending_migrations
+from koppel.connections.vault import key_uses
 from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import is_free
@@ -20,7 +21,10 @@ from koppel.kit.tenancy.id_ranges import number_conflict, stored_number
 from koppel.kit.tenancy.installation_number import id_range
 from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
 from koppel.kit.web import paths
+from koppel.organisations.bootstrap import InstallationState, installation_state, summaries
+from koppel.organisations.encryption import keyring
 from koppel.web.build.built import shortcomings
+from koppel.web.build.static_files import outdated_groups
 
 INSTALLATION_NUMBER = "installation number"
 POSTGRES_VERSION_MIN = 150000
@@ -119,8 +123,6 @@ def _quarantine() -> Iterator[Finding]:
 
 
 def _organisations() -> Iterator[Finding]:
-    from koppel.organisations.bootstrap import InstallationState, installation_state, summaries  # noqa: PLC0415 - needs configured settings
-
     home = os.environ["KOPPEL_DATA_DIR"]
     here = installation_state()
     if here is InstallationState.EMPTY:
@@ -175,9 +177,6 @@ def _vault_keys(*, database_answers: bool) -> Finding:
 
 def _sealed_secrets() -> Finding | None:
     """What the keys do not open, or should be sealed again; None when all is sealed with the current key."""
-    from koppel.connections.vault import key_uses  # noqa: PLC0415 - needs configured settings
-    from koppel.organisations.encryption import keyring  # noqa: PLC0415
-
     try:
         uses = key_uses()
     except Exception as error:
@@ -213,8 +212,6 @@ def _secret_key() -> Finding:
 
 
 def _built() -> Iterator[Finding]:
-    from koppel.web.build.static_files import outdated_groups  # noqa: PLC0415 - needs configured settings
-
     for sentence in shortcomings(outdated_groups()):
         yield advice("installation", sentence)
 

@@ -66,16 +66,16 @@ def _people_and_divisions(firm: Organisation) -> None:
 
 
 def _apps(sandbox_url: str) -> None:
-    """The sandbox may listen on another port than last time: addresses are renewed at every start."""
-    addresses = {"identity": sandbox_url, "api": sandbox_url, "legacy": sandbox_url}
+    """The sandbox may listen on another port than last time: base URLs are renewed at every start."""
+    base_urls = {"identity": sandbox_url, "api": sandbox_url, "legacy": sandbox_url}
     for client_id, mode in APPS:
         existing = AppRegistration.objects.filter(connector="visma_net", client_id=client_id)
-        if existing.update(addresses=addresses) == 0:
+        if existing.update(base_urls=base_urls) == 0:
             register_app(
                 connector="visma_net",
                 environment="sandbox",
                 consent_mode=mode,
                 client_id=client_id,
                 client_secret=Secret(CLIENT_SECRET),
-                addresses=addresses,
+                base_urls=base_urls,
             )

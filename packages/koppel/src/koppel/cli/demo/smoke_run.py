@@ -121,13 +121,13 @@ def _identify(browser: Browser, page: Page, console: Console) -> Page:
 
 def _say_same(browser: Browser, page: Page, console: Console) -> Page:
     """Tick every row that asks, read the question once more, and say yes."""
-    doubt_ids = re.findall(r'data-doubt><input type="checkbox" name="doubt" value="(\d+)"', page.text)
-    if not doubt_ids:
+    discrepancy_ids = re.findall(r'data-discrepancy><input type="checkbox" name="discrepancy" value="(\d+)"', page.text)
+    if not discrepancy_ids:
         return page
-    page = browser.submit(page, _identities(page), {"doubt": doubt_ids}, button="action", value="same")
+    page = browser.submit(page, _identities(page), {"discrepancy": discrepancy_ids}, button="action", value="same")
     if "narrow-card" not in page.text:  # the register answered meanwhile that the names agree
         return page
-    console.print(f"{len(doubt_ids)} times “Is this the same company?”, answered yes:")
+    console.print(f"{len(discrepancy_ids)} times “Is this the same company?”, answered yes:")
     for line in re.findall(r"<li>([^<]+)</li>", page.text[page.text.index("narrow-card") :]):
         console.print(f"  {unescape(line)}", markup=False)
     return browser.submit(page, page.form("confirmed"), {})

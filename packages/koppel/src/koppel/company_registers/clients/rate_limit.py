@@ -4,25 +4,26 @@ from koppel.company_registers.clients.protocol import RateLimit
 from koppel.kit.database.pool import Connection
 
 _ACQUIRE = """
-INSERT INTO company_registers_rate_limit AS b (source, window_began, calls) VALUES (%(source)s, clock_timestamp(), 1)
+INSERT INTO company_registers_rate_limit AS b (source, window_started_at, call_count) VALUES (%(source)s, clock_timestamp(), 1)
 ON CONFLICT (source) DO UPDATE SET
-  calls = CASE WHEN b.window_began <= clock_timestamp() - %(window)s * interval '1 second' THEN 1 ELSE b.calls + 1 END,
-  window_began = CASE WHEN b.window_began <= clock_timestamp() - %(window)s * interval '1 second'
-                      THEN clock_timestamp() ELSE b.window_began END
-WHERE (b.paused_until IS NULL OR b.paused_until <= clock_timestamp())
-  AND (b.calls < %(calls)s OR b.window_began <= clock_timestamp() - %(window)s * interval '1 second')
-RETURNING calls
+  call_count = CASE WHEN b.window_started_at <= clock_timestamp() - %(window)s * interval '1 second'
+               THEN 1 ELSE b.call_count + 1 END,
+  window_started_at = CASE WHEN b.window_started_at <= clock_timestamp() - %(window)s * interval '1 second'
+                      THEN clock_timestamp() ELSE b.window_started_at END
+WHERE (b.backoff_until IS NULL OR b.backoff_until <= clock_timestamp())
+  AND (b.call_count < %(calls)s OR b.window_started_at <= clock_timestamp() - %(window)s * interval '1 second')
+RETURNING call_count
 """
 _WAIT = """
 SELECT GREATEST(
-  EXTRACT(epoch FROM window_began + %(window)s * interval '1 second' - clock_timestamp()),
-  EXTRACT(epoch FROM paused_until - clock_timestamp()), 0.05)::float
+  EXTRACT(epoch FROM window_started_at + %(window)s * interval '1 second' - clock_timestamp()),
+  EXTRACT(epoch FROM backoff_until - clock_timestamp()), 0.05)::float
   FROM company_registers_rate_limit WHERE source = %(source)s
 """
 _BACK_OFF = """
-INSERT INTO company_registers_rate_limit AS b (source, window_began, calls, paused_until)
+INSERT INTO company_registers_rate_limit AS b (source, window_started_at, call_count, backoff_until)
 VALUES (%(source)s, clock_timestamp(), 0, clock_timestamp() + %(seconds)s * interval '1 second')
-ON CONFLICT (source) DO UPDATE SET paused_until = GREATEST(b.paused_until, excluded.paused_until)
+ON CONFLICT (source) DO UPDATE SET backoff_until = GREATEST(b.backoff_until, excluded.backoff_until)
 """
 
 

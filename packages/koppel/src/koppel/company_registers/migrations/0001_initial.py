@@ -18,9 +18,9 @@ class Migration(migrations.Migration):
             name='RegisterRateLimit',
             fields=[
                 ('source', models.CharField(max_length=20, primary_key=True, serialize=False)),
-                ('window_began', models.DateTimeField()),
-                ('calls', models.IntegerField()),
-                ('paused_until', models.DateTimeField(null=True)),
+                ('window_started_at', models.DateTimeField()),
+                ('call_count', models.IntegerField()),
+                ('backoff_until', models.DateTimeField(null=True)),
             ],
             options={
                 'db_table': 'company_registers_rate_limit',
@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
                 ('activity_scheme', models.CharField(default='', max_length=20)),
                 ('activity_label', models.CharField(default='', max_length=400)),
                 ('candidates', models.JSONField(default=list)),
-                ('asked_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('requested_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('answered_at', models.DateTimeField(null=True)),
                 ('due_at', models.DateTimeField(null=True)),
                 ('attempts', models.IntegerField(default=0)),
@@ -51,8 +51,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'db_table': 'company_registers_lookup',
-                'indexes': [models.Index(condition=models.Q(('due_at__isnull', False)), fields=['organisation', 'due_at'], name='lookups_that_wait')],
-                'constraints': [models.UniqueConstraint(fields=('organisation', 'country', 'kind', 'value'), name='asked_once')],
+                'indexes': [models.Index(condition=models.Q(('due_at__isnull', False)), fields=['organisation', 'due_at'], name='lookups_due')],
+                'constraints': [models.UniqueConstraint(fields=('organisation', 'country', 'kind', 'value'), name='lookup_unique_query')],
             },
         ),
         tenant_table("company_registers_lookup"),

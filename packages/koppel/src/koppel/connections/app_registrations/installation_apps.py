@@ -56,7 +56,7 @@ def add_app(by: str, values: AppRegistrationInput) -> AppRegistration:
             client_id=values.client_id,
             client_secret=values.client_secret or Secret(""),
             name=values.name,
-            refresh_days=values.refresh_days,
+            refresh_token_days=values.refresh_token_days,
         )
     log.info("app_registration_created", app=app.pk, by=by)
     return app

@@ -17,7 +17,7 @@ from koppel.connections.errors import NoSuchConnection, RegistrationRefused
 from koppel.connections.models import AppRegistration, ConnectionState
 from koppel.connections.sessions import Runtime, run_sync
 from koppel.connections.vault import KEY_MISSING, clear_app_failures, credentials, encrypt_client_secret
-from koppel.connections.vendor_http import OriginRestrictedHttp, vendor_addresses
+from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import ConsentMode, Descriptor, Environment
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connectors
@@ -26,13 +26,13 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor, Permission
 
 CLIENT_ID_CHARACTERS_MAX = 200
-REFRESH_DAYS_MAX = 3650
+REFRESH_TOKEN_DAYS_MAX = 3650
 
 
 @dataclass(frozen=True)
 class AppRegistrationInput:
-    """What a person enters. `client_secret` None keeps the one that is there; `refresh_days` as chosen in the vendor's portal,
-    None = unknown, and then nobody is told before a consent ends."""
+    """What a person enters. `client_secret` None keeps the one that is there; `refresh_token_days` as chosen in the vendor's
+    portal, None = unknown, and then nobody is told before a consent ends."""
 
     connector: str
     environment: str
@@ -40,7 +40,7 @@ class AppRegistrationInput:
     client_id: str
     client_secret: Secret | None
     name: str = ""
-    refresh_days: int | None = None
+    refresh_token_days: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ def register_app(
     consent_mode: str,
     client_id: str,
     client_secret: Secret,
-    addresses: Mapping[str, str] | None = None,
+    base_urls: Mapping[str, str] | None = None,
     organisation_id: int | None = None,
     name: str = "",
-    refresh_days: int | None = None,
+    refresh_token_days: int | None = None,
 ) -> AppRegistration:
     """Keep an app registration; its secret is sealed. Joins the caller's transaction and scope."""
     return AppRegistration.objects.create(
@@ -72,9 +72,9 @@ def register_app(
         consent_mode=consent_mode,
         client_id=client_id,
         client_secret=encrypt_client_secret(client_secret, connector, client_id),
-        addresses=dict(addresses or {}),
+        base_urls=dict(base_urls or {}),
         name=name,
-        refresh_days=refresh_days,
+        refresh_token_days=refresh_token_days,
     )
 
 
@@ -144,7 +144,7 @@ def check_with_vendor(app: AppRegistration) -> AppCheck:
     """Whether the vendor knows the app: a call that grants nothing. Outside any transaction."""
 
     async def ask(current: Runtime) -> None:
-        http = OriginRestrictedHttp(current.http, vendor_addresses(app))
+        http = OriginRestrictedHttp(current.http, base_urls_of(app))
         await connectors()[app.connector].check_app(http, credentials(app), redirect_uri())
 
     try:
@@ -192,29 +192,29 @@ def _create(actor: Actor, values: AppRegistrationInput) -> AppRegistration:
         consent_mode=values.consent_mode,
         client_id=values.client_id,
         client_secret=values.client_secret or Secret(""),
-        addresses=_addresses_like(values),
+        base_urls=_base_urls_like(values),
         organisation_id=actor.organisation_id,
         name=values.name,
-        refresh_days=values.refresh_days,
+        refresh_token_days=values.refresh_token_days,
     )
 
 
 def _change(app: AppRegistration, values: AppRegistrationInput) -> None:
     """The system, its environment and the way to consent stay: connections were made with them."""
-    app.name, app.client_id, app.refresh_days = values.name, values.client_id, values.refresh_days
+    app.name, app.client_id, app.refresh_token_days = values.name, values.client_id, values.refresh_token_days
     if values.client_secret:
         app.client_secret = encrypt_client_secret(values.client_secret, app.connector, app.client_id)
-    app.save(update_fields=["name", "client_id", "client_secret", "refresh_days"])
+    app.save(update_fields=["name", "client_id", "client_secret", "refresh_token_days"])
     clear_app_failures(app)
 
 
-def _addresses_like(values: AppRegistrationInput) -> dict[str, str]:
+def _base_urls_like(values: AppRegistrationInput) -> dict[str, str]:
     """A sandbox may listen elsewhere than the connector thinks: whoever runs the installation said where. An organisation
     cannot say it, or its Administrator could send Koppel to any address within the installation's network."""
     environments = AppRegistration.objects.filter(
         organisation=None, connector=values.connector, environment=values.environment, removed_at=None
     )
-    return dict(environments.values_list("addresses", flat=True).first() or {})
+    return dict(environments.values_list("base_urls", flat=True).first() or {})
 
 
 def problems_of(app: AppRegistration | None, values: AppRegistrationInput) -> dict[str, str]:
@@ -224,8 +224,10 @@ def problems_of(app: AppRegistration | None, values: AppRegistrationInput) -> di
         problems["client_id"] = _("Enter the client id, as the vendor's portal shows it.")
     if not values.client_secret and (app is None or values.client_id != app.client_id):
         problems["client_secret"] = _("Enter the client secret that belongs to this client id.")
-    if values.refresh_days is not None and not 1 <= values.refresh_days <= REFRESH_DAYS_MAX:
-        problems["refresh_days"] = _("Enter a number of days from 1 to %d, or leave it empty.") % REFRESH_DAYS_MAX
+    if values.refresh_token_days is not None and not 1 <= values.refresh_token_days <= REFRESH_TOKEN_DAYS_MAX:
+        problems["refresh_token_days"] = (
+            _("Enter a number of days from 1 to %d, or leave it empty.") % REFRESH_TOKEN_DAYS_MAX
+        )
     return problems
 
 

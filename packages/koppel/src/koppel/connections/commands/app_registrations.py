@@ -24,7 +24,9 @@ def add(
     option: Annotated[str, typer.Argument(help="system/environment/way to sign in; a wrong one is answered with all.")],
     client_id: Annotated[str, typer.Option(help="As the vendor's portal shows it.")],
     name: Annotated[str, typer.Option(help="Your own word for it.")] = "",
-    refresh_days: Annotated[int | None, typer.Option(help="How long refresh tokens live, as chosen there.")] = None,
+    refresh_token_days: Annotated[
+        int | None, typer.Option(help="How long refresh tokens live, as chosen there.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Keep an app registration for all organisations. The secret is asked for, or read from standard input."""
@@ -33,7 +35,7 @@ def add(
     connector, environment, mode = option.split("/")
     secret = _secret()
     with user_errors():
-        values = AppRegistrationInput(connector, environment, mode, client_id, secret, name, refresh_days)
+        values = AppRegistrationInput(connector, environment, mode, client_id, secret, name, refresh_token_days)
         created = installation_apps.add_app(shell_account(), values)
     print_record({"id": created.pk, "consent_option": option, "redirect_address": redirect_uri()}, as_json=as_json)
 

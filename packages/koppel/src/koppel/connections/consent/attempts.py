@@ -26,7 +26,7 @@ from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPu
 from koppel.connections.queries import get_connection
 from koppel.connections.sessions import Runtime, run_sync
 from koppel.connections.vault import KEY_MISSING, consent_attempt_aad, credentials
-from koppel.connections.vendor_http import OriginRestrictedHttp, vendor_addresses
+from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import Consent, ConsentRequest, Form
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
@@ -204,7 +204,7 @@ def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
     request = ConsentRequest(redirect_uri(), inbound.get("state", ""), hidden["nonce"], Secret(hidden["verifier"]))
 
     async def exchange(current: Runtime) -> Consent:
-        http = OriginRestrictedHttp(current.http, vendor_addresses(app))
+        http = OriginRestrictedHttp(current.http, base_urls_of(app))
         return await connector(app.connector).complete_consent(http, credentials(app), request, inbound)
 
     return run_sync(exchange)

@@ -21,7 +21,8 @@ SILENCE = timedelta(days=1)
 ALIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED, ConnectionState.PAUSED)
 
 _ENDS = """
-SELECT c.organisation_id, c.id, min(coalesce(g.refresh_expires_at, g.issued_at + a.refresh_days * interval '1 day')) AS ends
+SELECT c.organisation_id, c.id,
+       min(coalesce(g.refresh_expires_at, g.issued_at + a.refresh_token_days * interval '1 day')) AS ends
   FROM connections_connection c
   JOIN connections_app_registration a ON a.id = c.app_id
   JOIN connections_grant g ON g.connection_id = c.id AND g.organisation_id = c.organisation_id
@@ -31,9 +32,10 @@ SELECT c.organisation_id, c.id, min(coalesce(g.refresh_expires_at, g.issued_at +
 """
 _NEAR = f"""
 SELECT * FROM ({_ENDS.format(which="c.state IN ('active', 'degraded', 'paused')")}
-HAVING min(coalesce(g.refresh_expires_at, g.issued_at + a.refresh_days * interval '1 day')) < now() + %s * interval '1 second'
+HAVING min(coalesce(g.refresh_expires_at, g.issued_at + a.refresh_token_days * interval '1 day'))
+       < now() + %s * interval '1 second'
    AND (c.expiry_notified_for IS NULL
-        OR min(coalesce(g.refresh_expires_at, g.issued_at + a.refresh_days * interval '1 day'))
+        OR min(coalesce(g.refresh_expires_at, g.issued_at + a.refresh_token_days * interval '1 day'))
            NOT BETWEEN c.expiry_notified_for AND c.expiry_notified_for + interval '1 day')) AS near LIMIT 500
 """  # noqa: S608 - names of ours alone
 

@@ -9,7 +9,7 @@ from koppel.connections.health import SUPERSEDED, add_timeline_event
 from koppel.connections.models import AppRegistration, ConsentAttempt, Grant
 from koppel.connections.sessions import Runtime
 from koppel.connections.vault import consent_attempt_aad, credentials, decrypt_token
-from koppel.connections.vendor_http import OriginRestrictedHttp, vendor_addresses
+from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import Tokens
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
@@ -31,7 +31,7 @@ async def revoke(current: Runtime, organisation_id: int, grant_ids: list[int]) -
         if app_and_token is None:
             continue
         app, generation, token = app_and_token
-        http = OriginRestrictedHttp(current.http, vendor_addresses(app))
+        http = OriginRestrictedHttp(current.http, base_urls_of(app))
         try:
             await connector(app.connector).revoke(http, credentials(app), token)
         except ConnectorError as error:
@@ -73,7 +73,7 @@ async def revoke_attempt(current: Runtime, organisation_id: int, attempt_id: int
         return
     app, token = app_and_token
     await connector(app.connector).revoke(
-        OriginRestrictedHttp(current.http, vendor_addresses(app)), credentials(app), token
+        OriginRestrictedHttp(current.http, base_urls_of(app)), credentials(app), token
     )
     await run_in_thread(partial(_forget_unused, organisation_id, attempt_id))
     log.info("unused_consent_revoked", attempt=attempt_id)

@@ -18,7 +18,7 @@ from koppel.connections.models import AppRegistration
 from koppel.connections.rate_limits import rate_limited
 from koppel.connections.sessions.consent_scope import audit_refusal
 from koppel.connections.sessions.runtime import Runtime
-from koppel.connections.vendor_http import OriginRestrictedHttp, vendor_addresses
+from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import Company, Connector
 from koppel.connector.errors import ConsentLost, NotConsented, SetupMissing, Unreachable
 from koppel.connector.registry import connector
@@ -57,13 +57,13 @@ class AuthorizedSession:
     What one session learns of a consent that was withdrawn keeps the others from calling (`token_probe`)."""
 
     def __init__(self, runtime: Runtime, target: SessionTarget, app: AppRegistration, company: Company | None) -> None:
-        self.addresses: Mapping[str, str] = vendor_addresses(app)
+        self.base_urls: Mapping[str, str] = base_urls_of(app)
         self.consent_mode = app.consent_mode
         self.company = company
         self.target = target
         self._vault, self._pulse, self._connector = runtime.vault, runtime.health, connector(app.connector)
         self._token_probe = runtime.token_probe
-        http = OriginRestrictedHttp(runtime.http, self.addresses)
+        http = OriginRestrictedHttp(runtime.http, self.base_urls)
         self._http = rate_limited(
             http, runtime.rate_limiter, app.pk, company.external_id if company else None, target.organisation_id
         )
@@ -219,7 +219,7 @@ def names_another(vendor: Connector, company: Company | None, headers: Mapping[s
 
 _GRANT = """
 SELECT g.connection_id, g.company_id, g.is_pending_transfer,
-       a.id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.addresses
+       a.id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.base_urls
   FROM connections_grant g
   JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
   JOIN connections_app_registration a ON a.id = c.app_id
@@ -306,7 +306,7 @@ async def _session_target(
     if row is None:
         raise LookupError(f"grant {grant_id}")
     connection_id, company_id, is_pending_transfer, *app = row
-    names = ("id", "connector", "environment", "consent_mode", "client_id", "client_secret", "addresses")
+    names = ("id", "connector", "environment", "consent_mode", "client_id", "client_secret", "base_urls")
     target = SessionTarget(
         organisation_id, connection_id, grant_id, str(company_id), remote_company_id, is_pending_transfer
     )

@@ -3,7 +3,7 @@
 from django.utils.translation import gettext_noop
 
 from koppel.connections.models import AppRegistration
-from koppel.connections.vendor_http import vendor_addresses
+from koppel.connections.vendor_http import base_urls_of
 from koppel.connector.contract import AppCredentials
 from koppel.kit.encryption import Secret
 from koppel.organisations.encryption import keyring
@@ -30,7 +30,7 @@ def encrypt_client_secret(secret: Secret, connector_key: str, client_id: str) ->
 def credentials(app: AppRegistration) -> AppCredentials:
     """An app registration as its connector wants it. Raises `DecryptionError`."""
     secret = keyring().decrypt(bytes(app.client_secret), app_registration_aad(app.connector, app.client_id))
-    return AppCredentials(app.client_id, Secret(secret.decode()), app.consent_mode, vendor_addresses(app))
+    return AppCredentials(app.client_id, Secret(secret.decode()), app.consent_mode, base_urls_of(app))
 
 
 def grant_aad(organisation_id: int, grant_id: int, column: str) -> str:

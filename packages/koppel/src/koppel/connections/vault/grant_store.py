@@ -177,7 +177,7 @@ SELECT g.id, g.connection_id, g.company_id, g.access_token, g.refresh_token, g.i
        g.refresh_started_at, extract(epoch FROM clock_timestamp() - g.refresh_started_at)::float8, g.refresh_error,
        g.failures, g.failure_code, g.failure_reason, g.retry_at, g.maintain_at, g.last_forced_refresh_at,
        g.invalid_since, g.invalid_reason,
-       a.id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.addresses
+       a.id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.base_urls
   FROM connections_grant g
   JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
   JOIN connections_app_registration a ON a.id = c.app_id
@@ -222,7 +222,7 @@ SELECT g.organisation_id, g.id
 
 def _snapshot(organisation_id: int, grant_id: int, row: tuple[Any, ...]) -> GrantSnapshot:
     connection_id, company_id, access, refresh, *facts = row
-    names = ("id", "connector", "environment", "consent_mode", "client_id", "client_secret", "addresses")
+    names = ("id", "connector", "environment", "consent_mode", "client_id", "client_secret", "base_urls")
     app = AppRegistration(**dict(zip(names, facts[-len(names) :], strict=True)))
     token = decrypt_token(access, organisation_id, grant_id, "access_token")
     encrypted = bytes(refresh) if refresh else None

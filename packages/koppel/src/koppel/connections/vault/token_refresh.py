@@ -35,7 +35,7 @@ from koppel.connections.vault.refresh_policy import (
     usable_token,
     while_slow,
 )
-from koppel.connections.vendor_http import OriginRestrictedHttp, vendor_addresses
+from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import Tokens
 from koppel.connector.errors import (
     ConnectorError,
@@ -378,7 +378,7 @@ def _key_missing() -> Unreachable:
 
 
 async def _call_token_endpoint(http: HttpClient, grant: GrantSnapshot) -> Tokens:
-    app, plain = credentials(grant.app), OriginRestrictedHttp(http, vendor_addresses(grant.app))
+    app, plain = credentials(grant.app), OriginRestrictedHttp(http, base_urls_of(grant.app))
     system, refresh_token = connector(grant.app.connector), grant.refresh_token
     if refresh_token is None:
         return await system.service_token(plain, app, grant.company_id)

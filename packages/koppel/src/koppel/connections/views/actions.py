@@ -209,7 +209,7 @@ def reconnect_all(request: AuthenticatedRequest) -> HttpResponse:
         "total": len(broken) + len(latest),
         "waiting": sum(connection.awaiting_sign_in for connection in broken),
         "since": since,
-        "place": "connections",
+        "nav_section": "connections",
     }
     return render(request, "connections/reconnect_all.html", context)
 
@@ -240,7 +240,7 @@ def offboarding(request: AuthenticatedRequest, membership_id: int) -> HttpRespon
         return redirect(request.path if request.method == "POST" else "connections:list")
     owners = [connection for connection in ownership.possible_owners(request.actor) if connection.pk != membership_id]
     return render(
-        request, "connections/offboarding.html", {"owned": owned, "owners": owners, "place": "connections"}
+        request, "connections/offboarding.html", {"owned": owned, "owners": owners, "nav_section": "connections"}
     )  # fmt: skip
 
 
@@ -250,7 +250,7 @@ def _removal_page(request: AuthenticatedRequest, connection_id: int) -> HttpResp
         "removal": removal,
         "card": summaries.summarize(queries.connection_for(request.actor, connection_id)),
         "may_remove": not removal.needs_administrator or request.actor.can(Permission.MANAGE_ORGANISATION),
-        "place": "connections",
+        "nav_section": "connections",
     }
     return render(request, "connections/remove.html", context)
 

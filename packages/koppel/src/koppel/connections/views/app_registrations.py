@@ -94,7 +94,7 @@ def _values(request: AuthenticatedRequest, connector_key: str, environment: str,
         client_id=request.POST.get("client_id", "").strip().replace("\0", ""),
         client_secret=Secret(secret) if secret else None,
         name=request.POST.get("name", "").strip().replace("\0", "")[:120],
-        refresh_days=_days(request.POST.get("refresh_days", "").strip()),
+        refresh_token_days=_days(request.POST.get("refresh_token_days", "").strip()),
     )
 
 
@@ -122,7 +122,7 @@ def _page(request: AuthenticatedRequest, problems: dict[str, str], changed: int 
         "problems": problems,
         "changed": changed,
         "form_data": request.POST if problems else {},
-        "place": "connections",
+        "nav_section": "connections",
     }
     return render(request, "connections/apps.html", context, status=422 if problems else 200)
 

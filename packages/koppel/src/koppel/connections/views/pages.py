@@ -42,7 +42,7 @@ def overview(request: AuthenticatedRequest) -> HttpResponse:
         "cards": cards,
         "broken": broken,
         "waiting": sum(connection.awaiting_sign_in for connection in broken),
-        "place": "connections",
+        "nav_section": "connections",
     }
     return render(request, "connections/list.html", context)
 
@@ -73,7 +73,7 @@ def detail(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
         "may_change": may,
         "companies_awaiting_transfer": ownership.companies_awaiting_transfer(request.actor, connection),
         "is_pending_owner": connection.pending_owner_id == request.actor.membership_id,
-        "place": "connections",
+        "nav_section": "connections",
     }
     return render(request, "connections/detail.html", context)
 

@@ -12,7 +12,6 @@ from koppel.connector.errors import (
     NotConsented,
     RateLimited,
     SetupMissing,
-    TokenStale,
     UnexpectedResponse,
     Unreachable,
 )
@@ -33,11 +32,11 @@ FORBIDDEN = _("Visma.net does not allow Koppel to read this. A scope or a role i
 async def get(session: Session, path: str, params: Mapping[str, str] | None = None) -> bytes:
     """The body of `GET <api><path>` for the session's company. Raises the contract's errors."""
     if session.consent_mode == COMPANY_LIST:
-        url = f"{session.addresses['legacy']}/API/controller/api{path}"
+        url = f"{session.base_urls['legacy']}/API/controller/api{path}"
         company = session.company.routing.get("id", session.company.external_id) if session.company else ""
         headers = {"ipp-application-type": "Visma.net Financials", "ipp-company-id": company}
     else:
-        url, headers = f"{session.addresses['api']}{path}", {}
+        url, headers = f"{session.base_urls['api']}{path}", {}
     return require_success(await session.send("GET", url, params=params, headers=headers))
 
 
@@ -63,7 +62,7 @@ def parse(body: bytes, kind: Any) -> Any:
 def _error(answer: Response) -> ConnectorError:
     status = answer.status
     if status == 401:
-        return TokenStale("unauthorised", _("Visma.net does not accept the access token."))
+        return Unreachable("unauthorised", _("Visma.net does not accept the access token."), retry_after_seconds=15)
     if status == 429:
         seconds = seconds_of(answer.headers.get("retry-after", ""))
         return RateLimited("quota", QUOTA_USED, retry_after_seconds=seconds)

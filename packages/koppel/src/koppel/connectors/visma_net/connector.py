@@ -86,7 +86,7 @@ class VismaNet:
     async def list_companies(self, session: Session) -> Sequence[Company]:
         """The retired context endpoint in company-list mode; else the one company of the token."""
         if session.consent_mode == COMPANY_LIST:
-            url = f"{session.addresses['legacy']}/API/resources/v1/context"
+            url = f"{session.base_urls['legacy']}/API/resources/v1/context"
             contexts: list[_Context] = parse(require_success(await session.send("GET", url)), list[_Context])
             return [Company(str(one.id), one.name.strip(), str(one.id), {"id": str(one.id)}) for one in contexts]
         if session.company is None:

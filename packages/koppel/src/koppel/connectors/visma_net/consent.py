@@ -105,7 +105,7 @@ def begin(app: AppCredentials, request: ConsentRequest) -> Redirect:
     }
     if request.force_sign_in or app.consent_mode == COMPANY_PER_SIGN_IN:
         query["prompt"] = "select_account"
-    return Redirect(f"{app.addresses['identity']}/connect/authorize?{urlencode(query)}")
+    return Redirect(f"{app.base_urls['identity']}/connect/authorize?{urlencode(query)}")
 
 
 async def complete(http: Http, app: AppCredentials, request: ConsentRequest, inbound: Mapping[str, str]) -> Consent:
@@ -159,7 +159,7 @@ def _name_in(claims: Mapping[str, Any], key: str) -> str:
 
 async def _must_be_from_issuer(http: Http, app: AppCredentials, inbound: Mapping[str, str]) -> None:
     """RFC 9207: an answer that names another issuer, or none where the vendor says that it always names itself, is a mix-up."""
-    identity = app.addresses["identity"]
+    identity = app.base_urls["identity"]
     discovery = _words((await http.send("GET", f"{identity}/.well-known/openid-configuration")).body)
     if discovery.get("issuer") != identity:
         raise Unreachable("discovery", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
@@ -231,7 +231,7 @@ async def revoke(http: Http, app: AppCredentials, token: Secret) -> None:
     """RFC 7009, 2.2: a token that is dead already is answered with 200 too, so anything else is a refusal."""
     answer = await http.send(
         "POST",
-        f"{app.addresses['identity']}/connect/revocation",
+        f"{app.base_urls['identity']}/connect/revocation",
         form={"token": token.reveal(), **_credentials(app)},
     )
     if answer.status != 200:
@@ -252,7 +252,7 @@ def _credentials(app: AppCredentials) -> dict[str, str]:
 
 
 async def _token(http: Http, app: AppCredentials, form: Mapping[str, str]) -> TokenAnswer:
-    answer = await http.send("POST", f"{app.addresses['identity']}/connect/token", form={**form, **_credentials(app)})
+    answer = await http.send("POST", f"{app.base_urls['identity']}/connect/token", form={**form, **_credentials(app)})
     if answer.status != 200:
         raise _refusal(answer, by_code=form["grant_type"] == "authorization_code")
     try:
@@ -300,13 +300,13 @@ def _tokens(answer: TokenAnswer) -> Tokens:
 
 async def _verified(http: Http, app: AppCredentials, token: str, *, audience: str | None) -> dict[str, Any]:
     """The claims of a signed token after a check of signature, issuer, expiry and (if given) audience."""
-    answer = await http.send("GET", f"{app.addresses['identity']}/.well-known/openid-configuration/jwks")
+    answer = await http.send("GET", f"{app.base_urls['identity']}/.well-known/openid-configuration/jwks")
     try:
         keys = jwt.PyJWKSet.from_json(answer.body.decode())
         key = keys[jwt.get_unverified_header(token)["kid"]]
         return dict(
             jwt.decode(
-                token, key, algorithms=["RS256"], audience=audience, issuer=app.addresses["identity"], leeway=60,
+                token, key, algorithms=["RS256"], audience=audience, issuer=app.base_urls["identity"], leeway=60,
                 options={"verify_aud": audience is not None, "require": ["exp", "iss"]},
             )
         )  # fmt: skip

@@ -1,11 +1,15 @@
-"""What the application role may do: read and write rows, never change tables; append to the audit trail, never rewrite it."""
+"""What the application role may do: read and write rows, never change tables; append to the audit log, never rewrite it;
+read the number of the installation, never change it."""
 
 from django.conf import settings
-from django.db import connections, transaction
+from django.db import connections, models, transaction
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
 
-APPEND_ONLY = ("audit_entry",)
+from koppel.kit.hooks import Registry
+
+append_only_models = Registry[type[models.Model]]()
+"""By their tables: the application role may add rows and read them, never change or delete one."""
 
 _UNPINNED = """
 SELECT p.oid::regprocedure::text FROM pg_proc p
@@ -36,7 +40,7 @@ def grants_are_missing(using: str) -> bool:
 def grant_to_application_role(using: str) -> None:
     """Run as the owner after migrations. Does nothing when owner and application role are one (`koppel check` says so).
 
-    In one transaction: the audit trail is never writable for a moment, nor for good when the process dies in between."""
+    In one transaction: the audit log is never writable for a moment, nor for good when the process dies in between."""
     role = str(settings.DATABASES["default"]["USER"])
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         _pin_functions_of_libraries(cursor)
@@ -55,7 +59,7 @@ def grant_to_application_role(using: str) -> None:
         for (partition,) in cursor.fetchall():
             # Reached through the table that they are partitions of, where the policies are.
             cursor.execute(sql.SQL("REVOKE ALL ON {} FROM {}").format(sql.Identifier(partition), name))
-        for table in APPEND_ONLY:
+        for table in append_only_models:
             cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table])
             if cursor.fetchone()[0]:
                 cursor.execute(

@@ -69,5 +69,5 @@ def unconfirmed(request: HttpRequest, confirmation: Confirmation) -> HttpRespons
     answer = request.POST.get("confirmed", "")
     if answer and hmac.compare_digest(answer.encode(), confirmation.digest.encode()):
         return None
-    context = {"confirmation": confirmation, "is_stale": bool(answer), "place": confirmation.nav_section}
+    context = {"confirmation": confirmation, "is_stale": bool(answer), "nav_section": confirmation.nav_section}
     return render(request, "web/confirm.html", context, status=409 if answer else 200)

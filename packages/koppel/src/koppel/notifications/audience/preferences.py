@@ -1,4 +1,4 @@
-"""What a person wants to be told of, and how. Everybody decides for himself or herself."""
+"""Notification preferences of one member."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -133,7 +133,7 @@ def _record(actor: Actor, details: dict[str, object]) -> None:
     record(
         actor.organisation_id,
         actor.audit,
-        "notices.arranged",
+        "notifications.delivery_settings_changed",
         subject=("membership", actor.membership_id, actor.name),
         details=details,
     )

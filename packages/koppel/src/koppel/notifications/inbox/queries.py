@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+
+from django.db.models import QuerySet
 
 from koppel.notifications.event_types import event_types, render_message
 from koppel.notifications.models import Notification
 from koppel.organisations.roles import Actor
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
 
 PAGE_SIZE = 50
 

@@ -1,4 +1,4 @@
-"""A person's own notices, and what the person wants to be told of."""
+"""A member's own notifications and notification preferences."""
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -41,7 +41,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
         "here": request.GET.urlencode(),
         "newest": newest,
     }
-    return render(request, "notifications/list.html", context | {"place": "notices"})
+    return render(request, "notifications/list.html", context | {"nav_section": "notices"})
 
 
 @require_POST
@@ -83,7 +83,7 @@ def preferences_page(request: AuthenticatedRequest) -> HttpResponse:
         "mail_scopes": PreferenceScope.choices,
         "delivery_settings": preferences.delivery_settings_of(actor),
         "colleagues": preferences.colleagues(actor),
-        "place": "notices",
+        "nav_section": "notices",
     }
     return render(request, "notifications/preferences.html", context)
 

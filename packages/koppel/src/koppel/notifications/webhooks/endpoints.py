@@ -73,7 +73,7 @@ def add(actor: Actor, data: WebhookEndpointInput) -> tuple[WebhookEndpoint, Secr
         name=cleaned.name, url=cleaned.url, events=list(cleaned.events), divisions=list(cleaned.divisions),
     )  # fmt: skip
     secret = _store_new_secret(webhook)
-    _record(actor.audit, webhook, "webhook.made", after=_audit_details(cleaned))
+    _record(actor.audit, webhook, "webhook.created", after=_audit_details(cleaned))
     return webhook, secret
 
 
@@ -102,7 +102,7 @@ def set_enabled(actor: Actor, webhook_id: int, *, on: bool) -> WebhookEndpoint:
     webhook.save(update_fields=["is_active", "failing_since", "disabled_reason"])
     if not on:
         _fail_pending_deliveries(webhook)
-    _record(actor.audit, webhook, "webhook.switched_on" if on else "webhook.switched_off")
+    _record(actor.audit, webhook, "webhook.enabled" if on else "webhook.disabled")
     return webhook
 
 
@@ -114,7 +114,7 @@ def renew_secret(actor: Actor, webhook_id: int) -> Secret:
     )
     webhook.previous_until = timezone.now() + PREVIOUS_SECRET_VALID_FOR
     secret = _store_new_secret(webhook)
-    _record(actor.audit, webhook, "webhook.secret_renewed")
+    _record(actor.audit, webhook, "webhook.secret_rotated")
     return secret
 
 
@@ -144,7 +144,7 @@ def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | Non
     chosen = Q(state=DeliveryState.FAILED) if delivery_ids is None else Q(pk__in=delivery_ids, state__in=_FINAL_STATES)
     count = deliveries.filter(chosen).update(state=DeliveryState.WAITING, attempts=0, due_at=timezone.now(), reason="")
     if count:
-        _record(actor.audit, webhook, "webhook.sent_again", count=count)
+        _record(actor.audit, webhook, "webhook.redelivered", count=count)
         enqueue("notifications.send_webhooks", organisation_id=actor.organisation_id)
     return count
 
@@ -165,7 +165,7 @@ def disable(webhook: WebhookEndpoint, reason: str) -> None:
     if not stopped.update(is_active=False, disabled_reason=reason):
         return
     _fail_pending_deliveries(webhook)
-    _record(SYSTEM_ACTOR, webhook, "webhook.stopped", reason=reason)
+    _record(SYSTEM_ACTOR, webhook, "webhook.auto_disabled", reason=reason)
     open_event(
         webhook.organisation_id,
         event_types.WEBHOOK_DISABLED,
@@ -234,7 +234,7 @@ def _validate_divisions(actor: Actor, division_ids: Collection[int]) -> tuple[in
 
 
 def _audit_details(data: WebhookEndpointInput) -> dict[str, object]:
-    """For the trail, divisions by name: they may be gone when it is read."""
+    """For the audit log, divisions by name: they may be gone when it is read."""
     names = Division.objects.filter(pk__in=list(data.divisions)).order_by("name").values_list("name", flat=True)
     return {**vars(data), "divisions": list(names)}
 

@@ -39,7 +39,8 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
         except Refused as refusal:
             messages.error(request, str(refusal))
     context = {
-        "place": "webhooks", "webhooks": [(webhook, _state_context(webhook)) for webhook in webhooks], "events": _events(),
+        "nav_section": "webhooks",
+        "webhooks": [(webhook, _state_context(webhook)) for webhook in webhooks], "events": _events(),
         "typed": form_data, "chosen": set(form_data.events) if form_data else set(), "divisions": divisions_of(request.actor),
         "chosen_divisions": set(form_data.divisions) if form_data else set(),
     }  # fmt: skip
@@ -109,7 +110,7 @@ def _page(
 ) -> HttpResponse:
     """With the secret, the one time that it is shown. `state`: of the log only the messages that are in this one."""
     context = {
-        "place": "webhooks", "webhook": webhook, "facts": _state_context(webhook), "events": _events(), "typed": webhook,
+        "nav_section": "webhooks", "webhook": webhook, "facts": _state_context(webhook), "events": _events(), "typed": webhook,
         "chosen": set(webhook.events), "chosen_divisions": set(webhook.divisions),
         "divisions": divisions_of(request.actor), "secret": secret.reveal() if secret else "",
         "signs_twice": webhook.previous_until if secret else None,

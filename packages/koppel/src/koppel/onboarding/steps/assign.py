@@ -28,7 +28,7 @@ def assign(
     flow: Flow, company_ids: Iterable[int], *, division_id: int | None, template_id: int | None, users: Iterable[int]
 ) -> int:
     """For the ticked rows; None leaves a value as it is. How many rows. Raises `UnknownParameter`."""
-    selected = set(company_ids) & set(flow.chosen)
+    selected = set(company_ids) & set(flow.chosen_company_ids)
     added = set(users)
     _require_offered(flow.organisation_id, division_id, template_id, added)
     changed = {}
@@ -60,7 +60,7 @@ def _require_offered(organisation_id: int, division_id: int | None, template_id:
 
 def clear(flow: Flow, company_ids: Iterable[int]) -> int:
     """Take back what was assigned to the ticked rows. How many rows."""
-    selected = set(company_ids) & set(flow.chosen)
+    selected = set(company_ids) & set(flow.chosen_company_ids)
     merge_values(flow, "assignments", {str(one): {} for one in selected})
     advance(flow, Step.ASSIGN)
     return len(selected)

@@ -35,8 +35,8 @@ class CompanyChoice:
 
 
 def connections_in(actor: Actor, flow: Flow) -> list[Connection]:
-    """The live connections that the flow collected."""
-    return list(connections_of(actor).filter(pk__in=flow.collected))
+    """The live connections of the flow."""
+    return list(connections_of(actor).filter(pk__in=flow.connection_ids))
 
 
 def rows(actor: Actor, flow: Flow) -> list[CompanyChoice]:
@@ -68,24 +68,30 @@ def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
     """Keep the ticked companies that can be chosen. How many."""
     selected = set(company_ids)
     offered = [one.company for one in rows(actor, flow) if one.can_be_chosen]
-    flow.offered = [company.pk for company in offered]
-    flow.chosen = [key for key in flow.offered if key in selected]
-    flow.seen = {
+    flow.offered_company_ids = [company.pk for company in offered]
+    flow.chosen_company_ids = [key for key in flow.offered_company_ids if key in selected]
+    flow.shown_identities = {
         str(company.pk): [company.legal_name or company.name, company.number]
         for company in offered
         if company.pk in selected
     }
-    advance(flow, Step.IDENTIFY if flow.chosen else Step.CHOOSE, "chosen", "offered", "seen")
-    return len(flow.chosen)
+    advance(
+        flow,
+        Step.IDENTIFY if flow.chosen_company_ids else Step.CHOOSE,
+        "chosen_company_ids",
+        "offered_company_ids",
+        "shown_identities",
+    )
+    return len(flow.chosen_company_ids)
 
 
 def preselected_ids(flow: Flow, choices: Iterable[CompanyChoice], *, collects_many: bool) -> set[int]:
     """What the list shows as ticked: all at first, then what was chosen; and where the person adds one company after the other,
     what came since. An import through a connection that exists begins with nothing."""
     fresh = {choice.company.pk for choice in choices if choice.can_be_chosen}
-    if not (chosen := fresh & set(flow.chosen)):
+    if not (chosen := fresh & set(flow.chosen_company_ids)):
         return set() if is_import(flow) else fresh
-    return chosen | (fresh - set(flow.offered)) if collects_many else chosen
+    return chosen | (fresh - set(flow.offered_company_ids)) if collects_many else chosen
 
 
 def can_set_import_policy(actor: Actor, flow: Flow) -> bool:

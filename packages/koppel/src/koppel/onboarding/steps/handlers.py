@@ -55,20 +55,22 @@ def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> Advance | Sh
 def identify(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> Advance | ShowErrors:
     """④ A number, or a reason and a sector, for each."""
     identity_answers = identify_step.identify(flow, typed_by_company)
-    troubles = tuple(
+    errors = tuple(
         FieldError(problem.code, str(problem.message), problem.field, answer.company.pk)
         for answer in identity_answers
         for problem in answer.problems.values()
-    ) + _doubts(identity_answers)
-    return ShowErrors(Step.IDENTIFY, troubles) if troubles or not identity_answers else Advance(Step.ASSIGN)
+    ) + _unanswered_discrepancies(identity_answers)
+    return ShowErrors(Step.IDENTIFY, errors) if errors or not identity_answers else Advance(Step.ASSIGN)
 
 
-def _doubts(answers: Iterable[identify_step.IdentityAnswer]) -> tuple[FieldError, ...]:
+def _unanswered_discrepancies(answers: Iterable[identify_step.IdentityAnswer]) -> tuple[FieldError, ...]:
     """Of whom nobody has said that it is the same company, by name."""
     return tuple(
-        FieldError("same_company", f"{answer.company.name}: {answer.doubt.message}", "same_company", answer.company.pk)
+        FieldError(
+            "same_company", f"{answer.company.name}: {answer.discrepancy.message}", "same_company", answer.company.pk
+        )
         for answer in answers
-        if answer.doubt and not answer.doubt.answer and not answer.problems
+        if answer.discrepancy and not answer.discrepancy.answer and not answer.problems
     )
 
 
@@ -89,8 +91,10 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Comple
         message = _("A division, template or person that you chose is gone. Nothing was imported yet.")
         return ShowErrors(Step.ASSIGN, (FieldError("gone", message),))
     if finished is None:
-        doubts = _doubts(identify_step.list_answers(get_flow(actor, token)))
-        return ShowErrors(Step.IDENTIFY, (FieldError("incomplete", _("Some administrations still need you.")), *doubts))
+        unanswered = _unanswered_discrepancies(identify_step.list_answers(get_flow(actor, token)))
+        return ShowErrors(
+            Step.IDENTIFY, (FieldError("incomplete", _("Some administrations still need you.")), *unanswered)
+        )
     return Complete(finished.import_record.pk, finished.import_record.count, finished.skipped)
 
 

@@ -11,13 +11,13 @@ from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.lookups import build_query, cached_results, request_lookups
 from koppel.company_registers.numbers import NumberCheck, check_number, list_import
 from koppel.company_registers.numbers.identity import Identity, IdentityProblem, check_identity, first_guess
+from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import resolve_sector
 from koppel.connections.models import RemoteCompany
 from koppel.kit.database.text_search import normalize_search
 from koppel.onboarding.flow import advance, merge_values
 from koppel.onboarding.models import Flow, Step
-from koppel.onboarding.steps.same_company import Doubt, doubt_about
-from koppel.onboarding.steps.same_company import answer as store_answer
+from koppel.onboarding.steps.same_company import Discrepancy, find_discrepancy, store_answer
 from koppel.organisations.roles import Actor
 
 FIELDS = ("number", "reason", "sector")
@@ -26,26 +26,26 @@ SUGGESTIONS_MAX = 3
 
 @dataclass(frozen=True)
 class IdentityAnswer:
-    """What stands at Identify for one company, typed or guessed, with what is wrong, doubtful or found out about it."""
+    """What stands at Identify for one company, typed or guessed, with what is wrong, different or found out about it."""
 
     company: RemoteCompany
     number: str
     reason: str
     sector: str
-    guessed: bool
+    is_guessed: bool
     checked: NumberCheck | None
     problems: Mapping[str, IdentityProblem]
     finding: LookupResult | None = None
-    doubt: Doubt | None = None
+    discrepancy: Discrepancy | None = None
 
     @property
     def is_complete(self) -> bool:
-        return not self.problems and (self.doubt is None or self.doubt.answer is True)
+        return not self.problems and (self.discrepancy is None or self.discrepancy.answer is True)
 
     @property
-    def question(self) -> Doubt | None:
+    def question(self) -> Discrepancy | None:
         """“Is this the same company?”, while nobody has answered."""
-        return self.doubt if self.doubt and self.doubt.answer is None and not self.problems else None
+        return self.discrepancy if self.discrepancy and self.discrepancy.answer is None and not self.problems else None
 
     @property
     def badge(self) -> tuple[str, str]:
@@ -54,13 +54,13 @@ class IdentityAnswer:
             return "bad", str(problem.message)
         if not self.number:
             return ("busy", _("A register is asked.")) if self.finding and self.finding.is_waiting else ("", "")
-        if self.doubt and not self.doubt.answer:
-            return ("warn" if self.doubt.answer is None else "bad"), self.doubt.message
+        if self.discrepancy and not self.discrepancy.answer:
+            return ("warn" if self.discrepancy.answer is None else "bad"), self.discrepancy.message
         if self.checked and self.checked.message:
             return "warn", str(self.checked.message)
-        if self.doubt:
+        if self.discrepancy:
             return "ok", _("confirmed as the same company")
-        return self._in_register or ("ok", _("from the accounting system") if self.guessed else _("checks out"))
+        return self._in_register or ("ok", _("from the accounting system") if self.is_guessed else _("checks out"))
 
     @property
     def _in_register(self) -> tuple[str, str] | None:
@@ -98,7 +98,7 @@ def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[Identity
     """The rows of Identify, or some of them."""
     companies = _chosen_companies(flow, only)
     parts_by_company = {
-        company.pk: _stored_or_guessed(company, flow.answers.get(str(company.pk))) for company in companies
+        company.pk: _stored_or_guessed(company, flow.typed_identities.get(str(company.pk))) for company in companies
     }
     query_by_company = {
         key: build_query(parts[0].country, parts[1], parts[0].vat_number, parts[0].name)
@@ -106,7 +106,7 @@ def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[Identity
     }
     findings = cached_results(flow.organisation_id, [query for query in query_by_company.values() if query])
     return [
-        _answer(*parts_by_company[key], findings.get(question) if question else None, flow.confirmed)
+        _answer(*parts_by_company[key], findings.get(question) if question else None, flow.confirmations)
         for key, question in query_by_company.items()
     ]
 
@@ -123,14 +123,14 @@ def ask_registers(flow: Flow, only: Sequence[int] | None = None) -> None:
 
 def save_answers(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> list[int]:
     """Store what was typed for these companies, whatever it is. Which of them belong to the flow."""
-    flow_company_ids = [company_id for company_id in flow.chosen if company_id in typed_by_company]
+    flow_company_ids = [company_id for company_id in flow.chosen_company_ids if company_id in typed_by_company]
     typed = {
         str(key): {name: typed_by_company[key].get(name, "").strip() for name in FIELDS} for key in flow_company_ids
     }
     for values in typed.values():
         values["sector"] = resolve_sector(values["sector"]) if values["sector"] else ""
     if typed:
-        merge_values(flow, "answers", typed)
+        merge_values(flow, "typed_identities", typed)
     return flow_company_ids
 
 
@@ -147,10 +147,10 @@ def confirm(actor: Actor, flow: Flow, company_ids: Sequence[int], *, same: bool)
     """A person's answer to “is this the same company?”, for all of these that ask it. How many.
 
     “No, another” takes the number away: it is another company's."""
-    doubtful = [one for one in list_answers(flow, company_ids) if one.question]
-    count = store_answer(actor, flow, [one.doubt for one in doubtful if one.doubt], same=same)
+    unanswered = [one for one in list_answers(flow, company_ids) if one.question]
+    count = store_answer(actor, flow, [one.discrepancy for one in unanswered if one.discrepancy], same=same)
     if not same:
-        save_answers(flow, {one.company.pk: {"reason": one.reason, "sector": one.sector} for one in doubtful})
+        save_answers(flow, {one.company.pk: {"reason": one.reason, "sector": one.sector} for one in unanswered})
     return count
 
 
@@ -191,12 +191,12 @@ def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Iden
 
     Also None while nobody has said that it is the same company. With a number the sector is the register's, where it gave
     one."""
-    if answer.doubt and not answer.doubt.answer:
+    if answer.discrepancy and not answer.discrepancy.answer:
         return None
     sector = answer.sector
     if answer.number and answer.finding and answer.finding.exists and (section := answer.finding.sector):
         sector = section.letter
-    number = "" if complete_later and answer.guessed and answer.problems else answer.number
+    number = "" if complete_later and answer.is_guessed and answer.problems else answer.number
     identity = check_identity(
         country=answer.company.country,
         number=number,
@@ -209,14 +209,12 @@ def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Iden
 
 def _reason(text: str) -> str:
     """The key of a reason, typed as its key or its words."""
-    from koppel.company_registers.numbers.reasons import REASONS  # noqa: PLC0415 - words are lazy
-
     normalized = text.strip().casefold()
     return next((key for key, words in REASONS.items() if normalized in (key, str(words).casefold())), "")
 
 
 def _chosen_companies(flow: Flow, only: Iterable[int] | None = None) -> list[RemoteCompany]:
-    requested_ids = flow.chosen if only is None else sorted(set(only) & set(flow.chosen))
+    requested_ids = flow.chosen_company_ids if only is None else sorted(set(only) & set(flow.chosen_company_ids))
     companies = RemoteCompany.objects.filter(organisation_id=flow.organisation_id, pk__in=requested_ids)
     return sorted(companies, key=lambda one: (normalize_search(one.name), one.pk))
 
@@ -232,10 +230,10 @@ def _stored_or_guessed(
 
 
 def _answer(
-    company: RemoteCompany, number: str, reason: str, sector: str, guessed: bool, number_check: NumberCheck | None,
+    company: RemoteCompany, number: str, reason: str, sector: str, is_guessed: bool, number_check: NumberCheck | None,
     finding: LookupResult | None, confirmed: Mapping[str, Any],
 ) -> IdentityAnswer:  # fmt: skip
     identity_or_problems = check_identity(country=company.country, number=number, reason=reason, sector=sector)
     problems = {one.field: one for one in identity_or_problems} if isinstance(identity_or_problems, list) else {}
-    doubt = doubt_about(company, number, finding, confirmed)
-    return IdentityAnswer(company, number, reason, sector, guessed, number_check, problems, finding, doubt)
+    discrepancy = find_discrepancy(company, number, finding, confirmed)
+    return IdentityAnswer(company, number, reason, sector, is_guessed, number_check, problems, finding, discrepancy)

@@ -21,7 +21,7 @@ from koppel.organisations.roles import Actor
 
 
 @dataclass(frozen=True)
-class Doubt:
+class Discrepancy:
     """`register_name` '' where the names agree; `is_derived` where the number comes from the VAT number.
 
     `answer` None: nobody has said yet."""
@@ -33,10 +33,15 @@ class Doubt:
     answer: bool | None = None
 
     @property
-    def facts(self) -> dict[str, str]:
+    def subject(self) -> dict[str, str]:
         """What an answer holds for."""
         stated = self.company.number if self.is_derived else ""
-        return {"called": self.company.name, "name": self.register_name, "number": self.number, "stated": stated}
+        return {
+            "listed_name": self.company.name,
+            "register_name": self.register_name,
+            "number": self.number,
+            "stated_number": stated,
+        }
 
     @property
     def differences(self) -> list[str]:
@@ -64,38 +69,44 @@ class Doubt:
         return {"stated": self.company.number, "number": self.number, "vat": self.company.vat_number}
 
 
-def doubt_about(
+def find_discrepancy(
     company: RemoteCompany, number: str, finding: LookupResult | None, answers: Mapping[str, Any]
-) -> Doubt | None:
-    """What is doubtful about this number for this company; None when it needs no question. `answers`: the flow's."""
+) -> Discrepancy | None:
+    """What differs about this number for this company; None when it needs no question. `answers`: the flow's."""
     checked = check_number(number, company.country) if number else None
     if checked is None:
         return None
-    doubt = Doubt(company, checked.number, _other_name(company, finding), _is_derived(company, checked.number))
-    if not doubt.register_name and not doubt.is_derived:
+    discrepancy = Discrepancy(
+        company, checked.number, _other_name(company, finding), _is_derived(company, checked.number)
+    )
+    if not discrepancy.register_name and not discrepancy.is_derived:
         return None
     stored = answers.get(str(company.pk), {})
-    is_about_this = all(stored.get(key) == value for key, value in doubt.facts.items())
-    return Doubt(
-        company, doubt.number, doubt.register_name, doubt.is_derived, stored["same"] if is_about_this else None
+    is_about_this = all(stored.get(key) == value for key, value in discrepancy.subject.items())
+    return Discrepancy(
+        company,
+        discrepancy.number,
+        discrepancy.register_name,
+        discrepancy.is_derived,
+        stored["is_same"] if is_about_this else None,
     )
 
 
-def answer(actor: Actor, flow: Flow, doubts: Iterable[Doubt], *, same: bool) -> int:
+def store_answer(actor: Actor, flow: Flow, discrepancies: Iterable[Discrepancy], *, same: bool) -> int:
     """Store who said so, when, and about what. How many."""
-    said = {"same": same, "by": actor.membership_id, "at": timezone.now().isoformat()}
-    answers = {str(doubt.company.pk): {**doubt.facts, **said} for doubt in doubts}
+    said = {"is_same": same, "by": actor.membership_id, "at": timezone.now().isoformat()}
+    answers = {str(discrepancy.company.pk): {**discrepancy.subject, **said} for discrepancy in discrepancies}
     if answers:
-        merge_values(flow, "confirmed", answers)
+        merge_values(flow, "confirmations", answers)
     return len(answers)
 
 
-def confirmed_identity(doubt: Doubt | None, answers: Mapping[str, Any]) -> dict[str, Any]:
+def confirmed_identity(discrepancy: Discrepancy | None, answers: Mapping[str, Any]) -> dict[str, Any]:
     """For the administration: which name and number a person confirmed. {} where nothing was asked."""
-    if doubt is None or not doubt.answer:
+    if discrepancy is None or not discrepancy.answer:
         return {}
-    stored = answers[str(doubt.company.pk)]
-    return {"name": doubt.register_name, "number": doubt.number, "by": stored["by"], "at": stored["at"]}
+    stored = answers[str(discrepancy.company.pk)]
+    return {"name": discrepancy.register_name, "number": discrepancy.number, "by": stored["by"], "at": stored["at"]}
 
 
 def _other_name(company: RemoteCompany, finding: LookupResult | None) -> str:

@@ -34,16 +34,16 @@ def choose(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     option = _consent_option(request, flow)
     context = {
         "rows": visible,
-        "found": len(choices),
+        "company_count": len(choices),
         "imported": sum(one.is_imported for one in choices),
         "unreachable": sum(one.state == "unreachable" for one in choices),
         "undescribed": sum(one.company.described_at is None for one in visible),
         "chosen": choose_step.preselected_ids(
             flow, choices, collects_many=option is not None and option.mode.collects_many
         ),
-        "way": option,
+        "consent_option": option,
         "accounts": len({one.account for one in choices}) > 1,
-        "may_release": choose_step.can_set_import_policy(request.actor, flow),
+        "can_set_import_policy": choose_step.can_set_import_policy(request.actor, flow),
     }
     return render(request, "onboarding/choose.html", context | wizard_context(Step.CHOOSE, flow))
 
@@ -54,7 +54,7 @@ def companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """What the background job has found out meanwhile, for the open page: of what that shows, or `?of=chosen`."""
     remote_companies = [choice.company for choice in _visible_choices(flow, choose_step.rows(request.actor, flow))]
     if request.parameters["of"]:
-        remote_companies = [company for company in remote_companies if company.pk in set(flow.chosen)]
+        remote_companies = [company for company in remote_companies if company.pk in set(flow.chosen_company_ids)]
     guesses = {answer.company.pk: answer for answer in identify.list_answers(flow)}
     described = [
         {
@@ -102,7 +102,7 @@ def _release(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _retry(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    count = sum(retry_companies(request.actor, one) for one in flow.collected)
+    count = sum(retry_companies(request.actor, one) for one in flow.connection_ids)
     text = ngettext("%(count)d company is asked about again.", "%(count)d companies are asked about again.", count)
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(request.path)
@@ -110,13 +110,13 @@ def _retry(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 def _remove_unreachable(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     rows = [one.company.pk for one in choose_step.rows(request.actor, flow) if one.state == "unreachable"]
-    count = sum(remove_companies(request.actor, one, rows) for one in flow.collected)
+    count = sum(remove_companies(request.actor, one, rows) for one in flow.connection_ids)
     text = ngettext("%(count)d line was taken off the list.", "%(count)d lines were taken off the list.", count)
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(request.path)
 
 
-ACTIONS = {"release": _release, "withhold": _release, "ask_again": _retry, "forget": _remove_unreachable}
+ACTIONS = {"release": _release, "withhold": _release, "retry": _retry, "remove_unreachable": _remove_unreachable}
 
 
 def _consent_option(request: AuthenticatedRequest, flow: Flow) -> AppChoice | None:

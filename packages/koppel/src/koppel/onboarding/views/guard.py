@@ -38,7 +38,7 @@ def step_page(step: Step) -> Callable[[View], Callable[[AuthenticatedRequest, UU
             except FlowExpired:
                 return render(request, "onboarding/expired.html", wizard_context(step), status=410)
             if flow.state == FlowState.FINISHED:
-                return to_import(request.actor, flow.result_id)
+                return to_import(request.actor, flow.import_record_id)
             flows.collect_completed_sign_ins(request.actor, flow, url_of(flow, Step.CHOOSE))
             if not flows.has_reached(flow, step):
                 return to_step(flow, Step(flow.step))
@@ -77,7 +77,7 @@ def wizard_context(step: Step, flow: Flow | None = None) -> dict[str, Any]:
         )
         for step_ in order
     ]
-    context = {"place": "connections", "steps": steps, "step": step}
+    context = {"nav_section": "connections", "steps": steps, "step": step}
     return {**context, "flow": flow, "is_import": flows.is_import(flow)} if flow else context
 
 

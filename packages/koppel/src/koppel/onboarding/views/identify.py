@@ -29,7 +29,7 @@ PAGE_ROWS = 250
 _ACTIONS = ("fill", "next", "same")
 
 
-@takes(q=TEXT, show=one_of("needs"), page=PAGE, tried=FLAG)
+@takes(q=TEXT, show=one_of("incomplete"), page=PAGE, tried=FLAG)
 @step_page(Step.IDENTIFY)
 def identify(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """④ A COC number for each, or a reason and a sector."""
@@ -49,7 +49,7 @@ def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         _fill_in(request, flow)
         return HttpResponseRedirect(request.path)
     if action != "next":
-        return _settle(request, flow, same=action == "same", company_id=company_id)
+        return _answer_same_company(request, flow, same=action == "same", company_id=company_id)
     outcome = handlers.identify(flow, _typed_answers(request, flow))
     if isinstance(outcome, Advance):
         return to_step(flow, outcome.step)
@@ -62,12 +62,14 @@ def _parse_button(button: str, flow: Flow) -> tuple[str, int | None]:
     action, dash, text = button.partition("-")
     if not dash and action in _ACTIONS:
         return action, None
-    if action in ("same", "other") and text in map(str, flow.chosen):
+    if action in ("same", "other") and text in map(str, flow.chosen_company_ids):
         return action, int(text)
     raise UnknownParameter([unknown_value("action", button, _ACTIONS)])
 
 
-def _settle(request: AuthenticatedRequest, flow: Flow, *, same: bool, company_id: int | None) -> HttpResponse:
+def _answer_same_company(
+    request: AuthenticatedRequest, flow: Flow, *, same: bool, company_id: int | None
+) -> HttpResponse:
     """“Is this the same company?”: yes or no of one row (`same-7`, `other-7`), yes of all that are ticked (`same`).
 
     Many are shown once more, with both names, before it is stored."""
@@ -76,13 +78,13 @@ def _settle(request: AuthenticatedRequest, flow: Flow, *, same: bool, company_id
     if company_id is not None:
         identify_step.confirm(request.actor, flow, [company_id], same=same)
         return HttpResponseRedirect(f"{back}#row-{company_id}")
-    doubtful = [answer for answer in identify_step.list_answers(flow, _ticked(request, flow)) if answer.question]
-    if not doubtful:
+    unanswered = [answer for answer in identify_step.list_answers(flow, _ticked(request, flow)) if answer.question]
+    if not unanswered:
         messages.warning(request, _("Tick the rows that are the same company first."))
         return HttpResponseRedirect(back)
-    if page := unconfirmed(request, _question(doubtful, back)):
+    if page := unconfirmed(request, _question(unanswered, back)):
         return page
-    count = identify_step.confirm(request.actor, flow, [answer.company.pk for answer in doubtful], same=True)
+    count = identify_step.confirm(request.actor, flow, [answer.company.pk for answer in unanswered], same=True)
     text = ngettext("%(count)d row is confirmed.", "%(count)d rows are confirmed.", count)
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(back)
@@ -90,16 +92,16 @@ def _settle(request: AuthenticatedRequest, flow: Flow, *, same: bool, company_id
 
 def _ticked(request: AuthenticatedRequest, flow: Flow) -> list[int] | None:
     """Those that are ticked, or all rows of all pages."""
-    if request.POST.get("doubts") == "all":
+    if request.POST.get("discrepancies") == "all":
         return None
-    ids = [*request.POST.getlist("doubt"), *request.POST.get("doubts", "").split(",")]
+    ids = [*request.POST.getlist("discrepancy"), *request.POST.get("discrepancies", "").split(",")]
     return [*filter(None, map(id_of, ids))]
 
 
 def _question(answers: list[IdentityAnswer], back: str) -> Confirmation:
     count = len(answers)
     question = ngettext("Is %(count)d row the same company?", "Are %(count)d rows the same companies?", count)
-    doubts = [answer.doubt for answer in answers if answer.doubt]
+    discrepancies = [answer.discrepancy for answer in answers if answer.discrepancy]
     return Confirmation(
         title=_("The same company?"),
         question=question % {"count": count},
@@ -107,9 +109,17 @@ def _question(answers: list[IdentityAnswer], back: str) -> Confirmation:
         % {"count": count},
         back=back,
         consequences=[_("Your name and the time are kept with each answer.")],
-        groups=[Group(_("Rows"), [" ".join([f"{doubt.company.name}:", *doubt.differences]) for doubt in doubts])],
-        fields={"action": "same", "doubts": ",".join(str(doubt.company.pk) for doubt in doubts)},
-        facts=[doubt.facts for doubt in doubts],
+        groups=[
+            Group(
+                _("Rows"),
+                [" ".join([f"{discrepancy.company.name}:", *discrepancy.differences]) for discrepancy in discrepancies],
+            )
+        ],
+        fields={
+            "action": "same",
+            "discrepancies": ",".join(str(discrepancy.company.pk) for discrepancy in discrepancies),
+        },
+        facts=[discrepancy.subject for discrepancy in discrepancies],
         nav_section="connections",
     )
 
@@ -127,7 +137,7 @@ def row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 @takes(id=IDENTIFIERS)
 @step_page(Step.IDENTIFY)
-def marks(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+def row_states(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """What registers have answered meanwhile about the rows `?id=…&id=…`, for the open page."""
     company_ids = request.parameters["id"][:PAGE_ROWS]
     return JsonResponse({"rows": [_as_json(one) for one in identify_step.list_answers(flow, company_ids)]})
@@ -139,7 +149,7 @@ def sectors(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """What a few typed letters may mean."""
     choices = search((request.parameters["q"] or "")[:60], get_language() or "en")
     return JsonResponse(
-        {"sectors": [{"text": one.text, "because": one.matched_division or one.example} for one in choices[:25]]}
+        {"sectors": [{"text": one.text, "match": one.matched_division or one.example} for one in choices[:25]]}
     )
 
 
@@ -160,9 +170,9 @@ def _as_json(answer: IdentityAnswer) -> dict[str, Any]:
 def _rows_context(request: AuthenticatedRequest, answers: list[IdentityAnswer], *, tried: bool) -> dict[str, Any]:
     """Which rows: by filter, and in pages when there are many. After an attempt to go on: those that need somebody."""
     incomplete = [one for one in answers if not one.is_complete]
-    unasked = "needs" if tried and len(answers) > PAGE_ROWS and "show" not in request.GET else ""
+    unasked = "incomplete" if tried and len(answers) > PAGE_ROWS and "show" not in request.GET else ""
     only, words = request.parameters["show"] or unasked, request.parameters["q"] or ""
-    rows = incomplete if only == "needs" else answers
+    rows = incomplete if only == "incomplete" else answers
     if words:
         rows = [one for one in rows if words.casefold() in f"{one.company.name} {one.number}".casefold()]
     if len(answers) > PAGE_ROWS:
@@ -173,11 +183,10 @@ def _rows_context(request: AuthenticatedRequest, answers: list[IdentityAnswer], 
         "page": page,
         "total": len(answers),
         "incomplete": len(incomplete),
-        "doubtful": sum(one.question is not None for one in answers),
+        "discrepancy_count": sum(one.question is not None for one in answers),
         "complete": len(answers) - len(incomplete),
-        "elsewhere": len(answers) - len(page.object_list),
-        "only": only,
-        "words": words,
+        "filter": only,
+        "search": words,
         "undescribed": sum(one.company.described_at is None for one in answers),
     }
 
@@ -186,7 +195,7 @@ def _typed_answers(request: AuthenticatedRequest, flow: Flow) -> dict[int, dict[
     """What was typed for rows of the flow. Rows that the page did not show stay as they are."""
     return {
         company_id: {name: request.POST.get(f"{name}-{company_id}", "").replace("\0", "")[:60] for name in FIELDS}
-        for company_id in flow.chosen
+        for company_id in flow.chosen_company_ids
         if f"number-{company_id}" in request.POST
     }
 

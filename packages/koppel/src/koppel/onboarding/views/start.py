@@ -29,7 +29,7 @@ from koppel.onboarding.views.guard import UPLOAD_BYTES_MAX, step_page, to_step, 
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
-LATER_SYSTEMS = ("Exact Online", "Twinfield", "AFAS", "Fortnox", "Tripletex")
+PLANNED_SYSTEMS = ("Exact Online", "Twinfield", "AFAS", "Fortnox", "Tripletex")
 
 
 def system(request: AuthenticatedRequest) -> HttpResponse:
@@ -41,7 +41,7 @@ def system(request: AuthenticatedRequest) -> HttpResponse:
             raise Http404
         return to_step(flows.start(request.actor, key), Step.SIGN_IN)
     systems = [(one.descriptor, bool(apps_for(request.actor, key))) for key, one in connectors().items()]
-    context = {"systems": systems, "later": LATER_SYSTEMS, "open_flows": flows.open_flows(request.actor)}
+    context = {"systems": systems, "planned_systems": PLANNED_SYSTEMS, "open_flows": flows.open_flows(request.actor)}
     return render(request, "onboarding/system.html", context | wizard_context(Step.SYSTEM))
 
 
@@ -88,7 +88,7 @@ def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
             _("What was ticked, typed and assigned here is lost. Nothing is imported."),
             _("A connection that was made stays."),
         ],
-        facts=len(flow.answers) + len(flow.chosen),
+        facts=len(flow.typed_identities) + len(flow.chosen_company_ids),
         nav_section="connections",
     )
     if page := unconfirmed(request, question):
@@ -122,14 +122,14 @@ def sign_in(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         "apps": apps_for(request.actor, flow.connector),
         "system": connectors()[flow.connector].descriptor,
         "problems": problems,
-        "given": request.POST,
+        "form_data": request.POST,
     }
     status = 422 if problems else 200
     return render(request, "onboarding/sign_in.html", context | wizard_context(Step.SIGN_IN, flow), status=status)
 
 
 def _redirect_to_vendor(request: AuthenticatedRequest, flow: Flow, app_id: int) -> HttpResponse:
-    purpose = ConsentPurpose.ADD_COMPANY if flow.collected else ConsentPurpose.CONNECT
+    purpose = ConsentPurpose.ADD_COMPANY if flow.connection_ids else ConsentPurpose.CONNECT
     try:
         return sign_in_at_vendor(
             request, request.actor, app_id, purpose, url_of(flow, Step.CHOOSE),

@@ -67,7 +67,7 @@ def create_token(actor: Actor, *, name: str, days: int, role: Role | None, read_
     )
     details = {"role": token.role, "read_only": read_only, "expires_at": token.expires_at.isoformat()}
     subject = ("token", token.pk, name)
-    record(actor.organisation_id, actor.audit, "token.made", subject=subject, details={"after": details})
+    record(actor.organisation_id, actor.audit, "token.created", subject=subject, details={"after": details})
     return token, Secret(text)
 
 

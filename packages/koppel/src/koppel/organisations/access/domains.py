@@ -99,7 +99,7 @@ def withdraw(operator: Actor, text: str) -> str:
         if confirmed is None:
             raise Refused(_("%s is not confirmed for any organisation.") % domain)
         confirmed.delete()
-        _record(operator, confirmed.organisation, "organisation.domain_withdrawn", domain)
+        _record(operator, confirmed.organisation, "organisation.domain_revoked", domain)
     return domain
 
 

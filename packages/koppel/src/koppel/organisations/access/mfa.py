@@ -47,7 +47,7 @@ def reset(actor: Actor, membership: Membership) -> None:
         )
     remove(membership.user_id)
     subject = ("person", membership.pk, str(membership.user))
-    record(actor.organisation_id, actor.audit, "person.second_step_reset", subject=subject)
+    record(actor.organisation_id, actor.audit, "person.mfa_reset", subject=subject)
 
 
 def remove(user_id: int) -> bool:

@@ -58,13 +58,13 @@ def grant_operator_access(actor: Actor, hours: int) -> None:
     actor.require(Permission.MANAGE_ORGANISATION)
     if hours not in OPERATOR_ACCESS_HOURS:
         raise Refused(_("Choose for how long."))
-    _set_operator_access(actor, timezone.now() + timedelta(hours=hours), "support.granted")
+    _set_operator_access(actor, timezone.now() + timedelta(hours=hours), "operator.access_granted")
 
 
 def withdraw_operator_access(actor: Actor) -> None:
     """From now on nobody from outside looks in."""
     actor.require(Permission.MANAGE_ORGANISATION)
-    _set_operator_access(actor, None, "support.withdrawn")
+    _set_operator_access(actor, None, "operator.access_revoked")
 
 
 def _set_operator_access(actor: Actor, until: datetime | None, action: str) -> None:

@@ -1,4 +1,4 @@
-"""`koppel templates`: named bundles of settings, from the shell."""
+"""`koppel templates`: named sets of settings, from the shell."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -126,7 +126,7 @@ def _settings_from_options(
     notify: list[str] | None,
     unset: list[str] | None,
 ) -> dict[str, Any]:
-    """The whole bundle. Raises `CommandError` for what cannot be understood; services refuse what cannot be stored."""
+    """All settings of it. Raises `CommandError` for what cannot be understood; services refuse what cannot be stored."""
     if unknown := [key for key in unset or () if key not in SETTING_LABELS]:
         raise CommandError(f"{unknown[0]!r} is not a setting. There are {', '.join(SETTING_LABELS)}.")
     options = {

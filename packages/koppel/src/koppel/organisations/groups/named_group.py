@@ -60,7 +60,7 @@ class GroupType(Generic[Group]):
             with transaction.atomic():
                 if group_id is None:
                     created = self.model._default_manager.create(organisation_id=actor.organisation_id, **columns)
-                    self.record(actor, "made", (created.pk, name), {})
+                    self.record(actor, "created", (created.pk, name), {})
                     return int(created.pk)
                 groups.filter(pk=group_id).update(**columns)
         except IntegrityError:  # a colleague, or a second click, was a moment earlier

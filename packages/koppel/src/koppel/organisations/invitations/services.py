@@ -121,7 +121,7 @@ def resend(actor: Actor, invitation_id: int) -> Invitation:
     invitation.invited_by_id = actor.membership_id or None
     invitation.save(update_fields=["sends", "valid_until", "mail_failed", "invited_by"])
     _send(invitation)
-    _record(actor, invitation, "person.invited_again")
+    _record(actor, invitation, "person.invitation_resent")
     return invitation
 
 

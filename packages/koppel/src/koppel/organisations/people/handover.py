@@ -52,7 +52,7 @@ class Transfer:
 
 
 def owned_items(actor: Actor, membership: Membership) -> list[OwnedItem]:
-    """What this person holds, of every slice; what is none is left out."""
+    """What this person holds, of every app; what is none is left out."""
     items = (item for provider in ownership_providers.values() for item in provider.list_owned(actor, membership.pk))
     return [item for item in items if item.count]
 
@@ -93,7 +93,7 @@ def hand_over(
         raise Refused(_("Something has changed since you looked. Nothing was done yet: please look again."))
     details = {"to": str(successor.user), "moved": moved}
     subject = ("person", leaver.pk, str(leaver.user))
-    record(actor.organisation_id, actor.audit, "person.handed_over", subject=subject, details=details)
+    record(actor.organisation_id, actor.audit, "person.ownership_transferred", subject=subject, details=details)
     return moved
 
 

@@ -67,7 +67,7 @@ def start_support_session(user_id: int | None, organisation_id: int, ip_address:
     actor = operator_actor(user_id, organisation_id, ip_address)
     if actor is None:
         raise Refused(_("This organisation does not let operators in just now."))
-    record_action(actor, "operator.entered")
+    record_action(actor, "operator.access_started")
     return actor
 
 

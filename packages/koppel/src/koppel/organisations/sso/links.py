@@ -152,5 +152,5 @@ def _link(provider: IdentityProvider, subject: str, membership: Membership, ip_a
     )
     who = AuditActor(ActorKind.PERSON, membership.user_id, str(membership.user), ip_address, Interface.WEB)
     person = ("person", membership.pk, str(membership.user))
-    record(provider.organisation_id, who, "person.linked", subject=person, details={"provider": provider.name})
+    record(provider.organisation_id, who, "person.identity_linked", subject=person, details={"provider": provider.name})
     sign_in_linked(membership, provider)

@@ -101,7 +101,7 @@ def prepare(actor: Actor) -> IdentityProvider:
         organisation_id=actor.organisation_id, defaults={"client_secret": empty}
     )
     if is_new:
-        _record(actor, provider, "sign_in_provider.prepared")
+        _record(actor, provider, "identity_provider.prepared")
     return provider
 
 
@@ -122,7 +122,7 @@ def configure(actor: Actor, form: ProviderForm) -> IdentityProvider:
     provider.save()
     # Links stay with the issuer that they were made at: another provider's subjects are other people.
     ended = {"sessions_ended": end_sso_sessions(actor.organisation_id)} if issuer_changed else {}
-    _record(actor, provider, "sign_in_provider.changed", after={"issuer": issuer, "client_id": client_id}, **ended)
+    _record(actor, provider, "identity_provider.changed", after={"issuer": issuer, "client_id": client_id}, **ended)
     return provider
 
 
@@ -140,7 +140,7 @@ def test(actor: Actor) -> None:
         raise Refused(message_of(refusal)) from None
     with organisation_scope(actor.organisation_id):
         IdentityProvider.objects.filter(pk=provider.pk).update(is_active=True)
-        _record(actor, provider, "sign_in_provider.switched_on")
+        _record(actor, provider, "identity_provider.enabled")
 
 
 def switch_off(actor: Actor) -> int:
@@ -152,7 +152,7 @@ def switch_off(actor: Actor) -> int:
         return 0
     IdentityProvider.objects.filter(pk=provider.pk).update(is_active=False)
     count = end_sso_sessions(actor.organisation_id)
-    _record(actor, provider, "sign_in_provider.switched_off", sessions_ended=count)
+    _record(actor, provider, "identity_provider.disabled", sessions_ended=count)
     return count
 
 
@@ -216,7 +216,7 @@ def identity_of(provider: IdentityProvider, attempt: LoginAttempt, answer: Answe
 
 
 def note_refused(provider_ids: set[int], reason: str, audit_actor: AuditActor) -> None:
-    """An answer that opened nothing, in the trail of the organisations whose identity providers it concerns: once in ten
+    """An answer that opened nothing, in the audit log of the organisations whose identity providers it concerns: once in ten
     minutes for each, for anybody can bring such answers, as many as they like."""
     with installation_scope("sign-in refused"):
         concerned = list(IdentityProvider.objects.filter(pk__in=provider_ids))
@@ -225,12 +225,12 @@ def note_refused(provider_ids: set[int], reason: str, audit_actor: AuditActor) -
             # Answers that come at the same moment wait here for each other.
             IdentityProvider.objects.select_for_update(no_key=True).filter(pk=provider.pk).first()
             noted = AuditEntry.objects.filter(
-                organisation_id=provider.organisation_id, action="sign_in.refused", subject_kind="sign_in_provider",
+                organisation_id=provider.organisation_id, action="sign_in.refused", subject_kind="identity_provider",
                 subject_id=provider.pk, at__gt=timezone.now() - REFUSED_NOTED_EVERY,
             )  # fmt: skip
             if noted.exists():
                 continue
-            subject = ("sign_in_provider", provider.pk, provider.name)
+            subject = ("identity_provider", provider.pk, provider.name)
             record(
                 provider.organisation_id, audit_actor, "sign_in.refused", subject=subject, details={"reason": reason}
             )
@@ -252,6 +252,6 @@ def _record(actor: Actor, provider: IdentityProvider, action: str, **details: ob
         actor.organisation_id,
         actor.audit,
         action,
-        subject=("sign_in_provider", provider.pk, provider.name),
+        subject=("identity_provider", provider.pk, provider.name),
         details=details,
     )

@@ -32,7 +32,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
         except Refused as refusal:
             messages.error(request, str(refusal))
             return HttpResponseRedirect(request.path)
-    context = {"place": NAV_SECTION, "rows": divisions.list_summaries(request.actor)}
+    context = {"nav_section": NAV_SECTION, "rows": divisions.list_summaries(request.actor)}
     return render(request, "organisations/divisions.html", context)
 
 
@@ -46,7 +46,7 @@ def detail(request: AuthenticatedRequest, division_id: int) -> HttpResponse:
     members = DivisionMember.objects.filter(organisation_id=division.organisation_id, division=division)
     people = Membership.objects.filter(organisation_id=division.organisation_id, is_active=True)
     context = {
-        "place": NAV_SECTION,
+        "nav_section": NAV_SECTION,
         "division": division,
         "line": next(summary for summary in summaries if summary.id == division.pk),
         "others": [summary for summary in summaries if not summary.is_archived and summary.id != division.pk],

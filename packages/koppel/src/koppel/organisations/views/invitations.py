@@ -53,7 +53,7 @@ def invite(request: AuthenticatedRequest) -> HttpResponse:
 def invite_many(request: AuthenticatedRequest) -> HttpResponse:
     """A list: first what would become of each line, then what did."""
     request.actor.require(Permission.MANAGE_PEOPLE)
-    context: dict[str, Any] = {"place": "people", "text": ""}
+    context: dict[str, Any] = {"nav_section": "people", "text": ""}
     if request.method == "POST":
         try:
             text = _text(request)
@@ -186,4 +186,4 @@ def _text(request: AuthenticatedRequest) -> str:
 
 def _choices(actor: Actor) -> dict[str, Any]:
     roles = [(key, label) for key, label in Role.choices if people_services.can_grant_role(actor, Role(key))]
-    return {"place": "people", "roles": roles, "divisions": people_list.divisions_of(actor)}
+    return {"nav_section": "people", "roles": roles, "divisions": people_list.divisions_of(actor)}

@@ -1,4 +1,4 @@
-"""The operator's door: which organisations let them in, the way in and the way out."""
+"""Pages of operators: which organisations grant access, starting and ending it."""
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -48,7 +48,7 @@ def leave(request: HttpRequest) -> HttpResponse:
     rotate_token(request)
     actor = operators.operator_actor(user.pk, entered_id, client_ip(request)) if entered_id else None
     if actor is not None:
-        operators.record_action(actor, "operator.left")
+        operators.record_action(actor, "operator.access_ended")
     return HttpResponseRedirect(reverse("operator"))
 
 

@@ -31,7 +31,7 @@ def settings_page(request: AuthenticatedRequest) -> HttpResponse:
     organisation = Organisation.objects.get(pk=request.actor.organisation_id)
     audiences = notification_audiences(organisation.settings)
     context = {
-        "place": "settings",
+        "nav_section": "settings",
         "organisation": organisation,
         "notify": [(key, label, audiences.get(key, ""), "") for key, label in audience_events().items()],
         **_choices(),

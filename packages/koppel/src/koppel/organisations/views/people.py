@@ -40,7 +40,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
     pages = max(1, -(-total // PAGE_SIZE))
     page = min(pages, request.parameters["page"] or 1)
     context = {
-        "place": "people",
+        "nav_section": "people",
         "asked": filters,
         "is_filtered": filters != MemberFilter(),
         "rows": people_list.rows(memberships, max(1, page)),
@@ -150,7 +150,7 @@ def _person_context(actor: Actor, membership: Membership) -> dict[str, Any]:
     role = Role(membership.role)
     others = Membership.objects.filter(organisation_id=actor.organisation_id, is_active=True).exclude(pk=membership.pk)
     return {
-        "place": "people",
+        "nav_section": "people",
         "person": membership,
         "access": people_list.status_of(membership),
         "may_change": people_services.can_grant_role(actor, role),

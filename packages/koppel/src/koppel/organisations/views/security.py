@@ -41,7 +41,7 @@ def rules(request: AuthenticatedRequest) -> HttpResponse:
     until = organisation.operator_access_until
     provider = single_sign_on.provider_of(organisation.pk)
     context = {
-        "place": "security",
+        "nav_section": "security",
         "organisation": organisation,
         "years": security_policy.AUDIT_YEARS,
         "provider": provider,

@@ -40,12 +40,12 @@ NAV_SECTION = "templates"
 
 @takes()
 def listing(request: AuthenticatedRequest) -> HttpResponse:
-    """Named bundles of settings with how many administrations have each."""
+    """Templates with how many administrations have each."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     if request.method == "POST":
         return _create(request)
     rows = [(line, describe_settings(line.settings)) for line in settings_templates.list_summaries(request.actor)]
-    context = {"place": NAV_SECTION, "rows": rows, "no_bundle": {}, **_choices(request.actor, {})}
+    context = {"nav_section": NAV_SECTION, "rows": rows, "no_settings": {}, **_choices(request.actor, {})}
     return render(request, "organisations/templates.html", context)
 
 
@@ -53,7 +53,7 @@ def detail(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
     """Its settings. Saving one that administrations have shows first how many change and how."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     template = _or_404(request.actor, template_id)
-    context: dict[str, Any] = {"bundle": template.settings, "name": template.name, "archived": template.archived_at}
+    context: dict[str, Any] = {"current": template.settings, "name": template.name, "archived": template.archived_at}
     if request.method == "POST":
         try:
             return _change(request, template, context)
@@ -86,7 +86,7 @@ def merge(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
 
 
 def describe_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(setting, value) of what a bundle sets."""
+    """(setting, value) of what a template sets."""
     return [(str(SETTING_LABELS[key]), describe_value(key, settings[key])) for key in SETTING_LABELS if key in settings]
 
 
@@ -126,7 +126,7 @@ def _change(request: AuthenticatedRequest, template: Template, context: dict[str
     settings, archived = parse_settings_form(form), form.get("archived") == "1"
     effects = settings_templates.preview(request.actor, template.pk, settings)
     if effects.changed and form.get("confirmed") != str(effects.changed):
-        context |= {"bundle": settings, "name": form.get("name", ""), "archived": archived}
+        context |= {"current": settings, "name": form.get("name", ""), "archived": archived}
         return _editor(request, template, context | _impact_context(effects))
     settings_templates.change(
         request.actor, template.pk, name=form.get("name", ""), settings=settings, archived=archived
@@ -152,12 +152,12 @@ def _editor(request: AuthenticatedRequest, template: Template, context: Mapping[
     summaries = settings_templates.list_summaries(request.actor)
     line = next(summary for summary in summaries if summary.id == template.pk)
     others = [summary for summary in summaries if not summary.is_archived and summary.id != template.pk]
-    choices = _choices(request.actor, context["bundle"])
-    page_context = {"place": NAV_SECTION, "template": template, "line": line, "others": others, **choices}
+    choices = _choices(request.actor, context["current"])
+    page_context = {"nav_section": NAV_SECTION, "template": template, "line": line, "others": others, **choices}
     return render(request, "organisations/template.html", {**page_context, **context})
 
 
-def _choices(actor: Actor, bundle: Mapping[str, Any]) -> dict[str, Any]:
+def _choices(actor: Actor, current: Mapping[str, Any]) -> dict[str, Any]:
     """What the form offers, and what holds where it sets nothing."""
     inherited = settings_templates.inherited_settings(actor)
     return {
@@ -168,13 +168,13 @@ def _choices(actor: Actor, bundle: Mapping[str, Any]) -> dict[str, Any]:
         "cap": set(RESOURCES) - set(inherited.get("resources", RESOURCES)),
         "schedule_is_off": inherited.get("schedule") == "off",
         "audiences": list(AUDIENCE_LABELS.items()),
-        "notify": _notify(bundle, inherited),
+        "notify": _notify(current, inherited),
     }
 
 
-def _notify(bundle: Mapping[str, Any], inherited: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """(event, its name, what the bundle says, what holds where it says nothing) of each event."""
-    template_audiences, inherited_settings = notification_audiences(bundle), notification_audiences(inherited)
+def _notify(current: Mapping[str, Any], inherited: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """(event, its name, what the template says, what holds where it says nothing) of each event."""
+    template_audiences, inherited_settings = notification_audiences(current), notification_audiences(inherited)
     return [
         (key, str(label), template_audiences.get(key, ""), _inherited_audience(inherited_settings.get(key)))
         for key, label in audience_events().items()

@@ -26,7 +26,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
             created, text = api_tokens.create_token(
                 request.actor, name=form.get("name", ""), days=days, role=role, read_only=form.get("access") != "write"
             )
-            context = {"made": created, "text": text.reveal()}
+            context = {"created": created, "text": text.reveal()}
         except Refused as refusal:
             messages.error(request, str(refusal))
     context |= {

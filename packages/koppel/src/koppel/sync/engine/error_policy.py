@@ -13,7 +13,6 @@ from koppel.connector.errors import (
     NotConsented,
     RateLimited,
     SetupMissing,
-    TokenStale,
     UnexpectedResponse,
     Unreachable,
 )
@@ -51,8 +50,7 @@ POLICIES: dict[type[ConnectorError], ErrorPolicy] = {
     SetupMissing: ErrorPolicy(Action.BLOCK, "setup_missing"),
     RateLimited: ErrorPolicy(Action.WAIT),
     Unreachable: ErrorPolicy(Action.WAIT, counts_as_failure=True),
-    TokenStale: ErrorPolicy(Action.WAIT, counts_as_failure=True),
-    UnexpectedResponse: ErrorPolicy(Action.FAIL, "contract_broken"),
+    UnexpectedResponse: ErrorPolicy(Action.FAIL, "unexpected_response"),
 }
 
 

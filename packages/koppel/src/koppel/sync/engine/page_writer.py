@@ -183,7 +183,14 @@ class PageWriter:
         """The end of a partition that took several pages."""
         lost = new.seen_count != await snapshot_keys.count(connection, self._claimed, self._levels, new.read_id)
         gone = {
-            level: await writer.missing_keys(connection, context, level, proof.partitions, read_id=new.read_id)
+            level: await writer.missing_keys(
+                connection,
+                context,
+                level,
+                proof.partitions,
+                read_keys_sql=snapshot_keys.READ_KEYS_SQL,
+                values={"read": new.read_id},
+            )
             for level in self._levels
         }
         if proof.restart_cursor is not None and (lost or (any(gone.values()) and not new.is_verifying_deletes)):
@@ -219,7 +226,9 @@ class PageWriter:
             return
         for level, present, _parents in self._batches_by_level(records):
             keys = [record.external_id for record in present]
-            gone = await writer.missing_keys(connection, context, level, proof.partitions, keys=keys)
+            gone = await writer.missing_keys(
+                connection, context, level, proof.partitions, read_keys_sql=writer.KEYS_SQL, values={"keys": keys}
+            )
             await self._mark_deleted(connection, context, level, gone, counts)
 
     async def _mark_deleted(

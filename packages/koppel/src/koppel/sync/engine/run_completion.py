@@ -30,7 +30,7 @@ _COMPLETE_AS_OF = """
 SELECT min(complete_as_of) FROM sync_checkpoint
  WHERE organisation_id = %s AND administration_id = %s AND resource = ANY(%s) AND available
 """
-RUN_ISSUES = ("not_consented", "setup_missing", "contract_broken", "sync_failed", "database_errors")
+RUN_ISSUES = ("not_consented", "setup_missing", "unexpected_response", "sync_failed", "database_errors")
 
 
 def succeed(claimed: ClaimedRun, plan: SyncPlan) -> bool:

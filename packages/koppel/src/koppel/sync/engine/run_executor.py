@@ -54,7 +54,7 @@ async def _read_and_complete(runtime: Runtime, claimed: ClaimedRun) -> None:
     result = await run_reader.read_run(runtime, claimed, plan)
     if result.broken:
         resource, message = next(iter(result.broken.items()))
-        failure = ErrorPolicy(Action.FAIL, "contract_broken"), "contract_broken", f"{resource}: {message}"
+        failure = ErrorPolicy(Action.FAIL, "unexpected_response"), "unexpected_response", f"{resource}: {message}"
         await run_in_thread(lambda: run_completion.fail(claimed, *failure, RunState.PARTIAL))
         return
     if not await run_in_thread(lambda: run_completion.succeed(claimed, plan)):

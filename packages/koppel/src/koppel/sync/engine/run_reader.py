@@ -151,7 +151,9 @@ class RunReader:
                 await checkpoints.mark_unavailable(connection, self._claimed, spec.key, str(refusal))
                 await checkpoints.finish_resource(connection, self._claimed, spec.key, "skipped", str(refusal))
         except UnexpectedResponse as error:
-            log.error("contract_broken", run=self._claimed.id, resource=spec.key, code=error.code, reason=str(error))
+            log.error(
+                "unexpected_response", run=self._claimed.id, resource=spec.key, code=error.code, reason=str(error)
+            )
             self._result.broken[spec.key] = str(error)
             await self._commit_if_pending()
             async with self._transaction() as connection:

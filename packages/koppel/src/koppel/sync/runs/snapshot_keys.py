@@ -5,6 +5,12 @@ from collections.abc import Sequence
 from koppel.kit.database.pool import Connection
 from koppel.sync.runs.claims import ClaimedRun
 
+READ_KEYS_SQL = (
+    "SELECT external_id FROM sync_snapshot_key"
+    " WHERE administration_id = %(administration)s AND resource = %(resource)s AND read_id = %(read)s"
+)
+"""The keys that were recorded of one read, for `books.storage.writer.missing_keys`."""
+
 
 async def record(connection: Connection, claimed: ClaimedRun, resource: str, read_id: int, keys: list[str]) -> int:
     """Write down what a complete read of several pages met. How many keys were new."""

@@ -38,7 +38,7 @@ function enhance(field) {
       option.dataset.text = one.text;
       const more = document.createElement("span");
       more.className = "hint";
-      more.textContent = one.because || one.example;
+      more.textContent = one.matched_division || one.example;
       option.append(one.text, document.createElement("br"), more);
       option.addEventListener("mousedown", (event) => { event.preventDefault(); choose(option); });
       return option;

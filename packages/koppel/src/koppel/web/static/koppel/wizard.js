@@ -89,18 +89,18 @@ function sign(row, answer) {
   mark.textContent = answer.message;
   const sector = row.querySelector("[data-sector-mark]");
   sector.textContent = answer.problems.sector || "";
-  showDoubt(row, answer.question);
+  showDiscrepancy(row, answer.question);
   showSuggestions(row, answer.suggestions);
   if (answer.waiting) asked.add(row.dataset.row);
   else asked.delete(row.dataset.row);
 }
 
 // A box that is hidden is not ticked: the answer would be about something that nobody sees.
-function showDoubt(row, isAsked) {
-  const place = row.querySelector("[data-doubt]");
+function showDiscrepancy(row, isAsked) {
+  const place = row.querySelector("[data-discrepancy]");
   place.hidden = !isAsked;
   if (!isAsked) place.querySelector("input").checked = false;
-  document.querySelector("[data-doubts]").hidden = !table.querySelector("[data-doubt]:not([hidden])");
+  document.querySelector("[data-discrepancies]").hidden = !table.querySelector("[data-discrepancy]:not([hidden])");
 }
 
 function showSuggestions(row, suggestions) {
@@ -169,7 +169,7 @@ let turns = 60;
 async function askMarks() {
   if (!table || !asked.size || turns-- <= 0) return;
   const query = new URLSearchParams([...asked].slice(0, 250).map((id) => ["id", id]));
-  const answer = await answered(`${form.dataset.marksUrl}?${query}`);
+  const answer = await answered(`${form.dataset.statesUrl}?${query}`);
   if (answer === REFUSED) return;
   if (answer) show(answer.rows);
   askLater();
@@ -213,7 +213,7 @@ async function suggestSectors(field) {
   const options = (await answer.json()).sectors.map((one) => {
     const option = document.createElement("option");
     option.value = one.text;
-    option.label = `${one.text} · ${one.because}`;
+    option.label = `${one.text} · ${one.match}`;
     return option;
   });
   document.getElementById("sectors").replaceChildren(...options);
